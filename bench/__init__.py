@@ -1,0 +1,1 @@
+"""The benchmarks of claude-gatewayd beside others: `python -m bench.run`."""

@@ -1,0 +1,247 @@
+"""The tables, and which goals this run reached."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import load, processes, targets
+from bench.measure import CONNECTIONS, FAST_STREAM, SLOW_STREAM, UNPACED_STREAM, Results, Stream, Times
+from bench.targets import AIOHTTP, DIRECT, GATEWAY, LITELLM, NGINX
+
+REACHED, NOT_REACHED, NOT_MEASURED = "reached", "NOT reached", "not measured"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What was to be reached, and what this run shows."""
+
+    goal: str
+    limit: str
+    figure: str
+    verdict: str
+
+
+def circumstances() -> dict[str, str]:
+    """Return what the figures depend on besides the targets."""
+    model = next((line for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
+    commit = ""
+    if shutil.which("git"):
+        argv = ["git", "-C", str(targets.ROOT), "describe", "--always", "--dirty"]
+        commit = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "machine": f"{os.cpu_count()} cores, {model.partition(':')[2].strip() or platform.machine()}",
+        "system": f"Linux {platform.release()}, Python {platform.python_version()}",
+        "load average": " ".join(f"{value:.2f}" for value in os.getloadavg()),
+        "commit": commit or "unknown",
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def tables(results: Results) -> str:
+    """Return all tables as text."""
+    its_rate = results.load[AIOHTTP].requests_per_second if AIOHTTP in results.load else 0.0
+    parts = [
+        _times("added latency, one request at a time, 2 KiB (ms)", results.latency_2k),
+        _times("added latency, one request at a time, 128 KiB (ms)", results.latency_128k),
+        _times(
+            f"time to the first event of a stream{_shape(SLOW_STREAM)} (ms)",
+            results.first_event,
+        ),
+        _times(f"stream{_shape(FAST_STREAM)}, to its end (ms)", results.stream),
+        _times(f"stream{_shape(UNPACED_STREAM)}, to its end (ms; for interest, not judged)", results.unpaced_stream),
+        _table(
+            f"{CONNECTIONS} connections, 2 KiB (by {load.generator()})",
+            ["target", "requests/s", "x aiohttp", "p50 ms", "p99 ms", "CPU µs/request", "errors"],
+            [
+                [
+                    name,
+                    f"{row.requests_per_second:,.0f}",
+                    _ratio(row.requests_per_second, its_rate),
+                    f"{row.p50_ms:.2f}",
+                    f"{row.p99_ms:.2f}",
+                    f"{row.cpu_us:,.0f}",
+                    str(row.errors),
+                ]
+                for name, row in results.load.items()
+            ],
+        ),
+        _table(
+            "start to the first answer (s)",
+            ["target", "median", "starts", "quickest", "slowest"],
+            [
+                [name, f"{row.median:.3f}", str(len(row.all)), f"{min(row.all):.3f}", f"{max(row.all):.3f}"]
+                for name, row in results.starts.items()
+            ],
+        ),
+        _table(
+            "memory after the load (MB)",
+            ["target", "RSS", "PSS", "process"],
+            [
+                [name, f"{one.rss:.1f}", f"{one.pss:.1f}", _role(name, number, one)]
+                for name, row in results.memory.items()
+                for number, one in enumerate(row)
+            ],
+        ),
+    ]
+    if results.status:
+        row = [f"{results.status.status:.1f}", f"{results.status.bare:.1f}", f"{results.status.over:.1f}"]
+        parts.append(_table("claude-gatewayctl status (ms)", ["status", "python -c pass", "over it"], [row]))
+    if results.missing:
+        parts.append(_table("not measured", ["what", "why"], [[*row] for row in results.missing.items()]))
+    if results.wrong:
+        rows = [[name, str(len(texts)), texts[0][:100]] for name, texts in results.wrong.items()]
+        parts.append(_table("WRONG ANSWERS", ["target", "times", "the first"], rows))
+    return "\n\n".join(parts)
+
+
+def goals_table(goals: Sequence[Goal]) -> str:
+    """Return the goals as text."""
+    rows = [[goal.goal, goal.limit, goal.figure, goal.verdict] for goal in goals]
+    return _table("to reach", ["goal", "limit", "figure", "verdict"], rows)
+
+
+def save(path: Path, about: dict[str, object], results: Results, goals: Sequence[Goal]) -> None:
+    """Write everything as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = about | {"results": asdict(results), "goals": [asdict(goal) for goal in goals]}
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def judge(results: Results) -> list[Goal]:
+    """Hold the figures against the goals."""
+    goals = []
+    for size, times in (("2 KiB", results.latency_2k), ("128 KiB", results.latency_128k)):
+        goals += [
+            _against(f"added latency, {size}", times, results, AIOHTTP, 0.5),
+            _against(f"added latency, {size}", times, results, NGINX, 3),
+            _against(f"added latency, {size}", times, results, LITELLM, 1 / 50),
+        ]
+    goals.append(_against("time to the first event, added", results.first_event, results, AIOHTTP, 0.5))
+    goals.append(_rate(results))
+    stream = results.stream.get(GATEWAY)
+    goals += [
+        _at_most(
+            f"stream of {FAST_STREAM.deltas:,} events",
+            stream.ratio if stream else None,
+            1.2,
+            "x direct",
+            results.missing.get(GATEWAY),
+        ),
+        _at_most(
+            "start to the first answer",
+            results.starts[GATEWAY].median if GATEWAY in results.starts else None,
+            0.6,
+            "s",
+            results.missing.get(GATEWAY),
+        ),
+    ]
+    held = results.memory.get(GATEWAY, [])
+    why = results.missing.get(GATEWAY)
+    goals += [
+        _at_most("memory of the supervisor", held[0].rss if held else None, 30, "MB", why),
+        _at_most("memory of the worker", held[1].rss if len(held) > 1 else None, 60, "MB", why or "no worker found"),
+        _at_most(
+            "`status` over a bare Python start",
+            results.status.over if results.status else None,
+            100,
+            "ms",
+            why or results.missing.get("status"),
+        ),
+    ]
+    return goals
+
+
+def _against(what: str, times: dict[str, Times], results: Results, other: str, factor: float) -> Goal:
+    """Judge what the gateway adds by a share of what *other* adds."""
+    limit = f"<= 1/{1 / factor:.0f} of {other}'s" if factor < 0.1 else f"<= {factor:g} x {other}'s"
+    for name in (GATEWAY, other):
+        if name not in times:
+            return _unmeasured(what, limit, name, results.missing.get(name))
+    own, its = times[GATEWAY].added, times[other].added
+    if its <= 0:
+        return Goal(what, limit, f"{own:.3f} ms to {its:.3f} ms", f"{NOT_MEASURED}: {other} added nothing measurable")
+    share = f"1/{its / own:.0f}" if factor < 0.1 and own > 0 else f"{own / its:.2f} x"
+    verdict = REACHED if own <= factor * its else NOT_REACHED
+    return Goal(what, limit, f"{share} ({own:.3f} ms to {its:.3f} ms)", verdict)
+
+
+def _rate(results: Results) -> Goal:
+    what, limit = f"requests/s at {CONNECTIONS} connections", ">= 2.5 x aiohttp's"
+    for name in (GATEWAY, AIOHTTP):
+        if name not in results.load:
+            return _unmeasured(what, limit, name, results.missing.get(name))
+    own, its = (results.load[name].requests_per_second for name in (GATEWAY, AIOHTTP))
+    verdict = REACHED if own >= 2.5 * its else NOT_REACHED
+    return Goal(what, limit, f"{own / its:.2f} x ({own:,.0f} to {its:,.0f})", verdict)
+
+
+def _at_most(what: str, figure: float | None, limit: float, unit: str, why: str | None) -> Goal:
+    if figure is None:
+        return _unmeasured(what, f"<= {limit:g} {unit}", GATEWAY, why)
+    return Goal(what, f"<= {limit:g} {unit}", f"{figure:.2f} {unit}", REACHED if figure <= limit else NOT_REACHED)
+
+
+def _unmeasured(what: str, limit: str, name: str, why: str | None) -> Goal:
+    reason = (why or "no right answer").splitlines()[0][:90]
+    return Goal(what, limit, "-", f"{NOT_MEASURED}: {name}: {reason}")
+
+
+def _times(title: str, times: dict[str, Times]) -> str:
+    heads = ["target", "median", "p95", "added", "its quartiles", "x direct"]
+    rows = []
+    for name, row in times.items():
+        added = ["", ""]
+        if name != DIRECT:
+            added = [f"{row.added:.3f}", f"{row.added_low:.3f} to {row.added_high:.3f}"]
+        shares = [_ratio(row.added, times[other].added) for other in (NGINX, AIOHTTP) if other in times]
+        if name == DIRECT:
+            shares = [""] * len(shares)
+        figures = [f"{row.median:.3f}", f"{row.p95:.3f}", *added, f"{row.ratio:.2f}", *shares]
+        rows.append([name, *figures, str(row.samples)])
+    heads += [f"added x {other}" for other in (NGINX, AIOHTTP) if other in times]
+    return _table(title, [*heads, "samples"], rows)
+
+
+def _shape(stream: Stream) -> str:
+    gap = f"{stream.gap_us:,} µs apart" if stream.gap_us else "without a pause"
+    return f" of {stream.deltas:,} deltas {gap}"
+
+
+def _ratio(own: float, other: float) -> str:
+    return f"{own / other:.2f}" if other > 0 else ""
+
+
+def _role(name: str, number: int, one: processes.Memory) -> str:
+    if name != GATEWAY:
+        return one.command[:60]
+    return ("supervisor", "worker")[number] if number < 2 else f"not judged: {one.command[:60]}"
+
+
+def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+    """Lay out a table that reads well in a terminal and in Markdown."""
+    cells = [heads, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    numbers = [
+        bool(rows) and all(row[column][:1].isdigit() or row[column][:1] in ("", "-") for row in rows)
+        for column in range(len(heads))
+    ]
+    lines = [
+        " | ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numbers, strict=True)
+        )
+        for row in cells
+    ]
+    rule = "|".join("-" * (width + 1) + (":" if number else "-") for width, number in zip(widths, numbers, strict=True))
+    return "\n".join([f"## {title}", "", f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])

@@ -1,0 +1,275 @@
+"""Read config.toml and the environment into one frozen Config, or say everything that is wrong with them.
+
+KEYS lists all that can be set. Only the strongest source of a value is read: a wrong value in the file does
+no harm while the environment overrides it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from shlex import quote
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from claude_gatewayd import config_values as values
+from claude_gatewayd.config_file import Document, read_document
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.model import Problem
+from claude_gatewayd.paths import expanduser
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where callers reach us. Times are in seconds, sizes in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 47000
+    hosts: tuple[str, ...] = ()
+    remote: bool = False
+    drain_timeout: float = 900.0
+    max_body: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Anthropic:
+    """The way to Anthropic."""
+
+    base_url: str = "https://api.anthropic.com"
+    connect_timeout: float = 5.0
+    first_byte_timeout: float = 90.0
+    response_timeout: float = 600.0
+    proxy: str = field(default="", repr=False)  # may hold a password
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """When to try again, and when to leave an upstream alone."""
+
+    num_retries: int = 3
+    timeout: float = 120.0
+    allowed_fails: int = 1
+    cooldown_time: float = 60.0
+    retry_after: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How much is logged."""
+
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that can be set. *source* is the file it came from, None where there is none."""
+
+    listen: Listen = field(default_factory=Listen)
+    anthropic: Anthropic = field(default_factory=Anthropic)
+    router: Router = field(default_factory=Router)
+    log: Log = field(default_factory=Log)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    source: Path | None = None
+
+
+class Key(NamedTuple):
+    """One thing that can be set: from a text of the environment to TOML's value, and from that to ours."""
+
+    section: str
+    name: str
+    from_text: Callable[[str], object]
+    read: Callable[[object], object]
+    example: str
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the environment variables that set it, the strongest first."""
+        own = f"CLAUDE_GATEWAY_{self.section}_{self.name}".upper()
+        return (own, "LITELLM_PORT") if (self.section, self.name) == ("listen", "port") else (own,)
+
+
+KEYS = (
+    Key("listen", "host", str, values.address, '"127.0.0.1"'),
+    Key("listen", "port", values.as_number, values.whole(1, 65535), "47000"),
+    Key("listen", "hosts", values.as_list, values.host_names, '["gateway.example"]'),
+    Key("listen", "remote", values.as_flag, values.flag, "false"),
+    Key("listen", "drain_timeout", values.as_number, values.seconds, "900"),
+    Key("listen", "max_body", str, values.size, '"64 MiB"'),
+    Key("anthropic", "base_url", str, values.base_url, '"https://api.anthropic.com"'),
+    Key("anthropic", "connect_timeout", values.as_number, values.seconds_above_zero, "5"),
+    Key("anthropic", "first_byte_timeout", values.as_number, values.seconds_above_zero, "90"),
+    Key("anthropic", "response_timeout", values.as_number, values.seconds_above_zero, "600"),
+    Key("anthropic", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
+    Key("anthropic", "ca_file", str, values.text, '"~/company-ca.pem"'),
+    Key("router", "num_retries", values.as_number, values.whole(0, 100), "3"),
+    Key("router", "timeout", values.as_number, values.seconds_above_zero, "120"),
+    Key("router", "allowed_fails", values.as_number, values.whole(0, 100), "1"),
+    Key("router", "cooldown_time", values.as_number, values.seconds_above_zero, "60"),
+    Key("router", "retry_after", values.as_number, values.seconds, "5"),
+    Key("log", "level", str, values.level, '"info"'),
+)
+NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}
+SECTIONS = (*NAMES, "aliases")
+
+
+class Given(NamedTuple):
+    """A value as a source gives it: where that is, and how to write it there."""
+
+    where: str
+    raw: object
+    example: str
+
+
+def load(environ: Mapping[str, str]) -> Config:
+    """Return the configuration; raise ConfigInvalid with every problem there is."""
+    config, problems = _collect(environ)
+    if problems:
+        raise ConfigInvalid(problems)
+    return config
+
+
+def listen_address_or_default(environ: Mapping[str, str]) -> tuple[str, int]:
+    """Return the address on which to say that the configuration is broken; never raise."""
+    listen = _collect(environ)[0].listen
+    return listen.host, listen.port
+
+
+def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
+    """Return the configuration with a default in the place of each wrong value, and all that is wrong."""
+    problems: list[Problem] = []
+    try:
+        document = read_document(environ)
+    except ConfigInvalid as error:
+        document = Document(None, "", {})
+        problems += error.problems
+    problems += [*_unknown_names(document), *_unknown_variables(environ)]
+    good: dict[str, dict[str, Any]] = {section: {} for section in NAMES}
+    given: dict[tuple[str, str], Given] = {}
+
+    def complain(section: str, name: str, error: GatewayError) -> None:
+        source = given[section, name]
+        problems.append(Problem(source.where, error.message, error.hint or source.example))
+
+    for key in KEYS:
+        if found := _given(key, document, environ):
+            given[key.section, key.name] = found
+            try:
+                good[key.section][key.name] = key.read(found.raw)
+            except GatewayError as error:
+                complain(key.section, key.name, error)
+
+    # what takes more than the value itself to judge; a default is never at fault
+    listen, anthropic = Listen(**good["listen"]), Anthropic(**good["anthropic"])
+    if not listen.remote and not values.is_loopback(listen.host):
+        complain("listen", "host", _not_loopback(listen.host))
+        listen = replace(listen, host=Listen().host)
+    if ("anthropic", "base_url") in given and _is_own_address(anthropic.base_url, listen):
+        loop = GatewayError("must not be the address that the gateway itself listens on")
+        complain("anthropic", "base_url", loop)
+    try:
+        anthropic = replace(anthropic, ca_file=_readable(anthropic.ca_file, environ))
+    except GatewayError as error:
+        complain("anthropic", "ca_file", error)
+
+    aliases, wrong_aliases = _aliases(document)
+    router, log = Router(**good["router"]), Log(**good["log"])
+    return Config(listen, anthropic, router, log, aliases, document.source), problems + wrong_aliases
+
+
+def _unknown_names(document: Document) -> Iterator[Problem]:
+    sections = f"sections: {', '.join(SECTIONS)}"
+    for name, table in document.tables.items():
+        if name in SECTIONS and not isinstance(table, dict):
+            message = f"must be a section, not {values.shown(table)}"
+            yield Problem(document.where("", name), message, f"[{name}]")
+        elif name in NAMES:
+            yield from _unknown_keys(name, table, document)
+        elif name not in SECTIONS and isinstance(table, dict):
+            hint = values.suggest(name, SECTIONS) or sections
+            yield Problem(document.where(name), "is not a known section", hint)
+        elif name not in SECTIONS:
+            owners = [f"write it below [{key.section}]" for key in KEYS if key.name == name]
+            yield Problem(document.where("", name), "is outside of a section", (*owners, sections)[0])
+
+
+def _unknown_keys(section: str, table: Mapping[str, Any], document: Document) -> Iterator[Problem]:
+    for name in [name for name in table if name not in NAMES[section]]:
+        owners = [f"it belongs to [{key.section}]" for key in KEYS if key.name == name]
+        hint = values.suggest(name, NAMES[section]) or f"keys of [{section}]: {', '.join(NAMES[section])}"
+        yield Problem(document.where(section, name), "is not a known key", (*owners, hint)[0])
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Look at our sections only: CLAUDE_GATEWAY_ALLOW_LOOPBACK and others are Claude Code's."""
+    for section in SECTIONS:
+        known = [key.variables[0] for key in KEYS if key.section == section]
+        for variable in sorted(environ):
+            ours = variable.startswith(f"CLAUDE_GATEWAY_{section.upper()}_")
+            if ours and variable not in known and environ[variable].strip():
+                hint = values.suggest(variable, known) if known else "aliases are set in the file only"
+                hint = hint or f"known: {', '.join(known)}"
+                yield Problem(f"environment {variable}", "is not a known variable", hint)
+
+
+def _given(key: Key, document: Document, environ: Mapping[str, str]) -> Given | None:
+    """Return what the strongest source says. A variable that is set to nothing says nothing."""
+    for variable in key.variables:
+        if text := environ.get(variable, "").strip():
+            example = key.example.strip('[]"')  # as the shell wants it
+            return Given(f"environment {variable}", key.from_text(text), f"{variable}={example}")
+    table = document.tables.get(key.section)
+    if isinstance(table, dict) and key.name in table:
+        return Given(document.where(key.section, key.name), table[key.name], f"{key.name} = {key.example}")
+    return None
+
+
+def _not_loopback(host: str) -> GatewayError:
+    hint = "set `remote = true`; callers must then send the gateway key, which `claude-gatewayctl key` shows"
+    return values.wrong("a loopback address as long as remote is not true", host, hint)
+
+
+def _is_own_address(url: str, listen: Listen) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if listen.port != (parts.port or (443 if parts.scheme == "https" else 80)):
+        return False
+    ours, theirs = values.addresses(listen.host), values.addresses(host)
+    everywhere = any(address.is_unspecified for address in ours) and values.is_loopback(host)
+    return host in listen.hosts or everywhere or not set(ours).isdisjoint(theirs)
+
+
+def _readable(name: str, environ: Mapping[str, str]) -> str:
+    """Return the path in full; raise GatewayError if there is no file that can be read."""
+    if not name:
+        return ""
+    path = expanduser(name, environ)
+    if not path.is_absolute():  # the daemon's working directory is the service manager's choice
+        raise GatewayError(f"must be a path from / or ~/, not {values.shown(name)}")
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise GatewayError(f"cannot be read: {path}: {why.lower()}", f"ls -l {quote(str(path))}") from None
+    return str(path)
+
+
+def _aliases(document: Document) -> tuple[dict[str, str], list[Problem]]:
+    table = document.tables.get("aliases", {})
+    if not isinstance(table, dict):
+        return {}, []  # _unknown_names() says so
+    good: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, model in table.items():
+        if not isinstance(model, str) or not model.strip():
+            message = f"must be the name of a model, in quotes, not {values.shown(model)}"
+            hint = 'a name with dots needs quotes too: "my.model" = "claude-opus-4-6"'
+        elif model == name:
+            message, hint = "points at itself", f"remove it: {name} is passed on as it is"
+        elif model in table:
+            message, hint = f'points at "{model}", which is an alias too', "name the model itself"
+        else:
+            good[name] = model
+            continue
+        problems.append(Problem(document.where("aliases", name), message, hint))
+    return good, problems

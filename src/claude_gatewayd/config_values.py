@@ -1,0 +1,217 @@
+"""Judge one value of the configuration.
+
+Two kinds of pure function. A reader takes what TOML gave and returns what Config holds, or raises
+GatewayError with what is wrong. An `as_` function turns a text of the environment into what TOML would have
+given; what it cannot read it leaves as it is, for the reader to refuse.
+"""
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+from claude_gatewayd.errors import GatewayError
+
+DAY = 86400
+UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
+LEVELS = ("debug", "info", "warning", "error")
+FLAGS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+
+
+def wrong(what: str, raw: object, hint: str = "") -> GatewayError:
+    """Return the error that says what a value must be."""
+    return GatewayError(f"must be {what}, not {shown(raw)}", hint)
+
+
+def shown(raw: object) -> str:
+    """Return *raw* as a message may show it: short, on one line, and without what may be a password."""
+    match raw:
+        case bool():
+            return str(raw).lower()
+        case int():
+            return str(raw) if abs(raw) < 10**20 else "a number of that size"
+        case str():
+            text = re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1***@", raw, flags=re.IGNORECASE | re.DOTALL)
+            return '"' + repr(text if len(text) <= 80 else text[:79] + "…")[1:-1] + '"'
+        case list():
+            return "a list"
+        case dict():
+            return "a section"
+        case _:
+            return str(raw)
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """Return the question that names what *name* may have been meant to be, or ""."""
+    from difflib import get_close_matches  # here, for only a mistake needs it
+
+    close = get_close_matches(name, known, n=1)
+    return f'did you mean "{close[0]}"?' if close else ""
+
+
+def text(raw: object) -> str:
+    """Read a text."""
+    if not isinstance(raw, str):
+        raise wrong("text in quotes", raw)
+    return raw
+
+
+def flag(raw: object) -> bool:
+    """Read true or false."""
+    if not isinstance(raw, bool):
+        raise wrong("true or false", raw)
+    return raw
+
+
+def whole(least: int, most: int) -> Callable[[object], int]:
+    """Return the reader of a whole number in a range."""
+
+    def read(raw: object) -> int:
+        if isinstance(raw, bool) or not isinstance(raw, int) or not least <= raw <= most:
+            raise wrong(f"a whole number from {least} to {most}", raw)
+        return raw
+
+    return read
+
+
+def seconds(raw: object) -> float:
+    """Read a time that may be nothing."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw <= DAY:
+        raise wrong(f"a number of seconds from 0 to {DAY}", raw)
+    return float(raw)
+
+
+def seconds_above_zero(raw: object) -> float:
+    """Read a time in which something has to happen."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 < raw <= DAY:
+        raise wrong(f"a number of seconds above 0 and at most {DAY}", raw)
+    return float(raw)
+
+
+def size(raw: object) -> int:
+    """Read a number of bytes, or a text with a unit."""
+    found = raw if isinstance(raw, int) and not isinstance(raw, bool) else -1
+    if isinstance(raw, str) and (parts := re.fullmatch(r"([0-9]{1,12}) *([a-zA-Z]*)", raw)):
+        found = int(parts[1]) * UNITS.get(parts[2].lower(), -1)
+    if not 2**10 <= found <= 2**30:
+        raise wrong('a size from 1 KiB to 1 GiB, in bytes or as text like "64 MiB"', raw)
+    return found
+
+
+def level(raw: object) -> str:
+    """Read how much is logged."""
+    name = raw.lower() if isinstance(raw, str) else ""
+    if name not in LEVELS:
+        raise wrong(f"one of {', '.join(LEVELS)}", raw, suggest(name, LEVELS))
+    return name
+
+
+def address(raw: object) -> str:
+    """Read an address to listen on."""
+    if not isinstance(raw, str) or not addresses(raw):
+        raise wrong('an IP address or "localhost"', raw)
+    return raw.lower()
+
+
+def host_names(raw: object) -> tuple[str, ...]:
+    """Read a list of host names."""
+    what = "a list of host names without scheme, port and path"
+    if not isinstance(raw, list):
+        raise wrong(what, raw)
+    for name in raw:
+        if not isinstance(name, str) or not _is_host(name.lower()):
+            raise wrong(what, name)
+    return tuple(name.lower() for name in raw)
+
+
+def base_url(raw: object) -> str:
+    """Read the URL of an upstream that gets the caller's credential."""
+    url, parts = _url(raw)
+    if "@" in parts.netloc:
+        raise wrong("a URL without user name and password (callers bring their credential)", raw)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        why = "must begin with https://, for plain http would show the credential to the network"
+        raise GatewayError(f"{why}, not {shown(raw)}", "plain http is for loopback addresses only")
+    return url
+
+
+def proxy(raw: object) -> str:
+    """Read the URL of a proxy, "" for what the environment says, or "none"."""
+    if raw == "" or raw == "none":
+        return str(raw)
+    url, parts = _url(raw)
+    if parts.path not in ("", "/"):
+        raise wrong("a URL without a path", raw)
+    return url
+
+
+def _url(raw: object) -> tuple[str, SplitResult]:
+    """Return an http or https URL without a slash at its end, and its parts."""
+    what = "an http:// or https:// URL with a host, without query and fragment"
+    # urlsplit() drops or lets through what is no part of a URL: spaces, line ends, backslashes
+    if not isinstance(raw, str) or re.search(r"[^!-~]|[?#\\]", raw):
+        raise wrong(what, raw)
+    try:
+        parts = urlsplit(raw)
+        valid = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:  # brackets around what is no IPv6 address, or a port that is no number
+        valid = False
+    if not valid:
+        raise wrong(what, raw)
+    return f"{parts.scheme}://{parts.netloc.removesuffix(':')}{parts.path.rstrip('/')}", parts
+
+
+def _is_host(name: str) -> bool:
+    label = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+    return re.fullmatch(rf"{label}(\.{label})*", name) is not None or bool(addresses(name))
+
+
+def addresses(host: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    """Return the addresses that *host* stands for, as far as that is known without asking the network."""
+    if "%" in host:  # a zone, which ip_address() takes whatever it holds
+        return ()
+    try:
+        literals = ("127.0.0.1", "::1") if host.lower() == "localhost" else (host,)
+        return tuple(map(ipaddress.ip_address, literals))
+    except ValueError:
+        return ()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host* is this machine and no other."""
+    return any(found.is_loopback for found in addresses(host))
+
+
+def as_number(text: str) -> object:
+    """Turn the text of a number into one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def as_flag(text: str) -> object:
+    """Turn a word for yes or no into true or false."""
+    return FLAGS.get(text.lower(), text)
+
+
+def as_list(text: str) -> object:
+    """Turn a TOML array, or items with commas between them, into a list."""
+    if not text.startswith("["):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return tomllib.loads(f"list = {text}")["list"]
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,41 @@
+"""Asking the running daemon: one line to its control socket, one line back."""
+
+import os
+import socket
+
+from claude_gatewayd import wire
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.paths import control_socket
+
+
+class NotRunning(GatewayError):
+    """Nobody answers at the control socket."""
+
+
+def ask(command: str, seconds: float = 10.0) -> wire.Message:
+    """Return the daemon's result. Raises NotRunning, and GatewayError with what the daemon says against it."""
+    path = str(control_socket(os.environ))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(seconds)
+        try:
+            sock.connect(path)
+        except OSError as error:
+            why = "not running" if isinstance(error, (FileNotFoundError, ConnectionRefusedError)) else error.strerror
+            raise NotRunning(f"cannot reach claude-gatewayd at {path}: {why}", "start it: claude-gatewayd") from None
+        try:
+            sock.sendall(wire.encode({"command": command}))
+            line = b""
+            while not line.endswith(b"\n") and (data := sock.recv(65536)):
+                line += data
+        except TimeoutError:
+            raise GatewayError(f"cannot {command}: the daemon did not answer within {seconds:g} s") from None
+        except OSError as error:
+            raise GatewayError(f"cannot {command}: {error.strerror}", "claude-gatewayctl status") from None
+    if not line:
+        raise GatewayError(f"cannot {command}: the daemon ended before it answered", "claude-gatewayctl status")
+    reply = wire.decode(line)
+    if "error" in reply:
+        raise GatewayError(str(reply["error"].get("message")), str(reply["error"].get("hint", "")))
+    result = reply["result"]
+    assert isinstance(result, dict)
+    return result

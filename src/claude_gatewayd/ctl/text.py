@@ -1,0 +1,77 @@
+"""How the daemon's answers read: plain text, the state first, then detail."""
+
+import time
+from typing import Any
+
+
+def status(said: dict[str, Any], now: float) -> str:
+    """Return the text of `status`."""
+    lines = [f"{said['state']}  {said['address']}  (claude-gatewayd {said['version']}, pid {said['pid']})"]
+    for problem in said["problems"]:
+        lines.append(f"  problem      {problem['where']}: {problem['message']}")
+        if problem["hint"]:
+            lines.append(f"               {problem['hint']}")
+    lines.append(f"  up           {duration(said['uptime'])}")
+    config = said["config"]
+    if config["loaded_at"] is not None:
+        lines.append(f"  config       {config['path'] or 'built-in defaults'}, loaded {ago(config['loaded_at'], now)}")
+    lines.append(f"  Anthropic    {_anthropic(said['anthropic'], now)}")
+    total = sum(said["requests"].values())
+    by_status = ", ".join(f"{count} x {status}" for status, count in said["requests"].items())
+    retries = f"; {said['retries']} retries" if said["retries"] else ""
+    lines.append(f"  requests     {total}" + (f" ({by_status}{retries})" if total else ""))
+    lines.append(f"  under way    {said['under_way']}, of them streams {said['streams']}")
+    for generation in said["generations"]:
+        lines.append(
+            f"  generation   {generation['number']} {generation['state']}, pid {generation['pid']}, "
+            f"since {ago(generation['since'], now)}, {generation['connections']} connections, "
+            f"{mebibytes(generation['memory'])}"
+        )
+    memory = said["memory"]
+    lines.append(f"  memory       supervisor {mebibytes(memory['supervisor'])}, workers {mebibytes(memory['workers'])}")
+    last = said["last_reload"]
+    if last is not None:
+        lines.append(f"  last reload  {'applied' if last['applied'] else 'refused'} {ago(last['at'], now)}")
+        lines += [f"               {p['where']}: {p['message']}" for p in last["problems"]]
+    return "\n".join(lines)
+
+
+def problems(found: list[dict[str, str]]) -> str:
+    """Return one paragraph a problem: place, message, hint."""
+    return "\n".join(
+        f"  {problem['where']}: {problem['message']}" + (f"\n    {problem['hint']}" if problem["hint"] else "")
+        for problem in found
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its two largest units."""
+    whole = int(seconds)
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {small_unit}"
+    return f"{whole} s"
+
+
+def ago(at: float, now: float) -> str:
+    """Return how long ago a time was."""
+    return f"{duration(max(0.0, now - at))} ago"
+
+
+def mebibytes(size: int) -> str:
+    """Return a size in MiB."""
+    return f"{size / 1024 / 1024:.0f} MiB"
+
+
+def clock(at: float) -> str:
+    """Return a time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _anthropic(how: dict[str, Any], now: float) -> str:
+    parts = [{"ok": "ok", "failing": "failing", "unknown": "not asked yet"}[how["state"]]]
+    if how["last_success"] is not None:
+        parts.append(f"last success {ago(how['last_success'], now)}")
+    if how["last_failure"] is not None:
+        parts.append(f"last failure {ago(how['last_failure'], now)} ({how['failure']})")
+    return ", ".join(parts)

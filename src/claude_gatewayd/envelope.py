@@ -1,0 +1,38 @@
+"""Errors of our own, in the form that Anthropic gives its errors and Claude Code shows to the person."""
+
+import json
+from http import HTTPStatus
+
+# facts of the contract that `claude gateway` publishes, section "Errors"; anything else of the 500s is api_error.
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "invalid_request_error",
+    413: "request_too_large",
+    421: "invalid_request_error",
+    429: "rate_limit_error",
+    431: "invalid_request_error",
+    501: "not_supported",
+    529: "overloaded_error",
+}
+
+
+def error_body(status: int, message: str) -> bytes:
+    """Return Anthropic's envelope round *message*, which the person reads: what, why, and the command that mends it."""
+    error = {"type": _TYPES.get(status, "api_error"), "message": message}
+    return json.dumps({"type": "error", "error": error}).encode()
+
+
+def error_event(status: int, message: str) -> bytes:
+    """Return the same as an SSE event, for a stream that has begun."""
+    return b"event: error\ndata: " + error_body(status, message) + b"\n\n"
+
+
+def reason(status: int) -> bytes:
+    """Return the reason phrase of a status."""
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b"Overloaded" if status == 529 else b""

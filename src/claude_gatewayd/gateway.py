@@ -1,0 +1,231 @@
+"""One request's way through the gateway: guard, who, lane, relay, outcome, told.
+
+Anthropic's lane. The caller's own credential goes to Anthropic as it came, and nowhere else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from claude_gatewayd import auth, body, envelope, guard, policy
+from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.flow import Budget, OverBudget
+from claude_gatewayd.http1.head import Headers, Malformed
+from claude_gatewayd.http1.server import BodyCut, BodyTooLarge, Exchange
+from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.relay import Answer, KeptAnswer, Outgoing, Relay, outgoing
+from claude_gatewayd.tally import CLIENT_GONE, Tally
+
+logger = logging.getLogger(__name__)
+
+_MESSAGES = b"/v1/messages"
+_HELD = frozenset((_MESSAGES, b"/v1/messages/count_tokens"))
+_HELLO = frozenset((b"/", b"/api/hello"))  # what Claude Code warms its connection up with
+_PREFIX = b"/anthropic"  # a base URL of older set-ups: http://127.0.0.1:47000/anthropic
+
+_JSON = (b"content-type", b"application/json")
+_NO_RETRY = (b"x-should-retry", b"false")
+_TOLD: Headers = [(b"x-gateway-upstream", b"anthropic")]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one generation goes by. *key* is required of every caller where it is not empty."""
+
+    origin: Origin
+    hosts: frozenset[str]
+    key: str
+    aliases: Mapping[str, str]
+    rules: policy.Rules
+    max_body: int
+    first_byte_timeout: float
+    response_timeout: float
+
+
+class _Refused(Exception):
+    """A request that goes nowhere: the answer it gets."""
+
+    def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+
+class Gateway:
+    """Answer requests, each by `handle`."""
+
+    def __init__(self, settings: Settings, anthropic: Relay, budget: Budget, tally: Tally) -> None:
+        self._settings = settings
+        self._anthropic = anthropic
+        self._budget = budget
+        self._tally = tally
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer one request, whatever happens."""
+        tally = self._tally
+        tally.under_way += 1
+        try:
+            tally.answered(await self._answer(exchange))
+        except _Refused as refused:
+            _reply(exchange, refused.status, refused.message, refused.headers)
+            tally.answered(refused.status)
+        except asyncio.CancelledError:
+            tally.answered(CLIENT_GONE)
+            raise
+        finally:
+            tally.under_way -= 1
+
+    def refusal(self, problem: Malformed) -> bytes:
+        """Return the whole answer to what is not a request at all."""
+        self._tally.answered(problem.status)
+        text = envelope.error_body(problem.status, f"cannot read the request: {problem.why}")
+        headers = [_JSON, (b"content-length", b"%d" % len(text)), _NO_RETRY, (b"Connection", b"close")]
+        return head.write_response(problem.status, envelope.reason(problem.status), headers) + text
+
+    async def _answer(self, exchange: Exchange) -> int:
+        request = exchange.head
+        authority, target = guard.authority_of(request.target)
+        refusal = guard.judge(request.fields, authority, self._settings.hosts)
+        if refusal is not None:
+            raise _Refused(refusal.status, refusal.message, _NO_RETRY)
+        if target.startswith(_PREFIX) and target[len(_PREFIX) :][:1] in (b"/", b"?", b""):
+            target = target[len(_PREFIX) :] or b"/"
+        path = target.partition(b"?")[0]
+        if request.method == b"HEAD" and path in _HELLO:
+            exchange.reply(200, b"OK", [], b"")
+            return 200
+        self._admit(exchange)
+        is_messages = path == _MESSAGES and request.method == b"POST"
+        held = None
+        asked = body.UNREADABLE
+        if request.method == b"POST" and path in _HELD and _may_be_json(request.fields):
+            held = await self._hold(exchange)
+            asked = body.read(held)
+            if is_messages and asked.model is not None:
+                alias = self._settings.aliases.get(body.routing_name(asked.model))
+                if alias is not None:
+                    held = body.with_model(held, alias)
+        elif exchange.body_done and not request.length:
+            held = b""
+        way = outgoing(request, target, held, self._settings.origin)
+        return await self._ask_anthropic(exchange, way, is_messages=is_messages, streams=asked.stream)
+
+    def _admit(self, exchange: Exchange) -> None:
+        """Refuse who brings no credential, and on a remote gateway who does not know its key."""
+        fields = exchange.head.fields
+        if self._settings.key and not auth.has_gateway_key(fields, self._settings.key):
+            hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
+            raise _Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", _NO_RETRY)
+        if auth.caller(fields) is None:
+            hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
+            raise _Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", _NO_RETRY)
+
+    async def _hold(self, exchange: Exchange) -> bytes:
+        try:
+            return await exchange.hold(self._settings.max_body, self._budget)
+        except BodyTooLarge:
+            limit = f"{self._settings.max_body // 1024} KiB"
+            raise _Refused(413, f"cannot take the request: its body is over [listen] max_body, {limit}") from None
+        except OverBudget:
+            busy = "cannot take the request now: the requests under way fill the memory set aside for them"
+            raise _Refused(503, busy, (b"retry-after", b"1")) from None
+        except BodyCut:
+            raise _Refused(400, "cannot take the request: the connection ended before its body did") from None
+
+    async def _ask_anthropic(self, exchange: Exchange, way: Outgoing, *, is_messages: bool, streams: bool) -> int:
+        """Ask, and ask again as long as `policy` says so; then send on what came last."""
+        settings = self._settings
+        seconds = settings.first_byte_timeout if streams else settings.response_timeout
+        repeatable = is_messages or exchange.head.method in policy.IDEMPOTENT_METHODS
+        begun = asyncio.get_running_loop().time()
+        retries, refreshed = 0, False
+        kept: KeptAnswer | None = None
+        while True:
+            answer: Answer | None = None
+            failed: UpstreamFailed | None = None
+            outcome: policy.Answered | policy.Failed
+            try:
+                answer = await self._anthropic.ask(exchange, way, seconds=seconds, fresh=refreshed)
+                outcome = _answered(answer)
+                self._note(outcome)
+            except BodyCut:
+                raise _Refused(400, "cannot take the request: the connection ended before its body did") from None
+            except UpstreamFailed as problem:
+                failed = problem
+                outcome = policy.Failed(stale=problem.stale)
+            attempt = policy.Attempt(
+                replayable=way.body is not None,
+                repeatable=repeatable,
+                retries=retries,
+                elapsed=asyncio.get_running_loop().time() - begun,
+                refreshed=refreshed,
+            )
+            decision = policy.decide(outcome, attempt, settings.rules)
+            if decision.act == "refresh":
+                refreshed = True
+                continue
+            if failed is not None:
+                self._note_failure(failed)
+            if decision.act == "pass":
+                break
+            if answer is not None:
+                kept = await answer.keep()
+            retries += 1
+            self._tally.retried()
+            await asyncio.sleep(decision.after)
+        if answer is not None:
+            return await self._pass_on(exchange, answer, is_messages=is_messages)
+        if kept is not None:
+            kept.pass_on(exchange, _TOLD)
+            return kept.head.status
+        assert failed is not None
+        hint = f" ({failed.hint})" if failed.hint else ""
+        raise _Refused(504 if failed.kind == "timeout" else 502, f"cannot reach Anthropic: {failed.detail}{hint}")
+
+    async def _pass_on(self, exchange: Exchange, answer: Answer, *, is_messages: bool) -> int:
+        is_stream = answer.is_stream
+        self._tally.streams += is_stream
+        try:
+            failure = await answer.pass_on(
+                exchange,
+                _TOLD,
+                silence=self._settings.response_timeout,
+                watched=is_stream and is_messages and answer.head.status == 200,
+            )
+        finally:
+            self._tally.streams -= is_stream
+        if failure is not None:
+            self._note_failure(failure)
+        return answer.head.status
+
+    def _note(self, outcome: policy.Answered) -> None:
+        if outcome.status < 500:
+            if self._tally.anthropic_ok():
+                logger.info("Anthropic answers again")
+        elif self._tally.anthropic_failed(f"answered {outcome.status}"):
+            logger.warning("Anthropic answers %d", outcome.status)
+
+    def _note_failure(self, failure: UpstreamFailed) -> None:
+        if self._tally.anthropic_failed(failure.detail):
+            logger.warning("Anthropic cannot be reached: %s", failure.detail)
+
+
+def _answered(answer: Answer) -> policy.Answered:
+    fields = answer.head.fields
+    return policy.Answered(
+        answer.head.status,
+        policy.retry_after(fields.get(b"retry-after")),
+        policy.should_retry(fields.get(b"x-should-retry")),
+    )
+
+
+def _may_be_json(fields: Mapping[bytes, bytes]) -> bool:
+    return b"json" in fields.get(b"content-type", b"json").lower()
+
+
+def _reply(exchange: Exchange, status: int, message: str, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    text = envelope.error_body(status, message)
+    exchange.reply(status, envelope.reason(status), [_JSON, *headers], text)

@@ -1,0 +1,49 @@
+"""Who may speak to the gateway at all: programs of this machine, no web pages.
+
+A page in the person's browser can send requests to loopback, and by DNS rebinding read the answers. Both show:
+by the Origin that browsers add, and by a Host that is not ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from claude_gatewayd.http1.proxy import is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused, and with which status."""
+
+    status: int
+    message: str
+
+
+def authority_of(target: bytes) -> tuple[bytes | None, bytes]:
+    """Split a request target into the authority, if it has the absolute form (RFC 9112 3.2.2), and the rest."""
+    if target.startswith(b"/"):
+        return None, target
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        return None, target
+    authority, slash, path = rest.partition(b"/")
+    return authority, slash + path if slash else b"/"
+
+
+def judge(fields: Mapping[bytes, bytes], authority: bytes | None, hosts: frozenset[str]) -> Refusal | None:
+    """Return why a request is refused, or None. *hosts* are the further names of `[listen] hosts`."""
+    host = fields.get(b"host", b"") if authority is None else authority
+    if host or authority is not None:
+        name = _name(host)
+        if name not in hosts and not is_loopback(name):
+            return Refusal(421, "cannot serve this Host: it is neither loopback nor in [listen] hosts")
+    if b"origin" in fields:
+        return Refusal(403, "cannot serve a web page: requests with an Origin are refused")
+    return None
+
+
+def _name(host: bytes) -> str:
+    """Return the name of a Host value without its port."""
+    text = host.decode("latin-1").strip().lower()
+    if text.startswith("["):
+        return text.partition("]")[0].lstrip("[")
+    return text.partition(":")[0]

@@ -1,0 +1,203 @@
+"""Connecting to an upstream: all addresses of its name, through a proxy if there is one, TLS with verification."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import aiohappyeyeballs
+import certifi
+
+from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.head import Malformed
+from claude_gatewayd.http1.proxy import Proxy
+from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+
+_NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 8
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an upstream is: *prefix* stands before each path, without a slash at its end."""
+
+    host: str
+    port: int
+    tls: bool
+    prefix: str = ""
+
+    @property
+    def authority(self) -> bytes:
+        """What the Host header says."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return (name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}").encode()
+
+
+def trust(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Return what upstream certificates are checked with.
+
+    `ca_file`, else the file that a variable names, else the system's own; certifi's where the Python has none.
+    NODE_EXTRA_CA_CERTS, which Claude Code itself reads, is added.
+    """
+    named = ca_file or next((environ[name] for name in _CA_VARIABLES if environ.get(name)), "")
+    context = ssl.create_default_context(cafile=named or None)
+    if not named:
+        paths = ssl.get_default_verify_paths()
+        if not context.cert_store_stats()["x509_ca"] and paths.cafile is None and paths.capath is None:
+            context.load_verify_locations(certifi.where())
+    extra = environ.get("NODE_EXTRA_CA_CERTS")
+    if extra and os.path.isfile(extra):
+        context.load_verify_locations(extra)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Connector:
+    """Make connections to *origin*, each within *seconds* in all."""
+
+    def __init__(self, origin: Origin, *, seconds: float, proxy: Proxy | None, context: ssl.SSLContext | None) -> None:
+        self._origin = origin
+        self._seconds = seconds
+        self._proxy = proxy
+        self._context = context
+
+    async def __call__(self) -> UpstreamConnection:
+        """Return a new connection. Raises UpstreamFailed."""
+        where = self._origin.host
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await (self._direct() if self._proxy is None else self._tunnel(self._proxy))
+        except TimeoutError:
+            raise UpstreamFailed("timeout", f"{where} could not be reached within {self._seconds:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            raise UpstreamFailed(
+                "tls",
+                f"the certificate of {where} is not trusted: {error.verify_message}",
+                hint="if your company inspects TLS, set [anthropic] ca_file to its certificate",
+            ) from None
+        except ssl.SSLError as error:
+            raise UpstreamFailed("tls", f"no TLS with {where}: {error.reason or error}") from None
+        except OSError as error:
+            raise UpstreamFailed("connect", f"{where} could not be reached: {_reason(error)}") from None
+
+    async def _direct(self) -> UpstreamConnection:
+        sock = await _open(self._origin.host, self._origin.port)
+        loop = asyncio.get_running_loop()
+        _transport, connection = await loop.create_connection(
+            UpstreamConnection,
+            sock=sock,
+            ssl=self._context,
+            server_hostname=self._origin.host if self._context is not None else None,
+        )
+        return connection
+
+    async def _tunnel(self, proxy: Proxy) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        sock = await _open(proxy.host, proxy.port)
+        transport, tunnel = await loop.create_connection(
+            _Tunnel,
+            sock=sock,
+            ssl=ssl.create_default_context() if proxy.tls else None,
+            server_hostname=proxy.host if proxy.tls else None,
+        )
+        try:
+            transport.write(_connect_request(self._origin, proxy))
+            await tunnel.opened
+            connection = UpstreamConnection()
+            upgraded: asyncio.Transport = transport
+            if self._context is not None:
+                upgraded = cast(
+                    "asyncio.Transport",
+                    await loop.start_tls(transport, connection, self._context, server_hostname=self._origin.host),
+                )
+            else:
+                transport.set_protocol(connection)
+            connection.connection_made(upgraded)
+        except BaseException:
+            transport.abort()
+            raise
+        return connection
+
+
+class _Tunnel(asyncio.Protocol):
+    """Wait for a proxy's answer to CONNECT."""
+
+    def __init__(self) -> None:
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        try:
+            end = head.find_end(self._buffer)
+            if not end:
+                return
+            answer = head.parse_response(self._buffer[:end])
+        except Malformed as problem:
+            self._fail(f"the proxy's answer is not HTTP/1.1: {problem.why}")
+            return
+        if answer.status // 100 == 2:
+            if not self.opened.done():
+                self.opened.set_result(None)
+        else:
+            reason = answer.reason.decode("latin-1")
+            self._fail(f"the proxy refused: {answer.status} {reason}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail("the proxy closed the connection")
+
+    def _fail(self, detail: str) -> None:
+        if not self.opened.done():
+            hint = "look at HTTPS_PROXY, or set [anthropic] proxy"
+            self.opened.set_exception(UpstreamFailed("proxy", detail, hint=hint))
+
+
+async def _open(host: str, port: int) -> socket.socket:
+    """Return a connected socket. All addresses are tried, the next a quarter of a second after the one before."""
+    loop = asyncio.get_running_loop()
+    try:
+        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise UpstreamFailed(
+            "offline",
+            f"the name {host} cannot be resolved ({error.strerror}): this machine seems to be offline",
+        ) from None
+    sock = await aiohappyeyeballs.start_connection(
+        infos, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER, interleave=1, loop=loop
+    )
+    _watch_for_a_dead_peer(sock)
+    return sock
+
+
+def _watch_for_a_dead_peer(sock: socket.socket) -> None:
+    """Let the kernel notice within about a minute that the other end is gone without a word."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in (
+        ("TCP_KEEPIDLE", 30),
+        ("TCP_KEEPALIVE", 30),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 3),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+
+
+def _connect_request(origin: Origin, proxy: Proxy) -> bytes:
+    name = f"[{origin.host}]" if ":" in origin.host else origin.host
+    authority = f"{name}:{origin.port}".encode()
+    headers = [(b"Host", authority)]
+    if proxy.authorization:
+        headers.append((b"Proxy-Authorization", proxy.authorization.encode()))
+    return head.write_request(b"CONNECT", authority, headers)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return error.strerror or str(error)

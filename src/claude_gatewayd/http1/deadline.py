@@ -1,0 +1,53 @@
+"""A deadline that is cheap to move."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Deadline:
+    """Call *expired* when the deadline has passed.
+
+    Moving it is one assignment: the timer behind it is set anew only when it fires too early. So every byte that
+    arrives may move it, on the hottest path.
+    """
+
+    __slots__ = ("_at", "_expired", "_loop", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
+        self._loop = loop
+        self._expired = expired
+        self._at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float) -> None:
+        """Let it pass *seconds* from now, wherever it stood."""
+        self._at = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._at:
+            self._arm()
+
+    def clear(self) -> None:
+        """Let it never pass. The timer may still fire once, and finds nothing to do."""
+        self._at = None
+
+    def close(self) -> None:
+        """Give the timer back."""
+        self._at = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        assert self._at is not None
+        self._timer = self._loop.call_at(self._at, self._fired)
+
+    def _fired(self) -> None:
+        self._timer = None
+        if self._at is None:
+            return
+        if self._loop.time() < self._at:
+            self._arm()
+            return
+        self._at = None
+        self._expired()

@@ -1,0 +1,150 @@
+"""Where a body ends: counted, chunked, or at the end of the connection.
+
+A follower is fed what arrives, cut anywhere, and says how much of it belongs to the body. It changes nothing:
+the raw bytes can be passed on as they came, chunk sizes and all.
+"""
+
+import re
+from typing import Protocol
+
+from claude_gatewayd.http1.head import Headers, Malformed, write_fields
+
+# A size of at most 15 digits cannot overflow anybody; an extension holds no control character (RFC 9112 7.1.1).
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]{0,4096})?\r\n")
+_TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_MAX_TRAILERS = 64 * 1024
+
+
+class Follower(Protocol):
+    """What follows one body."""
+
+    done: bool
+
+    def feed(self, data: bytes) -> tuple[int, bytes]:
+        """Return how many bytes of *data* belong to the body, and their payload."""
+        ...
+
+
+class Counted:
+    """Follow a body of *length* bytes."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        self.done = length == 0
+
+    def feed(self, data: bytes) -> tuple[int, bytes]:
+        """Count. What is beyond the length is not the body's."""
+        if len(data) > self.left:
+            data = data[: self.left]
+        self.left -= len(data)
+        self.done = self.left == 0
+        return len(data), data
+
+
+class UntilClose:
+    """Follow a body that the end of the connection ends."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def feed(self, data: bytes) -> tuple[int, bytes]:
+        """Take all."""
+        return len(data), data
+
+
+class Chunked:
+    """Follow a chunked body, strictly: what is not RFC 9112 7.1 to the letter raises Malformed."""
+
+    __slots__ = ("_in_trailers", "_left", "_needs_crlf", "_stash", "done", "trailers")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.trailers: Headers = []
+        self._left = 0
+        self._needs_crlf = False
+        self._in_trailers = False
+        self._stash = b""
+
+    def feed(self, data: bytes) -> tuple[int, bytes]:
+        """Follow the chunks in *data*, up to the end of the body."""
+        stashed = len(self._stash)
+        if stashed:
+            data = self._stash + data
+            self._stash = b""
+        pieces = []
+        at, end = 0, len(data)
+        while at < end and not self.done:
+            if self._left:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                self._needs_crlf = not self._left
+            elif self._needs_crlf:
+                if not data.startswith(b"\r\n", at):
+                    if end - at == 1 and data[at] == 0x0D:
+                        at = self._keep(data, at)
+                        break
+                    raise Malformed("a chunk is longer than its size says")
+                self._needs_crlf = False
+                at += 2
+            elif self._in_trailers:
+                at = self._trailers(data, at)
+            else:
+                at = self._size(data, at)
+        return at - stashed, pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _size(self, data: bytes, at: int) -> int:
+        line = _SIZE_LINE.match(data, at)
+        if line is None:
+            if data.find(b"\n", at) >= 0 or not _may_become_size(data, at):
+                raise Malformed("a chunk size is not a hexadecimal number on a line of its own")
+            return self._keep(data, at)
+        self._left = int(line[1], 16)
+        self._in_trailers = not self._left
+        return line.end()
+
+    def _trailers(self, data: bytes, at: int) -> int:
+        """Take the trailer lines and the empty line that ends the body."""
+        if data.startswith(b"\r\n", at):
+            end = at
+        else:
+            end = data.find(b"\r\n\r\n", at)
+            if (end if end >= 0 else len(data)) - at > _MAX_TRAILERS:
+                raise Malformed("the trailers are larger than 64 KiB", 431)
+            if end < 0:
+                if data.count(b"\n", at) != data.count(b"\r\n", at):
+                    raise Malformed("a trailer line ends in a bare line feed")
+                return self._keep(data, at)
+            for text in data[at:end].split(b"\r\n"):
+                line = _TRAILER.fullmatch(text)
+                if line is None:
+                    raise Malformed("a trailer line is not a header")
+                self.trailers.append((line[1], line[2].rstrip(b" \t")))
+            end += 2
+        self.done = True
+        return end + 2
+
+    def _keep(self, data: bytes, at: int) -> int:
+        self._stash = data[at:]
+        return len(data)
+
+
+def _may_become_size(data: bytes, at: int) -> bool:
+    """Say whether more bytes could make a size line of the rest of *data*, so that rubbish is not waited on."""
+    rest = data[at:]
+    return _SIZE_LINE.match((rest if rest.endswith(b"\r") else rest + b"\r") + b"\n") is not None
+
+
+def chunk(data: bytes) -> bytes:
+    """Return *data*, which must not be empty, as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Headers) -> bytes:
+    """Return what ends a chunked body."""
+    return b"0\r\n" + write_fields(trailers)

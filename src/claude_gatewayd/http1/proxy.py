@@ -1,0 +1,86 @@
+"""Which proxy an upstream is reached through, by the variables that every tool reads."""
+
+import base64
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that is asked by CONNECT. *authorization* is the header value, or empty."""
+
+    host: str
+    port: int
+    tls: bool
+    authorization: str = ""
+
+    def __repr__(self) -> str:  # no password in a log or a traceback
+        return f"Proxy({self.host}:{self.port})"
+
+
+def proxy_for(host: str, port: int, *, tls: bool, configured: str, environ: Mapping[str, str]) -> Proxy | None:
+    """Return the proxy for a host, or None for a direct connection.
+
+    *configured* is `[anthropic] proxy`: a URL wins over the environment, "none" means never one. Loopback is never
+    reached through a proxy. HTTPS_PROXY (HTTP_PROXY for a plain upstream), ALL_PROXY and NO_PROXY as curl reads
+    them, in either case.
+    """
+    if configured == "none" or is_loopback(host):
+        return None
+    if configured:
+        return parse(configured)
+    for name in (("https_proxy",) if tls else ("http_proxy",)) + ("all_proxy",):
+        url = environ.get(name) or environ.get(name.upper())
+        if url:
+            break
+    else:
+        return None
+    exceptions = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return None if excepted(host, port, exceptions) else parse(url)
+
+
+def parse(url: str) -> Proxy:
+    """Parse a proxy's URL; one without a scheme is http."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    tls = parts.scheme == "https"
+    authorization = ""
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(user.encode()).decode()
+    return Proxy(parts.hostname or "", parts.port or (443 if tls else 80), tls, authorization)
+
+
+def excepted(host: str, port: int, exceptions: str) -> bool:
+    """Say whether NO_PROXY names this host: by "*", a domain, an address or a network, each perhaps with a port."""
+    host = host.lower().rstrip(".")
+    for entry in (text.strip().lower() for text in exceptions.split(",")):
+        if entry == "*":
+            return True
+        name, colon, wanted = entry.rpartition(":")
+        if colon and wanted.isdigit() and name.count(":") in (0, 7):
+            if int(wanted) != port:
+                continue
+            entry = name
+        domain = entry.removeprefix("*").lstrip(".").strip("[]")
+        if domain and (host == domain or host.endswith(f".{domain}") or _in_network(host, domain)):
+            return True
+    return False
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine by its very name."""
+    if host.lower() in ("localhost", "localhost."):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _in_network(host: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

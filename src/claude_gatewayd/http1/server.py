@@ -1,0 +1,523 @@
+"""The server side: connections of clients, and one exchange after the other on each.
+
+Requests of one connection are answered in their order: the next head is not even parsed before the answer to the
+one before it is complete. What a client sends ahead stays in a bounded buffer, then in its kernel.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, cast
+
+from claude_gatewayd.http1 import framing, head
+from claude_gatewayd.http1.deadline import Deadline
+from claude_gatewayd.http1.flow import Budget, OverBudget, Sink, Source
+from claude_gatewayd.http1.head import Headers, Malformed, RequestHead
+
+logger = logging.getLogger(__name__)
+
+_AHEAD = 64 * 1024  # bytes of pipelined requests kept while one is answered
+_UNREAD = 256 * 1024  # bytes of a body kept while nobody has asked for it
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that a client may take. Tests shorten them."""
+
+    head: float = 30.0
+    body_silence: float = 60.0
+    keep_alive: float = 620.0  # longer than the pool of any client that we know
+    write_stall: float = 600.0  # a client that reads nothing
+    discard: float = 10.0  # to read away what a refused client still sends, so that it sees the answer
+
+
+class BodyTooLarge(Exception):
+    """A body that was to be held is larger than the caller allows."""
+
+
+class BodyCut(Exception):
+    """The client ended its side before its body was complete."""
+
+
+Handler = Callable[["Exchange"], Coroutine[Any, Any, None]]
+
+
+class Exchange:
+    """One request and its answer.
+
+    The handler reads the body by `hold` or by `pipe`, and answers by `reply`, or by `start`, `write` and `finish`.
+    """
+
+    __slots__ = (
+        "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
+        "_sink", "_waiter",
+        "body_done", "finished", "head", "peer_gone", "started",
+    )  # fmt: skip
+
+    def __init__(self, connection: "ServerConnection", request: RequestHead) -> None:
+        self.head = request
+        self.started = False
+        self.finished = False
+        self.peer_gone = False
+        self._connection = connection
+        self._body: framing.Follower = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
+        self.body_done = self._body.done
+        self._expects = not request.is_http_10 and request.fields.get(b"expect", b"").strip().lower() == b"100-continue"
+        # Until somebody has asked for the body both its forms are kept; then one, or none.
+        self._held: list[bytes] | None = []
+        self._raw: list[bytes] | None = []
+        self._raw_size = 0
+        self._limit = _UNREAD
+        self._budget: Budget | None = None
+        self._charged = 0
+        self._sink: Sink | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+
+    # -- the request's body
+
+    async def hold(self, limit: int, budget: Budget) -> bytes:
+        """Return the whole body's payload, once it is complete; *budget* is charged until the exchange ends.
+
+        Raises BodyTooLarge beyond *limit*, OverBudget, BodyCut.
+        """
+        if (self.head.length or 0) > limit:
+            raise BodyTooLarge
+        self._raw = None
+        self._limit = limit
+        self._budget = budget
+        self._charge(self._raw_size)
+        await self._complete()
+        held = self._held or []
+        self._held = None
+        return held[0] if len(held) == 1 else b"".join(held)
+
+    async def pipe(self, sink: Sink) -> None:
+        """Write the raw body, chunk sizes and all, to *sink* as it comes. Raises BodyCut."""
+        self._held = None
+        self._sink = sink
+        sink.source = self._connection
+        for raw in self._raw or ():
+            sink.write(raw)
+        self._raw = None
+        await self._complete()
+
+    async def _complete(self) -> None:
+        if self._expects and not self.body_done and not self._raw_size:
+            self._connection.send(_CONTINUE)
+        self._expects = False
+        self._connection.resume_reading()
+        if self._failure is not None:
+            raise self._failure
+        if not self.body_done:
+            self._waiter = self._connection.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def feed(self, data: bytes) -> int:
+        """Take what has arrived of the body; return how many bytes of *data* were its. Raises Malformed."""
+        used, payload = self._body.feed(data)
+        raw = data if used == len(data) else data[:used]
+        self.body_done = self._body.done
+        self._raw_size += used
+        if self.finished or self._failure is not None:
+            return used  # a refused client is still sending
+        if self._sink is not None:
+            self._sink.write(raw)
+        else:
+            if self._raw is not None:
+                self._raw.append(raw)
+                if self._raw_size > self._limit:
+                    self._connection.pause_reading()
+            if self._held is not None and payload:
+                self._held.append(payload)
+            if self._budget is not None:
+                self._charge(used)
+        if self.body_done and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        return used
+
+    def _charge(self, size: int) -> None:
+        assert self._budget is not None
+        self._charged += size
+        self._budget.left -= size
+        if self._raw_size > self._limit:
+            self.fail(BodyTooLarge())
+        elif self._budget.left < 0:
+            self.fail(OverBudget())
+
+    def fail(self, failure: Exception) -> None:
+        """Tell whoever reads the body that it will not be had."""
+        self._failure = failure
+        self._held = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(failure)
+
+    def release(self) -> None:
+        """Forget what is held of the body."""
+        self._raw = None
+        self._held = None
+        if self._budget is not None:
+            self._budget.left += self._charged
+            self._budget = None
+
+    # -- the answer
+
+    @property
+    def must_close(self) -> bool:
+        """Say whether the connection ends with this answer, so that the answer can say it."""
+        return not self.head.keep_alive or not self.body_done or self._connection.draining
+
+    def reply(self, status: int, reason: bytes, headers: Headers, body: bytes) -> None:
+        """Answer in one piece."""
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+        self.start(status, reason, headers)
+        if body and self.head.method != b"HEAD":
+            self.write(body)
+        self.finish()
+
+    def start(self, status: int, reason: bytes, headers: Headers, *, close: bool = False) -> None:
+        """Send the head. *headers* say where the body ends; with *close* the end of the connection does."""
+        self.started = True
+        if close or self.must_close:
+            headers = [*headers, (b"Connection", b"close")]
+            self._connection.close_after = True
+        self._connection.send(head.write_response(status, reason, headers))
+
+    def interim(self, status: int, reason: bytes, headers: Headers) -> None:
+        """Send an answer of the 1xx sort, to a client that can understand it."""
+        if not self.head.is_http_10:
+            self._connection.send(head.write_response(status, reason, headers))
+
+    def write(self, data: bytes) -> None:
+        """Send the next raw bytes of the answer's body."""
+        self._connection.send(data)
+
+    @property
+    def source(self) -> Source | None:
+        """Where the answer's body comes from: paused while the client does not read fast enough."""
+        return self._connection.answer_source
+
+    @source.setter
+    def source(self, source: Source | None) -> None:
+        self._connection.answer_source = source
+        if source is not None and self._connection.write_paused:
+            source.pause_reading()
+
+    def finish(self) -> None:
+        """End the exchange: the answer is complete."""
+        self.finished = True
+        self.release()
+        self._connection.exchange_finished()
+
+    def abort(self) -> None:
+        """End the exchange and the connection with a reset: the answer cannot be completed."""
+        self.finished = True
+        self.release()
+        self._connection.abort()
+
+
+class ServerConnection(asyncio.Protocol):
+    """One client's connection. *handler* is run as a task per request, and cancelled when the client goes."""
+
+    def __init__(self, handler: Handler, connections: "Connections", limits: Limits) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.draining = connections.draining
+        self.close_after = False
+        self.write_paused = False
+        self.answer_source: Source | None = None
+        self._handler = handler
+        self._connections = connections
+        self._limits = limits
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._eof = False
+        self._in_head = False
+        self._discarding = False
+        self._read_deadline = Deadline(self.loop, self._read_expired)
+        self._write_deadline = Deadline(self.loop, self.abort)
+
+    # -- what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self._connections.add(self)
+        self._read_deadline.set(self._idle_seconds)
+
+    def data_received(self, data: bytes) -> None:
+        if self._discarding:
+            return
+        exchange = self._exchange
+        try:
+            if exchange is not None and not exchange.body_done:
+                self._read_deadline.set(self._limits.body_silence)
+                used = exchange.feed(data)
+                data = data[used:]
+                if exchange.body_done:
+                    self._read_deadline.clear()
+        except Malformed as problem:
+            self._refuse(problem)
+            return
+        if data:
+            self._buffer = self._buffer + data if self._buffer else data
+            if self._exchange is None:
+                self._advance()
+            elif len(self._buffer) > _AHEAD:
+                self.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        exchange = self._exchange
+        if exchange is None:
+            if self._buffer:
+                self._refuse(Malformed("the connection ended in the middle of a request's head"))
+                return True
+            return False
+        if not exchange.body_done:
+            exchange.fail(BodyCut())
+        elif not exchange.finished:
+            self._probe()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._read_deadline.close()
+        self._write_deadline.close()
+        self._connections.remove(self)
+        if self._exchange is not None:
+            self._exchange.peer_gone = True
+            self._exchange.release()
+            if self._task is not None and not self._exchange.finished:
+                self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._write_deadline.set(self._limits.write_stall)
+        if self.answer_source is not None:
+            self.answer_source.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self._write_deadline.clear()
+        if self.answer_source is not None:
+            self.answer_source.resume_reading()
+
+    # -- what an exchange calls
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing() and transport.is_reading():
+            transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing() and not transport.is_reading():
+            transport.resume_reading()
+
+    def exchange_finished(self) -> None:
+        self._task = None
+        self.answer_source = None
+        exchange = self._exchange
+        if self._transport is None or exchange is None:
+            return
+        if not exchange.body_done:
+            self._discard()
+        elif self.close_after or (self._eof and not self._buffer):
+            self._transport.close()
+        else:
+            self._advance()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- what the connections call, while the generation drains
+
+    def drain(self) -> None:
+        """Say good-bye with the next answer; end an idle connection after a linger.
+
+        A client may be sending a request at this very moment: its answer then tells it to close.
+        """
+        self.draining = True
+        if self._exchange is None and not self._buffer:
+            self._read_deadline.set(self._idle_seconds)
+
+    def close_idle(self) -> bool:
+        """Close, if no request is under way. Return whether it was so."""
+        if self._exchange is None and self._transport is not None:
+            self._transport.close()
+            return True
+        return False
+
+    # -- inside
+
+    @property
+    def _idle_seconds(self) -> float:
+        return self._connections.linger if self.draining else self._limits.keep_alive
+
+    def _advance(self) -> None:
+        """Begin the next exchange, if its head is here."""
+        self._exchange = None
+        try:
+            self._next()
+        except Malformed as problem:
+            self._refuse(problem)
+
+    def _next(self) -> None:
+        if self._buffer.startswith(b"\r\n"):
+            self._buffer = self._buffer.lstrip(b"\r\n")  # RFC 9112 2.2: empty lines before a request
+        if not self._buffer:
+            self._read_deadline.set(self._idle_seconds)
+            self.resume_reading()
+            return
+        end = head.find_end(self._buffer)
+        if not end:
+            if self._eof:
+                raise Malformed("the connection ended in the middle of a request's head")
+            if not self._in_head:  # once: a head that comes byte by byte gets no longer for it
+                self._in_head = True
+                self._read_deadline.set(self._limits.head)
+            self.resume_reading()
+            return
+        self._in_head = False
+        self._read_deadline.clear()
+        exchange = Exchange(self, head.parse_request(self._buffer[:end]))
+        self._buffer = self._buffer[end:]
+        if self._buffer and not exchange.body_done:
+            used = exchange.feed(self._buffer)
+            self._buffer = self._buffer[used:]
+        self._exchange = exchange
+        if not exchange.body_done:
+            self._read_deadline.set(self._limits.body_silence)
+            if self._eof:
+                exchange.fail(BodyCut())
+        if len(self._buffer) <= _AHEAD:
+            self.resume_reading()
+        self._task = self.loop.create_task(self._handle(exchange))
+
+    async def _handle(self, exchange: Exchange) -> None:
+        try:
+            await self._handler(exchange)
+        except asyncio.CancelledError:
+            if not exchange.peer_gone:
+                self.abort()
+                raise
+        except Exception:
+            logger.exception("a request could not be answered: this is a fault of the gateway")
+        if not exchange.finished:
+            self.abort()
+
+    def _refuse(self, problem: Malformed) -> None:
+        """Answer what cannot be parsed. Nothing more is read as a request on this connection."""
+        self._buffer = b""
+        if self._exchange is not None and (self._exchange.started or self._exchange.finished):
+            self.abort()
+            return
+        if self._task is not None:
+            if self._exchange is not None:
+                self._exchange.peer_gone = True
+            self._task.cancel()
+        self.send(self._connections.refusal(problem))
+        self._discard()
+
+    def _discard(self) -> None:
+        """Read away what the client still sends before the connection is closed.
+
+        Closed with bytes unread, the kernel sends a reset, which may overtake the answer at the client.
+        """
+        self._discarding = True
+        self._buffer = b""
+        if self._transport is None:
+            return
+        if self._eof:
+            self._transport.close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._read_deadline.set(self._limits.discard)
+        self.resume_reading()
+
+    def _read_expired(self) -> None:
+        exchange = self._exchange
+        if self._transport is None:
+            return
+        if self._discarding or (exchange is None and not self._buffer):
+            self._transport.close()
+        elif exchange is None or not exchange.body_done:
+            self._refuse(Malformed("the client was silent for too long in the middle of a request", 408))
+
+    def _probe(self) -> None:
+        """Find out whether a client that has ended its side is gone, or only has nothing more to say.
+
+        Both look the same until something is sent: a socket that is gone answers it with a reset. Before the answer
+        has begun an interim answer can be sent, which a client has to expect at any time (RFC 9110 15.2).
+        """
+        exchange = self._exchange
+        if exchange is None or exchange.started or exchange.head.is_http_10:
+            return
+        self.send(_CONTINUE)
+        self.loop.call_later(0.05, self._probed)
+
+    def _probed(self) -> None:
+        if self._transport is None:
+            return
+        sock: socket.socket | None = self._transport.get_extra_info("socket")
+        if sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._transport.abort()
+
+
+class Connections:
+    """All the connections of one generation: how many, which are idle, and their end.
+
+    *refusal* makes the whole answer, with `Connection: close`, to what cannot be parsed.
+    """
+
+    def __init__(self, refusal: Callable[[Malformed], bytes]) -> None:
+        self.draining = False
+        self.linger = 0.0
+        self.refusal = refusal
+        self._all: dict[ServerConnection, None] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, connection: ServerConnection) -> None:
+        """Count a connection in."""
+        self._all[connection] = None
+        self._empty.clear()
+
+    def remove(self, connection: ServerConnection) -> None:
+        """Count a connection out."""
+        self._all.pop(connection, None)
+        if not self._all:
+            self._empty.set()
+
+    def close_one_idle(self) -> None:
+        """Make room: close the connection that has been open longest of those that nothing happens on."""
+        next((c for c in self._all if c.close_idle()), None)
+
+    def drain(self, linger: float) -> Awaitable[Any]:
+        """Ask all to end after what they are doing, idle ones after *linger* seconds. Await the result for the last."""
+        self.draining = True
+        self.linger = linger
+        for connection in list(self._all):
+            connection.drain()
+        return self._empty.wait()
+
+    def abort(self) -> None:
+        """End all at once."""
+        for connection in list(self._all):
+            connection.abort()

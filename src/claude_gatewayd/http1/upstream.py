@@ -1,0 +1,319 @@
+"""The upstream side: one connection, and one exchange after the other on it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, cast
+
+from claude_gatewayd.http1 import framing, head
+from claude_gatewayd.http1.deadline import Deadline
+from claude_gatewayd.http1.flow import Sink, Source
+from claude_gatewayd.http1.head import Headers, Malformed, ResponseHead
+
+_UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
+
+Kind = Literal["offline", "connect", "tls", "proxy", "timeout", "lost", "malformed"]
+
+
+class UpstreamFailed(Exception):
+    """Say how an upstream failed.
+
+    *silent* means that not one byte of an answer had come; *stale* that it was on a connection which had been idle.
+    """
+
+    def __init__(self, kind: Kind, detail: str, *, silent: bool = True, hint: str = "") -> None:
+        super().__init__(detail)
+        self.kind: Kind = kind
+        self.detail = detail
+        self.silent = silent
+        self.stale = False
+        self.hint = hint
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection to an upstream.
+
+    One exchange: `send`, `answer`, then `pipe` or `discard`; then it can be used again if `reusable` says so.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.source: Source | None = None
+        self.reusable = False
+        self.lost = False
+        self.on_lost: Callable[[UpstreamConnection], None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._buffer = b""
+        self._busy = False
+        self._without_body = False
+        self._request_sent = True
+        self._any_byte = False
+        self._head: ResponseHead | None = None
+        self._head_waiter: asyncio.Future[ResponseHead] | None = None
+        self._interim: Callable[[ResponseHead], None] | None = None
+        self._body: framing.Follower | None = None
+        self._sink: Sink | None = None
+        self._watch: Callable[[bytes], None] | None = None
+        self._raw = True
+        self._pending: list[tuple[bytes, bytes]] = []
+        self._pending_size = 0
+        self._end_waiter: asyncio.Future[None] | None = None
+        self._failed: UpstreamFailed | None = None
+        self._patience = 0.0
+        self._unsent = 0
+        self._silence = 0.0
+        self._deadline = Deadline(self.loop, self._expired)
+
+    # -- one exchange
+
+    def send(
+        self,
+        request: bytes,
+        *,
+        without_body: bool,
+        complete: bool,
+        interim: Callable[[ResponseHead], None] | None = None,
+    ) -> None:
+        """Send a request's head and what there is of its body.
+
+        *without_body* says that the answer has none whatever its head says (HEAD); *complete* that no more of the
+        request follows by `write`; *interim* is told each 1xx answer.
+        """
+        self._busy = True
+        self.reusable = False
+        self._without_body = without_body
+        self._request_sent = complete
+        self._interim = interim
+        self._any_byte = False
+        self._head = None
+        self._body = None
+        self.write(request)
+
+    def write(self, data: bytes) -> None:
+        """Send the next raw bytes of the request's body."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def request_complete(self) -> None:
+        """Say that the whole request has been sent: the time for the answer runs from now."""
+        self._request_sent = True
+        self.source = None
+        if self._head_waiter is not None:
+            self._deadline.set(self._patience)
+
+    async def answer(self, seconds: float) -> ResponseHead:
+        """Return the head of the answer, waiting at most *seconds* for it. Raises UpstreamFailed."""
+        if self._failed is not None:
+            raise self._failed
+        if self._head is not None:
+            return self._head
+        self._patience = seconds
+        if self._request_sent:
+            self._deadline.set(seconds)
+        self._head_waiter = self.loop.create_future()
+        try:
+            return await self._head_waiter
+        finally:
+            self._head_waiter = None
+
+    async def pipe(
+        self, sink: Sink, *, raw: bool, silence: float, watch: Callable[[bytes], None] | None = None
+    ) -> None:
+        """Write the answer's body to *sink* as it comes, until it is complete. Raises UpstreamFailed.
+
+        With *raw* its bytes as they came, chunk sizes and all; else the payload. *silence* is how many seconds may
+        pass without a byte. *watch* sees the payload before the sink does.
+        """
+        self._sink = sink
+        self._raw = raw
+        self._silence = silence
+        self._watch = watch
+        sink.source = self
+        for wire, payload in self._pending:
+            self._deliver(wire, payload)
+        self._pending = []
+        self._pending_size = 0
+        self.resume_reading()
+        if not self._complete():
+            if self._failed is not None:
+                raise self._failed
+            self._deadline.set(silence)
+            self._end_waiter = self.loop.create_future()
+            try:
+                await self._end_waiter
+            finally:
+                self._end_waiter = None
+        sink.source = None
+
+    @property
+    def trailers(self) -> Headers:
+        """What came after the body's last chunk."""
+        return self._body.trailers if isinstance(self._body, framing.Chunked) else []
+
+    def abort(self) -> None:
+        """End the connection at once, whatever is under way."""
+        self._busy = False
+        self._sink = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End an idle connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def keep(self) -> None:
+        """Make ready for the pool: nothing is expected until the next `send`."""
+        self._busy = False
+        self._sink = None
+        self._watch = None
+        self._interim = None
+        self._pending = []
+        self._pending_size = 0
+        self._deadline.clear()
+
+    # -- what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        if not self._busy:
+            self.abort()  # nobody asked: what this is cannot be known
+            return
+        self._any_byte = True
+        try:
+            if self._head is None:
+                self._buffer = self._buffer + data if self._buffer else data
+                self._read_head()
+            else:
+                self._read_body(data)
+        except Malformed as problem:
+            self._fail(UpstreamFailed("malformed", f"its answer is not HTTP/1.1: {problem.why}", silent=False))
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.lost = True
+        self._deadline.close()
+        if self.on_lost is not None:
+            self.on_lost(self)
+        if self._head is not None and isinstance(self._body, framing.UntilClose) and exc is None:
+            self._body.done = True
+            self._ended()
+        elif not (self._head is not None and self._complete()):
+            where = "in the middle of its answer" if self._any_byte else "without an answer"
+            self._fail(UpstreamFailed("lost", f"it closed the connection {where}", silent=not self._any_byte))
+
+    def pause_writing(self) -> None:
+        if self.source is not None:
+            self.source.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.source is not None:
+            self.source.resume_reading()
+
+    # -- back-pressure, from the one who reads the answer
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing() and self._transport.is_reading():
+            self._transport.pause_reading()
+            self._deadline.clear()  # the silence is ours
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+            if self._end_waiter is not None:
+                self._deadline.set(self._silence)
+
+    # -- inside
+
+    def _read_head(self) -> None:
+        while end := head.find_end(self._buffer):
+            answer = head.parse_response(self._buffer[:end])
+            rest, self._buffer = self._buffer[end:], b""
+            if answer.status == 101:
+                raise Malformed("it changes to a protocol that nobody asked for")
+            if answer.status < 200:
+                if self._interim is not None and answer.status != 100:
+                    self._interim(answer)
+                self._buffer = rest
+                continue
+            self._deadline.clear()
+            self._head = answer
+            self._body = self._follower(answer)
+            if rest:
+                self._read_body(rest)
+            elif self._body.done:
+                self._ended()
+            if self._head_waiter is not None and not self._head_waiter.done():
+                self._head_waiter.set_result(answer)
+            return
+
+    def _follower(self, answer: ResponseHead) -> framing.Follower:
+        # RFC 9112 6.3
+        if self._without_body or answer.status in (204, 304):
+            return framing.Counted(0)
+        if answer.chunked:
+            return framing.Chunked()
+        if answer.length is not None:
+            return framing.Counted(answer.length)
+        return framing.UntilClose()
+
+    def _read_body(self, data: bytes) -> None:
+        assert self._body is not None
+        if self._body.done:
+            self.abort()  # more than the answer: the connection cannot be trusted with another
+            return
+        used, payload = self._body.feed(data)
+        wire = data if used == len(data) else data[:used]
+        if self._sink is not None:
+            self._deadline.set(self._silence)
+            self._deliver(wire, payload)
+        else:
+            self._pending.append((wire, payload))
+            self._pending_size += len(wire)
+            if self._pending_size > _UNREAD and not self._body.done:
+                self.pause_reading()
+        if self._body.done:
+            self._ended(clean=used == len(data))
+
+    def _deliver(self, wire: bytes, payload: bytes) -> None:
+        assert self._sink is not None
+        if self._watch is not None:
+            self._watch(payload)
+        data = wire if self._raw else payload
+        if data:
+            self._sink.write(data)
+
+    def _complete(self) -> bool:
+        return self._body is not None and self._body.done
+
+    def _ended(self, *, clean: bool = True) -> None:
+        self._deadline.clear()
+        assert self._head is not None
+        self.reusable = (
+            clean
+            and self._request_sent
+            and self._head.keep_alive
+            and not isinstance(self._body, framing.UntilClose)
+            and not self.lost
+        )
+        if self._end_waiter is not None and not self._end_waiter.done():
+            self._end_waiter.set_result(None)
+
+    def _expired(self) -> None:
+        unsent = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        if self._head is None and 0 < unsent != self._unsent:
+            self._unsent = unsent  # a large request on a slow line is still on its way
+            self._deadline.set(self._patience)
+            return
+        waiting = "of its answer" if self._head is not None else "of an answer"
+        self._fail(UpstreamFailed("timeout", f"no byte {waiting} came in time", silent=not self._any_byte))
+        self.abort()
+
+    def _fail(self, failure: UpstreamFailed) -> None:
+        if self._failed is None:
+            self._failed = failure
+        for waiter in (self._head_waiter, self._end_waiter):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(self._failed)

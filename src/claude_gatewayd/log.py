@@ -1,0 +1,39 @@
+"""Where the log goes: stderr, with timestamps for a person, with priorities for the journal."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+class _JournalFormatter(logging.Formatter):
+    """Begin each line with its priority, as sd-daemon(3) says; the journal has the time itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next((p for level, p in _PRIORITIES if record.levelno >= level), 7)
+        text = super().format(record)
+        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+
+
+def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
+    """Log to stderr from now on. *who* names the process where several write to one terminal."""
+    handler = logging.StreamHandler(sys.stderr)
+    if _is_journal(environ):
+        handler.setFormatter(_JournalFormatter(f"{who}: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%H:%M:%S"))
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a terminal that is gone is no reason to say so on it
+
+
+def _is_journal(environ: Mapping[str, str]) -> bool:
+    """Say whether stderr is the journal's own stream (systemd.exec(5), JOURNAL_STREAM)."""
+    try:
+        device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
+        here = os.fstat(2)
+        return (here.st_dev, here.st_ino) == (int(device), int(inode))
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,140 @@
+"""Say where things are kept.
+
+The daemon and the CLI must come to the same answer, though a service manager starts one, a shell the other.
+So the places are those of platformdirs, but worked out here: from *environ* alone, and in the same way with
+every version of platformdirs (4.14 warns, and goes elsewhere, when the runtime directory's mode is not 0700);
+without systemd's $STATE_DIRECTORY, which differs between systemd 252 and 254; and on macOS without the XDG
+variables, for launchd does not have those of the shell.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from claude_gatewayd.errors import GatewayError
+
+APP = "claude-gateway"
+SOCKET_NAME = "control.sock"
+LONGEST_SOCKET_PATH = 100  # bytes; sun_path has 104 on macOS, 108 on Linux
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """Return the configuration file, whether it exists or not."""
+    if named := environ.get("CLAUDE_GATEWAY_CONFIG"):
+        return expanduser(named, environ)
+    return _user_dir(environ, "XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """Return the directory of what outlives a reboot."""
+    return _user_dir(environ, "XDG_STATE_HOME", ".local/state")
+
+
+def runtime_dir(environ: Mapping[str, str]) -> Path:
+    """Return the directory of sockets and locks; it may not exist yet."""
+    long = _runtime_base(environ)
+    short = Path(f"/tmp/{APP}-{os.getuid()}")  # noqa: S108 - make_private() refuses what another has put there
+    if long is None:
+        return short
+    if len(os.fsencode(long / APP / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
+        return long / APP
+    from hashlib import sha256  # here, for it loads OpenSSL: 15 ms that nearly nobody needs
+
+    return short.with_name(f"{short.name}-{sha256(os.fsencode(long / APP)).hexdigest()[:8]}")
+
+
+def control_socket(environ: Mapping[str, str]) -> Path:
+    """Return the socket on which the daemon takes commands."""
+    return runtime_dir(environ) / SOCKET_NAME
+
+
+def lock_file(environ: Mapping[str, str]) -> Path:
+    """Return the file whose lock means that a daemon runs."""
+    return runtime_dir(environ) / "lock"
+
+
+def gateway_key_file(environ: Mapping[str, str]) -> Path:
+    """Return the file that holds the gateway key."""
+    return state_dir(environ) / "gateway.key"
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """Return the home directory; raise GatewayError where there is none."""
+    if os.path.isabs(named := environ.get("HOME", "")):
+        return Path(named)
+    import pwd  # here, for HOME is nearly always set
+
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise GatewayError(
+            f"cannot find the home directory: HOME is not set, and uid {os.getuid()} has no account",
+            'export HOME="$PWD"',
+        ) from None
+
+
+def expanduser(text: str, environ: Mapping[str, str]) -> Path:
+    """Return *text* as a path, a leading ~ being the home directory of *environ*."""
+    if text == "~" or text.startswith("~/"):
+        return home(environ) / text[2:]
+    return Path(os.path.expanduser(text))
+
+
+def make_private(directory: Path) -> None:
+    """Make *directory* one that nobody else can enter, or raise GatewayError.
+
+    Whoever is first in /tmp owns the name, so a directory that is already there is only taken if it is ours.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (owner := os.lstat(directory).st_uid) == os.getuid():  # of a symlink: the link's own owner
+            # one look and one act on the same descriptor: nothing can be swapped in between
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                status = os.fstat(descriptor)
+                owner = status.st_uid
+                if owner == os.getuid() and status.st_mode & 0o077:
+                    os.fchmod(descriptor, 0o700)
+            finally:
+                os.close(descriptor)
+    except (FileExistsError, NotADirectoryError):
+        raise _unusable(directory, "it, or a directory above it, is something else than a directory") from None
+    except OSError as error:
+        raise _unusable(directory, (error.strerror or str(error)).lower()) from None
+    if owner != os.getuid():
+        raise _unusable(directory, f"it belongs to uid {owner}, not to you (uid {os.getuid()})")
+
+
+def _unusable(directory: Path, why: str) -> GatewayError:
+    from shlex import quote
+
+    return GatewayError(
+        f"cannot use {directory}: {why}", f"ls -ld {quote(str(directory.parent))} {quote(str(directory))}"
+    )
+
+
+def _user_dir(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    if sys.platform == "darwin":
+        return home(environ) / "Library/Application Support" / APP
+    if os.path.isabs(named := environ.get(variable, "")):  # XDG: a relative path is to be ignored
+        return Path(named) / APP
+    return home(environ) / default / APP
+
+
+def _runtime_base(environ: Mapping[str, str]) -> Path | None:
+    """Return where the directory of our own goes, or None where the system offers no such place."""
+    if sys.platform == "darwin":
+        return home(environ) / "Library/Caches/TemporaryItems"
+    named, usual = environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"
+    # after `su` or `sudo -E` the variable still names the directory of the first user
+    if os.path.isabs(named) and _owner(named) in (os.getuid(), None):
+        return Path(named)
+    return Path(usual) if _owner(usual) == os.getuid() else None
+
+
+def _owner(path: str) -> int | None:
+    try:
+        return os.stat(path).st_uid
+    except (OSError, ValueError):
+        return None

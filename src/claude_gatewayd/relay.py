@@ -1,0 +1,246 @@
+"""Bytes through: one request to an upstream, its answer back. Whether to try again is not decided here."""
+
+import asyncio
+from dataclasses import dataclass
+
+from claude_gatewayd import envelope
+from claude_gatewayd.auth import FOR_THE_GATEWAY
+from claude_gatewayd.http1 import framing, head
+from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.flow import Source
+from claude_gatewayd.http1.head import HOP_BY_HOP, Headers, RequestHead, ResponseHead
+from claude_gatewayd.http1.pool import Pool
+from claude_gatewayd.http1.server import Exchange
+from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.sse import StreamWatch
+
+_UPWARDS_DROP = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}  # the gateway itself has said 100 Continue
+_KEPT_ANSWER = 64 * 1024
+_KEPT_WITHIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as it goes upstream. *body* is None where it streams from the client as it comes."""
+
+    head: bytes
+    body: bytes | None
+    without_answer_body: bool
+
+
+def outgoing(request: RequestHead, path: bytes, body: bytes | None, origin: Origin) -> Outgoing:
+    """Write a request for *origin*: its headers in their order and case, less those that end at a gateway.
+
+    The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
+    """
+    headers: Headers = []
+    has_host = False
+    for name, value in head.end_to_end(request.headers, request.fields, _UPWARDS_DROP):
+        lower = name.lower()
+        if lower == b"host":
+            has_host = True
+            value = origin.authority
+        elif body is not None and lower == b"content-length":
+            value = b"%d" % len(body)
+        elif body is not None and lower == b"transfer-encoding":
+            name, value = b"Content-Length", b"%d" % len(body)
+        headers.append((name, value))
+    if not has_host:
+        headers.append((b"Host", origin.authority))
+    target = origin.prefix.encode() + path
+    return Outgoing(head.write_request(request.method, target, headers), body, request.method == b"HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer that was read whole, to be passed on if nothing better comes."""
+
+    head: ResponseHead
+    body: bytes
+
+    def pass_on(self, exchange: Exchange, extra: Headers) -> None:
+        """Send it to the client."""
+        drop = HOP_BY_HOP | {b"transfer-encoding", b"content-length"}
+        headers = head.end_to_end(self.head.headers, self.head.fields, drop)
+        exchange.reply(self.head.status, self.head.reason, [*headers, *extra], self.body)
+
+
+class Answer:
+    """An answer whose head is here. It ends by `pass_on`, `keep` or `abort`; one of them must be called."""
+
+    def __init__(self, connection: UpstreamConnection, pool: Pool, answer: ResponseHead) -> None:
+        self.head = answer
+        self._connection = connection
+        self._pool = pool
+
+    @property
+    def is_stream(self) -> bool:
+        """Say whether it is a stream of events."""
+        return self.head.fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+
+    async def pass_on(
+        self, exchange: Exchange, extra: Headers, *, silence: float, watched: bool
+    ) -> UpstreamFailed | None:
+        """Send it to the client as it comes: status, headers, body, none of it changed, none held up.
+
+        *silence* is how many seconds may pass without a byte. A *watched* stream never looks complete when it is
+        not: where it breaks an SSE error event is put in if there is room for one, else the connection is reset.
+        Returns how the upstream failed, if it did.
+        """
+        plain = self.head.fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
+        watch = StreamWatch() if watched and plain and self.head.length is None else None
+        sink = self._start(exchange, extra, watch)
+        failure = None
+        try:
+            await self._connection.pipe(
+                sink, raw=not isinstance(sink, _Payload), silence=silence, watch=watch.see if watch else None
+            )
+        except UpstreamFailed as failed:
+            failure = failed
+        except BaseException:
+            self.abort()
+            raise
+        if failure is None and watch is not None and not watch.complete:
+            failure = UpstreamFailed("lost", "its stream ended without message_stop", silent=False)
+        trailers = self._connection.trailers
+        self._pool.release(self._connection)
+        if failure is not None and not (watch is not None and watch.complete):
+            if watch is None or not watch.between_events:
+                exchange.abort()
+                return failure
+            sink.write(envelope.error_event(502, f"Anthropic's answer broke off: {failure.detail}"))
+        if isinstance(sink, _Payload):
+            sink.end(trailers)
+        exchange.finish()
+        return failure
+
+    def _start(self, exchange: Exchange, extra: Headers, watch: StreamWatch | None) -> "Exchange | _Payload":
+        """Send the head, and return what the body is written to."""
+        request, answer = exchange.head, self.head
+        headers = head.end_to_end(answer.headers, answer.fields, HOP_BY_HOP)
+        has_body = request.method != b"HEAD" and answer.status not in (204, 304)
+        until_close = has_body and answer.length is None and not answer.chunked
+        chunks_out = answer.chunked or (watch is not None and until_close)
+        if request.is_http_10:
+            headers = [pair for pair in headers if pair[0].lower() != b"transfer-encoding"]
+            chunks_out = False
+        elif chunks_out and not answer.chunked:
+            headers.append((b"Transfer-Encoding", b"chunked"))
+        exchange.start(
+            answer.status,
+            answer.reason,
+            headers + extra,
+            close=has_body and answer.length is None and not chunks_out,
+        )
+        if has_body and (watch is not None or (answer.chunked and not chunks_out)):
+            return _Payload(exchange, in_chunks=chunks_out)
+        return exchange
+
+    async def keep(self) -> KeptAnswer | None:
+        """Read it whole and free its connection. None if it is large, slow, or breaks."""
+        sink = _Memory(_KEPT_ANSWER)
+        try:
+            async with asyncio.timeout(_KEPT_WITHIN):
+                await self._connection.pipe(sink, raw=False, silence=_KEPT_WITHIN)
+        except (UpstreamFailed, TimeoutError):
+            self.abort()
+            return None
+        if sink.full:
+            self.abort()
+            return None
+        self._pool.release(self._connection)
+        return KeptAnswer(self.head, b"".join(sink.pieces))
+
+    def abort(self) -> None:
+        """Want no more of it: the upstream is told by a reset."""
+        self._connection.abort()
+
+
+class Relay:
+    """Ask one upstream, over a pool of connections."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def ask(self, exchange: Exchange, request: Outgoing, *, seconds: float, fresh: bool) -> Answer:
+        """Send a request and return its answer, once its head has come.
+
+        *seconds* is the time for that, from when the request is sent. *fresh* asks for a new connection, which a
+        request that cannot be sent twice always gets. Raises UpstreamFailed (with `stale` set where a connection
+        that had been idle died without a byte), BodyCut.
+        """
+        connection, used_before = await self._pool.acquire(fresh=fresh or request.body is None)
+        upload: asyncio.Task[None] | None = None
+        try:
+            connection.send(
+                request.head + (request.body or b""),
+                without_body=request.without_answer_body,
+                complete=request.body is not None,
+                interim=lambda early: exchange.interim(
+                    early.status, early.reason, head.end_to_end(early.headers, early.fields, HOP_BY_HOP)
+                ),
+            )
+            if request.body is None:
+                upload = asyncio.create_task(_upload(exchange, connection))
+            answer = await connection.answer(seconds)
+        except UpstreamFailed as failed:
+            connection.abort()
+            failed.stale = used_before and failed.kind == "lost" and failed.silent
+            if upload is not None and upload.done() and not upload.cancelled() and upload.exception() is not None:
+                raise upload.exception() or failed from None
+            raise
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            if upload is not None and not upload.done():
+                upload.cancel()
+        return Answer(connection, self._pool, answer)
+
+
+async def _upload(exchange: Exchange, connection: UpstreamConnection) -> None:
+    try:
+        await exchange.pipe(connection)
+        connection.request_complete()
+    except Exception:  # cancelled, it goes on: the answer came before the whole request had been sent
+        connection.abort()
+        raise
+
+
+class _Payload:
+    """Write payload to the client, in chunks of our own or bare."""
+
+    def __init__(self, exchange: Exchange, *, in_chunks: bool) -> None:
+        self._exchange = exchange
+        self._in_chunks = in_chunks
+
+    @property
+    def source(self) -> Source | None:
+        return self._exchange.source
+
+    @source.setter
+    def source(self, source: Source | None) -> None:
+        self._exchange.source = source
+
+    def write(self, data: bytes) -> None:
+        self._exchange.write(framing.chunk(data) if self._in_chunks else data)
+
+    def end(self, trailers: Headers) -> None:
+        if self._in_chunks:
+            self._exchange.write(framing.last_chunk(trailers))
+
+
+class _Memory:
+    """Keep at most *most* bytes."""
+
+    def __init__(self, most: int) -> None:
+        self.pieces: list[bytes] = []
+        self.full = False
+        self.source: Source | None = None
+        self._left = most
+
+    def write(self, data: bytes) -> None:
+        self._left -= len(data)
+        self.full = self.full or self._left < 0
+        if not self.full:
+            self.pieces.append(data)

@@ -1,0 +1,48 @@
+"""Telling systemd how we are, by sd_notify(3)."""
+
+import time
+from collections.abc import Mapping
+
+import sdnotify
+
+
+class Notifier:
+    """Send states to the service manager. Where there is none this does nothing."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.enabled = bool(environ.get("NOTIFY_SOCKET"))
+        self.watchdog = bool(environ.get("WATCHDOG_USEC"))
+        self._notifier = sdnotify.SystemdNotifier()
+        self._status = ""
+
+    def ready(self, status: str) -> None:
+        """Say that we serve."""
+        self._status = status
+        self._send("READY=1", f"STATUS={status}")
+
+    def status(self, status: str) -> None:
+        """Say how we are, if it has changed."""
+        if status != self._status:
+            self._status = status
+            self._send(f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """Say that a reload has begun. The time has to be in the same message (systemd.service(5), notify-reload)."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that we end."""
+        self._send("STOPPING=1", "STATUS=draining")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Ask for more time to start or to stop."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        if self.watchdog:
+            self._send("WATCHDOG=1")
+
+    def _send(self, *assignments: str) -> None:
+        if self.enabled:
+            self._notifier.notify("\n".join(assignments))

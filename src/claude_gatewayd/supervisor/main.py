@@ -1,0 +1,340 @@
+"""The daemon's life: read the configuration, take the lock, listen, serve by generations, drain, end.
+
+    systemd, launchd --socket, signals--> supervisor --inherited socket, socket pair--> worker, generation N
+
+The supervisor owns the listening socket, the control socket, the signals and the talk with the service manager. A
+worker is one generation: one configuration, one set of imports. To start, to reload, to upgrade and to recover from a
+crash are the same act: start a generation, wait until it serves, let the older one finish what it has in flight.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import claude_gatewayd
+from claude_gatewayd import config, control, log, memory, paths, wire
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.model import Problem
+from claude_gatewayd.service.notify import Notifier
+from claude_gatewayd.supervisor import listener as listening
+from claude_gatewayd.supervisor import status as telling
+from claude_gatewayd.supervisor.apology import Apology
+from claude_gatewayd.supervisor.generations import Generations
+from claude_gatewayd.supervisor.listener import Listener
+
+logger = logging.getLogger(__name__)
+
+EX_CONFIG = 78
+_TICK = 1.0
+
+
+class Supervisor:
+    """Serve on *listener* by generations until told to stop."""
+
+    def __init__(self, listener: Listener, *, managed: bool) -> None:
+        self._listener = listener
+        self._managed = managed
+        self._loop = asyncio.get_running_loop()
+        self._notifier = Notifier(os.environ)
+        self._apology = Apology(listener.socket)
+        self._generations = Generations(listener.socket, listener.bound, self._apology.apologise)
+        self._started_at = time.time()
+        self._had_terminal = _has_terminal()
+        self._stop_asked = asyncio.Event()
+        self._state = "starting"
+        self._reload_asked: asyncio.Future[list[Problem]] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._last_reload: dict[str, Any] | None = None
+
+    async def run(self) -> int:
+        """Live. Returns the exit status."""
+        self._handle_signals()
+        server = await control.serve(paths.control_socket(os.environ), self._commands())
+        ticks = self._loop.create_task(self._tick())
+        try:
+            problems = await self._startup()
+            if problems:
+                return self._explain(problems)
+            await self._stop_asked.wait()
+            await self._shutdown()
+            return 0
+        finally:
+            ticks.cancel()
+            server.close()
+            paths.control_socket(os.environ).unlink(missing_ok=True)
+
+    # -- startup, shutdown
+
+    async def _startup(self) -> list[Problem]:
+        """Start the first generation. Returns why there is none, if that is a reason to end."""
+        starting = self._loop.create_task(self._generations.replace())
+        stopping = self._loop.create_task(self._stop_asked.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            self._generations.kill()
+        problems = await starting
+        if self._stop_asked.is_set():
+            return []
+        if problems and not self._managed:
+            return problems
+        if problems:
+            for problem in problems:
+                logger.error("cannot serve: %s", problem)
+            self._apology.apologise(problems)
+        self._state = "serving"
+        self._notifier.ready(telling.one_line(self._status()))
+        if not problems and not self._managed:
+            _greet(self._listener.url)
+        return []
+
+    async def _shutdown(self) -> None:
+        self._state = "stopping"
+        self._notifier.stopping()
+        under_way = sum(g.snapshot.get("under_way", 0) for g in self._generations)
+        logger.info("stopping: %d requests are under way (again to end at once)", under_way)
+        self._apology.apologise([])
+        self._listener.socket.close()
+        await self._generations.stop()
+        logger.info("stopped")
+
+    def _explain(self, problems: list[Problem]) -> int:
+        _print_problems(problems)
+        return EX_CONFIG if any(problem.where != "worker" for problem in problems) else 1
+
+    # -- signals
+
+    def _handle_signals(self) -> None:
+        self._loop.add_signal_handler(signal.SIGCHLD, self._generations.reap)
+        self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop)
+
+    def _hang_up(self) -> None:
+        """Reload; but a terminal that is gone wants us to be gone too."""
+        if self._had_terminal and not _has_terminal():
+            self._stop()
+        else:
+            self._reload()
+
+    def _stop(self) -> None:
+        if self._stop_asked.is_set():
+            logger.warning("ending at once")
+            self._generations.kill()
+        self._stop_asked.set()
+
+    # -- reload
+
+    def _reload(self) -> asyncio.Future[list[Problem]]:
+        """Reload. One that comes while another runs is carried out after it, for all who asked meanwhile."""
+        if self._reload_asked is None:
+            self._reload_asked = self._loop.create_future()
+        if self._reloading is None:
+            self._reloading = self._loop.create_task(self._reload_while_asked())
+        return self._reload_asked
+
+    async def _reload_while_asked(self) -> None:
+        while self._reload_asked is not None:
+            asked, self._reload_asked = self._reload_asked, None
+            self._notifier.reloading()
+            problems = await self._generations.replace()
+            for problem in problems:
+                logger.error("not reloaded: %s", problem)
+            if problems and self._generations.current is None:
+                self._apology.apologise(problems)
+            self._last_reload = {"at": time.time(), "applied": not problems, "problems": _dicts(problems)}
+            self._notifier.ready(telling.one_line(self._status()))
+            asked.set_result(problems)
+        self._reloading = None
+
+    # -- control
+
+    def _commands(self) -> dict[str, control.Command]:
+        return {
+            "status": self._command_status,
+            "health": self._command_health,
+            "reload": self._command_reload,
+            "stop": self._command_stop,
+            "version": self._command_version,
+        }
+
+    async def _command_status(self) -> wire.Message:
+        return self._status()
+
+    async def _command_health(self) -> wire.Message:
+        return telling.health(self._status())
+
+    async def _command_reload(self) -> wire.Message:
+        begun = time.monotonic()
+        problems = await asyncio.shield(self._reload())
+        current = self._generations.current
+        return {
+            "applied": not problems,
+            "problems": _dicts(problems),
+            "seconds": round(time.monotonic() - begun, 3),
+            "generation": current.number if current is not None else None,
+        }
+
+    async def _command_stop(self) -> wire.Message:
+        self._loop.call_soon(self._stop)
+        return {"stopping": True, "pid": os.getpid(), "under_way": self._status()["under_way"]}
+
+    async def _command_version(self) -> wire.Message:
+        return {"version": claude_gatewayd.__version__}
+
+    def _status(self) -> dict[str, Any]:
+        generations = list(self._generations)
+        snapshots = [g.snapshot for g in generations] + self._generations.ended
+        current = self._generations.current
+        problems = self._apology.problems
+        state = self._state
+        if state == "serving" and current is None:
+            state = "refusing" if problems else "recovering"
+        own = memory.resident()
+        return {
+            "state": state,
+            "problems": _dicts(problems),
+            "version": claude_gatewayd.__version__,
+            "pid": os.getpid(),
+            "uptime": round(time.time() - self._started_at, 1),
+            "address": self._listener.url,
+            "inherited": not self._listener.bound,
+            "config": {
+                "path": current.snapshot.get("config") if current else None,
+                "loaded_at": current.snapshot.get("config_loaded_at") if current else None,
+            },
+            "anthropic": telling.anthropic(snapshots),
+            "requests": telling.counts(snapshots),
+            "retries": sum(s.get("retries", 0) for s in snapshots),
+            "streams": sum(g.snapshot.get("streams", 0) for g in generations),
+            "under_way": sum(g.snapshot.get("under_way", 0) for g in generations),
+            "generations": [telling.generation(g) for g in generations],
+            "memory": {"supervisor": own, "workers": sum(g.snapshot.get("memory", 0) for g in generations)},
+            "last_reload": self._last_reload,
+        }
+
+    async def _tick(self) -> None:
+        """Feed the service manager's watchdog from the worker's loop, through ours."""
+        while True:
+            await asyncio.sleep(_TICK)
+            self._generations.tick()
+            current = self._generations.current
+            if current is None or current.silent_for <= 2:
+                self._notifier.alive()
+            if self._state == "stopping":
+                self._notifier.extend_timeout(5 * _TICK)
+            elif self._state == "serving" and self._reloading is None:
+                self._notifier.status(telling.one_line(self._status()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Be the daemon, in the foreground. Returns the exit status: 1 cannot, 2 usage, 78 configuration."""
+    parser = argparse.ArgumentParser(
+        prog="claude-gatewayd",
+        description="Keep Claude Code working: serve on 127.0.0.1:47000, in the foreground.",
+        epilog="Signals: HUP reloads, TERM finishes what is under way and ends. claude-gatewayctl is your hand on it.",
+    )
+    parser.add_argument("run", nargs="?", choices=["run"], help="the same as no argument")
+    parser.add_argument("--version", action="version", version=f"claude-gatewayd {claude_gatewayd.__version__}")
+    parser.parse_args(argv)
+    log.configure("info", "supervisor", os.environ)
+    try:
+        return _run()
+    except ConfigInvalid as invalid:
+        _print_problems(list(invalid.problems))
+        return EX_CONFIG
+    except GatewayError as error:
+        print(_capital(error.message), file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        return 1
+
+
+def _run() -> int:
+    listener = listening.inherited(os.environ)
+    managed = listener is not None or "NOTIFY_SOCKET" in os.environ
+    try:
+        settings = config.load(os.environ)
+        log.configure(settings.log.level, "supervisor", os.environ)
+        address = (settings.listen.host, settings.listen.port)
+    except ConfigInvalid:
+        if not managed:
+            raise
+        # The first generation is going to say what is wrong; until it is mended, we answer 503.
+        address = config.listen_address_or_default(os.environ)
+    runtime = paths.runtime_dir(os.environ)
+    paths.make_private(runtime)
+    url = listener.url if listener is not None else "http://{}:{}".format(*address)
+    with _lock(paths.lock_file(os.environ), url):
+        return asyncio.run(_supervise(listener or listening.bind(*address), managed=managed))
+
+
+async def _supervise(listener: Listener, *, managed: bool) -> int:
+    return await Supervisor(listener, managed=managed).run()
+
+
+def _lock(path: Path, url: str) -> IO[str]:
+    """Take the lock and write down who has it. Raises GatewayError with the one who has it already.
+
+    The lock ends with the file, however we end.
+    """
+    try:
+        lock = path.open("a+")
+    except OSError as error:
+        raise GatewayError(f"cannot use {path}: {error.strerror}", f"ls -ld {path.parent} {path}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "by another process"
+        lock.close()
+        raise GatewayError(
+            f"cannot start: claude-gatewayd is running already, {holder}", "claude-gatewayctl status"
+        ) from None
+    lock.truncate(0)
+    lock.write(f"pid {os.getpid()}, {url}\n")
+    lock.flush()
+    return lock
+
+
+def _has_terminal() -> bool:
+    """Say whether there is a controlling terminal. After a hang-up it cannot be opened any more."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _greet(url: str) -> None:
+    print(
+        f"claude-gatewayd {claude_gatewayd.__version__} serves on {url}. Point Claude Code at it:\n\n"
+        f"    export ANTHROPIC_BASE_URL={url}\n"
+        "    export NO_PROXY=127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}\n",
+        flush=True,
+    )
+
+
+def _print_problems(problems: list[Problem]) -> None:
+    print("Cannot start: the configuration has problems", file=sys.stderr)
+    for problem in problems:
+        print(f"  {problem}", file=sys.stderr)
+
+
+def _dicts(problems: list[Problem]) -> list[dict[str, str]]:
+    return [problem.as_dict() for problem in problems]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

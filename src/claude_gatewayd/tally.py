@@ -1,0 +1,61 @@
+"""What a generation has seen: counts, open streams, and how Anthropic is. Pushed to the supervisor as a snapshot."""
+
+import time
+from collections import Counter
+from typing import Any
+
+CLIENT_GONE = 499  # nginx's number for a client that went away before its answer was complete
+
+
+class Tally:
+    """Count requests by the status of their answers, and keep the last success and failure of Anthropic."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self.under_way = 0
+        self._statuses: Counter[int] = Counter()
+        self._retries = 0
+        self._last_success: float | None = None
+        self._last_failure: float | None = None
+        self._failure = ""
+
+    def answered(self, status: int) -> None:
+        """Count an answer."""
+        self._statuses[status] += 1
+
+    def retried(self) -> None:
+        """Count a retry."""
+        self._retries += 1
+
+    def anthropic_ok(self) -> bool:
+        """Note that Anthropic answered. Return whether that is news."""
+        news = self._failing
+        self._last_success = time.time()
+        return news
+
+    def anthropic_failed(self, what: str) -> bool:
+        """Note that it did not, or that it answered that it cannot. Return whether that is news."""
+        news = not self._failing
+        self._last_failure = time.time()
+        self._failure = what
+        return news
+
+    @property
+    def _failing(self) -> bool:
+        return self._last_failure is not None and self._last_failure >= (self._last_success or 0)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the counts as they stand, for JSON. Times are seconds since the epoch."""
+        state = "failing" if self._failing else "ok" if self._last_success else "unknown"
+        return {
+            "requests": {str(status): count for status, count in sorted(self._statuses.items())},
+            "retries": self._retries,
+            "streams": self.streams,
+            "under_way": self.under_way,
+            "anthropic": {
+                "state": state,
+                "last_success": self._last_success,
+                "last_failure": self._last_failure,
+                "failure": self._failure,
+            },
+        }

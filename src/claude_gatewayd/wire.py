@@ -1,0 +1,51 @@
+"""JSON, one line each way: between ctl and daemon, and between supervisor and worker.
+
+A request to the daemon is `{"command": "status"}`; its reply `{"result": ...}` or `{"error": {"code", "message",
+"hint"}}`. Kept light: the ctl imports it.
+"""
+
+import json
+from typing import Any
+
+Message = dict[str, Any]
+
+MAX_LINE = 256 * 1024
+
+
+class NotAMessage(Exception):
+    """A line that is not one JSON object."""
+
+
+def encode(message: Message) -> bytes:
+    """Return *message* as a line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Return the message of a line. Raises NotAMessage."""
+    try:
+        message = json.loads(line)
+    except ValueError as error:
+        raise NotAMessage(f"not JSON: {error}") from None
+    if not isinstance(message, dict):
+        raise NotAMessage("not a JSON object")
+    return message
+
+
+def error(code: str, message: str, hint: str = "") -> Message:
+    """Return an error reply. *code* is for programs and stays the same over versions."""
+    return {"error": {"code": code, "message": message, "hint": hint}}
+
+
+class Lines:
+    """Cut a stream of bytes into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that *data* completes. Raises NotAMessage for one that is too long."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE:
+            raise NotAMessage("a line is too long")
+        return lines

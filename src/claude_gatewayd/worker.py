@@ -1,0 +1,280 @@
+"""One generation: one configuration, one set of imports, immutable for its life.
+
+It serves on a socket that the supervisor owns, tells the supervisor how it is once a second over a socket pair, and
+ends when it is told to drain, or when the supervisor is gone.
+"""
+
+import argparse
+import asyncio
+import faulthandler
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvloop
+
+from claude_gatewayd import auth, config, log, memory, paths, policy, wire
+from claude_gatewayd.config import Config
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.gateway import Gateway, Settings
+from claude_gatewayd.http1.accept import Acceptor
+from claude_gatewayd.http1.connect import Connector, Origin, trust
+from claude_gatewayd.http1.flow import Budget
+from claude_gatewayd.http1.pool import Pool
+from claude_gatewayd.http1.proxy import is_loopback, proxy_for
+from claude_gatewayd.http1.server import Connections, Limits, ServerConnection
+from claude_gatewayd.model import Problem
+from claude_gatewayd.relay import Relay
+from claude_gatewayd.tally import Tally
+
+logger = logging.getLogger(__name__)
+
+_BEAT = 1.0
+_DRAIN_LAST = 2.0  # after the streams: for those who are still reading their last bytes
+_HELD_IN_ALL = 4  # times max_body
+_CONNECTIONS = 2000
+
+
+class Channel:
+    """The worker's end of the socket pair to its supervisor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._socket.setblocking(False)
+        self._lines = wire.Lines()
+
+    def fileno(self) -> int:
+        """Return the descriptor, for the loop to watch."""
+        return self._socket.fileno()
+
+    def tell(self, event: str, **details: Any) -> None:
+        """Tell the supervisor. A supervisor that is gone, or does not read, is no reason to stop serving."""
+        try:
+            self._socket.send(wire.encode({"event": event, **details}))
+        except OSError as error:
+            logger.debug("the supervisor was not told %s: %s", event, error)
+
+    def receive(self) -> list[wire.Message] | None:
+        """Return what the supervisor says, or None when it is gone."""
+        try:
+            data = self._socket.recv(65536)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        return [wire.decode(line) for line in self._lines.feed(data)] if data else None
+
+
+class Worker:
+    """Serve until told to drain."""
+
+    def __init__(self, settings: Config, listener: socket.socket, channel: Channel, key: str) -> None:
+        self._config = settings
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self._tally = Tally()
+        self._pool = Pool(_connector(settings, os.environ))
+        gateway = Gateway(
+            _settings(settings, key),
+            Relay(self._pool),
+            Budget(_HELD_IN_ALL * settings.listen.max_body),
+            self._tally,
+        )
+        self._connections = Connections(gateway.refusal)
+        self._acceptor = Acceptor(
+            listener,
+            lambda: ServerConnection(gateway.handle, self._connections, Limits()),
+            self._has_room,
+        )
+        self._told_to_drain: asyncio.Future[float] = self._loop.create_future()
+        self._loaded_at = time.time()
+
+    async def run(self) -> None:
+        """Live: serve, wait for the end, drain."""
+        self._acceptor.start()
+        self._loop.add_reader(self._channel.fileno(), self._hear)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._drain_soon, 0.0)
+        self._channel.tell("ready", **self._snapshot())
+        beat = self._loop.create_task(self._beat())
+        linger = await self._told_to_drain
+        await self._drain(linger)
+        beat.cancel()
+        self._pool.close()
+        self._channel.tell("beat", **self._snapshot())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT)
+            self._channel.tell("beat", **self._snapshot())
+
+    async def _drain(self, linger: float) -> None:
+        """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
+        self._acceptor.stop()
+        await self._acceptor.settled()
+        try:
+            async with asyncio.timeout(self._config.listen.drain_timeout + linger):
+                await self._connections.drain(linger)
+        except TimeoutError:
+            logger.warning("%d connections were not done in time and are cut", len(self._connections))
+            self._connections.abort()
+            await asyncio.sleep(0)
+
+    def _hear(self) -> None:
+        messages = self._channel.receive()
+        if messages is None:
+            self._loop.remove_reader(self._channel.fileno())
+            logger.warning("the supervisor is gone: finishing what is under way")
+            self._drain_soon(0.0)
+            return
+        for message in messages:
+            if message.get("do") == "drain":
+                self._drain_soon(float(message.get("linger", 0.0)))
+
+    def _drain_soon(self, linger: float) -> None:
+        if not self._told_to_drain.done():
+            self._told_to_drain.set_result(linger)
+
+    def _has_room(self) -> bool:
+        if len(self._connections) >= _CONNECTIONS:
+            self._connections.close_one_idle()
+            return False
+        return True
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {
+            "snapshot": self._tally.snapshot()
+            | {
+                "connections": len(self._connections),
+                "memory": memory.resident(),
+                "config": str(self._config.source) if self._config.source else None,
+                "config_loaded_at": self._loaded_at,
+                "drain_timeout": self._config.listen.drain_timeout,
+            }
+        }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Be a worker. Only the supervisor starts one. Returns the exit status: 78 for a configuration that is refused."""
+    arguments = argparse.ArgumentParser(prog="claude_gatewayd.worker")
+    arguments.add_argument("--listen-fd", type=int, required=True)
+    arguments.add_argument("--channel-fd", type=int, required=True)
+    arguments.add_argument("--generation", type=int, required=True)
+    arguments.add_argument("--bound", default="", help="host:port where the supervisor bound the socket itself")
+    given = arguments.parse_args(argv)
+    faulthandler.enable()
+    for number in (signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    channel = Channel(given.channel_fd)
+    listener = socket.socket(fileno=given.listen_fd)
+    who = f"worker {given.generation}"
+    log.configure("info", who, os.environ)
+    try:
+        settings = config.load(os.environ)
+        refuse_what_cannot_change(settings, listener.getsockname(), given.bound)
+        key = auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ))
+    except ConfigInvalid as invalid:
+        channel.tell("refused", problems=[problem.as_dict() for problem in invalid.problems])
+        return 78
+    except GatewayError as error:
+        channel.tell("refused", problems=[Problem("state", error.message, error.hint).as_dict()])
+        return 1
+    log.configure(settings.log.level, who, os.environ)
+    _raise_descriptor_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        gc.freeze()
+        runner.run(_serve(settings, listener, channel, key))
+    return 0
+
+
+def refuse_what_cannot_change(settings: Config, address: Any, bound: str) -> None:
+    """Refuse a configuration that the socket at hand does not fit. *bound* is empty for an inherited socket.
+
+    Raises ConfigInvalid.
+    """
+    where = str(settings.source or "environment")
+    wanted = f"{settings.listen.host}:{settings.listen.port}"
+    if bound and bound != wanted:
+        raise ConfigInvalid(
+            [
+                Problem(
+                    f"{where} [listen]",
+                    f"the address cannot change from {bound} to {wanted} while the daemon runs",
+                    "claude-gatewayctl stop, then start it again",
+                )
+            ]
+        )
+    if isinstance(address, tuple) and not is_loopback(address[0]) and not settings.listen.remote:
+        raise ConfigInvalid(
+            [
+                Problem(
+                    f"{where} [listen] remote",
+                    f"the inherited socket listens on {address[0]}, which other machines can reach",
+                    "set remote = true: callers must then send the gateway key (claude-gatewayctl key)",
+                )
+            ]
+        )
+
+
+async def _serve(settings: Config, listener: socket.socket, channel: Channel, key: str) -> None:
+    try:
+        worker = Worker(settings, listener, channel, key)
+    except (OSError, GatewayError) as error:  # a ca_file that is no certificate, say
+        problem = Problem("[anthropic] ca_file", f"cannot be used: {error}", "openssl x509 -in FILE -noout")
+        channel.tell("refused", problems=[problem.as_dict()])
+        sys.exit(78)
+    await worker.run()
+
+
+def _origin(base_url: str) -> Origin:
+    parts = urlsplit(base_url)
+    tls = parts.scheme == "https"
+    return Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls, parts.path.rstrip("/"))
+
+
+def _connector(settings: Config, environ: Mapping[str, str]) -> Connector:
+    anthropic = settings.anthropic
+    origin = _origin(anthropic.base_url)
+    return Connector(
+        origin,
+        seconds=anthropic.connect_timeout,
+        proxy=proxy_for(origin.host, origin.port, tls=origin.tls, configured=anthropic.proxy, environ=environ),
+        context=trust(anthropic.ca_file, environ) if origin.tls else None,
+    )
+
+
+def _settings(settings: Config, key: str) -> Settings:
+    router = settings.router
+    return Settings(
+        origin=_origin(settings.anthropic.base_url),
+        hosts=frozenset(settings.listen.hosts),
+        key=key if settings.listen.remote else "",
+        aliases=settings.aliases,
+        rules=policy.Rules(router.num_retries, router.timeout, router.retry_after),
+        max_body=settings.listen.max_body,
+        first_byte_timeout=settings.anthropic.first_byte_timeout,
+        response_timeout=settings.anthropic.response_timeout,
+    )
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * _CONNECTIONS
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError) as error:
+            logger.debug("the limit of open files stays at %d: %s", soft, error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""A real daemon, as a person would run it, in directories of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Daemon:
+    """`claude-gatewayd` in a process of its own, and `claude-gatewayctl` for it.
+
+    Its configuration is *config* (TOML) and *environ*; its socket is its own, or *inherited* as systemd would pass it.
+    """
+
+    def __init__(
+        self,
+        *,
+        upstream: str = "http://127.0.0.1:9",
+        config: str = "",
+        environ: Mapping[str, str] | None = None,
+        inherited: socket.socket | None = None,
+        stdin: int | None = subprocess.DEVNULL,
+        executable: Path = BIN / "claude-gatewayd",
+    ) -> None:
+        # Not below pytest's own directories: a socket's path may have 104 bytes.
+        self._directory = tempfile.TemporaryDirectory(prefix="cgw-", dir="/tmp")
+        self.home = Path(self._directory.name)
+        self.runtime = self.home / "r"
+        self.runtime.mkdir(mode=0o700)
+        self.config_file = self.home / "c" / "claude-gateway" / "config.toml"
+        self.config_file.parent.mkdir(parents=True)
+        if config:
+            self.config_file.write_text(config)
+        self.log_file = self.home / "log"
+        self.inherited = inherited
+        self.port: int = inherited.getsockname()[1] if inherited is not None else free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environ = {
+            **{name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ},
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home / "c"),
+            "XDG_STATE_HOME": str(self.home / "s"),
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": upstream,
+            "CLAUDE_GATEWAY_LISTEN_PORT": str(self.port),
+            **(environ or {}),
+        }
+        self._stdin = stdin
+        self._executable = executable
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start the process, and wait for nothing."""
+        command = [str(self._executable)]
+        environ = dict(self.environ)
+        descriptors: tuple[int, ...] = ()
+        if self.inherited is not None:
+            # systemd passes sockets from 3 on, to the very process that LISTEN_PID names
+            script = (
+                "import os,sys; fd=int(sys.argv[1]); os.dup2(fd, 3); "
+                "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='http'); "
+                "os.execv(sys.argv[2], sys.argv[2:])"
+            )
+            command = [sys.executable, "-c", script, str(self.inherited.fileno()), *command]
+            descriptors = (self.inherited.fileno(),)
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=environ, stdin=self._stdin, stdout=log, stderr=log, pass_fds=descriptors, cwd=self.home
+            )
+        return self.process
+
+    def __enter__(self) -> Self:
+        self.spawn()
+        self.wait_serving()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if error is not None:
+            print(f"--- the daemon's log ---\n{self.log}")
+
+    def wait_serving(self, seconds: float = 20.0) -> None:
+        """Return when a connection is answered."""
+        wait_until(self.answers, seconds, self.describe)
+
+    def answers(self) -> bool:
+        """Say whether a connection is answered."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
+                sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return sock.recv(16).startswith(b"HTTP/1.1")
+        except OSError:
+            return False
+
+    def describe(self) -> str:
+        """Return what a failing test wants to know."""
+        return f"daemon {self.process and self.process.poll()}, log:\n{self.log}"
+
+    @property
+    def log(self) -> str:
+        """What it has printed and logged."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        assert self.process is not None
+        return self.process.pid
+
+    def ctl(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run `claude-gatewayctl`."""
+        return subprocess.run(
+            [str(BIN / "claude-gatewayctl"), *arguments],
+            env=self.environ, capture_output=True, text=True, timeout=timeout, check=False, cwd=self.home,
+        )  # fmt: skip
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status --json` says."""
+        done = self.ctl("status", "--json")
+        assert done.returncode == 0, done.stderr
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+
+    def generation(self) -> dict[str, Any]:
+        """Return the generation that serves."""
+        return next(g for g in self.status()["generations"] if g["state"] == "serving")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the supervisor."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 20.0) -> int:
+        """Wait for the end of the process; return its exit status."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        """End the process, if need be, and remove its directories."""
+        if self.process is not None:
+            workers = list(children(self.pid))
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+                if self.process.poll() is not None:
+                    break
+                self.process.send_signal(number)
+                try:
+                    self.process.wait(3)
+                except subprocess.TimeoutExpired:
+                    continue
+            for worker in workers:
+                try:
+                    os.kill(worker, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        self._directory.cleanup()
+
+
+def children(pid: int) -> Iterable[int]:
+    """Return the process ids of a process's children."""
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in done.stdout.split()]
+
+
+def wait_until(condition: Any, seconds: float = 10.0, describe: Any = None) -> None:
+    """Wait until *condition* holds. For what no event tells: the state of another process."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not come about in {seconds:g} s: {describe() if describe else condition}")
+        time.sleep(0.02)

@@ -1,0 +1,606 @@
+"""What config.toml and the environment may say, and what a person is told when they say something else."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from claude_gatewayd.config import KEYS, Config, Listen, Log, Router, listen_address_or_default, load
+from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.model import Problem
+from claude_gatewayd.paths import config_path
+
+DOCS = Path(__file__).parents[2] / "docs/configuration.md"
+
+
+class Place:
+    """A home directory with a configuration file."""
+
+    def __init__(self, home: Path) -> None:
+        self.environ = {"HOME": str(home), "CLAUDE_GATEWAY_CONFIG": str(home / "config.toml")}
+        self.file = home / "config.toml"
+        self.file.touch()
+
+    def load(self, text: str | bytes = "", **environ: str) -> Config:
+        self.file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load(self.environ | environ)
+
+    def problems(self, text: str | bytes = "", **environ: str) -> tuple[Problem, ...]:
+        with pytest.raises(ConfigInvalid) as caught:
+            self.load(text, **environ)
+        return caught.value.problems
+
+    def problem(self, text: str | bytes = "", **environ: str) -> Problem:
+        (problem,) = self.problems(text, **environ)
+        return problem
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def got(config: Config, section: str, key: str) -> object:
+    return getattr(getattr(config, section), key)
+
+
+# where a value comes from
+
+
+def test_defaults_without_a_file(tmp_path: Path) -> None:
+    config = load({"HOME": str(tmp_path)})
+    assert config == Config()
+    assert (config.listen.host, config.listen.port, config.source) == ("127.0.0.1", 47000, None)
+
+
+@pytest.mark.parametrize("text", ["", "\n# nothing\n", "[listen]\n", "\ufeff"])
+def test_defaults_with_an_empty_file(place: Place, text: str) -> None:
+    assert place.load(text) == Config(source=place.file)
+
+
+def test_the_usual_file(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "c")}
+    file = config_path(environ)
+    file.parent.mkdir(parents=True)
+    file.write_text("listen.port = 4711")
+    assert load(environ) == Config(Listen(port=4711), source=file)
+
+
+def test_everything(place: Place) -> None:
+    ca_file = place.file.with_name("ca.pem")
+    ca_file.touch()
+    config = place.load(
+        """
+        [listen]
+        host = "0.0.0.0"
+        port = 1
+        hosts = ["Gateway.Example", "::1"]
+        remote = true
+        drain_timeout = 0
+        max_body = "10MB"
+        [anthropic]
+        base_url = "https://Example.com/prefix/"
+        connect_timeout = 0.5
+        first_byte_timeout = 1
+        response_timeout = 86400
+        proxy = "http://me:secret@proxy.example:3128/"
+        ca_file = "~/ca.pem"
+        [router]
+        num_retries = 0
+        timeout = 1
+        allowed_fails = 100
+        cooldown_time = 1
+        retry_after = 0
+        [log]
+        level = "debug"
+        [aliases]
+        best = "claude-opus-4-6"
+        "a.b" = "claude-haiku-4-5"
+        """
+    )
+    assert config.listen == Listen(
+        host="0.0.0.0",
+        port=1,
+        hosts=("gateway.example", "::1"),
+        remote=True,
+        drain_timeout=0.0,
+        max_body=10_000_000,
+    )
+    assert config.anthropic.base_url == "https://Example.com/prefix"
+    assert config.anthropic.proxy == "http://me:secret@proxy.example:3128"
+    assert config.anthropic.ca_file == str(ca_file)
+    assert config.router == Router(0, 1.0, 100, 1.0, 0.0)
+    assert config.log == Log("debug")
+    assert config.aliases == {"best": "claude-opus-4-6", "a.b": "claude-haiku-4-5"}
+    assert type(config.listen.drain_timeout) is float
+    assert "secret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "port"),
+    [
+        ("", {}, 47000),
+        ("[listen]\nport = 1", {}, 1),
+        ("[listen]\nport = 1", {"LITELLM_PORT": "2"}, 2),
+        ("[listen]\nport = 1", {"LITELLM_PORT": "2", "CLAUDE_GATEWAY_LISTEN_PORT": "3"}, 3),
+        ("[listen]\nport = 1", {"LITELLM_PORT": "", "CLAUDE_GATEWAY_LISTEN_PORT": " "}, 1),
+        ("[listen]\nport = 'x'", {"LITELLM_PORT": "y", "CLAUDE_GATEWAY_LISTEN_PORT": "3"}, 3),
+    ],
+)
+def test_the_strongest_source_wins(place: Place, text: str, environ: dict[str, str], port: int) -> None:
+    assert place.load(text, **environ).listen.port == port
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("listen_host", "localhost", "localhost"),
+        ("listen_host", "::1", "::1"),
+        ("listen_port", " 8080 ", 8080),
+        ("listen_hosts", "a.example, B.example,", ("a.example", "b.example")),
+        ("listen_hosts", '["a.example", "b.example"]', ("a.example", "b.example")),
+        ("listen_hosts", "[]", ()),
+        *(("listen_remote", text, True) for text in ("true", "1", "yes", "on", "TRUE")),
+        *(("listen_remote", text, False) for text in ("false", "0", "no", "off")),
+        ("listen_drain_timeout", "0", 0.0),
+        ("listen_max_body", "1048576", 2**20),
+        ("listen_max_body", "512 KiB", 2**19),
+        ("anthropic_base_url", "http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
+        ("anthropic_connect_timeout", "2.5", 2.5),
+        ("anthropic_proxy", "none", "none"),
+        ("router_num_retries", "7", 7),
+        ("log_level", "WARNING", "warning"),
+    ],
+)
+def test_environment(place: Place, name: str, text: str, value: object) -> None:
+    config = place.load(**{f"CLAUDE_GATEWAY_{name.upper()}": text})
+    assert got(config, *name.split("_", 1)) == value
+
+
+def test_variables_of_others_are_not_ours(place: Place) -> None:
+    assert place.load(CLAUDE_GATEWAY_ALLOW_LOOPBACK="1", CLAUDE_GATEWAY_LOGIN="x", CLAUDE_GATEWAY_LISTEN="x")
+
+
+# values one by one: what is taken, what is refused
+
+GOOD = [
+    ("listen", "host", '"127.0.0.2"', "127.0.0.2"),
+    ("listen", "host", '"LocalHost"', "localhost"),
+    ("listen", "port", "65535", 65535),
+    ("listen", "hosts", '["my_host", "192.168.1.1", "a-b.c"]', ("my_host", "192.168.1.1", "a-b.c")),
+    ("listen", "max_body", "1024", 1024),
+    ("listen", "max_body", '"1 GiB"', 2**30),
+    ("listen", "max_body", '"64MiB"', 64 * 2**20),
+    ("anthropic", "base_url", '"https://api.anthropic.com:8443"', "https://api.anthropic.com:8443"),
+    ("anthropic", "base_url", '"http://localhost:8000"', "http://localhost:8000"),
+    ("anthropic", "base_url", '"http://[::1]:8000/a/"', "http://[::1]:8000/a"),
+    ("anthropic", "base_url", '"https://gateway.internal/@v1"', "https://gateway.internal/@v1"),
+    ("anthropic", "base_url", '"http://127.0.0.2:47000"', "http://127.0.0.2:47000"),
+    ("anthropic", "proxy", '""', ""),
+    ("anthropic", "proxy", '"https://p"', "https://p"),
+    ("anthropic", "ca_file", '""', ""),
+]
+
+
+@pytest.mark.parametrize(("section", "key", "text", "value"), GOOD)
+def test_good_values(place: Place, section: str, key: str, text: str, value: object) -> None:
+    assert got(place.load(f"[{section}]\n{key} = {text}"), section, key) == value
+
+
+BAD = [
+    *(
+        ("listen", "host", t, "IP address")
+        for t in ('"example.com"', '""', "1", '"127.0.0.1:80"', '"fe80::1%x"')
+    ),
+    *(("listen", "host", t, "loopback") for t in ('"0.0.0.0"', '"::"', '"192.168.1.1"')),
+    *(
+        ("listen", "port", t, "from 1 to 65535")
+        for t in ("0", "65536", "-1", "true", "1.0", '"abc"', "[]", "{}")
+    ),
+    ("listen", "port", "1979-05-27", "not 1979-05-27"),
+    ("listen", "port", "0x" + "f" * 5000, "a number of that size"),
+    *(
+        ("listen", "hosts", t, "list of host names")
+        for t in ('"a.example"', "[1]", '["a:80"]', '["http://a"]')
+    ),
+    *(
+        ("listen", "hosts", t, "list of host names")
+        for t in ('["a/b"]', '[""]', '["*"]', '["-a"]', '["fe80::1%/"]')
+    ),
+    *(("listen", "remote", t, "true or false") for t in ("1", '"true"', "[]")),
+    *(("listen", "drain_timeout", t, "seconds") for t in ("-1", "86401", "inf", "nan", "true", '"1"')),
+    *(
+        ("listen", "max_body", t, "a size")
+        for t in ('"1kb"', "1023", "1073741825", "true", '"1.5 MiB"', '"64 XB"', '"-1"', "2e6")
+    ),
+    *(
+        ("anthropic", "connect_timeout", t, "above 0")
+        for t in ("0", "-0.0", "-1", "86400.5", "inf", "nan", "true")
+    ),
+    *(
+        ("anthropic", "base_url", t, "URL")
+        for t in ('""', '"api.anthropic.com"', '"ftp://a"', '"https://"', "1")
+    ),
+    *(
+        ("anthropic", "base_url", t, "URL")
+        for t in ('"https://a?x"', '"https://a#x"', '"https://a b"', '"https://[a]"')
+    ),
+    *(
+        ("anthropic", "base_url", t, "URL")
+        for t in ('"https://a:99999"', '"https://a:0"', '"https://a:b"', '"https://é"')
+    ),
+    *(("anthropic", "base_url", t, "URL") for t in (r'"https://a\\@b"', r'"https://a\nb"', '"https://u@a"')),
+    *(
+        ("anthropic", "base_url", t, "https://")
+        for t in ('"http://api.anthropic.com"', '"http://192.168.1.1"')
+    ),
+    *(
+        ("anthropic", "base_url", t, "itself")
+        for t in ('"http://127.0.0.1:47000"', '"http://localhost:47000/x"')
+    ),
+    *(("anthropic", "proxy", t, "URL") for t in ('"socks5://a"', '"a:1"', '"http://a/b"', '"None"', "false")),
+    *(("anthropic", "ca_file", t, "no such file") for t in ('"/no/such/file"', '"~/nothing"')),
+    ("anthropic", "ca_file", '"/"', "is a directory"),
+    ("anthropic", "ca_file", '"ca.pem"', "a path from /"),
+    ("anthropic", "ca_file", '"/\\u0000"', "cannot be read"),
+    ("anthropic", "ca_file", "1", "text in quotes"),
+    *(("router", "num_retries", t, "from 0 to 100") for t in ("-1", "101", "true", "1.5")),
+    *(("log", "level", t, "one of debug") for t in ('"loud"', "1", '""', "true")),
+    *(("aliases", "a", t, "name of a model") for t in ('""', "1", '" "', "{}")),
+    ("aliases", "a", '"a"', "itself"),
+]
+
+
+@pytest.mark.parametrize(("section", "key", "text", "message"), BAD)
+def test_bad_values(place: Place, section: str, key: str, text: str, message: str) -> None:
+    problem = place.problem(f"# a comment\n[{section}]\n{key} = {text}\n")
+    assert problem.where == f"{place.file}:3 [{section}] {key}"
+    assert message in problem.message
+    assert problem.hint
+    assert "\n" not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("listen", "base_url", "loops"),
+    [
+        ("port = 8000", "http://127.0.0.1:8000", True),
+        ("port = 8000", "http://127.0.0.1:47000", False),
+        ("port = 80", "http://127.0.0.1", True),
+        ("port = 443", "https://localhost", True),
+        ('host = "localhost"', "http://[::1]:47000", True),
+        ('host = "0.0.0.0"\nremote = true', "http://127.0.0.5:47000", True),
+        ('host = "0.0.0.0"\nremote = true', "https://api.example:47000", False),
+        ('hosts = ["gateway.example"]', "https://Gateway.example:47000", True),
+        ('hosts = ["gateway.example"]', "https://gateway.example", False),
+        ('hosts = ["api.anthropic.com"]\nport = 443', "https://api.anthropic.com/", True),
+    ],
+)
+def test_requests_never_come_back_to_us(place: Place, listen: str, base_url: str, loops: bool) -> None:  # noqa: FBT001
+    text = f'[listen]\n{listen}\n[anthropic]\nbase_url = "{base_url}"\n'
+    if loops:
+        assert place.problem(text).message == "must not be the address that the gateway itself listens on"
+    else:
+        assert place.load(text).anthropic.base_url == base_url
+
+
+def test_a_default_is_never_at_fault(place: Place) -> None:
+    assert place.load('listen = {hosts = ["api.anthropic.com"], port = 443}')
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message", "hint"),
+    [
+        ("LITELLM_PORT", "abc", 'must be a whole number from 1 to 65535, not "abc"', "LITELLM_PORT=47000"),
+        ("LITELLM_PORT", "9" * 5000, "must be a whole", "LITELLM_PORT=47000"),
+        ("CLAUDE_GATEWAY_LISTEN_PORT", "8080.5", "not 8080.5", "CLAUDE_GATEWAY_LISTEN_PORT=47000"),
+        ("CLAUDE_GATEWAY_LISTEN_HOSTS", "[", 'not "["', "CLAUDE_GATEWAY_LISTEN_HOSTS=gateway.example"),
+        (
+            "CLAUDE_GATEWAY_LISTEN_HOSTS",
+            "[" * 9999,
+            "must be a list",
+            "CLAUDE_GATEWAY_LISTEN_HOSTS=gateway.example",
+        ),
+        ("CLAUDE_GATEWAY_LISTEN_REMOTE", "maybe", "true or false", "CLAUDE_GATEWAY_LISTEN_REMOTE=false"),
+        ("CLAUDE_GATEWAY_LISTEN_HOST", "0.0.0.0", "must be a loopback address", "set `remote = true`"),
+        ("CLAUDE_GATEWAY_LOG_LEVEL", "warn", "one of", 'did you mean "warning"?'),
+        ("CLAUDE_GATEWAY_LISTEN_PROT", "1", "is not a known", 'did you mean "CLAUDE_GATEWAY_LISTEN_PORT"?'),
+        ("CLAUDE_GATEWAY_ALIASES_BEST", "x", "is not a known", "in the file only"),
+    ],
+)
+def test_problems_of_the_environment(place: Place, name: str, text: str, message: str, hint: str) -> None:
+    problem = place.problem(**{name: text})
+    assert problem.where == f"environment {name}"
+    assert message in problem.message
+    assert hint in problem.hint
+    assert len(problem.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "message", "hint"),
+    [
+        ("[listen]\nmax_boby = 1", "2 [listen] max_boby", "is not a known key", 'did you mean "max_body"?'),
+        (
+            "[listen]\nnum_retries = 1",
+            "2 [listen] num_retries",
+            "is not a known key",
+            "it belongs to [router]",
+        ),
+        ("[log]\nzzz = 1", "2 [log] zzz", "is not a known key", "keys of [log]: level"),
+        ("\n[listne]\nport = 1", "2 [listne]", "is not a known section", 'did you mean "listen"?'),
+        ("[zzz]", "1 [zzz]", "is not a known section", "sections: listen, anthropic, router, log, aliases"),
+        ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
+        ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),
+        ("listen = 1", "1 listen", "must be a section, not 1", "[listen]"),
+        ("[[listen]]", "1 listen", "must be a section, not a list", "[listen]"),
+        ("aliases = 1", "1 aliases", "must be a section, not 1", "[aliases]"),
+        ("[aliases]\na = 'b'\nb = 'c'", "2 [aliases] a", 'points at "b", which is an alias too', "itself"),
+        ("[aliases]\na.b = 'c'", "2 [aliases] a", "not a section", 'quotes too: "my.model"'),
+        ("[aliases]\n'a.b' = 1", "2 [aliases] a.b", "not 1", "quotes"),
+    ],
+)
+def test_problems_of_names(place: Place, text: str, where: str, message: str, hint: str) -> None:
+    problem = place.problem(text)
+    assert problem.where == f"{place.file}:{where}"
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[listen]\nport = 0", ":2"),
+        ("[router]\n\n[ listen ] # here\n\n  'port'=0", ":5"),
+        ("# port = 1\r\n[listen]\r\nport = 0\r\n", ":3"),
+        ("\nlisten.port = 0", ":2"),
+        ("\nlisten . 'port' = 0", ":2"),
+        ("\nlisten = {port = 0}", ":2"),
+        ("[listen]\nhosts = [\n  'port',\n]\nport = 0", ":5"),
+        ("['li\\u0073ten']\nport = 0".replace("'", '"'), ""),
+    ],
+)
+def test_lines(place: Place, text: str, line: str) -> None:
+    assert place.problem(text).where == f"{place.file}{line} [listen] port"
+
+
+def test_all_problems_at_once(place: Place) -> None:
+    problems = place.problems(
+        '[listen]\nport = 0\nhost = "0.0.0.0"\nfoo = 1\n[bar]\n[log]\nlevel = "x"\n[aliases]\na = "a"\n',
+        CLAUDE_GATEWAY_ROUTER_TIMEOUT="soon",
+        CLAUDE_GATEWAY_LISTEN_FOO="1",
+    )
+    assert sorted(problem.where.removeprefix(f"{place.file}:") for problem in problems) == [
+        "2 [listen] port",
+        "3 [listen] host",
+        "4 [listen] foo",
+        "5 [bar]",
+        "7 [log] level",
+        "9 [aliases] a",
+        "environment CLAUDE_GATEWAY_LISTEN_FOO",
+        "environment CLAUDE_GATEWAY_ROUTER_TIMEOUT",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("proxy", "socks5://me:se@cret@proxy.example:1"),
+        ("proxy", "me:secret@proxy.example"),
+        ("proxy", "http://me:secret/@proxy.example"),
+        ("proxy", "http://me:secret@proxy.example/x"),
+        ("proxy", r"http://me:secret\n@proxy.example"),
+        ("base_url", "https://me:secret@api.example"),
+        ("base_url", "http://me:secret@api.example"),
+        ("ca_file", "http://me:secret@api.example"),
+    ],
+)
+def test_passwords_are_not_shown(place: Place, key: str, value: str) -> None:
+    for problem in (
+        place.problem(f'[anthropic]\n{key} = "{value}"'),
+        place.problem(**{f"CLAUDE_GATEWAY_ANTHROPIC_{key.upper()}": value}),
+    ):
+        assert "secret" not in str(problem)
+        assert "cret" not in str(problem)
+        assert "***@" in problem.message
+
+
+# the file itself
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("[listen]\nport = abc\n", 2, "is not TOML at line 2, column 8: invalid value"),
+        ("a = 1\na = 2\n", 2, "is not TOML at line 2, column 6: cannot overwrite a value"),
+        ("[listen]\nhosts = [\n", 3, "is not TOML at line 3, column 1: "),
+        ("\n\nport", 3, "is not TOML at line 3, column 5: "),
+        (b"\n\xff\n", 2, "is not UTF-8 text"),
+        ("a = " + "9" * 5000, None, "cannot be read: "),
+        ("a = " + "[" * 5000, None, "cannot be read: "),
+    ],
+)
+def test_not_toml(place: Place, text: str | bytes, line: int | None, message: str) -> None:
+    problem = place.problem(text)
+    assert problem.where == (f"{place.file}:{line}" if line else str(place.file))
+    assert problem.message.startswith(message)
+    assert problem.hint
+
+
+def test_a_named_file_must_exist(place: Place) -> None:
+    problem = place.problem(CLAUDE_GATEWAY_CONFIG="~/other.toml")
+    assert problem.where == "environment CLAUDE_GATEWAY_CONFIG"
+    assert problem.message == f"names {place.file.with_name('other.toml')}, which does not exist"
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [("~", "is a directory"), ("~/config.toml/x", "not a directory"), ("\0", "null byte")],
+)
+def test_no_file_to_read(place: Place, named: str, message: str) -> None:
+    problem = place.problem(CLAUDE_GATEWAY_CONFIG=named)
+    assert problem.message.startswith("cannot be read: ")
+    assert message in problem.message
+    assert problem.hint
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read anything")
+def test_a_file_that_may_not_be_read(place: Place) -> None:
+    place.file.chmod(0)
+    with pytest.raises(ConfigInvalid, match="permission denied"):
+        load(place.environ)
+
+
+# the address to answer on when all else is wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "expected"),
+    [
+        ("", {}, ("127.0.0.1", 47000)),
+        ("[listen]\nport = 8000\nhost = '::1'", {}, ("::1", 8000)),
+        ("[listen]\nport = 8000\n[log]\nlevel = 'loud'", {}, ("127.0.0.1", 8000)),
+        ("[listen]\nport = 0\nhost = '::1'", {}, ("::1", 47000)),
+        ("[listen]\nport = 8000\nhost = '0.0.0.0'", {}, ("127.0.0.1", 8000)),
+        ("[listen]\nport = 8000\nhost = '0.0.0.0'\nremote = true\nfoo = 1", {}, ("0.0.0.0", 8000)),
+        ("[listen", {}, ("127.0.0.1", 47000)),
+        ("[listen", {"LITELLM_PORT": "8001"}, ("127.0.0.1", 8001)),
+        ("listen = 1", {}, ("127.0.0.1", 47000)),
+        ("", {"CLAUDE_GATEWAY_CONFIG": "/no/such/file"}, ("127.0.0.1", 47000)),
+    ],
+)
+def test_listen_address(place: Place, text: str, environ: dict[str, str], expected: tuple[str, int]) -> None:
+    place.file.write_text(text)
+    assert listen_address_or_default(place.environ | environ) == expected
+
+
+# anything at all
+
+names = st.sampled_from([*{key.section for key in KEYS}, *(key.name for key in KEYS), "aliases", "x", "a.b"])
+scalars = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.sampled_from(
+        ["127.0.0.1", "0.0.0.0", "localhost", "http://[::1", "https://a:b@c", "64 MiB", "none", "info"]
+    ),
+)
+tables = st.dictionaries(names, st.one_of(scalars, st.lists(scalars, max_size=3)), max_size=8)
+documents = st.dictionaries(names, st.one_of(scalars, tables), max_size=5)
+variables = st.sampled_from(
+    [v for key in KEYS for v in key.variables] + ["CLAUDE_GATEWAY_LISTEN_X", "CLAUDE_GATEWAY_ALIASES_X"]
+)
+environs = st.dictionaries(variables, st.one_of(st.text(), scalars.map(str)), max_size=6)
+
+
+# hypothesis works out its table of Unicode within the first run
+anything = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def as_toml(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + "".join(f"\\U{ord(character):08x}" for character in value) + '"'
+        case list():
+            return "[" + ", ".join(map(as_toml, value)) + "]"
+        case dict():
+            return "{" + ", ".join(f'"{name}" = {as_toml(item)}' for name, item in value.items()) + "}"
+        case _:
+            return repr(value)
+
+
+def outcome(environ: dict[str, str]) -> tuple[Listen | None, tuple[Problem, ...]]:
+    try:
+        return load(environ).listen, ()
+    except ConfigInvalid as error:
+        return None, error.problems
+
+
+def config_or_problems(file: Path, environ: dict[str, str]) -> None:
+    environ = environ | {"HOME": str(file.parent), "CLAUDE_GATEWAY_CONFIG": str(file)}
+    host, port = listen_address_or_default(environ)
+    listen, problems = outcome(environ)
+    assert (listen is None) == (len(problems) > 0)
+    assert listen is None or (listen.host, listen.port) == (host, port)
+    assert all(problem.where and problem.message and problem.hint for problem in problems)
+    assert host
+    assert 1 <= port <= 65535
+
+
+@pytest.fixture(scope="module")
+def any_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("config") / "config.toml"
+
+
+@anything
+@given(document=documents, environ=environs)
+def test_any_document(any_file: Path, document: dict[str, Any], environ: dict[str, str]) -> None:
+    any_file.write_text("\n".join(f'"{name}" = {as_toml(value)}' for name, value in document.items()))
+    config_or_problems(any_file, environ)
+
+
+@anything
+@given(
+    content=st.one_of(st.binary(), st.text(st.sampled_from("[]{}=\"'.,\\#\n listenport0128")).map(str.encode))
+)
+def test_any_file(any_file: Path, content: bytes) -> None:
+    any_file.write_bytes(content)
+    config_or_problems(any_file, {})
+
+
+# what is written about it
+
+
+def test_every_key_has_a_place_in_config() -> None:
+    config = Config()
+    fields = {
+        (section.name, key.name)
+        for section in dataclasses.fields(config)
+        if dataclasses.is_dataclass(getattr(config, section.name))
+        for key in dataclasses.fields(getattr(config, section.name))
+    }
+    assert {(key.section, key.name) for key in KEYS} == fields
+    assert len(KEYS) == len(fields)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key.section}.{key.name}")
+def test_the_reference_has_it_right(key: Any, tmp_path: Path) -> None:
+    section = DOCS.read_text().partition(f"\n## [{key.section}]\n")[2].partition("\n## ")[0]
+    row = re.search(rf"^\| `{key.name}` \| `(.*?)` \| .+ \| (.*?) \|$", section, re.MULTILINE)
+    assert row, f"{key.name} is missing"
+    assert key.read(tomllib.loads(f"value = {row[1]}")["value"]) == got(Config(), key.section, key.name)
+    assert row[2] == ", ".join(f"`{variable}`" for variable in key.variables)
+
+
+def test_the_reference_names_no_other_key() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", DOCS.read_text(), re.MULTILINE)
+    assert rows == [key.name for key in KEYS]
+
+
+def test_the_example_is_valid(place: Place) -> None:
+    example = re.search(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert example
+    assert place.load(example[1]).aliases["fast.one"] == "claude-haiku-4-5"
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key.section}.{key.name}")
+def test_the_examples_in_hints_are_valid(key: Any) -> None:
+    key.read(tomllib.loads(f"value = {key.example}")["value"])
+
+
+def test_the_import_is_light() -> None:
+    code = "import sys, claude_gatewayd.config; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"difflib", "platformdirs", "ssl", "asyncio", "socket", "subprocess"} & set(modules)
