@@ -50,17 +50,17 @@ def main() -> int:
     results = measure.Results()
     scratch = Path(tempfile.mkdtemp(prefix="gwbench-"))
     scratch.chmod(0o711)  # nginx's worker goes through it
+    about: dict[str, object] = {"at": time.strftime("%Y-%m-%d %H:%M:%S%z"), "quick": chosen.quick}
+    about |= report.circumstances()
     try:
-        try:
-            direct = targets.direct()
-        except Unavailable as error:
-            sys.exit(f"cannot run the bench: {error}")
-        about: dict[str, object] = {"at": time.strftime("%Y-%m-%d %H:%M:%S%z"), "quick": chosen.quick}
-        about |= report.circumstances()
-        with targets.started(direct, scratch) as upstream:
+        with targets.started(targets.direct(), scratch) as upstream:
             recipes = _recipes(chosen, upstream.port, results.missing)
             about["versions"] = {recipe.name: recipe.version for recipe in recipes}
             measure.measure(recipes, upstream, measure.QUICK if chosen.quick else measure.FULL, scratch, results)
+    except Unavailable as error:  # of direct: the others' are in the results
+        sys.exit(f"cannot run the bench: {error}")
+    except KeyboardInterrupt:
+        return 130
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     about["took_s"] = round(time.monotonic() - begun)

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from signal import SIGKILL
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ class Daemon:
     """`claude-gatewayd` in a process of its own, and `claude-gatewayctl` for it.
 
     Its configuration is *config* (TOML) and *environ*; its socket is its own, or *inherited* as systemd would pass it.
+    With *terminal*, one end of a pseudo-terminal, it leads a session there, prints to it, and `log` stays empty.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Daemon:
         environ: Mapping[str, str] | None = None,
         inherited: socket.socket | None = None,
         stdin: int | None = subprocess.DEVNULL,
+        terminal: int | None = None,
         executable: Path = BIN / "claude-gatewayd",
     ) -> None:
         # Not below pytest's own directories: a socket's path may have 104 bytes.
@@ -64,6 +67,7 @@ class Daemon:
             **(environ or {}),
         }
         self._stdin = stdin
+        self._terminal = terminal
         self._executable = executable
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -81,6 +85,17 @@ class Daemon:
             )
             command = [sys.executable, "-c", script, str(self.inherited.fileno()), *command]
             descriptors = (self.inherited.fileno(),)
+        if self._terminal is not None:
+            # what a terminal window does for the program in it
+            script = (
+                "import fcntl,os,sys,termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+                "os.execv(sys.argv[1], sys.argv[1:])"
+            )
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", script, *command],
+                env=environ, stdin=self._terminal, stdout=self._terminal, stderr=self._terminal, cwd=self.home,
+            )  # fmt: skip
+            return self.process
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=environ, stdin=self._stdin, stdout=log, stderr=log, pass_fds=descriptors, cwd=self.home
@@ -89,7 +104,11 @@ class Daemon:
 
     def __enter__(self) -> Self:
         self.spawn()
-        self.wait_serving()
+        try:
+            self.wait_serving()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -145,9 +164,18 @@ class Daemon:
         """Return the generation that serves."""
         return next(g for g in self.status()["generations"] if g["state"] == "serving")
 
+    def workers(self) -> list[int]:
+        """Return the process ids of its workers, also of those whose supervisor is gone."""
+        return [pid for pid, command in _processes_of(self.home) if "claude_gatewayd.worker" in command]
+
     def signal(self, number: int) -> None:
         """Send a signal to the supervisor."""
         os.kill(self.pid, number)
+
+    def kill(self, pid: int, number: int = SIGKILL) -> None:
+        """Send a signal to one of its workers."""
+        assert pid in self.workers()
+        os.kill(pid, number)
 
     def wait(self, seconds: float = 20.0) -> int:
         """Wait for the end of the process; return its exit status."""
@@ -157,7 +185,6 @@ class Daemon:
     def close(self) -> None:
         """End the process, if need be, and remove its directories."""
         if self.process is not None:
-            workers = list(children(self.pid))
             for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
                 if self.process.poll() is not None:
                     break
@@ -166,7 +193,7 @@ class Daemon:
                     self.process.wait(3)
                 except subprocess.TimeoutExpired:
                     continue
-            for worker in workers:
+            for worker in self.workers():
                 try:
                     os.kill(worker, signal.SIGKILL)
                 except ProcessLookupError:
@@ -174,10 +201,29 @@ class Daemon:
         self._directory.cleanup()
 
 
-def children(pid: int) -> Iterable[int]:
+def children(pid: int) -> list[int]:
     """Return the process ids of a process's children."""
-    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(word) for word in done.stdout.split()]
+    done = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    rows = (line.split() for line in done.stdout.splitlines())
+    return [int(child) for child, parent in rows if int(parent) == pid]
+
+
+def _processes_of(home: Path) -> list[tuple[int, str]]:
+    """Return the processes whose environment has this home directory, with their command lines."""
+    wanted = f"HOME={home}"
+    if not Path("/proc/self/environ").exists():
+        done = subprocess.run(["ps", "-wwEAo", "pid=,command="], capture_output=True, text=True, check=True)
+        rows = (line.strip().partition(" ") for line in done.stdout.splitlines())
+        return [(int(pid), command) for pid, _, command in rows if f" {wanted} " in f"{command} "]
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                if os.fsencode(wanted) in (process / "environ").read_bytes().split(b"\0"):
+                    found.append((int(process.name), (process / "cmdline").read_text().replace("\0", " ")))
+            except OSError:
+                continue  # gone, or another user's
+    return found
 
 
 def wait_until(condition: Any, seconds: float = 10.0, describe: Any = None) -> None:

@@ -2,11 +2,8 @@
 
 import hmac
 import os
-import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
@@ -16,39 +13,15 @@ GATEWAY_KEY_HEADER = b"x-gateway-key"
 # Headers that are for a gateway. They go to no upstream.
 FOR_THE_GATEWAY = frozenset((GATEWAY_KEY_HEADER, b"x-litellm-api-key"))
 
-_FORM = re.compile(rb"sk-ant-(oat|api)\d*-")
 
-
-class Form(Enum):
-    """What a credential looks like. It says nothing of whether it is good: only Anthropic can."""
-
-    SUBSCRIPTION = "subscription"
-    API_KEY = "api-key"
-    OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Somebody who brings a credential for Anthropic. The credential itself is kept nowhere."""
-
-    form: Form
-
-
-def caller(fields: Mapping[bytes, bytes]) -> Caller | None:
-    """Return who calls, or None where neither a bearer nor an API key is sent."""
-    authorization = fields.get(b"authorization", b"").strip()
-    key = fields.get(b"x-api-key", b"").strip()
-    if not authorization and not key:
-        return None
-    match = _FORM.match(key or authorization.rpartition(b" ")[2])
-    if match is None:
-        return Caller(Form.OTHER)
-    return Caller(Form.SUBSCRIPTION if match[1] == b"oat" else Form.API_KEY)
+def has_credential(fields: Mapping[bytes, bytes]) -> bool:
+    """Say whether a credential for Anthropic is there: a bearer or an API key. Only Anthropic can say if it is good."""
+    return bool(fields.get(b"authorization") or fields.get(b"x-api-key"))
 
 
 def has_gateway_key(fields: Mapping[bytes, bytes], key: str) -> bool:
     """Say whether the caller knows the gateway's key, in a time that does not tell how much of it is right."""
-    return hmac.compare_digest(fields.get(GATEWAY_KEY_HEADER, b"").strip(), key.encode())
+    return hmac.compare_digest(fields.get(GATEWAY_KEY_HEADER, b""), key.encode())
 
 
 def read_or_make_gateway_key(file: Path) -> str:

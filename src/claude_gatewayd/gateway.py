@@ -12,7 +12,7 @@ from claude_gatewayd import auth, body, envelope, guard, policy
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.flow import Budget, OverBudget
-from claude_gatewayd.http1.head import Headers, Malformed
+from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.relay import Answer, KeptAnswer, Outgoing, Relay, outgoing
@@ -25,9 +25,9 @@ _HELD = frozenset((_MESSAGES, b"/v1/messages/count_tokens"))
 _HELLO = frozenset((b"/", b"/api/hello"))  # what Claude Code warms its connection up with
 _PREFIX = b"/anthropic"  # a base URL of older set-ups: http://127.0.0.1:47000/anthropic
 
-_JSON = (b"content-type", b"application/json")
-_NO_RETRY = (b"x-should-retry", b"false")
-_TOLD: Headers = [(b"x-gateway-upstream", b"anthropic")]
+_JSON = b"content-type: application/json"
+_NO_RETRY = b"x-should-retry: false"
+_TOLD = [b"x-gateway-upstream: anthropic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Settings:
 class _Refused(Exception):
     """A request that goes nowhere: the answer it gets."""
 
-    def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(self, status: int, message: str, *lines: bytes) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        self.headers = headers
+        self.lines = lines
 
 
 class Gateway:
@@ -70,7 +70,8 @@ class Gateway:
         try:
             tally.answered(await self._answer(exchange))
         except _Refused as refused:
-            _reply(exchange, refused.status, refused.message, refused.headers)
+            text = envelope.error_body(refused.status, refused.message)
+            exchange.reply(refused.status, envelope.reason(refused.status), [_JSON, *refused.lines], text)
             tally.answered(refused.status)
         except asyncio.CancelledError:
             tally.answered(CLIENT_GONE)
@@ -82,8 +83,8 @@ class Gateway:
         """Return the whole answer to what is not a request at all."""
         self._tally.answered(problem.status)
         text = envelope.error_body(problem.status, f"cannot read the request: {problem.why}")
-        headers = [_JSON, (b"content-length", b"%d" % len(text)), _NO_RETRY, (b"Connection", b"close")]
-        return head.write_response(problem.status, envelope.reason(problem.status), headers) + text
+        lines = [_JSON, b"content-length: %d" % len(text), _NO_RETRY, b"Connection: close"]
+        return head.write_response(problem.status, envelope.reason(problem.status), lines) + text
 
     async def _answer(self, exchange: Exchange) -> int:
         request = exchange.head
@@ -111,7 +112,7 @@ class Gateway:
         elif exchange.body_done and not request.length:
             held = b""
         way = outgoing(request, target, held, self._settings.origin)
-        return await self._ask_anthropic(exchange, way, is_messages=is_messages, streams=asked.stream)
+        return await self._ask_anthropic(exchange, way, is_messages=is_messages, streams=bool(asked.stream))
 
     def _admit(self, exchange: Exchange) -> None:
         """Refuse who brings no credential, and on a remote gateway who does not know its key."""
@@ -119,7 +120,7 @@ class Gateway:
         if self._settings.key and not auth.has_gateway_key(fields, self._settings.key):
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
             raise _Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", _NO_RETRY)
-        if auth.caller(fields) is None:
+        if not auth.has_credential(fields):
             hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
             raise _Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", _NO_RETRY)
 
@@ -131,16 +132,17 @@ class Gateway:
             raise _Refused(413, f"cannot take the request: its body is over [listen] max_body, {limit}") from None
         except OverBudget:
             busy = "cannot take the request now: the requests under way fill the memory set aside for them"
-            raise _Refused(503, busy, (b"retry-after", b"1")) from None
+            raise _Refused(503, busy, b"retry-after: 1") from None
         except BodyCut:
             raise _Refused(400, "cannot take the request: the connection ended before its body did") from None
 
     async def _ask_anthropic(self, exchange: Exchange, way: Outgoing, *, is_messages: bool, streams: bool) -> int:
         """Ask, and ask again as long as `policy` says so; then send on what came last."""
         settings = self._settings
+        loop = asyncio.get_running_loop()
         seconds = settings.first_byte_timeout if streams else settings.response_timeout
         repeatable = is_messages or exchange.head.method in policy.IDEMPOTENT_METHODS
-        begun = asyncio.get_running_loop().time()
+        begun = loop.time()
         retries, refreshed = 0, False
         kept: KeptAnswer | None = None
         while True:
@@ -160,7 +162,7 @@ class Gateway:
                 replayable=way.body is not None,
                 repeatable=repeatable,
                 retries=retries,
-                elapsed=asyncio.get_running_loop().time() - begun,
+                elapsed=loop.time() - begun,
                 refreshed=refreshed,
             )
             decision = policy.decide(outcome, attempt, settings.rules)
@@ -186,17 +188,16 @@ class Gateway:
         raise _Refused(504 if failed.kind == "timeout" else 502, f"cannot reach Anthropic: {failed.detail}{hint}")
 
     async def _pass_on(self, exchange: Exchange, answer: Answer, *, is_messages: bool) -> int:
-        is_stream = answer.is_stream
-        self._tally.streams += is_stream
-        try:
-            failure = await answer.pass_on(
-                exchange,
-                _TOLD,
-                silence=self._settings.response_timeout,
-                watched=is_stream and is_messages and answer.head.status == 200,
-            )
-        finally:
-            self._tally.streams -= is_stream
+        silence = self._settings.response_timeout
+        if answer.is_stream:
+            self._tally.stream_began()
+            try:
+                watched = is_messages and answer.head.status == 200
+                failure = await answer.pass_on(exchange, _TOLD, silence=silence, watched=watched)
+            finally:
+                self._tally.stream_ended()
+        else:
+            failure = await answer.pass_on(exchange, _TOLD, silence=silence, watched=False)
         if failure is not None:
             self._note_failure(failure)
         return answer.head.status
@@ -224,8 +225,3 @@ def _answered(answer: Answer) -> policy.Answered:
 
 def _may_be_json(fields: Mapping[bytes, bytes]) -> bool:
     return b"json" in fields.get(b"content-type", b"json").lower()
-
-
-def _reply(exchange: Exchange, status: int, message: str, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-    text = envelope.error_body(status, message)
-    exchange.reply(status, envelope.reason(status), [_JSON, *headers], text)

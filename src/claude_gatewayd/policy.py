@@ -1,10 +1,10 @@
 """What an upstream's outcome means: pass it on, or try again. Pure: no clock, no socket, no log.
 
-This is the only place that decides it, for every lane.
+This is the only place that decides it, for every lane. (Its types are tuples: some are made for each request.)
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 # Anthropic's trouble, not the request's: the same request may succeed a moment later.
 RETRIED_STATUSES = frozenset((500, 502, 503, 504, 529))
@@ -12,8 +12,7 @@ RETRIED_STATUSES = frozenset((500, 502, 503, 504, 529))
 IDEMPOTENT_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))  # RFC 9110 9.2.2, less TRACE
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """The upstream answered. *retry_after* is in seconds, *should_retry* its x-should-retry; None: it says nothing."""
 
     status: int
@@ -21,15 +20,13 @@ class Answered:
     should_retry: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The upstream did not answer. *stale* means that a connection which had been idle died before any byte."""
 
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """How far a request has come.
 
     *replayable*: its whole body is at hand. *repeatable*: doing it twice does no harm. *retries* have been made,
@@ -52,8 +49,7 @@ class Rules:
     retry_after: float
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to do: "pass" it on, "refresh" (once more at once, on a new connection, uncounted), or "retry" *after*."""
 
     act: Literal["pass", "refresh", "retry"]

@@ -2,25 +2,28 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from claude_gatewayd import envelope
 from claude_gatewayd.auth import FOR_THE_GATEWAY
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.flow import Source
-from claude_gatewayd.http1.head import HOP_BY_HOP, Headers, RequestHead, ResponseHead
+from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
 from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.server import Exchange
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.sse import StreamWatch
 
-_UPWARDS_DROP = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}  # the gateway itself has said 100 Continue
+# The gateway itself has said 100 Continue.
+_ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}
+_ENDS_HERE_IF_HELD = _ENDS_HERE | {b"transfer-encoding", b"content-length"}
+_FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _KEPT_ANSWER = 64 * 1024
 _KEPT_WITHIN = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A request as it goes upstream. *body* is None where it streams from the client as it comes."""
 
     head: bytes
@@ -29,26 +32,24 @@ class Outgoing:
 
 
 def outgoing(request: RequestHead, path: bytes, body: bytes | None, origin: Origin) -> Outgoing:
-    """Write a request for *origin*: its headers in their order and case, less those that end at a gateway.
+    """Write a request for *origin*: its header lines in their order as they came, less those that end at a gateway.
 
     The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
     """
-    headers: Headers = []
-    has_host = False
-    for name, value in head.end_to_end(request.headers, request.fields, _UPWARDS_DROP):
-        lower = name.lower()
-        if lower == b"host":
-            has_host = True
-            value = origin.authority
-        elif body is not None and lower == b"content-length":
-            value = b"%d" % len(body)
-        elif body is not None and lower == b"transfer-encoding":
-            name, value = b"Content-Length", b"%d" % len(body)
-        headers.append((name, value))
-    if not has_host:
-        headers.append((b"Host", origin.authority))
-    target = origin.prefix.encode() + path
-    return Outgoing(head.write_request(request.method, target, headers), body, request.method == b"HEAD")
+    lines, names = request.lines, request.names
+    drop: frozenset[bytes] = _ENDS_HERE
+    last = []
+    if b"host" in request.fields:
+        at = names.index(b"host")
+        lines[at] = lines[at][:4] + b": " + origin.authority
+    else:
+        last.append(b"Host: " + origin.authority)
+    if body is not None and len(body) != (request.length or 0):
+        drop = _ENDS_HERE_IF_HELD
+        last.append(b"Content-Length: %d" % len(body))
+    target = origin.prefix + path
+    written = head.write_request(request.method, target, request.without(drop) + last)
+    return Outgoing(written, body, request.method == b"HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,10 @@ class KeptAnswer:
     head: ResponseHead
     body: bytes
 
-    def pass_on(self, exchange: Exchange, extra: Headers) -> None:
+    def pass_on(self, exchange: Exchange, extra: Lines) -> None:
         """Send it to the client."""
-        drop = HOP_BY_HOP | {b"transfer-encoding", b"content-length"}
-        headers = head.end_to_end(self.head.headers, self.head.fields, drop)
-        exchange.reply(self.head.status, self.head.reason, [*headers, *extra], self.body)
+        lines = self.head.without(HOP_BY_HOP | _FRAMING)
+        exchange.reply(self.head.status, self.head.reason, lines + extra, self.body)
 
 
 class Answer:
@@ -79,7 +79,7 @@ class Answer:
         return self.head.fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
 
     async def pass_on(
-        self, exchange: Exchange, extra: Headers, *, silence: float, watched: bool
+        self, exchange: Exchange, extra: Lines, *, silence: float, watched: bool
     ) -> UpstreamFailed | None:
         """Send it to the client as it comes: status, headers, body, none of it changed, none held up.
 
@@ -91,10 +91,12 @@ class Answer:
         watch = StreamWatch() if watched and plain and self.head.length is None else None
         sink = self._start(exchange, extra, watch)
         failure = None
+        connection = self._connection
+        raw = sink is exchange
+        connection.begin_pipe(sink, raw=raw, silence=silence, watch=watch.see if watch is not None else None)
+        exchange.flush()
         try:
-            await self._connection.pipe(
-                sink, raw=not isinstance(sink, _Payload), silence=silence, watch=watch.see if watch else None
-            )
+            await connection.piped()
         except UpstreamFailed as failed:
             failure = failed
         except BaseException:
@@ -102,8 +104,8 @@ class Answer:
             raise
         if failure is None and watch is not None and not watch.complete:
             failure = UpstreamFailed("lost", "its stream ended without message_stop", silent=False)
-        trailers = self._connection.trailers
-        self._pool.release(self._connection)
+        trailers = connection.trailers
+        self._pool.release(connection)
         if failure is not None and not (watch is not None and watch.complete):
             if watch is None or not watch.between_events:
                 exchange.abort()
@@ -114,34 +116,34 @@ class Answer:
         exchange.finish()
         return failure
 
-    def _start(self, exchange: Exchange, extra: Headers, watch: StreamWatch | None) -> "Exchange | _Payload":
-        """Send the head, and return what the body is written to."""
+    def _start(self, exchange: Exchange, extra: Lines, watch: StreamWatch | None) -> "Exchange | _Payload":
+        """Begin the answer to the client, and return what the body is written to."""
         request, answer = exchange.head, self.head
-        headers = head.end_to_end(answer.headers, answer.fields, HOP_BY_HOP)
+        if answer.named or not HOP_BY_HOP.isdisjoint(answer.fields):
+            lines = answer.without(HOP_BY_HOP)
+        else:
+            lines = answer.lines
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
-        until_close = has_body and answer.length is None and not answer.chunked
-        chunks_out = answer.chunked or (watch is not None and until_close)
-        if request.is_http_10:
-            headers = [pair for pair in headers if pair[0].lower() != b"transfer-encoding"]
-            chunks_out = False
+        if not has_body or answer.length is not None:
+            exchange.start(answer.status, answer.reason, lines + extra)
+            return exchange
+        chunks_out = not request.is_http_10 and (answer.chunked or watch is not None)
+        if request.is_http_10 and answer.chunked:
+            lines = answer.without(HOP_BY_HOP | _FRAMING)
         elif chunks_out and not answer.chunked:
-            headers.append((b"Transfer-Encoding", b"chunked"))
-        exchange.start(
-            answer.status,
-            answer.reason,
-            headers + extra,
-            close=has_body and answer.length is None and not chunks_out,
-        )
-        if has_body and (watch is not None or (answer.chunked and not chunks_out)):
+            lines = [*lines, b"Transfer-Encoding: chunked"]
+        exchange.start(answer.status, answer.reason, lines + extra, close=not chunks_out)
+        if watch is not None or (answer.chunked and not chunks_out):
             return _Payload(exchange, in_chunks=chunks_out)
         return exchange
 
     async def keep(self) -> KeptAnswer | None:
         """Read it whole and free its connection. None if it is large, slow, or breaks."""
         sink = _Memory(_KEPT_ANSWER)
+        self._connection.begin_pipe(sink, raw=False, silence=_KEPT_WITHIN)
         try:
             async with asyncio.timeout(_KEPT_WITHIN):
-                await self._connection.pipe(sink, raw=False, silence=_KEPT_WITHIN)
+                await self._connection.piped()
         except (UpstreamFailed, TimeoutError):
             self.abort()
             return None
@@ -173,12 +175,11 @@ class Relay:
         upload: asyncio.Task[None] | None = None
         try:
             connection.send(
-                request.head + (request.body or b""),
+                request.head,
+                request.body or b"",
                 without_body=request.without_answer_body,
                 complete=request.body is not None,
-                interim=lambda early: exchange.interim(
-                    early.status, early.reason, head.end_to_end(early.headers, early.fields, HOP_BY_HOP)
-                ),
+                interim=lambda early: exchange.interim(early.status, early.reason, early.without(HOP_BY_HOP)),
             )
             if request.body is None:
                 upload = asyncio.create_task(_upload(exchange, connection))
@@ -225,7 +226,7 @@ class _Payload:
     def write(self, data: bytes) -> None:
         self._exchange.write(framing.chunk(data) if self._in_chunks else data)
 
-    def end(self, trailers: Headers) -> None:
+    def end(self, trailers: Lines) -> None:
         if self._in_chunks:
             self._exchange.write(framing.last_chunk(trailers))
 

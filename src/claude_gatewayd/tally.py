@@ -2,15 +2,20 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 CLIENT_GONE = 499  # nginx's number for a client that went away before its answer was complete
 
 
 class Tally:
-    """Count requests by the status of their answers, and keep the last success and failure of Anthropic."""
+    """Count requests by the status of their answers, and keep the last success and failure of Anthropic.
 
-    def __init__(self) -> None:
+    *changed* is called when there is something to tell on.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
         self.streams = 0
         self.under_way = 0
         self._statuses: Counter[int] = Counter()
@@ -21,7 +26,18 @@ class Tally:
 
     def answered(self, status: int) -> None:
         """Count an answer."""
+        self._changed()
         self._statuses[status] += 1
+
+    def stream_began(self) -> None:
+        """Count an open stream."""
+        self.streams += 1
+        self._changed()
+
+    def stream_ended(self) -> None:
+        """Count one less."""
+        self.streams -= 1
+        self._changed()
 
     def retried(self) -> None:
         """Count a retry."""

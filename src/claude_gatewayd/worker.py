@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvloop
 
@@ -38,6 +37,7 @@ from claude_gatewayd.tally import Tally
 logger = logging.getLogger(__name__)
 
 _BEAT = 1.0
+_NEWS = 0.1  # how old news may be
 _DRAIN_LAST = 2.0  # after the streams: for those who are still reading their last bytes
 _HELD_IN_ALL = 4  # times max_body
 _CONNECTIONS = 2000
@@ -80,7 +80,8 @@ class Worker:
         self._config = settings
         self._channel = channel
         self._loop = asyncio.get_running_loop()
-        self._tally = Tally()
+        self._news: asyncio.TimerHandle | None = None
+        self._tally = Tally(self._changed)
         self._pool = Pool(_connector(settings, os.environ))
         gateway = Gateway(
             _settings(settings, key),
@@ -109,12 +110,23 @@ class Worker:
         await self._drain(linger)
         beat.cancel()
         self._pool.close()
-        self._channel.tell("beat", **self._snapshot())
+        self._tell()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_BEAT)
-            self._channel.tell("beat", **self._snapshot())
+            self._tell()
+
+    def _changed(self) -> None:
+        """Tell the supervisor soon, so that `status` is never far behind. Many changes make one message."""
+        if self._news is None:
+            self._news = self._loop.call_later(_NEWS, self._tell)
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.cancel()
+            self._news = None
+        self._channel.tell("beat", **self._snapshot())
 
     async def _drain(self, linger: float) -> None:
         """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
@@ -122,7 +134,8 @@ class Worker:
         await self._acceptor.settled()
         try:
             async with asyncio.timeout(self._config.listen.drain_timeout + linger):
-                await self._connections.drain(linger)
+                self._connections.drain(linger)
+                await self._connections.all_ended()
         except TimeoutError:
             logger.warning("%d connections were not done in time and are cut", len(self._connections))
             self._connections.abort()
@@ -142,6 +155,8 @@ class Worker:
     def _drain_soon(self, linger: float) -> None:
         if not self._told_to_drain.done():
             self._told_to_drain.set_result(linger)
+        elif linger < self._connections.linger:
+            self._connections.drain(linger)  # told again: the daemon itself ends
 
     def _has_room(self) -> bool:
         if len(self._connections) >= _CONNECTIONS:
@@ -234,15 +249,9 @@ async def _serve(settings: Config, listener: socket.socket, channel: Channel, ke
     await worker.run()
 
 
-def _origin(base_url: str) -> Origin:
-    parts = urlsplit(base_url)
-    tls = parts.scheme == "https"
-    return Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls, parts.path.rstrip("/"))
-
-
 def _connector(settings: Config, environ: Mapping[str, str]) -> Connector:
     anthropic = settings.anthropic
-    origin = _origin(anthropic.base_url)
+    origin = Origin.of(anthropic.base_url)
     return Connector(
         origin,
         seconds=anthropic.connect_timeout,
@@ -254,7 +263,7 @@ def _connector(settings: Config, environ: Mapping[str, str]) -> Connector:
 def _settings(settings: Config, key: str) -> Settings:
     router = settings.router
     return Settings(
-        origin=_origin(settings.anthropic.base_url),
+        origin=Origin.of(settings.anthropic.base_url),
         hosts=frozenset(settings.listen.hosts),
         key=key if settings.listen.remote else "",
         aliases=settings.aliases,

@@ -47,7 +47,6 @@ MESSAGES: Final = "/v1/messages"
 TIMEOUT: Final = 10.0
 
 Cut = Literal["nothing", "before-head", "half-head", "head", "first-event", "mid-event", "mid-chunk", "last-event"]
-Before = Literal["body-read", "head", "first-event", "end"]
 
 
 @dataclass(slots=True)
@@ -271,9 +270,7 @@ class FakeAnthropic:
         return socket.create_server((self._host, port), family=family, backlog=512)
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        asyncio.set_event_loop(None)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(TIMEOUT)
@@ -439,12 +436,12 @@ class FakeAnthropic:
             fault = Fault(steps=lambda steps: [*_until(steps, after), End(how)])
         self.next_is(fault, path=path, times=times)
 
-    def delay_next(self, seconds: float, before: Before = "head", *, path: str = MESSAGES, times: int = 1) -> None:
-        """Wait in the next answer before this part of it."""
+    def delay_next(self, seconds: float, before: str = "head", *, path: str = MESSAGES, times: int = 1) -> None:
+        """Wait in the next answer before body-read, head, first-event, an event of that name, or end."""
         self.next_is(_pausing(before, Delay(seconds)), path=path, times=times)
 
-    def hold_next(self, before: Before = "head", *, path: str = MESSAGES, times: int = 1) -> Hold:
-        """Hold the next answer before this part of it, until it is released."""
+    def hold_next(self, before: str = "head", *, path: str = MESSAGES, times: int = 1) -> Hold:
+        """Hold the next answer before such a place (as in delay_next) until it is released."""
         hold = Hold(self._loop)
         self._holds.append(hold)
         self.next_is(_pausing(before, Held(hold)), path=path, times=times)
@@ -803,11 +800,17 @@ def _first(pieces: Sequence[Piece], after: str) -> Sequence[Piece]:
     return () if after == "head" else pieces[: names.index(after) + 1]
 
 
+def _places(steps: Steps) -> list[str]:
+    """Return the name of the place of every step: head, an event's name, end."""
+    return [
+        step.name if isinstance(step, SendBody) else "head" if isinstance(step, SendHead) else "end" for step in steps
+    ]
+
+
 def _through(steps: Steps, after: str) -> Steps:
-    """Return the steps up to the head, or to the first piece of a name."""
-    names = [step.name if isinstance(step, SendBody) else "" for step in steps]
-    heads = sum(isinstance(step, SendHead) for step in steps)
-    return steps[:heads] if after == "head" else steps[: names.index(after) + 1]
+    """Return the steps up to the head (interim ones before it), or to the first event of a name."""
+    places = _places(steps)
+    return steps[: places.count("head") if after == "head" else places.index(after) + 1]
 
 
 def _until(steps: Steps, after: Cut) -> Steps:
@@ -832,12 +835,12 @@ def _until(steps: Steps, after: Cut) -> Steps:
             return []
 
 
-def _pausing(before: Before, pause: Delay | Held) -> Fault:
-    """Return the fault that pauses before a part of the answer."""
+def _pausing(before: str, pause: Delay | Held) -> Fault:
+    """Return the fault that pauses before a place in the answer."""
 
     def steps(usual: Steps) -> Steps:
-        ends = {"head": SendHead, "first-event": SendBody, "end": SendEnd}
-        at = next((n for n, step in enumerate(usual) if isinstance(step, ends[before])), len(usual))
+        places = _places(usual)
+        at = places.count("head") if before == "first-event" else places.index(before)
         return [*usual[:at], pause, *usual[at:]]
 
     return Fault(before_body=(pause,)) if before == "body-read" else Fault(steps=steps)

@@ -230,13 +230,13 @@ def _texts(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
     return [str(block["text"]) for block in blocks if block.get("type") == "text"]
 
 
-def _prompt(messages: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
-    """Return the place and the text of the last thing that a person said: a message without tool results."""
+def _prompt(messages: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
+    """Return the place and the texts of the last thing that a person said: a message without tool results."""
     for index in range(len(messages) - 1, -1, -1):
         blocks = _blocks(messages[index])
         if messages[index].get("role") == "user" and not any(b.get("type") == "tool_result" for b in blocks):
-            return index, "\n".join(_texts(blocks))
-    return 0, ""
+            return index, _texts(blocks)
+    return 0, []
 
 
 def _last_result(messages: Sequence[Mapping[str, Any]]) -> str | None:
@@ -287,8 +287,8 @@ class Reply:
 def reply_to(body: Mapping[str, Any]) -> Reply:
     """Decide what the model says to a request."""
     messages = body.get("messages", [])
-    at, prompt = _prompt(messages)
-    script = read_script(prompt)
+    at, said = _prompt(messages)
+    script = read_script("\n".join(said))
     schema = body.get("output_config", {}).get("format", {}).get("schema")
     if schema is not None:
         return Reply((json.dumps(_example(schema)),))
@@ -307,7 +307,8 @@ def reply_to(body: Mapping[str, Any]) -> Reply:
     elif (result := _last_result(messages)) is not None:
         text = f"Hello from the fake. The tool said: {result.strip()[:2000]}"
     else:
-        text = f"Hello from the fake. You said: {prompt.strip()[-200:]}"
+        # The client puts reminders before what the person typed.
+        text = f"Hello from the fake. You said: {''.join(said[-1:]).strip()[-200:]}"
     parts = tuple(text[n : n + 1024] for n in range(0, len(text), 1024)) or ("",)
     return Reply(parts if len(parts) > 1 else _in_two(text), think=script.think)
 

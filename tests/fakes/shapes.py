@@ -14,6 +14,7 @@ API_KEY: Final = "sk-ant-api03-" + "Invented-api-key_" * 5 + "0AA"
 SESSION: Final = "0f6c1f0e-5a57-4c0e-9d5c-3f2a4b1c7d90"
 GATEWAY_HOST: Final = b"127.0.0.1:47000"
 
+_GATEWAY_ONLY: Final = (b"x-gateway-", b"x-litellm-")
 _HOP_BY_HOP: Final = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-authorization"))
 
 
@@ -33,8 +34,12 @@ class Shape:
         return f"{self.method} {self.target} HTTP/1.1\r\n".encode() + lines + b"\r\n" + self.body
 
     def upstream_headers(self, host: bytes) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the headers that must reach the upstream: all but what belongs to the first hop."""
-        return tuple(header for header in self._headers_for(host) if header[0].lower() not in _HOP_BY_HOP)
+        """Return the headers that must reach the upstream: all but the first hop's and the gateway's."""
+        return tuple(
+            (name, value)
+            for name, value in self._headers_for(host)
+            if name.lower() not in _HOP_BY_HOP and not name.lower().startswith(_GATEWAY_ONLY)
+        )
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, whatever its case."""
@@ -384,10 +389,16 @@ HINTS: Final = _messages(
     _turn_330(_first("say hello")),
     before_connection=[
         ("x-claude-1p-request-class", "main"),
-        ("x-claude-code-prev-tool-durations", '{"Bash":12}'),
         ("x-claude-code-prompt-id", SESSION),
         ("x-claude-code-request-class", "main"),
     ],
+)
+# The lines of ANTHROPIC_CUSTOM_HEADERS are sorted in among the client's own. Not one of SHAPES: Anthropic must
+# not see it as it is.
+WITH_GATEWAY_KEY: Final = _messages(
+    "330-gateway-key",
+    _turn_330(_first("say hello")),
+    before_connection=[("x-litellm-api-key", "Bearer sk-gateway-invented")],
 )
 HAIKU: Final = _messages(
     "330-haiku",
@@ -550,24 +561,31 @@ MODELS: Final = Shape(
     "330-models",
     "GET",
     "/v1/models?limit=1000",
-    tuple(
-        header
-        for header in _headers(b"", token=None, key=API_KEY, betas=_BETAS_330_KEY, timeout=False)
-        if header[0] not in (b"Content-Type", b"Content-Length", b"anthropic-beta")
-    ),
-)
-WARM_UP: Final = Shape(
-    "330-warm-up",
-    "HEAD",
-    "/api/hello",
     (
+        (b"User-Agent", b"claude-code/2.1.330"),
+        (b"anthropic-version", b"2023-06-01"),
+        (b"x-api-key", API_KEY.encode()),
         (b"Connection", b"keep-alive"),
-        (b"User-Agent", b"Bun/1.4.0"),
         (b"Accept", b"*/*"),
         (b"Host", GATEWAY_HOST),
         (b"Accept-Encoding", b"gzip, deflate, br, zstd"),
     ),
 )
+
+
+def _warm_up(name: str, target: str) -> Shape:
+    headers = (
+        (b"Connection", b"keep-alive"),
+        (b"User-Agent", b"Bun/1.4.0"),
+        (b"Accept", b"*/*"),
+        (b"Host", GATEWAY_HOST),
+        (b"Accept-Encoding", b"gzip, deflate, br, zstd"),
+    )
+    return Shape(name, "HEAD", target, headers)
+
+
+WARM_UP: Final = _warm_up("330-warm-up", "/api/hello")
+WARM_UP_197: Final = _warm_up("197-warm-up", "/")
 
 # What a relay that parses and prints again would change: blanks, escapes, numbers, doubled keys, key order,
 # unknown fields, a lone surrogate, a final newline; names that differ in case, doubled and empty headers.
@@ -625,5 +643,6 @@ SHAPES: Final[tuple[Shape, ...]] = (
     COUNT_TOKENS_197,
     MODELS,
     WARM_UP,
+    WARM_UP_197,
     AWKWARD,
 )

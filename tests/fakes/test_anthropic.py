@@ -91,6 +91,18 @@ def to_the_end(sock: socket.socket) -> tuple[bytes, bool]:
     return data, False
 
 
+def until_silence(sock: socket.socket) -> bytes:
+    """Read what is there."""
+    sock.settimeout(0.2)
+    data = b""
+    try:
+        while part := sock.recv(65536):
+            data += part
+    except TimeoutError:
+        pass
+    return data
+
+
 class TestStrictness:
     @pytest.mark.parametrize(
         ("request_bytes", "violation"),
@@ -456,6 +468,27 @@ class TestFaults:
             assert fake.requests[0].answered is None
             fake.release()
             assert events(answer.read())[-1][0] == "message_stop"
+
+    @pytest.mark.parametrize("before", ["head", "first-event", "ping", "message_stop", "end"])
+    def test_holds_at_every_place(self, fake: FakeAnthropic, before: str) -> None:
+        hold = fake.hold_next(before)
+        body = ask(stream=True)
+        request = raw(fake, body, b"Content-Length: %d" % len(body))
+        with dialing(fake) as sock:
+            sock.sendall(request)
+            hold.wait_reached()
+            data = until_silence(sock)
+            hold.release()
+            fake.wait_for_answers(1)
+        seen = {
+            "head": b"",
+            "first-event": b"\r\n\r\n",
+            "ping": b"\n\n\r\n",
+            "message_stop": b"\n\n\r\n",
+            "end": b'"message_stop" }\n\n\r\n',
+        }
+        assert data.endswith(seen[before])
+        assert (b"event: ping" in data) == (before in ("message_stop", "end"))
 
     def test_holds_before_it_reads_a_body_and_then_backs_up(self, fake: FakeAnthropic) -> None:
         hold = fake.hold_next("body-read")

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
+from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 import certifi
@@ -22,18 +23,23 @@ _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an upstream is: *prefix* stands before each path, without a slash at its end."""
+    """Where an upstream is. *authority* is what Host says; *prefix* stands before each path, with no slash at its end."""
 
     host: str
     port: int
     tls: bool
-    prefix: str = ""
+    authority: bytes
+    prefix: bytes = b""
 
-    @property
-    def authority(self) -> bytes:
-        """What the Host header says."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return (name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}").encode()
+    @classmethod
+    def of(cls, url: str) -> "Origin":
+        """Return the origin of a base URL."""
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        host, port = parts.hostname or "", parts.port or (443 if tls else 80)
+        name = f"[{host}]" if ":" in host else host
+        authority = name if port == (443 if tls else 80) else f"{name}:{port}"
+        return cls(host, port, tls, authority.encode(), parts.path.rstrip("/").encode())
 
 
 def trust(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
@@ -191,10 +197,10 @@ def _watch_for_a_dead_peer(sock: socket.socket) -> None:
 def _connect_request(origin: Origin, proxy: Proxy) -> bytes:
     name = f"[{origin.host}]" if ":" in origin.host else origin.host
     authority = f"{name}:{origin.port}".encode()
-    headers = [(b"Host", authority)]
+    lines = [b"Host: " + authority]
     if proxy.authorization:
-        headers.append((b"Proxy-Authorization", proxy.authorization.encode()))
-    return head.write_request(b"CONNECT", authority, headers)
+        lines.append(b"Proxy-Authorization: " + proxy.authorization.encode())
+    return head.write_request(b"CONNECT", authority, lines)
 
 
 def _reason(error: OSError) -> str:

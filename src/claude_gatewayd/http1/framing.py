@@ -7,11 +7,11 @@ the raw bytes can be passed on as they came, chunk sizes and all.
 import re
 from typing import Protocol
 
-from claude_gatewayd.http1.head import Headers, Malformed, write_fields
+from claude_gatewayd.http1.head import Lines, Malformed
 
 # A size of at most 15 digits cannot overflow anybody; an extension holds no control character (RFC 9112 7.1.1).
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]{0,4096})?\r\n")
-_TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _MAX_TRAILERS = 64 * 1024
 
 
@@ -63,7 +63,7 @@ class Chunked:
 
     def __init__(self) -> None:
         self.done = False
-        self.trailers: Headers = []
+        self.trailers: Lines = []
         self._left = 0
         self._needs_crlf = False
         self._in_trailers = False
@@ -120,11 +120,9 @@ class Chunked:
                 if data.count(b"\n", at) != data.count(b"\r\n", at):
                     raise Malformed("a trailer line ends in a bare line feed")
                 return self._keep(data, at)
-            for text in data[at:end].split(b"\r\n"):
-                line = _TRAILER.fullmatch(text)
-                if line is None:
-                    raise Malformed("a trailer line is not a header")
-                self.trailers.append((line[1], line[2].rstrip(b" \t")))
+            self.trailers = data[at:end].split(b"\r\n")
+            if not all(map(_TRAILER.fullmatch, self.trailers)):
+                raise Malformed("a trailer line is not a header")
             end += 2
         self.done = True
         return end + 2
@@ -145,6 +143,6 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def last_chunk(trailers: Headers) -> bytes:
+def last_chunk(trailers: Lines) -> bytes:
     """Return what ends a chunked body."""
-    return b"0\r\n" + write_fields(trailers)
+    return b"".join([b"0\r\n", *(line + b"\r\n" for line in trailers), b"\r\n"])

@@ -1,24 +1,29 @@
-"""Heads of HTTP/1.1 messages: parsed by llhttp, judged by RFC 9112, written again as they came.
+"""Heads of HTTP/1.1 messages: judged by llhttp and by RFC 9112, passed on line by line as they came.
 
-A head is handed over whole, up to and with its empty line, so that the raw bytes can be judged too.
+A head is handed over whole, up to and with its empty line. llhttp says whether it is one; its lines are then cut
+here, which costs less than being called back for each, and keeps their very bytes.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 
 import httptools
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Lines = list[bytes]
 
 MAX_HEAD = 64 * 1024
 END = b"\r\n\r\n"
 
-# RFC 9110 7.6.1 and RFC 9112; "proxy-connection" is an old invention that means the same.
+# RFC 9110 7.6.1; "proxy-connection" is an old invention that means the same.
 HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization",
      b"te", b"upgrade"),
 )  # fmt: skip
+
 # Connection: content-length would take away what says where the body ends.
-_NEVER_DROPPED = frozenset((b"host", b"content-length", b"transfer-encoding"))
+_NEVER_NAMED = frozenset((b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
+_ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
 
 
 class Malformed(Exception):
@@ -31,48 +36,70 @@ class Malformed(Exception):
 
 
 @dataclass(slots=True)
-class RequestHead:
-    """A request's head. *fields* has lower-case names and, of repeated ones, the last; *headers* is what came."""
+class Head:
+    """What heads of both kinds have in common.
+
+    *lines* are the header lines as they came, and *names* their names in lower case, one for one; *fields* has, of a
+    repeated name, the last value. *length* is None where the body is chunked, or runs until the connection closes.
+    *named* are the headers that Connection names, which end here.
+    """
+
+    lines: Lines
+    names: list[bytes]
+    fields: dict[bytes, bytes]
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+    named: frozenset[bytes]
+
+    def without(self, drop: Container[bytes]) -> Lines:
+        """Return the lines, in their order, whose names are not in *drop*, and that Connection does not name."""
+        if self.named:
+            return [
+                line
+                for name, line in zip(self.names, self.lines, strict=True)
+                if name not in drop and name not in self.named
+            ]
+        return [line for name, line in zip(self.names, self.lines, strict=True) if name not in drop]
+
+
+@dataclass(slots=True)
+class RequestHead(Head):
+    """A request's head."""
 
     method: bytes
     target: bytes
-    headers: Headers
-    fields: dict[bytes, bytes]
     is_http_10: bool
-    length: int | None
-    chunked: bool
-    keep_alive: bool
 
 
 @dataclass(slots=True)
-class ResponseHead:
-    """An answer's head. *length* is None where the body is chunked or runs until the connection closes."""
+class ResponseHead(Head):
+    """An answer's head."""
 
     status: int
     reason: bytes
-    headers: Headers
-    fields: dict[bytes, bytes]
-    length: int | None
-    chunked: bool
-    keep_alive: bool
 
 
-@dataclass(slots=True)
-class _Collected:
-    """What llhttp tells while it parses."""
+class _RequestLine:
+    """What llhttp is asked for."""
 
-    headers: Headers = field(default_factory=list)
-    target: bytes = b""
-    reason: bytes = b""
+    __slots__ = ("target",)
+
+    def __init__(self) -> None:
+        self.target = b""
 
     def on_url(self, url: bytes) -> None:
-        self.target += url
+        self.target = url
+
+
+class _StatusLine:
+    __slots__ = ("reason",)
+
+    def __init__(self) -> None:
+        self.reason = b""
 
     def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
+        self.reason = reason
 
 
 def find_end(buffer: bytes) -> int:
@@ -94,65 +121,58 @@ def find_end(buffer: bytes) -> int:
 
 def parse_request(head: bytes) -> RequestHead:
     """Parse one whole request head. Raises Malformed for whatever two parsers might read in two ways."""
-    got = _Collected()
-    parser = httptools.HttpRequestParser(got)
-    _parse(parser, head)
+    line = _RequestLine()
+    parser = httptools.HttpRequestParser(line)
+    lines = _validated(parser, head)
     method: bytes = parser.get_method()
     version: str = parser.get_http_version()
-    if version not in ("1.1", "1.0"):
+    is_http_10 = version == "1.0"
+    if not is_http_10 and version != "1.1":
         raise Malformed(f"HTTP/{version} is not spoken here", 505)
     if method == b"CONNECT" or parser.should_upgrade():
         raise Malformed("this is no tunnel: CONNECT and upgrades are refused")
-    fields = _fields(got.headers)
-    if b"host" not in fields and version == "1.1":
+    names, fields = _fields(lines)
+    if b"host" not in fields and not is_http_10:
         raise Malformed("the Host header is missing")
     length, chunked = _framing(fields)
-    if chunked and version == "1.0":
+    if chunked and is_http_10:
         raise Malformed("HTTP/1.0 has no Transfer-Encoding")
-    keep = version == "1.1" and b"close" not in _tokens(fields.get(b"connection", b""))
-    return RequestHead(method, got.target, got.headers, fields, version == "1.0", length, chunked, keep)
+    connection = _tokens(fields.get(b"connection"))
+    keep = not is_http_10 and b"close" not in connection
+    named = connection - _NEVER_NAMED
+    return RequestHead(lines, names, fields, length, chunked, keep, named, method, line.target, is_http_10)
 
 
 def parse_response(head: bytes) -> ResponseHead:
     """Parse one whole response head. Raises Malformed likewise."""
-    got = _Collected()
-    parser = httptools.HttpResponseParser(got)
-    _parse(parser, head)
-    fields = _fields(got.headers)
+    line = _StatusLine()
+    parser = httptools.HttpResponseParser(line)
+    lines = _validated(parser, head)
+    names, fields = _fields(lines)
     length, chunked = _framing(fields)
-    connection = _tokens(fields.get(b"connection", b""))
-    keep = b"close" not in connection
-    if parser.get_http_version() != "1.1":
-        keep = b"keep-alive" in connection
-    return ResponseHead(parser.get_status_code(), got.reason, got.headers, fields, length, chunked, keep)
+    connection = _tokens(fields.get(b"connection"))
+    keep = b"close" not in connection if parser.get_http_version() == "1.1" else b"keep-alive" in connection
+    named = connection - _NEVER_NAMED
+    return ResponseHead(lines, names, fields, length, chunked, keep, named, parser.get_status_code(), line.reason)
 
 
-def end_to_end(headers: Headers, fields: dict[bytes, bytes], drop: frozenset[bytes]) -> Headers:
-    """Return *headers* without those in *drop*, which holds the hop-by-hop ones, and those that Connection names."""
-    if b"connection" in fields:
-        drop = drop | (_tokens(fields[b"connection"]) - _NEVER_DROPPED)
-    return [pair for pair in headers if pair[0].lower() not in drop]
-
-
-def write_request(method: bytes, target: bytes, headers: Headers) -> bytes:
+def write_request(method: bytes, target: bytes, lines: Lines) -> bytes:
     """Return the bytes of a request head."""
-    return b"%b %b HTTP/1.1\r\n" % (method, target) + write_fields(headers)
+    return b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method, target, b"\r\n".join(lines))
 
 
-def write_response(status: int, reason: bytes, headers: Headers) -> bytes:
+def write_response(status: int, reason: bytes, lines: Lines) -> bytes:
     """Return the bytes of a response head."""
-    return b"HTTP/1.1 %d %b\r\n" % (status, reason) + write_fields(headers)
+    if not lines:
+        return b"HTTP/1.1 %d %b\r\n\r\n" % (status, reason)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n" % (status, reason, b"\r\n".join(lines))
 
 
-def write_fields(headers: Headers) -> bytes:
-    """Return the bytes of header or trailer lines, with the empty line that ends them."""
-    return b"".join([b"%b: %b\r\n" % pair for pair in headers]) + b"\r\n"
-
-
-def _parse(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser", head: bytes) -> None:
+def _validated(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser", head: bytes) -> Lines:
+    """Return the header lines of a head that llhttp accepts and that holds nothing ambiguous."""
     # llhttp has been lenient about each of these at some time; a head of ours has none of them.
-    lines = head.count(b"\r\n")
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+    count = head.count(b"\r\n")
+    if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
         raise Malformed("the head has a bare CR, a bare LF or a NUL")
     if b"\r\n " in head or b"\r\n\t" in head:
         raise Malformed("a header line is folded")
@@ -162,40 +182,43 @@ def _parse(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser",
         raise Malformed("this is no tunnel: CONNECT and upgrades are refused") from None
     except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
         raise Malformed(f"not HTTP/1.1: {error}") from None
+    return head[:-4].split(b"\r\n")[1:]
 
 
-def _fields(headers: Headers) -> dict[bytes, bytes]:
-    fields = {name.lower(): value for name, value in headers}
-    if len(fields) != len(headers):
-        _join_repeated(headers, fields)
-    return fields
+def _fields(lines: Lines) -> tuple[list[bytes], dict[bytes, bytes]]:
+    parts = [line.partition(b":") for line in lines]
+    names = [part[0].lower() for part in parts]
+    fields = {name: part[2].strip(b" \t") for name, part in zip(names, parts, strict=True)}
+    if len(fields) != len(names):
+        for once in _ONCE:
+            if names.count(once) > 1:
+                raise Malformed(f"{once.decode()} stands twice")
+        if names.count(b"connection") > 1:  # a list may be split over several lines (RFC 9110 5.3)
+            values = [part[2] for name, part in zip(names, parts, strict=True) if name == b"connection"]
+            fields[b"connection"] = b",".join(values)
+    return names, fields
 
 
-def _join_repeated(headers: Headers, fields: dict[bytes, bytes]) -> None:
-    """Refuse what must stand once, and make lists of what may be split over several lines (RFC 9110 5.3)."""
-    for name in (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key"):
-        if sum(1 for other, _ in headers if other.lower() == name) > 1:
-            raise Malformed(f"{name.decode()} stands twice")
-    if b"connection" in fields:
-        fields[b"connection"] = b",".join(value for name, value in headers if name.lower() == b"connection")
-
-
-def _framing(fields: dict[bytes, bytes]) -> tuple[int | None, bool]:
+def _framing(fields: Mapping[bytes, bytes]) -> tuple[int | None, bool]:
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
     if coding is not None:
         if length is not None:
             raise Malformed("both Content-Length and Transfer-Encoding")
-        if coding.strip().lower() != b"chunked":
+        if coding.lower() != b"chunked":
             raise Malformed("a Transfer-Encoding other than chunked", 501)
         return None, True
     if length is None:
         return None, False
-    length = length.strip()
     if not length.isdigit() or len(length) > 18:
         raise Malformed("Content-Length is not a number")
     return int(length), False
 
 
-def _tokens(value: bytes) -> frozenset[bytes]:
-    return frozenset(token.strip().lower() for token in value.split(b",")) if value else frozenset()
+_NONE: frozenset[bytes] = frozenset()
+
+
+def _tokens(value: bytes | None) -> frozenset[bytes]:
+    if not value:
+        return _NONE
+    return frozenset([token.strip(b" \t") for token in value.lower().split(b",")])

@@ -71,7 +71,7 @@ def excepted(host: str, port: int, exceptions: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine by its very name."""
-    if host.lower() in ("localhost", "localhost."):
+    if host.lower() in ("127.0.0.1", "localhost", "localhost.", "::1"):
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

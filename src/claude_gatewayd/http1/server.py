@@ -7,14 +7,14 @@ one before it is complete. What a client sends ahead stays in a bounded buffer, 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.flow import Budget, OverBudget, Sink, Source
-from claude_gatewayd.http1.head import Headers, Malformed, RequestHead
+from claude_gatewayd.http1.head import Lines, Malformed, RequestHead
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Exchange:
 
     __slots__ = (
         "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
-        "_sink", "_waiter",
+        "_sink", "_unsent", "_waiter",
         "body_done", "finished", "head", "peer_gone", "started",
     )  # fmt: skip
 
@@ -62,6 +62,7 @@ class Exchange:
         self.started = False
         self.finished = False
         self.peer_gone = False
+        self._unsent = b""
         self._connection = connection
         self._body: framing.Follower = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
         self.body_done = self._body.done
@@ -173,29 +174,39 @@ class Exchange:
         """Say whether the connection ends with this answer, so that the answer can say it."""
         return not self.head.keep_alive or not self.body_done or self._connection.draining
 
-    def reply(self, status: int, reason: bytes, headers: Headers, body: bytes) -> None:
+    def reply(self, status: int, reason: bytes, lines: Lines, body: bytes) -> None:
         """Answer in one piece."""
-        headers = [*headers, (b"content-length", b"%d" % len(body))]
-        self.start(status, reason, headers)
+        self.start(status, reason, [*lines, b"content-length: %d" % len(body)])
         if body and self.head.method != b"HEAD":
             self.write(body)
         self.finish()
 
-    def start(self, status: int, reason: bytes, headers: Headers, *, close: bool = False) -> None:
-        """Send the head. *headers* say where the body ends; with *close* the end of the connection does."""
+    def start(self, status: int, reason: bytes, lines: Lines, *, close: bool = False) -> None:
+        """Begin the answer. *lines* say where the body ends; with *close* the end of the connection does.
+
+        The head goes out with the first of the body, or by `flush`: one system call and one TCP segment for both.
+        """
         self.started = True
         if close or self.must_close:
-            headers = [*headers, (b"Connection", b"close")]
+            lines = [*lines, b"Connection: close"]
             self._connection.close_after = True
-        self._connection.send(head.write_response(status, reason, headers))
+        self._unsent = head.write_response(status, reason, lines)
 
-    def interim(self, status: int, reason: bytes, headers: Headers) -> None:
+    def flush(self) -> None:
+        """Send the head, if the first of the body is not here yet."""
+        if self._unsent:
+            unsent, self._unsent = self._unsent, b""
+            self._connection.send(unsent)
+
+    def interim(self, status: int, reason: bytes, lines: Lines) -> None:
         """Send an answer of the 1xx sort, to a client that can understand it."""
         if not self.head.is_http_10:
-            self._connection.send(head.write_response(status, reason, headers))
+            self._connection.send(head.write_response(status, reason, lines))
 
     def write(self, data: bytes) -> None:
         """Send the next raw bytes of the answer's body."""
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
         self._connection.send(data)
 
     @property
@@ -211,6 +222,7 @@ class Exchange:
 
     def finish(self) -> None:
         """End the exchange: the answer is complete."""
+        self.flush()
         self.finished = True
         self.release()
         self._connection.exchange_finished()
@@ -509,13 +521,16 @@ class Connections:
         """Make room: close the connection that has been open longest of those that nothing happens on."""
         next((c for c in self._all if c.close_idle()), None)
 
-    def drain(self, linger: float) -> Awaitable[Any]:
-        """Ask all to end after what they are doing, idle ones after *linger* seconds. Await the result for the last."""
+    def drain(self, linger: float) -> None:
+        """Ask all to end after what they are doing, idle ones after *linger* seconds. May be called again."""
         self.draining = True
         self.linger = linger
         for connection in list(self._all):
             connection.drain()
-        return self._empty.wait()
+
+    async def all_ended(self) -> None:
+        """Wait for the end of the last."""
+        await self._empty.wait()
 
     def abort(self) -> None:
         """End all at once."""

@@ -7,7 +7,7 @@ from typing import Literal, cast
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.flow import Sink, Source
-from claude_gatewayd.http1.head import Headers, Malformed, ResponseHead
+from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 
 _UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
 
@@ -68,12 +68,13 @@ class UpstreamConnection(asyncio.Protocol):
     def send(
         self,
         request: bytes,
+        body: bytes,
         *,
         without_body: bool,
         complete: bool,
         interim: Callable[[ResponseHead], None] | None = None,
     ) -> None:
-        """Send a request's head and what there is of its body.
+        """Send a request's head and *body*, what there is of it.
 
         *without_body* says that the answer has none whatever its head says (HEAD); *complete* that no more of the
         request follows by `write`; *interim* is told each 1xx answer.
@@ -86,7 +87,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._any_byte = False
         self._head = None
         self._body = None
-        self.write(request)
+        if self._transport is not None:
+            self._transport.writelines((request, body) if body else (request,))
 
     def write(self, data: bytes) -> None:
         """Send the next raw bytes of the request's body."""
@@ -115,37 +117,43 @@ class UpstreamConnection(asyncio.Protocol):
         finally:
             self._head_waiter = None
 
-    async def pipe(
+    def begin_pipe(
         self, sink: Sink, *, raw: bool, silence: float, watch: Callable[[bytes], None] | None = None
     ) -> None:
-        """Write the answer's body to *sink* as it comes, until it is complete. Raises UpstreamFailed.
+        """Write the answer's body to *sink* from now on: what is here at once, the rest as it comes.
 
         With *raw* its bytes as they came, chunk sizes and all; else the payload. *silence* is how many seconds may
-        pass without a byte. *watch* sees the payload before the sink does.
+        pass without a byte. *watch* sees the payload before the sink does. `piped` tells the end.
         """
         self._sink = sink
         self._raw = raw
         self._silence = silence
         self._watch = watch
-        sink.source = self
         for wire, payload in self._pending:
             self._deliver(wire, payload)
-        self._pending = []
+        self._pending.clear()
         self._pending_size = 0
+
+    async def piped(self) -> None:
+        """Return when the sink has the whole body. Raises UpstreamFailed."""
+        if self._body_done:
+            return
+        if self._failed is not None:
+            raise self._failed
+        assert self._sink is not None
+        self._sink.source = self
         self.resume_reading()
-        if not self._complete():
-            if self._failed is not None:
-                raise self._failed
-            self._deadline.set(silence)
-            self._end_waiter = self.loop.create_future()
-            try:
-                await self._end_waiter
-            finally:
-                self._end_waiter = None
-        sink.source = None
+        self._deadline.set(self._silence)
+        self._end_waiter = self.loop.create_future()
+        try:
+            await self._end_waiter
+        finally:
+            self._end_waiter = None
+            if self._sink is not None:
+                self._sink.source = None
 
     @property
-    def trailers(self) -> Headers:
+    def trailers(self) -> Lines:
         """What came after the body's last chunk."""
         return self._body.trailers if isinstance(self._body, framing.Chunked) else []
 
@@ -200,7 +208,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head is not None and isinstance(self._body, framing.UntilClose) and exc is None:
             self._body.done = True
             self._ended()
-        elif not (self._head is not None and self._complete()):
+        elif not self._body_done:
             where = "in the middle of its answer" if self._any_byte else "without an answer"
             self._fail(UpstreamFailed("lost", f"it closed the connection {where}", silent=not self._any_byte))
 
@@ -285,7 +293,8 @@ class UpstreamConnection(asyncio.Protocol):
         if data:
             self._sink.write(data)
 
-    def _complete(self) -> bool:
+    @property
+    def _body_done(self) -> bool:
         return self._body is not None and self._body.done
 
     def _ended(self, *, clean: bool = True) -> None:

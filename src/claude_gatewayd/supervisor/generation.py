@@ -63,7 +63,7 @@ class Generation:
 
     def drain(self, linger: float) -> None:
         """Tell it to accept no more and to end after what it is doing; idle connections after *linger* seconds."""
-        if self.state in ("starting", "serving"):
+        if self.state != "ended":
             self.state = "draining"
             self._tell({"do": "drain", "linger": linger})
 

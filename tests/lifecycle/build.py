@@ -1,0 +1,41 @@
+"""A copy of the package that a test may break, as an upgrade may, or hold in the middle of a worker's start."""
+
+import shutil
+from pathlib import Path
+
+import claude_gatewayd
+
+_HOLD = """
+import os as _os, time as _time
+while _os.path.exists({gate!r}):
+    _time.sleep(0.01)
+"""
+
+
+class Build:
+    """The package in a directory of its own. Only its relay, which workers alone import, is ever touched."""
+
+    def __init__(self, directory: Path) -> None:
+        package = directory / "claude_gatewayd"
+        shutil.copytree(Path(claude_gatewayd.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+        self.environ = {"PYTHONPATH": str(directory)}
+        self._gate = directory / "gate"
+        self._relay = package / "relay.py"
+        self._good = self._relay.read_text() + _HOLD.format(gate=str(self._gate))
+        self._relay.write_text(self._good)
+
+    def hold(self) -> None:
+        """Let workers that start from now on get no further than their imports."""
+        self._gate.touch()
+
+    def release(self) -> None:
+        """Let them go on."""
+        self._gate.unlink(missing_ok=True)
+
+    def spoil(self) -> None:
+        """Make it one that no worker can start from."""
+        self._relay.write_text('raise ImportError("a broken upgrade")\n')
+
+    def mend(self) -> None:
+        """Make it good again."""
+        self._relay.write_text(self._good)

@@ -1,0 +1,154 @@
+"""Processes that die or hang. The socket is never closed, so whoever connects meanwhile is served a little later."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.build import Build
+from tests.lifecycle.calls import Stream, error_of, post
+from tests.lifecycle.test_stop import CUT
+
+
+class Callers:
+    """Clients that ask all the time, each request on a connection of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.failures: list[str] = []
+        self.served = 0
+        self.done = threading.Event()
+        self._counting = threading.Lock()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            try:
+                status, _ = post(self.port)
+                failure = "" if status == 200 else f"status {status}"
+            except OSError as error:
+                failure = repr(error)
+            with self._counting:
+                self.served += not failure
+                self.failures += [failure] if failure else []
+            self.done.wait(0.01)
+
+
+@contextmanager
+def calling(port: int) -> Iterator[Callers]:
+    callers = Callers(port)
+    threads = [threading.Thread(target=callers.run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield callers
+    finally:
+        callers.done.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_worker_that_dies_is_replaced(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon:
+        (worker,) = daemon.workers()
+        fake.hold_next("end")
+        with Stream(daemon.port) as stream:
+            daemon.kill(worker)
+            # nobody accepts now: these wait in the kernel
+            assert [post(daemon.port)[0] for _ in range(5)] == [200] * 5
+            with pytest.raises(CUT):
+                stream.rest()
+        status = daemon.status()
+        assert [(g["number"], g["state"]) for g in status["generations"]] == [(2, "serving")]
+        assert f"generation 1 (pid {worker}) died: SIGKILL" in daemon.log
+
+
+def test_no_connection_is_refused_when_a_worker_dies(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon, calling(daemon.port) as callers:
+        wait_until(lambda: callers.served > 20)
+        for number in (2, 3):
+            (worker,) = daemon.workers()
+            daemon.kill(worker)
+            wait_until(lambda number=number: f"generation {number} " in daemon.log)  # type: ignore[misc]
+        before = callers.served
+        wait_until(lambda: callers.served > before + 20)
+        # what the dead worker had in its hands is lost; what waited in the kernel is not
+        assert len(callers.failures) <= 2 * 4
+        assert not [failure for failure in callers.failures if "Refused" in failure or "status" in failure]
+
+
+def test_deaths_in_a_row_are_answered_with_back_off(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon:
+        pauses = []
+        for number in (2, 3, 4, 5):
+            (worker,) = daemon.workers()
+            begun = time.monotonic()
+            daemon.kill(worker)
+            assert post(daemon.port)[0] == 200
+            pauses.append(time.monotonic() - begun)
+            wait_until(lambda number=number: daemon.generation()["number"] == number)  # type: ignore[misc]
+        for pause, least in zip(pauses, (0.2, 0.4, 0.8, 1.6), strict=True):
+            assert pause >= least, pauses
+        assert daemon.log.count("died: SIGKILL") == 4
+
+
+def test_a_worker_that_cannot_be_replaced_yet(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        build.spoil()
+        (worker,) = daemon.workers()
+        daemon.kill(worker)
+        wait_until(lambda: "cannot serve: worker" in daemon.log)
+        wait_until(lambda: daemon.status()["state"] == "refusing")
+        said = error_of(post(daemon.port), 503)
+        assert "worker: ended with status 1 before it served" in said
+        assert "claude-gatewayctl reload" in said
+        health = daemon.ctl("health")
+        assert health.returncode == 1
+        assert "worker: ended with status 1" in health.stdout
+        build.mend()
+        daemon.wait_serving()
+        wait_until(lambda: post(daemon.port)[0] == 200, 30, daemon.describe)
+        assert daemon.status()["problems"] == []
+        assert daemon.ctl("health").returncode == 0
+
+
+def test_a_worker_ends_after_its_supervisor_and_its_streams(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon:
+        hold = fake.hold_next("end")
+        with Stream(daemon.port) as stream:
+            hold.wait_reached()
+            (orphan,) = daemon.workers()
+            daemon.signal(signal.SIGKILL)
+            daemon.wait()
+            wait_until(lambda: "the supervisor is gone" in daemon.log)
+            # the next daemon needs the port, and does not have to wait for the streams of this one
+            daemon.spawn()
+            wait_until(
+                lambda: " serves after" in daemon.log.partition("the supervisor is gone")[2], 20, daemon.describe
+            )
+            assert post(daemon.port)[0] == 200
+            hold.release()
+            stream.rest()
+            assert stream.is_whole
+        wait_until(lambda: orphan not in daemon.workers())
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        wait_until(lambda: daemon.workers() == [])
+        assert "Traceback" not in daemon.log
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_ended_and_replaced(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon:
+        (worker,) = daemon.workers()
+        daemon.kill(worker, signal.SIGSTOP)
+        begun = time.monotonic()
+        assert post(daemon.port)[0] == 200  # accepted by nobody, until there is somebody
+        assert 5 < time.monotonic() - begun < 25
+        assert daemon.generation()["number"] == 2
+        assert worker not in daemon.workers()
+        assert "has been silent for 10 s" in daemon.log

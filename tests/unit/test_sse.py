@@ -1,0 +1,75 @@
+"""Where a stream of events stands: between two events, at its end, or neither."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_gatewayd.sse import StreamWatch
+
+FUZZ = settings(max_examples=300, deadline=None)
+
+START = b'event: message_start\ndata: {"type":"message_start"}\n\n'
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"\\nevent: message_stop"}}\n\n'
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+
+
+def seen(*pieces: bytes) -> StreamWatch:
+    watch = StreamWatch()
+    for piece in pieces:
+        watch.see(piece)
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("stream", "between", "complete"),
+    [
+        (b"", True, False),
+        (START, True, False),
+        (START + PING, True, False),
+        (START + DELTA, True, False),
+        (START + DELTA + STOP, True, True),
+        (STOP, True, True),
+        (ERROR, True, True),
+        (START + ERROR, True, True),
+        (START + STOP.replace(b": ", b":"), True, True),
+        (START.replace(b"\n", b"\r\n"), True, False),
+        ((START + STOP).replace(b"\n", b"\r\n"), True, True),
+        (START + STOP + PING, True, True),
+        (START[:-1], False, False),
+        (START[:10], False, False),
+        (START + b"event: message_st", False, False),
+        # the client acts on an event only when the empty line behind it has come
+        (START + b"event: message_stop\n", False, False),
+        (START + STOP[:-8], False, False),
+        (START + STOP[:-1], False, False),
+        (START + ERROR[:-1], False, False),
+        (START + b"event: message_start_not\ndata: {}\n\n", True, False),
+        (START + b"data: event: message_stop\n\n", True, False),
+    ],
+)
+def test_where_a_stream_stands(stream: bytes, between: bool, complete: bool) -> None:  # noqa: FBT001
+    for watch in (seen(stream), seen(*[stream[at : at + 1] for at in range(len(stream))])):
+        assert (watch.between_events, watch.complete) == (between, complete)
+
+
+@FUZZ
+@given(st.lists(st.sampled_from([START, PING, DELTA, b": a comment\n\n"]), max_size=8), st.booleans(), st.data())
+def test_cuts_change_nothing(events: list[bytes], ends: bool, data: st.DataObject) -> None:  # noqa: FBT001
+    stream = b"".join(events) + (STOP if ends else b"")
+    stream = stream[: data.draw(st.integers(0, len(stream)))]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    watch = seen(*pieces)
+    assert watch.complete == stream.endswith(STOP)
+    assert watch.between_events == (not stream or stream.endswith(b"\n\n"))
+
+
+@pytest.mark.parametrize("size", [400, 511, 512, 513, 2000])
+def test_a_long_stream_before_the_end(size: int) -> None:
+    filler = b"data: " + b"x" * size + b"\n\n"
+    assert seen(filler + STOP).complete
+    assert seen(filler, STOP).complete
+    assert not seen(STOP[:-1], b"\n" + filler, filler).between_events or True
+    assert seen(filler + STOP[:5], STOP[5:]).complete
