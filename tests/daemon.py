@@ -114,13 +114,18 @@ class Daemon:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
         if error is not None:
             print(f"--- the daemon's log ---\n{self.log}")
+        self.close()
 
     def wait_serving(self, seconds: float = 20.0) -> None:
         """Return when a connection is answered."""
-        wait_until(self.answers, seconds, self.describe)
+
+        def has_ended() -> bool:
+            return self.process is not None and self.process.poll() is not None
+
+        wait_until(lambda: self.answers() or has_ended(), seconds, self.describe)
+        assert not has_ended(), self.describe()
 
     def answers(self) -> bool:
         """Say whether a connection is answered."""

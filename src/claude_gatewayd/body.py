@@ -51,6 +51,11 @@ def with_model(body: bytes, model: str) -> bytes:
     return body[:start] + json.dumps(model).encode() + body[end:]
 
 
+def _spells(text: bytes, key: str) -> bool:
+    """Say whether a JSON string is *key*, escapes read. The reader lets pass what is no UTF-8."""
+    return json.loads(text.decode(errors="replace"), strict=False) == key
+
+
 def _value_of_top_level_key(body: bytes, key: str) -> tuple[int, int] | None:
     """Find the string that stands behind *key* in the outermost object."""
     depth, at, found = 0, 0, None
@@ -67,7 +72,7 @@ def _value_of_top_level_key(body: bytes, key: str) -> tuple[int, int] | None:
                 return None
             at = text.end()
             colon = _AFTER_KEY.match(body, at) if depth == 1 else None
-            if colon is not None and json.loads(text[0]) == key:
+            if colon is not None and _spells(text[0], key):
                 value = _STRING.match(body, colon.end())
                 if value is not None:
                     found = value.span()

@@ -109,7 +109,7 @@ class Gateway:
                 alias = self._settings.aliases.get(body.routing_name(asked.model))
                 if alias is not None:
                     held = body.with_model(held, alias)
-        elif exchange.body_done and not request.length:
+        elif exchange.body_done and not request.length and not request.chunked:
             held = b""
         way = outgoing(request, target, held, self._settings.origin)
         return await self._ask_anthropic(exchange, way, is_messages=is_messages, streams=bool(asked.stream))

@@ -4,10 +4,13 @@ A page in the person's browser can send requests to loopback, and by DNS rebindi
 by the Origin that browsers add, and by a Host that is not ours.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from claude_gatewayd.http1.proxy import is_loopback
+
+_AUTHORITY_END = re.compile(rb"[/?]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,9 @@ def authority_of(target: bytes) -> tuple[bytes | None, bytes]:
     scheme, separator, rest = target.partition(b"://")
     if not separator or scheme.lower() not in (b"http", b"https"):
         return None, target
-    authority, slash, path = rest.partition(b"/")
-    return authority, slash + path if slash else b"/"
+    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+    path = rest[len(authority) :]
+    return authority, path if path.startswith(b"/") else b"/" + path
 
 
 def judge(fields: Mapping[bytes, bytes], authority: bytes | None, hosts: frozenset[str]) -> Refusal | None:

@@ -44,7 +44,7 @@ def outgoing(request: RequestHead, path: bytes, body: bytes | None, origin: Orig
         lines[at] = lines[at][:4] + b": " + origin.authority
     else:
         last.append(b"Host: " + origin.authority)
-    if body is not None and len(body) != (request.length or 0):
+    if body is not None and (request.chunked or len(body) != (request.length or 0)):
         drop = _ENDS_HERE_IF_HELD
         last.append(b"Content-Length: %d" % len(body))
     target = origin.prefix + path

@@ -1,8 +1,11 @@
 """The little of SSE that we read: where an event ends, and whether a stream of messages came to its end."""
 
+import re
+
 _TAIL = 512
-# A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name.
-_ENDS = (b"\nevent: message_stop", b"\nevent: error", b"\nevent:message_stop", b"\nevent:error")
+# A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
+# event only when the empty line behind it has come.
+_END = re.compile(rb"\nevent: ?(?:message_stop|error)\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
 
 
 class StreamWatch:
@@ -27,5 +30,5 @@ class StreamWatch:
 
     @property
     def complete(self) -> bool:
-        """Say whether the stream came to its end: `message_stop`, or the upstream's own `error`."""
-        return any(end in self._tail for end in _ENDS)
+        """Say whether the stream came to its end: `message_stop`, or the upstream's own `error`, whole."""
+        return _END.search(self._tail) is not None

@@ -25,7 +25,7 @@ def decode(line: bytes) -> Message:
     """Return the message of a line. Raises NotAMessage."""
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotAMessage(f"not JSON: {error}") from None
     if not isinstance(message, dict):
         raise NotAMessage("not a JSON object")
@@ -46,6 +46,6 @@ class Lines:
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that *data* completes. Raises NotAMessage for one that is too long."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE:
+        if any(len(line) > MAX_LINE for line in (*lines, self._rest)):
             raise NotAMessage("a line is too long")
         return lines

@@ -1,7 +1,6 @@
 """What is read of a body, and the one string that an alias changes."""
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -18,14 +17,15 @@ FUZZ = settings(max_examples=300, deadline=None)
     ("text", "asked"),
     [
         (b'{"model": "m", "stream": true}', Asked("m", stream=True)),
-        (b'{"model": "m"}', Asked("m", stream=False)),
-        (b'{"stream": true}', Asked(None, stream=True)),
-        (b'{"model": null, "stream": null}', Asked(None, stream=False)),
-        (b"{}", Asked(None, stream=False)),
-        (b'{"\\u006dodel": "m"}', Asked("m", stream=False)),
-        (b'{"model": "\\u006d"}', Asked("m", stream=False)),
-        (b'{"model": "a", "model": "b"}', Asked("b", stream=False)),
-        (b'{"messages": [{"model": "x", "stream": true}], "model": "m"}', Asked("m", stream=False)),
+        (b'{"model": "m", "stream": false}', Asked("m", stream=False)),
+        (b'{"model": "m"}', Asked("m")),
+        (b'{"stream": true}', Asked(stream=True)),
+        (b'{"model": null, "stream": null}', Asked()),
+        (b"{}", Asked()),
+        (b'{"\\u006dodel": "m"}', Asked("m")),
+        (b'{"model": "\\u006d"}', Asked("m")),
+        (b'{"model": "a", "model": "b"}', Asked("b")),
+        (b'{"messages": [{"model": "x", "stream": true}], "model": "m"}', Asked("m")),
         (b'{"model": 7}', UNREADABLE),
         (b'{"model": "m", "stream": "yes"}', UNREADABLE),
         (b'{"model": "m"', UNREADABLE),
@@ -166,13 +166,8 @@ def test_rubbish_is_read_without_an_error(before: bytes, after: bytes) -> None:
 
 
 @FUZZ
-@given(VALUES)
-def test_reading_agrees_with_a_full_parse(value: Any) -> None:
-    text = json.dumps(value).encode()
-    asked = body.read(text)
-    if isinstance(value, dict) and isinstance(value.get("model"), str) and value.get("stream") in (True, False, None):
-        lone = re.search(r"\\ud[89a-f]", json.dumps(value))
-        if not lone and not isinstance(value.get("stream"), (int, float)) or value.get("stream") in (True, False):
-            assert asked.model == value["model"] or lone
-    if asked.model is not None:
-        assert value["model"] == asked.model
+@given(st.dictionaries(st.sampled_from(["model", "stream", "a"]), VALUES, max_size=3))
+def test_reading_agrees_with_a_full_parse(value: dict[str, Any]) -> None:
+    model, stream = value.get("model"), value.get("stream")
+    readable = isinstance(model, str | None) and isinstance(stream, bool | None)
+    assert body.read(json.dumps(value).encode()) == (Asked(model, stream) if readable else UNREADABLE)

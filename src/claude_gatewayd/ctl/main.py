@@ -135,17 +135,27 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         action: Callable[[argparse.Namespace], int] = arguments.action
-        return action(arguments)
+        code = action(arguments)
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_stdout()
+        return code
     except GatewayError as error:
         print(error.message[:1].upper() + error.message[1:], file=sys.stderr)
         if error.hint:
             print(f"  {error.hint}", file=sys.stderr)
         return NOT_RUNNING if isinstance(error, client.NotRunning) else NO
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return DONE
     except KeyboardInterrupt:
         return 130
+
+
+def _leave_stdout() -> None:
+    """Nobody reads it any more: let nothing that is still in its buffer fail at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -32,11 +32,12 @@ class Acceptor:
         self._loop.add_reader(self._sock.fileno(), self._ready)
 
     def stop(self) -> None:
-        """Look at it no more. It stays open: another generation may be accepting on it."""
+        """Look at it no more. Ours is only one descriptor of it: another generation may be accepting on another."""
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
         self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()  # where we are the last to have it, callers are refused, and do not wait for our streams
 
     async def settled(self) -> None:
         """Wait until what was accepted has its protocol."""

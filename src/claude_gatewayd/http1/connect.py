@@ -23,7 +23,7 @@ _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an upstream is. *authority* is what Host says; *prefix* stands before each path, with no slash at its end."""
+    """Where an upstream is. *authority* is what Host says, *prefix* stands before each path."""
 
     host: str
     port: int

@@ -114,7 +114,7 @@ class Chunked:
             end = at
         else:
             end = data.find(b"\r\n\r\n", at)
-            if (end if end >= 0 else len(data)) - at > _MAX_TRAILERS:
+            if (end if end >= 0 else len(data) - 3) - at > _MAX_TRAILERS:
                 raise Malformed("the trailers are larger than 64 KiB", 431)
             if end < 0:
                 if data.count(b"\n", at) != data.count(b"\r\n", at):

@@ -23,6 +23,9 @@ HOP_BY_HOP = frozenset(
 
 # Connection: content-length would take away what says where the body ends.
 _NEVER_NAMED = frozenset((b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
+_NONE: frozenset[bytes] = frozenset()
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"  # RFC 9110 5.6.2, in lower case
+_NOTHING = object()  # what llhttp is to call back: it is asked for its verdict alone
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
 
 
@@ -80,28 +83,6 @@ class ResponseHead(Head):
     reason: bytes
 
 
-class _RequestLine:
-    """What llhttp is asked for."""
-
-    __slots__ = ("target",)
-
-    def __init__(self) -> None:
-        self.target = b""
-
-    def on_url(self, url: bytes) -> None:
-        self.target = url
-
-
-class _StatusLine:
-    __slots__ = ("reason",)
-
-    def __init__(self) -> None:
-        self.reason = b""
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason = reason
-
-
 def find_end(buffer: bytes) -> int:
     """Return the length of the head that *buffer* begins with, or 0 while it is not all there.
 
@@ -121,39 +102,38 @@ def find_end(buffer: bytes) -> int:
 
 def parse_request(head: bytes) -> RequestHead:
     """Parse one whole request head. Raises Malformed for whatever two parsers might read in two ways."""
-    line = _RequestLine()
-    parser = httptools.HttpRequestParser(line)
-    lines = _validated(parser, head)
-    method: bytes = parser.get_method()
-    version: str = parser.get_http_version()
-    is_http_10 = version == "1.0"
-    if not is_http_10 and version != "1.1":
-        raise Malformed(f"HTTP/{version} is not spoken here", 505)
-    if method == b"CONNECT" or parser.should_upgrade():
-        raise Malformed("this is no tunnel: CONNECT and upgrades are refused")
+    first, lines = _lines(head)
+    _judge(httptools.HttpRequestParser(_NOTHING), head)
+    try:
+        method, target, version = first.split(b" ")
+    except ValueError:
+        raise Malformed("the request line is not METHOD TARGET VERSION") from None
+    is_http_10 = version == b"HTTP/1.0"
+    if version != b"HTTP/1.1" and not is_http_10:
+        raise Malformed("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)
     names, fields = _fields(lines)
     if b"host" not in fields and not is_http_10:
         raise Malformed("the Host header is missing")
     length, chunked = _framing(fields)
     if chunked and is_http_10:
         raise Malformed("HTTP/1.0 has no Transfer-Encoding")
-    connection = _tokens(fields.get(b"connection"))
+    connection = _tokens(fields[b"connection"]) if b"connection" in fields else _NONE
     keep = not is_http_10 and b"close" not in connection
-    named = connection - _NEVER_NAMED
-    return RequestHead(lines, names, fields, length, chunked, keep, named, method, line.target, is_http_10)
+    return RequestHead(
+        lines, names, fields, length, chunked, keep, connection - _NEVER_NAMED, method, target, is_http_10
+    )
 
 
 def parse_response(head: bytes) -> ResponseHead:
     """Parse one whole response head. Raises Malformed likewise."""
-    line = _StatusLine()
-    parser = httptools.HttpResponseParser(line)
-    lines = _validated(parser, head)
+    first, lines = _lines(head)
+    _judge(httptools.HttpResponseParser(_NOTHING), head)
+    version, _, rest = first.partition(b" ")
     names, fields = _fields(lines)
     length, chunked = _framing(fields)
-    connection = _tokens(fields.get(b"connection"))
-    keep = b"close" not in connection if parser.get_http_version() == "1.1" else b"keep-alive" in connection
-    named = connection - _NEVER_NAMED
-    return ResponseHead(lines, names, fields, length, chunked, keep, named, parser.get_status_code(), line.reason)
+    connection = _tokens(fields[b"connection"]) if b"connection" in fields else _NONE
+    keep = b"close" not in connection if version == b"HTTP/1.1" else b"keep-alive" in connection
+    return ResponseHead(lines, names, fields, length, chunked, keep, connection - _NEVER_NAMED, int(rest[:3]), rest[4:])
 
 
 def write_request(method: bytes, target: bytes, lines: Lines) -> bytes:
@@ -168,27 +148,31 @@ def write_response(status: int, reason: bytes, lines: Lines) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n" % (status, reason, b"\r\n".join(lines))
 
 
-def _validated(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser", head: bytes) -> Lines:
-    """Return the header lines of a head that llhttp accepts and that holds nothing ambiguous."""
+def _lines(head: bytes) -> tuple[bytes, Lines]:
+    """Return the first line and the header lines. Nothing in them is a line break to anybody else."""
+    first, *lines = head[:-4].split(b"\r\n")
     # llhttp has been lenient about each of these at some time; a head of ours has none of them.
-    count = head.count(b"\r\n")
-    if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
+    text = first + b"".join(lines)
+    if b"\n" in text or b"\r" in text or b"\0" in text:
         raise Malformed("the head has a bare CR, a bare LF or a NUL")
-    if b"\r\n " in head or b"\r\n\t" in head:
-        raise Malformed("a header line is folded")
+    return first, lines
+
+
+def _judge(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser", head: bytes) -> None:
     try:
         parser.feed_data(head)
     except httptools.HttpParserUpgrade:
         raise Malformed("this is no tunnel: CONNECT and upgrades are refused") from None
     except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
         raise Malformed(f"not HTTP/1.1: {error}") from None
-    return head[:-4].split(b"\r\n")[1:]
 
 
 def _fields(lines: Lines) -> tuple[list[bytes], dict[bytes, bytes]]:
     parts = [line.partition(b":") for line in lines]
-    names = [part[0].lower() for part in parts]
-    fields = {name: part[2].strip(b" \t") for name, part in zip(names, parts, strict=True)}
+    names = [name.lower() for name, _, _ in parts]
+    if b"".join(names).translate(None, _TOKEN):
+        raise Malformed("a header's name is no token, or its line is folded")
+    fields = dict(zip(names, [value.strip(b" \t") for _, _, value in parts], strict=True))
     if len(fields) != len(names):
         for once in _ONCE:
             if names.count(once) > 1:
@@ -215,10 +199,5 @@ def _framing(fields: Mapping[bytes, bytes]) -> tuple[int | None, bool]:
     return int(length), False
 
 
-_NONE: frozenset[bytes] = frozenset()
-
-
-def _tokens(value: bytes | None) -> frozenset[bytes]:
-    if not value:
-        return _NONE
+def _tokens(value: bytes) -> frozenset[bytes]:
     return frozenset([token.strip(b" \t") for token in value.lower().split(b",")])

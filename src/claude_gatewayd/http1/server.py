@@ -251,6 +251,7 @@ class ServerConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._eof = False
+        self._paused = False
         self._in_head = False
         self._discarding = False
         self._read_deadline = Deadline(self.loop, self._read_expired)
@@ -328,14 +329,14 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def pause_reading(self) -> None:
-        transport = self._transport
-        if transport is not None and not transport.is_closing() and transport.is_reading():
-            transport.pause_reading()
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        transport = self._transport
-        if transport is not None and not transport.is_closing() and not transport.is_reading():
-            transport.resume_reading()
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
 
     def exchange_finished(self) -> None:
         self._task = None

@@ -52,7 +52,7 @@ class Generations:
                 return [Problem("daemon", "it is stopping")]
             new, problems = await self._start()
             if new is None:
-                return problems
+                return [Problem("daemon", "it is stopping")] if self._stopping else problems
             self._hand_over(new)
             return []
 
@@ -70,6 +70,7 @@ class Generations:
                 await asyncio.shield(new.settled)
         except TimeoutError:
             new.kill(signal.SIGKILL)
+            await new.ended
             return None, [Problem("worker", f"did not serve within {_START_WITHIN:g} s and was ended")]
         finally:
             self._starting = None
@@ -144,9 +145,7 @@ class Generations:
 
     async def stop(self) -> None:
         """Let all finish what they are doing, and return when they have."""
-        self._stopping = True
-        if self._recovery is not None:
-            self._recovery.cancel()
+        self._stopping = True  # a recovery sees it; cancelled, it would forget the worker that it has just started
         everyone = list(self)
         for generation in everyone:
             generation.drain(0.0)

@@ -40,6 +40,7 @@ class Supervisor:
 
     def __init__(self, listener: Listener, *, managed: bool) -> None:
         self._listener = listener
+        self._url = listener.url  # known also when the socket is closed
         self._managed = managed
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier(os.environ)
@@ -92,7 +93,7 @@ class Supervisor:
         self._state = "serving"
         self._notifier.ready(telling.one_line(self._status()))
         if not problems and not self._managed:
-            _greet(self._listener.url)
+            _greet(self._url)
         return []
 
     async def _shutdown(self) -> None:
@@ -107,7 +108,7 @@ class Supervisor:
 
     def _explain(self, problems: list[Problem]) -> int:
         _print_problems(problems)
-        return EX_CONFIG if any(problem.where != "worker" for problem in problems) else 1
+        return EX_CONFIG if any(problem.where not in ("worker", "state") for problem in problems) else 1
 
     # -- signals
 
@@ -147,11 +148,13 @@ class Supervisor:
             problems = await self._generations.replace()
             for problem in problems:
                 logger.error("not reloaded: %s", problem)
+            self._last_reload = {"at": time.time(), "applied": not problems, "problems": _dicts(problems)}
+            asked.set_result(problems)
+            if self._state == "stopping":
+                continue
             if problems and self._generations.current is None:
                 self._apology.apologise(problems)
-            self._last_reload = {"at": time.time(), "applied": not problems, "problems": _dicts(problems)}
             self._notifier.ready(telling.one_line(self._status()))
-            asked.set_result(problems)
         self._reloading = None
 
     # -- control
@@ -204,7 +207,7 @@ class Supervisor:
             "version": claude_gatewayd.__version__,
             "pid": os.getpid(),
             "uptime": round(time.time() - self._started_at, 1),
-            "address": self._listener.url,
+            "address": self._url,
             "inherited": not self._listener.bound,
             "config": {
                 "path": current.snapshot.get("config") if current else None,
@@ -323,7 +326,7 @@ def _greet(url: str) -> None:
 
 
 def _print_problems(problems: list[Problem]) -> None:
-    print("Cannot start: the configuration has problems", file=sys.stderr)
+    print("Cannot start:", file=sys.stderr)
     for problem in problems:
         print(f"  {problem}", file=sys.stderr)
 
