@@ -42,7 +42,7 @@ def read_or_make_gateway_key(file: Path) -> str:
         try:
             os.link(beside, file)  # whoever is first wins, also among two daemons
         except FileExistsError:
-            if file.stat().st_size == 0:
+            if not file.read_text().strip():
                 beside.replace(file)
         finally:
             beside.unlink(missing_ok=True)

@@ -53,7 +53,8 @@ def with_model(body: bytes, model: str) -> bytes:
 
 def _spells(text: bytes, key: str) -> bool:
     """Say whether a JSON string is *key*, escapes read. The reader lets pass what is no UTF-8."""
-    return json.loads(text.decode(errors="replace"), strict=False) == key
+    spelled: str = json.loads(text.decode(errors="replace"), strict=False)
+    return spelled == key
 
 
 def _value_of_top_level_key(body: bytes, key: str) -> tuple[int, int] | None:

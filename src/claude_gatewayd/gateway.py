@@ -74,7 +74,8 @@ class Gateway:
             exchange.reply(refused.status, envelope.reason(refused.status), [_JSON, *refused.lines], text)
             tally.answered(refused.status)
         except asyncio.CancelledError:
-            tally.answered(CLIENT_GONE)
+            if not exchange.finished:
+                tally.answered(CLIENT_GONE)
             raise
         finally:
             tally.under_way -= 1

@@ -23,6 +23,7 @@ class Tally:
         self._last_success: float | None = None
         self._last_failure: float | None = None
         self._failure = ""
+        self._failing = False  # not told from the times: a clock may be set back
 
     def answered(self, status: int) -> None:
         """Count an answer."""
@@ -46,19 +47,17 @@ class Tally:
     def anthropic_ok(self) -> bool:
         """Note that Anthropic answered. Return whether that is news."""
         news = self._failing
+        self._failing = False
         self._last_success = time.time()
         return news
 
     def anthropic_failed(self, what: str) -> bool:
         """Note that it did not, or that it answered that it cannot. Return whether that is news."""
         news = not self._failing
+        self._failing = True
         self._last_failure = time.time()
         self._failure = what
         return news
-
-    @property
-    def _failing(self) -> bool:
-        return self._last_failure is not None and self._last_failure >= (self._last_success or 0)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts as they stand, for JSON. Times are seconds since the epoch."""

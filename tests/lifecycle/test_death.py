@@ -1,5 +1,6 @@
 """Processes that die or hang. The socket is never closed, so whoever connects meanwhile is served a little later."""
 
+import http.client
 import signal
 import threading
 import time
@@ -30,7 +31,7 @@ class Callers:
             try:
                 status, _ = post(self.port)
                 failure = "" if status == 200 else f"status {status}"
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 failure = repr(error)
             with self._counting:
                 self.served += not failure

@@ -34,8 +34,9 @@ def test_a_stream_is_finished_first(fake: FakeAnthropic, number: signal.Signals)
         hold = fake.hold_next("end")
         with Stream(daemon.port) as stream:
             hold.wait_reached()
+            wait_until(lambda: daemon.status()["under_way"] == 1)
             daemon.signal(number)
-            wait_until(lambda: is_stopping(daemon))
+            wait_until(lambda: "stopping: 1 requests are under way" in daemon.log)
             status = daemon.status()
             assert (status["state"], status["under_way"], status["streams"]) == ("stopping", 1, 1)
             assert daemon.process is not None

@@ -83,9 +83,15 @@ def test_a_key_of_the_persons_own_stays(tmp_path: Path) -> None:
 
 def test_daemons_that_start_together_agree(tmp_path: Path) -> None:
     file = tmp_path / "gateway.key"
-    code = "import pathlib, sys; from claude_gatewayd.auth import *; print(read_or_make_gateway_key(pathlib.Path(sys.argv[1])))"
+    code = (
+        "import pathlib, sys; from claude_gatewayd.auth import read_or_make_gateway_key as make;"
+        "print(make(pathlib.Path(sys.argv[1])))"
+    )
     command = [sys.executable, "-c", code, str(file)]
-    makers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": SRC}) for _ in range(6)]
+    makers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": SRC})
+        for _ in range(6)
+    ]
     keys = {maker.communicate()[0].strip() for maker in makers}
     assert keys == {file.read_text().strip()}
     assert os.listdir(tmp_path) == [file.name]

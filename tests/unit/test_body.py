@@ -81,7 +81,7 @@ def test_with_model(before: bytes, after: bytes) -> None:
     assert body.with_model(before, "NEW") == after
 
 
-@pytest.mark.parametrize("name", ["a\"b\\c", "é…😀", "\x00\x1f", "x" * 10_000])
+@pytest.mark.parametrize("name", ['a"b\\c', "é…😀", "\x00\x1f", "x" * 10_000])
 def test_any_name_can_be_put_in(name: str) -> None:
     assert json.loads(body.with_model(b'{"model":"a","n":1}', name)) == {"model": name, "n": 1}
 
@@ -104,7 +104,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["model", "stream", "a", "", '"', "\\"]) | st.text(max_size=5), inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["model", "stream", "a", "", '"', "\\"]) | st.text(max_size=5), inner, max_size=4
+        )
     ),
     max_leaves=20,
 )

@@ -10,7 +10,9 @@ FUZZ = settings(max_examples=300, deadline=None)
 
 START = b'event: message_start\ndata: {"type":"message_start"}\n\n'
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
-DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"\\nevent: message_stop"}}\n\n'
+DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"\\nevent: message_stop"}}\n\n'
+)
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
 

@@ -55,11 +55,11 @@ def parse(url: str) -> Proxy:
 def excepted(host: str, port: int, exceptions: str) -> bool:
     """Say whether NO_PROXY names this host: by "*", a domain, an address or a network, each perhaps with a port."""
     host = host.lower().rstrip(".")
-    for entry in (text.strip().lower() for text in exceptions.split(",")):
+    for entry in exceptions.lower().replace(",", " ").split():
         if entry == "*":
             return True
         name, colon, wanted = entry.rpartition(":")
-        if colon and wanted.isdigit() and name.count(":") in (0, 7):
+        if colon and wanted.isdigit() and (name.count(":") in (0, 7) or name.endswith("]")):
             if int(wanted) != port:
                 continue
             entry = name

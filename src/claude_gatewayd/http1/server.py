@@ -54,14 +54,13 @@ class Exchange:
     __slots__ = (
         "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
         "_sink", "_unsent", "_waiter",
-        "body_done", "finished", "head", "peer_gone", "started",
+        "body_done", "finished", "head", "started",
     )  # fmt: skip
 
     def __init__(self, connection: "ServerConnection", request: RequestHead) -> None:
         self.head = request
         self.started = False
         self.finished = False
-        self.peer_gone = False
         self._unsent = b""
         self._connection = connection
         self._body: framing.Follower = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
@@ -235,7 +234,10 @@ class Exchange:
 
 
 class ServerConnection(asyncio.Protocol):
-    """One client's connection. *handler* is run as a task per request, and cancelled when the client goes."""
+    """One client's connection. A task of its own runs *handler* for each request; it is cancelled when the client goes.
+
+    One task for all its requests: to make one for each costs more than to parse its head.
+    """
 
     def __init__(self, handler: Handler, connections: "Connections", limits: Limits) -> None:
         self.loop = asyncio.get_running_loop()
@@ -250,6 +252,7 @@ class ServerConnection(asyncio.Protocol):
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
+        self._nothing_to_do: asyncio.Future[None] | None = None
         self._eof = False
         self._paused = False
         self._in_head = False
@@ -263,6 +266,7 @@ class ServerConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         self._connections.add(self)
         self._read_deadline.set(self._idle_seconds)
+        self._task = self.loop.create_task(self._serve(), name="connection")
 
     def data_received(self, data: bytes) -> None:
         if self._discarding:
@@ -305,10 +309,10 @@ class ServerConnection(asyncio.Protocol):
         self._write_deadline.close()
         self._connections.remove(self)
         if self._exchange is not None:
-            self._exchange.peer_gone = True
             self._exchange.release()
-            if self._task is not None and not self._exchange.finished:
-                self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -339,7 +343,6 @@ class ServerConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def exchange_finished(self) -> None:
-        self._task = None
         self.answer_source = None
         exchange = self._exchange
         if self._transport is None or exchange is None:
@@ -417,30 +420,36 @@ class ServerConnection(asyncio.Protocol):
                 exchange.fail(BodyCut())
         if len(self._buffer) <= _AHEAD:
             self.resume_reading()
-        self._task = self.loop.create_task(self._handle(exchange))
+        if self._nothing_to_do is not None and not self._nothing_to_do.done():
+            self._nothing_to_do.set_result(None)
 
-    async def _handle(self, exchange: Exchange) -> None:
-        try:
-            await self._handler(exchange)
-        except asyncio.CancelledError:
-            if not exchange.peer_gone:
-                self.abort()
-                raise
-        except Exception:
-            logger.exception("a request could not be answered: this is a fault of the gateway")
-        if not exchange.finished:
-            self.abort()
+    async def _serve(self) -> None:
+        while True:
+            exchange = self._exchange
+            if exchange is None or exchange.finished:
+                self._nothing_to_do = self.loop.create_future()
+                await self._nothing_to_do
+                self._nothing_to_do = None
+                continue
+            try:
+                await self._handler(exchange)
+            except Exception:
+                logger.exception("a request could not be answered: this is a fault of the gateway")
+            if not exchange.finished:
+                exchange.abort()
 
     def _refuse(self, problem: Malformed) -> None:
         """Answer what cannot be parsed. Nothing more is read as a request on this connection."""
         self._buffer = b""
-        if self._exchange is not None and (self._exchange.started or self._exchange.finished):
-            self.abort()
-            return
+        if self._exchange is not None:
+            if self._exchange.started:
+                self.abort()
+                return
+            self._exchange.finished = True
+            self._exchange.release()
         if self._task is not None:
-            if self._exchange is not None:
-                self._exchange.peer_gone = True
             self._task.cancel()
+            self._task = None
         self.send(self._connections.refusal(problem))
         self._discard()
 

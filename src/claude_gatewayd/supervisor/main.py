@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 import signal
+import stat
 import sys
 import time
 from pathlib import Path
@@ -121,6 +122,7 @@ class Supervisor:
     def _hang_up(self) -> None:
         """Reload; but a terminal that is gone wants us to be gone too."""
         if self._had_terminal and not _has_terminal():
+            _leave_terminal()
             self._stop()
         else:
             self._reload()
@@ -314,6 +316,14 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def _leave_terminal() -> None:
+    """Write to nowhere what would go to a terminal that is gone: it fails, at the end with exit status 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+            os.dup2(nowhere, stream.fileno())
 
 
 def _greet(url: str) -> None:

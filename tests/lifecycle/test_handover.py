@@ -1,0 +1,88 @@
+"""Hand-overs under load: nobody is refused, reset, cut or answered wrongly, and nothing piles up."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.calls import Stream, post
+from tests.load import Load
+
+pytestmark = pytest.mark.slow
+
+
+def test_no_request_is_lost(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon, Stream(daemon.port, "[[slow 80 0.2]]") as stream:
+        with Load(daemon.port) as load:
+            fake.wait_until(lambda: len(fake.requests) > 200, 30)
+            for _ in range(7):
+                done = daemon.ctl("reload")
+                assert (done.returncode, done.stderr) == (0, "")
+                seen = len(fake.requests)
+                fake.wait_until(lambda seen=seen: len(fake.requests) > seen + 600, 60)  # type: ignore[misc]
+        stream.rest()
+        assert stream.is_whole
+        found = load.found
+        print(f"\n7 hand-overs: {found}")
+        assert found.requests > 2000
+        assert set(found.served) == {"new", "busy", "thinking"}
+        assert found.failed == 0, found
+        assert found.said_close > 0, "no kept connection was in a hand-over"
+        assert fake.violations == []
+        assert "Traceback" not in daemon.log
+        wait_until(lambda: len(daemon.workers()) == 1, 20)
+
+
+def test_two_at_once_lose_nothing(fake: FakeAnthropic) -> None:
+    """Signals that come faster than generations start."""
+    with Daemon(upstream=fake.url) as daemon:
+        with Load(daemon.port) as load:
+            fake.wait_until(lambda: len(fake.requests) > 100, 30)
+            for _ in range(15):
+                daemon.signal(1)
+                seen = len(fake.requests)
+                fake.wait_until(lambda seen=seen: len(fake.requests) > seen + 20, 60)  # type: ignore[misc]
+            assert daemon.ctl("reload").returncode == 0
+        print(f"\na burst of signals: {load.found}")
+        assert load.found.failed == 0, load.found
+        assert daemon.generation()["number"] > 3
+
+
+class Size:
+    """How much of the system one process holds."""
+
+    def __init__(self, pid: int) -> None:
+        process = Path("/proc") / str(pid)
+        self.descriptors = len(os.listdir(process / "fd"))
+        self.threads = len(os.listdir(process / "task"))
+        self.memory = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def __str__(self) -> str:
+        return f"{self.descriptors} descriptors, {self.threads} threads, {self.memory / 2**20:.1f} MiB"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_forty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon:
+
+        def hand_over(number: int) -> None:
+            assert daemon.ctl("reload").returncode == 0
+            assert daemon.generation()["number"] == number
+            assert post(daemon.port)[0] == 200
+
+        for number in range(2, 6):  # what is made once is made now
+            hand_over(number)
+        wait_until(lambda: len(daemon.workers()) == 1)
+        before, begun = Size(daemon.pid), time.monotonic()
+        for number in range(6, 46):
+            hand_over(number)
+        wait_until(lambda: len(daemon.workers()) == 1)
+        after = Size(daemon.pid)
+        print(f"\n40 hand-overs in {time.monotonic() - begun:.1f} s: before {before}; after {after}")
+        assert after.descriptors == before.descriptors
+        assert after.threads == before.threads
+        assert after.memory - before.memory < 2 * 2**20
+        assert daemon.status()["requests"]["200"] == 44

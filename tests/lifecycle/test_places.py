@@ -1,0 +1,225 @@
+"""Where the daemon puts its things and what it takes for itself: directories, lock, port, key."""
+
+import os
+import shutil
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.build import Build
+from tests.lifecycle.calls import error_of, post
+from tests.lifecycle.test_reload import BROKEN, PROBLEMS
+
+ROOT = os.getuid() == 0
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def fails(daemon: Daemon, status: int = 1) -> str:
+    """Start a daemon that cannot start; return what it says."""
+    try:
+        daemon.spawn()
+        assert daemon.wait() == status, daemon.log
+        assert daemon.workers() == []
+        return daemon.log
+    finally:
+        daemon.close()
+
+
+# a first start that goes wrong, with nobody to start it again
+
+
+def test_a_bad_configuration_ends_the_first_start() -> None:
+    said = fails(Daemon(config=BROKEN), 78)
+    assert said.startswith("Cannot start:\n")
+    assert all(problem in said for problem in PROBLEMS)
+
+
+def test_a_configuration_that_is_no_toml() -> None:
+    said = fails(Daemon(config="[listen\n"), 78)
+    assert "config.toml:1: is not TOML at line 1" in said
+
+
+def test_an_upstream_that_cannot_be_trusted(tmp_path: Path) -> None:
+    """Only the worker can tell that this file holds no certificate."""
+    (tmp_path / "ca.pem").write_text("no certificate")
+    daemon = Daemon(upstream="https://127.0.0.1:9", config=f'[anthropic]\nca_file = "{tmp_path}/ca.pem"\n')
+    said = fails(daemon, 78)
+    assert "[anthropic] ca_file: cannot be used" in said
+
+
+def test_a_bad_build_ends_the_first_start(build: Build) -> None:
+    build.spoil()
+    said = fails(Daemon(environ=build.environ))
+    assert "ImportError: a broken upgrade" in said
+    assert "worker: ended with status 1 before it served" in said
+    assert "configuration" not in said, "it is not to blame"
+
+
+def test_an_address_of_the_network_needs_remote() -> None:
+    said = fails(Daemon(config='[listen]\nhost = "0.0.0.0"\n'), 78)
+    assert "[listen] host: must be a loopback address as long as remote is not true" in said
+    assert "claude-gatewayctl key" in said
+
+
+# one at a time
+
+
+def test_a_second_daemon_is_told_who_runs(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as first:
+        second = Daemon(upstream=fake.url, environ={"XDG_RUNTIME_DIR": str(first.runtime)})
+        said = fails(second)
+        assert f"claude-gatewayd is running already, pid {first.pid}, {first.url}" in said
+        assert "claude-gatewayctl status" in said
+        assert post(first.port)[0] == 200
+        assert first.ctl("health").returncode == 0, "the second has taken the control socket away"
+
+
+def test_what_a_killed_daemon_leaves_is_no_obstacle(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon:
+        daemon.process and daemon.process.kill()
+        daemon.wait()
+        assert (daemon.runtime / "claude-gateway" / "control.sock").exists()
+        assert daemon.ctl("status").returncode == 3
+        wait_until(lambda: daemon.workers() == [])
+        daemon.spawn()
+        daemon.wait_serving()
+        assert daemon.ctl("status").returncode == 0
+
+
+def test_a_port_in_use_names_the_program() -> None:
+    daemon = Daemon()
+    with socket.create_server(("127.0.0.1", daemon.port)):
+        said = fails(daemon)
+    assert f"Cannot listen on 127.0.0.1:{daemon.port}: " in said
+    assert f"(pid {os.getpid()}) has the port" in said
+    assert "CLAUDE_GATEWAY_LISTEN_PORT=" in said
+
+
+# directories
+
+
+def test_they_are_private(fake: FakeAnthropic) -> None:
+    daemon = Daemon(upstream=fake.url)
+    own = daemon.runtime / "claude-gateway"
+    own.mkdir(mode=0o755)
+    own.chmod(0o755)
+    with daemon:
+        assert mode(own) == 0o700
+        assert mode(own / "control.sock") == 0o600
+        assert sorted(path.name for path in own.iterdir()) == ["control.sock", "lock"]
+
+
+def test_a_runtime_directory_that_is_none() -> None:
+    daemon = Daemon()
+    (daemon.runtime / "claude-gateway").write_text("in the way")
+    said = fails(daemon)
+    assert f"Cannot use {daemon.runtime}/claude-gateway: " in said
+    assert "ls -ld " in said
+
+
+@pytest.mark.skipif(ROOT, reason="root may write anywhere")
+def test_a_runtime_directory_that_cannot_be_written() -> None:
+    daemon = Daemon()
+    daemon.runtime.chmod(0o500)
+    said = fails(daemon)
+    assert f"Cannot use {daemon.runtime}/claude-gateway: permission denied" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a place where even root may make nothing")
+def test_a_runtime_directory_that_cannot_be_made() -> None:
+    said = fails(Daemon(environ={"XDG_RUNTIME_DIR": "/proc/self"}))
+    assert "Cannot use /proc/self/claude-gateway: " in said
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give a directory away")
+def test_a_runtime_directory_of_somebody_else() -> None:
+    daemon = Daemon()
+    own = daemon.runtime / "claude-gateway"
+    own.mkdir()
+    os.chown(own, 12345, 12345)
+    said = fails(daemon)
+    assert f"Cannot use {own}: it belongs to uid 12345, not to you" in said
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give a symlink away")
+def test_a_runtime_directory_that_is_a_symlink_of_somebody_else() -> None:
+    daemon = Daemon()
+    own = daemon.runtime / "claude-gateway"
+    own.symlink_to(daemon.home)
+    os.lchown(own, 12345, 12345)
+    said = fails(daemon)
+    assert f"Cannot use {own}: it belongs to uid 12345, not to you" in said
+    assert list(daemon.home.parent.glob("control.sock")) == []
+
+
+def test_a_long_path_gets_a_short_place_that_ctl_finds(fake: FakeAnthropic, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir(mode=0o700)
+    before = set(Path("/tmp").glob("claude-gateway-*"))
+    daemon = Daemon(upstream=fake.url, environ={"XDG_RUNTIME_DIR": str(long)})
+    places: set[Path] = set()
+    try:
+        with daemon:
+            places = set(Path("/tmp").glob("claude-gateway-*")) - before
+            (place,) = places
+            assert len(str(place / "control.sock")) <= 100
+            assert mode(place) == 0o700
+            assert daemon.status()["pid"] == daemon.pid
+            assert list(long.iterdir()) == []
+    finally:
+        for place in places:
+            shutil.rmtree(place)
+
+
+# the gateway key
+
+
+def test_the_key_is_made_once_and_for_us_alone(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url) as daemon:
+        file = daemon.home / "s" / "claude-gateway" / "gateway.key"
+        key = file.read_text()
+        assert key.startswith("cgw-")
+        assert mode(file) == 0o600
+        assert mode(file.parent) == 0o700
+        assert [path.name for path in file.parent.iterdir()] == [file.name]
+        assert daemon.ctl("reload").returncode == 0
+        daemon.signal(15)
+        assert daemon.wait() == 0
+        daemon.spawn()
+        daemon.wait_serving()
+        assert file.read_text() == key
+        assert daemon.ctl("key").stdout == key
+        assert key.strip() not in daemon.log
+
+
+def test_a_key_that_cannot_be_kept(fake: FakeAnthropic) -> None:
+    daemon = Daemon(upstream=fake.url)
+    (daemon.home / "s").write_text("in the way")
+    said = fails(daemon)
+    assert "cannot keep the gateway key in " in said
+    assert "ls -ld " in said
+
+
+def test_a_remote_gateway_serves_those_who_know_its_key(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config='[listen]\nhost = "0.0.0.0"\nremote = true\n') as daemon:
+        key = daemon.ctl("key").stdout.strip()
+        for wrong in ({}, {"x-gateway-key": ""}, {"x-gateway-key": key[:-1]}, {"x-api-key": key}):
+            said = error_of(post(daemon.port, headers=wrong), 401)
+            assert "claude-gatewayctl key" in said
+            assert key not in said
+        assert fake.requests == []
+        assert post(daemon.port, headers={"X-Gateway-Key": key})[0] == 200
+        (served,) = fake.wait_for(1)
+        assert key.encode() not in served.head
+        assert b"gateway-key" not in served.head.lower()
+        assert fake.violations == []
+        assert key not in daemon.log
+        assert key not in daemon.ctl("status", "--json").stdout
+        assert daemon.status()["address"] == daemon.url

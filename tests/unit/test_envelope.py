@@ -1,0 +1,45 @@
+"""Errors of our own, in Anthropic's form."""
+
+import json
+
+import pytest
+
+from claude_gatewayd import envelope
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (400, "invalid_request_error", b"Bad Request"),
+        (401, "authentication_error", b"Unauthorized"),
+        (403, "permission_error", b"Forbidden"),
+        (404, "not_found_error", b"Not Found"),
+        (408, "invalid_request_error", b"Request Timeout"),
+        (413, "request_too_large", None),
+        (421, "invalid_request_error", b"Misdirected Request"),
+        (429, "rate_limit_error", b"Too Many Requests"),
+        (431, "invalid_request_error", b"Request Header Fields Too Large"),
+        (500, "api_error", b"Internal Server Error"),
+        (501, "not_supported", b"Not Implemented"),
+        (502, "api_error", b"Bad Gateway"),
+        (503, "api_error", b"Service Unavailable"),
+        (504, "api_error", b"Gateway Timeout"),
+        (505, "api_error", b"HTTP Version Not Supported"),
+        (529, "overloaded_error", b"Overloaded"),
+        (599, "api_error", b""),
+    ],
+)
+def test_every_status(status: int, kind: str, reason: bytes | None) -> None:
+    body = json.loads(envelope.error_body(status, "cannot"))
+    assert body == {"type": "error", "error": {"type": kind, "message": "cannot"}}
+    if reason is not None:  # Python 3.13 has another name for 413
+        assert envelope.reason(status) == reason
+
+
+@pytest.mark.parametrize("message", ["two\nlines\r\n\r\n", 'a "quoted" word', "ü…\x00", ""])
+def test_any_message_stays_one_event(message: str) -> None:
+    event = envelope.error_event(502, message)
+    assert event.startswith(b"event: error\ndata: {")
+    assert event.endswith(b"}\n\n")
+    assert event.count(b"\n") == 3
+    assert json.loads(event.splitlines()[1].removeprefix(b"data: "))["error"]["message"] == message

@@ -1,0 +1,117 @@
+"""Imports go downwards only; and what must start fast, or stay small, loads little."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+PACKAGE = SRC / "claude_gatewayd"
+
+# From below to above, a line a floor: a room knows those on floors below it, and itself. A new room gets a place here.
+FLOORS = """
+    model
+    errors
+    paths memory
+    config_values wire policy body sse envelope auth log
+    config_file service
+    config control
+    http1
+    guard tally
+    relay
+    gateway
+    worker supervisor ctl
+"""
+LEVEL = {room: level for level, floor in enumerate(FLOORS.strip().splitlines()) for room in floor.split()}
+
+NOT_FOR_SUPERVISOR_OR_CTL = {
+    "body",
+    "gateway",
+    "guard",
+    "http1",
+    "relay",
+    "sse",
+    "worker",
+}  # uvloop, httptools, msgspec
+
+
+def room(module: str) -> str:
+    """Return the room of a module: the part behind the package's name."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Yield (who, whom) for each import of a room of ours, wherever in a file it stands."""
+    for file in PACKAGE.rglob("*.py"):
+        who = room(".".join(file.relative_to(SRC).with_suffix("").parts))
+        for node in ast.walk(ast.parse(file.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{file}: imports are absolute"
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((who, room(name)) for name in names if name.startswith("claude_gatewayd."))
+
+
+def test_imports_go_downwards() -> None:
+    pairs = sorted({pair for pair in imports() if pair[0] != pair[1] and pair[0] != "__init__"})
+    assert pairs
+    assert {name for pair in pairs for name in pair} - LEVEL.keys() == set(), "a room without a place"
+    upwards = [f"{who} imports {whom}" for who, whom in pairs if LEVEL[who] <= LEVEL[whom]]
+    assert upwards == []
+    heavy = [
+        f"{who} imports {whom}"
+        for who, whom in pairs
+        if who in ("supervisor", "ctl") and whom in NOT_FOR_SUPERVISOR_OR_CTL
+    ]
+    assert heavy == []
+
+
+def loaded_by(module: str) -> set[str]:
+    """Return what an import loads beyond what a bare Python has."""
+    code = (
+        f"import sys; bare = set(sys.modules); sys.path.insert(0, {str(SRC)!r}); import {module};"
+        "import json; print(json.dumps(sorted(set(sys.modules) - bare)))"
+    )
+    run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    names: list[str] = json.loads(run.stdout)
+    return set(names)
+
+
+def foreign(modules: set[str]) -> set[str]:
+    """Return the packages among them that are neither the standard library's nor ours."""
+    return {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"claude_gatewayd"}
+
+
+@pytest.mark.parametrize(
+    "module", ["supervisor.main", "supervisor.generations", "service.notify", "service.activation"]
+)
+def test_the_supervisor_is_small(module: str) -> None:
+    loaded = loaded_by(f"claude_gatewayd.{module}")
+    assert foreign(loaded) <= {"sdnotify"}
+    assert not {room(name) for name in loaded} & {*NOT_FOR_SUPERVISOR_OR_CTL, "ctl"}
+
+
+def test_the_ctl_starts_fast() -> None:
+    loaded = loaded_by("claude_gatewayd.ctl.main")
+    slow = {"asyncio", "ssl", "hashlib", "logging", "http", "importlib.metadata", "tomllib", "subprocess", "email",
+            "concurrent", "multiprocessing", "threading", "tempfile", "shutil", "datetime", "decimal"}  # fmt: skip
+    assert foreign(loaded) == set()
+    assert {name for name in loaded if name.startswith("claude_gatewayd.")} <= {
+        f"claude_gatewayd.{name}"
+        for name in ("ctl", "ctl.main", "ctl.client", "ctl.text", "errors", "model", "paths", "wire")
+    }
+    assert not loaded & slow
+
+
+def test_the_rooms_that_decide_are_plain() -> None:
+    """Pure rooms know no loop and no socket."""
+    for name in ("policy", "sse", "wire", "errors", "model"):
+        loaded = loaded_by(f"claude_gatewayd.{name}")
+        assert foreign(loaded) == set()
+        assert not loaded & {"asyncio", "ssl", "logging"}
