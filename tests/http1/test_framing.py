@@ -12,7 +12,7 @@ from claude_gatewayd.http1.head import Malformed
 from tests.http1.cuts import cut_anywhere
 
 FUZZ = settings(max_examples=300, deadline=None)
-MORE = settings(max_examples=1500, deadline=None)
+MORE = settings(max_examples=600, deadline=None)
 
 
 class Verdict(NamedTuple):
@@ -63,7 +63,7 @@ def is_trailer(line: bytes) -> bool:
 
 
 def decoded(stream: bytes) -> Verdict:
-    """Decode a whole stream. What is cut off is "more"; that its beginning cannot become good is for `doomed`."""
+    """Decode a whole stream. What is cut off is "more", even if nothing good can come of it."""
     at, payload = 0, b""
     while True:
         line, crlf, _ = stream[at:].partition(b"\r\n")

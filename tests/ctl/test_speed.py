@@ -1,0 +1,57 @@
+"""How long one waits for an answer of ctl."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.daemon import BIN, Daemon
+
+TURNS = 9
+HEAVY = {"asyncio", "uvloop", "httptools", "msgspec", "tomllib", "ssl", "logging", "subprocess", "platformdirs"}
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with Daemon() as daemon:
+        yield daemon
+
+
+def seconds(command: Sequence[str], daemon: Daemon) -> float:
+    begun = time.monotonic()
+    subprocess.run(command, env=daemon.environ, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    return time.monotonic() - begun
+
+
+def test_status_takes_little_longer_than_python_itself(daemon: Daemon) -> None:
+    bare = [sys.executable, "-c", "pass"]
+    status = [str(BIN / "claude-gatewayctl"), "status"]
+    pairs = [(seconds(bare, daemon), seconds(status, daemon)) for _ in range(TURNS)]
+    without, with_it = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"\npython {1e3 * without:.0f} ms, status {1e3 * with_it:.0f} ms")
+    assert with_it - without <= 0.1
+
+
+def test_nothing_heavy_is_imported(daemon: Daemon) -> None:
+    code = (
+        "import json, sys; from claude_gatewayd.ctl.main import main; main(['status']); "
+        "json.dump(sorted(sys.modules), sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=daemon.environ, capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = {name.partition(".")[0] for name in json.loads(done.stderr)}
+    assert "claude_gatewayd" in loaded
+    assert loaded.isdisjoint(HEAVY), loaded & HEAVY
+
+
+def test_status_does_not_wait_for_a_worker(daemon: Daemon) -> None:
+    (worker,) = daemon.workers()
+    daemon.kill(worker, 19)  # SIGSTOP: it answers nothing
+    begun = time.monotonic()
+    assert daemon.status()["state"] == "serving"
+    assert time.monotonic() - begun < 5

@@ -1,0 +1,130 @@
+"""What a person sees: each `*.transcript` here is a session in a shell, held against the real programs.
+
+    $ claude-gatewayctl health          a line for the shell
+    healthy                             its standard output, in full
+    ! and this on standard error
+    == exit 1                           its exit status, where it is not 0
+
+A placeholder stands for what differs: <pid>, <n> (a number), <time> (a duration), <port>, <path>, <key>, <version>, <...>
+(the rest of the line). A line that begins with # is a comment. The first word of a file's name is its scene.
+"""
+
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import BIN, Daemon
+from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.calls import post
+
+FILES = sorted(Path(__file__).parent.glob("*.transcript"))
+
+PLACEHOLDERS = {
+    "<pid>": r"[1-9][0-9]*",
+    "<n>": r"[0-9]+(\.[0-9]+)?",
+    "<time>": r"([0-9]+ (s|min|h|d))( [0-9]+ (s|min|h))?",
+    "<port>": r"[0-9]{4,5}",
+    "<path>": r"/[^ :]+",
+    "<key>": r"cgw-[A-Za-z0-9_-]{43}",
+    "<version>": r"[0-9]+\.[0-9]+\.[0-9]+\S*",
+    "<...>": r".*",
+}
+
+BROKEN = '[listen]\nprot = 47001\ndrain_timeout = "soon"\n'
+
+
+@dataclass
+class Step:
+    """A line for the shell, and what it must come to."""
+
+    line: int
+    command: str
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+    status: int = 0
+
+
+def steps_of(file: Path) -> list[Step]:
+    steps: list[Step] = []
+    for number, text in enumerate(file.read_text().splitlines(), 1):
+        if text.startswith("$ "):
+            steps.append(Step(number, text[2:]))
+        elif text.startswith("== exit "):
+            steps[-1].status = int(text.removeprefix("== exit "))
+        elif text.startswith("! "):
+            steps[-1].err.append(text[2:])
+        elif steps and text and not text.startswith("#"):
+            steps[-1].out.append(text)
+    assert steps
+    return steps
+
+
+@contextmanager
+def scene(name: str, fake: FakeAnthropic) -> Iterator[Daemon]:
+    """Yield a daemon in the state that a scene is about."""
+    if name == "down":
+        daemon = Daemon(upstream=fake.url)
+        try:
+            yield daemon
+        finally:
+            daemon.close()
+    elif name == "running":
+        with Daemon(upstream=fake.url) as daemon:
+            yield daemon
+    elif name == "failing":
+        with Daemon(upstream=fake.url, config="[router]\nnum_retries = 0\n") as daemon:
+            fake.fail_next(529)
+            assert post(daemon.port)[0] == 529
+            yield daemon
+    elif name == "refusing":
+        # a manager that nobody listens for: to tell it fails, and nothing else does
+        with Daemon(upstream=fake.url, config=BROKEN, environ={"NOTIFY_SOCKET": "/nonexistent"}) as daemon:
+            yield daemon
+    else:
+        raise AssertionError(f"no scene {name}")
+
+
+def differences(expected: list[str], got: str) -> str:
+    """Return both texts where they differ, or nothing."""
+
+    def pattern(line: str) -> str:
+        parts = re.split(r"(<[a-z.]+>)", line)
+        return "".join(PLACEHOLDERS.get(part, re.escape(part)) for part in parts)
+
+    lines = got.splitlines()
+    same = len(lines) == len(expected) and all(
+        re.fullmatch(pattern(want), line) for want, line in zip(expected, lines, strict=True)
+    )
+    return "" if same else "expected:\n" + "\n".join(expected) + "\ngot:\n" + got
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic() as fake:
+        yield fake
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_transcript(file: Path, fake: FakeAnthropic) -> None:
+    with scene(file.stem.split("-")[0], fake) as daemon:
+        if daemon.process is not None:
+            # a shell or a service manager takes note of its child's end; a process that is not waited for stays
+            threading.Thread(target=daemon.process.wait, daemon=True).start()
+        environ = {**daemon.environ, "PATH": f"{BIN}:{daemon.environ['PATH']}", "CONFIG": str(daemon.config_file)}
+        for step in steps_of(file):
+            done = subprocess.run(
+                ["/bin/sh", "-c", step.command],
+                env=environ, capture_output=True, text=True, timeout=60, check=False, cwd=daemon.home,
+            )  # fmt: skip
+            place = f"{file.name}:{step.line}: $ {step.command}\n"
+            wrong = differences(step.out, done.stdout)
+            assert not wrong, f"{place}standard output {wrong}\nstandard error:\n{done.stderr}"
+            wrong = differences(step.err, done.stderr)
+            assert not wrong, f"{place}standard error {wrong}"
+            assert done.returncode == step.status, place
