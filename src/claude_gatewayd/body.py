@@ -8,6 +8,8 @@ import re
 
 import msgspec
 
+from claude_gatewayd.http1.flow import Bytes
+
 
 class Asked(msgspec.Struct, frozen=True):
     """What a request asks for. *model* is None where the body does not say, or is no JSON object."""
@@ -20,13 +22,26 @@ UNREADABLE = Asked()
 
 _decoder = msgspec.json.Decoder(Asked)
 
+# The last member before the last brace of a JSON object is the object's own, and so is the first after its first.
+_MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"([\w.:@/\[\]-]{1,200})"\s*,', re.ASCII)
+_STREAM_LAST = re.compile(rb',\s*"stream"\s*:\s*(true|false)\s*\}\s*\Z')
+_LAST = 64
+
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _INTERESTING = re.compile(rb'["\[\]{}]')
 _AFTER_KEY = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 
 
-def read(body: bytes) -> Asked:
-    """Read the two fields without building the rest: 128 KiB in about 40 microseconds."""
+def read(body: Bytes) -> Asked:
+    """Read the two fields without building the rest.
+
+    Where they stand as Claude Code writes them, "model" first and "stream" last, nothing between is looked at; else
+    the body is read through, 128 KiB in about 40 microseconds.
+    """
+    first = _MODEL_FIRST.match(body)
+    last = _STREAM_LAST.search(body, len(body) - _LAST)
+    if first is not None and last is not None:
+        return Asked(first[1].decode("ascii"), last[1] == b"true")
     try:
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -38,17 +53,18 @@ def routing_name(model: str) -> str:
     return model.removesuffix("[1m]")
 
 
-def with_model(body: bytes, model: str) -> bytes:
+def with_model(body: Bytes, model: str) -> bytes:
     """Return *body* with its model's name replaced, every other byte as it was.
 
-    *body* is a JSON object that has been read, with "model" in it. Where the key stands twice the last one counts,
-    as it does for the reader.
+    *body* is a JSON object that has been read, with "model" in it. Where the key stands twice, which readers take in
+    different ways, both are replaced.
     """
-    span = _value_of_top_level_key(body, "model")
-    if span is None:
-        return body
-    start, end = span
-    return body[:start] + json.dumps(model).encode() + body[end:]
+    name = json.dumps(model).encode()
+    pieces, at = [], 0
+    for start, end in _values_of_top_level_key(body, "model"):
+        pieces += [body[at:start], name]
+        at = end
+    return b"".join([*pieces, body[at:]])
 
 
 def _spells(text: bytes, key: str) -> bool:
@@ -57,9 +73,10 @@ def _spells(text: bytes, key: str) -> bool:
     return spelled == key
 
 
-def _value_of_top_level_key(body: bytes, key: str) -> tuple[int, int] | None:
-    """Find the string that stands behind *key* in the outermost object."""
-    depth, at, found = 0, 0, None
+def _values_of_top_level_key(body: Bytes, key: str) -> list[tuple[int, int]]:
+    """Find the strings that stand behind *key* in the outermost object."""
+    depth, at = 0, 0
+    found: list[tuple[int, int]] = []
     while match := _INTERESTING.search(body, at):
         at = match.start()
         sign = body[at]
@@ -70,12 +87,12 @@ def _value_of_top_level_key(body: bytes, key: str) -> tuple[int, int] | None:
         else:
             text = _STRING.match(body, at)
             if text is None:
-                return None
+                return found
             at = text.end()
             colon = _AFTER_KEY.match(body, at) if depth == 1 else None
             if colon is not None and _spells(text[0], key):
                 value = _STRING.match(body, colon.end())
                 if value is not None:
-                    found = value.span()
+                    found.append(value.span())
                     at = value.end()
     return found

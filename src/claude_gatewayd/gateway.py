@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from claude_gatewayd import auth, body, envelope, guard, policy
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.connect import Origin
-from claude_gatewayd.http1.flow import Budget, OverBudget
+from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.http1.upstream import UpstreamFailed
@@ -69,7 +69,8 @@ class Gateway:
         tally.under_way += 1
         try:
             tally.answered(await self._answer(exchange))
-        except _Refused as refused:
+        except (_Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
+            refused = problem if isinstance(problem, _Refused) else self._body_refused(problem)
             text = envelope.error_body(refused.status, refused.message)
             exchange.reply(refused.status, envelope.reason(refused.status), [_JSON, *refused.lines], text)
             tally.answered(refused.status)
@@ -101,12 +102,12 @@ class Gateway:
             return 200
         self._admit(exchange)
         is_messages = path == _MESSAGES and request.method == b"POST"
-        held = None
+        held: Bytes | None = None
         asked = body.UNREADABLE
         if request.method == b"POST" and path in _HELD and _may_be_json(request.fields):
-            held = await self._hold(exchange)
+            held = await exchange.hold(self._settings.max_body, self._budget)
             asked = body.read(held)
-            if is_messages and asked.model is not None:
+            if self._settings.aliases and asked.model is not None:
                 alias = self._settings.aliases.get(body.routing_name(asked.model))
                 if alias is not None:
                     held = body.with_model(held, alias)
@@ -125,17 +126,14 @@ class Gateway:
             hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
             raise _Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", _NO_RETRY)
 
-    async def _hold(self, exchange: Exchange) -> bytes:
-        try:
-            return await exchange.hold(self._settings.max_body, self._budget)
-        except BodyTooLarge:
+    def _body_refused(self, problem: BodyCut | BodyTooLarge | OverBudget) -> _Refused:
+        if isinstance(problem, BodyTooLarge):
             limit = f"{self._settings.max_body // 1024} KiB"
-            raise _Refused(413, f"cannot take the request: its body is over [listen] max_body, {limit}") from None
-        except OverBudget:
+            return _Refused(413, f"cannot take the request: its body is over [listen] max_body, {limit}")
+        if isinstance(problem, OverBudget):
             busy = "cannot take the request now: the requests under way fill the memory set aside for them"
-            raise _Refused(503, busy, b"retry-after: 1") from None
-        except BodyCut:
-            raise _Refused(400, "cannot take the request: the connection ended before its body did") from None
+            return _Refused(503, busy, b"retry-after: 1")
+        return _Refused(400, "cannot take the request: the connection ended before its body did")
 
     async def _ask_anthropic(self, exchange: Exchange, way: Outgoing, *, is_messages: bool, streams: bool) -> int:
         """Ask, and ask again as long as `policy` says so; then send on what came last."""
@@ -144,28 +142,25 @@ class Gateway:
         seconds = settings.first_byte_timeout if streams else settings.response_timeout
         repeatable = is_messages or exchange.head.method in policy.IDEMPOTENT_METHODS
         begun = loop.time()
-        retries, refreshed = 0, False
+        retries, elapsed, refreshed = 0, 0.0, False
         kept: KeptAnswer | None = None
         while True:
             answer: Answer | None = None
             failed: UpstreamFailed | None = None
             outcome: policy.Answered | policy.Failed
+            # A retry must be over with its time; the first try has all of its own.
+            patience = min(seconds, settings.rules.timeout - elapsed) if retries else seconds
             try:
-                answer = await self._anthropic.ask(exchange, way, seconds=seconds, fresh=refreshed)
+                answer = await self._anthropic.ask(exchange, way, seconds=patience, fresh=refreshed)
+                self._note(answer.head.status)
+                if answer.head.status not in policy.RETRIED_STATUSES:
+                    break
                 outcome = _answered(answer)
-                self._note(outcome)
-            except BodyCut:
-                raise _Refused(400, "cannot take the request: the connection ended before its body did") from None
             except UpstreamFailed as problem:
                 failed = problem
                 outcome = policy.Failed(stale=problem.stale)
-            attempt = policy.Attempt(
-                replayable=way.body is not None,
-                repeatable=repeatable,
-                retries=retries,
-                elapsed=loop.time() - begun,
-                refreshed=refreshed,
-            )
+            elapsed = loop.time() - begun
+            attempt = policy.Attempt(way.body is not None, repeatable, retries, elapsed, refreshed)
             decision = policy.decide(outcome, attempt, settings.rules)
             if decision.act == "refresh":
                 refreshed = True
@@ -203,12 +198,12 @@ class Gateway:
             self._note_failure(failure)
         return answer.head.status
 
-    def _note(self, outcome: policy.Answered) -> None:
-        if outcome.status < 500:
+    def _note(self, status: int) -> None:
+        if status < 500:
             if self._tally.anthropic_ok():
                 logger.info("Anthropic answers again")
-        elif self._tally.anthropic_failed(f"answered {outcome.status}"):
-            logger.warning("Anthropic answers %d", outcome.status)
+        elif self._tally.anthropic_failed(f"answered {status}"):
+            logger.warning("Anthropic answers %d", status)
 
     def _note_failure(self, failure: UpstreamFailed) -> None:
         if self._tally.anthropic_failed(failure.detail):

@@ -7,6 +7,7 @@ by the Origin that browsers add, and by a Host that is not ours.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from claude_gatewayd.http1.proxy import is_loopback
 
@@ -45,6 +46,7 @@ def judge(fields: Mapping[bytes, bytes], authority: bytes | None, hosts: frozens
     return None
 
 
+@lru_cache(maxsize=64)
 def _name(host: bytes) -> str:
     """Return the name of a Host value without its port."""
     text = host.decode("latin-1").strip().lower()

@@ -8,7 +8,7 @@ from claude_gatewayd import envelope
 from claude_gatewayd.auth import FOR_THE_GATEWAY
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.connect import Origin
-from claude_gatewayd.http1.flow import Source
+from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
 from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.server import Exchange
@@ -27,11 +27,11 @@ class Outgoing(NamedTuple):
     """A request as it goes upstream. *body* is None where it streams from the client as it comes."""
 
     head: bytes
-    body: bytes | None
+    body: Bytes | None
     without_answer_body: bool
 
 
-def outgoing(request: RequestHead, path: bytes, body: bytes | None, origin: Origin) -> Outgoing:
+def outgoing(request: RequestHead, path: bytes, body: Bytes | None, origin: Origin) -> Outgoing:
     """Write a request for *origin*: its header lines in their order as they came, less those that end at a gateway.
 
     The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
@@ -119,10 +119,8 @@ class Answer:
     def _start(self, exchange: Exchange, extra: Lines, watch: StreamWatch | None) -> "Exchange | _Payload":
         """Begin the answer to the client, and return what the body is written to."""
         request, answer = exchange.head, self.head
-        if answer.named or not HOP_BY_HOP.isdisjoint(answer.fields):
-            lines = answer.without(HOP_BY_HOP)
-        else:
-            lines = answer.lines
+        untouched = not answer.named and HOP_BY_HOP.isdisjoint(answer.fields)
+        lines = answer.lines if untouched else answer.without(HOP_BY_HOP)
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
         if not has_body or answer.length is not None:
             exchange.start(answer.status, answer.reason, lines + extra)
@@ -223,7 +221,7 @@ class _Payload:
     def source(self, source: Source | None) -> None:
         self._exchange.source = source
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         self._exchange.write(framing.chunk(data) if self._in_chunks else data)
 
     def end(self, trailers: Lines) -> None:
@@ -235,12 +233,12 @@ class _Memory:
     """Keep at most *most* bytes."""
 
     def __init__(self, most: int) -> None:
-        self.pieces: list[bytes] = []
+        self.pieces: list[Bytes] = []
         self.full = False
         self.source: Source | None = None
         self._left = most
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         self._left -= len(data)
         self.full = self.full or self._left < 0
         if not self.full:

@@ -19,9 +19,9 @@ class StreamWatch:
     def __init__(self) -> None:
         self._tail = b"\n"
 
-    def see(self, payload: bytes) -> None:
+    def see(self, payload: bytes | memoryview) -> None:
         """Look at the next bytes."""
-        self._tail = payload[-_TAIL:] if len(payload) >= _TAIL else (self._tail + payload)[-_TAIL:]
+        self._tail = (self._tail + bytes(payload[-_TAIL:]))[-_TAIL:]
 
     @property
     def between_events(self) -> bool:

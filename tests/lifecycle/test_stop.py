@@ -96,6 +96,18 @@ def test_what_outlasts_the_drain_timeout_is_cut(fake: FakeAnthropic) -> None:
         assert_nothing_is_left(daemon)
 
 
+def test_a_client_that_was_refused_in_mid_request_holds_nothing_up() -> None:
+    with Daemon() as daemon:
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as sock:
+            sock.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
+            assert sock.recv(65536).startswith(b"HTTP/1.1 401 ")
+            sock.sendall(b"0123456789")
+        begun = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert time.monotonic() - begun < 5
+
+
 def test_two_generations_are_drained(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
         older, newer = fake.hold_next("end"), fake.hold_next("end")
@@ -162,6 +174,17 @@ def test_a_worker_that_does_not_listen_is_ended_by_a_second_signal(fake: FakeAnt
         wait_until(lambda: is_stopping(daemon))
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
+        assert_nothing_is_left(daemon)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_does_not_outlast_the_drain_timeout(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config="[listen]\ndrain_timeout = 1\n") as daemon:
+        (worker,) = daemon.workers()
+        daemon.kill(worker, signal.SIGSTOP)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait(30) == 0
+        assert "generation 1 does not end" in daemon.log
         assert_nothing_is_left(daemon)
 
 

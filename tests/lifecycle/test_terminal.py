@@ -33,7 +33,7 @@ class Window:
 
     def _read(self, shut: socket.socket) -> None:
         with shut:
-            while shut not in select.select([self._master, shut], [], [])[0]:
+            while shut.fileno() not in select.select([self._master, shut.fileno()], [], [])[0]:
                 try:
                     self.shown += os.read(self._master, 65536)
                 except OSError:

@@ -61,7 +61,7 @@ def test_routing_name(name: str, routed: str) -> None:
         (b'{"model":"a"}', b'{"model":"NEW"}'),
         (b' {\t"model" \r\n:\n "a" , "b": 1 } ', b' {\t"model" \r\n:\n "NEW" , "b": 1 } '),
         (b'{"\\u006dodel":"a"}', b'{"\\u006dodel":"NEW"}'),
-        (b'{"model":"a","model":"b"}', b'{"model":"a","model":"NEW"}'),
+        (b'{"model":"a","model":"b"}', b'{"model":"NEW","model":"NEW"}'),
         (b'{"model":null,"model":"b"}', b'{"model":null,"model":"NEW"}'),
         (b'{"model":"a\\"b\\\\"}', b'{"model":"NEW"}'),
         (b'{"x":{"model":"a"},"model":"b"}', b'{"x":{"model":"a"},"model":"NEW"}'),
@@ -141,21 +141,21 @@ def members(draw: st.DrawFn) -> list[tuple[str, str, bool]]:
 
 @FUZZ
 @given(st.data())
-def test_only_the_last_name_changes(data: st.DataObject) -> None:
+def test_only_the_names_change(data: st.DataObject) -> None:
     found = data.draw(members())
-    last = max(at for at, member in enumerate(found) if member[2])
+    names = [json.loads(value) for _, value, is_name in found if is_name]
     before, after = [], []
-    for at, (key, value, _) in enumerate(found):
+    for key, value, is_name in found:
         a, b, c, d = (data.draw(BLANK) for _ in range(4))
         before.append(f"{a}{key}{b}:{c}{value}{d}")
-        after.append(f"{a}{key}{b}:{c}{json.dumps('the-alias') if at == last else value}{d}")
+        after.append(f"{a}{key}{b}:{c}{json.dumps('the-alias') if is_name else value}{d}")
     lead, tail = data.draw(BLANK), data.draw(BLANK)
     text = (lead + "{" + ",".join(before) + "}" + tail).encode("utf-8", "surrogatepass")
     expected = (lead + "{" + ",".join(after) + "}" + tail).encode("utf-8", "surrogatepass")
     asked = body.read(text)
     if asked is UNREADABLE:  # a lone surrogate, say: it is passed on as it came
         return
-    assert asked.model == json.loads(found[last][1])
+    assert asked.model in (names[0], names[-1])
     assert body.with_model(text, "the-alias") == expected
 
 

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+Bytes = bytes | memoryview
+
 
 class Source(Protocol):
     """What can be told to send no more for a while."""
@@ -16,7 +18,7 @@ class Sink(Protocol):
 
     source: Source | None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         """Take the next raw bytes."""
         ...
 

@@ -7,6 +7,7 @@ the raw bytes can be passed on as they came, chunk sizes and all.
 import re
 from typing import Protocol
 
+from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines, Malformed
 
 # A size of at most 15 digits cannot overflow anybody; an extension holds no control character (RFC 9112 7.1.1).
@@ -20,7 +21,7 @@ class Follower(Protocol):
 
     done: bool
 
-    def feed(self, data: bytes) -> tuple[int, bytes]:
+    def feed(self, data: Bytes) -> tuple[int, Bytes]:
         """Return how many bytes of *data* belong to the body, and their payload."""
         ...
 
@@ -34,7 +35,7 @@ class Counted:
         self.left = length
         self.done = length == 0
 
-    def feed(self, data: bytes) -> tuple[int, bytes]:
+    def feed(self, data: Bytes) -> tuple[int, Bytes]:
         """Count. What is beyond the length is not the body's."""
         if len(data) > self.left:
             data = data[: self.left]
@@ -51,7 +52,7 @@ class UntilClose:
     def __init__(self) -> None:
         self.done = False
 
-    def feed(self, data: bytes) -> tuple[int, bytes]:
+    def feed(self, data: Bytes) -> tuple[int, Bytes]:
         """Take all."""
         return len(data), data
 
@@ -69,8 +70,9 @@ class Chunked:
         self._in_trailers = False
         self._stash = b""
 
-    def feed(self, data: bytes) -> tuple[int, bytes]:
+    def feed(self, data: Bytes) -> tuple[int, bytes]:
         """Follow the chunks in *data*, up to the end of the body."""
+        data = bytes(data)
         stashed = len(self._stash)
         if stashed:
             data = self._stash + data
@@ -138,9 +140,9 @@ def _may_become_size(data: bytes, at: int) -> bool:
     return _SIZE_LINE.match((rest if rest.endswith(b"\r") else rest + b"\r") + b"\n") is not None
 
 
-def chunk(data: bytes) -> bytes:
+def chunk(data: Bytes) -> bytes:
     """Return *data*, which must not be empty, as one chunk."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    return b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
 
 
 def last_chunk(trailers: Lines) -> bytes:

@@ -129,6 +129,8 @@ def parse_response(head: bytes) -> ResponseHead:
     first, lines = _lines(head)
     _judge(httptools.HttpResponseParser(_NOTHING), head)
     version, _, rest = first.partition(b" ")
+    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
+        raise Malformed("it does not begin with HTTP/1.1")
     names, fields = _fields(lines)
     length, chunked = _framing(fields)
     connection = _tokens(fields[b"connection"]) if b"connection" in fields else _NONE

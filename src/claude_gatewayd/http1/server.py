@@ -6,20 +6,23 @@ one before it is complete. What a client sends ahead stays in a bounded buffer, 
 
 import asyncio
 import logging
+import re
 import socket
+import struct
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.deadline import Deadline
-from claude_gatewayd.http1.flow import Budget, OverBudget, Sink, Source
+from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Sink, Source
 from claude_gatewayd.http1.head import Lines, Malformed, RequestHead
 
 logger = logging.getLogger(__name__)
 
 _AHEAD = 64 * 1024  # bytes of pipelined requests kept while one is answered
 _UNREAD = 256 * 1024  # bytes of a body kept while nobody has asked for it
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")  # before a request (RFC 9112 2.2)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -67,8 +70,8 @@ class Exchange:
         self.body_done = self._body.done
         self._expects = not request.is_http_10 and request.fields.get(b"expect", b"").strip().lower() == b"100-continue"
         # Until somebody has asked for the body both its forms are kept; then one, or none.
-        self._held: list[bytes] | None = []
-        self._raw: list[bytes] | None = []
+        self._held: list[Bytes] | None = []
+        self._raw: list[Bytes] | None = []
         self._raw_size = 0
         self._limit = _UNREAD
         self._budget: Budget | None = None
@@ -79,18 +82,20 @@ class Exchange:
 
     # -- the request's body
 
-    async def hold(self, limit: int, budget: Budget) -> bytes:
+    async def hold(self, limit: int, budget: Budget) -> Bytes:
         """Return the whole body's payload, once it is complete; *budget* is charged until the exchange ends.
 
         Raises BodyTooLarge beyond *limit*, OverBudget, BodyCut.
         """
         if (self.head.length or 0) > limit:
             raise BodyTooLarge
+        self._connection.resume_reading()
         self._raw = None
         self._limit = limit
         self._budget = budget
         self._charge(self._raw_size)
-        await self._complete()
+        if not self.body_done or self._failure is not None:
+            await self._complete()
         held = self._held or []
         self._held = None
         return held[0] if len(held) == 1 else b"".join(held)
@@ -99,6 +104,7 @@ class Exchange:
         """Write the raw body, chunk sizes and all, to *sink* as it comes. Raises BodyCut."""
         self._held = None
         self._sink = sink
+        self._connection.resume_reading()  # before the sink may say that it is full
         sink.source = self._connection
         for raw in self._raw or ():
             sink.write(raw)
@@ -109,7 +115,6 @@ class Exchange:
         if self._expects and not self.body_done and not self._raw_size:
             self._connection.send(_CONTINUE)
         self._expects = False
-        self._connection.resume_reading()
         if self._failure is not None:
             raise self._failure
         if not self.body_done:
@@ -119,7 +124,7 @@ class Exchange:
             finally:
                 self._waiter = None
 
-    def feed(self, data: bytes) -> int:
+    def feed(self, data: Bytes) -> int:
         """Take what has arrived of the body; return how many bytes of *data* were its. Raises Malformed."""
         used, payload = self._body.feed(data)
         raw = data if used == len(data) else data[:used]
@@ -202,10 +207,10 @@ class Exchange:
         if not self.head.is_http_10:
             self._connection.send(head.write_response(status, reason, lines))
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         """Send the next raw bytes of the answer's body."""
         if self._unsent:
-            data, self._unsent = self._unsent + data, b""
+            data, self._unsent = b"".join((self._unsent, data)), b""
         self._connection.send(data)
 
     @property
@@ -230,7 +235,7 @@ class Exchange:
         """End the exchange and the connection with a reset: the answer cannot be completed."""
         self.finished = True
         self.release()
-        self._connection.abort()
+        self._connection.reset()
 
 
 class ServerConnection(asyncio.Protocol):
@@ -291,6 +296,8 @@ class ServerConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._eof = True
+        if self._discarding:
+            return False  # the refused client has seen its answer
         exchange = self._exchange
         if exchange is None:
             if self._buffer:
@@ -328,7 +335,7 @@ class ServerConnection(asyncio.Protocol):
 
     # -- what an exchange calls
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: Bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -336,11 +343,14 @@ class ServerConnection(asyncio.Protocol):
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
+            self._read_deadline.clear()  # the silence is ours
 
     def resume_reading(self) -> None:
         if self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
+            if self._exchange is not None and not self._exchange.body_done and not self._discarding:
+                self._read_deadline.set(self._limits.body_silence)
 
     def exchange_finished(self) -> None:
         self.answer_source = None
@@ -357,6 +367,13 @@ class ServerConnection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Abort so that the client sees a reset: where the end of the connection ends the body, a close says "done"."""
+        sock: socket.socket | None = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
 
     # -- what the connections call, while the generation drains
 
@@ -392,8 +409,11 @@ class ServerConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         if self._buffer.startswith(b"\r\n"):
-            self._buffer = self._buffer.lstrip(b"\r\n")  # RFC 9112 2.2: empty lines before a request
+            self._buffer = _EMPTY_LINES.sub(b"", self._buffer, 1)
         if not self._buffer:
+            self._in_head = False
+            if self._eof and self._transport is not None:
+                self._transport.close()
             self._read_deadline.set(self._idle_seconds)
             self.resume_reading()
             return
@@ -409,15 +429,20 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = False
         self._read_deadline.clear()
         exchange = Exchange(self, head.parse_request(self._buffer[:end]))
-        self._buffer = self._buffer[end:]
-        if self._buffer and not exchange.body_done:
-            used = exchange.feed(self._buffer)
-            self._buffer = self._buffer[used:]
+        if exchange.body_done or exchange.head.chunked or len(self._buffer) == end:
+            self._buffer = self._buffer[end:]
+            if self._buffer and not exchange.body_done:
+                self._buffer = self._buffer[exchange.feed(self._buffer) :]
+        else:  # most of a large body is here: it is not copied once more
+            used = exchange.feed(memoryview(self._buffer)[end:])
+            self._buffer = self._buffer[end + used :]
         self._exchange = exchange
         if not exchange.body_done:
             self._read_deadline.set(self._limits.body_silence)
             if self._eof:
                 exchange.fail(BodyCut())
+        elif self._eof:
+            self._probe()
         if len(self._buffer) <= _AHEAD:
             self.resume_reading()
         if self._nothing_to_do is not None and not self._nothing_to_do.done():

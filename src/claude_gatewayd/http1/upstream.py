@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.deadline import Deadline
-from claude_gatewayd.http1.flow import Sink, Source
+from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 
 _UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
@@ -52,9 +52,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim: Callable[[ResponseHead], None] | None = None
         self._body: framing.Follower | None = None
         self._sink: Sink | None = None
-        self._watch: Callable[[bytes], None] | None = None
+        self._watch: Callable[[Bytes], None] | None = None
         self._raw = True
-        self._pending: list[tuple[bytes, bytes]] = []
+        self._pending: list[tuple[bytes, Bytes]] = []
         self._pending_size = 0
         self._end_waiter: asyncio.Future[None] | None = None
         self._failed: UpstreamFailed | None = None
@@ -68,7 +68,7 @@ class UpstreamConnection(asyncio.Protocol):
     def send(
         self,
         request: bytes,
-        body: bytes,
+        body: Bytes,
         *,
         without_body: bool,
         complete: bool,
@@ -90,7 +90,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.writelines((request, body) if body else (request,))
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         """Send the next raw bytes of the request's body."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
@@ -118,7 +118,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._head_waiter = None
 
     def begin_pipe(
-        self, sink: Sink, *, raw: bool, silence: float, watch: Callable[[bytes], None] | None = None
+        self, sink: Sink, *, raw: bool, silence: float, watch: Callable[[Bytes], None] | None = None
     ) -> None:
         """Write the answer's body to *sink* from now on: what is here at once, the rest as it comes.
 
@@ -285,7 +285,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._body.done:
             self._ended(clean=used == len(data))
 
-    def _deliver(self, wire: bytes, payload: bytes) -> None:
+    def _deliver(self, wire: bytes, payload: Bytes) -> None:
         assert self._sink is not None
         if self._watch is not None:
             self._watch(payload)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from claude_gatewayd import wire
 from claude_gatewayd.model import Problem
 
 logger = logging.getLogger(__name__)
+
+_DRAIN_GRACE = 5.0
 
 State = Literal["starting", "serving", "draining", "ended"]
 
@@ -34,6 +37,7 @@ class Generation:
         self.snapshot: dict[str, Any] = {}
         self.problems: list[Problem] = []
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
+        self.overdue_at = math.inf  # on the loop's clock: a drain that is not over by then hangs
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._loop = loop
@@ -65,6 +69,8 @@ class Generation:
         """Tell it to accept no more and to end after what it is doing; idle connections after *linger* seconds."""
         if self.state != "ended":
             self.state = "draining"
+            longest = float(self.snapshot.get("drain_timeout", 0.0)) + linger + _DRAIN_GRACE
+            self.overdue_at = min(self.overdue_at, self._loop.time() + longest)
             self._tell({"do": "drain", "linger": linger})
 
     def kill(self, number: signal.Signals) -> None:

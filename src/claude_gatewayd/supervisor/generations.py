@@ -133,6 +133,10 @@ class Generations:
 
     def tick(self) -> None:
         """Once a second: end a worker whose loop hangs. Ticks are counted, not time, so that a sleep is no hang."""
+        for generation in self:
+            if asyncio.get_running_loop().time() > generation.overdue_at:
+                logger.error("generation %d does not end: ending it", generation.number)
+                generation.kill(signal.SIGKILL)
         current = self.current
         if current is None or current.state != "serving":
             return
