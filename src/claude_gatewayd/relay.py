@@ -17,7 +17,6 @@ from claude_gatewayd.sse import StreamWatch
 
 # The gateway itself has said 100 Continue.
 _ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}
-_ENDS_HERE_IF_HELD = _ENDS_HERE | {b"transfer-encoding", b"content-length"}
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _KEPT_ANSWER = 64 * 1024
 _KEPT_WITHIN = 5.0
@@ -37,7 +36,6 @@ def outgoing(request: RequestHead, path: bytes, body: Bytes | None, origin: Orig
     The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
     """
     lines, names = request.lines, request.names
-    drop: frozenset[bytes] = _ENDS_HERE
     last = []
     if b"host" in request.fields:
         at = names.index(b"host")
@@ -45,10 +43,11 @@ def outgoing(request: RequestHead, path: bytes, body: Bytes | None, origin: Orig
     else:
         last.append(b"Host: " + origin.authority)
     if body is not None and (request.chunked or len(body) != (request.length or 0)):
-        drop = _ENDS_HERE_IF_HELD
-        last.append(b"Content-Length: %d" % len(body))
+        at = names.index(b"transfer-encoding" if request.chunked else b"content-length")
+        name = b"Content-Length" if request.chunked else lines[at][:14]
+        lines[at] = name + b": %d" % len(body)
     target = origin.prefix + path
-    written = head.write_request(request.method, target, request.without(drop) + last)
+    written = head.write_request(request.method, target, request.without(_ENDS_HERE) + last)
     return Outgoing(written, body, request.method == b"HEAD")
 
 
@@ -61,8 +60,13 @@ class KeptAnswer:
 
     def pass_on(self, exchange: Exchange, extra: Lines) -> None:
         """Send it to the client."""
-        lines = self.head.without(HOP_BY_HOP | _FRAMING)
-        exchange.reply(self.head.status, self.head.reason, lines + extra, self.body)
+        if self.head.length is None:
+            lines = self.head.without(HOP_BY_HOP | _FRAMING)
+            exchange.reply(self.head.status, self.head.reason, lines + extra, self.body)
+            return
+        exchange.start(self.head.status, self.head.reason, self.head.without(HOP_BY_HOP) + extra)
+        exchange.write(self.body)
+        exchange.finish()
 
 
 class Answer:

@@ -33,7 +33,7 @@ class Wire(asyncio.Transport):
 
     async def say(self, pieces: Iterable[bytes]) -> None:
         """Send pieces, each on its own, with time between them."""
-        for piece in pieces:
+        for piece in filter(None, pieces):
             self._said.append(piece)
             self._deliver()
             await settle()

@@ -159,13 +159,39 @@ def test_what_was_changed_meets_the_same_verdict_however_it_is_cut(body: Verdict
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(stream)))
         gone = data.draw(st.integers(0, 3))
-        odd = st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"\r\r\n", b"\n\n", b"\0", b" ", b"\t", b";", b"0", b"-", b"x", b"+1", b"0x5", b":", b"0\r\n\r\n"])
+        odd = st.sampled_from(
+            [
+                b"",
+                b"\r",
+                b"\n",
+                b"\r\n",
+                b"\r\r\n",
+                b"\n\n",
+                b"\0",
+                b" ",
+                b"\t",
+                b";",
+                b"0",
+                b"-",
+                b"x",
+                b"+1",
+                b"0x5",
+                b":",
+                b"0\r\n\r\n",
+            ]
+        )
         stream = stream[:at] + data.draw(odd | st.binary(max_size=3)) + stream[at + gone :]
     check(stream, data.draw(cut_anywhere(stream)))
 
 
 @MORE
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"0", b"1", b"a", b"F", b";", b":", b"x", b" ", b"\0", b"\xff"]), max_size=24).map(b"".join), st.data())
+@given(
+    st.lists(
+        st.sampled_from([b"\r", b"\n", b"\r\n", b"0", b"1", b"a", b"F", b";", b":", b"x", b" ", b"\0", b"\xff"]),
+        max_size=24,
+    ).map(b"".join),
+    st.data(),
+)
 def test_rubbish_meets_the_same_verdict_however_it_is_cut(stream: bytes, data: st.DataObject) -> None:
     check(stream, data.draw(cut_anywhere(stream)))
 
@@ -243,7 +269,10 @@ def test_trailers_keep_their_bytes() -> None:
 
 
 @FUZZ
-@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.lists(st.tuples(NAMES, VALUES).map(b": ".join), max_size=3))
+@given(
+    st.lists(st.binary(min_size=1, max_size=50), max_size=5),
+    st.lists(st.tuples(NAMES, VALUES).map(b": ".join), max_size=3),
+)
 def test_what_we_write_is_what_we_read(payload: list[bytes], trailers: list[bytes]) -> None:
     stream = b"".join(map(chunk, payload)) + last_chunk(trailers)
     assert followed(Chunked(), [stream]) == Verdict("done", len(stream), b"".join(payload), tuple(trailers))

@@ -178,7 +178,15 @@ def test_read(whole: bytes, expected: dict[str, Any]) -> None:
 
 
 def test_lines_keep_their_bytes() -> None:
-    lines = [b"x-lower: a", b"X-UPPER:b", b"X-Blank: \t c \t", b"X-Empty:", b"X-Twice: 1", b"x-twice: 2", b"X-Obs: \xe9\xff"]
+    lines = [
+        b"x-lower: a",
+        b"X-UPPER:b",
+        b"X-Blank: \t c \t",
+        b"X-Empty:",
+        b"X-Twice: 1",
+        b"x-twice: 2",
+        b"X-Obs: \xe9\xff",
+    ]
     parsed = head.parse_request(request(*lines))
     assert parsed.lines == [b"Host: localhost", *lines]
     assert parsed.names == [b"host", b"x-lower", b"x-upper", b"x-blank", b"x-empty", b"x-twice", b"x-twice", b"x-obs"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.accept import Acceptor
-from claude_gatewayd.http1.flow import Budget, OverBudget, Source
+from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Source
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server import BodyCut, BodyTooLarge, Connections, Exchange, Handler, Limits, ServerConnection
 from tests.fakes.transport import Wire, settle
@@ -57,7 +57,9 @@ class Serving:
         self.acceptor.start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.stop()
         self.connections.abort()
         await self.connections.all_ended()
@@ -104,7 +106,7 @@ class Pieces:
         self.data = b""
         self.source: Source | None = None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         self.data += data
 
 
@@ -172,7 +174,9 @@ async def test_a_request_is_not_begun_before_the_one_before_it_is_answered() -> 
         assert waiting.asked == [b"/1", b"/2"]
 
 
-REQUESTS = st.tuples(st.sampled_from(["get", "counted", "chunked"]), st.binary(max_size=40), st.booleans(), st.booleans())
+REQUESTS = st.tuples(
+    st.sampled_from(["get", "counted", "chunked"]), st.binary(max_size=40), st.booleans(), st.booleans()
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -274,7 +278,16 @@ async def test_http_10() -> None:
 
     async with Serving(handler) as server:
         async with await server.client() as client:
-            await client.send(request(b"/old", b"Connection: keep-alive", b"Expect: 100-continue", version=b"1.0", method=b"POST", body=b"b"))
+            await client.send(
+                request(
+                    b"/old",
+                    b"Connection: keep-alive",
+                    b"Expect: 100-continue",
+                    version=b"1.0",
+                    method=b"POST",
+                    body=b"b",
+                )
+            )
             answer = await client.answer()
             assert (answer.body, answer.header("connection"), client.interim) == (b"/old b", "close", [])
             assert await client.rest() == b""
@@ -532,7 +545,9 @@ async def test_a_malformed_chunk_is_refused() -> None:
             raise
 
     async with Serving(handler) as server, await server.client() as client:
-        await client.send(request(b"/", b"Transfer-Encoding: chunked", method=b"POST"), b"3\r\nabc\r\n", b"zz\r\n", request())
+        await client.send(
+            request(b"/", b"Transfer-Encoding: chunked", method=b"POST"), b"3\r\nabc\r\n", b"zz\r\n", request()
+        )
         answer = await client.answer()
         assert (answer.status, answer.header("connection")) == (400, "close")
         assert await client.rest() == b""
@@ -1107,7 +1122,7 @@ class Dam:
         self.source: Source | None = None
         self.shut = True
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         self.got += len(data)
         if self.shut and self.source is not None:
             self.source.pause_reading()

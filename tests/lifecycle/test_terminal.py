@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
+from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.lifecycle.calls import Stream, post
 
@@ -72,6 +73,26 @@ def window(fake: FakeAnthropic) -> Iterator[Window]:
 def test_it_says_how_to_use_it(window: Window) -> None:
     wait_until(lambda: b"NO_PROXY" in window.shown)
     assert f"export ANTHROPIC_BASE_URL={window.daemon.url}\r\n".encode() in window.shown
+
+
+def test_a_greeting_that_nobody_reads_is_no_reason_to_end(fake: FakeAnthropic) -> None:
+    daemon = Daemon(upstream=fake.url)
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        with daemon.log_file.open("wb") as log:
+            daemon.process = subprocess.Popen(
+                [str(BIN / "claude-gatewayd")], env=daemon.environ, stdout=writing, stderr=log, cwd=daemon.home
+            )
+        daemon.wait_serving()
+        assert daemon.status()["state"] == "serving"  # the greeting has been tried
+        assert post(daemon.port)[0] == 200
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert "Traceback" not in daemon.log
+    finally:
+        os.close(writing)
+        daemon.close()
 
 
 def test_closing_the_window_stops_it(window: Window) -> None:

@@ -1,12 +1,15 @@
 """What goes up and what comes back: byte for byte, line for line."""
 
+import json
 import re
+import socket
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from claude_gatewayd.http1.framing import Chunked, Follower, UntilClose
 from tests.daemon import Daemon
 from tests.fakes import shapes
 from tests.fakes.anthropic import FakeAnthropic, Wire
@@ -261,6 +264,14 @@ def test_a_base_url_with_a_path(scene: Scene, prefix: str) -> None:
 # Unbuffered.
 
 
+def framed(lines: list[bytes]) -> Follower:
+    return Chunked() if b"Transfer-Encoding: chunked" in lines else UntilClose()
+
+
+def plainly(compression: str) -> Callable[[bytes], bytes]:
+    return zlib.decompressobj(31).decompress if compression else lambda data: data
+
+
 @pytest.mark.parametrize("compression", ["", "gzip"])
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 def test_an_event_is_there_while_the_next_is_held(scene: Scene, framing: str, compression: str) -> None:
@@ -271,13 +282,20 @@ def test_an_event_is_there_while_the_next_is_held(scene: Scene, framing: str, co
             client.send(messages("[[say unbuffered]]", b"Accept-Encoding: gzip", stream=True))
             hold.wait_reached()
             _, lines = client.head()
-            while client.seen.count(b"\r\n") < 5:  # size and chunk of three events
+            chunks, plain = framed(lines), plainly(compression)
+            events = plain(chunks.feed(client.seen)[1])
+            client.seen = b""
+            while b"event: ping" not in events:
                 assert client.more()
-            if not compression:
-                assert b"event: ping" in client.seen
-                assert b"unbuffered"[:5] not in client.seen
+                events += plain(chunks.feed(client.seen)[1])
+                client.seen = b""
+            assert b"unbuf" not in events
             hold.release()
-            client.read_to(b"\r\n0\r\n\r\n" if b"Connection: close" not in lines else b"message_stop")
+            while not chunks.done and client.more():
+                events += plain(chunks.feed(client.seen)[1])
+                client.seen = b""
+            assert b"unbuf" in events
+            assert b"event: message_stop" in events
     finally:
         scene.fake.wire = Wire()
 
@@ -297,10 +315,10 @@ def test_an_early_hint_does_not_wait_for_the_answer(upstream: Upstream, port: in
     go = threading.Event()
     hint = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\nlink: y\r\n\r\n"
 
-    def script(conn: object) -> None:
-        says(hint, close=False)(conn)  # type: ignore[arg-type]
+    def script(conn: socket.socket) -> None:
+        conn.sendall(hint)
         go.wait(10)
-        says(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(conn)  # type: ignore[arg-type]
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     upstream.will(script)
     with Client(port) as client:
@@ -334,8 +352,6 @@ def test_files_go_up_and_come_back(scene: Scene) -> None:
     assert recorded[1].header("content-length") is None
     assert recorded[1].trailers == ((b"X-Sum", b"42"),)
     assert b"multipart/form-data" in recorded[0].head
-    import json
-
     name = json.loads(counted.body)["id"]
     assert scene.ask(request("GET", f"/v1/files/{name}/content")).body == data
     length = scene.ask(request("HEAD", f"/v1/files/{name}/content")).values("content-length")
@@ -346,8 +362,6 @@ def test_files_go_up_and_come_back(scene: Scene) -> None:
 
 
 def test_batches(scene: Scene) -> None:
-    import json
-
     params = json.loads(message())
     body = json.dumps({"requests": [{"custom_id": f"n{n}", "params": params} for n in range(3)]}).encode()
     made = scene.ask(request("POST", "/v1/messages/batches?beta=true", JSON, body=body))
@@ -400,9 +414,11 @@ def test_a_chunked_message_gets_a_length(scene: Scene) -> None:
     recorded = scene.fake.wait_for(1)[0]
     assert recorded.body == body
     names = [name for name, _ in recorded.headers]
-    assert names == [b"Host", b"Authorization", b"X-Before", b"Content-Type", b"X-After", b"Content-Length"]
+    assert names == [b"Host", b"Authorization", b"X-Before", b"Content-Length", b"Content-Type", b"X-After"]
 
 
+# A lone surrogate is no JSON to Anthropic either: such a body goes up as it came.
+AWKWARD = shapes.AWKWARD.body.replace(b" \\ud800", b"")
 ALIASED = {
     "plain": (b'{"model":"quick","messages":[]}', b'{"model":"claude-haiku-5-5","messages":[]}'),
     "long-context": (b'{"model":"quick[1m]","messages":[]}', b'{"model":"claude-haiku-5-5","messages":[]}'),
@@ -415,10 +431,7 @@ ALIASED = {
         b'{"messages":[],"a":{"model":"quick"},"model":"claude-opus-5-5"}',
     ),
     "not-aliased": (b'{"model":"quicker","messages":[ ]}', b'{"model":"quicker","messages":[ ]}'),
-    "awkward": (
-        shapes.AWKWARD.body,
-        shapes.AWKWARD.body.replace(b'"claude-\\u0073onnet-5-5"', b'"claude-opus-4-8"'),
-    ),
+    "awkward": (AWKWARD, AWKWARD.replace(b'"claude-\\u0073onnet-5-5"', b'"claude-opus-4-8"')),
 }
 
 
@@ -450,4 +463,4 @@ def test_bodies_that_say_nothing_get_anthropics_own_answer(scene: Scene, direct:
             expected = unnumbered(ask(direct.port, data.replace(b":47000", b":%d" % direct.port)))
             assert (reply.status, reply.lines) == (expected.status, [*end_to_end(expected), TOLD])
             assert reply.body == expected.body
-    assert all(recorded.status == 400 for recorded in scene.fake.wait_for(16))
+    assert {recorded.status for recorded in scene.fake.wait_for(16)} == {200, 400}

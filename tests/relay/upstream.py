@@ -3,13 +3,17 @@
 import socket
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
 
 from claude_gatewayd.http1 import framing
 
 Script = Callable[[socket.socket], None]  # what is done once a request is here
+
+
+class Close(Exception):
+    """A script ends the connection."""
 
 
 def says(*pieces: bytes, close: bool = True) -> Script:
@@ -19,7 +23,7 @@ def says(*pieces: bytes, close: bool = True) -> Script:
         for piece in pieces:
             conn.sendall(piece)
         if close:
-            conn.shutdown(socket.SHUT_WR)
+            raise Close
 
     return script
 
@@ -79,7 +83,7 @@ class Upstream:
                 body, buffer = self._body(conn, head.lower(), buffer)
                 self.requests.put(head + b"\r\n\r\n" + body)
                 self.scripts.get(timeout=10)(conn)
-        except OSError:
+        except (OSError, Close, Empty):
             pass  # the other side went away: the test knows
         finally:
             self._open.discard(conn)

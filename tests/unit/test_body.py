@@ -173,3 +173,32 @@ def test_reading_agrees_with_a_full_parse(value: dict[str, Any]) -> None:
     model, stream = value.get("model"), value.get("stream")
     readable = isinstance(model, str | None) and isinstance(stream, bool | None)
     assert body.read(json.dumps(value).encode()) == (Asked(model, stream) if readable else UNREADABLE)
+
+
+@FUZZ
+@given(st.dictionaries(st.text(max_size=6), VALUES, max_size=4), st.booleans(), BLANK, st.data())
+def test_the_short_way_agrees_with_a_full_parse(
+    between: dict[str, Any], stream: bool, blank: str, data: st.DataObject
+) -> None:  # noqa: FBT001
+    """Where "model" stands first and "stream" last, what is between is not looked at, and need not be."""
+    name = data.draw(st.sampled_from(["claude-opus-4-8", "claude-x[1m]", "é", 'a"b', "a" * 300, ""]))
+    whole = {"model": name} | {key: value for key, value in between.items() if key not in ("model", "stream")}
+    text = json.dumps(whole | {"stream": stream}, ensure_ascii=data.draw(st.booleans()))
+    assert body.read((blank + text + blank).encode()) == Asked(name, stream)
+    nested = json.dumps({"model": name, "x": {"model": "other", "stream": stream}})
+    assert body.read(nested.encode()) == Asked(name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"model":"a","stream":true}',
+        b'{"x":1,"\\u006dodel":"a","model":"b","stream":true}',
+        b'{"model":"a","messages":[' + b"1," * 200 + b'2],"stream":false}',
+        b"rubbish",
+    ],
+)
+def test_a_view_is_as_good_as_the_bytes(text: bytes) -> None:
+    view = memoryview(b"before" + text)[6:]
+    assert body.read(view) == body.read(text)
+    assert body.with_model(view, "NEW") == body.with_model(text, "NEW")

@@ -17,11 +17,11 @@ FLOORS = """
     model
     errors
     paths memory
-    config_values wire policy body sse envelope auth log
+    config_values wire envelope auth log
     config_file service
     config control
     http1
-    guard tally
+    policy body sse guard tally
     relay
     gateway
     worker supervisor ctl

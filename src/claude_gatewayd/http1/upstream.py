@@ -89,6 +89,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._body = None
         if self._transport is not None:
             self._transport.writelines((request, body) if body else (request,))
+        else:
+            self._fail(UpstreamFailed("lost", "it closed the connection without an answer"))
 
     def write(self, data: Bytes) -> None:
         """Send the next raw bytes of the request's body."""
@@ -141,10 +143,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._failed is not None:
             raise self._failed
         assert self._sink is not None
-        self._sink.source = self
         self.resume_reading()
         self._deadline.set(self._silence)
         self._end_waiter = self.loop.create_future()
+        self._sink.source = self  # last: a sink that is full holds us up at once
         try:
             await self._end_waiter
         finally:
@@ -159,6 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once, whatever is under way."""
+        self.reusable = False
         self._busy = False
         self._sink = None
         if self._transport is not None:

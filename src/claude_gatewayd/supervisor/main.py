@@ -327,12 +327,15 @@ def _leave_terminal() -> None:
 
 
 def _greet(url: str) -> None:
-    print(
+    text = (
         f"claude-gatewayd {claude_gatewayd.__version__} serves on {url}. Point Claude Code at it:\n\n"
         f"    export ANTHROPIC_BASE_URL={url}\n"
-        "    export NO_PROXY=127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}\n",
-        flush=True,
+        "    export NO_PROXY=127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}\n"
     )
+    try:
+        print(text, flush=True)
+    except OSError:  # nobody reads it: no reason to end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_problems(problems: list[Problem]) -> None:
