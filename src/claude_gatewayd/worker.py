@@ -173,6 +173,7 @@ class Worker:
                 "config": str(self._config.source) if self._config.source else None,
                 "config_loaded_at": self._loaded_at,
                 "drain_timeout": self._config.listen.drain_timeout,
+                "log_level": self._config.log.level,
             }
         }
 

@@ -146,7 +146,9 @@ def request(method: str, target: str, *lines: bytes, body: bytes | None = None, 
     own = [HOST, *([credential] if credential else []), *lines]
     if body is not None:
         own.append(b"Content-Length: %d" % len(body))
-    return f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(line + b"\r\n" for line in own) + b"\r\n" + (body or b"")
+    return (
+        f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(line + b"\r\n" for line in own) + b"\r\n" + (body or b"")
+    )
 
 
 def messages(prompt: str = "hi", *lines: bytes, stream: bool = False, credential: bytes = TOKEN) -> bytes:

@@ -180,14 +180,22 @@ def test_head_has_the_length_and_no_body(upstream: Upstream, port: int) -> None:
 def test_headers_that_connection_names_end_here_both_ways(upstream: Upstream, port: int) -> None:
     answer = b"HTTP/1.1 200 OK\r\nX-Hop: 1\r\nConnection: x-hop\r\nX-Stays: 2\r\nKeep-Alive: timeout=5\r\n"
     upstream.will(says(answer + b"Connection: keep-alive, X-OTHER\r\nx-other: 3\r\nContent-Length: 0\r\n\r\n"))
-    own = (b"X-Secret-Hop: 1", b"Connection: keep-alive , x-secret-hop", b"X-Stays: 2", b"Keep-Alive: 7", b"TE: trailers")
+    own = (
+        b"X-Secret-Hop: 1",
+        b"Connection: keep-alive , x-secret-hop",
+        b"X-Stays: 2",
+        b"Keep-Alive: 7",
+        b"TE: trailers",
+    )
     reply = ask(port, request("GET", "/v1/models", *own, b"Connection: X-ALSO,content-length", b"x-also: 3"))
     assert reply.lines == [b"X-Stays: 2", b"Content-Length: 0", TOLD]
     lines = upstream.request().split(b"\r\n")[1:-2]
     assert lines == [b"Host: 127.0.0.1:%d" % upstream.port, TOKEN, b"X-Stays: 2"]
 
 
-@pytest.mark.parametrize("credential", [b"Authorization: Basic dTpw", b"x-api-key: anything", b"AUTHORIZATION:Bearer  x "])
+@pytest.mark.parametrize(
+    "credential", [b"Authorization: Basic dTpw", b"x-api-key: anything", b"AUTHORIZATION:Bearer  x "]
+)
 def test_any_credential_goes_up_as_it_came(upstream: Upstream, port: int, credential: bytes) -> None:
     upstream.will(says(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nx-should-retry: false\r\n\r\n{}"))
     assert ask(port, messages(credential=credential))[:2] == (401, b"Unauthorized")
@@ -447,7 +455,11 @@ def test_an_alias_replaces_one_string_and_nothing_else(scene: Scene, name: str, 
 
 def test_an_alias_leaves_the_length_where_it_stands(scene: Scene) -> None:
     body, expected = ALIASED["plain"]
-    head = b"POST /v1/messages HTTP/1.1\r\n%b\r\ncontent-LENGTH: %d\r\n%b\r\nX-Last: 1\r\n\r\n" % (HOST, len(body), TOKEN)
+    head = b"POST /v1/messages HTTP/1.1\r\n%b\r\ncontent-LENGTH: %d\r\n%b\r\nX-Last: 1\r\n\r\n" % (
+        HOST,
+        len(body),
+        TOKEN,
+    )
     scene.ask(head + body)
     recorded = scene.fake.wait_for(1)[0]
     assert recorded.body == expected

@@ -196,39 +196,21 @@ def test_good_values(place: Place, section: str, key: str, text: str, value: obj
 
 
 BAD = [
-    *(
-        ("listen", "host", t, "IP address")
-        for t in ('"example.com"', '""', "1", '"127.0.0.1:80"', '"fe80::1%x"')
-    ),
+    *(("listen", "host", t, "IP address") for t in ('"example.com"', '""', "1", '"127.0.0.1:80"', '"fe80::1%x"')),
     *(("listen", "host", t, "loopback") for t in ('"0.0.0.0"', '"::"', '"192.168.1.1"')),
-    *(
-        ("listen", "port", t, "from 1 to 65535")
-        for t in ("0", "65536", "-1", "true", "1.0", '"abc"', "[]", "{}")
-    ),
+    *(("listen", "port", t, "from 1 to 65535") for t in ("0", "65536", "-1", "true", "1.0", '"abc"', "[]", "{}")),
     ("listen", "port", "1979-05-27", "not 1979-05-27"),
     ("listen", "port", "0x" + "f" * 5000, "a number of that size"),
-    *(
-        ("listen", "hosts", t, "list of host names")
-        for t in ('"a.example"', "[1]", '["a:80"]', '["http://a"]')
-    ),
-    *(
-        ("listen", "hosts", t, "list of host names")
-        for t in ('["a/b"]', '[""]', '["*"]', '["-a"]', '["fe80::1%/"]')
-    ),
+    *(("listen", "hosts", t, "list of host names") for t in ('"a.example"', "[1]", '["a:80"]', '["http://a"]')),
+    *(("listen", "hosts", t, "list of host names") for t in ('["a/b"]', '[""]', '["*"]', '["-a"]', '["fe80::1%/"]')),
     *(("listen", "remote", t, "true or false") for t in ("1", '"true"', "[]")),
     *(("listen", "drain_timeout", t, "seconds") for t in ("-1", "86401", "inf", "nan", "true", '"1"')),
     *(
         ("listen", "max_body", t, "a size")
         for t in ('"1kb"', "1023", "1073741825", "true", '"1.5 MiB"', '"64 XB"', '"-1"', "2e6")
     ),
-    *(
-        ("anthropic", "connect_timeout", t, "above 0")
-        for t in ("0", "-0.0", "-1", "86400.5", "inf", "nan", "true")
-    ),
-    *(
-        ("anthropic", "base_url", t, "URL")
-        for t in ('""', '"api.anthropic.com"', '"ftp://a"', '"https://"', "1")
-    ),
+    *(("anthropic", "connect_timeout", t, "above 0") for t in ("0", "-0.0", "-1", "86400.5", "inf", "nan", "true")),
+    *(("anthropic", "base_url", t, "URL") for t in ('""', '"api.anthropic.com"', '"ftp://a"', '"https://"', "1")),
     *(
         ("anthropic", "base_url", t, "URL")
         for t in ('"https://a?x"', '"https://a#x"', '"https://a b"', '"https://[a]"')
@@ -238,14 +220,8 @@ BAD = [
         for t in ('"https://a:99999"', '"https://a:0"', '"https://a:b"', '"https://é"')
     ),
     *(("anthropic", "base_url", t, "URL") for t in (r'"https://a\\@b"', r'"https://a\nb"', '"https://u@a"')),
-    *(
-        ("anthropic", "base_url", t, "https://")
-        for t in ('"http://api.anthropic.com"', '"http://192.168.1.1"')
-    ),
-    *(
-        ("anthropic", "base_url", t, "itself")
-        for t in ('"http://127.0.0.1:47000"', '"http://localhost:47000/x"')
-    ),
+    *(("anthropic", "base_url", t, "https://") for t in ('"http://api.anthropic.com"', '"http://192.168.1.1"')),
+    *(("anthropic", "base_url", t, "itself") for t in ('"http://127.0.0.1:47000"', '"http://localhost:47000/x"')),
     *(("anthropic", "proxy", t, "URL") for t in ('"socks5://a"', '"a:1"', '"http://a/b"', '"None"', "false")),
     *(("anthropic", "ca_file", t, "no such file") for t in ('"/no/such/file"', '"~/nothing"')),
     ("anthropic", "ca_file", '"/"', "is a directory"),
@@ -489,9 +465,7 @@ scalars = st.one_of(
     st.integers(),
     st.floats(),
     st.text(st.characters(exclude_categories=["Cs"])),
-    st.sampled_from(
-        ["127.0.0.1", "0.0.0.0", "localhost", "http://[::1", "https://a:b@c", "64 MiB", "none", "info"]
-    ),
+    st.sampled_from(["127.0.0.1", "0.0.0.0", "localhost", "http://[::1", "https://a:b@c", "64 MiB", "none", "info"]),
 )
 tables = st.dictionaries(names, st.one_of(scalars, st.lists(scalars, max_size=3)), max_size=8)
 documents = st.dictionaries(names, st.one_of(scalars, tables), max_size=5)
@@ -550,9 +524,7 @@ def test_any_document(any_file: Path, document: dict[str, Any], environ: dict[st
 
 
 @anything
-@given(
-    content=st.one_of(st.binary(), st.text(st.sampled_from("[]{}=\"'.,\\#\n listenport0128")).map(str.encode))
-)
+@given(content=st.one_of(st.binary(), st.text(st.sampled_from("[]{}=\"'.,\\#\n listenport0128")).map(str.encode)))
 def test_any_file(any_file: Path, content: bytes) -> None:
     any_file.write_bytes(content)
     config_or_problems(any_file, {})

@@ -96,9 +96,7 @@ def test_runtime_dir_without_xdg(named: str | None) -> None:
 
 @linux
 def test_runtime_dir_of_another_user_is_left_alone(foreign: Path) -> None:
-    assert paths.runtime_dir({"HOME": "/h", "XDG_RUNTIME_DIR": str(foreign)}) == paths.runtime_dir(
-        {"HOME": "/h"}
-    )
+    assert paths.runtime_dir({"HOME": "/h", "XDG_RUNTIME_DIR": str(foreign)}) == paths.runtime_dir({"HOME": "/h"})
 
 
 @linux

@@ -1,11 +1,12 @@
 """Asking the running daemon: one line to its control socket, one line back."""
 
+import fcntl
 import os
 import socket
 
 from claude_gatewayd import wire
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import control_socket
+from claude_gatewayd.paths import control_socket, lock_file
 
 
 class NotRunning(GatewayError):
@@ -39,3 +40,15 @@ def ask(command: str, seconds: float = 10.0) -> wire.Message:
     result = reply["result"]
     assert isinstance(result, dict)
     return result
+
+
+def lock_is_held() -> bool:
+    """Say whether a daemon still has the lock. An ended one has not, even while nobody has reaped it."""
+    try:
+        with lock_file(os.environ).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -57,7 +57,7 @@ def stop(arguments: argparse.Namespace) -> int:
         print(
             f"Stopping: {said['under_way']} requests are under way (claude-gatewayctl stop --now ends them)", flush=True
         )
-    while _alive(said["pid"]):
+    while _alive(said["pid"]) and client.lock_is_held():
         time.sleep(_STOP_PATIENCE)
     print(f"Stopped after {time.monotonic() - begun:.1f} s")
     return DONE

@@ -12,7 +12,9 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.enabled = bool(environ.get("NOTIFY_SOCKET"))
         self.watchdog = bool(environ.get("WATCHDOG_USEC"))
-        self._notifier = sdnotify.SystemdNotifier()
+        self._notifier = sdnotify.SystemdNotifier() if self.enabled else None
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.settimeout(0.1)  # a manager that does not read must not hold us up
         self._status = ""
 
     def ready(self, status: str) -> None:
@@ -44,5 +46,5 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def _send(self, *assignments: str) -> None:
-        if self.enabled:
+        if self._notifier is not None:
             self._notifier.notify("\n".join(assignments))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from claude_gatewayd.model import Problem
+from claude_gatewayd.supervisor import status as telling
 from claude_gatewayd.supervisor.generation import Generation
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Generations:
 
     def __init__(self, listener: socket.socket, bound: str, refuse: Callable[[list[Problem]], None]) -> None:
         self.current: Generation | None = None
-        self.ended: list[dict[str, Any]] = []
+        self.past: dict[str, Any] = {}  # what all that have ended saw
         self._listener = listener
         self._bound = bound
         self._refuse = refuse
@@ -48,13 +49,16 @@ class Generations:
     async def replace(self) -> list[Problem]:
         """Start a generation, wait until it serves, let the older one drain. Return why it could not; then it stays."""
         async with self._one_at_a_time:
-            if self._stopping:
-                return [Problem("daemon", "it is stopping")]
-            new, problems = await self._start()
-            if new is None:
-                return [Problem("daemon", "it is stopping")] if self._stopping else problems
-            self._hand_over(new)
-            return []
+            return await self._replace()
+
+    async def _replace(self) -> list[Problem]:
+        if self._stopping:
+            return [Problem("daemon", "it is stopping")]
+        new, problems = await self._start()
+        if new is None:
+            return [Problem("daemon", "it is stopping")] if self._stopping else problems
+        self._hand_over(new)
+        return []
 
     async def _start(self) -> tuple[Generation | None, list[Problem]]:
         """Start a generation. It may fail, and touches nothing that serves."""
@@ -99,7 +103,7 @@ class Generations:
             generation.reap()
             if generation.state != "ended":
                 continue
-            self.ended.append(generation.snapshot)
+            self.past = telling.together([self.past, generation.snapshot])
             if generation in self._draining:
                 self._draining.remove(generation)
                 logger.info("generation %d has ended", generation.number)
@@ -115,20 +119,27 @@ class Generations:
         served = time.time() - (generation.serving_since or time.time())
         if served > _STABLE_AFTER:
             self._back_off = _BACK_OFF
-        if self._recovery is None or self._recovery.done():
-            self._recovery = asyncio.create_task(self._recover())
+        self.recover([])
 
-    async def _recover(self) -> None:
-        """Start generations until one serves. The first wait is short: connections queue in the kernel meanwhile."""
+    def recover(self, known: list[Problem]) -> None:
+        """Start generations until one serves. *known* problems are not logged again."""
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.create_task(self._recover(known))
+
+    async def _recover(self, known: list[Problem]) -> None:
+        # The first wait is short: connections queue in the kernel meanwhile.
         while self.current is None and not self._stopping:
             await asyncio.sleep(self._back_off)
             self._back_off = min(self._back_off * 2, _MOST_BACK_OFF)
-            if self.current is not None:
-                return
-            problems = await self.replace()
+            async with self._one_at_a_time:
+                if self.current is not None:  # a reload was faster
+                    return
+                problems = await self._replace()
             if problems and not self._stopping:
-                for problem in problems:
-                    logger.error("cannot serve: %s", problem)
+                if problems != known:
+                    for problem in problems:
+                        logger.error("cannot serve: %s", problem)
+                known = problems
                 self._refuse(problems)
 
     def tick(self) -> None:

@@ -49,6 +49,7 @@ class Supervisor:
         self._generations = Generations(listener.socket, listener.bound, self._apology.apologise)
         self._started_at = time.time()
         self._had_terminal = _has_terminal()
+        self._outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup(1)
         self._stop_asked = asyncio.Event()
         self._state = "starting"
         self._reload_asked: asyncio.Future[list[Problem]] | None = None
@@ -91,6 +92,7 @@ class Supervisor:
             for problem in problems:
                 logger.error("cannot serve: %s", problem)
             self._apology.apologise(problems)
+            self._generations.recover(problems)
         self._state = "serving"
         self._notifier.ready(telling.one_line(self._status()))
         if not problems and not self._managed:
@@ -120,10 +122,11 @@ class Supervisor:
             self._loop.add_signal_handler(number, self._stop)
 
     def _hang_up(self) -> None:
-        """Reload; but a terminal that is gone wants us to be gone too."""
+        """Reload; but a terminal that is gone wants us to be gone too, unless nohup was to keep us."""
         if self._had_terminal and not _has_terminal():
             _leave_terminal()
-            self._stop()
+            if not self._outlives_terminal:
+                self._stop()
         else:
             self._reload()
 
@@ -154,7 +157,10 @@ class Supervisor:
             asked.set_result(problems)
             if self._state == "stopping":
                 continue
-            if problems and self._generations.current is None:
+            current = self._generations.current
+            if not problems and current is not None:
+                logging.getLogger().setLevel(current.snapshot["log_level"].upper())
+            if problems and current is None:
                 self._apology.apologise(problems)
             self._notifier.ready(telling.one_line(self._status()))
         self._reloading = None
@@ -196,7 +202,7 @@ class Supervisor:
 
     def _status(self) -> dict[str, Any]:
         generations = list(self._generations)
-        snapshots = [g.snapshot for g in generations] + self._generations.ended
+        seen = telling.together([self._generations.past, *(g.snapshot for g in generations)])
         current = self._generations.current
         problems = self._apology.problems
         state = self._state
@@ -215,9 +221,7 @@ class Supervisor:
                 "path": current.snapshot.get("config") if current else None,
                 "loaded_at": current.snapshot.get("config_loaded_at") if current else None,
             },
-            "anthropic": telling.anthropic(snapshots),
-            "requests": telling.counts(snapshots),
-            "retries": sum(s.get("retries", 0) for s in snapshots),
+            **seen,
             "streams": sum(g.snapshot.get("streams", 0) for g in generations),
             "under_way": sum(g.snapshot.get("under_way", 0) for g in generations),
             "generations": [telling.generation(g) for g in generations],

@@ -9,17 +9,20 @@ from claude_gatewayd.supervisor.generation import Generation
 Snapshot = Mapping[str, Any]
 
 
-def counts(snapshots: Iterable[Snapshot]) -> dict[str, int]:
-    """Return the requests of all generations by status."""
-    total: Counter[str] = Counter()
-    for snapshot in snapshots:
-        total.update(snapshot.get("requests", {}))
-    return dict(sorted(total.items()))
+def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
+    """Return what several generations have seen as if it were one: counts added up, Anthropic by the latest word."""
+    seen = [snapshot for snapshot in snapshots if snapshot]
+    requests: Counter[str] = Counter()
+    for snapshot in seen:
+        requests.update(snapshot["requests"])
+    return {
+        "anthropic": _anthropic([snapshot["anthropic"] for snapshot in seen]),
+        "requests": dict(sorted(requests.items())),
+        "retries": sum(snapshot["retries"] for snapshot in seen),
+    }
 
 
-def anthropic(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
-    """Return how Anthropic is, by the latest that any generation knows."""
-    known = [s["anthropic"] for s in snapshots if "anthropic" in s]
+def _anthropic(known: list[Snapshot]) -> dict[str, Any]:
     success = max((a["last_success"] for a in known if a["last_success"]), default=None)
     failed = max((a for a in known if a["last_failure"]), key=lambda a: float(a["last_failure"]), default=None)
     failure_at = failed["last_failure"] if failed else None
