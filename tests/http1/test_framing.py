@@ -52,7 +52,7 @@ TOKEN = (string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~").encode()
 
 
 def is_size_line(line: bytes) -> bool:
-    size, semicolon, extension = line.partition(b";")
+    size, _, extension = line.partition(b";")
     hexadecimal = 1 <= len(size) <= 15 and all(sign in string.hexdigits.encode() for sign in size)
     return hexadecimal and len(extension) <= 4096 and all(sign in TEXT for sign in extension)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import pytest
@@ -687,7 +686,7 @@ async def test_idle_connections_are_swept_away() -> None:
     def sooner(delay: float, *rest: object, **more: object) -> asyncio.TimerHandle:
         return later(delay / 50, *rest, **more)  # type: ignore[arg-type]
 
-    loop.call_later = sooner  # type: ignore[method-assign, assignment]
+    loop.call_later = sooner  # type: ignore[method-assign]
     upstreams = Upstreams()
     pool = Pool(upstreams, idle_seconds=0.3)
     await used(pool, upstreams)
@@ -702,9 +701,7 @@ async def test_idle_connections_are_swept_away() -> None:
 
 @pytest.mark.parametrize(("slept", "kept"), [(0.0, True), (9.0, True), (60.0, False), (-60.0, False)])
 def test_after_a_sleep_of_the_machine_all_are_given_up(
-    slept: float,
-    kept: bool,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: FBT001
+    slept: float, *, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def talk() -> None:
         upstreams = Upstreams()
@@ -732,8 +729,7 @@ def test_a_connect_that_fails_is_told() -> None:
         raise UpstreamFailed("connect", "refused")
 
     async def talk() -> None:
-        connect: Callable[[], Awaitable[UpstreamConnection]] = refuse
-        pool = Pool(connect)
+        pool = Pool(refuse)
         with pytest.raises(UpstreamFailed, match="refused"):
             await pool.acquire()
         pool.close()

@@ -52,6 +52,8 @@ def scene(module_scene: Scene) -> Iterator[Scene]:
     fake.release()
     fake.wait_until(module_scene.settled, what="the end of what is under way")
     assert fake.violations == []
+    left = {path: len(faults) for path, faults in fake._faults.items() if faults}
+    assert left == {}, "the test has not seen what it says"
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,8 @@ class Connector:
     async def __call__(self) -> UpstreamConnection:
         """Return a new connection. Raises UpstreamFailed."""
         where = self._origin.host
+        if self._proxy is not None:
+            where += f" through the proxy {self._proxy.host}"
         try:
             async with asyncio.timeout(self._seconds):
                 return await (self._direct() if self._proxy is None else self._tunnel(self._proxy))

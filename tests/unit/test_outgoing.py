@@ -1,0 +1,145 @@
+"""A request as it goes upstream; and through a whole gateway in memory, what framing may do to a body."""
+
+import asyncio
+
+import pytest
+
+from claude_gatewayd.gateway import Gateway, Settings
+from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.flow import Budget
+from claude_gatewayd.http1.head import parse_request
+from claude_gatewayd.http1.pool import Pool
+from claude_gatewayd.http1.server import Connections, Limits, ServerConnection
+from claude_gatewayd.http1.upstream import UpstreamConnection
+from claude_gatewayd.policy import Rules
+from claude_gatewayd.relay import Relay, outgoing
+from claude_gatewayd.tally import Tally
+from tests.fakes.transport import Wire, settle
+
+ORIGIN = Origin.of("http://upstream.test:8080/base")
+HOST = b"Host: upstream.test:8080"
+
+
+def written(*lines: bytes, body: bytes | None, first: bytes = b"POST /x HTTP/1.1") -> list[bytes]:
+    """Return the lines of what goes up for a request."""
+    request = parse_request(b"\r\n".join([first, *lines]) + b"\r\n\r\n")
+    way = outgoing(request, request.target, body, ORIGIN)
+    assert way.body == body
+    assert way.head.endswith(b"\r\n\r\n")
+    return way.head[:-4].split(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "up"),
+    [
+        ([b"Host: a"], b"", [HOST]),
+        ([b"X: 1", b"hOST:a", b"Y:2"], b"", [b"X: 1", b"hOST: upstream.test:8080", b"Y:2"]),
+        ([b"Host: a", b"content-length:3"], b"abc", [HOST, b"content-length:3"]),
+        ([b"Host: a", b"content-LENGTH: 3", b"X: 1"], b"abcd", [HOST, b"content-LENGTH: 4", b"X: 1"]),
+        ([b"Host: a", b"Content-Length: 3"], b"", [HOST, b"Content-Length: 0"]),
+        ([b"Host: a", b"Content-Length: 3"], None, [HOST, b"Content-Length: 3"]),
+        ([b"Host: a", b"Transfer-Encoding: chunked"], b"abc", [HOST, b"Content-Length: 3"]),
+        ([b"Host: a", b"Transfer-Encoding: chunked"], b"", [HOST, b"Content-Length: 0"]),
+        ([b"Host: a", b"Transfer-Encoding: chunked"], None, [HOST, b"Transfer-Encoding: chunked"]),
+        ([b"Host: a", b"Expect: 100-continue", b"TE: trailers", b"Connection: X", b"X: 1"], b"", [HOST]),
+        ([b"Host: a", b"x-gateway-key: k", b"X-LiteLLM-Api-Key: k"], b"", [HOST]),
+        ([b"Host: a", b"Authorization: t", b"x-api-key: k"], b"", [HOST, b"Authorization: t", b"x-api-key: k"]),
+    ],
+)  # fmt: skip
+def test_lines(lines: list[bytes], body: bytes | None, up: list[bytes]) -> None:
+    assert written(*lines, body=body) == [b"POST /base/x HTTP/1.1", *up]
+
+
+def test_http_10_becomes_11() -> None:
+    assert written(b"X: 1", body=b"", first=b"GET / HTTP/1.0") == [
+        b"GET /base/ HTTP/1.1",
+        b"X: 1",
+        HOST,
+    ]
+
+
+class Whole:
+    """A gateway between two ends in memory."""
+
+    def __init__(self) -> None:
+        self.ups: list[Wire] = []
+        pool = Pool(self._connect)
+        settings = Settings(ORIGIN, frozenset(), "", {"old": "new"}, Rules(0, 1.0, 0.0), 1000, 1.0, 1.0)
+        self.gateway = Gateway(settings, Relay(pool), Budget(2000), Tally(lambda: None))
+        self.client = Wire(ServerConnection(self.gateway.handle, Connections(self.gateway.refusal), Limits()))
+
+    async def _connect(self) -> UpstreamConnection:
+        connection = UpstreamConnection()
+        self.ups.append(Wire(connection))
+        return connection
+
+    async def heard(self, *said: bytes) -> bytes:
+        """Say something as a client; return what the upstream hears."""
+        await self.client.say(said)
+        await settle()
+        return self.ups[-1].heard if self.ups else b""
+
+    async def end(self) -> None:
+        await self.client.vanish()
+        for up in self.ups:
+            await up.vanish()
+
+
+HEAD = b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\n"
+CHUNKS = b"3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("place", [0, len(CHUNKS), 5, len(CHUNKS) - 1])
+def test_a_chunked_upload_arrives_whole_however_it_comes(place: int) -> None:
+    """Above all where it all comes in one piece with its head: no body then is still to come."""
+
+    async def talk() -> None:
+        whole = Whole()
+        head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        pieces = [head + CHUNKS[:place], CHUNKS[place:]]
+        assert (await whole.heard(*pieces)).endswith(b"\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS)
+        await whole.end()
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize(
+    ("sent", "framing", "body"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"Content-Length: 0", b""),
+        (b'Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n', b"Content-Length: 2", b"{}"),
+        (b'Content-Length: 15\r\n\r\n{"model":"old"}', b"Content-Length: 15", b'{"model":"new"}'),
+        (b"Content-Length: 0\r\n\r\n", b"Content-Length: 0", b""),
+    ],
+)  # fmt: skip
+def test_a_held_body_has_the_length_that_is_said(sent: bytes, framing: bytes, body: bytes) -> None:
+    async def talk() -> None:
+        whole = Whole()
+        head = HEAD.replace(b"/v1/files", b"/v1/messages")
+        up = await whole.heard(head + sent)
+        assert up.partition(b"\r\n\r\n")[2] == body
+        assert framing in up.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        await whole.end()
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize("method", [b"GET", b"DELETE"])
+def test_a_chunked_body_where_none_is_expected(method: bytes) -> None:
+    async def talk() -> None:
+        whole = Whole()
+        head = HEAD.replace(b"POST", method) + b"Transfer-Encoding: chunked\r\n\r\n"
+        assert (await whole.heard(head + b"0\r\n\r\n")).endswith(b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        await whole.end()
+
+    asyncio.run(talk())
+
+
+def test_a_client_that_is_gone_ends_the_request_upstream() -> None:
+    async def talk() -> None:
+        whole = Whole()
+        await whole.heard(HEAD + b"Content-Length: 0\r\n\r\n")
+        await whole.client.vanish()
+        assert whole.ups[0].closed
+
+    asyncio.run(talk())
