@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from claude_gatewayd import auth, body, envelope, guard, policy
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.exchange import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget
 from claude_gatewayd.http1.head import Malformed
-from claude_gatewayd.http1.server import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.relay import Answer, KeptAnswer, Outgoing, Relay, outgoing
 from claude_gatewayd.tally import CLIENT_GONE, Tally

@@ -8,10 +8,10 @@ from claude_gatewayd import envelope
 from claude_gatewayd.auth import FOR_THE_GATEWAY
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
 from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.server import Exchange
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.sse import StreamWatch
 

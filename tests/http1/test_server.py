@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.accept import Acceptor
+from claude_gatewayd.http1.exchange import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Source
 from claude_gatewayd.http1.head import Malformed
-from claude_gatewayd.http1.server import BodyCut, BodyTooLarge, Connections, Exchange, Handler, Limits, ServerConnection
+from claude_gatewayd.http1.server import Connections, Handler, Limits, ServerConnection
 from tests.fakes.transport import Wire, settle
 from tests.http1.cuts import cut_anywhere
 from tests.http1.loop import Client, on_uvloop, until

@@ -13,17 +13,16 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
-from claude_gatewayd.http1 import framing, head
+from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.deadline import Deadline
-from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Sink, Source
-from claude_gatewayd.http1.head import Lines, Malformed, RequestHead
+from claude_gatewayd.http1.exchange import CONTINUE, BodyCut, Exchange
+from claude_gatewayd.http1.flow import Bytes, Source
+from claude_gatewayd.http1.head import Malformed
 
 logger = logging.getLogger(__name__)
 
 _AHEAD = 64 * 1024  # bytes of pipelined requests kept while one is answered
-_UNREAD = 256 * 1024  # bytes of a body kept while nobody has asked for it
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")  # before a request (RFC 9112 2.2)
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,205 +36,7 @@ class Limits:
     discard: float = 10.0  # to read away what a refused client still sends, so that it sees the answer
 
 
-class BodyTooLarge(Exception):
-    """A body that was to be held is larger than the caller allows."""
-
-
-class BodyCut(Exception):
-    """The client ended its side before its body was complete."""
-
-
-Handler = Callable[["Exchange"], Coroutine[Any, Any, None]]
-
-
-class Exchange:
-    """One request and its answer.
-
-    The handler reads the body by `hold` or by `pipe`, and answers by `reply`, or by `start`, `write` and `finish`.
-    """
-
-    __slots__ = (
-        "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
-        "_sink", "_unsent", "_waiter",
-        "body_done", "finished", "head", "started",
-    )  # fmt: skip
-
-    def __init__(self, connection: "ServerConnection", request: RequestHead) -> None:
-        self.head = request
-        self.started = False
-        self.finished = False
-        self._unsent = b""
-        self._connection = connection
-        self._body: framing.Follower = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
-        self.body_done = self._body.done
-        self._expects = not request.is_http_10 and request.fields.get(b"expect", b"").strip().lower() == b"100-continue"
-        # Until somebody has asked for the body both its forms are kept; then one, or none.
-        self._held: list[Bytes] | None = []
-        self._raw: list[Bytes] | None = []
-        self._raw_size = 0
-        self._limit = _UNREAD
-        self._budget: Budget | None = None
-        self._charged = 0
-        self._sink: Sink | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._failure: Exception | None = None
-
-    # -- the request's body
-
-    async def hold(self, limit: int, budget: Budget) -> Bytes:
-        """Return the whole body's payload, once it is complete; *budget* is charged until the exchange ends.
-
-        Raises BodyTooLarge beyond *limit*, OverBudget, BodyCut.
-        """
-        if (self.head.length or 0) > limit:
-            raise BodyTooLarge
-        self._connection.resume_reading()
-        self._raw = None
-        self._limit = limit
-        self._budget = budget
-        self._charge(self._raw_size)
-        if not self.body_done or self._failure is not None:
-            await self._complete()
-        held = self._held or []
-        self._held = None
-        return held[0] if len(held) == 1 else b"".join(held)
-
-    async def pipe(self, sink: Sink) -> None:
-        """Write the raw body, chunk sizes and all, to *sink* as it comes. Raises BodyCut."""
-        self._held = None
-        self._sink = sink
-        self._connection.resume_reading()  # before the sink may say that it is full
-        sink.source = self._connection
-        for raw in self._raw or ():
-            sink.write(raw)
-        self._raw = None
-        await self._complete()
-
-    async def _complete(self) -> None:
-        if self._expects and not self.body_done and not self._raw_size:
-            self._connection.send(_CONTINUE)
-        self._expects = False
-        if self._failure is not None:
-            raise self._failure
-        if not self.body_done:
-            self._waiter = self._connection.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-
-    def feed(self, data: Bytes) -> int:
-        """Take what has arrived of the body; return how many bytes of *data* were its. Raises Malformed."""
-        used, payload = self._body.feed(data)
-        raw = data if used == len(data) else data[:used]
-        self.body_done = self._body.done
-        self._raw_size += used
-        if self.finished or self._failure is not None:
-            return used  # a refused client is still sending
-        if self._sink is not None:
-            self._sink.write(raw)
-        else:
-            if self._raw is not None:
-                self._raw.append(raw)
-                if self._raw_size > self._limit:
-                    self._connection.pause_reading()
-            if self._held is not None and payload:
-                self._held.append(payload)
-            if self._budget is not None:
-                self._charge(used)
-        if self.body_done and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        return used
-
-    def _charge(self, size: int) -> None:
-        assert self._budget is not None
-        self._charged += size
-        self._budget.left -= size
-        if self._raw_size > self._limit:
-            self.fail(BodyTooLarge())
-        elif self._budget.left < 0:
-            self.fail(OverBudget())
-
-    def fail(self, failure: Exception) -> None:
-        """Tell whoever reads the body that it will not be had."""
-        self._failure = failure
-        self._held = None
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(failure)
-
-    def release(self) -> None:
-        """Forget what is held of the body."""
-        self._raw = None
-        self._held = None
-        if self._budget is not None:
-            self._budget.left += self._charged
-            self._budget = None
-
-    # -- the answer
-
-    @property
-    def must_close(self) -> bool:
-        """Say whether the connection ends with this answer, so that the answer can say it."""
-        return not self.head.keep_alive or not self.body_done or self._connection.draining
-
-    def reply(self, status: int, reason: bytes, lines: Lines, body: bytes) -> None:
-        """Answer in one piece."""
-        self.start(status, reason, [*lines, b"content-length: %d" % len(body)])
-        if body and self.head.method != b"HEAD":
-            self.write(body)
-        self.finish()
-
-    def start(self, status: int, reason: bytes, lines: Lines, *, close: bool = False) -> None:
-        """Begin the answer. *lines* say where the body ends; with *close* the end of the connection does.
-
-        The head goes out with the first of the body, or by `flush`: one system call and one TCP segment for both.
-        """
-        self.started = True
-        if close or self.must_close:
-            lines = [*lines, b"Connection: close"]
-            self._connection.close_after = True
-        self._unsent = head.write_response(status, reason, lines)
-
-    def flush(self) -> None:
-        """Send the head, if the first of the body is not here yet."""
-        if self._unsent:
-            unsent, self._unsent = self._unsent, b""
-            self._connection.send(unsent)
-
-    def interim(self, status: int, reason: bytes, lines: Lines) -> None:
-        """Send an answer of the 1xx sort, to a client that can understand it."""
-        if not self.head.is_http_10:
-            self._connection.send(head.write_response(status, reason, lines))
-
-    def write(self, data: Bytes) -> None:
-        """Send the next raw bytes of the answer's body."""
-        if self._unsent:
-            data, self._unsent = b"".join((self._unsent, data)), b""
-        self._connection.send(data)
-
-    @property
-    def source(self) -> Source | None:
-        """Where the answer's body comes from: paused while the client does not read fast enough."""
-        return self._connection.answer_source
-
-    @source.setter
-    def source(self, source: Source | None) -> None:
-        self._connection.answer_source = source
-        if source is not None and self._connection.write_paused:
-            source.pause_reading()
-
-    def finish(self) -> None:
-        """End the exchange: the answer is complete."""
-        self.flush()
-        self.finished = True
-        self.release()
-        self._connection.exchange_finished()
-
-    def abort(self) -> None:
-        """End the exchange and the connection with a reset: the answer cannot be completed."""
-        self.finished = True
-        self.release()
-        self._connection.reset()
+Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 
 class ServerConnection(asyncio.Protocol):
@@ -513,7 +314,7 @@ class ServerConnection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None or exchange.started or exchange.head.is_http_10:
             return
-        self.send(_CONTINUE)
+        self.send(CONTINUE)
         self.loop.call_later(0.05, self._probed)
 
     def _probed(self) -> None:
