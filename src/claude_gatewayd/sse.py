@@ -2,7 +2,7 @@
 
 import re
 
-_TAIL = 512
+_TAIL = 4096
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
 # event only when the empty line behind it has come.
 _END = re.compile(rb"\nevent: ?(?:message_stop|error)\r?\n(?:[^\r\n]+\r?\n)*\r?\n")

@@ -15,20 +15,19 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import uvloop
 
-from claude_gatewayd import auth, config, log, memory, paths, policy, wire
+from claude_gatewayd import assembly, auth, config, log, memory, paths
+from claude_gatewayd.channel import Channel
 from claude_gatewayd.config import Config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.gateway import Gateway, Settings
+from claude_gatewayd.gateway import Gateway
 from claude_gatewayd.http1.accept import Acceptor
-from claude_gatewayd.http1.connect import Connector, Origin, trust
+from claude_gatewayd.http1.connect import Connector
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.proxy import is_loopback, proxy_for
 from claude_gatewayd.http1.server import Connections, Limits, ServerConnection
 from claude_gatewayd.model import Problem
 from claude_gatewayd.relay import Relay
@@ -38,53 +37,24 @@ logger = logging.getLogger(__name__)
 
 _BEAT = 1.0
 _NEWS = 0.1  # how old news may be
-_DRAIN_LAST = 2.0  # after the streams: for those who are still reading their last bytes
 _HELD_IN_ALL = 4  # times max_body
 _CONNECTIONS = 2000
-
-
-class Channel:
-    """The worker's end of the socket pair to its supervisor."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
-        self._socket.setblocking(False)
-        self._lines = wire.Lines()
-
-    def fileno(self) -> int:
-        """Return the descriptor, for the loop to watch."""
-        return self._socket.fileno()
-
-    def tell(self, event: str, **details: Any) -> None:
-        """Tell the supervisor. A supervisor that is gone, or does not read, is no reason to stop serving."""
-        try:
-            self._socket.send(wire.encode({"event": event, **details}))
-        except OSError as error:
-            logger.debug("the supervisor was not told %s: %s", event, error)
-
-    def receive(self) -> list[wire.Message] | None:
-        """Return what the supervisor says, or None when it is gone."""
-        try:
-            data = self._socket.recv(65536)
-        except BlockingIOError:
-            return []
-        except OSError:
-            return None
-        return [wire.decode(line) for line in self._lines.feed(data)] if data else None
 
 
 class Worker:
     """Serve until told to drain."""
 
-    def __init__(self, settings: Config, listener: socket.socket, channel: Channel, key: str) -> None:
+    def __init__(
+        self, settings: Config, connector: Connector, listener: socket.socket, channel: Channel, key: str
+    ) -> None:
         self._config = settings
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._news: asyncio.TimerHandle | None = None
         self._tally = Tally(self._changed)
-        self._pool = Pool(_connector(settings, os.environ))
+        self._pool = Pool(connector)
         gateway = Gateway(
-            _settings(settings, key),
+            assembly.gateway_settings(settings, key),
             Relay(self._pool),
             Budget(_HELD_IN_ALL * settings.listen.max_body),
             self._tally,
@@ -195,7 +165,8 @@ def main(argv: list[str] | None = None) -> int:
     log.configure("info", who, os.environ)
     try:
         settings = config.load(os.environ)
-        refuse_what_cannot_change(settings, listener.getsockname(), given.bound)
+        assembly.refuse_what_cannot_change(settings, listener.getsockname(), given.bound)
+        connector = assembly.connector(settings, os.environ)
         key = auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ))
     except ConfigInvalid as invalid:
         channel.tell("refused", problems=[problem.as_dict() for problem in invalid.problems])
@@ -207,72 +178,12 @@ def main(argv: list[str] | None = None) -> int:
     _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         gc.freeze()
-        runner.run(_serve(settings, listener, channel, key))
+        runner.run(_serve(settings, connector, listener, channel, key))
     return 0
 
 
-def refuse_what_cannot_change(settings: Config, address: Any, bound: str) -> None:
-    """Refuse a configuration that the socket at hand does not fit. *bound* is empty for an inherited socket.
-
-    Raises ConfigInvalid.
-    """
-    where = str(settings.source or "environment")
-    wanted = f"{settings.listen.host}:{settings.listen.port}"
-    if bound and bound != wanted:
-        raise ConfigInvalid(
-            [
-                Problem(
-                    f"{where} [listen]",
-                    f"the address cannot change from {bound} to {wanted} while the daemon runs",
-                    "claude-gatewayctl stop, then start it again",
-                )
-            ]
-        )
-    if isinstance(address, tuple) and not is_loopback(address[0]) and not settings.listen.remote:
-        raise ConfigInvalid(
-            [
-                Problem(
-                    f"{where} [listen] remote",
-                    f"the inherited socket listens on {address[0]}, which other machines can reach",
-                    "set remote = true: callers must then send the gateway key (claude-gatewayctl key)",
-                )
-            ]
-        )
-
-
-async def _serve(settings: Config, listener: socket.socket, channel: Channel, key: str) -> None:
-    try:
-        worker = Worker(settings, listener, channel, key)
-    except (OSError, GatewayError) as error:  # a ca_file that is no certificate, say
-        problem = Problem("[anthropic] ca_file", f"cannot be used: {error}", "openssl x509 -in FILE -noout")
-        channel.tell("refused", problems=[problem.as_dict()])
-        sys.exit(78)
-    await worker.run()
-
-
-def _connector(settings: Config, environ: Mapping[str, str]) -> Connector:
-    anthropic = settings.anthropic
-    origin = Origin.of(anthropic.base_url)
-    return Connector(
-        origin,
-        seconds=anthropic.connect_timeout,
-        proxy=proxy_for(origin.host, origin.port, tls=origin.tls, configured=anthropic.proxy, environ=environ),
-        context=trust(anthropic.ca_file, environ) if origin.tls else None,
-    )
-
-
-def _settings(settings: Config, key: str) -> Settings:
-    router = settings.router
-    return Settings(
-        origin=Origin.of(settings.anthropic.base_url),
-        hosts=frozenset(settings.listen.hosts),
-        key=key if settings.listen.remote else "",
-        aliases=settings.aliases,
-        rules=policy.Rules(router.num_retries, router.timeout, router.retry_after),
-        max_body=settings.listen.max_body,
-        first_byte_timeout=settings.anthropic.first_byte_timeout,
-        response_timeout=settings.anthropic.response_timeout,
-    )
+async def _serve(settings: Config, connector: Connector, listener: socket.socket, channel: Channel, key: str) -> None:
+    await Worker(settings, connector, listener, channel, key).run()
 
 
 def _raise_descriptor_limit() -> None:

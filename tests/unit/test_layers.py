@@ -19,16 +19,18 @@ FLOORS = """
     paths memory
     config_values wire envelope auth log
     config_file service
-    config control
+    config control channel
     http1
     policy body sse guard tally
     relay
     gateway
+    assembly
     worker supervisor ctl
 """
 LEVEL = {room: level for level, floor in enumerate(FLOORS.strip().splitlines()) for room in floor.split()}
 
 NOT_FOR_SUPERVISOR_OR_CTL = {
+    "assembly",
     "body",
     "gateway",
     "guard",

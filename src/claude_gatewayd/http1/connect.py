@@ -18,7 +18,7 @@ from claude_gatewayd.http1.proxy import Proxy
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 8
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def trust(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
     `ca_file`, else the file that a variable names, else the system's own; certifi's where the Python has none.
     NODE_EXTRA_CA_CERTS, which Claude Code itself reads, is added.
     """
-    named = ca_file or next((environ[name] for name in _CA_VARIABLES if environ.get(name)), "")
+    named = ca_file or next((environ[name] for name in CA_VARIABLES if environ.get(name)), "")
     context = ssl.create_default_context(cafile=named or None)
     if not named:
         paths = ssl.get_default_verify_paths()
@@ -109,7 +109,7 @@ class Connector:
         transport, tunnel = await loop.create_connection(
             _Tunnel,
             sock=sock,
-            ssl=ssl.create_default_context() if proxy.tls else None,
+            ssl=self._context if proxy.tls else None,
             server_hostname=proxy.host if proxy.tls else None,
         )
         try:

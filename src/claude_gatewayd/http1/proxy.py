@@ -21,7 +21,7 @@ class Proxy:
 
 
 def proxy_for(host: str, port: int, *, tls: bool, configured: str, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy for a host, or None for a direct connection.
+    """Return the proxy for a host, or None for a direct connection. Raises ValueError for what is none of a proxy.
 
     *configured* is `[anthropic] proxy`: a URL wins over the environment, "none" means never one. Loopback is never
     reached through a proxy. HTTPS_PROXY (HTTP_PROXY for a plain upstream), ALL_PROXY and NO_PROXY as curl reads
@@ -31,25 +31,36 @@ def proxy_for(host: str, port: int, *, tls: bool, configured: str, environ: Mapp
         return None
     if configured:
         return parse(configured)
-    for name in (("https_proxy",) if tls else ("http_proxy",)) + ("all_proxy",):
-        url = environ.get(name) or environ.get(name.upper())
-        if url:
-            break
-    else:
-        return None
+    variable = variable_of(environ, tls=tls)
     exceptions = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    return None if excepted(host, port, exceptions) else parse(url)
+    if not variable or excepted(host, port, exceptions):
+        return None
+    return parse(environ[variable])
+
+
+def variable_of(environ: Mapping[str, str], *, tls: bool) -> str:
+    """Return the name of the variable that names the proxy, or an empty text."""
+    names = ("https_proxy", "HTTPS_PROXY") if tls else ("http_proxy", "HTTP_PROXY")
+    return next((name for name in (*names, "all_proxy", "ALL_PROXY") if environ.get(name)), "")
 
 
 def parse(url: str) -> Proxy:
-    """Parse a proxy's URL; one without a scheme is http."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    """Parse a proxy's URL; one without a scheme is http. Raises ValueError, which does not repeat a password."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port
+    except ValueError:
+        raise ValueError("is not the URL of a proxy: http://HOST:PORT") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"names a {parts.scheme} proxy: only http and https proxies are spoken to")
+    if not parts.hostname:
+        raise ValueError("names no host: http://HOST:PORT")
     tls = parts.scheme == "https"
     authorization = ""
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(user.encode()).decode()
-    return Proxy(parts.hostname or "", parts.port or (443 if tls else 80), tls, authorization)
+    return Proxy(parts.hostname, port or (443 if tls else 80), tls, authorization)
 
 
 def excepted(host: str, port: int, exceptions: str) -> bool:

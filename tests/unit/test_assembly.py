@@ -1,0 +1,82 @@
+"""What of a configuration cannot be made into parts, and where it says so."""
+
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd import assembly
+from claude_gatewayd.config import Anthropic, Config, Listen
+from claude_gatewayd.errors import ConfigInvalid
+
+SECRET = "hunter2-canary"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("HTTPS_PROXY", f"http://u:{SECRET}@proxy:notaport", "is not the URL of a proxy"),
+        ("https_proxy", "http://[::1", "is not the URL of a proxy"),
+        ("ALL_PROXY", f"socks5://u:{SECRET}@127.0.0.1:1080", "names a socks5 proxy"),
+        ("HTTPS_PROXY", "http://", "names no host"),
+    ],
+)
+def test_a_proxy_that_is_none_is_refused_with_its_place(variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        assembly.connector(Config(), {variable: value})
+    (problem,) = caught.value.problems
+    assert problem.where == f"environment {variable}"
+    assert message in problem.message
+    assert problem.hint
+    assert SECRET not in str(caught.value) + str(problem)
+
+
+def test_a_proxy_that_nobody_needs_is_not_looked_at() -> None:
+    assembly.connector(Config(), {"HTTPS_PROXY": "socks5://x", "NO_PROXY": ".anthropic.com"})
+    assembly.connector(Config(anthropic=Anthropic(proxy="none")), {"HTTPS_PROXY": "socks5://x"})
+    assembly.connector(Config(anthropic=Anthropic(base_url="http://127.0.0.1:1")), {"HTTP_PROXY": "socks5://x"})
+
+
+def test_a_file_that_holds_no_certificate_is_refused_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    for settings, environ, where in (
+        (Config(anthropic=Anthropic(ca_file=str(file))), {}, "[anthropic] ca_file"),
+        (Config(), {"SSL_CERT_FILE": str(file)}, "environment SSL_CERT_FILE"),
+        (Config(), {"NODE_EXTRA_CA_CERTS": str(file)}, "environment NODE_EXTRA_CA_CERTS"),
+    ):
+        with pytest.raises(ConfigInvalid) as caught:
+            assembly.connector(settings, environ)
+        (problem,) = caught.value.problems
+        assert problem.where == where
+        assert "certificates" in problem.message
+        assert str(file) in problem.hint
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    environ = {"HTTPS_PROXY": "socks5://x", "SSL_CERT_FILE": str(tmp_path / "absent")}
+    with pytest.raises(ConfigInvalid) as caught:
+        assembly.connector(Config(), environ)
+    assert [problem.where for problem in caught.value.problems] == [
+        "environment HTTPS_PROXY",
+        "environment SSL_CERT_FILE",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listen", "address", "bound", "message"),
+    [
+        (Listen(), ("127.0.0.1", 47000), "127.0.0.1:47000", None),
+        (Listen(port=1), ("127.0.0.1", 47000), "", None),
+        (Listen(port=1), ("127.0.0.1", 47000), "127.0.0.1:47000", "cannot change from 127.0.0.1:47000 to 127.0.0.1:1"),
+        (Listen(), ("0.0.0.0", 47000), "", "other machines can reach"),
+        (Listen(), ("::", 47000, 0, 0), "", "other machines can reach"),
+        (Listen(remote=True), ("0.0.0.0", 47000), "", None),
+        (Listen(), ("::1", 47000, 0, 0), "", None),
+    ],
+)
+def test_a_socket_at_hand(listen: Listen, address: tuple[str, int], bound: str, message: str | None) -> None:
+    if message is None:
+        assembly.refuse_what_cannot_change(Config(listen=listen), address, bound)
+        return
+    with pytest.raises(ConfigInvalid, match=message):
+        assembly.refuse_what_cannot_change(Config(listen=listen), address, bound)
