@@ -20,6 +20,7 @@ _ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _KEPT_ANSWER = 64 * 1024
 _KEPT_WITHIN = 5.0
+_NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
 
 
 class Outgoing(NamedTuple):
@@ -135,7 +136,7 @@ class Answer:
         elif chunks_out and not answer.chunked:
             lines = [*lines, b"Transfer-Encoding: chunked"]
         exchange.start(answer.status, answer.reason, lines + extra, close=not chunks_out)
-        if watch is not None or (answer.chunked and not chunks_out):
+        if watch is not None or (answer.chunked and (self.is_stream or not chunks_out)):
             return _Payload(exchange, in_chunks=chunks_out)
         return exchange
 
@@ -216,6 +217,9 @@ class _Payload:
     def __init__(self, exchange: Exchange, *, in_chunks: bool) -> None:
         self._exchange = exchange
         self._in_chunks = in_chunks
+        self._nudges = 0
+        if in_chunks:
+            exchange.nudge = self._nudge
 
     @property
     def source(self) -> Source | None:
@@ -226,11 +230,18 @@ class _Payload:
         self._exchange.source = source
 
     def write(self, data: Bytes) -> None:
+        self._nudges = 0
         self._exchange.write(framing.chunk(data) if self._in_chunks else data)
 
     def end(self, trailers: Lines) -> None:
         if self._in_chunks:
             self._exchange.write(framing.last_chunk(trailers))
+
+    def _nudge(self) -> None:
+        """Send a leading zero of the next chunk's size."""
+        if self._nudges < _NUDGES:
+            self._nudges += 1
+            self._exchange.write(b"0")
 
 
 class _Memory:

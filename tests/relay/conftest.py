@@ -50,7 +50,12 @@ def scene(module_scene: Scene) -> Iterator[Scene]:
     fake.violations.clear()
     yield module_scene
     fake.release()
-    fake.wait_until(module_scene.settled, what="the end of what is under way")
+    try:
+        fake.wait_until(module_scene.settled, timeout=5, what="the end of what is under way")
+    finally:
+        for connection in list(fake._live):  # what one test leaves behind must not fail the next
+            if not connection.idle:
+                fake._loop.call_soon_threadsafe(connection.end, "reset")
     assert fake.violations == []
     left = {path: len(faults) for path, faults in fake._faults.items() if faults}
     assert left == {}, "the test has not seen what it says"

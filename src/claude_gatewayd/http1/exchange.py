@@ -1,6 +1,7 @@
 """One request and its answer, on the server side."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from claude_gatewayd.http1 import framing, head
@@ -8,7 +9,7 @@ from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Sink, Source
 from claude_gatewayd.http1.head import Lines, RequestHead
 
 _UNREAD = 256 * 1024  # bytes of a body kept while nobody has asked for it
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class BodyTooLarge(Exception):
@@ -48,13 +49,14 @@ class Exchange:
     __slots__ = (
         "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
         "_sink", "_unsent", "_waiter",
-        "body_done", "finished", "head", "started",
+        "body_done", "finished", "head", "nudge", "started",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, request: RequestHead) -> None:
         self.head = request
         self.started = False
         self.finished = False
+        self.nudge: Callable[[], None] | None = None  # sends a byte of the body's framing that changes nothing
         self._unsent = b""
         self._connection = connection
         self._body: framing.Follower = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
@@ -104,7 +106,7 @@ class Exchange:
 
     async def _complete(self) -> None:
         if self._expects and not self.body_done and not self._raw_size:
-            self._connection.send(CONTINUE)
+            self._connection.send(_CONTINUE)
         self._expects = False
         if self._failure is not None:
             raise self._failure
@@ -158,6 +160,7 @@ class Exchange:
         """Forget what is held of the body."""
         self._raw = None
         self._held = None
+        self.nudge = None
         if self._budget is not None:
             self._budget.left += self._charged
             self._budget = None
@@ -197,6 +200,16 @@ class Exchange:
         """Send an answer of the 1xx sort, to a client that can understand it."""
         if not self.head.is_http_10:
             self._connection.send(head.write_response(status, reason, lines))
+
+    def probe(self) -> None:
+        """Send what changes nothing, if there is such a thing now. A socket that is gone answers with a reset.
+
+        Before the answer that is an interim one, which a client has to expect at any time (RFC 9110 15.2).
+        """
+        if not self.started:
+            self.interim(100, b"Continue", [])
+        elif self.nudge is not None:
+            self.nudge()
 
     def write(self, data: Bytes) -> None:
         """Send the next raw bytes of the answer's body."""

@@ -15,13 +15,15 @@ from typing import Any, cast
 
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.deadline import Deadline
-from claude_gatewayd.http1.exchange import CONTINUE, BodyCut, Exchange
+from claude_gatewayd.http1.exchange import BodyCut, Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Malformed
 
 logger = logging.getLogger(__name__)
 
 _AHEAD = 64 * 1024  # bytes of pipelined requests kept while one is answered
+_RESET_AFTER = 0.05  # seconds in which a probe is answered
+_PROBE_AGAIN = 1.0
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")  # before a request (RFC 9112 2.2)
 
 
@@ -63,6 +65,7 @@ class ServerConnection(asyncio.Protocol):
         self._paused = False
         self._in_head = False
         self._discarding = False
+        self._prober: asyncio.TimerHandle | None = None
         self._read_deadline = Deadline(self.loop, self._read_expired)
         self._write_deadline = Deadline(self.loop, self.abort)
 
@@ -115,6 +118,8 @@ class ServerConnection(asyncio.Protocol):
         self._transport = None
         self._read_deadline.close()
         self._write_deadline.close()
+        if self._prober is not None:
+            self._prober.cancel()
         self._connections.remove(self)
         if self._exchange is not None:
             self._exchange.release()
@@ -308,14 +313,14 @@ class ServerConnection(asyncio.Protocol):
     def _probe(self) -> None:
         """Find out whether a client that has ended its side is gone, or only has nothing more to say.
 
-        Both look the same until something is sent: a socket that is gone answers it with a reset. Before the answer
-        has begun an interim answer can be sent, which a client has to expect at any time (RFC 9110 15.2).
+        Both look the same until something is sent. One that waits may still go, so it is looked for until the end.
         """
         exchange = self._exchange
-        if exchange is None or exchange.started or exchange.head.is_http_10:
-            return
-        self.send(CONTINUE)
-        self.loop.call_later(0.05, self._probed)
+        if self._prober is not None:
+            self._prober.cancel()
+        if self._transport is not None and exchange is not None and not exchange.finished:
+            exchange.probe()
+            self._prober = self.loop.call_later(_RESET_AFTER, self._probed)
 
     def _probed(self) -> None:
         if self._transport is None:
@@ -323,6 +328,8 @@ class ServerConnection(asyncio.Protocol):
         sock: socket.socket | None = self._transport.get_extra_info("socket")
         if sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._transport.abort()
+        else:
+            self._prober = self.loop.call_later(_PROBE_AGAIN, self._probe)
 
 
 class Connections:
