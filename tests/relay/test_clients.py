@@ -146,7 +146,7 @@ def test_a_client_that_leaves_in_the_middle_of_an_upload(scene: Scene, framing: 
     data = b"x" * 100_000
     with scene.client() as client:
         client.send(request("POST", "/v1/files", framing) + (data if b"Length" in framing else chunked([data])[:-5]))
-        scene.fake.wait_until(lambda: bool(scene.fake.requests) and scene.fake.requests[0].received >= 100_000)
+        wait_until(lambda: bool(scene.fake.requests) and scene.fake.requests[0].received >= 100_000)
         leaves(scene, client, way)
     assert not scene.fake.requests[0].complete
 
@@ -217,7 +217,11 @@ def test_too_large(scene: Scene, framing: str, size: int, path: str) -> None:
         assert reply.status == 413
         assert "[listen] max_body, 64 KiB" in reply.error()
         assert json.loads(reply.body)["error"]["type"] == "request_too_large"
-        assert client.to_the_end() == b""
+        if b"Connection: close" in reply.lines:
+            assert client.to_the_end() == b""
+        else:  # all of it had come, so the next request can be found
+            client.send(request("HEAD", "/"))
+            assert client.reply("HEAD").status == 200
     assert scene.fake.requests == []
 
 
@@ -388,6 +392,8 @@ SMUGGLING = {
     "chunk-extension-lf": POST + b"Transfer-Encoding: chunked\r\n\r\n2;a\nb\r\n{}\r\n0\r\n\r\n",
     "chunk-negative": POST + b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
     "trailer": POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nHost evil\r\n\r\n",
+    "no-coding": POST + b"Transfer-Encoding: identity\r\n\r\n",
+    "version": b"GET /v1/models HTTP/1.2\r\n" + HOST + b"\r\n\r\n",
     "upgrade": POST + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n",
     "tunnel": b"CONNECT 127.0.0.1:22 HTTP/1.1\r\n" + HOST + b"\r\n\r\n",
     "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n\r\n",
@@ -395,8 +401,6 @@ SMUGGLING = {
 }
 OTHER_STATUS = {
     "other-coding": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-    "no-coding": (POST + b"Transfer-Encoding: identity\r\n\r\n", 501),
-    "version": (b"GET /v1/models HTTP/1.2\r\n" + HOST + b"\r\n\r\n", 505),
     "large-head": (POST + b"X-A: " + b"a" * 66000 + b"\r\n\r\n", 431),
     "endless-head": (POST + b"X-A: " + b"a" * 66000, 431),
     "many-headers": (POST + b"X-A: 1\r\n" * 9000 + b"\r\n", 431),

@@ -1,17 +1,16 @@
-"""Heads of HTTP/1.1 messages: judged by llhttp and by RFC 9112, passed on line by line as they came.
+"""Heads of HTTP/1.1 messages: judged by llhttp and by RFC 9112, passed on as the very bytes that came.
 
-A head is handed over whole, up to and with its empty line. llhttp says whether it is one; its lines are then cut
-here, which costs less than being called back for each, and keeps their very bytes.
+A head is handed over whole, up to and with its empty line. llhttp says whether it is one; its lines are then kept as
+they are, which costs less than being called back for each name and value, and nothing has to be put together again.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import httptools
 
-Header = tuple[bytes, bytes]
-Lines = list[bytes]
+Lines = list[bytes]  # header lines, without their ends
 
 MAX_HEAD = 64 * 1024
 END = b"\r\n\r\n"
@@ -23,9 +22,9 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 
 # Connection: content-length would take away what says where the body ends.
-_NEVER_NAMED = frozenset((b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
+_NEVER_NAMED = frozenset((b"", b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
 _NONE: frozenset[bytes] = frozenset()
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"  # RFC 9110 5.6.2, in lower case
+_NOTHING_PUT: dict[bytes, bytes] = {}
 _NOTHING = object()  # what llhttp is to call back: it is asked for its verdict alone
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
 
@@ -39,32 +38,88 @@ class Malformed(Exception):
         self.status = status
 
 
+class Fields(Mapping[bytes, bytes]):
+    """The header fields of a head, by their names in lower case. Of a repeated one the last value counts.
+
+    *lines* are the lines as they came, *names* their names, one for one. A value is cut from its line when it is
+    asked for: most never are.
+    """
+
+    __slots__ = ("_line_of", "lines", "names")
+
+    def __init__(self, text: bytes) -> None:
+        """Take the lines of *text*, without the end of the last."""
+        self.lines = text.split(b"\r\n") if text else []
+        self.names = [line.partition(b":")[0].lower() for line in self.lines]
+        self._line_of = dict(zip(self.names, self.lines, strict=True))
+
+    def get(self, name: bytes, default: bytes = b"") -> bytes:  # type: ignore[override]
+        """Return a value without the blanks round it; *default* where there is none."""
+        line = self._line_of.get(name)
+        return default if line is None else line[len(name) + 1 :].strip(b" \t")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._line_of
+
+    def __getitem__(self, name: bytes) -> bytes:
+        return self._line_of[name][len(name) + 1 :].strip(b" \t")
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._line_of)
+
+    def __len__(self) -> int:
+        return len(self._line_of)
+
+    def refuse_twice(self, names: Iterable[bytes]) -> None:
+        """Raise Malformed where one of *names* stands more than once."""
+        if len(self._line_of) != len(self.names):
+            for name in names:
+                if self.names.count(name) > 1:
+                    raise Malformed(f"{name.decode()} stands twice")
+
+    def all_of(self, name: bytes) -> bytes:
+        """Return the values of a field that is a list, and may be split over several lines (RFC 9110 5.3)."""
+        if len(self._line_of) == len(self.names):
+            return self[name]
+        lines = zip(self.names, self.lines, strict=True)
+        return b",".join([line[len(name) + 1 :] for other, line in lines if other == name])
+
+    def edited(self, drop: frozenset[bytes], put: Mapping[bytes, bytes]) -> Lines:
+        """Return the lines in their order, less those in *drop*; those in *put* are replaced.
+
+        What is put is a whole line, or from its colon on: then the name stays as it came.
+        """
+        lines = self.lines
+        for name, line in put.items():
+            if name in self._line_of:
+                at = self.names.index(name)
+                lines = lines.copy()
+                lines[at] = lines[at][: len(name)] + line if line.startswith(b":") else line
+        return [line for name, line in zip(self.names, lines, strict=True) if name not in drop]
+
+
 @dataclass(slots=True)
 class Head:
     """What heads of both kinds have in common.
 
-    *lines* are the header lines as they came, and *names* their names in lower case, one for one; *fields* has, of a
-    repeated name, the last value. *length* is None where the body is chunked, or runs until the connection closes.
-    *named* are the headers that Connection names, which end here.
+    *length* is None where the body is chunked, or runs until the connection closes. *named* are the headers that
+    Connection names, which end here.
     """
 
-    lines: Lines
-    names: list[bytes]
-    fields: dict[bytes, bytes]
+    fields: Fields
     length: int | None
     chunked: bool
     keep_alive: bool
     named: frozenset[bytes]
 
-    def without(self, drop: Container[bytes]) -> Lines:
-        """Return the lines, in their order, whose names are not in *drop*, and that Connection does not name."""
-        if self.named:
-            return [
-                line
-                for name, line in zip(self.names, self.lines, strict=True)
-                if name not in drop and name not in self.named
-            ]
-        return [line for name, line in zip(self.names, self.lines, strict=True) if name not in drop]
+    @property
+    def lines(self) -> Lines:
+        """The header lines one by one, as they came."""
+        return self.fields.lines
+
+    def without(self, drop: frozenset[bytes], put: Mapping[bytes, bytes] = _NOTHING_PUT) -> Lines:
+        """Return the lines less those in *drop* and those that Connection names; *put* replaces some."""
+        return self.fields.edited(drop | self.named if self.named else drop, put)
 
 
 @dataclass(slots=True)
@@ -103,8 +158,7 @@ def find_end(buffer: bytes) -> int:
 
 def parse_request(head: bytes) -> RequestHead:
     """Parse one whole request head. Raises Malformed for whatever two parsers might read in two ways."""
-    first, lines = _lines(head)
-    _judge(httptools.HttpRequestParser(_NOTHING), head)
+    first, fields = _judged(httptools.HttpRequestParser(_NOTHING), head)
     try:
         method, target, version = first.split(b" ")
     except ValueError:
@@ -112,29 +166,28 @@ def parse_request(head: bytes) -> RequestHead:
     is_http_10 = version == b"HTTP/1.0"
     if version != b"HTTP/1.1" and not is_http_10:
         raise Malformed("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)
-    names, fields = _fields(lines)
+    fields.refuse_twice(_ONCE)
     if b"host" not in fields and not is_http_10:
         raise Malformed("the Host header is missing")
     length, chunked = _framing(fields)
     if chunked and is_http_10:
         raise Malformed("HTTP/1.0 has no Transfer-Encoding")
-    connection, named = _connection(fields[b"connection"]) if b"connection" in fields else (_NONE, _NONE)
+    connection, named = _connection(fields)
     keep = not is_http_10 and b"close" not in connection
-    return RequestHead(lines, names, fields, length, chunked, keep, named, method, target, is_http_10)
+    return RequestHead(fields, length, chunked, keep, named, method, target, is_http_10)
 
 
 def parse_response(head: bytes) -> ResponseHead:
     """Parse one whole response head. Raises Malformed likewise."""
-    first, lines = _lines(head)
-    _judge(httptools.HttpResponseParser(_NOTHING), head)
+    first, fields = _judged(httptools.HttpResponseParser(_NOTHING), head)
     version, _, rest = first.partition(b" ")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise Malformed("it does not begin with HTTP/1.1")
-    names, fields = _fields(lines)
+    fields.refuse_twice(_ONCE)
     length, chunked = _framing(fields)
-    connection, named = _connection(fields[b"connection"]) if b"connection" in fields else (_NONE, _NONE)
+    connection, named = _connection(fields)
     keep = b"close" not in connection if version == b"HTTP/1.1" else b"keep-alive" in connection
-    return ResponseHead(lines, names, fields, length, chunked, keep, named, int(rest[:3]), rest[4:])
+    return ResponseHead(fields, length, chunked, keep, named, int(rest[:3]), rest[4:])
 
 
 def write_request(method: bytes, target: bytes, lines: Lines) -> bytes:
@@ -149,59 +202,43 @@ def write_response(status: int, reason: bytes, lines: Lines) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n" % (status, reason, b"\r\n".join(lines))
 
 
-def _lines(head: bytes) -> tuple[bytes, Lines]:
-    """Return the first line and the header lines. Nothing in them is a line break to anybody else."""
-    first, *lines = head[:-4].split(b"\r\n")
-    # llhttp has been lenient about each of these at some time; a head of ours has none of them.
-    text = first + b"".join(lines)
-    if text.find(b"\n") >= 0 or text.find(b"\r") >= 0 or text.find(b"\0") >= 0:  # three times as fast as "in"
-        raise Malformed("the head has a bare CR, a bare LF or a NUL")
-    return first, lines
+def _judged(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser", head: bytes) -> tuple[bytes, Fields]:
+    """Return the first line and the fields of a head that llhttp accepts.
 
-
-def _judge(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser", head: bytes) -> None:
+    Strict as it is set, it refuses bare CR and LF, NUL, folded lines, names that are no tokens, and a second
+    Content-Length or one beside Transfer-Encoding. The tests hold it to that.
+    """
     try:
         parser.feed_data(head)
     except httptools.HttpParserUpgrade:
         raise Malformed("this is no tunnel: CONNECT and upgrades are refused") from None
     except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
         raise Malformed(f"not HTTP/1.1: {error}") from None
+    first, _, rest = head.partition(b"\r\n")
+    return first, Fields(rest[:-4])
 
 
-def _fields(lines: Lines) -> tuple[list[bytes], dict[bytes, bytes]]:
-    parts = [line.partition(b":") for line in lines]
-    names = [name.lower() for name, _, _ in parts]
-    if b"".join(names).translate(None, _TOKEN):
-        raise Malformed("a header's name is no token, or its line is folded")
-    fields = dict(zip(names, [value.strip(b" \t") for _, _, value in parts], strict=True))
-    if len(fields) != len(names):
-        for once in _ONCE:
-            if names.count(once) > 1:
-                raise Malformed(f"{once.decode()} stands twice")
-        if names.count(b"connection") > 1:  # a list may be split over several lines (RFC 9110 5.3)
-            values = [part[2] for name, part in zip(names, parts, strict=True) if name == b"connection"]
-            fields[b"connection"] = b",".join(values)
-    return names, fields
-
-
-def _framing(fields: Mapping[bytes, bytes]) -> tuple[int | None, bool]:
-    coding = fields.get(b"transfer-encoding")
-    length = fields.get(b"content-length")
-    if coding is not None:
-        if length is not None:
+def _framing(fields: Fields) -> tuple[int | None, bool]:
+    if b"transfer-encoding" in fields:
+        if b"content-length" in fields:
             raise Malformed("both Content-Length and Transfer-Encoding")
-        if coding.lower() != b"chunked":
+        if fields[b"transfer-encoding"].lower() != b"chunked":
             raise Malformed("a Transfer-Encoding other than chunked", 501)
         return None, True
-    if length is None:
+    if b"content-length" not in fields:
         return None, False
+    length = fields[b"content-length"]
     if not length.isdigit() or len(length) > 18:
         raise Malformed("Content-Length is not a number")
     return int(length), False
 
 
+def _connection(fields: Fields) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Return the tokens of the Connection header, and the headers among them."""
+    return _tokens(fields.all_of(b"connection")) if b"connection" in fields else (_NONE, _NONE)
+
+
 @lru_cache(maxsize=64)
-def _connection(value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
-    """Return the tokens of a Connection header, and the headers among them."""
+def _tokens(value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
     tokens = frozenset([token.strip(b" \t") for token in value.lower().split(b",")])
     return tokens, tokens - _NEVER_NAMED
