@@ -48,10 +48,9 @@ def body(kib: int, *, deltas: int | None = None, gap_us: int = 0) -> bytes:
         "description": "Reads a file. " * 20,
         "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
     }
-    document = {
+    document = {  # the keys in the order that Claude Code sends them in
         "model": MODEL,
-        "max_tokens": 1024 if deltas is None else gap_us // 10 * 100_000 + deltas,  # see upstream.c
-        "stream": deltas is not None,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "%"}]}],
         "system": [
             {
                 "type": "text",
@@ -61,7 +60,8 @@ def body(kib: int, *, deltas: int | None = None, gap_us: int = 0) -> bytes:
         ],
         "tools": [tool | {"name": f"Tool{number}"} for number in range(max(1, kib // 4))],
         "metadata": {"user_id": "user_bench_account__session_0"},
-        "messages": [{"role": "user", "content": [{"type": "text", "text": "%"}]}],
+        "max_tokens": 1024 if deltas is None else gap_us // 10 * 100_000 + deltas,  # see upstream.c
+        "stream": deltas is not None,
     }
     text = json.dumps(document, separators=(",", ":"))
     filler = "lorem ipsum dolor sit amet " * (kib * 40)

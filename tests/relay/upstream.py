@@ -34,6 +34,7 @@ class Upstream:
     def __init__(self, *, mss: int = 0, receives: int = 0) -> None:
         self.requests: SimpleQueue[bytes] = SimpleQueue()
         self.scripts: SimpleQueue[Script] = SimpleQueue()
+        self._readers: SimpleQueue[Callable[[socket.socket, bytes], None]] = SimpleQueue()
         self._open: set[socket.socket] = set()
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,6 +52,10 @@ class Upstream:
     def will(self, script: Script) -> None:
         """Answer the next request so."""
         self.scripts.put(script)
+
+    def streams(self, read: Callable[[socket.socket, bytes], None]) -> None:
+        """Leave the body of the next request to *read*, which also gets what has come of it with the head."""
+        self._readers.put(read)
 
     def request(self) -> bytes:
         """Return the next request that came whole."""
@@ -80,6 +85,9 @@ class Upstream:
                         return
                     buffer += data
                 head, _, buffer = buffer.partition(b"\r\n\r\n")
+                if not self._readers.empty():
+                    self._readers.get()(conn, buffer)
+                    return
                 body, buffer = self._body(conn, head.lower(), buffer)
                 self.requests.put(head + b"\r\n\r\n" + body)
                 self.scripts.get(timeout=10)(conn)

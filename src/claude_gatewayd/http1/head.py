@@ -41,17 +41,21 @@ class Malformed(Exception):
 class Fields(Mapping[bytes, bytes]):
     """The header fields of a head, by their names in lower case. Of a repeated one the last value counts.
 
-    *lines* are the lines as they came, *names* their names, one for one. A value is cut from its line when it is
-    asked for: most never are.
+    A value is cut from its line when it is asked for: most never are.
     """
 
-    __slots__ = ("_line_of", "lines", "names")
+    __slots__ = ("_line_of", "_named_lines")
 
     def __init__(self, text: bytes) -> None:
         """Take the lines of *text*, without the end of the last."""
-        self.lines = text.split(b"\r\n") if text else []
-        self.names = [line.partition(b":")[0].lower() for line in self.lines]
-        self._line_of = dict(zip(self.names, self.lines, strict=True))
+        lines = text.split(b"\r\n") if text else []
+        self._named_lines = [(line.partition(b":")[0].lower(), line) for line in lines]
+        self._line_of = dict(self._named_lines)
+
+    @property
+    def lines(self) -> Lines:
+        """The lines as they came."""
+        return [line for _, line in self._named_lines]
 
     def get(self, name: bytes, default: bytes = b"") -> bytes:  # type: ignore[override]
         """Return a value without the blanks round it; *default* where there is none."""
@@ -72,30 +76,32 @@ class Fields(Mapping[bytes, bytes]):
 
     def refuse_twice(self, names: Iterable[bytes]) -> None:
         """Raise Malformed where one of *names* stands more than once."""
-        if len(self._line_of) != len(self.names):
-            for name in names:
-                if self.names.count(name) > 1:
-                    raise Malformed(f"{name.decode()} stands twice")
+        if len(self._line_of) != len(self._named_lines):
+            for once in names:
+                if sum(1 for name, _ in self._named_lines if name == once) > 1:
+                    raise Malformed(f"{once.decode()} stands twice")
 
-    def all_of(self, name: bytes) -> bytes:
+    def all_of(self, wanted: bytes) -> bytes:
         """Return the values of a field that is a list, and may be split over several lines (RFC 9110 5.3)."""
-        if len(self._line_of) == len(self.names):
-            return self[name]
-        lines = zip(self.names, self.lines, strict=True)
-        return b",".join([line[len(name) + 1 :] for other, line in lines if other == name])
+        if len(self._line_of) == len(self._named_lines):
+            return self[wanted]
+        return b",".join([line[len(name) + 1 :] for name, line in self._named_lines if name == wanted])
 
     def edited(self, drop: frozenset[bytes], put: Mapping[bytes, bytes]) -> Lines:
         """Return the lines in their order, less those in *drop*; those in *put* are replaced.
 
         What is put is a whole line, or from its colon on: then the name stays as it came.
         """
-        lines = self.lines
-        for name, line in put.items():
-            if name in self._line_of:
-                at = self.names.index(name)
-                lines = lines.copy()
-                lines[at] = lines[at][: len(name)] + line if line.startswith(b":") else line
-        return [line for name, line in zip(self.names, lines, strict=True) if name not in drop]
+        if not put:
+            return [line for name, line in self._named_lines if name not in drop]
+        lines = []
+        for name, line in self._named_lines:
+            if name in put:
+                new = put[name]
+                lines.append(line[: len(name)] + new if new.startswith(b":") else new)
+            elif name not in drop:
+                lines.append(line)
+        return lines
 
 
 @dataclass(slots=True)
