@@ -158,7 +158,7 @@ class Gateway:
                 outcome = _answered(answer)
             except UpstreamFailed as problem:
                 failed = problem
-                outcome = policy.Failed(stale=problem.stale)
+                outcome = policy.Failed(problem.stale, lasting=problem.kind == "tls")
             elapsed = loop.time() - begun
             attempt = policy.Attempt(way.body is not None, repeatable, retries, elapsed, refreshed)
             decision = policy.decide(outcome, attempt, settings.rules)
@@ -181,7 +181,9 @@ class Gateway:
             return kept.head.status
         assert failed is not None
         hint = f" ({failed.hint})" if failed.hint else ""
-        raise _Refused(504 if failed.kind == "timeout" else 502, f"cannot reach Anthropic: {failed.detail}{hint}")
+        told = () if failed.kind != "tls" else (_NO_RETRY,)  # Claude Code would try again for three minutes
+        status = 504 if failed.kind == "timeout" else 502
+        raise _Refused(status, f"cannot reach Anthropic: {failed.detail}{hint}", *told)
 
     async def _pass_on(self, exchange: Exchange, answer: Answer, *, is_messages: bool) -> int:
         silence = self._settings.response_timeout

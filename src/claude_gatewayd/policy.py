@@ -21,9 +21,14 @@ class Answered(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The upstream did not answer. *stale* means that a connection which had been idle died before any byte."""
+    """The upstream did not answer.
+
+    *stale* means that a connection which had been idle died before any byte; *lasting*, that only a person can mend
+    it, a certificate that is not trusted, say.
+    """
 
     stale: bool = False
+    lasting: bool = False
 
 
 class Attempt(NamedTuple):
@@ -67,6 +72,8 @@ def decide(outcome: Answered | Failed, attempt: Attempt, rules: Rules) -> Decisi
     if isinstance(outcome, Failed) and outcome.stale and not attempt.refreshed:
         return REFRESH
     if not attempt.repeatable or attempt.retries >= rules.num_retries:
+        return PASS_ON
+    if isinstance(outcome, Failed) and outcome.lasting:
         return PASS_ON
     wait = rules.retry_after
     if isinstance(outcome, Answered):

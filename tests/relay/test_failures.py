@@ -3,15 +3,17 @@
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import pytest
+import trustme
 
 from tests.daemon import Daemon
-from tests.fakes.anthropic import Cut, Wire
+from tests.fakes.anthropic import Cut, FakeAnthropic, Wire
 from tests.fakes.anthropic_http import How
 from tests.lifecycle.calls import message
 from tests.relay.conftest import Scene
@@ -557,3 +559,19 @@ def test_an_answer_before_the_end_of_the_upload(scene: Scene, kind: str) -> None
         assert b"too large, says Anthropic" in reply.body
         assert b"Connection: close" in reply.lines
         client.send(chunked([data]) if kind == "chunked" else data)
+
+
+def test_a_certificate_that_nobody_trusts_is_told_at_once() -> None:
+    """Only a person can mend it: neither we nor the client may keep trying."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with FakeAnthropic(tls=context) as fake:
+        url = f"https://localhost:{fake.port}"
+        with Daemon(upstream=url, environ={"CLAUDE_GATEWAY_ROUTER_RETRY_AFTER": "20"}) as daemon:
+            reply = ask(daemon.port, WHOLE)
+            assert reply.status == 502
+            assert "not trusted" in reply.error()
+            assert "[anthropic] ca_file" in reply.error()
+            assert reply.values("x-should-retry") == [b"false"]
+        assert fake.requests == []

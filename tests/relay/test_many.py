@@ -1,10 +1,14 @@
 """Many callers at once: each gets its own answer, and nothing of another's."""
 
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+from claude_gatewayd.http1 import framing
 from tests.daemon import wait_until
 from tests.relay.conftest import Scene
-from tests.relay.raw import Reply, messages
+from tests.relay.raw import Client, Reply, messages, request
+from tests.relay.upstream import Upstream
 
 MANY = 300
 
@@ -34,10 +38,10 @@ def test_hundreds_of_streams_at_once(scene: Scene) -> None:
         assert [text(reply.result()) for reply in replies] == [f"I-am-{n}- and nobody else" for n in range(MANY)]
     recorded = scene.fake.wait_for(MANY)
     assert len(recorded) == MANY
-    for request in recorded:
-        number = request.json()["messages"][0]["content"].split("-")[2]
-        assert request.header_values("authorization") == [f"Bearer sk-ant-oat01-caller-{number}-"]
-        assert request.header_values("cookie") == [f"mine={number}"]
+    for one in recorded:
+        number = one.json()["messages"][0]["content"].split("-")[2]
+        assert one.header_values("authorization") == [f"Bearer sk-ant-oat01-caller-{number}-"]
+        assert one.header_values("cookie") == [f"mine={number}"]
     wait_until(lambda: scene.daemon.status()["under_way"] == 0)
     assert scene.fake.open_connections <= 64, "more are kept than will be needed"
     assert scene.daemon.status()["streams"] == 0
@@ -74,3 +78,30 @@ def test_no_credential_is_kept(scene: Scene) -> None:
         ("Bearer sk-ant-oat01-invented", None),
         (None, "other"),
     ]
+
+
+def test_small_pieces_are_not_held_back(upstream: Upstream, port: int) -> None:
+    """Without TCP_NODELAY on both sides each of these answers takes the 40 ms after which the other end acknowledges."""
+    event = b"event: ping\ndata: {}\n\n"
+
+    def script(conn: socket.socket) -> None:
+        conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(3):
+            time.sleep(0.001)
+            conn.sendall(framing.chunk(event))
+        conn.sendall(framing.last_chunk([]))
+
+    with Client(port) as client:
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        begun = time.monotonic()
+        for _ in range(20):
+            upstream.will(script)
+            client.send(request("POST", "/v1/next/year", b"Transfer-Encoding: chunked"))
+            for _ in range(3):
+                time.sleep(0.001)
+                client.send(framing.chunk(event))
+            client.send(framing.last_chunk([]))
+            assert client.reply().body == event * 3
+            assert upstream.request().count(event) == 3
+        assert time.monotonic() - begun < 20 * 0.03

@@ -50,6 +50,8 @@ def retry(after: float) -> Decision:
         (Failed(), MESSAGE | {"retries": 3}, PASS_ON),
         (Failed(), MESSAGE | {"repeatable": False}, PASS_ON),
         (Failed(), MESSAGE | {"elapsed": 115.0}, PASS_ON),
+        (Failed(lasting=True), MESSAGE, PASS_ON),
+        (Failed(stale=True, lasting=True), MESSAGE, REFRESH),
         (Failed(stale=True), MESSAGE, REFRESH),
         (Failed(stale=True), MESSAGE | {"retries": 3, "elapsed": 500.0}, REFRESH),
         (Failed(stale=True), MESSAGE | {"repeatable": False}, REFRESH),
