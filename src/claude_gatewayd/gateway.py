@@ -214,9 +214,10 @@ class Gateway:
 
 def _answered(answer: Answer) -> policy.Answered:
     fields = answer.head.fields
+    wait = fields.get(b"retry-after")  # empty where there is none, which is not "a long time"
     return policy.Answered(
         answer.head.status,
-        policy.retry_after(fields.get(b"retry-after")),
+        policy.retry_after(wait) if wait else None,
         policy.should_retry(fields.get(b"x-should-retry")),
     )
 

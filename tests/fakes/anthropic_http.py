@@ -123,6 +123,7 @@ class Connection(asyncio.Protocol):
         """Take the connection into service."""
         self._transport = cast("asyncio.Transport", transport)
         self._socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it not on every socket
         # A write is over when the kernel has it: a cut must come after the bytes before it, not instead.
         # (Not 0: with TLS asyncio would then hold the writer for ever.)
         self._transport.set_write_buffer_limits(high=1, low=0)

@@ -1070,7 +1070,7 @@ class Spring:
 
 @pytest.mark.parametrize("full_from_the_start", [False, True])
 @on_uvloop
-async def test_a_slow_reader_holds_up_the_source(full_from_the_start: bool) -> None:  # noqa: FBT001
+async def test_a_slow_reader_holds_up_the_source(full_from_the_start: bool) -> None:
     size = 16 * MB
     springs: list[Spring] = []
 
@@ -1139,7 +1139,7 @@ class Dam:
 
 @pytest.mark.parametrize("asked_late", [False, True])
 @on_uvloop
-async def test_a_full_sink_holds_up_the_client(asked_late: bool) -> None:  # noqa: FBT001
+async def test_a_full_sink_holds_up_the_client(asked_late: bool) -> None:
     """And the silence that this makes is not the client's."""
     size = 24 * MB
     dam = Dam()

@@ -152,7 +152,7 @@ def answers(draw: st.DrawFn) -> Planned:
 
 @FUZZ
 @given(st.lists(answers(), min_size=1, max_size=3), st.booleans(), st.booleans(), st.data())
-def test_any_answers_cut_anywhere(planned: list[Planned], raw: bool, late: bool, data: st.DataObject) -> None:  # noqa: FBT001
+def test_any_answers_cut_anywhere(planned: list[Planned], raw: bool, late: bool, data: st.DataObject) -> None:
     async def talk() -> None:
         upstream = Upstream()
         for number, plan in enumerate(planned):
@@ -177,7 +177,7 @@ def test_any_answers_cut_anywhere(planned: list[Planned], raw: bool, late: bool,
 
 @FUZZ
 @given(answers(), st.booleans(), st.data())
-def test_an_answer_cut_short_anywhere(plan: Planned, late: bool, data: st.DataObject) -> None:  # noqa: FBT001
+def test_an_answer_cut_short_anywhere(plan: Planned, late: bool, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(plan.stream) - 1))
     short = plan.stream[:place]
     head_is_there = len(plan.stream) - len(plan.raw) <= place
@@ -270,7 +270,7 @@ def test_a_reset_ends_no_body() -> None:
     ],
 )
 @on_uvloop
-async def test_silence(stream: bytes, silent: bool, word: str) -> None:  # noqa: FBT001
+async def test_silence(stream: bytes, silent: bool, word: str) -> None:
     upstream = Upstream()
     failed = await upstream.fails([stream] if stream else [], seconds=0.1, silence=0.1)
     assert (failed.kind, failed.silent) == ("timeout", silent)
@@ -390,7 +390,7 @@ class Dam:
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("full_at_once", [False, True])
 @on_uvloop
-async def test_a_full_sink_holds_up_the_answer(late: bool, full_at_once: bool) -> None:  # noqa: FBT001
+async def test_a_full_sink_holds_up_the_answer(late: bool, full_at_once: bool) -> None:
     """Whatever had come before it was asked for; and the silence that this makes is not the upstream's."""
     upstream = Upstream()
     connection, wire = upstream.connection, upstream.wire

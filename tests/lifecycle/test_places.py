@@ -52,7 +52,7 @@ def test_an_upstream_that_cannot_be_trusted(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     daemon = Daemon(upstream="https://127.0.0.1:9", config=f'[anthropic]\nca_file = "{tmp_path}/ca.pem"\n')
     said = fails(daemon, 78)
-    assert "[anthropic] ca_file: cannot be used" in said
+    assert "[anthropic] ca_file: is no file of certificates" in said
 
 
 def test_a_bad_build_ends_the_first_start(build: Build) -> None:

@@ -189,7 +189,7 @@ def test_a_worker_that_hangs_does_not_outlast_the_drain_timeout(fake: FakeAnthro
 
 
 @pytest.mark.parametrize("now", [False, True])
-def test_ctl_stop_waits_for_the_end(fake: FakeAnthropic, now: bool) -> None:  # noqa: FBT001  a parameter of the test
+def test_ctl_stop_waits_for_the_end(fake: FakeAnthropic, now: bool) -> None:
     with Daemon(upstream=fake.url) as daemon:
         hold = fake.hold_next("end")
         with Stream(daemon.port) as stream:

@@ -81,7 +81,7 @@ def test_no_credential_is_kept(scene: Scene) -> None:
 
 
 def test_small_pieces_are_not_held_back(upstream: Upstream, port: int) -> None:
-    """Without TCP_NODELAY on both sides each of these answers takes the 40 ms after which the other end acknowledges."""
+    """Without TCP_NODELAY each of these answers takes the 40 ms after which the other end acknowledges."""
     event = b"event: ping\ndata: {}\n\n"
 
     def script(conn: socket.socket) -> None:

@@ -29,7 +29,7 @@ SRC = str(Path(__file__).parents[2] / "src")
         ({b"x-gateway-key": b"k", b"x-litellm-api-key": b"k", b"cookie": b"k", b"proxy-authorization": b"k"}, False),
     ],
 )
-def test_only_no_credential_at_all_is_nobody(fields: dict[bytes, bytes], somebody: bool) -> None:  # noqa: FBT001
+def test_only_no_credential_at_all_is_nobody(fields: dict[bytes, bytes], somebody: bool) -> None:
     assert has_credential(fields) is somebody
 
 
@@ -37,7 +37,7 @@ def test_only_no_credential_at_all_is_nobody(fields: dict[bytes, bytes], somebod
     ("sent", "right"),
     [(b"cgw-key", True), (b"cgw-ke", False), (b"cgw-keyy", False), (b"", False), (b"\xff", False)],
 )
-def test_gateway_key(sent: bytes, right: bool) -> None:  # noqa: FBT001
+def test_gateway_key(sent: bytes, right: bool) -> None:
     assert has_gateway_key({b"x-gateway-key": sent}, "cgw-key") is right
 
 

@@ -259,7 +259,7 @@ def test_bad_values(place: Place, section: str, key: str, text: str, message: st
         ('hosts = ["api.anthropic.com"]\nport = 443', "https://api.anthropic.com/", True),
     ],
 )
-def test_requests_never_come_back_to_us(place: Place, listen: str, base_url: str, loops: bool) -> None:  # noqa: FBT001
+def test_requests_never_come_back_to_us(place: Place, listen: str, base_url: str, loops: bool) -> None:
     text = f'[listen]\n{listen}\n[anthropic]\nbase_url = "{base_url}"\n'
     if loops:
         assert place.problem(text).message == "must not be the address that the gateway itself listens on"

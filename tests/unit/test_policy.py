@@ -144,7 +144,7 @@ def test_retry_after(value: bytes | None, seconds: float | None) -> None:
     ("value", "says"),
     [(None, None), (b"true", True), (b"false", False), (b" False ", False), (b"TRUE", True), (b"", None), (b"1", None)],
 )
-def test_should_retry(value: bytes | None, says: bool | None) -> None:  # noqa: FBT001
+def test_should_retry(value: bytes | None, says: bool | None) -> None:
     assert policy.should_retry(value) is says
 
 

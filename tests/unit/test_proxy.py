@@ -149,7 +149,7 @@ def test_a_password_is_not_shown() -> None:
         ("2001:db8::443", "2001:db8::443", 443, True),
     ],
 )
-def test_no_proxy(exceptions: str, host: str, port: int, expected: bool) -> None:  # noqa: FBT001
+def test_no_proxy(exceptions: str, host: str, port: int, expected: bool) -> None:
     assert excepted(host, port, exceptions) is expected
 
 

@@ -51,14 +51,14 @@ def seen(*pieces: bytes) -> StreamWatch:
         (START + b"data: event: message_stop\n\n", True, False),
     ],
 )
-def test_where_a_stream_stands(stream: bytes, between: bool, complete: bool) -> None:  # noqa: FBT001
+def test_where_a_stream_stands(stream: bytes, between: bool, complete: bool) -> None:
     for watch in (seen(stream), seen(*[stream[at : at + 1] for at in range(len(stream))])):
         assert (watch.between_events, watch.complete) == (between, complete)
 
 
 @FUZZ
 @given(st.lists(st.sampled_from([START, PING, DELTA, b": a comment\n\n"]), max_size=8), st.booleans(), st.data())
-def test_cuts_change_nothing(events: list[bytes], ends: bool, data: st.DataObject) -> None:  # noqa: FBT001
+def test_cuts_change_nothing(events: list[bytes], ends: bool, data: st.DataObject) -> None:
     stream = b"".join(events) + (STOP if ends else b"")
     stream = stream[: data.draw(st.integers(0, len(stream)))]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))

@@ -1,12 +1,14 @@
 """One request and its answer, on the server side."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Sink, Source
 from claude_gatewayd.http1.head import Lines, RequestHead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _UNREAD = 256 * 1024  # bytes of a body kept while nobody has asked for it
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -221,6 +221,8 @@ def _judged(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser"
     except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
         raise Malformed(f"not HTTP/1.1: {error}") from None
     first, _, rest = head.partition(b"\r\n")
+    if first.find(b"\n") >= 0 or first.find(b"\r") >= 0 or first.find(b"\0") >= 0:  # before a method, or in a reason
+        raise Malformed("the first line has a bare CR, a bare LF or a NUL")
     return first, Fields(rest[:-4])
 
 
