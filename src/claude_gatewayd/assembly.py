@@ -26,7 +26,7 @@ def connector(settings: Config, environ: Mapping[str, str]) -> Connector:
         where = "[anthropic] proxy" if anthropic.proxy else f"environment {variable_of(environ, tls=origin.tls)}"
         problems.append(Problem(where, f"{error}", "a direct connection: CLAUDE_GATEWAY_ANTHROPIC_PROXY=none"))
     try:
-        context = trust(anthropic.ca_file, environ) if origin.tls else None
+        context = trust(anthropic.ca_file, environ) if origin.tls or (proxy is not None and proxy.tls) else None
     except (OSError, ssl.SSLError) as error:
         named = next((name for name in CA_VARIABLES if environ.get(name)), "NODE_EXTRA_CA_CERTS")
         where = "[anthropic] ca_file" if anthropic.ca_file else f"environment {named}"

@@ -21,6 +21,7 @@ from claude_gatewayd.tally import CLIENT_GONE, Tally
 logger = logging.getLogger(__name__)
 
 _MESSAGES = b"/v1/messages"
+_LARGE = 256 * 1024
 _HELD = frozenset((_MESSAGES, b"/v1/messages/count_tokens"))
 _HELLO = frozenset((b"/", b"/api/hello"))  # what Claude Code warms its connection up with
 _PREFIX = b"/anthropic"  # a base URL of older set-ups: http://127.0.0.1:47000/anthropic
@@ -110,7 +111,10 @@ class Gateway:
             if self._settings.aliases and asked.model is not None:
                 alias = self._settings.aliases.get(body.routing_name(asked.model))
                 if alias is not None:
-                    held = body.with_model(held, alias)
+                    if len(held) > _LARGE:  # it is read through sign by sign: not on the loop
+                        held = await asyncio.to_thread(body.with_model, held, alias)
+                    else:
+                        held = body.with_model(held, alias)
         elif exchange.body_done and not request.length and not request.chunked:
             held = b""
         way = outgoing(request, target, held, self._settings.origin)
@@ -142,14 +146,17 @@ class Gateway:
         seconds = settings.first_byte_timeout if streams else settings.response_timeout
         repeatable = is_messages or exchange.head.method in policy.IDEMPOTENT_METHODS
         begun = loop.time()
-        retries, elapsed, refreshed = 0, 0.0, False
+        retries, refreshed = 0, False
         kept: KeptAnswer | None = None
         while True:
             answer: Answer | None = None
             failed: UpstreamFailed | None = None
             outcome: policy.Answered | policy.Failed
             # A retry must be over with its time; the first try has all of its own.
-            patience = min(seconds, settings.rules.timeout - elapsed) if retries else seconds
+            rest = settings.rules.timeout - (loop.time() - begun)
+            if retries and rest <= 0:
+                break
+            patience = min(seconds, rest) if retries else seconds
             try:
                 answer = await self._anthropic.ask(exchange, way, seconds=patience, fresh=refreshed)
                 self._note(answer.head.status)
@@ -159,8 +166,7 @@ class Gateway:
             except UpstreamFailed as problem:
                 failed = problem
                 outcome = policy.Failed(problem.stale, lasting=problem.kind == "tls")
-            elapsed = loop.time() - begun
-            attempt = policy.Attempt(way.body is not None, repeatable, retries, elapsed, refreshed)
+            attempt = policy.Attempt(way.body is not None, repeatable, retries, loop.time() - begun, refreshed)
             decision = policy.decide(outcome, attempt, settings.rules)
             if decision.act == "refresh":
                 refreshed = True
@@ -170,7 +176,7 @@ class Gateway:
             if decision.act == "pass":
                 break
             if answer is not None:
-                kept = await answer.keep()
+                kept = await answer.keep() or kept
             retries += 1
             self._tally.retried()
             await asyncio.sleep(decision.after)
@@ -214,10 +220,9 @@ class Gateway:
 
 def _answered(answer: Answer) -> policy.Answered:
     fields = answer.head.fields
-    wait = fields.get(b"retry-after")  # empty where there is none, which is not "a long time"
     return policy.Answered(
         answer.head.status,
-        policy.retry_after(wait) if wait else None,
+        policy.retry_after(fields.get(b"retry-after")),
         policy.should_retry(fields.get(b"x-should-retry")),
     )
 

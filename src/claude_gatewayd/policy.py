@@ -88,7 +88,7 @@ def decide(outcome: Answered | Failed, attempt: Attempt, rules: Rules) -> Decisi
 
 def retry_after(value: bytes | None) -> float | None:
     """Read a Retry-After header: seconds. A date, which Anthropic does not send, is read as "a long time"."""
-    if value is None:
+    if not value:
         return None
     try:
         seconds = float(value)

@@ -18,6 +18,7 @@ from claude_gatewayd.sse import StreamWatch
 # The gateway itself has said 100 Continue.
 _ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
+_READABLE = frozenset((b"identity", b"gzip", b"x-gzip", b"deflate"))  # br and zstd pass unread
 _KEPT_ANSWER = 64 * 1024
 _KEPT_WITHIN = 5.0
 _NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
@@ -88,8 +89,10 @@ class Answer:
         not: where it breaks an SSE error event is put in if there is room for one, else the connection is reset.
         Returns how the upstream failed, if it did.
         """
-        plain = self.head.fields.get(b"content-encoding", b"identity").strip().lower() == b"identity"
-        watch = StreamWatch() if watched and plain and self.head.length is None else None
+        coding = self.head.fields.get(b"content-encoding", b"identity").lower()
+        watch = None
+        if watched and self.head.length is None and coding in _READABLE:
+            watch = StreamWatch(compressed=coding != b"identity")
         sink = self._start(exchange, extra, watch)
         failure = None
         connection = self._connection
@@ -103,11 +106,12 @@ class Answer:
         except BaseException:
             self.abort()
             raise
-        if failure is None and watch is not None and not watch.complete:
+        if failure is None and watch is not None and watch.incomplete:
             failure = UpstreamFailed("lost", "its stream ended without message_stop", silent=False)
         trailers = connection.trailers
         self._pool.release(connection)
-        if failure is not None and not (watch is not None and watch.complete):
+        # All may have been said before it broke. Of a compressed stream the very end is missing all the same.
+        if failure is not None and (watch is None or watch.compressed or not watch.complete):
             if watch is None or not watch.between_events:
                 exchange.abort()
                 return failure
@@ -145,6 +149,9 @@ class Answer:
         except (UpstreamFailed, TimeoutError):
             self.abort()
             return None
+        except BaseException:
+            self.abort()
+            raise
         if sink.full:
             self.abort()
             return None

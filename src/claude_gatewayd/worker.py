@@ -39,6 +39,7 @@ _BEAT = 1.0
 _NEWS = 0.1  # how old news may be
 _HELD_IN_ALL = 4  # times max_body
 _CONNECTIONS = 2000
+_PROBLEMS = 200  # more are not told: nobody reads them
 
 
 class Worker:
@@ -65,7 +66,8 @@ class Worker:
             lambda: ServerConnection(gateway.handle, self._connections, Limits()),
             self._has_room,
         )
-        self._told_to_drain: asyncio.Future[float] = self._loop.create_future()
+        self._linger = 0.0
+        self._told_to_drain: asyncio.Future[None] = self._loop.create_future()
         self._loaded_at = time.time()
 
     async def run(self) -> None:
@@ -76,8 +78,8 @@ class Worker:
             self._loop.add_signal_handler(number, self._drain_soon, 0.0)
         self._channel.tell("ready", **self._snapshot())
         beat = self._loop.create_task(self._beat())
-        linger = await self._told_to_drain
-        await self._drain(linger)
+        await self._told_to_drain
+        await self._drain()
         beat.cancel()
         self._pool.close()
         self._tell()
@@ -98,13 +100,13 @@ class Worker:
             self._news = None
         self._channel.tell("beat", **self._snapshot())
 
-    async def _drain(self, linger: float) -> None:
+    async def _drain(self) -> None:
         """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
         self._acceptor.stop()
         await self._acceptor.settled()
         try:
-            async with asyncio.timeout(self._config.listen.drain_timeout + linger):
-                self._connections.drain(linger)
+            async with asyncio.timeout(self._config.listen.drain_timeout + self._linger):
+                self._connections.drain(self._linger)
                 await self._connections.all_ended()
         except TimeoutError:
             logger.warning("%d connections were not done in time and are cut", len(self._connections))
@@ -124,9 +126,12 @@ class Worker:
 
     def _drain_soon(self, linger: float) -> None:
         if not self._told_to_drain.done():
-            self._told_to_drain.set_result(linger)
-        elif linger < self._connections.linger:
-            self._connections.drain(linger)  # told again: the daemon itself ends
+            self._linger = linger
+            self._told_to_drain.set_result(None)
+        elif linger < self._linger:  # told again: the daemon itself ends
+            self._linger = linger
+            if self._connections.draining:
+                self._connections.drain(linger)
 
     def _has_room(self) -> bool:
         if len(self._connections) >= _CONNECTIONS:
@@ -157,6 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument("--bound", default="", help="host:port where the supervisor bound the socket itself")
     given = arguments.parse_args(argv)
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the callers' credentials
     for number in (signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     channel = Channel(given.channel_fd)
@@ -169,10 +175,10 @@ def main(argv: list[str] | None = None) -> int:
         connector = assembly.connector(settings, os.environ)
         key = auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ))
     except ConfigInvalid as invalid:
-        channel.tell("refused", problems=[problem.as_dict() for problem in invalid.problems])
+        channel.tell_last("refused", problems=[problem.as_dict() for problem in invalid.problems[:_PROBLEMS]])
         return 78
     except GatewayError as error:
-        channel.tell("refused", problems=[Problem("state", error.message, error.hint).as_dict()])
+        channel.tell_last("refused", problems=[Problem("state", error.message, error.hint).as_dict()])
         return 1
     log.configure(settings.log.level, who, os.environ)
     _raise_descriptor_limit()

@@ -523,8 +523,7 @@ async def test_a_proxy_that_opens_the_tunnel_and_leaves(certificates: Certificat
 
 
 @on_uvloop
-async def test_tls_in_tls(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", certificates.file)
+async def test_tls_in_tls(certificates: Certificates) -> None:
     async with Listening(serve, certificates.server) as server:
         fake = FakeProxy(server.port)
         async with Listening(fake, certificates.proxy) as proxy:
@@ -537,10 +536,15 @@ async def test_tls_in_tls(certificates: Certificates, monkeypatch: pytest.Monkey
 
 
 @on_uvloop
-async def test_a_plain_upstream_through_a_tls_proxy(
-    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", certificates.file)
+async def test_a_plain_upstream_through_a_tls_proxy(certificates: Certificates) -> None:
     async with Listening(serve) as server, Listening(FakeProxy(server.port), certificates.proxy) as proxy:
         resolve({"proxy.test": [0]})
-        await works(connector(80, proxy=proxied(proxy.port, "https://proxy.test")))
+        through = proxied(proxy.port, "https://proxy.test")
+        await works(
+            Connector(
+                Origin(HOST, 80, tls=False, authority=b""),
+                seconds=3.0,
+                proxy=through,
+                context=trust(certificates.file, {}),
+            )
+        )

@@ -583,3 +583,50 @@ def test_a_certificate_that_nobody_trusts_is_told_at_once() -> None:
             assert "[anthropic] ca_file" in reply.error()
             assert reply.values("x-should-retry") == [b"false"]
         assert fake.requests == []
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_a_compressed_stream_that_ends_too_early_is_reset(scene: Scene, framing: str, compression: str) -> None:
+    scene.fake.wire = Wire(framing=framing, compression=compression)  # type: ignore[arg-type]
+    scene.fake.end_without_message_stop_next("content_block_delta")
+    with scene.client() as client:
+        client.send(messages("[[say some words]]", b"Accept-Encoding: gzip, deflate", stream=True))
+        with pytest.raises(ConnectionResetError):
+            client.to_the_end()
+
+
+def test_retries_end_with_their_time_though_anthropic_is_silent(scene: Scene) -> None:
+    """The time for retries is for all of them: the wait between two and the wait for an answer count too."""
+    scene.fake.fail_next(503)
+    hold = scene.fake.hold_next("head")
+    environ = {"CLAUDE_GATEWAY_ROUTER_TIMEOUT": "2", "CLAUDE_GATEWAY_ROUTER_RETRY_AFTER": "1.5"}
+    with Daemon(upstream=scene.fake.url, environ=environ) as daemon:
+        begun = time.monotonic()
+        reply = ask(daemon.port, WHOLE)
+        took = time.monotonic() - begun
+    hold.release()
+    assert reply.status == 503  # Anthropic's own, which was kept
+    assert 1.5 < took < 3.5
+
+
+def test_a_client_that_goes_while_a_failure_is_kept_leaves_nothing_open(upstream: Upstream, port: int) -> None:
+    """The failure's body never ends: it is being read, to be kept, when the client goes."""
+    told, ended = threading.Event(), threading.Event()
+
+    def fails_slowly(conn: socket.socket) -> None:
+        conn.sendall(b"HTTP/1.1 529 Overloaded\r\nContent-Length: 100\r\n\r\nsome")
+        told.set()
+        conn.settimeout(4)  # less than the time in which a failure has to be read
+        try:
+            if not conn.recv(1):
+                ended.set()
+        except ConnectionResetError:
+            ended.set()
+
+    upstream.will(fails_slowly)
+    with Client(port) as client:
+        client.send(WHOLE)
+        assert told.wait(10)
+        client.reset()
+        assert ended.wait(3)

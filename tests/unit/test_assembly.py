@@ -18,6 +18,9 @@ SECRET = "hunter2-canary"
         ("https_proxy", "http://[::1", "is not the URL of a proxy"),
         ("ALL_PROXY", f"socks5://u:{SECRET}@127.0.0.1:1080", "names a socks5 proxy"),
         ("HTTPS_PROXY", "http://", "names no host"),
+        ("HTTPS_PROXY", f"http://user:Pa@{SECRET}#1@proxy.example:3128", "must be written as %XX"),
+        ("HTTPS_PROXY", f"http://user:12/{SECRET}@proxy.example:3128", "must be written as %XX"),
+        ("HTTPS_PROXY", f"http://user:a@{SECRET}@proxy.example:3128", "must be written as %XX"),
     ],
 )
 def test_a_proxy_that_is_none_is_refused_with_its_place(variable: str, value: str, message: str) -> None:

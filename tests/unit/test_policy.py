@@ -130,7 +130,7 @@ def test_no_retries_at_all() -> None:
         (b"0", 0.0),
         (b"-3", 0.0),
         (b"nan", 0.0),
-        (b"", math.inf),
+        (b"", None),
         (b"soon", math.inf),
         (b"Fri, 31 Dec 1999 23:59:59 GMT", math.inf),
         (b"\xff", math.inf),

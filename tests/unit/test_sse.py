@@ -1,5 +1,7 @@
 """Where a stream of events stands: between two events, at its end, or neither."""
 
+import zlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,3 +76,23 @@ def test_a_long_stream_before_the_end(size: int) -> None:
     assert seen(filler + STOP).complete
     assert seen(filler, STOP).complete
     assert seen(filler + STOP[:5], STOP[5:]).complete
+
+
+@pytest.mark.parametrize("wbits", [31, 15], ids=["gzip", "deflate"])
+def test_a_compressed_stream_is_looked_at_in_a_copy(wbits: int) -> None:
+    start, stop = b"event: message_start\ndata: {}\n\n", b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    for events, incomplete in ((start, True), (start + stop, False)):
+        squeeze = zlib.compressobj(wbits=wbits)
+        data = squeeze.compress(events) + squeeze.flush()
+        watch = StreamWatch(compressed=True)
+        for at in range(len(data)):
+            watch.see(data[at : at + 1])
+        assert watch.incomplete is incomplete
+        assert not watch.between_events
+
+
+def test_of_what_cannot_be_decoded_nothing_is_said() -> None:
+    watch = StreamWatch(compressed=True)
+    watch.see(b"no gzip")
+    assert not watch.incomplete
+    assert not watch.complete

@@ -17,6 +17,7 @@ def ask(command: str, seconds: float = 10.0) -> wire.Message:
     """Return the daemon's result. Raises NotRunning, and GatewayError with what the daemon says against it."""
     path = str(control_socket(os.environ))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        _refuse_another_users(path)
         sock.settimeout(seconds)
         try:
             sock.connect(path)
@@ -40,6 +41,17 @@ def ask(command: str, seconds: float = 10.0) -> wire.Message:
     result = reply["result"]
     assert isinstance(result, dict)
     return result
+
+
+def _refuse_another_users(path: str) -> None:
+    """Raise GatewayError where the socket's directory is somebody else's: in /tmp anybody may have been first."""
+    directory = os.path.dirname(path)
+    try:
+        owner = os.lstat(directory).st_uid
+    except OSError:
+        return  # the connection is going to say why
+    if owner != os.getuid():
+        raise GatewayError(f"cannot trust {directory}: it belongs to another user", f"ls -ld {directory}")
 
 
 def lock_is_held() -> bool:

@@ -25,6 +25,7 @@ class Acceptor:
         self._room = room
         self._tasks: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
+        self._resting = False
         sock.setblocking(False)
 
     def start(self) -> None:
@@ -56,6 +57,7 @@ class Acceptor:
             except OSError as error:
                 self._rest(str(error))  # out of descriptors or memory: it stays queued in the kernel
                 return
+            self._resting = False
             conn.setblocking(False)
             task = self._loop.create_task(self._loop.connect_accepted_socket(self._factory, conn))
             self._tasks.add(task)
@@ -67,6 +69,8 @@ class Acceptor:
             logger.debug("a connection ended before it began: %s", error)
 
     def _rest(self, why: str) -> None:
-        logger.warning("accepting no connections for %g s: %s", _PAUSE, why)
+        if not self._resting:  # once per spell
+            self._resting = True
+            logger.warning("accepting no connections for a while: %s", why)
         self._loop.remove_reader(self._sock.fileno())
         self._pause = self._loop.call_later(_PAUSE, self.start)

@@ -63,7 +63,10 @@ def trust(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
 
 
 class Connector:
-    """Make connections to *origin*, each within *seconds* in all."""
+    """Make connections to *origin*, each within *seconds* in all.
+
+    *context* checks certificates, the upstream's and the proxy's; None where neither speaks TLS.
+    """
 
     def __init__(self, origin: Origin, *, seconds: float, proxy: Proxy | None, context: ssl.SSLContext | None) -> None:
         self._origin = origin
@@ -98,8 +101,8 @@ class Connector:
         _transport, connection = await loop.create_connection(
             UpstreamConnection,
             sock=sock,
-            ssl=self._context,
-            server_hostname=self._origin.host if self._context is not None else None,
+            ssl=self._context if self._origin.tls else None,
+            server_hostname=self._origin.host if self._origin.tls else None,
         )
         return connection
 
@@ -117,7 +120,8 @@ class Connector:
             await tunnel.opened
             connection = UpstreamConnection()
             upgraded: asyncio.Transport = transport
-            if self._context is not None:
+            if self._origin.tls:
+                assert self._context is not None
                 upgraded = cast(
                     "asyncio.Transport",
                     await loop.start_tls(transport, connection, self._context, server_hostname=self._origin.host),

@@ -51,6 +51,9 @@ def parse(url: str) -> Proxy:
         port = parts.port
     except ValueError:
         raise ValueError("is not the URL of a proxy: http://HOST:PORT") from None
+    if "@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1:
+        # what is cut off at such a sign is a part of the password, and would be taken for the host
+        raise ValueError("has a password with a sign in it that must be written as %XX: / ? # @ :")
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"names a {parts.scheme} proxy: only http and https proxies are spoken to")
     if not parts.hostname:

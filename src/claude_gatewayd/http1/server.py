@@ -63,6 +63,7 @@ class ServerConnection(asyncio.Protocol):
         self._nothing_to_do: asyncio.Future[None] | None = None
         self._eof = False
         self._paused = False
+        self._waits_to_write = False
         self._in_head = False
         self._discarding = False
         self._prober: asyncio.TimerHandle | None = None
@@ -108,7 +109,9 @@ class ServerConnection(asyncio.Protocol):
                 self._refuse(Malformed("the connection ended in the middle of a request's head"))
                 return True
             return False
-        if not exchange.body_done:
+        if not exchange.body_done and exchange.started:
+            self.abort()  # answered before its end came, which now never comes
+        elif not exchange.body_done:
             exchange.fail(BodyCut())
         elif not exchange.finished:
             self._probe()
@@ -138,6 +141,9 @@ class ServerConnection(asyncio.Protocol):
         self._write_deadline.clear()
         if self.answer_source is not None:
             self.answer_source.resume_reading()
+        elif self._waits_to_write:
+            self._waits_to_write = False
+            self._advance()
 
     # -- what an exchange calls
 
@@ -178,7 +184,10 @@ class ServerConnection(asyncio.Protocol):
         """Abort so that the client sees a reset: where the end of the connection ends the body, a close says "done"."""
         sock: socket.socket | None = self._transport.get_extra_info("socket") if self._transport is not None else None
         if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            except OSError as error:  # macOS refuses it on a socket that both sides have shut down
+                logger.debug("no reset: %s", error)
         self.abort()
 
     # -- what the connections call, while the generation drains
@@ -194,7 +203,7 @@ class ServerConnection(asyncio.Protocol):
 
     def close_idle(self) -> bool:
         """Close, if no request is under way. Return whether it was so."""
-        if self._exchange is None and self._transport is not None:
+        if self._exchange is None and not self._buffer and self._transport is not None:
             self._transport.close()
             return True
         return False
@@ -208,6 +217,10 @@ class ServerConnection(asyncio.Protocol):
     def _advance(self) -> None:
         """Begin the next exchange, if its head is here."""
         self._exchange = None
+        if self.write_paused:  # the answers to earlier requests have not been read: no more of them
+            self._waits_to_write = True
+            self.pause_reading()
+            return
         try:
             self._next()
         except Malformed as problem:
@@ -268,6 +281,8 @@ class ServerConnection(asyncio.Protocol):
                 logger.exception("a request could not be answered: this is a fault of the gateway")
             if not exchange.finished:
                 exchange.abort()
+            if self._buffer:
+                await asyncio.sleep(0)  # a client that has sent many requests ahead is not alone here
 
     def _refuse(self, problem: Malformed) -> None:
         """Answer what cannot be parsed. Nothing more is read as a request on this connection."""

@@ -6,6 +6,7 @@ An exit instead would be worse: a service manager would start us again and again
 import asyncio
 import json
 import logging
+import re
 import socket
 
 from claude_gatewayd.model import Problem
@@ -14,7 +15,10 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 64
 _READ_WITHIN = 5.0
+_PAUSE = 0.1
 _MOST = 1024 * 1024
+_OURS = re.compile(rb"\r\nhost:[ \t]*(?:127\.[0-9.]+|localhost|\[::1\])(?::[0-9]+)?[ \t]*\r\n", re.IGNORECASE)
+_PAGE = re.compile(rb"\r\norigin:", re.IGNORECASE)
 
 
 class Apology:
@@ -31,20 +35,36 @@ class Apology:
         was, self.problems = bool(self.problems), problems
         if problems and not was:
             self._listener.setblocking(False)
-            self._loop.add_reader(self._listener.fileno(), self._ready)
+            self._look()
         elif was and not problems:
-            self._loop.remove_reader(self._listener.fileno())
+            self._look_away()
+
+    def _look(self) -> None:
+        if self.problems and len(self._tasks) < _AT_ONCE:
+            self._loop.add_reader(self._listener.fileno(), self._ready)
+
+    def _look_away(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
 
     def _ready(self) -> None:
-        if len(self._tasks) >= _AT_ONCE:
-            return
         try:
             sock, _address = self._listener.accept()
-        except OSError:
+        except BlockingIOError:
+            return
+        except OSError as error:
+            logger.debug("cannot accept: %s", error)
+            self._look_away()  # it stays ready: looking on would keep a processor busy
+            self._loop.call_later(_PAUSE, self._look)
             return
         task = self._loop.create_task(self._answer(sock))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._answered)
+        if len(self._tasks) >= _AT_ONCE:
+            self._look_away()
+
+    def _answered(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._look()
 
     async def _answer(self, sock: socket.socket) -> None:
         try:
@@ -52,7 +72,7 @@ class Apology:
                 reader, writer = await asyncio.open_connection(sock=sock, limit=_MOST)
                 try:
                     request = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(_answer(self.problems, is_head=request.startswith(b"HEAD ")))
+                    writer.write(_answer(self.problems, request))
                     writer.write_eof()
                     while await reader.read(65536):  # read away the body, else a reset overtakes the answer
                         pass
@@ -62,11 +82,13 @@ class Apology:
             logger.debug("a caller did not wait for the apology: %s", error)
 
 
-def _answer(problems: list[Problem], *, is_head: bool) -> bytes:
-    said = "; ".join(f"{p.where}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in problems)
-    message = f"claude-gatewayd cannot serve: {said}. Mend it, then run: claude-gatewayctl reload"
+def _answer(problems: list[Problem], request: bytes) -> bytes:
+    message = "claude-gatewayd cannot serve: claude-gatewayctl status says why"
+    if _OURS.search(request) and not _PAGE.search(request):  # a web page learns nothing of this machine
+        said = "; ".join(f"{p.where}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in problems)
+        message = f"claude-gatewayd cannot serve: {said}. Mend it, then run: claude-gatewayctl reload"
     body = json.dumps({"type": "error", "error": {"type": "api_error", "message": message}}).encode()
     return (
         b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
         b"connection: close\r\n\r\n" % len(body)
-    ) + (b"" if is_head else body)
+    ) + (b"" if request.startswith(b"HEAD ") else body)
