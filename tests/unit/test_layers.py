@@ -21,7 +21,8 @@ FLOORS = """
     config_file service
     config control channel
     http1
-    policy body sse guard tally
+    policy body sse guard tally catalog
+    bedrock
     relay
     gateway
     assembly

@@ -1,0 +1,302 @@
+"""Bring a request meant for Anthropic to what Claude Code itself sends in Bedrock mode for the same turn. Pure.
+
+Bedrock answers 400 to a field or a beta that it does not know, so the lists are of what it takes, not of what it
+refuses. Where one model stands in for another, the turn is put in the words of the family that answers. Inputs and
+schemas of tools are the person's own data: they are never looked into.
+
+Sources: CC N = measured with Claude Code 2.1.197 and 2.1.330, table N; 330 = read in the binary of 2.1.330;
+LL = LiteLLM 1.106.2's model map.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from claude_gatewayd.catalog import Family
+
+Json = Any  # what json.loads gives
+Object = Mapping[str, Json]
+
+CONTEXT_1M: Final = "context-1m-2025-08-07"
+INTERLEAVED: Final = "interleaved-thinking-2025-05-14"
+TOOL_SEARCH: Final = "tool-search-tool-2025-10-19"
+THINKING_COUNT: Final = "thinking-token-count-2026-05-13"
+BETAS: Final = (CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT)  # in Claude Code's order (CC 4.2)
+RENAMED: Final = {"advanced-tool-use-2025-11-20": TOOL_SEARCH}  # CC 4.2
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What Bedrock takes of a family. *thinking*: with a budget, adaptive, "either", or not at all.
+
+    *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages.
+    """
+
+    max_tokens: int
+    thinking: Literal["none", "budget", "either", "adaptive"]
+    betas: frozenset[str] = frozenset()
+    efforts: tuple[str, ...] = ()
+    display: bool = False
+    system: bool = False
+
+
+_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+_NO_XHIGH: Final = ("low", "medium", "high", "max")  # LL: the 4.6 models have no supports_xhigh_reasoning_effort
+
+TABLE: Final[Mapping[Family, Takes]] = {
+    # LL: no reasoning, no tool search; 4096 is the least of them
+    Family.CLAUDE_3: Takes(4096, "none"),
+    # LL: reasoning. 330: interleaved thinking not for claude-3-*
+    Family.CLAUDE_3_7: Takes(64_000, "budget"),
+    # LL: Opus 32000, no tool search. 330: interleaved thinking from Claude 4 on, no effort before Opus 4.6
+    Family.CLAUDE_4: Takes(32_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M})),
+    # CC 4.1, 4.2 (Sonnet 4.5): budget, no display, no effort, no system messages, tool search
+    Family.CLAUDE_4_5: Takes(64_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH})),
+    # recorded, 2.1.330 in Bedrock mode: as Sonnet 4.5 without interleaved thinking; LL: 200k context
+    Family.HAIKU_4_5: Takes(64_000, "budget", frozenset({TOOL_SEARCH})),
+    # CC 4.1 (Sonnet 4.6): effort. LL: adaptive and legacy thinking. 330: system messages only from Opus 4.8 on,
+    # display on Bedrock only from Opus 4.7 on
+    Family.CLAUDE_4_6: Takes(64_000, "either", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH}), _NO_XHIGH),
+    # 330: as 4.6, with display. LL: refuses thinking with a budget
+    Family.CLAUDE_4_7: Takes(128_000, "adaptive", frozenset(BETAS), _EFFORTS, display=True),
+    # CC 4.1, 4.2 (Opus 4.8, Sonnet 5, the 5.5 models): effort, display, system messages, token count
+    Family.CLAUDE_5: Takes(128_000, "adaptive", frozenset(BETAS), _EFFORTS, display=True, system=True),
+}
+
+# CC 2 and 4.1; all else is dropped: model and stream (in the path), context_management, diagnostics, tags, speed, ...
+_FIELDS: Final = ("tool_choice", "stop_sequences")
+_SAMPLING: Final = ("temperature", "top_p", "top_k")  # 330, LL: refused from Opus 4.7 on
+# CC 2; without eager_input_streaming, strict and what is to come (330 itself takes them off to count)
+_TOOL_FIELDS: Final = ("type", "name", "description", "input_schema", "cache_control", "defer_loading")
+_OWN_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_")  # Anthropic's in name, run by the client
+_SIGNED: Final = ("thinking", "redacted_thinking")
+_CHANGES: Final = ("tool_addition", "tool_removal")  # of mid-conversation-tool-changes, which Bedrock lacks (CC 4.2)
+# Written by what only Anthropic runs; 330 has this list. "fallback" is a mark, and dropped.
+_SERVER_BLOCKS: Final = (
+    "server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "advisor_tool_result", "compaction",
+    "code_execution_tool_result", "bash_code_execution_tool_result", "text_editor_code_execution_tool_result",
+    "tool_search_tool_result", "mcp_tool_use", "mcp_tool_result", "container_upload",
+)  # fmt: skip
+
+_BILLING: Final = "x-anthropic-billing-header:"
+_REMINDER: Final = "<system-reminder>\n{}\n</system-reminder>"  # recorded: how 330 tells it to older models
+_BUDGET: Final = 31_999  # recorded: what Claude Code gives Sonnet 4.5 and Haiku 4.5
+_LEAST_BUDGET: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """A request for Bedrock. The version is not in it, which LiteLLM adds, nor model and stream, nor the betas."""
+
+    body: dict[str, Json]
+    betas: tuple[str, ...]
+
+
+def why_not(body: Object) -> str | None:
+    """Say what a request asks for that only Anthropic has; None: Bedrock can answer it."""
+    for field, name in (("mcp_servers", "MCP connectors"), ("container", "a container"), ("safeguards", "safeguards")):
+        if body.get(field):
+            return name
+    for tool in _objects(body.get("tools")):
+        kind = tool.get("type")
+        if isinstance(kind, str) and kind != "custom" and not kind.startswith(_OWN_TOOLS):
+            return f"the server tool {kind}"
+    for block in _all_blocks(body):
+        if block.get("type") in _SERVER_BLOCKS:
+            return f"a block of the kind {block['type']}"
+        source = block.get("source")
+        if isinstance(source, dict) and source.get("type") in ("file", "url"):
+            return f"a {source['type']} to be fetched"
+    return None
+
+
+def shape(body: Object, beta: str | None, family: Family) -> Shaped:
+    """Make the request that Bedrock takes, from the body and the anthropic-beta header; neither is changed."""
+    takes = TABLE[family]
+    asked = [RENAMED.get(name.strip(), name.strip()) for name in (beta or "").split(",")]
+    betas = [name for name in BETAS if name in asked and name in takes.betas]
+    out = {key: body[key] for key in _FIELDS if key in body}
+    if takes.thinking != "adaptive":
+        out |= {key: body[key] for key in _SAMPLING if key in body}
+    if (most := body.get("max_tokens")) is not None:
+        out["max_tokens"] = min(most, takes.max_tokens) if type(most) is int else most
+    searches = TOOL_SEARCH in betas
+    out["messages"] = _messages(body.get("messages"), system=takes.system, searches=searches)
+    if system := _system(body.get("system")):
+        out["system"] = system
+    if tools := _tools(body, searches=searches):
+        out["tools"] = tools
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
+        out["metadata"] = {"user_id": metadata["user_id"]}
+    if thinking := _thinking(body.get("thinking"), out.get("max_tokens"), takes):
+        out["thinking"] = thinking
+    if effort := _effort(body.get("output_config"), takes):
+        out["output_config"] = {"effort": effort}
+    if "display" not in thinking:  # 2.1.197 knows neither, and does not ask Bedrock for the count (recorded)
+        betas = [name for name in betas if name != THINKING_COUNT]
+    return Shaped(out if takes.thinking != "none" else without_thinking(out), tuple(betas))
+
+
+def without_thinking(body: Object) -> dict[str, Json]:
+    """Leave out all earlier thinking, for the one retry after a 400 about a signature.
+
+    Thinking with a budget is switched off too while tools run: such a turn has to begin with the thinking left out.
+    """
+    messages = []
+    for message in _list(body.get("messages")):
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            kept = [block for block in content if _type(block) not in _SIGNED]
+            if content and not kept:
+                continue
+            messages.append(message | {"content": kept})
+        else:
+            messages.append(message)
+    out = {**body, "messages": messages}
+    last = messages[-1].get("content") if messages and isinstance(messages[-1], dict) else None
+    if _type(body.get("thinking")) == "enabled" and any(_type(block) == "tool_result" for block in _list(last)):
+        del out["thinking"]
+    return out
+
+
+def _messages(messages: Json, *, system: bool, searches: bool) -> list[Json]:
+    """Keep role and content, drop what is then empty; what a family takes no system message for, the user says."""
+    out: list[Json] = []
+    for message in _list(messages):
+        if not isinstance(message, dict):
+            out.append(message)
+            continue
+        role, content = message.get("role"), message.get("content")
+        if isinstance(content, list):
+            content = [_block(b, searches=searches) for b in content if _type(b) not in (*_CHANGES, "fallback")]
+        if not content:
+            continue  # 330 writes system messages that hold an effort, or changes of tools, and nothing else
+        if role == "system" and not system:
+            blocks = [{"type": "text", "text": content}] if isinstance(content, str) else _list(content)
+            blocks = [b | {"text": _REMINDER.format(b["text"])} if _is_text(b) else b for b in blocks]
+            if out and isinstance(out[-1], dict) and out[-1]["role"] == "user":
+                said = out[-1]["content"]
+                said = [{"type": "text", "text": said}] if isinstance(said, str) else _list(said)
+                out[-1] = {"role": "user", "content": [*said, *blocks]}
+                continue
+            role, content = "user", blocks
+        out.append({"role": role, "content": content})
+    return out
+
+
+def _block(block: Json, *, searches: bool) -> Json:
+    """Clean a block, and those within the result of a tool."""
+    if not isinstance(block, dict):
+        return block
+    out = _without_ttl(block)
+    if out.get("type") == "tool_use":
+        out.pop("caller", None)  # Anthropic's answers have it; that Bedrock takes it is not known
+    elif out.get("type") == "tool_result" and isinstance(inner := out.get("content"), list):
+        kept = [b for b in inner if searches or _type(b) != "tool_reference"]
+        if inner and not kept:
+            kept = [{"type": "text", "text": "[tool references]"}]  # 330's words
+        out["content"] = [_without_ttl(b) if isinstance(b, dict) else b for b in kept]
+    return out
+
+
+def _without_ttl(block: dict[str, Json]) -> dict[str, Json]:
+    """Copy a block or a tool; of its cache_control only the type stays (CC 4.1)."""
+    out = dict(block)
+    control = out.pop("cache_control", None)
+    if isinstance(control, dict) and "type" in control:
+        out["cache_control"] = {"type": control["type"]}
+    return out
+
+
+def _system(system: Json) -> Json:
+    """Drop the billing block: it differs from one conversation to the next, and so spoils Bedrock's cache (CC 2)."""
+    if not isinstance(system, list):
+        return system
+    kept = [b for b in system if not (_is_text(b) and b["text"].startswith(_BILLING))]
+    return [_without_ttl(b) if isinstance(b, dict) else b for b in kept]
+
+
+def _tools(body: Object, *, searches: bool) -> list[Json]:
+    """Clean the tools. What a message adds in mid-conversation is declared, and shown, with the others."""
+    shown: set[str] = set()
+    late: dict[str, Json] = {}
+    for block in _all_blocks(body):
+        tool = block.get("tool")
+        if block.get("type") == "tool_addition" and isinstance(tool, dict):
+            definition = tool.get("definition")
+            if isinstance(definition, dict) and isinstance(name := definition.get("name"), str):
+                late[name] = definition
+            elif isinstance(name := tool.get("name", tool.get("tool_name")), str):
+                shown.add(name)
+    declared = _list(body.get("tools"))
+    for tool in _objects(declared):
+        if isinstance(name := tool.get("name"), str):
+            late.pop(name, None)
+    out = []
+    for tool in (*declared, *late.values()):
+        if not isinstance(tool, dict):
+            out.append(tool)
+            continue
+        clean = _without_ttl(tool)
+        if tool.get("type") in (None, "custom"):
+            clean = {key: clean[key] for key in _TOOL_FIELDS if key in clean}
+        if not searches or (isinstance(name := tool.get("name"), str) and name in shown):
+            clean.pop("defer_loading", None)
+        out.append(clean)
+    return out
+
+
+def _thinking(thinking: Json, max_tokens: Json, takes: Takes) -> dict[str, Json]:
+    """Say it in the family's way; "disabled" is said by leaving it out (330: only Anthropic is told so)."""
+    kind = _type(thinking)
+    if kind not in ("adaptive", "enabled") or takes.thinking == "none":
+        return {}
+    out: dict[str, Json] = {"type": "adaptive"}
+    if takes.thinking == "budget" or (takes.thinking == "either" and kind == "enabled"):
+        budget = thinking.get("budget_tokens", _BUDGET)
+        if type(budget) is int and type(max_tokens) is int:
+            budget = min(budget, max_tokens - 1)
+            if budget < _LEAST_BUDGET:
+                return {}
+        out = {"type": "enabled", "budget_tokens": budget}
+    if takes.display and "display" in thinking:
+        # "updates" and "highlights" need betas that are not on the list (CC 4.2)
+        out["display"] = "summarized" if thinking["display"] == "summarized" else "omitted"
+    return out
+
+
+def _effort(config: Json, takes: Takes) -> str | None:
+    """Return the effort asked for, or the next lower that the family has. A `format` is never sent (330)."""
+    effort = config.get("effort") if isinstance(config, dict) else None
+    if effort not in _EFFORTS:
+        return None
+    lower = _EFFORTS[: _EFFORTS.index(effort) + 1]
+    return next((level for level in reversed(lower) if level in takes.efforts), None)
+
+
+def _all_blocks(body: Object) -> Iterator[dict[str, Json]]:
+    """Yield the blocks of system and messages, and those within results of tools and documents."""
+    contents = [body.get("system"), *(message.get("content") for message in _objects(body.get("messages")))]
+    for content in contents:
+        for block in _objects(content):
+            yield block
+            yield from _objects(block.get("content"))
+            source = block.get("source")
+            yield from _objects(source.get("content") if isinstance(source, dict) else None)
+
+
+def _objects(value: Json) -> Iterator[dict[str, Json]]:
+    yield from (item for item in _list(value) if isinstance(item, dict))
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _type(block: Json) -> Json:
+    return block.get("type") if isinstance(block, dict) else None
+
+
+def _is_text(block: Json) -> bool:
+    return _type(block) == "text" and isinstance(block.get("text"), str)

@@ -1,0 +1,171 @@
+"""Which Bedrock model answers for an Anthropic one: its id there, and its family. Pure: nothing is asked of AWS.
+
+A name has many forms: dated or not, "-latest", "[1m]" (Claude Code's mark for a long context), "-bedrock" (ours: to
+Bedrock, whatever Anthropic can), or Bedrock's own. They all mean the model that the bare name is of.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+BEDROCK_SUFFIX: Final = "-bedrock"
+GEOGRAPHIES: Final = ("us", "us-gov", "eu", "apac", "jp", "au", "global")
+
+
+class Family(StrEnum):
+    """Models of which Bedrock takes the same requests, from old to new. `bedrock` has what each of them takes."""
+
+    CLAUDE_3 = "3"
+    CLAUDE_3_7 = "3.7"
+    CLAUDE_4 = "4"
+    CLAUDE_4_5 = "4.5"
+    HAIKU_4_5 = "haiku-4.5"
+    CLAUDE_4_6 = "4.6"
+    CLAUDE_4_7 = "4.7"
+    CLAUDE_5 = "5"  # and Opus 4.8, and what comes after
+
+
+class _Row(NamedTuple):
+    name: str
+    bedrock: str
+    geographies: str
+
+
+# From the model map of LiteLLM 1.106.2; from old to new, as Claude Code 2.1.330 orders them.
+_TABLE: Final = (
+    _Row("claude-3-opus", "claude-3-opus-20240229-v1:0", "us eu"),
+    _Row("claude-3-5-sonnet", "claude-3-5-sonnet-20240620-v1:0", "us eu"),
+    _Row("claude-3-5-sonnet", "claude-3-5-sonnet-20241022-v2:0", "us eu"),
+    _Row("claude-3-5-haiku", "claude-3-5-haiku-20241022-v1:0", "us eu"),
+    _Row("claude-3-7-sonnet", "claude-3-7-sonnet-20250219-v1:0", "us eu"),
+    _Row("claude-opus-4", "claude-opus-4-20250514-v1:0", "us eu"),
+    _Row("claude-sonnet-4", "claude-sonnet-4-20250514-v1:0", "us eu apac global"),
+    _Row("claude-opus-4-1", "claude-opus-4-1-20250805-v1:0", "us eu"),
+    _Row("claude-sonnet-4-5", "claude-sonnet-4-5-20250929-v1:0", "us-gov us eu jp au global"),
+    _Row("claude-haiku-4-5", "claude-haiku-4-5-20251001-v1:0", "us eu apac jp au global"),
+    _Row("claude-opus-4-5", "claude-opus-4-5-20251101-v1:0", "us eu global"),
+    _Row("claude-opus-4-6", "claude-opus-4-6-v1", "us eu au global"),
+    _Row("claude-sonnet-4-6", "claude-sonnet-4-6", "us eu apac jp au global"),
+    _Row("claude-mythos-preview", "claude-mythos-preview", "us apac au"),
+    _Row("claude-opus-4-7", "claude-opus-4-7", "us eu apac jp au global"),
+    _Row("claude-opus-4-8", "claude-opus-4-8", "us-gov us eu apac jp au global"),
+    _Row("claude-mythos-5", "claude-mythos-5", "us"),
+    _Row("claude-fable-5", "claude-fable-5", "us eu apac au global"),
+    _Row("claude-sonnet-5", "claude-sonnet-5", "us-gov us eu apac jp au global"),
+    _Row("claude-opus-5", "claude-opus-5", "us-gov us eu apac jp au global"),
+    _Row("claude-mythos-5-1", "claude-mythos-5-1", "us global"),
+    _Row("claude-fable-5-1", "claude-fable-5-1", "us-gov us eu global"),
+    _Row("claude-opus-5-5", "claude-opus-5-5", "us-gov us eu apac jp au global"),
+    _Row("claude-sonnet-5-5", "claude-sonnet-5-5", "us-gov us eu apac jp au global"),
+    _Row("claude-haiku-5-5", "claude-haiku-5-5", "us-gov us eu apac jp au global"),
+)
+_VERSION = re.compile(r"-v\d+(?::\d+)?\Z", re.ASCII)
+_BY_NAME: Final = {row.name: row for row in _TABLE} | {_VERSION.sub("", row.bedrock): row for row in _TABLE}
+
+NAMES: Final = tuple(dict.fromkeys(row.name for row in _TABLE))
+ALIASES: Final = {
+    alias: max((name for name in NAMES if name.startswith(f"{alias}-")), key=NAMES.index)
+    for alias in ("claude-haiku", "claude-sonnet", "claude-opus")
+}
+
+_MARK = re.compile(r"(?:\[1m\]|-bedrock)+\Z")
+_NATIVE = re.compile(rf"\A(?:(?:(?:{'|'.join(GEOGRAPHIES)})\.)?anthropic\.|arn:)", re.ASCII)
+_DATE = re.compile(r"-(?:20\d{6}|latest)\Z", re.ASCII)
+_SPELLED = re.compile(r"claude-[a-z0-9.-]{1,100}\Z", re.ASCII)
+_NUMBERS = re.compile(r"claude-(?:[a-z]+-)?v?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)", re.ASCII)
+_SINCE: Final = (
+    ((4, 8), Family.CLAUDE_5),
+    ((4, 7), Family.CLAUDE_4_7),
+    ((4, 6), Family.CLAUDE_4_6),
+    ((4, 5), Family.CLAUDE_4_5),
+    ((4, 0), Family.CLAUDE_4),
+    ((3, 7), Family.CLAUDE_3_7),
+    ((0, 0), Family.CLAUDE_3),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to ask of Bedrock: *model* is an id or an ARN there, *name* the Anthropic name that it answers for."""
+
+    name: str
+    model: str
+    family: Family
+
+
+def bare(asked: str) -> str:
+    """Return a name without the marks at its end, an alias as the newest model that we know of."""
+    name = _MARK.sub("", asked)
+    return ALIASES.get(name, name)
+
+
+def is_forced(asked: str) -> bool:
+    """Say whether a name asks for Bedrock, whatever Anthropic can."""
+    marks = _MARK.search(asked)
+    return _NATIVE.match(asked) is not None or (marks is not None and BEDROCK_SUFFIX in marks[0])
+
+
+def find(asked: str, region: str, geography: str = "auto", overrides: Mapping[str, str] | None = None) -> Target | None:
+    """Find the Bedrock model for a name; None: it is no name of Anthropic's.
+
+    *overrides* is `[bedrock.models]`. It goes before all else, by the name as it is asked for and then by any form
+    of it, and gives an id, an ARN, or another name of Anthropic's. A name that the table lacks is spelled by the
+    rules, so that a new model works before we know it.
+    """
+    name, given = _called(asked), _MARK.sub("", asked)
+    by_name = {_called(key): value for key, value in (overrides or {}).items()}
+    own = (overrides or {}).get(given) or by_name.get(name)
+    if own is not None:
+        there = find(own, region, geography) or Target(name, own, family_of(name))
+        return Target(name, there.model, there.family if "claude" in own else family_of(name))
+    if _NATIVE.match(given):
+        return Target(name, given, family_of(given))
+    row = _BY_NAME.get(given) or _BY_NAME.get(name)
+    if row is not None:
+        usable = row.geographies.split()
+        prefixes = [p for p in _prefixes(region, geography) if p in usable or p == geography]
+        return Target(row.name, ".".join((*prefixes[:1], "anthropic", row.bedrock)), family_of(row.name))
+    base = _by_rule(given, name)
+    if base is None:
+        return None
+    return Target(name, f"{_prefixes(region, geography)[0]}.anthropic.{base}", family_of(name))
+
+
+def family_of(name: str) -> Family:
+    """Return the family of any name or id. What has no number that we know is taken for the newest."""
+    found = _NUMBERS.search(name)
+    if found is None:
+        return Family.CLAUDE_4_6 if "mythos-preview" in name else Family.CLAUDE_5
+    version = int(found[1]), int(found[2] or 0)
+    if version == (4, 5) and "haiku" in name:
+        return Family.HAIKU_4_5
+    return next(family for since, family in _SINCE if version >= since)
+
+
+def _called(asked: str) -> str:
+    """Bring any form of a name, Bedrock's ids too, to the one that a model is called by: no date, no version."""
+    name = _MARK.sub("", asked).rpartition("/")[2]
+    name = _DATE.sub("", _VERSION.sub("", _NATIVE.sub("", name)))
+    return ALIASES.get(name, name.removesuffix("-0") if name.endswith("-4-0") else name)
+
+
+def _by_rule(given: str, name: str) -> str | None:
+    """Spell the base id of a model that the table lacks: with date and version up to 4.5, bare from then on."""
+    if not _SPELLED.match(given):
+        return None
+    if family_of(name) in (Family.CLAUDE_4_6, Family.CLAUDE_4_7, Family.CLAUDE_5):
+        return name
+    return f"{given}-v1:0" if given != name and not given.endswith("-latest") else None
+
+
+def _prefixes(region: str, geography: str) -> tuple[str, ...]:
+    """Return the prefixes for a region, the preferred one first: near the person, then anywhere."""
+    if geography != "auto":
+        return (geography,)
+    if region.startswith("us-gov-"):
+        return ("us-gov",)
+    nearer = {"ap-northeast-1": "jp", "ap-northeast-3": "jp", "ap-southeast-2": "au", "ap-southeast-4": "au"}
+    wide = {"us": "us", "eu": "eu", "ap": "apac"}.get(region.partition("-")[0])
+    return tuple(p for p in (nearer.get(region), wide, "global") if p)

@@ -1,0 +1,423 @@
+"""What of a request reaches Bedrock: turns in the shapes of Claude Code's, row by row, and then anything at all."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_gatewayd.bedrock import BETAS, TABLE, shape, why_not, without_thinking
+from claude_gatewayd.catalog import Family
+
+CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT = BETAS
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+PLAIN = {"type": "ephemeral"}
+NEW_HEADER = (
+    "claude-code-20250219,oauth-2025-04-20,interleaved-thinking-2025-05-14,context-management-2025-06-27,"
+    "per-turn-control-2026-07-01,mid-conversation-tool-changes-2026-07-01,thinking-token-count-2026-05-13,"
+    "advanced-tool-use-2025-11-20,effort-2025-11-24,extended-cache-ttl-2025-04-11"
+)
+OLD_HEADER = (
+    "claude-code-20250219,oauth-2025-04-20,context-1m-2025-08-07,interleaved-thinking-2025-05-14,"
+    "thinking-token-count-2026-05-13,context-management-2025-06-27,prompt-caching-scope-2026-01-05,"
+    "mid-conversation-system-2026-04-07,effort-2025-11-24,extended-cache-ttl-2025-04-11"
+)
+USER_ID = '{"device_id":"d","account_uuid":"a","session_id":"s"}'
+
+
+def text(words: str, **more: Any) -> dict[str, Any]:
+    return {"type": "text", "text": words, **more}
+
+
+def turn(**changes: Any) -> dict[str, Any]:
+    """Return a turn as 2.1.330 writes it after a tool has run, signed in with a subscription."""
+    return {
+        "model": "claude-opus-5-5",
+        "messages": [
+            {"role": "user", "content": [text("reminder"), text("list the files")]},
+            {"role": "system", "content": "environment", "output_config": {"effort": "medium"}},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+                    text("I will look."),
+                    {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"cache_control": {"ttl": "1h"}},
+                     "caller": {"type": "direct"}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "toolu_1",
+                     "content": [{"type": "tool_reference", "tool_name": "WebFetch"}], "is_error": False},
+                    text("Tool loaded.", cache_control=HOUR),
+                ],
+            },
+        ],
+        "system": [
+            text("x-anthropic-billing-header: cc_version=2.1.330.572; cc_entrypoint=sdk-cli;"),
+            text("You are an agent.", cache_control=HOUR),
+            text("Do well.", cache_control=HOUR | {"scope": "global"}),
+        ],
+        "tools": [
+            {"name": "Bash", "description": "runs", "input_schema": {"type": "object", "ttl": 1}},
+            {"name": "WebFetch", "description": "fetches", "input_schema": {}, "defer_loading": True,
+             "eager_input_streaming": True, "cache_control": HOUR},
+        ],
+        "metadata": {"user_id": USER_ID, "more": 1},
+        "max_tokens": 128000,
+        "thinking": {"type": "adaptive", "display": "omitted"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "output_config": {"effort": "medium"},
+        "tags": {"team": "a"},
+        "diagnostics": {},
+        "stream": True,
+    } | changes  # fmt: skip
+
+
+def test_a_turn_of_the_newest() -> None:
+    shaped = shape(turn(), NEW_HEADER, Family.CLAUDE_5)
+    assert shaped.betas == (INTERLEAVED, TOOL_SEARCH, THINKING_COUNT)
+    assert shaped.body == {
+        "messages": [
+            {"role": "user", "content": [text("reminder"), text("list the files")]},
+            {"role": "system", "content": "environment"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+                    text("I will look."),
+                    {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"cache_control": {"ttl": "1h"}}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "toolu_1",
+                     "content": [{"type": "tool_reference", "tool_name": "WebFetch"}], "is_error": False},
+                    text("Tool loaded.", cache_control=PLAIN),
+                ],
+            },
+        ],
+        "system": [text("You are an agent.", cache_control=PLAIN), text("Do well.", cache_control=PLAIN)],
+        "tools": [
+            {"name": "Bash", "description": "runs", "input_schema": {"type": "object", "ttl": 1}},
+            {"name": "WebFetch", "description": "fetches", "input_schema": {}, "defer_loading": True,
+             "cache_control": PLAIN},
+        ],
+        "metadata": {"user_id": USER_ID},
+        "max_tokens": 128000,
+        "thinking": {"type": "adaptive", "display": "omitted"},
+        "output_config": {"effort": "medium"},
+    }  # fmt: skip
+
+
+def test_a_turn_of_an_older_client() -> None:
+    body = turn(thinking={"type": "adaptive"}, output_config={"effort": "xhigh"}, max_tokens=64000)
+    shaped = shape(body, OLD_HEADER, Family.CLAUDE_5)
+    assert shaped.betas == (CONTEXT_1M, INTERLEAVED)
+    assert shaped.body["thinking"] == {"type": "adaptive"}
+    assert shaped.body["output_config"] == {"effort": "xhigh"}
+
+
+def test_a_turn_that_an_older_model_takes_over() -> None:
+    """Nothing of what it does not know is left: it reads as a turn that was meant for it."""
+    shaped = shape(turn(), NEW_HEADER, Family.HAIKU_4_5)
+    assert shaped.betas == (TOOL_SEARCH,)
+    assert shaped.body["messages"][0] == {
+        "role": "user",
+        "content": [
+            text("reminder"),
+            text("list the files"),
+            text("<system-reminder>\nenvironment\n</system-reminder>"),
+        ],
+    }
+    assert [message["role"] for message in shaped.body["messages"]] == ["user", "assistant", "user"]
+    assert shaped.body["thinking"] == {"type": "enabled", "budget_tokens": 31999}
+    assert shaped.body["max_tokens"] == 64000
+    assert "output_config" not in shaped.body
+
+
+def test_a_model_without_tool_search_or_thinking() -> None:
+    shaped = shape(turn(), NEW_HEADER, Family.CLAUDE_3)
+    assert shaped.betas == ()
+    assert not [tool for tool in shaped.body["tools"] if "defer_loading" in tool]
+    assert "thinking" not in json.dumps(shaped.body)
+    assert shaped.body["messages"][-1]["content"][0]["content"] == [text("[tool references]")]
+    assert shaped.body["max_tokens"] == 4096
+
+
+def test_no_tool_search_without_its_beta() -> None:
+    assert "defer_loading" not in json.dumps(shape(turn(), "what-is-this-2027-01-01", Family.CLAUDE_5).body)
+    assert "tool_reference" not in json.dumps(shape(turn(), None, Family.CLAUDE_5).body)
+
+
+@pytest.mark.parametrize(
+    ("family", "asked", "sent"),
+    [
+        ("5", {"type": "adaptive", "display": "omitted"}, {"type": "adaptive", "display": "omitted"}),
+        ("5", {"type": "adaptive", "display": "summarized"}, {"type": "adaptive", "display": "summarized"}),
+        ("5", {"type": "adaptive", "display": "updates"}, {"type": "adaptive", "display": "omitted"}),
+        ("5", {"type": "adaptive", "block_binding": {}}, {"type": "adaptive"}),
+        ("5", {"type": "enabled", "budget_tokens": 8000}, {"type": "adaptive"}),
+        ("5", {"type": "disabled"}, None),
+        ("4.7", {"type": "enabled", "budget_tokens": 8000, "display": "omitted"},
+         {"type": "adaptive", "display": "omitted"}),
+        ("4.6", {"type": "adaptive", "display": "omitted"}, {"type": "adaptive"}),
+        ("4.6", {"type": "enabled", "budget_tokens": 8000}, {"type": "enabled", "budget_tokens": 8000}),
+        ("4.5", {"type": "enabled", "budget_tokens": 8000, "display": "omitted"},
+         {"type": "enabled", "budget_tokens": 8000}),
+        ("4.5", {"type": "enabled", "budget_tokens": 63000}, {"type": "enabled", "budget_tokens": 31999}),
+        ("4.5", {"type": "adaptive"}, {"type": "enabled", "budget_tokens": 31999}),
+        ("4", {"type": "adaptive"}, {"type": "enabled", "budget_tokens": 31999}),
+        ("3", {"type": "enabled", "budget_tokens": 8000}, None),
+        ("4.5", None, None),
+        ("4.5", {"type": "enabled", "budget_tokens": "many"}, {"type": "enabled", "budget_tokens": "many"}),
+    ],
+)  # fmt: skip
+def test_thinking(family: str, asked: object, sent: object) -> None:
+    body = shape(turn(thinking=asked, max_tokens=32000), None, Family(family)).body
+    assert body.get("thinking") == sent
+
+
+def test_no_room_to_think() -> None:
+    assert "thinking" not in shape(turn(max_tokens=1000), None, Family.CLAUDE_4_5).body
+
+
+@pytest.mark.parametrize(
+    ("family", "asked", "sent"),
+    [
+        ("5", {"effort": "max"}, {"effort": "max"}),
+        ("5", {"effort": "high", "format": {"type": "json_schema"}, "task_budget": {}}, {"effort": "high"}),
+        ("5", {"format": {"type": "json_schema", "schema": {}}}, None),
+        ("5", {"effort": ["high"]}, None),
+        ("4.7", {"effort": "xhigh"}, {"effort": "xhigh"}),
+        ("4.6", {"effort": "xhigh"}, {"effort": "high"}),
+        ("4.6", {"effort": "max"}, {"effort": "max"}),
+        ("4.5", {"effort": "low"}, None),
+    ],
+)
+def test_effort(family: str, asked: object, sent: object) -> None:
+    assert shape(turn(output_config=asked), None, Family(family)).body.get("output_config") == sent
+
+
+@pytest.mark.parametrize(
+    ("family", "header", "betas"),
+    [
+        ("5", None, ()),
+        ("5", "", ()),
+        ("5", " interleaved-thinking-2025-05-14 , what-is-this-2027-01-01", (INTERLEAVED,)),
+        ("5", "advanced-tool-use-2025-11-20,tool-search-tool-2025-10-19", (TOOL_SEARCH,)),
+        ("5", "thinking-display-updates-2026-08-18,fallback-credit-2026-06-01,structured-outputs-2025-12-15", ()),
+        ("4.7", ",".join(BETAS), BETAS),
+        ("4.6", ",".join(BETAS), BETAS[:3]),
+        ("4.5", ",".join(BETAS), BETAS[:3]),
+        ("haiku-4.5", ",".join(BETAS), (TOOL_SEARCH,)),
+        ("4", ",".join(BETAS), BETAS[:2]),
+        ("3.7", ",".join(BETAS), ()),
+    ],
+)
+def test_betas(family: str, header: str | None, betas: tuple[str, ...]) -> None:
+    assert shape(turn(), header, Family(family)).betas == betas
+
+
+def test_sampling_is_for_those_that_take_it() -> None:
+    body = turn(temperature=1, top_p=0.5, top_k=3)
+    assert shape(body, None, Family.CLAUDE_4_6).body.items() >= {"temperature": 1, "top_p": 0.5, "top_k": 3}.items()
+    assert not {"temperature", "top_p", "top_k"} & shape(body, None, Family.CLAUDE_4_7).body.keys()
+
+
+def test_system_messages_that_hold_nothing_else_are_dropped() -> None:
+    messages = [
+        {"role": "user", "content": "hello"},
+        {"role": "system", "content": [], "output_config": {"effort": "low"}},
+        {"role": "assistant", "content": [{"type": "fallback", "from": {}, "to": {}}]},
+        {"role": "system", "content": [text("now")], "clear_at": "next_user_message"},
+    ]
+    kept = shape(turn(messages=messages), None, Family.CLAUDE_5).body["messages"]
+    assert kept == [{"role": "user", "content": "hello"}, {"role": "system", "content": [text("now")]}]
+
+
+def test_system_messages_where_the_user_has_to_say_them() -> None:
+    messages = [
+        {"role": "system", "content": "first"},
+        {"role": "assistant", "content": "yes"},
+        {"role": "user", "content": "hello"},
+        {"role": "system", "content": [text("second", cache_control=HOUR)]},
+    ]
+    assert shape(turn(messages=messages), None, Family.CLAUDE_4_5).body["messages"] == [
+        {"role": "user", "content": [text("<system-reminder>\nfirst\n</system-reminder>")]},
+        {"role": "assistant", "content": "yes"},
+        {
+            "role": "user",
+            "content": [text("hello"), text("<system-reminder>\nsecond\n</system-reminder>", cache_control=PLAIN)],
+        },
+    ]
+
+
+def test_tools_that_came_in_mid_conversation_are_declared() -> None:
+    defined = {"name": "Late", "description": "late", "input_schema": {}, "strict": True}
+    changes = [
+        {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Bash"}},
+        {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "WebFetch"}},
+        {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": defined}},
+        {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": defined | {"name": "Bash"}}},
+    ]
+    messages = [{"role": "user", "content": "hello"}, {"role": "system", "content": [text("new tools"), *changes]}]
+    shaped = shape(turn(messages=messages), NEW_HEADER, Family.CLAUDE_5)
+    assert shaped.body["messages"][1] == {"role": "system", "content": [text("new tools")]}
+    assert [(tool["name"], "defer_loading" in tool) for tool in shaped.body["tools"]] == [
+        ("Bash", False),
+        ("WebFetch", False),
+        ("Late", False),
+    ]
+    assert "strict" not in shaped.body["tools"][2]
+
+
+def test_what_is_empty_is_left_out() -> None:
+    body = shape(
+        {"messages": [], "system": [text("x-anthropic-billing-header: a")], "tools": []}, None, Family.CLAUDE_5
+    )
+    assert body.body == {"messages": []}
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+FILE = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+
+
+def result(*blocks: object) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": "toolu_1", "content": list(blocks)}
+
+
+def says(*blocks: object) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": list(blocks)}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (turn(), None),
+        (says(IMAGE, result(IMAGE)), None),
+        (says(text('{"type":"server_tool_use"}')), None),
+        ({"tools": [{"type": "custom", "name": "web_search"}, {"type": "bash_20250124", "name": "bash"}]}, None),
+        ({"mcp_servers": [], "container": None}, None),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}],
+          "tool_choice": {"type": "tool", "name": "web_search"}}, "the server tool web_search_20250305"),
+        ({"tools": [{"name": "Bash"}, {"type": "code_execution_20250825"}]}, "the server tool code_execution_20250825"),
+        ({"tools": [{"type": "mcp_toolset"}]}, "the server tool mcp_toolset"),
+        ({"mcp_servers": [{"type": "url"}]}, "MCP connectors"),
+        ({"container": "container_1"}, "a container"),
+        ({"safeguards": [{}]}, "safeguards"),
+        (says(FILE), "a file to be fetched"),
+        (says(result(FILE)), "a file to be fetched"),
+        (says({"type": "image", "source": {"type": "url", "url": "https://x.example"}}), "a url to be fetched"),
+        (says({"type": "document", "source": {"type": "content", "content": [FILE]}}), "a file to be fetched"),
+        (says({"type": "server_tool_use", "id": "srvtoolu_1"}), "a block of the kind server_tool_use"),
+        (says({"type": "container_upload", "file_id": "f"}), "a block of the kind container_upload"),
+    ],
+)  # fmt: skip
+def test_what_only_anthropic_can(body: dict[str, Any], reason: str | None) -> None:
+    assert why_not(body) == reason
+
+
+def test_without_thinking() -> None:
+    body = turn()
+    assert "thinking" in without_thinking(body)
+    assert [block["type"] for block in without_thinking(body)["messages"][2]["content"]] == ["text", "tool_use"]
+
+
+def test_without_thinking_a_budget_goes_while_tools_run() -> None:
+    budget = {"type": "enabled", "budget_tokens": 8000}
+    body = turn(thinking=budget)
+    assert "thinking" not in without_thinking(body)
+    said = [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "eA=="}]},
+            {"role": "user", "content": "go on"}]  # fmt: skip
+    assert without_thinking({"messages": said, "thinking": budget}) == {"messages": said[1:], "thinking": budget}
+
+
+# -- anything at all --------------------------------------------------------------------------------------------------
+
+KINDS = ["text", "thinking", "redacted_thinking", "tool_use", "tool_result", "tool_reference", "tool_addition", "image",
+         "fallback", "server_tool_use", "adaptive", "enabled", "file", "custom"]  # fmt: skip
+KEYS = [*turn(), "type", "role", "content", "text", "cache_control", "ttl", "scope", "source", "tool", "definition",
+        "name", "effort", "display", "budget_tokens", "defer_loading", "caller", "mcp_servers"]  # fmt: skip
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    | st.sampled_from([*KINDS, "user", "system", "assistant", "x-anthropic-billing-header: x", "high", "xhigh"])
+)  # fmt: skip
+anything = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+    max_leaves=6,
+)
+blocks = st.fixed_dictionaries(
+    {"type": st.sampled_from(KINDS)},
+    optional=dict.fromkeys(("content", "cache_control", "text", "caller", "input", "tool", "source"), anything),
+)
+messages = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["user", "assistant", "system"]),
+        "content": st.lists(blocks, max_size=3) | st.text(max_size=3),
+    },
+    optional={"output_config": anything, "clear_at": st.just("next_user_message")},
+)
+likely = st.fixed_dictionaries(
+    {"messages": st.lists(messages, max_size=3)},
+    optional={
+        "system": st.lists(blocks, max_size=2),
+        "tools": st.lists(blocks | st.fixed_dictionaries({"name": st.text(max_size=3), "cache_control": anything})),
+        **{key: anything for key in turn() if key not in ("messages", "system", "tools")},
+    },
+)
+bodies = likely | st.dictionaries(st.sampled_from(KEYS), anything, max_size=8)
+
+
+def pieces(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what is ours to clean: tools, and the blocks of system, messages and results."""
+    found: list[Any] = [*body.get("tools", [])]
+    if isinstance(body.get("system"), list):
+        found += body["system"]
+    for message in body["messages"]:
+        if isinstance(message, dict) and isinstance(message["content"], list):
+            found += message["content"]
+            results = [b for b in message["content"] if isinstance(b, dict) and b.get("type") == "tool_result"]
+            found += [inner for b in results if isinstance(b.get("content"), list) for inner in b["content"]]
+    return [piece for piece in found if isinstance(piece, dict)]
+
+
+@given(bodies, st.none() | st.text(max_size=30) | st.sampled_from([NEW_HEADER, OLD_HEADER]), st.sampled_from(Family))
+def test_whatever_comes(body: dict[str, Any], header: str | None, family: Family) -> None:
+    before = copy.deepcopy(body)
+    why_not(body)
+    without_thinking(body)
+    shaped = shape(body, header, family)
+    assert repr(body) == repr(before)
+    takes = TABLE[family]
+    assert shaped.body.keys() <= {
+        "messages", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p", "top_k", "max_tokens",
+        "metadata", "thinking", "output_config"}  # fmt: skip
+    assert set(shaped.betas) <= takes.betas
+    assert shaped.body.get("output_config", {}).keys() <= {"effort"}
+    assert shaped.body.get("thinking", {}).keys() <= {"type", "budget_tokens", "display"}
+    for message in shaped.body["messages"]:
+        if isinstance(message, dict):
+            assert message.keys() == {"role", "content"}
+            assert takes.system or message["role"] != "system"
+            content = message["content"] if isinstance(message["content"], list) else []
+            calls = [b for b in content if isinstance(b, dict) and b.get("type") == "tool_use"]
+            assert not [call for call in calls if "caller" in call]
+    for piece in pieces(shaped.body):
+        assert piece.get("cache_control", {}).keys() <= {"type"}
+    system = shaped.body.get("system")
+    blocks = [block for block in system if isinstance(block, dict)] if isinstance(system, list) else []
+    words = [block.get("text") for block in blocks if block.get("type") == "text"]
+    assert not [word for word in words if str(word).startswith("x-anthropic-billing-header:")]
+
+
+@given(likely, st.sampled_from(Family))
+def test_shaping_is_done_once(body: dict[str, Any], family: Family) -> None:
+    """What has been brought into Bedrock's form stays as it is."""
+    once = shape(body, None, family).body
+    assert repr(shape(once, None, family).body) == repr(once)

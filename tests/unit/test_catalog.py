@@ -1,0 +1,174 @@
+"""Names and ids, row by row."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_gatewayd import catalog
+from claude_gatewayd.catalog import ALIASES, GEOGRAPHIES, NAMES, Family, bare, family_of, find, is_forced
+
+ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
+
+
+@pytest.mark.parametrize(
+    ("asked", "region", "model"),
+    [
+        ("claude-opus-5-5", "us-west-2", "us.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5[1m]", "us-west-2", "us.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5-bedrock", "us-west-2", "us.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5-bedrock[1m]", "us-west-2", "us.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5[1m]-bedrock", "us-west-2", "us.anthropic.claude-opus-5-5"),
+        ("claude-haiku-4-5", "us-west-2", "us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+        ("claude-haiku-4-5-20251001", "us-west-2", "us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+        ("claude-sonnet-4-5-latest", "us-west-2", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("claude-sonnet-4-0", "us-west-2", "us.anthropic.claude-sonnet-4-20250514-v1:0"),
+        ("claude-opus-4-20250514", "us-west-2", "us.anthropic.claude-opus-4-20250514-v1:0"),
+        ("claude-opus-4-6", "us-west-2", "us.anthropic.claude-opus-4-6-v1"),
+        ("claude-opus-4-6-20260205", "us-west-2", "us.anthropic.claude-opus-4-6-v1"),
+        ("claude-opus-4-7-20260416", "us-west-2", "us.anthropic.claude-opus-4-7"),
+        ("claude-sonnet-4-6", "us-west-2", "us.anthropic.claude-sonnet-4-6"),
+        ("claude-3-5-sonnet-20240620", "us-west-2", "us.anthropic.claude-3-5-sonnet-20240620-v1:0"),
+        ("claude-3-5-sonnet-20241022", "us-west-2", "us.anthropic.claude-3-5-sonnet-20241022-v2:0"),
+        ("claude-3-5-sonnet-latest", "us-west-2", "us.anthropic.claude-3-5-sonnet-20241022-v2:0"),
+        # aliases: the newest that is known
+        ("claude-opus", "us-west-2", "us.anthropic.claude-opus-5-5"),
+        ("claude-sonnet[1m]", "us-west-2", "us.anthropic.claude-sonnet-5-5"),
+        ("claude-haiku-bedrock", "us-west-2", "us.anthropic.claude-haiku-5-5"),
+        ("claude-opus-latest", "us-west-2", "us.anthropic.claude-opus-5-5"),
+        # geography: near the person, then wider, then anywhere, then the region alone
+        ("claude-opus-5-5", "eu-central-1", "eu.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5", "us-gov-west-1", "us-gov.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5", "ap-northeast-1", "jp.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5", "ap-southeast-4", "au.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5", "ap-south-1", "apac.anthropic.claude-opus-5-5"),
+        ("claude-opus-5-5", "ca-central-1", "global.anthropic.claude-opus-5-5"),
+        ("claude-opus-4-6", "ap-northeast-1", "global.anthropic.claude-opus-4-6-v1"),
+        ("claude-opus-4-1", "ap-south-1", "anthropic.claude-opus-4-1-20250805-v1:0"),
+        ("claude-opus-4-6", "us-gov-east-1", "anthropic.claude-opus-4-6-v1"),
+        # the rules, for what the table lacks
+        ("claude-opus-6", "us-west-2", "us.anthropic.claude-opus-6"),
+        ("claude-opus-6-20270101", "eu-west-1", "eu.anthropic.claude-opus-6"),
+        ("claude-3-haiku-20240307", "us-west-2", "us.anthropic.claude-3-haiku-20240307-v1:0"),
+        # Bedrock's own, as they are
+        ("eu.anthropic.claude-opus-4-8", "us-west-2", "eu.anthropic.claude-opus-4-8"),
+        ("anthropic.claude-v2:1", "us-west-2", "anthropic.claude-v2:1"),
+        (ARN, "us-west-2", ARN),
+    ],
+)
+def test_a_name_finds_its_model(asked: str, region: str, model: str) -> None:
+    target = find(asked, region)
+    assert target is not None
+    assert target.model == model
+
+
+@pytest.mark.parametrize(
+    "asked", ["gpt-5", "", "claude", "claude-3-haiku", "claude-3-haiku-latest", "claude-Opus 5", "x/claude-opus-5\n"]
+)
+def test_what_is_no_name_of_a_model(asked: str) -> None:
+    assert find(asked, "us-west-2") is None
+
+
+@pytest.mark.parametrize("geography", GEOGRAPHIES)
+def test_a_geography_that_is_set_is_used(geography: str) -> None:
+    for asked in ("claude-opus-4-1", "claude-opus-6"):
+        target = find(asked, "us-west-2", geography)
+        assert target is not None
+        assert target.model.startswith(f"{geography}.anthropic.claude-opus-")
+
+
+@pytest.mark.parametrize(
+    ("asked", "overrides", "model", "family"),
+    [
+        ("claude-opus-4-8", {"claude-opus-4-8": ARN}, ARN, Family.CLAUDE_5),
+        ("claude-sonnet-4-5-20250929[1m]", {"claude-sonnet-4-5": ARN}, ARN, Family.CLAUDE_4_5),
+        ("claude-haiku-4-5", {"claude-haiku-4-5-20251001": ARN}, ARN, Family.HAIKU_4_5),
+        ("claude-opus-bedrock", {"claude-opus": ARN}, ARN, Family.CLAUDE_5),
+        ("claude-opus", {"claude-opus-5-5": "a", "claude-opus": ARN}, ARN, Family.CLAUDE_5),
+        ("claude-3-opus-20240229", {"claude-3-opus": "my-profile"}, "my-profile", Family.CLAUDE_3),
+        ("claude-opus-5-5", {"claude-opus-5-5": "claude-sonnet-4-5"},
+         "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Family.CLAUDE_4_5),
+        ("claude-opus-5-5", {"claude-opus-5-5": "eu.anthropic.claude-opus-4-7"},
+         "eu.anthropic.claude-opus-4-7", Family.CLAUDE_4_7),
+        ("gpt-5", {"gpt-5": "claude-opus-4-6"}, "us.anthropic.claude-opus-4-6-v1", Family.CLAUDE_4_6),
+        ("claude-opus-5-5", {"claude-opus-4-8": ARN}, "us.anthropic.claude-opus-5-5", Family.CLAUDE_5),
+    ],
+)  # fmt: skip
+def test_the_configuration_goes_first(asked: str, overrides: dict[str, str], model: str, family: Family) -> None:
+    target = find(asked, "us-west-2", overrides=overrides)
+    assert target is not None
+    assert (target.model, target.family) == (model, family)
+
+
+def test_an_override_keeps_the_name_that_it_answers_for() -> None:
+    target = find("claude-opus-5-5-20260901", "us-west-2", overrides={"claude-opus-5-5": "claude-sonnet-5"})
+    assert target is not None
+    assert target.name == "claude-opus-5-5"
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("claude-3-opus-20240229", "3"),
+        ("claude-3-5-sonnet-20241022", "3"),
+        ("anthropic.claude-v2:1", "3"),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", "3.7"),
+        ("claude-opus-4-20250514", "4"),
+        ("claude-sonnet-4", "4"),
+        ("claude-opus-4-1-20250805", "4"),
+        ("claude-sonnet-4-5-20250929", "4.5"),
+        ("claude-opus-4-5", "4.5"),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "haiku-4.5"),
+        ("global.anthropic.claude-opus-4-6-v1", "4.6"),
+        ("claude-sonnet-4-6", "4.6"),
+        ("claude-mythos-preview", "4.6"),
+        ("claude-opus-4-7", "4.7"),
+        ("claude-opus-4-8", "5"),
+        ("claude-sonnet-5", "5"),
+        ("claude-haiku-5-5", "5"),
+        ("claude-opus-12-1", "5"),
+        ("claude-something", "5"),
+        (ARN, "5"),
+    ],
+)
+def test_families(name: str, family: str) -> None:
+    assert family_of(name) == family
+
+
+@pytest.mark.parametrize(
+    ("asked", "forced"),
+    [
+        ("claude-opus-5-5", False),
+        ("claude-opus-5-5[1m]", False),
+        ("claude-opus-5-5-bedrock", True),
+        ("claude-opus-5-5-bedrock[1m]", True),
+        ("claude-opus-5-5[1m]-bedrock", True),
+        ("claude-bedrock-5", False),
+        ("us.anthropic.claude-opus-5-5", True),
+        (ARN, True),
+    ],
+)
+def test_what_forces_bedrock(asked: str, forced: bool) -> None:
+    assert is_forced(asked) is forced
+
+
+def test_bare_names() -> None:
+    assert bare("claude-opus-4-8[1m]") == "claude-opus-4-8"
+    assert bare("claude-opus-bedrock") == ALIASES["claude-opus"] == "claude-opus-5-5"
+    assert bare("claude-haiku-4-5-20251001") == "claude-haiku-4-5-20251001"
+
+
+def test_every_model_has_a_target_everywhere() -> None:
+    for name in NAMES:
+        for region in ("us-west-2", "eu-west-1", "ap-northeast-3", "us-gov-west-1", "sa-east-1", ""):
+            target = find(name, region)
+            assert target is not None
+            assert (target.name, target.family) == (name, family_of(target.model))
+
+
+@given(
+    st.text(max_size=40) | st.from_regex(r"(us\.anthropic\.)?claude-[a-z0-9\-.]{0,20}(\[1m\]|-bedrock)?"),
+    st.text(max_size=15),
+)
+def test_no_name_is_too_odd(asked: str, region: str) -> None:
+    target = find(asked, region, overrides={"claude-x": asked})
+    assert target is None or (target.model and target.family in catalog.Family)
