@@ -117,6 +117,7 @@ def test_a_slow_reader(line: tuple[dict[str, int], Upstream, Daemon], how: str) 
     (worker,) = daemon.workers()
     with Client(daemon.port, **options) as client:
         memory = Memory(worker)
+        client.sock.settimeout(60)  # where a tiny window was closed, the kernel's probes back off to many seconds
         client.send(request("POST", "/v1/messages", JSON, body=message(stream=how == "events")))
         sending.wait(memory.look)
         assert sending.sent < size // 2, "somebody holds what the client has not read"
