@@ -1,6 +1,5 @@
 """How the daemon's answers read: plain text, the state first, then detail."""
 
-import time
 from typing import Any
 
 
@@ -61,11 +60,6 @@ def ago(at: float, now: float) -> str:
 def mebibytes(size: int) -> str:
     """Return a size in MiB."""
     return f"{size / 1024 / 1024:.0f} MiB"
-
-
-def clock(at: float) -> str:
-    """Return a time of day."""
-    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def _anthropic(how: dict[str, Any], now: float) -> str:
