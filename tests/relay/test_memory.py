@@ -148,7 +148,7 @@ def test_a_slow_reader(line: tuple[dict[str, int], Upstream, Daemon], how: str) 
 @pytest.mark.parametrize("how", ["counted", "chunked"])
 def test_a_slow_upload(line: tuple[dict[str, int], Upstream, Daemon], how: str) -> None:
     options, upstream, daemon = line
-    size = SIZE if not options else 20 * MIB
+    size = SIZE if not options else 32 * MIB
     (worker,) = daemon.workers()
     sending = Stalled()
     memory = Memory(worker)
@@ -189,8 +189,10 @@ def test_a_slow_upload(line: tuple[dict[str, int], Upstream, Daemon], how: str) 
         sender = threading.Thread(target=send, args=(client,))
         sender.start()
         sending.wait(memory.look)
-        assert sending.sent < size // 2, "somebody holds what the upstream has not read"
-        go.set()
+        stalled_at = sending.sent
+        go.set()  # whatever comes of it: the threads end
+        # The kernel's own buffers hold what they like, 10 MiB have been seen; ours are what `memory` weighs.
+        assert stalled_at < size * 3 // 4, "somebody holds what the upstream has not read"
         while sender.is_alive():
             memory.look()
             sender.join(0.02)
