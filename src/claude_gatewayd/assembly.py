@@ -1,17 +1,34 @@
 """A configuration made into the parts of a generation. What cannot be made is refused with its place."""
 
+import asyncio
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import policy
+from claude_gatewayd import anthropic_lane, bedrock_lane, catalog, circuit, engine_lane, gateway, policy
+from claude_gatewayd.anthropic_lane import AnthropicLane
+from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Config
+from claude_gatewayd.credentials import AwsCredentials, Source, find_source
+from claude_gatewayd.engine import Engine, Plan
+from claude_gatewayd.engine_lane import EngineLane
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.gateway import Settings
+from claude_gatewayd.gateway import Gateway, Lanes
 from claude_gatewayd.http1.connect import CA_VARIABLES, Connector, Origin, trust
+from claude_gatewayd.http1.flow import Budget
+from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.proxy import is_loopback, proxy_for, variable_of
 from claude_gatewayd.model import Problem
+from claude_gatewayd.proven import Proven, label
+from claude_gatewayd.relay import Relay
+from claude_gatewayd.spending import Spending
+from claude_gatewayd.tally import Tally
+from claude_gatewayd.tickets import Tickets
+
+_HELD_IN_ALL = 4  # times max_body
 
 
 def connector(settings: Config, environ: Mapping[str, str]) -> Connector:
@@ -39,19 +56,160 @@ def connector(settings: Config, environ: Mapping[str, str]) -> Connector:
     return Connector(origin, seconds=anthropic.connect_timeout, proxy=proxy, context=context)
 
 
-def gateway_settings(settings: Config, key: str) -> Settings:
-    """Return what the gateway goes by. *key* is asked of callers where other machines may call."""
-    router = settings.router
-    return Settings(
-        origin=Origin.of(settings.anthropic.base_url),
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether Bedrock may be asked, by which keys, and if not: *why* not."""
+
+    enabled: bool
+    source: Source
+    why: str = ""
+
+
+def bedrock_access(settings: Config, environ: Mapping[str, str]) -> Access:
+    """Return whether Bedrock is there to be asked: as the configuration says, "auto" meaning if there are any keys."""
+    source = find_source(environ, settings.bedrock.profile)
+    if settings.bedrock.enabled == "false":
+        return Access(False, source, "[bedrock] enabled is false")
+    if settings.bedrock.enabled == "auto" and source.kind == "none":
+        return Access(False, source, source.why)
+    return Access(True, source)
+
+
+class Assembly:
+    """The parts of a generation, and how they hold together. `close` ends them all."""
+
+    def __init__(
+        self,
+        settings: Config,
+        connector: Connector,
+        key: str,
+        proven: Proven,
+        access: Access,
+        plan: Plan,
+        changed: Callable[[], None],
+    ) -> None:
+        self.tally = Tally(changed)
+        self._settings = settings
+        self._proven = proven
+        self._access = access
+        self._credentials = AwsCredentials(access.source, changed)
+        self.engine = Engine(plan, self._credentials.keys, changed)
+        self._circuits = _circuits(settings)
+        self._anthropic_pool = Pool(connector)
+        self._engine_pool = Pool(self.engine.connect)
+        anthropic, litellm = Relay(self._anthropic_pool), Relay(self._engine_pool)
+        tickets = Tickets()
+        spending = Spending(proven, anthropic, Origin.of(settings.anthropic.base_url))
+        bedrock = None
+        if access.enabled:
+            bedrock = BedrockLane(
+                _bedrock_settings(settings, plan.endpoint), self.engine, litellm, self._credentials, self.tally
+            )
+        lanes = Lanes(
+            anthropic=AnthropicLane(
+                _anthropic_settings(settings),
+                anthropic,
+                bedrock if settings.router.fallback else None,
+                spending,
+                self._circuits,
+                self.tally,
+                self._alarm,
+            ),
+            bedrock=bedrock,
+            engine=EngineLane(
+                engine_lane.Settings(settings.anthropic.response_timeout), self.engine, litellm, spending, tickets
+            ),
+            without_bedrock=access.why,
+        )
+        budget = Budget(_HELD_IN_ALL * settings.listen.max_body)
+        self.gateway = Gateway(gateway_settings(settings, key), lanes, spending, proven, tickets, budget, self.tally)
+
+    @property
+    def eager(self) -> bool:
+        """Say whether LiteLLM is to be loaded before anybody needs it."""
+        litellm = self._settings.litellm
+        return litellm.load == "eager" and (self._access.enabled or bool(litellm.config))
+
+    def _alarm(self) -> None:
+        """Load LiteLLM at a sign of trouble, where it may soon be needed."""
+        if self._access.enabled and self._settings.router.fallback:
+            self.engine.start()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return how all of it is, for the status."""
+        litellm = self.engine.snapshot()
+        if litellm["state"] == "off":
+            litellm["why"] = "it loads when it is needed"
+        seen = self.tally.snapshot()
+        bedrock = {
+            "enabled": self._access.enabled,
+            "why": self._access.why,
+            "source": self._access.source.told if self._access.enabled else "",
+            "region": self._settings.bedrock.region,
+        }
+        return seen | {
+            "litellm": litellm,
+            "bedrock": bedrock | seen["bedrock"],
+            "circuits": self._circuits.snapshot(),
+        }
+
+    async def close(self) -> None:
+        """End everything that has an end."""
+        self._anthropic_pool.close()
+        self._engine_pool.close()
+        await asyncio.gather(self.engine.stop(), self._proven.close(), self._credentials.close())
+
+
+def gateway_settings(settings: Config, key: str) -> gateway.Settings:
+    """Return what the gateway goes by. *key* is asked of all callers where other machines may call."""
+    return gateway.Settings(
         hosts=frozenset(settings.listen.hosts),
-        key=key if settings.listen.remote else "",
+        key=key,
+        remote=settings.listen.remote,
+        base_url=settings.anthropic.base_url,
         aliases=settings.aliases,
-        rules=policy.Rules(router.num_retries, router.timeout, router.retry_after),
         max_body=settings.listen.max_body,
+    )
+
+
+def engine_plan(settings: Config, socket: Path, loopback: str) -> Plan:
+    """Return what LiteLLM is started with. *loopback* is the URL at which it finds this worker."""
+    bedrock = settings.bedrock
+    own = (catalog.find(name, bedrock.region, bedrock.geography, bedrock.models) for name in bedrock.models)
+    return Plan(
+        socket=socket,
+        config=Path(settings.litellm.config) if settings.litellm.config else None,
+        region=bedrock.region,
+        endpoint=bedrock.runtime_endpoint,
+        loopback=loopback,
+        models={target.model: target.family for target in own if target is not None},
+    )
+
+
+def _anthropic_settings(settings: Config) -> anthropic_lane.Settings:
+    router = settings.router
+    return anthropic_lane.Settings(
+        origin=Origin.of(settings.anthropic.base_url),
+        rules=policy.Rules(router.num_retries, router.timeout, router.retry_after, router.fallback_on),
         first_byte_timeout=settings.anthropic.first_byte_timeout,
         response_timeout=settings.anthropic.response_timeout,
     )
+
+
+def _bedrock_settings(settings: Config, endpoint: str) -> bedrock_lane.Settings:
+    bedrock = settings.bedrock
+    return bedrock_lane.Settings(
+        region=bedrock.region,
+        geography=bedrock.geography,
+        models=bedrock.models,
+        fallbacks=settings.router.fallbacks,
+        timeout=bedrock.timeout,
+        api_base=endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com",
+    )
+
+
+def _circuits(settings: Config) -> circuit.Circuits:
+    return circuit.Circuits(circuit.Rules(settings.router.allowed_fails, settings.router.cooldown_time), label)
 
 
 def refuse_what_cannot_change(settings: Config, address: Any, bound: str) -> None:

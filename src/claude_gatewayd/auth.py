@@ -2,9 +2,11 @@
 
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from claude_gatewayd.errors import GatewayError
 
@@ -12,33 +14,77 @@ GATEWAY_KEY_HEADER = b"x-gateway-key"
 
 # Headers that are for a gateway. They go to no upstream.
 FOR_THE_GATEWAY = frozenset((GATEWAY_KEY_HEADER, b"x-litellm-api-key"))
+_FOR_ANTHROPIC = (b"authorization", b"x-api-key")
 
 
-def has_credential(fields: Mapping[bytes, bytes]) -> bool:
-    """Say whether a credential for Anthropic is there: a bearer or an API key. Only Anthropic can say if it is good."""
-    return bool(fields.get(b"authorization") or fields.get(b"x-api-key"))
+_FORM = re.compile(rb"(?:bearer +)?sk-ant-(oat|api)\d*-", re.IGNORECASE)
+_BEARER = re.compile(rb"bearer +", re.IGNORECASE)
+_NONE: frozenset[bytes] = frozenset()
+
+Form = Literal["", "oauth", "api-key", "other"]
 
 
-def has_gateway_key(fields: Mapping[bytes, bytes], key: str) -> bool:
-    """Say whether the caller knows the gateway's key, in a time that does not tell how much of it is right."""
-    return hmac.compare_digest(fields.get(GATEWAY_KEY_HEADER, b""), key.encode())
+class Caller(NamedTuple):
+    """Who is calling.
+
+    *credential* is what was brought for Anthropic, b"" for nothing; only Anthropic can say whether it is good.
+    *has_key*: the gateway's key was brought; *keyed* are the headers that hold it, and so go to no upstream.
+    """
+
+    form: Form
+    credential: bytes
+    has_key: bool
+    keyed: frozenset[bytes]
+
+    def __repr__(self) -> str:
+        return f"Caller({self.form or 'no'} credential{', gateway key' if self.has_key else ''})"
+
+
+def who(fields: Mapping[bytes, bytes], key: str) -> Caller:
+    """Say who is calling. How long it takes does not tell how much of a *key* is right."""
+    wanted = key.encode()
+    has_key = False
+    keyed = _NONE
+    found = []
+    for name in _FOR_ANTHROPIC:
+        value = fields.get(name)
+        if value:
+            if hmac.compare_digest(_BEARER.sub(b"", value, count=1), wanted):
+                has_key, keyed = True, keyed | {name}
+            else:
+                found.append(value)
+    for name in FOR_THE_GATEWAY:
+        value = fields.get(name)
+        if value and hmac.compare_digest(_BEARER.sub(b"", value, count=1), wanted):
+            has_key = True
+    form: Form = "other" if found else ""
+    for value in found:
+        if known := _FORM.match(value):
+            form = "oauth" if known[1].lower() == b"oat" else "api-key"
+            break
+    return Caller(form, b"\0".join(found), has_key, keyed)
 
 
 def read_or_make_gateway_key(file: Path) -> str:
     """Return the key in *file*, made at the first start, readable by its owner alone. Raises GatewayError."""
+    return read_or_make_secret(file, "cgw-", "the gateway key")
+
+
+def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
+    """Return the secret in *file*; where there is none it is made, readable by its owner alone. Raises GatewayError."""
     try:
         try:
-            key = file.read_text().strip()
-            if key:
-                return key
+            secret = file.read_text().strip()
+            if secret:
+                return secret
         except FileNotFoundError:
             pass
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         beside = file.with_name(f".{file.name}.{os.getpid()}")
-        key = f"cgw-{secrets.token_urlsafe(32)}"
+        secret = f"{prefix}{secrets.token_urlsafe(32)}"
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as out:
-            out.write(key + "\n")
+            out.write(secret + "\n")
         try:
             os.link(beside, file)  # whoever is first wins, also among two daemons
         except FileExistsError:
@@ -49,4 +95,4 @@ def read_or_make_gateway_key(file: Path) -> str:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise GatewayError(f"cannot keep the gateway key in {file}: {why}", f"ls -ld {file.parent} {file}") from None
+        raise GatewayError(f"cannot keep {what} in {file}: {why}", f"ls -ld {file.parent} {file}") from None

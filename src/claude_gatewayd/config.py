@@ -51,6 +51,30 @@ class Router:
     allowed_fails: int = 1
     cooldown_time: float = 60.0
     retry_after: float = 5.0
+    fallback: bool = True
+    fallback_on: frozenset[str] = frozenset(values.FALLBACK_ON)
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bedrock:
+    """The way to Bedrock. *timeout* is how many seconds may pass without a byte from it."""
+
+    enabled: str = "auto"
+    profile: str = "Sandbox.AdministratorAccess"
+    region: str = "us-west-2"
+    geography: str = "auto"
+    runtime_endpoint: str = ""
+    timeout: float = 120.0
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LiteLlm:
+    """LiteLLM: when it is loaded, and a configuration of the person's own for it."""
+
+    load: str = "eager"
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +94,8 @@ class Config:
     log: Log = field(default_factory=Log)
     aliases: Mapping[str, str] = field(default_factory=dict)
     source: Path | None = None
+    bedrock: Bedrock = field(default_factory=Bedrock)
+    litellm: LiteLlm = field(default_factory=LiteLlm)
 
 
 class Key(NamedTuple):
@@ -85,7 +111,17 @@ class Key(NamedTuple):
     def variables(self) -> tuple[str, ...]:
         """Return the environment variables that set it, the strongest first."""
         own = f"CLAUDE_GATEWAY_{self.section}_{self.name}".upper()
-        return (own, "LITELLM_PORT") if (self.section, self.name) == ("listen", "port") else (own,)
+        return (own, *_ALSO.get((self.section, self.name), ()))
+
+
+# Variables that others read too, and that a person who has set them expects to count.
+_ALSO = {
+    ("listen", "port"): ("LITELLM_PORT",),
+    ("bedrock", "profile"): ("AWS_PROFILE",),
+    ("bedrock", "region"): ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+# They stand in for an empty runtime_endpoint, as with any SDK of AWS.
+_ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 
 
 KEYS = (
@@ -106,7 +142,19 @@ KEYS = (
     Key("router", "allowed_fails", values.as_number, values.whole(0, 100), "1"),
     Key("router", "cooldown_time", values.as_number, values.seconds_above_zero, "60"),
     Key("router", "retry_after", values.as_number, values.seconds, "5"),
-    Key("log", "level", str, values.level, '"info"'),
+    Key("router", "fallback", values.as_flag, values.flag, "true"),
+    Key("router", "fallback_on", values.as_list, values.fallback_on, '["429", "529", "connection"]'),
+    Key("router", "fallbacks", values.as_table, values.model_lists, '{ "claude-opus-5-5" = ["claude-opus-4-8"] }'),
+    Key("bedrock", "enabled", values.as_flag, values.flag_or_auto, '"auto"'),
+    Key("bedrock", "profile", str, values.name, '"Sandbox.AdministratorAccess"'),
+    Key("bedrock", "region", str, values.region, '"us-west-2"'),
+    Key("bedrock", "geography", str, values.one_of(values.GEOGRAPHIES), '"auto"'),
+    Key("bedrock", "runtime_endpoint", str, values.endpoint, '"https://vpce-1.bedrock-runtime.us-west-2.example"'),
+    Key("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
+    Key("bedrock", "models", values.as_table, values.models, '{ "claude-opus-5-5" = "us.anthropic.claude-opus-5-5" }'),
+    Key("litellm", "load", str, values.one_of(values.LOADS), '"eager"'),
+    Key("litellm", "config", str, values.text, '"~/litellm/config.yaml"'),
+    Key("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}
 SECTIONS = (*NAMES, "aliases")
@@ -171,9 +219,21 @@ def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     except GatewayError as error:
         complain("anthropic", "ca_file", error)
 
+    bedrock, litellm = Bedrock(**good["bedrock"]), LiteLlm(**good["litellm"])
+    if not bedrock.runtime_endpoint:
+        try:
+            bedrock = replace(bedrock, runtime_endpoint=_sdk_endpoint(environ))
+        except GatewayError as error:
+            name = next(name for name in _ENDPOINTS if environ.get(name))
+            problems.append(Problem(f"environment {name}", error.message, f"unset {name}"))
+    try:
+        litellm = replace(litellm, config=_in_full(litellm.config, environ))
+    except GatewayError as error:
+        complain("litellm", "config", error)
+
     aliases, wrong_aliases = _aliases(document)
     router, log = Router(**good["router"]), Log(**good["log"])
-    return Config(listen, anthropic, router, log, aliases, document.source), problems + wrong_aliases
+    return Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm), problems + wrong_aliases
 
 
 def _unknown_names(document: Document) -> Iterator[Problem]:
@@ -242,9 +302,7 @@ def _readable(name: str, environ: Mapping[str, str]) -> str:
     """Return the path in full; raise GatewayError if there is no file that can be read."""
     if not name:
         return ""
-    path = expanduser(name, environ)
-    if not path.is_absolute():  # the daemon's working directory is the service manager's choice
-        raise GatewayError(f"must be a path from / or ~/, not {values.shown(name)}")
+    path = Path(_in_full(name, environ))
     try:
         with path.open("rb") as file:
             file.read(1)
@@ -252,6 +310,23 @@ def _readable(name: str, environ: Mapping[str, str]) -> str:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise GatewayError(f"cannot be read: {path}: {why.lower()}", f"ls -l {quote(str(path))}") from None
     return str(path)
+
+
+def _in_full(name: str, environ: Mapping[str, str]) -> str:
+    """Return a path from the root; there may be nothing at its end."""
+    if not name:
+        return ""
+    path = expanduser(name, environ)
+    if not path.is_absolute():  # the daemon's working directory is the service manager's choice
+        raise GatewayError(f"must be a path from / or ~/, not {values.shown(name)}")
+    return str(path)
+
+
+def _sdk_endpoint(environ: Mapping[str, str]) -> str:
+    """Return where the SDK's variables have Bedrock's runtime; "" where they say nothing."""
+    if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
+        return ""
+    return values.endpoint(next((environ[name].strip() for name in _ENDPOINTS if environ.get(name, "").strip()), ""))
 
 
 def _aliases(document: Document) -> tuple[dict[str, str], list[Problem]]:

@@ -16,6 +16,9 @@ from claude_gatewayd.errors import GatewayError
 DAY = 86400
 UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 LEVELS = ("debug", "info", "warning", "error")
+LOADS = ("eager", "lazy")
+GEOGRAPHIES = ("auto", "us-gov", "us", "eu", "apac", "jp", "au", "global")
+FALLBACK_ON = ("429", "500", "502", "503", "504", "529", "connection", "timeout")
 FLAGS = {
     "true": True,
     "1": True,
@@ -108,12 +111,83 @@ def size(raw: object) -> int:
     return found
 
 
-def level(raw: object) -> str:
-    """Read how much is logged."""
-    name = raw.lower() if isinstance(raw, str) else ""
-    if name not in LEVELS:
-        raise wrong(f"one of {', '.join(LEVELS)}", raw, suggest(name, LEVELS))
-    return name
+def one_of(words: Sequence[str]) -> Callable[[object], str]:
+    """Return the reader of one of some words."""
+
+    def read(raw: object) -> str:
+        name = raw.lower() if isinstance(raw, str) else ""
+        if name not in words:
+            raise wrong(f"one of {', '.join(words)}", raw, suggest(name, words))
+        return name
+
+    return read
+
+
+def flag_or_auto(raw: object) -> str:
+    """Read "auto", true or false; return it as text."""
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    if raw not in ("auto", "true", "false"):
+        raise wrong('"auto", true or false', raw)
+    return str(raw)
+
+
+def name(raw: object) -> str:
+    """Read a name: a text with something in it."""
+    if not isinstance(raw, str) or not raw.strip():
+        raise wrong("a name in quotes", raw)
+    return raw.strip()
+
+
+def region(raw: object) -> str:
+    """Read the name of an AWS region."""
+    if not isinstance(raw, str) or not re.fullmatch(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", raw):
+        raise wrong('an AWS region like "us-west-2"', raw)
+    return raw
+
+
+def endpoint(raw: object) -> str:
+    """Read the URL of a service, or "" for its own."""
+    if raw == "":
+        return ""
+    url, parts = _url(raw)
+    if "@" in parts.netloc:
+        raise wrong("a URL without user name and password", raw)
+    return url
+
+
+def fallback_on(raw: object) -> frozenset[str]:
+    """Read what is fallen back on: statuses, "connection" and "timeout"."""
+    what = f"a list of {', '.join(FALLBACK_ON)}"
+    if not isinstance(raw, list):
+        raise wrong(what, raw)
+    words = [str(word) if isinstance(word, int) and not isinstance(word, bool) else word for word in raw]
+    for word in words:
+        if word not in FALLBACK_ON:
+            raise wrong(what, word)
+    return frozenset(words)
+
+
+def model_lists(raw: object) -> dict[str, tuple[str, ...]]:
+    """Read a table from models to lists of models."""
+    what = 'a table of models and lists of models: "claude-opus-5-5" = ["claude-opus-4-8"]'
+    if not isinstance(raw, dict):
+        raise wrong(what, raw)
+    for key, value in raw.items():
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+            raise GatewayError(f'must be {what}; "{key}" has {shown(value)}')
+    return {key: tuple(value) for key, value in raw.items()}
+
+
+def models(raw: object) -> dict[str, str]:
+    """Read a table from models to what they are called at Bedrock."""
+    what = 'a table of models and their ids at Bedrock: "claude-opus-5-5" = "us.anthropic.claude-opus-5-5"'
+    if not isinstance(raw, dict):
+        raise wrong(what, raw)
+    for key, value in raw.items():
+        if not isinstance(value, str) or not value.strip():
+            raise GatewayError(f'must be {what}; "{key}" has {shown(value)}')
+    return dict(raw)
 
 
 def address(raw: object) -> str:
@@ -205,6 +279,14 @@ def as_number(text: str) -> object:
 def as_flag(text: str) -> object:
     """Turn a word for yes or no into true or false."""
     return FLAGS.get(text.lower(), text)
+
+
+def as_table(text: str) -> object:
+    """Turn a TOML inline table into a table."""
+    try:
+        return tomllib.loads(f"table = {text}")["table"]
+    except (ValueError, RecursionError):
+        return text
 
 
 def as_list(text: str) -> object:

@@ -19,15 +19,18 @@ _TYPES = {
 }
 
 
-def error_body(status: int, message: str) -> bytes:
-    """Return Anthropic's envelope round *message*, which the person reads: what, why, and the command that mends it."""
-    error = {"type": _TYPES.get(status, "api_error"), "message": message}
+def error_body(status: int, message: str, kind: str = "") -> bytes:
+    """Return Anthropic's envelope round *message*, which the person reads: what, why, and the command that mends it.
+
+    *kind* is the error's type where it is not the one that the status has by itself.
+    """
+    error = {"type": kind or _TYPES.get(status, "api_error"), "message": message}
     return json.dumps({"type": "error", "error": error}).encode()
 
 
-def error_event(status: int, message: str) -> bytes:
+def error_event(status: int, message: str, kind: str = "") -> bytes:
     """Return the same as an SSE event, for a stream that has begun."""
-    return b"event: error\ndata: " + error_body(status, message) + b"\n\n"
+    return b"event: error\ndata: " + error_body(status, message, kind) + b"\n\n"
 
 
 def reason(status: int) -> bytes:

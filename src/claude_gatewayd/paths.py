@@ -59,6 +59,21 @@ def gateway_key_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "gateway.key"
 
 
+def proven_file(environ: Mapping[str, str]) -> Path:
+    """Return the file of the credentials that Anthropic has shown to be real, as keyed hashes."""
+    return state_dir(environ) / "proven.json"
+
+
+def proven_key_file(environ: Mapping[str, str]) -> Path:
+    """Return the file that holds the key of these hashes."""
+    return state_dir(environ) / "proven.key"
+
+
+def engine_socket(environ: Mapping[str, str], pid: int) -> Path:
+    """Return the socket on which a worker finds its LiteLLM."""
+    return runtime_dir(environ) / f"litellm-{pid}.sock"
+
+
 def home(environ: Mapping[str, str]) -> Path:
     """Return the home directory; raise GatewayError where there is none."""
     if os.path.isabs(named := environ.get("HOME", "")):

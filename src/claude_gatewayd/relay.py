@@ -1,24 +1,27 @@
 """Bytes through: one request to an upstream, its answer back. Whether to try again is not decided here."""
 
 import asyncio
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from claude_gatewayd import envelope
+from claude_gatewayd import coding, envelope
 from claude_gatewayd.auth import FOR_THE_GATEWAY
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.exchange import Exchange
-from claude_gatewayd.http1.flow import Bytes, Source
+from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
 from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
-from claude_gatewayd.sse import StreamWatch
+from claude_gatewayd.sse import First, FirstEvent, StreamWatch
 
 # The gateway itself has said 100 Continue.
 _ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
-_READABLE = frozenset((b"identity", b"gzip", b"x-gzip", b"deflate"))  # br and zstd pass unread
+_CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
+_NO_HEADERS: frozenset[bytes] = frozenset()
 _KEPT_ANSWER = 64 * 1024
 _KEPT_WITHIN = 5.0
 _NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
@@ -32,16 +35,29 @@ class Outgoing(NamedTuple):
     without_answer_body: bool
 
 
-def outgoing(request: RequestHead, path: bytes, body: Bytes | None, origin: Origin) -> Outgoing:
+def outgoing(
+    request: RequestHead,
+    path: bytes,
+    body: Bytes | None,
+    origin: Origin,
+    drop: frozenset[bytes] = _NO_HEADERS,
+    credential: Lines | None = None,
+) -> Outgoing:
     """Write a request for *origin*: its header lines in their order as they came, less those that end at a gateway.
 
     The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
+    *drop* are headers that go no further either; the lines of *credential* stand in for the request's own.
     """
     put = {b"host": b": " + origin.authority}
     if body is not None and (request.chunked or len(body) != (request.length or 0)):
         put[b"transfer-encoding"] = b"Content-Length: %d" % len(body)
         put[b"content-length"] = b": %d" % len(body)
-    lines = request.without(_ENDS_HERE, put)
+    ends_here = _ENDS_HERE | drop if drop else _ENDS_HERE
+    if credential is not None:
+        named = {line.partition(b":")[0].lower() for line in credential}
+        lines = request.without(ends_here | _CREDENTIALS | named, put) + credential
+    else:
+        lines = request.without(ends_here, put)
     if request.is_http_10 and b"host" not in request.fields:
         lines.append(b"Host: " + origin.authority)
     target = origin.prefix + path
@@ -66,6 +82,19 @@ class KeptAnswer:
         exchange.write(self.body)
         exchange.finish()
 
+    def pass_on_with(self, exchange: Exchange, extra: Lines, sentence: str) -> None:
+        """Send it to the client with a sentence more in its message, if it is an error in Anthropic's envelope."""
+        decoder = coding.decoder(self.head.fields.get(b"content-encoding"))
+        plain = decoder.feed(self.body) if decoder is not None else b""
+        try:
+            said = json.loads(plain)
+            said["error"]["message"] = f"{said['error']['message'].rstrip(' .')}. {sentence}"
+        except (ValueError, TypeError, LookupError, AttributeError):
+            self.pass_on(exchange, extra)
+            return
+        lines = self.head.without(HOP_BY_HOP | _FRAMING | {b"content-encoding"})
+        exchange.reply(self.head.status, self.head.reason, lines + extra, json.dumps(said).encode())
+
 
 class Answer:
     """An answer whose head is here. It ends by `pass_on`, `keep` or `abort`; one of them must be called."""
@@ -80,20 +109,46 @@ class Answer:
         """Say whether it is a stream of events."""
         return self.head.fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
 
+    async def first_event(self, seconds: float) -> First:
+        """Say what a stream begins with, its pings left aside, as far as that can be told within *seconds*.
+
+        It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`. Raises UpstreamFailed.
+        """
+        decoder = coding.decoder(self.head.fields.get(b"content-encoding"))
+        looked = FirstEvent()
+        found = First("waiting")
+
+        def sees(payload: Bytes) -> bool:
+            nonlocal found
+            assert decoder is not None
+            found = looked.feed(decoder.feed(payload))
+            return found.verdict != "waiting" or decoder.blind
+
+        if decoder is not None:
+            try:
+                await self._connection.look(sees, seconds)
+            except BaseException:
+                self.abort()
+                raise
+        return found
+
     async def pass_on(
-        self, exchange: Exchange, extra: Lines, *, silence: float, watched: bool
+        self,
+        exchange: Exchange,
+        extra: Lines,
+        *,
+        silence: float,
+        watched: bool,
+        drop: frozenset[bytes] = _NO_HEADERS,
     ) -> UpstreamFailed | None:
         """Send it to the client as it comes: status, headers, body, none of it changed, none held up.
 
-        *silence* is how many seconds may pass without a byte. A *watched* stream never looks complete when it is
-        not: where it breaks an SSE error event is put in if there is room for one, else the connection is reset.
-        Returns how the upstream failed, if it did.
+        *drop* are headers that go no further. *silence* is how many seconds may pass without a byte. A *watched*
+        stream never looks complete when it is not: where it breaks an SSE error event is put in if there is room for
+        one, else the connection is reset. Returns how the upstream failed, if it did.
         """
-        coding = self.head.fields.get(b"content-encoding", b"identity").lower()
-        watch = None
-        if watched and self.head.length is None and coding in _READABLE:
-            watch = StreamWatch(compressed=coding != b"identity")
-        sink = self._start(exchange, extra, watch)
+        watch = self._watch() if watched and self.head.length is None else None
+        sink = self._start(exchange, extra, watch, HOP_BY_HOP | drop if drop else HOP_BY_HOP)
         failure = None
         connection = self._connection
         raw = sink is exchange
@@ -121,17 +176,40 @@ class Answer:
         exchange.finish()
         return failure
 
-    def _start(self, exchange: Exchange, extra: Lines, watch: StreamWatch | None) -> "Exchange | _Payload":
+    async def pipe_to(self, sink: Sink, *, silence: float) -> None:
+        """Write the payload to *sink* as it comes, with at most *silence* seconds without a byte.
+
+        Raises UpstreamFailed.
+        """
+        self._connection.begin_pipe(sink, raw=False, silence=silence)
+        try:
+            await self._connection.piped()
+        except BaseException:
+            self.abort()
+            raise
+        self._pool.release(self._connection)
+
+    def _watch(self) -> StreamWatch | None:
+        """Return what watches the stream go by; None where its coding is not known."""
+        named = self.head.fields.get(b"content-encoding").lower()
+        if named in (b"", b"identity"):
+            return StreamWatch()
+        decoder = coding.decoder(named)
+        return StreamWatch(decoder) if decoder is not None else None
+
+    def _start(
+        self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]
+    ) -> "Exchange | _Payload":
         """Begin the answer to the client, and return what the body is written to."""
         request, answer = exchange.head, self.head
-        lines = answer.without(HOP_BY_HOP)
+        lines = answer.without(drop)
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
         if not has_body or answer.length is not None:
             exchange.start(answer.status, answer.reason, lines + extra)
             return exchange
         chunks_out = not request.is_http_10 and (answer.chunked or watch is not None)
         if request.is_http_10 and answer.chunked:
-            lines = answer.without(HOP_BY_HOP | _FRAMING)
+            lines = answer.without(drop | _FRAMING)
         elif chunks_out and not answer.chunked:
             lines = [*lines, b"Transfer-Encoding: chunked"]
         exchange.start(answer.status, answer.reason, lines + extra, close=not chunks_out)
@@ -139,12 +217,12 @@ class Answer:
             return _Payload(exchange, in_chunks=chunks_out)
         return exchange
 
-    async def keep(self) -> KeptAnswer | None:
-        """Read it whole and free its connection. None if it is large, slow, or breaks."""
-        sink = _Memory(_KEPT_ANSWER)
-        self._connection.begin_pipe(sink, raw=False, silence=_KEPT_WITHIN)
+    async def keep(self, *, most: int = _KEPT_ANSWER, within: float = _KEPT_WITHIN) -> KeptAnswer | None:
+        """Read it whole and free its connection. None if it is larger than *most* bytes, slow, or breaks."""
+        sink = _Memory(most)
+        self._connection.begin_pipe(sink, raw=False, silence=within)
         try:
-            async with asyncio.timeout(_KEPT_WITHIN):
+            async with asyncio.timeout(within):
                 await self._connection.piped()
         except (UpstreamFailed, TimeoutError):
             self.abort()
@@ -169,12 +247,13 @@ class Relay:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def ask(self, exchange: Exchange, request: Outgoing, *, seconds: float, fresh: bool) -> Answer:
+    async def ask(self, exchange: Exchange | None, request: Outgoing, *, seconds: float, fresh: bool) -> Answer:
         """Send a request and return its answer, once its head has come.
 
-        *seconds* is the time for that, from when the request is sent. *fresh* asks for a new connection, which a
-        request that cannot be sent twice always gets. Raises UpstreamFailed (with `stale` set where a connection
-        that had been idle died without a byte), BodyCut.
+        *exchange* is the client's that it is for, None for a request of our own, whose body is at hand. *seconds* is
+        the time for that, from when the request is sent. *fresh* asks for a new connection, which a request that
+        cannot be sent twice always gets. Raises UpstreamFailed (with `stale` set where a connection that had been
+        idle died without a byte), BodyCut.
         """
         connection, used_before = await self._pool.acquire(fresh=fresh or request.body is None)
         upload: asyncio.Task[None] | None = None
@@ -184,9 +263,10 @@ class Relay:
                 request.body or b"",
                 without_body=request.without_answer_body,
                 complete=request.body is not None,
-                interim=lambda early: exchange.interim(early.status, early.reason, early.without(HOP_BY_HOP)),
+                interim=_interim(exchange) if exchange is not None else None,
             )
             if request.body is None:
+                assert exchange is not None
                 upload = asyncio.create_task(_upload(exchange, connection))
             answer = await connection.answer(seconds)
         except UpstreamFailed as failed:
@@ -202,6 +282,10 @@ class Relay:
             if upload is not None and not upload.done():
                 upload.cancel()
         return Answer(connection, self._pool, answer)
+
+
+def _interim(exchange: Exchange) -> Callable[[ResponseHead], None]:
+    return lambda early: exchange.interim(early.status, early.reason, early.without(HOP_BY_HOP))
 
 
 async def _upload(exchange: Exchange, connection: UpstreamConnection) -> None:

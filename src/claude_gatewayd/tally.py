@@ -20,10 +20,9 @@ class Tally:
         self.under_way = 0
         self._statuses: Counter[int] = Counter()
         self._retries = 0
-        self._last_success: float | None = None
-        self._last_failure: float | None = None
-        self._failure = ""
-        self._failing = False  # not told from the times: a clock may be set back
+        self._fallbacks = 0
+        self._anthropic = _Upstream()
+        self._bedrock = _Upstream()
 
     def answered(self, status: int) -> None:
         """Count an answer."""
@@ -44,33 +43,64 @@ class Tally:
         """Count a retry."""
         self._retries += 1
 
+    def fell_back(self) -> None:
+        """Count a request that Bedrock answered in Anthropic's place."""
+        self._fallbacks += 1
+
     def anthropic_ok(self) -> bool:
         """Note that Anthropic answered. Return whether that is news."""
+        return self._anthropic.ok()
+
+    def anthropic_failed(self, what: str) -> bool:
+        """Note that it did not, or that it answered that it cannot. Return whether that is news."""
+        return self._anthropic.failed(what)
+
+    def bedrock_ok(self) -> bool:
+        """Note that Bedrock answered. Return whether that is news."""
+        return self._bedrock.ok()
+
+    def bedrock_failed(self, what: str) -> bool:
+        """Note that it did not. Return whether that is news."""
+        return self._bedrock.failed(what)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the counts as they stand, for JSON. Times are seconds since the epoch."""
+        return {
+            "requests": {str(status): count for status, count in sorted(self._statuses.items())},
+            "retries": self._retries,
+            "fallbacks": self._fallbacks,
+            "streams": self.streams,
+            "under_way": self.under_way,
+            "anthropic": {"state": self._anthropic.state} | self._anthropic.told(),
+            "bedrock": self._bedrock.told(),
+        }
+
+
+class _Upstream:
+    """The last success and failure of an upstream."""
+
+    def __init__(self) -> None:
+        self._last_success: float | None = None
+        self._last_failure: float | None = None
+        self._failure = ""
+        self._failing = False  # not told from the times: a clock may be set back
+
+    def ok(self) -> bool:
         news = self._failing
         self._failing = False
         self._last_success = time.time()
         return news
 
-    def anthropic_failed(self, what: str) -> bool:
-        """Note that it did not, or that it answered that it cannot. Return whether that is news."""
+    def failed(self, what: str) -> bool:
         news = not self._failing
         self._failing = True
         self._last_failure = time.time()
         self._failure = what
         return news
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the counts as they stand, for JSON. Times are seconds since the epoch."""
-        state = "failing" if self._failing else "ok" if self._last_success else "unknown"
-        return {
-            "requests": {str(status): count for status, count in sorted(self._statuses.items())},
-            "retries": self._retries,
-            "streams": self.streams,
-            "under_way": self.under_way,
-            "anthropic": {
-                "state": state,
-                "last_success": self._last_success,
-                "last_failure": self._last_failure,
-                "failure": self._failure,
-            },
-        }
+    @property
+    def state(self) -> str:
+        return "failing" if self._failing else "ok" if self._last_success else "unknown"
+
+    def told(self) -> dict[str, Any]:
+        return {"last_success": self._last_success, "last_failure": self._last_failure, "failure": self._failure}

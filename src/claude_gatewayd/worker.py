@@ -15,56 +15,81 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import uvloop
 
 from claude_gatewayd import assembly, auth, config, log, memory, paths
+from claude_gatewayd.assembly import Access, Assembly
 from claude_gatewayd.channel import Channel
 from claude_gatewayd.config import Config
+from claude_gatewayd.engine import EngineFailed
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.gateway import Gateway
 from claude_gatewayd.http1.accept import Acceptor
 from claude_gatewayd.http1.connect import Connector
-from claude_gatewayd.http1.flow import Budget
-from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.server import Connections, Limits, ServerConnection
 from claude_gatewayd.model import Problem
-from claude_gatewayd.relay import Relay
-from claude_gatewayd.tally import Tally
+from claude_gatewayd.proven import Proven
 
 logger = logging.getLogger(__name__)
 
 _BEAT = 1.0
 _NEWS = 0.1  # how old news may be
-_HELD_IN_ALL = 4  # times max_body
 _CONNECTIONS = 2000
+_ENGINE_WITHIN = 60.0  # a hand-over waits no longer for LiteLLM
 _PROBLEMS = 200  # more are not told: nobody reads them
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a generation starts: whether one that serves is there to be succeeded, and whether that has LiteLLM."""
+
+    succeeds: bool
+    with_engine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a generation is made of, found good before it begins."""
+
+    settings: Config
+    connector: Connector
+    key: str
+    proven: Proven
+    access: Access
 
 
 class Worker:
     """Serve until told to drain."""
 
-    def __init__(
-        self, settings: Config, connector: Connector, listener: socket.socket, channel: Channel, key: str
-    ) -> None:
-        self._config = settings
+    def __init__(self, given: Given, start: Start, listener: socket.socket, channel: Channel) -> None:
+        self._config = given.settings
+        self._start = start
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._news: asyncio.TimerHandle | None = None
-        self._tally = Tally(self._changed)
-        self._pool = Pool(connector)
-        gateway = Gateway(
-            assembly.gateway_settings(settings, key),
-            Relay(self._pool),
-            Budget(_HELD_IN_ALL * settings.listen.max_body),
-            self._tally,
+        private = socket.create_server(("127.0.0.1", 0))
+        plan = assembly.engine_plan(
+            given.settings,
+            paths.engine_socket(os.environ, os.getpid()),
+            f"http://127.0.0.1:{private.getsockname()[1]}",
         )
+        self._parts = Assembly(
+            given.settings, given.connector, given.key, given.proven, given.access, plan, self._changed
+        )
+        gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)
         self._acceptor = Acceptor(
             listener,
             lambda: ServerConnection(gateway.handle, self._connections, Limits()),
             self._has_room,
+        )
+        self._litellms = Connections(gateway.refusal)
+        self._private = Acceptor(
+            private,
+            lambda: ServerConnection(gateway.handle_private, self._litellms, Limits()),
+            lambda: len(self._litellms) < _CONNECTIONS,
         )
         self._linger = 0.0
         self._told_to_drain: asyncio.Future[None] = self._loop.create_future()
@@ -72,17 +97,34 @@ class Worker:
 
     async def run(self) -> None:
         """Live: serve, wait for the end, drain."""
-        self._acceptor.start()
         self._loop.add_reader(self._channel.fileno(), self._hear)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._drain_soon, 0.0)
-        self._channel.tell("ready", **self._snapshot())
         beat = self._loop.create_task(self._beat())
+        self._private.start()
+        if self._start.succeeds and (self._parts.eager or self._start.with_engine):
+            await self._load_first()
+        self._acceptor.start()
+        self._channel.tell("ready", **self._snapshot())
+        if self._parts.eager:
+            self._parts.engine.start()
         await self._told_to_drain
         await self._drain()
         beat.cancel()
-        self._pool.close()
+        self._private.stop()
+        self._litellms.abort()
+        await self._parts.close()
         self._tell()
+
+    async def _load_first(self) -> None:
+        """Load LiteLLM before taking over: the one that serves goes on meanwhile, and Bedrock is never away."""
+        self._parts.engine.start()
+        ready = self._loop.create_task(self._parts.engine.ready(_ENGINE_WITHIN))
+        await asyncio.wait((ready, self._told_to_drain), return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+        elif isinstance(problem := ready.exception(), EngineFailed):
+            logger.warning("serving without LiteLLM: %s", problem.message)
 
     async def _beat(self) -> None:
         while True:
@@ -141,7 +183,7 @@ class Worker:
 
     def _snapshot(self) -> dict[str, Any]:
         return {
-            "snapshot": self._tally.snapshot()
+            "snapshot": self._parts.snapshot()
             | {
                 "connections": len(self._connections),
                 "memory": memory.resident(),
@@ -160,6 +202,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument("--channel-fd", type=int, required=True)
     arguments.add_argument("--generation", type=int, required=True)
     arguments.add_argument("--bound", default="", help="host:port where the supervisor bound the socket itself")
+    arguments.add_argument("--succeeds", action="store_true", help="another generation serves until this one does")
+    arguments.add_argument("--with-engine", action="store_true", help="that one has LiteLLM loaded")
     given = arguments.parse_args(argv)
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the callers' credentials
@@ -173,7 +217,16 @@ def main(argv: list[str] | None = None) -> int:
         settings = config.load(os.environ)
         assembly.refuse_what_cannot_change(settings, listener.getsockname(), given.bound)
         connector = assembly.connector(settings, os.environ)
-        key = auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ))
+        parts = Given(
+            settings,
+            connector,
+            auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
+            Proven(
+                paths.proven_file(os.environ),
+                auth.read_or_make_secret(paths.proven_key_file(os.environ), "", "the key of proven credentials"),
+            ),
+            assembly.bedrock_access(settings, os.environ),
+        )
     except ConfigInvalid as invalid:
         channel.tell_last("refused", problems=[problem.as_dict() for problem in invalid.problems[:_PROBLEMS]])
         return 78
@@ -184,12 +237,12 @@ def main(argv: list[str] | None = None) -> int:
     _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         gc.freeze()
-        runner.run(_serve(settings, connector, listener, channel, key))
+        runner.run(_serve(parts, Start(given.succeeds, given.with_engine), listener, channel))
     return 0
 
 
-async def _serve(settings: Config, connector: Connector, listener: socket.socket, channel: Channel, key: str) -> None:
-    await Worker(settings, connector, listener, channel, key).run()
+async def _serve(given: Given, start: Start, listener: socket.socket, channel: Channel) -> None:
+    await Worker(given, start, listener, channel).run()
 
 
 def _raise_descriptor_limit() -> None:

@@ -208,6 +208,7 @@ class FakeAnthropic:
         self.violations: list[str] = []
         self.connections = 0
         self.deaths = 0
+        self.good: set[str] | None = None  # the credentials that are known; None: any is
         self._tls, self._host, self._direct = tls, host, direct
         self._ids = Ids()
         self._api = Api(self._ids)
@@ -613,8 +614,11 @@ class FakeAnthropic:
             await self._read_body(connection, head, recorded)
         request_id = self._ids("req")
         usual = self._api.answer(head, recorded.body, request_id)
+        credential = credential_of(head)
+        if self.good is not None and credential and credential not in self.good:
+            usual = error_answer(401, request_id=request_id)
         answer = fault.answer(usual, request_id)
-        common = common_headers(request_id, credential_of(head), answer.status)
+        common = common_headers(request_id, credential, answer.status)
         answer = replace(answer, headers=Answer(0, common).with_headers(answer.headers).headers)
         wire = fault.wire or self.wire
         if fault.answer_early:

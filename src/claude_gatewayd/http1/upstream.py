@@ -53,6 +53,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: framing.Follower | None = None
         self._sink: Sink | None = None
         self._watch: Callable[[Bytes], None] | None = None
+        self._sees: Callable[[Bytes], bool] | None = None
+        self._seen: asyncio.Future[None] | None = None
         self._raw = True
         self._pending: list[tuple[bytes, Bytes]] = []
         self._pending_size = 0
@@ -118,6 +120,26 @@ class UpstreamConnection(asyncio.Protocol):
             return await self._head_waiter
         finally:
             self._head_waiter = None
+
+    async def look(self, sees: Callable[[Bytes], bool], seconds: float) -> None:
+        """Show *sees* the payload that is here and what comes, until it says that it has seen enough.
+
+        All of it is kept for `begin_pipe`. Ends as well when the body does, when as much as may be kept has come, or
+        after *seconds*. Raises UpstreamFailed if the connection breaks first.
+        """
+        if any(sees(payload) for _wire, payload in self._pending) or self._body_done:
+            return
+        if self._failed is not None:
+            raise self._failed
+        self._sees = sees
+        self._seen = self._end_waiter = self.loop.create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._seen
+        except TimeoutError:
+            pass
+        finally:
+            self._sees = self._seen = self._end_waiter = None
 
     def begin_pipe(
         self, sink: Sink, *, raw: bool, silence: float, watch: Callable[[Bytes], None] | None = None
@@ -283,8 +305,13 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._pending.append((wire, payload))
             self._pending_size += len(wire)
-            if self._pending_size > _UNREAD and not self._body.done:
+            full = self._pending_size > _UNREAD and not self._body.done
+            if full:
                 self.pause_reading()
+            if self._sees is not None and self._seen is not None and (self._sees(payload) or full):
+                self._sees = None
+                if not self._seen.done():
+                    self._seen.set_result(None)
         if self._body.done:
             self._ended(clean=used == len(data))
 

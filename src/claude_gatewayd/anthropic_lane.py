@@ -1,0 +1,280 @@
+"""Anthropic's lane: the caller's own credential, byte for byte; and when Anthropic cannot, Bedrock at once.
+
+What an outcome means is decided by `policy`, whether Anthropic is worth a try by the circuit. Here it is done.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from claude_gatewayd import bedrock_errors, circuit, envelope, policy
+from claude_gatewayd.bedrock_errors import Trouble
+from claude_gatewayd.bedrock_lane import BedrockLane
+from claude_gatewayd.call import JSON, NO_RETRY, Call, Refused
+from claude_gatewayd.circuit import Circuits
+from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.relay import Answer, KeptAnswer, Outgoing, Relay, outgoing
+from claude_gatewayd.spending import Spending
+from claude_gatewayd.tally import Tally
+
+logger = logging.getLogger(__name__)
+
+_PINGS_HELD = 5.0  # a stream that begins with pings is not held back longer, whatever comes after them
+_STATUS = b"anthropic-ratelimit-unified-status"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the lane goes by. Times in seconds."""
+
+    origin: Origin
+    rules: policy.Rules
+    first_byte_timeout: float
+    response_timeout: float
+
+
+class _Last(NamedTuple):
+    """What Anthropic said last: an answer that is still to be read, one that was *kept*, or how it *failed*."""
+
+    outcome: policy.Answered | policy.Failed
+    answer: Answer | None
+    kept: KeptAnswer | None
+    failed: UpstreamFailed | None
+    falls_back: bool = False
+
+
+class AnthropicLane:
+    """Answer calls from Anthropic, or in its place from Bedrock.
+
+    *bedrock* is None where there is no falling back. *alarm* is called at each sign that Anthropic may soon not answer.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        relay: Relay,
+        bedrock: BedrockLane | None,
+        spending: Spending,
+        circuits: Circuits,
+        tally: Tally,
+        alarm: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._relay = relay
+        self._bedrock = bedrock
+        self._spending = spending
+        self._circuits = circuits
+        self._tally = tally
+        self._alarm = alarm
+
+    async def answer(self, call: Call) -> int:
+        """Answer a call. Raises Refused, BodyCut."""
+        second = self._second(call)
+        if second is None:
+            return await self._finish(call, await self._ask(call, None), None)
+        said: Trouble | None = None
+        key = (call.digest, call.model)
+        standing = self._circuits.ask(key)
+        try:
+            if standing == "open" and await second.why_not(call) is None:
+                call.way.fallback = f"circuit open ({self._circuits.why(key)})"
+                answered = await self._from_bedrock(call, second)
+                if isinstance(answered, int):
+                    return answered
+                said = answered  # so Anthropic is tried after all
+            last = await self._ask(call, second if said is None else None)
+            if not last.falls_back:
+                return await self._finish(call, last, said)
+            # Read while Bedrock is asked: what Anthropic said is the answer if both fail.
+            keeping = asyncio.create_task(last.answer.keep()) if last.answer is not None else None
+            try:
+                answered = await self._from_bedrock(call, second)
+                if isinstance(answered, int):
+                    return answered
+                kept = await keeping if keeping is not None else None
+            finally:
+                if keeping is not None:
+                    keeping.cancel()
+            return await self._finish(call, last._replace(answer=None, kept=kept), answered)
+        finally:
+            if standing == "probe":
+                self._circuits.released(key)  # if it came to no verdict
+
+    def _second(self, call: Call) -> BedrockLane | None:
+        """Return Bedrock's lane where a call may fall back to it."""
+        if self._bedrock is None or not call.is_messages or call.held is None:
+            return None
+        if not self._spending.may(call):
+            call.way.fallback = "none; this credential may not spend AWS money yet"
+            return None
+        return self._bedrock
+
+    async def _from_bedrock(self, call: Call, second: BedrockLane) -> int | Trouble:
+        answered = await second.answer(call)
+        if isinstance(answered, int):
+            self._tally.fell_back()
+        return answered
+
+    async def _ask(self, call: Call, second: BedrockLane | None) -> _Last:
+        """Ask, and ask again as long as `policy` says so. *second* is there to fall back to."""
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        way = outgoing(call.exchange.head, call.target, call.held, settings.origin, call.caller.keyed, call.credential)
+        repeatable = call.is_messages or call.exchange.head.method in policy.IDEMPOTENT_METHODS
+        begun = loop.time()
+        retries, refreshed = 0, False
+        last: _Last | None = None
+        while True:
+            # A retry must be over with its time; the first try has all of its own.
+            rest = settings.rules.timeout - (loop.time() - begun)
+            if last is not None and rest <= 0:
+                return last
+            tried = await self._try(call, way, second, rest if last is not None else None, fresh=refreshed)
+            attempt = policy.Attempt(
+                way.body is not None, repeatable, retries, loop.time() - begun, refreshed, second is not None
+            )
+            decision = policy.decide(tried.outcome, attempt, settings.rules)
+            if decision.act == "refresh":
+                refreshed = True
+                continue
+            self._learn(call, tried)
+            if decision.act == "fallback" and second is not None:
+                lacks = await second.why_not(call)
+                if lacks is None:
+                    call.way.fallback = policy.reason(tried.outcome)
+                    return tried._replace(falls_back=True)
+                call.way.fallback = f"none; Bedrock does not serve {lacks}"
+                second = None
+                decision = policy.decide(tried.outcome, attempt._replace(fallback=False), settings.rules)
+            if decision.act == "pass":
+                # An answer that was kept says more than a later failure to get one.
+                return tried._replace(kept=last.kept) if last is not None and tried.answer is None else tried
+            kept = await tried.answer.keep() if tried.answer is not None else None
+            last = tried._replace(answer=None, kept=kept or (last.kept if last is not None else None))
+            retries += 1
+            self._tally.retried()
+            await asyncio.sleep(decision.after)
+
+    async def _try(
+        self, call: Call, way: Outgoing, second: BedrockLane | None, rest: float | None, *, fresh: bool
+    ) -> _Last:
+        """Ask once. Of a stream that may still be given up for another the first event is looked at."""
+        seconds = self._settings.first_byte_timeout if call.asked.stream else self._settings.response_timeout
+        if rest is not None:
+            seconds = min(seconds, rest)
+        try:
+            answer = await self._relay.ask(call.exchange, way, seconds=seconds, fresh=fresh)
+            fields = answer.head.fields
+            first_error = None
+            if second is not None and answer.is_stream and answer.head.status == 200:
+                first = await answer.first_event(_PINGS_HELD)
+                first_error = first.error if first.verdict == "error" else None
+        except UpstreamFailed as failed:
+            outcome = policy.Failed(failed.stale, failed.kind == "tls", failed.kind == "timeout")
+            return _Last(outcome, None, None, failed)
+        return _Last(
+            policy.Answered(
+                answer.head.status,
+                policy.retry_after(fields.get(b"retry-after")),
+                policy.should_retry(fields.get(b"x-should-retry")),
+                first_error,
+            ),
+            answer,
+            None,
+            None,
+        )
+
+    def _learn(self, call: Call, tried: _Last) -> None:
+        """Tell what came of a try to whoever goes by it: the tally, the circuit, the spending, the engine."""
+        key = (call.digest, call.model)
+        outcome = tried.outcome
+        if tried.failed is not None:
+            self._fails(tried.failed.detail)
+            self._alarm()
+            if call.is_messages:
+                self._circuits.failed(key, policy.reason(outcome))
+            return
+        assert tried.answer is not None
+        head = tried.answer.head
+        self._spending.learn(call, head.status, head.fields)
+        troubled = policy.is_trouble(outcome)
+        if head.status >= 500:
+            self._fails(f"it answered {head.status}")
+        elif self._tally.anthropic_ok():
+            logger.info("Anthropic answers again")
+        if troubled or head.fields.get(_STATUS) == b"allowed_warning":
+            self._alarm()
+        if not call.is_messages:
+            return
+        if head.status == 429 and head.fields.get(_STATUS) == b"rejected":
+            self._circuits.rejected(key, circuit.reset_of(head.fields), "the limit is reached")
+        elif troubled:
+            self._circuits.failed(key, policy.reason(outcome))
+        elif head.status < 300:
+            self._circuits.succeeded(key)
+
+    async def _finish(self, call: Call, last: _Last, said: Trouble | None) -> int:
+        """Send on what came last of Anthropic, or what says more where Bedrock failed too."""
+        if said is not None and (last.failed is not None or policy.is_trouble(last.outcome)):
+            return self._both_failed(call, last, said)
+        if last.answer is not None:
+            return await self._pass_on(call, last.answer)
+        if last.kept is not None:
+            last.kept.pass_on(call.exchange, call.way.lines)
+            return last.kept.head.status
+        assert last.failed is not None
+        raise self._unreachable(call, last.failed, "")
+
+    def _both_failed(self, call: Call, last: _Last, said: Trouble) -> int:
+        """Tell the person what helps most; who fell back to what is in the headers."""
+        call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(said)}"
+        exchange = call.exchange
+        if bedrock_errors.heals(said):  # the client mends its request by these words
+            meaning = bedrock_errors.meaning(said)
+            text = envelope.error_body(meaning.status, meaning.message, meaning.error_type)
+            call.way.upstream = "bedrock"
+            exchange.reply(meaning.status, envelope.reason(meaning.status), [JSON, *call.way.lines], text)
+            return meaning.status
+        mends = bedrock_errors.mends(said)
+        kept = last.kept
+        if kept is not None:
+            if mends:
+                kept.pass_on_with(exchange, call.way.lines, mends)
+            else:
+                kept.pass_on(exchange, call.way.lines)
+            return kept.head.status
+        if last.failed is not None:
+            raise self._unreachable(call, last.failed, mends)
+        assert isinstance(last.outcome, policy.Answered)
+        status = policy.status_of(last.outcome)
+        raise Refused(status, f"Anthropic answered {status}. {mends}".strip(), *call.way.lines)
+
+    def _unreachable(self, call: Call, failed: UpstreamFailed, mends: str) -> Refused:
+        hint = f" ({failed.hint})" if failed.hint else ""
+        told = [*call.way.lines]
+        if failed.kind == "tls":
+            told.append(NO_RETRY)  # Claude Code would try again for three minutes
+        status = 504 if failed.kind == "timeout" else 502
+        return Refused(status, f"cannot reach Anthropic: {failed.detail}{hint}. {mends}".rstrip(" ."), *told)
+
+    async def _pass_on(self, call: Call, answer: Answer) -> int:
+        silence = self._settings.response_timeout
+        if answer.is_stream:
+            self._tally.stream_began()
+            try:
+                watched = call.is_messages and answer.head.status == 200
+                failure = await answer.pass_on(call.exchange, call.way.lines, silence=silence, watched=watched)
+            finally:
+                self._tally.stream_ended()
+        else:
+            failure = await answer.pass_on(call.exchange, call.way.lines, silence=silence, watched=False)
+        if failure is not None:
+            self._fails(failure.detail)
+        return answer.head.status
+
+    def _fails(self, what: str) -> None:
+        if self._tally.anthropic_failed(what):
+            logger.warning("Anthropic fails: %s", what)

@@ -1,0 +1,202 @@
+"""What a failure at Bedrock means for the client: status, type and words, in Anthropic's terms. Pure.
+
+Sources: M = botocore's model of bedrock-runtime, which has the statuses; CC = measured with Claude Code 2.1.330, what
+it retries and what it mends by itself; GW = the contract that `claude gateway` of 2.1.330 publishes.
+"""
+
+import json
+import re
+from typing import Final, NamedTuple
+
+
+class Trouble(NamedTuple):
+    """A failure: Bedrock's own name for it ("" where it gave none), its status and its words; *hint* is a command."""
+
+    kind: str
+    status: int
+    message: str
+    hint: str = ""
+
+
+class Meaning(NamedTuple):
+    """What the client is told. *lines* are header lines that go with it."""
+
+    status: int
+    error_type: str
+    message: str
+    lines: tuple[bytes, ...] = ()
+
+
+_NO_RETRY: Final = b"x-should-retry: false"
+
+# Of a kind: status and type for the client. M has 424 for a model's error and 408 for its time-out, which the client
+# takes for faults of its request.
+_KINDS: Final = {
+    "ThrottlingException": (429, "rate_limit_error"),
+    "ModelNotReadyException": (429, "rate_limit_error"),
+    "ServiceQuotaExceededException": (429, "rate_limit_error"),  # M: 400, but waiting helps
+    "ModelTimeoutException": (504, "timeout_error"),
+    "ModelErrorException": (502, "api_error"),
+    "ModelStreamErrorException": (502, "api_error"),
+    "InternalServerException": (500, "api_error"),
+    "ServiceUnavailableException": (529, "overloaded_error"),  # CC: backs off, and says so
+    "ResourceNotFoundException": (404, "not_found_error"),
+    "Unreachable": (503, "api_error"),
+    "Broken": (502, "api_error"),
+    "Timeout": (504, "timeout_error"),
+    "EngineFailed": (503, "api_error"),
+}
+# No permission, or no identity. CC: a 403 is not retried, a 401 would renew the credential of Anthropic.
+_CREDENTIALS: Final = frozenset((
+    "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidSignatureException",
+    "IncompleteSignatureException", "MissingAuthenticationTokenException", "InvalidClientTokenId", "KeysUnavailable",
+    "NotAuthorized", "OptInRequired", "RequestExpired",
+))  # fmt: skip
+_TYPES: Final = {
+    400: "invalid_request_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
+    429: "rate_limit_error", 500: "api_error", 503: "overloaded_error", 529: "overloaded_error",
+}  # fmt: skip
+_OF_TYPES: Final = {"overloaded_error": 529, "api_error": 500, "rate_limit_error": 429, "timeout_error": 504,
+                    "invalid_request_error": 400, "request_too_large": 413}  # fmt: skip
+
+_BY_MODEL: Final = "The model returned the following errors: "  # Converse's, and some of invoke's
+# CC, GW: 400s by whose words the client mends its request, or compacts the conversation.
+_HEALS: Final = re.compile(
+    r"Input is too long\.?\Z|Input is too long for requested model|prompt is too long"
+    r"|Extra inputs are not permitted|Unexpected value\(s\) .* for the `anthropic-beta` header"
+    r"|Input should be 'user' or 'assistant'|Unexpected role|does not support the effort parameter"
+    r"|adaptive thinking is not supported|does not match any of the expected tags"
+    r"|exceed context limit|which is the maximum|`?signature`? in `?thinking`? block|capability_rejected:",
+    re.IGNORECASE,
+)
+_SIGNATURE: Final = re.compile(r"\bsignature\b", re.IGNORECASE)
+# ResourceNotFound has many words (cline#1952; AWS: on-demand throughput isn't supported, invalid model identifier).
+_MODEL: Final = re.compile(r"model identifier is invalid|on-demand throughput|end of its life|model ID", re.IGNORECASE)
+_NO_ACCESS: Final = re.compile(r"not authorized|Operation not allowed|access to the model", re.IGNORECASE)
+
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:[^\s\"',;]+", re.IGNORECASE)
+_SECRETS: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<![\w.-])\d{12}(?![\w.-])|\S+@\S+\.\w+")
+_LONGEST: Final = 2000
+
+
+def read(status: int, body: bytes) -> Trouble:
+    """Read what the engine says of a failure."""
+    try:
+        said = json.loads(body)
+        return Trouble(str(said["kind"]), int(said["status"]), str(said["message"]))
+    except (ValueError, LookupError, TypeError):
+        return Trouble("", status, "")
+
+
+def read_event(data: bytes) -> Trouble:
+    """Read the error event that a stream has, the engine's or Anthropic's own."""
+    try:
+        said = json.loads(data)
+        if "kind" in said:
+            return read(502, data)
+        error = said["error"]
+        return Trouble("", _OF_TYPES.get(str(error["type"]), 500), str(error["message"]))
+    except (ValueError, LookupError, TypeError):
+        return Trouble("", 502, "")
+
+
+def masked(text: str) -> str:
+    """Take out what tells of an account: ARNs, account ids, key ids, names of people."""
+    return _SECRETS.sub("***", _ARN.sub("arn:***", text))[:_LONGEST]
+
+
+def is_credentials(trouble: Trouble) -> bool:
+    """Say whether the keys are the cause: expired, unknown, not there."""
+    return trouble.kind in _CREDENTIALS
+
+
+def is_signature(trouble: Trouble) -> bool:
+    """Say whether it is about the signature of earlier thinking, which another provider has signed."""
+    return trouble.status == 400 and not is_credentials(trouble) and _SIGNATURE.search(trouble.message) is not None
+
+
+def heals(trouble: Trouble) -> bool:
+    """Say whether the client mends its request by these words, which must then reach it as they are."""
+    if trouble.status not in (400, 413) or is_credentials(trouble) or trouble.kind == "ServiceQuotaExceededException":
+        return False
+    return _HEALS.search(trouble.message) is not None and masked(trouble.message) == trouble.message
+
+
+def another_may_do(trouble: Trouble) -> bool:
+    """Say whether another model may answer where this one did not."""
+    if is_credentials(trouble) or heals(trouble):
+        return False
+    return _is_model(trouble) or _is_access(trouble) or meaning(trouble).status in (429, 500, 502, 503, 504, 529)
+
+
+def meaning(trouble: Trouble) -> Meaning:
+    """Return what a client is told that gets no other answer."""
+    if heals(trouble):
+        return Meaning(trouble.status, _TYPES[trouble.status], trouble.message)
+    words = masked(trouble.message)
+    if is_credentials(trouble):
+        why = (
+            words
+            if trouble.kind == "KeysUnavailable"
+            else f"Bedrock does not accept the AWS credentials ({trouble.kind})"
+        )
+        return Meaning(403, "permission_error", f"{why}. {_mend(trouble)}", (_NO_RETRY,))
+    if _is_access(trouble):
+        text = f"AWS does not let this role use the model: {words}"
+        return Meaning(403, "permission_error", text, (_NO_RETRY,))
+    if _is_model(trouble):
+        text = f"Bedrock does not have this model here: {words}. Name its id in [bedrock.models] of config.toml"
+        return Meaning(404, "not_found_error", text, (_NO_RETRY,))
+    if trouble.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken"):
+        status, kind = _KINDS[trouble.kind]
+        return Meaning(status, kind, told_to_person(trouble))
+    kind = trouble.kind[:1].upper() + trouble.kind[1:]  # in a stream they begin with a small letter
+    if kind in _KINDS:
+        status, error_type = _KINDS[kind]
+    elif trouble.status in (400, 413):
+        status, error_type = trouble.status, _TYPES[trouble.status]
+    else:
+        status = trouble.status if trouble.status in (429, 500, 503, 504, 529) else 502
+        error_type = _TYPES.get(status, "api_error")
+    lines = (b"x-should-retry: true",) if status == 529 else ()
+    return Meaning(
+        status, error_type, f"Bedrock: {words}" if words and status != 400 else words or "Bedrock failed", lines
+    )
+
+
+def mends(trouble: Trouble) -> str:
+    """Return the sentence that tells how Bedrock would work again; "" where the credentials are not the cause."""
+    if not is_credentials(trouble):
+        return ""
+    return f"Bedrock could not step in: {told_to_person(trouble)}. {_mend(trouble)}"
+
+
+def told_to_person(trouble: Trouble) -> str:
+    """Say what is wrong, for a log, a status, a message."""
+    if trouble.kind in ("KeysUnavailable", "EngineFailed"):
+        return masked(trouble.message)
+    fixed = {"Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",
+             "Timeout": "no byte of Bedrock's answer came in time"}  # fmt: skip
+    return fixed.get(trouble.kind) or f"Bedrock answered {trouble.kind or trouble.status}"
+
+
+def said(trouble: Trouble) -> str:
+    """Say it in a header: no word of the upstream's but its name for the failure."""
+    kind = trouble.kind if re.fullmatch(r"\w{1,60}", trouble.kind, re.ASCII) else ""
+    return f"bedrock {kind} {trouble.status}".replace("  ", " ")
+
+
+def _mend(trouble: Trouble) -> str:
+    return f"Run: {trouble.hint}" if trouble.hint else "Renew the AWS credentials, then: claude-gatewayctl status"
+
+
+def _is_access(trouble: Trouble) -> bool:
+    return trouble.kind == "AccessDeniedException" or (
+        trouble.status == 400 and bool(_NO_ACCESS.search(trouble.message))
+    )
+
+
+def _is_model(trouble: Trouble) -> bool:
+    return trouble.kind == "ResourceNotFoundException" or (
+        trouble.status == 400 and _MODEL.search(trouble.message) is not None
+    )

@@ -1,0 +1,203 @@
+"""Bedrock's lane: a request for a message, brought to what Bedrock takes, answered through LiteLLM."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from claude_gatewayd import bedrock, bedrock_errors, bedrock_stream, catalog, envelope
+from claude_gatewayd.bedrock_errors import Trouble
+from claude_gatewayd.call import JSON, NO_RETRY, Call, Refused
+from claude_gatewayd.catalog import Target
+from claude_gatewayd.credentials import AwsCredentials, KeysUnavailable
+from claude_gatewayd.engine import Engine, EngineFailed
+from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.relay import Answer, Outgoing, Relay
+from claude_gatewayd.retelling import retell
+from claude_gatewayd.tally import Tally
+
+logger = logging.getLogger(__name__)
+
+_LOADED_WITHIN = 60.0
+_LARGE = 256 * 1024  # beyond it, reading and writing JSON take milliseconds: not on the loop
+_WHOLE = 32 * 1024 * 1024
+_PING_AFTER = 10.0
+_PINGS_HELD = 5.0
+_EVENTS = b"content-type: text/event-stream; charset=utf-8"
+_ROUTE = b"/v1/messages"
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What Bedrock is asked by. *fallbacks* name the models to ask in the place of one, *timeout* is in seconds."""
+
+    region: str
+    geography: str
+    models: Mapping[str, str]
+    fallbacks: Mapping[str, Sequence[str]]
+    timeout: float
+    api_base: str
+
+
+class BedrockLane:
+    """Answer calls from Bedrock."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, relay: Relay, credentials: AwsCredentials, tally: Tally
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._relay = relay
+        self._credentials = credentials
+        self._tally = tally
+
+    async def why_not(self, call: Call) -> str | None:
+        """Say why Bedrock cannot answer a call, whatever its state; None: it can. Reads the body, once."""
+        if call.document is None:
+            held = call.held or b""
+            try:
+                document = await asyncio.to_thread(_decoder.decode, held) if len(held) > _LARGE else _read(held)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return "a body that is no JSON"
+            if not isinstance(document, dict):
+                return "a body that is no JSON object"
+            call.document = document
+        if not self._targets(call):
+            return f"the model {call.model[:100]}"
+        return bedrock.why_not(call.document)
+
+    async def answer(self, call: Call) -> int | Trouble:
+        """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
+        try:
+            await self._credentials.keys()
+            await self._engine.ready(_LOADED_WITHIN)
+        except KeysUnavailable as problem:
+            return self._failed(Trouble("KeysUnavailable", 403, problem.message, problem.hint))
+        except EngineFailed as problem:
+            return self._failed(Trouble("EngineFailed", 503, problem.message, problem.hint))
+        said: int | Trouble = Trouble("", 404, "")
+        for target in self._targets(call):
+            said = await self._ask(call, target)
+            if isinstance(said, int) or not bedrock_errors.another_may_do(said):
+                break
+        return said if isinstance(said, int) else self._failed(said)
+
+    async def serve(self, call: Call) -> int:
+        """Answer a call that is for Bedrock, whatever comes of it. Raises Refused."""
+        call.way.upstream = "bedrock"
+        call.way.api_base = self._settings.api_base
+        lacks = await self.why_not(call)
+        if lacks is not None:
+            raise Refused(400, f"cannot ask Bedrock: it does not serve {lacks}", NO_RETRY, *call.way.lines)
+        said = await self.answer(call)
+        if isinstance(said, int):
+            return said
+        meaning = bedrock_errors.meaning(said)
+        call.exchange.reply(
+            meaning.status,
+            envelope.reason(meaning.status),
+            [JSON, *meaning.lines, *call.way.lines],
+            envelope.error_body(meaning.status, meaning.message, meaning.error_type),
+        )
+        return meaning.status
+
+    def _targets(self, call: Call) -> list[Target]:
+        settings = self._settings
+        name = catalog.bare(call.model)
+        wanted = settings.fallbacks.get(call.model) or settings.fallbacks.get(name) or [call.model]
+        found = (catalog.find(model, settings.region, settings.geography, settings.models) for model in wanted)
+        return [target for target in found if target is not None]
+
+    async def _ask(self, call: Call, target: Target) -> int | Trouble:
+        assert call.document is not None
+        document = call.document
+        beta = (
+            call.exchange.head.fields.all_of(b"anthropic-beta")
+            if b"anthropic-beta" in call.exchange.head.fields
+            else b""
+        )
+        large = call.held is not None and len(call.held) > _LARGE
+        for again in (False, True):
+            if large:
+                way = await asyncio.to_thread(self._outgoing, document, beta, target, call)
+            else:
+                way = self._outgoing(document, beta, target, call)
+            try:
+                answer = await self._relay.ask(None, way, seconds=self._settings.timeout, fresh=False)
+                if answer.head.status == 200:
+                    return await self._tell(call, answer)
+                kept = await answer.keep()
+            except UpstreamFailed as failed:
+                kind = "Timeout" if failed.kind == "timeout" else "EngineFailed"
+                return Trouble(kind, 504 if failed.kind == "timeout" else 503, failed.detail)
+            said = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
+            if again or not bedrock_errors.is_signature(said):
+                return said
+            logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
+            document = bedrock.without_thinking(document)
+        raise AssertionError
+
+    def _outgoing(self, document: dict[str, object], beta: bytes, target: Target, call: Call) -> Outgoing:
+        shaped = bedrock.shape(document, beta.decode("latin-1"), target.family)
+        body = _encoder.encode({"model": f"bedrock/{target.model}", "stream": bool(call.asked.stream), **shaped.body})
+        lines = [
+            b"Host: litellm",
+            b"Authorization: " + self._engine.authorization,
+            b"Content-Type: application/json",
+            b"Content-Length: %d" % len(body),
+        ]
+        if shaped.betas:
+            lines.append(b"anthropic-beta: " + ",".join(shaped.betas).encode())
+        return Outgoing(head.write_request(b"POST", _ROUTE, lines), body, False)
+
+    async def _tell(self, call: Call, answer: Answer) -> int | Trouble:
+        """Send a good answer on, unless its stream begins with an error."""
+        asked = call.asked.model or call.model
+        if not answer.is_stream:
+            kept = await answer.keep(most=_WHOLE, within=self._settings.timeout)
+            if kept is None:
+                return Trouble("", 502, "its answer broke off")
+            self._succeeded(call)
+            call.exchange.reply(200, b"OK", [JSON, *call.way.lines], bedrock_stream.whole(kept.body, asked))
+            return 200
+        first = await answer.first_event(self._settings.timeout)
+        if first.verdict == "error":
+            kept = await answer.keep()
+            return bedrock_errors.read_event(first.data)
+        self._succeeded(call)
+        rewriter = bedrock_stream.Rewriter(asked)
+        self._tally.stream_began()
+        try:
+            await retell(
+                answer,
+                call.exchange,
+                [_EVENTS, b"cache-control: no-cache", *call.way.lines],
+                rewriter,
+                silence=self._settings.timeout,
+                ping_after=_PING_AFTER,
+            )
+        finally:
+            self._tally.stream_ended()
+        if rewriter.trouble is not None:
+            self._failed(rewriter.trouble)
+        return 200
+
+    def _succeeded(self, call: Call) -> None:
+        call.way.upstream = "bedrock"
+        call.way.api_base = self._settings.api_base
+        if self._tally.bedrock_ok():
+            logger.info("Bedrock answers again")
+
+    def _failed(self, trouble: Trouble) -> Trouble:
+        if self._tally.bedrock_failed(bedrock_errors.told_to_person(trouble)):
+            logger.warning("Bedrock cannot answer: %s", bedrock_errors.told_to_person(trouble))
+        return trouble
+
+
+def _read(held: bytes | memoryview) -> object:
+    return _decoder.decode(held)

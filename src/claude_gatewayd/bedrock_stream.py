@@ -1,0 +1,134 @@
+"""Bedrock's answer, as LiteLLM gives it, told as Anthropic tells its own. Pure."""
+
+import json
+import re
+from typing import Any, Final, NamedTuple
+
+from claude_gatewayd import bedrock_errors, envelope
+from claude_gatewayd.bedrock_errors import Trouble
+from claude_gatewayd.http1.flow import Bytes
+
+_END: Final = re.compile(rb"\r?\n\r?\n")
+_NAME: Final = re.compile(rb"(?:\A|\n)event: ?([^\r\n]*)")
+_DATA: Final = re.compile(rb"(?:\A|\n)data: ?([^\r\n]*)")
+_LONGEST: Final = 16 * 1024 * 1024
+_FOREIGN: Final = ("amazon-bedrock-invocationMetrics", "litellm_call_id", "provider_specific_fields", "_hidden_params")
+
+
+class Usage(NamedTuple):
+    """The tokens that an answer took."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+
+
+class Rewriter:
+    """Rewrite a stream, event by event. *asked* is the model as the client named it.
+
+    *began*: message_start has been told. *complete*: an end has been, message_stop or an error: then *trouble*.
+    """
+
+    def __init__(self, asked: str) -> None:
+        self.began = False
+        self.complete = False
+        self.trouble: Trouble | None = None
+        self.usage = Usage()
+        self._asked = asked
+        self._buffer = b""
+        self._error: Trouble | None = None  # held back for what the engine knows of it
+
+    def feed(self, payload: Bytes) -> bytes:
+        """Return what is to be told of the next bytes: whole events."""
+        self._buffer += payload
+        told = []
+        at = 0
+        while (end := _END.search(self._buffer, at)) is not None:
+            told.append(self._tell(self._buffer[at : end.start()]))
+            at = end.end()
+        self._buffer = self._buffer[at:]
+        if len(self._buffer) > _LONGEST:
+            self._buffer = b""
+            self._error = Trouble("Broken", 502, "")
+        return b"".join(told)
+
+    def finish(self, failure: str) -> bytes:
+        """Return what is to be told at the end. *failure* is how the upstream failed, "" if it ended."""
+        if self.complete:
+            return b""
+        self.trouble = self._error or Trouble("Timeout" if "in time" in failure else "Broken", 502, "")
+        self.complete = True
+        meaning = bedrock_errors.meaning(self.trouble)
+        return envelope.error_event(meaning.status, meaning.message, meaning.error_type)
+
+    def _tell(self, event: bytes) -> bytes:
+        """Return an event as Anthropic would tell it; nothing of one that it would not."""
+        named = _NAME.search(event)
+        name = named[1] if named is not None else b""
+        if self.complete or (self._error is not None and name != b"engine_error"):
+            return b""
+        if name in (b"content_block_delta", b"content_block_start", b"content_block_stop"):
+            return event + b"\n\n" if self.began else b""
+        data = _DATA.search(event)
+        if data is None:
+            return b""
+        if name in (b"error", b"engine_error"):
+            self._error = bedrock_errors.read_event(data[1])
+            return b""
+        if name == b"ping":
+            return event + b"\n\n" if self.began else b""
+        try:
+            said = json.loads(data[1])
+        except ValueError:
+            return b""
+        if not name and isinstance(said, dict) and "error" in said:  # LiteLLM's own form
+            self._error = Trouble("", 502, "")
+            return b""
+        return self._tell_message(name, said)
+
+    def _tell_message(self, name: bytes, said: dict[str, Any]) -> bytes:
+        for field in _FOREIGN:
+            said.pop(field, None)
+        if name == b"message_start":
+            self.began = True
+            message = said.get("message", {})
+            _name_as_asked(message, self._asked)
+            self._count(message.get("usage"))
+        elif name == b"message_delta":
+            self._count(said.get("usage"))
+        elif name == b"message_stop":
+            said = {"type": "message_stop"}
+            self.complete = True
+        return b"event: %b\ndata: %b\n\n" % (name, _dump(said))
+
+    def _count(self, usage: Any) -> None:
+        if isinstance(usage, dict):
+            usage.pop("total_tokens", None)
+            seen = {name: usage[name] for name in Usage._fields if isinstance(usage.get(name), int)}
+            self.usage = self.usage._replace(**seen)
+
+
+def whole(body: bytes, asked: str) -> bytes:
+    """Return an answer that was not streamed, as Anthropic would give it."""
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(message, dict):
+        return body
+    for field in _FOREIGN:
+        message.pop(field, None)
+    if isinstance(usage := message.get("usage"), dict):
+        usage.pop("total_tokens", None)
+    _name_as_asked(message, asked)
+    return _dump(message)
+
+
+def _name_as_asked(message: dict[str, Any], asked: str) -> None:
+    if "model" in message:
+        message["model"] = asked
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

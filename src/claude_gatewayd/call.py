@@ -1,0 +1,75 @@
+"""One request on its way through the gateway: who asks for what, and what the answer will tell about its way."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from claude_gatewayd.auth import Caller
+from claude_gatewayd.body import UNREADABLE, Asked
+from claude_gatewayd.http1.exchange import Exchange
+from claude_gatewayd.http1.flow import Bytes
+from claude_gatewayd.http1.head import Lines
+
+MESSAGES = b"/v1/messages"
+NO_RETRY = b"x-should-retry: false"
+JSON = b"content-type: application/json"
+_NOT_PLAIN = re.compile(r"[^ -~]")
+
+
+class Refused(Exception):
+    """A request that goes no further: the answer it gets, and the header lines that come with it."""
+
+    def __init__(self, status: int, message: str, *lines: bytes) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.lines = lines
+
+
+@dataclass(slots=True)
+class Way:
+    """What an answer tells of its way: who answered, what was fallen back from, and where LiteLLM asked."""
+
+    upstream: str = "anthropic"
+    fallback: str = "none"
+    api_base: str = ""
+
+    @property
+    def lines(self) -> Lines:
+        """The header lines that tell it."""
+        lines = [b"x-gateway-upstream: " + _plain(self.upstream), b"x-gateway-fallback: " + _plain(self.fallback)]
+        if self.api_base:
+            lines.append(b"x-litellm-model-api-base: " + _plain(self.api_base))
+        return lines
+
+
+@dataclass(slots=True)
+class Call:
+    """A request. *held* is its body where that was read, *document* that body parsed where that was needed.
+
+    *asked* is what the body asks for as it came, *model* the name that counts: after an alias, without "[1m]".
+    *credential* are header lines that stand in for the request's own: LiteLLM made it, for a caller of whom it
+    knows nothing but a ticket. Then it shares its *way* with the caller's request.
+    """
+
+    exchange: Exchange
+    caller: Caller
+    path: bytes
+    target: bytes
+    digest: str = ""
+    held: Bytes | None = None
+    asked: Asked = UNREADABLE
+    model: str = ""
+    document: dict[str, Any] | None = None
+    credential: Lines | None = None
+    way: Way = field(default_factory=Way)
+
+    @property
+    def is_messages(self) -> bool:
+        """Say whether it is one for a message: what fallback and circuit are for."""
+        return self.path == MESSAGES and self.exchange.head.method == b"POST"
+
+
+def _plain(text: str) -> bytes:
+    """Return what can stand in a header: a name that a caller made up is no way to write lines of its own."""
+    return _NOT_PLAIN.sub("?", text)[:200].encode()

@@ -1,0 +1,76 @@
+"""Where AWS keys come from: the environment, a profile, or nowhere. Only files are read here; nobody is asked."""
+
+import configparser
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from claude_gatewayd.paths import expanduser
+
+Kind = Literal["environment", "bearer", "profile", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source of keys. *environ* is what the SDK is to see, *files* are those it would read, *why* there is none."""
+
+    kind: Kind
+    profile: str = ""
+    why: str = ""
+    hint: str = ""
+    files: tuple[Path, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def told(self) -> str:
+        """Return how a person calls it."""
+        names = {"environment": "keys of the environment", "bearer": "a Bedrock API key of the environment"}
+        return names.get(self.kind, f"profile {self.profile}" if self.profile else "")
+
+
+def find_source(environ: Mapping[str, str], profile: str) -> Source:
+    """Return the source that counts: a Bedrock API key, keys of the environment, *profile*, or "default" if it exists.
+
+    A Bedrock API key goes before all else with every SDK of AWS, and the environment's keys before a profile.
+    """
+    copy = dict(environ)
+    files = config_files(environ)
+    if environ.get("AWS_BEARER_TOKEN_BEDROCK"):
+        return Source("bearer", environ=copy)
+    if environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
+        return Source("environment", environ=copy)
+    known = profiles(files)
+    for name in (profile, "default"):
+        if name in known:
+            return Source("profile", name, files=files, environ=copy)
+    why = f"there are no AWS keys in the environment, and no profile {profile}"
+    return Source("none", why=why, hint=f"aws configure sso --profile {profile}", files=files, environ=copy)
+
+
+def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """Return the SDK's two files, whether they exist or not."""
+    return (
+        expanduser(environ.get("AWS_CONFIG_FILE") or "~/.aws/config", environ),
+        expanduser(environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials", environ),
+    )
+
+
+def profiles(files: tuple[Path, Path]) -> frozenset[str]:
+    """Return the profiles that the two files name. A file that cannot be read names none."""
+    config, credentials = files
+    named = {name.removeprefix("profile ").strip() for name in _sections(config) if _is_profile(name)}
+    return frozenset(named | _sections(credentials))
+
+
+def _is_profile(section: str) -> bool:
+    return section == "default" or section.startswith("profile ")
+
+
+def _sections(file: Path) -> set[str]:
+    parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
+    try:
+        parser.read_string(file.read_text(errors="replace"))
+    except (OSError, configparser.Error):
+        return set()
+    return {name.strip("\"'") for name in (s.replace('"', "").replace("'", "") for s in parser.sections())}

@@ -1,0 +1,284 @@
+"""LiteLLM's proxy application: configured, with our hooks in it, served on a unix socket in this thread's loop.
+
+By LiteLLM's documented surface: its application, custom auth, and CustomLogger's hooks; and four places of 1.106.2 that
+are not (litellm/proxy/proxy_server.py, _get_config_from_file and its globals; anthropic_beta_headers_manager's table).
+"""
+
+import asyncio
+import contextlib
+import copy
+import hmac
+import io
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from claude_gatewayd import bedrock
+from claude_gatewayd.credentials import AwsKeys
+from claude_gatewayd.engine import own as own_configuration
+from claude_gatewayd.engine import surroundings
+from claude_gatewayd.engine.plan import Plan
+from claude_gatewayd.engine.record import Record, record
+
+logger = logging.getLogger(__name__)
+
+_MASTER_KEY = "LITELLM_MASTER_KEY"
+_WARM = "bedrock/us.anthropic.claude-opus-4-8"
+_LONGEST = 3600.0  # the gateway has time limits of its own
+_LEFT_OVER_WITHIN = 1.0
+_LOGGERS = (
+    "LiteLLM",
+    "LiteLLM Proxy",
+    "LiteLLM Router",
+    "httpx",
+    "botocore",
+    "urllib3",
+    "asyncio",
+    "uvicorn",
+    "openai",
+)
+
+
+class App:
+    """LiteLLM's application. Making one imports LiteLLM, which takes seconds; `run` serves until `stop`."""
+
+    def __init__(self, plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> None:
+        surroundings.prepare()
+        _hush()
+        import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
+        import litellm
+        import litellm.proxy.proxy_server as proxy
+        import uvicorn
+
+        from claude_gatewayd.engine.doorman import Doorman
+        from claude_gatewayd.engine.hooks import Hooks
+        from claude_gatewayd.engine.models import Models
+
+        _hush()
+        self._litellm, self._proxy, self._plan, self._key = litellm, proxy, plan, key
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.own = own_configuration.read(plan.config)
+        litellm.suppress_debug_info = True
+        litellm.expose_router_debug_in_errors = False
+        litellm.strip_anthropic_total_tokens = True
+        litellm.telemetry = False
+        _carry_betas()
+        models = Models(plan.models)
+        for name in plan.models:
+            models.know(name)
+        self._hooks = Hooks(plan, keys, models)
+        litellm.logging_callback_manager.add_litellm_callback(self._hooks)
+        config = uvicorn.Config(
+            Doorman(proxy.app, key),
+            loop="none",
+            lifespan="on",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=300,
+        )
+        self._server = uvicorn.Server(config)
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # the worker's
+
+    def run(self, ready: Callable[[], None]) -> str:
+        """Serve until `stop`. *ready* is called when it does. Returns why it ended."""
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            try:
+                return runner.run(self._serve(ready))
+            except Exception as error:
+                logger.debug("LiteLLM has ended", exc_info=True)
+                return f"{type(error).__name__}: {error}"[:300]
+
+    def stop(self) -> None:
+        """Ask it to end, from another thread."""
+        self._server.should_exit = True
+
+    async def _serve(self, ready: Callable[[], None]) -> str:
+        await self._configure()
+        os.environ[_MASTER_KEY] = self._key  # its start-up reads it there, and nowhere else
+        try:
+            serving = asyncio.create_task(self._uvicorn())
+            await asyncio.wait((serving, asyncio.create_task(self._started())), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del os.environ[_MASTER_KEY]
+        if not serving.done():
+            await self._warm_up()
+            ready()
+        why = await serving
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in left:  # LiteLLM's own loops, which it leaves behind
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_LEFT_OVER_WITHIN)
+        return why
+
+    async def _uvicorn(self) -> str:
+        try:
+            await self._server.serve(sockets=[_listener(str(self._plan.socket))])
+        except SystemExit:  # its word for "the application did not start"; not to reach the loop
+            return "its application did not start (LITELLM_LOG=DEBUG shows why)"
+        return "it has been ended"
+
+    async def _started(self) -> None:
+        while not self._server.started:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.01)
+
+    async def _configure(self) -> None:
+        """Hand LiteLLM its configuration, and take what it makes of it, as its own start-up does."""
+        proxy = self._proxy
+        try:
+            await self._load(self.own.model_list, self.own.settings)
+        except Exception as error:  # whatever a person's entry can lead to: ours must not suffer
+            if not self.own.model_list and not self.own.settings:
+                raise
+            why = f"{type(error).__name__}: {error}"[:300]
+            logger.warning("LiteLLM does not take %s: %s", self._plan.config, why)
+            self.own.problems.append(own_configuration.refused(self._plan.config, why))
+            self.own.model_list, self.own.settings = [], {}
+            await self._load([], {})
+        proxy.user_custom_auth = self._auth
+        for key, callback in self.own.loaded:
+            if key == "callbacks":
+                self._litellm.logging_callback_manager.add_litellm_callback(callback)
+            elif key == "success_callback":
+                self._litellm.logging_callback_manager.add_litellm_success_callback(callback)
+            else:
+                self._litellm.logging_callback_manager.add_litellm_failure_callback(callback)
+
+    async def _load(self, model_list: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+        proxy = self._proxy
+        document = _document(self._plan, model_list, settings, self._key)
+
+        async def given(config_file_path: str | None = None) -> dict[str, Any]:  # noqa: ARG001 - by this name
+            return copy.deepcopy(document)
+
+        proxy.proxy_config._get_config_from_file = given
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints the names of the models, in green
+            loaded = await proxy.proxy_config.load_config(router=None, config_file_path="claude-gateway")
+        router, models, general = loaded
+        proxy.llm_router, proxy.llm_model_list, proxy.general_settings = router, models, general
+        proxy.master_key = self._key
+
+    async def _auth(self, request: Any, api_key: str) -> Any:  # noqa: ARG002 - LiteLLM's signature
+        """Let the gateway in. Any other exception than LiteLLM's own would be a 500 (it looks for prisma)."""
+        from litellm.proxy._types import ProxyException, UserAPIKeyAuth
+
+        if not hmac.compare_digest(api_key.encode(), self._key.encode()):
+            raise ProxyException(message="not the gateway", type="auth_error", param=None, code=401)
+        return UserAPIKeyAuth(api_key="gateway")
+
+    async def _warm_up(self) -> None:
+        """Take each way once, without leaving this machine: the first request would load a third of LiteLLM else."""
+        messages = [{"role": "user", "content": "hi"}]
+        try:
+            await self._proxy.llm_router.aanthropic_messages(
+                model=_WARM, messages=messages, max_tokens=1, mock_response="hi"
+            )
+        except Exception as error:
+            logger.debug("warming up: %s: %s", type(error).__name__, error)
+        # A mock goes no further than the router, and the application takes none. So each way is taken up to a
+        # connection, to a port that nobody listens on, with keys that are none.
+        with socket.create_server(("127.0.0.1", 0)) as bound:
+            nowhere = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        for path, model in (("/v1/messages", _WARM), ("/v1/chat/completions", "claude-opus-4-8")):
+            for stream in (False, True):
+                asked = {"model": model, "messages": messages, "max_tokens": 1, "stream": stream}
+                await self._ask_ourselves(path, asked, nowhere)
+
+    async def _ask_ourselves(self, path: str, asked: dict[str, Any], nowhere: str) -> None:
+        """Make a request to the application itself, by ASGI, that ends at *nowhere*."""
+        record.set(Record(nowhere=nowhere))
+        body = json.dumps(asked).encode()
+        said = [{"type": "http.request", "body": body, "more_body": False}]
+        ended = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            if said:
+                return said.pop()
+            await ended.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                logger.debug("warming up %s: %d", path, message["status"])
+
+        headers = [
+            (b"authorization", f"Bearer {self._key}".encode()),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+            "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers,
+            "client": None, "server": None, "state": {},
+        }  # fmt: skip
+        try:
+            await self._proxy.app(scope, receive, send)
+        except Exception as error:
+            logger.debug("warming up %s: %s: %s", path, type(error).__name__, error)
+        finally:
+            ended.set()
+
+
+def _document(plan: Plan, model_list: list[dict[str, Any]], settings: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the configuration that LiteLLM gets. Retries, cool-downs and fallbacks are the gateway's."""
+    loopback = {"model": "anthropic/claude-*", "api_base": plan.loopback, "api_key": "ticket"}
+    return {
+        "model_list": [
+            {"model_name": "bedrock/*", "litellm_params": {"model": "bedrock/*"}},
+            {"model_name": "claude-*", "litellm_params": loopback},
+            *model_list,
+        ],
+        "litellm_settings": {"num_retries": 0, "request_timeout": _LONGEST, "drop_params": True, **settings},
+        "router_settings": {
+            "num_retries": 0,
+            "disable_cooldowns": True,
+            "timeout": _LONGEST,
+            "stream_timeout": _LONGEST,
+            "enable_pre_call_checks": False,
+        },
+        "general_settings": {
+            "master_key": key,
+            "disable_model_info_refresh": True,
+            "disable_spend_logs": True,
+            "background_health_checks": False,
+            "store_model_in_db": False,
+        },
+    }
+
+
+def _carry_betas() -> None:
+    """Let the betas pass that we have chosen: LiteLLM's own table drops interleaved thinking."""
+    from litellm import anthropic_beta_headers_manager
+
+    table = anthropic_beta_headers_manager._load_beta_headers_config()
+    for provider in ("bedrock", "bedrock_converse"):
+        table[provider] = {beta: beta for beta in bedrock.BETAS}
+
+
+def _listener(path: str) -> socket.socket:
+    """Return a socket that listens at *path*, for us alone. What a worker of the same number left is removed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    os.chmod(path, 0o600)  # not by umask, which is the whole process's; nobody else can enter the directory anyway
+    listener.listen(128)
+    listener.setblocking(False)
+    return listener
+
+
+def _hush() -> None:
+    """Let nobody but us write to the log: LiteLLM's loggers print requests at DEBUG, and have handlers of their own."""
+    for name in _LOGGERS:
+        theirs = logging.getLogger(name)
+        theirs.setLevel(logging.CRITICAL)  # what matters of it, we say
+        theirs.handlers.clear()

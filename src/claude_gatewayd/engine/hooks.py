@@ -1,0 +1,148 @@
+"""What LiteLLM asks us while it works on a request: with which keys, and what it has to tell of a failure."""
+
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litellm.integrations.custom_logger import CustomLogger
+
+from claude_gatewayd.credentials import AwsKeys, KeysUnavailable
+from claude_gatewayd.engine.models import Models
+from claude_gatewayd.engine.plan import Plan
+from claude_gatewayd.engine.record import Trouble, record
+
+logger = logging.getLogger(__name__)
+
+_OF_AWS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
+           "aws_session_name", "aws_web_identity_token", "api_key")  # fmt: skip
+_DEEPEST = 8  # of exceptions that were raised from one another
+
+
+class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into by mypy
+    """Registered once, as an object. Never keeps, or writes, what it is given: there are keys in it."""
+
+    def __init__(self, plan: Plan, keys: Callable[[], Awaitable[AwsKeys]], models: Models) -> None:
+        super().__init__()
+        self._plan = plan
+        self._keys = keys
+        self._models = models
+
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], *_: Any) -> dict[str, Any]:
+        """Give a call what it needs, just before it is made: AWS keys, or the caller's ticket."""
+        model = str(kwargs.get("model", ""))
+        provider = kwargs.get("custom_llm_provider")  # None for chat
+        here = record.get()
+        if here is not None and here.nowhere:
+            kwargs |= {"api_base": here.nowhere, "api_key": "none"}
+            if provider == "bedrock" or model.startswith("bedrock/"):
+                del kwargs["api_base"], kwargs["api_key"]
+                kwargs |= dict.fromkeys(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"), "none")
+                kwargs |= {"aws_bedrock_runtime_endpoint": here.nowhere, "aws_region_name": self._plan.region}
+        elif kwargs.get("mock_response") is not None:
+            pass
+        elif provider == "bedrock" or model.startswith("bedrock/"):
+            self._models.know(model)
+            if not any(kwargs.get(name) for name in _OF_AWS):  # a deployment of the person's may have keys of its own
+                await self._sign(kwargs)
+        elif kwargs.get("api_base") == self._plan.loopback:
+            kwargs["api_key"] = here.ticket if here is not None else ""
+        return kwargs
+
+    async def _sign(self, kwargs: dict[str, Any]) -> None:
+        try:
+            keys = await self._keys()
+        except (KeysUnavailable, TimeoutError) as error:
+            here = record.get()
+            if here is not None:
+                message = (
+                    error.message if isinstance(error, KeysUnavailable) else "AWS credentials did not come in time"
+                )
+                here.trouble = Trouble("KeysUnavailable", 403, message)
+            raise
+        if keys.bearer:
+            kwargs["api_key"] = keys.bearer
+        else:
+            kwargs["aws_access_key_id"] = keys.access_key
+            kwargs["aws_secret_access_key"] = keys.secret_key
+            if keys.session_token:
+                kwargs["aws_session_token"] = keys.session_token
+        kwargs.setdefault("aws_region_name", self._plan.region)
+        if self._plan.endpoint:
+            kwargs.setdefault("aws_bedrock_runtime_endpoint", self._plan.endpoint)
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],  # noqa: ARG002 - LiteLLM's signature
+        original_exception: Exception,
+        *_: Any,
+        **__: Any,
+    ) -> None:
+        """Note what went wrong, in the upstream's own words."""
+        here = record.get()
+        if here is not None and here.trouble is None:
+            here.trouble = trouble_of(original_exception)
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """Find the upstream's own answer among exceptions that LiteLLM has raised from one another."""
+    found = Trouble("", 0, "")
+    seen: list[BaseException] = []
+    todo: list[BaseException | None] = [error]
+    while todo and len(seen) < _DEEPEST:
+        this = todo.pop(0)
+        if this is None or this in seen:
+            continue
+        seen.append(this)
+        todo += [this.__cause__, this.__context__, getattr(this, "original_exception", None)]
+        name = type(this).__name__
+        if name in _UNREACHABLE:
+            return Trouble("Unreachable", 503, "")
+        if name in _BROKEN:
+            return Trouble("Broken", 502, "")
+        if name == "BedrockError" or (not found.status and hasattr(this, "status_code")):
+            status = getattr(this, "status_code", 0)
+            message = str(getattr(this, "message", "") or this)
+            kind, text = _words(message)
+            response = getattr(this, "response", None)
+            header = getattr(response, "headers", {}).get("x-amzn-errortype", "") if response is not None else ""
+            kind = kind or header.partition(":")[0].rpartition("#")[2]
+            if isinstance(status, int) and (name == "BedrockError" or not found.status):
+                found = Trouble(kind or found.kind, status, text)
+            if name == "BedrockError":
+                return found
+    return found
+
+
+# httpx, aiohttp, botocore: nobody was there, or the answer broke.
+_UNREACHABLE = frozenset(("ConnectError", "ConnectTimeout", "ClientConnectorError", "ClientConnectorDNSError",
+                          "EndpointConnectionError", "ConnectionRefusedError", "gaierror"))  # fmt: skip
+_BROKEN = frozenset(("ReadError", "RemoteProtocolError", "ChecksumMismatch", "ServerDisconnectedError",
+                     "ClientPayloadError", "ConnectionResetError", "IncompleteRead", "InvalidHeadersLength",
+                     "InvalidPayloadLength"))  # fmt: skip
+
+
+_EXCEPTION = re.compile(r"(\w+Exception) *\Z")
+
+
+def _words(message: str) -> tuple[str, str]:
+    """Return the kind, where it is said, and the upstream's own message out of LiteLLM's."""
+    at = message.find("{")
+    if at >= 0:
+        try:
+            said, _end = json.JSONDecoder().raw_decode(message[at:])
+        except ValueError:
+            said = None
+        if isinstance(said, dict):
+            # In mid-stream LiteLLM writes the exception's name before its text: modelStreamErrorException {...}
+            kind = str(said.get("__type", "")).rpartition("#")[2]
+            before = _EXCEPTION.search(message[:at])
+            kind = kind or (before[1] if before is not None else "")
+            for key in ("message", "Message", "originalMessage"):
+                if isinstance(said.get(key), str):
+                    return kind, said[key]
+            inner = said.get("error")
+            if isinstance(inner, dict) and isinstance(inner.get("message"), str):
+                return str(inner.get("type", kind)), inner["message"]
+    return "", message

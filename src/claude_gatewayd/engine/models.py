@@ -1,0 +1,49 @@
+"""What LiteLLM has to know of a model of Bedrock's, so that it carries a request as it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import litellm
+
+from claude_gatewayd import bedrock, catalog
+from claude_gatewayd.catalog import Family
+
+
+class Models:
+    """Tell LiteLLM of models by their family, each once: of those that it knows too, for some it knows wrongly."""
+
+    def __init__(self, own: Mapping[str, Family]) -> None:
+        self._own = own
+        self._known: set[str] = set()
+
+    def know(self, model: str) -> None:
+        """See that LiteLLM knows *model*, an id or an ARN, with or without the name of its provider."""
+        name = model.removeprefix("bedrock/")
+        if name in self._known or ("claude" not in name and name not in self._own):
+            return
+        if len(self._known) > _MOST:
+            self._known.clear()
+        self._known.add(name)
+        family = self._own.get(name) or catalog.family_of(name)
+        costs = {} if name in litellm.model_cost else {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+        litellm.register_model({name: flags(family) | costs})
+
+
+_MOST = 1000
+
+
+def flags(family: Family) -> dict[str, Any]:
+    """Return what LiteLLM's model map says of such a model (model_prices_and_context_window.json)."""
+    takes = bedrock.TABLE[family]
+    thinks = takes.thinking != "none"
+    return {
+        "litellm_provider": "bedrock",
+        "mode": "chat",
+        "supports_reasoning": thinks,
+        "supports_adaptive_thinking": takes.thinking in ("adaptive", "either"),
+        "supports_output_config": bool(takes.efforts),
+        "supports_mid_conversation_system": takes.system,
+        "supports_tool_search": bedrock.TOOL_SEARCH in takes.betas,
+        "supports_max_reasoning_effort": "max" in takes.efforts,
+        "supports_xhigh_reasoning_effort": "xhigh" in takes.efforts,
+    }

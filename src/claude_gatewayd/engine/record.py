@@ -1,0 +1,33 @@
+"""What the parts of the engine know of one request to it: its ticket, and what went wrong."""
+
+import json
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What went wrong at an upstream of LiteLLM's: by the upstream's own name, status and words where it gave any."""
+
+    kind: str
+    status: int
+    message: str
+
+    def as_json(self) -> bytes:
+        """Return the form that it has on the private socket."""
+        return json.dumps({"kind": self.kind, "status": self.status, "message": self.message}).encode()
+
+
+@dataclass(slots=True)
+class Record:
+    """One request. Shared by all the tasks and contexts in which LiteLLM works on it.
+
+    *nowhere*, where it is set, is the URL that the request must end at: it is for warming up.
+    """
+
+    ticket: str = ""
+    nowhere: str = ""
+    trouble: Trouble | None = None
+
+
+record: ContextVar[Record | None] = ContextVar("record", default=None)

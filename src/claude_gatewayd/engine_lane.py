@@ -1,0 +1,128 @@
+"""LiteLLM's lane: the routes in OpenAI's format, and the models of the person's own LiteLLM configuration.
+
+LiteLLM is not trusted with a caller's credential, nor with a decision: for Claude's models it comes back to this worker
+with a ticket, and the request takes the same way as any other.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from claude_gatewayd.call import MESSAGES, NO_RETRY, Call, Refused
+from claude_gatewayd.engine import Engine, EngineFailed
+from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
+from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.relay import Outgoing, Relay
+from claude_gatewayd.spending import Spending
+from claude_gatewayd.tickets import Tickets
+
+ROUTES = frozenset(
+    prefix + route
+    for prefix in (b"", b"/v1")
+    for route in (b"/chat/completions", b"/completions", b"/embeddings", b"/responses")
+)
+TICKET = b"x-gateway-ticket"
+
+_LOADED_WITHIN = 60.0
+_PASSED = (b"content-type", b"accept", b"anthropic-version", b"anthropic-beta")
+# LiteLLM would let a caller choose where its own secrets go, or decide what `policy` decides.
+_NOT_THE_CALLERS = frozenset((
+    "api_key", "api_base", "base_url", "api_version", "extra_headers", "headers", "custom_llm_provider", "organization",
+    "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks", "num_retries",
+    "max_retries", "mock_response", "mock_tool_calls", "mock_timeout", "model_list", "litellm_params", "callbacks",
+    "success_callback", "failure_callback", "litellm_logging_obj", "litellm_metadata", "litellm_call_id", "no-log",
+    "guardrails", "cache", "caching", "router", "proxy_server_request", "secret_fields", "provider_specific_header",
+    "specific_deployment", "allowed_model_region", "use_litellm_proxy", "vertex_credentials", "azure_ad_token",
+    "s3_bucket_name", "gcs_bucket_name", "client", "ssl_verify", "disable_fallbacks", "use_in_pass_through",
+))  # fmt: skip
+_NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
+    (b"x-litellm-model-api-base", b"x-gateway-upstream", b"x-gateway-fallback", b"server", b"access-control-allow-origin",
+     b"access-control-allow-credentials", b"access-control-expose-headers", b"vary")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the lane goes by. *response_timeout* is in seconds."""
+
+    response_timeout: float
+
+
+class EngineLane:
+    """Answer calls by LiteLLM's own routes."""
+
+    def __init__(self, settings: Settings, engine: Engine, relay: Relay, spending: Spending, tickets: Tickets) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._relay = relay
+        self._spending = spending
+        self._tickets = tickets
+
+    @property
+    def model_names(self) -> frozenset[str]:
+        """The models of the person's own configuration, as far as they are known."""
+        return self._engine.model_names
+
+    async def answer(self, call: Call) -> int:
+        """Answer a call. Raises Refused."""
+        call.way.upstream = "litellm"
+        body = self._checked(call)
+        try:
+            self._engine.start()
+            await self._engine.ready(_LOADED_WITHIN)
+        except EngineFailed as problem:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            raise Refused(503, f"cannot serve: {problem.message}{hint}", b"retry-after: 10", *call.way.lines) from None
+        theirs = call.model in self._engine.model_names
+        if theirs:
+            await self._spending.require(call)  # whoever is billed for it: it is not the caller
+        elif not call.model.startswith("claude-"):
+            raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.way.lines)
+        elif not call.caller.credential and not call.caller.has_key:
+            raise Refused(401, "cannot serve: the request has no credential for Anthropic", NO_RETRY, *call.way.lines)
+        ticket = self._tickets.issue(call)
+        try:
+            answer = await self._relay.ask(
+                call.exchange, self._outgoing(call, body, ticket), seconds=self._settings.response_timeout, fresh=False
+            )
+        except UpstreamFailed as failed:
+            raise Refused(502, f"cannot serve: LiteLLM {failed.detail}", *call.way.lines) from None
+        finally:
+            self._tickets.recall(ticket)
+        if theirs and not call.way.api_base:
+            call.way.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
+        await answer.pass_on(
+            call.exchange, call.way.lines, drop=_NOT_PASSED_BACK, silence=self._settings.response_timeout, watched=False
+        )
+        return answer.head.status
+
+    def _checked(self, call: Call) -> bytes:
+        """Return the body without what is not a caller's to choose."""
+        try:
+            document = msgspec.json.decode(call.held or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Refused(400, "cannot read the request: its body is no JSON", NO_RETRY, *call.way.lines) from None
+        if not isinstance(document, dict) or not isinstance(document.get("model"), str):
+            raise Refused(400, 'cannot read the request: its body names no "model"', NO_RETRY, *call.way.lines)
+        chosen = [key for key in document if key in _NOT_THE_CALLERS or key.startswith(("aws_", "vertex_", "azure_"))]
+        for key in chosen:
+            del document[key]
+        if call.model != document["model"] and call.model:
+            document["model"] = call.model  # an alias
+        call.document = document
+        return msgspec.json.encode(document)
+
+    def _outgoing(self, call: Call, body: bytes, ticket: bytes) -> Outgoing:
+        fields = call.exchange.head.fields
+        lines: Lines = [b"Host: litellm", b"Authorization: " + self._engine.authorization]
+        lines += [name + b": " + fields[name] for name in _PASSED if name in fields]
+        lines += [TICKET + b": " + ticket, b"Content-Length: %d" % len(body)]
+        path = MESSAGES if call.path == MESSAGES else call.path
+        return Outgoing(head.write_request(b"POST", path, lines), body, False)
+
+
+def _unknown(model: str, names: frozenset[str]) -> str:
+    known = ", ".join(sorted(names)[:20])
+    own = f"; [litellm] config has {known}" if known else "; [litellm] config may name more"
+    return f"cannot serve the model {model[:100]!r}: known are claude-*, claude-*-bedrock{own}"

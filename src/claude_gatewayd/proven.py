@@ -1,0 +1,142 @@
+"""The credentials that Anthropic has shown to be real: keyed hashes of them, kept in a file of the state directory."""
+
+import asyncio
+import fcntl
+import hmac
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_GOOD_FOR = 30 * 86400.0
+_RENEWED_AFTER = 86400.0  # an older entry is written anew when it is used
+_MOST = 1000
+_AUTHENTICATED = (b"/v1/messages", b"/v1/models")
+_UNIFIED = b"anthropic-ratelimit-unified-"
+
+
+def proves(status: int, fields: Mapping[bytes, bytes], path: bytes) -> bool:
+    """Say whether an answer shows that its caller's credential is real.
+
+    A success does, on a path that asks for one; a page of something between us and Anthropic does not. So does a 429
+    with the limits of an account: who was not known would not have got them.
+    """
+    if b"request-id" not in fields:
+        return False
+    if status == 429:
+        return any(name.startswith(_UNIFIED) for name in fields)
+    if not 200 <= status < 300 or not any(path == p or path.startswith(p + b"/") for p in _AUTHENTICATED):
+        return False
+    kind = fields.get(b"content-type", b"").lower()
+    return kind.startswith((b"application/json", b"text/event-stream"))
+
+
+def label(digest: str) -> str:
+    """Return what a credential is called where people read: enough to tell one from another."""
+    return digest[:4]
+
+
+class Proven:
+    """Remember credentials for 30 days after their last use. Two generations, or daemons, share what they learn."""
+
+    def __init__(self, file: Path, key: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._file = file
+        self._key = key.encode()
+        self._clock = clock
+        self._known: dict[str, float] = {}
+        self._seen: tuple[int, int] | None = None  # of the file, when it was read: time of change, and inode
+        self._writing: asyncio.Task[None] | None = None
+        self._unwritten = False
+        self._read()
+
+    def digest(self, credential: bytes) -> str:
+        """Return the keyed hash of a credential."""
+        return hmac.digest(self._key, credential, "sha256").hex()[:32]
+
+    def knows(self, digest: str) -> bool:
+        """Say whether a credential has been shown to be real, in the last 30 days."""
+        if digest not in self._known:
+            self._read()
+        at = self._known.get(digest)
+        return at is not None and self._clock() - at < _GOOD_FOR
+
+    def learn(self, digest: str) -> None:
+        """Remember a credential. It is written down soon, by another thread."""
+        now = self._clock()
+        at = self._known.get(digest)
+        if at is not None and 0 <= now - at < _RENEWED_AFTER:
+            return
+        self._known[digest] = now
+        self._unwritten = True
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_soon())
+
+    async def close(self) -> None:
+        """Return when all is written."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _write_soon(self) -> None:
+        try:
+            while self._unwritten:
+                self._unwritten = False
+                await asyncio.to_thread(self._write, dict(self._known))
+        except OSError as error:
+            logger.warning("cannot keep what credentials are good in %s: %s", self._file, error.strerror or error)
+        finally:
+            self._writing = None
+
+    def _read(self) -> None:
+        """Take in what the file has, if it has changed."""
+        try:
+            status = self._file.stat()
+            seen = status.st_mtime_ns, status.st_ino
+            if seen == self._seen:
+                return
+            self._seen = seen
+            found = _parsed(self._file.read_text())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError):
+            logger.warning("%s cannot be read: callers are known again when Anthropic answers them", self._file)
+            return
+        now = self._clock()
+        for digest, at in found.items():
+            # A time to come is a clock's that was wrong: it would be good for ever.
+            self._known[digest] = max(self._known.get(digest, 0.0), min(at, now))
+
+    def _write(self, known: dict[str, float]) -> None:
+        """Write all that is known, and what others have written meanwhile. Runs in a thread."""
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                theirs = _parsed(self._file.read_text())
+            except (OSError, ValueError):
+                theirs = {}
+            now = self._clock()
+            merged = {digest: max(known.get(digest, 0.0), theirs.get(digest, 0.0)) for digest in known | theirs}
+            fresh = [(at, digest) for digest, at in merged.items() if now - at < _GOOD_FOR]
+            kept = {digest: round(at, 3) for at, digest in sorted(fresh, reverse=True)[:_MOST]}
+            beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as out:
+                json.dump(kept, out)
+                out.flush()
+                os.fsync(out.fileno())
+            beside.replace(self._file)
+        finally:
+            os.close(lock)
+
+
+def _parsed(text: str) -> dict[str, float]:
+    """Return what a file says. Raises ValueError."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return {digest: float(at) for digest, at in found.items() if isinstance(at, int | float)}

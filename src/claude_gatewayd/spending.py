@@ -1,0 +1,122 @@
+"""Who may spend AWS money: callers with the gateway key, and those whose credential Anthropic has shown to be real."""
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict
+
+from claude_gatewayd import catalog
+from claude_gatewayd.auth import FOR_THE_GATEWAY
+from claude_gatewayd.call import NO_RETRY, Call, Refused
+from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
+from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.proven import Proven, label, proves
+from claude_gatewayd.relay import Outgoing, Relay
+
+logger = logging.getLogger(__name__)
+
+_COUNT = b"/v1/messages/count_tokens"
+_CHECKED_WITHIN = 10.0
+_REFUSED_FOR = 10.0  # seconds that a refusal stands: a burst of one caller makes one call
+_REMEMBERED = 256
+_NOT_FOR_A_CHECK = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", b"content-length", b"transfer-encoding", b"host"}
+
+
+class Spending:
+    """Judge callers, and learn from what Anthropic answers them."""
+
+    def __init__(self, proven: Proven, anthropic: Relay, origin: Origin) -> None:
+        self._proven = proven
+        self._anthropic = anthropic
+        self._origin = origin
+        self._loop = asyncio.get_running_loop()
+        self._checks: dict[str, asyncio.Task[Refused | None]] = {}
+        self._refusals: OrderedDict[str, tuple[float, Refused]] = OrderedDict()
+
+    def may(self, call: Call) -> bool:
+        """Say whether a caller may spend, by what is known."""
+        return call.caller.has_key or (bool(call.digest) and self._proven.knows(call.digest))
+
+    def learn(self, call: Call, status: int, fields: head.Fields) -> None:
+        """Learn from Anthropic's answer to a caller."""
+        if call.digest and proves(status, fields, call.path):
+            self._refusals.pop(call.digest, None)
+            if not self._proven.knows(call.digest):
+                logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
+            self._proven.learn(call.digest)
+
+    async def require(self, call: Call) -> None:
+        """Let a caller pass who may spend; one who is not known is checked by a call that costs nothing.
+
+        Raises Refused.
+        """
+        if self.may(call):
+            return
+        if not call.digest:
+            raise Refused(401, _no_credential(), NO_RETRY)
+        known = self._refusals.get(call.digest)
+        if known is not None and known[0] > self._loop.time():
+            raise known[1]
+        check = self._checks.get(call.digest)
+        if check is None:  # one at a time for a credential, whatever becomes of the request that began it
+            check = self._checks[call.digest] = asyncio.create_task(self._check(call))
+            check.add_done_callback(lambda _: self._checks.pop(call.digest, None))
+        refusal = await asyncio.shield(check)
+        if refusal is not None:
+            self._refusals[call.digest] = (self._loop.time() + _REFUSED_FOR, refusal)
+            self._refusals.move_to_end(call.digest)
+            while len(self._refusals) > _REMEMBERED:
+                self._refusals.popitem(last=False)
+            raise refusal
+
+    async def _check(self, call: Call) -> Refused | None:
+        """Ask Anthropic to count a word with the caller's credential. Return why the caller may not spend."""
+        model = catalog.bare(call.model)
+        count = {"model": model, "messages": [{"role": "user", "content": "foo"}]}
+        body = json.dumps(count).encode()
+        request = call.exchange.head
+        lines: Lines = [b"Host: " + self._origin.authority]
+        if call.credential is not None:
+            lines += call.credential
+            lines += request.without(_NOT_FOR_A_CHECK | {b"authorization", b"x-api-key"})
+        else:
+            lines += request.without(_NOT_FOR_A_CHECK | call.caller.keyed)
+        lines.append(b"Content-Length: %d" % len(body))
+        if b"content-type" not in request.fields:
+            lines.append(b"Content-Type: application/json")
+        if b"anthropic-version" not in request.fields:
+            lines.append(b"anthropic-version: 2023-06-01")
+        query = b"?beta=true" if b"anthropic-beta" in request.fields else b""
+        way = Outgoing(head.write_request(b"POST", self._origin.prefix + _COUNT + query, lines), body, False)
+        try:
+            answer = await self._anthropic.ask(None, way, seconds=_CHECKED_WITHIN, fresh=False)
+            await answer.keep()
+        except UpstreamFailed as failed:
+            return Refused(503, _cannot_check(failed.detail), b"retry-after: 10")
+        status = answer.head.status
+        if proves(status, answer.head.fields, _COUNT):
+            self._proven.learn(call.digest)
+            logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
+            return None
+        if status in (401, 403):
+            return Refused(
+                status, f"cannot use Bedrock for this caller: Anthropic does not know the credential. {_HOW}", NO_RETRY
+            )
+        return Refused(503, _cannot_check(f"it answered {status}"), b"retry-after: 10")
+
+
+_HOW = "Log in with `claude` and /login, or send the header x-gateway-key with what `claude-gatewayctl key` shows"
+
+
+def _no_credential() -> str:
+    return f"cannot use Bedrock for this caller: the request has no credential. {_HOW}"
+
+
+def _cannot_check(why: str) -> str:
+    return (
+        "cannot use Bedrock for this caller: the credential has never been seen to work, and Anthropic "
+        f"cannot be asked about it now ({why}). Try again when Anthropic answers, or send the header x-gateway-key "
+        "with what `claude-gatewayctl key` shows"
+    )

@@ -1,0 +1,31 @@
+"""One-use tickets: what LiteLLM carries in the place of a caller's credential, which it never sees."""
+
+import secrets
+from collections import OrderedDict
+
+from claude_gatewayd.call import Call
+
+_MOST = 4096
+
+
+class Tickets:
+    """Hand out tickets for calls, and take each back once."""
+
+    def __init__(self) -> None:
+        self._calls: OrderedDict[bytes, Call] = OrderedDict()
+
+    def issue(self, call: Call) -> bytes:
+        """Return a ticket for *call*, good until it is redeemed or recalled."""
+        ticket = b"ticket-" + secrets.token_urlsafe(24).encode()
+        self._calls[ticket] = call
+        while len(self._calls) > _MOST:
+            self._calls.popitem(last=False)
+        return ticket
+
+    def redeem(self, ticket: bytes) -> Call | None:
+        """Return the call that a ticket was issued for, once."""
+        return self._calls.pop(ticket, None)
+
+    def recall(self, ticket: bytes) -> None:
+        """Make a ticket worthless: its call is over."""
+        self._calls.pop(ticket, None)

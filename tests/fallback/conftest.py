@@ -1,0 +1,52 @@
+"""One daemon for all: loading LiteLLM takes ten seconds. Each test has a caller of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.daemon import Daemon
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
+from tests.fallback.stage import Stage, keys_of
+
+CONFIG = """
+[anthropic]
+first_byte_timeout = 2
+
+[router]
+num_retries = 1
+retry_after = 0
+allowed_fails = 100   # the circuit has tests of its own
+
+[bedrock]
+timeout = 4
+"""
+
+
+@pytest.fixture(scope="session")
+def loaded() -> Iterator[Stage]:
+    """Return a stage whose daemon has LiteLLM loaded."""
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock)) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.wait_loaded()
+            yield stage
+        assert "Traceback" not in daemon.log
+
+
+@pytest.fixture
+def stage(loaded: Stage) -> Iterator[Stage]:
+    """Return the stage for one test: a caller whom Anthropic knows, and nothing that was queued before."""
+    stage = Stage(loaded.anthropic, loaded.bedrock, loaded.daemon)
+    stage.anthropic.clear_faults()
+    stage.bedrock.clear_faults()
+    stage.bedrock.revive_key()
+    stage.anthropic.good = None
+    stage.anthropic.accept_connections()
+    stage.prove()
+    yield stage
+    stage.anthropic.release()
+    stage.bedrock.release()
+    assert stage.anthropic.violations == []
+    assert stage.bedrock.violations == []
+    assert stage.bedrock.refusals == []

@@ -1,0 +1,106 @@
+"""The routes in OpenAI's format: LiteLLM speaks it, but the caller's token never enters it, and `policy` decides."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.fallback.stage import MODEL, Reply, Stage
+
+pytestmark = pytest.mark.slow
+
+ROUTES = ["/chat/completions", "/v1/chat/completions"]
+
+
+def chat(prompt: str = "good morning", *, stream: bool = False, model: str = MODEL, **more: Any) -> bytes:
+    messages = [{"role": "user", "content": prompt}]
+    return json.dumps({"model": model, "messages": messages, "stream": stream, "max_tokens": 99, **more}).encode()
+
+
+def said(reply: Reply) -> str:
+    """Return the text of an answer, streamed or not."""
+    if not reply.headers["content-type"].startswith("text/event-stream"):
+        text: str = reply.json["choices"][0]["message"]["content"]
+        return text
+    lines = [line[6:] for line in reply.body.decode().split("\n") if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    deltas = [json.loads(line)["choices"][0]["delta"] for line in lines[:-1]]
+    return "".join(delta.get("content") or "" for delta in deltas)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("path", ROUTES)
+def test_anthropic_by_the_callers_own_credential(stage: Stage, path: str, stream: bool) -> None:
+    reply = stage.ask(chat(stream=stream), path=path)
+    assert reply.status == 200, reply
+    assert "good morning" in said(reply)
+    assert reply.headers["x-gateway-upstream"] == "anthropic"
+    assert reply.headers["x-gateway-fallback"] == "none"
+    assert reply.headers["x-litellm-model-api-base"] == stage.anthropic.url
+    (asked,) = stage.to_anthropic()
+    assert asked.header_values("authorization") == [f"Bearer {stage.token}"]
+    assert asked.header("x-api-key") is None
+    assert "oauth-2025-04-20" in (asked.header("anthropic-beta") or "")
+    assert b"ticket" not in asked.head
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_bedrock_when_anthropic_cannot(stage: Stage, stream: bool) -> None:
+    stage.anthropic.fail_next(529)
+    reply = stage.ask(chat(stream=stream), path=ROUTES[0])
+    assert reply.status == 200, reply
+    assert "good morning" in said(reply)
+    assert reply.headers["x-gateway-upstream"] == "bedrock"
+    assert reply.headers["x-gateway-fallback"] == "529"
+    assert reply.headers["x-litellm-model-api-base"] == stage.bedrock.url
+    (asked,) = stage.to_bedrock()
+    assert stage.token.encode() not in asked.head + asked.body
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_bedrock_by_name(stage: Stage, stream: bool) -> None:
+    reply = stage.ask(chat(stream=stream, model=f"{MODEL}-bedrock"), path=ROUTES[1])
+    assert reply.status == 200, reply
+    assert "good morning" in said(reply)
+    assert reply.headers["x-gateway-upstream"] == "bedrock"
+    assert stage.anthropic.requests == []
+
+
+def test_an_api_key(stage: Stage) -> None:
+    key = "sk-ant-api03-invented"
+    reply = stage.ask(chat(), path=ROUTES[0], token="", headers={"x-api-key": key})
+    assert reply.status == 200, reply
+    (asked,) = stage.to_anthropic()
+    assert asked.header("x-api-key") == key
+    assert asked.header("authorization") is None
+
+
+def test_a_refusal_of_anthropics(stage: Stage) -> None:
+    stage.anthropic.fail_next(401)
+    reply = stage.ask(chat(), path=ROUTES[0])
+    assert reply.status == 401
+    assert stage.to_bedrock() == []
+
+
+@pytest.mark.parametrize("path", ["/model/info", "/ui/", "/openapi.json", "/key/generate", "/config/update", "/health"])
+def test_nothing_else_of_litellms(stage: Stage, path: str) -> None:
+    """What is no route of ours is Anthropic's business, and so it stays."""
+    reply = stage.ask(b"{}", path=path)
+    assert reply.headers["x-gateway-upstream"] == "anthropic"
+    assert reply.status == 404
+
+
+def test_an_unknown_model(stage: Stage) -> None:
+    reply = stage.ask(chat(model="gpt-of-nobody"), path=ROUTES[0])
+    assert reply.status == 404
+    assert "gpt-of-nobody" in reply.error
+
+
+def test_a_caller_decides_nothing_that_policy_decides(stage: Stage) -> None:
+    own: dict[str, Any] = {"api_base": "http://127.0.0.1:9", "api_key": "sk-own", "num_retries": 5, "mock_response": "mocked",
+           "aws_profile_name": "other", "extra_headers": {"x-own": "1"}}  # fmt: skip
+    reply = stage.ask(chat(**own), path=ROUTES[0])
+    assert reply.status == 200, reply
+    assert "good morning" in said(reply)
+    (asked,) = stage.to_anthropic()
+    assert asked.header("x-own") is None
