@@ -194,7 +194,7 @@ class AnthropicLane:
         if tried.failed is not None:
             self._fails(tried.failed.detail)
             self._alarm()
-            if call.is_messages:
+            if call.is_messages and policy.opens_circuit(outcome, self._settings.rules):
                 self._circuits.failed(key, policy.reason(outcome))
             return
         assert tried.answer is not None
@@ -209,10 +209,12 @@ class AnthropicLane:
             self._alarm()
         if not call.is_messages:
             return
+        if troubled and not policy.opens_circuit(outcome, self._settings.rules):
+            return
         if head.status == 429 and head.fields.get(_STATUS) == b"rejected":
-            self._circuits.rejected(key, circuit.reset_of(head.fields), "the limit is reached")
+            self._circuits.rejected(key, circuit.reset_of(head.fields), "limit reached")
         elif troubled:
-            self._circuits.failed(key, policy.reason(outcome))
+            self._circuits.failed(key, policy.reason(outcome), policy.retry_after(head.fields.get(b"retry-after")))
         elif head.status < 300:
             self._circuits.succeeded(key)
 
@@ -232,7 +234,9 @@ class AnthropicLane:
         """Tell the person what helps most; who fell back to what is in the headers."""
         call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(said)}"
         exchange = call.exchange
-        if bedrock_errors.heals(said):  # the client mends its request by these words
+        answered = last.kept is not None or last.failed is None
+        whose = policy.after_both_failed(heals=bedrock_errors.heals(said), answered=answered)
+        if whose == "bedrock":  # the client mends its request by these words
             meaning = bedrock_errors.meaning(said)
             text = envelope.error_body(meaning.status, meaning.message, meaning.error_type)
             call.way.upstream = "bedrock"

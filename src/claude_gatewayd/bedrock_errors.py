@@ -102,7 +102,7 @@ def read_event(data: bytes) -> Trouble:
 
 def masked(text: str) -> str:
     """Take out what tells of an account: ARNs, account ids, key ids, names of people."""
-    return _SECRETS.sub("***", _ARN.sub("arn:***", text))[:_LONGEST]
+    return _SECRETS.sub("***", _ARN.sub("***", text))[:_LONGEST]
 
 
 def is_credentials(trouble: Trouble) -> bool:

@@ -80,11 +80,12 @@ class Circuit:
         return self._opened(now, now + max(rules.cooldown_time, min(retry_after or 0.0, LONGEST_WISH)), why)
 
     def rejected(self, now: float, reset: float, why: str, rules: Rules) -> "Circuit":
-        """Open until a limit's *reset*. One that cannot be is none: then until the one known before, or to cool down."""
+        """Open until a limit's *reset*. Without one that can be, until that known before, or to cool down."""
         if now < reset <= now + LONGEST_LIMIT:
             return self._opened(now, reset, why, limit=True)
-        known = self.until if self.limit else 0.0
-        return self._opened(now, known if known > now else now + rules.cooldown_time, why, limit=True)
+        if self.limit and self.until > now:
+            return self._opened(now, self.until, why, limit=True)
+        return self._opened(now, now + rules.cooldown_time, why)
 
     def _opened(self, now: float, until: float, why: str, *, limit: bool = False) -> "Circuit":
         probe_at = min(until, now + PROBE_EVERY) if limit else until

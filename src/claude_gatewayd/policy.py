@@ -107,7 +107,7 @@ def is_trouble(outcome: Outcome) -> bool:
 
 
 def opens_circuit(outcome: Outcome, rules: Rules) -> bool:
-    """Say whether it counts against the circuit: what is not fallen back on must not lead to Bedrock that way either."""
+    """Say whether it counts against the circuit: only what is fallen back on may lead to Bedrock that way too."""
     return cause(outcome) in rules.fallback_on
 
 

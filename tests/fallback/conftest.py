@@ -42,7 +42,6 @@ def stage(loaded: Stage) -> Iterator[Stage]:
     stage.bedrock.clear_faults()
     stage.bedrock.revive_key()
     stage.anthropic.good = None
-    stage.anthropic.accept_connections()
     stage.prove()
     yield stage
     stage.anthropic.release()

@@ -23,7 +23,7 @@ def test_at_once_on(stage: Stage, status: int, stream: bool) -> None:
     (first,) = stage.to_anthropic()
     (asked,) = stage.to_bedrock()
     assert first.answered is not None
-    assert asked.time - first.answered < 0.150
+    assert asked.at - first.answered < 0.150
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
@@ -40,12 +40,16 @@ def test_passed_on(stage: Stage, status: int) -> None:
 
 def test_a_connection_refused(stage: Stage) -> None:
     stage.anthropic.refuse_connections()
-    begun = time.monotonic()
-    reply = stage.ask()
+    stage.anthropic.close_idle_now()
+    try:
+        begun = time.monotonic()
+        reply = stage.ask()
+    finally:
+        stage.anthropic.accept_connections()
     assert reply.status == 200
     assert reply.headers["x-gateway-fallback"] == "connection"
     (asked,) = stage.to_bedrock()
-    assert asked.time - begun < 0.5
+    assert asked.at - begun < 0.5
 
 
 def test_no_first_byte_in_time(stage: Stage) -> None:

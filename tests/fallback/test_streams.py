@@ -1,6 +1,7 @@
 """What goes wrong in the middle of Bedrock's answers, and how it is told."""
 
 import http.client
+import socket
 import time
 
 import pytest
@@ -50,9 +51,12 @@ def test_a_truncated_stream(stage: Stage) -> None:
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_connection_that_breaks(stage: Stage, how: str) -> None:
+    """Where nothing of the answer has reached us the client is told by a status, else by an event."""
     stage.bedrock.cut_next("mid-event", how)  # type: ignore[arg-type]
     reply = stage.ask(turn(model=BEDROCK))
-    assert reply.events[-1][0] == "error"
+    told = reply.json if reply.status == 502 else reply.events[-1][1]
+    assert told["type"] == "error"
+    assert told["error"]["type"] == "api_error"
 
 
 def test_a_stall(stage: Stage) -> None:
@@ -87,9 +91,9 @@ def test_a_client_that_goes_ends_bedrocks_stream(stage: Stage) -> None:
     headers = {"authorization": f"Bearer {stage.token}", "content-type": "application/json"}
     connection.request("POST", "/v1/messages", turn(model=BEDROCK), headers)
     connection.getresponse().read1(100)
-    connection.sock.close()
-    connection.close()
     hold.wait_reached()
+    connection.sock.shutdown(socket.SHUT_RDWR)
+    connection.close()
     stage.bedrock.wait_for_aborts(1)
 
 

@@ -1,5 +1,6 @@
 """What stands before LiteLLM's own application: few routes, one key, and failures in the upstream's own words."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -52,7 +53,39 @@ class Doorman:
             return
         here = Record(headers.get(b"x-gateway-ticket", b"").decode("latin-1"))
         record.set(here)
-        await self._app(scope, receive, _Bedrock(send, here) if scope["path"] == MESSAGES else send)
+        told = _Bedrock(send, here) if scope["path"] == MESSAGES else send
+        client = _Client(receive)
+        work = asyncio.create_task(self._app(scope, client.receive, told))
+        gone = asyncio.create_task(client.gone())
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            work.cancel()  # nobody wants the answer any more: Bedrock shall not write it, nor be paid for it
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+class _Client:
+    """The gateway's end of a request. LiteLLM notices that it has gone with the next event that it sends, or never."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._body_read = asyncio.Event()
+
+    async def receive(self) -> Message:
+        """Return the next of the request."""
+        if self._body_read.is_set():
+            await asyncio.Event().wait()  # what comes now is for `gone`, which ends all of it
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._body_read.set()
+        return message
+
+    async def gone(self) -> None:
+        """Return when it has gone."""
+        await self._body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
 
 class _Bedrock:
