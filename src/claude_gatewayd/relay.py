@@ -171,7 +171,7 @@ class Answer:
                 exchange.abort()
                 return failure
             sink.write(envelope.error_event(502, f"Anthropic's answer broke off: {failure.detail}"))
-        if isinstance(sink, _Payload):
+        if isinstance(sink, Payload):
             sink.end(trailers)
         exchange.finish()
         return failure
@@ -199,7 +199,7 @@ class Answer:
 
     def _start(
         self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]
-    ) -> "Exchange | _Payload":
+    ) -> "Exchange | Payload":
         """Begin the answer to the client, and return what the body is written to."""
         request, answer = exchange.head, self.head
         lines = answer.without(drop)
@@ -214,7 +214,7 @@ class Answer:
             lines = [*lines, b"Transfer-Encoding: chunked"]
         exchange.start(answer.status, answer.reason, lines + extra, close=not chunks_out)
         if watch is not None or (answer.chunked and (self.is_stream or not chunks_out)):
-            return _Payload(exchange, in_chunks=chunks_out)
+            return Payload(exchange, in_chunks=chunks_out)
         return exchange
 
     async def keep(self, *, most: int = _KEPT_ANSWER, within: float = _KEPT_WITHIN) -> KeptAnswer | None:
@@ -297,8 +297,8 @@ async def _upload(exchange: Exchange, connection: UpstreamConnection) -> None:
         raise
 
 
-class _Payload:
-    """Write payload to the client, in chunks of our own or bare."""
+class Payload:
+    """Write payload to a client, in chunks of our own or bare."""
 
     def __init__(self, exchange: Exchange, *, in_chunks: bool) -> None:
         self._exchange = exchange
@@ -309,6 +309,7 @@ class _Payload:
 
     @property
     def source(self) -> Source | None:
+        """Where it comes from."""
         return self._exchange.source
 
     @source.setter
@@ -316,10 +317,12 @@ class _Payload:
         self._exchange.source = source
 
     def write(self, data: Bytes) -> None:
+        """Write the next of it."""
         self._nudges = 0
         self._exchange.write(framing.chunk(data) if self._in_chunks else data)
 
     def end(self, trailers: Lines) -> None:
+        """Say that this was all."""
         if self._in_chunks:
             self._exchange.write(framing.last_chunk(trailers))
 

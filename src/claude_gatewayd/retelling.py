@@ -3,12 +3,11 @@
 import asyncio
 from typing import Protocol
 
-from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.relay import Answer
+from claude_gatewayd.relay import Answer, Payload
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
@@ -40,7 +39,7 @@ async def retell(
         lines = [*lines, b"Transfer-Encoding: chunked"]
     exchange.start(200, b"OK", lines, close=not in_chunks)
     exchange.flush()
-    sink = _Told(exchange, teller, in_chunks=in_chunks)
+    sink = _Told(Payload(exchange, in_chunks=in_chunks), teller)
     pings = asyncio.create_task(_ping(sink, ping_after))
     failure = None
     try:
@@ -50,8 +49,7 @@ async def retell(
     finally:
         pings.cancel()
     sink.tell(teller.finish(failure.detail if failure is not None else ""))
-    if in_chunks:
-        exchange.write(framing.last_chunk([]))
+    sink.payload.end([])
     exchange.finish()
     return failure
 
@@ -59,19 +57,18 @@ async def retell(
 class _Told:
     """The client's end of it."""
 
-    def __init__(self, exchange: Exchange, teller: Teller, *, in_chunks: bool) -> None:
+    def __init__(self, payload: Payload, teller: Teller) -> None:
+        self.payload = payload
         self.teller = teller
         self.told = 0
-        self._exchange = exchange
-        self._in_chunks = in_chunks
 
     @property
     def source(self) -> Source | None:
-        return self._exchange.source
+        return self.payload.source
 
     @source.setter
     def source(self, source: Source | None) -> None:
-        self._exchange.source = source
+        self.payload.source = source
 
     def write(self, data: Bytes) -> None:
         self.tell(self.teller.feed(data))
@@ -80,7 +77,7 @@ class _Told:
         """Write to the client, if there is anything to write."""
         if data:
             self.told += 1
-            self._exchange.write(framing.chunk(data) if self._in_chunks else data)
+            self.payload.write(data)
 
 
 async def _ping(sink: _Told, after: float) -> None:

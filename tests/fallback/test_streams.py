@@ -86,15 +86,13 @@ def test_nothing_is_held_back(stage: Stage) -> None:
 
 
 def test_a_client_that_goes_ends_bedrocks_stream(stage: Stage) -> None:
-    hold = stage.bedrock.hold_next("message_delta")
     connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)
     headers = {"authorization": f"Bearer {stage.token}", "content-type": "application/json"}
-    connection.request("POST", "/v1/messages", turn(model=BEDROCK), headers)
+    connection.request("POST", "/v1/messages", turn("[[slow 300 0.05]]", model=BEDROCK), headers)
     connection.getresponse().read1(100)
-    hold.wait_reached()
     connection.sock.shutdown(socket.SHUT_RDWR)
     connection.close()
-    stage.bedrock.wait_for_aborts(1)
+    stage.bedrock.wait_for_aborts(1)  # 15 s before its end
 
 
 @pytest.mark.parametrize(

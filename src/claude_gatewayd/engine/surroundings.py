@@ -54,6 +54,8 @@ def prepare() -> None:
     for name in (*_ANOTHERS, *_OVER_OUR_KEYS):
         os.environ.pop(name, None)
     os.environ["NO_DOCS"] = os.environ["NO_REDOC"] = os.environ["NO_OPENAPI"] = os.environ["DISABLE_ADMIN_UI"] = "True"
+    # A client that has gone wants no more: without this LiteLLM reads Bedrock's answer to its end, and has it paid.
+    os.environ["ANTHROPIC_MESSAGES_MAX_DETACHED_STREAM_DRAINS"] = "0"
     os.environ["LITELLM_DONT_SHOW_FEEDBACK_BOX"] = "True"
     for name in ("NO_PROXY", "no_proxy"):  # for Claude's models LiteLLM comes back to this machine, by no proxy
         given = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
