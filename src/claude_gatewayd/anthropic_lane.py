@@ -202,7 +202,7 @@ class AnthropicLane:
         self._spending.learn(call, head.status, head.fields)
         troubled = policy.is_trouble(outcome)
         if head.status >= 500:
-            self._fails(f"it answered {head.status}")
+            self._fails(f"answered {head.status}")
         elif self._tally.anthropic_ok():
             logger.info("Anthropic answers again")
         if troubled or head.fields.get(_STATUS) == b"allowed_warning":

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from claude_gatewayd.http1.connect import CA_VARIABLES, Connector, Origin, trust
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.proxy import is_loopback, proxy_for, variable_of
+from claude_gatewayd.http1.upstream import UpstreamConnection
 from claude_gatewayd.model import Problem
 from claude_gatewayd.proven import Proven, label
 from claude_gatewayd.relay import Relay
@@ -81,7 +82,7 @@ class Assembly:
     def __init__(
         self,
         settings: Config,
-        connector: Connector,
+        connect: Callable[[], Awaitable[UpstreamConnection]],
         key: str,
         proven: Proven,
         access: Access,
@@ -95,7 +96,7 @@ class Assembly:
         self._credentials = AwsCredentials(access.source, changed)
         self.engine = Engine(plan, self._credentials.keys, changed)
         self._circuits = _circuits(settings)
-        self._anthropic_pool = Pool(connector)
+        self._anthropic_pool = Pool(connect)
         self._engine_pool = Pool(self.engine.connect)
         anthropic, litellm = Relay(self._anthropic_pool), Relay(self._engine_pool)
         tickets = Tickets()

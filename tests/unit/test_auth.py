@@ -8,41 +8,62 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.auth import has_credential, has_gateway_key, read_or_make_gateway_key
+from claude_gatewayd.auth import read_or_make_gateway_key, who
 from claude_gatewayd.errors import GatewayError
 
 SRC = str(Path(__file__).parents[2] / "src")
 
 
+KEY = "cgw-key"
+OAUTH, API = b"Bearer sk-ant-oat01-abc", b"sk-ant-api03-abc"
+AUTHORIZATION, X_API_KEY = b"authorization", b"x-api-key"
+
+
 @pytest.mark.parametrize(
-    ("fields", "somebody"),
+    ("fields", "form", "credential"),
     [
-        ({b"authorization": b"Bearer sk-ant-oat01-abc"}, True),
-        ({b"authorization": b"Basic dTpw"}, True),
-        ({b"x-api-key": b"sk-ant-api03-abc"}, True),
-        ({b"x-api-key": b"anything at all"}, True),
-        ({b"authorization": b"", b"x-api-key": b"k"}, True),
-        ({b"authorization": b"Bearer k", b"x-api-key": b""}, True),
-        ({}, False),
-        ({b"authorization": b""}, False),
-        ({b"x-api-key": b""}, False),
-        ({b"x-gateway-key": b"k", b"x-litellm-api-key": b"k", b"cookie": b"k", b"proxy-authorization": b"k"}, False),
+        ({AUTHORIZATION: OAUTH}, "oauth", OAUTH),
+        ({AUTHORIZATION: b"bearer  sk-ant-oat-abc"}, "oauth", b"bearer  sk-ant-oat-abc"),
+        ({X_API_KEY: API}, "api-key", API),
+        ({AUTHORIZATION: b"Bearer " + API}, "api-key", b"Bearer " + API),
+        ({AUTHORIZATION: OAUTH, X_API_KEY: API}, "oauth", OAUTH + b"\0" + API),
+        ({AUTHORIZATION: b"Basic dTpw"}, "other", b"Basic dTpw"),
+        ({X_API_KEY: b"anything at all"}, "other", b"anything at all"),
+        ({AUTHORIZATION: b"", X_API_KEY: b"k"}, "other", b"k"),
+        ({AUTHORIZATION: b"Bearer k", X_API_KEY: b""}, "other", b"Bearer k"),
+        ({}, "", b""),
+        ({AUTHORIZATION: b""}, "", b""),
+        ({X_API_KEY: b""}, "", b""),
+        ({b"x-gateway-key": b"k", b"x-litellm-api-key": b"k", b"cookie": b"k", b"proxy-authorization": b"k"}, "", b""),
     ],
 )
-def test_only_no_credential_at_all_is_nobody(fields: dict[bytes, bytes], somebody: bool) -> None:
-    assert has_credential(fields) is somebody
+def test_what_is_brought_for_anthropic(fields: dict[bytes, bytes], form: str, credential: bytes) -> None:
+    caller = who(fields, KEY)
+    assert (caller.form, caller.credential) == (form, credential)
+    assert not caller.has_key
+    assert not caller.keyed
+    assert "abc" not in repr(caller)
 
 
 @pytest.mark.parametrize(
     ("sent", "right"),
-    [(b"cgw-key", True), (b"cgw-ke", False), (b"cgw-keyy", False), (b"", False), (b"\xff", False)],
-)
-def test_gateway_key(sent: bytes, right: bool) -> None:
-    assert has_gateway_key({b"x-gateway-key": sent}, "cgw-key") is right
+    [(b"cgw-key", True), (b"Bearer cgw-key", True), (b"cgw-ke", False), (b"cgw-keyy", False), (b"", False),
+     (b"\xff", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("name", [b"x-gateway-key", b"x-litellm-api-key", AUTHORIZATION, X_API_KEY])
+def test_gateway_key(name: bytes, sent: bytes, right: bool) -> None:
+    assert who({name: sent}, KEY).has_key is right
 
 
-def test_no_gateway_key_sent() -> None:
-    assert not has_gateway_key({b"authorization": b"Bearer cgw-key"}, "cgw-key")
+def test_the_gateways_key_is_no_credential() -> None:
+    """It goes to no upstream, and beside it a credential counts."""
+    assert who({AUTHORIZATION: b"Bearer cgw-key"}, KEY) == ("", b"", True, frozenset((AUTHORIZATION,)))
+    assert who({AUTHORIZATION: b"Bearer cgw-key", X_API_KEY: API}, KEY) == (
+        "api-key",
+        API,
+        True,
+        frozenset((AUTHORIZATION,)),
+    )
 
 
 # the key's file

@@ -20,10 +20,15 @@ FLOORS = """
     config_values wire envelope auth log
     config_file service
     config control channel
+    coding
     http1
-    policy body sse guard tally catalog
-    bedrock
-    relay
+    policy circuit body sse guard tally catalog proven
+    bedrock bedrock_errors
+    bedrock_stream relay
+    credentials call retelling
+    engine tickets spending
+    bedrock_lane engine_lane
+    anthropic_lane
     gateway
     assembly
     worker supervisor ctl
@@ -31,8 +36,14 @@ FLOORS = """
 LEVEL = {room: level for level, floor in enumerate(FLOORS.strip().splitlines()) for room in floor.split()}
 
 NOT_FOR_SUPERVISOR_OR_CTL = {
+    "anthropic_lane",
     "assembly",
+    "bedrock_lane",
     "body",
+    "call",
+    "credentials",
+    "engine",
+    "engine_lane",
     "gateway",
     "guard",
     "http1",
@@ -114,7 +125,30 @@ def test_the_ctl_starts_fast() -> None:
 
 def test_the_rooms_that_decide_are_plain() -> None:
     """Pure rooms know no loop and no socket."""
-    for name in ("policy", "sse", "wire", "errors", "model"):
+    for name in ("policy", "circuit", "sse", "coding", "bedrock", "bedrock_errors", "wire", "errors", "model"):
         loaded = loaded_by(f"claude_gatewayd.{name}")
         assert foreign(loaded) == set()
-        assert not loaded & {"asyncio", "ssl", "logging"}
+        assert not loaded & {"asyncio", "ssl"} | ({"logging"} if name != "circuit" else set())
+
+
+def test_only_the_engine_knows_litellm() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        names = {
+            name
+            for node in ast.walk(ast.parse(file.read_text()))
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        knows = any(name.partition(".")[0] == "litellm" for name in names)
+        assert not knows or file.parent.name == "engine", file
+
+
+@pytest.mark.parametrize("module", ["worker", "assembly", "engine"])
+def test_litellm_and_boto3_are_loaded_when_they_are_needed(module: str) -> None:
+    """And not before the worker serves Anthropic's lane."""
+    assert not foreign(loaded_by(f"claude_gatewayd.{module}")) & {"litellm", "boto3", "botocore", "yaml", "brotli"}

@@ -1,19 +1,19 @@
 """A request as it goes upstream; and through a whole gateway in memory, what framing may do to a body."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.gateway import Gateway, Settings
+from claude_gatewayd.assembly import Access, Assembly, engine_plan
+from claude_gatewayd.config import Anthropic, Config, Listen, Router
+from claude_gatewayd.credentials import Source
 from claude_gatewayd.http1.connect import Origin
-from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.head import parse_request
-from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.server import Connections, Limits, ServerConnection
 from claude_gatewayd.http1.upstream import UpstreamConnection
-from claude_gatewayd.policy import Rules
-from claude_gatewayd.relay import Relay, outgoing
-from claude_gatewayd.tally import Tally
+from claude_gatewayd.proven import Proven
+from claude_gatewayd.relay import outgoing
 from tests.fakes.transport import Wire, settle
 
 ORIGIN = Origin.of("http://upstream.test:8080/base")
@@ -63,9 +63,22 @@ class Whole:
 
     def __init__(self) -> None:
         self.ups: list[Wire] = []
-        pool = Pool(self._connect)
-        settings = Settings(ORIGIN, frozenset(), "", {"old": "new"}, Rules(0, 1.0, 0.0), 1000, 1.0, 1.0)
-        self.gateway = Gateway(settings, Relay(pool), Budget(2000), Tally(lambda: None))
+        settings = Config(
+            Listen(max_body=1000),
+            Anthropic(base_url="http://upstream.test:8080/base"),
+            Router(num_retries=0),
+            aliases={"old": "new"},
+        )
+        nowhere = Path("/nonexistent")
+        self.gateway = Assembly(
+            settings,
+            self._connect,
+            "cgw-key",
+            Proven(nowhere / "proven.json", "key"),
+            Access(False, Source("none")),
+            engine_plan(settings, nowhere / "socket", ""),
+            lambda: None,
+        ).gateway
         self.client = Wire(ServerConnection(self.gateway.handle, Connections(self.gateway.refusal), Limits()))
 
     async def _connect(self) -> UpstreamConnection:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_gatewayd.coding import decoder
 from claude_gatewayd.sse import StreamWatch
 
 FUZZ = settings(max_examples=300, deadline=None)
@@ -84,7 +85,7 @@ def test_a_compressed_stream_is_looked_at_in_a_copy(wbits: int) -> None:
     for events, incomplete in ((start, True), (start + stop, False)):
         squeeze = zlib.compressobj(wbits=wbits)
         data = squeeze.compress(events) + squeeze.flush()
-        watch = StreamWatch(compressed=True)
+        watch = StreamWatch(decoder(b"gzip" if wbits == 31 else b"deflate"))
         for at in range(len(data)):
             watch.see(data[at : at + 1])
         assert watch.incomplete is incomplete
@@ -92,7 +93,7 @@ def test_a_compressed_stream_is_looked_at_in_a_copy(wbits: int) -> None:
 
 
 def test_of_what_cannot_be_decoded_nothing_is_said() -> None:
-    watch = StreamWatch(compressed=True)
+    watch = StreamWatch(decoder(b"gzip"))
     watch.see(b"no gzip")
     assert not watch.incomplete
     assert not watch.complete

@@ -39,9 +39,11 @@ def test_nothing_yet(tally: Tally) -> None:
     assert tally.snapshot() == {
         "requests": {},
         "retries": 0,
+        "fallbacks": 0,
         "streams": 0,
         "under_way": 0,
         "anthropic": {"state": "unknown", "last_success": None, "last_failure": None, "failure": ""},
+        "bedrock": {"last_success": None, "last_failure": None, "failure": ""},
     }
 
 

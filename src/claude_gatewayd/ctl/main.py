@@ -38,6 +38,8 @@ def health(arguments: argparse.Namespace) -> int:
 
 def reload(_arguments: argparse.Namespace) -> int:
     """Start a new generation and hand over to it; exit 1 and say why if it could not."""
+    if sys.stderr.isatty():
+        print("A new generation starts; the old one serves meanwhile ...", file=sys.stderr, flush=True)
     said = client.ask("reload", _RELOAD_WITHIN)
     if said["applied"]:
         print(f"Reloaded in {said['seconds']:.2f} s: generation {said['generation']} serves")
@@ -54,9 +56,8 @@ def stop(arguments: argparse.Namespace) -> int:
     if arguments.now:
         client.ask("stop")
     if said["under_way"] and not arguments.now:
-        print(
-            f"Stopping: {said['under_way']} requests are under way (claude-gatewayctl stop --now ends them)", flush=True
-        )
+        under_way = text.counted(said["under_way"], "request")
+        print(f"Stopping: {under_way} under way (claude-gatewayctl stop --now cuts what is left)", flush=True)
     while _alive(said["pid"]) and client.lock_is_held():
         time.sleep(_STOP_PATIENCE)
     print(f"Stopped after {time.monotonic() - begun:.1f} s")

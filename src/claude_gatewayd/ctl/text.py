@@ -1,5 +1,6 @@
 """How the daemon's answers read: plain text, the state first, then detail."""
 
+import time
 from typing import Any
 
 
@@ -15,10 +16,20 @@ def status(said: dict[str, Any], now: float) -> str:
     if config["loaded_at"] is not None:
         lines.append(f"  config       {config['path'] or 'built-in defaults'}, loaded {ago(config['loaded_at'], now)}")
     lines.append(f"  Anthropic    {_anthropic(said['anthropic'], now)}")
+    lines.append(f"  Bedrock      {_bedrock(said['bedrock'], now)}")
+    lines += _litellm(said["litellm"])
+    for circuit in said["circuits"]:
+        until = time.strftime("%H:%M", time.localtime(circuit["until"]))
+        who = f"{circuit['model']} with credential {circuit['credential']}"
+        lines.append(f"  circuit      {who}: Anthropic is left alone until {until} ({circuit['why']})")
     total = sum(said["requests"].values())
     by_status = ", ".join(f"{count} x {status}" for status, count in said["requests"].items())
-    retries = f"; {said['retries']} retries" if said["retries"] else ""
-    lines.append(f"  requests     {total}" + (f" ({by_status}{retries})" if total else ""))
+    notes = [by_status]
+    if said["retries"]:
+        notes.append(counted(said["retries"], "retry", "retries"))
+    if said["fallbacks"]:
+        notes.append(f"{said['fallbacks']} answered by Bedrock")
+    lines.append(f"  requests     {total}" + (f" ({'; '.join(notes)})" if total else ""))
     lines.append(f"  under way    {said['under_way']}, of them streams {said['streams']}")
     for generation in said["generations"]:
         lines.append(
@@ -60,6 +71,42 @@ def ago(at: float, now: float) -> str:
 def mebibytes(size: int) -> str:
     """Return a size in MiB."""
     return f"{size / 1024 / 1024:.0f} MiB"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number of things."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def _bedrock(how: dict[str, Any], now: float) -> str:
+    if not how["enabled"]:
+        return f"off: {how['why']}"
+    parts = [how["source"], how["region"]]
+    if how["last_success"] is not None:
+        parts.append(f"last success {ago(how['last_success'], now)}")
+    if how["last_failure"] is not None:
+        parts.append(f"last failure {ago(how['last_failure'], now)} ({how['failure']})")
+    return ", ".join(part for part in parts if part)
+
+
+def _litellm(how: dict[str, Any]) -> list[str]:
+    state = how["state"]
+    if state == "ready":
+        lines = [f"  LiteLLM      ready, {how['version']}, loaded in {how['seconds']:.1f} s"]
+    elif state == "loading":
+        lines = [f"  LiteLLM      {how['version']} is being loaded"]
+    else:
+        lines = [f"  LiteLLM      {'not loaded' if state == 'off' else state}: {how['why']}"]
+    if how.get("config"):
+        lines.append(f"               {how['config']['path']}")
+        for problem in how["config"]["problems"]:
+            lines.append(f"  problem      {problem['where']}: {problem['message']}")
+            if problem["hint"]:
+                lines.append(f"               {problem['hint']}")
+    for callback in how.get("callbacks", ()):
+        state = "loaded" if callback["loaded"] else f"not loaded: {callback['why']}"
+        lines.append(f"  callback     {callback['name']}: {state}")
+    return lines
 
 
 def _anthropic(how: dict[str, Any], now: float) -> str:

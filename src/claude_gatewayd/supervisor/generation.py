@@ -27,8 +27,11 @@ _NOT_FOR_WORKERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 class Generation:
     """A worker from its start to the end of its drain."""
 
-    def __init__(self, number: int, listener: socket.socket, bound: str) -> None:
-        """Start the process. *bound* is the address that we bound ourselves, empty for an inherited socket."""
+    def __init__(self, number: int, listener: socket.socket, bound: str, older: "Generation | None") -> None:
+        """Start the process. *bound* is the address that we bound ourselves, empty for an inherited socket.
+
+        *older* is the one that serves until this one does: so there is time to load LiteLLM first.
+        """
         loop = asyncio.get_running_loop()
         self.number = number
         self.state: State = "starting"
@@ -50,6 +53,8 @@ class Generation:
                     *(sys.executable, "-P", "-m", "claude_gatewayd.worker"),
                     *("--listen-fd", str(listener.fileno()), "--channel-fd", str(theirs.fileno())),
                     *("--generation", str(number), "--bound", bound),
+                    *(("--succeeds",) if older is not None else ()),
+                    *(("--with-engine",) if older is not None and older.has_engine else ()),
                 ],
                 pass_fds=(listener.fileno(), theirs.fileno()),
                 env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS},
@@ -64,6 +69,11 @@ class Generation:
     def pid(self) -> int:
         """The worker's process id."""
         return self._process.pid
+
+    @property
+    def has_engine(self) -> bool:
+        """Say whether it has LiteLLM, or will soon."""
+        return self.snapshot.get("litellm", {}).get("state") in ("loading", "ready")
 
     def drain(self, linger: float) -> None:
         """Tell it to accept no more and to end after what it is doing; idle connections after *linger* seconds."""

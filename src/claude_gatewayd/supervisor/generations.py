@@ -65,7 +65,7 @@ class Generations:
         self._number += 1
         begun = time.monotonic()
         try:
-            new = Generation(self._number, self._listener, self._bound)
+            new = Generation(self._number, self._listener, self._bound, self.current)
         except OSError as error:
             return None, [Problem("worker", f"cannot be started: {error.strerror or error}")]
         self._starting = new

@@ -222,6 +222,7 @@ class Supervisor:
                 "loaded_at": current.snapshot.get("config_loaded_at") if current else None,
             },
             **seen,
+            **telling.serving(current.snapshot if current else {}),
             "streams": sum(g.snapshot.get("streams", 0) for g in generations),
             "under_way": sum(g.snapshot.get("under_way", 0) for g in generations),
             "generations": [telling.generation(g) for g in generations],

@@ -19,6 +19,16 @@ def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
         "anthropic": _anthropic([snapshot["anthropic"] for snapshot in seen]),
         "requests": dict(sorted(requests.items())),
         "retries": sum(snapshot["retries"] for snapshot in seen),
+        "fallbacks": sum(snapshot.get("fallbacks", 0) for snapshot in seen),
+    }
+
+
+def serving(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what counts of the generation that serves alone: its Bedrock, LiteLLM and circuits."""
+    return {
+        "bedrock": snapshot.get("bedrock", {"enabled": False, "why": "no generation serves"}),
+        "litellm": snapshot.get("litellm", {"state": "off", "why": "no generation serves"}),
+        "circuits": snapshot.get("circuits", []),
     }
 
 
@@ -56,7 +66,16 @@ def one_line(status: Mapping[str, Any]) -> str:
     if status["problems"]:
         return f"cannot serve: {status['problems'][0]['where']}: {status['problems'][0]['message']}"
     streams = status["streams"]
-    return f"Anthropic {status['anthropic']['state']}, {streams} stream{'' if streams == 1 else 's'}"
+    bedrock = f"Bedrock {_bedrock(status)}, " if status["bedrock"]["enabled"] else ""
+    return f"Anthropic {status['anthropic']['state']}, {bedrock}{streams} stream{'' if streams == 1 else 's'}"
+
+
+def _bedrock(status: Mapping[str, Any]) -> str:
+    """Say in a word how Bedrock is."""
+    if status["litellm"]["state"] != "ready":
+        return {"off": "not loaded", "loading": "loading"}.get(status["litellm"]["state"], "failing")
+    success, failure = (status["bedrock"].get(f"last_{what}") or 0.0 for what in ("success", "failure"))
+    return "failing" if failure > success else "ready"
 
 
 def health(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,6 +85,12 @@ def health(status: Mapping[str, Any]) -> dict[str, Any]:
         why = "; ".join(f"{p['where']}: {p['message']}" for p in status["problems"])
     elif status["state"] != "serving":
         why = f"the daemon is {status['state']}"
-    elif status["anthropic"]["state"] == "failing":
+    elif status["bedrock"]["enabled"] and status["litellm"]["state"] == "loading":
+        why = "LiteLLM is still loading: Bedrock cannot step in yet"
+    elif status["bedrock"]["enabled"] and status["litellm"]["state"] == "failed":
+        why = f"Bedrock cannot step in: {status['litellm']['why']}"
+    elif status["anthropic"]["state"] == "failing" and _bedrock(status) != "ready":
         why = f"Anthropic: {status['anthropic']['failure']}"
+        if status["bedrock"]["enabled"] and status["bedrock"]["failure"]:
+            why += f"; {status['bedrock']['failure']}"
     return {"healthy": not why, "why": why}

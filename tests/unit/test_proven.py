@@ -1,0 +1,145 @@
+"""Which answers show that a credential is real, and how that is remembered."""
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd.proven import Proven, proves
+
+DAY = 86400.0
+JSON = {b"content-type": b"application/json", b"request-id": b"req_1"}
+EVENTS = {b"content-type": b"text/event-stream; charset=utf-8", b"request-id": b"req_1"}
+UNIFIED = JSON | {b"anthropic-ratelimit-unified-status": b"rejected"}
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "path", "shown"),
+    [
+        (200, JSON, b"/v1/messages", True),
+        (200, EVENTS, b"/v1/messages", True),
+        (200, JSON, b"/v1/messages/count_tokens", True),
+        (200, JSON, b"/v1/models", True),
+        (200, JSON, b"/v1/models/claude-opus-4-8", True),
+        (200, JSON, b"/api/hello", False),
+        (200, JSON, b"/v1/messagesx", False),
+        (200, {b"content-type": b"text/html", b"request-id": b"1"}, b"/v1/messages", False),
+        (200, {b"content-type": b"application/json"}, b"/v1/messages", False),
+        (429, UNIFIED, b"/v1/messages", True),
+        (429, JSON, b"/v1/messages", False),
+        *((status, UNIFIED, b"/v1/messages", False) for status in (301, 400, 401, 403, 404, 500, 529)),
+    ],
+)
+def test_what_shows_it(status: int, fields: dict[bytes, bytes], path: bytes, shown: bool) -> None:
+    assert proves(status, fields, path) is shown
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def learned(file: Path, clock: Clock, *credentials: bytes) -> Proven:
+    """Return a memory that has learned of some credentials, and has written it down."""
+
+    async def learn() -> Proven:
+        proven = Proven(file, "key", clock=clock)
+        for credential in credentials:
+            proven.learn(proven.digest(credential))
+        await proven.close()
+        return proven
+
+    return asyncio.run(learn())
+
+
+def knows(file: Path, clock: Clock, credential: bytes, key: str = "key") -> bool:
+    proven = Proven(file, key, clock=clock)
+    return proven.knows(proven.digest(credential))
+
+
+def test_for_thirty_days(tmp_path: Path) -> None:
+    file, clock = tmp_path / "s" / "proven.json", Clock()
+    learned(file, clock, b"token")
+    assert knows(file, clock, b"token")
+    assert not knows(file, clock, b"another")
+    assert not knows(file, clock, b"token", key="another machine's")
+    clock.now += 29 * DAY
+    assert knows(file, clock, b"token")
+    learned(file, clock, b"token")  # it was used
+    clock.now += 29 * DAY
+    assert knows(file, clock, b"token")
+    clock.now += 2 * DAY
+    assert not knows(file, clock, b"token")
+
+
+def test_what_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "proven.json"
+    learned(file, Clock(), b"a-secret-token")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert b"secret" not in file.read_bytes()
+    assert [len(digest) for digest in json.loads(file.read_text())] == [32]
+
+
+def test_two_share_what_they_learn(tmp_path: Path) -> None:
+    file, clock = tmp_path / "proven.json", Clock()
+
+    async def both() -> None:
+        one, other = Proven(file, "key", clock=clock), Proven(file, "key", clock=clock)
+        one.learn(one.digest(b"a"))
+        await one.close()
+        assert other.knows(other.digest(b"a"))
+        other.learn(other.digest(b"b"))
+        await other.close()
+        assert one.knows(one.digest(b"b"))
+
+    asyncio.run(both())
+    assert knows(file, clock, b"a")
+    assert knows(file, clock, b"b")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"x": "y"}', "\x00"])
+def test_a_torn_file_is_replaced(tmp_path: Path, content: str) -> None:
+    file, clock = tmp_path / "proven.json", Clock()
+    file.write_text(content)
+    assert not knows(file, clock, b"token")
+    learned(file, clock, b"token")
+    assert knows(file, clock, b"token")
+
+
+def test_a_clock_that_was_wrong_makes_nothing_good_for_ever(tmp_path: Path) -> None:
+    file, clock = tmp_path / "proven.json", Clock()
+    clock.now += 3650 * DAY
+    learned(file, clock, b"token")
+    clock.now -= 3650 * DAY
+    proven = Proven(file, "key", clock=clock)
+    assert proven.knows(proven.digest(b"token"))
+    clock.now += 31 * DAY
+    assert not proven.knows(proven.digest(b"token"))
+
+
+def test_no_more_than_a_thousand(tmp_path: Path) -> None:
+    file, clock = tmp_path / "proven.json", Clock()
+    learned(file, clock, b"old")
+    clock.now += 1
+    learned(file, clock, *(b"%d" % number for number in range(1000)))
+    assert len(json.loads(file.read_text())) == 1000
+    assert not knows(file, clock, b"old")
+
+
+def test_a_place_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    file = tmp_path / "file" / "proven.json"
+
+    async def learn() -> None:
+        proven = Proven(file, "key")
+        proven.learn(proven.digest(b"token"))
+        await proven.close()
+        assert proven.knows(proven.digest(b"token"))
+
+    asyncio.run(learn())
+    assert "cannot keep" in caplog.text
