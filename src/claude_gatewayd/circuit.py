@@ -140,7 +140,7 @@ class Circuits:
             logger.info("the circuit of %s for %s closes: Anthropic answers", *self._named(key))
 
     def failed(self, key: Key, why: str, retry_after: float | None = None) -> None:
-        """Count a failure against a circuit. *retry_after* is what a 429 asks for, in seconds."""
+        """Count a failure against a circuit. *retry_after* is what the answer asks for, in seconds."""
         self._change(key, lambda circuit, now: circuit.failed(now, why, self._rules, retry_after))
 
     def rejected(self, key: Key, reset: float, why: str) -> None:

@@ -1,6 +1,6 @@
 """Read config.toml and the environment into one frozen Config, or say everything that is wrong with them.
 
-KEYS lists all that can be set. Only the strongest source of a value is read: a wrong value in the file does
+KEYS lists all that can be set, TABLES the sections of names. Only the strongest source of a value is read: a wrong value in the file does
 no harm while the environment overrides it.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from claude_gatewayd import config_values as values
@@ -16,6 +16,8 @@ from claude_gatewayd.config_file import Document, read_document
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.model import Problem
 from claude_gatewayd.paths import expanduser
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ _ALSO = {
     ("bedrock", "profile"): ("AWS_PROFILE",),
     ("bedrock", "region"): ("AWS_REGION", "AWS_DEFAULT_REGION"),
 }
-# They stand in for an empty runtime_endpoint, as with any SDK of AWS.
+# They stand in for an empty runtime_endpoint, as with any SDK of AWS: docs.aws.amazon.com/sdkref, "Service-specific
+# endpoints".
 _ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 
 
@@ -144,19 +147,18 @@ KEYS = (
     Key("router", "retry_after", values.as_number, values.seconds, "5"),
     Key("router", "fallback", values.as_flag, values.flag, "true"),
     Key("router", "fallback_on", values.as_list, values.fallback_on, '["429", "529", "connection"]'),
-    Key("router", "fallbacks", values.as_table, values.model_lists, '{ "claude-opus-5-5" = ["claude-opus-4-8"] }'),
     Key("bedrock", "enabled", values.as_flag, values.flag_or_auto, '"auto"'),
     Key("bedrock", "profile", str, values.name, '"Sandbox.AdministratorAccess"'),
     Key("bedrock", "region", str, values.region, '"us-west-2"'),
     Key("bedrock", "geography", str, values.one_of(values.GEOGRAPHIES), '"auto"'),
-    Key("bedrock", "runtime_endpoint", str, values.endpoint, '"https://vpce-1.bedrock-runtime.us-west-2.example"'),
+    Key("bedrock", "runtime_endpoint", str, values.endpoint, '"https://bedrock-runtime.us-west-2.amazonaws.com"'),
     Key("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
-    Key("bedrock", "models", values.as_table, values.models, '{ "claude-opus-5-5" = "us.anthropic.claude-opus-5-5" }'),
     Key("litellm", "load", str, values.one_of(values.LOADS), '"eager"'),
     Key("litellm", "config", str, values.text, '"~/litellm/config.yaml"'),
     Key("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}
+TABLES = ("router.fallbacks", "bedrock.models", "aliases")  # sections whose keys are names of the person's own
 SECTIONS = (*NAMES, "aliases")
 
 
@@ -220,20 +222,24 @@ def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
         complain("anthropic", "ca_file", error)
 
     bedrock, litellm = Bedrock(**good["bedrock"]), LiteLlm(**good["litellm"])
-    if not bedrock.runtime_endpoint:
+    if not bedrock.runtime_endpoint and (named := _sdk_endpoint(environ)):
         try:
-            bedrock = replace(bedrock, runtime_endpoint=_sdk_endpoint(environ))
+            bedrock = replace(bedrock, runtime_endpoint=values.endpoint(environ[named].strip()))
         except GatewayError as error:
-            name = next(name for name in _ENDPOINTS if environ.get(name))
-            problems.append(Problem(f"environment {name}", error.message, f"unset {name}"))
+            problems.append(Problem(f"environment {named}", error.message, f"unset {named}"))
     try:
         litellm = replace(litellm, config=_in_full(litellm.config, environ))
     except GatewayError as error:
         complain("litellm", "config", error)
 
-    aliases, wrong_aliases = _aliases(document)
-    router, log = Router(**good["router"]), Log(**good["log"])
-    return Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm), problems + wrong_aliases
+    fallbacks, wrong_fallbacks = _table("router.fallbacks", values.models, document)
+    models, wrong_models = _table("bedrock.models", values.bedrock_model, document)
+    aliases, wrong_aliases = _table("aliases", values.model, document)
+    aliases, wrong_targets = _direct(aliases, document)
+    problems += [*wrong_fallbacks, *wrong_models, *wrong_aliases, *wrong_targets]
+    router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
+    bedrock = replace(bedrock, models=models)
+    return Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm), problems
 
 
 def _unknown_names(document: Document) -> Iterator[Problem]:
@@ -253,9 +259,11 @@ def _unknown_names(document: Document) -> Iterator[Problem]:
 
 
 def _unknown_keys(section: str, table: Mapping[str, Any], document: Document) -> Iterator[Problem]:
-    for name in [name for name in table if name not in NAMES[section]]:
+    known = NAMES[section] + [name.partition(".")[2] for name in TABLES if name.startswith(f"{section}.")]
+    for name in [name for name in table if name not in known]:
         owners = [f"it belongs to [{key.section}]" for key in KEYS if key.name == name]
-        hint = values.suggest(name, NAMES[section]) or f"keys of [{section}]: {', '.join(NAMES[section])}"
+        owners += [f"its section is [{table}]" for table in TABLES if table.endswith(f".{name}")]
+        hint = values.suggest(name, known) or f"keys of [{section}]: {', '.join(known)}"
         yield Problem(document.where(section, name), "is not a known key", (*owners, hint)[0])
 
 
@@ -266,9 +274,13 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
         for variable in sorted(environ):
             ours = variable.startswith(f"CLAUDE_GATEWAY_{section.upper()}_")
             if ours and variable not in known and environ[variable].strip():
-                hint = values.suggest(variable, known) if known else "aliases are set in the file only"
-                hint = hint or f"known: {', '.join(known)}"
-                yield Problem(f"environment {variable}", "is not a known variable", hint)
+                tables = [f"[{table}] is set in the file only" for table in TABLES if _begins(variable, table)]
+                hint = values.suggest(variable, known) or f"known: {', '.join(known)}"
+                yield Problem(f"environment {variable}", "is not a known variable", (*tables, hint)[0])
+
+
+def _begins(variable: str, table: str) -> bool:
+    return f"{variable}_".startswith(f"CLAUDE_GATEWAY_{table.replace('.', '_')}_".upper())
 
 
 def _given(key: Key, document: Document, environ: Mapping[str, str]) -> Given | None:
@@ -323,25 +335,40 @@ def _in_full(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _sdk_endpoint(environ: Mapping[str, str]) -> str:
-    """Return where the SDK's variables have Bedrock's runtime; "" where they say nothing."""
+    """Return the SDK's variable that says where Bedrock's runtime is; "" if none does."""
     if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
         return ""
-    return values.endpoint(next((environ[name].strip() for name in _ENDPOINTS if environ.get(name, "").strip()), ""))
+    return next((name for name in _ENDPOINTS if environ.get(name, "").strip()), "")
 
 
-def _aliases(document: Document) -> tuple[dict[str, str], list[Problem]]:
-    table = document.tables.get("aliases", {})
+def _table(section: str, read: Callable[[object], T], document: Document) -> tuple[dict[str, T], list[Problem]]:
+    """Read a section whose keys are the person's own names, each value on its own."""
+    table: Any = document.tables
+    for part in section.split("."):
+        table = table.get(part, {}) if isinstance(table, dict) else {}
+    outer, _, inner = section.rpartition(".")
     if not isinstance(table, dict):
-        return {}, []  # _unknown_names() says so
+        message, hint = f"must be a section, not {values.shown(table)}", f"[{section}]"
+        # _unknown_names() says so of what is no part of another section
+        return {}, [Problem(document.where(outer, inner), message, hint)] if outer else []
+    good: dict[str, T] = {}
+    problems: list[Problem] = []
+    for name, raw in table.items():
+        try:
+            good[name] = read(raw)
+        except GatewayError as error:
+            problems.append(Problem(document.where(section, name), error.message, error.hint))
+    return good, problems
+
+
+def _direct(aliases: Mapping[str, str], document: Document) -> tuple[dict[str, str], list[Problem]]:
+    """Return the aliases that stand for a model, and what is wrong with those that stand for an alias."""
     good: dict[str, str] = {}
     problems: list[Problem] = []
-    for name, model in table.items():
-        if not isinstance(model, str) or not model.strip():
-            message = f"must be the name of a model, in quotes, not {values.shown(model)}"
-            hint = 'a name with dots needs quotes too: "my.model" = "claude-opus-4-6"'
-        elif model == name:
+    for name, model in aliases.items():
+        if model == name:
             message, hint = "points at itself", f"remove it: {name} is passed on as it is"
-        elif model in table:
+        elif model in aliases:
             message, hint = f'points at "{model}", which is an alias too', "name the model itself"
         else:
             good[name] = model

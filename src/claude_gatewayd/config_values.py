@@ -141,7 +141,7 @@ def name(raw: object) -> str:
 
 def region(raw: object) -> str:
     """Read the name of an AWS region."""
-    if not isinstance(raw, str) or not re.fullmatch(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", raw):
+    if not isinstance(raw, str) or not re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", raw):
         raise wrong('an AWS region like "us-west-2"', raw)
     return raw
 
@@ -164,30 +164,34 @@ def fallback_on(raw: object) -> frozenset[str]:
     words = [str(word) if isinstance(word, int) and not isinstance(word, bool) else word for word in raw]
     for word in words:
         if word not in FALLBACK_ON:
-            raise wrong(what, word)
+            raise wrong(what, word, suggest(word, FALLBACK_ON) if isinstance(word, str) else "")
     return frozenset(words)
 
 
-def model_lists(raw: object) -> dict[str, tuple[str, ...]]:
-    """Read a table from models to lists of models."""
-    what = 'a table of models and lists of models: "claude-opus-5-5" = ["claude-opus-4-8"]'
-    if not isinstance(raw, dict):
-        raise wrong(what, raw)
-    for key, value in raw.items():
-        if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
-            raise GatewayError(f'must be {what}; "{key}" has {shown(value)}')
-    return {key: tuple(value) for key, value in raw.items()}
+def model(raw: object) -> str:
+    """Read the name of a model."""
+    if not isinstance(raw, str) or not raw.strip():
+        hint = 'a name with dots needs quotes too: "my.model" = "claude-opus-4-6"'
+        raise wrong("the name of a model, in quotes", raw, hint)
+    return raw
 
 
-def models(raw: object) -> dict[str, str]:
-    """Read a table from models to what they are called at Bedrock."""
-    what = 'a table of models and their ids at Bedrock: "claude-opus-5-5" = "us.anthropic.claude-opus-5-5"'
-    if not isinstance(raw, dict):
-        raise wrong(what, raw)
-    for key, value in raw.items():
-        if not isinstance(value, str) or not value.strip():
-            raise GatewayError(f'must be {what}; "{key}" has {shown(value)}')
-    return dict(raw)
+def models(raw: object) -> tuple[str, ...]:
+    """Read a list of models."""
+    if not isinstance(raw, list) or not raw or not all(isinstance(name, str) and name.strip() for name in raw):
+        hint = '"claude-opus-5-5" = ["claude-opus-5-5", "claude-opus-4-8"]'
+        raise wrong("a list with at least one name of a model", raw, hint)
+    return tuple(raw)
+
+
+def bedrock_model(raw: object) -> str:
+    """Read what a model is called at Bedrock: an id or an ARN; or another name of Anthropic's."""
+    hint = '"claude-opus-4-6" = "us.anthropic.claude-opus-4-6-v1"; a name with dots needs quotes too'
+    if not isinstance(raw, str) or not re.fullmatch(r"[!-~]{1,2048}", raw):
+        raise wrong("an id or an ARN of Bedrock's, in quotes", raw, hint)
+    if raw.startswith("bedrock/"):
+        raise wrong('an id without LiteLLM\'s "bedrock/" before it', raw, hint)
+    return raw
 
 
 def address(raw: object) -> str:
@@ -279,14 +283,6 @@ def as_number(text: str) -> object:
 def as_flag(text: str) -> object:
     """Turn a word for yes or no into true or false."""
     return FLAGS.get(text.lower(), text)
-
-
-def as_table(text: str) -> object:
-    """Turn a TOML inline table into a table."""
-    try:
-        return tomllib.loads(f"table = {text}")["table"]
-    except (ValueError, RecursionError):
-        return text
 
 
 def as_list(text: str) -> object:

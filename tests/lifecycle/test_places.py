@@ -189,7 +189,10 @@ def test_the_key_is_made_once_and_for_us_alone(fake: FakeAnthropic) -> None:
         assert key.startswith("cgw-")
         assert mode(file) == 0o600
         assert mode(file.parent) == 0o700
-        assert [path.name for path in file.parent.iterdir()] == [file.name]
+        assert {path.name: mode(path) for path in file.parent.iterdir()} == {
+            file.name: 0o600,
+            "proven.key": 0o600,  # of the hashes of credentials that have been seen to work
+        }
         assert daemon.ctl("reload").returncode == 0
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
@@ -211,13 +214,14 @@ def test_a_key_that_cannot_be_kept(fake: FakeAnthropic) -> None:
 def test_a_remote_gateway_serves_those_who_know_its_key(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url, config='[listen]\nhost = "0.0.0.0"\nremote = true\n') as daemon:
         key = daemon.ctl("key").stdout.strip()
-        for wrong in ({}, {"x-gateway-key": ""}, {"x-gateway-key": key[:-1]}, {"x-api-key": key}):
+        for wrong in ({}, {"x-gateway-key": ""}, {"x-gateway-key": key[:-1]}):
             said = error_of(post(daemon.port, headers=wrong), 401)
             assert "claude-gatewayctl key" in said
             assert key not in said
         assert fake.requests == []
         assert post(daemon.port, headers={"X-Gateway-Key": key})[0] == 200
-        (served,) = fake.wait_for(1)
+        assert post(daemon.port, headers={"x-litellm-api-key": f"Bearer {key}"})[0] == 200
+        served, _again = fake.wait_for(2)
         assert key.encode() not in served.head
         assert b"gateway-key" not in served.head.lower()
         assert fake.violations == []

@@ -36,7 +36,7 @@ def test_a_stream_is_finished_first(fake: FakeAnthropic, number: signal.Signals)
             hold.wait_reached()
             wait_until(lambda: daemon.status()["under_way"] == 1)
             daemon.signal(number)
-            wait_until(lambda: "stopping: 1 requests are under way" in daemon.log)
+            wait_until(lambda: "stopping: 1 request under way" in daemon.log)
             status = daemon.status()
             assert (status["state"], status["under_way"], status["streams"]) == ("stopping", 1, 1)
             assert daemon.process is not None
@@ -211,7 +211,7 @@ def test_ctl_stop_waits_for_the_end(fake: FakeAnthropic, now: bool) -> None:
                 finally:
                     ctl.kill()
             assert ctl.returncode == 0
-            assert ("Stopping: 1 requests are under way" in said) is not now
+            assert ("Stopping: 1 request under way" in said) is not now
             assert "Stopped after " in said
             assert "fault" not in said
         assert_nothing_is_left(daemon)

@@ -28,7 +28,7 @@ quick = "claude-haiku-5-5"
 "gr\\u00f6\\u00dfe" = "claude-opus-5-5"
 "claude-sonnet-5-5" = "claude-opus-4-8"
 """
-TOLD = b"x-gateway-upstream: anthropic"
+TOLD = [b"x-gateway-upstream: anthropic", b"x-gateway-fallback: none"]
 NOT_LOCAL = [shape for shape in SHAPES if shape.method != "HEAD"]
 WIRES = {
     "plain": Wire(),
@@ -94,7 +94,7 @@ def test_a_shape_goes_up_as_it_came(scene: Scene, direct: FakeAnthropic, shape: 
     assert recorded.body == shape.body
     expected = straight(direct, shape)
     assert (reply.status, reply.reason) == (expected.status, expected.reason)
-    assert reply.lines == [*end_to_end(expected), TOLD]
+    assert reply.lines == [*end_to_end(expected), *TOLD]
     assert reply.body == expected.body
 
 
@@ -112,7 +112,7 @@ def test_an_answer_comes_back_as_it_was_put_on_the_wire(
     expected = straight(direct, shape, WIRES[wire])
     scene.fake.wire_next(WIRES[wire], path=shape.target.partition("?")[0])
     reply = unnumbered(scene.ask(shape.raw()))
-    lines = [*end_to_end(expected), TOLD]
+    lines = [*end_to_end(expected), *TOLD]
     if wire == "until-close":
         # Where the upstream's connection ended its body, ours must not: chunks can say that it was cut. Other
         # answers are passed on as they are.
@@ -138,7 +138,7 @@ def test_compressed_bytes_are_not_touched(upstream: Upstream, port: int, compres
     wire = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked([piece for piece in squeezed if piece])
     upstream.will(says(wire))
     reply = ask(port, messages("hi", b"Accept-Encoding: gzip, deflate", stream=stream))
-    assert reply.lines == [*head[:-2].split(b"\r\n")[1:], b"Transfer-Encoding: chunked", TOLD]
+    assert reply.lines == [*head[:-2].split(b"\r\n")[1:], b"Transfer-Encoding: chunked", *TOLD]
     assert reply.body == b"".join(squeezed)
 
 
@@ -164,7 +164,7 @@ def test_an_odd_answer_comes_back_as_it_is(upstream: Upstream, port: int, name: 
     upstream.will(says(wire))
     with Client(port) as client:
         client.send(request("GET", "/v1/models", b"Connection: close"))
-        assert client.to_the_end() == wire.replace(b"\r\n\r\n", b"\r\n" + TOLD + b"\r\nConnection: close\r\n\r\n", 1)
+        assert client.to_the_end() == wire.replace(b"\r\n\r\n", b"\r\n" + b"\r\n".join(TOLD) + b"\r\nConnection: close\r\n\r\n", 1)
 
 
 def test_head_has_the_length_and_no_body(upstream: Upstream, port: int) -> None:
@@ -173,7 +173,7 @@ def test_head_has_the_length_and_no_body(upstream: Upstream, port: int) -> None:
             upstream.will(says(b"HTTP/1.1 200 OK\r\nContent-Length: 4711\r\nX-Y: z\r\n\r\n", close=False))
             client.send(request("HEAD", "/v1/files/x"))
             reply = client.reply("HEAD")
-            assert reply.lines == [b"Content-Length: 4711", b"X-Y: z", TOLD]
+            assert reply.lines == [b"Content-Length: 4711", b"X-Y: z", *TOLD]
             assert upstream.request().startswith(b"HEAD /v1/files/x HTTP/1.1\r\n")
 
 
@@ -188,7 +188,7 @@ def test_headers_that_connection_names_end_here_both_ways(upstream: Upstream, po
         b"TE: trailers",
     )
     reply = ask(port, request("GET", "/v1/models", *own, b"Connection: X-ALSO,content-length", b"x-also: 3"))
-    assert reply.lines == [b"X-Stays: 2", b"Content-Length: 0", TOLD]
+    assert reply.lines == [b"X-Stays: 2", b"Content-Length: 0", *TOLD]
     lines = upstream.request().split(b"\r\n")[1:-2]
     assert lines == [b"Host: 127.0.0.1:%d" % upstream.port, TOKEN, b"X-Stays: 2"]
 
@@ -242,7 +242,7 @@ def test_a_client_of_http_1_0(upstream: Upstream, port: int) -> None:
         client.send(b"POST /v1/messages HTTP/1.0\r\n%b\r\nContent-Length: %d\r\n\r\n%b" % (TOKEN, len(body), body))
         first, lines = client.head()
         assert first == b"HTTP/1.1 200 OK"
-        assert lines == [b"Content-Type: text/event-stream", b"X-Y: z", TOLD, b"Connection: close"]
+        assert lines == [b"Content-Type: text/event-stream", b"X-Y: z", *TOLD, b"Connection: close"]
         assert client.to_the_end() == b"".join(events)
     head, _, sent = upstream.request().partition(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
@@ -257,7 +257,7 @@ def test_a_client_of_http_1_0(upstream: Upstream, port: int) -> None:
 def test_an_upstream_of_http_1_0(upstream: Upstream, port: int) -> None:
     upstream.will(says(b"HTTP/1.0 200 OK\r\nX-Y: z\r\n\r\nall of it"))
     reply = ask(port, request("GET", "/v1/models"))
-    assert (reply.lines, reply.body) == ([b"X-Y: z", TOLD, b"Connection: close"], b"all of it")
+    assert (reply.lines, reply.body) == ([b"X-Y: z", *TOLD, b"Connection: close"], b"all of it")
 
 
 @pytest.mark.parametrize("prefix", ["/some/prefix", "/some/prefix/"])
@@ -473,6 +473,6 @@ def test_bodies_that_say_nothing_get_anthropics_own_answer(scene: Scene, direct:
             data = request("POST", "/v1/messages", kind, body=body)
             reply = unnumbered(scene.ask(data))
             expected = unnumbered(ask(direct.port, data.replace(b":47000", b":%d" % direct.port)))
-            assert (reply.status, reply.lines) == (expected.status, [*end_to_end(expected), TOLD])
+            assert (reply.status, reply.lines) == (expected.status, [*end_to_end(expected), *TOLD])
             assert reply.body == expected.body
     assert {recorded.status for recorded in scene.fake.wait_for(16)} == {200, 400}

@@ -201,7 +201,7 @@ def test_the_original_answer_is_kept_while_worse_comes(scene: Scene) -> None:
     scene.fake.fail_next(529, headers=[("X-Mark", "kept"), ("set-cookie", "a=1"), ("x-should-retry", "false")])
     at_once = scene.ask(WHOLE)
     assert sorted(names) == sorted(line.partition(b":")[0] for line in at_once.lines)
-    assert names[-2:] == [b"Content-Length", b"x-gateway-upstream"]
+    assert names[-3:] == [b"Content-Length", b"x-gateway-upstream", b"x-gateway-fallback"]
 
 
 def test_timeout_bounds_all_tries_together(scene: Scene) -> None:

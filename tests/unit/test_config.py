@@ -311,7 +311,12 @@ def test_problems_of_the_environment(place: Place, name: str, text: str, message
         ),
         ("[log]\nzzz = 1", "2 [log] zzz", "is not a known key", "keys of [log]: level"),
         ("\n[listne]\nport = 1", "2 [listne]", "is not a known section", 'did you mean "listen"?'),
-        ("[zzz]", "1 [zzz]", "is not a known section", "sections: listen, anthropic, router, log, aliases"),
+        (
+            "[zzz]",
+            "1 [zzz]",
+            "is not a known section",
+            "sections: listen, anthropic, router, bedrock, litellm, log, aliases",
+        ),
         ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
         ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),
         ("listen = 1", "1 listen", "must be a section, not 1", "[listen]"),
@@ -560,7 +565,7 @@ def test_the_reference_names_no_other_key() -> None:
 
 
 def test_the_example_is_valid(place: Place) -> None:
-    example = re.search(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    example = re.search(r"```toml\n(.*?)```", DOCS.read_text().partition("## Example")[2], re.DOTALL)
     assert example
     assert place.load(example[1]).aliases["fast.one"] == "claude-haiku-4-5"
 

@@ -103,7 +103,7 @@ class Supervisor:
         self._state = "stopping"
         self._notifier.stopping()
         under_way = sum(g.snapshot.get("under_way", 0) for g in self._generations)
-        logger.info("stopping: %d requests are under way (again to end at once)", under_way)
+        logger.info("stopping: %d request%s under way (again to end at once)", under_way, "s"[under_way == 1 :])
         self._apology.apologise([])
         self._listener.socket.close()
         await self._generations.stop()
