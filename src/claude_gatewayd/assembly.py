@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import anthropic_lane, bedrock_lane, catalog, circuit, engine_lane, gateway, policy
+from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, engine_lane, gateway, policy
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Config
@@ -176,14 +176,12 @@ def gateway_settings(settings: Config, key: str) -> gateway.Settings:
 def engine_plan(settings: Config, socket: Path, loopback: str) -> Plan:
     """Return what LiteLLM is started with. *loopback* is the URL at which it finds this worker."""
     bedrock = settings.bedrock
-    own = (catalog.find(name, bedrock.region, bedrock.geography, bedrock.models) for name in bedrock.models)
     return Plan(
         socket=socket,
         config=Path(settings.litellm.config) if settings.litellm.config else None,
         region=bedrock.region,
         endpoint=bedrock.runtime_endpoint,
         loopback=loopback,
-        models={target.model: target.family for target in own if target is not None},
     )
 
 

@@ -144,13 +144,16 @@ class BedrockLane:
 
     def _outgoing(self, document: dict[str, object], beta: bytes, target: Target, call: Call) -> Outgoing:
         shaped = bedrock.shape(document, beta.decode("latin-1"), target.family)
-        body = _encoder.encode({"model": f"bedrock/{target.model}", "stream": bool(call.asked.stream), **shaped.body})
+        model, model_id = _carried(target)
+        body = _encoder.encode({"model": f"bedrock/{model}", "stream": bool(call.asked.stream), **shaped.body})
         lines = [
             b"Host: litellm",
             b"Authorization: " + self._engine.authorization,
             b"Content-Type: application/json",
             b"Content-Length: %d" % len(body),
         ]
+        if model_id:
+            lines.append(b"x-gateway-model-id: " + model_id.encode("ascii", "replace"))
         if shaped.betas:
             lines.append(b"anthropic-beta: " + ",".join(shaped.betas).encode())
         return Outgoing(head.write_request(b"POST", _ROUTE, lines), body, False)
@@ -197,6 +200,17 @@ class BedrockLane:
         if self._tally.bedrock_failed(bedrock_errors.told_to_person(trouble)):
             logger.warning("Bedrock cannot answer: %s", bedrock_errors.told_to_person(trouble))
         return trouble
+
+
+def _carried(target: Target) -> tuple[str, str]:
+    """Return the model that LiteLLM is told, and the id that it is to ask Bedrock for, "" where that is the same.
+
+    By an id that does not say what it is, an ARN above all, LiteLLM would go another way, and change the request.
+    """
+    if "claude" in target.model and not target.model.startswith("arn:"):
+        return target.model, ""
+    name = target.name if target.name.startswith("claude-") else catalog.NAMES[-1]
+    return f"anthropic.{name}", target.model
 
 
 def _read(held: bytes | memoryview) -> object:

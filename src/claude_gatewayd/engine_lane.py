@@ -37,9 +37,17 @@ _NOT_THE_CALLERS = frozenset((
     "s3_bucket_name", "gcs_bucket_name", "client", "ssl_verify", "disable_fallbacks", "use_in_pass_through",
 ))  # fmt: skip
 _NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
-    (b"x-litellm-model-api-base", b"x-gateway-upstream", b"x-gateway-fallback", b"server", b"access-control-allow-origin",
-     b"access-control-allow-credentials", b"access-control-expose-headers", b"vary")
-)  # fmt: skip
+    (
+        b"x-litellm-model-api-base",
+        b"x-gateway-upstream",
+        b"x-gateway-fallback",
+        b"server",
+        b"vary",
+        b"access-control-allow-origin",
+        b"access-control-allow-credentials",
+        b"access-control-expose-headers",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

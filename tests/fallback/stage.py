@@ -3,7 +3,6 @@
 import http.client
 import itertools
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,8 +89,10 @@ class Stage:
 
     def wait_loaded(self) -> None:
         """Return when LiteLLM is ready."""
-        wait_until(lambda: re.search(r"LiteLLM .* is ready|LiteLLM cannot", self.daemon.log), LOADED_WITHIN)
-        assert "cannot" not in self.daemon.log
+        wait_until(
+            lambda: self.daemon.status()["litellm"]["state"] in ("ready", "failed"), LOADED_WITHIN, self.daemon.describe
+        )
+        assert self.daemon.status()["litellm"]["state"] == "ready", self.daemon.status()["litellm"]
 
     def ask(
         self,

@@ -164,7 +164,9 @@ def test_an_odd_answer_comes_back_as_it_is(upstream: Upstream, port: int, name: 
     upstream.will(says(wire))
     with Client(port) as client:
         client.send(request("GET", "/v1/models", b"Connection: close"))
-        assert client.to_the_end() == wire.replace(b"\r\n\r\n", b"\r\n" + b"\r\n".join(TOLD) + b"\r\nConnection: close\r\n\r\n", 1)
+        assert client.to_the_end() == wire.replace(
+            b"\r\n\r\n", b"\r\n" + b"\r\n".join(TOLD) + b"\r\nConnection: close\r\n\r\n", 1
+        )
 
 
 def test_head_has_the_length_and_no_body(upstream: Upstream, port: int) -> None:

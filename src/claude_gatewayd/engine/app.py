@@ -66,11 +66,7 @@ class App:
         litellm.strip_anthropic_total_tokens = True
         litellm.telemetry = False
         _carry_betas()
-        models = Models(plan.models)
-        for name in plan.models:
-            models.know(name)
-        self._hooks = Hooks(plan, keys, models)
-        litellm.logging_callback_manager.add_litellm_callback(self._hooks)
+        litellm.logging_callback_manager.add_litellm_callback(Hooks(plan, keys, Models()))
         config = uvicorn.Config(
             Doorman(proxy.app, key),
             loop="none",
@@ -111,6 +107,7 @@ class App:
             del os.environ[_MASTER_KEY]
         if not serving.done():
             await self._warm_up()
+            self._register()
             ready()
         why = await serving
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -145,13 +142,6 @@ class App:
             self.own.model_list, self.own.settings = [], {}
             await self._load([], {})
         proxy.user_custom_auth = self._auth
-        for key, callback in self.own.loaded:
-            if key == "callbacks":
-                self._litellm.logging_callback_manager.add_litellm_callback(callback)
-            elif key == "success_callback":
-                self._litellm.logging_callback_manager.add_litellm_success_callback(callback)
-            else:
-                self._litellm.logging_callback_manager.add_litellm_failure_callback(callback)
 
     async def _load(self, model_list: list[dict[str, Any]], settings: dict[str, Any]) -> None:
         proxy = self._proxy
@@ -174,6 +164,16 @@ class App:
         if not hmac.compare_digest(api_key.encode(), self._key.encode()):
             raise ProxyException(message="not the gateway", type="auth_error", param=None, code=401)
         return UserAPIKeyAuth(api_key="gateway")
+
+    def _register(self) -> None:
+        """Register the person's callbacks: behind the warming up, which is nobody's request."""
+        for key, callback in self.own.loaded:
+            if key == "callbacks":
+                self._litellm.logging_callback_manager.add_litellm_callback(callback)
+            elif key == "success_callback":
+                self._litellm.logging_callback_manager.add_litellm_success_callback(callback)
+            else:
+                self._litellm.logging_callback_manager.add_litellm_failure_callback(callback)
 
     async def _warm_up(self) -> None:
         """Take each way once, without leaving this machine: the first request would load a third of LiteLLM else."""

@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 from claude_gatewayd.engine.record import Record, Trouble, record
@@ -12,7 +12,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 MESSAGES = "/v1/messages"
 ROUTES = frozenset(
@@ -51,7 +51,10 @@ class Doorman:
             )
             await send({"type": "http.response.body", "body": _NOT_FOUND})
             return
-        here = Record(headers.get(b"x-gateway-ticket", b"").decode("latin-1"))
+        here = Record(
+            ticket=headers.get(b"x-gateway-ticket", b"").decode("latin-1"),
+            model_id=headers.get(b"x-gateway-model-id", b"").decode("latin-1"),
+        )
         record.set(here)
         told = _Bedrock(send, here) if scope["path"] == MESSAGES else send
         client = _Client(receive)

@@ -44,6 +44,8 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
             pass
         elif provider == "bedrock" or model.startswith("bedrock/"):
             self._models.know(model)
+            if here is not None and here.model_id:
+                kwargs["model_id"] = here.model_id
             if not any(kwargs.get(name) for name in _OF_AWS):  # a deployment of the person's may have keys of its own
                 await self._sign(kwargs)
         elif kwargs.get("api_base") == self._plan.loopback:
@@ -110,7 +112,7 @@ def trouble_of(error: BaseException) -> Trouble:
             kind = kind or header.partition(":")[0].rpartition("#")[2]
             if isinstance(status, int) and (name == "BedrockError" or not found.status):
                 found = Trouble(kind or found.kind, status, text)
-            if name == "BedrockError":
+            if name == "BedrockError" and kind:
                 return found
     return found
 

@@ -1,6 +1,5 @@
 """What LiteLLM has to know of a model of Bedrock's, so that it carries a request as it is."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import litellm
@@ -12,21 +11,19 @@ from claude_gatewayd.catalog import Family
 class Models:
     """Tell LiteLLM of models by their family, each once: of those that it knows too, for some it knows wrongly."""
 
-    def __init__(self, own: Mapping[str, Family]) -> None:
-        self._own = own
+    def __init__(self) -> None:
         self._known: set[str] = set()
 
     def know(self, model: str) -> None:
-        """See that LiteLLM knows *model*, an id or an ARN, with or without the name of its provider."""
+        """See that LiteLLM knows *model*, an id of Bedrock's, with or without the name of its provider."""
         name = model.removeprefix("bedrock/")
-        if name in self._known or ("claude" not in name and name not in self._own):
+        if name in self._known or "claude" not in name:
             return
         if len(self._known) > _MOST:
             self._known.clear()
         self._known.add(name)
-        family = self._own.get(name) or catalog.family_of(name)
         costs = {} if name in litellm.model_cost else {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
-        litellm.register_model({name: flags(family) | costs})
+        litellm.register_model({name: flags(catalog.family_of(name)) | costs})
 
 
 _MOST = 1000

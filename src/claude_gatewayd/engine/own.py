@@ -19,13 +19,17 @@ _OURS = {
     "environment_variables": "set them where the daemon gets its environment; os.environ/NAME works in model_list",
     "include": "write it all into one file",
 }
-_OURS_IN_SETTINGS = dict.fromkeys(("num_retries", "fallbacks", "default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "allowed_fails", "cooldown_time", "request_timeout", "disable_cooldowns", "retry_after"), "use [router] of config.toml") | {
+_DECIDED_ELSEWHERE = (
+    "num_retries", "fallbacks", "default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks",
+    "allowed_fails", "cooldown_time", "request_timeout", "disable_cooldowns", "retry_after",
+)  # fmt: skip
+_OURS_IN_SETTINGS = dict.fromkeys(_DECIDED_ELSEWHERE, "use [router] of config.toml") | {
     "set_verbose": "use [log] level of config.toml",
     "json_logs": "use [log] level of config.toml",
     "custom_auth": "callers are known by their own credential, or by the gateway key (claude-gatewayctl key)",
     "database_url": "the gateway keeps no database of LiteLLM's",
     "master_key": "the gateway makes one at each start",
-}  # fmt: skip
+}
 _CALLBACKS = ("callbacks", "success_callback", "failure_callback")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
 

@@ -1,10 +1,7 @@
 """What an engine is started with."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-from claude_gatewayd.catalog import Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +9,7 @@ class Plan:
     """What an engine is started with.
 
     *socket* is where it serves, *config* a LiteLLM configuration of the person's own, *endpoint* Bedrock's where it is
-    not AWS's own, *loopback* the URL of this worker's port for LiteLLM, *models* ids that only the person knows.
+    not AWS's own, *loopback* the URL of this worker's port for LiteLLM.
     """
 
     socket: Path
@@ -20,4 +17,3 @@ class Plan:
     region: str
     endpoint: str
     loopback: str
-    models: Mapping[str, Family] = field(default_factory=dict)

@@ -22,10 +22,12 @@ class Trouble:
 class Record:
     """One request. Shared by all the tasks and contexts in which LiteLLM works on it.
 
-    *nowhere*, where it is set, is the URL that the request must end at: it is for warming up.
+    *model_id* is what Bedrock is to be asked for in the place of the model's own id, *nowhere* the URL at which the
+    request must end, for warming up; "" for neither.
     """
 
     ticket: str = ""
+    model_id: str = ""
     nowhere: str = ""
     trouble: Trouble | None = None
 

@@ -1,0 +1,145 @@
+"""A daemon with LiteLLM in it over its life: hand-over, no network, keys that are not there."""
+
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
+from tests.fallback.stage import MODEL, Stage, keys_of, turn
+
+pytestmark = pytest.mark.slow
+
+BEDROCK = f"{MODEL}-bedrock"
+
+
+def test_a_hand_over_waits_for_litellm() -> None:
+    """Both lanes go on; the new generation answers from Bedrock as soon as it is the one."""
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        with Daemon(upstream=anthropic.url, environ=keys_of(bedrock)) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.wait_loaded()
+            stage.prove()
+            seen: Counter[tuple[str, int]] = Counter()
+            over = threading.Event()
+
+            def ask(model: str) -> None:
+                while not over.is_set():
+                    seen[model, stage.ask(turn(model=model)).status] += 1
+
+            askers = [threading.Thread(target=ask, args=(model,)) for model in (MODEL, BEDROCK)]
+            for asker in askers:
+                asker.start()
+            try:
+                done = daemon.ctl("reload", timeout=90)
+                state = daemon.status()["litellm"]["state"]
+            finally:
+                over.set()
+                for asker in askers:
+                    asker.join()
+            assert done.returncode == 0, done.stderr
+            assert state == "ready"
+            assert {status for _, status in seen} == {200}
+            assert all(seen[model, 200] > 5 for model in (MODEL, BEDROCK)), seen
+            assert "serving without LiteLLM" not in daemon.log
+        assert list(daemon.runtime.rglob("litellm-*")) == []
+
+
+def test_no_name_is_looked_up(tmp_path: Path) -> None:
+    """A customised Python tells of each look-up and each connection that leaves this machine."""
+    hook = tmp_path / "sitecustomize.py"
+    hook.write_text(
+        "import sys, os\n"
+        "def tell(event, args):\n"
+        "    if event == 'socket.getaddrinfo' and args[0] not in ('127.0.0.1', None, b'127.0.0.1', '', '0.0.0.0'):\n"
+        "        os.write(2, f'LOOKED UP {args[0]!r}\\n'.encode())\n"
+        "    elif event == 'socket.connect' and isinstance(args[1], tuple) and args[1][0][:4] != '127.':\n"
+        "        os.write(2, f'CONNECTED TO {args[1]!r}\\n'.encode())\n"
+        "sys.addaudithook(tell)\n"
+    )
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        environ = keys_of(bedrock) | {"PYTHONPATH": str(tmp_path)}
+        with Daemon(upstream=anthropic.url, environ=environ) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.wait_loaded()
+            stage.prove()
+            assert stage.ask(turn(model=BEDROCK)).status == 200
+            body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}).encode()
+            assert stage.ask(body, path="/v1/chat/completions").status == 200
+            assert "LOOKED UP" not in daemon.log
+            assert "CONNECTED TO" not in daemon.log
+            assert len(bedrock.requests) == 1  # warming up asked nobody
+
+
+def test_a_profile_without_a_login_and_a_broken_yaml(tmp_path: Path) -> None:
+    """Neither is a reason not to serve Anthropic's lane, and both are told."""
+    (tmp_path / "config").write_text(
+        "[profile Sandbox.AdministratorAccess]\nsso_start_url = https://x.example/start\nsso_region = us-east-1\n"
+        "sso_account_id = 123456789012\nsso_role_name = Admin\n"
+    )
+    (tmp_path / "config.yaml").write_text("model_list:\n  - {model_name: [\n")
+    config = f'[litellm]\nconfig = "{tmp_path}/config.yaml"\n[router]\nretry_after = 0\nnum_retries = 0\n'
+    environ = {"AWS_CONFIG_FILE": str(tmp_path / "config")}
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        daemon = Daemon(upstream=anthropic.url, config=config, environ=environ)
+        with daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.prove()
+            stage.wait_loaded()
+            stage.anthropic.fail_next(529, message="so it is", times=3)
+            reply = stage.ask()
+            assert reply.status == 529
+            assert reply.error.startswith("so it is. Bedrock could not step in: cannot get AWS credentials")
+            assert "aws sso login --profile Sandbox.AdministratorAccess" in reply.error
+            assert "KeysUnavailable" in reply.headers["x-gateway-fallback"]
+            forced = stage.ask(turn(model=BEDROCK))
+            assert (forced.status, forced.headers["x-should-retry"]) == (403, "false")
+            assert "aws sso login" in forced.error
+            said = daemon.status()
+            assert said["litellm"]["state"] == "ready"
+            (problem,) = said["litellm"]["config"]["problems"]
+            assert "is no YAML" in problem["message"]
+            assert problem["where"].startswith(f"{tmp_path}/config.yaml:")
+            assert said["bedrock"]["source"] == "profile Sandbox.AdministratorAccess"
+            wait_until(lambda: "cannot get AWS credentials" in daemon.status()["bedrock"]["failure"])
+            assert daemon.ctl("health").returncode == 1
+            wait_until(lambda: "Bedrock cannot answer" in daemon.log)
+
+
+def test_bedrock_that_is_not_there() -> None:
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        environ = keys_of(bedrock) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9"}
+        with Daemon(upstream=anthropic.url, environ=environ, config="[router]\nnum_retries = 0\n") as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.prove()
+            anthropic.fail_next(529, message="so it is")
+            reply = stage.ask()
+            assert (reply.status, reply.error) == (529, "so it is")
+            assert "Unreachable" in reply.headers["x-gateway-fallback"]
+            assert stage.ask(turn(model=BEDROCK)).status == 503
+
+
+def test_no_bedrock_no_fallback(tmp_path: Path) -> None:
+    """Without AWS keys LiteLLM is not even loaded; with `fallback = false` Bedrock is asked by its name only."""
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        config = "[router]\nnum_retries = 0\nfallback = false\n"
+        with Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock)) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.prove()
+            anthropic.fail_next(529)
+            assert stage.ask().status == 529
+            assert bedrock.requests == []
+            assert stage.ask(turn(model=BEDROCK)).status == 200
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        daemon = Daemon(upstream=anthropic.url, config="[router]\nnum_retries = 0\n")
+        with daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            assert stage.ask().status == 200
+            reply = stage.ask(turn(model=BEDROCK))
+            assert reply.status == 400
+            assert "no profile Sandbox.AdministratorAccess" in reply.error
+            assert "LiteLLM" not in daemon.log

@@ -1,0 +1,246 @@
+"""LiteLLM loaded when it is needed, with a configuration of the person's own; and the circuit. One daemon for all."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
+from tests.fallback.stage import MODEL, Stage, keys_of, turn
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+[router]
+num_retries = 0
+allowed_fails = 0
+cooldown_time = 1
+[router.fallbacks]
+"claude-opus-4-6" = ["claude-sonnet-4-6", "claude-haiku-4-5"]
+[bedrock.models]
+"claude-sonnet-5" = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine"
+[litellm]
+load = "lazy"
+config = "CONFIG"
+[aliases]
+quick = "claude-haiku-4-5"
+[log]
+level = "debug"
+"""
+LITELLM = """
+model_list:
+  - model_name: echo
+    litellm_params: {model: openai/echo, api_key: none, mock_response: from the mock}
+  - model_name: claude-opus-5-5
+    litellm_params: {model: openai/other, api_key: none}
+  - model_name: half
+router_settings: {num_retries: 5}
+general_settings: {custom_auth: mine.auth, database_url: postgres://x}
+litellm_settings:
+  num_retries: 7
+  drop_params: true
+  callbacks: [recorder.recorder, absent.thing]
+  success_callback: recorder.note
+"""
+RECORDER = """
+import neighbour
+from litellm.integrations.custom_logger import CustomLogger
+
+class Recorder(CustomLogger):
+    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        neighbour.write("success", kwargs)
+
+    async def async_log_failure_event(self, kwargs, response_obj, start_time, end_time):
+        neighbour.write("failure", kwargs)
+
+recorder = Recorder()
+
+async def note(kwargs, response_obj, start_time, end_time):
+    neighbour.write("note", kwargs)
+"""
+NEIGHBOUR = """
+import pathlib
+FILE = pathlib.Path(__file__).with_name("records")
+def write(what, kwargs):
+    with FILE.open("a") as out:
+        out.write(f"{what} {kwargs!r}\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Path]]:
+    """Return a stage of its own, and the directory of LiteLLM's configuration."""
+    directory = tmp_path_factory.mktemp("litellm")
+    (directory / "config.yaml").write_text(LITELLM)
+    (directory / "recorder.py").write_text(RECORDER)
+    (directory / "neighbour.py").write_text(NEIGHBOUR)
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        bedrock.add_profile(
+            "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine", "anthropic.claude-sonnet-5"
+        )
+        config = CONFIG.replace("CONFIG", str(directory / "config.yaml"))
+        with Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock)) as daemon:
+            yield Stage(anthropic, bedrock, daemon), directory
+
+
+@pytest.fixture
+def stage(own: tuple[Stage, Path]) -> Iterator[Stage]:
+    """Return the stage for one caller."""
+    stage = Stage(own[0].anthropic, own[0].bedrock, own[0].daemon)
+    stage.anthropic.clear_faults()
+    stage.bedrock.clear_faults()
+    stage.prove()
+    yield stage
+    stage.anthropic.release()
+    assert stage.anthropic.violations == []
+    assert stage.bedrock.violations == []
+
+
+def test_it_is_loaded_at_the_first_sign_of_trouble(stage: Stage) -> None:
+    """And the request that needs it waits for it."""
+    said = stage.daemon.status()["litellm"]
+    assert (said["state"], said["version"]) == ("off", "1.106.2")
+    assert stage.daemon.ctl("health").returncode == 0
+    stage.anthropic.fail_next(529)
+    reply = stage.ask(turn("good morning"))
+    assert reply.status == 200, reply
+    assert reply.headers["x-gateway-upstream"] == "bedrock"
+    assert stage.daemon.status()["litellm"]["state"] == "ready"
+    assert stage.daemon.ctl("health").returncode == 0
+
+
+def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[Stage, Path]) -> None:
+    stage.ask(turn(model=f"{MODEL}-bedrock"))
+    said = stage.daemon.status()["litellm"]
+    file = own[1] / "config.yaml"
+    problems = {problem["where"]: problem for problem in said["config"]["problems"]}
+    assert said["config"]["path"] == str(file)
+    assert set(problems) == {
+        f"{file}:8 router_settings",
+        f"{file}:9 general_settings",
+        f"{file}:11 num_retries",
+        f"{file}:3 model_name",
+        f"{file}:2 model_list",
+    }
+    assert all(problem["hint"] or "half" in problem["message"] for problem in problems.values())
+    callbacks = {callback["name"]: callback for callback in said["callbacks"]}
+    assert callbacks["recorder.recorder"]["loaded"]
+    assert callbacks["recorder.note"]["loaded"]
+    assert not callbacks["absent.thing"]["loaded"]
+    assert "No module named 'absent'" in callbacks["absent.thing"]["why"]
+    text = stage.daemon.ctl("status").stdout
+    assert "callback     absent.thing: not loaded: ModuleNotFoundError" in text
+    assert "callback     recorder.recorder: loaded" in text
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])
+def test_a_model_of_the_persons(stage: Stage, path: str) -> None:
+    body = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    reply = stage.ask(body, path=path)
+    assert reply.status == 200, reply
+    assert reply.json["choices"][0]["message"]["content"] == "from the mock"
+    assert reply.headers["x-gateway-upstream"] == "litellm"
+    stage.anthropic.good = {stage.token}
+    try:
+        assert stage.ask(body, path=path, token=f"forged-{path}").status == 401
+    finally:
+        stage.anthropic.good = None
+
+
+def test_callbacks_see_no_callers_token(stage: Stage, own: tuple[Stage, Path]) -> None:
+    records = own[1] / "records"
+    stage.ask(turn("to be recorded", model=f"{MODEL}-bedrock"))
+    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "to be recorded too"}]}).encode()
+    assert stage.ask(body, path="/v1/chat/completions").status == 200
+    stage.bedrock.fail_next(kind="ValidationException")
+    stage.ask(turn("to fail", model=f"{MODEL}-bedrock"))
+    stage.anthropic.fail_next(400)
+    stage.ask(body, path="/v1/chat/completions")
+
+    def written() -> str:
+        return records.read_text() if records.exists() else ""
+
+    words = ("note ", "success ", "failure ", "recorded too")
+    wait_until(lambda: all(word in written() for word in words), 20, written)
+    assert "'content': 'hi'" not in written()  # nobody's request: LiteLLM's warming up
+    assert "sk-ant-" not in written()
+    assert stage.token not in written()
+    assert "sk-ant-" not in stage.daemon.log
+
+
+def test_models_named_by_the_person(stage: Stage) -> None:
+    """An application inference profile, whose family LiteLLM cannot know; its account is nobody's business."""
+    reply = stage.ask(turn(model="claude-sonnet-5-bedrock", thinking={"type": "adaptive"}, max_tokens=4096))
+    assert reply.status == 200, reply
+    (asked,) = stage.to_bedrock()
+    assert "application-inference-profile" in asked.target
+    assert asked.json()["thinking"] == {"type": "adaptive"}
+    assert "123456789012" not in str(reply)
+
+
+def test_other_models_in_the_place_of_one(stage: Stage) -> None:
+    stage.anthropic.fail_next(529)
+    stage.bedrock.fail_next(kind="ThrottlingException")
+    reply = stage.ask(turn(model="claude-opus-4-6"))
+    assert reply.status == 200, reply
+    assert [asked.target.split("/")[2] for asked in stage.to_bedrock()] == [
+        "us.anthropic.claude-sonnet-4-6",
+        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    ]
+    assert reply.events[0][1]["message"]["model"] == "claude-opus-4-6"
+
+
+def test_an_alias(stage: Stage) -> None:
+    stage.anthropic.fail_next(529)
+    reply = stage.ask(turn(model="quick"))
+    assert reply.events[0][1]["message"]["model"] == "quick"
+    (asked,) = stage.to_bedrock()
+    assert "haiku" in asked.target
+
+
+def test_an_open_circuit_goes_to_bedrock_alone(stage: Stage) -> None:
+    stage.anthropic.fail_next(529)
+    assert stage.ask().headers["x-gateway-fallback"] == "529"
+    begun = time.monotonic()
+    reply = stage.ask()
+    assert reply.headers["x-gateway-fallback"] == "circuit open (529)"
+    assert len(stage.to_anthropic()) == 1
+    circuits = [circuit for circuit in stage.daemon.status()["circuits"] if circuit["model"] == MODEL]
+    assert circuits
+    assert "Anthropic is left alone until" in stage.daemon.ctl("status").stdout
+    # another model, another caller: not their trouble
+    assert stage.ask(turn(model="claude-haiku-4-5")).headers["x-gateway-upstream"] == "anthropic"
+    assert time.monotonic() - begun < 1
+    wait_until(lambda: stage.ask().headers["x-gateway-upstream"] == "anthropic", 5)  # one probe, and it is closed
+    assert stage.ask().headers["x-gateway-fallback"] == "none"
+
+
+def test_an_open_circuit_and_bedrock_fails_too(stage: Stage) -> None:
+    """So Anthropic is tried after all."""
+    stage.anthropic.fail_next(529)
+    stage.ask()
+    stage.bedrock.fail_next(kind="ThrottlingException")
+    reply = stage.ask()
+    assert reply.status == 200
+    assert reply.headers["x-gateway-upstream"] == "anthropic"
+
+
+def test_a_burst_of_counts_opens_nothing(stage: Stage) -> None:
+    stage.anthropic.fail_next(529, path="/v1/messages/count_tokens", times=5)
+    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "foo"}]}).encode()
+    for _ in range(5):
+        assert stage.ask(body, path="/v1/messages/count_tokens").status == 529
+    assert stage.ask().headers["x-gateway-upstream"] == "anthropic"
+
+
+def test_a_reached_limit(stage: Stage) -> None:
+    reset = int(time.time()) + 3600
+    stage.anthropic.limit_next(resets_at=reset)
+    assert stage.ask().headers["x-gateway-fallback"] == "429"
+    assert stage.ask().headers["x-gateway-fallback"] == "circuit open (limit reached)"
+    assert len(stage.to_anthropic()) == 1
+    assert reset in [circuit["until"] for circuit in stage.daemon.status()["circuits"]]
