@@ -177,7 +177,7 @@ class App:
 
     async def _warm_up(self) -> None:
         """Take each way once, without leaving this machine: the first request would load a third of LiteLLM else."""
-        messages = [{"role": "user", "content": "hi"}]
+        messages = [{"role": "user", "content": "warming up"}]
         try:
             await self._proxy.llm_router.aanthropic_messages(
                 model=_WARM, messages=messages, max_tokens=1, mock_response="hi"

@@ -1,0 +1,161 @@
+"""The real Claude Code when Anthropic is down, from the start and in mid-session: nobody notices."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.client.claude import SUBSCRIPTION, Claude, Result
+from tests.client.scenarios import hello
+from tests.daemon import Daemon
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
+from tests.fakes.shapes import OAUTH_TOKEN
+from tests.fallback.stage import Stage, keys_of
+
+pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+ECHO = {"command": "echo number-$((40 + 2))", "description": "Print a number"}
+
+
+@dataclass
+class Scene:
+    """A gateway between the two, whose caller is known."""
+
+    anthropic: FakeAnthropic
+    bedrock: FakeBedrock
+    daemon: Daemon
+
+    def is_down(self, *, after: int = 0) -> None:
+        """Let Anthropic fail every message but the next *after*."""
+        if after:
+            self.anthropic.pass_next(times=after)
+        self.anthropic.fail_next(529, times=1000)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Scene]:
+    """Return one gateway for all: LiteLLM takes seconds. The circuit stays closed: each turn tries Anthropic."""
+    config = "[router]\nallowed_fails = 100\n"
+    with FakeAnthropic() as anthropic, FakeBedrock(canaries=[OAUTH_TOKEN.encode()]) as bedrock:
+        daemon = Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock))
+        with daemon:
+            Stage(anthropic, bedrock, daemon).wait_loaded()
+            yield Scene(anthropic, bedrock, daemon)
+            assert "Traceback" not in daemon.log
+            assert OAUTH_TOKEN not in daemon.log
+
+
+@pytest.fixture
+def scene(gateway: Scene, version: str, home: Path) -> Iterator[Scene]:
+    """Return the gateway to a client that Anthropic has answered once, whatever befalls it later."""
+    gateway.anthropic.clear_faults()
+    hello(Claude(version, gateway.daemon.url, home), gateway.anthropic)
+    gateway.anthropic.requests.clear()
+    gateway.bedrock.requests.clear()
+    yield gateway
+    gateway.anthropic.clear_faults()
+    gateway.anthropic.release()
+    assert gateway.bedrock.violations == []
+    assert gateway.bedrock.refusals == []
+    assert gateway.anthropic.violations == []
+
+
+def worked(result: Result) -> None:
+    assert result.succeeded, result
+    assert result.of("system", "api_retry") == []
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["from-the-start", "in-mid-session"])
+def test_tools_and_thinking(scene: Scene, version: str, home: Path, after: int) -> None:
+    """In mid-session Bedrock gets a turn whose thinking Anthropic has signed."""
+    scene.is_down(after=after)
+    result = Claude(version, scene.daemon.url, home).ask(f"[[think]] [[tool Bash {json.dumps(ECHO)}]]")
+    worked(result)
+    assert result.text == "Hello from the fake. The tool said: number-42", result
+    assert len(scene.bedrock.requests) == 2 - after
+    (said,) = [message for message in scene.bedrock.requests[-1].json()["messages"] if message["role"] == "assistant"]
+    assert [block["type"] for block in said["content"]] == ["thinking", "text", "tool_use"]
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["from-the-start", "in-mid-session"])
+def test_a_subagent(scene: Scene, version: str, home: Path, after: int) -> None:
+    scene.is_down(after=after)
+    task = {
+        "description": "look at the lake",
+        "prompt": "[[say the lake is deep]]",
+        "subagent_type": "general-purpose",
+        "run_in_background": False,
+    }
+    result = Claude(version, scene.daemon.url, home).ask(f"[[tool Agent {json.dumps(task)}]]")
+    worked(result)
+    assert "the lake is deep" in result.text, result
+    assert len(scene.bedrock.requests) == 3 - after
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["from-the-start", "in-mid-session"])
+def test_an_image(scene: Scene, version: str, home: Path, after: int) -> None:
+    file = home / "work" / "pixel.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(PIXEL)
+    scene.is_down(after=after)
+    result = Claude(version, scene.daemon.url, home).ask(f"[[tool Read {json.dumps({'file_path': str(file)})}]]")
+    worked(result)
+    assert b'"image/png"' in scene.bedrock.requests[-1].body
+
+
+def test_tool_search(scene: Scene, version: str, home: Path) -> None:
+    """2.1.330 searches behind any gateway, 2.1.197 where it is told to."""
+    scene.is_down()
+    claude = Claude(version, scene.daemon.url, home, env={"ENABLE_TOOL_SEARCH": "true"})
+    query = {"query": "select:WebFetch", "max_results": 1}
+    result = claude.ask(f"[[tool ToolSearch {json.dumps(query)}]]")
+    worked(result)
+    first, second = scene.bedrock.requests
+    assert "tool-search-tool-2025-10-19" in first.json()["anthropic_beta"]
+    assert b'"defer_loading": true' in second.body
+    assert b'"tool_reference"' in second.body
+
+
+def test_a_long_answer(scene: Scene, version: str, home: Path) -> None:
+    scene.is_down()
+    result = Claude(version, scene.daemon.url, home).ask("[[slow 20 0.02]]")
+    worked(result)
+    assert result.text.split() == [f"word-{n}" for n in range(1, 21)]
+
+
+def test_a_connection_refused(scene: Scene, version: str, home: Path) -> None:
+    scene.anthropic.refuse_connections()
+    scene.anthropic.close_idle_now()
+    try:
+        result = Claude(version, scene.daemon.url, home).ask("good morning")
+    finally:
+        scene.anthropic.accept_connections()
+    worked(result)
+    assert result.text == "Hello from the fake. You said: good morning"
+
+
+def test_a_reached_limit_goes_unnoticed(scene: Scene, version: str, home: Path) -> None:
+    """And shows the account to be real: this caller's login has never been seen to work."""
+    scene.anthropic.limit_next(times=50)
+    claude = Claude(version, scene.daemon.url, home / "other", SUBSCRIPTION)
+    result = claude.ask("good morning")
+    worked(result)
+    assert result.text == "Hello from the fake. You said: good morning"
+
+
+def test_bedrock_breaks_off(scene: Scene, version: str, home: Path) -> None:
+    """The newer client asks again; the older one says what happened. Neither takes half an answer for a whole one."""
+    scene.is_down()
+    scene.bedrock.exception_next("modelStreamErrorException")
+    result = Claude(version, scene.daemon.url, home).ask("good morning")
+    if result.succeeded:
+        assert result.text == "Hello from the fake. You said: good morning", result
+    else:
+        assert "API Error" in result.text, result
