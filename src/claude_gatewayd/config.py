@@ -1,7 +1,7 @@
 """Read config.toml and the environment into one frozen Config, or say everything that is wrong with them.
 
-KEYS lists all that can be set, TABLES the sections of names. Only the strongest source of a value is read: a wrong value in the file does
-no harm while the environment overrides it.
+KEYS lists all that can be set, TABLES the sections of names. Only the strongest source of a value is read: a wrong
+value in the file does no harm while the environment overrides it.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.config import KEYS, Config, Listen, Log, Router, listen_address_or_default, load
+from claude_gatewayd.config import KEYS, TABLES, Config, Listen, Log, Router, listen_address_or_default, load
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.model import Problem
 from claude_gatewayd.paths import config_path
@@ -546,8 +546,9 @@ def test_every_key_has_a_place_in_config() -> None:
         if dataclasses.is_dataclass(getattr(config, section.name))
         for key in dataclasses.fields(getattr(config, section.name))
     }
-    assert {(key.section, key.name) for key in KEYS} == fields
-    assert len(KEYS) == len(fields)
+    tables = {tuple(table.split(".")) for table in TABLES if "." in table}
+    assert {(key.section, key.name) for key in KEYS} | tables == fields
+    assert len(KEYS) + len(tables) == len(fields)
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key.section}.{key.name}")
@@ -581,3 +582,67 @@ def test_the_import_is_light() -> None:
         [sys.executable, "-c", code], env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"difflib", "platformdirs", "ssl", "asyncio", "socket", "subprocess"} & set(modules)
+
+
+# Bedrock, LiteLLM, and what is fallen back on
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "got_it"),
+    [
+        ("", {}, ("auto", "Sandbox.AdministratorAccess", "us-west-2", "")),
+        ("[bedrock]\nenabled = true\nprofile = 'p'\nregion = 'eu-central-1'", {}, ("true", "p", "eu-central-1", "")),
+        ("[bedrock]\nprofile = 'p'\nregion = 'eu-west-1'", {"AWS_PROFILE": "q", "AWS_REGION": "ap-northeast-1"},
+         ("auto", "q", "ap-northeast-1", "")),
+        ("", {"AWS_DEFAULT_REGION": "eu-west-1"}, ("auto", "Sandbox.AdministratorAccess", "eu-west-1", "")),
+        ("", {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:1", "AWS_ENDPOINT_URL": "http://127.0.0.1:2"},
+         ("auto", "Sandbox.AdministratorAccess", "us-west-2", "http://127.0.0.1:1")),
+        ("", {"AWS_ENDPOINT_URL": "http://127.0.0.1:2"},
+         ("auto", "Sandbox.AdministratorAccess", "us-west-2", "http://127.0.0.1:2")),
+        ("", {"AWS_ENDPOINT_URL": "http://127.0.0.1:2", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+         ("auto", "Sandbox.AdministratorAccess", "us-west-2", "")),
+        ("[bedrock]\nruntime_endpoint = 'https://vpce.example'", {"AWS_ENDPOINT_URL": "http://127.0.0.1:2"},
+         ("auto", "Sandbox.AdministratorAccess", "us-west-2", "https://vpce.example")),
+        ("", {"CLAUDE_GATEWAY_BEDROCK_ENABLED": "no", "CLAUDE_GATEWAY_BEDROCK_PROFILE": "mine", "AWS_PROFILE": "q"},
+         ("false", "mine", "us-west-2", "")),
+    ],
+)  # fmt: skip
+def test_the_way_to_bedrock(place: Place, text: str, environ: dict[str, str], got_it: tuple[str, ...]) -> None:
+    place.environ |= environ
+    bedrock = place.load(text).bedrock
+    assert (bedrock.enabled, bedrock.profile, bedrock.region, bedrock.runtime_endpoint) == got_it
+
+
+def test_tables_of_models(place: Place) -> None:
+    config = place.load(
+        '[router]\nfallback = false\nfallback_on = [529, "timeout"]\n[router.fallbacks]\n"a.b" = ["c", "d"]\n'
+        '[bedrock.models]\n"a.b" = "arn:aws:bedrock:x"\n'
+    )
+    assert config.router.fallbacks == {"a.b": ("c", "d")}
+    assert config.router.fallback_on == {"529", "timeout"}
+    assert not config.router.fallback
+    assert config.bedrock.models == {"a.b": "arn:aws:bedrock:x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[bedrock]\nenabled = "maybe"', "2 [bedrock] enabled"),
+        ('[bedrock]\nregion = "Oregon"', "2 [bedrock] region"),
+        ('[bedrock]\ngeography = "mars"', "2 [bedrock] geography"),
+        ('[bedrock]\nruntime_endpoint = "ftp://x"', "2 [bedrock] runtime_endpoint"),
+        ("[bedrock]\ntimeout = 0", "2 [bedrock] timeout"),
+        ('[bedrock.models]\nx = ""', "2 [bedrock.models] x"),
+        ('[litellm]\nload = "soon"', "2 [litellm] load"),
+        ('[litellm]\nconfig = "relative.yaml"', "2 [litellm] config"),
+        ('[router]\nfallback_on = ["418"]', "2 [router] fallback_on"),
+        ('[router]\nfallback_on = "429"', "2 [router] fallback_on"),
+        ('[router.fallbacks]\nx = "y"', "2 [router.fallbacks] x"),
+        ("[router]\nfallbacks = 3", "2 [router] fallbacks"),
+    ],
+)
+def test_what_is_wrong_with_them(place: Place, text: str, where: str) -> None:
+    (problem,) = place.problems(text)
+    assert problem.where.endswith(f":{where}")
+    assert problem.message
+    assert problem.hint
