@@ -26,6 +26,7 @@ check:           ## format, lint, types
 bench:           ## measure against nginx, aiohttp and LiteLLM (BENCH=--quick, BENCH=--no-litellm)
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python -m bench.run $(BENCH)
+	@$(BIN)/python -m bench.fallback
 
 build:           ## build the wheel
 	@$(PYTHON) scripts/bootstrap dev
