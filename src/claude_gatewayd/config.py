@@ -158,7 +158,7 @@ KEYS = (
     Key("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}
-TABLES = ("router.fallbacks", "bedrock.models", "aliases")  # sections whose keys are names of the person's own
+TABLES = ("router.fallbacks", "bedrock.models", "aliases")
 SECTIONS = (*NAMES, "aliases")
 
 
@@ -262,7 +262,7 @@ def _unknown_keys(section: str, table: Mapping[str, Any], document: Document) ->
     known = NAMES[section] + [name.partition(".")[2] for name in TABLES if name.startswith(f"{section}.")]
     for name in [name for name in table if name not in known]:
         owners = [f"it belongs to [{key.section}]" for key in KEYS if key.name == name]
-        owners += [f"its section is [{table}]" for table in TABLES if table.endswith(f".{name}")]
+        owners += [f"it belongs to [{other}]" for other in TABLES if other.endswith(f".{name}")]
         hint = values.suggest(name, known) or f"keys of [{section}]: {', '.join(known)}"
         yield Problem(document.where(section, name), "is not a known key", (*owners, hint)[0])
 

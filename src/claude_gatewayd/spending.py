@@ -80,7 +80,8 @@ class Spending:
         lines: Lines = [b"Host: " + self._origin.authority]
         if call.credential is not None:
             lines += call.credential
-            lines += request.without(_NOT_FOR_A_CHECK | {b"authorization", b"x-api-key"})
+            theirs = {line.partition(b":")[0] for line in call.credential}
+            lines += request.without(_NOT_FOR_A_CHECK | {b"authorization", b"x-api-key"} | theirs)
         else:
             lines += request.without(_NOT_FOR_A_CHECK | call.caller.keyed)
         lines.append(b"Content-Length: %d" % len(body))

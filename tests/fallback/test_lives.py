@@ -50,7 +50,10 @@ def test_a_hand_over_waits_for_litellm() -> None:
 
 
 def test_no_name_is_looked_up(tmp_path: Path) -> None:
-    """A customised Python tells of each look-up and each connection that leaves this machine."""
+    """A customised Python tells of each look-up and each connection that leaves this machine.
+
+    What is set for another LiteLLM is nothing to ours.
+    """
     hook = tmp_path / "sitecustomize.py"
     hook.write_text(
         "import sys, os\n"
@@ -62,7 +65,17 @@ def test_no_name_is_looked_up(tmp_path: Path) -> None:
         "sys.addaudithook(tell)\n"
     )
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
-        environ = keys_of(bedrock) | {"PYTHONPATH": str(tmp_path)}
+        another = {
+            "DATABASE_URL": "postgresql://127.0.0.1:9/x",
+            "LITELLM_MASTER_KEY": "sk-of-another",
+            "CONFIG_FILE_PATH": "/nonexistent.yaml",
+            "AWS_BEDROCK_RUNTIME_ENDPOINT": "http://127.0.0.1:9",
+            "AWS_PROFILE_NAME": "absent",
+            "AWS_ROLE_NAME": "arn:aws:iam::123456789012:role/absent",
+            "AWS_SESSION_NAME": "x",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+        }
+        environ = keys_of(bedrock) | another | {"PYTHONPATH": str(tmp_path)}
         with Daemon(upstream=anthropic.url, environ=environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
             stage.wait_loaded()

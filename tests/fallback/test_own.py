@@ -1,6 +1,7 @@
 """LiteLLM loaded when it is needed, with a configuration of the person's own; and the circuit. One daemon for all."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +236,35 @@ def test_a_burst_of_counts_opens_nothing(stage: Stage) -> None:
     for _ in range(5):
         assert stage.ask(body, path="/v1/messages/count_tokens").status == 529
     assert stage.ask().headers["x-gateway-upstream"] == "anthropic"
+
+
+def test_silence_is_broken_by_pings(stage: Stage) -> None:
+    """A client that hears nothing for five minutes takes the answer for lost."""
+    hold = stage.bedrock.hold_next("message_delta")
+    releasing = threading.Timer(11.5, hold.release)
+    releasing.start()
+    try:
+        reply = stage.ask(turn(model=f"{MODEL}-bedrock"))
+    finally:
+        releasing.cancel()
+    names = [name for name, _ in reply.events]
+    assert names.count("ping") == 1
+    assert names.index("ping") > names.index("content_block_stop")
+    assert names[-1] == "message_stop"
+
+
+def test_a_warning_of_anthropics_loads_it_too(tmp_path: Path) -> None:
+    """Which is no trouble yet: LiteLLM shall be there when it is."""
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        daemon = Daemon(upstream=anthropic.url, config='[litellm]\nload = "lazy"\n', environ=keys_of(bedrock))
+        with daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.prove()
+            assert daemon.status()["litellm"]["state"] == "off"
+            warning = {"anthropic-ratelimit-unified-status": "allowed_warning"}
+            anthropic.answer_next(200, headers=warning, body=b"{}")
+            assert stage.ask().status == 200
+            stage.wait_loaded()
 
 
 def test_a_reached_limit(stage: Stage) -> None:

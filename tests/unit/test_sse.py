@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_gatewayd.coding import decoder
-from claude_gatewayd.sse import StreamWatch
+from claude_gatewayd.sse import FirstEvent, StreamWatch
 
 FUZZ = settings(max_examples=300, deadline=None)
 
@@ -97,3 +97,43 @@ def test_of_what_cannot_be_decoded_nothing_is_said() -> None:
     watch.see(b"no gzip")
     assert not watch.incomplete
     assert not watch.complete
+
+
+# what a stream begins with
+
+ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("stream", "verdict", "error"),
+    [
+        (b"", "waiting", ""),
+        (PING, "waiting", ""),
+        (b": a comment\n\n", "waiting", ""),
+        (b"event: message_st", "waiting", ""),
+        (b"event: message_start\n", "content", ""),
+        (PING + b": c\n\n" + START, "content", ""),
+        (ERROR, "error", "overloaded_error"),
+        (PING + PING + ERROR, "error", "overloaded_error"),
+        (ERROR.replace(b"\n", b"\r\n"), "error", "overloaded_error"),
+        (ERROR[:-2], "waiting", ""),
+        (ERROR.partition(b"\n")[2], "error", "overloaded_error"),
+        (b'data: {"type":"message_start"}\n\n', "content", ""),
+        (b'data: {"type":"ping"}\n\n', "waiting", ""),
+        (b"event: error\ndata: no json\n\n", "content", ""),
+        (b'event: error\ndata: {"type":"error"}\n\n', "error", "api_error"),
+        (b'event: engine_error\ndata: {"kind":"x","status":429,"message":"m"}\n\n', "error", "api_error"),
+        (START + ERROR, "content", ""),
+        (b"data: " + b"x" * 300_000, "content", ""),
+    ],
+)
+def test_the_first_event(stream: bytes, verdict: str, error: str) -> None:
+    whole, in_bytes = FirstEvent(), FirstEvent()
+    told = whole.feed(stream)
+    assert (told.verdict, told.error) == (verdict, error)
+    last = told
+    for at in range(len(stream) if len(stream) < 1000 else 0):
+        last = in_bytes.feed(stream[at : at + 1])
+        if last.verdict != "waiting":
+            break
+    assert (last.verdict, last.error) == (verdict, error)
