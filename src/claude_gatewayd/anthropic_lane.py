@@ -201,8 +201,8 @@ class AnthropicLane:
         head = tried.answer.head
         self._spending.learn(call, head.status, head.fields)
         troubled = policy.is_trouble(outcome)
-        if head.status >= 500:
-            self._fails(f"answered {head.status}")
+        if head.status >= 500 or (troubled and head.status == 200):
+            self._fails(f"answered {head.status}" if head.status >= 500 else policy.reason(outcome))
         elif self._tally.anthropic_ok():
             logger.info("Anthropic answers again")
         if troubled or head.fields.get(_STATUS) == b"allowed_warning":

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 _LOADED_WITHIN = 60.0
 _LARGE = 256 * 1024  # beyond it, reading and writing JSON take milliseconds: not on the loop
 _WHOLE = 32 * 1024 * 1024
+_WHOLE_WITHIN = 600.0
 _PING_AFTER = 10.0
-_PINGS_HELD = 5.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _ROUTE = b"/v1/messages"
 _decoder = msgspec.json.Decoder()
@@ -61,7 +61,8 @@ class BedrockLane:
         if call.document is None:
             held = call.held or b""
             try:
-                document = await asyncio.to_thread(_decoder.decode, held) if len(held) > _LARGE else _read(held)
+                large = len(held) > _LARGE
+                document = await asyncio.to_thread(_decoder.decode, held) if large else _decoder.decode(held)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return "a body that is no JSON"
             if not isinstance(document, dict):
@@ -128,7 +129,7 @@ class BedrockLane:
             else:
                 way = self._outgoing(document, beta, target, call)
             try:
-                answer = await self._relay.ask(None, way, seconds=self._settings.timeout, fresh=False)
+                answer = await self._relay.ask(None, way, seconds=self._patience(call), fresh=False)
                 if answer.head.status == 200:
                     return await self._tell(call, answer)
                 kept = await answer.keep()
@@ -141,6 +142,10 @@ class BedrockLane:
             logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
             document = bedrock.without_thinking(document)
         raise AssertionError
+
+    def _patience(self, call: Call) -> float:
+        """Return how long an answer may take to begin; one that is not streamed begins when it is all there."""
+        return self._settings.timeout if call.asked.stream else max(self._settings.timeout, _WHOLE_WITHIN)
 
     def _outgoing(self, document: dict[str, object], beta: bytes, target: Target, call: Call) -> Outgoing:
         shaped = bedrock.shape(document, beta.decode("latin-1"), target.family)
@@ -162,15 +167,18 @@ class BedrockLane:
         """Send a good answer on, unless its stream begins with an error."""
         asked = call.asked.model or call.model
         if not answer.is_stream:
-            kept = await answer.keep(most=_WHOLE, within=self._settings.timeout)
+            kept = await answer.keep(most=_WHOLE, within=self._patience(call))
             if kept is None:
                 return Trouble("", 502, "its answer broke off")
             self._succeeded(call)
             call.exchange.reply(200, b"OK", [JSON, *call.way.lines], bedrock_stream.whole(kept.body, asked))
             return 200
         first = await answer.first_event(self._settings.timeout)
+        if first.verdict == "waiting":
+            answer.abort()
+            return Trouble("Timeout", 504, "")
         if first.verdict == "error":
-            kept = await answer.keep()
+            answer.abort()
             return bedrock_errors.read_event(first.data)
         self._succeeded(call)
         rewriter = bedrock_stream.Rewriter(asked)
@@ -211,7 +219,3 @@ def _carried(target: Target) -> tuple[str, str]:
         return target.model, ""
     name = target.name if target.name.startswith("claude-") else catalog.NAMES[-1]
     return f"anthropic.{name}", target.model
-
-
-def _read(held: bytes | memoryview) -> object:
-    return _decoder.decode(held)
