@@ -78,30 +78,30 @@ class AnthropicLane:
         said: Trouble | None = None
         key = (call.digest, call.model)
         standing = self._circuits.ask(key)
+        if standing == "open" and await second.why_not(call) is None:
+            call.way.fallback = f"circuit open ({self._circuits.why(key)})"
+            answered = await self._from_bedrock(call, second)
+            if isinstance(answered, int):
+                return answered
+            said = answered  # so Anthropic is tried after all
         try:
-            if standing == "open" and await second.why_not(call) is None:
-                call.way.fallback = f"circuit open ({self._circuits.why(key)})"
-                answered = await self._from_bedrock(call, second)
-                if isinstance(answered, int):
-                    return answered
-                said = answered  # so Anthropic is tried after all
             last = await self._ask(call, second if said is None else None)
-            if not last.falls_back:
-                return await self._finish(call, last, said)
-            # Read while Bedrock is asked: what Anthropic said is the answer if both fail.
-            keeping = asyncio.create_task(last.answer.keep()) if last.answer is not None else None
-            try:
-                answered = await self._from_bedrock(call, second)
-                if isinstance(answered, int):
-                    return answered
-                kept = await keeping if keeping is not None else None
-            finally:
-                if keeping is not None:
-                    keeping.cancel()
-            return await self._finish(call, last._replace(answer=None, kept=kept), answered)
         finally:
             if standing == "probe":
                 self._circuits.released(key)  # if it came to no verdict
+        if not last.falls_back:
+            return await self._finish(call, last, said)
+        # Read while Bedrock is asked: what Anthropic said is the answer if both fail.
+        keeping = asyncio.create_task(last.answer.keep()) if last.answer is not None else None
+        try:
+            answered = await self._from_bedrock(call, second)
+            if isinstance(answered, int):
+                return answered
+            kept = await keeping if keeping is not None else None
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+        return await self._finish(call, last._replace(answer=None, kept=kept), answered)
 
     def _second(self, call: Call) -> BedrockLane | None:
         """Return Bedrock's lane where a call may fall back to it."""

@@ -1,12 +1,22 @@
 """When Anthropic is left alone, and when it is asked again."""
 
 import logging
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.circuit import CLOSED, PROBE_EVERY, PROBE_LASTS, Circuit, Circuits, Rules, reset_of
+from claude_gatewayd.circuit import (
+    CLOSED,
+    LONGEST_LIMIT,
+    PROBE_EVERY,
+    PROBE_LASTS,
+    Circuit,
+    Circuits,
+    Rules,
+    reset_of,
+)
 
 NOW = 1_800_000_000.0
 RULES = Rules(allowed_fails=1, cooldown_time=60.0)
@@ -71,22 +81,94 @@ def test_the_reset_in_a_header(value: bytes, reset: float) -> None:
     assert reset_of({b"anthropic-ratelimit-unified-reset": value}) == reset
 
 
-@given(st.lists(st.tuples(st.sampled_from(["fail", "reject", "probe", "release"]), st.floats(0, 400)), max_size=20))
-def test_it_is_never_open_beyond_its_span(steps: list[tuple[str, float]]) -> None:
+@pytest.mark.parametrize(
+    ("retry_after", "cooldown", "opens_for"),
+    [
+        (None, 60.0, 60.0),
+        (7.0, 60.0, 60.0),
+        (90.0, 60.0, 90.0),
+        (3600.0, 60.0, 600.0),
+        (float("inf"), 60.0, 600.0),
+        (3600.0, 900.0, 900.0),
+    ],
+)
+def test_a_longer_pause_is_granted(retry_after: float | None, cooldown: float, opens_for: float) -> None:
+    circuit = CLOSED.failed(NOW, "429", Rules(0, cooldown), retry_after)
+    assert circuit.until == circuit.probe_at == NOW + opens_for
+
+
+def test_what_was_under_way_does_not_prolong_it() -> None:
+    circuit = CLOSED.failed(NOW, "529", Rules(0, 60.0))
+    assert circuit.failed(NOW + 30, "timeout", RULES) == circuit
+    assert circuit.failed(NOW + 61, "timeout", RULES).ask(NOW + 61) == "probe"
+
+
+def test_failures_of_a_time_to_come_are_forgotten() -> None:
+    assert not CLOSED.failed(NOW, "529", RULES).failed(NOW - 3600, "529", RULES).is_open
+
+
+def test_a_limit_takes_the_place_of_a_cool_down() -> None:
+    circuit = CLOSED.failed(NOW, "529", Rules(0, 60.0)).rejected(NOW + 1, NOW + 9000, "limit", RULES)
+    assert (circuit.until, circuit.probe_at, circuit.why) == (NOW + 9000, NOW + 1 + PROBE_EVERY, "limit")
+
+
+@pytest.mark.parametrize(
+    ("reset", "until"), [(NOW + 900, NOW + 900), (0.0, NOW + 3600), (NOW, NOW + 3600), (NOW * 2, NOW + 3600)]
+)
+def test_a_probe_that_is_rejected_knows_a_new_reset(reset: float, until: float) -> None:
+    circuit = CLOSED.rejected(NOW, NOW + 3600, "limit", RULES).probing(NOW + 300)
+    assert circuit.rejected(NOW + 301, reset, "limit", RULES).until == until
+
+
+def test_a_probe_that_fails_after_the_reset_is_a_failure() -> None:
+    circuit = CLOSED.rejected(NOW, NOW + 100, "limit", RULES).probing(NOW + 100)
+    failed = circuit.failed(NOW + 101, "529", RULES)
+    assert (failed.until, failed.limit, failed.why) == (NOW + 161, False, "529")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["ask", "fail", "reject", "succeed", "release"]),
+        st.floats(0, 400),
+        st.floats(-1e6, 1e6),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS, st.integers(0, 2))
+def test_whatever_happens(steps: list[tuple[str, float, float]], allowed_fails: int) -> None:
+    """One probe at a time; closed after a success; never open longer than a limit or the longest pause can be."""
+    rules = Rules(allowed_fails, 60.0)
     circuit: Circuit = CLOSED
     now = NOW
-    for what, later in steps:
+    probe_until = -1.0
+    for what, later, other in steps:
         now += later
-        if what == "fail":
-            circuit = circuit.failed(now, "529", RULES)
-        elif what == "reject":
-            circuit = circuit.rejected(now, now + 1000, "limit", RULES)
-        elif what == "probe" and circuit.ask(now) == "probe":
-            circuit = circuit.probing(now)
-            assert circuit.ask(now) == "open"
+        if what == "ask":
+            standing = circuit.ask(now)
+            assert standing == "closed" or circuit.is_open
+            if standing == "probe":
+                assert now >= probe_until, "there is a probe already"
+                circuit, probe_until = circuit.probing(now), now + PROBE_LASTS
+                assert circuit.ask(now) == "open"
+        elif what == "succeed":
+            circuit, probe_until = CLOSED, -1.0
+        elif what == "release":
+            circuit, probe_until = circuit.released(now), -1.0
         else:
-            circuit = circuit.released(now)
-    assert circuit.ask(now + 1001) in ("closed", "probe")
+            before = circuit
+            circuit = (
+                circuit.failed(now, "529", rules, abs(other))
+                if what == "fail"
+                else circuit.rejected(now, now + other, "limit", rules)
+            )
+            probe_until = -1.0
+            assert circuit is before or circuit.until <= now + LONGEST_LIMIT
+        assert not circuit.is_open or circuit.probe_at <= max(circuit.until, now + PROBE_LASTS)
+        assert circuit.ask(now + LONGEST_LIMIT) != "open"
+        if circuit.is_open:
+            assert circuit.ask(circuit.since - 1) == "probe"  # the clock was set back
 
 
 class Clock:
@@ -115,8 +197,69 @@ def test_all_of_them(caplog: pytest.LogCaptureFixture) -> None:
     circuits.succeeded(KEY)
     assert circuits.ask(KEY) == "closed"
     assert circuits.snapshot() == []
-    assert len(caplog.messages) == 2  # one line a change
-    assert all("cred-1f" in line for line in caplog.messages)
+    opens, closes = caplog.records  # one line a change
+    assert opens.levelname == "WARNING"
+    assert re.fullmatch(r"the circuit of cred-1f for claude-opus-4-8 opens until \d\d:\d\d \(529\)", opens.getMessage())
+    assert closes.levelname == "INFO"
+    assert closes.getMessage() == "the circuit of cred-1f for claude-opus-4-8 closes: Anthropic answers"
+
+
+def test_probe_after_probe_that_fails_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    circuits = Circuits(Rules(0, 60.0), str, clock)
+    circuits.failed(KEY, "529")
+    for _ in range(10):
+        clock.now += 60
+        assert circuits.ask(KEY) == "probe"
+        circuits.failed(KEY, "529")
+        circuits.released(KEY)
+    assert len(caplog.records) == 1
+    circuits.rejected(KEY, clock.now + 5 * 86400, "limit reached")
+    circuits.rejected(KEY, clock.now + 5 * 86400, "limit reached")
+    assert len(caplog.records) == 2
+    assert re.search(r"opens until \d\d \w+ \d\d:\d\d \(limit reached\)$", caplog.messages[1])  # not today
+
+
+def test_a_name_cannot_write_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    circuits = Circuits(Rules(0, 60.0), str, Clock())
+    circuits.failed(("1f3a", "claude\n<3>all is lost\u2028" + "x" * 1000), "529")
+    (line,) = caplog.messages
+    assert line.isprintable()
+    assert line.isascii()
+    assert len(line) < 300
+
+
+def test_a_probe_is_given_back_once() -> None:
+    clock = Clock()
+    circuits = Circuits(Rules(0, 60.0), str, clock)
+    circuits.released(KEY)
+    assert circuits.ask(KEY) == "closed"
+    circuits.failed(KEY, "529")
+    clock.now += 60
+    assert circuits.ask(KEY) == "probe"
+    circuits.released(KEY)
+    assert (circuits.ask(KEY), circuits.ask(KEY)) == ("probe", "open")
+    circuits.failed(KEY, "529")
+    circuits.released(KEY)
+    assert circuits.ask(KEY) == "open"
+
+
+def test_one_that_is_over_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    circuits = Circuits(Rules(0, 60.0), str, clock)
+    circuits.failed(KEY, "529")
+    assert circuits.snapshot()
+    for later in (60, -1):
+        clock.now = NOW + later
+        assert circuits.snapshot() == []
+
+
+def test_the_last_used_are_kept() -> None:
+    circuits = Circuits(Rules(0, 60.0), str, Clock())
+    circuits.failed(KEY, "529")
+    for n in range(600):
+        circuits.failed((str(n), "m"), "529")
+        assert circuits.ask(KEY) == "open"
 
 
 def test_they_are_bounded() -> None:

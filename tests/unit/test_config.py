@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from claude_gatewayd import catalog, config_values, policy
 from claude_gatewayd.config import KEYS, TABLES, Config, Listen, Log, Router, listen_address_or_default, load
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.model import Problem
@@ -464,7 +465,9 @@ def test_listen_address(place: Place, text: str, environ: dict[str, str], expect
 
 # anything at all
 
-names = st.sampled_from([*{key.section for key in KEYS}, *(key.name for key in KEYS), "aliases", "x", "a.b"])
+names = st.sampled_from(
+    [*sorted({key.section for key in KEYS}), *(key.name for key in KEYS), "aliases", "models", "fallbacks", "x", "a.b"]
+)
 scalars = st.one_of(
     st.booleans(),
     st.integers(),
@@ -472,10 +475,12 @@ scalars = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
     st.sampled_from(["127.0.0.1", "0.0.0.0", "localhost", "http://[::1", "https://a:b@c", "64 MiB", "none", "info"]),
 )
-tables = st.dictionaries(names, st.one_of(scalars, st.lists(scalars, max_size=3)), max_size=8)
+values = st.one_of(scalars, st.lists(scalars, max_size=3))
+tables = st.dictionaries(names, st.one_of(values, st.dictionaries(names, values, max_size=3)), max_size=8)
 documents = st.dictionaries(names, st.one_of(scalars, tables), max_size=5)
 variables = st.sampled_from(
-    [v for key in KEYS for v in key.variables] + ["CLAUDE_GATEWAY_LISTEN_X", "CLAUDE_GATEWAY_ALIASES_X"]
+    [v for key in KEYS for v in key.variables]
+    + ["CLAUDE_GATEWAY_LISTEN_X", "CLAUDE_GATEWAY_ALIASES_X", "CLAUDE_GATEWAY_BEDROCK_MODELS", "AWS_ENDPOINT_URL"]
 )
 environs = st.dictionaries(variables, st.one_of(st.text(), scalars.map(str)), max_size=6)
 
@@ -625,24 +630,128 @@ def test_tables_of_models(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "where"),
+    ("text", "where", "message", "hint"),
     [
-        ('[bedrock]\nenabled = "maybe"', "2 [bedrock] enabled"),
-        ('[bedrock]\nregion = "Oregon"', "2 [bedrock] region"),
-        ('[bedrock]\ngeography = "mars"', "2 [bedrock] geography"),
-        ('[bedrock]\nruntime_endpoint = "ftp://x"', "2 [bedrock] runtime_endpoint"),
-        ("[bedrock]\ntimeout = 0", "2 [bedrock] timeout"),
-        ('[bedrock.models]\nx = ""', "2 [bedrock.models] x"),
-        ('[litellm]\nload = "soon"', "2 [litellm] load"),
-        ('[litellm]\nconfig = "relative.yaml"', "2 [litellm] config"),
-        ('[router]\nfallback_on = ["418"]', "2 [router] fallback_on"),
-        ('[router]\nfallback_on = "429"', "2 [router] fallback_on"),
-        ('[router.fallbacks]\nx = "y"', "2 [router.fallbacks] x"),
-        ("[router]\nfallbacks = 3", "2 [router] fallbacks"),
+        ('[bedrock]\nenabled = "maybe"', "2 [bedrock] enabled", '"auto", true or false, not "maybe"', "enabled ="),
+        ("[bedrock]\nenabled = 1", "2 [bedrock] enabled", "not 1", "enabled ="),
+        ('[bedrock]\nprofile = " "', "2 [bedrock] profile", "a name in quotes", "profile ="),
+        *(
+            (f"[bedrock]\nregion = {text}", "2 [bedrock] region", 'like "us-west-2"', "region =")
+            for text in ('"Oregon"', '""', '"us-west"', '"us-west-2a"', '"us-west-2/"', '"US-WEST-2"', "2")
+        ),
+        ('[bedrock]\ngeography = "mars"', "2 [bedrock] geography", "one of auto, us-gov, us, eu", "geography ="),
+        ('[bedrock]\ngeography = "apak"', "2 [bedrock] geography", "one of", 'did you mean "apac"?'),
+        *(
+            (f"[bedrock]\nruntime_endpoint = {text}", "2 [bedrock] runtime_endpoint", "URL", "runtime_endpoint =")
+            for text in ('"ftp://x"', '"bedrock.example"', '"https://u:p@x"', '"https://x?y"', "1")
+        ),
+        ("[bedrock]\ntimeout = 0", "2 [bedrock] timeout", "above 0", "timeout ="),
+        ('[litellm]\nload = "soon"', "2 [litellm] load", "one of eager, lazy", "load ="),
+        ('[litellm]\nconfig = "relative.yaml"', "2 [litellm] config", "a path from / or ~/", "config ="),
+        ("[router]\nfallback = 1", "2 [router] fallback", "true or false", "fallback ="),
+        ('[router]\nfallback_on = ["418"]', "2 [router] fallback_on", 'not "418"', ""),
+        ("[router]\nfallback_on = [418]", "2 [router] fallback_on", 'not "418"', ""),
+        ("[router]\nfallback_on = [true]", "2 [router] fallback_on", "not true", "fallback_on ="),
+        ('[router]\nfallback_on = ["conection"]', "2 [router] fallback_on", "a list of", 'did you mean "connection"?'),
+        ('[router]\nfallback_on = "429"', "2 [router] fallback_on", "a list of", "fallback_on ="),
+        # tables of the person's own names: each entry has its own place
+        ("[router]\nfallbacks = 3", "2 [router] fallbacks", "must be a section, not 3", "[router.fallbacks]"),
+        ("[[bedrock.models]]", "1 [bedrock] models", "must be a section, not a list", "[bedrock.models]"),
+        ('[router.fallbacks]\nx = "y"', "2 [router.fallbacks] x", "a list with at least one name", "["),
+        ('[router.fallbacks]\na = ["b"]\nx = []', "3 [router.fallbacks] x", "a list with at least one", "["),
+        ("[router.fallbacks]\nx = [1]", "2 [router.fallbacks] x", "a list with at least one", "["),
+        ('[router.fallbacks]\nx = [""]', "2 [router.fallbacks] x", "a list with at least one", "["),
+        ('[bedrock.models]\nx = ""', "2 [bedrock.models] x", "an id or an ARN", '" = "'),
+        ('[bedrock.models]\n"a.b" = "a b"', "2 [bedrock.models] a.b", "an id or an ARN", '" = "'),
+        ("[bedrock.models]\na.b = 'c'", "2 [bedrock.models] a", "not a section", "needs quotes"),
+        ('[bedrock.models]\nx = "bedrock/us.x"', "2 [bedrock.models] x", 'without LiteLLM\'s "bedrock/"', '" = "'),
+        ('[bedrock]\n\nmodels."a.b" = 1', "3 [bedrock.models] a.b", "an id or an ARN", '" = "'),
+        ("[bedrock]\nmodels = {x = 1}", "2 [bedrock.models] x", "an id or an ARN", '" = "'),
+        ("bedrock.models.x = 1", "1 [bedrock.models] x", "an id or an ARN", '" = "'),
+        # names
+        ("[bedrock]\nmodel = 1", "2 [bedrock] model", "is not a known key", 'did you mean "models"?'),
+        ("[bedrock.modles]\nx = 'y'", "1 [bedrock] modles", "is not a known key", 'did you mean "models"?'),
+        ("[bedrock.fallbacks]", "1 [bedrock] fallbacks", "is not a known key", "it belongs to [router.fallbacks]"),
+        ("[fallbacks]\nx = ['y']", "1 [fallbacks]", "is not a known section", "sections: "),
     ],
 )
-def test_what_is_wrong_with_them(place: Place, text: str, where: str) -> None:
-    (problem,) = place.problems(text)
-    assert problem.where.endswith(f":{where}")
-    assert problem.message
+def test_what_is_wrong_with_them(place: Place, text: str, where: str, message: str, hint: str) -> None:
+    problem = place.problem(text)
+    assert problem.where == f"{place.file}:{where}"
+    assert message in problem.message
+    assert hint in problem.hint
     assert problem.hint
+
+
+def test_each_wrong_entry_is_told(place: Place) -> None:
+    problems = place.problems("[bedrock.models]\na = 1\nb = 'ok'\nc = 2\n[router.fallbacks]\na = 1\n")
+    assert [problem.where.removeprefix(f"{place.file}:") for problem in problems] == [
+        "6 [router.fallbacks] a",
+        "2 [bedrock.models] a",
+        "4 [bedrock.models] c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "message", "hint"),
+    [
+        ({"AWS_REGION": "Oregon"}, "an AWS region", "AWS_REGION=us-west-2"),
+        ({"AWS_ENDPOINT_URL": "nowhere"}, "URL", "unset AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://me:secret@x"}, "***@", "unset AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+        ({"CLAUDE_GATEWAY_BEDROCK_MODELS": "{}"}, "is not a known", "[bedrock.models] is set in the file only"),
+        ({"CLAUDE_GATEWAY_ROUTER_FALLBACKS": "{}"}, "is not a known", "[router.fallbacks] is set in the file only"),
+        ({"CLAUDE_GATEWAY_BEDROCK_REGIO": "x"}, "is not a known", 'did you mean "CLAUDE_GATEWAY_BEDROCK_REGION"?'),
+        ({"CLAUDE_GATEWAY_ROUTER_FALLBACK_ON": "429, soon"}, 'not "soon"', "ROUTER_FALLBACK_ON="),
+    ],
+)
+def test_what_is_wrong_in_the_environment(place: Place, environ: dict[str, str], message: str, hint: str) -> None:
+    problem = place.problem(**environ)
+    assert problem.where == f"environment {next(iter(environ))}"
+    assert message in problem.message
+    assert hint in problem.hint
+    assert "secret" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"AWS_REGION": "Oregon", "CLAUDE_GATEWAY_BEDROCK_REGION": "eu-west-1"},
+        {"AWS_ENDPOINT_URL": "nowhere", "CLAUDE_GATEWAY_BEDROCK_RUNTIME_ENDPOINT": "https://vpce.example"},
+        {"AWS_ENDPOINT_URL": "nowhere", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://vpce.example"},
+        {"AWS_ENDPOINT_URL": "nowhere", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "True"},
+        {"AWS_ENDPOINT_URL": " ", "AWS_PROFILE": "", "AWS_REGION": ""},
+    ],
+)
+def test_what_does_not_count_does_no_harm(place: Place, environ: dict[str, str]) -> None:
+    assert place.load(**environ)
+
+
+@pytest.mark.parametrize("text", ["429,529, connection", '[429, "529", "connection"]'])
+def test_fallback_on_in_the_environment(place: Place, text: str) -> None:
+    assert place.load(CLAUDE_GATEWAY_ROUTER_FALLBACK_ON=text).router.fallback_on == {"429", "529", "connection"}
+
+
+def test_a_configuration_of_litellm_need_not_exist(place: Place) -> None:
+    """What is wrong with it must not stop the way to Anthropic: the engine tells it."""
+    config = place.load('[litellm]\nload = "Lazy"\nconfig = "~/no/such.yaml"')
+    assert (config.litellm.load, config.litellm.config) == ("lazy", str(place.file.parent / "no/such.yaml"))
+
+
+@pytest.mark.parametrize(
+    "region", ["us-gov-west-1", "ap-southeast-2", "mx-central-1", "eusc-de-east-1", "us-iso-east-1"]
+)
+def test_regions(place: Place, region: str) -> None:
+    assert place.load(AWS_REGION=region).bedrock.region == region
+
+
+def test_words_mean_the_same_in_all_rooms() -> None:
+    assert set(config_values.FALLBACK_ON) == policy.FALLBACK_ON
+    assert set(config_values.GEOGRAPHIES) == {"auto", *catalog.GEOGRAPHIES}
+
+
+def test_the_examples_of_tables_are_valid(place: Place) -> None:
+    examples = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert len(examples) == 3
+    config = place.load("".join(examples))
+    assert config.router.fallbacks
+    assert config.bedrock.models

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd import policy
-from claude_gatewayd.policy import PASS_ON, REFRESH, Answered, Attempt, Decision, Failed, Rules, decide
+from claude_gatewayd.policy import FALL_BACK, PASS_ON, REFRESH, Answered, Attempt, Decision, Failed, Rules, decide
 
 RULES = Rules(num_retries=3, timeout=120.0, retry_after=5.0)
 MESSAGE = {"replayable": True, "repeatable": True}
@@ -118,6 +118,108 @@ def test_no_retries_at_all() -> None:
     assert decide(Answered(529), Attempt(**MESSAGE), rules) == PASS_ON
     assert decide(Failed(), Attempt(**MESSAGE), rules) == PASS_ON
     assert decide(Failed(stale=True), Attempt(**MESSAGE), rules) == REFRESH
+
+
+# fallback
+
+STATUSES = (200, 201, 204, 301, 400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504, 520, 529)
+FALLS = frozenset((429, 500, 502, 503, 504, 529))
+FIRST_ERRORS = {
+    None: None,
+    "overloaded_error": 529,
+    "api_error": 500,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "invalid_request_error": 400,
+    "authentication_error": 400,
+    "permission_error": 400,
+    "not_found_error": 400,
+    "request_too_large": 400,
+    "an error\r\nof theirs": 400,
+    "": 400,
+}
+
+
+def outcomes_and_words() -> list[tuple[Answered | Failed, str | None]]:
+    """Return every outcome, and the word of fallback_on that it is; None: it is none."""
+    found: list[tuple[Answered | Failed, str | None]] = [
+        (Answered(status, retry_after, should_retry), str(status) if status in FALLS else None)
+        for status in STATUSES
+        for retry_after in (None, 1.0, math.inf)
+        for should_retry in (None, False, True)
+    ]
+    found += [
+        (Answered(200, first_error=kind), str(status) if status in FALLS else None)
+        for kind, status in FIRST_ERRORS.items()
+    ]
+    found += [
+        (Failed(stale, lasting, timeout), "timeout" if timeout else "connection")
+        for stale, lasting, timeout in itertools.product((False, True), repeat=3)
+    ]
+    return found
+
+
+@pytest.mark.parametrize("without", [None, *sorted(policy.FALLBACK_ON)])
+def test_the_whole_table_of_fallback(without: str | None) -> None:
+    """Every outcome, with every word left out once: with somewhere to fall to, it falls, or it is as without."""
+    rules = Rules(3, 120.0, 5.0, policy.FALLBACK_ON - {without})
+    for (outcome, word), retries, refreshed, repeatable in itertools.product(
+        outcomes_and_words(), (0, 3), (False, True), (False, True)
+    ):
+        attempt = Attempt(True, repeatable, retries, refreshed=refreshed, fallback=True)
+        if isinstance(outcome, Failed) and outcome.stale and not refreshed:
+            expected = REFRESH
+        elif word is not None and word != without:
+            expected = FALL_BACK
+        else:
+            expected = decide(outcome, attempt._replace(fallback=False), rules)
+            assert expected != FALL_BACK
+        assert decide(outcome, attempt, rules) == expected
+        assert policy.opens_circuit(outcome, rules) is (word is not None and word != without)
+        assert policy.is_trouble(outcome) is (word is not None)
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome, _ in outcomes_and_words()])
+def test_without_the_body_there_is_no_fallback(outcome: Answered | Failed) -> None:
+    assert decide(outcome, Attempt(False, True, fallback=True), RULES) == PASS_ON
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FIRST_ERRORS if kind is not None])
+def test_a_stream_that_begins_with_an_error_is_not_retried(kind: str) -> None:
+    assert decide(Answered(200, first_error=kind), Attempt(**MESSAGE), RULES) == PASS_ON
+    assert policy.status_of_error(kind) == FIRST_ERRORS[kind]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (Answered(200), "none"),
+        (Answered(400), "none"),
+        (Answered(501), "none"),
+        (Answered(429), "429"),
+        (Answered(529, 7.0, False), "529"),
+        (Answered(200, first_error="overloaded_error"), "first event overloaded_error"),
+        (Answered(200, first_error="invalid_request_error"), "none"),
+        (Answered(200, first_error="bad\r\nx-evil: 1"), "none"),
+        (Failed(), "connection"),
+        (Failed(lasting=True), "connection"),
+        (Failed(stale=True), "connection"),
+        (Failed(timeout=True), "timeout"),
+    ],
+)
+def test_reason(outcome: Answered | Failed, text: str) -> None:
+    assert policy.reason(outcome) == text
+
+
+@pytest.mark.parametrize(
+    ("heals", "answered", "whose"),
+    [(True, True, "bedrock"), (True, False, "bedrock"), (False, True, "anthropic"), (False, False, "own")],
+)
+def test_after_both_failed(heals: bool, answered: bool, whose: str) -> None:
+    assert policy.after_both_failed(heals=heals, answered=answered) == whose
+
+
+# headers
 
 
 @pytest.mark.parametrize(
