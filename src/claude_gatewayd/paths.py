@@ -70,8 +70,8 @@ def proven_key_file(environ: Mapping[str, str]) -> Path:
 
 
 def engine_socket(environ: Mapping[str, str], pid: int) -> Path:
-    """Return the socket on which a worker finds its LiteLLM."""
-    return runtime_dir(environ) / f"litellm-{pid}.sock"
+    """Return the socket on which a worker finds its LiteLLM. Its name may be 4 longer than the control socket's."""
+    return runtime_dir(environ) / f"llm-{pid}.sock"
 
 
 def home(environ: Mapping[str, str]) -> Path:

@@ -46,7 +46,7 @@ def test_a_hand_over_waits_for_litellm() -> None:
             assert {status for _, status in seen} == {200}
             assert all(seen[model, 200] > 5 for model in (MODEL, BEDROCK)), seen
             assert "serving without LiteLLM" not in daemon.log
-        assert list(daemon.runtime.rglob("litellm-*")) == []
+        assert list(daemon.runtime.rglob("llm-*")) == []
 
 
 def test_no_name_is_looked_up(tmp_path: Path) -> None:
