@@ -17,7 +17,7 @@ FOR_THE_GATEWAY = frozenset((GATEWAY_KEY_HEADER, b"x-litellm-api-key"))
 _FOR_ANTHROPIC = (b"authorization", b"x-api-key")
 
 
-_FORM = re.compile(rb"(?:bearer +)?sk-ant-(oat|api)\d*-", re.IGNORECASE)
+_FORM = re.compile(rb"(?:\A|\0)(?:bearer +)?sk-ant-(oat|api)\d*-", re.IGNORECASE)
 _BEARER = re.compile(rb"bearer +", re.IGNORECASE)
 _NONE: frozenset[bytes] = frozenset()
 
@@ -31,10 +31,17 @@ class Caller(NamedTuple):
     *has_key*: the gateway's key was brought; *keyed* are the headers that hold it, and so go to no upstream.
     """
 
-    form: Form
     credential: bytes
     has_key: bool
     keyed: frozenset[bytes]
+
+    @property
+    def form(self) -> Form:
+        """Say of which form the credential is; of two the first that is one of Anthropic's counts."""
+        known = _FORM.search(self.credential)
+        if known is None:
+            return "other" if self.credential else ""
+        return "oauth" if known[1].lower() == b"oat" else "api-key"
 
     def __repr__(self) -> str:
         return f"Caller({self.form or 'no'} credential{', gateway key' if self.has_key else ''})"
@@ -49,20 +56,22 @@ def who(fields: Mapping[bytes, bytes], key: str) -> Caller:
     for name in _FOR_ANTHROPIC:
         value = fields.get(name)
         if value:
-            if hmac.compare_digest(_BEARER.sub(b"", value, count=1), wanted):
+            if _is(value, wanted):
                 has_key, keyed = True, keyed | {name}
             else:
                 found.append(value)
     for name in FOR_THE_GATEWAY:
         value = fields.get(name)
-        if value and hmac.compare_digest(_BEARER.sub(b"", value, count=1), wanted):
+        if value and _is(value, wanted):
             has_key = True
-    form: Form = "other" if found else ""
-    for value in found:
-        if known := _FORM.match(value):
-            form = "oauth" if known[1].lower() == b"oat" else "api-key"
-            break
-    return Caller(form, b"\0".join(found), has_key, keyed)
+    return Caller(b"\0".join(found), has_key, keyed)
+
+
+def _is(value: bytes, wanted: bytes) -> bool:
+    """Compare a header's value, a bearer or bare, with the key. Its length, which any key has, is no secret."""
+    if not len(wanted) <= len(value) <= len(wanted) + 12:
+        return False
+    return hmac.compare_digest(_BEARER.sub(b"", value, count=1), wanted)
 
 
 def read_or_make_gateway_key(file: Path) -> str:

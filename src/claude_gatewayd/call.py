@@ -13,6 +13,7 @@ from claude_gatewayd.http1.head import Lines
 MESSAGES = b"/v1/messages"
 NO_RETRY = b"x-should-retry: false"
 JSON = b"content-type: application/json"
+_USUAL: Lines = [b"x-gateway-upstream: anthropic", b"x-gateway-fallback: none"]
 _NOT_PLAIN = re.compile(r"[^ -~]")
 
 
@@ -37,6 +38,8 @@ class Way:
     @property
     def lines(self) -> Lines:
         """The header lines that tell it."""
+        if self.upstream == "anthropic" and self.fallback == "none" and not self.api_base:
+            return _USUAL
         lines = [b"x-gateway-upstream: " + _plain(self.upstream), b"x-gateway-fallback: " + _plain(self.fallback)]
         if self.api_base:
             lines.append(b"x-litellm-model-api-base: " + _plain(self.api_base))
