@@ -16,6 +16,7 @@ _GOOD_FOR = 30 * 86400.0
 _RENEWED_AFTER = 86400.0  # an older entry is written anew when it is used
 _MOST = 1000
 _AUTHENTICATED = (b"/v1/messages", b"/v1/models")
+_BELOW = tuple(path + b"/" for path in _AUTHENTICATED)
 _UNIFIED = b"anthropic-ratelimit-unified-"
 
 
@@ -29,7 +30,7 @@ def proves(status: int, fields: Mapping[bytes, bytes], path: bytes) -> bool:
         return False
     if status == 429:
         return any(name.startswith(_UNIFIED) for name in fields)
-    if not 200 <= status < 300 or not any(path == p or path.startswith(p + b"/") for p in _AUTHENTICATED):
+    if not 200 <= status < 300 or not (path in _AUTHENTICATED or path.startswith(_BELOW)):
         return False
     kind = fields.get(b"content-type", b"").lower()
     return kind.startswith((b"application/json", b"text/event-stream"))
@@ -66,14 +67,17 @@ class Proven:
 
     def learn(self, digest: str) -> None:
         """Remember a credential. It is written down soon, by another thread."""
-        now = self._clock()
-        at = self._known.get(digest)
-        if at is not None and 0 <= now - at < _RENEWED_AFTER:
+        if self.is_fresh(digest):
             return
-        self._known[digest] = now
+        self._known[digest] = self._clock()
         self._unwritten = True
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_soon())
+
+    def is_fresh(self, digest: str) -> bool:
+        """Say whether there is nothing to learn: it was learned within the last day."""
+        at = self._known.get(digest)
+        return at is not None and 0 <= self._clock() - at < _RENEWED_AFTER
 
     async def close(self) -> None:
         """Return when all is written."""

@@ -41,7 +41,9 @@ class Spending:
 
     def learn(self, call: Call, status: int, fields: head.Fields) -> None:
         """Learn from Anthropic's answer to a caller."""
-        if call.digest and proves(status, fields, call.path):
+        if not call.digest or self._proven.is_fresh(call.digest):
+            return
+        if proves(status, fields, call.path):
             self._refusals.pop(call.digest, None)
             if not self._proven.knows(call.digest):
                 logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
