@@ -50,8 +50,10 @@ _KINDS: Final = {
 _CREDENTIALS: Final = frozenset((
     "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidSignatureException",
     "IncompleteSignatureException", "MissingAuthenticationTokenException", "InvalidClientTokenId", "KeysUnavailable",
-    "NotAuthorized", "OptInRequired", "RequestExpired",
+    "NotAuthorized", "OptInRequired", "RequestExpired", "SignatureDoesNotMatch",
 ))  # fmt: skip
+# Where the answer names no kind: the words of AWS's front door.
+_OF_CREDENTIALS: Final = re.compile(r"security token|signature|credential|api key|authentication failed", re.IGNORECASE)
 _TYPES: Final = {
     400: "invalid_request_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
     429: "rate_limit_error", 500: "api_error", 503: "overloaded_error", 529: "overloaded_error",
@@ -60,6 +62,8 @@ _OF_TYPES: Final = {"overloaded_error": 529, "api_error": 500, "rate_limit_error
                     "invalid_request_error": 400, "request_too_large": 413}  # fmt: skip
 
 _BY_MODEL: Final = "The model returned the following errors: "  # Converse's, and some of invoke's
+# GW: the client knows this sentence only where it is the whole message.
+_TOO_LONG: Final = "Input is too long."
 # CC, GW: 400s by whose words the client mends its request, or compacts the conversation.
 _HEALS: Final = re.compile(
     r"Input is too long\.?\Z|Input is too long for requested model|prompt is too long"
@@ -75,8 +79,13 @@ _MODEL: Final = re.compile(r"model identifier is invalid|on-demand throughput|en
 _NO_ACCESS: Final = re.compile(r"not authorized|Operation not allowed|access to the model", re.IGNORECASE)
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:[^\s\"',;]+", re.IGNORECASE)
-_SECRETS: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<![\w.-])\d{12}(?![\w.-])|\S+@\S+\.\w+")
+_SECRETS: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<!\d)\d{12}(?!\d)|[^\s@]{1,64}@\S+")
+# What AWS says it has signed, up to the end: the session token is among it.
+_SIGNED: Final = re.compile(
+    r"(?:the canonical string|the string-to-sign|x-amz-security-token).*", re.IGNORECASE | re.DOTALL
+)
 _LONGEST: Final = 2000
+_LOOKED_AT: Final = 8000  # of a text that may be of any length: we are on the relay's loop
 
 
 def read(status: int, body: bytes) -> Trouble:
@@ -84,7 +93,7 @@ def read(status: int, body: bytes) -> Trouble:
     try:
         said = json.loads(body)
         return Trouble(str(said["kind"]), int(said["status"]), str(said["message"]))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return Trouble("", status, "")
 
 
@@ -96,18 +105,20 @@ def read_event(data: bytes) -> Trouble:
             return read(502, data)
         error = said["error"]
         return Trouble("", _OF_TYPES.get(str(error["type"]), 500), str(error["message"]))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return Trouble("", 502, "")
 
 
 def masked(text: str) -> str:
-    """Take out what tells of an account: ARNs, account ids, key ids, names of people."""
-    return _SECRETS.sub("***", _ARN.sub("***", text))[:_LONGEST]
+    """Take out what tells of an account: ARNs, account ids, key ids, names of people, what was signed."""
+    return _SECRETS.sub("***", _ARN.sub("***", _SIGNED.sub("***", text[:_LOOKED_AT])))[:_LONGEST]
 
 
 def is_credentials(trouble: Trouble) -> bool:
     """Say whether the keys are the cause: expired, unknown, not there."""
-    return trouble.kind in _CREDENTIALS
+    if trouble.kind:
+        return trouble.kind in _CREDENTIALS
+    return trouble.status in (401, 403) and _OF_CREDENTIALS.search(trouble.message[:_LOOKED_AT]) is not None
 
 
 def is_signature(trouble: Trouble) -> bool:
@@ -119,7 +130,7 @@ def heals(trouble: Trouble) -> bool:
     """Say whether the client mends its request by these words, which must then reach it as they are."""
     if trouble.status not in (400, 413) or is_credentials(trouble) or trouble.kind == "ServiceQuotaExceededException":
         return False
-    return _HEALS.search(trouble.message) is not None and masked(trouble.message) == trouble.message
+    return masked(trouble.message) == trouble.message and _HEALS.search(trouble.message) is not None
 
 
 def another_may_do(trouble: Trouble) -> bool:
@@ -132,13 +143,15 @@ def another_may_do(trouble: Trouble) -> bool:
 def meaning(trouble: Trouble) -> Meaning:
     """Return what a client is told that gets no other answer."""
     if heals(trouble):
-        return Meaning(trouble.status, _TYPES[trouble.status], trouble.message)
+        bare = trouble.message.removeprefix(_BY_MODEL)
+        text = _TOO_LONG if bare.rstrip(".") == _TOO_LONG[:-1] else trouble.message
+        return Meaning(trouble.status, _TYPES[trouble.status], text)
     words = masked(trouble.message)
     if is_credentials(trouble):
         why = (
             words
             if trouble.kind == "KeysUnavailable"
-            else f"Bedrock does not accept the AWS credentials ({trouble.kind})"
+            else f"Bedrock does not accept the AWS credentials ({trouble.kind or trouble.status})"
         )
         return Meaning(403, "permission_error", f"{why}. {_mend(trouble)}", (_NO_RETRY,))
     if _is_access(trouble):
@@ -153,7 +166,10 @@ def meaning(trouble: Trouble) -> Meaning:
     kind = trouble.kind[:1].upper() + trouble.kind[1:]  # in a stream they begin with a small letter
     if kind in _KINDS:
         status, error_type = _KINDS[kind]
-    elif trouble.status in (400, 413):
+    elif trouble.status in (401, 403):  # whatever it is, waiting does not help
+        return Meaning(403, "permission_error", f"Bedrock: {words or trouble.status}", (_NO_RETRY,))
+    # LiteLLM gives an error of a stream that it does not know as a 400 without a word: no fault of the request.
+    elif trouble.status == 413 or (trouble.status == 400 and (kind or words)):
         status, error_type = trouble.status, _TYPES[trouble.status]
     else:
         status = trouble.status if trouble.status in (429, 500, 503, 504, 529) else 502

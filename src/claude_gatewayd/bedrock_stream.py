@@ -36,7 +36,8 @@ class Rewriter:
         self.trouble: Trouble | None = None
         self.usage = Usage()
         self._asked = asked
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._looked = 0  # so far there is no end of an event in it
         self._error: Trouble | None = None  # held back for what the engine knows of it
 
     def feed(self, payload: Bytes) -> bytes:
@@ -44,12 +45,14 @@ class Rewriter:
         self._buffer += payload
         told = []
         at = 0
-        while (end := _END.search(self._buffer, at)) is not None:
-            told.append(self._tell(self._buffer[at : end.start()]))
+        while (end := _END.search(self._buffer, max(at, self._looked))) is not None:
+            told.append(self._tell(bytes(self._buffer[at : end.start()])))
             at = end.end()
-        self._buffer = self._buffer[at:]
+        del self._buffer[:at]
+        self._looked = max(0, len(self._buffer) - 3)  # an end of four bytes may be cut
         if len(self._buffer) > _LONGEST:
-            self._buffer = b""
+            self._buffer.clear()
+            self._looked = 0
             self._error = Trouble("Broken", 502, "")
         return b"".join(told)
 
@@ -64,12 +67,14 @@ class Rewriter:
 
     def _tell(self, event: bytes) -> bytes:
         """Return an event as Anthropic would tell it; nothing of one that it would not."""
+        event = event.lstrip(b"\r\n")  # empty lines before it
         named = _NAME.search(event)
         name = named[1] if named is not None else b""
         if self.complete or (self._error is not None and name != b"engine_error"):
             return b""
         if name in (b"content_block_delta", b"content_block_start", b"content_block_stop"):
-            return event + b"\n\n" if self.began else b""
+            # One that broke off in the middle is closed by what the engine says behind it.
+            return event + b"\n\n" if self.began and event.endswith(b"}") else b""
         data = _DATA.search(event)
         if data is None:
             return b""
@@ -80,19 +85,25 @@ class Rewriter:
             return event + b"\n\n" if self.began else b""
         try:
             said = json.loads(data[1])
-        except ValueError:
+        except (ValueError, RecursionError):
             return b""
-        if not name and isinstance(said, dict) and "error" in said:  # LiteLLM's own form
+        if not isinstance(said, dict):
+            return b""
+        if not name and "error" in said:  # LiteLLM's own form
             self._error = Trouble("", 502, "")
             return b""
-        return self._tell_message(name, said)
+        return self._tell_message(name or str(said.get("type", "")).encode(errors="replace"), said)
 
     def _tell_message(self, name: bytes, said: dict[str, Any]) -> bytes:
+        if self.began == (name == b"message_start"):
+            return b""  # a second beginning, or anything before the first: an end, above all
         for field in _FOREIGN:
             said.pop(field, None)
         if name == b"message_start":
+            message = said.get("message")
+            if not isinstance(message, dict):
+                return b""
             self.began = True
-            message = said.get("message", {})
             _name_as_asked(message, self._asked)
             self._count(message.get("usage"))
         elif name == b"message_delta":
@@ -113,7 +124,7 @@ def whole(body: bytes, asked: str) -> bytes:
     """Return an answer that was not streamed, as Anthropic would give it."""
     try:
         message = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
     if not isinstance(message, dict):
         return body
@@ -131,4 +142,7 @@ def _name_as_asked(message: dict[str, Any], asked: str) -> None:
 
 
 def _dump(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can write and UTF-8 cannot
+        return json.dumps(value, separators=(",", ":")).encode()

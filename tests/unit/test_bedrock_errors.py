@@ -1,6 +1,7 @@
 """What a failure at Bedrock means for the client."""
 
 import json
+import time
 
 import pytest
 
@@ -37,6 +38,12 @@ ARN = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123/heron@ex
         (Trouble("EngineFailed", 503, "LiteLLM is still loading"), 503, "api_error"),
         (Trouble("", 0, ""), 502, "api_error"),
         (Trouble("", 418, "tea"), 502, "api_error"),
+        (Trouble("", 400, ""), 502, "api_error"),  # LiteLLM, of an error in a stream that it does not know
+        (Trouble("", 413, ""), 413, "request_too_large"),
+        (Trouble("", 401, "no"), 403, "permission_error"),
+        (Trouble("", 403, "<html>"), 403, "permission_error"),
+        (Trouble("", 403, "The security token included in the request is expired"), 403, "permission_error"),
+        (Trouble("SignatureDoesNotMatch", 403, "x"), 403, "permission_error"),
     ],
 )
 def test_what_the_client_is_told(trouble: Trouble, status: int, kind: str) -> None:
@@ -73,6 +80,11 @@ def test_what_the_client_mends_goes_word_for_word(text: str) -> None:
     assert not errors.another_may_do(trouble)
 
 
+@pytest.mark.parametrize("text", ["Input is too long", "The model returned the following errors: Input is too long."])
+def test_the_sentence_that_the_client_knows_only_as_the_whole(text: str) -> None:
+    assert errors.meaning(Trouble("ValidationException", 400, text)).message == "Input is too long."
+
+
 def test_what_tells_of_an_account_never_goes_word_for_word() -> None:
     trouble = Trouble("ValidationException", 400, f"Input is too long. {ARN}")
     assert not errors.heals(trouble)
@@ -87,6 +99,10 @@ def test_what_tells_of_an_account_never_goes_word_for_word() -> None:
         ("key AKIAIOSFODNN7EXAMPLE is", "key *** is"),
         ("heron@example.com may not", "*** may not"),
         ("1234567890123 tokens", "1234567890123 tokens"),
+        ("in account 123456789012.", "in account ***."),
+        ("bucket-123456789012 is", "bucket-*** is"),
+        ("The Canonical String should have been\nx-amz-security-token:SECRET==", "***"),
+        ("signed with x-amz-security-token:SECRET==", "signed with ***"),
         ("arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:x/y,", "***,"),
         ("x" * 9000, "x" * 2000),
     ],
@@ -95,12 +111,23 @@ def test_what_is_hidden(text: str, hidden: str) -> None:
     assert errors.masked(text) == hidden
 
 
+def test_a_text_of_any_length_takes_no_time() -> None:
+    """We are on the relay's loop. A pattern that began anew at each letter took minutes for this."""
+    begun = time.process_time()
+    trouble = Trouble("ValidationException", 400, "x" * 200_000)
+    assert len(errors.meaning(trouble).message) == 2000
+    assert not errors.heals(trouble)
+    assert time.process_time() - begun < 2
+
+
 @pytest.mark.parametrize(
     ("trouble", "signature", "credentials", "another"),
     [
         (Trouble("ValidationException", 400, "Invalid `signature` in `thinking` block"), True, False, False),
         (Trouble("InvalidSignatureException", 403, "the signature is wrong"), False, True, False),
         (Trouble("ExpiredTokenException", 403, ""), False, True, False),
+        (Trouble("", 403, "The security token included in the request is expired"), False, True, False),
+        (Trouble("", 403, "<html>"), False, False, False),
         (Trouble("ThrottlingException", 429, ""), False, False, True),
         (Trouble("ResourceNotFoundException", 404, ""), False, False, True),
         (Trouble("AccessDeniedException", 403, ""), False, False, True),
@@ -141,6 +168,8 @@ def test_what_a_header_says(trouble: Trouble, header: str) -> None:
         (b"<html>", Trouble("", 503, "")),
         (b"[]", Trouble("", 503, "")),
         (b'{"kind": "X"}', Trouble("", 503, "")),
+        (b'{"kind": "X", "status": 1e999, "message": "m"}', Trouble("", 503, "")),
+        (b"[" * 100_000, Trouble("", 503, "")),
     ],
 )
 def test_what_the_engine_says(body: bytes, trouble: Trouble) -> None:

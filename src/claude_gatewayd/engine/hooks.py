@@ -114,6 +114,8 @@ def trouble_of(error: BaseException) -> Trouble:
                 found = Trouble(kind or found.kind, status, text)
             if name == "BedrockError" and kind:
                 return found
+            if _TRUNCATED in text:  # LiteLLM's own words for it, with counts and ids
+                return Trouble("Broken", 502, "")
     return found
 
 
@@ -126,6 +128,9 @@ _BROKEN = frozenset(("ReadError", "RemoteProtocolError", "ChecksumMismatch", "Se
 
 
 _EXCEPTION = re.compile(r"(\w+Exception) *\Z")
+
+
+_TRUNCATED = "Bedrock stream ended with"
 
 
 def _words(message: str) -> tuple[str, str]:
