@@ -30,6 +30,8 @@ def proves(status: int, fields: Mapping[bytes, bytes], path: bytes) -> bool:
         return False
     if status == 429:
         return any(name.startswith(_UNIFIED) for name in fields)
+    if b".." in path or b"%" in path:
+        return False  # it may lead to where nobody asks for a credential
     if not 200 <= status < 300 or not (path in _AUTHENTICATED or path.startswith(_BELOW)):
         return False
     kind = fields.get(b"content-type", b"").lower()

@@ -25,6 +25,8 @@ UNIFIED = JSON | {b"anthropic-ratelimit-unified-status": b"rejected"}
         (200, JSON, b"/v1/models/claude-opus-4-8", True),
         (200, JSON, b"/api/hello", False),
         (200, JSON, b"/v1/messagesx", False),
+        (200, JSON, b"/v1/messages/../../api/hello", False),
+        (200, JSON, b"/v1/messages/%2e%2e/%2e%2e/api/hello", False),
         (200, {b"content-type": b"text/html", b"request-id": b"1"}, b"/v1/messages", False),
         (200, {b"content-type": b"application/json"}, b"/v1/messages", False),
         (429, UNIFIED, b"/v1/messages", True),
