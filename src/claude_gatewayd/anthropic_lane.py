@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from claude_gatewayd import bedrock_errors, circuit, envelope, policy
+from claude_gatewayd import bedrock_errors, circuit, policy
 from claude_gatewayd.bedrock_errors import Trouble
-from claude_gatewayd.bedrock_lane import BedrockLane
-from claude_gatewayd.call import JSON, NO_RETRY, Call, Refused
+from claude_gatewayd.bedrock_lane import BedrockLane, tell_trouble
+from claude_gatewayd.call import NO_RETRY, Call, Refused
 from claude_gatewayd.circuit import Circuits
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.upstream import UpstreamFailed
@@ -122,7 +122,7 @@ class AnthropicLane:
         """Ask, and ask again as long as `policy` says so. *second* is there to fall back to."""
         settings = self._settings
         loop = asyncio.get_running_loop()
-        way = outgoing(call.exchange.head, call.target, call.held, settings.origin, call.caller.keyed, call.credential)
+        way = outgoing(call.exchange.head, call.target, call.held, settings.origin, call.not_upstream, call.instead)
         repeatable = call.is_messages or call.exchange.head.method in policy.IDEMPOTENT_METHODS
         begun = loop.time()
         retries, refreshed = 0, False
@@ -237,11 +237,8 @@ class AnthropicLane:
         answered = last.kept is not None or last.failed is None
         whose = policy.after_both_failed(heals=bedrock_errors.heals(said), answered=answered)
         if whose == "bedrock":  # the client mends its request by these words
-            meaning = bedrock_errors.meaning(said)
-            text = envelope.error_body(meaning.status, meaning.message, meaning.error_type)
             call.way.upstream = "bedrock"
-            exchange.reply(meaning.status, envelope.reason(meaning.status), [JSON, *call.way.lines], text)
-            return meaning.status
+            return tell_trouble(call, said)
         mends = bedrock_errors.mends(said)
         kept = last.kept
         if kept is not None:

@@ -93,7 +93,7 @@ class Assembly:
         self._settings = settings
         self._proven = proven
         self._access = access
-        self._credentials = AwsCredentials(access.source, changed)
+        self._credentials = AwsCredentials(access.source)
         self.engine = Engine(plan, self._credentials.keys, changed)
         self._circuits = _circuits(settings)
         self._anthropic_pool = Pool(connect)

@@ -14,7 +14,7 @@ GATEWAY_KEY_HEADER = b"x-gateway-key"
 
 # Headers that are for a gateway. They go to no upstream.
 FOR_THE_GATEWAY = frozenset((GATEWAY_KEY_HEADER, b"x-litellm-api-key"))
-_FOR_ANTHROPIC = (b"authorization", b"x-api-key")
+FOR_ANTHROPIC = (b"authorization", b"x-api-key")
 
 
 _FORM = re.compile(rb"(?:\A|\0)(?:bearer +)?sk-ant-(oat|api)\d*-", re.IGNORECASE)
@@ -53,7 +53,7 @@ def who(fields: Mapping[bytes, bytes], key: str) -> Caller:
     has_key = False
     keyed = _NONE
     found = []
-    for name in _FOR_ANTHROPIC:
+    for name in FOR_ANTHROPIC:
         value = fields.get(name)
         if value:
             if _is(value, wanted):

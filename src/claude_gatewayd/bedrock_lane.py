@@ -9,7 +9,7 @@ import msgspec
 
 from claude_gatewayd import bedrock, bedrock_errors, bedrock_stream, catalog, envelope
 from claude_gatewayd.bedrock_errors import Trouble
-from claude_gatewayd.call import JSON, NO_RETRY, Call, Refused
+from claude_gatewayd.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.catalog import Target
 from claude_gatewayd.credentials import AwsCredentials, KeysUnavailable
 from claude_gatewayd.engine import Engine, EngineFailed
@@ -22,13 +22,10 @@ from claude_gatewayd.tally import Tally
 logger = logging.getLogger(__name__)
 
 _LOADED_WITHIN = 60.0
-_LARGE = 256 * 1024  # beyond it, reading and writing JSON take milliseconds: not on the loop
 _WHOLE = 32 * 1024 * 1024
 _WHOLE_WITHIN = 600.0
 _PING_AFTER = 10.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
-_ROUTE = b"/v1/messages"
-_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
 
@@ -59,11 +56,9 @@ class BedrockLane:
     async def why_not(self, call: Call) -> str | None:
         """Say why Bedrock cannot answer a call, whatever its state; None: it can. Reads the body, once."""
         if call.document is None:
-            held = call.held or b""
             try:
-                large = len(held) > _LARGE
-                document = await asyncio.to_thread(_decoder.decode, held) if large else _decoder.decode(held)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                document = await parsed(call)
+            except NotJson:
                 return "a body that is no JSON"
             if not isinstance(document, dict):
                 return "a body that is no JSON object"
@@ -98,14 +93,7 @@ class BedrockLane:
         said = await self.answer(call)
         if isinstance(said, int):
             return said
-        meaning = bedrock_errors.meaning(said)
-        call.exchange.reply(
-            meaning.status,
-            envelope.reason(meaning.status),
-            [JSON, *meaning.lines, *call.way.lines],
-            envelope.error_body(meaning.status, meaning.message, meaning.error_type),
-        )
-        return meaning.status
+        return tell_trouble(call, said)
 
     def _targets(self, call: Call) -> list[Target]:
         settings = self._settings
@@ -117,12 +105,8 @@ class BedrockLane:
     async def _ask(self, call: Call, target: Target) -> int | Trouble:
         assert call.document is not None
         document = call.document
-        beta = (
-            call.exchange.head.fields.all_of(b"anthropic-beta")
-            if b"anthropic-beta" in call.exchange.head.fields
-            else b""
-        )
-        large = call.held is not None and len(call.held) > _LARGE
+        beta = call.exchange.head.fields.all_of(b"anthropic-beta")
+        large = call.held is not None and len(call.held) > LARGE
         for again in (False, True):
             if large:
                 way = await asyncio.to_thread(self._outgoing, document, beta, target, call)
@@ -161,7 +145,7 @@ class BedrockLane:
             lines.append(b"x-gateway-model-id: " + model_id.encode("ascii", "replace"))
         if shaped.betas:
             lines.append(b"anthropic-beta: " + ",".join(shaped.betas).encode())
-        return Outgoing(head.write_request(b"POST", _ROUTE, lines), body, False)
+        return Outgoing(head.write_request(b"POST", MESSAGES, lines), body, False)
 
     async def _tell(self, call: Call, answer: Answer) -> int | Trouble:
         """Send a good answer on, unless its stream begins with an error."""
@@ -208,6 +192,15 @@ class BedrockLane:
         if self._tally.bedrock_failed(bedrock_errors.told_to_person(trouble)):
             logger.warning("Bedrock cannot answer: %s", bedrock_errors.told_to_person(trouble))
         return trouble
+
+
+def tell_trouble(call: Call, trouble: Trouble) -> int:
+    """Answer a call with why Bedrock did not. Return the status."""
+    meaning = bedrock_errors.meaning(trouble)
+    text = envelope.error_body(meaning.status, meaning.message, meaning.error_type)
+    lines = [JSON, *meaning.lines, *call.way.lines]
+    call.exchange.reply(meaning.status, envelope.reason(meaning.status), lines, text)
+    return meaning.status
 
 
 def _carried(target: Target) -> tuple[str, str]:

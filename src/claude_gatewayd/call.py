@@ -1,8 +1,11 @@
 """One request on its way through the gateway: who asks for what, and what the answer will tell about its way."""
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from claude_gatewayd.auth import Caller
 from claude_gatewayd.body import UNREADABLE, Asked
@@ -11,10 +14,17 @@ from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 
 MESSAGES = b"/v1/messages"
+COUNT_TOKENS = b"/v1/messages/count_tokens"
+LARGE = 256 * 1024  # bytes of a body: beyond it, reading and writing JSON take milliseconds, and not on the loop
 NO_RETRY = b"x-should-retry: false"
 JSON = b"content-type: application/json"
 _USUAL: Lines = [b"x-gateway-upstream: anthropic", b"x-gateway-fallback: none"]
+_decoder = msgspec.json.Decoder()
 _NOT_PLAIN = re.compile(r"[^ -~]")
+
+
+class NotJson(Exception):
+    """A body that was to be read is no JSON."""
 
 
 class Refused(Exception):
@@ -51,8 +61,8 @@ class Call:
     """A request. *held* is its body where that was read, *document* that body parsed where that was needed.
 
     *asked* is what the body asks for as it came, *model* the name that counts: after an alias, without "[1m]".
-    *credential* are header lines that stand in for the request's own: LiteLLM made it, for a caller of whom it
-    knows nothing but a ticket. Then it shares its *way* with the caller's request.
+    Where LiteLLM made it, for a caller of whom it knows nothing but a ticket, the lines of *instead* stand in for the
+    request's own, and it shares its *way* with the caller's request. *not_upstream* are headers for no upstream.
     """
 
     exchange: Exchange
@@ -64,13 +74,23 @@ class Call:
     asked: Asked = UNREADABLE
     model: str = ""
     document: dict[str, Any] | None = None
-    credential: Lines | None = None
+    not_upstream: frozenset[bytes] = frozenset()
+    instead: Lines = field(default_factory=list)
     way: Way = field(default_factory=Way)
 
     @property
     def is_messages(self) -> bool:
         """Say whether it is one for a message: what fallback and circuit are for."""
         return self.path == MESSAGES and self.exchange.head.method == b"POST"
+
+
+async def parsed(call: Call) -> Any:
+    """Return a held body as what its JSON says, off the loop where that takes long. Raises NotJson."""
+    held = call.held or b""
+    try:
+        return await asyncio.to_thread(_decoder.decode, held) if len(held) > LARGE else _decoder.decode(held)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NotJson from None
 
 
 def _plain(text: str) -> bytes:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd.call import MESSAGES, NO_RETRY, Call, Refused
-from claude_gatewayd.engine import Engine, EngineFailed
+from claude_gatewayd.call import NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd.engine import Engine, EngineFailed, doorman
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
@@ -17,11 +17,7 @@ from claude_gatewayd.relay import Outgoing, Relay
 from claude_gatewayd.spending import Spending
 from claude_gatewayd.tickets import Tickets
 
-ROUTES = frozenset(
-    prefix + route
-    for prefix in (b"", b"/v1")
-    for route in (b"/chat/completions", b"/completions", b"/embeddings", b"/responses")
-)
+ROUTES = frozenset(route.encode() for route in doorman.OPENAI_ROUTES)
 TICKET = b"x-gateway-ticket"
 
 _LOADED_WITHIN = 60.0
@@ -75,9 +71,8 @@ class EngineLane:
     async def answer(self, call: Call) -> int:
         """Answer a call. Raises Refused."""
         call.way.upstream = "litellm"
-        body = self._checked(call)
+        body = await self._checked(call)
         try:
-            self._engine.start()
             await self._engine.ready(_LOADED_WITHIN)
         except EngineFailed as problem:
             hint = f" ({problem.hint})" if problem.hint else ""
@@ -87,8 +82,6 @@ class EngineLane:
             await self._spending.require(call)  # whoever is billed for it: it is not the caller
         elif not call.model.startswith("claude-"):
             raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.way.lines)
-        elif not call.caller.credential and not call.caller.has_key:
-            raise Refused(401, "cannot serve: the request has no credential for Anthropic", NO_RETRY, *call.way.lines)
         ticket = self._tickets.issue(call)
         try:
             answer = await self._relay.ask(
@@ -105,11 +98,11 @@ class EngineLane:
         )
         return answer.head.status
 
-    def _checked(self, call: Call) -> bytes:
+    async def _checked(self, call: Call) -> bytes:
         """Return the body without what is not a caller's to choose."""
         try:
-            document = msgspec.json.decode(call.held or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            document = await parsed(call)
+        except NotJson:
             raise Refused(400, "cannot read the request: its body is no JSON", NO_RETRY, *call.way.lines) from None
         if not isinstance(document, dict) or not isinstance(document.get("model"), str):
             raise Refused(400, 'cannot read the request: its body names no "model"', NO_RETRY, *call.way.lines)
@@ -126,8 +119,7 @@ class EngineLane:
         lines: Lines = [b"Host: litellm", b"Authorization: " + self._engine.authorization]
         lines += [name + b": " + fields[name] for name in _PASSED if name in fields]
         lines += [TICKET + b": " + ticket, b"Content-Length: %d" % len(body)]
-        path = MESSAGES if call.path == MESSAGES else call.path
-        return Outgoing(head.write_request(b"POST", path, lines), body, False)
+        return Outgoing(head.write_request(b"POST", call.path, lines), body, False)
 
 
 def _unknown(model: str, names: frozenset[str]) -> str:

@@ -1,14 +1,13 @@
 """One request's way through the gateway: guard, who, lane. The lanes do the rest."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
 from claude_gatewayd import auth, body, catalog, envelope, guard
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
-from claude_gatewayd.call import JSON, MESSAGES, NO_RETRY, Call, Refused, Way
+from claude_gatewayd.call import COUNT_TOKENS, JSON, LARGE, MESSAGES, NO_RETRY, Call, Refused, Way
 from claude_gatewayd.engine_lane import ROUTES, EngineLane
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.exchange import BodyCut, BodyTooLarge, Exchange
@@ -19,11 +18,7 @@ from claude_gatewayd.spending import Spending
 from claude_gatewayd.tally import CLIENT_GONE, Tally
 from claude_gatewayd.tickets import Tickets
 
-logger = logging.getLogger(__name__)
-
-_LARGE = 256 * 1024
-_COUNT = b"/v1/messages/count_tokens"
-_HELD = frozenset((MESSAGES, _COUNT))
+_HELD = frozenset((MESSAGES, COUNT_TOKENS))
 _HELLO = frozenset((b"/", b"/api/hello"))  # what Claude Code warms its connection up with
 _PREFIX = b"/anthropic"  # a base URL of older set-ups: http://127.0.0.1:47000/anthropic
 _OWN = Way(upstream="none").lines  # of what we answer ourselves
@@ -134,14 +129,13 @@ class Gateway:
         if call.held is None and exchange.body_done and not request.length and not request.chunked:
             call.held = b""
         if not call.caller.credential:
-            hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
-            raise Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", NO_RETRY)
+            raise _no_credential()
         return await self._lanes.anthropic.answer(call)
 
     async def _ask_bedrock(self, call: Call) -> int:
         """Answer a call for a model that is Bedrock's by its name."""
         call.way.upstream = "bedrock"
-        if call.path == _COUNT:
+        if call.path == COUNT_TOKENS:
             # Claude Code estimates then (measured); Bedrock counts for few models, and none by its profile.
             raise Refused(501, "cannot count tokens for Bedrock", NO_RETRY, *call.way.lines)
         if self._lanes.bedrock is None:
@@ -155,17 +149,22 @@ class Gateway:
         outer = self._tickets.redeem(request.fields.get(b"x-api-key"))
         if outer is None or request.method != b"POST" or request.target.partition(b"?")[0] != MESSAGES:
             raise Refused(404, "cannot serve: there is nothing here", NO_RETRY)
-        call = Call(exchange, outer.caller, MESSAGES, request.target, outer.digest, way=outer.way)
+        call = Call(
+            exchange,
+            outer.caller,
+            MESSAGES,
+            request.target,
+            outer.digest,
+            not_upstream=frozenset(auth.FOR_ANTHROPIC),
+            way=outer.way,
+        )
         call.way.upstream, call.way.api_base = "anthropic", self._settings.base_url
         own = outer.exchange.head.fields
-        call.credential = [
-            name + b": " + own[name]
-            for name in (b"authorization", b"x-api-key")
-            if name in own and name not in outer.caller.keyed
-        ]
+        mine = [name for name in auth.FOR_ANTHROPIC if name in own and name not in outer.caller.keyed]
+        call.instead = [name + b": " + own[name] for name in mine]
         if outer.caller.form == "oauth":
-            betas = request.fields.all_of(b"anthropic-beta") if b"anthropic-beta" in request.fields else b""
-            call.credential.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
+            betas = request.fields.all_of(b"anthropic-beta")
+            call.instead.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
         await self._read(call)
         if catalog.is_forced(call.model):
             return await self._ask_bedrock(call)
@@ -178,10 +177,9 @@ class Gateway:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
             raise Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
         if not caller.credential and not caller.has_key:
-            hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
-            raise Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", NO_RETRY)
+            raise _no_credential()
         digest = self._proven.digest(caller.credential) if caller.credential else ""
-        return Call(exchange, caller, path, target, digest)
+        return Call(exchange, caller, path, target, digest, not_upstream=caller.keyed)
 
     async def _read(self, call: Call) -> None:
         """Hold the body, and read what is asked for; an alias takes the place of the model's name."""
@@ -192,7 +190,7 @@ class Gateway:
         if alias is None:
             return
         call.model = alias
-        if len(call.held) > _LARGE:  # it is read through sign by sign: not on the loop
+        if len(call.held) > LARGE:  # it is read through sign by sign: not on the loop
             call.held = await asyncio.to_thread(body.with_model, call.held, alias)
         else:
             call.held = body.with_model(call.held, alias)
@@ -205,6 +203,11 @@ class Gateway:
             busy = "cannot take the request now: the requests under way fill the memory set aside for them"
             return Refused(503, busy, b"retry-after: 1")
         return Refused(400, "cannot take the request: the connection ended before its body did")
+
+
+def _no_credential() -> Refused:
+    hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
+    return Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", NO_RETRY)
 
 
 def _may_be_json(fields: Mapping[bytes, bytes]) -> bool:

@@ -20,8 +20,8 @@ from claude_gatewayd.sse import First, FirstEvent, StreamWatch
 # The gateway itself has said 100 Continue.
 _ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
-_CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
 _NO_HEADERS: frozenset[bytes] = frozenset()
+_NO_LINES: Lines = []
 _KEPT_ANSWER = 64 * 1024
 _KEPT_WITHIN = 5.0
 _NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
@@ -41,23 +41,21 @@ def outgoing(
     body: Bytes | None,
     origin: Origin,
     drop: frozenset[bytes] = _NO_HEADERS,
-    credential: Lines | None = None,
+    instead: Lines = _NO_LINES,
 ) -> Outgoing:
     """Write a request for *origin*: its header lines in their order as they came, less those that end at a gateway.
 
     The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
-    *drop* are headers that go no further either; the lines of *credential* stand in for the request's own.
+    *drop* are headers that go no further either; the lines of *instead* stand in for those of the same names.
     """
     put = {b"host": b": " + origin.authority}
     if body is not None and (request.chunked or len(body) != (request.length or 0)):
         put[b"transfer-encoding"] = b"Content-Length: %d" % len(body)
         put[b"content-length"] = b": %d" % len(body)
     ends_here = _ENDS_HERE | drop if drop else _ENDS_HERE
-    if credential is not None:
-        named = {line.partition(b":")[0].lower() for line in credential}
-        lines = request.without(ends_here | _CREDENTIALS | named, put) + credential
-    else:
-        lines = request.without(ends_here, put)
+    if instead:
+        ends_here |= {line.partition(b":")[0].lower() for line in instead}
+    lines = request.without(ends_here, put) + instead
     if request.is_http_10 and b"host" not in request.fields:
         lines.append(b"Host: " + origin.authority)
     target = origin.prefix + path

@@ -6,22 +6,19 @@ import logging
 from collections import OrderedDict
 
 from claude_gatewayd import catalog
-from claude_gatewayd.auth import FOR_THE_GATEWAY
-from claude_gatewayd.call import NO_RETRY, Call, Refused
+from claude_gatewayd.call import COUNT_TOKENS, NO_RETRY, Call, Refused
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.connect import Origin
-from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.proven import Proven, label, proves
-from claude_gatewayd.relay import Outgoing, Relay
+from claude_gatewayd.relay import Relay, outgoing
 
 logger = logging.getLogger(__name__)
 
-_COUNT = b"/v1/messages/count_tokens"
 _CHECKED_WITHIN = 10.0
 _REFUSED_FOR = 10.0  # seconds that a refusal stands: a burst of one caller makes one call
 _REMEMBERED = 256
-_NOT_FOR_A_CHECK = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", b"content-length", b"transfer-encoding", b"host"}
+_NEEDED = {b"content-type": b"Content-Type: application/json", b"anthropic-version": b"anthropic-version: 2023-06-01"}
 
 
 class Spending:
@@ -56,8 +53,7 @@ class Spending:
         """
         if self.may(call):
             return
-        if not call.digest:
-            raise Refused(401, _no_credential(), NO_RETRY)
+        assert call.digest  # nobody comes so far without a credential or the key
         known = self._refusals.get(call.digest)
         if known is not None and known[0] > self._loop.time():
             raise known[1]
@@ -79,27 +75,16 @@ class Spending:
         count = {"model": model, "messages": [{"role": "user", "content": "foo"}]}
         body = json.dumps(count).encode()
         request = call.exchange.head
-        lines: Lines = [b"Host: " + self._origin.authority]
-        if call.credential is not None:
-            lines += call.credential
-            theirs = {line.partition(b":")[0] for line in call.credential}
-            lines += request.without(_NOT_FOR_A_CHECK | {b"authorization", b"x-api-key"} | theirs)
-        else:
-            lines += request.without(_NOT_FOR_A_CHECK | call.caller.keyed)
-        lines.append(b"Content-Length: %d" % len(body))
-        if b"content-type" not in request.fields:
-            lines.append(b"Content-Type: application/json")
-        if b"anthropic-version" not in request.fields:
-            lines.append(b"anthropic-version: 2023-06-01")
         query = b"?beta=true" if b"anthropic-beta" in request.fields else b""
-        way = Outgoing(head.write_request(b"POST", self._origin.prefix + _COUNT + query, lines), body, False)
+        missing = [line for name, line in _NEEDED.items() if name not in request.fields]
+        way = outgoing(request, COUNT_TOKENS + query, body, self._origin, call.not_upstream, call.instead + missing)
         try:
             answer = await self._anthropic.ask(None, way, seconds=_CHECKED_WITHIN, fresh=False)
             await answer.keep()
         except UpstreamFailed as failed:
             return Refused(503, _cannot_check(failed.detail), b"retry-after: 10")
         status = answer.head.status
-        if proves(status, answer.head.fields, _COUNT):
+        if proves(status, answer.head.fields, COUNT_TOKENS):
             self._proven.learn(call.digest)
             logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
             return None
@@ -111,10 +96,6 @@ class Spending:
 
 
 _HOW = "Log in with `claude` and /login, or send the header x-gateway-key with what `claude-gatewayctl key` shows"
-
-
-def _no_credential() -> str:
-    return f"cannot use Bedrock for this caller: the request has no credential. {_HOW}"
 
 
 def _cannot_check(why: str) -> str:

@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def keys_of(home: Path, profile: str = "x", **environ: str) -> AwsKeys:
     async def ask() -> AwsKeys:
-        credentials = AwsCredentials(find_source({"HOME": str(home), **environ}, profile), lambda: None)
+        credentials = AwsCredentials(find_source({"HOME": str(home), **environ}, profile))
         try:
             return await credentials.keys()
         finally:
@@ -67,7 +67,7 @@ def test_a_file_that_has_changed_is_read_again(home: Path) -> None:
     configure(home, "aws_access_key_id = AKIA1", f"aws_secret_access_key = {SECRET}")
 
     async def ask() -> list[str]:
-        credentials = AwsCredentials(find_source({"HOME": str(home)}, "x"), lambda: None)
+        credentials = AwsCredentials(find_source({"HOME": str(home)}, "x"))
         first = await credentials.keys()
         configure(home, "aws_access_key_id = AKIA2", f"aws_secret_access_key = {SECRET}")
         credentials._kept_until = 0.0  # five seconds later

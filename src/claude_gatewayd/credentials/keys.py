@@ -1,17 +1,13 @@
 """Fresh AWS keys, by boto3 in a thread: whatever a profile gets them from."""
 
 import asyncio
-import logging
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from claude_gatewayd.credentials.source import Source
 from claude_gatewayd.errors import GatewayError
-
-logger = logging.getLogger(__name__)
 
 _WITHIN = 10.0
 _REUSED_FOR = 5.0  # seconds: beyond it the SDK is asked again, which knows when keys end
@@ -35,9 +31,8 @@ class KeysUnavailable(GatewayError):
 class AwsCredentials:
     """Hand out keys of *source*. Lives on the worker's loop, which it never blocks."""
 
-    def __init__(self, source: Source, changed: Callable[[], None]) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._changed = changed
         self._fetching: asyncio.Task[AwsKeys] | None = None
         self._session: Any = None  # boto3's, with what it has cached
         self._stamp: tuple[int, ...] = ()

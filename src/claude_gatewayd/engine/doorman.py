@@ -15,18 +15,12 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 MESSAGES = "/v1/messages"
-ROUTES = frozenset(
-    (
-        MESSAGES,
-        *(
-            f"{v}/{name}"
-            for v in ("", "/v1")
-            for name in ("chat/completions", "completions", "embeddings", "responses")
-        ),
-    )
+OPENAI_ROUTES = frozenset(
+    f"{version}/{name}"
+    for version in ("", "/v1")
+    for name in ("chat/completions", "completions", "embeddings", "responses")
 )
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
-_SAID_NOTHING = Trouble("", 502, "")
 
 
 class Doorman:
@@ -45,7 +39,7 @@ class Doorman:
             return
         headers = dict(scope["headers"])
         known = hmac.compare_digest(headers.get(b"authorization", b""), self._authorization)
-        if not known or scope["method"] != "POST" or scope["path"] not in ROUTES:
+        if not known or scope["method"] != "POST" or scope["path"] not in (MESSAGES, *OPENAI_ROUTES):
             await send(
                 {"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"application/json")]}
             )

@@ -1,13 +1,14 @@
 """The engine as the worker sees it: start it, wait for it, connect to it, end it."""
 
 import asyncio
+import functools
 import gc
 import logging
 import secrets
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
 from claude_gatewayd.credentials import AwsKeys
@@ -38,7 +39,9 @@ class EngineFailed(GatewayError):
 class Engine:
     """LiteLLM in a thread of its own. *keys* are asked for on the worker's loop, for each call to Bedrock."""
 
-    def __init__(self, plan: Plan, keys: Callable[[], Awaitable[AwsKeys]], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, plan: Plan, keys: Callable[[], Coroutine[Any, Any, AwsKeys]], changed: Callable[[], None]
+    ) -> None:
         self.state: State = "off"
         self._plan = plan
         self._keys = keys
@@ -138,7 +141,7 @@ class Engine:
 
     async def _keys_from_there(self) -> AwsKeys:
         """Ask for keys on the worker's loop, from the engine's. Raises KeysUnavailable, TimeoutError."""
-        asked = asyncio.run_coroutine_threadsafe(_awaited(self._keys()), self._loop)
+        asked = asyncio.run_coroutine_threadsafe(self._keys(), self._loop)
         async with asyncio.timeout(_KEYS_WITHIN):
             return await asyncio.wrap_future(asked)
 
@@ -161,20 +164,11 @@ class Engine:
         self._changed()
 
 
-async def _awaited(keys: Awaitable[AwsKeys]) -> AwsKeys:
-    return await keys
-
-
+@functools.cache
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    global _known_version
-    if not _known_version:
-        try:
-            _known_version = version("litellm")
-        except PackageNotFoundError:
-            _known_version = "not installed"
-    return _known_version
-
-
-_known_version = ""
+    try:
+        return version("litellm")
+    except PackageNotFoundError:
+        return "not installed"

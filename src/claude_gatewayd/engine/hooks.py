@@ -1,7 +1,6 @@
 """What LiteLLM asks us while it works on a request: with which keys, and what it has to tell of a failure."""
 
 import json
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,8 +11,6 @@ from claude_gatewayd.credentials import AwsKeys, KeysUnavailable
 from claude_gatewayd.engine.models import Models
 from claude_gatewayd.engine.plan import Plan
 from claude_gatewayd.engine.record import Trouble, record
-
-logger = logging.getLogger(__name__)
 
 _OF_AWS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
            "aws_session_name", "aws_web_identity_token", "api_key")  # fmt: skip

@@ -82,9 +82,9 @@ class Fields(Mapping[bytes, bytes]):
                     raise Malformed(f"{once.decode()} stands twice")
 
     def all_of(self, wanted: bytes) -> bytes:
-        """Return the values of a field that is a list, and may be split over several lines (RFC 9110 5.3)."""
+        """Return the values of a list field, maybe split over several lines (RFC 9110 5.3); b"" where it is absent."""
         if len(self._line_of) == len(self._named_lines):
-            return self[wanted]
+            return self.get(wanted)
         return b",".join([line[len(name) + 1 :] for name, line in self._named_lines if name == wanted])
 
     def edited(self, drop: frozenset[bytes], put: Mapping[bytes, bytes]) -> Lines:
