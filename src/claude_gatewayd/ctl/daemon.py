@@ -1,0 +1,101 @@
+"""The verbs that speak to the running daemon, and the key."""
+
+import argparse
+import os
+import sys
+import time
+
+import claude_gatewayd
+from claude_gatewayd.ctl import client, text
+from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
+from claude_gatewayd.errors import GatewayError
+
+_RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
+_STOP_PATIENCE = 0.1
+
+status_arguments = health_arguments = key_arguments = version_arguments = takes_json
+
+
+def stop_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `stop` takes."""
+    parser.add_argument("--now", action="store_true", help="cut what is under way")
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show what is: state, generations, Anthropic, requests, memory."""
+    said = client.ask("status")
+    show(arguments, said, text.status(said, time.time()))
+    return DONE
+
+
+def health(arguments: argparse.Namespace) -> int:
+    """Say whether one may rely on the gateway; exit 1 if not."""
+    said = client.ask("health")
+    show(arguments, said, "healthy" if said["healthy"] else f"not healthy: {said['why']}")
+    return DONE if said["healthy"] else NO
+
+
+def reload(_arguments: argparse.Namespace) -> int:
+    """Start a new generation and hand over to it; exit 1 and say why if it could not."""
+    if sys.stderr.isatty():
+        print("A new generation starts; the old one serves meanwhile ...", file=sys.stderr, flush=True)
+    said = client.ask("reload", _RELOAD_WITHIN)
+    if said["applied"]:
+        print(f"Reloaded in {said['seconds']:.2f} s: generation {said['generation']} serves")
+        return DONE
+    print("Not reloaded, nothing has changed:", file=sys.stderr)
+    print(text.problems(said["problems"]), file=sys.stderr)
+    return NO
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """Finish what is under way, then end; with --now, end at once."""
+    begun = time.monotonic()
+    said = client.ask("stop")
+    if arguments.now:
+        client.ask("stop")
+    if said["under_way"] and not arguments.now:
+        under_way = text.counted(said["under_way"], "request")
+        print(f"Stopping: {under_way} under way (claude-gatewayctl stop --now cuts what is left)", flush=True)
+    while _alive(said["pid"]) and client.lock_is_held():
+        time.sleep(_STOP_PATIENCE)
+    print(f"Stopped after {time.monotonic() - begun:.1f} s")
+    return DONE
+
+
+def key(arguments: argparse.Namespace) -> int:
+    """Show the gateway key, which callers of a remote gateway send as x-gateway-key."""
+    from claude_gatewayd.paths import gateway_key_file
+
+    file = gateway_key_file(os.environ)
+    try:
+        found = file.read_text().strip()
+    except OSError as error:
+        raise GatewayError(
+            f"cannot read the gateway key in {file}: {error.strerror}", "start the daemon once: claude-gatewayd"
+        ) from None
+    show(arguments, {"key": found, "file": str(file)}, found)
+    return DONE
+
+
+def version(arguments: argparse.Namespace) -> int:
+    """Show the version of this program and of the running daemon."""
+    mine = claude_gatewayd.__version__
+    try:
+        running = client.ask("version")["version"]
+    except client.NotRunning:
+        running = None
+    show(
+        arguments, {"version": mine, "daemon": running}, f"claude-gatewayctl {mine}, daemon {running or 'not running'}"
+    )
+    return DONE
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
