@@ -210,8 +210,8 @@ def test_an_open_circuit_goes_to_bedrock_alone(stage: Stage) -> None:
     reply = stage.ask()
     assert reply.headers["x-gateway-fallback"] == "circuit open (529)"
     assert len(stage.to_anthropic()) == 1
-    circuits = [circuit for circuit in stage.daemon.status()["circuits"] if circuit["model"] == MODEL]
-    assert circuits
+    # the worker tells it a tenth of a second later
+    wait_until(lambda: MODEL in {circuit["model"] for circuit in stage.daemon.status()["circuits"]}, 0.8)
     assert "Anthropic is left alone until" in stage.daemon.ctl("status").stdout
     # another model, another caller: not their trouble
     assert stage.ask(turn(model="claude-haiku-4-5")).headers["x-gateway-upstream"] == "anthropic"
