@@ -204,6 +204,8 @@ def test_an_alias(stage: Stage) -> None:
 
 
 def test_an_open_circuit_goes_to_bedrock_alone(stage: Stage) -> None:
+    assert stage.ask(turn(model=f"{MODEL}-bedrock")).status == 200  # loads LiteLLM: longer than the circuit is open
+    stage.forget()
     stage.anthropic.fail_next(529)
     assert stage.ask().headers["x-gateway-fallback"] == "529"
     begun = time.monotonic()
