@@ -113,10 +113,8 @@ class AnthropicLane:
         return self._bedrock
 
     async def _from_bedrock(self, call: Call, second: BedrockLane) -> int | Trouble:
-        answered = await second.answer(call)
-        if isinstance(answered, int):
-            self._tally.fell_back()
-        return answered
+        call.way.cause = self._circuits.why((call.digest, call.model)) or call.way.fallback
+        return await second.answer(call)
 
     async def _ask(self, call: Call, second: BedrockLane | None) -> _Last:
         """Ask, and ask again as long as `policy` says so. *second* is there to fall back to."""
@@ -217,6 +215,7 @@ class AnthropicLane:
             self._circuits.failed(key, policy.reason(outcome), policy.retry_after(head.fields.get(b"retry-after")))
         elif head.status < 300:
             self._circuits.succeeded(key)
+            self._tally.served.by_anthropic(key)
 
     async def _finish(self, call: Call, last: _Last, said: Trouble | None) -> int:
         """Send on what came last of Anthropic, or what says more where Bedrock failed too."""
@@ -233,6 +232,10 @@ class AnthropicLane:
     def _both_failed(self, call: Call, last: _Last, said: Trouble) -> int:
         """Tell the person what helps most; who fell back to what is in the headers."""
         call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(said)}"
+        if not bedrock_errors.heals(said):
+            self._tally.served.by_nobody(
+                (call.digest, call.model), call.way.cause, bedrock_errors.told_to_person(said), said.hint
+            )
         exchange = call.exchange
         answered = last.kept is not None or last.failed is None
         whose = policy.after_both_failed(heals=bedrock_errors.heals(said), answered=answered)

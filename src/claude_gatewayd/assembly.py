@@ -5,14 +5,16 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, engine_lane, gateway, policy
+from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, engine_lane, gateway, paths, policy
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Config
 from claude_gatewayd.credentials import AwsCredentials, Source, find_source
+from claude_gatewayd.credentials.snapshot import Snapshot
 from claude_gatewayd.engine import Engine, Plan
 from claude_gatewayd.engine_lane import EngineLane
 from claude_gatewayd.errors import ConfigInvalid
@@ -23,6 +25,7 @@ from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.proxy import is_loopback, proxy_for, variable_of
 from claude_gatewayd.http1.upstream import UpstreamConnection
 from claude_gatewayd.model import Problem
+from claude_gatewayd.notices import Kept, Messenger, Rules, Warner, command, desktop
 from claude_gatewayd.proven import Proven, label
 from claude_gatewayd.relay import Relay
 from claude_gatewayd.spending import Spending
@@ -88,8 +91,10 @@ class Assembly:
         access: Access,
         plan: Plan,
         changed: Callable[[], None],
+        environ: Mapping[str, str],
     ) -> None:
         self.tally = Tally(changed)
+        self.warner = _warner(settings, self._look, self.tally, environ)
         self._settings = settings
         self._proven = proven
         self._access = access
@@ -136,6 +141,10 @@ class Assembly:
         if self._access.enabled and self._settings.router.fallback:
             self.engine.start()
 
+    def _look(self) -> Snapshot:
+        """Return how the credentials are."""
+        return Snapshot("unconfigured", "none")  # until there is a keeper, which knows
+
     def snapshot(self) -> dict[str, Any]:
         """Return how all of it is, for the status."""
         litellm = self.engine.snapshot()
@@ -152,13 +161,14 @@ class Assembly:
             "litellm": litellm,
             "bedrock": bedrock | seen["bedrock"],
             "circuits": self._circuits.snapshot(),
+            "notices": self.warner.standing(),
         }
 
     async def close(self) -> None:
         """End everything that has an end."""
         self._anthropic_pool.close()
         self._engine_pool.close()
-        await asyncio.gather(self.engine.stop(), self._proven.close(), self._credentials.close())
+        await asyncio.gather(self.engine.stop(), self._proven.close(), self._credentials.close(), self.warner.close())
 
 
 def gateway_settings(settings: Config, key: str) -> gateway.Settings:
@@ -209,6 +219,16 @@ def _bedrock_settings(settings: Config, endpoint: str) -> bedrock_lane.Settings:
 
 def _circuits(settings: Config) -> circuit.Circuits:
     return circuit.Circuits(circuit.Rules(settings.router.allowed_fails, settings.router.cooldown_time), label)
+
+
+def _warner(settings: Config, look: Callable[[], Snapshot], tally: Tally, environ: Mapping[str, str]) -> Warner:
+    messengers: dict[str, Messenger] = {}
+    if settings.notify.enabled:
+        messengers["the desktop notification"] = partial(desktop.show, environ=environ)
+    if settings.notify.command:
+        messengers["[notify] command"] = partial(command.run, settings.notify.command, environ=environ)
+    kept = Kept(paths.notices_file(environ))
+    return Warner(look, tally.served.serving, Rules(settings.sso.warn_before), kept, messengers)
 
 
 def refuse_what_cannot_change(settings: Config, address: Any, bound: str) -> None:

@@ -185,6 +185,8 @@ class BedrockLane:
     def _succeeded(self, call: Call) -> None:
         call.way.upstream = "bedrock"
         call.way.api_base = self._settings.api_base
+        if call.way.cause:
+            self._tally.fell_back((call.digest, call.model), call.way.cause)
         if self._tally.bedrock_ok():
             logger.info("Bedrock answers again")
 

@@ -39,11 +39,15 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Way:
-    """What an answer tells of its way: who answered, what was fallen back from, and where LiteLLM asked."""
+    """What an answer tells of its way: who answered, what was fallen back from, and where LiteLLM asked.
+
+    *cause* is why Bedrock is asked in Anthropic's place, for the person; "" where it is not.
+    """
 
     upstream: str = "anthropic"
     fallback: str = "none"
     api_base: str = ""
+    cause: str = ""
 
     @property
     def lines(self) -> Lines:

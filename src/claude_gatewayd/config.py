@@ -80,6 +80,21 @@ class LiteLlm:
 
 
 @dataclass(frozen=True, slots=True)
+class Sso:
+    """The login at AWS. *warn_before* its end, in minutes, the longest first."""
+
+    warn_before: tuple[int, ...] = (60, 15, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """How a person is told, but for the log and the status. *command* is a line for the shell."""
+
+    enabled: bool = True
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """How much is logged."""
 
@@ -98,6 +113,8 @@ class Config:
     source: Path | None = None
     bedrock: Bedrock = field(default_factory=Bedrock)
     litellm: LiteLlm = field(default_factory=LiteLlm)
+    sso: Sso = field(default_factory=Sso)
+    notify: Notify = field(default_factory=Notify)
 
 
 class Key(NamedTuple):
@@ -155,6 +172,9 @@ KEYS = (
     Key("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
     Key("litellm", "load", str, values.one_of(values.LOADS), '"eager"'),
     Key("litellm", "config", str, values.text, '"~/litellm/config.yaml"'),
+    Key("sso", "warn_before", values.as_list, values.minutes_before, "[60, 15, 5]"),
+    Key("notify", "enabled", values.as_flag, values.flag, "true"),
+    Key("notify", "command", str, values.text, "'logger -t claude \"$CLAUDE_GATEWAY_TITLE\"'"),
     Key("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}
@@ -239,7 +259,8 @@ def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     problems += [*wrong_fallbacks, *wrong_models, *wrong_aliases, *wrong_targets]
     router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
     bedrock = replace(bedrock, models=models)
-    return Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm), problems
+    sso, notify = Sso(**good["sso"]), Notify(**good["notify"])
+    return Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify), problems
 
 
 def _unknown_names(document: Document) -> Iterator[Problem]:

@@ -168,6 +168,18 @@ def fallback_on(raw: object) -> frozenset[str]:
     return frozenset(words)
 
 
+def minutes_before(raw: object) -> tuple[int, ...]:
+    """Read how many minutes before an end there is a word of it; return them, the longest first."""
+    what = "a list of up to 10 whole numbers of minutes from 1 to 1440"
+    if not isinstance(raw, list) or len(raw) > 10:
+        raise wrong(what, raw)
+    found = [int(each) if isinstance(each, str) and re.fullmatch(r"[0-9]{1,4}", each) else each for each in raw]
+    for each in found:
+        if isinstance(each, bool) or not isinstance(each, int) or not 1 <= each <= 1440:
+            raise wrong(what, each)
+    return tuple(sorted(set(found), reverse=True))
+
+
 def model(raw: object) -> str:
     """Read the name of a model."""
     if not isinstance(raw, str) or not raw.strip():

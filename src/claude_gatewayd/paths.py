@@ -69,6 +69,11 @@ def proven_key_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "proven.key"
 
 
+def notices_file(environ: Mapping[str, str]) -> Path:
+    """Return the file of what the person has been told."""
+    return state_dir(environ) / "notices.json"
+
+
 def engine_socket(environ: Mapping[str, str], pid: int) -> Path:
     """Return the socket on which a worker finds its LiteLLM. Its name may be 4 longer than the control socket's."""
     return runtime_dir(environ) / f"llm-{pid}.sock"

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from claude_gatewayd.served import Key, Served
+
 CLIENT_GONE = 499  # nginx's number for a client that went away before its answer was complete
 
 
@@ -23,6 +25,7 @@ class Tally:
         self._fallbacks = 0
         self._anthropic = _Upstream()
         self._bedrock = _Upstream()
+        self.served = Served()
 
     def answered(self, status: int) -> None:
         """Count an answer."""
@@ -43,9 +46,10 @@ class Tally:
         """Count a retry."""
         self._retries += 1
 
-    def fell_back(self) -> None:
-        """Count a request that Bedrock answered in Anthropic's place."""
+    def fell_back(self, key: Key, why: str) -> None:
+        """Count a request that Bedrock answers in Anthropic's place."""
         self._fallbacks += 1
+        self.served.by_bedrock(key, why)
 
     def anthropic_ok(self) -> bool:
         """Note that Anthropic answered. Return whether that is news."""

@@ -76,7 +76,7 @@ class Worker:
             f"http://127.0.0.1:{private.getsockname()[1]}",
         )
         self._parts = Assembly(
-            given.settings, given.connector, given.key, given.proven, given.access, plan, self._changed
+            given.settings, given.connector, given.key, given.proven, given.access, plan, self._changed, os.environ
         )
         gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)
@@ -93,6 +93,7 @@ class Worker:
         )
         self._linger = 0.0
         self._told_to_drain: asyncio.Future[None] = self._loop.create_future()
+        self._serves = False
         self._loaded_at = time.time()
 
     async def run(self) -> None:
@@ -105,6 +106,7 @@ class Worker:
         if self._start.succeeds and (self._parts.eager or self._start.with_engine):
             await self._load_first()
         self._acceptor.start()
+        self._serves = True
         self._channel.tell("ready", **self._snapshot())
         if self._parts.eager:
             self._parts.engine.start()
@@ -129,6 +131,8 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_BEAT)
+            if self._serves and not self._told_to_drain.done():  # else another generation tells the person
+                self._parts.warner.tick()
             self._tell()
 
     def _changed(self) -> None:

@@ -158,6 +158,11 @@ def test_the_strongest_source_wins(place: Place, text: str, environ: dict[str, s
         ("anthropic_connect_timeout", "2.5", 2.5),
         ("anthropic_proxy", "none", "none"),
         ("router_num_retries", "7", 7),
+        ("sso_warn_before", "30, 5,90", (90, 30, 5)),
+        ("sso_warn_before", "[10]", (10,)),
+        ("sso_warn_before", "[]", ()),
+        ("notify_enabled", "no", False),
+        ("notify_command", "echo 'it is \"so\"' >~/x", "echo 'it is \"so\"' >~/x"),
         ("log_level", "WARNING", "warning"),
     ],
 )
@@ -188,6 +193,11 @@ GOOD = [
     ("anthropic", "proxy", '""', ""),
     ("anthropic", "proxy", '"https://p"', "https://p"),
     ("anthropic", "ca_file", '""', ""),
+    ("sso", "warn_before", "[5, 60, 5]", (60, 5)),
+    ("sso", "warn_before", "[]", ()),
+    ("sso", "warn_before", "[1, 1440]", (1440, 1)),
+    ("notify", "enabled", "false", False),
+    ("notify", "command", "'echo \"$HOME\"'", 'echo "$HOME"'),
 ]
 
 
@@ -230,6 +240,10 @@ BAD = [
     ("anthropic", "ca_file", '"/\\u0000"', "cannot be read"),
     ("anthropic", "ca_file", "1", "text in quotes"),
     *(("router", "num_retries", t, "from 0 to 100") for t in ("-1", "101", "true", "1.5")),
+    *(("sso", "warn_before", t, "whole numbers of minutes") for t in ("5", "[0]", "[1441]", "[1.5]", "[true]")),
+    *(("sso", "warn_before", t, "whole numbers of minutes") for t in ('["soon"]', "[[5]]", str(list(range(1, 12))))),
+    ("notify", "enabled", '"no"', "true or false"),
+    *(("notify", "command", t, "text in quotes") for t in ("true", '["echo"]')),
     *(("log", "level", t, "one of debug") for t in ('"loud"', "1", '""', "true")),
     *(("aliases", "a", t, "name of a model") for t in ('""', "1", '" "', "{}")),
     ("aliases", "a", '"a"', "itself"),
@@ -316,7 +330,7 @@ def test_problems_of_the_environment(place: Place, name: str, text: str, message
             "[zzz]",
             "1 [zzz]",
             "is not a known section",
-            "sections: listen, anthropic, router, bedrock, litellm, log, aliases",
+            "sections: listen, anthropic, router, bedrock, litellm, sso, notify, log, aliases",
         ),
         ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
         ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),

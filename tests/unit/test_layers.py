@@ -21,13 +21,13 @@ FLOORS = """
     config_values wire envelope auth log
     config_file service
     config control channel
-    coding
+    coding served
     http1
     policy circuit body sse guard tally catalog proven
     bedrock bedrock_errors
     bedrock_stream relay
     credentials call retelling
-    engine tickets spending
+    engine tickets spending notices
     bedrock_lane engine_lane
     anthropic_lane
     gateway
@@ -48,6 +48,7 @@ NOT_FOR_SUPERVISOR_OR_CTL = {
     "gateway",
     "guard",
     "http1",
+    "notices",
     "relay",
     "sse",
     "worker",
@@ -136,7 +137,18 @@ def test_the_ctl_starts_fast() -> None:
 
 def test_the_rooms_that_decide_are_plain() -> None:
     """Pure rooms know no loop and no socket."""
-    for name in ("policy", "circuit", "sse", "coding", "bedrock", "bedrock_errors", "wire", "errors", "model"):
+    for name in (
+        "policy",
+        "circuit",
+        "served",
+        "sse",
+        "coding",
+        "bedrock",
+        "bedrock_errors",
+        "wire",
+        "errors",
+        "model",
+    ):
         loaded = loaded_by(f"claude_gatewayd.{name}")
         assert foreign(loaded) == set()
         assert not loaded & {"asyncio", "ssl"}

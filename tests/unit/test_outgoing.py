@@ -78,6 +78,7 @@ class Whole:
             Access(False, Source("none")),
             engine_plan(settings, nowhere / "socket", ""),
             lambda: None,
+            {"HOME": "/nonexistent"},
         ).gateway
         self.client = Wire(ServerConnection(self.gateway.handle, Connections(self.gateway.refusal), Limits()))
 

@@ -11,6 +11,8 @@ def status(said: dict[str, Any], now: float) -> str:
         lines.append(f"  problem      {problem['where']}: {problem['message']}")
         if problem["hint"]:
             lines.append(f"               {problem['hint']}")
+    for notice in said["notices"]:
+        lines += _notice(notice, now)
     lines.append(f"  up           {duration(said['uptime'])}")
     config = said["config"]
     if config["loaded_at"] is not None:
@@ -76,6 +78,16 @@ def mebibytes(size: int) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """Return a number of things."""
     return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def _notice(one: dict[str, Any], now: float) -> list[str]:
+    counted_down = ""
+    if one["until"] is not None:
+        counted_down = f", in {duration(max(0.0, one['until'] - now))}"
+    elif one["since"] is not None:
+        counted_down = f", {ago(one['since'], now)}"
+    lines = [f"  notice       {one['title']}{counted_down}: {one['message']}"]
+    return [*lines, f"               {one['hint']}"] if one["hint"] else lines
 
 
 def _bedrock(how: dict[str, Any], now: float) -> str:

@@ -24,11 +24,12 @@ def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 
 
 def serving(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what counts of the generation that serves alone: its Bedrock, LiteLLM and circuits."""
+    """Return what counts of the generation that serves alone: its Bedrock, LiteLLM, circuits and notices."""
     return {
         "bedrock": snapshot.get("bedrock", {"enabled": False, "why": "no generation serves"}),
         "litellm": snapshot.get("litellm", {"state": "off", "why": "no generation serves"}),
         "circuits": snapshot.get("circuits", []),
+        "notices": snapshot.get("notices", []),
     }
 
 
@@ -67,7 +68,13 @@ def one_line(status: Mapping[str, Any]) -> str:
         return f"cannot serve: {status['problems'][0]['where']}: {status['problems'][0]['message']}"
     streams = status["streams"]
     bedrock = f"Bedrock {_bedrock(status)}, " if status["bedrock"]["enabled"] else ""
-    return f"Anthropic {status['anthropic']['state']}, {bedrock}{streams} stream{'' if streams == 1 else 's'}"
+    first = next((_headline(notice) for notice in status["notices"]), "")
+    return f"{first}Anthropic {status['anthropic']['state']}, {bedrock}{streams} stream{'' if streams == 1 else 's'}"
+
+
+def _headline(notice: Mapping[str, Any]) -> str:
+    """Say the most urgent there is to say, and what mends it; without a countdown, which would change each minute."""
+    return f"{notice['title']}: run {notice['hint']}; " if notice["hint"] else f"{notice['title']}; "
 
 
 def _bedrock(status: Mapping[str, Any]) -> str:

@@ -1,0 +1,143 @@
+"""Which notices are due, given what has been told: each once, and a flapping upstream is no storm. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.notices import notice as words
+from claude_gatewayd.notices.notice import DAY, Notice, Rules
+from claude_gatewayd.served import Serving
+
+SETTLED = 10.0  # seconds for which nobody has needed Bedrock, before Anthropic is said to be back
+QUIET = 900.0  # the same trouble, come again, is told no sooner
+_SAME = 60.0  # two ends that differ by less are one
+
+
+class Mark(NamedTuple):
+    """Something was told: of which end (0.0 where it has none), and when."""
+
+    end: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What has been told.
+
+    *ends* has a mark for each step before an end, by its minutes, and for "registration". *login* is the mark of a
+    trouble with the credentials that has not passed since. *serving* is who serves, as far as that was told. *last* is
+    when an event was last told that may come again.
+    """
+
+    ends: Mapping[str, Mark] = field(default_factory=dict)
+    login: Mark | None = None
+    serving: Serving = field(default_factory=lambda: Serving("anthropic"))
+    last: Mapping[str, float] = field(default_factory=dict)
+
+
+class Due(NamedTuple):
+    """The notices that are due, and what has been told once they are. The same *told* means there is nothing to do."""
+
+    notices: list[Notice]
+    told: Told
+
+
+def due(snapshot: Snapshot, serving: Serving, told: Told, now: float, rules: Rules) -> Due:
+    """Decide what to tell. Where several steps before an end were missed, only the nearest is told."""
+    notices: list[Notice] = []
+    for decide in (_credentials, _steps, _registration):
+        found, told = decide(snapshot, told, now, rules)
+        notices += found
+    found, told = _serving(serving, told, now)
+    return Due(notices + found, told)
+
+
+def known(serving: Serving, told: Told) -> Serving:
+    """Return who serves, where an earlier generation may know more: until one is asked, and since when."""
+    before = told.serving
+    if before.by == "anthropic" or serving.by not in ("", before.by):
+        return serving
+    return replace(serving, since=before.since) if serving.by else before
+
+
+def _credentials(snapshot: Snapshot, told: Told, now: float, rules: Rules) -> Due:
+    """Tell of the transition to a state that needs a person. To be offline is none: it passes by itself."""
+    if snapshot.state in ("ok", "expiring", "unconfigured"):
+        return Due([], told if told.login is None else replace(told, login=None))
+    if snapshot.state == "down" and not snapshot.hint:
+        return Due([], told)
+    end = snapshot.token_ends or 0.0
+    another = bool(end) and told.login is not None and bool(told.login.end) and not _is_same(end, told.login.end)
+    if told.login is not None and not another:
+        return Due([], told)
+    found = words.trouble(snapshot, now)
+    if _is_recent(told.last.get("login-needed"), now, QUIET) and not another:
+        return Due([], told)
+    told = replace(told, login=Mark(end, now), last={**told.last, "login-needed": now})
+    until = snapshot.works_until
+    if until is not None:  # what the steps before it would say has just been said
+        told = _marked(told, _passed(snapshot, until, now, rules), until, now)
+    return Due([found], told)
+
+
+def _steps(snapshot: Snapshot, told: Told, now: float, rules: Rules) -> Due:
+    end = words.end_of(snapshot)
+    passed = _passed(snapshot, end, now, rules) if end is not None else []
+    if end is None or not passed:
+        return Due([], told)
+    nearest = min(passed)
+    if _is_told(told.ends.get(str(nearest)), end, now, 60.0 * nearest):
+        return Due([], told)
+    return Due([words.credentials_end(snapshot, end, now)], _marked(told, passed, end, now))
+
+
+def _passed(snapshot: Snapshot, end: float, now: float, rules: Rules) -> list[int]:
+    """Return the steps before an end that are behind us.
+
+    That a login which renews itself did not takes the place of the first.
+    """
+    steps = rules.warn_before[1:] if snapshot.refreshable else rules.warn_before
+    return [step for step in steps if 0 < end - now <= 60.0 * step]
+
+
+def _registration(snapshot: Snapshot, told: Told, now: float, _rules: Rules) -> Due:
+    end = snapshot.registration_ends
+    if end is None or not words.registration_is_near(snapshot, now):
+        return Due([], told)
+    if _is_told(told.ends.get("registration"), end, now, DAY):
+        return Due([], told)
+    marked = replace(told, ends={**told.ends, "registration": Mark(end, now)})
+    return Due([words.registration_ends(snapshot, now)], marked)
+
+
+def _serving(serving: Serving, told: Told, now: float) -> Due:
+    before = told.serving
+    if serving.by in ("", before.by):
+        return Due([], told)
+    if serving.by == "anthropic":
+        if _is_recent(serving.since, now, SETTLED):
+            return Due([], told)
+        return Due([words.anthropic_back(before, now)], replace(told, serving=serving))
+    found = words.nobody_serves(serving) if serving.by == "nobody" else words.bedrock_serves(serving, now)
+    if _is_recent(told.last.get(found.event), now, QUIET):
+        return Due([], told)
+    return Due([found], replace(told, serving=serving, last={**told.last, found.event: now}))
+
+
+def _marked(told: Told, steps: list[int], end: float, now: float) -> Told:
+    return replace(told, ends={**told.ends, **{str(step): Mark(end, now) for step in steps}})
+
+
+def _is_told(mark: Mark | None, end: float, now: float, pause: float) -> bool:
+    """Say whether a step was told of this end; or of another so lately that keys which live shortly were a storm."""
+    return mark is not None and (_is_same(mark.end, end) or _is_recent(mark.at, now, pause))
+
+
+def _is_same(one: float, other: float) -> bool:
+    return abs(one - other) < _SAME
+
+
+def _is_recent(at: float | None, now: float, within: float) -> bool:
+    """Say whether a time was just now. One that is to come was written by a clock that has been set back since."""
+    return at is not None and 0 <= now - at < within

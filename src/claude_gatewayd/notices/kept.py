@@ -1,0 +1,133 @@
+"""What has been told, in a file of the state directory: so that no generation, and no daemon, tells it again."""
+
+import fcntl
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from claude_gatewayd.notices.due import Due, Mark, Told
+from claude_gatewayd.served import Serving
+
+logger = logging.getLogger(__name__)
+
+_LOCKED_WITHIN = 2.0
+_PAUSE = 0.02
+_LARGEST = 64 * 1024
+_MOST = 50
+_KEPT_FOR = 30 * 86400.0
+
+
+class Kept:
+    """Keep what has been told in *file*. Its methods block for two seconds at most: they are for a thread."""
+
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
+        self._file = file
+        self._clock = clock
+        self._remembered: Told | None = None  # what could not be written
+
+    def claim(self, decide: Callable[[Told], Due]) -> Due:
+        """Let *decide* say what to tell, and keep that it is told: before it is, and by one of all who might.
+
+        Where nothing can be kept, this process remembers it.
+        """
+        made = None
+        try:
+            with self._locked():
+                before = self._remembered or self._read()
+                made = decide(before)
+                if made.told is not before or self._remembered is not None:
+                    self._write(made.told)
+                self._remembered = None
+        except OSError as error:
+            made = made or decide(self._remembered or self._read())
+            self._remembered = made.told
+            logger.warning("cannot keep in %s what has been told: %s", self._file, error.strerror or error)
+        return made
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock. Raises OSError, after two seconds TimeoutError."""
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + _LOCKED_WITHIN
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(f"its lock was not free within {_LOCKED_WITHIN:g} s") from None
+                    time.sleep(_PAUSE)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read(self) -> Told:
+        try:
+            with self._file.open() as file:
+                return _parsed(file.read(_LARGEST))
+        except FileNotFoundError:
+            return Told()
+        except (OSError, ValueError) as error:
+            logger.warning("%s cannot be read: something may be told twice (%s)", self._file, error)
+            return Told()
+
+    def _write(self, told: Told) -> None:
+        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as out:
+            json.dump(_form(told, self._clock()), out)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(self._file)
+
+
+def _form(told: Told, now: float) -> dict[str, Any]:
+    """Return what is written: what was told a month ago does not matter any more."""
+    fresh = sorted((item for item in told.ends.items() if now - item[1].at < _KEPT_FOR), key=lambda item: -item[1].at)
+    serving = told.serving
+    return {
+        "ends": {name: list(mark) for name, mark in fresh[:_MOST]},
+        "login": list(told.login) if told.login is not None else None,
+        "last": {event: at for event, at in told.last.items() if now - at < _KEPT_FOR},
+        "serving": {
+            "by": serving.by, "since": serving.since,
+            "why": serving.why, "trouble": serving.trouble, "hint": serving.hint,
+        },
+    }  # fmt: skip
+
+
+def _parsed(text: str) -> Told:
+    """Return what a file says. Raises ValueError."""
+    try:
+        said = json.loads(text)
+        serving = Serving(**{name: said["serving"][name] for name in ("by", "since", "why", "trouble", "hint")})
+        if serving.by not in ("anthropic", "bedrock", "nobody"):
+            raise ValueError("nobody serves so")
+        return Told(
+            {str(name): _mark(raw) for name, raw in said["ends"].items()},
+            _mark(said["login"]) if said["login"] is not None else None,
+            replace(serving, since=_number(serving.since)),
+            {str(event): _number(at) for event, at in said["last"].items()},
+        )
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"it is not what was written: {type(error).__name__}") from None
+
+
+def _mark(raw: Any) -> Mark:
+    end, at = raw
+    return Mark(_number(end), _number(at))
+
+
+def _number(raw: Any) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
+        raise ValueError("no number")
+    return float(raw)

@@ -1,0 +1,181 @@
+"""What a person is told: the words of each notice, and which of them are true now. Pure."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.served import Serving
+
+Event = Literal[
+    "login-needed", "bedrock-unusable", "credentials-end", "registration-ends",
+    "bedrock-serves", "nobody-serves", "anthropic-back",
+]  # fmt: skip
+
+DAY = 86400.0
+STATUS = "claude-gatewayctl status"
+LOGIN = "claude-gatewayctl sso-login"
+_SOON = 12 * 3600.0
+_WEEK = 6 * DAY
+_LONGEST = 300  # of a text that is not ours alone
+_BY_SSO = ("sso", "sso-legacy", "role-chain")
+_CALLED = dict.fromkeys((*_BY_SSO, "login"), ("AWS login", "ends", "does not renew itself")) | {
+    "bearer": ("Bedrock API key", "ends", "does not renew itself")
+}
+_WHY = {
+    "limit reached": "a limit of your subscription is reached",
+    "connection": "Anthropic cannot be reached",
+    "timeout": "Anthropic does not answer in time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a person is told: *warn_before* an end, in minutes, the longest first."""
+
+    warn_before: tuple[int, ...] = (60, 15, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to know. *event* is for programs; *hint* is the command that mends it, "" where nothing has to be.
+
+    *since* and *until* are seconds since the epoch. *is_urgent*: somebody should do something.
+    """
+
+    event: Event
+    title: str
+    message: str
+    hint: str = ""
+    since: float | None = None
+    until: float | None = None
+    is_urgent: bool = True
+
+    @property
+    def line(self) -> str:
+        """All of it on one line, for the log."""
+        return f"{self.title}: run {self.hint} ({self.message})" if self.hint else f"{self.title}: {self.message}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the form it has in the status."""
+        return asdict(self)
+
+
+def standing(snapshot: Snapshot, serving: Serving, now: float, rules: Rules) -> list[Notice]:
+    """Return what is true now, whether it was told or not, the most urgent first."""
+    found = []
+    if serving.by == "nobody":
+        found.append(nobody_serves(serving))
+    if snapshot.state in ("login-needed", "down"):
+        found.append(trouble(snapshot, now))
+    elif (end := end_of(snapshot)) is not None and 0 < end - now <= 60.0 * max(rules.warn_before, default=0):
+        found.append(credentials_end(snapshot, end, now))
+    if serving.by == "bedrock":
+        found.append(bedrock_serves(serving, now))
+    if registration_is_near(snapshot, now):
+        found.append(registration_ends(snapshot, now))
+    return found
+
+
+def end_of(snapshot: Snapshot) -> float | None:
+    """Return when what a person has to renew ends; None where it renews itself, or is over."""
+    if snapshot.state == "login-needed":
+        return snapshot.works_until
+    if snapshot.state not in ("ok", "expiring") or snapshot.refreshable:
+        return None
+    if snapshot.token_ends is not None or snapshot.works_until is not None:
+        return snapshot.token_ends if snapshot.token_ends is not None else snapshot.works_until
+    # Keys that a role, a process or a machine gives end too, and the next ones come by themselves.
+    return snapshot.keys_end if snapshot.kind in ("temporary", "bearer") else None
+
+
+def registration_is_near(snapshot: Snapshot, now: float) -> bool:
+    """Say whether a login that renews itself soon cannot, for our registration as a client ends."""
+    if not snapshot.refreshable or snapshot.registration_ends is None or snapshot.state not in ("ok", "expiring"):
+        return False
+    return 0 < snapshot.registration_ends - now < DAY
+
+
+def trouble(snapshot: Snapshot, now: float) -> Notice:
+    """Say that Bedrock stops, or has stopped, for want of credentials."""
+    until = snapshot.works_until if snapshot.works_until is not None and snapshot.works_until > now else None
+    why = _short(snapshot.why or "the AWS login has ended")
+    hint = snapshot.hint or (LOGIN if snapshot.state == "login-needed" else "")
+    if until is None:
+        return Notice("bedrock-unusable", "Bedrock cannot be used", why, hint)
+    return Notice("login-needed", f"Bedrock works until {clock(until, now)}", why, hint, until=until)
+
+
+def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
+    """Say when credentials end that do not renew themselves."""
+    if snapshot.state == "login-needed":
+        return trouble(snapshot, now)
+    what, ends, renews = _CALLED.get(snapshot.kind, ("AWS keys", "end", "do not renew themselves"))
+    whose = f" of {snapshot.source}" if snapshot.source else ""
+    return Notice(
+        "credentials-end",
+        f"The {what}{whose} {ends} at {clock(end, now)}",
+        f"in {minutes(end - now)}, and {renews}; Bedrock cannot step in after that",
+        snapshot.hint or (LOGIN if snapshot.kind in _BY_SSO else "claude-gatewayctl credentials"),
+        until=end,
+    )
+
+
+def registration_ends(snapshot: Snapshot, now: float) -> Notice:
+    """Say when the login loses what it renews itself by."""
+    end = snapshot.registration_ends or now
+    return Notice(
+        "registration-ends",
+        f"The AWS login stops renewing itself at {clock(end, now)}",
+        "its registration as a client ends, and a new login makes a new one",
+        LOGIN,
+        until=end,
+        is_urgent=False,
+    )
+
+
+def bedrock_serves(serving: Serving, now: float) -> Notice:
+    """Say that Bedrock answers in Anthropic's place."""
+    title = f"Claude Code is served by Bedrock since {clock(serving.since, now)}"
+    return Notice("bedrock-serves", title, in_words(serving.why), since=serving.since, is_urgent=False)
+
+
+def nobody_serves(serving: Serving) -> Notice:
+    """Say that Bedrock was needed and could not."""
+    message = _short(f"{in_words(serving.why)}; {serving.trouble}" if serving.trouble else in_words(serving.why))
+    title = "Neither Anthropic nor Bedrock could answer"
+    return Notice("nobody-serves", title, message, serving.hint or STATUS, since=serving.since)
+
+
+def anthropic_back(before: Serving, now: float) -> Notice:
+    """Say that what was told before is over."""
+    took = f" after {minutes(now - before.since)}" if now > before.since > 0 else ""
+    message = "Bedrock is no longer needed" if before.by == "bedrock" else "all is as before"
+    return Notice("anthropic-back", f"Anthropic answers again{took}", message, is_urgent=False)
+
+
+def in_words(why: str) -> str:
+    """Return what the words of `policy` and the circuit mean to a person."""
+    if why in _WHY:
+        return _WHY[why]
+    return f"Anthropic answers {why.removeprefix('first event ')}" if why else "Anthropic cannot"
+
+
+def clock(at: float, now: float) -> str:
+    """Return a time as the clock on the wall has it, with the day where that is another."""
+    distance = abs(at - now)
+    form = "%H:%M" if distance < _SOON else "%a %H:%M" if distance < _WEEK else "%d %b %H:%M"
+    return time.strftime(form, time.localtime(at))
+
+
+def minutes(seconds: float) -> str:
+    """Return a duration as people say it."""
+    whole = round(seconds / 60)
+    if whole < 1:
+        return "less than a minute"
+    return f"{whole} min" if whole < 120 else f"{round(whole / 60)} h"
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"
