@@ -1,0 +1,336 @@
+"""What is due: a story a test, told by a clock that goes on by itself a minute at a time."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.credentials.snapshot import Kind, Snapshot, State
+from claude_gatewayd.notices.due import QUIET, SETTLED, Told, due, known
+from claude_gatewayd.notices.notice import DAY, Notice, Rules, in_words, standing
+from claude_gatewayd.served import Serving
+
+NOON = 1_764_072_000.0  # 12:00 UTC
+HOUR = 3600.0
+ANTHROPIC, BEDROCK = Serving("anthropic", NOON - HOUR), Serving("bedrock", NOON, "limit reached")
+WELL = Snapshot("unconfigured", "none")
+LEGACY = Snapshot("ok", "sso-legacy", source="profile corp", token_ends=NOON + 2 * HOUR)
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Read times as those of Greenwich."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+class Story:
+    """A person who is told, and what has been told so far."""
+
+    def __init__(self, rules: Rules = Rules()) -> None:  # noqa: B008  frozen
+        self.rules = rules
+        self.told = Told()
+        self.now = NOON
+        self.snapshot = WELL
+        self.serving = Serving()
+
+    def look(self, snapshot: Snapshot | None = None, serving: Serving | None = None, at: float | None = None) -> Any:
+        """Return the titles of what is due; a second look finds nothing more."""
+        self.snapshot = snapshot or self.snapshot
+        self.serving = serving or self.serving
+        self.now = self.now if at is None else at
+        notices, self.told = due(self.snapshot, self.serving, self.told, self.now, self.rules)
+        again = due(self.snapshot, self.serving, self.told, self.now, self.rules)
+        assert again.notices == []
+        assert again.told is self.told
+        return [notice.title for notice in notices]
+
+    def until(self, end: float, step: float = 60.0) -> list[tuple[int, str]]:
+        """Look each minute until then; return what was told, and how many minutes before."""
+        found = []
+        while self.now < end:
+            found += [(round((end - self.now) / 60), title) for title in self.look()]
+            self.now += step
+        return found
+
+
+# ends
+
+
+def test_a_token_that_does_not_renew_itself_is_told_of_60_15_and_5_minutes_before_its_end() -> None:
+    story = Story()
+    assert story.look(LEGACY) == []
+    title = "The AWS login of profile corp ends at 14:00"
+    assert story.until(NOON + 2 * HOUR) == [(60, title), (15, title), (5, title)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "title"),
+    [
+        ("temporary", {"keys_end": NOON + 2 * HOUR}, "The AWS keys of x end at 14:00"),
+        ("temporary", {"works_until": NOON + 2 * HOUR}, "The AWS keys of x end at 14:00"),
+        ("bearer", {"keys_end": NOON + 2 * HOUR}, "The Bedrock API key of x ends at 14:00"),
+        ("login", {"works_until": NOON + 2 * HOUR}, "The AWS login of x ends at 14:00"),
+        ("role-chain", {"token_ends": NOON + 2 * HOUR}, "The AWS login of x ends at 14:00"),
+    ],
+)
+@pytest.mark.parametrize("state", ["ok", "expiring"])
+def test_so_is_whatever_does_not_renew_itself(state: State, kind: Kind, fields: dict[str, float], title: str) -> None:
+    story = Story()
+    story.look(Snapshot(state, kind, source="x", **fields))  # type: ignore[arg-type]
+    assert story.until(NOON + 2 * HOUR) == [(60, title), (15, title), (5, title)]
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        Snapshot("ok", "sso", refreshable=True, token_ends=NOON + HOUR, keys_end=NOON + HOUR),
+        Snapshot("ok", "process", keys_end=NOON + HOUR),
+        Snapshot("ok", "role-chain", keys_end=NOON + HOUR),
+        Snapshot("ok", "web-identity", keys_end=NOON + HOUR),
+        Snapshot("ok", "container", keys_end=NOON + HOUR),
+        Snapshot("ok", "static"),
+        Snapshot("down", "sso", why="AWS cannot be reached", works_until=NOON + HOUR),
+        WELL,
+    ],
+)
+def test_what_renews_itself_or_has_no_end_is_not(snapshot: Snapshot) -> None:
+    story = Story()
+    assert story.look(snapshot) == []
+    assert story.until(NOON + 2 * HOUR) == []
+
+
+def test_other_times_by_configuration() -> None:
+    story = Story(Rules((90, 10)))
+    story.look(LEGACY)
+    assert [before for before, _ in story.until(NOON + 2 * HOUR)] == [90, 10]
+    story = Story(Rules(()))
+    story.look(LEGACY)
+    assert story.until(NOON + 2 * HOUR) == []
+
+
+@pytest.mark.parametrize(("wakes_before", "told"), [(50, [50, 15, 5]), (14, [14, 5]), (3, [3]), (-1, [])])
+def test_after_a_sleep_the_nearest_step_is_told_and_those_before_it_are_not(wakes_before: int, told: list[int]) -> None:
+    story = Story()
+    story.look(LEGACY)
+    story.now = NOON + 2 * HOUR - 60 * wakes_before
+    assert [before for before, _ in story.until(NOON + 2 * HOUR)] == told
+
+
+def test_a_new_end_is_told_of_anew_and_keys_that_live_shortly_are_no_storm() -> None:
+    story = Story()
+    story.look(LEGACY)
+    assert len(story.until(NOON + 2 * HOUR)) == 3
+    story.look(replace(LEGACY, token_ends=NOON + 10 * HOUR))
+    assert len(story.until(NOON + 10 * HOUR)) == 3
+    story = Story()
+    told = 0
+    while story.now < NOON + 5 * HOUR:  # keys of 15 minutes, replaced every 10
+        story.look(Snapshot("ok", "temporary", keys_end=story.now + 15 * 60))
+        told += len(story.until(story.now + 10 * 60))
+    assert told <= 5 * 60 / 15
+
+
+def test_a_clock_that_is_set_back_tells_nothing_twice() -> None:
+    story = Story()
+    story.look(LEGACY)
+    assert len(story.until(NOON + 2 * HOUR - 10 * 60)) == 2
+    story.now = NOON
+    assert [before for before, _ in story.until(NOON + 2 * HOUR)] == [5]
+
+
+# a login that renews itself
+
+SSO = Snapshot("ok", "sso", source="profile corp", refreshable=True, token_ends=NOON + HOUR)
+REFUSED = replace(SSO, state="login-needed", works_until=NOON + 2 * HOUR + 600, why="AWS no longer renews the login")
+
+
+def test_a_login_that_is_renewed_no_longer_is_told_of_at_once_then_15_and_5_minutes_before() -> None:
+    story = Story()
+    assert story.look(SSO) == []
+    (notice,) = due(REFUSED, Serving(), story.told, NOON, story.rules).notices
+    assert notice.line == (
+        "Bedrock works until 14:10: run claude-gatewayctl sso-login (AWS no longer renews the login)"
+    )
+    story.snapshot = REFUSED
+    title = "Bedrock works until 14:10"
+    assert story.until(NOON + 2 * HOUR + 600) == [(130, title), (15, title), (5, title)]
+
+
+def test_the_steps_that_are_past_at_the_transition_are_told_by_it() -> None:
+    story = Story()
+    story.look(SSO)
+    story.snapshot = replace(REFUSED, works_until=NOON + 10 * 60)
+    assert [before for before, _ in story.until(NOON + 10 * 60)] == [10, 5]
+
+
+def test_after_a_login_it_may_be_told_again_and_a_state_that_flickers_is_no_storm() -> None:
+    story = Story()
+    assert story.look(REFUSED) == ["Bedrock works until 14:10"]
+    for _ in range(30):
+        assert story.look(SSO) == []
+        assert story.look(REFUSED, at=story.now + 10) == []
+    assert story.look(SSO) == []
+    assert story.look(REFUSED, at=NOON + QUIET + 1) == ["Bedrock works until 14:10"]
+
+
+def test_a_later_end_of_the_keys_is_no_new_transition_and_another_login_is() -> None:
+    """While the token lives, a role's keys may still be renewed."""
+    story = Story()
+    assert story.look(REFUSED) == ["Bedrock works until 14:10"]
+    assert story.look(replace(REFUSED, works_until=NOON + 3 * HOUR), at=NOON + HOUR) == []
+    another = replace(
+        REFUSED, token_ends=NOON + 9 * HOUR, works_until=NOON + 9.5 * HOUR
+    )  # both while we were not there
+    assert story.look(another, at=NOON + 8.9 * HOUR) == ["Bedrock works until 21:30"]
+
+
+def test_what_a_person_can_mend_is_told_and_to_be_offline_is_not() -> None:
+    story = Story()
+    assert story.look(replace(SSO, state="down", why="AWS cannot be reached")) == []
+    ended = replace(SSO, state="down", why="the login has ended", hint="claude-gatewayctl sso-login")
+    assert story.look(ended) == ["Bedrock cannot be used"]
+    assert story.look(replace(ended, why="AWS cannot be reached", hint="")) == []
+    assert story.look(ended, at=NOON + DAY) == []
+    assert story.look(SSO) == []
+    assert story.look(ended) == ["Bedrock cannot be used"]
+
+
+def test_keys_that_outlive_their_login_are_told_of_when_it_has_ended() -> None:
+    story = Story()
+    story.look(LEGACY)
+    story.until(NOON + 2 * HOUR)
+    rest = replace(LEGACY, state="login-needed", works_until=NOON + 2.5 * HOUR)
+    assert story.look(rest) == ["Bedrock works until 14:30"]
+    assert story.look(replace(rest, state="down", works_until=None), at=NOON + 2.5 * HOUR) == []
+
+
+def test_a_registration_is_told_of_a_day_before_its_end() -> None:
+    story = Story()
+    end = NOON + 2 * DAY
+    assert story.look(replace(SSO, registration_ends=end)) == []
+    assert story.until(end, step=600.0) == [(1430, "The AWS login stops renewing itself at Thu 12:00")]
+
+
+# who serves
+
+
+def test_bedrock_serves_and_anthropic_is_back() -> None:
+    story = Story()
+    assert story.look(serving=ANTHROPIC) == []
+    (notice,) = due(WELL, BEDROCK, story.told, NOON, story.rules).notices
+    assert notice.line == ("Claude Code is served by Bedrock since 12:00: a limit of your subscription is reached")
+    assert story.look(serving=BEDROCK) == ["Claude Code is served by Bedrock since 12:00"]
+    assert story.look(at=NOON + HOUR) == []
+    back = Serving("anthropic", NOON + HOUR)
+    assert story.look(serving=back, at=NOON + HOUR + SETTLED - 1) == []
+    assert story.look(at=NOON + HOUR + SETTLED) == ["Anthropic answers again after 60 min"]
+    assert story.look(at=NOON + 2 * HOUR) == []
+
+
+def test_a_first_answer_of_anthropics_is_no_news() -> None:
+    assert Story().look(serving=ANTHROPIC) == []
+
+
+def test_an_anthropic_that_comes_and_goes_is_no_storm() -> None:
+    """A day of it, a change every 20 seconds."""
+    story = Story()
+    told: list[str] = []
+    while story.now < NOON + DAY:
+        told += story.look(serving=replace(BEDROCK, since=story.now))
+        since = story.now = story.now + 20
+        told += story.look(serving=Serving("anthropic", since), at=since + SETTLED)
+        story.now = since + 20
+    assert len(told) <= 2 * DAY / QUIET
+    told = []
+    while story.now < NOON + 2 * DAY:  # never for long enough to be said to be back
+        told += story.look(serving=replace(BEDROCK, since=story.now))
+        told += story.look(serving=Serving("anthropic", story.now + 1), at=story.now + 1)
+        story.now += SETTLED - 2
+    assert len(told) == 1
+
+
+def test_neither_could_answer() -> None:
+    story = Story()
+    nobody = Serving("nobody", NOON, "529", "cannot get AWS credentials: the login has ended", "aws sso login")
+    (notice,) = due(WELL, nobody, story.told, NOON, story.rules).notices
+    assert (notice.hint, notice.message) == (
+        "aws sso login",
+        "Anthropic answers 529; cannot get AWS credentials: the login has ended",
+    )
+    assert story.look(serving=nobody) == ["Neither Anthropic nor Bedrock could answer"]
+    assert story.look(serving=replace(BEDROCK, since=NOON + 60), at=NOON + 60) == [
+        "Claude Code is served by Bedrock since 12:01"
+    ]
+    assert story.look(serving=replace(nobody, since=NOON + 120), at=NOON + 120) == []
+    assert story.look(serving=replace(nobody, since=NOON + 120), at=NOON + QUIET) != []
+    back = Serving("anthropic", NOON + HOUR)
+    assert story.look(serving=back, at=NOON + 2 * HOUR) == ["Anthropic answers again after 118 min"]
+
+
+def test_a_generation_that_was_not_asked_yet_knows_what_was_told() -> None:
+    told = Told(serving=BEDROCK)
+    assert known(Serving(), told) == BEDROCK
+    assert known(Serving("bedrock", NOON + HOUR, "529"), told) == Serving("bedrock", NOON, "529")
+    assert known(Serving("anthropic", NOON + HOUR), told) == Serving("anthropic", NOON + HOUR)
+    assert known(Serving(), Told()) == Serving()
+
+
+# the clock set back, for who serves
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
+    story = Story()
+    story.look(serving=BEDROCK)
+    story.now = NOON - DAY
+    assert story.look(serving=Serving("anthropic", NOON)) == ["Anthropic answers again"]
+    assert len(story.look(serving=replace(BEDROCK, since=story.now))) == 1
+
+
+# what is true now
+
+
+def events(notices: list[Notice]) -> list[str]:
+    return [notice.event for notice in notices]
+
+
+def test_what_stands_is_what_is_true_the_most_urgent_first() -> None:
+    rules = Rules()
+    assert standing(WELL, Serving(), NOON, rules) == []
+    assert standing(SSO, ANTHROPIC, NOON, rules) == []
+    assert standing(LEGACY, ANTHROPIC, NOON, rules) == []
+    near = replace(LEGACY, token_ends=NOON + 3599)
+    assert events(standing(near, BEDROCK, NOON, rules)) == ["credentials-end", "bedrock-serves"]
+    assert events(standing(near, Serving("nobody", NOON, "529"), NOON, rules)) == ["nobody-serves", "credentials-end"]
+    assert standing(near, ANTHROPIC, NOON, Rules(())) == []
+    assert events(standing(REFUSED, BEDROCK, NOON, rules)) == ["login-needed", "bedrock-serves"]
+    assert events(standing(REFUSED, ANTHROPIC, NOON + 5 * HOUR, rules)) == ["bedrock-unusable"]
+    assert events(standing(replace(SSO, state="down"), ANTHROPIC, NOON, rules)) == ["bedrock-unusable"]
+    registered = replace(SSO, registration_ends=NOON + HOUR)
+    assert events(standing(registered, ANTHROPIC, NOON, rules)) == ["registration-ends"]
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("limit reached", "a limit of your subscription is reached"),
+        ("529", "Anthropic answers 529"),
+        ("connection", "Anthropic cannot be reached"),
+        ("timeout", "Anthropic does not answer in time"),
+        ("first event overloaded_error", "Anthropic answers overloaded_error"),
+        ("", "Anthropic cannot"),
+    ],
+)
+def test_reasons_in_words(why: str, words: str) -> None:
+    assert in_words(why) == words
+
+
+def test_a_text_that_is_not_ours_stays_short_and_on_one_line() -> None:
+    (notice,) = standing(replace(SSO, state="down", why="x\n" * 1000), ANTHROPIC, NOON, Rules())
+    assert "\n" not in notice.line
+    assert len(notice.line) < 400
