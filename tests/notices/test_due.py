@@ -263,7 +263,7 @@ def test_neither_could_answer() -> None:
         "aws sso login",
         "Anthropic answers 529; cannot get AWS credentials: the login has ended",
     )
-    assert story.look(serving=nobody) == ["Neither Anthropic nor Bedrock could answer"]
+    assert story.look(serving=nobody) == ["Neither Anthropic nor Bedrock answers"]
     assert story.look(serving=replace(BEDROCK, since=NOON + 60), at=NOON + 60) == [
         "Claude Code is served by Bedrock since 12:01"
     ]

@@ -47,6 +47,12 @@ def test_nothing_yet(tally: Tally) -> None:
     }
 
 
+def test_an_answer_of_bedrocks_in_anthropics_place_is_counted_and_known(tally: Tally) -> None:
+    tally.fell_back(("digest", "claude-opus-4-8"), "529")
+    assert tally.snapshot()["fallbacks"] == 1
+    assert (tally.served.serving().by, tally.served.serving().why) == ("bedrock", "529")
+
+
 def test_counts(tally: Tally) -> None:
     for status in (200, 529, 200, CLIENT_GONE):
         tally.answered(status)

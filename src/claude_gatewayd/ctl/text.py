@@ -85,7 +85,7 @@ def _notice(one: dict[str, Any], now: float) -> list[str]:
     if one["until"] is not None:
         counted_down = f", in {duration(max(0.0, one['until'] - now))}"
     elif one["since"] is not None:
-        counted_down = f", {ago(one['since'], now)}"
+        counted_down = f", for {duration(max(0.0, now - one['since']))}"
     lines = [f"  notice       {one['title']}{counted_down}: {one['message']}"]
     return [*lines, f"               {one['hint']}"] if one["hint"] else lines
 

@@ -143,7 +143,7 @@ def bedrock_serves(serving: Serving, now: float) -> Notice:
 def nobody_serves(serving: Serving) -> Notice:
     """Say that Bedrock was needed and could not."""
     message = _short(f"{in_words(serving.why)}; {serving.trouble}" if serving.trouble else in_words(serving.why))
-    title = "Neither Anthropic nor Bedrock could answer"
+    title = "Neither Anthropic nor Bedrock answers"
     return Notice("nobody-serves", title, message, serving.hint or STATUS, since=serving.since)
 
 

@@ -1,0 +1,236 @@
+"""From what is true to who is told."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.ctl import text
+from claude_gatewayd.notices import Kept, Rules, Warner
+from claude_gatewayd.notices.notice import Notice
+from claude_gatewayd.served import Serving
+from claude_gatewayd.supervisor import status
+
+NOW = 1_764_072_000.0
+REFUSED = Snapshot(
+    "login-needed",
+    "sso",
+    refreshable=True,
+    token_ends=NOW,
+    works_until=NOW + 5400,
+    why="AWS no longer renews the login",
+)
+BEDROCK = Serving("bedrock", NOW, "529")
+
+
+class World:
+    """What there is to look at, and a messenger that keeps what it was given; by *hold* it takes its time."""
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot("unconfigured", "none")
+        self.serving = Serving()
+        self.now = NOW
+        self.sent: list[Notice] = []
+        self.fails = ""
+        self.hold: asyncio.Event | None = None
+        self.was_sent = asyncio.Event()
+
+    async def send(self, notice: Notice) -> str:
+        self.sent.append(notice)
+        self.was_sent.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        return self.fails
+
+    def warner(self, file: Path, look: Callable[[], Snapshot] | None = None) -> Warner:
+        return Warner(
+            look or (lambda: self.snapshot), lambda: self.serving, Rules(), Kept(file, lambda: self.now), {"a friend": self.send},
+            lambda: self.now,
+        )  # fmt: skip
+
+    @property
+    def events(self) -> list[str]:
+        return [notice.event for notice in self.sent]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "notices.json"
+
+
+async def settle(warner: Warner) -> None:
+    """Return when nothing is being told."""
+    while warner._telling is not None:
+        await asyncio.wait((warner._telling,))
+        await asyncio.sleep(0)
+
+
+def lives(story: Callable[[], Awaitable[Any]]) -> None:
+    async def live() -> None:
+        await story()
+
+    asyncio.run(live())
+
+
+def test_each_is_told_once_by_all_generations(world: World, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story() -> None:
+        old, new = world.warner(file), world.warner(file)
+        for warner in (old, new, old):  # both at once, as in the moment of a hand-over
+            warner.tick()
+            await settle(warner)
+        world.snapshot, world.serving = REFUSED, BEDROCK
+        old.tick()
+        new.tick()
+        await asyncio.gather(settle(old), settle(new))
+        another = world.warner(file)  # after a restart
+        for warner in (old, new, another):
+            warner.tick()
+            await settle(warner)
+
+    lives(story)
+    assert world.events == ["login-needed", "bedrock-serves"]
+    told = [(record.levelname, record.message) for record in caplog.records]
+    assert [level for level, _ in told] == ["WARNING", "INFO"]
+    assert "run claude-gatewayctl sso-login (AWS no longer renews the login)" in told[0][1]
+    assert "Anthropic answers 529" in told[1][1]
+
+
+def test_nothing_is_read_or_written_while_there_is_nothing_to_tell(world: World, file: Path) -> None:
+    async def story() -> None:
+        warner = world.warner(file)
+        warner.tick()
+        assert warner._telling is not None  # it reads, once, what others have told
+        await settle(warner)
+        for _ in range(100):
+            warner.tick()
+            assert warner._telling is None
+
+    lives(story)
+    assert not file.exists()
+
+
+def test_a_messenger_that_takes_its_time_holds_nothing_up(world: World, file: Path) -> None:
+    """Nothing queues: what has changed meanwhile is told afterwards, as it then is."""
+
+    async def story() -> None:
+        warner = world.warner(file)
+        world.hold = asyncio.Event()
+        world.serving = BEDROCK
+        warner.tick()
+        await world.was_sent.wait()
+        world.snapshot = REFUSED
+        for _ in range(10):
+            warner.tick()
+            assert [one["event"] for one in warner.standing()] == ["login-needed", "bedrock-serves"]
+        assert world.events == ["bedrock-serves"]
+        world.hold.set()
+        await settle(warner)
+        warner.tick()
+        await settle(warner)
+        assert world.events == ["bedrock-serves", "login-needed"]
+
+    lives(story)
+
+
+def test_close_waits_for_nobody(world: World, file: Path) -> None:
+    async def story() -> None:
+        warner = world.warner(file)
+        await warner.close()
+        world.hold = asyncio.Event()
+        world.serving = BEDROCK
+        warner.tick()
+        await world.was_sent.wait()
+        async with asyncio.timeout(5):
+            await warner.close()
+
+    lives(story)
+
+
+def test_a_messenger_that_fails_is_logged_when_that_is_news(
+    world: World, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        warner = world.warner(file)
+        for number, world.fails in enumerate(("no bus", "no bus", "", "no bus", "status 1")):
+            world.snapshot = replace(REFUSED, token_ends=NOW + 1000 * number)
+            warner.tick()
+            await settle(warner)
+        assert len(world.sent) == 5
+
+    lives(story)
+    failed = [record.message for record in caplog.records if "failed" in record.message]
+    assert failed == ["a friend failed: no bus", "a friend failed: no bus", "a friend failed: status 1"]
+
+
+def test_a_fault_is_told_once_and_ends_nothing(world: World, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        def look() -> Snapshot:
+            raise ZeroDivisionError
+
+        faulty = world.warner(file, look)
+        for _ in range(3):
+            faulty.tick()
+        assert faulty.standing() == []
+
+    lives(story)
+    assert [record.message for record in caplog.records] == [
+        "cannot tell what there is to tell: this is a fault of the daemon"
+    ]
+
+
+def test_a_new_generation_shows_what_an_older_one_has_told(world: World, file: Path) -> None:
+    async def story() -> None:
+        old = world.warner(file)
+        world.serving = BEDROCK
+        old.tick()
+        await settle(old)
+        world.serving = Serving()
+        new = world.warner(file)
+        new.tick()
+        await settle(new)
+        new.tick()
+        assert [(one["event"], one["since"]) for one in new.standing()] == [("bedrock-serves", NOW)]
+
+    lives(story)
+
+
+# how it reads
+
+
+def said(*notices: Notice) -> list[dict[str, Any]]:
+    return [notice.as_dict() for notice in notices]
+
+
+LOGIN = Notice("login-needed", "Bedrock works until 14:10", "it ended", "claude-gatewayctl sso-login", until=NOW + 1500)
+SERVES = Notice("bedrock-serves", "Claude Code is served by Bedrock since 12:00", "Anthropic answers 529", since=NOW)
+
+
+def test_the_status_counts_down() -> None:
+    shown = [line for one in said(LOGIN, SERVES) for line in text._notice(one, NOW + 61)]
+    assert shown == [
+        "  notice       Bedrock works until 14:10, in 23 min 59 s: it ended",
+        "               claude-gatewayctl sso-login",
+        "  notice       Claude Code is served by Bedrock since 12:00, for 1 min 1 s: Anthropic answers 529",
+    ]
+
+
+def test_systemd_is_told_the_most_urgent_without_a_countdown() -> None:
+    well = {
+        "problems": [], "streams": 0, "anthropic": {"state": "ok"}, "bedrock": {"enabled": False}, "notices": [],
+    }  # fmt: skip
+    assert status.one_line(well) == "Anthropic ok, 0 streams"
+    line = status.one_line(well | {"notices": said(LOGIN, SERVES)})
+    assert line == "Bedrock works until 14:10: run claude-gatewayctl sso-login; Anthropic ok, 0 streams"
+    assert status.one_line(well | {"notices": said(SERVES)}) == f"{SERVES.title}; Anthropic ok, 0 streams"
