@@ -64,6 +64,7 @@ class Daemon:
             "XDG_RUNTIME_DIR": str(self.runtime),
             "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": upstream,
             "CLAUDE_GATEWAY_LISTEN_PORT": str(self.port),
+            "CLAUDE_GATEWAY_NOTIFY_ENABLED": "false",  # a desktop is no place for what tests make up
             **(environ or {}),
         }
         self._stdin = stdin

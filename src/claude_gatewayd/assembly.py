@@ -222,6 +222,7 @@ def _circuits(settings: Config) -> circuit.Circuits:
 
 
 def _warner(settings: Config, look: Callable[[], Snapshot], tally: Tally, environ: Mapping[str, str]) -> Warner:
+    environ = dict(environ)  # the engine's thread changes that of the process
     messengers: dict[str, Messenger] = {}
     if settings.notify.enabled:
         messengers["the desktop notification"] = partial(desktop.show, environ=environ)

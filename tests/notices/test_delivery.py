@@ -295,7 +295,7 @@ def test_the_examples_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
         programs.install(name)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
-    calm = replace(NOTICE, event="anthropic-back", title="Anthropic answers again", is_urgent=False)
+    calm = replace(NOTICE, event="anthropic-back", title="Anthropic is back", is_urgent=False)
     for line in (phone, listing, mail):
         assert run(line) == ""
         assert run(line, calm) == ""
@@ -309,7 +309,7 @@ def test_the_examples_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
     lines = (tmp_path / "claude-gateway.events").read_text().splitlines()
     assert [line.partition(" ")[2] for line in lines] == [
         "login-needed: Bedrock works until 14:10",
-        "anthropic-back: Anthropic answers again",
+        "anthropic-back: Anthropic is back",
     ]
 
 

@@ -48,10 +48,11 @@ class World:
         return self.fails
 
     def warner(self, file: Path, look: Callable[[], Snapshot] | None = None) -> Warner:
-        return Warner(
-            look or (lambda: self.snapshot), lambda: self.serving, Rules(), Kept(file, lambda: self.now), {"a friend": self.send},
-            lambda: self.now,
-        )  # fmt: skip
+        def now() -> float:
+            return self.now
+
+        look = look or (lambda: self.snapshot)
+        return Warner(look, lambda: self.serving, Rules(), Kept(file, now), {"a friend": self.send}, now)
 
     @property
     def events(self) -> list[str]:
@@ -196,9 +197,10 @@ def test_a_new_generation_shows_what_an_older_one_has_told(world: World, file: P
         world.serving = BEDROCK
         old.tick()
         await settle(old)
-        world.serving = Serving()
+        world.serving = replace(BEDROCK, since=NOW + 600)
         new = world.warner(file)
         new.tick()
+        assert new.standing() == []  # it does not know yet
         await settle(new)
         new.tick()
         assert [(one["event"], one["since"]) for one in new.standing()] == [("bedrock-serves", NOW)]

@@ -54,11 +54,8 @@ def due(snapshot: Snapshot, serving: Serving, told: Told, now: float, rules: Rul
 
 
 def known(serving: Serving, told: Told) -> Serving:
-    """Return who serves, where an earlier generation may know more: until one is asked, and since when."""
-    before = told.serving
-    if before.by == "anthropic" or serving.by not in ("", before.by):
-        return serving
-    return replace(serving, since=before.since) if serving.by else before
+    """Return who serves, and since when: an earlier generation may have seen it begin."""
+    return replace(serving, since=told.serving.since) if serving.by == told.serving.by != "anthropic" else serving
 
 
 def _credentials(snapshot: Snapshot, told: Told, now: float, rules: Rules) -> Due:
@@ -118,7 +115,7 @@ def _serving(serving: Serving, told: Told, now: float) -> Due:
     if serving.by == "anthropic":
         if _is_recent(serving.since, now, SETTLED):
             return Due([], told)
-        return Due([words.anthropic_back(before, now)], replace(told, serving=serving))
+        return Due([words.anthropic_back(before, serving.since)], replace(told, serving=serving))
     found = words.nobody_serves(serving) if serving.by == "nobody" else words.bedrock_serves(serving, now)
     if _is_recent(told.last.get(found.event), now, QUIET):
         return Due([], told)

@@ -147,11 +147,11 @@ def nobody_serves(serving: Serving) -> Notice:
     return Notice("nobody-serves", title, message, serving.hint or STATUS, since=serving.since)
 
 
-def anthropic_back(before: Serving, now: float) -> Notice:
-    """Say that what was told before is over."""
-    took = f" after {minutes(now - before.since)}" if now > before.since > 0 else ""
-    message = "Bedrock is no longer needed" if before.by == "bedrock" else "all is as before"
-    return Notice("anthropic-back", f"Anthropic answers again{took}", message, is_urgent=False)
+def anthropic_back(before: Serving, since: float) -> Notice:
+    """Say that what was told before is over, *since* Anthropic answers."""
+    took = f" after {minutes(since - before.since)}" if since > before.since > 0 else ""
+    message = "Bedrock is no longer needed" if before.by == "bedrock" else "it answers as before"
+    return Notice("anthropic-back", f"Anthropic is back{took}", message, is_urgent=False)
 
 
 def in_words(why: str) -> str:

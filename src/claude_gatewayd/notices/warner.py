@@ -38,7 +38,7 @@ class Warner:
         self._kept = kept
         self._messengers = messengers
         self._clock = clock
-        self._told: Told | None = None
+        self._told: Told | None = None  # it has not been read yet, what an earlier generation has told
         self._telling: asyncio.Task[None] | None = None
         self._standing: list[Notice] = []
         self._failing: dict[str, str] = {}
@@ -47,11 +47,10 @@ class Warner:
     def tick(self) -> None:
         """Look, and begin to tell what is due. Whatever goes wrong is no reason for the caller to fail."""
         try:
-            decide = self._decide()
-            told = self._told or Told()
-            now = self._clock()
-            self._standing = standing(self._look(), known(self._serving(), told), now, self._rules)
-            if self._telling is None and (self._told is None or decide(told).told is not told):
+            decide, told = self._decide(), self._told
+            if told is not None:
+                self._standing = standing(self._look(), known(self._serving(), told), self._clock(), self._rules)
+            if self._telling is None and (told is None or decide(told).told is not told):
                 self._telling = asyncio.get_running_loop().create_task(self._tell(decide))
                 self._telling.add_done_callback(self._done)
         except Exception as error:
