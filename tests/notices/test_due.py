@@ -105,6 +105,19 @@ def test_what_renews_itself_or_has_no_end_is_not(snapshot: Snapshot) -> None:
     assert story.until(NOON + 2 * HOUR) == []
 
 
+def test_the_words_for_what_does_not_renew_itself() -> None:
+    near = replace(LEGACY, token_ends=NOON + 1800)
+    (notice,) = standing(near, Serving(), NOON, Rules())
+    assert notice.line == (
+        "The AWS login of profile corp ends at 12:30: run claude-gatewayctl sso-login "
+        "(it does not renew itself, and Bedrock cannot step in after that)"
+    )
+    keys = Snapshot("expiring", "temporary", keys_end=NOON + 1800, hint="aws-vault exec corp")
+    (notice,) = standing(keys, Serving(), NOON, Rules())
+    assert (notice.title, notice.hint) == ("The AWS keys end at 12:30", "aws-vault exec corp")
+    assert notice.message.startswith("they do not renew themselves")
+
+
 def test_other_times_by_configuration() -> None:
     story = Story(Rules((90, 10)))
     story.look(LEGACY)
@@ -131,7 +144,7 @@ def test_a_new_end_is_told_of_anew_and_keys_that_live_shortly_are_no_storm() -> 
     story = Story()
     told = 0
     while story.now < NOON + 5 * HOUR:  # keys of 15 minutes, replaced every 10
-        story.look(Snapshot("ok", "temporary", keys_end=story.now + 15 * 60))
+        told += len(story.look(Snapshot("ok", "temporary", keys_end=story.now + 15 * 60)))
         told += len(story.until(story.now + 10 * 60))
     assert told <= 5 * 60 / 15
 

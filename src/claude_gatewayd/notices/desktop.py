@@ -64,9 +64,7 @@ def _by_gdbus(icon: str, title: str, body: str, urgency: int) -> list[str]:
 
 def _gvariant(text: str) -> str:
     """Return a text as gdbus reads it. Unquoted, what looks like another type would be one."""
-    escaped = "".join(
-        f"\\u{ord(char):04x}" if ord(char) < 32 else f"\\{char}" if char in '"\\' else char for char in text
-    )
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 

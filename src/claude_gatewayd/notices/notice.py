@@ -19,8 +19,8 @@ _SOON = 12 * 3600.0
 _WEEK = 6 * DAY
 _LONGEST = 300  # of a text that is not ours alone
 _BY_SSO = ("sso", "sso-legacy", "role-chain")
-_CALLED = dict.fromkeys((*_BY_SSO, "login"), ("AWS login", "ends", "does not renew itself")) | {
-    "bearer": ("Bedrock API key", "ends", "does not renew itself")
+_CALLED = dict.fromkeys((*_BY_SSO, "login"), ("AWS login", "ends", "it does not renew itself")) | {
+    "bearer": ("Bedrock API key", "ends", "it does not renew itself")
 }
 _WHY = {
     "limit reached": "a limit of your subscription is reached",
@@ -99,8 +99,8 @@ def registration_is_near(snapshot: Snapshot, now: float) -> bool:
 def trouble(snapshot: Snapshot, now: float) -> Notice:
     """Say that Bedrock stops, or has stopped, for want of credentials."""
     until = snapshot.works_until if snapshot.works_until is not None and snapshot.works_until > now else None
-    why = _short(snapshot.why or "the AWS login has ended")
-    hint = snapshot.hint or (LOGIN if snapshot.state == "login-needed" else "")
+    usual = ("the AWS login has ended", LOGIN) if snapshot.state == "login-needed" else ("no AWS credentials work", "")
+    why, hint = _short(snapshot.why or usual[0]), snapshot.hint or usual[1]
     if until is None:
         return Notice("bedrock-unusable", "Bedrock cannot be used", why, hint)
     return Notice("login-needed", f"Bedrock works until {clock(until, now)}", why, hint, until=until)
@@ -110,12 +110,12 @@ def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
     """Say when credentials end that do not renew themselves."""
     if snapshot.state == "login-needed":
         return trouble(snapshot, now)
-    what, ends, renews = _CALLED.get(snapshot.kind, ("AWS keys", "end", "do not renew themselves"))
+    what, ends, renews = _CALLED.get(snapshot.kind, ("AWS keys", "end", "they do not renew themselves"))
     whose = f" of {snapshot.source}" if snapshot.source else ""
     return Notice(
         "credentials-end",
         f"The {what}{whose} {ends} at {clock(end, now)}",
-        f"in {minutes(end - now)}, and {renews}; Bedrock cannot step in after that",
+        f"{renews}, and Bedrock cannot step in after that",
         snapshot.hint or (LOGIN if snapshot.kind in _BY_SSO else "claude-gatewayctl credentials"),
         until=end,
     )
