@@ -182,14 +182,35 @@ def test_the_steps_that_are_past_at_the_transition_are_told_by_it() -> None:
     assert [before for before, _ in story.until(NOON + 10 * 60)] == [10, 5]
 
 
-def test_after_a_login_it_may_be_told_again_and_a_state_that_flickers_is_no_storm() -> None:
+def test_after_a_login_it_may_be_told_again() -> None:
+    story = Story()
+    assert story.look(REFUSED) == ["Bedrock works until 14:10"]
+    login = {"token_ends": NOON + 9 * HOUR}
+    assert story.look(replace(SSO, **login), at=NOON + 60) == []  # type: ignore[arg-type]
+    assert story.look(replace(REFUSED, **login), at=NOON + 120) == ["Bedrock works until 14:10"]  # type: ignore[arg-type]
+
+
+def test_a_generation_that_has_not_tried_yet_makes_it_no_news() -> None:
     story = Story()
     assert story.look(REFUSED) == ["Bedrock works until 14:10"]
     for _ in range(30):
-        assert story.look(SSO) == []
-        assert story.look(REFUSED, at=story.now + 10) == []
-    assert story.look(SSO) == []
-    assert story.look(REFUSED, at=NOON + QUIET + 1) == ["Bedrock works until 14:10"]
+        story.now += 120
+        assert story.look(replace(SSO, keys_end=None)) == []
+        assert story.look(REFUSED) == []
+
+
+def test_a_trouble_without_a_login_is_told_again_when_it_has_passed_but_is_no_storm() -> None:
+    story = Story()
+    well = Snapshot("ok", "static")
+    refused = replace(well, state="down", why="AWS does not know these keys", hint="aws configure")
+    assert story.look(refused) == ["Bedrock cannot be used"]
+    for _ in range(30):
+        assert story.look(well) == []
+        assert story.look(refused, at=story.now + 10) == []
+    assert story.look(well) == []
+    assert story.look(refused, at=NOON + QUIET + 1) == ["Bedrock cannot be used"]
+    assert story.look(REFUSED, at=NOON + QUIET + 2) == ["Bedrock works until 14:10"]  # another profile
+    assert story.look(refused, at=NOON + 3 * QUIET) == ["Bedrock cannot be used"]
 
 
 def test_a_later_end_of_the_keys_is_no_new_transition_and_another_login_is() -> None:
@@ -210,8 +231,6 @@ def test_what_a_person_can_mend_is_told_and_to_be_offline_is_not() -> None:
     assert story.look(ended) == ["Bedrock cannot be used"]
     assert story.look(replace(ended, why="AWS cannot be reached", hint="")) == []
     assert story.look(ended, at=NOON + DAY) == []
-    assert story.look(SSO) == []
-    assert story.look(ended) == ["Bedrock cannot be used"]
 
 
 def test_keys_that_outlive_their_login_are_told_of_when_it_has_ended() -> None:

@@ -25,9 +25,9 @@ class Mark(NamedTuple):
 class Told:
     """What has been told.
 
-    *ends* has a mark for each step before an end, by its minutes, and for "registration". *login* is the mark of a
-    trouble with the credentials that has not passed since. *serving* is who serves, as far as that was told. *last* is
-    when an event was last told that may come again.
+    *ends* has a mark for each step before an end, by its minutes, and for "registration". *login* is the mark of the
+    last trouble with the credentials, by the end of the login's token; where that is not known, until it has passed.
+    *serving* is who serves, as far as that was told. *last* is when an event was last told that may come again.
     """
 
     ends: Mapping[str, Mark] = field(default_factory=dict)
@@ -59,18 +59,21 @@ def known(serving: Serving, told: Told) -> Serving:
 
 
 def _credentials(snapshot: Snapshot, told: Told, now: float, rules: Rules) -> Due:
-    """Tell of the transition to a state that needs a person. To be offline is none: it passes by itself."""
+    """Tell of the transition to a state that needs a person. To be offline is none: it passes by itself.
+
+    One token comes to its end once: a generation that has not tried it yet says that all is well, and means nothing.
+    """
     if snapshot.state in ("ok", "expiring", "unconfigured"):
-        return Due([], told if told.login is None else replace(told, login=None))
+        passed = told.login is not None and not told.login.end
+        return Due([], replace(told, login=None) if passed else told)
     if snapshot.state == "down" and not snapshot.hint:
         return Due([], told)
     end = snapshot.token_ends or 0.0
-    another = bool(end) and told.login is not None and bool(told.login.end) and not _is_same(end, told.login.end)
-    if told.login is not None and not another:
+    if told.login is not None and _is_same(end, told.login.end):
+        return Due([], told)
+    if not end and _is_recent(told.last.get("login-needed"), now, QUIET):
         return Due([], told)
     found = words.trouble(snapshot, now)
-    if _is_recent(told.last.get("login-needed"), now, QUIET) and not another:
-        return Due([], told)
     told = replace(told, login=Mark(end, now), last={**told.last, "login-needed": now})
     until = snapshot.works_until
     if until is not None:  # what the steps before it would say has just been said
