@@ -213,6 +213,15 @@ def test_a_trouble_without_a_login_is_told_again_when_it_has_passed_but_is_no_st
     assert story.look(refused, at=NOON + 3 * QUIET) == ["Bedrock cannot be used"]
 
 
+def test_a_role_that_is_refused_hides_no_end_of_the_login() -> None:
+    story = Story()
+    refused = replace(SSO, state="down", why="No access", hint="claude-gatewayctl credentials")
+    assert story.look(refused) == ["Bedrock cannot be used"]
+    assert story.look(REFUSED, at=NOON + 60) == ["Bedrock works until 14:10"]
+    assert story.look(refused, at=NOON + 120) == []
+    assert story.look(REFUSED, at=NOON + 180) == []
+
+
 def test_a_later_end_of_the_keys_is_no_new_transition_and_another_login_is() -> None:
     """While the token lives, a role's keys may still be renewed."""
     story = Story()

@@ -69,12 +69,15 @@ def _credentials(snapshot: Snapshot, told: Told, now: float, rules: Rules) -> Du
     if snapshot.state == "down" and not snapshot.hint:
         return Due([], told)
     end = snapshot.token_ends or 0.0
-    if told.login is not None and _is_same(end, told.login.end):
-        return Due([], told)
-    if not end and _is_recent(told.last.get("login-needed"), now, QUIET):
-        return Due([], told)
     found = words.trouble(snapshot, now)
-    told = replace(told, login=Mark(end, now), last={**told.last, "login-needed": now})
+    last = told.last.get(found.event)
+    if told.login is not None and _is_same(end, told.login.end):
+        # That Bedrock has stopped is no news after the word that it would. The other way round it is.
+        if found.event == "bedrock-unusable" or (last is not None and last >= told.login.at):
+            return Due([], told)
+    elif not end and _is_recent(last, now, QUIET):
+        return Due([], told)
+    told = replace(told, login=Mark(end, now), last={**told.last, found.event: now})
     until = snapshot.works_until
     if until is not None:  # what the steps before it would say has just been said
         told = _marked(told, _passed(snapshot, until, now, rules), until, now)
