@@ -21,8 +21,9 @@ FLOORS = """
     config_values wire envelope auth log
     config_file service
     config control channel
-    coding served
+    served
     http1
+    coding
     policy circuit body sse guard tally catalog proven
     bedrock bedrock_errors
     bedrock_stream relay
