@@ -7,12 +7,16 @@ from typing import Any, Final, NamedTuple
 from claude_gatewayd import bedrock_errors, envelope
 from claude_gatewayd.bedrock_errors import Trouble
 from claude_gatewayd.http1.flow import Bytes
+from claude_gatewayd.http1.upstream import UpstreamFailed
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _NAME: Final = re.compile(rb"(?:\A|\n)event: ?([^\r\n]*)")
 _DATA: Final = re.compile(rb"(?:\A|\n)data: ?([^\r\n]*)")
 _LONGEST: Final = 16 * 1024 * 1024
 _FOREIGN: Final = ("amazon-bedrock-invocationMetrics", "litellm_call_id", "provider_specific_fields", "_hidden_params")
+
+
+_BROKEN: Final = Trouble("Broken", 502, "")
 
 
 class Usage(NamedTuple):
@@ -38,7 +42,7 @@ class Rewriter:
         self._asked = asked
         self._buffer = bytearray()
         self._looked = 0  # so far there is no end of an event in it
-        self._error: Trouble | None = None  # held back for what the engine knows of it
+        self._error: Trouble | None = None  # nothing more is told but this, held back for what the engine knows of it
 
     def feed(self, payload: Bytes) -> bytes:
         """Return what is to be told of the next bytes: whole events."""
@@ -53,14 +57,15 @@ class Rewriter:
         if len(self._buffer) > _LONGEST:
             self._buffer.clear()
             self._looked = 0
-            self._error = Trouble("Broken", 502, "")
+            self._error = _BROKEN
         return b"".join(told)
 
-    def finish(self, failure: str) -> bytes:
-        """Return what is to be told at the end. *failure* is how the upstream failed, "" if it ended."""
+    def finish(self, failure: UpstreamFailed | None) -> bytes:
+        """Return what is to be told at the end. *failure* is how the upstream failed, if it did."""
         if self.complete:
             return b""
-        self.trouble = self._error or Trouble("Timeout" if "in time" in failure else "Broken", 502, "")
+        late = failure is not None and failure.kind == "timeout"
+        self.trouble = self._error or Trouble("Timeout" if late else "Broken", 502, "")
         self.complete = True
         meaning = bedrock_errors.meaning(self.trouble)
         return envelope.error_event(meaning.status, meaning.message, meaning.error_type)
@@ -70,24 +75,29 @@ class Rewriter:
         event = event.lstrip(b"\r\n")  # empty lines before it
         named = _NAME.search(event)
         name = named[1] if named is not None else b""
-        if self.complete or (self._error is not None and name != b"engine_error"):
+        is_error = name in (b"error", b"engine_error")
+        if self.complete or (self._error is not None and not is_error):
             return b""
         if name in (b"content_block_delta", b"content_block_start", b"content_block_stop"):
-            # One that broke off in the middle is closed by what the engine says behind it.
-            return event + b"\n\n" if self.began and event.endswith(b"}") else b""
+            if not event.endswith(b"}"):
+                self._error = _BROKEN  # in the middle, to be closed by what the engine says behind it
+                return b""
+            return event + b"\n\n" if self.began else b""
         data = _DATA.search(event)
         if data is None:
             return b""
-        if name in (b"error", b"engine_error"):
-            self._error = bedrock_errors.read_event(data[1])
+        if is_error:
+            if name == b"engine_error" or self._error in (None, _BROKEN):  # the engine knows better than LiteLLM
+                self._error = bedrock_errors.read_event(data[1])
             return b""
         if name == b"ping":
             return event + b"\n\n" if self.began else b""
         try:
             said = json.loads(data[1])
         except (ValueError, RecursionError):
-            return b""
+            said = None
         if not isinstance(said, dict):
+            self._error = _BROKEN  # what was in it is lost, so the answer is not whole, whatever follows
             return b""
         if not name and "error" in said:  # LiteLLM's own form
             self._error = Trouble("", 502, "")

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
@@ -13,16 +14,16 @@ PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
 class Teller(Protocol):
-    """What puts a stream into other words. *began*: its first event has been told."""
+    """What puts a stream into other words. *complete*: its end has been told."""
 
-    began: bool
+    complete: bool
 
     def feed(self, payload: Bytes) -> bytes:
-        """Return what is to be told of the next bytes."""
+        """Return what is to be told of the next bytes: whole events, nothing before the first of the stream."""
         ...
 
-    def finish(self, failure: str) -> bytes:
-        """Return what is to be told at the end; *failure* is how the upstream failed, "" if it ended."""
+    def finish(self, failure: UpstreamFailed | None) -> bytes:
+        """Return what is to be told at the end; *failure* is how the upstream failed, if it did."""
         ...
 
 
@@ -39,51 +40,77 @@ async def retell(
         lines = [*lines, b"Transfer-Encoding: chunked"]
     exchange.start(200, b"OK", lines, close=not in_chunks)
     exchange.flush()
-    sink = _Told(Payload(exchange, in_chunks=in_chunks), teller)
-    pings = asyncio.create_task(_ping(sink, ping_after))
+    sink = _Told(Payload(exchange, in_chunks=in_chunks), teller, ping_after)
     failure = None
     try:
         await answer.pipe_to(sink, silence=silence)
     except UpstreamFailed as failed:
         failure = failed
     finally:
-        pings.cancel()
-    sink.tell(teller.finish(failure.detail if failure is not None else ""))
+        sink.no_more_pings()
+    if last := teller.finish(failure):
+        sink.payload.write(last)
     sink.payload.end([])
     exchange.finish()
     return failure
 
 
 class _Told:
-    """The client's end of it."""
+    """The client's end of it, and the client's word in it: where it reads too slowly, the upstream is held up.
 
-    def __init__(self, payload: Payload, teller: Teller) -> None:
+    A stream that has begun has its silences broken: a client takes a long one for the end (300 s, measured). Not
+    those of a client that does not read: nothing but pings would be waiting for it.
+    """
+
+    def __init__(self, payload: Payload, teller: Teller, ping_after: float) -> None:
         self.payload = payload
-        self.teller = teller
-        self.told = 0
+        self._teller = teller
+        self._source: Source | None = None
+        self._paused = False
+        self._begun = False
+        self._ping_after = ping_after
+        self._silence = Deadline(asyncio.get_running_loop(), self._ping)
 
     @property
     def source(self) -> Source | None:
-        return self.payload.source
+        return self._source
 
     @source.setter
     def source(self, source: Source | None) -> None:
-        self.payload.source = source
+        self._source = source
+        self._paused = False
+        self.payload.source = self if source is not None else None
 
     def write(self, data: Bytes) -> None:
-        self.tell(self.teller.feed(data))
+        self._tell(self._teller.feed(data))
 
-    def tell(self, data: bytes) -> None:
-        """Write to the client, if there is anything to write."""
+    def pause_reading(self) -> None:
+        self._paused = True
+        self._silence.clear()
+        if self._source is not None:
+            self._source.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        self._wait()
+        if self._source is not None:
+            self._source.resume_reading()
+
+    def no_more_pings(self) -> None:
+        """Give the timer back."""
+        self._silence.close()
+
+    def _tell(self, data: bytes) -> None:
         if data:
-            self.told += 1
+            self._begun = True
+            self._wait()  # before the write: it may find the client full
             self.payload.write(data)
 
+    def _wait(self) -> None:
+        if self._begun and not self._paused and not self._teller.complete:
+            self._silence.set(self._ping_after)
+        else:
+            self._silence.clear()
 
-async def _ping(sink: _Told, after: float) -> None:
-    """Break the silence of a stream that has begun: a client takes a long one for the end (300 s, measured)."""
-    while True:
-        told = sink.told
-        await asyncio.sleep(after)
-        if sink.told == told and sink.teller.began:
-            sink.tell(PING)
+    def _ping(self) -> None:
+        self._tell(PING)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock_stream import Rewriter, Usage, whole
+from claude_gatewayd.http1.upstream import Kind, UpstreamFailed
 
 
 def event(name: str, **data: object) -> bytes:
@@ -27,6 +28,7 @@ CHANGE = event(
 )
 STOP = event("message_stop", usage=USAGE, **{"amazon-bedrock-invocationMetrics": {"inputTokenCount": 1}})
 OWN_ERROR = event("error", error={"type": "api_error", "message": "litellm: arn:aws:iam::123456789012:role/x"})
+OVERLOADED = event("error", error={"type": "overloaded_error", "message": "m"})
 ENGINE = b'event: engine_error\ndata: {"kind": "throttlingException", "status": 429, "message": "Too many"}\n\n'
 HALF = b'event: content_block_delta\ndata: {"type": "content_bl'
 ANYTHING = [
@@ -36,10 +38,11 @@ ANYTHING = [
 STREAM = PING + START + PING + BEGIN + DELTA + END + CHANGE + STOP
 
 
-def told(*pieces: bytes, failure: str = "") -> tuple[list[tuple[str, dict[str, Any]]], Rewriter]:
+def told(*pieces: bytes, failure: Kind | None = None) -> tuple[list[tuple[str, dict[str, Any]]], Rewriter]:
     """Return the events that a client is told, and what told them."""
     rewriter = Rewriter("claude-x[1m]")
-    text = b"".join([*(rewriter.feed(piece) for piece in pieces), rewriter.finish(failure)]).decode()
+    failed = UpstreamFailed(failure, "its words do not matter: in time") if failure is not None else None
+    text = b"".join([*(rewriter.feed(piece) for piece in pieces), rewriter.finish(failed)]).decode()
     events = []
     for block in text.split("\n\n")[:-1]:
         name, data = block.split("\n")
@@ -165,24 +168,30 @@ def test_cuts_change_nothing(cuts: list[int]) -> None:
 @pytest.mark.parametrize(
     ("pieces", "failure", "kind"),
     [
-        ((START, BEGIN, DELTA), "", "api_error"),
-        ((START, BEGIN, DELTA), "it closed the connection", "api_error"),
-        ((START, BEGIN, DELTA), "no byte of its answer came in time", "timeout_error"),
-        ((START, DELTA, OWN_ERROR), "", "api_error"),
-        ((START, DELTA, OWN_ERROR, ENGINE), "", "rate_limit_error"),
-        ((START, DELTA, ENGINE, STOP), "", "rate_limit_error"),
-        ((START, DELTA, b'data: {"error": {"message": "x", "code": "500"}}\n\n'), "", "api_error"),
-        ((START, DELTA[:20]), "", "api_error"),
-        ((START, HALF, b"\n\n" + ENGINE), "", "rate_limit_error"),
-        ((START, BEGIN, DELTA, ODD_END), "", "api_error"),
-        ((STOP,), "", "api_error"),
-        ((CHANGE, STOP), "", "api_error"),
-        ((b"event: message_start\ndata: [1]\n\n", STOP), "", "api_error"),
-        ((b'event: message_start\ndata: {"message": null}\n\n', STOP), "", "api_error"),
-        ((event("error", error={"type": "overloaded_error", "message": "m"}),), "", "overloaded_error"),
+        ((START, BEGIN, DELTA), None, "api_error"),
+        ((START, BEGIN, DELTA), "lost", "api_error"),
+        ((START, BEGIN, DELTA), "timeout", "timeout_error"),
+        ((START, DELTA, OWN_ERROR), None, "api_error"),
+        ((START, DELTA, OWN_ERROR, ENGINE), None, "rate_limit_error"),
+        ((START, DELTA, ENGINE, STOP), None, "rate_limit_error"),
+        ((START, DELTA, b'data: {"error": {"message": "x", "code": "500"}}\n\n'), None, "api_error"),
+        ((START, DELTA[:20]), None, "api_error"),
+        ((START, HALF, b"\n\n" + ENGINE), None, "rate_limit_error"),
+        ((START, BEGIN, DELTA, ODD_END), None, "api_error"),
+        # what was in them is lost, though an end comes behind them
+        ((START, HALF + b"\n\n", STOP), None, "api_error"),
+        ((START, b'event: message_delta\ndata: {"del\n\n', STOP), None, "api_error"),
+        ((START, b"event: message_delta\ndata: [1]\n\n", STOP), None, "api_error"),
+        ((START, HALF + b"\n\n", OVERLOADED), None, "overloaded_error"),
+        ((START, OVERLOADED, OWN_ERROR), None, "overloaded_error"),
+        ((STOP,), None, "api_error"),
+        ((CHANGE, STOP), None, "api_error"),
+        ((b"event: message_start\ndata: [1]\n\n", STOP), None, "api_error"),
+        ((b'event: message_start\ndata: {"message": null}\n\n', STOP), None, "api_error"),
+        ((OVERLOADED,), None, "overloaded_error"),
     ],
 )
-def test_it_never_ends_as_if_it_were_whole(pieces: tuple[bytes, ...], failure: str, kind: str) -> None:
+def test_it_never_ends_as_if_it_were_whole(pieces: tuple[bytes, ...], failure: Kind | None, kind: str) -> None:
     events, rewriter = told(*pieces, failure=failure)
     assert [name for name, _ in events].count("error") == 1
     name, data = events[-1]
@@ -198,7 +207,7 @@ def test_after_the_end_nothing_is_told() -> None:
     rewriter = Rewriter("x")
     rewriter.feed(STREAM)
     assert rewriter.feed(OWN_ERROR + ENGINE + DELTA) == b""
-    assert rewriter.finish("lost") == b""
+    assert rewriter.finish(UpstreamFailed("lost", "")) == b""
 
 
 def test_line_ends_of_the_other_kind() -> None:

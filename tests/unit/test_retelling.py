@@ -1,0 +1,210 @@
+"""When pings are told in a stream's silences: to the second, on a loop whose time is ours."""
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from claude_gatewayd.bedrock_stream import Rewriter
+from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.exchange import Exchange
+from claude_gatewayd.http1.flow import Bytes, Sink, Source
+from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.retelling import retell
+
+if TYPE_CHECKING:
+    from claude_gatewayd.relay import Answer
+
+START = b'event: message_start\ndata: {"type":"message_start","message":{"model":"x"}}\n\n'
+DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0}\n\n'
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+class Leap(selectors.SelectSelector):
+    """Wait for nothing: what would have been waited has passed."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return at once, later."""
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop on which hours take no time, and a timer is exact."""
+
+    def __init__(self) -> None:
+        self._leap = Leap()
+        super().__init__(self._leap)
+
+    def time(self) -> float:
+        """Return the time that has passed, to a thousandth: asyncio adds the resolution of its clock."""
+        return round(self._leap.now, 3)
+
+
+class Client:
+    """A client's connection, as an exchange knows it."""
+
+    draining = False
+    close_after = False
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.answer_source: Source | None = None
+        self.write_paused = False
+        self.said: list[tuple[float, str]] = []
+
+    def send(self, data: Bytes) -> None:
+        for name in (b"message_start", b"content_block_delta", b"message_stop", b"ping", b"error"):
+            if b"event: " + name in bytes(data):
+                self.said.append((self.loop.time(), name.decode()))
+
+    def pauses(self, *, paused: bool) -> None:
+        """Read nothing more, or go on."""
+        self.write_paused = paused
+        assert self.answer_source is not None
+        if paused:
+            self.answer_source.pause_reading()
+        else:
+            self.answer_source.resume_reading()
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def exchange_finished(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+class Upstream:
+    """An answer of which *script* says what comes when."""
+
+    def __init__(self, script: Callable[[Sink], Awaitable[None]]) -> None:
+        self._script = script
+        self.paused: list[bool] = []
+
+    async def pipe_to(self, sink: Sink, *, silence: float) -> None:
+        """Write what the script says."""
+        sink.source = self
+        try:
+            await self._script(sink)
+        finally:
+            sink.source = None
+
+    def pause_reading(self) -> None:
+        self.paused.append(True)
+
+    def resume_reading(self) -> None:
+        self.paused.append(False)
+
+
+def told(script: Callable[[Sink, Client], Awaitable[None]]) -> tuple[list[tuple[float, str]], Upstream]:
+    """Return what a client is told, and when, if *script* is what comes from upstream."""
+
+    async def run() -> tuple[list[tuple[float, str]], Upstream]:
+        client = Client()
+        exchange = Exchange(client, head.parse_request(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n"))
+        upstream = Upstream(lambda sink: script(sink, client))
+        answer = cast("Answer", upstream)
+        await retell(answer, exchange, [], Rewriter("x"), silence=999, ping_after=10)
+        await asyncio.sleep(100)  # a timer that was left behind would tell more
+        return client.said, upstream
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(run())
+
+
+def test_a_ping_each_ten_seconds_of_silence_and_none_but_there() -> None:
+    async def script(sink: Sink, client: Client) -> None:
+        await asyncio.sleep(25)  # nothing has begun
+        sink.write(START)
+        await asyncio.sleep(9)
+        sink.write(DELTA)
+        await asyncio.sleep(25)
+        sink.write(DELTA)
+        await asyncio.sleep(1)
+        sink.write(STOP)
+        await asyncio.sleep(25)  # all has been said, though the upstream has not ended
+
+    said, _ = told(script)
+    assert said == [
+        (25, "message_start"),
+        (34, "content_block_delta"),
+        (44, "ping"),
+        (54, "ping"),
+        (59, "content_block_delta"),
+        (60, "message_stop"),
+    ]
+
+
+@pytest.mark.parametrize("nothing", [b": comment\n\n", b"event: content_block_delta\ndata: {", b"\n\n"])
+def test_what_is_not_told_on_is_silence(nothing: bytes) -> None:
+    async def script(sink: Sink, client: Client) -> None:
+        sink.write(START)
+        for _ in range(3):
+            await asyncio.sleep(4)
+            sink.write(nothing)
+
+    said, _ = told(script)
+    assert said[:2] == [(0, "message_start"), (10, "ping")]
+
+
+def test_a_ping_of_the_upstreams_is_no_silence() -> None:
+    async def script(sink: Sink, client: Client) -> None:
+        sink.write(START)
+        await asyncio.sleep(9)
+        sink.write(PING)
+        await asyncio.sleep(9)
+        sink.write(STOP)
+
+    said, _ = told(script)
+    assert said == [(0, "message_start"), (9, "ping"), (18, "message_stop")]
+
+
+def test_a_client_that_does_not_read_is_told_nothing_and_the_upstream_is_held_up() -> None:
+    async def script(sink: Sink, client: Client) -> None:
+        sink.write(START)
+        await asyncio.sleep(5)
+        client.pauses(paused=True)
+        sink.write(DELTA)  # was on its way
+        await asyncio.sleep(300)
+        client.pauses(paused=False)
+        await asyncio.sleep(15)
+        sink.write(STOP)
+
+    said, upstream = told(script)
+    assert said == [
+        (0, "message_start"),
+        (5, "content_block_delta"),
+        (315, "ping"),
+        (320, "message_stop"),
+    ]
+    assert upstream.paused == [True, False]
+
+
+def test_a_client_that_was_full_before_the_upstream_was_asked_to_wait() -> None:
+    async def script(sink: Sink, client: Client) -> None:
+        sink.write(START)
+        client.write_paused = True
+        sink.source = sink.source  # what is set last finds the client full
+        await asyncio.sleep(300)
+        client.pauses(paused=False)
+        await asyncio.sleep(11)
+
+    said, upstream = told(script)
+    assert said == [(0, "message_start"), (310, "ping"), (311, "error")]
+    assert upstream.paused == [True, False]
+
+
+def test_nothing_follows_where_the_upstream_fails() -> None:
+    async def script(sink: Sink, client: Client) -> None:
+        sink.write(START)
+        await asyncio.sleep(5)
+        raise UpstreamFailed("lost", "it is gone")
+
+    assert told(script)[0] == [(0, "message_start"), (5, "error")]
