@@ -74,7 +74,7 @@ class AnthropicLane:
         """Answer a call. Raises Refused, BodyCut."""
         second = self._second(call)
         if second is None:
-            return await self._finish(call, await self._ask(call, None), None)
+            return await self._finish(call, await self._ask(call, None, look=False), None)
         said: Trouble | None = None
         key = (call.digest, call.model)
         standing = self._circuits.ask(key)
@@ -85,7 +85,7 @@ class AnthropicLane:
                 return answered
             said = answered  # so Anthropic is tried after all
         try:
-            last = await self._ask(call, second if said is None else None)
+            last = await self._ask(call, second if said is None else None, look=True)
         finally:
             if standing == "probe":
                 self._circuits.released(key)  # if it came to no verdict
@@ -116,8 +116,11 @@ class AnthropicLane:
         call.way.cause = self._circuits.why((call.digest, call.model)) or call.way.fallback
         return await second.answer(call)
 
-    async def _ask(self, call: Call, second: BedrockLane | None) -> _Last:
-        """Ask, and ask again as long as `policy` says so. *second* is there to fall back to."""
+    async def _ask(self, call: Call, second: BedrockLane | None, *, look: bool) -> _Last:
+        """Ask, and ask again as long as `policy` says so. *second* is there to fall back to.
+
+        With *look* it makes a difference what a stream begins with.
+        """
         settings = self._settings
         loop = asyncio.get_running_loop()
         way = outgoing(call.exchange.head, call.target, call.held, settings.origin, call.not_upstream, call.instead)
@@ -130,7 +133,7 @@ class AnthropicLane:
             rest = settings.rules.timeout - (loop.time() - begun)
             if last is not None and rest <= 0:
                 return last
-            tried = await self._try(call, way, second, rest if last is not None else None, fresh=refreshed)
+            tried = await self._try(call, way, rest if last is not None else None, look=look, fresh=refreshed)
             attempt = policy.Attempt(
                 way.body is not None, repeatable, retries, loop.time() - begun, refreshed, second is not None
             )
@@ -145,7 +148,7 @@ class AnthropicLane:
                     call.way.fallback = policy.reason(tried.outcome)
                     return tried._replace(falls_back=True)
                 call.way.fallback = f"none; Bedrock does not serve {lacks}"
-                second = None
+                second, look = None, False
                 decision = policy.decide(tried.outcome, attempt._replace(fallback=False), settings.rules)
             if decision.act == "pass":
                 # An answer that was kept says more than a later failure to get one.
@@ -156,10 +159,8 @@ class AnthropicLane:
             self._tally.retried()
             await asyncio.sleep(decision.after)
 
-    async def _try(
-        self, call: Call, way: Outgoing, second: BedrockLane | None, rest: float | None, *, fresh: bool
-    ) -> _Last:
-        """Ask once. Of a stream that may still be given up for another the first event is looked at."""
+    async def _try(self, call: Call, way: Outgoing, rest: float | None, *, look: bool, fresh: bool) -> _Last:
+        """Ask once. With *look* the first event of a stream is looked at."""
         seconds = self._settings.first_byte_timeout if call.asked.stream else self._settings.response_timeout
         if rest is not None:
             seconds = min(seconds, rest)
@@ -167,7 +168,7 @@ class AnthropicLane:
             answer = await self._relay.ask(call.exchange, way, seconds=seconds, fresh=fresh)
             fields = answer.head.fields
             first_error = None
-            if second is not None and answer.is_stream and answer.head.status == 200:
+            if look and answer.is_stream and answer.head.status == 200:
                 first = await answer.first_event(_PINGS_HELD)
                 first_error = first.error if first.verdict == "error" else None
         except UpstreamFailed as failed:
@@ -220,6 +221,8 @@ class AnthropicLane:
     async def _finish(self, call: Call, last: _Last, said: Trouble | None) -> int:
         """Send on what came last of Anthropic, or what says more where Bedrock failed too."""
         if said is not None and (last.failed is not None or policy.is_trouble(last.outcome)):
+            if last.answer is not None:  # it was asked last, for the circuit was open
+                last = last._replace(answer=None, kept=await last.answer.keep())
             return self._both_failed(call, last, said)
         if last.answer is not None:
             return await self._pass_on(call, last.answer)

@@ -33,6 +33,16 @@ def error_event(status: int, message: str, kind: str = "") -> bytes:
     return b"event: error\ndata: " + error_body(status, message, kind) + b"\n\n"
 
 
+def with_sentence(body: bytes, sentence: str) -> bytes | None:
+    """Return an error in Anthropic's envelope with a sentence more in its message; None for what is none."""
+    try:
+        said = json.loads(body)
+        said["error"]["message"] = f"{said['error']['message'].rstrip(' .')}. {sentence}"
+        return json.dumps(said).encode()
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
 def reason(status: int) -> bytes:
     """Return the reason phrase of a status."""
     try:

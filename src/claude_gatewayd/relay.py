@@ -1,12 +1,11 @@
 """Bytes through: one request to an upstream, its answer back. Whether to try again is not decided here."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from claude_gatewayd import coding, envelope
+from claude_gatewayd import coding, envelope, sse
 from claude_gatewayd.auth import FOR_THE_GATEWAY
 from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.connect import Origin
@@ -24,6 +23,7 @@ _NO_HEADERS: frozenset[bytes] = frozenset()
 _NO_LINES: Lines = []
 _KEPT_ANSWER = 64 * 1024
 _KEPT_WITHIN = 5.0
+_ENDS_WITHIN = 0.2  # the end of a stream's framing, behind the event that ends it
 _NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
 
 
@@ -65,16 +65,16 @@ def outgoing(
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """An answer that was read whole, to be passed on if nothing better comes."""
+    """An answer that was read whole, to be passed on if nothing better comes. *plain*: its body has been decoded."""
 
     head: ResponseHead
     body: bytes
+    plain: bool = False
 
     def pass_on(self, exchange: Exchange, extra: Lines) -> None:
         """Send it to the client."""
-        if self.head.length is None:
-            lines = self.head.without(HOP_BY_HOP | _FRAMING)
-            exchange.reply(self.head.status, self.head.reason, lines + extra, self.body)
+        if self.plain or self.head.length is None:
+            self._reply(exchange, extra, self.body, plain=self.plain)
             return
         exchange.start(self.head.status, self.head.reason, self.head.without(HOP_BY_HOP) + extra)
         exchange.write(self.body)
@@ -82,16 +82,27 @@ class KeptAnswer:
 
     def pass_on_with(self, exchange: Exchange, extra: Lines, sentence: str) -> None:
         """Send it to the client with a sentence more in its message, if it is an error in Anthropic's envelope."""
-        decoder = coding.decoder(self.head.fields.get(b"content-encoding"))
-        plain = decoder.feed(self.body) if decoder is not None else b""
-        try:
-            said = json.loads(plain)
-            said["error"]["message"] = f"{said['error']['message'].rstrip(' .')}. {sentence}"
-        except (ValueError, TypeError, LookupError, AttributeError):
+        plain = self.body if self.plain else _decoded(self.head, self.body)
+        add = sse.with_sentence if _is_stream(self.head) else envelope.with_sentence
+        told = add(plain, sentence)
+        if told is None:
             self.pass_on(exchange, extra)
-            return
-        lines = self.head.without(HOP_BY_HOP | _FRAMING | {b"content-encoding"})
-        exchange.reply(self.head.status, self.head.reason, lines + extra, json.dumps(said).encode())
+        else:
+            self._reply(exchange, extra, told, plain=True)
+
+    def _reply(self, exchange: Exchange, extra: Lines, body: bytes, *, plain: bool) -> None:
+        lines = self.head.without(HOP_BY_HOP | _FRAMING | ({b"content-encoding"} if plain else _NO_HEADERS))
+        exchange.reply(self.head.status, self.head.reason, lines + extra, body)
+
+
+def _is_stream(answer: ResponseHead) -> bool:
+    return answer.fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+
+
+def _decoded(answer: ResponseHead, body: bytes) -> bytes:
+    """Return a body decoded, as far as it can be."""
+    decoder = coding.decoder(answer.fields.get(b"content-encoding"))
+    return decoder.feed(body) if decoder is not None else b""
 
 
 class Answer:
@@ -105,12 +116,13 @@ class Answer:
     @property
     def is_stream(self) -> bool:
         """Say whether it is a stream of events."""
-        return self.head.fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+        return _is_stream(self.head)
 
     async def first_event(self, seconds: float) -> First:
         """Say what a stream begins with, its pings left aside, as far as that can be told within *seconds*.
 
-        It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`. Raises UpstreamFailed.
+        It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`. Raises UpstreamFailed, also
+        for a stream that ends before there was anything in it.
         """
         decoder = coding.decoder(self.head.fields.get(b"content-encoding"))
         looked = FirstEvent()
@@ -128,6 +140,9 @@ class Answer:
             except BaseException:
                 self.abort()
                 raise
+            if found.verdict == "waiting" and not decoder.blind and self._connection.body_done:
+                self._pool.release(self._connection)
+                raise UpstreamFailed("lost", "its stream ended before the first event", silent=False)
         return found
 
     async def pass_on(
@@ -216,15 +231,26 @@ class Answer:
         return exchange
 
     async def keep(self, *, most: int = _KEPT_ANSWER, within: float = _KEPT_WITHIN) -> KeptAnswer | None:
-        """Read it whole and free its connection. None if it is larger than *most* bytes, slow, or breaks."""
+        """Read it whole and free its connection. None if it is larger than *most* bytes, slow, or breaks.
+
+        A stream is whole with the event that ends it, whatever becomes of its connection.
+        """
         sink = _Memory(most)
-        self._connection.begin_pipe(sink, raw=False, silence=within)
+        watch = self._watch() if self.is_stream else None
         try:
+            if watch is not None:
+                await self._connection.look(watch.sees_end, within)
+                if not watch.complete and not self._connection.body_done:
+                    raise TimeoutError
+                within = _ENDS_WITHIN
+            self._connection.begin_pipe(sink, raw=False, silence=within)
             async with asyncio.timeout(within):
                 await self._connection.piped()
         except (UpstreamFailed, TimeoutError):
             self.abort()
-            return None
+            if watch is None or not watch.complete or sink.full:
+                return None
+            return KeptAnswer(self.head, _decoded(self.head, b"".join(sink.pieces)), plain=True)
         except BaseException:
             self.abort()
             raise

@@ -4,13 +4,16 @@ import json
 import re
 from typing import Literal, NamedTuple
 
+from claude_gatewayd import envelope
 from claude_gatewayd.coding import Decoder
 
 _TAIL = 4096
-_LONGEST_FIRST = 256 * 1024
+_LONGEST_FIRST = 64 * 1024  # pings before it and all: they are parsed on the relay's loop
+_EOL = rb"(?>\r\n|\n|\r)"  # a line ends in one of three ways, and a CR with its LF is never two ends
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
 # event only when the empty line behind it has come.
-_END = re.compile(rb"\nevent: ?(?:message_stop|error)\r?\n(?:[^\r\n]+\r?\n)*\r?\n")
+_END = re.compile(rb"[\r\n]event: ?(?:message_stop|error)%b(?:[^\r\n]+%b)*%b" % (_EOL, _EOL, _EOL))
+_BETWEEN = re.compile(rb"(?:\A|%b)%b\Z" % (_EOL, _EOL))
 
 
 class StreamWatch:
@@ -33,10 +36,15 @@ class StreamWatch:
             payload = self._decoder.feed(payload)
         self._tail = (self._tail + bytes(payload[-_TAIL:]))[-_TAIL:]
 
+    def sees_end(self, payload: bytes | memoryview) -> bool:
+        """Look at the next bytes, and say whether the stream has come to its end."""
+        self.see(payload)
+        return self.complete
+
     @property
     def between_events(self) -> bool:
         """Say whether an event of ours could follow here."""
-        return not self.compressed and (self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or self._tail == b"\n")
+        return not self.compressed and _BETWEEN.search(self._tail) is not None
 
     @property
     def complete(self) -> bool:
@@ -59,31 +67,52 @@ class First(NamedTuple):
 
 _WAITING = First("waiting")
 _CONTENT = First("content")
-_END_OF_EVENT = re.compile(rb"\r?\n\r?\n")
-_NAME = re.compile(rb"(?:^|\n)event: ?([^\r\n]*)\r?\n")
-_DATA = re.compile(rb"(?:^|\n)data: ?([^\r\n]*)")
+_END_OF_EVENT = re.compile(_EOL + _EOL)
+_NAME = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]*)" + _EOL)
+_BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + _EOL)
+_DATA = re.compile(rb"(?:^|[\r\n])data: ?([^\r\n]*)")
 
 
 class FirstEvent:
     """Find out what a stream of events begins with, pings left aside, as soon as that can be told."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_buffer", "_left", "_looked")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._looked = 0  # so far there is no end of an event in it
+        self._left = _LONGEST_FIRST
 
     def feed(self, payload: bytes | memoryview) -> First:
         """Look at the next bytes."""
-        self._buffer += payload
-        while (end := _END_OF_EVENT.search(self._buffer)) is not None:
-            event, self._buffer = self._buffer[: end.start()], self._buffer[end.end() :]
-            told = _told(event)
+        self._buffer += payload[: self._left]
+        self._left -= min(len(payload), self._left)
+        at = 0
+        while (end := _END_OF_EVENT.search(self._buffer, max(at, self._looked))) is not None:
+            told = _told(bytes(self._buffer[at : end.start()]))
             if told is not _WAITING:
                 return told
-        named = _NAME.search(self._buffer)
+            at = end.end()
+        del self._buffer[:at]
+        self._looked = max(0, len(self._buffer) - 3)  # an end of four bytes may be cut
+        named = _BEGUN.match(self._buffer)
         if named is not None and named[1] not in (b"ping", b"error", b"engine_error"):
             return _CONTENT  # its name is enough
-        return _CONTENT if len(self._buffer) > _LONGEST_FIRST else _WAITING
+        return _WAITING if self._left else _CONTENT
+
+
+def with_sentence(stream: bytes, sentence: str) -> bytes | None:
+    """Return a stream that begins with an error, with a sentence more in its message; None for any other."""
+    at = 0
+    while (end := _END_OF_EVENT.search(stream, at)) is not None:
+        told = _told(stream[at : end.start()])
+        if told is not _WAITING:
+            error = envelope.with_sentence(told.data, sentence)
+            if told.verdict != "error" or error is None:
+                return None
+            return b"%bevent: error\ndata: %b\n\n%b" % (stream[:at], error, stream[end.end() :])
+        at = end.end()
+    return None
 
 
 def _told(event: bytes) -> First:
@@ -94,7 +123,7 @@ def _told(event: bytes) -> First:
         return _WAITING  # a comment
     try:
         said = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     kind = name[1] if name is not None else b""
     if isinstance(said, dict):

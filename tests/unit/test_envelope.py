@@ -43,3 +43,21 @@ def test_any_message_stays_one_event(message: str) -> None:
     assert event.endswith(b"}\n\n")
     assert event.count(b"\n") == 3
     assert json.loads(event.splitlines()[1].removeprefix(b"data: "))["error"]["message"] == message
+
+
+def test_a_sentence_more() -> None:
+    told = envelope.with_sentence(envelope.error_body(529, "Overloaded."), "Run: foo")
+    assert told is not None
+    assert json.loads(told) == {
+        "type": "error",
+        "error": {"type": "overloaded_error", "message": "Overloaded. Run: foo"},
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"error":"x"}', b'{"error":{"message":7}}', b"\xff", b"[" * 30_000,
+     b'{"error":{"message":"m"},"more":' + b"[" * 30_000],
+)  # fmt: skip
+def test_no_sentence_in_what_is_no_envelope(body: bytes) -> None:
+    assert envelope.with_sentence(body, "Run: foo") is None

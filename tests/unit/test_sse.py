@@ -1,13 +1,16 @@
 """Where a stream of events stands: between two events, at its end, or neither."""
 
+import json
+import time
 import zlib
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_gatewayd.coding import decoder
-from claude_gatewayd.sse import FirstEvent, StreamWatch
+from claude_gatewayd.sse import FirstEvent, StreamWatch, with_sentence
 
 FUZZ = settings(max_examples=300, deadline=None)
 
@@ -42,6 +45,10 @@ def seen(*pieces: bytes) -> StreamWatch:
         (START.replace(b"\n", b"\r\n"), True, False),
         ((START + STOP).replace(b"\n", b"\r\n"), True, True),
         (START + STOP + PING, True, True),
+        (START.replace(b"\n", b"\r"), True, False),
+        ((START + STOP).replace(b"\n", b"\r"), True, True),
+        ((START + STOP[:-1]).replace(b"\n", b"\r\n"), False, False),
+        ((START + STOP).replace(b"\n", b"\r\n")[:-2], False, False),
         (START[:-1], False, False),
         (START[:10], False, False),
         (START + b"event: message_st", False, False),
@@ -99,9 +106,18 @@ def test_of_what_cannot_be_decoded_nothing_is_said() -> None:
     assert not watch.complete
 
 
+def test_a_cut_stream_is_incomplete_though_its_last_piece_is_empty() -> None:
+    """The end of a chunked body has none: zstd's decoder took it amiss, and a blind watch says nothing."""
+    for data in (zstandard.compress(START), zstandard.compress(START) + zstandard.compress(DELTA)):
+        watch = StreamWatch(decoder(b"zstd"))
+        watch.see(data)
+        watch.see(b"")
+        assert watch.incomplete
+
+
 # what a stream begins with
 
-ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+DEEP = b"[" * 30_000
 
 
 @pytest.mark.parametrize(
@@ -116,7 +132,11 @@ ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"
         (ERROR, "error", "overloaded_error"),
         (PING + PING + ERROR, "error", "overloaded_error"),
         (ERROR.replace(b"\n", b"\r\n"), "error", "overloaded_error"),
+        (ERROR.replace(b"\n", b"\r"), "error", "overloaded_error"),
+        (PING.replace(b"\n", b"\r") + START.replace(b"\n", b"\r"), "content", ""),
         (ERROR[:-2], "waiting", ""),
+        (b"event: error\ndata: " + DEEP + b"\n\n", "content", ""),
+        (b'data: {"type":"error","error":' + DEEP + b"\n\n", "content", ""),
         (ERROR.partition(b"\n")[2], "error", "overloaded_error"),
         (b'data: {"type":"message_start"}\n\n', "content", ""),
         (b'data: {"type":"ping"}\n\n', "waiting", ""),
@@ -137,3 +157,40 @@ def test_the_first_event(stream: bytes, verdict: str, error: str) -> None:
         if last.verdict != "waiting":
             break
     assert (last.verdict, last.error) == (verdict, error)
+
+
+def test_of_pings_without_end_no_more_is_looked_at_than_takes_no_time() -> None:
+    """They are the best of bombs: each piece of a few bytes may become thousands, and all are parsed."""
+    looked = FirstEvent()
+    begun = time.process_time()
+    assert looked.feed(PING * 100_000).verdict == "content"
+    assert time.process_time() - begun < 0.2
+    looked = FirstEvent()
+    verdicts = [looked.feed(PING).verdict for _ in range(2000)]
+    assert (verdicts[0], verdicts[-1]) == ("waiting", "content")
+
+
+def test_a_long_first_event_is_looked_at_once() -> None:
+    looked = FirstEvent()
+    begun = time.process_time()
+    assert {looked.feed(b"x").verdict for _ in range(60_000)} == {"waiting"}
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("before", [b"", PING, b": a comment\n\n", PING.replace(b"\n", b"\r\n")])
+def test_a_sentence_more_in_the_error_that_a_stream_begins_with(before: bytes) -> None:
+    told = with_sentence(before + ERROR + PING, "Run: foo")
+    assert told is not None
+    assert told.startswith(before + b"event: error\ndata: ")
+    assert told.endswith(b"\n\n" + PING)
+    error = json.loads(told[len(before) :].split(b"\n")[1].removeprefix(b"data: "))["error"]
+    assert error == {"type": "overloaded_error", "message": "Overloaded. Run: foo"}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [b"", PING, START, START + ERROR, ERROR[:-1], b'event: error\ndata: {"type":"error","error":{}}\n\n',
+     b"event: error\ndata: " + DEEP + b"\n\n", b'{"type":"error","error":{"message":"m"}}'],
+)  # fmt: skip
+def test_no_sentence_in_what_is_no_such_stream(stream: bytes) -> None:
+    assert with_sentence(stream, "Run: foo") is None

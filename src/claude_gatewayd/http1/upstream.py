@@ -127,7 +127,7 @@ class UpstreamConnection(asyncio.Protocol):
         All of it is kept for `begin_pipe`. Ends as well when the body does, when as much as may be kept has come, or
         after *seconds*. Raises UpstreamFailed if the connection breaks first.
         """
-        if any(sees(payload) for _wire, payload in self._pending) or self._body_done:
+        if any(sees(payload) for _wire, payload in self._pending) or self.body_done or self._pending_size > _UNREAD:
             return
         if self._failed is not None:
             raise self._failed
@@ -160,7 +160,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def piped(self) -> None:
         """Return when the sink has the whole body. Raises UpstreamFailed."""
-        if self._body_done:
+        if self.body_done:
             return
         if self._failed is not None:
             raise self._failed
@@ -175,6 +175,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._end_waiter = None
             if self._sink is not None:
                 self._sink.source = None
+
+    @property
+    def body_done(self) -> bool:
+        """Say whether the whole body has come."""
+        return self._body is not None and self._body.done
 
     @property
     def trailers(self) -> Lines:
@@ -233,7 +238,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head is not None and isinstance(self._body, framing.UntilClose) and exc is None:
             self._body.done = True
             self._ended()
-        elif not self._body_done:
+        elif not self.body_done:
             where = "in the middle of its answer" if self._any_byte else "without an answer"
             self._fail(UpstreamFailed("lost", f"it closed the connection {where}", silent=not self._any_byte))
 
@@ -322,10 +327,6 @@ class UpstreamConnection(asyncio.Protocol):
         data = wire if self._raw else payload
         if data:
             self._sink.write(data)
-
-    @property
-    def _body_done(self) -> bool:
-        return self._body is not None and self._body.done
 
     def _ended(self, *, clean: bool = True) -> None:
         self._deadline.clear()
