@@ -25,6 +25,9 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+import brotli
+import zstandard
+
 from tests.fakes.anthropic_http import Connection, GoneError, Head, Headers, How, ViolationError, check_head
 from tests.fakes.anthropic_model import (
     RESET_AT,
@@ -49,6 +52,9 @@ TIMEOUT: Final = 10.0
 Cut = Literal["nothing", "before-head", "half-head", "head", "first-event", "mid-event", "mid-chunk", "last-event"]
 
 
+Coding = Literal["", "gzip", "deflate", "br", "zstd"]
+
+
 @dataclass(slots=True)
 class Recorded:
     """A request as it came, and what became of its answer. Times are time.monotonic()."""
@@ -67,6 +73,8 @@ class Recorded:
     status: int | None = None
     answered: float | None = None
     aborted: float | None = None
+    coding: str = ""  # of its answer
+    coded: bytes = b""  # the answer's body in that coding, where it has one
 
     @property
     def path(self) -> str:
@@ -92,7 +100,7 @@ class Wire:
     """How an answer is put on the wire."""
 
     framing: Literal["auto", "length", "chunked", "close"] = "auto"
-    compression: Literal["", "gzip", "deflate"] = ""  # used if the request accepts it; flushed for every event
+    compression: Coding = ""  # used if the request accepts it; flushed for every event
     chunk_size: int | None = None  # None: one chunk an event
     write_size: int | None = None  # so many bytes a write, across all boundaries
     trailers: Headers = ()
@@ -657,9 +665,13 @@ class FakeAnthropic:
         change: Callable[[Steps], Steps],
     ) -> bool:
         """Send an answer step by step; tell whether the connection can serve another request."""
-        steps, chunked, closes = _steps(answer, head, wire)
+        recorded.coding = _coding(head, wire)
+        steps, chunked, closes = _steps(answer, head, wire, recorded.coding)
         recorded.status = answer.status
-        for step in change(steps):
+        steps = change(steps)
+        if recorded.coding:
+            recorded.coded = b"".join(step.payload for step in steps if isinstance(step, SendBody))
+        for step in steps:
             if isinstance(step, End):
                 await connection.cut(step.how)
                 return False
@@ -724,10 +736,10 @@ class FakeAnthropic:
 # From an answer to steps.
 
 
-def _steps(answer: Answer, head: Head, wire: Wire) -> tuple[Steps, bool, bool]:
+def _steps(answer: Answer, head: Head, wire: Wire, coding: str) -> tuple[Steps, bool, bool]:
     """Return the steps of an answer, whether it is chunked, and whether its end is the connection's end."""
     bodyless = head.method == "HEAD" or answer.status in (204, 304)
-    headers, pieces = _compressed(answer, head, wire)
+    headers, pieces = _compressed(answer, coding) if coding else (answer.headers, answer.pieces)
     framing = wire.framing
     if framing == "auto":
         framing = "chunked" if answer.streamed else "length"
@@ -750,16 +762,29 @@ def _steps(answer: Answer, head: Head, wire: Wire) -> tuple[Steps, bool, bool]:
     return [*steps, SendEnd()], framing == "chunked", closes
 
 
-def _compressed(answer: Answer, head: Head, wire: Wire) -> tuple[Headers, Sequence[Piece]]:
-    accepted = b",".join(head.values(b"accept-encoding")).lower()
-    if not wire.compression or wire.compression.encode() not in accepted:
-        return answer.headers, answer.pieces
-    squeeze = zlib.compressobj(wbits=31 if wire.compression == "gzip" else 15)
-    pieces = [
-        replace(piece, data=squeeze.compress(piece.data) + squeeze.flush(zlib.Z_SYNC_FLUSH)) for piece in answer.pieces
-    ]
-    added = ((b"Content-Encoding", wire.compression.encode()), (b"Vary", b"Accept-Encoding"))
-    return (*answer.headers, *added), [*pieces, Piece(squeeze.flush(), "compression-end")]
+def _coding(head: Head, wire: Wire) -> str:
+    """Return the coding of an answer: the one that is wanted, if the client accepts it."""
+    accepted = b",".join(head.values(b"accept-encoding")).decode("latin-1").lower()
+    return wire.compression if wire.compression in [name.strip() for name in accepted.split(",")] else ""
+
+
+def _compressed(answer: Answer, coding: str) -> tuple[Headers, Sequence[Piece]]:
+    squeeze, flush, end = _squeezer(coding)
+    pieces = [replace(piece, data=squeeze(piece.data) + flush()) for piece in answer.pieces]
+    added = ((b"Content-Encoding", coding.encode()), (b"Vary", b"Accept-Encoding"))
+    return (*answer.headers, *added), [*pieces, Piece(end(), "compression-end")]
+
+
+def _squeezer(coding: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes], Callable[[], bytes]]:
+    """Return what compresses, what flushes, and what ends."""
+    if coding == "br":
+        br = brotli.Compressor()
+        return br.process, br.flush, br.finish
+    if coding == "zstd":
+        zstd = zstandard.ZstdCompressor().compressobj()
+        return zstd.compress, lambda: zstd.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), zstd.flush
+    squeeze = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
+    return squeeze.compress, lambda: squeeze.flush(zlib.Z_SYNC_FLUSH), squeeze.flush
 
 
 def _head(status: int, headers: Headers) -> bytes:
