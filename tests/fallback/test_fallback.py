@@ -59,16 +59,6 @@ def test_no_first_byte_in_time(stage: Stage) -> None:
     assert reply.headers["x-gateway-fallback"] == "timeout"
 
 
-@pytest.mark.parametrize("coding", ["identity", "gzip", "br", "zstd"])
-def test_an_error_as_the_first_event(stage: Stage, coding: str) -> None:
-    stage.anthropic.first_event_error_next("overloaded_error")
-    reply = stage.ask(headers={"accept-encoding": coding})
-    assert reply.status == 200
-    assert reply.headers["x-gateway-upstream"] == "bedrock"
-    assert reply.headers["x-gateway-fallback"] == "first event overloaded_error"
-    assert reply.events[-1][0] == "message_stop"
-
-
 def test_as_anthropic_would_have_told_it(stage: Stage) -> None:
     stage.anthropic.fail_next(529)
     reply = stage.ask(turn("good morning", model=f"{MODEL}[1m]"))
