@@ -8,13 +8,15 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import brotli
 import pytest
 import trustme
+import zstandard
 
 from tests.fakes.anthropic import Cut, FakeAnthropic, Wire
 from tests.fakes.anthropic_model import read_script
@@ -292,7 +294,7 @@ class TestOtherEndpoints:
 
 
 class TestWire:
-    @pytest.mark.parametrize("compression", ["gzip", "deflate"])
+    @pytest.mark.parametrize("compression", ["gzip", "deflate", "br", "zstd"])
     def test_compresses_event_by_event(self, fake: FakeAnthropic, compression: Any) -> None:
         fake.wire = Wire(compression=compression)
         hold = fake.hold_next("end")
@@ -301,12 +303,19 @@ class TestWire:
             connection.request("POST", "/v1/messages", ask(stream=True), headers)
             answer = connection.getresponse()
             assert answer.getheader("content-encoding") == compression
-            inflate = zlib.decompressobj(31 if compression == "gzip" else 15)
-            first = inflate.decompress(answer.read1(100000))
+            decode: Callable[[bytes], bytes] = {
+                "gzip": zlib.decompressobj(31).decompress,
+                "deflate": zlib.decompressobj(15).decompress,
+                "br": brotli.Decompressor().process,
+                "zstd": zstandard.ZstdDecompressor().decompressobj().decompress,
+            }[compression]
+            coded = answer.read1(100000)
+            first = decode(coded)
             assert first.startswith(b"event: message_start")
             hold.release()
-            rest = inflate.decompress(answer.read())
-            assert inflate.eof
+            end = answer.read()
+            rest = decode(end)
+            assert (fake.requests[0].coding, fake.requests[0].coded) == (compression, coded + end)
         assert events(first + rest)[-1][0] == "message_stop"
         assert post(fake, ask(stream=True))[0].getheader("content-encoding") is None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.daemon import Daemon
-from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic import FakeAnthropic, Wire
 from tests.relay.raw import Client, Reply, ask
 from tests.relay.upstream import Upstream
 
@@ -46,6 +46,7 @@ def scene(module_scene: Scene) -> Iterator[Scene]:
     """Return the module's scene, with nothing in it of the test before."""
     fake = module_scene.fake
     fake.clear_faults()
+    fake.wire = Wire()
     fake.requests.clear()
     fake.violations.clear()
     yield module_scene

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from tests.daemon import Daemon
-from tests.fakes.anthropic import Cut, FakeAnthropic, Wire
+from tests.fakes.anthropic import Coding, Cut, FakeAnthropic, Wire
 from tests.fakes.anthropic_http import How
 from tests.lifecycle.calls import message
 from tests.relay.conftest import Scene
@@ -586,14 +586,15 @@ def test_a_certificate_that_nobody_trusts_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("framing", ["chunked", "close"])
-@pytest.mark.parametrize("compression", ["gzip", "deflate"])
-def test_a_compressed_stream_that_ends_too_early_is_reset(scene: Scene, framing: str, compression: str) -> None:
+@pytest.mark.parametrize("compression", ["gzip", "deflate", "br", "zstd"])
+def test_a_compressed_stream_that_ends_too_early_is_reset(scene: Scene, framing: str, compression: Coding) -> None:
     scene.fake.wire = Wire(framing=framing, compression=compression)  # type: ignore[arg-type]
     scene.fake.end_without_message_stop_next("content_block_delta")
     with scene.client() as client:
-        client.send(messages("[[say some words]]", b"Accept-Encoding: gzip, deflate", stream=True))
+        client.send(messages("[[say some words]]", b"Accept-Encoding: gzip, deflate, br, zstd", stream=True))
         with pytest.raises(ConnectionResetError):
             client.to_the_end()
+        assert [request.coding for request in scene.fake.requests] == [compression]
 
 
 def test_retries_end_with_their_time_though_anthropic_is_silent(scene: Scene) -> None:
