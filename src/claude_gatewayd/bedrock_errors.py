@@ -56,7 +56,8 @@ _CREDENTIALS: Final = frozenset((
 _OF_CREDENTIALS: Final = re.compile(r"security token|signature|credential|api key|authentication failed", re.IGNORECASE)
 _TYPES: Final = {
     400: "invalid_request_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
-    429: "rate_limit_error", 500: "api_error", 503: "overloaded_error", 529: "overloaded_error",
+    429: "rate_limit_error", 500: "api_error", 503: "overloaded_error", 504: "timeout_error",
+    529: "overloaded_error",
 }  # fmt: skip
 _OF_TYPES: Final = {"overloaded_error": 529, "api_error": 500, "rate_limit_error": 429, "timeout_error": 504,
                     "invalid_request_error": 400, "request_too_large": 413}  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from claude_gatewayd.catalog import Target
 from claude_gatewayd.credentials import AwsCredentials, KeysUnavailable
 from claude_gatewayd.engine import Engine, EngineFailed
 from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.relay import Answer, Outgoing, Relay
 from claude_gatewayd.retelling import retell
@@ -26,6 +28,7 @@ _WHOLE = 32 * 1024 * 1024
 _WHOLE_WITHIN = 600.0
 _PING_AFTER = 10.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
+_REQUEST_ID = b"llm_provider-x-amzn-requestid"
 _encoder = msgspec.json.Encoder()
 
 
@@ -171,7 +174,7 @@ class BedrockLane:
             await retell(
                 answer,
                 call.exchange,
-                [_EVENTS, b"cache-control: no-cache", *call.way.lines],
+                [_EVENTS, b"cache-control: no-cache", *_request_id(answer.head), *call.way.lines],
                 rewriter,
                 silence=self._settings.timeout,
                 ping_after=_PING_AFTER,
@@ -203,6 +206,12 @@ def tell_trouble(call: Call, trouble: Trouble) -> int:
     lines = [JSON, *meaning.lines, *call.way.lines]
     call.exchange.reply(meaning.status, envelope.reason(meaning.status), lines, text)
     return meaning.status
+
+
+def _request_id(answer: ResponseHead) -> Lines:
+    """Return Bedrock's own id of a request, for whoever asks AWS about it. LiteLLM tells that of streams only."""
+    named = answer.fields.get(_REQUEST_ID)
+    return [b"request-id: " + named] if re.fullmatch(rb"[\w-]{1,64}", named) else []
 
 
 def _carried(target: Target) -> tuple[str, str]:

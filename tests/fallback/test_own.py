@@ -1,7 +1,7 @@
 """LiteLLM loaded when it is needed, with a configuration of the person's own; and the circuit. One daemon for all."""
 
+import http.client
 import json
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,6 +232,28 @@ def test_an_open_circuit_and_bedrock_fails_too(stage: Stage) -> None:
     assert reply.headers["x-gateway-upstream"] == "anthropic"
 
 
+def test_an_open_circuit_and_both_fail(stage: Stage) -> None:
+    """What Anthropic says then, though it was asked last, is the answer; and the cause at Bedrock is told with it."""
+    stage.anthropic.fail_next(529)
+    assert stage.ask().headers["x-gateway-fallback"] == "529"
+    stage.bedrock.fail_next(kind="ThrottlingException")
+    stage.anthropic.fail_next(503, message="so it is", headers={"retry-after": "7"})
+    reply = stage.ask()
+    assert (reply.status, reply.error) == (503, "so it is")
+    assert reply.headers["retry-after"] == "7"
+    assert reply.headers["request-id"]
+    assert reply.headers["x-gateway-upstream"] == "anthropic"
+    assert reply.headers["x-gateway-fallback"].startswith("circuit open (529); bedrock ThrottlingException")
+    stage.bedrock.fail_next(kind="ExpiredTokenException")
+    stage.anthropic.first_event_error_next("overloaded_error", message="so it is")
+    reply = stage.ask()
+    assert reply.headers["x-gateway-fallback"].startswith("circuit open (")
+    ((name, said),) = reply.events
+    assert name == "error"
+    assert said["error"]["message"].startswith("so it is. Bedrock could not step in: ")
+    assert reply.headers["request-id"]
+
+
 def test_a_burst_of_counts_opens_nothing(stage: Stage) -> None:
     stage.anthropic.fail_next(529, path="/v1/messages/count_tokens", times=5)
     body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "foo"}]}).encode()
@@ -243,16 +265,25 @@ def test_a_burst_of_counts_opens_nothing(stage: Stage) -> None:
 def test_silence_is_broken_by_pings(stage: Stage) -> None:
     """A client that hears nothing for five minutes takes the answer for lost."""
     hold = stage.bedrock.hold_next("message_delta")
-    releasing = threading.Timer(11.5, hold.release)
-    releasing.start()
+    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=30)
     try:
-        reply = stage.ask(turn(model=f"{MODEL}-bedrock"))
+        headers = {"authorization": f"Bearer {stage.token}", "content-type": "application/json"}
+        connection.request("POST", "/v1/messages", turn(model=f"{MODEL}-bedrock"), headers)
+        answer = connection.getresponse()
+        before = b""
+        while b"event: content_block_stop" not in before:
+            before += answer.read1(4096)
+        begun = time.monotonic()
+        ping = answer.read1(4096)
+        silence = time.monotonic() - begun
+        hold.release()
+        rest = answer.read()
     finally:
-        releasing.cancel()
-    names = [name for name, _ in reply.events]
-    assert names.count("ping") == 1
-    assert names.index("ping") > names.index("content_block_stop")
-    assert names[-1] == "message_stop"
+        connection.close()
+    assert ping == b'event: ping\ndata: {"type": "ping"}\n\n'
+    assert 9 < silence < 18  # the second it would be by itself; to the second it is held to in test_retelling
+    assert b"event: ping" not in rest
+    assert rest.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
 
 
 def test_a_warning_of_anthropics_loads_it_too(tmp_path: Path) -> None:

@@ -1,18 +1,38 @@
 """What goes wrong in the middle of Bedrock's answers, and how it is told."""
 
 import http.client
+import re
 import socket
 import time
 
 import pytest
 
-from tests.fallback.stage import MODEL, Stage, turn
+from tests.fakes.bedrock import STREAM
+from tests.fakes.bedrock_frames import Part
+from tests.fallback.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
 
 BEDROCK = f"{MODEL}-bedrock"
 
 
+def broke_off(reply: Reply, kind: str) -> str:
+    """Assert that an answer began, and ended in an error of this type and nothing else; return what it says."""
+    assert reply.status == 200
+    assert reply.headers["x-gateway-upstream"] == "bedrock"
+    names = [name for name, _ in reply.events]
+    assert names.count("message_start") == 1
+    assert names.count("error") == 1
+    assert "message_stop" not in names
+    name, data = reply.events[-1]
+    assert (name, data["type"], data["error"]["type"]) == ("error", "error", kind)
+    for private in (b"arn:", b"123456789012", b"litellm", b"requestid"):
+        assert private not in reply.body.lower()
+    text: str = data["error"]["message"]
+    return text
+
+
+@pytest.mark.parametrize("after", ["message_start", "content_block_delta", "message_delta"])
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
@@ -21,32 +41,67 @@ BEDROCK = f"{MODEL}-bedrock"
         ("throttlingException", "rate_limit_error"),
         ("serviceUnavailableException", "overloaded_error"),
         ("modelTimeoutException", "timeout_error"),
+        ("validationException", "invalid_request_error"),
     ],
 )
-def test_an_exception(stage: Stage, kind: str, told: str) -> None:
-    stage.bedrock.exception_next(kind, private=True)
+def test_an_exception(stage: Stage, kind: str, told: str, after: str) -> None:
+    stage.bedrock.exception_next(kind, after=after, private=True)
+    broke_off(stage.ask(turn(model=BEDROCK)), told)
+
+
+@pytest.mark.parametrize("code", ["internalFailure", "badRequest"])
+def test_an_error_that_bedrocks_model_does_not_have(stage: Stage, code: str) -> None:
+    """LiteLLM makes a 400 without a word of it: the client would take it for a fault of its request."""
+    stage.bedrock.unmodeled_error_next(code)
+    broke_off(stage.ask(turn(model=BEDROCK)), "api_error")
+    stage.bedrock.unmodeled_error_next(code, after="head")
     reply = stage.ask(turn(model=BEDROCK))
-    assert reply.status == 200
-    name, data = reply.events[-1]
-    assert name == "error"
-    assert data["error"]["type"] == told
-    assert b"arn:" not in reply.body
-    assert b"123456789012" not in reply.body
-    assert [name for name, _ in reply.events].count("message_start") == 1
+    assert (reply.status, reply.json["error"]["type"]) == (502, "api_error")
 
 
-@pytest.mark.parametrize("part", ["message", "prelude"])
-def test_a_bad_checksum(stage: Stage, part: str) -> None:
-    stage.bedrock.corrupt_next(part, after="content_block_start")  # type: ignore[arg-type]
+@pytest.mark.parametrize("kind", ["overloaded_error", "rate_limit_error", "api_error", "timeout_error"])
+def test_an_error_of_anthropics_own_within_bedrocks_stream(stage: Stage, kind: str) -> None:
+    stage.bedrock.event_error_next(kind, message="so it is")
+    assert broke_off(stage.ask(turn(model=BEDROCK)), kind).endswith("so it is")
+
+
+@pytest.mark.parametrize("part", ["prelude", "length", "payload", "message"])
+def test_a_bad_checksum(stage: Stage, part: Part) -> None:
+    stage.bedrock.corrupt_next(part, after="content_block_start")
+    assert broke_off(stage.ask(turn(model=BEDROCK)), "api_error") == "Bedrock's answer broke off"
+
+
+@pytest.mark.parametrize("after", ["message_start", "content_block_delta", "message_delta"])
+def test_a_truncated_stream(stage: Stage, after: str) -> None:
+    stage.bedrock.truncate_next(after)
+    assert broke_off(stage.ask(turn(model=BEDROCK)), "api_error") == "Bedrock's answer broke off"
+
+
+def test_a_stream_that_is_cut_in_its_first_message(stage: Stage) -> None:
+    """None of its bytes are shown to anybody."""
+    stage.bedrock.truncate_next("head")
     reply = stage.ask(turn(model=BEDROCK))
-    assert reply.events[-1][0] == "error"
-    assert "message_stop" not in [name for name, _ in reply.events]
+    assert (reply.status, reply.error) == (502, "Bedrock's answer broke off")
 
 
-def test_a_truncated_stream(stage: Stage) -> None:
-    stage.bedrock.truncate_next()
-    reply = stage.ask(turn(model=BEDROCK))
-    assert reply.events[-1][0] == "error"
+def test_an_end_in_order_that_is_none(stage: Stage) -> None:
+    stage.bedrock.end_without_message_stop_next("content_block_delta", path=STREAM)
+    assert "ended before" in broke_off(stage.ask(turn(model=BEDROCK)), "api_error")
+
+
+def test_the_same_behind_a_fallback(stage: Stage) -> None:
+    """Once Bedrock's answer has begun it is this one or none."""
+    stage.anthropic.fail_next(529)
+    stage.bedrock.exception_next("throttlingException")
+    reply = stage.ask()
+    broke_off(reply, "rate_limit_error")
+    assert reply.headers["x-gateway-fallback"] == "529"
+    assert len(stage.to_anthropic()) == 1
+    assert len(stage.to_bedrock()) == 1
+
+
+def test_bedrocks_own_id_of_a_request(stage: Stage) -> None:
+    assert re.fullmatch(r"[0-9a-f-]{36}", stage.ask(turn(model=BEDROCK)).headers["request-id"])
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -64,8 +119,7 @@ def test_a_stall(stage: Stage) -> None:
     begun = time.monotonic()
     reply = stage.ask(turn(model=BEDROCK))
     assert 3.5 < time.monotonic() - begun < 9  # [bedrock] timeout is 4
-    assert reply.events[-1][0] == "error"
-    assert reply.events[-1][1]["error"]["type"] in ("timeout_error", "api_error", "overloaded_error")
+    broke_off(reply, "timeout_error")
 
 
 def test_nothing_is_held_back(stage: Stage) -> None:

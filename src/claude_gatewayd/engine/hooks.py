@@ -111,7 +111,7 @@ def trouble_of(error: BaseException) -> Trouble:
                 found = Trouble(kind or found.kind, status, text)
             if name == "BedrockError" and kind:
                 return found
-            if _TRUNCATED in text:  # LiteLLM's own words for it, with counts and ids
+            if _CUT.match(message):
                 return Trouble("Broken", 502, "")
     return found
 
@@ -127,7 +127,8 @@ _BROKEN = frozenset(("ReadError", "RemoteProtocolError", "ChecksumMismatch", "Se
 _EXCEPTION = re.compile(r"(\w+Exception) *\Z")
 
 
-_TRUNCATED = "Bedrock stream ended with"
+# LiteLLM's own words for a stream that was cut or empty, with counts, ids and the first of its bytes in them.
+_CUT = re.compile("Bedrock (?:stream ended|answered the stream) with ")
 
 
 def _words(message: str) -> tuple[str, str]:
