@@ -19,7 +19,7 @@ CONFIG = """
 [router]
 num_retries = 0
 allowed_fails = 0
-cooldown_time = 1
+cooldown_time = 3
 [router.fallbacks]
 "claude-opus-4-6" = ["claude-sonnet-4-6", "claude-haiku-4-5"]
 [bedrock.models]
@@ -217,8 +217,8 @@ def test_an_open_circuit_goes_to_bedrock_alone(stage: Stage) -> None:
     assert "Anthropic is left alone until" in stage.daemon.ctl("status").stdout
     # another model, another caller: not their trouble
     assert stage.ask(turn(model="claude-haiku-4-5")).headers["x-gateway-upstream"] == "anthropic"
-    assert time.monotonic() - begun < 1
-    wait_until(lambda: stage.ask().headers["x-gateway-upstream"] == "anthropic", 5)  # one probe, and it is closed
+    assert time.monotonic() - begun < 3
+    wait_until(lambda: stage.ask().headers["x-gateway-upstream"] == "anthropic", 10)  # one probe, and it is closed
     assert stage.ask().headers["x-gateway-fallback"] == "none"
 
 
