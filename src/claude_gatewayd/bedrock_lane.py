@@ -121,8 +121,9 @@ class BedrockLane:
                     return await self._tell(call, answer)
                 kept = await answer.keep()
             except UpstreamFailed as failed:
-                kind = "Timeout" if failed.kind == "timeout" else "EngineFailed"
-                return Trouble(kind, 504 if failed.kind == "timeout" else 503, failed.detail)
+                if failed.kind == "timeout":
+                    return Trouble("Timeout", 504, "")
+                return Trouble("EngineFailed", 503, failed.detail) if failed.silent else Trouble("Broken", 502, "")
             said = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
             if again or not bedrock_errors.is_signature(said):
                 return said
