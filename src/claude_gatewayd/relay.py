@@ -160,7 +160,8 @@ class Answer:
         stream never looks complete when it is not: where it breaks an SSE error event is put in if there is room for
         one, else the connection is reset. Returns how the upstream failed, if it did.
         """
-        watch = self._watch() if watched and self.head.length is None else None
+        watch = self._watch() if watched else None
+        counted = self.head.length is not None
         sink = self._start(exchange, extra, watch, HOP_BY_HOP | drop if drop else HOP_BY_HOP)
         failure = None
         connection = self._connection
@@ -178,9 +179,10 @@ class Answer:
             failure = UpstreamFailed("lost", "its stream ended without message_stop", silent=False)
         trailers = connection.trailers
         self._pool.release(connection)
-        # All may have been said before it broke. Of a compressed stream the very end is missing all the same.
-        if failure is not None and (watch is None or watch.compressed or not watch.complete):
-            if watch is None or not watch.between_events:
+        # All may have been said before it broke. Of one that is compressed or counted the very end is missing all the
+        # same.
+        if failure is not None and (watch is None or counted or watch.compressed or not watch.complete):
+            if watch is None or counted or not watch.between_events:
                 exchange.abort()
                 return failure
             sink.write(envelope.error_event(502, f"Anthropic's answer broke off: {failure.detail}"))
@@ -212,14 +214,14 @@ class Answer:
 
     def _start(
         self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]
-    ) -> "Exchange | Payload":
+    ) -> "Exchange | Payload | _Counted":
         """Begin the answer to the client, and return what the body is written to."""
         request, answer = exchange.head, self.head
         lines = answer.without(drop)
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
         if not has_body or answer.length is not None:
             exchange.start(answer.status, answer.reason, lines + extra)
-            return exchange
+            return _Counted(exchange, answer.length, watch) if watch is not None and answer.length else exchange
         chunks_out = not request.is_http_10 and (answer.chunked or watch is not None)
         if request.is_http_10 and answer.chunked:
             lines = answer.without(drop | _FRAMING)
@@ -355,6 +357,31 @@ class Payload:
         if self._nudges < _NUDGES:
             self._nudges += 1
             self._exchange.write(b"0")
+
+
+class _Counted:
+    """Write a stream of a known length to a client, but for the last of it if the stream has not come to its end.
+
+    A proxy that keeps answers until they are whole gives a length to what it has got.
+    """
+
+    def __init__(self, exchange: Exchange, length: int, watch: StreamWatch) -> None:
+        self._exchange = exchange
+        self._left = length
+        self._watch = watch
+
+    @property
+    def source(self) -> Source | None:
+        return self._exchange.source
+
+    @source.setter
+    def source(self, source: Source | None) -> None:
+        self._exchange.source = source
+
+    def write(self, data: Bytes) -> None:
+        self._left -= len(data)
+        if self._left or not self._watch.incomplete:
+            self._exchange.write(data)
 
 
 class _Memory:

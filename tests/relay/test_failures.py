@@ -433,6 +433,21 @@ def test_a_clean_end_without_message_stop_is_none(scene: Scene, after: str, fram
         scene.fake.wire = Wire()
 
 
+@pytest.mark.parametrize("compression", ["", "gzip", "br", "zstd"])
+@pytest.mark.parametrize("after", ["message_start", "content_block_delta", "message_delta"])
+def test_a_stream_with_a_length_is_not_whole_by_that(scene: Scene, after: str, compression: Coding) -> None:
+    """A proxy that keeps answers until they are whole gives a length to what it has got."""
+    scene.fake.wire = Wire(framing="length", compression=compression)
+    data = messages("hi", b"Accept-Encoding: gzip, br, zstd", stream=True)
+    assert scene.ask(data).values("content-length") != []
+    scene.fake.end_without_message_stop_next(after)
+    assert is_reset(scene, data)
+    scene.fake.event_error_next(after=after)
+    assert scene.ask(data).status == 200
+    scene.fake.cut_next("mid-event")
+    assert is_reset(scene, data)
+
+
 def test_the_connection_is_good_for_more_after_an_error_event(scene: Scene) -> None:
     with scene.client() as client:
         for _ in range(3):
