@@ -8,7 +8,7 @@ from claude_gatewayd import envelope
 from claude_gatewayd.coding import Decoder
 
 _TAIL = 4096
-_LONGEST_FIRST = 64 * 1024  # pings before it and all: they are parsed on the relay's loop
+_LONGEST_FIRST = 32 * 1024  # pings before it and all: they are parsed on the relay's loop
 _EOL = rb"(?>\r\n|\n|\r)"  # a line ends in one of three ways, and a CR with its LF is never two ends
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
 # event only when the empty line behind it has come.

@@ -213,7 +213,7 @@ def test_an_open_circuit_goes_to_bedrock_alone(stage: Stage) -> None:
     assert reply.headers["x-gateway-fallback"] == "circuit open (529)"
     assert len(stage.to_anthropic()) == 1
     # the worker tells it a tenth of a second later
-    wait_until(lambda: MODEL in {circuit["model"] for circuit in stage.daemon.status()["circuits"]}, 0.8)
+    wait_until(lambda: MODEL in {circuit["model"] for circuit in stage.daemon.status()["circuits"]}, 2)
     assert "Anthropic is left alone until" in stage.daemon.ctl("status").stdout
     # another model, another caller: not their trouble
     assert stage.ask(turn(model="claude-haiku-4-5")).headers["x-gateway-upstream"] == "anthropic"
@@ -234,6 +234,7 @@ def test_an_open_circuit_and_bedrock_fails_too(stage: Stage) -> None:
 
 def test_an_open_circuit_and_both_fail(stage: Stage) -> None:
     """What Anthropic says then, though it was asked last, is the answer; and the cause at Bedrock is told with it."""
+    assert stage.ask(turn(model=f"{MODEL}-bedrock")).status == 200  # loads LiteLLM: longer than the circuit is open
     stage.anthropic.fail_next(529)
     assert stage.ask().headers["x-gateway-fallback"] == "529"
     stage.bedrock.fail_next(kind="ThrottlingException")
