@@ -18,8 +18,8 @@ import base64
 import json
 import re
 import ssl
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap, deque
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NoReturn, cast
@@ -82,6 +82,7 @@ class FakeBedrock(FakeAnthropic):
         *,
         region: str = "us-west-2",
         key: Key = KEY,
+        issued: MutableMapping[str, Key] | None = None,
         converse: bool = False,
         header_betas: Literal["ignored", "checked"] = "ignored",
         canaries: Iterable[bytes] = (),
@@ -89,12 +90,15 @@ class FakeBedrock(FakeAnthropic):
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        """Bind the port; no request may hold one of `canaries`, and none may use Converse unless it is allowed."""
+        """Bind the port; no request may hold one of `canaries`, and none may use Converse unless it is allowed.
+
+        `issued` are keys that somebody else gives out and takes away, such as FakeAws.
+        """
         super().__init__(tls=tls, host=host, port=port, direct=True)
         self._thread.name = "fake-bedrock"
         self.region = region
         self.key = key
-        self.keys: dict[str, Key] = {key.access_key: key}
+        self.keys: ChainMap[str, Key] = ChainMap({key.access_key: key}, issued if issued is not None else {})
         self.bearers: dict[str, KeyState] = {BEARER_KEY: "live"}
         self.models: dict[str, Model] = models_of(region)
         self.families: dict[str, Family] = dict(FAMILIES)

@@ -1,4 +1,4 @@
-"""Who may call the fake Bedrock: AWS Signature Version 4, checked by the documented algorithm, and bearer keys."""
+"""Who may call the fake Bedrock, or STS: AWS Signature Version 4 by the documented algorithm, and bearer keys."""
 
 import hashlib
 import hmac
@@ -65,7 +65,9 @@ def check_bearer(token: str, bearers: Mapping[str, State]) -> Refusal | None:
     return INVALID_BEARER if state == "revoked" else None
 
 
-def check_signature(head: Head, body: bytes, *, keys: Mapping[str, Key], region: str, now: datetime) -> Refusal | None:
+def check_signature(
+    head: Head, body: bytes, *, keys: Mapping[str, Key], region: str, now: datetime, service: str = SERVICE
+) -> Refusal | None:
     """Check a signature as AWS does: the key, its token, the date, the scope, and every byte that is signed."""
     given = _one(head, b"authorization")
     if not given:
@@ -73,7 +75,7 @@ def check_signature(head: Head, body: bytes, *, keys: Mapping[str, Key], region:
     match = _AUTHORIZATION.fullmatch(given)
     if match is None:
         return Refusal("IncompleteSignatureException", f"Authorization header requires 'Credential'. {given[:16]}")
-    access_key, day, scope_region, service, names, signature = match.groups()
+    access_key, day, scope_region, scope_service, names, signature = match.groups()
     key = keys.get(access_key)
     if key is None or key.state == "revoked" or (_one(head, b"x-amz-security-token") or None) != key.token:
         return INVALID_TOKEN
@@ -84,12 +86,12 @@ def check_signature(head: Head, body: bytes, *, keys: Mapping[str, Key], region:
     refusal = (
         _check_headers(head, signed)
         or _check_date(stamp, day, now)
-        or _check_scope(scope_region, service, region=region)
+        or _check_scope(scope_region, scope_service, region=region, service=service)
         or _check_payload(head, body)
     )
     if refusal:
         return refusal
-    expected = sign(key.secret, (day, scope_region, service), stamp, canonical_request(head, signed, body))
+    expected = sign(key.secret, (day, scope_region, scope_service), stamp, canonical_request(head, signed, body))
     return None if hmac.compare_digest(expected, signature) else MISMATCH
 
 
@@ -153,12 +155,12 @@ def _check_date(stamp: str, day: str, now: datetime) -> Refusal | None:
     return None
 
 
-def _check_scope(given: str, service: str, *, region: str) -> Refusal | None:
+def _check_scope(given: str, given_service: str, *, region: str, service: str) -> Refusal | None:
     kind = "InvalidSignatureException"
     if given != region:
         return Refusal(kind, f"Credential should be scoped to a valid region, not '{given}'. ")
-    if service != SERVICE:
-        return Refusal(kind, f"Credential should be scoped to correct service: '{SERVICE}'. ")
+    if given_service != service:
+        return Refusal(kind, f"Credential should be scoped to correct service: '{service}'. ")
     return None
 
 
