@@ -1,0 +1,127 @@
+"""Asking AWS: a client with limits, what its failures mean, and how far its clock is from ours. All of it blocks.
+
+botocore is imported where it is used: it takes a third of a second, and not everybody falls back. It takes endpoints,
+proxies and a CA bundle from the process's environment and the profile, as with every tool of AWS.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from claude_gatewayd.errors import GatewayError
+
+CLOCK_OFF = 300.0  # seconds that AWS allows between the date of a signature and its own
+_CONNECT_WITHIN, _ANSWER_WITHIN, _TRIES = 5.0, 20.0, 3
+
+
+class CallFailed(GatewayError):
+    """AWS did not do what it was asked for. *code* is its name for that, "" where it did not get to say one."""
+
+    def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class Offline(CallFailed):
+    """AWS cannot be reached: nothing is said about the credentials."""
+
+
+class Throttled(CallFailed):
+    """AWS asks for fewer requests."""
+
+
+class ServiceError(CallFailed):
+    """AWS is out of order, or answers what nobody expects."""
+
+
+class Refused(CallFailed):
+    """AWS says no, and says with *code* why."""
+
+
+class WrongClock(CallFailed):
+    """This machine's clock is so far off that AWS refuses what it signs."""
+
+
+def make_client(service: str, region: str, profile: str = "", **keys: str) -> Any:
+    """Return a client of *service*, which signs with *keys* (aws_access_key_id=…) or not at all. Raises CallFailed.
+
+    It takes what *profile* says about the way to AWS, but never its keys.
+    """
+    import botocore.session
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    limits = Config(
+        region_name=region,
+        connect_timeout=_CONNECT_WITHIN,
+        read_timeout=_ANSWER_WITHIN,
+        retries={"mode": "standard", "total_max_attempts": _TRIES},
+    )
+    config = limits if keys else limits.merge(Config(signature_version=UNSIGNED))
+    try:
+        return botocore.session.Session(profile=profile or None).create_client(service, config=config, **keys)
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        raise _told(error, f"ask {service}") from None
+
+
+def call(function: Callable[..., Any], what: str, **given: object) -> dict[str, Any]:
+    """Return the answer of a client's *function*; raise CallFailed, with "cannot *what*: …", where there is none."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        answer: dict[str, Any] = function(**given)
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise _told(error, what) from None
+    return answer
+
+
+def skew_of(answer: Mapping[str, Any], now: float) -> float:
+    """Return how many seconds AWS's clock was ahead of *now*, the time at which it answered; 0.0 if it does not say."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def check_clock(answer: Mapping[str, Any], what: str) -> None:
+    """Raise WrongClock where an answer that has just come shows that AWS would not accept a signature of ours."""
+    skew = skew_of(answer, time.time())
+    if abs(skew) > CLOCK_OFF:
+        raise _wrong_clock(what, skew)
+
+
+def _wrong_clock(what: str, skew: float) -> WrongClock:
+    minutes = abs(skew) / 60
+    told = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+    direction = "slow" if skew > 0 else "fast"
+    return WrongClock(f"cannot {what}: the clock of this machine is {told} {direction} by AWS's", "timedatectl status")
+
+
+def _told(error: Exception, what: str) -> CallFailed:
+    """Say in our words what the SDK says in its own, which may hold anything."""
+    from botocore import exceptions
+
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if isinstance(error, exceptions.SSLError):
+        return ServiceError(
+            f"cannot {what}: the certificate of AWS's answer is not trusted (a proxy between, or a wrong clock)",
+            "export AWS_CA_BUNDLE=/path/to/company-ca.pem",
+        )
+    if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError, OSError)):
+        return Offline(f"cannot {what}: AWS cannot be reached; this machine seems to be offline")
+    if not isinstance(error, exceptions.ClientError):
+        return ServiceError(f"cannot {what}: the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
+    skew = skew_of(response, time.time())
+    text = str(response.get("Error", {}).get("Message", ""))
+    if "Signature expired" in text or "Signature not yet current" in text:
+        return _wrong_clock(what, skew)
+    if status == 429 or code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"):
+        return Throttled(f"cannot {what}: AWS asks for fewer requests", code=code)
+    if status >= 500:
+        return ServiceError(f"cannot {what}: AWS is out of order ({code or status})", code=code)
+    return Refused(f"cannot {what}: AWS says {code or status}", code=code)

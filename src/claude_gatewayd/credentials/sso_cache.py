@@ -1,0 +1,263 @@
+"""The token file of an SSO session: the one that the AWS CLI, every SDK and we read and write.
+
+    ~/.aws/sso/cache/<sha1 of the session's name, of a legacy profile its start URL>.json
+
+No tool takes a lock on it, and the AWS CLI writes it in place: so what is torn is read again, and never believed.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha1
+from pathlib import Path
+from shlex import quote
+from typing import Any, Final
+
+from claude_gatewayd.credentials.oidc import Granted, Registration
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.paths import home, make_private, runtime_dir
+
+_READS: Final = 4
+_BETWEEN_READS: Final = 0.05  # seconds; a writer that writes in place needs less than a millisecond
+_LOCK_LOOKS: Final = 0.05
+_OURS: Final = (
+    "startUrl", "region", "accessToken", "expiresAt", "clientId", "clientSecret", "registrationExpiresAt",
+    "refreshToken",
+)  # fmt: skip
+
+
+class CorruptToken(GatewayError):
+    """A token file holds no token, and goes on holding none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token file. Times are seconds since the epoch; what may be missing is "" or None; *more* is not ours."""
+
+    start_url: str
+    region: str
+    access_token: str = field(repr=False)
+    expires_at: float
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    registration_expires_at: float | None = None
+    refresh_token: str = field(default="", repr=False)
+    more: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def can_refresh(self, now: float) -> bool:
+        """Say whether there is what refreshing needs, and the registration lives."""
+        ends = self.registration_expires_at
+        return bool(self.refresh_token and self.client_id and self.client_secret and ends is not None and now < ends)
+
+    @property
+    def registration(self) -> Registration:
+        """Return the client that the token was given to."""
+        return Registration(self.client_id, self.client_secret, self.registration_expires_at or 0.0)
+
+    def renewed(self, granted: Granted) -> "Token":
+        """Return this token with what a refresh has brought; an answer without a refresh token leaves the old one."""
+        return replace(
+            self,
+            access_token=granted.access_token,
+            expires_at=granted.ends,
+            refresh_token=granted.refresh_token or self.refresh_token,
+        )
+
+    def to_json(self) -> str:
+        """Return the content of the file."""
+        said = {
+            **self.more,
+            "startUrl": self.start_url,
+            "region": self.region,
+            "accessToken": self.access_token,
+            "expiresAt": _iso(self.expires_at),
+        }
+        if self.client_id:
+            said |= {"clientId": self.client_id, "clientSecret": self.client_secret}
+        if self.registration_expires_at is not None:
+            said["registrationExpiresAt"] = _iso(self.registration_expires_at)
+        if self.refresh_token:
+            said["refreshToken"] = self.refresh_token
+        return json.dumps(said)
+
+
+def token_from(start_url: str, region: str, registration: Registration, granted: Granted) -> Token:
+    """Return the token of a login."""
+    return Token(
+        start_url,
+        region,
+        granted.access_token,
+        granted.ends,
+        registration.client_id,
+        registration.client_secret,
+        registration.ends,
+        granted.refresh_token,
+    )
+
+
+def cache_dir(environ: Mapping[str, str]) -> Path:
+    """Return the directory of token files. AWS_CONFIG_FILE does not move it."""
+    return home(environ) / ".aws" / "sso" / "cache"
+
+
+def token_file(environ: Mapping[str, str], name: str) -> Path:
+    """Return the token file of *name*, a session's name or a start URL. No other file there is any of ours."""
+    return cache_dir(environ) / f"{sha1(name.encode(), usedforsecurity=False).hexdigest()}.json"
+
+
+def read(file: Path, sleep: Callable[[float], None] = time.sleep) -> Token | None:
+    """Return the token in *file*, None where there is no such file. Blocks up to 150 ms while it is torn.
+
+    Raises CorruptToken for one that holds none, and GatewayError for one that cannot be read.
+    """
+    for turn in range(_READS):
+        if turn:
+            sleep(_BETWEEN_READS)
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise GatewayError(f"cannot read {file}: {_why(error)}", f"ls -l {quote(str(file))}") from None
+        if (token := parse(content)) is not None:
+            return token
+    raise CorruptToken(f"cannot use {file}: it holds no SSO token", "claude-gatewayctl sso-login")
+
+
+def parse(content: bytes) -> Token | None:
+    """Return the token that a file's *content* is, None where it is none, or half of one."""
+    try:
+        said = json.loads(content)
+        return Token(
+            start_url=_text(said, "startUrl"),
+            region=_text(said, "region"),
+            access_token=_text(said, "accessToken", needed=True),
+            expires_at=_moment(said["expiresAt"]),
+            client_id=_text(said, "clientId"),
+            client_secret=_text(said, "clientSecret"),
+            registration_expires_at=_moment(said["registrationExpiresAt"]) if "registrationExpiresAt" in said else None,
+            refresh_token=_text(said, "refreshToken"),
+            more={name: value for name, value in said.items() if name not in _OURS},
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def write(file: Path, token: Token) -> None:
+    """Put *token* into *file*, whole or not at all, with mode 0600; keep the fields in it that are not ours."""
+    try:
+        old = parse(file.read_bytes())
+    except OSError:
+        old = None
+    content = replace(token, more={**(old.more if old else {}), **token.more}).to_json()
+    temporary = ""
+    try:
+        make_cache_dir(file.parent)
+        descriptor, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")  # mode 0600
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(temporary, file)
+        temporary = ""
+    except OSError as error:
+        raise _unwritable(file.parent, error) from None
+    finally:
+        if temporary:
+            os.unlink(temporary)
+
+
+def swap(file: Path, old: Token, new: Token) -> Token | None:
+    """Write *new* if *file* still holds *old*; return what it holds then, None where somebody has logged out.
+
+    A login of another tool that came between is newer than what we have got for the session before it.
+    """
+    try:
+        found = read(file)
+    except CorruptToken:
+        found = old  # whoever has spoiled it, ours is whole
+    if found is None or found.access_token != old.access_token:
+        return found
+    write(file, new)
+    return new
+
+
+def remove(file: Path) -> bool:
+    """Remove a token file; say whether there was one."""
+    try:
+        file.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise GatewayError(f"cannot remove {file}: {_why(error)}", f"rm {quote(str(file))}") from None
+    return True
+
+
+def check_writable(directory: Path) -> None:
+    """Raise GatewayError where no token could be written: before a person is sent to the browser, not after."""
+    try:
+        make_cache_dir(directory)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
+def make_cache_dir(directory: Path) -> None:
+    """Make the directory of token files, which nobody else may enter."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@contextmanager
+def locked(environ: Mapping[str, str], file: Path, seconds: float = 30.0) -> Iterator[None]:
+    """Hold *file* against our other generations and programs. Raises GatewayError after *seconds*; blocks until then.
+
+    The lock is a file of our own, in our runtime directory: nobody else knows of it, and ~/.aws stays clean.
+    """
+    directory = runtime_dir(environ)
+    make_private(directory)
+    deadline = time.monotonic() + seconds
+    with (directory / f"sso-{file.stem}.lock").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise GatewayError(
+                        f"cannot use {file}: another process of ours has held it for {seconds:g} s",
+                        "claude-gatewayctl status",
+                    ) from None
+                time.sleep(_LOCK_LOOKS)
+        yield
+
+
+def _text(said: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
+    value = said.get(name, "")
+    if not isinstance(value, str) or (needed and not value):
+        raise ValueError(name)
+    return value
+
+
+def _moment(text: str) -> float:
+    """Read a time as any of AWS's tools writes it."""
+    moment = datetime.fromisoformat(text.replace("UTC", "Z"))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _unwritable(directory: Path, error: OSError) -> GatewayError:
+    return GatewayError(f"cannot write to {directory}: {_why(error)}", f"ls -ld {quote(str(directory))}")
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,135 @@
+"""SSO-OIDC by our client, against the fake."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.credentials import oidc, remote
+from claude_gatewayd.credentials.oidc import SCOPE, Oidc
+from tests.fakes.aws import UNAVAILABLE, FakeAws
+from tests.fakes.aws_state import AwsError
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
+    with FakeAws() as aws:
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in aws.environ.items():
+            monkeypatch.setenv(name, value)
+        yield aws
+        assert aws.violations == []
+
+
+@pytest.fixture
+def client(aws: FakeAws) -> Oidc:
+    return Oidc(aws.region)
+
+
+def test_registering(aws: FakeAws, client: Oidc) -> None:
+    registration = client.register("claude-gateway-corp", [SCOPE])
+    assert registration.ends == pytest.approx(aws.state.now() + 90 * 86400, abs=5)
+    assert registration.client_secret not in repr(registration)
+    assert client.url == aws.url("oidc")
+
+
+def test_a_device_code(aws: FakeAws, client: Oidc) -> None:
+    aws.state.device_interval = 0
+    registration = client.register("claude-gateway-corp", [SCOPE])
+    device = client.start_device(registration, aws.start_url)
+    assert device.interval == 5, "where AWS names none"
+    assert device.expires_in == 600
+    assert device.full_page == f"{device.page}?user_code={device.user_code}"
+    with pytest.raises(oidc.Pending):
+        client.by_device(registration, device)
+    granted = client.by_device(registration, device)
+    assert granted.ends == pytest.approx(aws.state.now() + 3600, abs=5)
+    assert granted.refresh_token in aws.secrets
+    assert not [secret for secret in aws.secrets if secret in f"{registration!r}{device!r}{granted!r}"]
+
+
+def test_renewing(aws: FakeAws, client: Oidc) -> None:
+    file = aws.log_in()
+    registration = oidc.Registration(file["clientId"], file["clientSecret"], 0.0)
+    first = client.by_refresh(registration, file["refreshToken"])
+    assert first.refresh_token != file["refreshToken"]
+    with pytest.raises(oidc.InvalidGrant, match="cannot renew the login: ") as caught:
+        client.by_refresh(registration, file["refreshToken"])
+    assert not [secret for secret in aws.secrets if secret in repr(caught.value.__dict__)]
+    aws.state.rotates = False
+    assert client.by_refresh(registration, first.refresh_token).refresh_token == ""
+    aws.revoke_session()
+    with pytest.raises(oidc.InvalidGrant):
+        client.by_refresh(registration, first.refresh_token)
+    aws.forget_clients()
+    with pytest.raises(oidc.InvalidClient):
+        client.by_refresh(registration, first.refresh_token)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("AuthorizationPendingException", oidc.Pending),
+        ("SlowDownException", oidc.SlowDown),
+        ("AccessDeniedException", oidc.Denied),
+        ("ExpiredTokenException", oidc.Expired),
+        ("InvalidGrantException", oidc.InvalidGrant),
+        ("InvalidClientException", oidc.InvalidClient),
+        ("UnauthorizedClientException", oidc.InvalidClient),
+        ("InvalidRequestException", remote.Refused),
+        ("UnsupportedGrantTypeException", remote.Refused),
+    ],
+)
+def test_what_a_refusal_means(aws: FakeAws, client: Oidc, kind: str, expected: type[Exception]) -> None:
+    aws.fail_next("CreateToken", AwsError(kind, "not for people"))
+    with pytest.raises(expected) as caught:
+        client.by_refresh(oidc.Registration("c", "s", 0.0), "r")
+    assert type(caught.value) is expected
+    assert "not for people" not in str(caught.value)
+    assert aws.count("CreateToken") == 1, "a refusal is not asked for again"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(UNAVAILABLE, remote.ServiceError), (AwsError("TooManyRequestsException", "HTTP 429"), remote.Throttled)],
+)
+def test_what_passes_is_tried_three_times(
+    aws: FakeAws, client: Oidc, error: AwsError, expected: type[Exception]
+) -> None:
+    aws.fail_next("RegisterClient", error, times=3)
+    with pytest.raises(expected, match="cannot start a login: AWS "):
+        client.register("x", [SCOPE])
+    assert aws.count("RegisterClient") == 3
+    assert client.register("x", [SCOPE])
+
+
+@pytest.mark.parametrize("how", ["refused", "cut"])
+def test_offline(aws: FakeAws, client: Oidc, how: Any) -> None:
+    aws.oidc_down(how)
+    with pytest.raises(remote.Offline, match="cannot start a login: AWS cannot be reached"):
+        client.register("x", [SCOPE])
+    aws.up()
+    assert client.register("x", [SCOPE])
+
+
+@pytest.mark.parametrize(("offset", "told"), [(600.0, "10 min slow"), (-7200.0 * 2, "4 h fast"), (200.0, "")])
+def test_a_wrong_clock(aws: FakeAws, client: Oidc, offset: float, told: str) -> None:
+    aws.state.clock_offset = offset
+    if not told:
+        assert client.register("x", [SCOPE])
+        return
+    with pytest.raises(remote.WrongClock, match=f"the clock of this machine is {told} by AWS's"):
+        client.register("x", [SCOPE])
+
+
+def test_an_answer_without_a_token(aws: FakeAws, client: Oidc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.fakes.aws_oidc._OPERATIONS", {"RegisterClient": lambda *_given: {}})
+    with pytest.raises(remote.ServiceError, match="answered without clientId"):
+        client.register("x", [SCOPE])
+
+
+def test_an_endpoint_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", "not a url")
+    with pytest.raises(remote.CallFailed, match="the AWS SDK refuses it"):
+        Oidc("us-west-2")
