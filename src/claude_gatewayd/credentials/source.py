@@ -4,11 +4,12 @@ import configparser
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from claude_gatewayd.paths import expanduser
 
 Kind = Literal["environment", "bearer", "profile", "none"]
+Sections = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,13 @@ class Source:
         return names.get(self.kind, f"profile {self.profile}" if self.profile else "")
 
 
+class Profiles(NamedTuple):
+    """What the SDK's two files say: a profile's values from both, the credentials file going first; sessions."""
+
+    profiles: Sections
+    sessions: Sections
+
+
 def find_source(environ: Mapping[str, str], profile: str) -> Source:
     """Return the source that counts: a Bedrock API key, keys of the environment, *profile*, or "default" if it exists.
 
@@ -40,7 +48,7 @@ def find_source(environ: Mapping[str, str], profile: str) -> Source:
         return Source("bearer", environ=copy)
     if environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
         return Source("environment", environ=copy)
-    known = profiles(files)
+    known = read_profiles(files).profiles
     for name in (profile, "default"):
         if name in known:
             return Source("profile", name, files=files, environ=copy)
@@ -56,21 +64,30 @@ def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
     )
 
 
-def profiles(files: tuple[Path, Path]) -> frozenset[str]:
-    """Return the profiles that the two files name. A file that cannot be read names none."""
-    config, credentials = files
-    named = {name.removeprefix("profile ").strip() for name in _sections(config) if _is_profile(name)}
-    return frozenset(named | _sections(credentials))
+def read_profiles(files: tuple[Path, ...]) -> Profiles:
+    """Return what the two files name. A file that cannot be read names none."""
+    config, credentials = (_sections(file) for file in files)
+    named: dict[str, dict[str, str]] = {}
+    for section, values in config.items():
+        if section == "default" or section.startswith("profile "):
+            named[section.removeprefix("profile ").strip()] = dict(values)
+    for name, values in credentials.items():
+        named.setdefault(name, {}).update(values)
+    sessions = {
+        name.removeprefix("sso-session ").strip(): values
+        for name, values in config.items()
+        if name.startswith("sso-session ")
+    }
+    return Profiles(named, sessions)
 
 
-def _is_profile(section: str) -> bool:
-    return section == "default" or section.startswith("profile ")
-
-
-def _sections(file: Path) -> set[str]:
+def _sections(file: Path) -> dict[str, dict[str, str]]:
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
     try:
         parser.read_string(file.read_text(errors="replace"))
     except (OSError, configparser.Error):
-        return set()
-    return {name.strip("\"'") for name in (s.replace('"', "").replace("'", "") for s in parser.sections())}
+        return {}
+    return {
+        section.replace('"', "").replace("'", ""): {name: value or "" for name, value in parser.items(section)}
+        for section in parser.sections()
+    }

@@ -1,0 +1,136 @@
+"""What AWS's config file says about the SSO login of a profile, and everything that is wrong with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from claude_gatewayd.credentials.oidc import SCOPE
+from claude_gatewayd.credentials.source import config_files, read_profiles
+from claude_gatewayd.errors import GatewayError
+
+_OF_A_LOGIN: Final = ("sso_start_url", "sso_region")
+_OF_A_ROLE: Final = ("sso_account_id", "sso_role_name")
+_LONGEST_CHAIN: Final = 10
+
+Settings = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SsoProfile:
+    """A login, and the role that it is for.
+
+    *name* is the profile that has them: *asked* itself, or the one at the end of its chain of source_profile.
+    A legacy profile has no *session*, and no *scopes*: AWS gives it nothing to refresh with.
+    """
+
+    asked: str
+    name: str
+    session: str
+    start_url: str
+    region: str
+    scopes: tuple[str, ...]
+    account_id: str
+    role_name: str
+
+    @property
+    def cache_key(self) -> str:
+        """Return what the token file is named after."""
+        return self.session or self.start_url
+
+    @property
+    def told(self) -> str:
+        """Return how a person calls it."""
+        through = f", through {self.name}" if self.name != self.asked else ""
+        return f"profile {self.asked}{through}"
+
+
+def sso_profile(environ: Mapping[str, str], asked: str) -> SsoProfile:
+    """Return the SSO login behind the profile *asked*. Raises GatewayError with all that is wrong with it."""
+    files = config_files(environ)
+    known, sessions = read_profiles(files)
+    name = asked
+    for _ in range(_LONGEST_CHAIN):
+        settings = known.get(name)
+        if settings is None:
+            raise _unknown(name, asked, known, files[0])
+        source = settings.get("source_profile") if "role_arn" in settings else None
+        if source is None or source == name:  # its own keys are meant
+            if not is_sso(settings):
+                raise _no_sso(name, asked)
+            return _complete(asked, name, settings, sessions)
+        name = source
+    raise GatewayError(
+        f"cannot log in with profile {asked}: its chain of source_profile comes to no end",
+        f"aws configure list --profile {quote(asked)}",
+    )
+
+
+def is_sso(settings: Settings) -> bool:
+    """Say whether a profile gets its keys from an SSO login."""
+    return any(name in settings for name in ("sso_session", *_OF_A_ROLE, "sso_start_url"))
+
+
+def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, Settings]) -> SsoProfile:
+    session = settings.get("sso_session", "")
+    of_session = sessions.get(session, {})
+    wrong = []
+    if "sso_session" in settings and session not in sessions:
+        near = get_close_matches(session, sessions, 1)
+        wrong.append(f"there is no [sso-session {session}]" + (f" (did you mean {near[0]}?)" if near else ""))
+    for key, value in of_session.items():
+        if settings.get(key, value) != value:
+            wrong.append(f"{key} is {settings[key]} in the profile, and {value} in [sso-session {session}]")
+    together = {**of_session, **settings}
+    needed = (*_OF_A_LOGIN, *_OF_A_ROLE) if not wrong else _OF_A_ROLE
+    if missing := [key for key in needed if not together.get(key)]:
+        wrong.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    url = together.get("sso_start_url", "")
+    if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        wrong.append(f"sso_start_url must begin with https://, and is {url}")
+    if wrong:
+        raise GatewayError(
+            f"cannot log in with profile {asked}: {_of(name, asked)}{'; '.join(wrong)}",
+            f"aws configure sso --profile {quote(name)}",
+        )
+    named = together.get("sso_registration_scopes", "")
+    scopes = tuple(scope.strip() for scope in named.split(",") if scope.strip()) or (SCOPE,)
+    return SsoProfile(
+        asked=asked,
+        name=name,
+        session=session,
+        start_url=url,
+        region=together["sso_region"],
+        scopes=scopes if session else (),
+        account_id=together["sso_account_id"],
+        role_name=together["sso_role_name"],
+    )
+
+
+def _unknown(name: str, asked: str, known: Mapping[str, Settings], file: Path) -> GatewayError:
+    near = get_close_matches(name, known, 3, 0.5)
+    if name != asked:
+        why = f"its source_profile {name} is not in {file}"
+    elif not known:
+        why = f"there are no profiles in {file}"
+    else:
+        why = f"there is no such profile in {file}"
+    if near:
+        why += f" (did you mean {' or '.join(near)}?)"
+    hint = f"claude-gatewayctl sso-login --profile {quote(near[0])}" if near and name == asked else ""
+    return GatewayError(
+        f"cannot log in with profile {asked}: {why}", hint or f"aws configure sso --profile {quote(asked)}"
+    )
+
+
+def _no_sso(name: str, asked: str) -> GatewayError:
+    return GatewayError(
+        f"cannot log in with profile {asked}: {_of(name, asked)}it gets its keys in another way than by SSO",
+        f"aws configure list --profile {quote(asked)}",
+    )
+
+
+def _of(name: str, asked: str) -> str:
+    return f"in its source_profile {name}, " if name != asked else ""
