@@ -26,6 +26,10 @@ VERBS = {
         ("key", "daemon", "Show the gateway key, which callers of a remote gateway send as x-gateway-key."),
         ("version", "daemon", "Show the version of this program and of the running daemon."),
     ),
+    "AWS": (
+        ("sso-login", "sso", "Log in to AWS by SSO, in the browser or by a code."),
+        ("sso-logout", "sso", "End the SSO session at AWS, and remove its token here."),
+    ),
 }
 
 

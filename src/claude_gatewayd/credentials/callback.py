@@ -1,0 +1,128 @@
+"""The address on this machine at which the browser comes back from AWS, and what it says there."""
+
+import hmac
+import queue
+import secrets
+import socketserver
+import threading
+from dataclasses import dataclass, field
+from html import escape
+from http.server import BaseHTTPRequestHandler
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import parse_qs, urlsplit
+
+from claude_gatewayd.credentials.oidc import CALLBACK_PATH
+
+_LOOKS: Final = 0.05  # seconds until the server notices that it is to end
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto; padding: 0 1rem }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #181818; color: #eee }} }}</style></head>
+<body><h1>{title}</h1><p>{text}</p></body></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What the browser has brought: a code, or AWS's word for why there is none."""
+
+    code: str = field(default="", repr=False)
+    error: str = ""
+
+
+class Callback:
+    """Listen on 127.0.0.1 alone, on a port of its own, until the block ends.
+
+    Only who knows *state* is heard: any page in any browser can send a request here.
+    """
+
+    def __init__(self) -> None:
+        self.state = secrets.token_urlsafe(32)
+        self._came: queue.Queue[Came] = queue.Queue(1)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.callback = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_LOOKS,), name="sso-callback", daemon=True
+        )
+
+    @property
+    def redirect(self) -> str:
+        """Return the address, for AWS."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}{CALLBACK_PATH}"
+
+    def wait(self, seconds: float) -> Came | None:
+        """Return what has come, None if nothing has in *seconds*."""
+        try:
+            return self._came.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer(self, target: str) -> tuple[int, str, str]:
+        """Take a request; return status, title and text of the page for it."""
+        parts = urlsplit(target)
+        if parts.path != CALLBACK_PATH:
+            return 404, "Not here", "There is nothing at this address."
+        query = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
+        if not hmac.compare_digest(query.get("state", "").encode(), self.state.encode()):
+            return 400, "Another login", "This page belongs to another login, or to none. Nothing has happened."
+        came = Came(query.get("code", ""), "" if query.get("code") else _word(query.get("error", "")))
+        try:
+            self._came.put_nowait(came)
+        except queue.Full:
+            pass  # the page was loaded again
+        if came.code:
+            return 200, "Approved", "The login ends in your terminal. You can close this page."
+        return 200, "Not approved", f"AWS says {came.error}. Your terminal says how to try again."
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """A thread for each connection: browsers open some in advance, and say nothing on them."""
+
+    daemon_threads = True
+    callback: Callback
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Leave a connection that broke."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 10.0
+
+    def do_GET(self) -> None:
+        """Answer the browser."""
+        assert isinstance(self.server, _Server)
+        status, title, text = self.server.callback.answer(self.path)
+        page = _PAGE.format(title=escape(title), text=escape(text)).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(page)
+
+    def version_string(self) -> str:
+        """Return the Server header."""
+        return "claude-gatewayctl"
+
+    def log_message(self, *_arguments: object) -> None:
+        """Log nothing: the code is in the request line."""
+
+
+def _word(text: str) -> str:
+    """Return an OAuth error if it looks like one: it is shown to a person."""
+    return text if text.replace("_", "").isalpha() and text.isascii() and len(text) < 40 else "an error that is none"

@@ -1,0 +1,135 @@
+"""The person's login to AWS: `sso-login`, `sso-logout`. Neither needs a running daemon."""
+
+import argparse
+import os
+import sys
+import time
+
+from claude_gatewayd.config import load
+from claude_gatewayd.credentials.login import choose_way, log_in, log_out
+from claude_gatewayd.credentials.oidc import DeviceCode
+from claude_gatewayd.credentials.source import config_files, find_source, read_profiles
+from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.ctl import client
+from claude_gatewayd.ctl.answer import DONE, NO
+from claude_gatewayd.ctl.browser import Opening, open_page
+
+
+def sso_login_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `sso-login` takes."""
+    _takes_profile(parser)
+    parser.add_argument("--device-code", action="store_true", help="show a code to type in a browser anywhere")
+    parser.add_argument("--no-browser", action="store_true", help="open no browser, show the address alone")
+
+
+def sso_login(arguments: argparse.Namespace) -> int:
+    """Log in to AWS by SSO, in the browser or by a code."""
+    profile = sso_profile(os.environ, _asked(arguments))
+    way = choose_way(profile, os.environ, device_code=arguments.device_code)
+    if way.why:
+        print(f"By device code: {way.why}", file=sys.stderr)
+    terminal = _Terminal(profile, opens=way.browser and not arguments.no_browser)
+    try:
+        token = log_in(profile, os.environ, way, terminal)
+    except KeyboardInterrupt:
+        terminal.clear()
+        print("Given up: nothing has changed", file=sys.stderr)
+        raise
+    finally:
+        terminal.clear()
+    until = time.strftime("%H:%M", time.localtime(token.expires_at))
+    ends = f"renewed from {until} on, until AWS ends the session" if token.refresh_token else f"until {until}"
+    print(f"Logged in: {profile.told}, account {profile.account_id}, role {profile.role_name}, {ends}")
+    _say_what_else_counts(profile)
+    if client.lock_is_held():
+        print("The running daemon takes it from here")
+    return DONE
+
+
+def sso_logout_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `sso-logout` takes."""
+    _takes_profile(parser)
+
+
+def sso_logout(arguments: argparse.Namespace) -> int:
+    """End the SSO session at AWS, and remove its token here."""
+    profile = sso_profile(os.environ, _asked(arguments))
+    outcome = log_out(profile, os.environ)
+    if outcome == "not logged in":
+        print(f"Not logged in: {profile.told}")
+        return DONE
+    print(f"Logged out: {profile.told}; keys that were given out live on until their own end, 12 hours at most")
+    if outcome == "only here":
+        print(
+            "Its token is removed here, but AWS could not be told: there the session lives on until its end",
+            file=sys.stderr,
+        )
+        return NO
+    return DONE
+
+
+def _takes_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", help="a profile of ~/.aws/config (default: the one that the daemon uses)")
+
+
+def _asked(arguments: argparse.Namespace) -> str:
+    """Return the profile that is meant: without --profile the daemon's, by the same rule."""
+    if arguments.profile:
+        return str(arguments.profile)
+    wanted = load(os.environ).bedrock.profile
+    known = read_profiles(config_files(os.environ)).profiles
+    return wanted if wanted in known or "default" not in known else "default"
+
+
+def _say_what_else_counts(profile: SsoProfile) -> None:
+    """Warn where the daemon would not look at this login at all."""
+    source = find_source(os.environ, profile.asked)
+    if source.kind in ("bearer", "environment"):
+        print(f"But with this environment the daemon uses {source.told}, before any login", file=sys.stderr)
+
+
+class _Terminal:
+    """The person, at a terminal or behind a pipe: what they need on stdout, that time passes on a terminal's stderr."""
+
+    def __init__(self, profile: SsoProfile, *, opens: bool) -> None:
+        self._profile = profile
+        self._opens = opens
+        self._opening: Opening | None = None
+        self._progress = sys.stderr.isatty()
+
+    def go_to(self, url: str) -> None:
+        """Open the browser, and show the address anyway."""
+        told = "Log in at" if not self._open(url) else "The browser opens to log in; if it does not, go to"
+        print(f"{told}\n\n  {url}\n", flush=True)
+
+    def type_in(self, device: DeviceCode) -> None:
+        """Show the code so that nobody overlooks it."""
+        self._open(device.full_page)
+        rule = f"  +{'-' * (len(device.user_code) + 8)}+"
+        code = _bold(device.user_code)
+        print(f"Log in at\n\n  {device.full_page}\n\nand see that it shows this code:\n", flush=True)
+        print(f"{rule}\n  |    {code}    |\n{rule}\n", flush=True)
+
+    def wait(self, left: float) -> None:
+        """Say on a terminal how long we wait yet."""
+        if self._opening is not None and self._opening.has_failed():
+            self.clear()
+            print(f"{self._opening.name} could not open it: go there yourself", file=sys.stderr, flush=True)
+            self._opening = None
+        if self._progress:
+            told = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+            print(f"\r\x1b[KWaiting for you in the browser, {told} more (Ctrl-C gives up) ", end="", file=sys.stderr)
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line of progress away."""
+        if self._progress:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def _open(self, url: str) -> bool:
+        self._opening = open_page(url, os.environ) if self._opens else None
+        return self._opening is not None
+
+
+def _bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text

@@ -1,0 +1,498 @@
+"""Logging in, as a person and as AWS's other tools see it."""
+
+import json
+import re
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from claude_gatewayd.credentials import login, sso_cache
+from claude_gatewayd.credentials.login import Way, choose_way, log_in, log_out
+from claude_gatewayd.credentials.oidc import Denied, DeviceCode
+from claude_gatewayd.credentials.remote import Offline, WrongClock
+from claude_gatewayd.credentials.sso_cache import Token
+from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.errors import GatewayError
+from tests.fakes.aws import FakeAws
+from tests.fakes.aws_home import AwsHome
+from tests.fakes.aws_state import ACCOUNT, ROLE, AwsError
+from tests.fakes.browser import visit
+
+BROWSER, DEVICE = Way("browser"), Way("device-code")
+
+
+class Clock:
+    """A clock that goes on when somebody sleeps, and a little while somebody works."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept.append(seconds)
+
+
+class Person:
+    """Somebody who goes where they are sent, or does what a test wants."""
+
+    def __init__(self, goes: Callable[[str], object] = visit) -> None:
+        self.goes = goes
+        self.urls: list[str] = []
+        self.codes: list[DeviceCode] = []
+        self.waited = 0
+        self.page = ""
+
+    def go_to(self, url: str) -> None:
+        self.urls.append(url)
+        got = self.goes(url)
+        self.page = got[1] if isinstance(got, tuple) else ""
+
+    def type_in(self, device: DeviceCode) -> None:
+        self.codes.append(device)
+
+    def wait(self, left: float) -> None:
+        assert 0 < left <= login.WITHIN
+        self.waited += 1
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def aws(clock: Clock) -> Iterator[FakeAws]:
+    with FakeAws(clock=clock) as aws:
+        yield aws
+        assert aws.violations == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "sso-callback"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> AwsHome:
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    home = AwsHome(tmp_path, aws)
+    home.sso_session()
+    home.sso_profile("sso")
+    home.legacy_profile("legacy")
+    home.chain_profile("chain", "sso")
+    for name, value in {**home.environ, "XDG_RUNTIME_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    return home
+
+
+def environ_of(home: AwsHome) -> dict[str, str]:
+    return {**home.environ, "XDG_RUNTIME_DIR": str(home.path)}
+
+
+def logged_in(home: AwsHome, way: Way, person: Person | None = None, profile: str = "sso", **more: Any) -> Token:
+    environ = environ_of(home)
+    return log_in(sso_profile(environ, profile), environ, way, person or Person(), **more)
+
+
+def by_device(home: AwsHome, clock: Clock, person: Person | None = None, profile: str = "sso") -> Token:
+    return logged_in(home, DEVICE, person, profile, sleep=clock.sleep, clock=clock)
+
+
+def identity(home: AwsHome, profile: str = "sso") -> str:
+    """Return who the AWS SDK of another program says that we are."""
+    code = f"import boto3; print(boto3.Session(profile_name={profile!r}).client('sts').get_caller_identity()['Arn'])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=home.environ, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return done.stdout or done.stderr
+
+
+# -- what comes of it
+
+ISO = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.mark.parametrize("way", [BROWSER, DEVICE])
+def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clock, way: Way) -> None:
+    token = logged_in(home, way, sleep=clock.sleep, clock=clock)
+    file = home.token_file("corp")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    said = json.loads(file.read_text())
+    assert list(said) == [
+        "startUrl", "region", "accessToken", "expiresAt", "clientId", "clientSecret", "registrationExpiresAt",
+        "refreshToken",
+    ]  # fmt: skip
+    assert said["startUrl"] == aws.start_url
+    assert said["region"] == aws.region
+    assert said["accessToken"] == token.access_token
+    assert re.fullmatch(ISO, said["expiresAt"])
+    assert re.fullmatch(ISO, said["registrationExpiresAt"])
+    assert sso_cache.read(file) == replace(token, expires_at=float(int(token.expires_at)))
+    assert ROLE in identity(home)
+    assert ROLE not in identity(home, "legacy"), "that is another login"
+    assert "Chained" in identity(home, "chain")
+
+
+@pytest.mark.parametrize("way", [BROWSER, DEVICE])
+def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: Clock, way: Way) -> None:
+    aws.lives.access_token = 600  # below botocore's fifteen minutes
+    token = logged_in(home, way, sleep=clock.sleep, clock=clock)
+    aws.lives.access_token = 3600
+    aws.forget_calls()
+    assert ROLE in identity(home)
+    assert aws.counts() == {"CreateToken": 1, "GetRoleCredentials": 1, "GetCallerIdentity": 1}
+    renewed = sso_cache.read(home.token_file("corp"))
+    assert renewed is not None
+    assert renewed.refresh_token not in ("", token.refresh_token)
+    assert renewed.registration == replace(token.registration, ends=renewed.registration.ends)
+
+
+def test_a_legacy_profile(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+    token = by_device(home, clock, profile="legacy")
+    assert token.refresh_token == ""
+    assert "scopes" not in json.loads(aws.calls_of("RegisterClient")[0].body)
+    assert home.token(aws.start_url)["accessToken"] == token.access_token
+    assert ROLE in identity(home, "legacy")
+
+
+def test_a_chain_logs_in_at_its_end(home: AwsHome) -> None:
+    logged_in(home, BROWSER, profile="chain")
+    assert "Chained" in identity(home, "chain")
+
+
+def test_a_second_login(home: AwsHome, aws: FakeAws) -> None:
+    """It registers anew, whatever has become of the first; what others wrote into the file stays."""
+    first = logged_in(home, BROWSER)
+    home.write_token({**home.token(), "anotherTools": {"own": 1}})
+    aws.forget_clients()
+    aws.revoke_session()
+    second = logged_in(home, BROWSER)
+    assert second.client_id != first.client_id
+    assert aws.count("RegisterClient") == 2
+    assert home.token()["anotherTools"] == {"own": 1}
+    assert home.token()["clientId"] == second.client_id
+    assert ROLE in identity(home)
+
+
+def test_a_token_file_that_is_torn_is_no_obstacle(home: AwsHome) -> None:
+    home.write_token({})
+    home.token_file().write_text('{"accessToken": "x')
+    logged_in(home, BROWSER)
+    assert ROLE in identity(home)
+
+
+def test_a_runtime_directory_that_is_no_good_does_not_cost_the_login(home: AwsHome) -> None:
+    (home.path / "claude-gateway").write_text("in the way")
+    logged_in(home, BROWSER)
+    assert ROLE in identity(home)
+
+
+# -- the browser
+
+
+def test_what_the_browser_is_sent_to(home: AwsHome, aws: FakeAws) -> None:
+    person = Person()
+    logged_in(home, BROWSER, person)
+    assert json.loads(aws.calls_of("RegisterClient")[0].body) == {
+        "clientName": "claude-gateway-corp",
+        "clientType": "public",
+        "scopes": ["sso:account:access"],
+        "grantTypes": ["authorization_code", "refresh_token"],
+        "redirectUris": ["http://127.0.0.1/oauth/callback"],
+        "issuerUrl": aws.start_url,
+    }
+    page = urlsplit(person.urls[0])
+    assert f"{page.scheme}://{page.netloc}{page.path}" == f"{aws.url('oidc')}/authorize"
+    query = parse_qs(page.query)
+    assert set(query) == {
+        "response_type", "client_id", "redirect_uri", "state", "code_challenge_method", "scopes", "code_challenge"
+    }  # fmt: skip
+    assert query["scopes"] == ["sso:account:access"]
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/oauth/callback", query["redirect_uri"][0])
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", query["code_challenge"][0])
+    assert len(query["state"][0]) >= 43
+    assert "<h1>Approved</h1>" in person.page
+    assert aws.counts() == {"RegisterClient": 1, "Authorize": 1, "CreateToken": 1}
+
+
+def test_the_browser_that_comes_back_with_another_state(home: AwsHome) -> None:
+    """And with no state, a state twice, to another path, with another method: only the right one is heard."""
+    pages: list[tuple[int, str]] = []
+
+    def goes(url: str) -> tuple[int, str]:
+        query = parse_qs(urlsplit(url).query)
+        back, state = query["redirect_uri"][0], query["state"][0]
+        for other in (
+            {"code": "stolen", "state": "x"},
+            {"code": "stolen"},
+            {"error": "access_denied", "state": state[:-1]},
+        ):
+            pages.append(visit(f"{back}?{urlencode(other)}"))
+        pages.append(visit(f"{back}?code=stolen&state={state}&state={state}"))
+        pages.append(visit(back.replace("/oauth/callback", "/elsewhere") + f"?code=stolen&state={state}"))
+        return visit(url)
+
+    logged_in(home, BROWSER, Person(goes))
+    assert [status for status, _ in pages] == [400, 400, 400, 400, 404]
+    assert "another login" in pages[0][1]
+    assert ROLE in identity(home)
+
+
+def test_it_listens_on_this_machine_alone(home: AwsHome) -> None:
+    tables: list[str] = []
+
+    def goes(url: str) -> tuple[int, str]:
+        port = urlsplit(parse_qs(urlsplit(url).query)["redirect_uri"][0]).port
+        listens = f":{port:04X} 00000000:0000 0A"
+        tables.extend(line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines() if listens in line)
+        return visit(url)
+
+    if not Path("/proc/net/tcp").exists():
+        pytest.skip("/proc/net/tcp tells who listens where, and is Linux's")
+    logged_in(home, BROWSER, Person(goes))
+    assert [address.partition(":")[0] for address in tables] == ["0100007F"]
+
+
+def refused(home: AwsHome, way: Way, **more: Any) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        logged_in(home, way, **more)
+    assert not home.token_file().exists()
+    assert not list(home.path.rglob("*.tmp"))
+    shown = f"{caught.value.message} {caught.value.hint} {caught.value!r}"
+    assert not [secret for secret in home.aws.secrets if secret in shown]
+    return caught.value
+
+
+def test_who_denies_in_the_browser(home: AwsHome, aws: FakeAws) -> None:
+    aws.user("denies")
+    person = Person()
+    error = refused(home, BROWSER, person=person)
+    assert isinstance(error, Denied)
+    assert error.message == "cannot log in: it was denied in the browser"
+    assert error.hint == "claude-gatewayctl sso-login --profile sso"
+    assert "<h1>Not approved</h1>" in person.page
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [("server_error", "server_error"), ("<script>alert(1)</script>", "an error that is none"), ("", "an error")],
+)
+def test_a_browser_that_comes_back_with_an_error(home: AwsHome, error: str, told: str) -> None:
+    def goes(url: str) -> tuple[int, str]:
+        query = parse_qs(urlsplit(url).query)
+        return visit(f"{query['redirect_uri'][0]}?{urlencode({'error': error, 'state': query['state'][0]})}")
+
+    person = Person(goes)
+    assert told in refused(home, BROWSER, person=person).message
+    assert "<script>" not in person.page
+
+
+def test_a_browser_that_never_comes_back(home: AwsHome, aws: FakeAws) -> None:
+    aws.user("ignores")
+    person = Person()
+    error = refused(home, BROWSER, person=person, within=0.3)
+    assert error.message == "cannot log in: nobody approved it in the browser within 0.3 s"
+    assert person.waited >= 1
+    with pytest.raises(OSError, match="refused"):
+        visit(parse_qs(urlsplit(person.urls[0]).query)["redirect_uri"][0])
+
+
+def test_a_code_that_aws_does_not_take(home: AwsHome, aws: FakeAws) -> None:
+    aws.fail_next("CreateToken", AwsError("InvalidGrantException", "canary"))
+    assert refused(home, BROWSER).message.startswith("cannot finish the login: ")
+
+
+@pytest.mark.parametrize("way", [BROWSER, DEVICE])
+def test_who_gives_up(home: AwsHome, clock: Clock, aws: FakeAws, way: Way) -> None:
+    class Impatient(Person):
+        def wait(self, left: float) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        logged_in(home, way, Impatient(lambda _url: None), sleep=clock.sleep, clock=clock)
+    assert list(home.cache.iterdir()) == []
+
+
+# -- the code
+
+
+def test_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+    aws.state.device_polls = 3
+    aws.state.device_interval = 2
+    person = Person()
+    by_device(home, clock, person)
+    assert person.codes[0].full_page.endswith(f"?user_code={person.codes[0].user_code}")
+    assert json.loads(aws.calls_of("RegisterClient")[0].body) == {
+        "clientName": "claude-gateway-corp", "clientType": "public", "scopes": ["sso:account:access"],
+    }  # fmt: skip
+    assert aws.count("CreateToken") == 4
+    assert sum(clock.slept) == pytest.approx(8.0)
+    assert person.waited == 8
+
+
+def test_slow_down_means_five_seconds_more_each_time(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+    aws.fail_next("CreateToken", AwsError("SlowDownException", ""), times=2)
+    aws.state.device_polls = 0
+    by_device(home, clock)
+    assert sum(clock.slept) == pytest.approx(1.0 + 6.0 + 11.0)
+
+
+def test_a_network_that_is_away_for_a_moment(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+    aws.state.device_polls = 0
+    aws.fail_next("CreateToken", times=3)  # so often one question is asked
+    by_device(home, clock)
+    assert ROLE in identity(home)
+
+
+def test_who_denies_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+    aws.user("denies")
+    error = refused(home, DEVICE, sleep=clock.sleep, clock=clock)
+    assert isinstance(error, Denied)
+    assert error.message == "cannot log in: it was denied in the browser"
+
+
+@pytest.mark.parametrize("aws_ends_it", [False, True])
+def test_a_code_that_nobody_types(home: AwsHome, aws: FakeAws, clock: Clock, aws_ends_it: bool) -> None:
+    aws.user("ignores")
+    aws.state.device_interval = 30
+    if aws_ends_it:
+        aws.fail_next("CreateToken", AwsError("ExpiredTokenException", ""))
+    error = refused(home, DEVICE, sleep=clock.sleep, clock=clock)
+    assert error.message == "cannot log in: nobody approved it in the browser within 10 min"
+    assert error.hint == "claude-gatewayctl sso-login --profile sso"
+    assert aws.count("CreateToken") == (1 if aws_ends_it else 20)
+
+
+# -- before anybody is bothered
+
+
+@pytest.mark.parametrize("way", [BROWSER, DEVICE])
+def test_a_cache_directory_that_cannot_be_written(home: AwsHome, aws: FakeAws, way: Way) -> None:
+    (home.path / ".aws" / "sso").write_text("in the way")
+    assert "cannot write to" in refused(home, way).message
+    assert aws.counts() == {}
+
+
+@pytest.mark.parametrize("way", [BROWSER, DEVICE])
+def test_offline(home: AwsHome, aws: FakeAws, way: Way) -> None:
+    aws.offline()
+    error = refused(home, way)
+    assert isinstance(error, Offline)
+    assert error.message == "cannot start a login: AWS cannot be reached; this machine seems to be offline"
+    aws.up()
+
+
+@pytest.mark.parametrize("way", [BROWSER, DEVICE])
+def test_a_wrong_clock(home: AwsHome, aws: FakeAws, way: Way) -> None:
+    aws.state.clock_offset = 600.0
+    person = Person()
+    error = refused(home, way, person=person)
+    assert isinstance(error, WrongClock)
+    assert error.message == "cannot start a login: the clock of this machine is 10 min slow by AWS's"
+    assert not person.urls
+    assert not person.codes
+
+
+def test_a_start_url_that_is_not_aws_s(home: AwsHome, aws: FakeAws) -> None:
+    aws.state.start_url = "https://other.awsapps.com/start"
+    assert "AWS does not take the start URL" in refused(home, BROWSER).message
+
+
+# -- which way
+
+MODERN = SsoProfile("p", "p", "corp", "https://x", "r", ("s",), ACCOUNT, ROLE)
+LEGACY = replace(MODERN, session="", scopes=())
+
+
+@pytest.mark.parametrize(
+    ("profile", "environ", "files", "platform", "device_code", "expected"),
+    [
+        (MODERN, {"DISPLAY": ":0"}, (), "linux", False, Way("browser")),
+        (MODERN, {"WAYLAND_DISPLAY": "w"}, (), "linux", False, Way("browser")),
+        (MODERN, {}, (), "darwin", False, Way("browser")),
+        (MODERN, {"DISPLAY": ":0"}, (), "linux", True, Way("device-code")),
+        (MODERN, {}, (), "linux", True, Way("device-code", browser=False)),
+        (MODERN, {}, (), "linux", False, Way("device-code", "there is no display here", browser=False)),
+        (MODERN, {"BROWSER": "lynx"}, (), "linux", False, Way("browser")),
+        (MODERN, {"BROWSER": "code"}, ("/.dockerenv",), "linux", False, Way("browser")),
+        (
+            MODERN, {"DISPLAY": ":0"}, ("/.dockerenv",), "linux", False,
+            Way("device-code", "this is a container", browser=False),
+        ),
+        (
+            MODERN, {"DISPLAY": ":0"}, ("/run/.containerenv",), "linux", False,
+            Way("device-code", "this is a container", browser=False),
+        ),
+        (
+            MODERN, {"DISPLAY": ":0", "container": "podman"}, (), "linux", False,
+            Way("device-code", "this is a container", browser=False),
+        ),
+        (
+            MODERN, {"SSH_CONNECTION": "1 2 3 4", "DISPLAY": ":10", "BROWSER": "x"}, (), "linux", False,
+            Way("device-code", "this is an SSH session", browser=False),
+        ),
+        (
+            MODERN, {"SSH_TTY": "/dev/pts/1"}, (), "darwin", False,
+            Way("device-code", "this is an SSH session", browser=False),
+        ),
+        (
+            MODERN, {"WSL_DISTRO_NAME": "Debian", "DISPLAY": ":0"}, (), "linux", False,
+            Way("device-code", "this is WSL, whose browser may not reach it", browser=False),
+        ),
+        (
+            LEGACY, {"DISPLAY": ":0"}, (), "linux", False,
+            Way("device-code", "a profile without an sso-session knows no other way"),
+        ),
+    ],
+)  # fmt: skip
+def test_which_way(
+    profile: SsoProfile, environ: dict[str, str], files: tuple[str, ...], platform: str, device_code: bool,
+    expected: Way,
+) -> None:  # fmt: skip
+    chosen = choose_way(profile, environ, device_code=device_code, exists=files.__contains__, platform=platform)
+    assert chosen == expected
+
+
+# -- logging out
+
+
+def log_out_of(home: AwsHome) -> str:
+    return log_out(sso_profile(environ_of(home), "sso"), environ_of(home))
+
+
+def test_logging_out(home: AwsHome, aws: FakeAws) -> None:
+    token = logged_in(home, BROWSER)
+    assert log_out_of(home) == "done"
+    assert not home.token_file().exists()
+    assert aws.state.access_tokens[token.access_token].session.revoked
+    assert log_out_of(home) == "not logged in"
+    assert aws.count("Logout") == 1
+
+
+def test_logging_out_of_what_is_over(home: AwsHome, aws: FakeAws) -> None:
+    home.log_in()
+    aws.revoke_session()
+    assert log_out_of(home) == "done"
+    assert not home.token_file().exists()
+
+
+@pytest.mark.parametrize("why", ["offline", "torn"])
+def test_logging_out_without_aws(home: AwsHome, aws: FakeAws, why: str) -> None:
+    file = home.log_in()
+    if why == "offline":
+        aws.portal_down()
+    else:
+        file.write_text("{")
+    assert log_out_of(home) == "only here"
+    assert not file.exists()
