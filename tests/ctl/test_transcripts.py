@@ -5,12 +5,14 @@
     ! and this on standard error
     == exit 1                           its exit status, where it is not 0
 
+Empty lines are for the eye, and are not compared.
 A placeholder stands for what differs: <pid>, <n> (a number), <time> (a duration), <port>, <path>, <key>, <version>,
 <...> (the rest of the line). A line that begins with # is a comment. The first word of a file's name is its scene.
 """
 
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ import pytest
 
 from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.aws import FakeAws
+from tests.fakes.aws_home import AwsHome
 from tests.lifecycle.calls import post
 
 FILES = sorted(Path(__file__).parent.glob("*.transcript"))
@@ -88,8 +92,36 @@ def scene(name: str, fake: FakeAnthropic) -> Iterator[Daemon]:
         # a manager that nobody listens for: to tell it fails, and nothing else does
         with Daemon(upstream=fake.url, config=BROKEN, environ={"NOTIFY_SOCKET": "/nonexistent"}) as daemon:
             yield daemon
+    elif name in ("approving", "denying", "ignoring"):
+        with logging_in(name) as daemon:
+            yield daemon
     else:
         raise AssertionError(f"no scene {name}")
+
+
+@contextmanager
+def logging_in(name: str) -> Iterator[Daemon]:
+    """Yield a daemon that does not run, for a person with profiles of AWS, and a browser in which they do as named."""
+    with FakeAws() as aws:
+        browser = f"{sys.executable} -m tests.fakes.browser"
+        environ = {**aws.environ, "BROWSER": browser, "PYTHONPATH": str(Path(__file__).parents[2])}
+        daemon = Daemon(environ=environ)
+        try:
+            home = AwsHome(daemon.home, aws)
+            home.sso_session()
+            home.sso_profile("Sandbox.AdministratorAccess")
+            home.chain_profile("chain", "Sandbox.AdministratorAccess")
+            home.legacy_profile("legacy")
+            home.section("profile contradicting", "sso_session = corp", "sso_region = eu-north-1")
+            home.section("profile static", "aws_access_key_id = AKIAX", "aws_secret_access_key = x")
+            aws.user("approves" if name == "approving" else "denies" if name == "denying" else "ignores")
+            aws.lives.device_code = 2 if name == "ignoring" else 600
+            aws.state.device_polls = 0
+            yield daemon
+            assert aws.violations == []
+            assert not list(home.cache.glob("*.tmp"))
+        finally:
+            daemon.close()
 
 
 def differences(expected: list[str], got: str) -> str:
@@ -99,7 +131,7 @@ def differences(expected: list[str], got: str) -> str:
         parts = re.split(r"(<[a-z.]+>)", line)
         return "".join(PLACEHOLDERS.get(part, re.escape(part)) for part in parts)
 
-    lines = got.splitlines()
+    lines = [line for line in got.splitlines() if line]
     same = len(lines) == len(expected) and all(
         re.fullmatch(pattern(want), line) for want, line in zip(expected, lines, strict=True)
     )

@@ -156,6 +156,20 @@ def test_the_rooms_that_decide_are_plain() -> None:
         assert "logging" not in loaded or name == "circuit"
 
 
+def test_the_daemon_opens_no_browser() -> None:
+    """Nor does it ask anybody for anything: only a person's own command does."""
+    for file in PACKAGE.rglob("*.py"):
+        if file.is_relative_to(PACKAGE / "ctl") or file.name in ("login.py", "callback.py"):
+            continue
+        names = {
+            f"{getattr(node, 'module', '')}.{alias.name}"
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not {name for name in names if "webbrowser" in name or "credentials.login" in name}, file
+
+
 def test_only_the_engine_knows_litellm() -> None:
     for file in PACKAGE.rglob("*.py"):
         names = {

@@ -1,0 +1,173 @@
+"""`sso-login` in a terminal: what moves there, Ctrl-C, and the browser that it asks for."""
+
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd.ctl.browser import Opening, open_page
+from tests.daemon import BIN, Daemon
+from tests.fakes.aws import FakeAws
+from tests.fakes.aws_home import AwsHome
+
+CTL = str(BIN / "claude-gatewayctl")
+
+
+@pytest.fixture
+def aws() -> Iterator[FakeAws]:
+    with FakeAws() as aws:
+        aws.state.device_polls = 0
+        yield aws
+
+
+@pytest.fixture
+def daemon(aws: FakeAws) -> Iterator[Daemon]:
+    """Yield a person's directories; nothing runs in them."""
+    daemon = Daemon(environ={**aws.environ, "BROWSER": "true"})
+    home = AwsHome(daemon.home, aws)
+    home.sso_session()
+    home.sso_profile("Sandbox.AdministratorAccess")
+    yield daemon
+    daemon.close()
+
+
+def read_until(terminal: int, text: bytes) -> bytes:
+    got = b""
+    while text not in got:
+        got += os.read(terminal, 4096)
+    return got
+
+
+def test_ctrl_c_on_a_terminal(aws: FakeAws, daemon: Daemon) -> None:
+    """It says how long it waits, on one line; it ends at once, with 130, and leaves nothing behind."""
+    aws.user("ignores")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [CTL, "sso-login"], env=daemon.environ, cwd=daemon.home, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    got = read_until(ours, b"Ctrl-C gives up")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    got += read_until(ours, b"nothing has changed")
+    os.close(ours)
+    text = got.decode().replace("\r\n", "\n")
+    assert "The browser opens to log in; if it does not, go to\n\n  http://127.0.0.1:" in text
+    assert "\r\x1b[KWaiting for you in the browser, 10 min more (Ctrl-C gives up) \r\x1b[KGiven up: nothing" in text
+    assert os.listdir(daemon.home / ".aws" / "sso" / "cache") == []
+
+
+def test_ctrl_c_behind_a_pipe(aws: FakeAws, daemon: Daemon) -> None:
+    aws.user("ignores")
+    process = subprocess.Popen(
+        [CTL, "sso-login", "--device-code"],
+        env=daemon.environ, cwd=daemon.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    aws.wait_for("CreateToken", 1, 30)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "HERN-0001" in out
+    assert err == "Given up: nothing has changed\n"
+
+
+def test_a_code_stands_out_on_a_terminal(daemon: Daemon) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [CTL, "sso-login", "--device-code"], env=daemon.environ, cwd=daemon.home, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    got = read_until(ours, b"Logged in: ")
+    assert process.wait(10) == 0
+    os.close(ours)
+    assert b"  |    \x1b[1mHERN-0001\x1b[0m    |\r\n" in got
+
+
+def test_a_browser_that_does_not_open(aws: FakeAws, daemon: Daemon) -> None:
+    """The address is there all the same."""
+    daemon.environ["BROWSER"] = "false"
+    process = subprocess.Popen(
+        [CTL, "sso-login"],
+        env=daemon.environ, cwd=daemon.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert process.stderr.readline() == "false could not open it: go there yourself\n"
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
+    assert "/authorize?" in out
+
+
+def test_the_daemon_that_runs_is_told_of(daemon: Daemon) -> None:
+    """One runs as long as its lock is held."""
+    lock = daemon.runtime / "claude-gateway" / "lock"
+    lock.parent.mkdir(mode=0o700)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = daemon.ctl("sso-login", "--device-code")
+    assert done.stdout.endswith("\nThe running daemon takes it from here\n")
+
+
+# -- opening a page
+
+
+def script(directory: Path, name: str, status: int = 0) -> str:
+    file = directory / name
+    file.write_text(f'#!/bin/sh\necho "$0 $*" > {directory}/asked\nexit {status}\n')
+    file.chmod(0o700)
+    return str(file)
+
+
+def opened(opening: Opening | None) -> bool:
+    """Wait for what was asked to open a page; say whether it did."""
+    assert opening is not None
+    opening._process.wait(10)
+    return not opening.has_failed()
+
+
+@pytest.mark.parametrize(
+    ("browser", "platform", "asked"),
+    [
+        ("", "linux", "xdg-open URL"),
+        ("", "darwin", "open URL"),
+        ("", "freebsd14", "xdg-open URL"),
+        ("mine --new", "linux", "mine --new URL"),
+        ("mine --at=%s --now", "linux", "mine --at=URL --now"),
+        ("absent:mine", "linux", "mine URL"),
+        ("absent", "linux", "xdg-open URL"),
+        ("'unbalanced", "linux", "xdg-open URL"),
+    ],
+)
+def test_which_program_is_asked(tmp_path: Path, browser: str, platform: str, asked: str) -> None:
+    for name in ("xdg-open", "open", "mine"):
+        script(tmp_path, name)
+    assert opened(open_page("URL", {"PATH": str(tmp_path), "BROWSER": browser}, platform))
+    assert (tmp_path / "asked").read_text().strip() == f"{tmp_path}/{asked}"
+
+
+def test_no_program_is_there(tmp_path: Path) -> None:
+    assert open_page("URL", {"PATH": str(tmp_path)}, "linux") is None
+
+
+def test_a_program_that_fails(tmp_path: Path) -> None:
+    script(tmp_path, "xdg-open", 3)
+    assert not opened(open_page("URL", {"PATH": str(tmp_path)}, "linux"))
+
+
+def test_a_browser_is_not_ours_to_end(tmp_path: Path) -> None:
+    """It is in a session of its own, so that Ctrl-C in the terminal is not for it, and it holds nothing of ours."""
+    program = tmp_path / "browser"
+    program.write_text(
+        f"#!{sys.executable}\nimport os, pathlib, sys\n"
+        f"pathlib.Path({str(tmp_path / 'told')!r}).write_text(f'{{os.getsid(0)}} {{sys.stdin.read()!r}}')\n"
+    )
+    program.chmod(0o700)
+    assert opened(open_page("URL", {"PATH": str(tmp_path), "BROWSER": "browser"}))
+    session, read = (tmp_path / "told").read_text().split()
+    assert int(session) != os.getsid(0)
+    assert read == "''"
