@@ -4,6 +4,7 @@ botocore is imported where it is used: it takes a third of a second, and not eve
 proxies and a CA bundle from the process's environment and the profile, as with every tool of AWS.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -97,7 +98,8 @@ def _wrong_clock(what: str, skew: float) -> WrongClock:
     minutes = abs(skew) / 60
     told = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
     direction = "slow" if skew > 0 else "fast"
-    return WrongClock(f"cannot {what}: the clock of this machine is {told} {direction} by AWS's", "timedatectl status")
+    hint = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"
+    return WrongClock(f"cannot {what}: the clock of this machine is {told} {direction} by AWS's", hint)
 
 
 def _told(error: Exception, what: str) -> CallFailed:

@@ -38,8 +38,9 @@ def sso_login(arguments: argparse.Namespace) -> int:
     finally:
         terminal.clear()
     until = time.strftime("%H:%M", time.localtime(token.expires_at))
-    ends = f"renewed from {until} on, until AWS ends the session" if token.refresh_token else f"until {until}"
-    print(f"Logged in: {profile.told}, account {profile.account_id}, role {profile.role_name}, {ends}")
+    renewed = "it renews itself until AWS ends the session" if token.refresh_token else "nothing renews it"
+    print(f"Logged in: {profile.told}, account {profile.account_id}, role {profile.role_name}")
+    print(f"  the token ends at {until}; {renewed}")
     _say_what_else_counts(profile)
     if client.lock_is_held():
         print("The running daemon takes it from here")
