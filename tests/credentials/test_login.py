@@ -393,7 +393,7 @@ def test_offline(home: AwsHome, aws: FakeAws, way: Way) -> None:
     aws.offline()
     error = refused(home, way)
     assert isinstance(error, Offline)
-    assert error.message == "cannot start a login: AWS cannot be reached; this machine seems to be offline"
+    assert error.message == "cannot start a login: AWS cannot be reached at 127.0.0.1; this machine seems to be offline"
     aws.up()
 
 

@@ -17,7 +17,7 @@ import boto3
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
@@ -54,7 +54,7 @@ def aws(clock: Clock) -> Iterator[FakeAws]:
 def client(aws: FakeAws, name: str, **keys: str) -> Any:
     service = {"sso-oidc": "oidc", "sso": "portal", "sts": "sts"}[name]
     signed = {} if keys else {"signature_version": UNSIGNED}
-    config = Config(region_name=aws.region, retries={"total_max_attempts": 1}, read_timeout=2, **signed)
+    config = Config(region_name=aws.region, retries={"total_max_attempts": 1}, read_timeout=1, **signed)
     return boto3.Session(**keys).client(name, endpoint_url=aws.url(service), config=config)  # type: ignore[arg-type]
 
 
@@ -276,6 +276,9 @@ def test_faults_and_outages(aws: FakeAws) -> None:
     aws.portal_down("cut")
     with pytest.raises(ConnectionClosedError):
         portal.get_role_credentials(**given)
+    aws.portal_down("hangs")
+    with pytest.raises(ReadTimeoutError):
+        portal.get_role_credentials(**given)
     aws.portal_down()
     with pytest.raises(EndpointConnectionError):
         portal.get_role_credentials(**given)
@@ -291,10 +294,10 @@ def test_faults_and_outages(aws: FakeAws) -> None:
 
 def test_latency(aws: FakeAws) -> None:
     token = aws.log_in()["accessToken"]
-    aws.latency["GetRoleCredentials"] = 0.3
+    aws.latency["GetRoleCredentials"] = 0.2
     begun = time.monotonic()
     keys_of(aws, token)
-    assert time.monotonic() - begun >= 0.3
+    assert time.monotonic() - begun >= 0.2
 
 
 def test_the_date_is_that_of_its_clock(aws: FakeAws, clock: Clock) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from claude_gatewayd.errors import GatewayError
 
@@ -115,7 +116,9 @@ def _told(error: Exception, what: str) -> CallFailed:
             "export AWS_CA_BUNDLE=/path/to/company-ca.pem",
         )
     if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError, OSError)):
-        return Offline(f"cannot {what}: AWS cannot be reached; this machine seems to be offline")
+        host = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", ""))).hostname
+        at = f" at {host}" if host else ""  # a region that there is not looks the same as no network
+        return Offline(f"cannot {what}: AWS cannot be reached{at}; this machine seems to be offline")
     if not isinstance(error, exceptions.ClientError):
         return ServiceError(f"cannot {what}: the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
     skew = skew_of(response, time.time())
