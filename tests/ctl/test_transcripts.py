@@ -28,6 +28,7 @@ from tests.fakes.aws_home import AwsHome
 from tests.lifecycle.calls import post
 
 FILES = sorted(Path(__file__).parent.glob("*.transcript"))
+SLOW = {"approving"}  # an SDK is loaded for each of its lines
 
 PLACEHOLDERS = {
     "<pid>": r"[1-9][0-9]*",
@@ -144,7 +145,10 @@ def fake() -> Iterator[FakeAnthropic]:
         yield fake
 
 
-@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=[pytest.mark.slow] if file.stem in SLOW else [], id=file.stem) for file in FILES],
+)
 def test_transcript(file: Path, fake: FakeAnthropic) -> None:
     with scene(file.stem.split("-")[0], fake) as daemon:
         if daemon.process is not None:
