@@ -15,27 +15,36 @@ logger = logging.getLogger(__name__)
 _GOOD_FOR = 30 * 86400.0
 _RENEWED_AFTER = 86400.0  # an older entry is written anew when it is used
 _MOST = 1000
-_AUTHENTICATED = (b"/v1/messages", b"/v1/models")
-_BELOW = tuple(path + b"/" for path in _AUTHENTICATED)
+_LOCKED_WITHIN = 2.0
+_LOOKED_EVERY = 0.05
+# What asks for a credential before it answers, by method: to OPTIONS, or a GET where there is nothing to get, anything
+# between us and Anthropic may say yes.
+_AUTHENTICATED = {
+    b"POST": (b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/messages/batches"),
+    b"GET": (b"/v1/models", b"/v1/messages/batches"),
+}
+_BELOW = {b"GET": (b"/v1/models/", b"/v1/messages/batches/")}
 _UNIFIED = b"anthropic-ratelimit-unified-"
 
 
-def proves(status: int, fields: Mapping[bytes, bytes], path: bytes) -> bool:
+def proves(status: int, fields: Mapping[bytes, bytes], method: bytes, path: bytes) -> bool:
     """Say whether an answer shows that its caller's credential is real.
 
-    A success does, on a path that asks for one; a page of something between us and Anthropic does not. So does a 429
-    with the limits of an account: who was not known would not have got them.
+    A success does, where one is asked for; a page of something between us and Anthropic does not. So does a 429 with
+    the limits of an account: who was not known would not have got them.
     """
-    if b"request-id" not in fields:
+    if b"request-id" not in fields or not _is_authenticated(method, path):
         return False
     if status == 429:
         return any(name.startswith(_UNIFIED) for name in fields)
+    kind = fields.get(b"content-type", b"").lower()
+    return 200 <= status < 300 and kind.startswith((b"application/json", b"text/event-stream"))
+
+
+def _is_authenticated(method: bytes, path: bytes) -> bool:
     if b".." in path or b"%" in path:
         return False  # it may lead to where nobody asks for a credential
-    if not 200 <= status < 300 or not (path in _AUTHENTICATED or path.startswith(_BELOW)):
-        return False
-    kind = fields.get(b"content-type", b"").lower()
-    return kind.startswith((b"application/json", b"text/event-stream"))
+    return path in _AUTHENTICATED.get(method, ()) or path.startswith(_BELOW.get(method, ()))
 
 
 def label(digest: str) -> str:
@@ -54,7 +63,11 @@ class Proven:
         self._seen: tuple[int, int] | None = None  # of the file, when it was read: time of change, and inode
         self._writing: asyncio.Task[None] | None = None
         self._unwritten = False
-        self._read()
+        if self._read():  # else such an entry would be of today with each start
+            try:
+                self._write(dict(self._known))
+            except OSError as error:
+                self._cannot_keep(error)
 
     def digest(self, credential: bytes) -> str:
         """Return the keyed hash of a credential: BLAKE2b, for HMAC by OpenSSL takes 25 times as long."""
@@ -92,42 +105,46 @@ class Proven:
                 self._unwritten = False
                 await asyncio.to_thread(self._write, dict(self._known))
         except OSError as error:
-            logger.warning("cannot keep what credentials are good in %s: %s", self._file, error.strerror or error)
+            self._cannot_keep(error)
         finally:
             self._writing = None
 
-    def _read(self) -> None:
-        """Take in what the file has, if it has changed."""
+    def _cannot_keep(self, error: OSError) -> None:
+        logger.warning("cannot keep what credentials are good in %s: %s", self._file, error.strerror or error)
+
+    def _read(self) -> bool:
+        """Take in what the file has, if it has changed. Return whether a time to come is in it."""
         try:
             status = self._file.stat()
             seen = status.st_mtime_ns, status.st_ino
             if seen == self._seen:
-                return
+                return False
             self._seen = seen
             found = _parsed(self._file.read_text())
         except FileNotFoundError:
-            return
-        except (OSError, ValueError):
+            return False
+        except (OSError, ValueError, RecursionError):
             logger.warning("%s cannot be read: callers are known again when Anthropic answers them", self._file)
-            return
+            return False
         now = self._clock()
         for digest, at in found.items():
             # A time to come is a clock's that was wrong: it would be good for ever.
             self._known[digest] = max(self._known.get(digest, 0.0), min(at, now))
+        return any(at > now for at in found.values())
 
     def _write(self, known: dict[str, float]) -> None:
         """Write all that is known, and what others have written meanwhile. Runs in a thread."""
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _take(lock)
             try:
                 theirs = _parsed(self._file.read_text())
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 theirs = {}
             now = self._clock()
             merged = {digest: max(known.get(digest, 0.0), theirs.get(digest, 0.0)) for digest in known | theirs}
-            fresh = [(at, digest) for digest, at in merged.items() if now - at < _GOOD_FOR]
+            fresh = [(min(at, now), digest) for digest, at in merged.items() if now - at < _GOOD_FOR]
             kept = {digest: round(at, 3) for at, digest in sorted(fresh, reverse=True)[:_MOST]}
             beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -138,6 +155,20 @@ class Proven:
             beside.replace(self._file)
         finally:
             os.close(lock)
+
+
+def _take(lock: int) -> None:
+    """Lock a file against other processes; raise TimeoutError if one of them does not let go of it."""
+    until = time.monotonic() + _LOCKED_WITHIN
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError("another process keeps it locked") from None
+            time.sleep(_LOOKED_EVERY)
+        else:
+            return
 
 
 def _parsed(text: str) -> dict[str, float]:

@@ -40,7 +40,7 @@ class Spending:
         """Learn from Anthropic's answer to a caller."""
         if not call.digest or self._proven.is_fresh(call.digest):
             return
-        if proves(status, fields, call.path):
+        if proves(status, fields, call.exchange.head.method, call.path):
             self._refusals.pop(call.digest, None)
             if not self._proven.knows(call.digest):
                 logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
@@ -84,7 +84,7 @@ class Spending:
         except UpstreamFailed as failed:
             return Refused(503, _cannot_check(failed.detail), b"retry-after: 10")
         status = answer.head.status
-        if proves(status, answer.head.fields, COUNT_TOKENS):
+        if proves(status, answer.head.fields, b"POST", COUNT_TOKENS):
             self._proven.learn(call.digest)
             logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
             return None

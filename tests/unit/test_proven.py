@@ -1,6 +1,7 @@
 """Which answers show that a credential is real, and how that is remembered."""
 
 import asyncio
+import fcntl
 import json
 import stat
 from pathlib import Path
@@ -16,26 +17,36 @@ UNIFIED = JSON | {b"anthropic-ratelimit-unified-status": b"rejected"}
 
 
 @pytest.mark.parametrize(
-    ("status", "fields", "path", "shown"),
+    ("status", "fields", "asked", "shown"),
     [
-        (200, JSON, b"/v1/messages", True),
-        (200, EVENTS, b"/v1/messages", True),
-        (200, JSON, b"/v1/messages/count_tokens", True),
-        (200, JSON, b"/v1/models", True),
-        (200, JSON, b"/v1/models/claude-opus-4-8", True),
-        (200, JSON, b"/api/hello", False),
-        (200, JSON, b"/v1/messagesx", False),
-        (200, JSON, b"/v1/messages/../../api/hello", False),
-        (200, JSON, b"/v1/messages/%2e%2e/%2e%2e/api/hello", False),
-        (200, {b"content-type": b"text/html", b"request-id": b"1"}, b"/v1/messages", False),
-        (200, {b"content-type": b"application/json"}, b"/v1/messages", False),
-        (429, UNIFIED, b"/v1/messages", True),
-        (429, JSON, b"/v1/messages", False),
-        *((status, UNIFIED, b"/v1/messages", False) for status in (301, 400, 401, 403, 404, 500, 529)),
+        (200, JSON, "POST /v1/messages", True),
+        (200, EVENTS, "POST /v1/messages", True),
+        (200, JSON, "POST /v1/messages/count_tokens", True),
+        (200, JSON, "POST /v1/messages/batches", True),
+        (200, JSON, "GET /v1/messages/batches/b_1", True),
+        (200, JSON, "GET /v1/models", True),
+        (200, JSON, "GET /v1/models/claude-opus-4-8", True),
+        (200, JSON, "GET /v1/messages", False),
+        (200, JSON, "HEAD /v1/messages", False),
+        (200, JSON, "OPTIONS /v1/messages", False),
+        (200, JSON, "POST /v1/models", False),
+        (200, JSON, "GET /v1/messages/count_tokens", False),
+        (200, JSON, "GET /api/hello", False),
+        (200, JSON, "POST /api/hello", False),
+        (200, JSON, "POST /v1/messagesx", False),
+        (200, JSON, "GET /v1/models/../../api/hello", False),
+        (200, JSON, "GET /v1/models/%2e%2e/%2e%2e/api/hello", False),
+        (200, {b"content-type": b"text/html", b"request-id": b"1"}, "POST /v1/messages", False),
+        (200, {b"content-type": b"application/json"}, "POST /v1/messages", False),
+        (429, UNIFIED, "POST /v1/messages", True),
+        (429, UNIFIED, "GET /api/hello", False),
+        (429, JSON, "POST /v1/messages", False),
+        *((status, UNIFIED, "POST /v1/messages", False) for status in (301, 400, 401, 403, 404, 500, 529)),
     ],
 )
-def test_what_shows_it(status: int, fields: dict[bytes, bytes], path: bytes, shown: bool) -> None:
-    assert proves(status, fields, path) is shown
+def test_what_shows_it(status: int, fields: dict[bytes, bytes], asked: str, shown: bool) -> None:
+    method, path = asked.encode().split(b" ")
+    assert proves(status, fields, method, path) is shown
 
 
 class Clock:
@@ -104,7 +115,7 @@ def test_two_share_what_they_learn(tmp_path: Path) -> None:
     assert knows(file, clock, b"b")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"x": "y"}', "\x00"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"x": "y"}', "\x00", "[" * 100_000])
 def test_a_torn_file_is_replaced(tmp_path: Path, content: str) -> None:
     file, clock = tmp_path / "proven.json", Clock()
     file.write_text(content)
@@ -122,6 +133,52 @@ def test_a_clock_that_was_wrong_makes_nothing_good_for_ever(tmp_path: Path) -> N
     assert proven.knows(proven.digest(b"token"))
     clock.now += 31 * DAY
     assert not proven.knows(proven.digest(b"token"))
+
+
+def test_it_is_not_good_for_ever_by_restarts_either(tmp_path: Path) -> None:
+    """Each start finds the time that is yet to come, and takes it for the present."""
+    file, clock = tmp_path / "proven.json", Clock()
+    clock.now += 3650 * DAY
+    learned(file, clock, b"token")
+    clock.now -= 3650 * DAY
+    for _ in range(3):
+        assert knows(file, clock, b"token")
+        clock.now += 9 * DAY
+    assert all(at < clock.now for at in json.loads(file.read_text()).values())
+    clock.now += 4 * DAY
+    assert not knows(file, clock, b"token")
+
+
+def test_what_another_wrote_of_a_time_to_come_is_not_written_again(tmp_path: Path) -> None:
+    file, clock = tmp_path / "proven.json", Clock()
+
+    async def learn() -> None:
+        proven = Proven(file, "key", clock=clock)
+        file.write_text(json.dumps({"other": clock.now + 999 * DAY}))
+        proven.learn(proven.digest(b"token"))
+        await proven.close()
+
+    asyncio.run(learn())
+    assert json.loads(file.read_text())["other"] == clock.now
+
+
+def test_a_lock_that_another_keeps_is_not_waited_for_without_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "proven.json"
+    with file.with_suffix(".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        async def learn() -> None:
+            proven = Proven(file, "key")
+            proven.learn(proven.digest(b"token"))
+            async with asyncio.timeout(10):
+                await proven.close()
+            assert proven.knows(proven.digest(b"token"))
+
+        asyncio.run(learn())
+    assert "another process keeps it locked" in caplog.text
+    assert not file.exists()
 
 
 def test_no_more_than_a_thousand(tmp_path: Path) -> None:
