@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+# They print keys, tokens and requests at DEBUG, and tracebacks at WARNING: what matters of it, we say.
+_NOT_HEARD = ("botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
@@ -26,6 +28,8 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in _NOT_HEARD:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.raiseExceptions = False  # a terminal that is gone is no reason to say so on it
 
 
