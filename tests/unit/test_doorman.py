@@ -10,7 +10,9 @@ from claude_gatewayd.engine.doorman import Doorman
 from claude_gatewayd.engine.record import Trouble, record
 
 KEY = "invented"
-GOOD = [(b"authorization", b"Bearer invented"), (b"x-gateway-ticket", b"t-1"), (b"x-gateway-model-id", b"arn:x")]
+OF_BEDROCK = [(b"authorization", b"Bearer invented"), (b"x-gateway-model-id", b"arn:x")]
+GOOD = [*OF_BEDROCK, (b"x-gateway-ticket", b"t-1")]
+ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine"
 
 
 class App:
@@ -39,21 +41,21 @@ class App:
             raise
 
 
-def head(status: int = 200) -> dict[str, Any]:
-    return {"type": "http.response.start", "status": status, "headers": []}
+def head(status: int = 200, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
 
 
 def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-def ask(
-    app: App, method: str = "POST", path: str = "/v1/messages", headers: Any = GOOD, *, leaves: bool = False
-) -> Any:
-    """Return status and body of the answer."""
+def sent(
+    app: App, method: str = "POST", path: str = "/v1/messages", headers: Any = OF_BEDROCK, *, leaves: bool = False
+) -> list[dict[str, Any]]:
+    """Return the messages of the answer."""
 
-    async def talk() -> tuple[int, bytes]:
-        sent: list[dict[str, Any]] = []
+    async def talk() -> list[dict[str, Any]]:
+        said: list[dict[str, Any]] = []
         coming = [{"type": "http.request", "body": b"{}", "more_body": False}]
 
         async def receive() -> Any:
@@ -64,15 +66,21 @@ def ask(
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
-            sent.append(message)
+            said.append(message)
 
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
         async with asyncio.timeout(5):
             await Doorman(app, KEY)(scope, receive, send)
-        starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
-        return starts[0] if starts else 0, b"".join(message.get("body", b"") for message in sent)
+        return said
 
     return asyncio.run(talk())
+
+
+def ask(app: App, *asked: Any, leaves: bool = False, **more: Any) -> tuple[int, bytes]:
+    """Return status and body of the answer."""
+    said = sent(app, *asked, leaves=leaves, **more)
+    starts = [message["status"] for message in said if message["type"] == "http.response.start"]
+    return starts[0] if starts else 0, b"".join(message.get("body", b"") for message in said)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,7 @@ def test_who_does_not_get_through(method: str, path: str, headers: Any) -> None:
 @pytest.mark.parametrize("path", ["/v1/messages", "/chat/completions", "/v1/chat/completions", "/v1/embeddings"])
 def test_who_gets_through(path: str) -> None:
     app = App(head(), body(b"in", more=True), body(b"side"))
-    assert ask(app, path=path) == (200, b"inside")
+    assert ask(app, path=path, headers=GOOD) == (200, b"inside")
     assert app.asked == [("t-1", "arn:x")]
 
 
@@ -111,9 +119,56 @@ def test_a_failure_of_litellms_own() -> None:
     assert (status, json.loads(said)) == (400, {"kind": "", "status": 400, "message": "no such model"})
 
 
-def test_a_failure_on_other_routes_is_as_it_is() -> None:
-    app = App(head(429), body(b"as OpenAI says it"), trouble=Trouble("ThrottlingException", 429, "Too many"))
-    assert ask(app, path="/chat/completions") == (429, b"as OpenAI says it")
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/messages"])
+def test_a_failure_for_the_client_is_as_litellm_says_it(path: str) -> None:
+    app = App(head(429), body(b"as OpenAI "), body(b"says it"), trouble=Trouble("ThrottlingException", 429, "Too many"))
+    app.said[1]["more_body"] = True
+    assert ask(app, path=path, headers=GOOD) == (429, b"as OpenAI says it")
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/messages"])
+def test_a_failure_for_the_client_tells_nothing_of_an_account(path: str) -> None:
+    error = {"error": {"message": f"not for {ARN}, 123456789012", "code": "403", "more": [{"of": ARN}], "param": None}}
+    text = json.dumps(error).encode()
+    length = (b"content-length", b"%d" % len(text))
+    messages = sent(App(head(403, length), body(text)), path=path, headers=GOOD)
+    assert json.loads(messages[1]["body"]) == {
+        "error": {"message": "not for ***, ***", "code": "403", "more": [{"of": "***"}], "param": None}
+    }
+    assert messages[0]["headers"] == [(b"content-length", b"%d" % len(messages[1]["body"]))]
+
+
+def test_a_failure_that_is_no_json_tells_nothing_either() -> None:
+    assert ask(App(head(500), body(f"at {ARN}".encode())), path="/completions", headers=GOOD) == (500, b"at ***")
+    long = b"x" * 200_000 + ARN.encode()
+    assert ARN.encode() not in ask(App(head(500), body(long)), path="/completions", headers=GOOD)[1]
+
+
+def test_names_of_models_in_headers_tell_nothing_either() -> None:
+    url = (b"x-litellm-model-api-base", b"https://aws.test/model/" + ARN.replace(":", "%3A").encode() + b"/invoke")
+    start = sent(App(head(200, url, (b"x-other", b"123456789012")), body(b"")), path="/completions", headers=GOOD)[0]
+    assert b"123456789012" not in start["headers"][0][1]
+    assert start["headers"][1] == (b"x-other", b"123456789012")
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (f'data: {{"error": {{"message": "at {ARN}"}}}}\n\n', 'data: {"error": {"message": "at ***"}}\n\n'),
+        (
+            f'event: error\ndata: {{"type": "error", "error": {{"message": "{ARN}"}}, "of": "{ARN}"}}\n\n',
+            'event: error\ndata: {"type": "error", "error": {"message": "***"}, "of": "***"}\n\n',
+        ),
+        (f'data: {{"text": "{ARN}", "error":null}}\n\n', None),  # what a model says is for the client as it is
+        (f'data: {{"delta": "{{\\"error\\": \\"{ARN}\\"}}"}}\n\n', None),
+        ('data: {"error"\n\n', None),
+        ("data: [DONE]\n\n", None),
+    ],
+)
+def test_an_error_in_a_stream_tells_nothing_either(frame: str, told: str | None) -> None:
+    app = App(head(), body(b"data: {}\n\n", more=True), body(frame.encode(), more=True), body(b""))
+    messages = sent(app, path="/chat/completions", headers=GOOD)
+    assert [message.get("body") for message in messages] == [None, b"data: {}\n\n", (told or frame).encode(), b""]
 
 
 def test_a_stream_that_fails_ends_with_why() -> None:
@@ -124,6 +179,22 @@ def test_a_stream_that_fails_ends_with_why() -> None:
     name, data = said.decode().strip().split("\n\n")[-1].split("\n")
     assert name == "event: engine_error"
     assert json.loads(data.removeprefix("data: "))["kind"] == "throttlingException"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status"),
+    [
+        (Trouble("", 400, ""), 502),
+        (Trouble("", 400, "words"), 502),
+        (Trouble("brandNewException", 400, "words"), 502),
+        (Trouble("validationException", 400, "blocked"), 400),
+        (Trouble("throttlingException", 429, ""), 429),
+        (Trouble("", 0, ""), 502),
+    ],
+)
+def test_a_stream_that_has_begun_fails_by_no_fault_of_the_request(trouble: Trouble, status: int) -> None:
+    said = ask(App(head(), body(b"event: x\n\n", more=True), body(b""), trouble=trouble))[1]
+    assert json.loads(said.rpartition(b"data: ")[2])["status"] == status
 
 
 def test_whoever_leaves_wants_no_more() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
+from claude_gatewayd.bedrock_errors import masked
 from claude_gatewayd.engine.record import Record, Trouble, record
 
 Scope = MutableMapping[str, Any]
@@ -20,6 +21,8 @@ OPENAI_ROUTES = frozenset(
     for version in ("", "/v1")
     for name in ("chat/completions", "completions", "embeddings", "responses")
 )
+_OF_A_MODEL = b"x-litellm-model-"  # names and URLs: an ARN may be among them
+_LONGEST = 65536  # of an error
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
 
 
@@ -50,7 +53,8 @@ class Doorman:
             model_id=headers.get(b"x-gateway-model-id", b"").decode("latin-1"),
         )
         record.set(here)
-        told = _Bedrock(send, here) if scope["path"] == MESSAGES else send
+        # Without a ticket it is Bedrock's lane that asks, and tells the client itself what went wrong.
+        told = _Bedrock(send, here) if scope["path"] == MESSAGES and not here.ticket else _Masked(send)
         client = _Client(receive)
         work = asyncio.create_task(self._app(scope, client.receive, told))
         gone = asyncio.create_task(client.gone())
@@ -83,6 +87,73 @@ class _Client:
         await self._body_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+class _Masked:
+    """Pass on what LiteLLM says to the client, less what its errors tell of an account."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._failed: Message | None = None  # the beginning of an error
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [(n, _mask(v) if n.startswith(_OF_A_MODEL) else v) for n, v in message.get("headers", ())]
+            message = {**message, "headers": headers}
+            if message["status"] < 400:
+                await self._send(message)
+            else:
+                self._failed = message
+        elif self._failed is None:
+            await self._send({**message, "body": _masked_events(message.get("body", b""))})
+        else:
+            self._body = (self._body + message.get("body", b""))[:_LONGEST]
+            if not message.get("more_body", False):
+                body = _masked_body(self._body)
+                headers = [(n, v) for n, v in self._failed["headers"] if n != b"content-length"]
+                headers.append((b"content-length", b"%d" % len(body)))
+                await self._send({**self._failed, "headers": headers})
+                await self._send({"type": "http.response.body", "body": body})
+
+
+def _masked_body(body: bytes) -> bytes:
+    try:
+        return json.dumps(_masked_in(json.loads(body), everywhere=True)).encode()
+    except (ValueError, RecursionError):
+        return _mask(body)
+
+
+def _masked_events(data: bytes) -> bytes:
+    """Mask the errors among the events of a stream; LiteLLM sends each in one piece. All else stays as it is."""
+    if b'"error"' not in data:
+        return data
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines):
+        if line.startswith(b"data: {"):
+            try:
+                said = json.loads(line[6:])
+            except (ValueError, RecursionError):
+                continue
+            told = _masked_in(said, everywhere=said.get("type") == "error")
+            if told != said:
+                lines[number] = b"data: " + json.dumps(told).encode()
+    return b"\n".join(lines)
+
+
+def _masked_in(said: Any, *, everywhere: bool) -> Any:
+    """Return *said* with its texts masked: all, or those of an "error" in it."""
+    if isinstance(said, str):
+        return masked(said) if everywhere else said
+    if isinstance(said, list):
+        return [_masked_in(inner, everywhere=everywhere) for inner in said]
+    if isinstance(said, dict):
+        return {key: _masked_in(inner, everywhere=everywhere or key == "error") for key, inner in said.items()}
+    return said
+
+
+def _mask(text: bytes) -> bytes:
+    return masked(text.decode(errors="replace")).encode()
 
 
 class _Bedrock:
@@ -125,7 +196,10 @@ class _Bedrock:
         if trouble is None:
             await self._send(message)
             return
-        trouble = trouble if trouble.status else Trouble(trouble.kind, 502, trouble.message)
+        status = trouble.status
+        if not status or (status == 400 and trouble.kind.lower() != "validationexception"):
+            status = 502  # the answer has begun: what the request asked for has been understood
+        trouble = Trouble(trouble.kind, status, trouble.message)
         event = b"\n\nevent: engine_error\ndata: " + trouble.as_json() + b"\n\n"
         await self._send({"type": "http.response.body", "body": message.get("body", b"") + event})
 

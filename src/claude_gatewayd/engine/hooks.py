@@ -45,6 +45,8 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
                 kwargs["model_id"] = here.model_id
             if not any(kwargs.get(name) for name in _OF_AWS):  # a deployment of the person's may have keys of its own
                 await self._sign(kwargs)
+            if kwargs.get("aws_access_key_id") and kwargs.get("aws_session_token") is None:
+                kwargs["aws_session_token"] = ""  # none: what is missing LiteLLM takes from the environment
         elif kwargs.get("api_base") == self._plan.loopback:
             kwargs["api_key"] = here.ticket if here is not None else ""
         return kwargs
@@ -107,6 +109,8 @@ def trouble_of(error: BaseException) -> Trouble:
             response = getattr(this, "response", None)
             header = getattr(response, "headers", {}).get("x-amzn-errortype", "") if response is not None else ""
             kind = kind or header.partition(":")[0].rpartition("#")[2]
+            if status == 400 and not getattr(this, "headers", None) and (kind or not text) and kind not in _OF_REQUESTS:
+                status = 502  # botocore gives an event of a stream that its model does not have as a 400
             if isinstance(status, int) and (name == "BedrockError" or not found.status):
                 found = Trouble(kind or found.kind, status, text)
             if name == "BedrockError" and kind:
@@ -124,6 +128,7 @@ _BROKEN = frozenset(("ReadError", "RemoteProtocolError", "ChecksumMismatch", "Se
                      "InvalidPayloadLength"))  # fmt: skip
 
 
+_OF_REQUESTS = ("validationException", "ValidationException")
 _EXCEPTION = re.compile(r"(\w+Exception) *\Z")
 
 
