@@ -52,7 +52,7 @@ def test_a_hand_over_waits_for_litellm() -> None:
 def test_no_name_is_looked_up(tmp_path: Path) -> None:
     """A customised Python tells of each look-up and each connection that leaves this machine.
 
-    What is set for another LiteLLM is nothing to ours.
+    What is set for another LiteLLM is nothing to ours, and no file `.env` is looked for.
     """
     hook = tmp_path / "sitecustomize.py"
     hook.write_text(
@@ -63,11 +63,20 @@ def test_no_name_is_looked_up(tmp_path: Path) -> None:
         "    elif event == 'socket.connect' and isinstance(args[1], tuple) and args[1][0][:4] != '127.':\n"
         "        os.write(2, f'CONNECTED TO {args[1]!r}\\n'.encode())\n"
         "sys.addaudithook(tell)\n"
+        "import dotenv\n"
+        "dotenv.load_dotenv = lambda *_, **__: os.write(2, b'DOTENV\\n')\n"
+        "def hook():\n"
+        "    os.write(2, b'HOOKED\\n')\n"
     )
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
         another = {
             "DATABASE_URL": "postgresql://127.0.0.1:9/x",
             "LITELLM_MASTER_KEY": "sk-of-another",
+            "LITELLM_WORKER_STARTUP_HOOKS": "sitecustomize:hook",
+            "LITELLM_ENABLE_ANTHROPIC_PROMPT_CACHING": "true",
+            "LITELLM_DEV_ENV_HOT_RELOAD": "True",
+            "USE_LITELLM_PROXY": "true",
+            "LITELLM_PROXY_API_BASE": "http://127.0.0.1:9",
             "CONFIG_FILE_PATH": "/nonexistent.yaml",
             "AWS_BEDROCK_RUNTIME_ENDPOINT": "http://127.0.0.1:9",
             "AWS_PROFILE_NAME": "absent",
@@ -85,6 +94,9 @@ def test_no_name_is_looked_up(tmp_path: Path) -> None:
             assert stage.ask(body, path="/v1/chat/completions").status == 200
             assert "LOOKED UP" not in daemon.log
             assert "CONNECTED TO" not in daemon.log
+            assert "HOOKED" not in daemon.log
+            assert "DOTENV" not in daemon.log
+            assert b"cache_control" not in bedrock.requests[0].body
             assert len(bedrock.requests) == 1  # warming up asked nobody
 
 

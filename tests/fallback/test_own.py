@@ -11,6 +11,7 @@ import pytest
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
+from tests.fakes.bedrock_sigv4 import Key
 from tests.fallback.stage import MODEL, Stage, keys_of, turn
 
 pytestmark = pytest.mark.slow
@@ -39,14 +40,39 @@ model_list:
   - model_name: claude-opus-5-5
     litellm_params: {model: openai/other, api_key: none}
   - model_name: half
+  - model_name: bedrock/own
+    litellm_params: {model: bedrock/us.anthropic.claude-opus-4-8}
+  - model_name: endless
+    litellm_params: {model: openai/other, api_key: sk-in-the-file, max_agentic_loops: many}
+  - model_name: nobodys
+    litellm_params: {model: nobody/knows, api_key: sk-in-the-file}
+  - model_name: key-of-mine
+    litellm_params: {model: anthropic/claude-opus-4-8, api_base: ANTHROPIC, api_key: os.environ/LITELLM_KEY_OF_MINE}
+  - model_name: rock
+    litellm_params:
+      model: bedrock/invoke/us.anthropic.claude-opus-4-8
+      aws_access_key_id: os.environ/LITELLM_MY_KEY_ID
+      aws_secret_access_key: os.environ/LITELLM_MY_SECRET
+      aws_region_name: us-west-2
+      aws_bedrock_runtime_endpoint: BEDROCK
 router_settings: {num_retries: 5}
 general_settings: {custom_auth: mine.auth, database_url: postgres://x}
 litellm_settings:
   num_retries: 7
+  max_budget: lots
+  completion: none
+  cache: true
+  cache_params: {type: local}
   drop_params: true
   callbacks: [recorder.recorder, absent.thing]
   success_callback: recorder.note
 """
+CREDENTIALS = """
+[Sandbox.AdministratorAccess]
+aws_access_key_id = {}
+aws_secret_access_key = {}
+"""
+LASTING = Key("AKIAINVENTEDLASTING0", "c2VjcmV0LXRoYXQtbGFzdHMtZm9yLWV2ZXItMDAwMA==")
 RECORDER = """
 import neighbour
 from litellm.integrations.custom_logger import CustomLogger
@@ -74,17 +100,31 @@ def write(what, kwargs):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Path]]:
-    """Return a stage of its own, and the directory of LiteLLM's configuration."""
+    """Return a stage of its own, and the directory of LiteLLM's configuration.
+
+    The keys are a profile's, and last; the session token in the environment belongs to other keys.
+    """
     directory = tmp_path_factory.mktemp("litellm")
-    (directory / "config.yaml").write_text(LITELLM)
     (directory / "recorder.py").write_text(RECORDER)
     (directory / "neighbour.py").write_text(NEIGHBOUR)
-    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+    (directory / "credentials").write_text(CREDENTIALS.format(LASTING.access_key, LASTING.secret))
+    with FakeAnthropic() as anthropic, FakeBedrock(key=LASTING) as bedrock:
+        own = LITELLM.replace("ANTHROPIC", anthropic.url).replace("BEDROCK", bedrock.url)
+        (directory / "config.yaml").write_text(own)
         bedrock.add_profile(
             "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine", "anthropic.claude-sonnet-5"
         )
         config = CONFIG.replace("CONFIG", str(directory / "config.yaml"))
-        with Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock)) as daemon:
+        environ = {
+            "AWS_SHARED_CREDENTIALS_FILE": str(directory / "credentials"),
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
+            "AWS_REGION": bedrock.region,
+            "AWS_SESSION_TOKEN": "of-other-keys",
+            "LITELLM_KEY_OF_MINE": "sk-of-mine",
+            "LITELLM_MY_KEY_ID": LASTING.access_key,
+            "LITELLM_MY_SECRET": LASTING.secret,
+        }
+        with Daemon(upstream=anthropic.url, config=config, environ=environ) as daemon:
             yield Stage(anthropic, bedrock, daemon), directory
 
 
@@ -121,13 +161,30 @@ def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[
     problems = {problem["where"]: problem for problem in said["config"]["problems"]}
     assert said["config"]["path"] == str(file)
     assert set(problems) == {
-        f"{file}:8 router_settings",
-        f"{file}:9 general_settings",
-        f"{file}:11 num_retries",
-        f"{file}:3 model_name",
+        f"{file}:23 router_settings",
+        f"{file}:24 general_settings",
+        f"{file}:26 num_retries",
+        f"{file}:27 max_budget",
+        f"{file}:28 completion",
+        f"{file}:29 cache",
+        f"{file}:30 cache_params",
+        f"{file}:5 model_name",
         f"{file}:2 model_list",
+        f"{file}:8 model_name",
+        f"{file}:10 model_name",
+        f"{file}:12 model_name",
     }
-    assert all(problem["hint"] or "half" in problem["message"] for problem in problems.values())
+    assert all(problem["hint"] for problem in problems.values())
+    assert "could not convert" in problems[f"{file}:27 max_budget"]["message"]
+    assert "one caller's answer" in problems[f"{file}:29 cache"]["hint"]
+    assert (
+        "half" in problems[f"{file}:2 model_list"]["message"]
+        or "number 3" in problems[f"{file}:2 model_list"]["message"]
+    )
+    assert '"bedrock/own" is not used' in problems[f"{file}:8 model_name"]["message"]
+    assert "max_agentic_loops" in problems[f"{file}:10 model_name"]["message"]
+    assert "does not know the provider" in problems[f"{file}:12 model_name"]["message"]
+    assert "sk-in-the-file" not in str(said)
     callbacks = {callback["name"]: callback for callback in said["callbacks"]}
     assert callbacks["recorder.recorder"]["loaded"]
     assert callbacks["recorder.note"]["loaded"]
@@ -150,6 +207,49 @@ def test_a_model_of_the_persons(stage: Stage, path: str) -> None:
         assert stage.ask(body, path=path, token=f"forged-{path}").status == 401
     finally:
         stage.anthropic.good = None
+
+
+def test_a_variable_that_is_named_there_is_given(stage: Stage) -> None:
+    """Though LiteLLM sees none of its own in the environment, which are another's."""
+    stage.ask(turn(model="key-of-mine", stream=False))
+    (asked,) = stage.to_anthropic()
+    stage.anthropic.violations.clear()  # LiteLLM sends headers that only the gateway's own lane must not
+    assert asked.header("x-api-key") == "sk-of-mine"
+    assert stage.token.encode() not in asked.head
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_keys_that_last_have_no_session_token(stage: Stage, stream: bool) -> None:
+    """A Bedrock would refuse them with the one of the environment; neither ours nor the person's own get it."""
+    for model in (f"{MODEL}-bedrock", "rock"):
+        reply = stage.ask(turn("good morning", model=model, stream=stream))
+        assert reply.status == 200, reply
+        assert "good morning" in reply.text
+    assert [asked.header("x-amz-security-token") for asked in stage.to_bedrock()] == [None, None]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_no_account_in_what_litellm_says_of_a_failure(stage: Stage, path: str) -> None:
+    body = json.dumps({"model": "rock", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}).encode()
+    stage.bedrock.fail_next(kind="AccessDeniedException", private=True)
+    reply = stage.ask(body, path=path)
+    assert reply.status == 403, reply
+    assert "not authorized" in reply.json["error"]["message"]
+    assert "***" in reply.json["error"]["message"]
+    assert "arn:" not in str(reply)
+    assert "123456789012" not in str(reply)
+    stage.bedrock.refusals.clear()
+
+
+def test_no_account_in_an_error_amid_litellms_stream(stage: Stage) -> None:
+    stage.bedrock.exception_next("modelStreamErrorException", private=True)
+    chat = {"model": "rock", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9, "stream": True}
+    reply = stage.ask(json.dumps(chat).encode(), path="/v1/chat/completions")
+    assert reply.status == 200, reply
+    assert b'"error"' in reply.body
+    assert b"***" in reply.body
+    assert b"arn:" not in reply.body
+    assert b"123456789012" not in reply.body
 
 
 def test_callbacks_see_no_callers_token(stage: Stage, own: tuple[Stage, Path]) -> None:
@@ -307,4 +407,4 @@ def test_a_reached_limit(stage: Stage) -> None:
     assert stage.ask().headers["x-gateway-fallback"] == "429"
     assert stage.ask().headers["x-gateway-fallback"] == "circuit open (limit reached)"
     assert len(stage.to_anthropic()) == 1
-    assert reset in [circuit["until"] for circuit in stage.daemon.status()["circuits"]]
+    wait_until(lambda: reset in [circuit["until"] for circuit in stage.daemon.status()["circuits"]])

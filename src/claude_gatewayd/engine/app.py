@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -29,24 +30,16 @@ _MASTER_KEY = "LITELLM_MASTER_KEY"
 _WARM = "bedrock/us.anthropic.claude-opus-4-8"
 _LONGEST = 3600.0  # the gateway has time limits of its own
 _LEFT_OVER_WITHIN = 1.0
-_LOGGERS = (
-    "LiteLLM",
-    "LiteLLM Proxy",
-    "LiteLLM Router",
-    "httpx",
-    "botocore",
-    "urllib3",
-    "asyncio",
-    "uvicorn",
-    "openai",
-)
+_UNUSED = "nothing of it is used until it is mended"
+_LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "asyncio", "uvicorn", "openai")
 
 
 class App:
     """LiteLLM's application. Making one imports LiteLLM, which takes seconds; `run` serves until `stop`."""
 
     def __init__(self, plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> None:
-        surroundings.prepare()
+        warnings.simplefilter("ignore")  # of LiteLLM's dependencies, now and later: nobody here can mend them
+        withheld = surroundings.prepare(os.environ)
         _hush()
         import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
         import litellm
@@ -60,11 +53,14 @@ class App:
         _hush()
         self._litellm, self._proxy, self._plan, self._key = litellm, proxy, plan, key
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.own = own_configuration.read(plan.config)
+        self.own = own_configuration.read(plan.config, withheld)
         litellm.suppress_debug_info = True
         litellm.expose_router_debug_in_errors = False
         litellm.strip_anthropic_total_tokens = True
         litellm.telemetry = False
+        # Bedrock and Anthropic say what an answer took. Where there is nobody else to ask, nothing is guessed: loading
+        # the tokenizer holds the interpreter for a tenth of a second, and it would read each request that failed.
+        litellm.disable_token_counter = not self.own.model_list
         _carry_betas()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(plan, keys, Models()))
         config = uvicorn.Config(
@@ -130,18 +126,57 @@ class App:
 
     async def _configure(self) -> None:
         """Hand LiteLLM its configuration, and take what it makes of it, as its own start-up does."""
-        proxy = self._proxy
+        own = self.own
+        for key in [key for key in own.settings if callable(getattr(self._litellm, key, None))]:
+            self._leave_out(key, "it is the name of a part of LiteLLM's program")
         try:
-            await self._load(self.own.model_list, self.own.settings)
-        except Exception as error:  # whatever a person's entry can lead to: ours must not suffer
-            if not self.own.model_list and not self.own.settings:
+            await self._load(own.model_list, own.settings)
+        except Exception as error:  # whatever a person's entry can lead to: the others, and ours, must not suffer
+            if not own.model_list and not own.settings:
                 raise
-            why = f"{type(error).__name__}: {error}"[:300]
-            logger.warning("LiteLLM does not take %s: %s", self._plan.config, why)
-            self.own.problems.append(own_configuration.refused(self._plan.config, why))
-            self.own.model_list, self.own.settings = [], {}
+            logger.debug("LiteLLM does not take %s: %s", self._plan.config, own_configuration.why(error))
+            await self._load_what_is_good()
+        served = self._proxy.llm_router.get_model_names()
+        for entry in [entry for entry in own.model_list if entry["model_name"] not in served]:
+            self._leave_out(entry, "LiteLLM does not know the provider, or the entry is not complete")
+        self._proxy.user_custom_auth = self._auth
+
+    async def _load_what_is_good(self) -> None:
+        """Try each setting and each model by itself. What LiteLLM does not take is told, and left out."""
+        own, unset = self.own, object()
+        for key, value in list(own.settings.items()):
+            was = getattr(self._litellm, key, unset)
+            try:
+                await self._load([], {key: value})
+            except Exception as error:
+                self._leave_out(key, own_configuration.why(error))
+                if was is not unset:
+                    setattr(self._litellm, key, was)
+                elif hasattr(self._litellm, key):
+                    delattr(self._litellm, key)
+        for entry in list(own.model_list):
+            try:
+                await self._load([entry], {})
+            except Exception as error:
+                self._leave_out(entry, own_configuration.why(error))
+        try:
+            await self._load(own.model_list, own.settings)
+        except Exception as error:  # each is good, but not with the others
+            own.refuse(str(own.file), f"LiteLLM does not take it: {own_configuration.why(error)}", _UNUSED)
+            own.model_list, own.settings = [], {}
             await self._load([], {})
-        proxy.user_custom_auth = self._auth
+
+    def _leave_out(self, what: str | dict[str, Any], why: str) -> None:
+        """Leave out a setting, by its key, or an entry of the model list; and say so."""
+        own, told = self.own, f"LiteLLM does not take it: {why}"
+        if isinstance(what, str):
+            del own.settings[what]
+            own.refuse(own.where(what), told, "the other settings are used; mend it, then: claude-gatewayctl reload")
+        else:
+            own.model_list.remove(what)
+            name = what["model_name"]
+            hint = "the other models are served; mend it, then: claude-gatewayctl reload"
+            own.refuse(own.where("model_name", name), f'"{name}": {told}', hint)
 
     async def _load(self, model_list: list[dict[str, Any]], settings: dict[str, Any]) -> None:
         proxy = self._proxy
@@ -154,6 +189,8 @@ class App:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints the names of the models, in green
             loaded = await proxy.proxy_config.load_config(router=None, config_file_path="claude-gateway")
         router, models, general = loaded
+        if proxy.llm_router is not None:
+            proxy.llm_router.discard()  # it has callbacks of its own registered
         proxy.llm_router, proxy.llm_model_list, proxy.general_settings = router, models, general
         proxy.master_key = self._key
 

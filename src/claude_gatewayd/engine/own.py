@@ -4,11 +4,12 @@ import importlib
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from claude_gatewayd import catalog
 from claude_gatewayd.model import Problem
 
 logger = logging.getLogger(__name__)
@@ -20,16 +21,27 @@ _OURS = {
     "include": "write it all into one file",
 }
 _DECIDED_ELSEWHERE = (
-    "num_retries", "fallbacks", "default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks",
-    "allowed_fails", "cooldown_time", "request_timeout", "disable_cooldowns", "retry_after",
+    "num_retries", "num_retries_per_request", "fallbacks", "default_fallbacks", "context_window_fallbacks",
+    "content_policy_fallbacks", "allowed_fails", "cooldown_time", "request_timeout", "disable_cooldowns", "retry_after",
 )  # fmt: skip
-_OURS_IN_SETTINGS = dict.fromkeys(_DECIDED_ELSEWHERE, "use [router] of config.toml") | {
-    "set_verbose": "use [log] level of config.toml",
-    "json_logs": "use [log] level of config.toml",
-    "custom_auth": "callers are known by their own credential, or by the gateway key (claude-gatewayctl key)",
-    "database_url": "the gateway keeps no database of LiteLLM's",
-    "master_key": "the gateway makes one at each start",
-}
+_FOR_ALL = ("api_base", "api_key", "api_version", "organization", "headers", "model_alias_map")
+_OURS_IN_SETTINGS = (
+    dict.fromkeys(_DECIDED_ELSEWHERE, "use [router] of config.toml")
+    | dict.fromkeys(_FOR_ALL, "give it to the entries of model_list: here it would go for Claude's models too")
+    | dict.fromkeys(
+        ("cache", "cache_params", "enable_redis_auth_cache"),
+        "one caller's answer would be given to another; the prompts of Claude's models are cached without it",
+    )
+    | {
+        "enable_anthropic_prompt_caching": "Claude Code says itself what is to be cached",
+        "set_verbose": "use [log] level of config.toml",
+        "json_logs": "use [log] level of config.toml",
+        "custom_auth": "callers are known by their own credential, or by the gateway key (claude-gatewayctl key)",
+        "database_url": "the gateway keeps no database of LiteLLM's",
+        "master_key": "the gateway makes one at each start",
+    }
+)
+_FROM_ENVIRONMENT = "os.environ/"
 _CALLBACKS = ("callbacks", "success_callback", "failure_callback")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
 
@@ -48,8 +60,10 @@ class Callback:
 
 @dataclass(slots=True)
 class Own:
-    """What is used of a person's configuration."""
+    """What is used of a person's configuration, and what is not."""
 
+    file: Path | None = None
+    text: str = ""
     model_list: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     loaded: list[tuple[str, Any]] = field(default_factory=list)  # key of litellm_settings, callback
@@ -61,44 +75,67 @@ class Own:
         """The models that it serves."""
         return frozenset(entry["model_name"] for entry in self.model_list)
 
+    def where(self, key: str, value: str = "") -> str:
+        """Return the place of a key in the file, of the one with that *value* where it stands there more than once."""
+        line = re.compile(rf"[\s{{,-]*{re.escape(key)}\s*:\s*[\"']?{re.escape(value)}")
+        at = next((n for n, text in enumerate(self.text.split("\n"), 1) if line.match(text)), 0)
+        return f"{self.file}:{at} {key}" if at else f"{self.file} {key}"
 
-def read(file: Path | None) -> Own:
-    """Read the configuration. Never fails: what cannot be used is in `problems`, or with its callback."""
-    own = Own()
+    def refuse(self, where: str, message: str, hint: str) -> None:
+        """Tell of something that is not used."""
+        problem = Problem(where, message, hint)
+        logger.warning("LiteLLM's configuration: %s", problem)
+        self.problems.append(problem)
+
+
+def read(file: Path | None, withheld: Mapping[str, str]) -> Own:
+    """Read the configuration. Never fails: what cannot be used is in `problems`, or with its callback.
+
+    *withheld* are the variables that LiteLLM does not see in its environment; those that are named here it gets.
+    """
+    own = Own(file)
     if file is None:
         return own
     try:
-        text = file.read_text()
+        own.text = file.read_text()
         import yaml  # LiteLLM's own
 
-        document = yaml.safe_load(text)
+        document = yaml.safe_load(own.text)
     except OSError as error:
-        own.problems.append(Problem(str(file), f"cannot be read: {error.strerror or error}", f"ls -l {file}"))
+        own.refuse(str(file), f"cannot be read: {error.strerror or error}", f"ls -l {file}")
     except ValueError as error:
-        own.problems.append(Problem(str(file), f"is no text: {error}", ""))
+        own.refuse(str(file), f"is no text: {error}", "")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         why = getattr(error, "problem", None) or "it cannot be parsed"
-        own.problems.append(Problem(f"{file}{line}", f"is no YAML: {why}", "nothing of it is used until it is mended"))
+        own.refuse(f"{file}{line}", f"is no YAML: {why}", "nothing of it is used until it is mended")
     else:
-        own.problems += _take(own, document, file, text)
-    for problem in own.problems:
-        logger.warning("LiteLLM's configuration: %s", problem)
+        for problem in _take(own, _given(document, withheld), file):
+            own.refuse(problem.where, problem.message, problem.hint)
     return own
 
 
-def refused(file: Path | None, why: str) -> Problem:
-    """Return the problem of a configuration that LiteLLM itself does not take."""
-    return Problem(str(file), f"LiteLLM does not take it: {why}", "nothing of it is used until it is mended")
+def why(error: Exception) -> str:
+    """Say what is wrong with an entry. Pydantic's own text would show what is in it, which may be a key."""
+    errors = getattr(error, "errors", None)
+    if callable(errors):
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors())[:300]
+    return f"{type(error).__name__}: {error}"[:300]
 
 
-def _take(own: Own, document: Any, file: Path, text: str) -> Iterator[Problem]:
-    def where(key: str) -> str:
-        lines = text.split("\n")
-        at = next((n for n, line in enumerate(lines, 1) if re.match(rf"[\s-]*{re.escape(key)}\s*:", line)), 0)
-        return f"{file}:{at} {key}" if at else f"{file} {key}"
+def _given(value: Any, withheld: Mapping[str, str]) -> Any:
+    """Put the variables that are named into their places."""
+    if isinstance(value, dict):
+        return {key: _given(inner, withheld) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_given(inner, withheld) for inner in value]
+    if isinstance(value, str) and value.startswith(_FROM_ENVIRONMENT):
+        return withheld.get(value.removeprefix(_FROM_ENVIRONMENT), value)
+    return value
 
+
+def _take(own: Own, document: Any, file: Path) -> Iterator[Problem]:
     if document is None:
         return
     if not isinstance(document, dict):
@@ -106,38 +143,40 @@ def _take(own: Own, document: Any, file: Path, text: str) -> Iterator[Problem]:
         return
     for key in document:
         if key in _OURS:
-            yield Problem(where(key), "is not used", _OURS[key])
+            yield Problem(own.where(key), "is not used", _OURS[key])
         elif key not in ("model_list", "litellm_settings"):
-            yield Problem(where(str(key)), "is not used", "known are model_list and litellm_settings")
+            yield Problem(own.where(str(key)), "is not used", "known are model_list and litellm_settings")
     models = document.get("model_list") or []
     if not isinstance(models, list):
-        yield Problem(where("model_list"), "must be a list", "")
+        yield Problem(own.where("model_list"), "must be a list", "")
         models = []
-    for entry in models:
-        yield from _take_model(own, entry, where)
+    for number, entry in enumerate(models, 1):
+        yield from _take_model(own, entry, number)
     settings = document.get("litellm_settings") or {}
     if not isinstance(settings, dict):
-        yield Problem(where("litellm_settings"), "must be a mapping", "")
+        yield Problem(own.where("litellm_settings"), "must be a mapping", "")
         return
     for key, value in settings.items():
-        if key in _OURS_IN_SETTINGS:
-            yield Problem(where(key), "is not used", _OURS_IN_SETTINGS[key])
+        if key in _OURS_IN_SETTINGS and value is not False:
+            yield Problem(own.where(key), "is not used", _OURS_IN_SETTINGS[key])
         elif key in _CALLBACKS:
             _take_callbacks(own, key, value, file.parent)
-        else:
+        elif isinstance(key, str) and key not in _OURS_IN_SETTINGS:
             own.settings[key] = value
 
 
-def _take_model(own: Own, entry: Any, where: Any) -> Iterator[Problem]:
+def _take_model(own: Own, entry: Any, number: int) -> Iterator[Problem]:
     name = entry.get("model_name") if isinstance(entry, dict) else None
     params = entry.get("litellm_params") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not isinstance(params, dict) or not isinstance(params.get("model"), str):
+        which = name if isinstance(name, str) else f"number {number}"  # not its text, which may hold a key
+        hint = "each has a model_name, and litellm_params with a model"
         yield Problem(
-            where("model_list"), f"has an entry without model_name or litellm_params.model: {name or entry!r:.60}"
+            own.where("model_list"), f"has an entry without model_name or litellm_params.model: {which}", hint
         )
-    elif name.startswith("claude-") or "*" in name:
-        hint = "give it a model_name of its own, without *; Claude's models are served by the gateway itself"
-        yield Problem(where("model_name"), f'"{name}" is not used', hint)
+    elif name.startswith("claude-") or "*" in name or "bedrock/" in name or catalog.is_forced(name):
+        hint = "give it a model_name of its own, without * or bedrock; Claude's models are served by the gateway itself"
+        yield Problem(own.where("model_name", name), f'"{name}" is not used', hint)
     else:
         own.model_list.append(entry)
 

@@ -1,62 +1,50 @@
 """What LiteLLM finds around it: the environment of this process, without what is not its business."""
 
-import os
-import warnings
+from collections.abc import MutableMapping
 
-# LiteLLM would fetch its tables from GitHub, at import or with the first request.
-_LOCAL = (
-    "LITELLM_LOCAL_MODEL_COST_MAP",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS",
-    "LITELLM_LOCAL_POLICY_TEMPLATES",
-    "LITELLM_LOCAL_BLOG_POSTS",
-    "LITELLM_LOCAL_AUTOROUTER_PRESETS",
-)
-# A configuration, a database and a key of another LiteLLM on this machine.
-_ANOTHERS = (
-    "CONFIG_FILE_PATH",
-    "WORKER_CONFIG",
-    "DATABASE_URL",
-    "DIRECT_URL",
-    "DATABASE_HOST",
-    "REDIS_URL",
-    "REDIS_HOST",
-    "LITELLM_MASTER_KEY",
-    "LITELLM_SALT_KEY",
-    "LITELLM_LICENSE",
-    "LITELLM_CONFIG_BUCKET_NAME",
-    "STORE_MODEL_IN_DB",
-    "PROXY_BASE_URL",
-    "SERVER_ROOT_PATH",
-    "LITELLM_LOG",
-    "DETAILED_DEBUG",
-    "DEBUG",
-)
+# Set for another LiteLLM on this machine, or by it: it has 150 of them, one runs a function of any module's at start.
+_ITS_OWN = ("LITELLM_", "DATABASE_", "REDIS_", "VALKEY_", "PRISMA_", "SPEND_LOG_", "LOGGING_WORKER_", "APSCHEDULER_")
+# The same, by names that do not say so (litellm/constants.py, proxy/proxy_server.py, secret_managers/).
+_ANOTHERS = frozenset((
+    "CONFIG_FILE_PATH", "WORKER_CONFIG", "DIRECT_URL", "STORE_MODEL_IN_DB", "PROXY_BASE_URL", "SERVER_ROOT_PATH",
+    "NUM_WORKERS", "PROMETHEUS_MULTIPROC_DIR", "USE_LITELLM_PROXY", "USE_AWS_KMS", "AZURE_KEY_VAULT_URI",
+    "USE_DDTRACE", "USE_DDPROFILER", "DETAILED_DEBUG", "DEBUG", "JSON_LOGS", "PYTHON_GC_THRESHOLD", "SSL_VERIFY",
+    "REQUEST_TIMEOUT", "DEFAULT_MAX_RETRIES", "DEFAULT_MAX_TOKENS", "DEFAULT_ANTHROPIC_CHAT_MAX_TOKENS",
+    "BEDROCK_MIN_THINKING_BUDGET_TOKENS", "DISABLE_AIOHTTP_TRANSPORT", "EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER",
+))  # fmt: skip
 # They go before the keys that come with each call (litellm/llms/bedrock/base_aws_llm.py), or send it elsewhere.
-_OVER_OUR_KEYS = (
-    "AWS_PROFILE_NAME",
-    "AWS_ROLE_NAME",
-    "AWS_SESSION_NAME",
-    "AWS_WEB_IDENTITY_TOKEN",
-    "AWS_BEDROCK_RUNTIME_ENDPOINT",
-    "AWS_BEARER_TOKEN_BEDROCK",
-    "AWS_REGION_NAME",
-    "AWS_STS_ENDPOINT",
-    "AWS_EXTERNAL_ID",
-)
+_OVER_OUR_KEYS = frozenset((
+    "AWS_PROFILE_NAME", "AWS_ROLE_NAME", "AWS_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN", "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    "AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION_NAME", "AWS_STS_ENDPOINT", "AWS_EXTERNAL_ID",
+))  # fmt: skip
+_OURS = {
+    # It would fetch its tables from GitHub, at import or with the first request.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_LOCAL_POLICY_TEMPLATES": "True",
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_LOCAL_AUTOROUTER_PRESETS": "True",
+    "LITELLM_MODE": "PRODUCTION",  # else it takes in a file .env of any directory above its own
+    "LITELLM_DONT_SHOW_FEEDBACK_BOX": "True",
+    "NO_DOCS": "True",
+    "NO_REDOC": "True",
+    "NO_OPENAPI": "True",
+    "DISABLE_ADMIN_UI": "True",
+    # A client that has gone wants no more: without this LiteLLM reads Bedrock's answer to its end, and has it paid.
+    "ANTHROPIC_MESSAGES_MAX_DETACHED_STREAM_DRAINS": "0",
+}
 _HERE = ("127.0.0.1", "localhost")
 
 
-def prepare() -> None:
-    """Change the environment of this process, before LiteLLM is imported. What we need of it has been read."""
-    warnings.simplefilter("ignore")  # of LiteLLM's dependencies, now and later: nobody here can mend them
-    for name in _LOCAL:
-        os.environ[name] = "True"
-    for name in (*_ANOTHERS, *_OVER_OUR_KEYS):
-        os.environ.pop(name, None)
-    os.environ["NO_DOCS"] = os.environ["NO_REDOC"] = os.environ["NO_OPENAPI"] = os.environ["DISABLE_ADMIN_UI"] = "True"
-    # A client that has gone wants no more: without this LiteLLM reads Bedrock's answer to its end, and has it paid.
-    os.environ["ANTHROPIC_MESSAGES_MAX_DETACHED_STREAM_DRAINS"] = "0"
-    os.environ["LITELLM_DONT_SHOW_FEEDBACK_BOX"] = "True"
+def prepare(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Change the environment of this process, before LiteLLM is imported. What we need of it has been read.
+
+    Returns what was taken out of it: a person's configuration may name a variable of these, and then it shall be there.
+    """
+    names = [n for n in environ if n.startswith(_ITS_OWN) or n in _ANOTHERS or n in _OVER_OUR_KEYS]
+    withheld = {name: environ.pop(name) for name in names}
+    environ.update(_OURS)
     for name in ("NO_PROXY", "no_proxy"):  # for Claude's models LiteLLM comes back to this machine, by no proxy
-        given = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
-        os.environ[name] = ",".join(dict.fromkeys([*given, *_HERE]))
+        given = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+        environ[name] = ",".join(dict.fromkeys([*given, *_HERE]))
+    return withheld
