@@ -8,7 +8,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
 from claude_gatewayd.credentials import AwsKeys
@@ -28,24 +28,59 @@ _ENDED_WITHIN = 3.0
 # While LiteLLM is imported this thread shall not hold the interpreter longer than it must: the relay is beside it.
 # Measured with a timer of 5 ms on the relay's loop: p99 48 ms with Python's own 5 ms, 8 ms with this.
 _SWITCH_INTERVAL = 0.0005
+# Nor is garbage collected until it is ready: a collection holds it for some tens of milliseconds. At most for so long
+_QUIET_FOR = 60.0
 
 State = Literal["off", "loading", "ready", "failed"]
+Load = Callable[[Plan, str, Callable[[], Awaitable[AwsKeys]]], "App"]
 
 
 class EngineFailed(GatewayError):
     """LiteLLM is not there: why, and what helps."""
 
 
+def _load(plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> "App":
+    from claude_gatewayd.engine.app import App
+
+    return App(plan, key, keys)
+
+
+class _Quiet:
+    """A time in which the interpreter is held as little as can be, for the relay's sake. It has an end, always."""
+
+    def __init__(self) -> None:
+        self._interval: float | None = None
+
+    def begin(self) -> None:
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        gc.disable()
+
+    def end(self) -> None:
+        """End it, once. What has been made until now is for ever, and looked at by no collection."""
+        interval, self._interval = self._interval, None
+        if interval is not None:
+            gc.freeze()
+            gc.enable()
+            sys.setswitchinterval(interval)
+
+
 class Engine:
     """LiteLLM in a thread of its own. *keys* are asked for on the worker's loop, for each call to Bedrock."""
 
     def __init__(
-        self, plan: Plan, keys: Callable[[], Coroutine[Any, Any, AwsKeys]], changed: Callable[[], None]
+        self,
+        plan: Plan,
+        keys: Callable[[], Coroutine[Any, Any, AwsKeys]],
+        changed: Callable[[], None],
+        load: Load = _load,
     ) -> None:
         self.state: State = "off"
         self._plan = plan
         self._keys = keys
         self._changed = changed
+        self._load = load
+        self._quiet = _Quiet()
         self._loop = asyncio.get_running_loop()
         self._settled: asyncio.Future[None] = self._loop.create_future()
         self._thread: threading.Thread | None = None
@@ -59,6 +94,8 @@ class Engine:
         """Begin to load LiteLLM, unless that has been done."""
         if self._thread is None:
             self._became("loading")
+            self._quiet.begin()
+            self._loop.call_later(_QUIET_FOR, self._quiet.end)
             self._thread = threading.Thread(target=self._live, name="litellm", daemon=True)
             self._thread.start()
 
@@ -118,24 +155,20 @@ class Engine:
 
     def _live(self) -> None:
         begun = time.monotonic()
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_INTERVAL)
-        gc.disable()  # a collection of all that is being made holds the interpreter for a tenth of a second
-        try:
-            from claude_gatewayd.engine.app import App
 
-            app = App(self._plan, self._key, self._keys_from_there)
+        def is_ready() -> None:
+            self._quiet.end()
+            self._tell("ready", "", time.monotonic() - begun)
+
+        try:
+            self._app = self._load(self._plan, self._key, self._keys_from_there)
+            why = self._app.run(is_ready)
         except Exception as error:
             # Whatever an import of 4,000 modules can raise: the relay goes on without it.
             logger.debug("LiteLLM cannot be loaded", exc_info=True)
-            self._tell("failed", f"it cannot be loaded: {type(error).__name__}: {error}"[:300])
-            return
+            why = f"it cannot be loaded: {type(error).__name__}: {error}"[:300]
         finally:
-            gc.enable()
-            sys.setswitchinterval(interval)
-        gc.freeze()
-        self._app = app
-        why = app.run(lambda: self._tell("ready", "", time.monotonic() - begun))
+            self._quiet.end()
         if self.state != "ready":
             self._tell("failed", why)
 

@@ -1,0 +1,120 @@
+"""The engine as the worker sees it, with an application of its own in the place of LiteLLM's."""
+
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.credentials import AwsKeys
+from claude_gatewayd.engine import Engine, EngineFailed, Plan
+from claude_gatewayd.engine.own import Own
+from tests.http1.loop import until
+
+
+class App:
+    """An application that is ready when `go` is set, and serves until it is stopped."""
+
+    def __init__(self, *_: Any) -> None:
+        self.own = Own()
+        self.go = threading.Event()
+        self.stopped = threading.Event()
+        self.collects: list[bool] = []  # as it was while loading, and when it was ready
+
+    def run(self, ready: Callable[[], None]) -> str:
+        self.collects.append(gc.isenabled())
+        self.go.wait(10)
+        ready()
+        self.collects.append(gc.isenabled())
+        self.stopped.wait(10)
+        return "it has been ended"
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    yield
+    gc.enable()
+    gc.unfreeze()
+    sys.setswitchinterval(interval)
+
+
+async def keys() -> AwsKeys:
+    return AwsKeys("id", "secret")
+
+
+def engine(tmp_path: Path, load: Callable[..., Any]) -> Engine:
+    plan = Plan(tmp_path / "socket", None, "us-west-2", "", "http://127.0.0.1:9")
+    return Engine(plan, keys, lambda: None, load)
+
+
+def test_no_garbage_is_collected_until_it_is_ready(tmp_path: Path) -> None:
+    """A collection of all that is being made would hold the relay, which shares the interpreter."""
+    interval = sys.getswitchinterval()
+    app = App()
+
+    async def live() -> None:
+        it = engine(tmp_path, lambda *_: app)
+        assert gc.isenabled()
+        it.start()
+        assert not gc.isenabled()
+        assert sys.getswitchinterval() < interval / 2
+        app.go.set()
+        await it.ready(5)
+        assert it.state == "ready"
+        assert gc.isenabled()
+        assert sys.getswitchinterval() == pytest.approx(interval)
+        await it.stop()
+
+    asyncio.run(live())
+    assert app.collects == [False, True]
+
+
+def test_a_failure_is_told_and_garbage_collected_again(tmp_path: Path) -> None:
+    async def live() -> None:
+        def load(*_: Any) -> App:
+            raise ImportError("no such module")
+
+        it = engine(tmp_path, load)
+        with pytest.raises(EngineFailed, match="ImportError: no such module"):
+            await it.ready(5)
+        assert it.state == "failed"
+        assert gc.isenabled()
+        await it.stop()
+
+    asyncio.run(live())
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop whose clock can be put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def test_one_that_is_never_ready_is_not_waited_for(tmp_path: Path) -> None:
+    app = App()
+    loop = Loop()
+
+    async def live() -> None:
+        it = engine(tmp_path, lambda *_: app)
+        with pytest.raises(EngineFailed, match="still loading"):
+            await it.ready(0.05)
+        assert not gc.isenabled()
+        loop.ahead = 120.0
+        await until(gc.isenabled)
+        app.go.set()
+        app.stop()
+        await it.stop()
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(live())
