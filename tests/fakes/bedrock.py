@@ -197,8 +197,8 @@ class FakeBedrock(FakeAnthropic):
         path: str = STREAM,
         times: int = 1,
     ) -> None:
-        """End the next stream with an exception after "head" or the first event of that name."""
-        about = dict(EXCEPTIONS[kind])
+        """End the next stream with an exception, known or not, after "head" or the first event of that name."""
+        about = dict(EXCEPTIONS.get(kind, {"message": "Something new went wrong."}))
         about["message"] = message or about["message"]
         if private:
             about["message"] = leaky(str(about["message"]))

@@ -99,6 +99,7 @@ class Stage:
         body: bytes | None = None,
         *,
         path: str = "/v1/messages?beta=true",
+        method: str = "POST",
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
@@ -109,7 +110,7 @@ class Stage:
             given["authorization"] = f"Bearer {bearer}"
         connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=PATIENCE)
         try:
-            connection.request("POST", path, turn() if body is None else body, {**given, **(headers or {})})
+            connection.request(method, path, turn() if body is None else body, {**given, **(headers or {})})
             answer = connection.getresponse()
             return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:

@@ -82,6 +82,16 @@ def test_a_page_of_the_edge_shows_nothing(stage: Stage) -> None:
     assert stage.to_bedrock() == []
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_a_yes_to_what_asks_for_no_credential_shows_nothing(stage: Stage, method: str) -> None:
+    yes = {"content-type": "application/json", "request-id": "req_1"}
+    stage.anthropic.answer_next(200, headers=yes, body=b"{}")
+    assert stage.ask(b"", method=method, token=f"{FORGED}-{method}").status == 200
+    stage.anthropic_is_down()
+    assert stage.ask(token=f"{FORGED}-{method}").status == 529
+    assert stage.to_bedrock() == []
+
+
 def test_the_gateway_key(stage: Stage) -> None:
     key = stage.daemon.ctl("key").stdout.strip()
     for headers in ({"x-gateway-key": key}, {"x-litellm-api-key": f"Bearer {key}"}, {"x-api-key": key}):

@@ -59,6 +59,17 @@ def test_an_error_that_bedrocks_model_does_not_have(stage: Stage, code: str) -> 
     assert (reply.status, reply.json["error"]["type"]) == (502, "api_error")
 
 
+@pytest.mark.parametrize("after", ["head", "content_block_delta"])
+def test_an_exception_that_bedrocks_model_does_not_have(stage: Stage, after: str) -> None:
+    """botocore makes a 400 of it, with words: it is no fault of the request all the same."""
+    stage.bedrock.exception_next("brandNewException", after=after)
+    reply = stage.ask(turn(model=BEDROCK))
+    if after == "head":
+        assert (reply.status, reply.json["error"]["type"]) == (502, "api_error")
+    else:
+        broke_off(reply, "api_error")
+
+
 @pytest.mark.parametrize("kind", ["overloaded_error", "rate_limit_error", "api_error", "timeout_error"])
 def test_an_error_of_anthropics_own_within_bedrocks_stream(stage: Stage, kind: str) -> None:
     stage.bedrock.event_error_next(kind, message="so it is")
