@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from claude_gatewayd import bedrock_errors, circuit, policy
 from claude_gatewayd.bedrock_errors import Trouble
-from claude_gatewayd.bedrock_lane import BedrockLane, tell_trouble
+from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.call import NO_RETRY, Call, Refused
 from claude_gatewayd.circuit import Circuits
 from claude_gatewayd.http1.connect import Origin
@@ -242,9 +242,8 @@ class AnthropicLane:
         exchange = call.exchange
         answered = last.kept is not None or last.failed is None
         whose = policy.after_both_failed(heals=bedrock_errors.heals(said), answered=answered)
-        if whose == "bedrock":  # the client mends its request by these words
-            call.way.upstream = "bedrock"
-            return tell_trouble(call, said)
+        if whose == "bedrock" and self._bedrock is not None:  # the client mends its request by these words
+            return self._bedrock.tell(call, said)
         mends = bedrock_errors.mends(said)
         kept = last.kept
         if kept is not None:

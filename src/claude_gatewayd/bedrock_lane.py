@@ -88,15 +88,23 @@ class BedrockLane:
 
     async def serve(self, call: Call) -> int:
         """Answer a call that is for Bedrock, whatever comes of it. Raises Refused."""
-        call.way.upstream = "bedrock"
-        call.way.api_base = self._settings.api_base
+        self._is_from_here(call)
         lacks = await self.why_not(call)
         if lacks is not None:
             raise Refused(400, f"cannot ask Bedrock: it does not serve {lacks}", NO_RETRY, *call.way.lines)
         said = await self.answer(call)
         if isinstance(said, int):
             return said
-        return tell_trouble(call, said)
+        return self.tell(call, said)
+
+    def tell(self, call: Call, trouble: Trouble) -> int:
+        """Answer a call with why Bedrock did not. Return the status."""
+        self._is_from_here(call)
+        meaning = bedrock_errors.meaning(trouble)
+        text = envelope.error_body(meaning.status, meaning.message, meaning.error_type)
+        lines = [JSON, *meaning.lines, *call.way.lines]
+        call.exchange.reply(meaning.status, envelope.reason(meaning.status), lines, text)
+        return meaning.status
 
     def _targets(self, call: Call) -> list[Target]:
         settings = self._settings
@@ -186,9 +194,12 @@ class BedrockLane:
             self._failed(rewriter.trouble)
         return 200
 
-    def _succeeded(self, call: Call) -> None:
+    def _is_from_here(self, call: Call) -> None:
         call.way.upstream = "bedrock"
         call.way.api_base = self._settings.api_base
+
+    def _succeeded(self, call: Call) -> None:
+        self._is_from_here(call)
         if call.way.cause:
             self._tally.fell_back((call.digest, call.model), call.way.cause)
         if self._tally.bedrock_ok():
@@ -198,15 +209,6 @@ class BedrockLane:
         if self._tally.bedrock_failed(bedrock_errors.told_to_person(trouble)):
             logger.warning("Bedrock cannot answer: %s", bedrock_errors.told_to_person(trouble))
         return trouble
-
-
-def tell_trouble(call: Call, trouble: Trouble) -> int:
-    """Answer a call with why Bedrock did not. Return the status."""
-    meaning = bedrock_errors.meaning(trouble)
-    text = envelope.error_body(meaning.status, meaning.message, meaning.error_type)
-    lines = [JSON, *meaning.lines, *call.way.lines]
-    call.exchange.reply(meaning.status, envelope.reason(meaning.status), lines, text)
-    return meaning.status
 
 
 def _request_id(answer: ResponseHead) -> Lines:

@@ -100,7 +100,7 @@ class Gateway:
         """Return the whole answer to what is not a request at all."""
         self._tally.answered(problem.status)
         text = envelope.error_body(problem.status, f"cannot read the request: {problem.why}")
-        lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, b"Connection: close"]
+        lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *_OWN, b"Connection: close"]
         return head.write_response(problem.status, envelope.reason(problem.status), lines) + text
 
     async def _answer(self, exchange: Exchange) -> int:
@@ -113,7 +113,7 @@ class Gateway:
             target = target[len(_PREFIX) :] or b"/"
         path = target.partition(b"?")[0]
         if request.method == b"HEAD" and path in _HELLO:
-            exchange.reply(200, b"OK", [], b"")
+            exchange.reply(200, b"OK", _OWN, b"")
             return 200
         call = self._admitted(exchange, path, target)
         if request.method == b"POST":

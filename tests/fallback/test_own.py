@@ -387,18 +387,26 @@ def test_silence_is_broken_by_pings(stage: Stage) -> None:
     assert rest.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
 
 
-def test_a_warning_of_anthropics_loads_it_too(tmp_path: Path) -> None:
-    """Which is no trouble yet: LiteLLM shall be there when it is."""
+@pytest.mark.parametrize("sign", ["allowed_warning", "429", "503", "nobody there"])
+def test_any_sign_of_trouble_loads_it(sign: str) -> None:
+    """Whether or not Bedrock is asked this time, as it is not for a caller of whom nothing is known."""
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
-        daemon = Daemon(upstream=anthropic.url, config='[litellm]\nload = "lazy"\n', environ=keys_of(bedrock))
+        config = '[litellm]\nload = "lazy"\n[router]\nnum_retries = 0\n'
+        daemon = Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock))
         with daemon:
             stage = Stage(anthropic, bedrock, daemon)
-            stage.prove()
+            if sign == "allowed_warning":
+                stage.prove()
+                warning = {"anthropic-ratelimit-unified-status": sign}
+                anthropic.answer_next(200, headers=warning, body=b"{}")
+            elif sign == "nobody there":
+                anthropic.refuse_connections()
+            else:
+                anthropic.fail_next(int(sign))
             assert daemon.status()["litellm"]["state"] == "off"
-            warning = {"anthropic-ratelimit-unified-status": "allowed_warning"}
-            anthropic.answer_next(200, headers=warning, body=b"{}")
-            assert stage.ask().status == 200
-            stage.wait_loaded()
+            stage.ask()
+            wait_until(lambda: daemon.status()["litellm"]["state"] == "loading")
+            assert bedrock.requests == []
 
 
 def test_a_reached_limit(stage: Stage) -> None:
