@@ -235,6 +235,7 @@ def test_no_account_in_what_litellm_says_of_a_failure(stage: Stage, path: str) -
     reply = stage.ask(body, path=path)
     assert reply.status == 403, reply
     assert "not authorized" in reply.json["error"]["message"]
+    assert reply.json.get("type") == ("error" if path == "/v1/messages" else None)  # in the words of the route
     assert "***" in reply.json["error"]["message"]
     assert "arn:" not in str(reply)
     assert "123456789012" not in str(reply)

@@ -293,7 +293,12 @@ def _document(plan: Plan, model_list: list[dict[str, Any]], settings: dict[str, 
 
 
 def _carry_betas() -> None:
-    """Let the betas pass that we have chosen: LiteLLM's own table drops interleaved thinking."""
+    """Let the betas pass that we have chosen: LiteLLM's own table drops interleaved thinking.
+
+    By this one table it makes both the body's list (llms/bedrock/messages/invoke_transformations/
+    anthropic_claude3_transformation.py) and the header (llms/custom_httpx/llm_http_handler.py). So the two betas that
+    Claude Code sends Bedrock in the header alone, claude-code-20250219 and effort-2025-11-24, cannot be carried.
+    """
     from litellm import anthropic_beta_headers_manager
 
     table = anthropic_beta_headers_manager._load_beta_headers_config()
