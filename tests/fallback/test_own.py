@@ -64,8 +64,8 @@ litellm_settings:
   cache: true
   cache_params: {type: local}
   drop_params: true
-  callbacks: [recorder.recorder, absent.thing]
-  success_callback: recorder.note
+  callbacks: [recorder.recorder, absent.thing, prometheus, nonsense]
+  success_callback: [recorder.note, wandb, sentry]
 """
 CREDENTIALS = """
 [Sandbox.AdministratorAccess]
@@ -190,6 +190,10 @@ def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[
     assert callbacks["recorder.note"]["loaded"]
     assert not callbacks["absent.thing"]["loaded"]
     assert "No module named 'absent'" in callbacks["absent.thing"]["why"]
+    assert "No module named 'prometheus_client'" in callbacks["prometheus"]["why"]
+    assert callbacks["nonsense"]["why"] == "LiteLLM has no callback of this name"
+    assert callbacks["wandb"]["why"]
+    assert callbacks["sentry"]["why"] == "the package sentry_sdk is not installed"
     text = stage.daemon.ctl("status").stdout
     assert "callback     absent.thing: not loaded: ModuleNotFoundError" in text
     assert "callback     recorder.recorder: loaded" in text

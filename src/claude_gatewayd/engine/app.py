@@ -204,8 +204,12 @@ class App:
 
     def _register(self) -> None:
         """Register the person's callbacks: behind the warming up, which is nobody's request."""
+        from claude_gatewayd.engine.callbacks import why_not
+
         for key, callback in self.own.loaded:
-            if key == "callbacks":
+            if isinstance(callback, str) and (why := why_not(key, callback)):
+                self.own.not_loaded(callback, why)
+            elif key == "callbacks":
                 self._litellm.logging_callback_manager.add_litellm_callback(callback)
             elif key == "success_callback":
                 self._litellm.logging_callback_manager.add_litellm_success_callback(callback)

@@ -87,6 +87,12 @@ class Own:
         logger.warning("LiteLLM's configuration: %s", problem)
         self.problems.append(problem)
 
+    def not_loaded(self, name: str, why: str) -> None:
+        """Tell of a callback that is named and not loaded."""
+        logger.warning("the callback %s cannot be loaded: %s", name, why)
+        self.callbacks = [callback for callback in self.callbacks if callback.name != name]
+        self.callbacks.append(Callback(name, why))
+
 
 def read(file: Path | None, withheld: Mapping[str, str]) -> Own:
     """Read the configuration. Never fails: what cannot be used is in `problems`, or with its callback.
@@ -185,7 +191,7 @@ def _take_callbacks(own: Own, key: str, value: Any, directory: Path) -> None:
     """Load what is named: modules that lie beside the file, or LiteLLM's own by one word."""
     for name in value if isinstance(value, list) else [value]:
         if not isinstance(name, str):
-            own.callbacks.append(Callback(str(name)[:80], "it must be a text: module.object"))
+            own.not_loaded(str(name)[:80], "it must be a text: module.object")
         elif not _MODULE.match(name):
             own.loaded.append((key, name))  # one of LiteLLM's
             own.callbacks.append(Callback(name))
@@ -194,8 +200,7 @@ def _take_callbacks(own: Own, key: str, value: Any, directory: Path) -> None:
                 own.loaded.append((key, _imported(name, directory)))
                 own.callbacks.append(Callback(name))
             except Exception as error:  # the person's own code
-                own.callbacks.append(Callback(name, f"{type(error).__name__}: {error}"[:300]))
-                logger.warning("the callback %s cannot be loaded: %s: %s", name, type(error).__name__, error)
+                own.not_loaded(name, f"{type(error).__name__}: {error}"[:300])
 
 
 def _imported(name: str, directory: Path) -> Any:

@@ -1,0 +1,91 @@
+"""A LiteLLM configuration of the person's own: what of it is used, what is refused, and with what words."""
+
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd.engine.own import Own, read
+
+
+def own(tmp_path: Path, text: str, withheld: dict[str, str] | None = None) -> Own:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    return read(file, withheld or {})
+
+
+def entry(name: str, params: str = "model: openai/x") -> str:
+    return f"model_list:\n  - model_name: {name}\n    litellm_params: {{{params}}}\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["claude-opus-4-8", "bedrock/*", "'*'", "bedrock/mine", "us.anthropic.claude-opus-4-8", "mine-bedrock", "gpt-*"],
+)
+def test_names_that_are_ours(tmp_path: Path, name: str) -> None:
+    it = own(tmp_path, entry(name))
+    assert it.model_list == []
+    (problem,) = it.problems
+    assert problem.where == f"{tmp_path}/config.yaml:2 model_name"
+    assert problem.message.endswith("is not used")
+    assert "model_name of its own" in problem.hint
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "my-claude", "rock", "bedrock"])
+def test_names_that_are_the_persons(tmp_path: Path, name: str) -> None:
+    it = own(tmp_path, entry(name))
+    assert it.model_names == {name}
+    assert it.problems == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ("cache: true", "one caller's answer would be given to another"),
+        ("cache_params: {type: local}", "one caller's answer would be given to another"),
+        ("enable_redis_auth_cache: true", "one caller's answer would be given to another"),
+        ("enable_anthropic_prompt_caching: true", "Claude Code says itself"),
+        ("api_key: sk-secret", "entries of model_list"),
+        ("num_retries: 3", "[router]"),
+        ("set_verbose: true", "[log] level"),
+    ],
+)
+def test_settings_that_are_ours(tmp_path: Path, setting: str, hint: str) -> None:
+    it = own(tmp_path, f"litellm_settings:\n  drop_params: true\n  {setting}\n")
+    assert it.settings == {"drop_params": True}
+    (problem,) = it.problems
+    assert problem.where == f"{tmp_path}/config.yaml:3 {setting.partition(':')[0]}"
+    assert hint in problem.hint
+    assert "sk-secret" not in str(problem)
+
+
+def test_a_cache_that_is_off_is_no_problem(tmp_path: Path) -> None:
+    it = own(tmp_path, "litellm_settings: {cache: false}")
+    assert (it.settings, it.problems) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["{litellm_params: {model: x, api_key: sk-secret}}", "sk-secret", "{model_name: [sk-secret]}"]
+)
+def test_an_entry_that_is_none_is_told_by_its_number(tmp_path: Path, text: str) -> None:
+    it = own(tmp_path, f"model_list:\n  - {{model_name: good, litellm_params: {{model: openai/x}}}}\n  - {text}\n")
+    assert it.model_names == {"good"}
+    (problem,) = it.problems
+    assert problem.message.endswith("number 2")
+    assert "sk-secret" not in str(problem)
+
+
+def test_a_variable_that_litellm_does_not_see_is_put_in_its_place(tmp_path: Path) -> None:
+    params = "model: openai/x, api_key: os.environ/LITELLM_KEY, organization: os.environ/OPENAI_ORG"
+    it = own(tmp_path, entry("mine", params), {"LITELLM_KEY": "sk-mine"})
+    (model,) = it.model_list
+    assert model["litellm_params"] == {
+        "model": "openai/x",
+        "api_key": "sk-mine",
+        "organization": "os.environ/OPENAI_ORG",  # that one it sees
+    }
+
+
+def test_the_line_is_that_of_the_name(tmp_path: Path) -> None:
+    text = entry("good") + entry("bedrock/mine").partition("\n")[2]
+    (problem,) = own(tmp_path, text).problems
+    assert problem.where == f"{tmp_path}/config.yaml:4 model_name"
