@@ -89,3 +89,20 @@ def test_the_line_is_that_of_the_name(tmp_path: Path) -> None:
     text = entry("good") + entry("bedrock/mine").partition("\n")[2]
     (problem,) = own(tmp_path, text).problems
     assert problem.where == f"{tmp_path}/config.yaml:4 model_name"
+
+
+@pytest.mark.parametrize(
+    ("params", "given", "base"),
+    [
+        ("model: ollama/llama", "", "http://localhost:11434"),
+        ("model: ollama_chat/llama", "http://there:1", "http://there:1"),
+        ("model: ollama/llama, api_base: http://here:1", "http://there:1", "http://here:1"),
+    ],
+)
+def test_litellm_starts_no_ollama(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: str, given: str, base: str
+) -> None:
+    """As it does where it is told no place of one."""
+    monkeypatch.setenv("OLLAMA_API_BASE", given)
+    (model,) = own(tmp_path, entry("local", params)).model_list
+    assert model["litellm_params"]["api_base"] == base

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -183,6 +184,10 @@ def _take_model(own: Own, entry: Any, number: int) -> Iterator[Problem]:
     elif name.startswith("claude-") or "*" in name or "bedrock/" in name or catalog.is_forced(name):
         hint = "give it a model_name of its own, without * or bedrock; Claude's models are served by the gateway itself"
         yield Problem(own.where("model_name", name), f'"{name}" is not used', hint)
+    elif "ollama" in params["model"] and not params.get("api_base"):
+        # LiteLLM would start `ollama serve`, a process that nobody ends.
+        where = os.environ.get("OLLAMA_API_BASE") or "http://localhost:11434"
+        own.model_list.append({**entry, "litellm_params": {**params, "api_base": where}})
     else:
         own.model_list.append(entry)
 
