@@ -20,8 +20,9 @@ FLOORS = """
     paths memory
     config_values wire envelope auth log
     config_file service
-    config control channel
-    served
+    config control channel rewrite
+    claude_code
+    served coding
     http1
     coding
     policy circuit body sse guard tally catalog proven

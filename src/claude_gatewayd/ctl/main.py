@@ -18,6 +18,14 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
+    "Claude Code": (
+        ("configure-claude", "claude_code", "Point Claude Code at this gateway, in its settings.json; twice is once."),
+        (
+            "remove-claude",
+            "claude_code",
+            "Take out of Claude Code's settings.json what is ours, and put back the rest.",
+        ),
+    ),
     "the daemon": (
         ("status", "daemon", "Show what is: state, generations, Anthropic, requests, memory."),
         ("health", "daemon", "Say whether one may rely on the gateway; exit 1 if not."),

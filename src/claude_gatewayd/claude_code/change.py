@@ -1,0 +1,268 @@
+"""Point Claude Code at the gateway, and undo it: read, edit, remember, write, under Claude Code's own lock."""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from pathlib import Path
+from shlex import quote
+
+from claude_gatewayd import config, paths, rewrite
+from claude_gatewayd.claude_code import lock, settings
+from claude_gatewayd.claude_code.json_text import NotStrict
+from claude_gatewayd.claude_code.obstacles import settings_file
+from claude_gatewayd.claude_code.settings import Change, Edited, Target, Was
+from claude_gatewayd.errors import GatewayError
+
+_TRIES = 5
+_Edit = Callable[[str, "_Memory"], tuple[str, Edited]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was changed in *file*, where the old one is kept, and the difference as it may be shown.
+
+    *text* is the file as it is then, which may hold secrets.
+    """
+
+    file: Path
+    changes: tuple[Change, ...]
+    left: tuple[str, ...]
+    kept: Path | None
+    difference: str
+    others_can_read: bool
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What is remembered of one settings.json.
+
+    *written* is the hash of what was written last, and *original* where the file of before our first change is kept:
+    while nobody else has written, that one comes back whole.
+    """
+
+    values: Mapping[str, Was]
+    made_env: bool = False
+    made_file: bool = False
+    written: str = ""
+    original: str = ""
+
+
+def here(environ: Mapping[str, str]) -> Target:
+    """Return this gateway by what the configuration says, with the key if it has been made. Never raises."""
+    try:
+        key = paths.gateway_key_file(environ).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        key = ""
+    return Target(url_of(*config.listen_address_or_default(environ)), key)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a gateway for callers on this machine."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - all addresses, so loopback too
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def configure(environ: Mapping[str, str], target: Target, *, dry_run: bool = False) -> Outcome:
+    """Point Claude Code at *target*. A second time changes nothing. Raises GatewayError."""
+
+    def edit(text: str, memory: _Memory) -> tuple[str, Edited]:
+        edited = settings.configure(text, target, environ, memory.values, made_env=memory.made_env)
+        return edited.text, edited
+
+    return _change(environ, edit, dry_run=dry_run, forget=False)
+
+
+def remove(environ: Mapping[str, str], target: Target, *, dry_run: bool = False) -> Outcome:
+    """Undo it, so that no address stays behind that nobody serves. Raises GatewayError."""
+
+    def edit(text: str, memory: _Memory) -> tuple[str, Edited]:
+        edited = settings.remove(text, target, memory.values, made_env=memory.made_env)
+        if memory.made_file and not edited.text.strip().strip("{} \r\n"):
+            return "", edited
+        if edited.changes and memory.written == _hash(text) and memory.original:
+            try:
+                return _decoded(Path(memory.original).read_bytes()), edited
+            except (OSError, UnicodeDecodeError):
+                pass  # it has been cleaned away: member by member is as good
+        return edited.text, edited
+
+    return _change(environ, edit, dry_run=dry_run, forget=True)
+
+
+def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: bool) -> Outcome:
+    file = settings_file(environ)
+    if not dry_run and file.parent.is_dir():
+        with _alone(environ):
+            return _carry_out(file, environ, edit, forget=forget)
+    data = _read(file)
+    after, edited = _edited(file, data, edit, _read_memories(_store(environ)).get(str(file), _Memory({})))
+    if dry_run or not edited.changes:
+        return _outcome(file, data, after, edited, None)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _cannot("make", file.parent, error) from None
+    with _alone(environ):
+        return _carry_out(file, environ, edit, forget=forget)
+
+
+def _carry_out(file: Path, environ: Mapping[str, str], edit: _Edit, *, forget: bool) -> Outcome:
+    store = _store(environ)
+    memories = _read_memories(store)
+    memory = memories.get(str(file), _Memory({}))
+    data = _read(file)
+    after, edited = _edited(file, data, edit, memory)
+    kept = None
+    if edited.changes:
+        with lock.held(file):
+            for _ in range(_TRIES):
+                data = _read(file)
+                after, edited = _edited(file, data, edit, memory)
+                new = _encoded(after, data)
+                kept = _keep(data, environ) if data is not None else None
+                # First remembered, then done: what is remembered and not done is not ours, and so does no harm.
+                if not forget:
+                    memories[str(file)] = _remember(memory, edited, data, new, kept)
+                    _write_memories(store, memories)
+                if _read(file) == data:  # older versions of Claude Code take no lock
+                    _write(file, new)
+                    break
+            else:
+                raise GatewayError(f"cannot change {file}: another program changes it again and again", "try again")
+    if forget and memories.pop(str(file), None) is not None:
+        _write_memories(store, memories)
+    return _outcome(file, data, after, edited, kept)
+
+
+def _remember(memory: _Memory, edited: Edited, data: bytes | None, new: bytes, kept: Path | None) -> _Memory:
+    original = memory.original if memory.written == _hash(_decoded(data)) else ""
+    if not memory.values and kept is not None:
+        original = str(kept)
+    made_file = memory.made_file or data is None
+    return _Memory(edited.remembered, edited.made_env, made_file, _hash(_decoded(new)), original)
+
+
+def _edited(file: Path, data: bytes | None, edit: _Edit, memory: _Memory) -> tuple[str, Edited]:
+    try:
+        text = _decoded(data)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise GatewayError(
+            f"cannot change {file}: line {line} is not UTF-8 text; it is left as it is", f"less {quote(str(file))}"
+        ) from None
+    try:
+        return edit(text, memory)
+    except NotStrict as broken:
+        place = f" at line {broken.line}, column {broken.column}" if broken.line else ""
+        raise GatewayError(
+            f"cannot change {file}: it is not strict JSON{place}: {broken.why}. "
+            "Claude Code ignores such a file as a whole; it is left as it is",
+            f"${{EDITOR:-vi}} +{broken.line or 1} {quote(str(file))}",
+        ) from None
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _cannot("read", file, error) from None
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        if data:
+            rewrite.replace(file, data)
+        else:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot("write", file, error) from None
+
+
+def _keep(data: bytes, environ: Mapping[str, str]) -> Path:
+    directory = paths.state_dir(environ) / "backups"
+    try:
+        return rewrite.keep(data, "settings.json", directory)
+    except OSError as error:
+        raise _cannot("keep a copy in", directory, error) from None
+
+
+def _store(environ: Mapping[str, str]) -> Path:
+    return paths.state_dir(environ) / "claude-code.json"
+
+
+def _cannot(what: str, path: Path, error: OSError) -> GatewayError:
+    return GatewayError(
+        f"cannot {what} {path}: {(error.strerror or str(error)).lower()}", f"ls -ld {quote(str(path.parent))}"
+    )
+
+
+def _decoded(data: bytes | None) -> str:
+    return (data or b"").decode("utf-8-sig")
+
+
+def _encoded(text: str, before: bytes | None) -> bytes:
+    mark = b"\xef\xbb\xbf" if before is not None and before.startswith(b"\xef\xbb\xbf") else b""
+    return mark + text.encode()
+
+
+def _outcome(file: Path, data: bytes | None, after: str, edited: Edited, kept: Path | None) -> Outcome:
+    before = _decoded(data)
+    difference = ""
+    if edited.changes:
+        old, new = (settings.masked(text).splitlines() for text in (before, after))
+        difference = "\n".join(unified_diff(old, new, str(file), f"{file} (new)", lineterm="", n=1))
+    try:
+        others = bool(file.stat().st_mode & 0o044)
+    except OSError:
+        others = False
+    return Outcome(file, edited.changes, edited.left, kept, difference, others, after)
+
+
+@contextmanager
+def _alone(environ: Mapping[str, str]) -> Iterator[None]:
+    """Keep a second one of us waiting: Claude Code's lock may be taken for dead, this one ends with its process."""
+    directory = paths.state_dir(environ)
+    paths.make_private(directory)
+    with (directory / "claude-code.lock").open("a") as mine:
+        fcntl.flock(mine, fcntl.LOCK_EX)
+        yield
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _read_memories(store: Path) -> dict[str, _Memory]:
+    """Return what is remembered. A file that is no good is as none: then what is plainly ours is still known."""
+    try:
+        said = json.loads(store.read_text())
+        return {
+            name: _Memory(
+                {key: Was(was["before"], was["ours"]) for key, was in one["values"].items()},
+                bool(one["made_env"]), bool(one["made_file"]), str(one["written"]), str(one["original"]),
+            )
+            for name, one in said["files"].items()
+        }  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write_memories(store: Path, memories: Mapping[str, _Memory]) -> None:
+    files = {
+        name: {
+            "values": {key: {"before": was.before, "ours": was.ours} for key, was in one.values.items()},
+            "made_env": one.made_env, "made_file": one.made_file, "written": one.written, "original": one.original,
+        }
+        for name, one in memories.items()
+    }  # fmt: skip
+    try:
+        rewrite.replace(store, json.dumps({"files": files}, indent=1).encode() + b"\n")
+    except OSError as error:
+        raise _cannot("write", store, error) from None

@@ -1,0 +1,71 @@
+"""Where Claude Code is on this machine, which version, and whether it runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from claude_gatewayd.paths import home
+
+_WITHIN = 10.0
+
+
+def find(environ: Mapping[str, str], but: Sequence[str] = ()) -> Path | None:
+    """Return the `claude` that a shell would start, or one at a usual place; not one of *but*."""
+    shunned = {os.path.realpath(path) for path in but}
+    base = home(environ)
+    usual = (base / ".local/bin", base / ".claude/local", Path("/opt/homebrew/bin"), Path("/usr/local/bin"))
+    for directory in (*environ.get("PATH", os.defpath).split(os.pathsep), *map(str, usual)):
+        found = shutil.which("claude", path=directory) if directory else None
+        if found is not None and os.path.realpath(found) not in shunned:
+            return Path(found)
+    return None
+
+
+def version(client: Path, environ: Mapping[str, str]) -> str:
+    """Return the version that a client says it is, "" if it says none."""
+    try:
+        done = subprocess.run(
+            [str(client), "--version"], env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            errors="replace", timeout=_WITHIN, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    words = done.stdout.split()
+    return words[0] if done.returncode == 0 and words else ""
+
+
+def running() -> list[int]:
+    """Return the process ids of the clients of this user."""
+    return sorted(pid for pid, command in _processes() if is_client(command))
+
+
+def is_client(command: Sequence[str]) -> bool:
+    """Say whether a command line is Claude Code's."""
+    names = [os.path.basename(word) for word in command[:2]]
+    if not names:
+        return False
+    run_by = names[0] in ("node", "bun")
+    return names[0] == "claude" or (run_by and len(names) > 1 and (names[1] == "claude" or "claude-code" in command[1]))
+
+
+def _processes() -> list[tuple[int, list[str]]]:
+    if sys.platform != "linux":
+        ps = ["ps", "-xww", "-o", "pid=,command="]
+        try:
+            done = subprocess.run(ps, capture_output=True, text=True, errors="replace", timeout=_WITHIN, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return []
+        rows = (line.split() for line in done.stdout.splitlines())
+        return [(int(row[0]), row[1:]) for row in rows if row and row[0].isdigit()]
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdigit() and process.stat().st_uid == os.getuid():
+                command = (process / "cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+                found.append((int(process.name), command.split("\0")))
+        except OSError:
+            continue  # gone
+    return found

@@ -1,0 +1,212 @@
+"""What keeps Claude Code from the gateway although settings.json points at it, and where that is written.
+
+settings.json beats the shell; a project's settings beat it, and managed settings beat all.
+"""
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any, Literal
+
+from claude_gatewayd.claude_code import json_text
+from claude_gatewayd.claude_code.json_text import NotStrict
+from claude_gatewayd.claude_code.settings import BASE_URL, PROXIES, USE_BEDROCK
+from claude_gatewayd.paths import expanduser, home
+
+Kind = Literal["shell", "start-up", "user", "project", "managed"]
+
+_ELSEWHERE = {
+    USE_BEDROCK: "Claude Code talks to Bedrock itself, and not to the gateway",
+    "CLAUDE_CODE_USE_VERTEX": "Claude Code talks to Google Vertex, and not to the gateway",
+    "CLAUDE_CODE_USE_FOUNDRY": "Claude Code talks to Microsoft Foundry, and not to the gateway",
+    "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock itself, and not to the gateway",
+    "ANTHROPIC_UNIX_SOCKET": "Claude Code talks to a socket, and not to the gateway",
+}
+_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
+NAMES = (BASE_URL, *_ELSEWHERE, *_CREDENTIALS, *PROXIES)
+_LONGEST = 1024 * 1024
+_ASSIGNMENT = re.compile(
+    rf"(?:^|[\s;&'\"(])(?:(?:set\s+-\S+|setenv)\s+({'|'.join(NAMES)})\s+|({'|'.join(NAMES)})=)(\"[^\"]*\"|'[^']*'|[^\s;'\"]*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One thing in the way: where it is written, the variable, why it matters, and what to type.
+
+    *harmful* is False for what only may be, like a credential that is not the subscription's.
+    """
+
+    kind: Kind
+    where: str
+    name: str
+    why: str
+    hint: str
+    harmful: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the form it has as JSON."""
+        return {"kind": self.kind, "where": self.where, "name": self.name, "why": self.why, "hint": self.hint,
+                "harmful": self.harmful}  # fmt: skip
+
+
+def judge(kind: Kind, where: str, name: str, value: str, url: str, hint: str) -> Obstacle | None:
+    """Return what a variable does there to a Claude Code that is to talk to *url*; None: no harm."""
+    strong = kind in ("project", "managed")
+    if name in _ELSEWHERE:
+        off = value.strip().lower() in ("", "0", "false", "no", "off")
+        return None if off else Obstacle(kind, where, name, _ELSEWHERE[name], hint)
+    if name == BASE_URL:
+        if value.rstrip("/") == url or kind == "user":
+            return None
+        if strong:
+            return Obstacle(kind, where, name, "it goes before your own settings, and names another address", hint)
+        why = "it names another address; settings.json goes before it, but programs that read it themselves do not"
+        return Obstacle(kind, where, name, why, hint, harmful=False)
+    if name in PROXIES:
+        why = "Claude Code asks this proxy for 127.0.0.1 too; configure-claude writes a NO_PROXY that goes round it"
+        return Obstacle(kind, where, name, why, "claude-gatewayctl configure-claude") if value else None
+    if name in _CREDENTIALS:
+        if not value:
+            return None
+        known = value.startswith(("sk-ant-", "$"))
+        why = "Claude Code sends it in place of your subscription's login"
+        return Obstacle(kind, where, name, why if known else f"{why}, and Anthropic does not know it", hint, not known)
+    return None
+
+
+def assignments(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield (line, name, value) of what a shell's start-up file sets: in sh, fish, csh, environment.d, an alias."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            continue
+        for found in _ASSIGNMENT.finditer(line):
+            yield number, found[1] or found[2], found[3].strip("\"'")
+
+
+def in_settings(text: str) -> dict[str, str]:
+    """Return the variables that settings of Claude Code set, as text; none where they are no JSON. See NAMES."""
+    try:
+        document = json_text.read(text).values()
+    except NotStrict:
+        return {}
+    env = document.get("env")
+    found = {name: _as_text(value) for name, value in env.items()} if isinstance(env, dict) else {}
+    if document.get("apiKeyHelper"):
+        found["apiKeyHelper"] = str(document["apiKeyHelper"])
+    return found
+
+
+def start_up_files(environ: Mapping[str, str]) -> list[Path]:
+    """Return the files in which a shell or a session finds variables, whether they exist or not."""
+    base = home(environ)
+    zsh = Path(environ.get("ZDOTDIR") or base)
+    xdg = Path(environ.get("XDG_CONFIG_HOME") or base / ".config")
+    names = (".bashrc", ".bash_profile", ".bash_login", ".profile", ".bash_aliases", ".cshrc", ".tcshrc")
+    files = [base / name for name in names]
+    files += [zsh / name for name in (".zshenv", ".zprofile", ".zshrc", ".zlogin")]
+    files += [xdg / "fish" / "config.fish", *_sorted(xdg / "fish" / "conf.d", "*.fish")]
+    files += [*_sorted(xdg / "environment.d", "*.conf"), base / ".pam_environment"]
+    files += [Path("/etc/environment"), Path("/etc/profile"), *_sorted(Path("/etc/profile.d"), "*.sh")]
+    return files
+
+
+def project_files(directory: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Return the settings that a Claude Code in *directory* finds before the person's own, the strongest first."""
+    top = home(environ)
+    found = []
+    for place in (directory, *directory.parents):
+        if place in (top, Path("/")):
+            break
+        found += [place / ".claude" / name for name in ("settings.local.json", "settings.json")]
+    return found
+
+
+def managed_files() -> list[Path]:
+    """Return the settings of whoever manages this machine, which go before all others."""
+    base = Path("/Library/Application Support/ClaudeCode" if sys.platform == "darwin" else "/etc/claude-code")
+    return [base / "managed-settings.json", *_sorted(base / "managed-settings.d", "*.json")]
+
+
+def settings_file(environ: Mapping[str, str]) -> Path:
+    """Return the person's settings.json, whether it exists or not."""
+    named = environ.get("CLAUDE_CONFIG_DIR")
+    base = Path(os.path.abspath(expanduser(named, environ))) if named else home(environ) / ".claude"
+    return base / "settings.json"
+
+
+def find(environ: Mapping[str, str], directory: Path, url: str, planned: str | None = None) -> list[Obstacle]:
+    """Return all that is in the way of a Claude Code that starts in *directory* and is to talk to *url*.
+
+    *planned* is what the person's settings.json is going to be, where that is not what it is.
+    """
+    own = settings_file(environ)
+    settings = [
+        (kind, file, in_settings(planned if kind == "user" and planned is not None else _text(file)))
+        for kind, file in _settings(own, directory, environ)
+    ]
+    user = next((values for kind, _, values in settings if kind == "user"), {})
+    no_proxy = user.get("no_proxy") or user.get("NO_PROXY") or ""
+    round_it = {"127.0.0.1", "localhost"} <= {part.strip() for part in no_proxy.split(",")} or "*" in no_proxy
+    found: list[Obstacle | None] = []
+
+    def add(kind: Kind, where: str, name: str, value: str, hint: str) -> None:
+        if not (name in PROXIES and round_it):
+            found.append(judge(kind, where, name, value, url, hint))
+
+    for kind, file, values in settings:
+        for name, value in values.items():
+            add(kind, str(file), name, value, f"take {name} out of {quote(str(file))}")
+        if "apiKeyHelper" in values:
+            why = "its key is sent in place of your subscription's login"
+            hint = f"take apiKeyHelper out of {quote(str(file))}"
+            found.append(Obstacle(kind, str(file), "apiKeyHelper", why, hint, harmful=False))
+    for name in NAMES:
+        if name in environ:
+            add("shell", "this shell", name, environ[name], f"unset {name}")
+    seen = set()
+    for file in start_up_files(environ):
+        if (real := os.path.realpath(file)) in seen:
+            continue
+        seen.add(real)
+        for line, name, value in assignments(_text(file)):
+            add("start-up", f"{file}:{line}", name, value, f"${{EDITOR:-vi}} +{line} {quote(str(file))}")
+    return [one for one in found if one is not None]
+
+
+def _settings(own: Path, directory: Path, environ: Mapping[str, str]) -> Iterable[tuple[Kind, Path]]:
+    yield "user", own
+    for file in project_files(directory, environ):
+        if file != own:
+            yield "project", file
+    for file in managed_files():
+        yield "managed", file
+
+
+def _text(file: Path) -> str:
+    """Return what a plain file holds; "" for anything else: a start-up file may be a pipe of some password manager."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return ""
+        with file.open("rb") as opened:
+            return opened.read(_LONGEST).decode("utf-8-sig", errors="replace")
+    except (OSError, ValueError):
+        return ""
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _sorted(directory: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(directory.glob(pattern))
+    except OSError:
+        return []

@@ -1,0 +1,210 @@
+"""What of Claude Code's settings.json is ours: the edits that point it here, and those that undo them. Pure.
+
+Only members of `env` are touched. What they were before is remembered, and a value is taken out only while it is still
+the one that was written.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from claude_gatewayd.claude_code import json_text
+from claude_gatewayd.claude_code.json_text import NotStrict, Object
+
+BASE_URL = "ANTHROPIC_BASE_URL"
+HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
+USE_BEDROCK = "CLAUDE_CODE_USE_BEDROCK"
+KEY_HEADER = "x-gateway-key"
+# Claude Code sends even 127.0.0.1 to any of these, HTTPS_PROXY too; and no_proxy hides NO_PROXY (2.1.197, 2.1.330).
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+HERE = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The gateway to point at: its URL as a caller on this machine writes it, and its key."""
+
+    url: str
+    key: str = field(repr=False)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the hosts that no proxy is to be asked for."""
+        host = urlsplit(self.url).hostname or HERE[0]
+        return tuple(dict.fromkeys((*HERE, host)))
+
+
+@dataclass(frozen=True, slots=True)
+class Was:
+    """What a member was when we first wrote it, and what we wrote last. None: there was none, or we took it out."""
+
+    before: Any = field(repr=False)
+    ours: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One member that an edit changes. None: it is not there."""
+
+    name: str
+    before: Any = field(repr=False)  # either may be a secret
+    after: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A text with its changes, what is to be remembered, and what was left alone because it is no longer ours."""
+
+    text: str
+    changes: tuple[Change, ...]
+    remembered: Mapping[str, Was]
+    made_env: bool
+    left: tuple[str, ...] = ()
+
+
+def configure(
+    text: str,
+    target: Target,
+    shell: Mapping[str, str],
+    remembered: Mapping[str, Was] | None = None,
+    *,
+    made_env: bool = False,
+) -> Edited:
+    """Return *text* pointing at *target*. Raises NotStrict. *shell* is an environment whose proxies count too."""
+    text = text if text.strip() else "{}\n"
+    env = _env(text)
+    now = env.values() if env is not None else {}
+    wanted = _wanted(now, target, shell)
+    known = dict(remembered or {})
+    changes = []
+    for name, value in wanted.items():
+        before = now.get(name)
+        if name in known and before != known[name].ours:
+            del known[name]  # the person has changed it since: that is what is to come back
+        if before == value:
+            continue
+        changes.append(Change(name, before, value))
+        known[name] = Was(known[name].before if name in known else before, value)
+    if any(change.after is not None for change in changes) and env is None:
+        made_env = True
+    return Edited(_carry_out(text, changes), tuple(changes), known, made_env)
+
+
+def remove(text: str, target: Target, remembered: Mapping[str, Was] | None = None, *, made_env: bool = False) -> Edited:
+    """Return *text* as it would be without us. Raises NotStrict. What is no longer ours is left alone, and said so."""
+    text = text if text.strip() else "{}\n"
+    env = _env(text)
+    now = env.values() if env is not None else {}
+    changes, left = [], []
+    ours = {BASE_URL: Was(None, target.url), **(remembered or {})}
+    for name, was in ours.items():
+        present = now.get(name)
+        if present == was.before:
+            continue
+        if present == was.ours:
+            changes.append(Change(name, present, was.before))
+        elif name == HEADERS and isinstance(present, str):
+            before = was.before if isinstance(was.before, str) else ""
+            rest = "\n".join(_others(present) + _keys(before))
+            if rest != present:
+                changes.append(Change(name, present, rest or None))
+        elif present is not None and name in (remembered or {}):
+            left.append(name)
+    if HEADERS not in ours and target.key and f"{KEY_HEADER}: {target.key}" in _keys(str(now.get(HEADERS))):
+        changes.append(Change(HEADERS, now[HEADERS], "\n".join(_others(now[HEADERS])) or None))
+    edited = _carry_out(text, changes)
+    env = _env(edited)
+    if made_env and env is not None and not env.members:
+        edited = json_text.drop(edited, json_text.read(edited), "env")
+    return Edited(edited, tuple(changes), {}, made_env=False, left=tuple(left))
+
+
+def with_key(headers: object, key: str) -> str:
+    """Return lines of headers with the gateway's, which replaces an older one; the others stay as they are."""
+    others = _others(headers) if isinstance(headers, str) else []
+    return "\n".join([*others, f"{KEY_HEADER}: {key}"])
+
+
+def without_key(headers: str) -> str:
+    """Return lines of headers without the gateway's."""
+    return "\n".join(_others(headers))
+
+
+def past_the_proxy(given: object, hosts: tuple[str, ...]) -> str:
+    """Return a NO_PROXY that has *hosts*, and all that was given."""
+    parts = [part.strip() for part in str(given or "").split(",") if part.strip()]
+    missing = [host for host in hosts if host not in parts]
+    return ",".join([*missing, *parts]) if missing else str(given)
+
+
+def masked(text: str) -> str:
+    """Return lines of settings.json as they may be shown: without what may be a secret."""
+
+    def hide(found: re.Match[str]) -> str:
+        return f"{found[1]}***{found[3]}"
+
+    text = re.sub(r"cgw-[A-Za-z0-9_-]{8,}", "cgw-***", text)
+    text = re.sub(r"(://)([^/\s\"@]*)(@)", hide, text)
+    text = re.sub(r"(sk-ant-[a-z]+\d*-)([A-Za-z0-9_-]+)()", hide, text)
+    name = r'"[^"\n]*(?:TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL)[^"\n]*"\s*:\s*"'
+    text = re.sub(rf'({name})((?:[^"\\\n]|\\.)*)(")', hide, text, flags=re.IGNORECASE)
+
+    def hide_headers(found: re.Match[str]) -> str:
+        lines = found[2].split("\\n")
+        shown = [line if "cgw-***" in line else re.sub(r"(:\s*)(.+)", r"\1***", line) for line in lines]
+        return found[1] + "\\n".join(shown) + found[3]
+
+    return re.sub(rf'("{HEADERS}"\s*:\s*")((?:[^"\\\n]|\\.)*)(")', hide_headers, text)
+
+
+def _wanted(now: Mapping[str, Any], target: Target, shell: Mapping[str, str]) -> dict[str, Any]:
+    headers = now.get(HEADERS)
+    line = f"{KEY_HEADER}: {target.key}"
+    has_line = isinstance(headers, str) and _keys(headers) == [line]
+    wanted = {BASE_URL: target.url, HEADERS: headers if has_line else with_key(headers, target.key)}
+    if any(now.get(name) or shell.get(name) for name in PROXIES):
+        for name in ("NO_PROXY", "no_proxy"):
+            given = now.get(name) if name in now else shell.get(name)
+            if name == "NO_PROXY" or given:  # what stands in settings.json hides what the shell says: take that over
+                wanted[name] = past_the_proxy(given, target.hosts)
+    wanted[USE_BEDROCK] = None
+    return wanted
+
+
+def _env(text: str) -> Object | None:
+    """Return the `env` of settings.json; None where it has none. Raises NotStrict."""
+    member = json_text.read(text).get("env")
+    if member is None:
+        return None
+    if not isinstance(member.value, dict):
+        line = text.count("\n", 0, member.value_start) + 1
+        raise NotStrict("env must be an object in braces", line, member.value_start - text.rfind("\n", 0, member.start))
+    return json_text.object_at(text, member.value_start)
+
+
+def _carry_out(text: str, changes: list[Change]) -> str:
+    for change in changes:
+        env = _env(text)
+        if change.after is None:
+            text = json_text.drop(text, env, change.name) if env is not None else text
+            continue
+        if env is None:
+            text = json_text.put(text, json_text.read(text), "env", {})
+            env = _env(text)
+            assert env is not None
+        text = json_text.put(text, env, change.name, change.after)
+    return text
+
+
+def _is_key(line: str) -> bool:
+    return line.partition(":")[0].strip().lower() == KEY_HEADER
+
+
+def _others(headers: str) -> list[str]:
+    return [line for line in headers.split("\n") if line.strip() and not _is_key(line)]
+
+
+def _keys(headers: str) -> list[str]:
+    return [line.strip() for line in headers.split("\n") if _is_key(line)]

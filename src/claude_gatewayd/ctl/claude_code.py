@@ -1,0 +1,133 @@
+"""The verbs that point Claude Code at the gateway and back."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from claude_gatewayd import auth, config, paths
+from claude_gatewayd.claude_code import change, clients, obstacles
+from claude_gatewayd.claude_code.change import Outcome
+from claude_gatewayd.claude_code.obstacles import Obstacle
+from claude_gatewayd.claude_code.settings import Change, Target, masked
+from claude_gatewayd.ctl import client
+from claude_gatewayd.ctl.answer import DONE, show, takes_json
+
+
+def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `configure-claude` takes."""
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    takes_json(parser)
+
+
+remove_claude_arguments = configure_claude_arguments
+
+
+def configure_claude(arguments: argparse.Namespace) -> int:
+    """Point Claude Code at this gateway, in its settings.json; twice is once."""
+    target = this_gateway(make_key=not arguments.dry_run)
+    outcome = change.configure(os.environ, target, dry_run=arguments.dry_run)
+    found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
+    running = clients.running() if outcome.changes and not arguments.dry_run else []
+    said = told(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
+    lines = _head(outcome, f"Claude Code talks to {target.url}", dry_run=arguments.dry_run)
+    lines += obstacles_text(found)
+    lines += _restart(running)
+    if outcome.others_can_read and not arguments.dry_run:
+        lines.append(f"Others can read the file, and it holds the gateway key: chmod 600 {outcome.file}")
+    if outcome.changes and not arguments.dry_run:
+        lines.append("Back to how it was: claude-gatewayctl remove-claude")
+    show(arguments, said, "\n".join(lines))
+    return DONE
+
+
+def remove_claude(arguments: argparse.Namespace) -> int:
+    """Take out of Claude Code's settings.json what is ours, and put back what was there before."""
+    outcome = change.remove(os.environ, change.here(os.environ), dry_run=arguments.dry_run)
+    running = clients.running() if outcome.changes and not arguments.dry_run else []
+    show(arguments, told(outcome) | {"running": running}, removed_text(outcome, running, dry_run=arguments.dry_run))
+    return DONE
+
+
+def removed_text(outcome: Outcome, running: list[int], *, dry_run: bool = False) -> str:
+    """Return what a person is told of an undone configuration; `uninstall` says it too."""
+    lines = _head(outcome, "Claude Code talks to whom it talked to before", dry_run=dry_run)
+    lines += [f"  {name} is no longer what was written there, and stays" for name in outcome.left]
+    return "\n".join([*lines, *_restart(running)])
+
+
+def this_gateway(*, make_key: bool) -> Target:
+    """Return the gateway as it runs, or as it is configured where it does not run."""
+    try:
+        url = _for_callers(client.ask("status")["address"])
+    except client.NotRunning:
+        listen = config.load(os.environ).listen
+        url = change.url_of(listen.host, listen.port)
+    file = paths.gateway_key_file(os.environ)
+    if make_key or file.exists():
+        return Target(url, auth.read_or_make_gateway_key(file))
+    return Target(url, "cgw-made-at-the-first-start")
+
+
+def told(outcome: Outcome) -> dict[str, Any]:
+    """Return the form that an outcome has as JSON: without secrets."""
+    return {
+        "file": str(outcome.file),
+        "changes": [{"name": one.name, "before": _shown(one, one.before), "after": _shown(one, one.after)}
+                    for one in outcome.changes],
+        "left": list(outcome.left),
+        "kept": str(outcome.kept) if outcome.kept else None,
+        "difference": outcome.difference,
+    }  # fmt: skip
+
+
+def obstacles_text(found: list[Obstacle]) -> list[str]:
+    """Return the lines that name what is in the way, the harmful first."""
+    lines = []
+    for heading, some in (
+        ("In the way:", [one for one in found if one.harmful]),
+        ("To know:", [one for one in found if not one.harmful]),
+    ):
+        if some:
+            lines.append(heading)
+        for one in some:
+            lines.append(f"  {one.where}  {one.name}: {one.why}")
+            lines.append(f"    {one.hint}")
+    return lines
+
+
+def _head(outcome: Outcome, done: str, *, dry_run: bool) -> list[str]:
+    if dry_run:
+        return [outcome.difference or f"Nothing would change in {outcome.file}"]
+    if not outcome.changes:
+        return [f"Nothing to change in {outcome.file}"]
+    lines = [f"{done}, by {outcome.file}"]
+    for one in outcome.changes:
+        before, after = _shown(one, one.before), _shown(one, one.after)
+        was = f"  (was {before})" if before is not None else ""
+        lines.append(f"  {one.name}  {after if after is not None else 'taken out'}{was}")
+    if outcome.kept is not None:
+        lines.append(f"  the file as it was: {outcome.kept}")
+    return lines
+
+
+def _restart(running: list[int]) -> list[str]:
+    if not running:
+        return []
+    pids = ", ".join(map(str, running))
+    return [f"Restart the Claude Code that runs (pid {pids}): settings are read at its start"]
+
+
+def _shown(one: Change, value: Any) -> str | None:
+    """Return a value as it may be shown, on one line."""
+    if value is None:
+        return None
+    text = masked(f'"{one.name}": "{value}"'.replace("\n", "\\n"))
+    return text[len(one.name) + 5 : -1]
+
+
+def _for_callers(address: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(address)
+    return change.url_of(parts.hostname or "127.0.0.1", parts.port or 80)

@@ -1,0 +1,118 @@
+"""What is in the way although settings.json is right, and where it is written."""
+
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd.claude_code import clients, obstacles
+
+URL = "http://127.0.0.1:47000"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("export CLAUDE_CODE_USE_BEDROCK=1", [("CLAUDE_CODE_USE_BEDROCK", "1")]),
+        ("  CLAUDE_CODE_USE_BEDROCK=1 claude", [("CLAUDE_CODE_USE_BEDROCK", "1")]),
+        ("alias claude='CLAUDE_CODE_USE_BEDROCK=1 claude'", [("CLAUDE_CODE_USE_BEDROCK", "1")]),
+        ('export ANTHROPIC_BASE_URL="http://localhost:4000" ANTHROPIC_AUTH_TOKEN=sk-1',
+         [("ANTHROPIC_BASE_URL", "http://localhost:4000"), ("ANTHROPIC_AUTH_TOKEN", "sk-1")]),
+        ("set -gx CLAUDE_CODE_USE_BEDROCK 1", [("CLAUDE_CODE_USE_BEDROCK", "1")]),
+        ("set -Ux ANTHROPIC_API_KEY 'sk 1'", [("ANTHROPIC_API_KEY", "sk 1")]),
+        ("setenv HTTP_PROXY http://p:1", [("HTTP_PROXY", "http://p:1")]),
+        ("declare -x http_proxy=http://p:1;true", [("http_proxy", "http://p:1")]),
+        ("ANTHROPIC_BASE_URL=", [("ANTHROPIC_BASE_URL", "")]),
+        ("[ -n x ] && export ANTHROPIC_API_KEY=$(pass show key)", [("ANTHROPIC_API_KEY", "$(pass")]),
+        ("# export CLAUDE_CODE_USE_BEDROCK=1", []),
+        ("export MY_CLAUDE_CODE_USE_BEDROCK=1", []),
+        ("unset CLAUDE_CODE_USE_BEDROCK", []),
+        ("echo $ANTHROPIC_BASE_URL", []),
+    ],
+)  # fmt: skip
+def test_lines_of_start_up_files(line: str, found: list[tuple[str, str]]) -> None:
+    assert list(obstacles.assignments(f"\n{line}\n")) == [(2, *one) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "harmful"),
+    [
+        ("shell", "CLAUDE_CODE_USE_BEDROCK", "1", True),
+        ("shell", "CLAUDE_CODE_USE_BEDROCK", "0", None),
+        ("project", "CLAUDE_CODE_USE_VERTEX", "true", True),
+        ("shell", "ANTHROPIC_BASE_URL", "http://localhost:4000", False),
+        ("project", "ANTHROPIC_BASE_URL", "http://localhost:4000", True),
+        ("managed", "ANTHROPIC_BASE_URL", f"{URL}/", None),
+        ("user", "ANTHROPIC_BASE_URL", "http://localhost:4000", None),
+        ("shell", "ANTHROPIC_AUTH_TOKEN", "sk-1234", True),
+        ("shell", "ANTHROPIC_API_KEY", "sk-ant-api03-x", False),
+        ("start-up", "ANTHROPIC_API_KEY", "$(pass show key)", False),
+        ("shell", "ANTHROPIC_API_KEY", "", None),
+        ("shell", "HTTPS_PROXY", "http://p", True),
+    ],
+)  # fmt: skip
+def test_what_it_does(kind: obstacles.Kind, name: str, value: str, harmful: bool | None) -> None:
+    found = obstacles.judge(kind, "here", name, value, URL, "")
+    assert (found.harmful if found else None) == harmful
+
+
+def test_each_is_found_and_named_by_file_and_line(tmp_path: Path) -> None:
+    project = tmp_path / "src" / "project" / "deep"
+    (project.parent / ".claude").mkdir(parents=True)
+    project.mkdir()
+    (tmp_path / ".claude").mkdir()
+    local = project.parent / ".claude" / "settings.local.json"
+    local.write_text('{"env": {"ANTHROPIC_BASE_URL": "http://elsewhere"}, "apiKeyHelper": "get-key"}')
+    (tmp_path / ".claude" / "settings.json").write_text('{"env": {"CLAUDE_CODE_USE_BEDROCK": true, "no_proxy": "*"}}')
+    (tmp_path / ".bashrc").write_text(
+        "# mine\nexport ANTHROPIC_AUTH_TOKEN=secret-of-mine\nexport HTTP_PROXY=http://p\n"
+    )
+    (tmp_path / ".bash_profile").symlink_to(".bashrc")
+    fish = tmp_path / ".config" / "fish" / "conf.d"
+    fish.mkdir(parents=True)
+    (fish / "aws.fish").write_text("set -gx CLAUDE_CODE_USE_BEDROCK 1\n")
+    (tmp_path / ".zshrc").mkdir()  # no plain file: nothing to read
+    environ = {"HOME": str(tmp_path), "CLAUDE_CODE_USE_BEDROCK": "1"}
+    found = [one for one in obstacles.find(environ, project, URL) if not one.where.startswith("/etc/")]
+    assert {(one.kind, one.where, one.name) for one in found} == {
+        ("user", str(tmp_path / ".claude/settings.json"), "CLAUDE_CODE_USE_BEDROCK"),
+        ("project", str(local), "ANTHROPIC_BASE_URL"),
+        ("project", str(local), "apiKeyHelper"),
+        ("shell", "this shell", "CLAUDE_CODE_USE_BEDROCK"),
+        ("start-up", f"{tmp_path}/.bashrc:2", "ANTHROPIC_AUTH_TOKEN"),
+        ("start-up", f"{fish}/aws.fish:1", "CLAUDE_CODE_USE_BEDROCK"),
+    }
+    assert "secret-of-mine" not in str(found)
+    planned = obstacles.find(environ, project, URL, planned='{"env": {}}')
+    assert "user" not in {one.kind for one in planned}
+    assert any(one.name == "HTTP_PROXY" for one in planned)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_it"),
+    [
+        (["claude"], True),
+        (["/home/ada/.local/bin/claude", "-p"], True),
+        (["node", "/usr/lib/node_modules/@anthropic-ai/claude-code/cli.js"], True),
+        (["node", "/usr/local/bin/claude"], True),
+        (["claude-gatewayd"], False),
+        (["vim", "claude"], False),
+        (["node"], False),
+        ([], False),
+    ],
+)
+def test_which_processes_are_clients(command: list[str], is_it: bool) -> None:
+    assert clients.is_client(command) == is_it
+
+
+def test_the_client_that_a_shell_would_start(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "claude", tmp_path / "b" / "claude"
+    for file in (first, second):
+        file.parent.mkdir()
+        file.write_text("#!/bin/sh\necho 2.1.330 '(Claude Code)'\n")
+        file.chmod(0o755)
+    environ = {"HOME": str(tmp_path), "PATH": f"{first.parent}:{second.parent}"}
+    assert clients.find(environ) == first
+    assert clients.find(environ, but=[str(first)]) == second
+    assert clients.version(first, environ) == "2.1.330"
+    first.write_text("#!/bin/sh\nexit 1\n")
+    assert clients.version(first, environ) == ""
