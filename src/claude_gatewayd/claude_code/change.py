@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 from shlex import quote
+from urllib.parse import urlsplit
 
 from claude_gatewayd import config, paths, rewrite
 from claude_gatewayd.claude_code import lock, settings
@@ -65,6 +66,12 @@ def url_of(host: str, port: int) -> str:
     """Return the URL of a gateway for callers on this machine."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - all addresses, so loopback too
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def for_callers(address: str) -> str:
+    """Return the URL of a running gateway, which says where it listens, for callers on this machine."""
+    parts = urlsplit(address)
+    return url_of(parts.hostname or "127.0.0.1", parts.port or 80)
 
 
 def configure(environ: Mapping[str, str], target: Target, *, dry_run: bool = False) -> Outcome:

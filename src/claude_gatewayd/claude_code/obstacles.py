@@ -102,6 +102,13 @@ def in_settings(text: str) -> dict[str, str]:
     return found
 
 
+def variables(file: Path) -> dict[str, str]:
+    """Return the variables that a settings file sets; none where there is no such file."""
+    found = in_settings(_text(file))
+    found.pop("apiKeyHelper", None)
+    return found
+
+
 def start_up_files(environ: Mapping[str, str]) -> list[Path]:
     """Return the files in which a shell or a session finds variables, whether they exist or not."""
     base = home(environ)

@@ -59,7 +59,7 @@ def removed_text(outcome: Outcome, running: list[int], *, dry_run: bool = False)
 def this_gateway(*, make_key: bool) -> Target:
     """Return the gateway as it runs, or as it is configured where it does not run."""
     try:
-        url = _for_callers(client.ask("status")["address"])
+        url = change.for_callers(client.ask("status")["address"])
     except client.NotRunning:
         listen = config.load(os.environ).listen
         url = change.url_of(listen.host, listen.port)
@@ -124,10 +124,3 @@ def _shown(one: Change, value: Any) -> str | None:
         return None
     text = masked(f'"{one.name}": "{value}"'.replace("\n", "\\n"))
     return text[len(one.name) + 5 : -1]
-
-
-def _for_callers(address: str) -> str:
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(address)
-    return change.url_of(parts.hostname or "127.0.0.1", parts.port or 80)

@@ -1,0 +1,83 @@
+"""What one Claude Code has to find so that it goes through the gateway, or around it, whatever is configured. Pure.
+
+What settings.json says beats the environment, and what --settings says beats that. So a variable that settings files
+set otherwise has to be said in both places.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from claude_gatewayd.claude_code.settings import (
+    BASE_URL,
+    HEADERS,
+    PROXIES,
+    USE_BEDROCK,
+    Target,
+    past_the_proxy,
+    with_key,
+    without_key,
+)
+
+SWITCHES = (USE_BEDROCK, "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY", "CLAUDE_CODE_USE_MANTLE")
+_OFF = "0"
+
+
+class Run(NamedTuple):
+    """The environment to start it with, and what --settings has to say over its settings files."""
+
+    environ: dict[str, str]
+    overrides: dict[str, str]
+
+
+def through(environ: Mapping[str, str], settings: Mapping[str, str], target: Target) -> Run:
+    """Return what leads to *target*. *settings* are the variables of its settings files, the strongest having won."""
+    effective = {**environ, **settings}
+    wanted = {BASE_URL: target.url, HEADERS: with_key(effective.get(HEADERS, ""), target.key)}
+    if any(effective.get(name) for name in PROXIES):
+        for name in ("NO_PROXY", "no_proxy"):
+            if name == "NO_PROXY" or effective.get(name):
+                wanted[name] = past_the_proxy(effective.get(name), target.hosts)
+    ours = {name: value for name, value in environ.items() if name not in SWITCHES} | wanted
+    overrides = {name: value for name, value in wanted.items() if settings.get(name, value) != value}
+    return Run(ours, overrides | {name: _OFF for name in SWITCHES if settings.get(name, _OFF) != _OFF})
+
+
+def around(environ: Mapping[str, str], settings: Mapping[str, str], target: Target) -> Run:
+    """Return what leads to where it would go without the gateway, which gets no key of ours."""
+    ours = dict(environ)
+    overrides = {}
+    if ours.get(BASE_URL, "").rstrip("/") == target.url:
+        del ours[BASE_URL]
+    if settings.get(BASE_URL, "").rstrip("/") == target.url:
+        overrides[BASE_URL] = ours.get(BASE_URL, "")  # nothing means Anthropic itself
+    for place in (ours, settings):
+        headers = place.get(HEADERS, "")
+        if without_key(headers) != headers.strip():
+            (ours if place is ours else overrides)[HEADERS] = without_key(headers)
+    return Run(ours, overrides)
+
+
+def merged(
+    arguments: Sequence[str], overrides: Mapping[str, str], read: Callable[[str], str]
+) -> tuple[list[str], dict[str, Any]]:
+    """Return the arguments without --settings, and what --settings is to say: the person's own, and *overrides*.
+
+    Of several --settings the last one counts. *read* returns what a file holds. Raises ValueError for what is no JSON.
+    """
+    rest: list[str] = []
+    given = ""
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--settings":
+            given = next(words, "")
+        elif word.startswith("--settings="):
+            given = word.partition("=")[2]
+        else:
+            rest.append(word)
+    said = json.loads(given if given.lstrip().startswith("{") else read(given)) if given else {}
+    if not isinstance(said, dict) or not isinstance(said.get("env", {}), dict):
+        raise ValueError("--settings must be an object, and env in it too")
+    return rest, {**said, "env": {**said.get("env", {}), **overrides}}

@@ -1,0 +1,106 @@
+"""The verb that becomes Claude Code."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import NoReturn
+
+from claude_gatewayd import auth, paths, rewrite
+from claude_gatewayd.claude_code import change, clients, obstacles, one_run
+from claude_gatewayd.claude_code.settings import Target
+from claude_gatewayd.ctl import running
+from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.errors import GatewayError
+
+# Who we have become already, by this very process: a `claude` may be a script that comes back here.
+_BECAME = "CLAUDE_GATEWAYCTL_RUN"
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `run` takes: all that is not --direct is Claude Code's, whatever it looks like."""
+    parser.usage = "claude-gatewayctl run [--direct] [--] [claude's arguments]"
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="claude's own arguments")
+    parser.epilog = "--direct  go around the gateway. The exit status, and what signals do, are claude's."
+    parser.prefix_chars = "\0"
+    parser.set_defaults(help=parser.format_help)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Become Claude Code through the gateway, which is started if it does not run; --direct goes around it."""
+    words: list[str] = arguments.arguments
+    if words[:1] in (["-h"], ["--help"]):
+        print(arguments.help())
+        return DONE
+    direct = words[:1] == ["--direct"]
+    words = words[1:] if direct else words
+    words = words[1:] if words[:1] == ["--"] else words
+    became = _became()
+    found = clients.find(os.environ, but=became)
+    if found is None:
+        what = (
+            "there is no other claude than the scripts that come back here" if became else "there is none on the PATH"
+        )
+        raise GatewayError(f"cannot start claude: {what}", "npm install --global @anthropic-ai/claude-code")
+    settings = _settings()
+    if direct:
+        ours = one_run.around(os.environ, settings, change.here(os.environ))
+    else:
+        target = Target(
+            change.for_callers(running.ensure()["address"]),
+            auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
+        )
+        ours = one_run.through(os.environ, settings, target)
+    environ = ours.environ | {_BECAME: os.pathsep.join([str(os.getpid()), *became, str(found)])}
+    return _become(found, _with_overrides(words, ours.overrides), environ)
+
+
+def _settings() -> dict[str, str]:
+    """Return the variables of the settings files that Claude Code would find here, the strongest having won."""
+    files = [obstacles.settings_file(os.environ), *reversed(obstacles.project_files(Path.cwd(), os.environ))]
+    found: dict[str, str] = {}
+    for file in files:
+        found |= obstacles.variables(file)
+    return found
+
+
+def _with_overrides(words: list[str], overrides: dict[str, str]) -> list[str]:
+    """Return the arguments, with a --settings that says the overrides.
+
+    It names a file, for all can read a command line. There are as many as there are different ones, in the runtime
+    directory, which ends with the session.
+    """
+    if not overrides:
+        return words
+    try:
+        rest, said = one_run.merged(words, overrides, lambda name: Path(name).read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise GatewayError(f"cannot read what --settings says: {error}", "claude --help") from None
+    text = json.dumps(said).encode()
+    directory = paths.runtime_dir(os.environ)
+    paths.make_private(directory)
+    file = directory / f"run-{sha256(text).hexdigest()[:12]}.json"
+    try:
+        rewrite.replace(file, text)
+    except OSError as error:
+        raise GatewayError(f"cannot write {file}: {error.strerror}", f"ls -ld {directory}") from None
+    return ["--settings", str(file), *rest]
+
+
+def _became() -> list[str]:
+    pid, *paths_before = os.environ.get(_BECAME, "").split(os.pathsep)
+    return paths_before if pid == str(os.getpid()) else []
+
+
+def _become(client: Path, words: list[str], environ: dict[str, str]) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and so would whom we become
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execve(client, ["claude", *words], environ)  # noqa: S606 - that is what the verb is for
+    except OSError as error:
+        raise GatewayError(f"cannot start {client}: {error.strerror}", f"ls -l {client}") from None

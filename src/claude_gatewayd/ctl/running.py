@@ -1,0 +1,113 @@
+"""See that the daemon runs: by the service manager where it is installed there, else in the background."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from claude_gatewayd import paths
+from claude_gatewayd.ctl import client
+from claude_gatewayd.errors import GatewayError
+
+_WITHIN = 30.0
+_AGAIN = 0.05
+_QUIET_FOR = 1.0
+
+
+def ensure() -> dict[str, Any]:
+    """Return the status of a daemon that serves, started if need be. Raises GatewayError."""
+    try:
+        said = client.ask("status")
+    except client.NotRunning:
+        said = None
+    if said is not None and said["state"] == "serving":
+        return said
+    pid = 0
+    log = paths.state_dir(os.environ) / "claude-gatewayd.log"
+    read_from = 0
+    if said is None and not _by_service_manager():
+        read_from = log.stat().st_size if log.exists() else 0
+        pid = _in_background(log)
+    begun = time.monotonic()
+    told = False
+    while (waited := time.monotonic() - begun) < _WITHIN:
+        ended = pid and not _alive(pid)
+        try:
+            said = client.ask("status")
+        except client.NotRunning:
+            if ended:
+                raise GatewayError("cannot start claude-gatewayd: " + _last_words(log, read_from), _HINT) from None
+        else:
+            if said["state"] == "serving":
+                return said
+            if said["problems"]:
+                raise GatewayError(
+                    "cannot serve: " + "; ".join(f"{one['where']}: {one['message']}" for one in said["problems"]), _HINT
+                )
+        if waited > _QUIET_FOR and not told:
+            told = True
+            print("Waiting for claude-gatewayd to serve ...", file=sys.stderr, flush=True)
+        time.sleep(_AGAIN)
+    raise GatewayError(f"cannot use the gateway: it does not serve after {_WITHIN:g} s", _HINT)
+
+
+_HINT = "claude-gatewayctl doctor; or go around it: claude-gatewayctl run --direct"
+
+
+def _by_service_manager() -> bool:
+    """Start it where it is installed. False: it is not, or there is no service manager to ask."""
+    if sys.platform == "darwin":
+        agents = sorted((paths.home(os.environ) / "Library/LaunchAgents").glob("*claude-gatewayd*.plist"))
+        commands = [["launchctl", "kickstart", f"gui/{os.getuid()}/{agent.stem}"] for agent in agents]
+    else:
+        base = os.environ.get("XDG_CONFIG_HOME") or paths.home(os.environ) / ".config"
+        units = Path(base) / "systemd" / "user"
+        names = [name for name in ("claude-gatewayd.socket", "claude-gatewayd.service") if (units / name).exists()]
+        commands = [["systemctl", "--user", "start", *names]] if names else []
+    for command in commands:
+        if shutil.which(command[0]) is None:
+            continue
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_WITHIN, check=False)
+        if done.returncode == 0:
+            return True
+        print(f"{' '.join(command)}: {done.stderr.strip()}", file=sys.stderr)
+    return False
+
+
+def _in_background(log: Path) -> int:
+    """Start the daemon in a session of its own, no child of ours: whom we become would not wait for it."""
+    paths.make_private(log.parent)
+    beside = Path(sys.executable).with_name("claude-gatewayd")
+    daemon = [str(beside)] if beside.exists() else [sys.executable, "-m", "claude_gatewayd.supervisor.main"]
+    script = f'umask 077; "$@" >> {quote(str(log))} 2>&1 < /dev/null & echo $!'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *daemon],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd="/", timeout=_WITHIN,
+        check=True,
+    )  # fmt: skip
+    print(f"claude-gatewayd was not running; it starts in the background, its log is {log}", file=sys.stderr)
+    return int(done.stdout)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _last_words(log: Path, read_from: int) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(read_from)
+            lines = file.read(65536).decode(errors="replace").strip().splitlines()
+    except OSError as error:
+        return f"it ended, and {log} cannot be read: {error.strerror}"
+    return "\n".join(lines[-8:]) or f"it ended without a word in {log}"

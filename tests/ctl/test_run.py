@@ -1,0 +1,150 @@
+"""`claude-gatewayctl run`: starts the daemon, then is claude, for a stand-in that tells what it was started with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon import BIN, Daemon, wait_until
+
+CLAUDE = f"""#!{sys.executable} -I
+import json, os, signal, sys
+settings = {{}}
+words = sys.argv[1:]
+if "--settings" in words:
+    file = words[words.index("--settings") + 1]
+    settings = {{"text": json.load(open(file)), "mode": os.stat(file).st_mode & 0o777}}
+print(json.dumps({{"pid": os.getpid(), "argv": words, "environ": dict(os.environ), "settings": settings}}),
+      flush=True)
+if "wait" in words:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pause()
+sys.exit(int(os.environ.get("EXIT", "0")))
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with Daemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def place(daemon: Daemon, tmp_path: Path) -> Path:
+    """A directory with a `claude`, and a home for it beside the daemon's own directories."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "home" / ".claude").mkdir(parents=True)
+    claude = tmp_path / "bin" / "claude"
+    claude.write_text(CLAUDE)
+    claude.chmod(0o755)
+    return tmp_path
+
+
+def environ_of(daemon: Daemon, place: Path, **more: str) -> dict[str, str]:
+    return {
+        **daemon.environ, "HOME": str(place / "home"), "PATH": f"{place / 'bin'}:{daemon.environ['PATH']}",
+        "CLAUDE_CODE_USE_BEDROCK": "1", **more,
+    }  # fmt: skip
+
+
+def run(daemon: Daemon, place: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(BIN / "claude-gatewayctl"), "run", *words], env=environ_of(daemon, place, **more), cwd=place / "home",
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def said(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_it_is_claude_with_our_environment(daemon: Daemon, place: Path) -> None:
+    done = run(daemon, place, "-p", "--", "a b", EXIT="7")
+    assert (done.returncode, done.stderr) == (7, "")
+    told = said(done)
+    assert told["argv"] == ["-p", "--", "a b"]
+    assert told["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
+    assert told["environ"]["ANTHROPIC_CUSTOM_HEADERS"].startswith("x-gateway-key: cgw-")
+    assert "CLAUDE_CODE_USE_BEDROCK" not in told["environ"]
+    assert said(run(daemon, place, "--", "--direct"))["argv"] == ["--direct"]
+
+
+def test_over_what_settings_files_say(daemon: Daemon, place: Path) -> None:
+    settings = place / "home" / ".claude" / "settings.json"
+    settings.write_text('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}')
+    done = run(daemon, place, "--settings", '{"model": "opus"}', "-p")
+    told = said(done)
+    assert told["argv"][0] == "--settings"
+    assert told["argv"][2:] == ["-p"]
+    assert told["settings"] == {
+        "text": {"model": "opus", "env": {"ANTHROPIC_BASE_URL": daemon.url, "CLAUDE_CODE_USE_BEDROCK": "0"}},
+        "mode": 0o600,
+    }
+    assert settings.read_text().startswith('{"env"')
+    around = said(run(daemon, place, "--direct"))
+    assert "ANTHROPIC_CUSTOM_HEADERS" not in around["environ"]
+    assert around["argv"] == []
+
+
+def test_its_signals_and_its_process_are_claudes(daemon: Daemon, place: Path) -> None:
+    with subprocess.Popen(
+        [str(BIN / "claude-gatewayctl"), "run", "wait"], env=environ_of(daemon, place), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["pid"] == process.pid
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+
+
+def test_a_claude_that_is_a_script_that_comes_back(daemon: Daemon, place: Path) -> None:
+    (place / "wrapper").mkdir()
+    wrapper = place / "wrapper" / "claude"
+    wrapper.write_text(f'#!/bin/sh\nexec {BIN / "claude-gatewayctl"} run "$@"\n')
+    wrapper.chmod(0o755)
+    path = f"{wrapper.parent}:{place / 'bin'}:{os.environ['PATH']}"
+    assert said(run(daemon, place, "-p", PATH=path))["argv"] == ["-p"]
+    (place / "bin" / "claude").unlink()
+    done = run(daemon, place, "-p", PATH=f"{wrapper.parent}:/usr/bin:/bin")
+    assert done.returncode == 1
+    assert "than the scripts that come back here" in done.stderr
+
+
+def test_without_a_claude(daemon: Daemon, place: Path) -> None:
+    done = run(daemon, place, PATH="/nonexistent")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "Cannot start claude: there is none on the PATH", "  npm install --global @anthropic-ai/claude-code"
+    ]  # fmt: skip
+
+
+def test_it_starts_the_daemon_which_stays(place: Path) -> None:
+    daemon = Daemon()
+    try:
+        done = run(daemon, place)
+        assert done.stderr.startswith("claude-gatewayd was not running; it starts in the background, its log is ")
+        assert said(done)["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
+        status = daemon.status()
+        assert status["state"] == "serving"
+        assert os.getsid(status["pid"]) not in (os.getsid(0), said(done)["pid"])
+        assert run(daemon, place).stderr == ""
+        assert daemon.ctl("stop", "--now").returncode == 0
+        wait_until(lambda: not daemon.workers())
+        daemon.config_file.write_text("[listen]\nprot = 1\n")
+        begun = time.monotonic()
+        done = run(daemon, place)
+        assert done.returncode == 1
+        assert "Cannot start claude-gatewayd: Cannot start:" in done.stderr
+        assert '[listen] prot: is not a known key\n    did you mean "port"?' in done.stderr
+        assert time.monotonic() - begun < 10
+    finally:
+        daemon.ctl("stop", "--now")
+        daemon.close()
