@@ -182,6 +182,15 @@ TABLES = ("router.fallbacks", "bedrock.models", "aliases")
 SECTIONS = (*NAMES, "aliases")
 
 
+class Setting(NamedTuple):
+    """One value that counts, and its place: "default", a variable, or a line of the file."""
+
+    section: str
+    name: str
+    value: object
+    where: str
+
+
 class Given(NamedTuple):
     """A value as a source gives it: where that is, and how to write it there."""
 
@@ -204,15 +213,49 @@ def listen_address_or_default(environ: Mapping[str, str]) -> tuple[str, int]:
     return listen.host, listen.port
 
 
+def without_overrides(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which the file alone counts."""
+    others = {variable for key in KEYS for variable in key.variables} | set(_ENDPOINTS)
+    ours = tuple(f"CLAUDE_GATEWAY_{section.upper()}_" for section in SECTIONS)
+    return {name: value for name, value in environ.items() if name not in others and not name.startswith(ours)}
+
+
+def effective(environ: Mapping[str, str]) -> list[Setting]:
+    """Return all that can be set, as it counts, and where each comes from; raise ConfigInvalid."""
+    document = read_document(environ)
+    config, problems = judge(document, environ)
+    if problems:
+        raise ConfigInvalid(problems)
+    found = []
+    for key in KEYS:
+        given = _given(key, document, environ)
+        where = given.where.removesuffix(f" [{key.section}] {key.name}") if given else "default"
+        value = getattr(getattr(config, key.section), key.name)
+        if key.name == "runtime_endpoint" and not (given and given.raw) and value:
+            where = f"environment {_sdk_endpoint(environ)}"
+        found.append(Setting(key.section, key.name, value, where))
+    for section in TABLES:
+        table: Any = document.tables
+        for part in section.split("."):
+            table = table.get(part, {})
+        for name, value in table.items():
+            where = document.where(section, name).removesuffix(f" [{section}] {name}")
+            found.append(Setting(section, name, value, where))
+    return found
+
+
 def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     """Return the configuration with a default in the place of each wrong value, and all that is wrong."""
-    problems: list[Problem] = []
     try:
-        document = read_document(environ)
+        return judge(read_document(environ), environ)
     except ConfigInvalid as error:
-        document = Document(None, "", {})
-        problems += error.problems
-    problems += [*_unknown_names(document), *_unknown_variables(environ)]
+        config, problems = judge(Document(None, "", {}), environ)
+        return config, [*error.problems, *problems]
+
+
+def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
+    """Return what a file and an environment come to, a default in the place of each wrong value, and all problems."""
+    problems = [*_unknown_names(document), *_unknown_variables(environ)]
     good: dict[str, dict[str, Any]] = {section: {} for section in NAMES}
     given: dict[tuple[str, str], Given] = {}
 

@@ -55,8 +55,7 @@ def read_document(environ: Mapping[str, str]) -> Document:
         raise ConfigInvalid([Problem("environment HOME", error.message, error.hint)]) from None
     where, pasted = str(path), quote(str(path))
     try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-        return Document(path, text, tomllib.loads(text))
+        return document_of(path, path.read_bytes())
     except FileNotFoundError:
         if not environ.get("CLAUDE_GATEWAY_CONFIG"):
             return Document(None, "", {})
@@ -65,12 +64,23 @@ def read_document(environ: Mapping[str, str]) -> Document:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         problem = Problem(where, f"cannot be read: {why}", f"ls -ld {pasted}")
+    except ValueError as error:  # a NUL in the path
+        problem = Problem(where, f"cannot be read: {error}", "echo $CLAUDE_GATEWAY_CONFIG")
+    raise ConfigInvalid([problem])
+
+
+def document_of(path: Path, data: bytes) -> Document:
+    """Return what a file with this content is; raise ConfigInvalid if it is no TOML."""
+    where, pasted = str(path), quote(str(path))
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        return Document(path, text, tomllib.loads(text))
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         problem = Problem(f"{where}:{line}", "is not UTF-8 text", f"find it: grep -naxv '.*' {pasted}")
     except tomllib.TOMLDecodeError as error:
         problem = _syntax_problem(path, text, str(error))
-    except (ValueError, RecursionError) as error:  # 5000 digits, 500 brackets, or a NUL in the path
+    except (ValueError, RecursionError) as error:  # 5000 digits, 500 brackets
         problem = Problem(where, f"cannot be read: {error}", "write it by docs/configuration.md")
     raise ConfigInvalid([problem])
 

@@ -19,7 +19,7 @@ FLOORS = """
     errors
     paths memory
     config_values wire envelope auth log
-    config_file service
+    config_file service config_edit
     config control channel rewrite
     claude_code
     served coding

@@ -18,6 +18,7 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
+    "the configuration": (("config", "configuring", "Show, change or check the configuration: config.toml."),),
     "Claude Code": (
         ("run", "run", "Become Claude Code through the gateway, which is started if it does not run."),
         ("configure-claude", "claude_code", "Point Claude Code at this gateway, in its settings.json; twice is once."),

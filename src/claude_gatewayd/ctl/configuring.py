@@ -1,0 +1,207 @@
+"""The verbs of config.toml: show, set, unset, check, path."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from claude_gatewayd import config as configuration
+from claude_gatewayd import config_edit, config_values, paths, rewrite
+from claude_gatewayd.config_file import Document, document_of, read_document
+from claude_gatewayd.ctl import client, daemon
+from claude_gatewayd.ctl.answer import DONE, show, takes_json
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
+
+# What the running daemon has bound, and a generation cannot change.
+_NEEDS_RESTART = {("listen", "host"), ("listen", "port")}
+
+
+def config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `config` takes."""
+    added = parser.add_subparsers(metavar="WHAT", required=True)
+
+    def add(name: str, summary: str, what: Any) -> argparse.ArgumentParser:
+        one = added.add_parser(name, help=summary, description=summary)
+        one.set_defaults(what=what)
+        return one
+
+    takes_json(
+        add("show", "Show each value as it counts, and where it comes from; the output is a config.toml.", _show)
+    )
+    one = add("set", "Set a value: listen.port 47001. Nothing is written unless all of the file is valid then.", _set)
+    one.add_argument("key", metavar="KEY", help="SECTION.NAME, as `config show` has them")
+    one.add_argument("value", metavar="VALUE", help="as in the environment: a text without quotes, a list with commas")
+    one.add_argument("--reload", action="store_true", help="let the running daemon take it up at once")
+    one = add("unset", "Take a value out of the file, so that the default counts.", _unset)
+    one.add_argument("key", metavar="KEY")
+    one.add_argument("--reload", action="store_true", help="let the running daemon take it up at once")
+    one = add("check", "Say all that is wrong with a file; exit 78 if anything is.", _check)
+    one.add_argument("file", metavar="FILE", nargs="?", help="another file than the one that counts")
+    add("path", "Show which file counts, whether it exists or not.", _path)
+
+
+def config(arguments: argparse.Namespace) -> int:
+    """Show, change or check the configuration."""
+    code: int = arguments.what(arguments)
+    return code
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    found = configuration.effective(os.environ)
+    path = paths.config_path(os.environ)
+    said = {
+        "path": str(path),
+        "exists": path.exists(),
+        "values": [{"key": f"{one.section}.{one.name}", "value": _plain(one), "from": one.where} for one in found],
+    }
+    show(arguments, said, _as_toml(found))
+    return DONE
+
+
+def _set(arguments: argparse.Namespace) -> int:
+    section, name = _key(arguments.key)
+    key = next((one for one in configuration.KEYS if (one.section, one.name) == (section, name)), None)
+    if key is not None:
+        value = key.from_text(arguments.value)
+    else:
+        value = config_values.as_list(arguments.value) if section == "router.fallbacks" else arguments.value
+    path, data, document = _file()
+    changed = config_edit.put(data.decode("utf-8-sig"), section, name, value)
+    kept = _write(path, data, changed, document)
+    print(f"{path}: [{section}] {name} = {config_edit.rendered(value)}")
+    return _after(arguments, section, name, kept, changed)
+
+
+def _unset(arguments: argparse.Namespace) -> int:
+    section, name = _key(arguments.key)
+    path, data, document = _file()
+    text = data.decode("utf-8-sig")
+    changed = config_edit.drop(text, section, name)
+    if changed.text == text:
+        print(f"Nothing to change: {path} does not set [{section}] {name}")
+        return DONE
+    kept = _write(path, data, changed, document)
+    print(f"{path}: [{section}] {name} is no longer set")
+    return _after(arguments, section, name, kept, changed)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    environ = dict(os.environ)
+    if arguments.file:
+        environ["CLAUDE_GATEWAY_CONFIG"] = os.path.abspath(arguments.file)
+    document = read_document(environ)
+    problems = configuration.judge(document, configuration.without_overrides(environ))[1]
+    if not arguments.file:
+        problems += [problem for problem in configuration.judge(document, environ)[1] if problem not in problems]
+    if problems:
+        raise ConfigInvalid(problems)
+    where = document.source or f"there is no {paths.config_path(environ)}: the defaults"
+    print(f"{where}: nothing is wrong")
+    return DONE
+
+
+def _path(_arguments: argparse.Namespace) -> int:
+    print(paths.config_path(os.environ))
+    return DONE
+
+
+def _key(text: str) -> tuple[str, str]:
+    """Return section and name. Raises GatewayError, with what may have been meant."""
+    for table in configuration.TABLES:
+        if text.startswith(f"{table}.") and (name := text[len(table) + 1 :].strip("\"'")):
+            return table, name
+    section, _, name = text.partition(".")
+    known = [f"{key.section}.{key.name}" for key in configuration.KEYS]
+    if text in known:
+        return section, name
+    owners = [one for one in known if one.partition(".")[2] == text]
+    hint = f'did you mean "{owners[0]}"?' if owners else config_values.suggest(text, known)
+    raise GatewayError(f"cannot set {text}: there is no such key", hint or "claude-gatewayctl config show")
+
+
+def _file() -> tuple[Path, bytes, Document]:
+    """Return the file that counts, what it holds, and what TOML makes of it. Raises ConfigInvalid if that is none."""
+    path = paths.config_path(os.environ)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    except OSError as error:
+        raise GatewayError(f"cannot read {path}: {error.strerror}", f"ls -ld {quote(str(path))}") from None
+    return path, data, document_of(path, data)
+
+
+def _write(path: Path, data: bytes, changed: config_edit.Changed, before: Document) -> Path | None:
+    """Write the file if it is valid as a whole, whatever the environment says; else raise ConfigInvalid.
+
+    Returns where the old one is kept.
+    """
+    new = changed.text.encode()
+    environ = configuration.without_overrides(os.environ)
+    problems = configuration.judge(document_of(path, new), environ)[1]
+    if problems:
+        others = configuration.judge(before, environ)[1]
+        print(f"Nothing has been written{': mend the rest first' if others else ''}.", file=sys.stderr)
+        raise ConfigInvalid(problems)
+    try:
+        kept = rewrite.keep(data, path.name, paths.state_dir(os.environ) / "backups") if data else None
+        rewrite.replace(path, new)
+    except OSError as error:
+        place = error.filename or path
+        raise GatewayError(f"cannot write {place}: {error.strerror}", f"ls -ld {quote(str(path.parent))}") from None
+    return kept
+
+
+def _after(
+    arguments: argparse.Namespace, section: str, name: str, kept: Path | None, changed: config_edit.Changed
+) -> int:
+    """Say what follows: where the old file is, what overrides the new value, and how it comes to count."""
+    if kept is not None:
+        print(f"  the file as it was: {kept}")
+        if not changed.comments_kept:
+            print("  comments that are no longer in the file are in that copy")
+    key = next((one for one in configuration.KEYS if (one.section, one.name) == (section, name)), None)
+    for variable in key.variables if key else ():
+        if os.environ.get(variable, "").strip():
+            print(f"  {variable} of this shell goes before the file")
+    try:
+        client.ask("version")
+    except client.NotRunning:
+        return DONE
+    if (section, name) in _NEEDS_RESTART:
+        print("It counts when the daemon has been stopped and started: claude-gatewayctl stop")
+    elif arguments.reload:
+        return daemon.reload(arguments)
+    else:
+        print("It counts after: claude-gatewayctl reload")
+    return DONE
+
+
+def _plain(one: configuration.Setting) -> object:
+    """Return a value as JSON and TOML have it; of a proxy's URL without its password."""
+    match one.value:
+        case frozenset():
+            return sorted(one.value)
+        case tuple():
+            return list(one.value)
+        case float() if one.value.is_integer():
+            return int(one.value)
+        case str() if "@" in one.value:
+            return json.loads(config_values.shown(one.value))
+        case _:
+            return one.value
+
+
+def _as_toml(found: list[configuration.Setting]) -> str:
+    lines: list[str] = []
+    section = ""
+    for one in found:
+        if one.section != section:
+            section = one.section
+            lines += [""] * bool(lines) + [f"[{section}]"]
+        name = one.name if one.name.replace("-", "").replace("_", "").isalnum() else config_edit.rendered(one.name)
+        lines.append(f"{name} = {config_edit.rendered(_plain(one))}".ljust(47) + f" # {one.where}")
+    return "\n".join(lines)

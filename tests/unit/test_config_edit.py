@@ -1,0 +1,93 @@
+"""A value changed in the text of config.toml: the rest stays as the person wrote it."""
+
+import tomllib
+from typing import Any
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_gatewayd import config_edit
+
+MINE = """\
+# mine
+[listen]  # where
+port = 47000   # the usual one
+# hosts = []
+
+[router]
+fallback_on = [
+  "429",
+  "529",
+]
+num_retries = 3
+
+[bedrock.models]
+"claude-3.5" = "a"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "name", "value", "after"),
+    [
+        ("", "listen", "port", 1, "[listen]\nport = 1\n"),
+        ("# only this", "listen", "port", 1, "# only this\n\n[listen]\nport = 1\n"),
+        (MINE, "listen", "port", 1, MINE.replace("port = 47000 ", "port = 1 ")),
+        (MINE, "listen", "host", "x", MINE.replace("usual one\n", 'usual one\nhost = "x"\n')),
+        (MINE, "router", "fallback_on", ["500"], MINE.replace('[\n  "429",\n  "529",\n]', '["500"]')),
+        (MINE, "router", "fallback", False, MINE.replace("retries = 3\n", "retries = 3\nfallback = false\n")),
+        (MINE, "bedrock.models", "claude-3.5", "b#", MINE.replace('"a"', '"b#"')),
+        (MINE, "bedrock.models", "x.y", "b", MINE + '"x.y" = "b"\n'),
+        (MINE, "aliases", "a", 'q"\\', MINE + '\n[aliases]\na = "q\\"\\\\"\n'),
+        ("[listen]\r\nport=1 # a\r\n", "listen", "port", 2, "[listen]\r\nport= 2 # a\r\n"),
+        ("[listen]\nport=1", "listen", "host", "x", '[listen]\nport=1\nhost = "x"\n'),
+        ("[log]\n[ listen ]\n", "listen", "port", 1, "[log]\n[ listen ]\nport = 1\n"),
+        ('listen."po\\u0072t" = 1\n', "listen", "port", 2, 'listen."po\\u0072t" = 2\n'),
+        ('[listen]\nhost = "#=" # c\nport = 1\n', "listen", "host", "y", '[listen]\nhost = "y" # c\nport = 1\n'),
+        ('[a]\nb = """\n[listen]\nport = 1\n"""\n', "listen", "port", 2,
+         '[a]\nb = """\n[listen]\nport = 1\n"""\n\n[listen]\nport = 2\n'),
+    ],
+)  # fmt: skip
+def test_put(text: str, section: str, name: str, value: object, after: str) -> None:
+    assert config_edit.put(text, section, name, value) == (after, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "name", "value", "said"),
+    [
+        ('# c\nbedrock = {profile = "a"}\n', "bedrock", "region", "r", {"bedrock": {"profile": "a", "region": "r"}}),
+        ("# c\nlisten.port = 1\n", "listen", "host", "h", {"listen": {"port": 1, "host": "h"}}),
+    ],
+)
+def test_what_the_edit_does_not_know_is_written_anew(
+    text: str, section: str, name: str, value: object, said: dict[str, Any]
+) -> None:
+    changed = config_edit.put(text, section, name, value)
+    assert tomllib.loads(changed.text) == said
+    assert not changed.comments_kept
+
+
+def test_drop() -> None:
+    assert config_edit.drop(MINE, "router", "fallback_on") == (
+        MINE.replace('fallback_on = [\n  "429",\n  "529",\n]\n', ""), True
+    )  # fmt: skip
+    assert config_edit.drop(MINE, "listen", "port") == (MINE.replace("port = 47000   # the usual one\n", ""), False)
+    assert config_edit.drop(MINE, "log", "level") == (MINE, True)
+
+
+VALUES = st.text() | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.lists(st.text(), max_size=3)
+TABLES = st.dictionaries(st.text(), VALUES, max_size=4)
+NAMES = st.text(alphabet="abc-_", min_size=1)
+
+
+@given(st.dictionaries(NAMES, TABLES, max_size=4), NAMES, st.text(), VALUES)
+def test_nothing_else_changes(document: dict[str, Any], section: str, name: str, value: object) -> None:
+    before = tomli_w.dumps(document)
+    changed = config_edit.put(before, section, name, value)
+    wanted = {**document, section: {**document.get(section, {}), name: value}}
+    assert tomllib.loads(changed.text) == wanted
+    for line in before.splitlines():
+        assert name in document.get(section, {}) or line in changed.text
+    del wanted[section][name]
+    assert tomllib.loads(config_edit.drop(changed.text, section, name).text) == wanted
