@@ -26,7 +26,7 @@ FLOORS = """
     http1
     coding
     policy circuit body sse guard tally catalog proven
-    bedrock bedrock_errors
+    bedrock bedrock_errors moving
     bedrock_stream relay
     credentials call retelling
     engine tickets spending notices
@@ -117,10 +117,10 @@ def test_the_supervisor_is_small(module: str) -> None:
 
 
 def test_every_verb_has_its_function() -> None:
-    from claude_gatewayd.ctl.main import VERBS
+    from claude_gatewayd.ctl.main import VERBS, function_of
 
     for name, module, summary in (verb for verbs in VERBS.values() for verb in verbs):
-        function = getattr(importlib.import_module(f"claude_gatewayd.ctl.{module}"), name.replace("-", "_"))
+        function = getattr(importlib.import_module(f"claude_gatewayd.ctl.{module}"), function_of(name))
         assert callable(function)
         assert summary.endswith(".")
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, NO, NOT_RUNNING
 from claude_gatewayd.ctl.client import NotRunning
@@ -18,7 +19,10 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
-    "the configuration": (("config", "configuring", "Show, change or check the configuration: config.toml."),),
+    "the configuration": (
+        ("config", "configuring", "Show, change or check the configuration: config.toml."),
+        ("import", "moving", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),
+    ),
     "Claude Code": (
         ("run", "run", "Become Claude Code through the gateway, which is started if it does not run."),
         ("configure-claude", "claude_code", "Point Claude Code at this gateway, in its settings.json; twice is once."),
@@ -84,13 +88,18 @@ def _parser(asked: str) -> argparse.ArgumentParser:
     for name, module, summary in (verb for verbs in VERBS.values() for verb in verbs):
         one = added.add_parser(name, help=summary, description=summary)
         if name == asked:
-            _declare(one, name.replace("-", "_"), module)
+            _declare(one, function_of(name), module)
     return parser
+
+
+def function_of(verb: str) -> str:
+    """Return the name of a verb's function; that of a word of Python's own has a _ behind it."""
+    return f"{verb}_" if iskeyword(verb) else verb.replace("-", "_")
 
 
 def _declare(parser: argparse.ArgumentParser, function: str, module: str) -> None:
     found = import_module(f"claude_gatewayd.ctl.{module}")
-    declare = getattr(found, f"{function}_arguments", None)
+    declare = getattr(found, f"{function.rstrip('_')}_arguments", None)
     if declare is not None:
         declare(parser)
     parser.set_defaults(action=getattr(found, function))

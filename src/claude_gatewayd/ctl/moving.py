@@ -1,0 +1,129 @@
+"""The verb that moves a LiteLLM proxy's set-up over."""
+
+import argparse
+import os
+import re
+import tomllib
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from claude_gatewayd import config, config_edit, paths, rewrite
+from claude_gatewayd.config_file import document_of
+from claude_gatewayd.ctl.answer import DONE, show, takes_json
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.moving import document, neighbours, translate
+from claude_gatewayd.moving.translate import UNKNOWN, YOURS, Moved, Told
+
+# Beside the old file: so callbacks are found where they lie, and find their own neighbours.
+LEFT = "claude-gateway.yaml"
+
+
+def import_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `import` takes."""
+    parser.add_argument("file", metavar="PATH/config.yaml", help="the proxy's configuration, or its directory")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
+    takes_json(parser)
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """Read a LiteLLM proxy's configuration, write what it comes to here, and say so line by line."""
+    file = Path(os.path.abspath(arguments.file))
+    file = file / "config.yaml" if file.is_dir() else file
+    if file.name == LEFT:
+        raise GatewayError(f"cannot import {file}: it is what an import has written", "name the proxy's own file")
+    old = document.read(file)
+    moved = translate.translate(old, os.environ, lambda name: neighbours.source_of(file.parent, name))
+    told = [(file, one) for one in moved.told] + neighbours.look(file.parent)
+    left = _left(moved, file)
+    target = paths.config_path(os.environ)
+    before = target.read_bytes() if target.exists() else b""
+    text = _config(moved, before.decode("utf-8-sig"), file, file.parent / LEFT if left else None)
+    writes = [(file.parent / LEFT, left)] * bool(left) + [(target, text)] * (text.encode() != before)
+    kept = [] if arguments.dry_run else [_write(path, new) for path, new in writes]
+    said = {
+        "file": str(file),
+        "lines": [{"file": str(where), "line": one.line, "what": one.what, "verdict": one.verdict, "says": one.says}
+                  for where, one in told],
+        "written": [] if arguments.dry_run else [str(path) for path, _ in writes],
+        "kept": [str(path) for path in kept if path is not None],
+    }  # fmt: skip
+    lines = _table(told)
+    for number, (path, new) in enumerate(writes):
+        if arguments.dry_run:
+            lines += [f"Would write {path}:", *(f"  {line}".rstrip() for line in masked(new).splitlines())]
+        else:
+            copy = kept[number]
+            lines.append(f"Wrote {path}" + (f" (the file as it was: {copy})" if copy else ""))
+    if not writes:
+        lines.append(f"Nothing to write: {target} says it all")
+    show(arguments, said, "\n".join([*lines, *_next(told)]))
+    return DONE
+
+
+def _config(moved: Moved, text: str, file: Path, left: Path | None) -> str:
+    """Return config.toml with what was carried over. Raises ConfigInvalid."""
+    target = paths.config_path(os.environ)
+    before: dict[str, Any] = document_of(target, text.encode()).tables  # type: ignore[assignment]
+    values = dict(moved.values)
+    if left is not None:
+        values["litellm", "config"] = str(left)
+    wanted = {place for place, _ in translate.differing(values.items())}
+    if not text and wanted:
+        text = f"# What {file} comes to; by claude-gatewayctl import.\n"
+    for (section, name), value in values.items():
+        table: Any = before
+        for part in section.split("."):
+            table = table.get(part, {})
+        if ((section, name) in wanted or name in table) and table.get(name) != value:
+            text = config_edit.put(text, section, name, value).text
+    tomllib.loads(text)
+    problems = config.judge(document_of(target, text.encode()), config.without_overrides(os.environ))[1]
+    if problems:
+        raise ConfigInvalid(problems)
+    return text
+
+
+def _left(moved: Moved, file: Path) -> str:
+    """Return the configuration that LiteLLM goes on with, "" where nothing is left."""
+    if not moved.litellm:
+        return ""
+    import yaml  # LiteLLM's own
+
+    text: str = yaml.safe_dump(moved.litellm, sort_keys=False, allow_unicode=True)
+    return f"# What of {file.name} LiteLLM goes on with; by claude-gatewayctl import.\n{text}"
+
+
+def _write(path: Path, text: str) -> Path | None:
+    """Write a file; return where the one before is kept, if there was another."""
+    new = text.encode()
+    try:
+        before = path.read_bytes() if path.exists() else b""
+        if before == new:
+            return None
+        kept = rewrite.keep(before, path.name, paths.state_dir(os.environ) / "backups") if before else None
+        rewrite.replace(path, new)
+    except OSError as error:
+        raise GatewayError(f"cannot write {path}: {error.strerror}", f"ls -ld {quote(str(path.parent))}") from None
+    return kept
+
+
+def masked(text: str) -> str:
+    """Return YAML or TOML as it may be shown: without what may be a secret."""
+    name = r"^(\s*-?\s*[\"']?[\w.-]*(?:key|token|secret|password)[\"']?\s*[:=]\s*)(?!\s*[\"']?os\.environ/)(\S.*)$"
+    text = re.sub(name, r"\1***", text, flags=re.IGNORECASE | re.MULTILINE)
+    return re.sub(r"(://)[^/\s\"'@]*@", r"\1***@", text)
+
+
+def _table(told: list[tuple[Path, Told]]) -> list[str]:
+    rows = [(f"{where.name}:{one.line}", one.what, one.verdict, masked(one.says)) for where, one in told]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+
+
+def _next(told: list[tuple[Path, Told]]) -> list[str]:
+    open_ends = sum(one.verdict in (UNKNOWN, YOURS) for _, one in told)
+    lines = []
+    if open_ends:
+        lines.append(f"Look at the {open_ends} line{'s' * (open_ends != 1)} that say yours to do, or not understood.")
+    return [*lines, "Next: stop the proxy, then claude-gatewayctl config check, and claude-gatewayctl configure-claude"]

@@ -1,0 +1,87 @@
+"""What lies beside a LiteLLM configuration: the Makefile, the compose file, scripts, and what they became here."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from claude_gatewayd.moving.translate import BUILT_IN, NOT_NEEDED, YOURS, Told
+
+_TARGETS = {
+    "start": "claude-gatewayctl start",
+    "up": "claude-gatewayctl start",
+    "run": "claude-gatewayctl start, or claude-gatewayd in the foreground",
+    "stop": "claude-gatewayctl stop",
+    "down": "claude-gatewayctl stop",
+    "restart": "claude-gatewayctl reload (nothing is cut), or claude-gatewayctl restart",
+    "logs": "claude-gatewayctl logs -f",
+    "health": "claude-gatewayctl health",
+    "status": "claude-gatewayctl status",
+    "test": "claude-gatewayctl doctor --deep",
+    "sso-login": "claude-gatewayctl sso-login",
+    "login": "claude-gatewayctl sso-login",
+    "configure-claude": "claude-gatewayctl configure-claude",
+    "remove-claude": "claude-gatewayctl remove-claude",
+    "unconfigure-claude": "claude-gatewayctl remove-claude",
+    "install": "claude-gatewayctl install",
+    "uninstall": "claude-gatewayctl uninstall",
+    "claude": "claude-gatewayctl run",
+}
+_COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
+
+
+def look(directory: Path) -> list[tuple[Path, Told]]:
+    """Return what is beside a configuration, by file and line. What cannot be read is passed over."""
+    found: list[tuple[Path, Told]] = []
+    if makefile := _text(directory / "Makefile"):
+        found += [(directory / "Makefile", told) for told in in_makefile(makefile)]
+    for name in _COMPOSE:
+        if text := _text(directory / name):
+            found += [(directory / name, told) for told in in_compose(text)]
+    for script in sorted(directory.glob("*claude*.sh")):
+        if re.search(r"\bexec\b.*\bclaude\b|^\s*claude\b", _text(script), re.MULTILINE):
+            found.append((script, Told(1, script.name, BUILT_IN, "claude-gatewayctl run")))
+    return found
+
+
+def source_of(directory: Path, name: str) -> str | None:
+    """Return the text of the module of a callback `module.object`; None if there is no such file."""
+    path = directory.joinpath(*name.split(".")[:-1])
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return _text(file)
+    return None
+
+
+def in_makefile(text: str) -> Iterator[Told]:
+    """Yield what the targets that a proxy's Makefile usually has became."""
+    for number, line in enumerate(text.splitlines(), 1):
+        target = re.match(r"([A-Za-z][\w-]*)\s*:(?!=)", line)
+        if target and target[1] in _TARGETS:
+            yield Told(number, f"make {target[1]}", BUILT_IN, _TARGETS[target[1]])
+
+
+def in_compose(text: str) -> Iterator[Told]:
+    """Yield what the services of a compose file became."""
+    import yaml  # LiteLLM's own
+
+    try:
+        services: Any = yaml.safe_load(text).get("services")
+    except (yaml.YAMLError, AttributeError, ValueError):
+        return
+    for name, service in services.items() if isinstance(services, dict) else ():
+        image = str(service.get("image", "")) if isinstance(service, dict) else ""
+        line = next((n for n, one in enumerate(text.splitlines(), 1) if re.match(rf"\s+{re.escape(name)}\s*:", one)), 1)
+        if "litellm" in image:
+            yield Told(line, f"service {name}", NOT_NEEDED, "LiteLLM runs inside the daemon: docker compose down")
+        elif "postgres" in image or "redis" in image:
+            yield Told(line, f"service {name}", NOT_NEEDED, "the gateway needs no database: docker compose down")
+        else:
+            yield Told(line, f"service {name}", YOURS, "the gateway knows nothing of it")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace") if file.is_file() else ""
+    except OSError:
+        return ""

@@ -1,0 +1,183 @@
+"""`claude-gatewayctl import`: a proxy as people have it, line by line; and the odd ones, as tables."""
+
+import json
+import shutil
+import stat
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from claude_gatewayd.engine import own
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.moving import document, neighbours, translate
+from tests.daemon import BIN
+
+HERE = Path(__file__).parent
+SECRETS = ("sk-1234", "sk-very-secret", "AKIASECRET", "postgresql://", ":pw@")
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Path:
+    """The sample, with a home beside it."""
+    shutil.copytree(HERE / "proxy", tmp_path / "proxy")
+    return tmp_path / "proxy"
+
+
+def ctl(proxy: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(proxy.parent), "PROXY_PROFILE": "Team.Admin"}
+    return subprocess.run(
+        [str(BIN / "claude-gatewayctl"), *words], env=environ, cwd=proxy, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+def test_a_proxy_as_people_have_it_line_by_line(proxy: Path) -> None:
+    done = ctl(proxy, "import", "config.yaml", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.replace(str(proxy.parent), "/home/ada")
+    assert said.splitlines() == (HERE / "proxy.said").read_text().splitlines()
+    assert not any(secret in said for secret in SECRETS)
+    assert {file.name for file in proxy.parent.iterdir()} == {"proxy"}
+    assert not (proxy / "claude-gateway.yaml").exists()
+
+
+def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
+    config = proxy.parent / ".config" / "claude-gateway" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("# mine\n[router]\nnum_retries = 7 # for now\nfallback = true\n")
+    done = ctl(proxy, "import", str(proxy), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not any(secret in done.stdout for secret in SECRETS)
+    said = json.loads(done.stdout)
+    assert said["written"] == [str(proxy / "claude-gateway.yaml"), str(config)]
+    assert Path(said["kept"][0]).read_text().startswith("# mine\n")
+    text = config.read_text()
+    assert text.startswith("# mine\n[router]\nnum_retries = 2 # for now\nfallback = true\n")
+    assert tomllib.loads(text)["bedrock"] == {
+        "profile": "Team.Admin", "region": "us-east-1",
+        "models": {"claude-sonnet-5": "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"},
+    }  # fmt: skip
+    assert ctl(proxy, "config", "check").returncode == 0
+    left = proxy / "claude-gateway.yaml"
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    assert yaml.safe_load(left.read_text())["model_list"][0]["litellm_params"]["api_key"] == "sk-very-secret"
+    assert yaml.safe_load((proxy / "config.yaml").read_text()) == yaml.safe_load(
+        (HERE / "proxy/config.yaml").read_text()
+    )
+
+    again = ctl(proxy, "import", str(proxy / "config.yaml"))
+    assert again.returncode == 0
+    assert f"Nothing to write: {config} says it all" not in again.stdout  # the other file is looked at each time
+    assert config.read_text() == text
+
+
+def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
+    moved = translate.translate(
+        document.read(proxy / "config.yaml"), {}, lambda name: neighbours.source_of(proxy, name)
+    )  # fmt: skip
+    moved.settings.pop("success_callback")  # they import LiteLLM, which takes seconds
+    file = proxy / "left.yaml"
+    file.write_text(yaml.safe_dump(moved.litellm))
+    taken = own.read(file)
+    assert taken.problems == []
+    assert taken.model_names == {"gpt-5"}
+
+
+def told(text: str, tmp_path: Path, **environ: str) -> tuple[translate.Moved, dict[str, str]]:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    moved = translate.translate(document.read(file), environ)
+    return moved, {one.what: one.verdict for one in moved.told}
+
+
+@pytest.mark.parametrize(
+    ("entry", "values", "verdict"),
+    [
+        ("claude-opus-4-8, anthropic/claude-opus-4-8", {}, "built in"),
+        ("claude-opus-4-8, claude-opus-4-8", {}, "built in"),
+        ("'*', anthropic/*", {}, "built in"),
+        ("sonnet, anthropic/claude-sonnet-5", {("aliases", "sonnet"): "claude-sonnet-5"}, "carried over"),
+        ("claude-opus-4-8-bedrock, bedrock/us.anthropic.claude-opus-4-8", {}, "built in"),
+        ("claude-opus-4-8-bedrock, bedrock/invoke/us.anthropic.claude-opus-4-8", {}, "built in"),
+        ("claude-opus-4-8-bedrock, bedrock/eu-west-1/eu.anthropic.claude-opus-4-8",
+         {("bedrock", "region"): "eu-west-1"}, "built in"),
+        ("claude-opus-4-8, bedrock/global.anthropic.claude-opus-4-8",
+         {("bedrock.models", "claude-opus-4-8"): "global.anthropic.claude-opus-4-8"}, "carried over"),
+        ("mine, bedrock/us.anthropic.claude-opus-4-8", {}, "carried over"),
+        ("llama, bedrock/meta.llama3-1-70b-instruct-v1:0", {}, "carried over"),
+        ("gpt, openai/gpt-5", {}, "carried over"),
+        ("'*', openai/*", {}, "not understood"),
+    ],
+)  # fmt: skip
+def test_models(entry: str, values: dict[tuple[str, str], Any], verdict: str, tmp_path: Path) -> None:
+    name, model = entry.split(", ")
+    text = f"model_list:\n  - model_name: {name}\n    litellm_params: {{model: {model}}}\n"
+    moved, by_name = told(text, tmp_path)
+    assert moved.values == values
+    assert by_name[name.strip("'")] == verdict
+
+
+def test_references_to_the_environment(tmp_path: Path) -> None:
+    text = "router_settings:\n  num_retries: os.environ/RETRIES\n  timeout: os.environ/NOWHERE\n"
+    moved, by_name = told(text, tmp_path, RETRIES="4")
+    assert moved.values == {("router", "num_retries"): 4}
+    assert by_name == {"router_settings.num_retries": "carried over", "router_settings.timeout": "yours to do"}
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "kept"),
+    [
+        ("a.b", "a.b"), ("[a.b, langfuse]", ["a.b", "langfuse"]), ("oauth.handler", None), ("[oauth.handler]", None),
+        ("[gone.b]", None), ("[3]", None),
+    ],
+)  # fmt: skip
+def test_callbacks_in_either_form(callbacks: str, kept: Any, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"litellm_settings:\n  callbacks: {callbacks}\n")
+    sources = {"a.b": "class A: ...", "oauth.handler": (HERE / "proxy" / "oauth_callback.py").read_text()}
+    moved = translate.translate(document.read(file), {}, sources.get)
+    assert moved.settings.get("callbacks") == kept
+    assert all(one.line == 2 for one in moved.told)
+
+
+def test_a_callback_that_does_more_than_hand_tokens_on_is_kept() -> None:
+    usual = (HERE / "proxy" / "oauth_callback.py").read_text()
+    assert translate.passes_tokens_on(usual)
+    assert not translate.passes_tokens_on(usual + "    async def async_log_success_event(self): ...\n")
+    assert not translate.passes_tokens_on((HERE / "proxy" / "usage_callback.py").read_text())
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"model_list: [", "it is not YAML at line 1"),
+        (b"- a", "it is no LiteLLM configuration"),
+        (b"", "it is no LiteLLM configuration"),
+        (b"a: \xff", "it is not UTF-8 text"),
+        (b"a: !!python/object:os.system x", "it is not YAML at line 1"),
+    ],
+)
+def test_what_cannot_be_read(data: bytes, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(data)
+    with pytest.raises(GatewayError, match=why):
+        document.read(file)
+    with pytest.raises(GatewayError, match="No such file"):
+        document.read(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model_list: 3", "router_settings: [a]", "litellm_settings:", "model_list:\n  - a\n  - {model_name: 3}",
+        "router_settings: {fallbacks: [a, {b: 3}], model_group_alias: 3}", "a: &x\n  b: *x", "general_settings: {1: 2}",
+    ],
+)  # fmt: skip
+def test_rubbish_is_told_and_harms_nothing(text: str, tmp_path: Path) -> None:
+    moved, by_name = told(text, tmp_path)
+    assert moved.litellm == {}
+    assert set(by_name.values()) <= {"not understood"}
