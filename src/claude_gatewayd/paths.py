@@ -31,6 +31,26 @@ def state_dir(environ: Mapping[str, str]) -> Path:
     return _user_dir(environ, "XDG_STATE_HOME", ".local/state")
 
 
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """Return the directory of programs: what `install` and `upgrade` make."""
+    return _user_dir(environ, "XDG_DATA_HOME", ".local/share")
+
+
+def installation_link(environ: Mapping[str, str]) -> Path:
+    """Return the symlink to the installation that the service starts. A unit names programs below it alone."""
+    return data_dir(environ) / "current"
+
+
+def environment_file(environ: Mapping[str, str]) -> Path:
+    """Return the file of what the service is to have of a shell's environment."""
+    return _user_dir(environ, "XDG_CONFIG_HOME", ".config") / "environment"
+
+
+def log_file(environ: Mapping[str, str]) -> Path:
+    """Return the log of an agent of launchd, which has no journal."""
+    return home(environ) / "Library/Logs" / APP / "claude-gatewayd.log"
+
+
 def runtime_dir(environ: Mapping[str, str]) -> Path:
     """Return the directory of sockets and locks; it may not exist yet."""
     long = _runtime_base(environ)

@@ -17,7 +17,7 @@ PACKAGE = SRC / "claude_gatewayd"
 FLOORS = """
     model
     errors
-    paths memory
+    paths memory ports
     config_values wire envelope auth log
     config_file service config_edit
     config control channel rewrite

@@ -47,11 +47,13 @@ def test_config_and_state(environ: dict[str, str], config: str, state: str) -> N
 
 
 def test_places_are_those_of_platformdirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert paths.config_path(os.environ).parent == platformdirs.user_config_path(paths.APP)
     assert paths.state_dir(os.environ) == platformdirs.user_state_path(paths.APP)
+    assert paths.data_dir(os.environ) == platformdirs.user_data_path(paths.APP)
+    assert paths.environment_file(os.environ).parent == platformdirs.user_config_path(paths.APP)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,12 @@
 
 import errno
 import ipaddress
-import os
-import re
 import socket
-import subprocess
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ports import who_listens
 from claude_gatewayd.service.activation import inherited_sockets
 
 _BACKLOG = 4096
@@ -59,43 +56,6 @@ def bind(host: str, port: int) -> Listener:
             ) from None
         raise GatewayError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return Listener(sock, f"{host}:{port}")
-
-
-def who_listens(port: int) -> str:
-    """Return "NAME (pid N)" of who listens on a TCP port, or an empty text where this user cannot see it."""
-    if Path("/proc/net/tcp").exists():
-        return _who_by_proc(port)
-    try:
-        found = subprocess.run(
-            ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"],
-            capture_output=True, text=True, timeout=5, check=False,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    match = re.search(r"^p(\d+)\nc(.*)$", found, re.MULTILINE)
-    return f"{match[2]} (pid {match[1]})" if match else ""
-
-
-def _who_by_proc(port: int) -> str:
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            if any(os.readlink(entry) in inodes for entry in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-        except OSError:
-            continue  # another user's, or gone
-    return ""
 
 
 def _listens(sock: socket.socket) -> bool:
