@@ -30,6 +30,7 @@ FLOORS = """
     bedrock_stream relay
     credentials call retelling
     engine tickets spending notices
+    doctor
     bedrock_lane engine_lane
     anthropic_lane
     gateway

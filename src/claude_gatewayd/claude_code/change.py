@@ -62,6 +62,11 @@ def here(environ: Mapping[str, str]) -> Target:
     return Target(url_of(*config.listen_address_or_default(environ)), key)
 
 
+def here_port(environ: Mapping[str, str]) -> int:
+    """Return the port that the gateway would take. Never raises."""
+    return config.listen_address_or_default(environ)[1]
+
+
 def url_of(host: str, port: int) -> str:
     """Return the URL of a gateway for callers on this machine."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - all addresses, so loopback too

@@ -27,6 +27,7 @@ _ELSEWHERE = {
     "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock itself, and not to the gateway",
     "ANTHROPIC_UNIX_SOCKET": "Claude Code talks to a socket, and not to the gateway",
 }
+SWITCHES = tuple(_ELSEWHERE)
 _CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 NAMES = (BASE_URL, *_ELSEWHERE, *_CREDENTIALS, *PROXIES)
 _LONGEST = 1024 * 1024
@@ -168,10 +169,10 @@ def find(environ: Mapping[str, str], directory: Path, url: str, planned: str | N
 
     for kind, file, values in settings:
         for name, value in values.items():
-            add(kind, str(file), name, value, f"take {name} out of {quote(str(file))}")
+            add(kind, str(file), name, value, f"${{EDITOR:-vi}} {quote(str(file))}")
         if "apiKeyHelper" in values:
             why = "its key is sent in place of your subscription's login"
-            hint = f"take apiKeyHelper out of {quote(str(file))}"
+            hint = f"${{EDITOR:-vi}} {quote(str(file))}"
             found.append(Obstacle(kind, str(file), "apiKeyHelper", why, hint, harmful=False))
     for name in NAMES:
         if name in environ:

@@ -10,7 +10,7 @@ from claude_gatewayd.ctl import client, text
 from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
 from claude_gatewayd.errors import GatewayError
 
-_RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
+RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
 _STOP_PATIENCE = 0.1
 
 status_arguments = health_arguments = key_arguments = version_arguments = takes_json
@@ -39,7 +39,7 @@ def reload(_arguments: argparse.Namespace) -> int:
     """Start a new generation and hand over to it; exit 1 and say why if it could not."""
     if sys.stderr.isatty():
         print("A new generation starts; the old one serves meanwhile ...", file=sys.stderr, flush=True)
-    said = client.ask("reload", _RELOAD_WITHIN)
+    said = client.ask("reload", RELOAD_WITHIN)
     if said["applied"]:
         print(f"Reloaded in {said['seconds']:.2f} s: generation {said['generation']} serves")
         return DONE

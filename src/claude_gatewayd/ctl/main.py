@@ -19,6 +19,9 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
+    "what is wrong": (
+        ("doctor", "doctor", "Say what is wrong, why, and which command mends it; exit 1 if anything fails."),
+    ),
     "the configuration": (
         ("config", "configuring", "Show, change or check the configuration: config.toml."),
         ("import", "moving", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),

@@ -1,0 +1,94 @@
+"""The verb that says what is wrong on this machine, and mends what is safe to mend."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from claude_gatewayd.claude_code import change
+from claude_gatewayd.ctl import client, daemon, running
+from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
+from claude_gatewayd.ctl.claude_code import this_gateway
+from claude_gatewayd.doctor import examine
+from claude_gatewayd.doctor.examine import Ground
+from claude_gatewayd.doctor.finding import Finding
+from claude_gatewayd.errors import GatewayError
+
+_MARKS = {"ok": "ok", "note": "note", "fail": "FAIL"}
+
+
+def doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `doctor` takes."""
+    parser.add_argument("--fix", action="store_true", help="mend what is safe to mend, and look again")
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="send a real request of one token through each lane, with your own credential",
+    )
+    takes_json(parser)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Say what is wrong, why, and which command mends it; exit 1 if anything fails."""
+    found = _look(deep=arguments.deep)
+    fixed = []
+    if arguments.fix:
+        for finding in found:
+            if finding.remedy and finding.state != "ok":
+                fixed.append(_fix(finding))
+        found = _look(deep=arguments.deep) if fixed else found
+    said = {"healthy": not _failed(found), "findings": [one.as_dict() for one in found], "fixed": fixed}
+    show(arguments, said, "\n".join([*fixed, *_lines(found), _sum(found)]))
+    return NO if _failed(found) else DONE
+
+
+def _look(*, deep: bool) -> list[Finding]:
+    if deep and sys.stderr.isatty():
+        print("A request goes through each lane; LiteLLM may have to load first ...", file=sys.stderr, flush=True)
+    try:
+        ground = Ground(os.environ, Path.cwd(), client.ask("status", 3.0), "")
+    except client.NotRunning:
+        ground = Ground(os.environ, Path.cwd(), None, "is not running")
+    except GatewayError as error:
+        ground = Ground(os.environ, Path.cwd(), None, error.message)
+    return examine.examine(examine.examinations(ground, deep=deep), examine.limit(deep=deep))
+
+
+def _fix(finding: Finding) -> str:
+    """Carry one remedy out; return what came of it."""
+    try:
+        match finding.remedy:
+            case "start":
+                running.ensure()
+            case "reload":
+                if not client.ask("reload", daemon.RELOAD_WITHIN)["applied"]:
+                    return f"Not mended: {finding.mend}: the configuration is refused"
+            case "configure-claude":
+                change.configure(os.environ, this_gateway(make_key=True))
+            case "private":
+                path = Path(finding.target)
+                path.chmod(0o700 if path.is_dir() else 0o600)
+    except (GatewayError, OSError) as error:
+        return f"Not mended: {finding.mend}: {error}"
+    return f"Mended: {finding.check} {finding.found}"
+
+
+def _failed(found: list[Finding]) -> bool:
+    return any(one.state == "fail" for one in found)
+
+
+def _lines(found: list[Finding]) -> list[str]:
+    width = max(len(one.check) for one in found)
+    lines = []
+    for one in found:
+        lines.append(f"{_MARKS[one.state]:<5} {one.check:<{width}}  {one.found}")
+        margin = " " * (width + 8)
+        lines += [f"{margin}{text}" for text in (one.why, one.mend) if text]
+    return lines
+
+
+def _sum(found: list[Finding]) -> str:
+    count = {state: sum(one.state == state for one in found) for state in _MARKS}
+    if not count["fail"] and not count["note"]:
+        return f"All is well: {count['ok']} checks"
+    return f"{count['ok']} ok, {count['note']} to know, {count['fail']} failed"

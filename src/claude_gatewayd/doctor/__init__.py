@@ -1,0 +1,1 @@
+"""What is wrong on this machine, why, and what mends it."""

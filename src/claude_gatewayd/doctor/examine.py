@@ -1,0 +1,137 @@
+"""All looks and checks at once, each in a thread of its own, none waited for longer than a few seconds."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import claude_gatewayd
+from claude_gatewayd import config, paths, ports
+from claude_gatewayd.claude_code import change, clients
+from claude_gatewayd.claude_code import obstacles as in_the_way
+from claude_gatewayd.config import Config
+from claude_gatewayd.credentials.source import find_source
+from claude_gatewayd.doctor import checks, look
+from claude_gatewayd.doctor.finding import Finding
+from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.model import Problem
+
+_WITHIN = 4.5
+_DEEP_WITHIN = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all checks stand on: the environment, the directory, and the daemon's status, or why there is none."""
+
+    environ: Mapping[str, str]
+    directory: Path
+    status: Mapping[str, Any] | None
+    why_not: str
+
+    @property
+    def url(self) -> str:
+        """Return the gateway's address for callers on this machine."""
+        if self.status is not None:
+            return change.for_callers(self.status["address"])
+        return change.here(self.environ).url
+
+
+Examination = Callable[[], Iterable[Finding]]
+
+
+def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
+    """Return what there is to look at, by name, in the order in which it is told."""
+    environ, status = ground.environ, ground.status
+    settings, problems = _configuration(environ)
+    file = in_the_way.settings_file(environ)
+
+    def port() -> Iterable[Finding]:
+        holder = "" if status is not None else ports.who_listens(change.here_port(environ))
+        return checks.port(status, ground.url, holder, look.answers(ground.url) if status is not None else "")
+
+    def configuration() -> Iterable[Finding]:
+        path = paths.config_path(environ)
+        changed = path.stat().st_mtime if path.exists() else 0.0
+        return checks.configuration(problems, str(path) if path.exists() else "", changed, status)
+
+    def obstacles() -> Iterable[Finding]:
+        found = in_the_way.find(environ, ground.directory, ground.url)
+        in_service = look.variables_of(status["pid"], in_the_way.SWITCHES) if status is not None else []
+        return checks.obstacles(found, in_service)
+
+    def client() -> Iterable[Finding]:
+        path = clients.find(environ)
+        return checks.client(str(path or ""), clients.version(path, environ) if path else "")
+
+    def bedrock() -> Iterable[Finding]:
+        source = find_source(environ, settings.bedrock.profile)
+        return checks.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
+
+    found: dict[str, Examination] = {
+        "daemon": lambda: checks.daemon(status, ground.why_not, claude_gatewayd.__version__),
+        "port": port,
+        "service": lambda: checks.unit(look.unit(environ), look.program()),
+        "configuration": configuration,
+        "LiteLLM": lambda: checks.litellm(*look.litellm(), status),
+        "Anthropic": lambda: checks.anthropic(look.reach(settings, environ), status),
+        "AWS": bedrock,
+        "Claude Code": client,
+        "credential": lambda: checks.credential(look.login(environ, file), time.time()),
+        "settings": lambda: checks.settings(str(file), *look.own_settings(file), ground.url),
+        "variables": obstacles,
+        "disk": lambda: checks.disk(*look.disk(environ)),
+        "permissions": lambda: checks.permissions(look.modes(environ)),
+    }
+    if deep and status is not None:
+        key = change.here(environ).key
+        credential = look.credential_headers(environ, file)
+        found["ping anthropic"] = lambda: checks.ping(look.ping(ground.url, key, "anthropic", credential))
+        if status["bedrock"]["enabled"]:
+            found["ping bedrock"] = lambda: checks.ping(look.ping(ground.url, key, "bedrock", credential))
+    return found
+
+
+def examine(found: Mapping[str, Examination], seconds: float) -> list[Finding]:
+    """Carry all out at once; return the findings in their order. What takes longer than *seconds* is said to."""
+    done: queue.SimpleQueue[tuple[str, list[Finding]]] = queue.SimpleQueue()
+
+    def carry_out(name: str, examination: Examination) -> None:
+        try:
+            done.put((name, list(examination())))
+        except Exception as error:  # a check that is wrong is no reason to keep the others back
+            why = f"{type(error).__name__}: {error}"
+            done.put((name, [Finding(name, "fail", "cannot be checked", why, "claude-gatewayctl doctor --json")]))
+
+    for name, examination in found.items():
+        # no pool: its threads would be waited for at the end, also those that hang in the resolver
+        threading.Thread(target=carry_out, args=(name, examination), daemon=True).start()
+    results: dict[str, list[Finding]] = {}
+    deadline = time.monotonic() + seconds
+    while len(results) < len(found) and (left := deadline - time.monotonic()) > 0:
+        try:
+            name, findings = done.get(timeout=left)
+        except queue.Empty:
+            break
+        results[name] = findings
+    late = f"took longer than {seconds:g} s"
+    return [
+        finding
+        for name in found
+        for finding in results.get(name, [Finding(name, "fail", late, "something hangs", "claude-gatewayctl doctor")])
+    ]
+
+
+def limit(*, deep: bool) -> float:
+    """Return how many seconds it may all take."""
+    return _DEEP_WITHIN if deep else _WITHIN
+
+
+def _configuration(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
+    try:
+        return config.load(environ), []
+    except ConfigInvalid as invalid:
+        return Config(), list(invalid.problems)

@@ -1,0 +1,34 @@
+"""What a check comes to."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+State = Literal["ok", "note", "fail"]
+Remedy = Literal["", "start", "reload", "configure-claude", "private"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    *found* is what is, *why* why that matters, *mend* the command that mends it; the latter two are "" where all is
+    well. *remedy* is what --fix does about it, on *target*: only what harms nothing.
+    """
+
+    check: str
+    state: State
+    found: str
+    why: str = ""
+    mend: str = ""
+    remedy: Remedy = ""
+    target: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the form it has as JSON."""
+        return {"check": self.check, "state": self.state, "found": self.found, "why": self.why, "mend": self.mend,
+                "fixable": bool(self.remedy)}  # fmt: skip
+
+
+def ok(check: str, found: str) -> Finding:
+    """Return that all is well."""
+    return Finding(check, "ok", found)

@@ -1,0 +1,259 @@
+"""Gather what the checks judge. Each look has limits of its own, and may come to nothing: the check then says so."""
+
+import http.client
+import json
+import os
+import plistlib
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from claude_gatewayd import paths
+from claude_gatewayd.claude_code import json_text
+from claude_gatewayd.claude_code.json_text import NotStrict
+from claude_gatewayd.claude_code.settings import BASE_URL, KEY_HEADER
+from claude_gatewayd.config import Config
+from claude_gatewayd.doctor.checks import Login, Mode, Ping, Reached, Unit
+from claude_gatewayd.http1.connect import trust
+from claude_gatewayd.http1.proxy import proxy_for
+
+_SECONDS = 3.0
+_PING_SECONDS = 90.0
+_MODEL = "claude-haiku-4-5-20251001"
+
+
+def answers(url: str) -> str:
+    """Return why a request to *url* is not answered, "" if it is."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
+    try:
+        connection.request("HEAD", "/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return ""
+
+
+def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
+    """Go to Anthropic as the worker does, and say how far that came. Nothing of the person's is sent."""
+    parts = urlsplit(settings.anthropic.base_url)
+    host, tls = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    way = ""
+    try:
+        proxy = proxy_for(host, port, tls=tls, configured=settings.anthropic.proxy, environ=environ)
+        first = (proxy.host, proxy.port) if proxy else (host, port)
+        way = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
+        connection = http.client.HTTPConnection(*first, timeout=_SECONDS)
+        if tls:
+            context = trust(settings.anthropic.ca_file, environ)
+            connection = http.client.HTTPSConnection(*first, timeout=_SECONDS, context=context)
+        if proxy:
+            given = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+            connection.set_tunnel(host, port, given)
+        try:
+            begun = time.time()
+            connection.request("HEAD", "/")
+            answer = connection.getresponse()
+            middle = (begun + time.time()) / 2
+        finally:
+            connection.close()
+    except socket.gaierror as error:
+        return Reached(host, way, "name", error.strerror or str(error), None)
+    except ssl.SSLCertVerificationError as error:
+        return Reached(host, way, "certificate", error.verify_message, None)
+    except TimeoutError:
+        return Reached(host, way, "time", f"{_SECONDS:g} s", None)
+    except ValueError as error:
+        return Reached(host, way, "proxy", f"it {error}", None)
+    except (OSError, http.client.HTTPException) as error:
+        refused = "proxy" if "Tunnel" in str(error) else "connection"
+        return Reached(host, way, refused, getattr(error, "strerror", None) or str(error), None)
+    return Reached(host, way, "", "", _skew(answer.getheader("date"), middle))
+
+
+def unit(environ: Mapping[str, str]) -> Unit | None:
+    """Return what is installed for this user, by its files: nobody has to be asked."""
+    if sys.platform == "darwin":
+        return _agent(environ)
+    units = Path(environ.get("XDG_CONFIG_HOME") or paths.home(environ) / ".config") / "systemd" / "user"
+    file = units / "claude-gatewayd.service"
+    try:
+        found = re.search(r"^ExecStart=(\S+)", file.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    starts = found[1].replace("%h", str(paths.home(environ))) if found else ""
+    wants = [*units.glob("*.wants/claude-gatewayd.s*")]
+    user = environ.get("USER") or environ.get("LOGNAME") or ""
+    lingers = Path("/var/lib/systemd/linger", user).exists() if user else None
+    return Unit(str(file), starts, _real(starts), bool(wants), lingers)
+
+
+def _agent(environ: Mapping[str, str]) -> Unit | None:
+    for file in sorted((paths.home(environ) / "Library" / "LaunchAgents").glob("*claude-gateway*.plist")):
+        try:
+            said = plistlib.loads(file.read_bytes())
+            starts = str(said["ProgramArguments"][0])
+        except (OSError, ValueError, KeyError, IndexError):
+            continue
+        return Unit(str(file), starts, _real(starts), not said.get("Disabled", False), None)
+    return None
+
+
+def program() -> str:
+    """Return this installation's daemon, without symlinks."""
+    return os.path.realpath(Path(sys.executable).with_name("claude-gatewayd"))
+
+
+def litellm() -> tuple[str, str]:
+    """Return the version of LiteLLM that is installed, and the one that we ask for; "" where there is none."""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    try:
+        asked = next((one for one in requires("claude-gatewayd") or [] if one.startswith("litellm")), "")
+        pinned = re.search(r"==([\w.]+)", asked)
+        return version("litellm"), pinned[1] if pinned else ""
+    except PackageNotFoundError:
+        return "", ""
+
+
+def login(environ: Mapping[str, str], settings_file: Path) -> Login:
+    """Return what Claude Code would bring, by the order in which it looks. No secret is returned."""
+    for name, kind in (
+        ("ANTHROPIC_AUTH_TOKEN", "a token"), ("ANTHROPIC_API_KEY", "an API key"),
+        ("CLAUDE_CODE_OAUTH_TOKEN", "a subscription's token"),
+    ):  # fmt: skip
+        if environ.get(name):
+            return Login(kind, name)
+    file = settings_file.with_name(".credentials.json")
+    oauth = _oauth(file)
+    if oauth.get("accessToken"):
+        plan = f"a subscription ({oauth['subscriptionType']})" if oauth.get("subscriptionType") else "a login"
+        ends = oauth.get("expiresAt")
+        return Login(plan, str(file), ends / 1000 if isinstance(ends, int | float) else None)
+    if sys.platform == "darwin" and _says(["security", "find-generic-password", "-s", "Claude Code-credentials"]):
+        return Login("a login", "the keychain")
+    return Login("", "")
+
+
+def own_settings(file: Path) -> tuple[str, str]:
+    """Return why settings.json cannot be read, "" if it can, and the base URL in it."""
+    try:
+        env = json_text.read(file.read_bytes().decode("utf-8-sig") or "{}").values().get("env")
+    except FileNotFoundError:
+        return "", ""
+    except NotStrict as broken:
+        return f"{file}:{broken.line} is not strict JSON: {broken.why}", ""
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{file} cannot be read: {error}", ""
+    return "", str(env.get(BASE_URL, "")) if isinstance(env, dict) else ""
+
+
+def variables_of(pid: int, names: Iterable[str]) -> list[str]:
+    """Return which of *names* a process was started with; none where that cannot be seen."""
+    try:
+        given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    there = {entry.partition(b"=")[0].decode(errors="replace") for entry in given}
+    return [name for name in names if name in there]
+
+
+def modes(environ: Mapping[str, str]) -> list[Mode]:
+    """Return the permissions of what is ours alone, as far as it exists."""
+    state, runtime = paths.state_dir(environ), paths.runtime_dir(environ)
+    wanted = [(state, 0o700), (runtime, 0o700), (paths.control_socket(environ), 0o600)]
+    wanted += [(state / name, 0o600) for name in ("gateway.key", "proven.key", "proven.json", "claude-code.json")]
+    found = []
+    for path, may in wanted:
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        found.append(Mode(str(path), status.st_mode & 0o777, may, status.st_uid == os.getuid()))
+    return found
+
+
+def disk(environ: Mapping[str, str]) -> tuple[int, str]:
+    """Return how many bytes are free where state is kept, and that place."""
+    place = paths.state_dir(environ)
+    while not place.exists():
+        place = place.parent
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize, str(place)
+
+
+def ping(url: str, key: str, lane: str, credential: Mapping[str, str]) -> Ping:
+    """Send the smallest real request through a lane: one token, which costs next to nothing."""
+    model = _MODEL if lane == "anthropic" else f"{_MODEL}-bedrock"
+    body = {"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "quota"}]}
+    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01", KEY_HEADER: key, **credential}
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PING_SECONDS)
+    begun = time.monotonic()
+    try:
+        connection.request("POST", "/v1/messages", json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = _message(answer.read(65536))
+    except (OSError, http.client.HTTPException) as error:
+        return Ping(lane, 0, "", "", str(error) or type(error).__name__, time.monotonic() - begun)
+    finally:
+        connection.close()
+    upstream, fallback = (answer.getheader(f"x-gateway-{name}") or "" for name in ("upstream", "fallback"))
+    return Ping(lane, answer.status, upstream, fallback, said, time.monotonic() - begun)
+
+
+def credential_headers(environ: Mapping[str, str], settings_file: Path) -> dict[str, str]:
+    """Return the person's own credential as Claude Code would send it. It is for a ping to the gateway alone."""
+    if token := environ.get("ANTHROPIC_AUTH_TOKEN"):
+        return {"authorization": f"Bearer {token}"}
+    if key := environ.get("ANTHROPIC_API_KEY"):
+        return {"x-api-key": key}
+    token = environ.get("CLAUDE_CODE_OAUTH_TOKEN") or _oauth(settings_file.with_name(".credentials.json")).get(
+        "accessToken"
+    )
+    return {"authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"} if token else {}
+
+
+def _oauth(file: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(file.read_text())["claudeAiOauth"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _skew(date: str | None, at: float) -> float | None:
+    """Return how many seconds the clock here is ahead; None where the answer has no date."""
+    try:
+        return at - parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path) if path and os.path.exists(path) else ""
+
+
+def _says(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
