@@ -40,10 +40,10 @@ def claude(version: str, home: Path) -> Claude:
     return Claude(version, nowhere, home, env=env)
 
 
-def ctl(daemon: Daemon, claude: Claude, verb: str) -> subprocess.CompletedProcess[str]:
+def ctl(daemon: Daemon, claude: Claude, *words: str) -> subprocess.CompletedProcess[str]:
     environ = {**daemon.environ, **claude.env, "CLAUDE_CONFIG_DIR": str(claude.home / ".claude")}
     done = subprocess.run(
-        [str(BIN / "claude-gatewayctl"), verb], env=environ, cwd=claude.home, capture_output=True, text=True,
+        [str(BIN / "claude-gatewayctl"), *words], env=environ, cwd=claude.home, capture_output=True, text=True,
         timeout=30, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -83,7 +83,8 @@ def test_configured_while_the_client_runs(claude: Claude, daemon: Daemon, fake: 
     with replace(claude, base_url=daemon.url, env={}).start("[[slow 20 0.05]]") as running:
         for _ in range(4):
             ctl(daemon, claude, "remove-claude")
-            ctl(daemon, claude, "configure-claude")
+            said = json.loads(ctl(daemon, claude, "configure-claude", "--json").stdout)
+        assert running.pid in said["running"]
         assert running.finish().succeeded
     said = settings_of(claude)
     assert said["env"]["ANTHROPIC_BASE_URL"] == daemon.url

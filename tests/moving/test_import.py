@@ -181,3 +181,10 @@ def test_rubbish_is_told_and_harms_nothing(text: str, tmp_path: Path) -> None:
     moved, by_name = told(text, tmp_path)
     assert moved.litellm == {}
     assert set(by_name.values()) <= {"not understood"}
+
+
+def test_anchors_that_multiply(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    file.write_text(f"a0: &a0 [x]\n{levels}")
+    assert len(document.read(file).lines) < 200_000

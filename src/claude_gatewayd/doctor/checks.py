@@ -177,7 +177,7 @@ def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
     if reached.skew is not None and abs(reached.skew) > CLOCK_MAY_DIFFER:
         ahead = "fast" if reached.skew > 0 else "slow"
         yield Finding(
-            "clock", "fail", f"is {abs(reached.skew) / 60:.0f} minutes {ahead}", "AWS refuses signatures of a wrong time",
+            "clock", "fail", f"is {abs(reached.skew) / 60:.0f} minutes {ahead}", "AWS refuses what is signed now",
             "sudo timedatectl set-ntp true",
         )  # fmt: skip
     elif reached.skew is not None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from claude_gatewayd.errors import GatewayError
 
+_MOST_PLACES = 100_000
+
 Place = tuple[str | int, ...]
 
 
@@ -62,9 +64,8 @@ def read(file: Path) -> Document:
 
 
 def _mark(node: Any, place: Place, lines: dict[Place, int], depth: int) -> None:
-    if depth > 20:  # an anchor may stand inside of itself
-        return
-    if isinstance(node.value, str):
+    # an anchor may stand inside of itself, or be told over and over
+    if isinstance(node.value, str) or depth > 20 or len(lines) > _MOST_PLACES:
         return
     for index, part in enumerate(node.value):
         key, child = part if isinstance(part, tuple) else (None, part)

@@ -1,0 +1,199 @@
+"""What each check makes of what was gathered: the state, and the command that mends it."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.claude_code.obstacles import Obstacle
+from claude_gatewayd.doctor import checks, examine
+from claude_gatewayd.doctor.checks import Login, Mode, Ping, Reached, Unit
+from claude_gatewayd.doctor.finding import Finding, ok
+from claude_gatewayd.model import Problem
+
+URL = "http://127.0.0.1:47000"
+SERVING: dict[str, Any] = {
+    "state": "serving", "problems": [], "version": "1.0.0", "pid": 1, "address": URL,
+    "config": {"path": "/c", "loaded_at": 100.0}, "anthropic": {"state": "ok", "failure": ""},
+    "litellm": {"state": "ready", "version": "2", "callbacks": [], "config": None},
+    "bedrock": {"enabled": True, "why": "", "region": "us-west-2", "last_success": None, "last_failure": None,
+                "failure": ""},
+}  # fmt: skip
+REFUSING = SERVING | {"state": "refusing", "problems": [{"where": "/c:1", "message": "is wrong", "hint": ""}]}
+
+
+def said(findings: Iterable[Finding]) -> list[tuple[str, str]]:
+    """Return state and mending command of each; whatever is not well has a reason and a command."""
+    found = list(findings)
+    for one in found:
+        assert one.found
+        assert (one.state == "ok") == (not one.why) == (not one.mend), one
+    return [(one.state, one.mend) for one in found]
+
+
+OK = [("ok", "")]
+
+
+def test_daemon() -> None:
+    assert said(checks.daemon(SERVING, "", "1.0.0")) == OK
+    assert said(checks.daemon(None, "is not running", "1.0.0")) == [("fail", "claude-gatewayctl start")]
+    assert said(checks.daemon(REFUSING, "", "1.0.0")) == [("fail", "claude-gatewayctl config check")]
+    assert said(checks.daemon(SERVING | {"state": "recovering"}, "", "1.0.0")) == [("fail", "claude-gatewayctl logs")]
+    assert said(checks.daemon(SERVING, "", "1.0.1")) == [*OK, ("note", "claude-gatewayctl restart")]
+
+
+def test_port() -> None:
+    assert said(checks.port(SERVING, URL, "", "")) == OK
+    assert said(checks.port(SERVING, URL, "", "timed out")) == [("fail", "claude-gatewayctl status")]
+    (taken,) = checks.port(None, URL, "nginx (pid 7)", "")
+    assert (taken.state, taken.found) == ("fail", f"{URL} is taken by nginx (pid 7)")
+    assert said(checks.port(None, URL, "", "")) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "wanted"),
+    [
+        (None, [("note", "claude-gatewayctl install")]),
+        (Unit("/u", "/a", "/here", enabled=True, lingers=True), OK),
+        (Unit("/u", "/a", "/here", enabled=True, lingers=None), OK),
+        (Unit("/u", "/a", "/there", enabled=True, lingers=True), [("fail", "claude-gatewayctl install")]),
+        (Unit("/u", "/a", "", enabled=True, lingers=True), [("fail", "claude-gatewayctl install")]),
+        (Unit("/u", "/a", "/here", enabled=False, lingers=False),
+         [*OK, ("fail", "claude-gatewayctl enable"), ("note", "loginctl enable-linger")]),
+    ],
+)  # fmt: skip
+def test_service(unit: Unit | None, wanted: list[tuple[str, str]]) -> None:
+    assert said(checks.unit(unit, "/here")) == wanted
+
+
+def test_configuration() -> None:
+    check, reload = "claude-gatewayctl config check", "claude-gatewayctl reload"
+    assert said(checks.configuration([], "/c", 50.0, SERVING)) == OK
+    assert said(checks.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
+    assert said(checks.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
+    assert said(checks.configuration([], "", 0.0, None)) == OK
+    two = [Problem("/c:1", "is wrong"), Problem("/c:2", "is wrong too", "mend it so")]
+    assert said(checks.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
+
+
+def test_litellm() -> None:
+    assert said(checks.litellm("1.2", "1.2", SERVING)) == OK
+    assert said(checks.litellm("1.2", "", None)) == OK
+    assert said(checks.litellm("1.3", "1.2", SERVING)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(checks.litellm("", "1.2", None)) == [("fail", "claude-gatewayctl upgrade")]
+    failed = SERVING | {"litellm": {"state": "failed", "why": "ImportError", "callbacks": []}}
+    assert said(checks.litellm("1.2", "1.2", failed)) == [("fail", "claude-gatewayctl upgrade")]
+    callbacks = [{"name": "a.b", "loaded": True, "why": ""}, {"name": "c.d", "loaded": False, "why": "ImportError"}]
+    problems = [{"where": "/l:3", "message": "is not used", "hint": "use [router]"}]
+    with_both = SERVING | {"litellm": {"state": "ready", "callbacks": callbacks, "config": {"problems": problems}}}
+    reload = "claude-gatewayctl reload"
+    assert said(checks.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+
+
+@pytest.mark.parametrize(
+    ("failed", "mend"),
+    [
+        ("name", "ping -c 1 api.example"),
+        ("connection", "curl -sv -o /dev/null https://api.example/"),
+        ("time", "curl -sv -o /dev/null https://api.example/"),
+        ("certificate", "claude-gatewayctl config set anthropic.ca_file ~/company-ca.pem"),
+        ("proxy", "claude-gatewayctl config set anthropic.proxy http://USER:PASSWORD@PROXY:3128"),
+    ],
+)
+def test_the_way_to_anthropic(failed: str, mend: str) -> None:
+    assert said(checks.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
+
+
+@pytest.mark.parametrize(
+    ("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", "sudo timedatectl set-ntp true")])]
+)
+def test_the_clock(skew: float | None, clock: list[tuple[str, str]]) -> None:
+    assert said(checks.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
+
+
+def test_credential() -> None:
+    assert said(checks.credential(Login("a login", "/f", 200.0), 100.0)) == OK
+    assert said(checks.credential(Login("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
+    assert said(checks.credential(Login("", ""), 100.0)) == [("fail", "claude /login")]
+
+
+def test_variables() -> None:
+    harmful = Obstacle("start-up", "~/.bashrc:3", "CLAUDE_CODE_USE_BEDROCK", "why", "vi +3 ~/.bashrc")
+    harmless = Obstacle("shell", "this shell", "ANTHROPIC_API_KEY", "why", "unset ANTHROPIC_API_KEY", harmful=False)
+    assert said(checks.obstacles([], [])) == OK
+    assert said(checks.obstacles([harmful], [])) == [("fail", "vi +3 ~/.bashrc")]
+    assert said(checks.obstacles([harmless], ["A"])) == [
+        ("note", "unset ANTHROPIC_API_KEY"), ("note", "systemctl --user unset-environment A"), *OK
+    ]  # fmt: skip
+
+
+def test_client_and_settings() -> None:
+    assert said(checks.client("/bin/claude", "2.1.330")) == OK
+    assert said(checks.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
+    assert said(checks.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
+    assert said(checks.settings("/s", "", f"{URL}/", URL)) == OK
+    for points_at in ("", "http://127.0.0.1:4000"):
+        assert said(checks.settings("/s", "", points_at, URL)) == [("fail", "claude-gatewayctl configure-claude")]
+    assert said(checks.settings("/s", "/s:1 is not strict JSON", "", URL)) == [("fail", "${EDITOR:-vi} /s")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "bedrock", "wanted"),
+    [
+        (None, {}, OK),
+        ({"state": "ok", "works_until": 900.0, "role": "Admin"}, {}, OK),
+        ({"state": "expiring", "works_until": 900.0, "hint": ""}, {}, [("note", "claude-gatewayctl sso-login")]),
+        ({"state": "login-needed", "works_until": None, "why": "it has ended", "hint": "aws sso login"}, {},
+         [("fail", "aws sso login")]),
+        ({"state": "down", "works_until": None, "why": "no network", "hint": ""}, {},
+         [("fail", "claude-gatewayctl sso-login")]),
+        (None, {"last_failure": 2.0, "last_success": 1.0, "failure": "AccessDenied"},
+         [*OK, ("fail", "claude-gatewayctl doctor --deep")]),
+        (None, {"enabled": False, "why": "it is off"}, [("note", "claude-gatewayctl config set bedrock.enabled auto")]),
+    ],
+)  # fmt: skip
+def test_bedrock(keys: dict[str, Any] | None, bedrock: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
+    status = SERVING | {"credentials": keys, "bedrock": SERVING["bedrock"] | bedrock}
+    assert said(checks.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
+
+
+def test_no_bedrock() -> None:
+    assert said(checks.bedrock(SERVING, "none", "", "no profile P", "aws configure sso", 0.0)) == [
+        ("note", "aws configure sso")
+    ]
+    assert said(checks.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
+
+
+def test_disk_and_permissions() -> None:
+    assert said(checks.disk(5 * 2**30, "/s")) == OK
+    assert said(checks.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
+    assert said(checks.disk(2**20, "/a b")) == [("fail", "df -h '/a b'")]
+    assert said(checks.permissions([Mode("/k", 0o600, 0o600, ours=True), Mode("/d", 0o500, 0o700, ours=True)])) == OK
+    assert said(checks.permissions([Mode("/k", 0o640, 0o600, ours=True)])) == [("fail", "chmod 600 /k")]
+    assert said(checks.permissions([Mode("/k", 0o600, 0o600, ours=False)])) == [("fail", "ls -ld /k")]
+
+
+def test_pings() -> None:
+    assert said(checks.ping(Ping("bedrock", 200, "bedrock", "none", "", 1.0))) == OK
+    assert said(checks.ping(Ping("anthropic", 200, "bedrock", "529", "", 1.0))) == [
+        ("fail", "claude-gatewayctl status")
+    ]
+    assert said(checks.ping(Ping("anthropic", 401, "anthropic", "", "no such key", 1.0))) == [("fail", "claude /login")]
+    assert said(checks.ping(Ping("bedrock", 0, "", "", "timed out", 1.0))) == [("fail", "claude-gatewayctl status")]
+
+
+def test_what_hangs_or_breaks_keeps_nothing_else_back() -> None:
+    never = threading.Event()
+
+    def hang() -> list[Finding]:
+        never.wait(5)
+        return []
+
+    def fail() -> list[Finding]:
+        raise RuntimeError("a fault of ours")
+
+    found = examine.examine({"a": hang, "b": fail, "c": lambda: [ok("c", "well")]}, 0.2)
+    never.set()
+    assert [(one.check, one.state) for one in found] == [("a", "fail"), ("b", "fail"), ("c", "ok")]
+    assert "a fault of ours" in found[1].why

@@ -1,0 +1,191 @@
+"""`claude-gatewayctl doctor` on a machine where all is well, and where it is not."""
+
+import http.server
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.config import Anthropic, Config
+from claude_gatewayd.doctor import look
+from tests.daemon import BIN, Daemon
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.shapes import OAUTH_TOKEN
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeAnthropic]:
+    with FakeAnthropic() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def daemon(fake: FakeAnthropic) -> Iterator[Daemon]:
+    with Daemon(upstream=fake.url) as daemon:
+        client = daemon.home / "bin" / "claude"
+        client.parent.mkdir()
+        client.write_text("#!/bin/sh\necho '2.1.330 (Claude Code)'\n")
+        client.chmod(0o755)
+        login = {"claudeAiOauth": {"accessToken": OAUTH_TOKEN, "expiresAt": 4102444800000, "subscriptionType": "max"}}
+        (daemon.home / ".claude").mkdir()
+        (daemon.home / ".claude" / ".credentials.json").write_text(json.dumps(login))
+        daemon.environ["PATH"] = f"{client.parent}:{daemon.environ['PATH']}"
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def punctual() -> Iterator[str]:
+    """An Anthropic, as far as a HEAD goes, whose clock is right: that of the other fake is of a day of its own."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def doctor(daemon: Daemon, *words: str, **environ: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [str(BIN / "claude-gatewayctl"), "doctor", "--json", *words], env={**daemon.environ, **environ},
+        cwd=daemon.home, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert OAUTH_TOKEN not in done.stdout
+    said: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode == 0) == said["healthy"]
+    return done.returncode, said
+
+
+def states(said: dict[str, Any]) -> dict[str, str]:
+    worst: dict[str, str] = {}
+    for one in said["findings"]:
+        if one["state"] == "fail" or one["check"] not in worst:
+            worst[one["check"]] = one["state"]
+    return worst
+
+
+def test_what_is_wrong_is_mended_and_then_all_is_well(daemon: Daemon, punctual: str) -> None:
+    there = {"CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": punctual}
+    code, said = doctor(daemon, **there)
+    assert code == 1
+    assert [one["mend"] for one in said["findings"] if one["state"] == "fail"] == ["claude-gatewayctl configure-claude"]
+    state = daemon.home / "s" / "claude-gateway"
+    (state / "gateway.key").chmod(0o644)
+    daemon.config_file.write_text("[log]\nlevel = 'debug'\n")
+    _, said = doctor(daemon, **there)
+    failing = {name for name, state in states(said).items() if state == "fail"}
+    assert failing == {"configuration", "settings", "permissions"}
+    code, said = doctor(daemon, "--fix", **there)
+    assert code == 0, said
+    assert len(said["fixed"]) == 3
+    assert all(line.startswith("Mended: ") for line in said["fixed"])
+    assert (state / "gateway.key").stat().st_mode & 0o777 == 0o600
+    assert daemon.generation()["number"] == 2
+    assert doctor(daemon, "--fix", **there)[1]["fixed"] == []
+
+
+def test_a_clock_that_is_wrong(daemon: Daemon) -> None:
+    clock = next(one for one in doctor(daemon)[1]["findings"] if one["check"] == "clock")
+    assert clock["state"] == "fail"
+    assert clock["mend"] == "sudo timedatectl set-ntp true"
+
+
+def test_it_takes_less_than_five_seconds_though_nothing_answers(daemon: Daemon) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nowhere = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        _, said = doctor(daemon, CLAUDE_GATEWAY_ANTHROPIC_BASE_URL=nowhere)
+        assert time.monotonic() - begun < 5.5
+    assert states(said)["Anthropic"] == "fail"
+
+
+def test_what_leads_elsewhere_is_named(daemon: Daemon) -> None:
+    (daemon.home / ".bashrc").write_text("export CLAUDE_CODE_USE_BEDROCK=1\n")
+    _, said = doctor(daemon, ANTHROPIC_AUTH_TOKEN="sk-1234")
+    found = {one["found"]: one["state"] for one in said["findings"] if one["check"] == "variables"}
+    assert found == {
+        f"CLAUDE_CODE_USE_BEDROCK in {daemon.home}/.bashrc:1": "fail", "ANTHROPIC_AUTH_TOKEN in this shell": "fail"
+    }  # fmt: skip
+    (daemon.home / ".bashrc").unlink()
+
+
+def test_without_a_daemon_and_with_another_on_its_port() -> None:
+    daemon = Daemon()
+    try:
+        with socket.create_server(("127.0.0.1", daemon.port)):
+            code, said = doctor(daemon)
+        assert code == 1
+        found = {one["check"]: one for one in said["findings"]}
+        assert found["daemon"]["mend"] == "claude-gatewayctl start"
+        assert " is taken by " in found["port"]["found"]
+        assert "(pid " in found["port"]["found"]
+    finally:
+        daemon.close()
+
+
+def test_the_text_says_what_why_and_what_to_type(daemon: Daemon) -> None:
+    done = daemon.ctl("doctor")
+    lines = done.stdout.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("note  service"))
+    assert lines[at : at + 3] == [
+        "note  service        is not installed",
+        "                     the daemon ends with your session, and nobody starts it again",
+        "                     claude-gatewayctl install",
+    ]
+    assert lines[-1].endswith(" failed")
+
+
+def test_ways_that_fail(fake: FakeAnthropic) -> None:
+    def reach(url: str, proxy: str = "") -> str:
+        return look.reach(Config(anthropic=Anthropic(base_url=url, proxy=proxy)), {}).failed
+
+    assert reach("https://no-such-host.invalid") == "name"
+    assert reach("http://127.0.0.1:9") == "connection"
+    assert reach("https://api.example", "http://127.0.0.1:9") == "connection"
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def refuse() -> None:
+            connection, _ = proxy.accept()
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        assert reach("https://api.example", f"http://127.0.0.1:{proxy.getsockname()[1]}") == "proxy"
+        thread.join()
+    assert reach(fake.url) == ""
+
+
+def test_units_of_this_and_of_another_installation(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "USER": "nobody-of-that-name"}
+    assert look.unit(environ) is None
+    units = tmp_path / ".config" / "systemd" / "user"
+    units.mkdir(parents=True)
+    (tmp_path / "current").symlink_to(BIN)
+    unit = units / "claude-gatewayd.service"
+    unit.write_text("[Service]\nExecStart=%h/current/claude-gatewayd run\n")
+    found = look.unit(environ)
+    assert found is not None
+    assert (found.leads_to, found.enabled, found.lingers) == (look.program(), False, False)
+    (units / "sockets.target.wants").mkdir()
+    (units / "sockets.target.wants" / "claude-gatewayd.socket").symlink_to("../claude-gatewayd.socket")
+    unit.write_text("[Service]\nExecStart=/gone/claude-gatewayd run\n")
+    found = look.unit(environ)
+    assert found is not None
+    assert (found.starts, found.leads_to, found.enabled) == ("/gone/claude-gatewayd", "", True)
