@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import threading
 from pathlib import Path
 
 from claude_gatewayd.claude_code import change
@@ -14,6 +15,7 @@ from claude_gatewayd.doctor.examine import Ground
 from claude_gatewayd.doctor.finding import Finding
 from claude_gatewayd.errors import GatewayError
 
+_QUIET_FOR = 1.0
 _MARKS = {"ok": "ok", "note": "note", "fail": "FAIL"}
 
 
@@ -43,15 +45,21 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _look(*, deep: bool) -> list[Finding]:
-    if deep and sys.stderr.isatty():
-        print("A request goes through each lane; LiteLLM may have to load first ...", file=sys.stderr, flush=True)
     try:
         ground = Ground(os.environ, Path.cwd(), client.ask("status", 3.0), "")
     except client.NotRunning:
         ground = Ground(os.environ, Path.cwd(), None, "is not running")
     except GatewayError as error:
         ground = Ground(os.environ, Path.cwd(), None, error.message)
-    return examine.examine(examine.examinations(ground, deep=deep), examine.limit(deep=deep))
+    what = "A request goes through each lane; LiteLLM may have to load first" if deep else "Looking"
+    patience = threading.Timer(_QUIET_FOR, lambda: print(f"{what} ...", file=sys.stderr, flush=True))
+    patience.daemon = True
+    if sys.stderr.isatty():
+        patience.start()
+    try:
+        return examine.examine(examine.examinations(ground, deep=deep), examine.limit(deep=deep))
+    finally:
+        patience.cancel()
 
 
 def _fix(finding: Finding) -> str:

@@ -61,7 +61,7 @@ _HINT = "claude-gatewayctl doctor; or go around it: claude-gatewayctl run --dire
 def _by_service_manager() -> bool:
     """Start it where it is installed. False: it is not, or there is no service manager to ask."""
     if sys.platform == "darwin":
-        agents = sorted((paths.home(os.environ) / "Library/LaunchAgents").glob("*claude-gatewayd*.plist"))
+        agents = sorted((paths.home(os.environ) / "Library/LaunchAgents").glob("*claude-gateway*.plist"))
         commands = [["launchctl", "kickstart", f"gui/{os.getuid()}/{agent.stem}"] for agent in agents]
     else:
         base = os.environ.get("XDG_CONFIG_HOME") or paths.home(os.environ) / ".config"
