@@ -151,6 +151,21 @@ def test_dry_run_touches_nothing_and_shows_no_secret(environ: dict[str, str], fi
     assert not (Path(environ["HOME"]) / ".local").exists()
 
 
+def test_a_proxy_of_other_terminals_counts_too(environ: dict[str, str], file: Path) -> None:
+    (Path(environ["HOME"]) / ".zshrc").write_text("export https_proxy=http://proxy.example:3128\n")
+    change.configure(environ, TARGET)
+    assert env_of(file)["NO_PROXY"] == "127.0.0.1,localhost"
+
+
+def test_a_file_that_may_be_committed_is_told(environ: dict[str, str], file: Path) -> None:
+    assert change.configure(environ, TARGET).repository is None
+    dotfiles = Path(environ["HOME"]) / "dotfiles"
+    (dotfiles / ".git").mkdir(parents=True)
+    file.rename(dotfiles / "settings.json")
+    file.symlink_to(dotfiles / "settings.json")
+    assert change.configure(environ, TARGET).repository == dotfiles
+
+
 def test_only_its_owner_can_read_what_is_remembered(environ: dict[str, str], file: Path) -> None:
     file.write_text(ORIGINAL)
     change.configure(environ, TARGET)

@@ -132,10 +132,11 @@ def test_client_and_settings() -> None:
     assert said(checks.client("/bin/claude", "2.1.330")) == OK
     assert said(checks.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
     assert said(checks.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
-    assert said(checks.settings("/s", "", f"{URL}/", URL)) == OK
+    assert said(checks.settings("/s", "", f"{URL}/", "", URL)) == OK
     for points_at in ("", "http://127.0.0.1:4000"):
-        assert said(checks.settings("/s", "", points_at, URL)) == [("fail", "claude-gatewayctl configure-claude")]
-    assert said(checks.settings("/s", "/s:1 is not strict JSON", "", URL)) == [("fail", "${EDITOR:-vi} /s")]
+        assert said(checks.settings("/s", "", points_at, "", URL)) == [("fail", "claude-gatewayctl configure-claude")]
+    assert said(checks.settings("/s", "", "", URL, URL)) == [("note", "claude-gatewayctl configure-claude")]
+    assert said(checks.settings("/s", "/s:1 is not strict JSON", "", "", URL)) == [("fail", "${EDITOR:-vi} /s")]
 
 
 @pytest.mark.parametrize(

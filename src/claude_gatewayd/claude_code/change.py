@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,8 @@ from shlex import quote
 from urllib.parse import urlsplit
 
 from claude_gatewayd import config, paths, rewrite
-from claude_gatewayd.claude_code import lock, settings
+from claude_gatewayd.claude_code import lock, obstacles, settings
 from claude_gatewayd.claude_code.json_text import NotStrict
-from claude_gatewayd.claude_code.obstacles import settings_file
 from claude_gatewayd.claude_code.settings import Change, Edited, Target, Was
 from claude_gatewayd.errors import GatewayError
 
@@ -26,7 +26,7 @@ _Edit = Callable[[str, "_Memory"], tuple[str, Edited]]
 class Outcome:
     """What was changed in *file*, where the old one is kept, and the difference as it may be shown.
 
-    *text* is the file as it is then, which may hold secrets.
+    *text* is the file as it is then, which may hold secrets; *repository* is the one of git's that the file lies in.
     """
 
     file: Path
@@ -35,6 +35,7 @@ class Outcome:
     kept: Path | None
     difference: str
     others_can_read: bool
+    repository: Path | None
     text: str = field(repr=False)
 
 
@@ -81,9 +82,10 @@ def for_callers(address: str) -> str:
 
 def configure(environ: Mapping[str, str], target: Target, *, dry_run: bool = False) -> Outcome:
     """Point Claude Code at *target*. A second time changes nothing. Raises GatewayError."""
+    shell = {**obstacles.proxies(environ), **environ}
 
     def edit(text: str, memory: _Memory) -> tuple[str, Edited]:
-        edited = settings.configure(text, target, environ, memory.values, made_env=memory.made_env)
+        edited = settings.configure(text, target, shell, memory.values, made_env=memory.made_env)
         return edited.text, edited
 
     return _change(environ, edit, dry_run=dry_run, forget=False)
@@ -107,7 +109,7 @@ def remove(environ: Mapping[str, str], target: Target, *, dry_run: bool = False)
 
 
 def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: bool) -> Outcome:
-    file = settings_file(environ)
+    file = obstacles.settings_file(environ)
     if not dry_run and file.parent.is_dir():
         with _alone(environ):
             return _carry_out(file, environ, edit, forget=forget)
@@ -234,7 +236,12 @@ def _outcome(file: Path, data: bytes | None, after: str, edited: Edited, kept: P
         others = bool(file.stat().st_mode & 0o044)
     except OSError:
         others = False
-    return Outcome(file, edited.changes, edited.left, kept, difference, others, after)
+    return Outcome(file, edited.changes, edited.left, kept, difference, others, _repository(file), after)
+
+
+def _repository(file: Path) -> Path | None:
+    real = Path(os.path.realpath(file))
+    return next((place for place in real.parents if (place / ".git").exists()), None)
 
 
 @contextmanager

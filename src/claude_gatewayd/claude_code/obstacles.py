@@ -187,6 +187,14 @@ def find(environ: Mapping[str, str], directory: Path, url: str, planned: str | N
     return [one for one in found if one is not None]
 
 
+def proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxies that start-up files set: other terminals have them, if this shell has not."""
+    found: dict[str, str] = {}
+    for file in start_up_files(environ):
+        found |= {name: value for _, name, value in assignments(_text(file)) if name in PROXIES and value}
+    return found
+
+
 def _settings(own: Path, directory: Path, environ: Mapping[str, str]) -> Iterable[tuple[Kind, Path]]:
     yield "user", own
     for file in project_files(directory, environ):

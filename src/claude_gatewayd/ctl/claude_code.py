@@ -35,6 +35,10 @@ def configure_claude(arguments: argparse.Namespace) -> int:
     lines += _restart(running)
     if outcome.others_can_read and not arguments.dry_run:
         lines.append(f"Others can read the file, and it holds the gateway key: chmod 600 {outcome.file}")
+    if outcome.repository is not None and outcome.changes:
+        lines.append(
+            f"The file is in a git repository, {outcome.repository}: the gateway key must not go into a commit"
+        )
     if outcome.changes and not arguments.dry_run:
         lines.append("Back to how it was: claude-gatewayctl remove-claude")
     show(arguments, said, "\n".join(lines))

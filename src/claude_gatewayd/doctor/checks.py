@@ -245,16 +245,19 @@ def client(path: str, version: str) -> Iterator[Finding]:
         yield ok("Claude Code", f"{version}, {path}")
 
 
-def settings(file: str, broken: str, points_at: str, url: str) -> Iterator[Finding]:
-    """Judge settings.json: *broken* says why it cannot be read, *points_at* is its ANTHROPIC_BASE_URL."""
+def settings(file: str, broken: str, points_at: str, shell: str, url: str) -> Iterator[Finding]:
+    """Judge settings.json: *broken* says why it cannot be read, *points_at* is its ANTHROPIC_BASE_URL, *shell* ours."""
+    mend = "claude-gatewayctl configure-claude"
     if broken:
         why = "Claude Code ignores such a file as a whole"
         yield Finding("settings", "fail", broken, why, f"${{EDITOR:-vi}} {quote(file)}")
     elif points_at.rstrip("/") == url:
         yield ok("settings", f"{file} points here")
+    elif not points_at and shell.rstrip("/") == url:
+        why = "a Claude Code that is started elsewhere goes around the gateway"
+        yield Finding("settings", "note", "only this shell points here", why, mend, "configure-claude")
     else:
         found = f"{file} points at {points_at}" if points_at else f"{file} does not point here"
-        mend = "claude-gatewayctl configure-claude"
         yield Finding("settings", "fail", found, "Claude Code goes around the gateway", mend, "configure-claude")
 
 

@@ -12,6 +12,7 @@ import claude_gatewayd
 from claude_gatewayd import config, paths, ports
 from claude_gatewayd.claude_code import change, clients
 from claude_gatewayd.claude_code import obstacles as in_the_way
+from claude_gatewayd.claude_code.settings import BASE_URL
 from claude_gatewayd.config import Config
 from claude_gatewayd.credentials.source import find_source
 from claude_gatewayd.doctor import checks, look
@@ -58,6 +59,10 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
         changed = path.stat().st_mtime if path.exists() else 0.0
         return checks.configuration(problems, str(path) if path.exists() else "", changed, status)
 
+    def own_settings() -> Iterable[Finding]:
+        broken, points_at = look.own_settings(file)
+        return checks.settings(str(file), broken, points_at, environ.get(BASE_URL, ""), ground.url)
+
     def obstacles() -> Iterable[Finding]:
         found = in_the_way.find(environ, ground.directory, ground.url)
         in_service = look.variables_of(status["pid"], in_the_way.SWITCHES) if status is not None else []
@@ -81,7 +86,7 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
         "AWS": bedrock,
         "Claude Code": client,
         "credential": lambda: checks.credential(look.login(environ, file), time.time()),
-        "settings": lambda: checks.settings(str(file), *look.own_settings(file), ground.url),
+        "settings": own_settings,
         "variables": obstacles,
         "disk": lambda: checks.disk(*look.disk(environ)),
         "permissions": lambda: checks.permissions(look.modes(environ)),
