@@ -48,10 +48,14 @@ def keep(data: bytes, name: str, directory: Path) -> Path:
             descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(descriptor)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(descriptor)
+        except BaseException:
+            kept.unlink(missing_ok=True)
+            raise
         break
     copies = sorted(directory.glob(f"{name}.[0-9]*"), key=lambda file: file.stat().st_mtime_ns)
     for old in copies[:-KEPT]:

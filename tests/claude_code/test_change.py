@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import stat
 import threading
 import time
@@ -175,6 +176,20 @@ def test_only_its_owner_can_read_what_is_remembered(environ: dict[str, str], fil
     (state / "claude-code.json").write_text("rubbish")
     change.remove(environ, TARGET)
     assert env_of(file) == {"A": "b"}  # what is plainly ours goes all the same
+
+
+def test_a_full_disk_changes_nothing(environ: dict[str, str], file: Path) -> None:
+    file.write_text(ORIGINAL)
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(GatewayError, match=r"cannot keep a copy in .*: file too large"):
+            change.configure(environ, TARGET)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    assert file.read_text() == ORIGINAL
+    assert beside(file) == {"settings.json"}
+    assert list((Path(environ["HOME"]) / ".local/state/claude-gateway/backups").iterdir()) == []
 
 
 def test_it_waits_for_the_lock_and_gives_up(environ: dict[str, str], file: Path) -> None:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.daemon import BIN, Daemon, wait_until
+from tests.daemon import BIN, Daemon
 
 CLAUDE = f"""#!{sys.executable} -I
 import json, os, signal, sys
@@ -126,6 +127,26 @@ def test_without_a_claude(daemon: Daemon, place: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+def test_where_a_unit_is_installed_the_service_manager_starts_it(place: Path) -> None:
+    daemon = Daemon()
+    units = daemon.config_file.parents[1] / "systemd" / "user"
+    units.mkdir(parents=True)
+    for name in ("claude-gatewayd.socket", "claude-gatewayd.service"):
+        (units / name).touch()
+    systemctl = place / "bin" / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$*" > {place}/asked\n{BIN}/claude-gatewayd > {place}/log 2>&1 &\n')
+    systemctl.chmod(0o755)
+    try:
+        done = run(daemon, place)
+        assert done.stderr == ""
+        assert said(done)["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
+        assert (place / "asked").read_text() == "--user start claude-gatewayd.socket claude-gatewayd.service\n"
+    finally:
+        daemon.ctl("stop", "--now")
+        daemon.close()
+
+
 def test_it_starts_the_daemon_which_stays(place: Path) -> None:
     daemon = Daemon()
     try:
@@ -137,7 +158,11 @@ def test_it_starts_the_daemon_which_stays(place: Path) -> None:
         assert os.getsid(status["pid"]) not in (os.getsid(0), said(done)["pid"])
         assert run(daemon, place).stderr == ""
         assert daemon.ctl("stop", "--now").returncode == 0
-        wait_until(lambda: not daemon.workers())
+        with ThreadPoolExecutor(3) as pool:  # all at once: one daemon, and all find it
+            all_three = list(pool.map(lambda _: run(daemon, place), range(3)))
+        assert {said(one)["environ"]["ANTHROPIC_BASE_URL"] for one in all_three} == {daemon.url}
+        assert [one["number"] for one in daemon.status()["generations"]] == [1]
+        assert daemon.ctl("stop", "--now").returncode == 0
         daemon.config_file.write_text("[listen]\nprot = 1\n")
         begun = time.monotonic()
         done = run(daemon, place)

@@ -71,7 +71,8 @@ def _set(arguments: argparse.Namespace) -> int:
     path, data, document = _file()
     changed = config_edit.put(data.decode("utf-8-sig"), section, name, value)
     kept = _write(path, data, changed, document)
-    print(f"{path}: [{section}] {name} = {config_edit.rendered(value)}")
+    shown = config_values.shown(value) if isinstance(value, str) and "@" in value else config_edit.rendered(value)
+    print(f"{path}: [{section}] {name} = {shown}")
     return _after(arguments, section, name, kept, changed)
 
 

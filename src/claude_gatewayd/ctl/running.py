@@ -20,26 +20,18 @@ _QUIET_FOR = 1.0
 
 def ensure() -> dict[str, Any]:
     """Return the status of a daemon that serves, started if need be. Raises GatewayError."""
-    try:
-        said = client.ask("status")
-    except client.NotRunning:
-        said = None
-    if said is not None and said["state"] == "serving":
-        return said
-    pid = 0
     log = paths.state_dir(os.environ) / "claude-gatewayd.log"
-    read_from = 0
-    if said is None and not _by_service_manager():
-        read_from = log.stat().st_size if log.exists() else 0
-        pid = _in_background(log)
-    begun = time.monotonic()
+    read_from = log.stat().st_size if log.exists() else 0
+    pid: int | None = None  # of one that we have started, 0 if the service manager did
     told = False
+    begun = time.monotonic()
     while (waited := time.monotonic() - begun) < _WITHIN:
-        ended = pid and not _alive(pid)
         try:
             said = client.ask("status")
         except client.NotRunning:
-            if ended:
+            if pid is None:  # at first, or when one that was stopping has ended
+                pid = 0 if _by_service_manager() else _in_background(log)
+            elif pid and not _alive(pid) and not client.lock_is_held():  # who has the lock was started by another run
                 raise GatewayError("cannot start claude-gatewayd: " + _last_words(log, read_from), _HINT) from None
         else:
             if said["state"] == "serving":

@@ -154,8 +154,10 @@ def own_settings(file: Path) -> tuple[str, str]:
         return "", ""
     except NotStrict as broken:
         return f"{file}:{broken.line} is not strict JSON: {broken.why}", ""
-    except (OSError, UnicodeDecodeError) as error:
-        return f"{file} cannot be read: {error}", ""
+    except UnicodeDecodeError:
+        return f"{file} is not UTF-8 text", ""
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}", ""
     return "", str(env.get(BASE_URL, "")) if isinstance(env, dict) else ""
 
 
