@@ -8,7 +8,7 @@ import pytest
 
 from claude_gatewayd.claude_code.obstacles import Obstacle
 from claude_gatewayd.doctor import checks, examine
-from claude_gatewayd.doctor.checks import Login, Mode, Ping, Reached, Unit
+from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Unit
 from claude_gatewayd.doctor.finding import Finding, ok
 from claude_gatewayd.model import Problem
 
@@ -33,6 +33,7 @@ def said(findings: Iterable[Finding]) -> list[tuple[str, str]]:
 
 
 OK = [("ok", "")]
+CONFIGURE = "claude-gatewayctl configure-claude"
 
 
 def test_daemon() -> None:
@@ -49,6 +50,8 @@ def test_port() -> None:
     (taken,) = checks.port(None, URL, "nginx (pid 7)", "")
     assert (taken.state, taken.found) == ("fail", f"{URL} is taken by nginx (pid 7)")
     assert said(checks.port(None, URL, "", "")) == []
+    (ours,) = checks.port(None, URL, "claude-gatewayd (pid 7)", "")
+    assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"
 
 
 @pytest.mark.parametrize(
@@ -128,15 +131,26 @@ def test_variables() -> None:
     ]  # fmt: skip
 
 
-def test_client_and_settings() -> None:
+def test_client() -> None:
     assert said(checks.client("/bin/claude", "2.1.330")) == OK
     assert said(checks.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
     assert said(checks.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
-    assert said(checks.settings("/s", "", f"{URL}/", "", URL)) == OK
-    for points_at in ("", "http://127.0.0.1:4000"):
-        assert said(checks.settings("/s", "", points_at, "", URL)) == [("fail", "claude-gatewayctl configure-claude")]
-    assert said(checks.settings("/s", "", "", URL, URL)) == [("note", "claude-gatewayctl configure-claude")]
-    assert said(checks.settings("/s", "/s:1 is not strict JSON", "", "", URL)) == [("fail", "${EDITOR:-vi} /s")]
+
+
+@pytest.mark.parametrize(
+    ("own", "shell", "remote", "wanted"),
+    [
+        (OwnSettings("/s", "", f"{URL}/", has_key=True), "", True, OK),
+        (OwnSettings("/s", "", URL), "", False, [("note", CONFIGURE)]),
+        (OwnSettings("/s", "", URL), "", True, [("fail", CONFIGURE)]),
+        (OwnSettings("/s"), "", False, [("fail", CONFIGURE)]),
+        (OwnSettings("/s"), URL, False, [("note", CONFIGURE)]),
+        (OwnSettings("/s", "", "http://127.0.0.1:4000"), URL, False, [("fail", CONFIGURE)]),
+        (OwnSettings("/s", "/s:1 is not strict JSON"), "", False, [("fail", "${EDITOR:-vi} /s")]),
+    ],
+)
+def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple[str, str]]) -> None:
+    assert said(checks.settings(own, shell, URL, remote=remote)) == wanted
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,13 @@ def daemon(status: Status | None, why_not: str, mine: str) -> Iterator[Finding]:
 
 def port(status: Status | None, url: str, holder: str, answer: str) -> Iterator[Finding]:
     """Judge who has the port. *holder* is who listens on it, *answer* what came of a request, "" for an answer."""
-    if status is None and holder:
+    if status is None and holder.startswith("claude-gatewayd "):
+        yield Finding(
+            "port", "fail", f"{url} is served by {holder}, which this shell does not find",
+            "it was started with another XDG_RUNTIME_DIR or HOME",
+            "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status",
+        )  # fmt: skip
+    elif status is None and holder:
         yield Finding(
             "port", "fail", f"{url} is taken by {holder}", "claude-gatewayd cannot listen there",
             "claude-gatewayctl config set listen.port 47001",
@@ -245,20 +251,35 @@ def client(path: str, version: str) -> Iterator[Finding]:
         yield ok("Claude Code", f"{version}, {path}")
 
 
-def settings(file: str, broken: str, points_at: str, shell: str, url: str) -> Iterator[Finding]:
-    """Judge settings.json: *broken* says why it cannot be read, *points_at* is its ANTHROPIC_BASE_URL, *shell* ours."""
+class OwnSettings(NamedTuple):
+    """What settings.json says: *broken* why it cannot be read, the base URL, and whether the gateway key is sent."""
+
+    file: str
+    broken: str = ""
+    points_at: str = ""
+    has_key: bool = False
+
+
+def settings(own: OwnSettings, shell: str, url: str, *, remote: bool) -> Iterator[Finding]:
+    """Judge settings.json. *shell* is the base URL of this shell; *remote*: the gateway asks callers for its key."""
     mend = "claude-gatewayctl configure-claude"
-    if broken:
+    if own.broken:
         why = "Claude Code ignores such a file as a whole"
-        yield Finding("settings", "fail", broken, why, f"${{EDITOR:-vi}} {quote(file)}")
-    elif points_at.rstrip("/") == url:
-        yield ok("settings", f"{file} points here")
-    elif not points_at and shell.rstrip("/") == url:
+        yield Finding("settings", "fail", own.broken, why, f"${{EDITOR:-vi}} {quote(own.file)}")
+    elif own.points_at.rstrip("/") == url and own.has_key:
+        yield ok("settings", f"{own.file} points here")
+    elif own.points_at.rstrip("/") == url:
+        why = "Bedrock steps in only for a credential that Anthropic has accepted before"
+        why = "remote = true is set: without the key each request is answered by 401" if remote else why
+        found = f"{own.file} points here, without the gateway key"
+        yield Finding("settings", "fail" if remote else "note", found, why, mend, "configure-claude")
+    elif not own.points_at and shell.rstrip("/") == url:
         why = "a Claude Code that is started elsewhere goes around the gateway"
         yield Finding("settings", "note", "only this shell points here", why, mend, "configure-claude")
     else:
-        found = f"{file} points at {points_at}" if points_at else f"{file} does not point here"
-        yield Finding("settings", "fail", found, "Claude Code goes around the gateway", mend, "configure-claude")
+        found = f"points at {own.points_at}" if own.points_at else "does not point here"
+        why = "Claude Code goes around the gateway"
+        yield Finding("settings", "fail", f"{own.file} {found}", why, mend, "configure-claude")
 
 
 def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, now: float) -> Iterator[Finding]:

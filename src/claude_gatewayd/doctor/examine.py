@@ -16,7 +16,7 @@ from claude_gatewayd.claude_code.settings import BASE_URL
 from claude_gatewayd.config import Config
 from claude_gatewayd.credentials.source import find_source
 from claude_gatewayd.doctor import checks, look
-from claude_gatewayd.doctor.finding import Finding
+from claude_gatewayd.doctor.finding import Finding, State
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.model import Problem
 
@@ -60,8 +60,8 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
         return checks.configuration(problems, str(path) if path.exists() else "", changed, status)
 
     def own_settings() -> Iterable[Finding]:
-        broken, points_at = look.own_settings(file)
-        return checks.settings(str(file), broken, points_at, environ.get(BASE_URL, ""), ground.url)
+        own = look.own_settings(file, change.here(environ).key)
+        return checks.settings(own, environ.get(BASE_URL, ""), ground.url, remote=settings.listen.remote)
 
     def obstacles() -> Iterable[Finding]:
         found = in_the_way.find(environ, ground.directory, ground.url)
@@ -122,12 +122,15 @@ def examine(found: Mapping[str, Examination], seconds: float) -> list[Finding]:
         except queue.Empty:
             break
         results[name] = findings
-    late = f"took longer than {seconds:g} s"
-    return [
-        finding
-        for name in found
-        for finding in results.get(name, [Finding(name, "fail", late, "something hangs", "claude-gatewayctl doctor")])
-    ]
+    return [finding for name in found for finding in results.get(name, [_late(name, seconds)])]
+
+
+def _late(name: str, seconds: float) -> Finding:
+    """Return what is said of a check that has not come to its end: a resolver or a program that hangs."""
+    mend = {"Anthropic": "ping -c 1 api.anthropic.com", "Claude Code": "claude --version"}
+    state: State = "note" if name == "Claude Code" else "fail"
+    why = "it hangs, or this machine is very busy"
+    return Finding(name, state, f"took longer than {seconds:g} s", why, mend.get(name, "claude-gatewayctl doctor"))
 
 
 def limit(*, deep: bool) -> float:

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from claude_gatewayd import paths
 from claude_gatewayd.claude_code import json_text
 from claude_gatewayd.claude_code.json_text import NotStrict
-from claude_gatewayd.claude_code.settings import BASE_URL, KEY_HEADER
+from claude_gatewayd.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
 from claude_gatewayd.config import Config
-from claude_gatewayd.doctor.checks import Login, Mode, Ping, Reached, Unit
+from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Unit
 from claude_gatewayd.http1.connect import trust
 from claude_gatewayd.http1.proxy import proxy_for
 
@@ -54,6 +54,9 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         proxy = proxy_for(host, port, tls=tls, configured=settings.anthropic.proxy, environ=environ)
         first = (proxy.host, proxy.port) if proxy else (host, port)
         way = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
+        if proxy and proxy.tls:  # http.client speaks no TLS within TLS: that the proxy is there has to do
+            socket.create_connection(first, _SECONDS).close()
+            return Reached(host, way, "", "", None)
         connection = http.client.HTTPConnection(*first, timeout=_SECONDS)
         if tls:
             context = trust(settings.anthropic.ca_file, environ)
@@ -146,19 +149,21 @@ def login(environ: Mapping[str, str], settings_file: Path) -> Login:
     return Login("", "")
 
 
-def own_settings(file: Path) -> tuple[str, str]:
-    """Return why settings.json cannot be read, "" if it can, and the base URL in it."""
+def own_settings(file: Path, key: str) -> OwnSettings:
+    """Return what the person's settings.json says of the gateway, whose key is *key*."""
     try:
         env = json_text.read(file.read_bytes().decode("utf-8-sig") or "{}").values().get("env")
     except FileNotFoundError:
-        return "", ""
+        return OwnSettings(str(file))
     except NotStrict as broken:
-        return f"{file}:{broken.line} is not strict JSON: {broken.why}", ""
+        return OwnSettings(str(file), f"{file}:{broken.line} is not strict JSON: {broken.why}")
     except UnicodeDecodeError:
-        return f"{file} is not UTF-8 text", ""
+        return OwnSettings(str(file), f"{file} is not UTF-8 text")
     except OSError as error:
-        return f"{file} cannot be read: {error.strerror}", ""
-    return "", str(env.get(BASE_URL, "")) if isinstance(env, dict) else ""
+        return OwnSettings(str(file), f"{file} cannot be read: {error.strerror}")
+    given = env if isinstance(env, dict) else {}
+    has_key = bool(key) and f"{KEY_HEADER}: {key}" in str(given.get(HEADERS, "")).split("\n")
+    return OwnSettings(str(file), "", str(given.get(BASE_URL, "")), has_key)
 
 
 def variables_of(pid: int, names: Iterable[str]) -> list[str]:
