@@ -32,7 +32,7 @@ VERBS = {
         (
             "remove-claude",
             "claude_code",
-            "Take out of Claude Code's settings.json what is ours, and put back the rest.",
+            "Take what is ours out of Claude Code's settings.json, and put back what was there.",
         ),
     ),
     "the daemon": (
