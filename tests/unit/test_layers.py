@@ -22,7 +22,7 @@ FLOORS = """
     config_file service config_edit
     config control channel rewrite
     claude_code
-    served coding
+    served
     http1
     coding
     policy circuit body sse guard tally catalog proven
