@@ -79,12 +79,14 @@ def test_configured_while_the_client_runs(claude: Claude, daemon: Daemon, fake: 
     (claude.home / ".claude").mkdir(parents=True)
     (claude.home / ".claude" / "settings.json").write_text('{\n  "theme": "dark"\n}\n')
     ctl(daemon, claude, "configure-claude")
+    hold = fake.hold_next("message_delta")
     # whichever of the two states it starts in, it gets there
     with replace(claude, base_url=daemon.url, env={}).start("[[slow 20 0.05]]") as running:
         for _ in range(4):
             ctl(daemon, claude, "remove-claude")
             said = json.loads(ctl(daemon, claude, "configure-claude", "--json").stdout)
         assert running.pid in said["running"]
+        hold.release()
         assert running.finish().succeeded
     said = settings_of(claude)
     assert said["env"]["ANTHROPIC_BASE_URL"] == daemon.url
