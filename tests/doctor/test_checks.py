@@ -8,7 +8,7 @@ import pytest
 
 from claude_gatewayd.claude_code.obstacles import Obstacle
 from claude_gatewayd.doctor import checks, examine
-from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Unit
+from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Sso, Unit
 from claude_gatewayd.doctor.finding import Finding, ok
 from claude_gatewayd.model import Problem
 
@@ -178,6 +178,22 @@ def test_no_bedrock() -> None:
         ("note", "aws configure sso")
     ]
     assert said(checks.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
+
+
+@pytest.mark.parametrize(
+    ("sso", "wanted"),
+    [
+        (None, []),
+        (Sso("P", ends=10_000.0), OK),
+        (Sso("P", ends=10.0, renews=True), OK),
+        (Sso("P", ends=400.0), [("note", "claude-gatewayctl sso-login --profile P")]),
+        (Sso("P Q", ends=50.0), [("fail", "claude-gatewayctl sso-login --profile 'P Q'")]),
+        (Sso("P", why="nobody has logged in"), [("fail", "claude-gatewayctl sso-login --profile P")]),
+        (Sso("P", why="sso_region is missing", hint="aws configure sso"), [("fail", "aws configure sso")]),
+    ],
+)
+def test_the_login_at_aws(sso: Sso | None, wanted: list[tuple[str, str]]) -> None:
+    assert said(checks.sso(sso, 100.0)) == wanted
 
 
 def test_disk_and_permissions() -> None:

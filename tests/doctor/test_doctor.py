@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.config import Anthropic, Config
+from claude_gatewayd.credentials.source import find_source
 from claude_gatewayd.doctor import look
 from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
@@ -189,3 +190,21 @@ def test_units_of_this_and_of_another_installation(tmp_path: Path) -> None:
     found = look.unit(environ)
     assert found is not None
     assert (found.starts, found.leads_to, found.enabled) == ("/gone/claude-gatewayd", "", True)
+
+
+def test_logins_at_aws_by_their_files(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    config = tmp_path / ".aws" / "config"
+    config.parent.mkdir()
+    session = "[sso-session S]\nsso_start_url = https://d.example/start\nsso_region = us-west-2\n"
+    role = "sso_session = S\nsso_account_id = 123456789012\nsso_role_name = R\n"
+    config.write_text(f"[profile P]\n{role}[profile static]\nregion = us-west-2\n{session}")
+    found = look.sso(find_source(environ, "P"), 0.0)
+    assert found is not None
+    assert (found.why, found.hint) == ("nobody has logged in on this machine", "")
+    assert look.sso(find_source(environ, "static"), 0.0) is None
+    assert look.sso(find_source(environ, "nowhere"), 0.0) is None
+    config.write_text(f"[profile P]\n{role}")
+    found = look.sso(find_source(environ, "P"), 0.0)
+    assert found is not None
+    assert "there is no [sso-session S]" in found.why

@@ -12,6 +12,7 @@ from claude_gatewayd.model import Problem
 Status = Mapping[str, Any]
 
 CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
+LOGIN_ENDS_SOON = 3600.0
 DISK_FAIL, DISK_NOTE = 100 * 2**20, 2**30
 
 
@@ -312,6 +313,32 @@ def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, no
         yield Finding(
             "Bedrock", "fail", "its last answer was a failure", how["failure"], "claude-gatewayctl doctor --deep"
         )
+
+
+class Sso(NamedTuple):
+    """The SSO login behind the profile that counts: *why* it cannot be used, with *hint*, or when it ends."""
+
+    profile: str
+    why: str = ""
+    hint: str = ""
+    ends: float | None = None
+    renews: bool = False
+
+
+def sso(found: Sso | None, now: float) -> Iterator[Finding]:
+    """Judge the SSO login by its file. None: the keys come another way, or a running daemon knows better."""
+    if found is None:
+        return
+    mend = f"claude-gatewayctl sso-login --profile {quote(found.profile)}"
+    if found.why:
+        yield Finding("AWS login", "fail", f"profile {found.profile} has none", found.why, found.hint or mend)
+    elif found.renews or (found.ends is not None and found.ends - now > LOGIN_ENDS_SOON):
+        yield ok("AWS login", f"profile {found.profile}{', renews itself' if found.renews else ''}")
+    elif found.ends is not None and found.ends > now:
+        minutes = max(1, round((found.ends - now) / 60))
+        yield Finding("AWS login", "note", f"profile {found.profile} ends in {minutes} min", "Bedrock stops then", mend)
+    else:
+        yield Finding("AWS login", "fail", f"profile {found.profile} has ended", "Bedrock cannot step in", mend)
 
 
 def disk(free: int, place: str) -> Iterator[Finding]:

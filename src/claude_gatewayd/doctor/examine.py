@@ -74,7 +74,9 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
 
     def bedrock() -> Iterable[Finding]:
         source = find_source(environ, settings.bedrock.profile)
-        return checks.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
+        yield from checks.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
+        if status is None or not status.get("credentials"):  # else the keeper of the daemon has said it
+            yield from checks.sso(look.sso(source, time.time()), time.time())
 
     found: dict[str, Examination] = {
         "daemon": lambda: checks.daemon(status, ground.why_not, claude_gatewayd.__version__),

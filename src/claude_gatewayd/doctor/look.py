@@ -21,7 +21,11 @@ from claude_gatewayd.claude_code import json_text
 from claude_gatewayd.claude_code.json_text import NotStrict
 from claude_gatewayd.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
 from claude_gatewayd.config import Config
-from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Unit
+from claude_gatewayd.credentials import sso_cache
+from claude_gatewayd.credentials.source import Source, read_profiles
+from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
+from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Sso, Unit
+from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1.connect import trust
 from claude_gatewayd.http1.proxy import proxy_for
 
@@ -128,6 +132,22 @@ def litellm() -> tuple[str, str]:
         return version("litellm"), pinned[1] if pinned else ""
     except PackageNotFoundError:
         return "", ""
+
+
+def sso(source: Source, now: float) -> Sso | None:
+    """Return the SSO login behind a source of AWS keys, by its files; None where there is none behind it."""
+    known = read_profiles(source.files).profiles if source.kind == "profile" else {}
+    settings = known.get(source.profile, {})
+    if not is_sso(settings) and "source_profile" not in settings:
+        return None
+    try:
+        profile = sso_profile(source.environ, source.profile)
+        token = sso_cache.read(sso_cache.token_file(source.environ, profile.cache_key))
+    except GatewayError as error:
+        return Sso(source.profile, error.message, error.hint) if is_sso(settings) else None
+    if token is None:
+        return Sso(source.profile, "nobody has logged in on this machine")
+    return Sso(source.profile, ends=token.expires_at, renews=token.can_refresh(now))
 
 
 def login(environ: Mapping[str, str], settings_file: Path) -> Login:
