@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.claude_code.obstacles import Obstacle
-from claude_gatewayd.doctor import checks, examine
-from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Sso, Unit
+from claude_gatewayd.doctor import beyond, client, examine, here
+from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
+from claude_gatewayd.doctor.client import Login, OwnSettings
 from claude_gatewayd.doctor.finding import Finding, ok
+from claude_gatewayd.doctor.here import Mode, Unit
 from claude_gatewayd.model import Problem
 
 URL = "http://127.0.0.1:47000"
@@ -37,20 +39,20 @@ CONFIGURE = "claude-gatewayctl configure-claude"
 
 
 def test_daemon() -> None:
-    assert said(checks.daemon(SERVING, "", "1.0.0")) == OK
-    assert said(checks.daemon(None, "is not running", "1.0.0")) == [("fail", "claude-gatewayctl start")]
-    assert said(checks.daemon(REFUSING, "", "1.0.0")) == [("fail", "claude-gatewayctl config check")]
-    assert said(checks.daemon(SERVING | {"state": "recovering"}, "", "1.0.0")) == [("fail", "claude-gatewayctl logs")]
-    assert said(checks.daemon(SERVING, "", "1.0.1")) == [*OK, ("note", "claude-gatewayctl restart")]
+    assert said(here.daemon(SERVING, "", "1.0.0")) == OK
+    assert said(here.daemon(None, "is not running", "1.0.0")) == [("fail", "claude-gatewayctl start")]
+    assert said(here.daemon(REFUSING, "", "1.0.0")) == [("fail", "claude-gatewayctl config check")]
+    assert said(here.daemon(SERVING | {"state": "recovering"}, "", "1.0.0")) == [("fail", "claude-gatewayctl logs")]
+    assert said(here.daemon(SERVING, "", "1.0.1")) == [*OK, ("note", "claude-gatewayctl restart")]
 
 
 def test_port() -> None:
-    assert said(checks.port(SERVING, URL, "", "")) == OK
-    assert said(checks.port(SERVING, URL, "", "timed out")) == [("fail", "claude-gatewayctl status")]
-    (taken,) = checks.port(None, URL, "nginx (pid 7)", "")
+    assert said(here.port(SERVING, URL, "", "")) == OK
+    assert said(here.port(SERVING, URL, "", "timed out")) == [("fail", "claude-gatewayctl status")]
+    (taken,) = here.port(None, URL, "nginx (pid 7)", "")
     assert (taken.state, taken.found) == ("fail", f"{URL} is taken by nginx (pid 7)")
-    assert said(checks.port(None, URL, "", "")) == []
-    (ours,) = checks.port(None, URL, "claude-gatewayd (pid 7)", "")
+    assert said(here.port(None, URL, "", "")) == []
+    (ours,) = here.port(None, URL, "claude-gatewayd (pid 7)", "")
     assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"
 
 
@@ -67,31 +69,31 @@ def test_port() -> None:
     ],
 )  # fmt: skip
 def test_service(unit: Unit | None, wanted: list[tuple[str, str]]) -> None:
-    assert said(checks.unit(unit, "/here")) == wanted
+    assert said(here.unit(unit, "/here")) == wanted
 
 
 def test_configuration() -> None:
     check, reload = "claude-gatewayctl config check", "claude-gatewayctl reload"
-    assert said(checks.configuration([], "/c", 50.0, SERVING)) == OK
-    assert said(checks.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
-    assert said(checks.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
-    assert said(checks.configuration([], "", 0.0, None)) == OK
+    assert said(here.configuration([], "/c", 50.0, SERVING)) == OK
+    assert said(here.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
+    assert said(here.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
+    assert said(here.configuration([], "", 0.0, None)) == OK
     two = [Problem("/c:1", "is wrong"), Problem("/c:2", "is wrong too", "mend it so")]
-    assert said(checks.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
+    assert said(here.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
 
 
 def test_litellm() -> None:
-    assert said(checks.litellm("1.2", "1.2", SERVING)) == OK
-    assert said(checks.litellm("1.2", "", None)) == OK
-    assert said(checks.litellm("1.3", "1.2", SERVING)) == [("fail", "claude-gatewayctl upgrade")]
-    assert said(checks.litellm("", "1.2", None)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(here.litellm("1.2", "1.2", SERVING)) == OK
+    assert said(here.litellm("1.2", "", None)) == OK
+    assert said(here.litellm("1.3", "1.2", SERVING)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(here.litellm("", "1.2", None)) == [("fail", "claude-gatewayctl upgrade")]
     failed = SERVING | {"litellm": {"state": "failed", "why": "ImportError", "callbacks": []}}
-    assert said(checks.litellm("1.2", "1.2", failed)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(here.litellm("1.2", "1.2", failed)) == [("fail", "claude-gatewayctl upgrade")]
     callbacks = [{"name": "a.b", "loaded": True, "why": ""}, {"name": "c.d", "loaded": False, "why": "ImportError"}]
     problems = [{"where": "/l:3", "message": "is not used", "hint": "use [router]"}]
     with_both = SERVING | {"litellm": {"state": "ready", "callbacks": callbacks, "config": {"problems": problems}}}
     reload = "claude-gatewayctl reload"
-    assert said(checks.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    assert said(here.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
 
 
 @pytest.mark.parametrize(
@@ -105,36 +107,36 @@ def test_litellm() -> None:
     ],
 )
 def test_the_way_to_anthropic(failed: str, mend: str) -> None:
-    assert said(checks.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
+    assert said(beyond.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
 
 
 @pytest.mark.parametrize(
     ("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", "sudo timedatectl set-ntp true")])]
 )
 def test_the_clock(skew: float | None, clock: list[tuple[str, str]]) -> None:
-    assert said(checks.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
+    assert said(beyond.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
 
 
 def test_credential() -> None:
-    assert said(checks.credential(Login("a login", "/f", 200.0), 100.0)) == OK
-    assert said(checks.credential(Login("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
-    assert said(checks.credential(Login("", ""), 100.0)) == [("fail", "claude /login")]
+    assert said(client.credential(Login("a login", "/f", 200.0), 100.0)) == OK
+    assert said(client.credential(Login("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
+    assert said(client.credential(Login("", ""), 100.0)) == [("fail", "claude /login")]
 
 
 def test_variables() -> None:
     harmful = Obstacle("start-up", "~/.bashrc:3", "CLAUDE_CODE_USE_BEDROCK", "why", "vi +3 ~/.bashrc")
     harmless = Obstacle("shell", "this shell", "ANTHROPIC_API_KEY", "why", "unset ANTHROPIC_API_KEY", harmful=False)
-    assert said(checks.obstacles([], [])) == OK
-    assert said(checks.obstacles([harmful], [])) == [("fail", "vi +3 ~/.bashrc")]
-    assert said(checks.obstacles([harmless], ["A"])) == [
+    assert said(client.obstacles([], [])) == OK
+    assert said(client.obstacles([harmful], [])) == [("fail", "vi +3 ~/.bashrc")]
+    assert said(client.obstacles([harmless], ["A"])) == [
         ("note", "unset ANTHROPIC_API_KEY"), ("note", "systemctl --user unset-environment A"), *OK
     ]  # fmt: skip
 
 
 def test_client() -> None:
-    assert said(checks.client("/bin/claude", "2.1.330")) == OK
-    assert said(checks.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
-    assert said(checks.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
+    assert said(client.client("/bin/claude", "2.1.330")) == OK
+    assert said(client.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
+    assert said(client.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_client() -> None:
     ],
 )
 def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple[str, str]]) -> None:
-    assert said(checks.settings(own, shell, URL, remote=remote)) == wanted
+    assert said(client.settings(own, shell, URL, remote=remote)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -170,14 +172,14 @@ def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple
 )  # fmt: skip
 def test_bedrock(keys: dict[str, Any] | None, bedrock: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
     status = SERVING | {"credentials": keys, "bedrock": SERVING["bedrock"] | bedrock}
-    assert said(checks.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
+    assert said(beyond.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
 
 
 def test_no_bedrock() -> None:
-    assert said(checks.bedrock(SERVING, "none", "", "no profile P", "aws configure sso", 0.0)) == [
+    assert said(beyond.bedrock(SERVING, "none", "", "no profile P", "aws configure sso", 0.0)) == [
         ("note", "aws configure sso")
     ]
-    assert said(checks.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
+    assert said(beyond.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
 
 
 @pytest.mark.parametrize(
@@ -193,25 +195,25 @@ def test_no_bedrock() -> None:
     ],
 )
 def test_the_login_at_aws(sso: Sso | None, wanted: list[tuple[str, str]]) -> None:
-    assert said(checks.sso(sso, 100.0)) == wanted
+    assert said(beyond.sso(sso, 100.0)) == wanted
 
 
 def test_disk_and_permissions() -> None:
-    assert said(checks.disk(5 * 2**30, "/s")) == OK
-    assert said(checks.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
-    assert said(checks.disk(2**20, "/a b")) == [("fail", "df -h '/a b'")]
-    assert said(checks.permissions([Mode("/k", 0o600, 0o600, ours=True), Mode("/d", 0o500, 0o700, ours=True)])) == OK
-    assert said(checks.permissions([Mode("/k", 0o640, 0o600, ours=True)])) == [("fail", "chmod 600 /k")]
-    assert said(checks.permissions([Mode("/k", 0o600, 0o600, ours=False)])) == [("fail", "ls -ld /k")]
+    assert said(here.disk(5 * 2**30, "/s")) == OK
+    assert said(here.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
+    assert said(here.disk(2**20, "/a b")) == [("fail", "df -h '/a b'")]
+    assert said(here.permissions([Mode("/k", 0o600, 0o600, ours=True), Mode("/d", 0o500, 0o700, ours=True)])) == OK
+    assert said(here.permissions([Mode("/k", 0o640, 0o600, ours=True)])) == [("fail", "chmod 600 /k")]
+    assert said(here.permissions([Mode("/k", 0o600, 0o600, ours=False)])) == [("fail", "ls -ld /k")]
 
 
 def test_pings() -> None:
-    assert said(checks.ping(Ping("bedrock", 200, "bedrock", "none", "", 1.0))) == OK
-    assert said(checks.ping(Ping("anthropic", 200, "bedrock", "529", "", 1.0))) == [
+    assert said(beyond.ping(Ping("bedrock", 200, "bedrock", "none", "", 1.0))) == OK
+    assert said(beyond.ping(Ping("anthropic", 200, "bedrock", "529", "", 1.0))) == [
         ("fail", "claude-gatewayctl status")
     ]
-    assert said(checks.ping(Ping("anthropic", 401, "anthropic", "", "no such key", 1.0))) == [("fail", "claude /login")]
-    assert said(checks.ping(Ping("bedrock", 0, "", "", "timed out", 1.0))) == [("fail", "claude-gatewayctl status")]
+    assert said(beyond.ping(Ping("anthropic", 401, "anthropic", "", "no such key", 1.0))) == [("fail", "claude /login")]
+    assert said(beyond.ping(Ping("bedrock", 0, "", "", "timed out", 1.0))) == [("fail", "claude-gatewayctl status")]
 
 
 def test_what_hangs_or_breaks_keeps_nothing_else_back() -> None:

@@ -15,7 +15,8 @@ from claude_gatewayd.claude_code import obstacles as in_the_way
 from claude_gatewayd.claude_code.settings import BASE_URL
 from claude_gatewayd.config import Config
 from claude_gatewayd.credentials.source import find_source
-from claude_gatewayd.doctor import checks, look
+from claude_gatewayd.doctor import beyond, here, look
+from claude_gatewayd.doctor import client as of_client
 from claude_gatewayd.doctor.finding import Finding, State
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.model import Problem
@@ -52,53 +53,53 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
 
     def port() -> Iterable[Finding]:
         holder = "" if status is not None else ports.who_listens(change.here_port(environ))
-        return checks.port(status, ground.url, holder, look.answers(ground.url) if status is not None else "")
+        return here.port(status, ground.url, holder, look.answers(ground.url) if status is not None else "")
 
     def configuration() -> Iterable[Finding]:
         path = paths.config_path(environ)
         changed = path.stat().st_mtime if path.exists() else 0.0
-        return checks.configuration(problems, str(path) if path.exists() else "", changed, status)
+        return here.configuration(problems, str(path) if path.exists() else "", changed, status)
 
     def own_settings() -> Iterable[Finding]:
         own = look.own_settings(file, change.here(environ).key)
-        return checks.settings(own, environ.get(BASE_URL, ""), ground.url, remote=settings.listen.remote)
+        return of_client.settings(own, environ.get(BASE_URL, ""), ground.url, remote=settings.listen.remote)
 
     def obstacles() -> Iterable[Finding]:
         found = in_the_way.find(environ, ground.directory, ground.url)
         in_service = look.variables_of(status["pid"], in_the_way.SWITCHES) if status is not None else []
-        return checks.obstacles(found, in_service)
+        return of_client.obstacles(found, in_service)
 
     def client() -> Iterable[Finding]:
         path = clients.find(environ)
-        return checks.client(str(path or ""), clients.version(path, environ) if path else "")
+        return of_client.client(str(path or ""), clients.version(path, environ) if path else "")
 
     def bedrock() -> Iterable[Finding]:
         source = find_source(environ, settings.bedrock.profile)
-        yield from checks.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
+        yield from beyond.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
         if status is None or not status.get("credentials"):  # else the keeper of the daemon has said it
-            yield from checks.sso(look.sso(source, time.time()), time.time())
+            yield from beyond.sso(look.sso(source, time.time()), time.time())
 
     found: dict[str, Examination] = {
-        "daemon": lambda: checks.daemon(status, ground.why_not, claude_gatewayd.__version__),
+        "daemon": lambda: here.daemon(status, ground.why_not, claude_gatewayd.__version__),
         "port": port,
-        "service": lambda: checks.unit(look.unit(environ), look.program()),
+        "service": lambda: here.unit(look.unit(environ), look.program()),
         "configuration": configuration,
-        "LiteLLM": lambda: checks.litellm(*look.litellm(), status),
-        "Anthropic": lambda: checks.anthropic(look.reach(settings, environ), status),
+        "LiteLLM": lambda: here.litellm(*look.litellm(), status),
+        "Anthropic": lambda: beyond.anthropic(look.reach(settings, environ), status),
         "AWS": bedrock,
         "Claude Code": client,
-        "credential": lambda: checks.credential(look.login(environ, file), time.time()),
+        "credential": lambda: of_client.credential(look.login(environ, file), time.time()),
         "settings": own_settings,
         "variables": obstacles,
-        "disk": lambda: checks.disk(*look.disk(environ)),
-        "permissions": lambda: checks.permissions(look.modes(environ)),
+        "disk": lambda: here.disk(*look.disk(environ)),
+        "permissions": lambda: here.permissions(look.modes(environ)),
     }
     if deep and status is not None:
         key = change.here(environ).key
         credential = look.credential_headers(environ, file)
-        found["ping anthropic"] = lambda: checks.ping(look.ping(ground.url, key, "anthropic", credential))
+        found["ping anthropic"] = lambda: beyond.ping(look.ping(ground.url, key, "anthropic", credential))
         if status["bedrock"]["enabled"]:
-            found["ping bedrock"] = lambda: checks.ping(look.ping(ground.url, key, "bedrock", credential))
+            found["ping bedrock"] = lambda: beyond.ping(look.ping(ground.url, key, "bedrock", credential))
     return found
 
 

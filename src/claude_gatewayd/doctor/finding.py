@@ -1,8 +1,10 @@
 """What a check comes to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Status = Mapping[str, Any]  # what the daemon says of itself
 State = Literal["ok", "note", "fail"]
 Remedy = Literal["", "start", "reload", "configure-claude", "private"]
 

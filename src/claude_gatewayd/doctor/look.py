@@ -24,7 +24,9 @@ from claude_gatewayd.config import Config
 from claude_gatewayd.credentials import sso_cache
 from claude_gatewayd.credentials.source import Source, read_profiles
 from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
-from claude_gatewayd.doctor.checks import Login, Mode, OwnSettings, Ping, Reached, Sso, Unit
+from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
+from claude_gatewayd.doctor.client import Login, OwnSettings
+from claude_gatewayd.doctor.here import Mode, Unit
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1.connect import trust
 from claude_gatewayd.http1.proxy import proxy_for

@@ -1,0 +1,148 @@
+"""Checks of what lies beyond this machine: Anthropic, the clock, AWS, and real answers through each lane. Pure."""
+
+import time
+from collections.abc import Iterator
+from shlex import quote
+from typing import NamedTuple
+
+from claude_gatewayd.doctor.finding import Finding, Status, ok
+
+CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
+LOGIN_ENDS_SOON = 3600.0
+
+
+class Reached(NamedTuple):
+    """How far a connection to Anthropic came: to *failed* ("" for an answer), with *why*; *skew* of the clock."""
+
+    host: str
+    way: str
+    failed: str
+    why: str
+    skew: float | None
+
+
+_MENDS = {
+    "name": "ping -c 1 {host}",
+    "connection": "curl -sv -o /dev/null https://{host}/",
+    "time": "curl -sv -o /dev/null https://{host}/",
+    "certificate": "claude-gatewayctl config set anthropic.ca_file ~/company-ca.pem",
+    "proxy": "claude-gatewayctl config set anthropic.proxy http://USER:PASSWORD@PROXY:3128",
+}
+
+
+_SAYS = {
+    "name": "its name cannot be resolved: this machine seems to be offline",
+    "connection": "it cannot be connected to",
+    "time": "it does not answer in time",
+    "certificate": "its certificate is not trusted: a company that inspects TLS, mostly",
+    "proxy": "the proxy does not let it through",
+}
+
+
+def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
+    """Judge the way to Anthropic: name, connection, certificate, proxy; and the clock by its answer."""
+    if reached.failed:
+        why = f"{_SAYS[reached.failed]} ({reached.why})"
+        yield Finding(
+            "Anthropic", "fail", f"{reached.host}{reached.way}", why, _MENDS[reached.failed].format(host=reached.host)
+        )
+    else:
+        yield ok("Anthropic", f"{reached.host} answers{reached.way}")
+    if reached.skew is not None and abs(reached.skew) > CLOCK_MAY_DIFFER:
+        ahead = "fast" if reached.skew > 0 else "slow"
+        yield Finding(
+            "clock", "fail", f"is {abs(reached.skew) / 60:.0f} minutes {ahead}", "AWS refuses what is signed now",
+            "sudo timedatectl set-ntp true",
+        )  # fmt: skip
+    elif reached.skew is not None:
+        yield ok("clock", f"right within {max(1, round(abs(reached.skew)))} s")
+    how = status["anthropic"] if status is not None else {"state": "unknown"}
+    if how["state"] == "failing" and not reached.failed:
+        yield Finding(
+            "Anthropic", "note", f"the last request failed: {how['failure']}", "Bedrock answers instead, where it can",
+            "claude-gatewayctl status",
+        )  # fmt: skip
+
+
+def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, now: float) -> Iterator[Finding]:
+    """Judge Bedrock: where keys come from (*kind*, *told*), what the daemon knows of them, and the last answers."""
+    if kind == "none":
+        yield Finding("Bedrock", "note", "is off", f"{why}: nobody steps in when Anthropic cannot", hint)
+        return
+    if status is None:
+        yield ok("Bedrock", f"{told}; the daemon, which would know more, does not run")
+        return
+    how = status["bedrock"]
+    if not how["enabled"]:
+        mend = "claude-gatewayctl config set bedrock.enabled auto"
+        yield Finding("Bedrock", "note", "is off", f"{how['why']}: nobody steps in when Anthropic cannot", mend)
+        return
+    keys = status.get("credentials") or {}
+    state = keys.get("state", "")
+    until = keys.get("works_until")
+    if state in ("login-needed", "down") or (until is not None and until < now):
+        found = f"the AWS credentials ({told}) {'need a login' if state == 'login-needed' else 'cannot be had'}"
+        yield Finding("AWS", "fail", found, keys.get("why", ""), keys.get("hint") or "claude-gatewayctl sso-login")
+    elif state == "expiring":
+        clock = time.strftime("%H:%M", time.localtime(until)) if until else "soon"
+        mend = keys.get("hint") or "claude-gatewayctl sso-login"
+        yield Finding("AWS", "note", f"the login of {told} ends at {clock}", "Bedrock stops then", mend)
+    else:
+        who = ", ".join(filter(None, (told, keys.get("role", ""), how["region"])))
+        yield ok("AWS", who)
+    if (how["last_failure"] or 0) > (how["last_success"] or 0):
+        yield Finding(
+            "Bedrock", "fail", "its last answer was a failure", how["failure"], "claude-gatewayctl doctor --deep"
+        )
+
+
+class Sso(NamedTuple):
+    """The SSO login behind the profile that counts: *why* it cannot be used, with *hint*, or when it ends."""
+
+    profile: str
+    why: str = ""
+    hint: str = ""
+    ends: float | None = None
+    renews: bool = False
+
+
+def sso(found: Sso | None, now: float) -> Iterator[Finding]:
+    """Judge the SSO login by its file. None: the keys come another way, or a running daemon knows better."""
+    if found is None:
+        return
+    mend = f"claude-gatewayctl sso-login --profile {quote(found.profile)}"
+    if found.why:
+        yield Finding("AWS login", "fail", f"profile {found.profile} has none", found.why, found.hint or mend)
+    elif found.renews or (found.ends is not None and found.ends - now > LOGIN_ENDS_SOON):
+        yield ok("AWS login", f"profile {found.profile}{', renews itself' if found.renews else ''}")
+    elif found.ends is not None and found.ends > now:
+        minutes = max(1, round((found.ends - now) / 60))
+        yield Finding("AWS login", "note", f"profile {found.profile} ends in {minutes} min", "Bedrock stops then", mend)
+    else:
+        yield Finding("AWS login", "fail", f"profile {found.profile} has ended", "Bedrock cannot step in", mend)
+
+
+class Ping(NamedTuple):
+    """What a real request through a lane came to: *wanted* the upstream, *upstream* who answered."""
+
+    wanted: str
+    status: int
+    upstream: str
+    fallback: str
+    said: str
+    seconds: float
+
+
+def ping(answer: Ping) -> Iterator[Finding]:
+    """Judge a real answer."""
+    check = f"ping {answer.wanted}"
+    if answer.status == 200 and answer.upstream == answer.wanted:
+        yield ok(check, f"answered in {answer.seconds:.1f} s")
+    elif answer.status == 200:
+        why = f"x-gateway-fallback: {answer.fallback}"
+        mend = "claude-gatewayctl status"
+        yield Finding(check, "fail", f"{answer.upstream or 'nobody known'} answered in its place", why, mend)
+    else:
+        found = f"answered {answer.status}" if answer.status else "no answer"
+        mend = "claude /login" if answer.status == 401 else "claude-gatewayctl status"
+        yield Finding(check, "fail", found, answer.said, mend)
