@@ -19,21 +19,10 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
-    "what is wrong": (
-        ("doctor", "doctor", "Say what is wrong, why, and which command mends it; exit 1 if anything fails."),
-    ),
-    "the configuration": (
-        ("config", "configuring", "Show, change or check the configuration: config.toml."),
-        ("import", "moving", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),
-    ),
     "Claude Code": (
         ("run", "run", "Become Claude Code through the gateway, which is started if it does not run."),
         ("configure-claude", "claude_code", "Point Claude Code at this gateway, in its settings.json; twice is once."),
-        (
-            "remove-claude",
-            "claude_code",
-            "Take what is ours out of Claude Code's settings.json, and put back what was there.",
-        ),
+        ("remove-claude", "claude_code", "Take what is ours out of settings.json, and put back what was there."),
     ),
     "the daemon": (
         ("status", "daemon", "Show what is: state, generations, Anthropic, requests, memory."),
@@ -46,6 +35,13 @@ VERBS = {
     "AWS": (
         ("sso-login", "sso", "Log in to AWS by SSO, in the browser or by a code."),
         ("sso-logout", "sso", "End the SSO session at AWS, and remove its token here."),
+    ),
+    "the configuration": (
+        ("config", "configuring", "Show, change or check the configuration: config.toml."),
+        ("import", "moving", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),
+    ),
+    "what is wrong": (
+        ("doctor", "doctor", "Say what is wrong, why, and which command mends it; exit 1 if anything fails."),
     ),
 }
 
