@@ -82,9 +82,15 @@ def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
     moved.settings.pop("success_callback")  # they import LiteLLM, which takes seconds
     file = proxy / "left.yaml"
     file.write_text(yaml.safe_dump(moved.litellm))
-    taken = own.read(file)
+    taken = own.read(file, {})
     assert taken.problems == []
     assert taken.model_names == {"gpt-5"}
+
+
+def test_no_setting_is_kept_that_the_engine_refuses(tmp_path: Path) -> None:
+    refused = sorted(own._OURS_IN_SETTINGS)  # the two must agree, and neither can import the other
+    moved, _ = told("litellm_settings:\n" + "".join(f"  {name}: 1\n" for name in refused), tmp_path)
+    assert moved.settings == {}
 
 
 def told(text: str, tmp_path: Path, **environ: str) -> tuple[translate.Moved, dict[str, str]]:
@@ -111,6 +117,7 @@ def told(text: str, tmp_path: Path, **environ: str) -> tuple[translate.Moved, di
         ("llama, bedrock/meta.llama3-1-70b-instruct-v1:0", {}, "carried over"),
         ("gpt, openai/gpt-5", {}, "carried over"),
         ("'*', openai/*", {}, "not understood"),
+        ("llama-bedrock, bedrock/meta.llama3-1-70b-instruct-v1:0", {}, "not understood"),
     ],
 )  # fmt: skip
 def test_models(entry: str, values: dict[tuple[str, str], Any], verdict: str, tmp_path: Path) -> None:

@@ -69,6 +69,19 @@ _VARIABLES = {"AWS_PROFILE": ("bedrock", "profile"), "AWS_REGION": ("bedrock", "
 _AWS = {"aws_profile_name": "profile", "aws_region_name": "region", "aws_bedrock_runtime_endpoint": "runtime_endpoint",
         "timeout": "timeout"}  # fmt: skip
 _AWS_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_NOT_CACHED = "one caller's answer would be given to another; prompts of Claude's models are cached without it"
+_SETTINGS = {
+    "cache": (NOT_NEEDED, _NOT_CACHED),
+    "cache_params": (NOT_NEEDED, _NOT_CACHED),
+    "enable_redis_auth_cache": (NOT_NEEDED, _NOT_CACHED),
+    "enable_anthropic_prompt_caching": (BUILT_IN, "Claude Code says itself what is to be cached"),
+} | dict.fromkeys(
+    ("api_base", "api_key", "api_version", "organization", "headers", "model_alias_map"),
+    (YOURS, "give it to the entries of model_list: here it would go for Claude's models too"),
+)
+_NO_OTHER_WAY = "only Bedrock stands in, and only when Anthropic cannot: see [router]"
+_FALLBACKS = ("default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "disable_cooldowns",
+              "num_retries_per_request")  # fmt: skip
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}/")
 
 
@@ -123,11 +136,17 @@ class _Translation:
                 self._bedrock_model(place, name, model, params, entry)
             elif model.startswith("anthropic/") or (model.startswith("claude-") and "/" not in model):
                 self._anthropic_model(place, name, model.removeprefix("anthropic/"), params)
-            elif name.startswith("claude-") or "*" in name:
-                self.tell(place, UNKNOWN, f"{model} cannot stand under this name: give it one of its own", name)
             else:
-                self.moved.models.append(entry)
-                self.tell(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
+                self._for_litellm(place, name, model, entry)
+
+    def _for_litellm(self, place: tuple[str | int, ...], name: str, model: str, entry: dict[str, Any]) -> None:
+        if name.startswith("claude-") or "*" in name or "bedrock/" in name or catalog.is_forced(name):
+            self.tell(
+                place, UNKNOWN, f"{model} cannot stand under this name, which is the gateway's own: rename it", name
+            )
+        else:
+            self.moved.models.append(entry)
+            self.tell(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
 
     def _anthropic_model(self, place: tuple[str | int, ...], name: str, model: str, params: dict[str, Any]) -> None:
         if "*" in name or "*" in model or name == model:
@@ -159,16 +178,14 @@ class _Translation:
         if in_path:
             self._value((*place, "litellm_params", "model"), "bedrock", "region", in_path[0].rstrip("/"), "model")
         if "claude" not in there and not there.startswith("arn:"):
-            self.moved.models.append(entry)
-            self.tell(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
+            self._for_litellm(place, name, model, entry)
             return
         stem = name.removesuffix("-bedrock")
         self._bedrock[name] = stem if stem.startswith("claude-") else there
         for key, value in _texts(params):
             self._bedrock_param((*place, "litellm_params", key), key, value)
         if not stem.startswith("claude-"):
-            self.moved.models.append(entry)
-            self.tell(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
+            self._for_litellm(place, name, model, entry)
             return
         region = self.moved.values.get(("bedrock", "region"), config.Bedrock().region)
         known = catalog.find(stem, str(region))
@@ -207,10 +224,8 @@ class _Translation:
                     self.tell((*where, name), CARRIED, f'[aliases] {name} = "{model}"')
             elif key in _ROUTER_NOT_NEEDED:
                 self.tell(where, NOT_NEEDED, _ROUTER_NOT_NEEDED[key])
-            elif key in ("default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
-                self.tell(
-                    where, UNKNOWN, "only Bedrock stands in, and only when Anthropic cannot: see [router.fallbacks]"
-                )
+            elif key in _FALLBACKS:
+                self.tell(where, UNKNOWN, _NO_OTHER_WAY)
             else:
                 self.tell(where, UNKNOWN, "there is nothing like it in [router]")
 
@@ -221,17 +236,14 @@ class _Translation:
                 self._value(where, "router", _ROUTER_ELSEWHERE[key], value)
             elif key == "fallbacks":
                 self._fallbacks(where, value)
-            elif key in (
-                "default_fallbacks",
-                "context_window_fallbacks",
-                "content_policy_fallbacks",
-                "disable_cooldowns",
-            ):
-                self.tell(where, UNKNOWN, "only Bedrock stands in, and only when Anthropic cannot: see [router]")
+            elif key in _FALLBACKS:
+                self.tell(where, UNKNOWN, _NO_OTHER_WAY)
             elif key in ("callbacks", "success_callback", "failure_callback"):
                 self._callbacks(where, key, value)
             elif key in ("custom_auth", "master_key", "database_url"):
                 self.tell(where, *_GENERAL[key])
+            elif key in _SETTINGS:
+                self.tell(where, *_SETTINGS[key])
             elif key == "set_verbose" and value:
                 self._value(where, "log", "level", "debug")
             elif key in ("set_verbose", "json_logs"):
