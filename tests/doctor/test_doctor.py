@@ -14,7 +14,7 @@ import pytest
 
 from claude_gatewayd.config import Anthropic, Config
 from claude_gatewayd.credentials.source import find_source
-from claude_gatewayd.doctor import look
+from claude_gatewayd.doctor import beyond, look
 from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_mended_and_then_all_is_well(daemon: Daemon, punctual: 
 def test_a_clock_that_is_wrong(daemon: Daemon) -> None:
     clock = next(one for one in doctor(daemon)[1]["findings"] if one["check"] == "clock")
     assert clock["state"] == "fail"
-    assert clock["mend"] == "sudo timedatectl set-ntp true"
+    assert clock["mend"] == beyond.SET_CLOCK
 
 
 def test_it_takes_less_than_five_seconds_though_nothing_answers(daemon: Daemon) -> None:

@@ -1,5 +1,6 @@
 """Checks of what lies beyond this machine: Anthropic, the clock, AWS, and real answers through each lane. Pure."""
 
+import sys
 import time
 from collections.abc import Iterator
 from shlex import quote
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from claude_gatewayd.doctor.finding import Finding, Status, ok
 
 CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
+SET_CLOCK = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"
 LOGIN_ENDS_SOON = 3600.0
 
 
@@ -52,7 +54,7 @@ def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
         ahead = "fast" if reached.skew > 0 else "slow"
         yield Finding(
             "clock", "fail", f"is {abs(reached.skew) / 60:.0f} minutes {ahead}", "AWS refuses what is signed now",
-            "sudo timedatectl set-ntp true",
+            SET_CLOCK,
         )  # fmt: skip
     elif reached.skew is not None:
         yield ok("clock", f"right within {max(1, round(abs(reached.skew)))} s")
