@@ -1,9 +1,11 @@
-"""Where the log goes: stderr, with timestamps for a person, with priorities for the journal."""
+"""Where the log goes: stderr, as a person or the journal wants it; as launchd's agent, a file of our own."""
 
 import logging
 import os
 import sys
 from collections.abc import Mapping
+
+from claude_gatewayd import paths
 
 # They print keys, tokens and requests at DEBUG, and tracebacks at WARNING: what matters of it, we say.
 _NOT_HEARD = ("botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
@@ -20,9 +22,12 @@ class _JournalFormatter(logging.Formatter):
 
 
 def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
-    """Log to stderr from now on. *who* names the process where several write to one terminal."""
-    handler = logging.StreamHandler(sys.stderr)
-    if _is_journal(environ):
+    """Log from now on. *who* names the process where several write to one place."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if paths.is_agent(environ):
+        handler = _file(environ) or handler
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    elif _is_journal(environ):
         handler.setFormatter(_JournalFormatter(f"{who}: %(message)s"))
     else:
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%H:%M:%S"))
@@ -31,6 +36,16 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
     for name in _NOT_HEARD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.raiseExceptions = False  # a terminal that is gone is no reason to say so on it
+
+
+def _file(environ: Mapping[str, str]) -> logging.Handler | None:
+    from claude_gatewayd.logfile import RotatedFile  # here, for it loads much that is needed nowhere else
+
+    try:
+        return RotatedFile(paths.log_file(environ))
+    except OSError as error:
+        print(f"cannot log to {paths.log_file(environ)}: {error.strerror}", file=sys.stderr)
+        return None
 
 
 def _is_journal(environ: Mapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from claude_gatewayd.errors import GatewayError
 
 APP = "claude-gateway"
+AGENT = "dev.claude-gateway.gatewayd"  # our label with launchd
 SOCKET_NAME = "control.sock"
 LONGEST_SOCKET_PATH = 100  # bytes; sun_path has 104 on macOS, 108 on Linux
 
@@ -49,6 +50,11 @@ def environment_file(environ: Mapping[str, str]) -> Path:
 def log_file(environ: Mapping[str, str]) -> Path:
     """Return the log of an agent of launchd, which has no journal."""
     return home(environ) / "Library/Logs" / APP / "claude-gatewayd.log"
+
+
+def is_agent(environ: Mapping[str, str]) -> bool:
+    """Say whether launchd has started this process as our agent, or the one that it descends from."""
+    return environ.get("XPC_SERVICE_NAME") == AGENT
 
 
 def runtime_dir(environ: Mapping[str, str]) -> Path:

@@ -18,6 +18,7 @@ FLOORS = """
     model
     errors
     paths memory ports
+    logfile
     config_values wire envelope auth log
     config_file service config_edit
     config control channel rewrite

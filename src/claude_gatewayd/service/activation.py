@@ -1,10 +1,16 @@
 """Listening sockets that a service manager hands over."""
 
+import logging
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _FIRST = 3  # sd_listen_fds(3)
+_LIBRARY = "/usr/lib/libSystem.B.dylib"  # in dyld's cache: there is no such file to look for
+_SOCKET_NAME = b"http"  # in Sockets of the plist
 
 
 def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
@@ -24,3 +30,35 @@ def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
     for descriptor in range(_FIRST, _FIRST + count):
         os.set_inheritable(descriptor, False)
     return [socket.socket(fileno=descriptor) for descriptor in range(_FIRST, _FIRST + count)]
+
+
+def launchd_sockets(load: Callable[[str], Any] | None = None) -> list[socket.socket]:
+    """Return the sockets that launchd holds for this very job. It hands them over once in the life of a process.
+
+    They are closed on exec from now on. There may be several: one a family of addresses. *load* opens a library.
+    """
+    import ctypes  # here, for nobody needs it under systemd
+
+    try:
+        library = (load or ctypes.CDLL)(_LIBRARY)
+        activate = library.launch_activate_socket
+    except (OSError, AttributeError) as error:
+        logger.warning("launchd cannot be asked for its socket: %s", error)
+        return []
+    found, count = ctypes.POINTER(ctypes.c_int)(), ctypes.c_size_t()
+    activate.restype = ctypes.c_int
+    activate.argtypes = [
+        ctypes.c_char_p, ctypes.POINTER(ctypes.POINTER(ctypes.c_int)), ctypes.POINTER(ctypes.c_size_t),
+    ]  # fmt: skip
+    failed = activate(_SOCKET_NAME, ctypes.byref(found), ctypes.byref(count))
+    if failed:
+        logger.warning("launchd has no socket for us: %s", os.strerror(failed))
+        return []
+    library.free.restype, library.free.argtypes = None, [ctypes.c_void_p]
+    try:
+        sockets = [socket.socket(fileno=found[number]) for number in range(count.value)]
+    finally:
+        library.free(found)
+    for one in sockets:
+        one.set_inheritable(False)
+    return sockets

@@ -6,9 +6,10 @@ import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
+from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ports import who_listens
-from claude_gatewayd.service.activation import inherited_sockets
+from claude_gatewayd.service.activation import inherited_sockets, launchd_sockets
 
 _BACKLOG = 4096
 
@@ -31,7 +32,7 @@ class Listener:
 
 def inherited(environ: MutableMapping[str, str]) -> Listener | None:
     """Return the socket that a service manager handed over. It wins over any port that is configured."""
-    sockets = inherited_sockets(environ)
+    sockets = inherited_sockets(environ) or (launchd_sockets() if paths.is_agent(environ) else [])
     listening = [s for s in sockets if s.family in (socket.AF_INET, socket.AF_INET6) and _listens(s)]
     for other in sockets:
         if other not in listening[:1]:

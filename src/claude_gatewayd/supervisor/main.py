@@ -23,6 +23,7 @@ import claude_gatewayd
 from claude_gatewayd import config, control, log, memory, paths, wire
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.model import Problem
+from claude_gatewayd.service import environment
 from claude_gatewayd.service.notify import Notifier
 from claude_gatewayd.supervisor import listener as listening
 from claude_gatewayd.supervisor import status as telling
@@ -268,6 +269,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run() -> int:
+    if paths.is_agent(os.environ):
+        environment.adopt(os.environ)
     listener = listening.inherited(os.environ)
     managed = listener is not None or "NOTIFY_SOCKET" in os.environ
     try:

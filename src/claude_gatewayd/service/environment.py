@@ -1,0 +1,118 @@
+"""What a service is to have of the shell's environment, in a file of systemd's EnvironmentFile= syntax.
+
+Neither systemd nor launchd reads the start-up files of a shell. So PATH, proxies, certificates and AWS's variables
+are written down at installation. systemd reads the file itself; launchd knows no such file, so the daemon reads it.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, MutableMapping
+
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.paths import environment_file
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TZ")  # ctl and daemon must look in the same ones
+_NAMES = ("PATH", *_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES, *_PLACES, "DATABASE_URL", "LITELLM_PORT")
+_PREFIXES = ("AWS_", "CLAUDE_GATEWAY_")
+
+# They end within hours: in a file they would be a login that has run out, and hide the one that has not.
+_TEMPORARY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+              "AWS_CREDENTIAL_EXPIRATION")  # fmt: skip
+_NOT_OURS = ("CLAUDE_GATEWAY_ALLOW_LOOPBACK",)  # Claude Code's own
+
+_SECRET = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|KEY|CREDENTIAL|BEARER)", re.IGNORECASE)
+_NOT_SECRET = re.compile(r"(_FILE|_URI|_URL|_PATH|_DIR|_ENABLED|_DISABLED|_ID)$", re.IGNORECASE)
+_USER = re.compile(r"^([a-z0-9+.-]+://)?.*@", re.IGNORECASE | re.DOTALL)  # and the password
+_QUERY = re.compile(r"\?.*", re.DOTALL)
+_REFERENCE = re.compile(r"\bos\.environ/([A-Za-z_][A-Za-z0-9_]*)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# systemd's own reading of a file, by its states: a key; then, up to the end of the line, blanks, quoted and bare pieces
+_ENTRY = re.compile(r"^[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*=", re.MULTILINE)
+_PIECE = re.compile(r"""[ \t\r]+|'([^']*)'|"((?:[^"\\]|\\.)*)"|((?:[^\n\\'" \t\r]|\\.)(?:[^\n\\]|\\.)*)""", re.DOTALL)
+_SPECIAL = re.compile(r"""(["\\$`])""")
+_ESCAPED_QUOTED = re.compile(r"""\\(?:\n|(["\\$`]))""")
+_ESCAPED = re.compile(r"\\(?:\n|(.))")
+_HEAD = """\
+# The environment of the service claude-gatewayd, taken over from your shell by `claude-gatewayctl install`.
+# Yours to edit; what is in it stays, as long as the shell that installs again does not say otherwise. Then:
+#     claude-gatewayctl restart
+"""
+
+
+def taken_over(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """Return what of a shell's environment a service needs, and the names of what it must not have.
+
+    *also* are names that the person's own configuration refers to.
+    """
+    wanted = {*_NAMES, *also}
+    found = {
+        name: value
+        for name, value in sorted(environ.items())
+        if (name in wanted or name.startswith(_PREFIXES)) and name not in _NOT_OURS and value and _NAME.fullmatch(name)
+    }
+    left_out = [name for name in _TEMPORARY if name in found] if "AWS_SESSION_TOKEN" in found else []
+    left_out += [name for name, value in found.items() if not _writable(value)]
+    kept = {name: value for name, value in found.items() if name not in left_out}
+    if "PATH" in kept:
+        # "." and "" are where a shell happens to be; a service is nowhere
+        entries = [entry for entry in kept["PATH"].split(":") if os.path.isabs(entry)]
+        kept["PATH"] = ":".join(dict.fromkeys(entries))
+    return kept, left_out
+
+
+def references(text: str) -> list[str]:
+    """Return the variables that a configuration of LiteLLM refers to, as os.environ/NAME."""
+    return sorted(set(_REFERENCE.findall(text)))
+
+
+def shown(name: str, value: str, also: Iterable[str] = ()) -> str:
+    """Return NAME=value as it may be seen by whoever looks over a shoulder. *also* are names as for `taken_over`."""
+    if name in also or (_SECRET.search(name) and not _NOT_SECRET.search(name)):
+        return f"{name}=***"
+    if "://" in value or name.upper().endswith("_PROXY"):
+        value = _QUERY.sub("?***", _USER.sub(r"\1***@", value))
+    return f"{name}={value}"
+
+
+def render(values: Mapping[str, str]) -> str:
+    """Return the file. Inside double quotes systemd takes a backslash before any of these for what it is to a shell."""
+    quoted = {name: _SPECIAL.sub(r"\\\1", value) for name, value in sorted(values.items())}
+    return _HEAD + "".join(f'{name}="{value}"\n' for name, value in quoted.items())
+
+
+def read(text: str) -> dict[str, str]:
+    """Return what systemd reads from a file (systemd.exec(5), EnvironmentFile=). What is no assignment is skipped."""
+    values: dict[str, str] = {}
+    position = 0
+    while entry := _ENTRY.search(text, position):
+        value, position = [], entry.end()
+        while piece := _PIECE.match(text, position):
+            single, double, bare = piece.groups()
+            position = piece.end()
+            value.append(single or _ESCAPED_QUOTED.sub(r"\1", double or "") or _ESCAPED.sub(r"\1", bare or "").rstrip())
+        values[entry[1]] = "".join(value)
+    return values
+
+
+def adopt(environ: MutableMapping[str, str]) -> None:
+    """Take the file's variables into *environ*, as systemd does for its units. Raises GatewayError."""
+    file = environment_file(environ)
+    try:
+        environ.update(read(file.read_text()))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise GatewayError(f"cannot read {file}: {why}", f"ls -l {shlex.quote(str(file))}") from None
+
+
+def _writable(value: str) -> bool:
+    """Say whether systemd would take the value: UTF-8 without control characters, but for tab and newline."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # other bytes, as Python holds them
+        return False
+    return all(character in "\t\n" or (character >= " " and character != "\x7f") for character in value)

@@ -1,0 +1,80 @@
+"""The service manager that is there: systemd's user manager, or launchd. Two rooms with the same verbs."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service.steps import Write
+
+Verb = Literal["load", "start", "stop", "restart", "enable", "disable"]
+
+
+class NoManager(GatewayError):
+    """There is no service manager that would hear us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a service is to be: which programs, on which address, with which file of its environment."""
+
+    bin: Path
+    host: str
+    port: int
+    environment_file: Path
+    sandbox: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the manager says of the service. *file* is None where it is not installed, *pid* 0 where it does not run.
+
+    *listening* says that the manager holds the port. *trouble* is what keeps it from running, with *hint*.
+    """
+
+    file: Path | None = None
+    program: str = ""
+    active: bool = False
+    listening: bool = False
+    enabled: bool = False
+    masked: bool = False
+    pid: int = 0
+    trouble: str = ""
+    hint: str = ""
+
+
+class Manager(Protocol):
+    """What both can do."""
+
+    NAME: str
+
+    def check(self, environ: Mapping[str, str], /) -> None:
+        """Raise NoManager, with why, where it would not hear us."""
+
+    def state(self, environ: Mapping[str, str], /) -> State:
+        """Return how the service is. Raises GatewayError."""
+
+    def files(self, place: Place, environ: Mapping[str, str], /) -> list[Write]:
+        """Return what has to be on disk."""
+
+    def commands(self, verb: Verb, environ: Mapping[str, str], /) -> tuple[str, ...]:
+        """Return what a person would type."""
+
+    def act(self, verb: Verb, environ: Mapping[str, str], /) -> None:
+        """Do that, and return when it is done. Raises GatewayError with what stands against it."""
+
+    def logs(self, lines: int | None, since: str, environ: Mapping[str, str], /, *, follow: bool) -> None:
+        """Show the log: the last *lines* since a time, as the manager understands it. May not return."""
+
+
+def choose(platform: str = sys.platform) -> Manager:
+    """Return the manager that a platform has, whether it runs or not."""
+    if platform == "darwin":
+        from claude_gatewayd.service import launchd
+
+        return launchd
+    from claude_gatewayd.service import systemd
+
+    return systemd

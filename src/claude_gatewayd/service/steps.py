@@ -1,0 +1,107 @@
+"""What an installation is made of: files, a link, commands. A step is done only where it is not done yet."""
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_gatewayd.errors import GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A file. *shown* is its text as it may be seen, where it holds secrets."""
+
+    path: Path
+    text: str
+    mode: int = 0o644
+    shown: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether the file is there, as it should be."""
+        try:
+            return self.path.read_text() == self.text and self.path.stat().st_mode & 0o777 == self.mode
+        except (OSError, ValueError):
+            return False
+
+    def do(self) -> str:
+        """Write it: who reads meanwhile, or after a crash, sees the old text or the new. Returns what was done."""
+        target = Path(os.path.realpath(self.path))  # of a link into somebody's dotfiles: the file there
+        existed = target.exists()
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(f".{target.name}.{os.getpid()}")
+            try:
+                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(descriptor, "w") as file:
+                    file.write(self.text)
+                    file.flush()
+                    os.fchmod(descriptor, self.mode)
+                    os.fsync(descriptor)
+                beside.replace(target)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise _cannot("write", self.path, error) from None
+        return "changed" if existed else "wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symlink."""
+
+    path: Path
+    target: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether it leads there."""
+        try:
+            return Path(os.readlink(self.path)) == self.target
+        except OSError:
+            return False
+
+    def do(self) -> str:
+        """Make it lead there: at no moment is there none. Returns what was done."""
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            beside.unlink(missing_ok=True)
+            beside.symlink_to(self.target)
+            beside.replace(self.path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise _cannot("link", self.path, error) from None
+        return "linked"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Commands, as a person would type them, and what carries them out."""
+
+    commands: tuple[str, ...]
+    said: str
+    do: Callable[[], None]
+
+
+def remove(path: Path) -> bool:
+    """Remove a file or a link, if it is there. Raises GatewayError."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _cannot("remove", path, error) from None
+    return True
+
+
+def _cannot(what: str, path: Path, error: OSError) -> GatewayError:
+    directory = shlex.quote(str(path.parent))
+    full = error.errno in (28, 122, 27)  # ENOSPC, EDQUOT, EFBIG
+    return GatewayError(
+        f"cannot {what} {path}: {(error.strerror or str(error)).lower()}",
+        f"df -h {directory}" if full else f"ls -ld {directory}",
+    )

@@ -1,0 +1,295 @@
+"""systemd's user manager: the units, and `systemctl --user`."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.paths import home, state_dir
+from claude_gatewayd.ports import who_listens
+from claude_gatewayd.service.manager import NoManager, Place, State, Verb
+from claude_gatewayd.service.steps import Write
+from claude_gatewayd.service.templates import filled, template
+
+NAME = "systemd"
+IDENTIFIER = "claude-gatewayd"
+SERVICE, SOCKET = f"{IDENTIFIER}.service", f"{IDENTIFIER}.socket"
+DRAINING = f"{IDENTIFIER}-drain-*.scope"  # what finishes its streams after the service has ended
+
+_BOTH = f"{SOCKET} {SERVICE}"
+_COMMANDS: Mapping[Verb, str] = {
+    "load": "systemctl --user daemon-reload",
+    "start": f"systemctl --user start {_BOTH}",
+    "stop": f"systemctl --user stop {_BOTH}",
+    "restart": f"systemctl --user restart {SERVICE}",
+    "enable": f"systemctl --user enable {_BOTH}",
+    "disable": f"systemctl --user disable {_BOTH}",
+}
+PROBE = "systemd-run --user --wait --quiet -p PrivateUsers=yes -p ProtectSystem=strict true"
+_WITHIN = {"start": 300.0, "restart": 1300.0, "stop": 1000.0}  # beyond the limits of the unit, drain included
+_PROPERTIES = (
+    *("Id", "LoadState", "FragmentPath", "ActiveState", "SubState", "UnitFileState", "MainPID", "Result"),
+    *("ExecStart", "ExecMainStatus", "Listen"),
+)
+_FOREGROUND = "run it in a terminal instead: claude-gatewayd"
+_NOT_THERE = 203  # EXIT_EXEC, systemd.exec(5)
+
+
+# -- the units
+
+
+def units(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the text of each unit file, by its name below the directory of units."""
+    address = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+    daemon, ctl = (_word(place.bin / name) for name in ("claude-gatewayd", "claude-gatewayctl"))
+    written = {
+        SOCKET: filled(template(f"systemd/{SOCKET}"), ("ListenStream=127.0.0.1:47000", f"ListenStream={address}")),
+        SERVICE: filled(
+            template(f"systemd/{SERVICE}"),
+            ("ExecStart=%h/.local/bin/claude-gatewayd run", f"ExecStart={daemon} run"),
+            ("ExecReload=%h/.local/bin/claude-gatewayctl reload", f"ExecReload={ctl} reload"),
+            (
+                "EnvironmentFile=-%h/.config/claude-gateway/environment",
+                f"EnvironmentFile=-{_unspecified(place.environment_file)}",
+            ),
+        ),
+    }
+    if place.sandbox:
+        outside = [path for path in (state_dir(environ),) if not path.is_relative_to(home(environ))]
+        writable = " ".join(("%h", *(_word(f"-{path}") for path in outside)))
+        written[f"{SERVICE}.d/50-sandbox.conf"] = filled(
+            template("systemd/50-sandbox.conf"), ("ReadWritePaths=%h", f"ReadWritePaths={writable}")
+        )
+    return written
+
+
+def _unspecified(path: Path | str) -> str:
+    return str(path).replace("%", "%%")
+
+
+def _word(path: Path | str) -> str:
+    """Return a path as one word of a unit file (systemd.syntax(7), Quoting)."""
+    text = _unspecified(path)
+    if re.fullmatch(r"[\w./@%+:,-]+", text):
+        return text
+    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+# -- the manager
+
+
+def check(environ: Mapping[str, str]) -> None:
+    """Raise NoManager, with why, where it would not hear us."""
+    if shutil.which("systemctl", path=environ.get("PATH")) is None:
+        raise NoManager("cannot reach a service manager: there is no systemd here (no systemctl)", _FOREGROUND)
+    _runtime_dir(environ)
+
+
+def _runtime_dir(environ: Mapping[str, str]) -> str:
+    """Return the directory in which our user manager listens; as in `paths`, one of another user's does not count."""
+    usual = f"/run/user/{os.getuid()}"
+    named = environ.get("XDG_RUNTIME_DIR", "")
+    if named and not _is_anothers(named):
+        if _has_manager(named):
+            return named
+        if named != usual and _has_manager(usual):
+            raise NoManager(
+                f"cannot reach your systemd user manager: XDG_RUNTIME_DIR is {named}, and it is in {usual}",
+                f"export XDG_RUNTIME_DIR={usual}",
+            )
+    elif _has_manager(usual):
+        return usual
+    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
+        raise NoManager("cannot reach a service manager: this machine was not started by systemd", _FOREGROUND)
+    raise NoManager(
+        "cannot reach your systemd user manager: none runs for you. A plain login starts one; su, sudo, cron and some "
+        "ways of ssh do not",
+        f"sudo loginctl enable-linger {_user(environ)}",
+    )
+
+
+def _is_anothers(path: str) -> bool:
+    try:
+        return os.stat(path).st_uid != os.getuid()
+    except OSError:
+        return False
+
+
+def _has_manager(runtime: str) -> bool:
+    return os.path.exists(f"{runtime}/systemd/private")
+
+
+def _user(environ: Mapping[str, str]) -> str:
+    return environ.get("USER") or str(os.getuid())
+
+
+def bus_is_missing(environ: Mapping[str, str]) -> bool:
+    """Say whether there is no message bus: a restart then waits until streams have ended, in place of moving them."""
+    return not os.path.exists(f"{_runtime_dir(environ)}/bus")
+
+
+def state(environ: Mapping[str, str]) -> State:
+    """Return how the service is."""
+    said = _run(f"systemctl --user show --property={','.join(_PROPERTIES)} {SERVICE} {SOCKET}", environ, 20)
+    if said.returncode:
+        raise _refused("ask systemd", said)
+    return understood(said.stdout)
+
+
+def understood(text: str) -> State:
+    """Return what `systemctl show` says of service and socket."""
+    shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    unit = {one.get("Id", ""): one for one in shown}
+    service, socket = unit.get(SERVICE, {}), unit.get(SOCKET, {})
+    masked = [name for name, one in unit.items() if one.get("LoadState") == "masked"]
+    file = service.get("FragmentPath", "")
+    program = re.match(r"\{ path=(.*?) ; argv\[\]=", service.get("ExecStart", ""))
+    trouble, hint = _trouble(service, socket, masked, program[1] if program else "")
+    return State(
+        file=Path(file) if file and service.get("LoadState") == "loaded" else None,
+        program=program[1] if program else "",
+        active=service.get("ActiveState") in ("active", "activating", "reloading", "deactivating"),
+        listening=socket.get("ActiveState") == "active",
+        enabled=service.get("UnitFileState") == "enabled" and socket.get("UnitFileState") == "enabled",
+        masked=bool(masked),
+        pid=int(service.get("MainPID") or 0),
+        trouble=trouble,
+        hint=hint,
+    )
+
+
+def _trouble(service: Mapping[str, str], socket: Mapping[str, str], masked: list[str], program: str) -> tuple[str, str]:
+    if masked:
+        return f"{' and '.join(masked)} is masked", f"systemctl --user unmask {SERVICE} {SOCKET}"
+    if service.get("LoadState") == "not-found":
+        return "it is not installed", "claude-gatewayctl install"
+    if "bad-setting" in (service.get("LoadState"), socket.get("LoadState")):
+        return "systemd cannot read its unit", f"systemd-analyze --user verify {SERVICE}"
+    if socket.get("ActiveState") == "failed" and (at := re.search(r":(\d+) \(Stream\)", socket.get("Listen", ""))):
+        who = who_listens(int(at[1])) or "another program"
+        return f"{who} has port {at[1]}", "end that program, or: claude-gatewayctl install --port 47001"
+    if service.get("ExecMainStatus") == str(_NOT_THERE) and program:
+        return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"
+    if service.get("ActiveState") == "failed" or service.get("SubState") == "auto-restart":
+        status = service.get("ExecMainStatus")
+        return f"it ends with {service.get('Result')}, status {status}", "claude-gatewayctl logs -n 20"
+    return "", ""
+
+
+def directory(environ: Mapping[str, str]) -> Path:
+    """Return where a person's units lie, by what the manager says: its XDG_CONFIG_HOME may not be that of a shell."""
+    said = _run("systemctl --user show --property=UnitPath --value", environ, 20)
+    if said.returncode:
+        raise _refused("ask systemd", said)
+    return unit_directory(said.stdout, home(environ))
+
+
+def unit_directory(unit_path: str, at_home: Path) -> Path:
+    """Return the first place for units that is a person's own; runtime and generated ones end otherwise."""
+    usual = at_home / ".config/systemd/user"
+    own = [Path(word) for word in unit_path.split() if word.endswith("/systemd/user")]
+    if usual in own:
+        return usual
+    foreign = ("/run", "/etc", "/usr", "/var", "/lib")
+    return next((path for path in own if not str(path).startswith(foreign)), usual)
+
+
+def files(place: Place, environ: Mapping[str, str]) -> list[Write]:
+    """Return what has to be on disk."""
+    where = directory(environ)
+    return [Write(where / name, text) for name, text in units(place, environ).items()]
+
+
+def commands(verb: Verb, _environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what a person would type."""
+    return (_COMMANDS[verb],)
+
+
+def act(verb: Verb, environ: Mapping[str, str]) -> None:
+    """Do that, and return when it is done."""
+    done = _run(_COMMANDS[verb], environ, _WITHIN.get(verb, 60.0))
+    if done.returncode == 0:
+        return
+    if verb in ("start", "restart", "enable"):
+        found = state(environ)
+        if found.trouble:
+            raise GatewayError(f"cannot {verb} the service: {found.trouble}", found.hint)
+    raise _refused(f"{verb} the service", done)
+
+
+def kill_draining(environ: Mapping[str, str]) -> None:
+    """Cut the streams that go on after the service has ended. There may be none."""
+    _run(f"systemctl --user kill --signal=KILL {DRAINING}", environ, 20)
+
+
+def can_sandbox(environ: Mapping[str, str]) -> str:
+    """Try what the sandbox needs. Returns why it cannot be had, or nothing."""
+    if shutil.which("systemd-run", path=environ.get("PATH")) is None:
+        return "there is no systemd-run"
+    tried = _run(PROBE, environ, 30)
+    return "" if tried.returncode == 0 else _reason(tried) or f"the probe ended with status {tried.returncode}"
+
+
+def lingers(environ: Mapping[str, str]) -> bool:
+    """Say whether our manager runs without a login."""
+    return os.path.exists(f"/var/lib/systemd/linger/{_user(environ)}")
+
+
+def linger(environ: Mapping[str, str]) -> None:
+    """Let our manager start with the machine. Raises GatewayError: it may need an administrator."""
+    done = _run("loginctl enable-linger", environ, 30)
+    if done.returncode:
+        raise GatewayError(
+            f"cannot let the service run without a login: {_reason(done)}",
+            f"sudo loginctl enable-linger {_user(environ)}",
+        )
+
+
+def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: bool) -> None:
+    """Show the journal, by becoming journalctl: what we say, and what systemd says of us."""
+    ours = f"_UID={os.getuid()}"
+    command = [
+        *("journalctl", "--quiet", "--no-pager"),
+        *((f"--lines={lines}",) if lines is not None else ()),
+        *((f"--since={since}",) if since else ()),
+        *(("--follow",) if follow else ()),
+        # without --user: where the journal is kept in memory alone, users have no files of their own
+        *(ours, f"SYSLOG_IDENTIFIER={IDENTIFIER}", "+", ours, f"USER_UNIT={SERVICE}", "+", ours, f"USER_UNIT={SOCKET}"),
+    ]
+    try:
+        os.execvpe(command[0], command, dict(environ))  # noqa: S606 - it takes our place: Ctrl-C is its own
+    except OSError as error:
+        raise GatewayError(f"cannot run journalctl: {error.strerror}", "type -a journalctl") from None
+
+
+def _run(command: str, environ: Mapping[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command)
+    try:
+        return subprocess.run(
+            words,
+            env={**environ, "XDG_RUNTIME_DIR": _runtime_dir(environ), "LC_ALL": "C", "SYSTEMD_COLORS": "0"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise GatewayError(f"cannot wait for {command}: it takes more than {seconds:g} s", f"{command}") from None
+    except OSError as error:
+        raise GatewayError(f"cannot run {words[0]}: {error.strerror}", f"type -a {words[0]}") from None
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return said[0].rstrip(".") if said else ""
+
+
+def _refused(what: str, done: subprocess.CompletedProcess[str]) -> GatewayError:
+    reason = _reason(done) or f"{shlex.join(done.args)} ended with status {done.returncode}"
+    if "connect to bus" in reason:
+        return NoManager(
+            f"cannot {what}: your systemd user manager does not answer ({reason})",
+            "log out and in again, or as an administrator: systemctl restart user@$(id -u).service",
+        )
+    return GatewayError(f"cannot {what}: {reason}", "claude-gatewayctl logs -n 20")
