@@ -11,14 +11,8 @@ from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
 from claude_gatewayd.errors import GatewayError
 
 RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
-_STOP_PATIENCE = 0.1
 
 status_arguments = health_arguments = key_arguments = version_arguments = takes_json
-
-
-def stop_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what `stop` takes."""
-    parser.add_argument("--now", action="store_true", help="cut what is under way")
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -48,21 +42,6 @@ def reload(_arguments: argparse.Namespace) -> int:
     return NO
 
 
-def stop(arguments: argparse.Namespace) -> int:
-    """Finish what is under way, then end; with --now, end at once."""
-    begun = time.monotonic()
-    said = client.ask("stop")
-    if arguments.now:
-        client.ask("stop")
-    if said["under_way"] and not arguments.now:
-        under_way = text.counted(said["under_way"], "request")
-        print(f"Stopping: {under_way} under way (claude-gatewayctl stop --now cuts what is left)", flush=True)
-    while _alive(said["pid"]) and client.lock_is_held():
-        time.sleep(_STOP_PATIENCE)
-    print(f"Stopped after {time.monotonic() - begun:.1f} s")
-    return DONE
-
-
 def key(arguments: argparse.Namespace) -> int:
     """Show the gateway key, which callers of a remote gateway send as x-gateway-key."""
     from claude_gatewayd.paths import gateway_key_file
@@ -89,13 +68,3 @@ def version(arguments: argparse.Namespace) -> int:
         arguments, {"version": mine, "daemon": running}, f"claude-gatewayctl {mine}, daemon {running or 'not running'}"
     )
     return DONE
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -99,11 +99,16 @@ def read(text: str) -> dict[str, str]:
 
 def adopt(environ: MutableMapping[str, str]) -> None:
     """Take the file's variables into *environ*, as systemd does for its units. Raises GatewayError."""
+    environ.update(written(environ))
+
+
+def written(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the file has; there may be none. Raises GatewayError."""
     file = environment_file(environ)
     try:
-        environ.update(read(file.read_text()))
+        return read(file.read_text())
     except FileNotFoundError:
-        return
+        return {}
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise GatewayError(f"cannot read {file}: {why}", f"ls -l {shlex.quote(str(file))}") from None

@@ -62,6 +62,12 @@ def plist(place: Place, environ: Mapping[str, str]) -> bytes:
     return plistlib.dumps(agent, sort_keys=False)
 
 
+def installed(environ: Mapping[str, str]) -> list[Path]:
+    """Return what of ours is on disk."""
+    file = plist_file(environ)
+    return [file] if file.is_file() else []
+
+
 def files(place: Place, environ: Mapping[str, str]) -> list[Write]:
     """Return what has to be on disk."""
     return [Write(plist_file(environ), plist(place, environ).decode())]

@@ -31,7 +31,8 @@ class Place:
 class State:
     """What the manager says of the service. *file* is None where it is not installed, *pid* 0 where it does not run.
 
-    *listening* says that the manager holds the port. *trouble* is what keeps it from running, with *hint*.
+    *listening* says that the manager holds the port, *stale* that it has yet to read what is on disk. *trouble* is
+    what keeps it from running, with *hint*.
     """
 
     file: Path | None = None
@@ -40,6 +41,7 @@ class State:
     listening: bool = False
     enabled: bool = False
     masked: bool = False
+    stale: bool = False
     pid: int = 0
     trouble: str = ""
     hint: str = ""
@@ -55,6 +57,9 @@ class Manager(Protocol):
 
     def state(self, environ: Mapping[str, str], /) -> State:
         """Return how the service is. Raises GatewayError."""
+
+    def installed(self, environ: Mapping[str, str], /) -> list[Path]:
+        """Return what of ours is on disk."""
 
     def files(self, place: Place, environ: Mapping[str, str], /) -> list[Write]:
         """Return what has to be on disk."""

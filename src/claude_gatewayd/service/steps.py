@@ -1,8 +1,7 @@
-"""What an installation is made of: files, a link, commands. A step is done only where it is not done yet."""
+"""What an installation is made of: files and a link. A step is done only where it is not done yet."""
 
 import os
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +57,8 @@ class Link:
 
     @property
     def is_done(self) -> bool:
-        """Say whether it leads there."""
-        try:
-            return Path(os.readlink(self.path)) == self.target
-        except OSError:
-            return False
+        """Say whether it leads there, by whatever way."""
+        return self.path.is_symlink() and os.path.realpath(self.path) == os.path.realpath(self.target)
 
     def do(self) -> str:
         """Make it lead there: at no moment is there none. Returns what was done."""
@@ -78,15 +74,6 @@ class Link:
         return "linked"
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Commands, as a person would type them, and what carries them out."""
-
-    commands: tuple[str, ...]
-    said: str
-    do: Callable[[], None]
-
-
 def remove(path: Path) -> bool:
     """Remove a file or a link, if it is there. Raises GatewayError."""
     try:
@@ -96,6 +83,14 @@ def remove(path: Path) -> bool:
     except OSError as error:
         raise _cannot("remove", path, error) from None
     return True
+
+
+def remove_if_empty(directory: Path) -> None:
+    """Remove a directory that nothing is left in."""
+    try:
+        directory.rmdir()
+    except OSError:
+        pass
 
 
 def _cannot(what: str, path: Path, error: OSError) -> GatewayError:

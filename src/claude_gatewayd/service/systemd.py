@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
@@ -18,8 +19,8 @@ from claude_gatewayd.service.templates import filled, template
 NAME = "systemd"
 IDENTIFIER = "claude-gatewayd"
 SERVICE, SOCKET = f"{IDENTIFIER}.service", f"{IDENTIFIER}.socket"
-DRAINING = f"{IDENTIFIER}-drain-*.scope"  # what finishes its streams after the service has ended
 
+_SANDBOX = f"{SERVICE}.d/50-sandbox.conf"
 _BOTH = f"{SOCKET} {SERVICE}"
 _COMMANDS: Mapping[Verb, str] = {
     "load": "systemctl --user daemon-reload",
@@ -33,7 +34,7 @@ PROBE = "systemd-run --user --wait --quiet -p PrivateUsers=yes -p ProtectSystem=
 _WITHIN = {"start": 300.0, "restart": 1300.0, "stop": 1000.0}  # beyond the limits of the unit, drain included
 _PROPERTIES = (
     *("Id", "LoadState", "FragmentPath", "ActiveState", "SubState", "UnitFileState", "MainPID", "Result"),
-    *("ExecStart", "ExecMainStatus", "Listen"),
+    *("ExecStart", "ExecMainStatus", "Listen", "NeedDaemonReload"),
 )
 _FOREGROUND = "run it in a terminal instead: claude-gatewayd"
 _NOT_THERE = 203  # EXIT_EXEC, systemd.exec(5)
@@ -61,7 +62,7 @@ def units(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
     if place.sandbox:
         outside = [path for path in (state_dir(environ),) if not path.is_relative_to(home(environ))]
         writable = " ".join(("%h", *(_word(f"-{path}") for path in outside)))
-        written[f"{SERVICE}.d/50-sandbox.conf"] = filled(
+        written[_SANDBOX] = filled(
             template("systemd/50-sandbox.conf"), ("ReadWritePaths=%h", f"ReadWritePaths={writable}")
         )
     return written
@@ -156,6 +157,7 @@ def understood(text: str) -> State:
         listening=socket.get("ActiveState") == "active",
         enabled=service.get("UnitFileState") == "enabled" and socket.get("UnitFileState") == "enabled",
         masked=bool(masked),
+        stale="yes" in (service.get("NeedDaemonReload"), socket.get("NeedDaemonReload")),
         pid=int(service.get("MainPID") or 0),
         trouble=trouble,
         hint=hint,
@@ -199,9 +201,16 @@ def unit_directory(unit_path: str, at_home: Path) -> Path:
 
 
 def files(place: Place, environ: Mapping[str, str]) -> list[Write]:
-    """Return what has to be on disk."""
+    """Return what has to be on disk. A sandbox that is there stays."""
     where = directory(environ)
+    place = replace(place, sandbox=place.sandbox or (where / _SANDBOX).is_file())
     return [Write(where / name, text) for name, text in units(place, environ).items()]
+
+
+def installed(environ: Mapping[str, str]) -> list[Path]:
+    """Return what of ours is on disk. A person's own drop-ins are not ours."""
+    where = directory(environ)
+    return [path for name in (SERVICE, SOCKET, _SANDBOX) if (path := where / name).is_file()]
 
 
 def commands(verb: Verb, _environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -212,6 +221,8 @@ def commands(verb: Verb, _environ: Mapping[str, str]) -> tuple[str, ...]:
 def act(verb: Verb, environ: Mapping[str, str]) -> None:
     """Do that, and return when it is done."""
     done = _run(_COMMANDS[verb], environ, _WITHIN.get(verb, 60.0))
+    if verb == "stop":
+        _run(f"systemctl --user reset-failed {_BOTH}", environ, 20)  # to be stopped is no failure, however it went
     if done.returncode == 0:
         return
     if verb in ("start", "restart", "enable"):
@@ -219,11 +230,6 @@ def act(verb: Verb, environ: Mapping[str, str]) -> None:
         if found.trouble:
             raise GatewayError(f"cannot {verb} the service: {found.trouble}", found.hint)
     raise _refused(f"{verb} the service", done)
-
-
-def kill_draining(environ: Mapping[str, str]) -> None:
-    """Cut the streams that go on after the service has ended. There may be none."""
-    _run(f"systemctl --user kill --signal=KILL {DRAINING}", environ, 20)
 
 
 def can_sandbox(environ: Mapping[str, str]) -> str:

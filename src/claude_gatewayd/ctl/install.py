@@ -1,0 +1,284 @@
+"""Install the service of systemd or launchd, and take it away again: said line by line, and nothing done twice."""
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from claude_gatewayd import config, paths
+from claude_gatewayd.ctl import client
+from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.ctl.service import end_at_once, progress, refuse_foreign, running, told, wait_serving
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import environment, manager, systemd
+from claude_gatewayd.service.manager import Manager, Place, State, Verb
+from claude_gatewayd.service.steps import Link, Write, remove, remove_if_empty
+
+_PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
+_ENDS_WITHIN = 15.0
+
+
+def install_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `install` takes."""
+    parser.add_argument("--now", action="store_true", help="end a daemon that was started by hand, and take its place")
+    parser.add_argument("--linger", action="store_true", help="run also while you are not logged in (systemd)")
+    parser.add_argument("--sandbox", action="store_true", help="see no more of the machine than it needs (systemd)")
+    parser.add_argument("--port", type=_port, metavar="N", help="listen on another port than 47000")
+    parser.add_argument("--dry-run", action="store_true", help="print files and commands, and do nothing")
+
+
+def uninstall_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `uninstall` takes."""
+    parser.add_argument("--purge", action="store_true", help="remove configuration, key, records and logs as well")
+
+
+def install(arguments: argparse.Namespace) -> int:
+    """Install the service of systemd or launchd, start it, and wait until it serves."""
+    begun = time.monotonic()
+    ours = _manager(arguments)
+    found = ours.state(os.environ)
+    if found.masked:
+        raise GatewayError(f"cannot install the service: {found.trouble}", found.hint)
+    here = _here()
+    values, also, left_out = _environment(arguments.port)
+    listen = config.load({**os.environ, **values}).listen
+    link = paths.installation_link(os.environ)
+    place = Place(
+        bin=link / "bin",
+        host="127.0.0.1" if listen.host == "localhost" else listen.host,
+        port=listen.port,
+        environment_file=paths.environment_file(os.environ),
+        sandbox=arguments.sandbox,
+    )
+    before = environment.written(os.environ)
+    shown = {name: environment.shown(name, value, also) for name, value in sorted(values.items())}
+    steps: list[Write | Link] = [
+        Write(place.environment_file, environment.render(values), 0o600, "\n".join(shown.values())),
+        Link(link, here),
+        *ours.files(place, os.environ),
+    ]
+    pending = [step for step in steps if not step.is_done]
+    verbs = _verbs(found, pending)
+    lingers = not arguments.linger or systemd.lingers(os.environ)
+    if arguments.dry_run:
+        _print_plan(ours, steps, verbs, linger=not lingers)
+        return DONE
+    if not pending and not verbs and lingers:
+        said = running()
+        if said is not None:
+            return told(said, "Nothing to do: installed and running already")
+    _say_elsewhere(found, here)
+    for step in pending:
+        print(f"{step.do():9} {step.path}", flush=True)
+        for name in shown if step is steps[0] else ():
+            if before.get(name) != values[name]:
+                print(f"{'':12}{shown[name]}")
+    if left_out:
+        print(f"{'left out':9} {', '.join(left_out)}: keys that end within hours, or what a file cannot hold")
+    for verb in ("load", "enable"):
+        if verb in verbs:
+            ours.act(verb, os.environ)
+    if "enable" in verbs:
+        print(f"{'enabled':9} it starts when you log in")
+    if arguments.now:
+        _end_foreign(found)
+    refuse_foreign(found, "start the service", "claude-gatewayctl install --now")
+    progress("Starting ...")
+    for verb in verbs:
+        if verb not in ("load", "enable"):
+            ours.act(verb, os.environ)
+    said = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
+    how = "restarted" if found.active else "started"
+    code = told(said, f"{how:9} in {time.monotonic() - begun:.1f} s")
+    if not lingers:
+        systemd.linger(os.environ)
+        print(f"{'lingers':9} it starts with the machine, and runs while you are not logged in")
+    print("\n".join(_next(ours, said["address"])))
+    return code
+
+
+def uninstall(arguments: argparse.Namespace) -> int:
+    """Stop the service and take away what install made; with --purge, all there is."""
+    ours = manager.choose()
+    ours.check(os.environ)
+    found = ours.state(os.environ)
+    # Here Claude Code has to be told first: it would go on asking where nobody is going to answer.
+    done = False
+    if found.active or found.listening:
+        progress("Stopping ...")
+        ours.act("stop", os.environ)
+        print(f"{'stopped':9} the port is closed")
+        done = True
+    if found.file is not None and found.enabled:
+        ours.act("disable", os.environ)
+        print(f"{'disabled':9} it no longer starts when you log in")
+    link, file = paths.installation_link(os.environ), paths.environment_file(os.environ)
+    for path in (*ours.installed(os.environ), link, file):
+        if remove(path):
+            remove_if_empty(path.parent)
+            print(f"{'removed':9} {path}")
+            done = True
+    if done:
+        ours.act("load", os.environ)
+    kept = [path for path in _own_directories() if path.is_dir() and any(path.iterdir())]
+    if arguments.purge:
+        if client.lock_is_held():
+            raise GatewayError("cannot purge: claude-gatewayd runs, started by hand", "claude-gatewayctl stop")
+        for path in kept:
+            _remove_tree(path)
+            print(f"{'removed':9} {path}")
+    elif kept:
+        print(f"{'kept':9} {', '.join(map(str, kept))} (claude-gatewayctl uninstall --purge removes that too)")
+    if not done and not (arguments.purge and kept):
+        print("Nothing to do: it is not installed")
+    return DONE
+
+
+# -- what is to be
+
+
+def _manager(arguments: argparse.Namespace) -> Manager:
+    """Return the service manager, or raise GatewayError with why it cannot do what is asked for."""
+    if os.getuid() == 0 and (person := os.environ.get("SUDO_USER", "root")) != "root":
+        raise GatewayError(
+            f"cannot install by sudo: the service is {person}'s own, not root's", "claude-gatewayctl install"
+        )
+    ours = manager.choose()
+    ours.check(os.environ)
+    for option in ("linger", "sandbox"):
+        if getattr(arguments, option) and ours.NAME != "systemd":
+            raise GatewayError(f"cannot use --{option}: {ours.NAME} has no such thing", "claude-gatewayctl install")
+    if arguments.sandbox and (why := systemd.can_sandbox(os.environ)):
+        raise GatewayError(
+            f"cannot use --sandbox here, it would keep the service from starting: {why}",
+            f"{systemd.PROBE}  # has to succeed; without a sandbox: claude-gatewayctl install",
+        )
+    return ours
+
+
+def _here() -> Path:
+    """Return the directory whose bin/ has our programs: the virtual environment that this program runs from."""
+    for directory in (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent):
+        if all(os.access(directory / name, os.X_OK) for name in _PROGRAMS) and directory.name == "bin":
+            return directory.parent
+    raise GatewayError(
+        f"cannot find {' and '.join(_PROGRAMS)} beside {sys.executable}",
+        "install the package into a virtual environment",
+    )
+
+
+def _environment(port: int | None) -> tuple[dict[str, str], list[str], list[str]]:
+    """Return the variables of the service, the names that the person's configuration refers to, and what is left out.
+
+    What an earlier installation, or the person, wrote down stays, as long as this shell does not say otherwise.
+    """
+    before = environment.written(os.environ)
+    try:
+        own = config.load({**os.environ, **before}).litellm.config
+        also = environment.references(Path(own).read_text()) if own else []
+    except (GatewayError, OSError, ValueError):
+        also = []  # what is wrong with a configuration is said later, all of it
+    taken, left_out = environment.taken_over(os.environ, also)
+    values = {**before, **taken}
+    if port is not None:
+        values["CLAUDE_GATEWAY_LISTEN_PORT"] = str(port)
+    return values, also, left_out
+
+
+def _verbs(found: State, pending: list[Write | Link]) -> list[Verb]:
+    """Return what the service manager has to do, in this order."""
+    changed = {step.path.suffix for step in pending}
+    verbs: list[Verb] = []
+    if found.stale or changed & {".service", ".socket", ".conf"}:
+        verbs.append("load")
+    if not found.enabled:
+        verbs.append("enable")
+    if found.listening and changed & {".socket", ".plist"}:  # whoever holds the port has to let go of it
+        verbs += ["stop", "start"]
+    elif not found.active or not found.listening:
+        verbs.append("start")
+    elif found.stale or pending:
+        verbs.append("restart")
+    return verbs
+
+
+# -- what is said
+
+
+def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, linger: bool) -> None:
+    for step in steps:
+        if step.is_done:
+            print(f"# {step.path}: is there, and stays as it is\n")
+        elif isinstance(step, Link):
+            print(f"ln -sfn {shlex.quote(str(step.target))} {shlex.quote(str(step.path))}\n")
+        else:
+            print(f"# {step.path}, mode {step.mode:04o}\n{step.shown or step.text.rstrip()}\n")
+    commands = [command for verb in verbs for command in ours.commands(verb, os.environ)]
+    if linger:
+        commands.append("loginctl enable-linger")
+    print("\n".join([*commands, "# Nothing has been done." if commands else "# There is nothing to do."]))
+
+
+def _say_elsewhere(found: State, here: Path) -> None:
+    """Say so where the service is that of another installation: from now on it is ours."""
+    if found.file is None or os.path.realpath(found.program) == os.path.realpath(here / "bin" / _PROGRAMS[0]):
+        return
+    there = os.path.realpath(found.program)
+    gone = "" if os.path.exists(there) else ", which is not there any more"
+    print(f"{'was':9} {there}{gone}; from now on the service starts {here / 'bin' / _PROGRAMS[0]}")
+
+
+def _next(ours: Manager, address: str) -> Iterator[str]:
+    yield "\nNext:"
+    ctl = _PROGRAMS[1]
+    if shutil.which(ctl) is None:
+        yield f"  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    yield f"  {ctl} configure-claude    # point Claude Code at {address}"
+    yield f"  {ctl} status"
+    if ours.NAME == "systemd" and not systemd.lingers(os.environ):
+        yield f"  {ctl} install --linger    # to have it run while you are not logged in, too"
+    if ours.NAME == "systemd" and systemd.bus_is_missing(os.environ):
+        yield "  sudo apt-get install dbus-user-session    # without it a restart waits for open streams"
+
+
+# -- what is in the way, and what is left
+
+
+def _end_foreign(found: State) -> None:
+    """End a daemon that was started by hand, at once."""
+    said = running()
+    if said is None or found.active or found.listening:
+        return
+    end_at_once()
+    deadline = time.monotonic() + _ENDS_WITHIN
+    while client.lock_is_held():
+        if time.monotonic() > deadline:
+            raise GatewayError(f"cannot end the daemon that runs: pid {said['pid']} goes on", f"kill {said['pid']}")
+        time.sleep(0.05)
+    print(f"{'ended':9} the daemon that was started by hand, pid {said['pid']}")
+
+
+def _own_directories() -> list[Path]:
+    environ = os.environ
+    found = [paths.config_path({**environ, "CLAUDE_GATEWAY_CONFIG": ""}).parent, paths.state_dir(environ)]
+    found += [paths.data_dir(environ), paths.log_file(environ).parent]
+    return list(dict.fromkeys(found))
+
+
+def _remove_tree(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise GatewayError(
+            f"cannot remove {path}: {error.strerror}", f"ls -ld {shlex.quote(str(path.parent))}"
+        ) from None
+
+
+def _port(given: str) -> int:
+    if not given.isdecimal() or not 1 <= int(given) <= 65535:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a port, a number from 1 to 65535")
+    return int(given)

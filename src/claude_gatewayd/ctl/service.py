@@ -1,0 +1,237 @@
+"""The verbs that speak to the service manager, and `stop`, which also ends a daemon that it does not know."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from claude_gatewayd.ctl import client, text
+from claude_gatewayd.ctl.answer import DONE, NO
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import manager
+from claude_gatewayd.service.manager import Manager, NoManager, State
+
+_SERVES_WITHIN = 60.0
+_LOOK_EVERY = 0.05
+_LINES = 50
+
+
+def stop_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `stop` takes."""
+    parser.add_argument("--now", action="store_true", help="cut what is under way")
+
+
+def logs_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `logs` takes."""
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as more is logged")
+    parser.add_argument("-n", "--lines", type=_count, metavar="N", help=f"that many lines (default {_LINES})")
+    parser.add_argument("--since", default="", metavar="T", help="from that time on: 09:30, '1h ago', today")
+
+
+def start(_arguments: argparse.Namespace) -> int:
+    """Start the service, and wait until it serves."""
+    begun = time.monotonic()
+    ours, found = _installed("start")
+    if found.active and found.listening and (said := running()) and said["pid"] == found.pid:
+        return told(said, f"Running already, pid {said['pid']}")
+    refuse_foreign(found, "start the service")
+    progress("Starting ...")
+    ours.act("start", os.environ)
+    return told(wait_serving(ours), f"Started in {time.monotonic() - begun:.1f} s")
+
+
+def restart(_arguments: argparse.Namespace) -> int:
+    """Start the program anew, and wait until it serves; nobody is refused meanwhile."""
+    begun = time.monotonic()
+    ours, found = _installed("restart")
+    refuse_foreign(found, "restart the service")
+    progress("Restarting; whoever connects is served ...")
+    ours.act("restart" if found.listening else "start", os.environ)
+    return told(wait_serving(ours, instead_of=found.pid), f"Restarted in {time.monotonic() - begun:.1f} s")
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """Finish what is under way, then end; with --now, end at once."""
+    begun = time.monotonic()
+    ours = manager.choose()
+    try:
+        ours.check(os.environ)
+        found = ours.state(os.environ)
+    except NoManager:
+        found = State()  # what runs was started by hand
+    if not found.active and not found.listening:
+        return _stop_by_hand(begun, now=arguments.now)
+    said = running()
+    if said is not None and said["pid"] == found.pid:
+        _tell_under_way(said, now=arguments.now)
+    if arguments.now:
+        _cut(ours, said)
+    else:
+        ours.act("stop", os.environ)
+    print(f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed (claude-gatewayctl start opens it)")
+    return DONE
+
+
+def enable(_arguments: argparse.Namespace) -> int:
+    """Let the service start when you log in."""
+    return _switch("enable", is_on=True, said="it starts when you log in")
+
+
+def disable(_arguments: argparse.Namespace) -> int:
+    """Let the service no longer start when you log in; what runs goes on."""
+    return _switch("disable", is_on=False, said="it no longer starts when you log in; what runs goes on")
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """Show the log: of the journal, or of our own file on macOS."""
+    ours, _found = _installed("show the log of")
+    lines = arguments.lines if arguments.lines is not None or arguments.since else _LINES
+    ours.logs(lines, arguments.since, os.environ, follow=arguments.follow)
+    return DONE
+
+
+# -- for `install` too
+
+
+def running() -> dict[str, Any] | None:
+    """Return the status of the daemon that runs, however it was started."""
+    try:
+        return client.ask("status")
+    except client.NotRunning:
+        return None
+
+
+def wait_serving(ours: Manager, instead_of: int = 0) -> dict[str, Any]:
+    """Return the status of a daemon that answers, be it to refuse. *instead_of* is a process that does not count."""
+    deadline = time.monotonic() + _SERVES_WITHIN
+    while time.monotonic() < deadline:
+        said = running()
+        if said is not None and said["pid"] != instead_of and said["state"] != "starting":
+            return said
+        if (found := ours.state(os.environ)).trouble:
+            raise GatewayError(f"cannot start the service: {found.trouble}", found.hint)
+        time.sleep(_LOOK_EVERY)
+    raise GatewayError(
+        f"cannot tell that the service serves: no answer within {_SERVES_WITHIN:g} s", "claude-gatewayctl logs -n 20"
+    )
+
+
+def told(said: dict[str, Any], how: str) -> int:
+    """Print how it went; return the exit status."""
+    if said["problems"]:
+        print(f"{how}, but it cannot serve:", file=sys.stderr)
+        print(text.problems(said["problems"]), file=sys.stderr)
+        return NO
+    print(f"{how}: it serves on {said['address']}")
+    return DONE
+
+
+def refuse_foreign(found: State, what: str, hint: str = "claude-gatewayctl stop") -> None:
+    """Raise GatewayError where a daemon runs that the service manager did not start."""
+    said = running()
+    if said is not None and not found.active and not found.listening:
+        raise GatewayError(
+            f"cannot {what}: claude-gatewayd runs already, started by hand (pid {said['pid']}, {said['address']})", hint
+        )
+
+
+def end_at_once() -> None:
+    """Tell the daemon twice to stop: then it waits for nothing."""
+    for _ in range(2):
+        try:
+            client.ask("stop")
+        except GatewayError:
+            return  # it has ended
+
+
+def progress(line: str) -> None:
+    """Say on a terminal what is going to take a while."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)
+
+
+# -- parts
+
+
+def _installed(verb: str) -> tuple[Manager, State]:
+    """Return the service manager and how our service is with it. Raises GatewayError where there is none."""
+    ours = manager.choose()
+    ours.check(os.environ)
+    found = ours.state(os.environ)
+    if found.masked:
+        raise GatewayError(f"cannot {verb} the service: {found.trouble}", found.hint)
+    if found.file is None:
+        raise GatewayError(f"cannot {verb} the service: it is not installed", "claude-gatewayctl install")
+    if found.program and not os.path.exists(found.program):
+        raise GatewayError(
+            f"cannot {verb} the service: it starts {found.program}, which is not there any more",
+            "claude-gatewayctl install",
+        )
+    mine = os.path.join(os.path.dirname(sys.executable), "claude-gatewayd")
+    if found.program and os.path.exists(mine) and not os.path.samefile(found.program, mine):
+        there = os.path.realpath(found.program)
+        print(f"The service starts {there}, which is another installation (claude-gatewayctl install)", file=sys.stderr)
+    return ours, found
+
+
+def _switch(verb: manager.Verb, *, is_on: bool, said: str) -> int:
+    begun = time.monotonic()
+    ours, found = _installed(verb)
+    if found.enabled == is_on:
+        print(f"{verb.capitalize()}d already: {said}")
+        return DONE
+    ours.act(verb, os.environ)
+    print(f"{verb.capitalize()}d in {time.monotonic() - begun:.1f} s: {said}")
+    return DONE
+
+
+def _cut(ours: Manager, said: dict[str, Any] | None) -> None:
+    """Stop the service, and whatever it would wait for or leave behind to finish its streams."""
+    with ThreadPoolExecutor(1) as other:
+        stopping = other.submit(ours.act, "stop", os.environ)
+        end_at_once()  # of one that says that it is stopping, systemd waits for the end and tells it nothing more
+        stopping.result()
+    for generation in said["generations"] if said else ():
+        try:
+            os.kill(generation["pid"], signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _stop_by_hand(begun: float, *, now: bool) -> int:
+    said = client.ask("stop")
+    if now:
+        try:
+            client.ask("stop")
+        except GatewayError:
+            pass  # it has ended meanwhile
+    _tell_under_way(said, now=now)
+    while _alive(said["pid"]) and client.lock_is_held():
+        time.sleep(_LOOK_EVERY)
+    print(f"Stopped after {time.monotonic() - begun:.1f} s")
+    return DONE
+
+
+def _tell_under_way(said: dict[str, Any], *, now: bool) -> None:
+    if said["under_way"] and not now:
+        under_way = text.counted(said["under_way"], "request")
+        print(f"Stopping: {under_way} under way (claude-gatewayctl stop --now cuts what is left)", flush=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _count(given: str) -> int:
+    if not given.isdecimal():
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of lines")
+    return int(given)

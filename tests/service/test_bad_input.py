@@ -1,0 +1,188 @@
+"""What can stand against a service, each told in words, with what to type."""
+
+import pytest
+
+from tests.daemon import BIN
+from tests.service.inside import Inside
+from tests.service.test_install import LINK, UNITS, listens, status
+
+
+def nothing_is_written(inside: Inside) -> bool:
+    return inside.good(f"find {Inside.home} -type f -o -type l") == ""
+
+
+# the manager
+
+
+def test_no_systemd(inside: Inside) -> None:
+    for verb in ("install", "start", "restart", "enable", "disable", "logs", "uninstall"):
+        said = inside.bad(f"PATH={BIN} claude-gatewayctl {verb}")
+        assert said == (
+            "Cannot reach a service manager: there is no systemd here (no systemctl)\n"
+            "  run it in a terminal instead: claude-gatewayd\n"
+        )
+    assert nothing_is_written(inside)
+
+
+def test_without_the_variables_of_a_login(inside: Inside) -> None:
+    """`su` and some ways of ssh do not set them; the manager is there all the same."""
+    bare = "env -u XDG_RUNTIME_DIR -u DBUS_SESSION_BUS_ADDRESS"
+    assert "it serves on" in inside.good(f"{bare} claude-gatewayctl install")
+    assert inside.good(f"{bare} claude-gatewayctl health") == "healthy\n"
+    # after `su` they are those of the first user
+    assert "it serves on" in inside.good(f"{bare} env XDG_RUNTIME_DIR=/run/systemd claude-gatewayctl restart")
+
+
+@pytest.mark.parametrize("wrong", [Inside.home, "/nonexistent"])
+def test_a_wrong_runtime_directory(inside: Inside, wrong: str) -> None:
+    """Not silently put right: with this variable the ctl would not find the daemon either."""
+    said = inside.bad(f"XDG_RUNTIME_DIR={wrong} claude-gatewayctl install")
+    assert said == (
+        f"Cannot reach your systemd user manager: XDG_RUNTIME_DIR is {wrong}, and it is in {Inside.runtime}\n"
+        f"  export XDG_RUNTIME_DIR={Inside.runtime}\n"
+    )
+    assert nothing_is_written(inside)
+
+
+def test_a_login_without_a_manager(inside: Inside) -> None:
+    inside.good(f"mv {Inside.runtime}/systemd {Inside.runtime}/away")
+    said = inside.bad("claude-gatewayctl install")
+    assert "none runs for you. A plain login starts one; su, sudo, cron and some ways of ssh do not" in said
+    assert "\n  sudo loginctl enable-linger gatewayd-test\n" in said
+    assert nothing_is_written(inside)
+
+
+def test_a_manager_that_does_not_answer(inside: Inside) -> None:
+    inside.good(
+        f"rm {Inside.runtime}/systemd/private; python3 -c 'import socket, sys; "
+        f"socket.socket(socket.AF_UNIX).bind(sys.argv[1])' {Inside.runtime}/systemd/private"
+    )
+    said = inside.bad("DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent claude-gatewayctl install")
+    assert said.startswith("Cannot ask systemd: your systemd user manager does not answer (Failed to connect to bus: ")
+    assert "user@$(id -u).service" in said
+
+
+def test_no_bus(inside: Inside) -> None:
+    """The manager has a socket of its own. Only to move streams aside in a restart takes a bus."""
+    inside.good(f"systemctl --user stop dbus.socket dbus.service; rm -f {Inside.runtime}/bus")
+    said = inside.good("claude-gatewayctl install")
+    assert "it serves on" in said
+    assert "apt-get install dbus-user-session    # without it a restart waits for open streams" in said
+    assert inside.good("claude-gatewayctl restart").startswith("Restarted in ")
+    assert inside.good("claude-gatewayctl stop").startswith("Stopped after ")
+
+
+# the units
+
+
+@pytest.mark.parametrize("unit", ["claude-gatewayd.service", "claude-gatewayd.socket"])
+def test_a_masked_unit(inside: Inside, unit: str) -> None:
+    inside.good(f"systemctl --user mask {unit}")
+    said = inside.bad("claude-gatewayctl install")
+    assert said == (
+        f"Cannot install the service: {unit} is masked\n"
+        "  systemctl --user unmask claude-gatewayd.service claude-gatewayd.socket\n"
+    )
+    assert inside.good(f"readlink {UNITS}/{unit}") == "/dev/null\n"
+    inside.good(said.splitlines()[1])
+    assert "it serves on" in inside.good("claude-gatewayctl install")
+
+
+def test_a_unit_of_another_installation(inside: Inside) -> None:
+    other = f"{Inside.home}/other"
+    inside.good("claude-gatewayctl install && claude-gatewayctl stop")
+    inside.good(f"mkdir -p {other}/bin && cp {BIN}/claude-gatewayd {BIN}/claude-gatewayctl {other}/bin")
+    inside.good(f"ln -sfn {other} {LINK}")
+    done = inside.run("claude-gatewayctl start")
+    assert done.returncode == 0
+    assert done.stderr == (
+        f"The service starts {other}/bin/claude-gatewayd, which is another installation (claude-gatewayctl install)\n"
+    )
+    said = inside.good("claude-gatewayctl install")
+    assert f"was       {other}/bin/claude-gatewayd; from now on the service starts {BIN}/claude-gatewayd\n" in said
+    assert "restarted in " in said
+    assert inside.good(f"readlink {LINK}").strip() == str(BIN.parent)
+    assert inside.run("claude-gatewayctl restart").stderr == ""
+
+
+def test_an_installation_that_is_deleted_later(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    inside.good(f"ln -sfn {Inside.home}/gone {LINK}")
+    assert status(inside)["state"] == "serving", "what runs goes on"
+    for verb in ("restart", "start", "enable"):
+        said = inside.bad(f"claude-gatewayctl {verb}")
+        assert f"it starts {LINK}/bin/claude-gatewayd, which is not there any more\n  claude-gatewayctl install" in said
+    assert inside.run("systemctl --user restart claude-gatewayd").returncode == 1, "it fails visibly"
+    assert "203/EXEC" in inside.run("systemctl --user status claude-gatewayd").stdout
+    assert (
+        "claude-gatewayd: No such file or directory" in inside.run("claude-gatewayctl logs").stdout + inside.journal()
+    )
+    assert listens(inside), "the port stays: whoever connects waits"
+    said = inside.good("claude-gatewayctl install")
+    assert "which is not there any more; from now on the service starts " in said
+    assert status(inside)["state"] == "serving"
+
+
+def test_a_port_that_another_program_has(inside: Inside) -> None:
+    inside.good("python3 -m http.server --bind 127.0.0.1 47000 >/dev/null 2>&1 & echo $! > ~/pid")
+    inside.good("until exec 3<>/dev/tcp/127.0.0.1/47000; do sleep 0.05; done", 20)
+    pid = inside.good("cat ~/pid").strip()
+    said = inside.bad("claude-gatewayctl install")
+    assert said == (
+        f"Cannot start the service: python3 (pid {pid}) has port 47000\n"
+        "  end that program, or: claude-gatewayctl install --port 47001\n"
+    )
+    assert f"python3 (pid {pid}) has port 47000" in inside.bad("claude-gatewayctl start")
+    inside.good(f"kill {pid}; until ! kill -0 {pid}; do sleep 0.05; done", 20)
+    assert "it serves on" in inside.good("claude-gatewayctl start")
+
+
+def test_a_daemon_that_was_started_by_hand(inside: Inside) -> None:
+    inside.good("claude-gatewayd >/dev/null 2>&1 & echo $! > ~/pid")
+    inside.good("until claude-gatewayctl health; do sleep 0.05; done", 20)
+    pid = inside.good("cat ~/pid").strip()
+    told = f"claude-gatewayd runs already, started by hand (pid {pid}, http://127.0.0.1:47000)\n"
+    done = inside.run("claude-gatewayctl install")
+    assert (done.returncode, done.stderr) == (
+        1, f"Cannot start the service: {told}  claude-gatewayctl install --now\n"
+    )  # fmt: skip
+    assert "wrote " in done.stdout
+    assert inside.bad("claude-gatewayctl start") == f"Cannot start the service: {told}  claude-gatewayctl stop\n"
+    assert "cannot purge" in inside.bad("claude-gatewayctl uninstall --purge").lower()
+    said = inside.good("claude-gatewayctl install --now")
+    assert f"ended     the daemon that was started by hand, pid {pid}\n" in said
+    assert status(inside)["inherited"] is True
+
+
+# the disk
+
+
+def test_no_permission(inside: Inside) -> None:
+    inside.good("mkdir -p ~/.config/systemd && chmod 500 ~/.config/systemd")
+    said = inside.bad("claude-gatewayctl install")
+    assert said == (f"Cannot write {UNITS}/claude-gatewayd.socket: permission denied\n  ls -ld {UNITS}\n")
+    inside.good("chmod 700 ~/.config/systemd")
+    assert "it serves on" in inside.good("claude-gatewayctl install"), "what was begun is brought to its end"
+
+
+def test_a_full_disk() -> None:
+    """As root, who may mount a small one."""
+    with Inside("--root") as inside:
+        inside.good(f"mkdir -p {UNITS} && mount -t tmpfs -o size=4k tmpfs {UNITS}")
+        said = inside.bad("claude-gatewayctl install")
+        assert said.startswith(f"Cannot write {UNITS}/claude-gatewayd.service: no space left on device\n  df -h ")
+        assert inside.good(f"ls -A {UNITS}") == "claude-gatewayd.socket\n", "no half of a file stays behind"
+        inside.good(f"mount -o remount,size=64k {UNITS}")
+        assert "it serves on" in inside.good("claude-gatewayctl install")
+
+
+def test_by_sudo() -> None:
+    with Inside("--root", environ={"SUDO_USER": "ada"}) as inside:
+        said = inside.bad("claude-gatewayctl install")
+        assert said == "Cannot install by sudo: the service is ada's own, not root's\n  claude-gatewayctl install\n"
+        assert nothing_is_written(inside)
+
+
+def test_what_cannot_be_asked_for(inside: Inside) -> None:
+    for port in ("0", "65536", "http", "-1"):
+        assert "is not a port, a number from 1 to 65535" in inside.bad(f"claude-gatewayctl install --port={port}", 2)

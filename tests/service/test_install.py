@@ -1,0 +1,283 @@
+"""`install`, `uninstall` and the verbs of the service, under a real systemd user manager."""
+
+import json
+import re
+from typing import Any
+
+from tests.daemon import BIN
+from tests.service.inside import ROOT, Inside
+
+UNITS = f"{Inside.home}/.config/systemd/user"
+ENVIRONMENT = f"{Inside.home}/.config/claude-gateway/environment"
+LINK = f"{Inside.home}/.local/share/claude-gateway/current"
+SERVED = r"in \d+\.\d s: it serves on http://127\.0\.0\.1:47000$"
+
+
+def status(inside: Inside) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(inside.good("claude-gatewayctl status --json"))
+    return said
+
+
+def listens(inside: Inside, port: int = 47000) -> bool:
+    return inside.run(f"exec 3<>/dev/tcp/127.0.0.1/{port}").returncode == 0
+
+
+def exposure(inside: Inside) -> float:
+    said = inside.good("systemd-analyze --user security --no-pager claude-gatewayd.service")
+    found = re.search(r"Overall exposure level for claude-gatewayd.service: ([\d.]+)", said)
+    assert found is not None
+    return float(found[1])
+
+
+# install, uninstall
+
+
+def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
+    said = inside.good("claude-gatewayctl install")
+    lines = said.splitlines()
+    assert [line.split() for line in lines if line.startswith(("wrote", "linked"))] == [
+        ["wrote", ENVIRONMENT],
+        ["linked", LINK],
+        ["wrote", f"{UNITS}/claude-gatewayd.socket"],
+        ["wrote", f"{UNITS}/claude-gatewayd.service"],
+    ]
+    assert "AWS_PROFILE=Sandbox" in said
+    assert "DATABASE_URL=postgresql://***@db/usage" in said
+    assert "enabled   it starts when you log in" in lines
+    assert any(re.fullmatch("started   " + SERVED, line) for line in lines), said
+    assert "configure-claude    # point Claude Code at http://127.0.0.1:47000" in said
+
+    running = status(inside)
+    assert running["state"] == "serving"
+    assert running["inherited"] is True
+    environ = inside.good(f"tr '\\0' '\\n' < /proc/{running['pid']}/environ")
+    assert "DATABASE_URL=postgresql://ada:hunter2@db/usage\n" in environ
+    assert f"PATH={BIN}:" in environ
+    assert inside.good(f"stat -c %a {ENVIRONMENT}") == "600\n"
+    assert inside.good("systemctl --user is-enabled claude-gatewayd.service claude-gatewayd.socket").split() == [
+        "enabled",
+        "enabled",
+    ]
+    assert inside.good(f"readlink {LINK}").strip() == str(BIN.parent)
+
+    listing = f"find {Inside.home} -type f -o -type l | xargs ls -l --time-style=full-iso"
+    before = inside.good(listing)
+    again = inside.good("claude-gatewayctl install")
+    assert again == "Nothing to do: installed and running already: it serves on http://127.0.0.1:47000\n"
+    assert inside.good(listing) == before
+    assert status(inside)["pid"] == running["pid"]
+
+    said = inside.good("claude-gatewayctl uninstall")
+    assert said.startswith("stopped   the port is closed\n")
+    assert f"removed   {UNITS}/claude-gatewayd.service" in said
+    assert f"kept      {Inside.home}/.local/state/claude-gateway" in said
+    assert not listens(inside)
+    left = inside.good(f"find {Inside.home} -type f -o -type l").split()
+    assert {path.rpartition("/")[0] for path in left} == {f"{Inside.home}/.local/state/claude-gateway"}
+    assert "claude-gateway" not in inside.good("systemctl --user list-units --all --no-legend --plain")
+    said = inside.good("claude-gatewayctl uninstall --purge")
+    assert f"removed   {Inside.home}/.local/state/claude-gateway" in said
+    assert inside.good(f"find {Inside.home} -type f -o -type l") == ""
+    assert inside.good("claude-gatewayctl uninstall --purge") == "Nothing to do: it is not installed\n"
+
+
+def test_a_dry_run_shows_all_and_does_nothing(inside: Inside) -> None:
+    said = inside.good("claude-gatewayctl install --dry-run --sandbox --port 47123")
+    assert "ListenStream=127.0.0.1:47123" in said
+    assert f"ExecStart={LINK}/bin/claude-gatewayd run" in said
+    assert "CLAUDE_GATEWAY_LISTEN_PORT=47123" in said
+    assert "PrivateUsers=yes" in said
+    assert "hunter2" not in said
+    assert said.endswith(
+        "systemctl --user daemon-reload\n"
+        "systemctl --user enable claude-gatewayd.socket claude-gatewayd.service\n"
+        "systemctl --user start claude-gatewayd.socket claude-gatewayd.service\n"
+        "# Nothing has been done.\n"
+    )
+    assert inside.good(f"find {Inside.home} -type f -o -type l") == ""
+    assert not listens(inside)
+
+
+def test_what_changes_is_changed_and_the_rest_stays(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    first = status(inside)["pid"]
+    said = inside.good("AWS_PROFILE=Other claude-gatewayctl install")
+    assert f"changed   {ENVIRONMENT}\n            AWS_PROFILE=Other\nrestarted in " in said
+    second = status(inside)["pid"]
+    assert second != first
+    # a shell that knows less takes nothing away
+    assert inside.good("env -u AWS_PROFILE -u DATABASE_URL claude-gatewayctl install").startswith("Nothing to do")
+    said = inside.good("claude-gatewayctl install --port 47001")
+    assert f"changed   {UNITS}/claude-gatewayd.socket" in said
+    assert "it serves on http://127.0.0.1:47001" in said
+    assert not listens(inside)
+    assert inside.good("claude-gatewayctl install").splitlines()[-1].endswith("127.0.0.1:47001"), "the port is kept"
+    # the person's own changes
+    inside.put(f"{UNITS}/claude-gatewayd.service.d/override.conf", "[Service]\nNice=5\n")
+    inside.good("claude-gatewayctl uninstall")
+    assert inside.good(f"ls {UNITS}/claude-gatewayd.service.d") == "override.conf\n"
+
+
+def test_the_port_of_the_configuration(inside: Inside) -> None:
+    inside.put(f"{Inside.home}/.config/claude-gateway/config.toml", '[listen]\nhost = "::1"\nport = 47005\n')
+    said = inside.good("claude-gatewayctl install --dry-run")
+    assert "ListenStream=[::1]:47005" in said
+
+
+def test_a_configuration_that_is_no_good_is_told_before_anything_is_done(inside: Inside) -> None:
+    inside.put(f"{Inside.home}/.config/claude-gateway/config.toml", "[listen]\nprot = 1\n")
+    assert 'did you mean "port"?' in inside.bad("claude-gatewayctl install", 78)
+    assert inside.run(f"ls {UNITS}").returncode != 0
+
+
+def test_the_sandbox(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install --sandbox")
+    assert exposure(inside) <= 2.5
+    pid = status(inside)["pid"]
+    assert inside.good(f"readlink /proc/{pid}/ns/user") != inside.good("readlink /proc/self/ns/user")
+    assert inside.good("claude-gatewayctl reload").startswith("Reloaded in ")
+    assert inside.good("claude-gatewayctl install").startswith("Nothing to do"), "it stays"
+
+
+def test_no_sandbox_where_the_probe_fails(inside: Inside) -> None:
+    inside.put(f"{Inside.home}/bin/systemd-run", "#!/bin/sh\necho 'no user namespaces' >&2\nexit 1\n")
+    inside.good(f"chmod +x {Inside.home}/bin/systemd-run")
+    said = inside.bad(f"PATH={Inside.home}/bin:$PATH claude-gatewayctl install --sandbox")
+    assert said.startswith("Cannot use --sandbox here, it would keep the service from starting: no user namespaces\n")
+    assert "claude-gatewayctl install" in said
+    assert inside.run(f"ls {UNITS}").returncode != 0, "nothing is written"
+
+
+def test_lingering(inside: Inside) -> None:
+    """No logind is here, so it cannot be had; all else is done, and who may do it is said."""
+    done = inside.run("claude-gatewayctl install --linger")
+    assert done.returncode == 1
+    assert "it serves on" in done.stdout
+    assert done.stderr.startswith("Cannot let the service run without a login: ")
+    assert "sudo loginctl enable-linger gatewayd-test" in done.stderr
+    inside.put(f"{Inside.home}/bin/loginctl", f'#!/bin/sh\necho "$@" >> {Inside.home}/asked\n')
+    inside.good(f"chmod +x {Inside.home}/bin/loginctl")
+    assert "lingers   " in inside.good(f"PATH={Inside.home}/bin:$PATH claude-gatewayctl install --linger")
+    assert inside.good(f"cat {Inside.home}/asked") == "enable-linger\n"
+
+
+# the verbs
+
+
+def test_the_life_of_a_service(inside: Inside) -> None:
+    for verb in ("start", "restart", "enable", "disable", "logs"):
+        said = inside.bad(f"claude-gatewayctl {verb}")
+        assert "it is not installed\n  claude-gatewayctl install" in said, verb
+    assert "not running\n  start it: claude-gatewayd" in inside.bad("claude-gatewayctl stop", 3)
+
+    inside.good("claude-gatewayctl install")
+    first = status(inside)["pid"]
+    assert inside.good("claude-gatewayctl start").startswith(f"Running already, pid {first}: ")
+    assert re.fullmatch("Restarted " + SERVED, inside.good("claude-gatewayctl restart").strip())
+    assert status(inside)["pid"] != first
+    assert re.fullmatch(r"Stopped after \d\.\d s, the port is closed \(.*\)\n", inside.good("claude-gatewayctl stop"))
+    assert not listens(inside)
+    assert "not running\n  claude-gatewayctl start" in inside.bad("claude-gatewayctl status", 3)
+    assert inside.bad("claude-gatewayctl stop", 3)
+    assert re.fullmatch("Started " + SERVED, inside.good("claude-gatewayctl start").strip())
+    inside.good("claude-gatewayctl stop")
+    assert re.fullmatch("Restarted " + SERVED, inside.good("claude-gatewayctl restart").strip()), "it starts, too"
+
+    assert inside.good("claude-gatewayctl enable").startswith("Enabled already: ")
+    assert re.match(r"Disabled in \d\.\d s: ", inside.good("claude-gatewayctl disable"))
+    assert inside.run("systemctl --user is-enabled claude-gatewayd.service").stdout == "disabled\n"
+    assert inside.good("claude-gatewayctl disable").startswith("Disabled already: ")
+    assert listens(inside)
+    assert re.match(r"Enabled in \d\.\d s: ", inside.good("claude-gatewayctl enable"))
+    inside.good("systemctl --user is-enabled claude-gatewayd.service claude-gatewayd.socket")
+
+    shown = inside.good("claude-gatewayctl logs -n 3").splitlines()
+    assert len(shown) == 3
+    every = inside.good("claude-gatewayctl logs --since today")
+    assert "generation 1 (pid" in every
+    assert "Started claude-gatewayd.service" in every, "systemd's own lines as well"
+    assert inside.good("claude-gatewayctl logs --since '1 hour ago' -n 0") == ""
+    followed = inside.run("timeout 2 claude-gatewayctl logs -f -n 1")
+    assert followed.returncode == 124
+    assert len(followed.stdout.splitlines()) == 1
+    assert "'some' is not a number of lines" in inside.bad("claude-gatewayctl logs -n some", 2)
+
+
+def test_stop_now_cuts(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    before = status(inside)
+    inside.good(
+        "(exec 3<>/dev/tcp/127.0.0.1/47000; printf 'POST /v1/messages HTTP/1.1\\r\\nHost: localhost\\r\\n"
+        "x-api-key: sk-ant-api03-x\\r\\nContent-Length: 9\\r\\n\\r\\n' >&3; sleep 60) >/dev/null 2>&1 &"
+    )
+    inside.good("until claude-gatewayctl status --json | grep -q '\"under_way\": 1'; do sleep 0.1; done", 20)
+    said = inside.good("claude-gatewayctl stop --now", 20)
+    assert re.match(r"Stopped after \d\.\d s", said)
+    for pid in (before["pid"], *(generation["pid"] for generation in before["generations"])):
+        assert inside.run(f"kill -0 {pid}").returncode != 0
+    assert inside.run("systemctl --user is-failed claude-gatewayd.service").stdout == "inactive\n"
+
+
+def test_a_request_starts_a_service_whose_socket_listens(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    inside.good("systemctl --user stop claude-gatewayd.service", 30)
+    assert "HTTP/1.1 401" in inside.good(
+        "exec 3<>/dev/tcp/127.0.0.1/47000; printf 'GET /v1/models HTTP/1.1\\r\\nHost: localhost\\r\\n"
+        "Connection: close\\r\\n\\r\\n' >&3; cat <&3"
+    )
+
+
+def test_by_hand_with_the_templates_as_they_are(inside: Inside) -> None:
+    """As the README shows."""
+    inside.good(
+        f"mkdir -p ~/.local/bin {UNITS} && ln -s {BIN}/claude-gatewayd {BIN}/claude-gatewayctl ~/.local/bin && "
+        f"cp {ROOT}/packaging/systemd/claude-gatewayd.service {ROOT}/packaging/systemd/claude-gatewayd.socket {UNITS} "
+        "&& systemctl --user daemon-reload && systemctl --user start claude-gatewayd"
+    )
+    assert status(inside)["state"] == "serving"
+    inside.good("systemctl --user reload claude-gatewayd")
+    assert status(inside)["last_reload"]["applied"] is True
+    inside.put(f"{Inside.home}/.config/claude-gateway/config.toml", "[listen]\nprot = 1\n")
+    assert inside.run("systemctl --user reload claude-gatewayd").returncode == 1
+    assert 'did you mean "port"?' in inside.journal()
+    assert inside.good("systemd-analyze --user verify claude-gatewayd.service 2>&1") == ""
+    inside.good("rm ~/.config/claude-gateway/config.toml")
+    said = inside.good("claude-gatewayctl install")
+    assert "changed   " in said
+    assert "was " not in said, "it is the same installation"
+
+
+def test_what_systemd_thinks_of_the_units(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    for name in ("claude-gatewayd.service", "claude-gatewayd.socket"):
+        assert inside.good(f"systemd-analyze --user verify {UNITS}/{name} 2>&1") == ""
+    assert exposure(inside) <= 6.6
+    assert re.search(r"core file size +0 +0 ", inside.good(f"cat /proc/{status(inside)['pid']}/limits"))
+
+
+def test_the_environment_file_is_read_by_systemd_as_by_us(inside: Inside) -> None:
+    from claude_gatewayd.service import environment
+
+    values = {
+        "AWS_A": "plain",
+        "AWS_B": "with space  ",
+        "AWS_C": "\"quoted\" 'twice' `cmd` $HOME ${HOME} \\ back\\slash \\n",
+        "AWS_D": "#no comment; none",
+        "AWS_E": "tab\there",
+        "AWS_F": "two\nlines",
+        "AWS_G": "ünïcödé %h %%",
+        "AWS_H": "a=b=c",
+        "AWS_I": "trailing\\",
+    }
+    odd = "# x\n; y\nAWS_J=it's here\nAWS_K=a\\\nb\nAWS_L='x\"y'\"z\" w\nAWS_M = spaced \nexport AWS_N=1\nAWS_O=\n"
+    text = environment.render(values) + odd
+    inside.put(ENVIRONMENT, text)
+    shown = inside.good(
+        f"systemd-run --user --wait --pipe --quiet -p EnvironmentFile={ENVIRONMENT} "
+        "/usr/bin/python3 -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    )
+    got = {
+        name: value for name, value in json.loads(shown).items() if name.startswith("AWS_") and name != "AWS_PROFILE"
+    }
+    assert got == environment.read(text)
+    assert {name: got[name] for name in values} == values
