@@ -39,9 +39,10 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
 
 
 def _file(environ: Mapping[str, str]) -> logging.Handler | None:
-    from claude_gatewayd.logfile import RotatedFile  # here, for it loads much that is needed nowhere else
+    from claude_gatewayd.logfile import RotatedFile, cut  # here, for it loads much that is needed nowhere else
 
     try:
+        cut(paths.printed_file(environ))
         return RotatedFile(paths.log_file(environ))
     except OSError as error:
         print(f"cannot log to {paths.log_file(environ)}: {error.strerror}", file=sys.stderr)

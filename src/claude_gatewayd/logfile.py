@@ -52,6 +52,15 @@ class RotatedFile(logging.handlers.WatchedFileHandler):
         os.chmod(self._path, 0o600)
 
 
+def cut(path: Path, most: int = _MOST) -> None:
+    """Empty a file that has grown too large, and that whoever appends to it never rotates."""
+    try:
+        if path.stat().st_size > most:
+            os.truncate(path, 0)
+    except FileNotFoundError:
+        pass
+
+
 def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}") if number else path
 

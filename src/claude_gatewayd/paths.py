@@ -52,6 +52,11 @@ def log_file(environ: Mapping[str, str]) -> Path:
     return home(environ) / "Library/Logs" / APP / "claude-gatewayd.log"
 
 
+def printed_file(environ: Mapping[str, str]) -> Path:
+    """Return where launchd puts what an agent prints: the plist names it."""
+    return log_file(environ).with_name("launchd.log")
+
+
 def is_agent(environ: Mapping[str, str]) -> bool:
     """Say whether launchd has started this process as our agent, or the one that it descends from."""
     return environ.get("XPC_SERVICE_NAME") == AGENT

@@ -113,13 +113,14 @@ def uninstall(arguments: argparse.Namespace) -> int:
         ours.act("stop", os.environ)
         print(f"{'stopped':9} the port is closed")
         done = True
-    if found.file is not None and found.enabled:
+    if found.enabled and ours.NAME == "systemd":  # launchd would remember, and refuse the next one that is put there
         ours.act("disable", os.environ)
         print(f"{'disabled':9} it no longer starts when you log in")
     link, file = paths.installation_link(os.environ), paths.environment_file(os.environ)
     for path in (*ours.installed(os.environ), link, file):
         if remove(path):
-            remove_if_empty(path.parent)
+            if path.parent.name.startswith(paths.APP):
+                remove_if_empty(path.parent)
             print(f"{'removed':9} {path}")
             done = True
     if done:
@@ -220,7 +221,9 @@ def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, 
     commands = [command for verb in verbs for command in ours.commands(verb, os.environ)]
     if linger:
         commands.append("loginctl enable-linger")
-    print("\n".join([*commands, "# Nothing has been done." if commands else "# There is nothing to do."]))
+    print(
+        "\n".join([*dict.fromkeys(commands), "# Nothing has been done." if commands else "# There is nothing to do."])
+    )
 
 
 def _say_elsewhere(found: State, here: Path) -> None:

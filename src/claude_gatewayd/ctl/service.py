@@ -16,6 +16,7 @@ from claude_gatewayd.service.manager import Manager, NoManager, State
 
 _SERVES_WITHIN = 60.0
 _LOOK_EVERY = 0.05
+_ASK_EVERY = 10
 _LINES = 50
 
 
@@ -106,12 +107,14 @@ def running() -> dict[str, Any] | None:
 
 def wait_serving(ours: Manager, instead_of: int = 0) -> dict[str, Any]:
     """Return the status of a daemon that answers, be it to refuse. *instead_of* is a process that does not count."""
+    looks = 0
     deadline = time.monotonic() + _SERVES_WITHIN
     while time.monotonic() < deadline:
         said = running()
         if said is not None and said["pid"] != instead_of and said["state"] != "starting":
             return said
-        if (found := ours.state(os.environ)).trouble:
+        looks += 1
+        if looks % _ASK_EVERY == 0 and (found := ours.state(os.environ)).trouble:
             raise GatewayError(f"cannot start the service: {found.trouble}", found.hint)
         time.sleep(_LOOK_EVERY)
     raise GatewayError(

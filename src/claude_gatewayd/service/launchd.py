@@ -8,13 +8,15 @@ import shutil
 import subprocess
 import sys
 import time
+import xml.parsers.expat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from claude_gatewayd import logfile
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import AGENT, home, log_file
+from claude_gatewayd.paths import AGENT, home, log_file, printed_file
+from claude_gatewayd.ports import who_listens
 from claude_gatewayd.service.manager import NoManager, Place, State, Verb
 from claude_gatewayd.service.steps import Write
 from claude_gatewayd.service.templates import template
@@ -103,11 +105,12 @@ def understood(printed: str, disabled: str, file: Path | None) -> State:
     pid = re.search(r"^\tpid = (\d+)$", printed, re.MULTILINE)
     code = re.search(r"^\tlast exit code = (-?\d+)", printed, re.MULTILINE)
     off = re.search(rf'"{re.escape(LABEL)}" => (disabled|true)\b', disabled)
-    program = ""
+    program, port = "", 0
     if file is not None:
         try:
-            program = str(plistlib.loads(file.read_bytes())["ProgramArguments"][0])
-        except (OSError, ValueError, LookupError, TypeError):
+            agent = plistlib.loads(file.read_bytes())
+            program, port = str(agent["ProgramArguments"][0]), int(agent["Sockets"]["http"]["SockServiceName"])
+        except (xml.parsers.expat.ExpatError, OSError, ValueError, LookupError, TypeError):
             return State(file=file, trouble=f"{file} cannot be read", hint="claude-gatewayctl install")
     trouble, hint = "", ""
     if file is None:
@@ -117,6 +120,9 @@ def understood(printed: str, disabled: str, file: Path | None) -> State:
         hint = "install claude-gatewayd again, then: claude-gatewayctl install"
     elif printed and not pid and code and code[1] != "0":
         trouble, hint = f"it ends with status {code[1]}", "claude-gatewayctl logs -n 20"
+        if who := who_listens(port):  # as this user sees it: launchd itself is root's
+            trouble = f"{who} has port {port}"
+            hint = "end that program, or: claude-gatewayctl install --port 47001"
     return State(
         file=file,
         program=program,
@@ -203,6 +209,9 @@ def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: b
     file = log_file(environ)
     sys.stdout.write(logfile.read(file, lines, logfile.moment(since, time.time()) if since else ""))
     sys.stdout.flush()
+    printed = printed_file(environ)
+    if printed.exists() and printed.stat().st_size:
+        print(f"What was printed besides, as at a crash: {printed}", file=sys.stderr)
     if follow:
         # it takes our place: Ctrl-C is its own
         os.execvpe("tail", ["tail", "-n", "0", "-F", str(file)], dict(environ))  # noqa: S606

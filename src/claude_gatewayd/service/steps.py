@@ -41,7 +41,7 @@ class Write:
                     os.fsync(descriptor)
                 beside.replace(target)
             except BaseException:
-                beside.unlink(missing_ok=True)
+                _discard(beside)
                 raise
         except OSError as error:
             raise _cannot("write", self.path, error) from None
@@ -69,7 +69,7 @@ class Link:
             beside.symlink_to(self.target)
             beside.replace(self.path)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            _discard(beside)
             raise _cannot("link", self.path, error) from None
         return "linked"
 
@@ -89,6 +89,13 @@ def remove_if_empty(directory: Path) -> None:
     """Remove a directory that nothing is left in."""
     try:
         directory.rmdir()
+    except OSError:
+        pass
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink()
     except OSError:
         pass
 

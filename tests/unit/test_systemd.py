@@ -1,0 +1,176 @@
+"""The units that are written, and what is understood of what systemd says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import systemd, templates
+from claude_gatewayd.service.manager import Place
+
+ADA = {"HOME": "/home/ada"}
+BIN = Path("/home/ada/.local/share/claude-gateway/current/bin")
+FILE = Path("/home/ada/.config/claude-gateway/environment")
+
+
+def lines(place: Place, environ: dict[str, str] = ADA) -> dict[str, list[str]]:
+    return {name: text.splitlines() for name, text in systemd.units(place, environ).items()}
+
+
+def test_nothing_but_the_places_differs_from_the_templates() -> None:
+    written = lines(Place(BIN, "127.0.0.1", 47000, FILE, sandbox=True))
+    assert written["claude-gatewayd.socket"] == templates.template("systemd/claude-gatewayd.socket").splitlines()
+    drop_in = written["claude-gatewayd.service.d/50-sandbox.conf"]
+    assert drop_in == templates.template("systemd/50-sandbox.conf").splitlines()
+    service, template = written["claude-gatewayd.service"], templates.template("systemd/claude-gatewayd.service")
+    assert [line for line in service if line not in template.splitlines()] == [
+        f"ExecStart={BIN}/claude-gatewayd run",
+        f"ExecReload={BIN}/claude-gatewayctl reload",
+        f"EnvironmentFile=-{FILE}",
+    ]
+
+
+def test_no_sandbox_unless_it_is_asked_for() -> None:
+    assert sorted(lines(Place(BIN, "127.0.0.1", 47000, FILE))) == ["claude-gatewayd.service", "claude-gatewayd.socket"]
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "line"),
+    [
+        ("127.0.0.1", 47001, "ListenStream=127.0.0.1:47001"),
+        ("::1", 47000, "ListenStream=[::1]:47000"),
+        ("0.0.0.0", 80, "ListenStream=0.0.0.0:80"),
+    ],
+)
+def test_the_address(host: str, port: int, line: str) -> None:
+    assert line in lines(Place(BIN, host, port, FILE))["claude-gatewayd.socket"]
+
+
+@pytest.mark.parametrize(
+    ("directory", "word"),
+    [
+        ("/opt/gateway/bin", "/opt/gateway/bin/claude-gatewayd"),
+        ("/opt/my gateway/bin", '"/opt/my gateway/bin/claude-gatewayd"'),
+        ("/opt/100%/bin", "/opt/100%%/bin/claude-gatewayd"),
+        ('/opt/a"b\\c/bin', '"/opt/a\\"b\\\\c/bin/claude-gatewayd"'),
+        ("/opt/größe/bin", "/opt/größe/bin/claude-gatewayd"),
+    ],
+)
+def test_a_path_is_one_word(directory: str, word: str) -> None:
+    written = lines(Place(Path(directory), "127.0.0.1", 47000, FILE))["claude-gatewayd.service"]
+    assert f"ExecStart={word} run" in written
+
+
+def test_the_environment_file_is_the_rest_of_its_line() -> None:
+    written = lines(Place(BIN, "127.0.0.1", 47000, Path("/my files/100%/environment")))["claude-gatewayd.service"]
+    assert "EnvironmentFile=-/my files/100%%/environment" in written
+
+
+def test_the_sandbox_lets_the_daemon_write_where_its_state_is() -> None:
+    written = lines(Place(BIN, "127.0.0.1", 47000, FILE, sandbox=True), {**ADA, "XDG_STATE_HOME": "/srv/ada"})
+    assert "ReadWritePaths=%h -/srv/ada/claude-gateway" in written["claude-gatewayd.service.d/50-sandbox.conf"]
+
+
+def test_a_template_that_has_changed_is_noticed() -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        templates.filled("A=1\n", ("B=1", "B=2"))
+    with pytest.raises(GatewayError, match="this installation of claude-gatewayd is not whole"):
+        templates.template("systemd/none")
+
+
+# what `systemctl show` says
+
+SERVICE = {
+    "Id": "claude-gatewayd.service",
+    "LoadState": "loaded",
+    "FragmentPath": "/u/claude-gatewayd.service",
+    "ActiveState": "active",
+    "SubState": "running",
+    "UnitFileState": "enabled",
+    "MainPID": "4711",
+    "Result": "success",
+    "ExecStart": "{ path=/x y/bin/claude-gatewayd ; argv[]=/x y/bin/claude-gatewayd run ; ignore_errors=no }",
+    "ExecMainStatus": "0",
+    "NeedDaemonReload": "no",
+}
+SOCKET = {
+    "Id": "claude-gatewayd.socket",
+    "LoadState": "loaded",
+    "ActiveState": "active",
+    "UnitFileState": "enabled",
+    "Listen": "127.0.0.1:9 (Stream)",
+    "NeedDaemonReload": "no",
+}
+
+
+def said(*units: dict[str, str]) -> str:
+    return "\n\n".join("\n".join(f"{name}={value}" for name, value in unit.items()) for unit in units) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("service", "socket", "expected"),
+    [
+        (
+            {}, {},
+            {"file": Path("/u/claude-gatewayd.service"), "program": "/x y/bin/claude-gatewayd", "active": True,
+             "listening": True, "enabled": True, "masked": False, "stale": False, "pid": 4711, "trouble": ""},
+        ),
+        ({"ActiveState": "inactive", "MainPID": "0"}, {}, {"active": False, "listening": True, "pid": 0}),
+        ({"UnitFileState": "disabled"}, {}, {"enabled": False}),
+        ({}, {"UnitFileState": "disabled"}, {"enabled": False}),
+        ({}, {"NeedDaemonReload": "yes"}, {"stale": True}),
+        (
+            {"LoadState": "not-found", "FragmentPath": "", "ActiveState": "inactive", "ExecStart": ""},
+            {"LoadState": "not-found", "ActiveState": "inactive"},
+            {"file": None, "program": "", "trouble": "it is not installed", "hint": "claude-gatewayctl install"},
+        ),
+        (
+            {"LoadState": "masked", "FragmentPath": "/dev/null"}, {"LoadState": "masked"},
+            {"file": None, "masked": True, "trouble": "claude-gatewayd.service and claude-gatewayd.socket is masked",
+             "hint": "systemctl --user unmask claude-gatewayd.service claude-gatewayd.socket"},
+        ),
+        (
+            {"LoadState": "bad-setting"}, {},
+            {"trouble": "systemd cannot read its unit",
+             "hint": "systemd-analyze --user verify claude-gatewayd.service"},
+        ),
+        ({}, {"ActiveState": "failed"}, {"listening": False, "trouble": "another program has port 9"}),
+        (
+            {"ActiveState": "activating", "SubState": "auto-restart", "ExecMainStatus": "203"}, {},
+            {"active": True, "trouble": "/x y/bin/claude-gatewayd is not there any more"},
+        ),
+        (
+            {"ActiveState": "activating", "SubState": "auto-restart", "ExecMainStatus": "1", "Result": "exit-code"}, {},
+            {"trouble": "it ends with exit-code, status 1", "hint": "claude-gatewayctl logs -n 20"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_understood(service: dict[str, str], socket: dict[str, str], expected: dict[str, Any]) -> None:
+    found = systemd.understood(said({**SERVICE, **service}, {**SOCKET, **socket}))
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_silence_is_understood_too() -> None:
+    assert systemd.understood("").file is None
+
+
+@pytest.mark.parametrize(
+    ("unit_path", "expected"),
+    [
+        (
+            "/home/ada/.config/systemd/user.control /run/user/1/systemd/user.control /run/user/1/systemd/transient "
+            "/run/user/1/systemd/generator.early /home/ada/.config/systemd/user /etc/systemd/user /run/systemd/user "
+            "/home/ada/.local/share/systemd/user /usr/lib/systemd/user",
+            "/home/ada/.config/systemd/user",
+        ),
+        (
+            "/run/user/1/systemd/transient /cfg/systemd/user /etc/systemd/user /usr/lib/systemd/user",
+            "/cfg/systemd/user",
+        ),
+        ("/etc/systemd/user", "/home/ada/.config/systemd/user"),
+        ("", "/home/ada/.config/systemd/user"),
+    ],
+)
+def test_where_units_lie(unit_path: str, expected: str) -> None:
+    assert str(systemd.unit_directory(unit_path, Path("/home/ada"))) == expected
