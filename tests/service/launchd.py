@@ -115,8 +115,8 @@ class Mac:
     def _serve(self) -> None:
         while True:
             connection, _ = self._server.accept()
-            with connection:
-                line = connection.makefile().readline()
+            with connection, connection.makefile() as asked:
+                line = asked.readline()
                 if not line:
                     return
                 words = json.loads(line)
@@ -143,8 +143,8 @@ class Mac:
             if verb in ("enable", "disable"):
                 self.disabled = verb == "disable"
                 return 0, "", ""
-            if verb == "bootstrap":
-                return self._bootstrap(Path(words[-1]))
+            if verb in ("bootstrap", "load"):  # the older one takes no domain, and succeeds whatever comes of it
+                return self._bootstrap(Path(words[-1])) if verb == "bootstrap" else self._load(Path(words[-1]))
             if not self._loaded:
                 return 113, "", f'Could not find service "{LABEL}" in domain for {domain}\n'
             if verb == "print":
@@ -178,6 +178,10 @@ class Mac:
         self._loaded, self._stopping = True, False
         self._spawn()
         return 0, "", ""
+
+    def _load(self, file: Path) -> tuple[int, str, str]:
+        code, _, why = self._bootstrap(file)
+        return 0, "", f"Load failed: {why}" if code else ""
 
     def _spawn(self) -> None:
         assert self._listener is not None

@@ -154,6 +154,19 @@ def test_a_daemon_that_was_started_by_hand(inside: Inside) -> None:
     assert status(inside)["inherited"] is True
 
 
+def test_a_configuration_that_is_spoilt_later(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    inside.put(f"{Inside.home}/.config/claude-gateway/config.toml", "[listen]\nprot = 1\n")
+    done = inside.run("claude-gatewayctl restart")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Restarted in ")
+    assert "but it cannot serve:\n" in done.stderr
+    assert 'did you mean "port"?' in done.stderr
+    assert inside.run("systemctl --user is-active claude-gatewayd").stdout == "active\n", "it answers, to refuse"
+    inside.good("rm ~/.config/claude-gateway/config.toml")
+    assert inside.good("claude-gatewayctl reload").startswith("Reloaded in ")
+
+
 # the disk
 
 

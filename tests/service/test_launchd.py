@@ -6,6 +6,7 @@ import plistlib
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import pytest
 from claude_gatewayd.service import launchd
 from claude_gatewayd.service.activation import launchd_sockets
 from claude_gatewayd.service.manager import Place, State
+from claude_gatewayd.service.templates import template
 from tests.daemon import BIN, free_port, wait_until
 from tests.lifecycle.manager import environment_of
+from tests.service.inside import ROOT
 from tests.service.launchd import LABEL, Mac
 
 # -- the plist
@@ -242,6 +245,23 @@ def test_the_life_of_an_agent(mac: Mac) -> None:
     assert not (mac.home / "Library/Logs/claude-gateway").exists()
 
 
+@pytest.mark.parametrize("command", ["launchctl load {}", "launchctl bootstrap gui/$(id -u) {}"])
+def test_by_hand_with_the_template_as_it_is(mac: Mac, command: str) -> None:
+    """As the template itself says; only the port is another, for this machine is shared."""
+    lines = re.findall(r"^    (mkdir .*|ln .*|sed .*)$", template(f"launchd/{LABEL}.plist"), re.MULTILINE)
+    assert len(lines) == 3
+    plist = f"~/Library/LaunchAgents/{LABEL}.plist"
+    lines += [f"sed -i s/47000/{mac.port}/ {plist}", command.format(plist)]
+    done = subprocess.run(
+        ["/bin/bash", "-ec", "\n".join(lines)],
+        env={**mac.environ, "BIN": str(BIN)}, cwd=ROOT / "packaging/launchd",
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    wait_until(lambda: mac.ctl("health").returncode == 0)
+    assert mac.good("stop").startswith("Stopped after ")
+
+
 def test_signals_of_launchctl(mac: Mac) -> None:
     mac.good("install")
     first = mac.pid
@@ -325,7 +345,8 @@ def test_who_waits_while_the_agent_is_restarted_is_served(mac: Mac) -> None:
         with socket.create_connection(("127.0.0.1", mac.port), timeout=30) as sock:
             mac._signal(signal.SIGKILL)
             sock.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            assert sock.makefile("rb").read().startswith(b"HTTP/1.1 401 ")
+            with sock.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 401 ")
     finally:
         mac._signal(signal.SIGCONT)
 
