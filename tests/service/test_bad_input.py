@@ -167,6 +167,13 @@ def test_a_configuration_that_is_spoilt_later(inside: Inside) -> None:
     assert inside.good("claude-gatewayctl reload").startswith("Reloaded in ")
 
 
+def test_by_hand_while_the_service_is_down_but_its_socket_listens(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install && systemctl --user stop claude-gatewayd.service")
+    said = inside.bad("claude-gatewayd")
+    assert said.startswith("Cannot listen on 127.0.0.1:47000: systemd (pid ")
+    assert said.endswith("claude-gatewayctl stop, or claude-gatewayctl start for the service\n")
+
+
 # the disk
 
 

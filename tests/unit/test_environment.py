@@ -1,5 +1,7 @@
 """What a service is given of a shell's environment, and the file that it stands in."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,11 @@ def test_what_is_taken_over() -> None:
         "DATABASE_URL": "postgresql://ada:hunter2@db/usage",
     }
     assert left_out == []
+
+
+def test_a_file_that_is_named_from_here_is_named_from_everywhere() -> None:
+    for named, kept in (("c.toml", os.path.abspath("c.toml")), ("/x/c.toml", "/x/c.toml"), ("~/c.toml", "~/c.toml")):
+        assert environment.taken_over({"CLAUDE_GATEWAY_CONFIG": named}) == ({"CLAUDE_GATEWAY_CONFIG": kept}, [])
 
 
 def test_what_the_persons_configuration_refers_to() -> None:

@@ -200,8 +200,8 @@ def _cut(ours: Manager, said: dict[str, Any] | None) -> None:
     for generation in said["generations"] if said else ():
         try:
             os.kill(generation["pid"], signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        except OSError:
+            continue  # it has ended
 
 
 def _stop_by_hand(begun: float, *, now: bool) -> int:

@@ -60,6 +60,9 @@ def taken_over(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[di
         # "." and "" are where a shell happens to be; a service is nowhere
         entries = [entry for entry in kept["PATH"].split(":") if os.path.isabs(entry)]
         kept["PATH"] = ":".join(dict.fromkeys(entries))
+    named = kept.get("CLAUDE_GATEWAY_CONFIG", "")
+    if named and not named.startswith("~"):
+        kept["CLAUDE_GATEWAY_CONFIG"] = os.path.abspath(named)
     return kept, left_out
 
 

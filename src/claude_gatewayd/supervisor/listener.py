@@ -51,9 +51,13 @@ def bind(host: str, port: int) -> Listener:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
+            who = who_listens(port) or "another program"
+            is_service = who.startswith(("systemd ", "launchd "))  # it holds the port while the service is down
             raise GatewayError(
-                f"cannot listen on {host}:{port}: {who_listens(port) or 'another program'} has the port",
-                "set another one: CLAUDE_GATEWAY_LISTEN_PORT=47001 claude-gatewayd",
+                f"cannot listen on {host}:{port}: {who} has the port",
+                "claude-gatewayctl stop, or claude-gatewayctl start for the service"
+                if is_service
+                else "set another one: CLAUDE_GATEWAY_LISTEN_PORT=47001 claude-gatewayd",
             ) from None
         raise GatewayError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return Listener(sock, f"{host}:{port}")
