@@ -60,7 +60,7 @@ class Mac:
         self._stopping = False
         self._free_at = 0.0
         self._last_exit = 0
-        self._restarts = 0
+        self._spawned_at = 0.0
         self._lock = threading.RLock()
         library, client = self.home / "libSystem.so", self.home / "bin" / "launchctl"
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HERE / "mac" / "launch.c"], check=True)
@@ -174,7 +174,10 @@ class Mac:
             return 5, "", "Bootstrap failed: 5: Input/output error\n"
         self._plist = plistlib.loads(file.read_bytes())
         asked = self._plist["Sockets"]["http"]
-        self._listener = socket.create_server((asked["SockNodeName"], int(asked["SockServiceName"])))
+        try:
+            self._listener = socket.create_server((asked["SockNodeName"], int(asked["SockServiceName"])))
+        except OSError:
+            self._listener = None  # launchd logs it, and starts the job all the same
         self._loaded, self._stopping = True, False
         self._spawn()
         return 0, "", ""
@@ -184,21 +187,21 @@ class Mac:
         return 0, "", f"Load failed: {why}" if code else ""
 
     def _spawn(self) -> None:
-        assert self._listener is not None
-        plist = self._plist
-        self._restarts += 1
+        plist, listener = self._plist, self._listener
+        self._spawned_at = time.monotonic()
         environ = {
             "HOME": str(self.home),
             "USER": "ada",
             "XPC_SERVICE_NAME": LABEL,
             **plist["EnvironmentVariables"],
             **self.system,
-            "STAND_IN_SOCKET": str(self._listener.fileno()),
+            **({"STAND_IN_SOCKET": str(listener.fileno())} if listener is not None else {}),
         }
         with open(plist["StandardErrorPath"], "ab") as log:
             self._job = subprocess.Popen(
                 plist["ProgramArguments"], env=environ, cwd=plist["WorkingDirectory"], umask=plist["Umask"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[self._listener.fileno()], process_group=0,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0,
+                pass_fds=[listener.fileno()] if listener is not None else (),
             )  # fmt: skip
 
     def _signal(self, number: int) -> None:
@@ -216,15 +219,16 @@ class Mac:
         self._last_exit = self._job.returncode
         self._job = None
         if self._stopping:
-            assert self._listener is not None
-            self._listener.close()
+            if self._listener is not None:
+                self._listener.close()
             self._loaded, self._free_at = False, time.monotonic() + self.drains
 
     def _keep_alive(self) -> None:
         while not self._ended.wait(0.05):
             with self._lock:
                 self._look()
-                if self._loaded and not self._stopping and self._job is None:
+                throttled = time.monotonic() < self._spawned_at + self._plist.get("ThrottleInterval", 10)
+                if self._loaded and not self._stopping and self._job is None and not throttled:
                     self._spawn()
 
     def __enter__(self) -> Self:

@@ -14,14 +14,13 @@ def nothing_is_written(inside: Inside) -> bool:
 # the manager
 
 
-def test_no_systemd(inside: Inside) -> None:
+def test_no_systemd(bare: Inside) -> None:
     for verb in ("install", "start", "restart", "enable", "disable", "logs", "uninstall"):
-        said = inside.bad(f"PATH={BIN} claude-gatewayctl {verb}")
+        said = bare.bad(f"PATH={BIN} claude-gatewayctl {verb}")
         assert said == (
             "Cannot reach a service manager: there is no systemd here (no systemctl)\n"
             "  run it in a terminal instead: claude-gatewayd\n"
         )
-    assert nothing_is_written(inside)
 
 
 def test_without_the_variables_of_a_login(inside: Inside) -> None:
@@ -34,22 +33,21 @@ def test_without_the_variables_of_a_login(inside: Inside) -> None:
 
 
 @pytest.mark.parametrize("wrong", [Inside.home, "/nonexistent"])
-def test_a_wrong_runtime_directory(inside: Inside, wrong: str) -> None:
+def test_a_wrong_runtime_directory(bare: Inside, wrong: str) -> None:
     """Not silently put right: with this variable the ctl would not find the daemon either."""
-    said = inside.bad(f"XDG_RUNTIME_DIR={wrong} claude-gatewayctl install")
+    said = bare.bad(f"XDG_RUNTIME_DIR={wrong} claude-gatewayctl install")
     assert said == (
         f"Cannot reach your systemd user manager: XDG_RUNTIME_DIR is {wrong}, and it is in {Inside.runtime}\n"
         f"  export XDG_RUNTIME_DIR={Inside.runtime}\n"
     )
-    assert nothing_is_written(inside)
 
 
-def test_a_login_without_a_manager(inside: Inside) -> None:
-    inside.good(f"mv {Inside.runtime}/systemd {Inside.runtime}/away")
-    said = inside.bad("claude-gatewayctl install")
+def test_a_login_without_a_manager(bare: Inside) -> None:
+    bare.good(f"mv {Inside.runtime}/systemd {Inside.runtime}/away")
+    said = bare.bad("claude-gatewayctl install")
+    bare.good(f"mv {Inside.runtime}/away {Inside.runtime}/systemd")
     assert "none runs for you. A plain login starts one; su, sudo, cron and some ways of ssh do not" in said
     assert "\n  sudo loginctl enable-linger gatewayd-test\n" in said
-    assert nothing_is_written(inside)
 
 
 def test_a_manager_that_does_not_answer(inside: Inside) -> None:
@@ -203,6 +201,6 @@ def test_by_sudo() -> None:
         assert nothing_is_written(inside)
 
 
-def test_what_cannot_be_asked_for(inside: Inside) -> None:
+def test_what_cannot_be_asked_for(bare: Inside) -> None:
     for port in ("0", "65536", "http", "-1"):
-        assert "is not a port, a number from 1 to 65535" in inside.bad(f"claude-gatewayctl install --port={port}", 2)
+        assert "is not a port, a number from 1 to 65535" in bare.bad(f"claude-gatewayctl install --port={port}", 2)
