@@ -117,4 +117,17 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], include
 
 @given(st.dictionaries(NAMES, VALUES))
 def test_what_is_written_is_read(values: dict[str, str]) -> None:
-    assert environment.read(environment.render(values)) == values
+    text = environment.render(values)
+    assert text.startswith("# The environment of the service")
+    assert environment.read(text) == values
+
+
+@given(st.dictionaries(NAMES, VALUES), st.dictionaries(NAMES, VALUES))
+def test_what_is_changed_is_read_too(before: dict[str, str], after: dict[str, str]) -> None:
+    assert environment.read(environment.render(after, environment.render(before))) == after
+
+
+def test_what_a_person_has_written_stays() -> None:
+    text = "# mine\nA=1\n\n; for B\nB='two\nlines'\nC=3 # no comment\nA=4"
+    assert environment.render(environment.read(text), text) == text.replace("A=1\n", "") + "\n"
+    assert environment.render({"A": "4", "B": "x", "D": "$y"}, text) == '# mine\n\n; for B\nA=4\nB="x"\nD="\\$y"\n'

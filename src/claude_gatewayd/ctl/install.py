@@ -6,7 +6,8 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd import config, paths
@@ -43,54 +44,29 @@ def install(arguments: argparse.Namespace) -> int:
     found = ours.state(os.environ)
     if found.masked:
         raise GatewayError(f"cannot install the service: {found.trouble}", found.hint)
-    here = _here()
-    values, also, left_out = _environment(arguments.port)
-    listen = config.load({**os.environ, **values}).listen
-    link = paths.installation_link(os.environ)
-    place = Place(
-        bin=link / "bin",
-        host="127.0.0.1" if listen.host == "localhost" else listen.host,
-        port=listen.port,
-        environment_file=paths.environment_file(os.environ),
-        sandbox=arguments.sandbox,
-    )
-    before = environment.written(os.environ)
-    shown = {name: environment.shown(name, value, also) for name, value in sorted(values.items())}
-    steps: list[Write | Link] = [
-        Write(place.environment_file, environment.render(values), 0o600, "\n".join(shown.values())),
-        Link(link, here),
-        *ours.files(place, os.environ),
-    ]
+    variables = _variables(arguments.port)
+    steps = _steps(ours, variables, sandbox=arguments.sandbox)
     pending = [step for step in steps if not step.is_done]
     verbs = _verbs(found, pending)
     lingers = not arguments.linger or systemd.lingers(os.environ)
     if arguments.dry_run:
         _print_plan(ours, steps, verbs, linger=not lingers)
         return DONE
-    if not pending and not verbs and lingers:
-        said = running()
-        if said is not None:
-            return told(said, "Nothing to do: installed and running already")
-    _say_elsewhere(found, here)
+    if not pending and not verbs and lingers and (said := running()):
+        return told(said, "Nothing to do: installed and running already")
+    _say_elsewhere(found, steps)
     for step in pending:
-        print(f"{step.do():9} {step.path}", flush=True)
-        for name in shown if step is steps[0] else ():
-            if before.get(name) != values[name]:
-                print(f"{'':12}{shown[name]}")
-    if left_out:
-        print(f"{'left out':9} {', '.join(left_out)}: keys that end within hours, or what a file cannot hold")
-    for verb in ("load", "enable"):
-        if verb in verbs:
-            ours.act(verb, os.environ)
-    if "enable" in verbs:
-        print(f"{'enabled':9} it starts when you log in")
-    if arguments.now:
-        _end_foreign(found)
-    refuse_foreign(found, "start the service", "claude-gatewayctl install --now")
-    progress("Starting ...")
+        print(f"{step.do():9} {step.path}", *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
+    if variables.left_out:
+        why = "keys that end within hours, or what a file cannot hold"
+        print(f"{'left out':9} {', '.join(variables.left_out)}: {why}")
     for verb in verbs:
-        if verb not in ("load", "enable"):
-            ours.act(verb, os.environ)
+        if verb == "enable":
+            print(f"{'enabled':9} it starts when you log in", flush=True)
+        if verb in ("start", "restart"):
+            _make_way(found, now=arguments.now)
+            progress("Starting ...")
+        ours.act(verb, os.environ)
     said = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
     how = "restarted" if found.active else "started"
     code = told(said, f"{how:9} in {time.monotonic() - begun:.1f} s")
@@ -172,8 +148,31 @@ def _here() -> Path:
     )
 
 
-def _environment(port: int | None) -> tuple[dict[str, str], list[str], list[str]]:
-    """Return the variables of the service, the names that the person's configuration refers to, and what is left out.
+@dataclass(frozen=True, slots=True)
+class _Variables:
+    """What the service has of this shell's environment: as it is to be, as it was, and as it may be seen."""
+
+    file: Path
+    before: Mapping[str, str]
+    values: Mapping[str, str]
+    shown: Mapping[str, str]
+    left_out: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        """Return what the file is to be; as it is, if it says all that already."""
+        text = self.file.read_text() if self.file.exists() else ""
+        return text if self.before == self.values and text else environment.render(self.values, text)
+
+    def changes(self, written: Path) -> Iterator[str]:
+        """Yield what is new, if it is this file that was written."""
+        for name, shown in self.shown.items():
+            if written == self.file and self.before.get(name) != self.values[name]:
+                yield shown
+
+
+def _variables(port: int | None) -> _Variables:
+    """Return what the service is to have.
 
     What an earlier installation, or the person, wrote down stays, as long as this shell does not say otherwise.
     """
@@ -184,10 +183,23 @@ def _environment(port: int | None) -> tuple[dict[str, str], list[str], list[str]
     except (GatewayError, OSError, ValueError):
         also = []  # what is wrong with a configuration is said later, all of it
     taken, left_out = environment.taken_over(os.environ, also)
-    values = {**before, **taken}
-    if port is not None:
-        values["CLAUDE_GATEWAY_LISTEN_PORT"] = str(port)
-    return values, also, left_out
+    asked = {} if port is None else {"CLAUDE_GATEWAY_LISTEN_PORT": str(port)}
+    values = {**before, **taken, **asked}
+    shown = {name: environment.shown(name, value, also) for name, value in sorted(values.items())}
+    return _Variables(paths.environment_file(os.environ), before, values, shown, left_out)
+
+
+def _steps(ours: Manager, variables: _Variables, *, sandbox: bool) -> list[Write | Link]:
+    """Return the files of an installation. Raises ConfigInvalid: what could not serve is not installed."""
+    listen = config.load({**os.environ, **variables.values}).listen
+    link = paths.installation_link(os.environ)
+    host = "127.0.0.1" if listen.host == "localhost" else listen.host
+    place = Place(link / "bin", host, listen.port, variables.file, sandbox)
+    return [
+        Write(variables.file, variables.text, 0o600, "\n".join(variables.shown.values())),
+        Link(link, _here()),
+        *ours.files(place, os.environ),
+    ]
 
 
 def _verbs(found: State, pending: list[Write | Link]) -> list[Verb]:
@@ -226,13 +238,13 @@ def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, 
     )
 
 
-def _say_elsewhere(found: State, here: Path) -> None:
+def _say_elsewhere(found: State, steps: list[Write | Link]) -> None:
     """Say so where the service is that of another installation: from now on it is ours."""
-    if found.file is None or os.path.realpath(found.program) == os.path.realpath(here / "bin" / _PROGRAMS[0]):
-        return
+    (ours,) = [str(step.target / "bin" / _PROGRAMS[0]) for step in steps if isinstance(step, Link)]
     there = os.path.realpath(found.program)
-    gone = "" if os.path.exists(there) else ", which is not there any more"
-    print(f"{'was':9} {there}{gone}; from now on the service starts {here / 'bin' / _PROGRAMS[0]}")
+    if found.file is not None and there != os.path.realpath(ours):
+        gone = "" if os.path.exists(there) else ", which is not there any more"
+        print(f"{'was':9} {there}{gone}; from now on the service starts {ours}")
 
 
 def _next(ours: Manager, address: str) -> Iterator[str]:
@@ -251,10 +263,11 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
 # -- what is in the way, and what is left
 
 
-def _end_foreign(found: State) -> None:
-    """End a daemon that was started by hand, at once."""
+def _make_way(found: State, *, now: bool) -> None:
+    """End a daemon that was started by hand, at once, if that is wished; else raise GatewayError where there is one."""
     said = running()
-    if said is None or found.active or found.listening:
+    if not now or said is None or found.active or found.listening:
+        refuse_foreign(found, "start the service", "claude-gatewayctl install --now")
         return
     end_at_once()
     deadline = time.monotonic() + _ENDS_WITHIN

@@ -7,7 +7,7 @@ are written down at installation. systemd reads the file itself; launchd knows n
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import environment_file
@@ -80,15 +80,32 @@ def shown(name: str, value: str, also: Iterable[str] = ()) -> str:
     return f"{name}={value}"
 
 
-def render(values: Mapping[str, str]) -> str:
-    """Return the file. Inside double quotes systemd takes a backslash before any of these for what it is to a shell."""
-    quoted = {name: _SPECIAL.sub(r"\\\1", value) for name, value in sorted(values.items())}
-    return _HEAD + "".join(f'{name}="{value}"\n' for name, value in quoted.items())
+def render(values: Mapping[str, str], text: str = "") -> str:
+    """Return a file with these values: *text*, whatever else the person has in it, changed where it says otherwise."""
+    kept: dict[str, str] = {}
+    rest = 0
+    pieces = []
+    for name, value, start, end in _entries(text):
+        if values.get(name) == value:
+            kept[name] = value
+        else:
+            pieces.append(text[rest:start])
+            rest = end + text[end:].startswith("\n")
+    before = "".join(pieces) + text[rest:]
+    if before and not before.endswith("\n"):
+        before += "\n"
+    # Inside double quotes systemd takes a backslash before any of these for what it is to a shell.
+    quoted = {name: _SPECIAL.sub(r"\\\1", value) for name, value in sorted(values.items()) if name not in kept}
+    return (before or _HEAD) + "".join(f'{name}="{value}"\n' for name, value in quoted.items())
 
 
 def read(text: str) -> dict[str, str]:
     """Return what systemd reads from a file (systemd.exec(5), EnvironmentFile=). What is no assignment is skipped."""
-    values: dict[str, str] = {}
+    return {name: value for name, value, _start, _end in _entries(text)}
+
+
+def _entries(text: str) -> Iterator[tuple[str, str, int, int]]:
+    """Yield each assignment, and where in the text it stands."""
     position = 0
     while entry := _ENTRY.search(text, position):
         value, position = [], entry.end()
@@ -96,8 +113,7 @@ def read(text: str) -> dict[str, str]:
             single, double, bare = piece.groups()
             position = piece.end()
             value.append(single or _ESCAPED_QUOTED.sub(r"\1", double or "") or _ESCAPED.sub(r"\1", bare or "").rstrip())
-        values[entry[1]] = "".join(value)
-    return values
+        yield entry[1], "".join(value), entry.start(), position
 
 
 def adopt(environ: MutableMapping[str, str]) -> None:
