@@ -61,12 +61,12 @@ def install(arguments: argparse.Namespace) -> int:
         why = "keys that end within hours, or what a file cannot hold"
         print(f"{'left out':9} {', '.join(variables.left_out)}: {why}")
     for verb in verbs:
-        if verb == "enable":
-            print(f"{'enabled':9} it starts when you log in", flush=True)
         if verb in ("start", "restart"):
             _make_way(found, now=arguments.now)
             progress("Starting ...")
         ours.act(verb, os.environ)
+        if verb == "enable":
+            print(f"{'enabled':9} it starts when you log in", flush=True)
     said = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
     how = "restarted" if found.active else "started"
     code = told(said, f"{how:9} in {time.monotonic() - begun:.1f} s")
