@@ -130,6 +130,17 @@ def test_a_configuration_that_is_no_good_is_told_before_anything_is_done(bare: I
     assert "CLAUDE_GATEWAY_LISTEN_PROT: is not a known variable" in said
 
 
+def test_a_home_with_an_awkward_name(inside: Inside) -> None:
+    """Its blanks and percent signs mean something to systemd."""
+    home = f"{Inside.home}/100% of größe"
+    inside.put(f"{home}/.config/claude-gateway/config.toml", "")
+    assert "it serves on" in inside.good(f"HOME='{home}' LITELLM_PORT=47009 claude-gatewayctl install")
+    environ = inside.good(f"tr '\\0' '\\n' < /proc/{status(inside)['pid']}/environ")
+    assert "LITELLM_PORT=47009\n" in environ, "systemd has found the file"
+    assert inside.good("claude-gatewayctl reload").startswith("Reloaded in ")
+    inside.good("systemctl --user reload claude-gatewayd")
+
+
 def test_the_sandbox(inside: Inside) -> None:
     inside.good("claude-gatewayctl install --sandbox")
     assert exposure(inside) <= 2.5

@@ -53,13 +53,19 @@ def test_the_address(host: str, port: int, line: str) -> None:
         ("/opt/gateway/bin", "/opt/gateway/bin/claude-gatewayd"),
         ("/opt/my gateway/bin", '"/opt/my gateway/bin/claude-gatewayd"'),
         ("/opt/100%/bin", "/opt/100%%/bin/claude-gatewayd"),
-        ('/opt/a"b\\c/bin', '"/opt/a\\"b\\\\c/bin/claude-gatewayd"'),
         ("/opt/größe/bin", "/opt/größe/bin/claude-gatewayd"),
     ],
 )
 def test_a_path_is_one_word(directory: str, word: str) -> None:
     written = lines(Place(Path(directory), "127.0.0.1", 47000, FILE))["claude-gatewayd.service"]
     assert f"ExecStart={word} run" in written
+
+
+@pytest.mark.parametrize("directory", ['/opt/a"b', "/opt/it's", "/opt/a\\b", "/opt/a\nb"])
+def test_a_path_that_systemd_refuses(directory: str) -> None:
+    with pytest.raises(GatewayError, match="systemd refuses a path with quotes, backslashes") as caught:
+        systemd.units(Place(Path(directory), "127.0.0.1", 47000, FILE), ADA)
+    assert "XDG_DATA_HOME" in caught.value.hint
 
 
 def test_the_environment_file_is_the_rest_of_its_line() -> None:
@@ -168,7 +174,11 @@ def test_silence_is_understood_too() -> None:
             "/run/user/1/systemd/transient /cfg/systemd/user /etc/systemd/user /usr/lib/systemd/user",
             "/cfg/systemd/user",
         ),
-        ("/etc/systemd/user", "/home/ada/.config/systemd/user"),
+        (
+            "/run/x/systemd/transient /var/home/ada/.config/systemd/user /etc/systemd/user",
+            "/var/home/ada/.config/systemd/user",
+        ),
+        ("/home/ada b/.config/systemd/user.control /home/ada/.config/systemd/user ", "/home/ada/.config/systemd/user"),
         ("", "/home/ada/.config/systemd/user"),
     ],
 )

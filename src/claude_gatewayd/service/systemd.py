@@ -36,6 +36,7 @@ _PROPERTIES = (
     *("Id", "LoadState", "FragmentPath", "ActiveState", "SubState", "UnitFileState", "MainPID", "Result"),
     *("ExecStart", "ExecMainStatus", "Listen", "NeedDaemonReload"),
 )
+_SAFE = re.compile(r"""[^"'\\\x00-\x1f\x7f]+""")  # string_is_safe() of systemd
 _FOREGROUND = "run it in a terminal instead: claude-gatewayd"
 _NOT_THERE = 203  # EXIT_EXEC, systemd.exec(5)
 
@@ -73,11 +74,14 @@ def _unspecified(path: Path | str) -> str:
 
 
 def _word(path: Path | str) -> str:
-    """Return a path as one word of a unit file (systemd.syntax(7), Quoting)."""
+    """Return a path as one word of a unit file (systemd.syntax(7), Quoting). Raises GatewayError."""
     text = _unspecified(path)
-    if re.fullmatch(r"[\w./@%+:,-]+", text):
-        return text
-    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
+    if not _SAFE.fullmatch(text):
+        raise GatewayError(
+            f"cannot name {path} in a unit: systemd refuses a path with quotes, backslashes or control characters",
+            "export XDG_DATA_HOME=/another/place; claude-gatewayctl install",
+        )
+    return f'"{text}"' if " " in text else text
 
 
 # -- the manager
@@ -193,11 +197,10 @@ def directory(environ: Mapping[str, str]) -> Path:
 def unit_directory(unit_path: str, at_home: Path) -> Path:
     """Return the first place for units that is a person's own; runtime and generated ones end otherwise."""
     usual = at_home / ".config/systemd/user"
-    own = [Path(word) for word in unit_path.split() if word.endswith("/systemd/user")]
-    if usual in own:
+    if f" {usual} " in f" {unit_path.strip()} ":  # with blanks of its own
         return usual
-    foreign = ("/run", "/etc", "/usr", "/var", "/lib")
-    return next((path for path in own if not str(path).startswith(foreign)), usual)
+    own = [word for word in unit_path.split() if word.endswith("/systemd/user") and os.path.isabs(word)]
+    return Path(own[0]) if own else usual
 
 
 def files(place: Place, environ: Mapping[str, str]) -> list[Write]:
