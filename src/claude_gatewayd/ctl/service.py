@@ -35,7 +35,7 @@ def logs_arguments(parser: argparse.ArgumentParser) -> None:
 def start(_arguments: argparse.Namespace) -> int:
     """Start the service, and wait until it serves."""
     begun = time.monotonic()
-    ours, found = _installed("start")
+    ours, found = _startable("start")
     if found.active and found.listening and (said := running()) and said["pid"] == found.pid:
         return told(said, f"Running already, pid {said['pid']}")
     refuse_foreign(found, "start the service")
@@ -47,7 +47,7 @@ def start(_arguments: argparse.Namespace) -> int:
 def restart(_arguments: argparse.Namespace) -> int:
     """Start the program anew, and wait until it serves; nobody is refused meanwhile."""
     begun = time.monotonic()
-    ours, found = _installed("restart")
+    ours, found = _startable("restart")
     refuse_foreign(found, "restart the service")
     progress("Restarting; whoever connects is served ...")
     ours.act("restart" if found.listening else "start", os.environ)
@@ -164,16 +164,20 @@ def _installed(verb: str) -> tuple[Manager, State]:
     ours = manager.choose()
     ours.check(os.environ)
     found = ours.state(os.environ)
-    if found.masked:
-        raise GatewayError(f"cannot {verb} the service: {found.trouble}", found.hint)
     if found.file is None:
-        raise GatewayError(f"cannot {verb} the service: it is not installed", "claude-gatewayctl install")
+        raise GatewayError(f"cannot {verb} the service: {found.trouble or 'it is not installed'}", found.hint)
+    return ours, found
+
+
+def _startable(verb: str) -> tuple[Manager, State]:
+    """Return the same, where there is something to start; say so where it is another installation's."""
+    ours, found = _installed(verb)
+    mine = os.path.join(os.path.dirname(sys.executable), "claude-gatewayd")
     if found.program and not os.path.exists(found.program):
         raise GatewayError(
             f"cannot {verb} the service: it starts {found.program}, which is not there any more",
             "claude-gatewayctl install",
         )
-    mine = os.path.join(os.path.dirname(sys.executable), "claude-gatewayd")
     if found.program and os.path.exists(mine) and not os.path.samefile(found.program, mine):
         there = os.path.realpath(found.program)
         print(f"The service starts {there}, which is another installation (claude-gatewayctl install)", file=sys.stderr)
@@ -182,7 +186,7 @@ def _installed(verb: str) -> tuple[Manager, State]:
 
 def _switch(verb: manager.Verb, *, is_on: bool, said: str) -> int:
     begun = time.monotonic()
-    ours, found = _installed(verb)
+    ours, found = _startable(verb) if is_on else _installed(verb)
     if found.enabled == is_on:
         print(f"{verb.capitalize()}d already: {said}")
         return DONE
