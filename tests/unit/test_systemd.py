@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service import systemd, templates
+from claude_gatewayd.service import systemd, templates, units
 from claude_gatewayd.service.manager import Place
 
 ADA = {"HOME": "/home/ada"}
@@ -15,7 +15,7 @@ FILE = Path("/home/ada/.config/claude-gateway/environment")
 
 
 def lines(place: Place, environ: dict[str, str] = ADA) -> dict[str, list[str]]:
-    return {name: text.splitlines() for name, text in systemd.units(place, environ).items()}
+    return {name: text.splitlines() for name, text in units.texts(place, environ).items()}
 
 
 def test_nothing_but_the_places_differs_from_the_templates() -> None:
@@ -64,7 +64,7 @@ def test_a_path_is_one_word(directory: str, word: str) -> None:
 @pytest.mark.parametrize("directory", ['/opt/a"b', "/opt/it's", "/opt/a\\b", "/opt/a\nb"])
 def test_a_path_that_systemd_refuses(directory: str) -> None:
     with pytest.raises(GatewayError, match="systemd refuses a path with quotes, backslashes") as caught:
-        systemd.units(Place(Path(directory), "127.0.0.1", 47000, FILE), ADA)
+        units.texts(Place(Path(directory), "127.0.0.1", 47000, FILE), ADA)
     assert "XDG_DATA_HOME" in caught.value.hint
 
 
@@ -110,8 +110,8 @@ SOCKET = {
 }
 
 
-def said(*units: dict[str, str]) -> str:
-    return "\n\n".join("\n".join(f"{name}={value}" for name, value in unit.items()) for unit in units) + "\n"
+def said(*shown: dict[str, str]) -> str:
+    return "\n\n".join("\n".join(f"{name}={value}" for name, value in unit.items()) for unit in shown) + "\n"
 
 
 @pytest.mark.parametrize(

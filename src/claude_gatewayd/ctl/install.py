@@ -6,20 +6,19 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from claude_gatewayd import config, paths
-from claude_gatewayd.ctl import client
+from claude_gatewayd import paths
+from claude_gatewayd.ctl import client, planning
 from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.ctl.planning import PROGRAMS
 from claude_gatewayd.ctl.service import end_at_once, progress, refuse_foreign, running, told, wait_serving
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service import environment, manager, systemd
-from claude_gatewayd.service.manager import Manager, Place, State, Verb
+from claude_gatewayd.service import manager, systemd
+from claude_gatewayd.service.manager import Manager, State, Verb
 from claude_gatewayd.service.steps import Link, Write, remove, remove_if_empty
 
-_PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
 _ENDS_WITHIN = 15.0
 
 
@@ -40,14 +39,14 @@ def uninstall_arguments(parser: argparse.ArgumentParser) -> None:
 def install(arguments: argparse.Namespace) -> int:
     """Install the service of systemd or launchd, start it, and wait until it serves."""
     begun = time.monotonic()
-    ours = _manager(arguments)
+    ours = planning.service_manager(arguments)
     found = ours.state(os.environ)
     if found.masked:
         raise GatewayError(f"cannot install the service: {found.trouble}", found.hint)
-    variables = _variables(arguments.port)
-    steps = _steps(ours, variables, sandbox=arguments.sandbox)
+    variables = planning.variables(arguments.port)
+    steps = planning.steps(ours, variables, sandbox=arguments.sandbox)
     pending = [step for step in steps if not step.is_done]
-    verbs = _verbs(found, pending)
+    verbs = planning.verbs(found, pending)
     lingers = not arguments.linger or systemd.lingers(os.environ)
     if arguments.dry_run:
         _print_plan(ours, steps, verbs, linger=not lingers)
@@ -115,110 +114,6 @@ def uninstall(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-# -- what is to be
-
-
-def _manager(arguments: argparse.Namespace) -> Manager:
-    """Return the service manager, or raise GatewayError with why it cannot do what is asked for."""
-    if os.getuid() == 0 and (person := os.environ.get("SUDO_USER", "root")) != "root":
-        raise GatewayError(
-            f"cannot install by sudo: the service is {person}'s own, not root's", "claude-gatewayctl install"
-        )
-    ours = manager.choose()
-    ours.check(os.environ)
-    for option in ("linger", "sandbox"):
-        if getattr(arguments, option) and ours.NAME != "systemd":
-            raise GatewayError(f"cannot use --{option}: {ours.NAME} has no such thing", "claude-gatewayctl install")
-    if arguments.sandbox and (why := systemd.can_sandbox(os.environ)):
-        raise GatewayError(
-            f"cannot use --sandbox here, it would keep the service from starting: {why}",
-            f"{systemd.PROBE}  # has to succeed; without a sandbox: claude-gatewayctl install",
-        )
-    return ours
-
-
-def _here() -> Path:
-    """Return the directory whose bin/ has our programs: the virtual environment that this program runs from."""
-    for directory in (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent):
-        if all(os.access(directory / name, os.X_OK) for name in _PROGRAMS) and directory.name == "bin":
-            return directory.parent
-    raise GatewayError(
-        f"cannot find {' and '.join(_PROGRAMS)} beside {sys.executable}",
-        "install the package into a virtual environment",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Variables:
-    """What the service has of this shell's environment: as it is to be, as it was, and as it may be seen."""
-
-    file: Path
-    before: Mapping[str, str]
-    values: Mapping[str, str]
-    shown: Mapping[str, str]
-    left_out: Sequence[str]
-
-    @property
-    def text(self) -> str:
-        """Return what the file is to be; as it is, if it says all that already."""
-        text = self.file.read_text() if self.file.exists() else ""
-        return text if self.before == self.values and text else environment.render(self.values, text)
-
-    def changes(self, written: Path) -> Iterator[str]:
-        """Yield what is new, if it is this file that was written."""
-        for name, shown in self.shown.items():
-            if written == self.file and self.before.get(name) != self.values[name]:
-                yield shown
-
-
-def _variables(port: int | None) -> _Variables:
-    """Return what the service is to have.
-
-    What an earlier installation, or the person, wrote down stays, as long as this shell does not say otherwise.
-    """
-    before = environment.written(os.environ)
-    try:
-        own = config.load({**os.environ, **before}).litellm.config
-        also = environment.references(Path(own).read_text()) if own else []
-    except (GatewayError, OSError, ValueError):
-        also = []  # what is wrong with a configuration is said later, all of it
-    taken, left_out = environment.taken_over(os.environ, also)
-    asked = {} if port is None else {"CLAUDE_GATEWAY_LISTEN_PORT": str(port)}
-    values = {**before, **taken, **asked}
-    shown = {name: environment.shown(name, value, also) for name, value in sorted(values.items())}
-    return _Variables(paths.environment_file(os.environ), before, values, shown, left_out)
-
-
-def _steps(ours: Manager, variables: _Variables, *, sandbox: bool) -> list[Write | Link]:
-    """Return the files of an installation. Raises ConfigInvalid: what could not serve is not installed."""
-    listen = config.load({**os.environ, **variables.values}).listen
-    link = paths.installation_link(os.environ)
-    host = "127.0.0.1" if listen.host == "localhost" else listen.host
-    place = Place(link / "bin", host, listen.port, variables.file, sandbox)
-    return [
-        Write(variables.file, variables.text, 0o600, "\n".join(variables.shown.values())),
-        Link(link, _here()),
-        *ours.files(place, os.environ),
-    ]
-
-
-def _verbs(found: State, pending: list[Write | Link]) -> list[Verb]:
-    """Return what the service manager has to do, in this order."""
-    changed = {step.path.suffix for step in pending}
-    verbs: list[Verb] = []
-    if found.stale or changed & {".service", ".socket", ".conf"}:
-        verbs.append("load")
-    if not found.enabled:
-        verbs.append("enable")
-    if found.listening and changed & {".socket", ".plist"}:  # whoever holds the port has to let go of it
-        verbs += ["stop", "start"]
-    elif not found.active or not found.listening:
-        verbs.append("start")
-    elif found.stale or pending:
-        verbs.append("restart")
-    return verbs
-
-
 # -- what is said
 
 
@@ -240,7 +135,7 @@ def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, 
 
 def _say_elsewhere(found: State, steps: list[Write | Link]) -> None:
     """Say so where the service is that of another installation: from now on it is ours."""
-    (ours,) = [str(step.target / "bin" / _PROGRAMS[0]) for step in steps if isinstance(step, Link)]
+    (ours,) = [str(step.target / "bin" / PROGRAMS[0]) for step in steps if isinstance(step, Link)]
     there = os.path.realpath(found.program)
     if found.file is not None and there != os.path.realpath(ours):
         gone = "" if os.path.exists(there) else ", which is not there any more"
@@ -249,7 +144,7 @@ def _say_elsewhere(found: State, steps: list[Write | Link]) -> None:
 
 def _next(ours: Manager, address: str) -> Iterator[str]:
     yield "\nNext:"
-    ctl = _PROGRAMS[1]
+    ctl = PROGRAMS[1]
     if shutil.which(ctl) is None:
         yield f"  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     yield f"  {ctl} configure-claude    # point Claude Code at {address}"

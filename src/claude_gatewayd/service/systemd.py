@@ -1,4 +1,4 @@
-"""systemd's user manager: the units, and `systemctl --user`."""
+"""systemd's user manager, by `systemctl --user`."""
 
 import os
 import re
@@ -10,17 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import home, state_dir
+from claude_gatewayd.paths import home
 from claude_gatewayd.ports import who_listens
+from claude_gatewayd.service import units
 from claude_gatewayd.service.manager import NoManager, Place, State, Verb
 from claude_gatewayd.service.steps import Write
-from claude_gatewayd.service.templates import filled, template
+from claude_gatewayd.service.units import IDENTIFIER, SANDBOX, SERVICE, SOCKET
 
 NAME = "systemd"
-IDENTIFIER = "claude-gatewayd"
-SERVICE, SOCKET = f"{IDENTIFIER}.service", f"{IDENTIFIER}.socket"
 
-_SANDBOX = f"{SERVICE}.d/50-sandbox.conf"
 _BOTH = f"{SOCKET} {SERVICE}"
 _COMMANDS: Mapping[Verb, str] = {
     "load": "systemctl --user daemon-reload",
@@ -36,55 +34,8 @@ _PROPERTIES = (
     *("Id", "LoadState", "FragmentPath", "ActiveState", "SubState", "UnitFileState", "MainPID", "Result"),
     *("ExecStart", "ExecMainStatus", "Listen", "NeedDaemonReload"),
 )
-_SAFE = re.compile(r"""[^"'\\\x00-\x1f\x7f]+""")  # string_is_safe() of systemd
 _FOREGROUND = "run it in a terminal instead: claude-gatewayd"
 _NOT_THERE = 203  # EXIT_EXEC, systemd.exec(5)
-
-
-# -- the units
-
-
-def units(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the text of each unit file, by its name below the directory of units."""
-    address = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
-    daemon, ctl = (_word(place.bin / name) for name in ("claude-gatewayd", "claude-gatewayctl"))
-    written = {
-        SOCKET: filled(template(f"systemd/{SOCKET}"), ("ListenStream=127.0.0.1:47000", f"ListenStream={address}")),
-        SERVICE: filled(
-            template(f"systemd/{SERVICE}"),
-            ("ExecStart=%h/.local/bin/claude-gatewayd run", f"ExecStart={daemon} run"),
-            ("ExecReload=%h/.local/bin/claude-gatewayctl reload", f"ExecReload={ctl} reload"),
-            (
-                "EnvironmentFile=-%h/.config/claude-gateway/environment",
-                f"EnvironmentFile=-{_unspecified(place.environment_file)}",
-            ),
-        ),
-    }
-    if place.sandbox:
-        outside = [path for path in (state_dir(environ),) if not path.is_relative_to(home(environ))]
-        writable = " ".join(("%h", *(_word(f"-{path}") for path in outside)))
-        written[_SANDBOX] = filled(
-            template("systemd/50-sandbox.conf"), ("ReadWritePaths=%h", f"ReadWritePaths={writable}")
-        )
-    return written
-
-
-def _unspecified(path: Path | str) -> str:
-    return str(path).replace("%", "%%")
-
-
-def _word(path: Path | str) -> str:
-    """Return a path as one word of a unit file (systemd.syntax(7), Quoting). Raises GatewayError."""
-    text = _unspecified(path)
-    if not _SAFE.fullmatch(text):
-        raise GatewayError(
-            f"cannot name {path} in a unit: systemd refuses a path with quotes, backslashes or control characters",
-            "export XDG_DATA_HOME=/another/place; claude-gatewayctl install",
-        )
-    return f'"{text}"' if " " in text else text
-
-
-# -- the manager
 
 
 def check(environ: Mapping[str, str]) -> None:
@@ -206,14 +157,14 @@ def unit_directory(unit_path: str, at_home: Path) -> Path:
 def files(place: Place, environ: Mapping[str, str]) -> list[Write]:
     """Return what has to be on disk. A sandbox that is there stays."""
     where = directory(environ)
-    place = replace(place, sandbox=place.sandbox or (where / _SANDBOX).is_file())
-    return [Write(where / name, text) for name, text in units(place, environ).items()]
+    place = replace(place, sandbox=place.sandbox or (where / SANDBOX).is_file())
+    return [Write(where / name, text) for name, text in units.texts(place, environ).items()]
 
 
 def installed(environ: Mapping[str, str]) -> list[Path]:
     """Return what of ours is on disk. A person's own drop-ins are not ours."""
     where = directory(environ)
-    return [path for name in (SERVICE, SOCKET, _SANDBOX) if (path := where / name).is_file()]
+    return [path for name in (SERVICE, SOCKET, SANDBOX) if (path := where / name).is_file()]
 
 
 def commands(verb: Verb, _environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,0 +1,117 @@
+"""What an installation is to be: by which manager, with which variables and files, and what has to be done for it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_gatewayd import config, paths
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import environment, manager, systemd
+from claude_gatewayd.service.manager import Manager, Place, State, Verb
+from claude_gatewayd.service.steps import Link, Write
+
+PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
+
+
+def service_manager(arguments: argparse.Namespace) -> Manager:
+    """Return the service manager, or raise GatewayError with why it cannot do what is asked for."""
+    if os.getuid() == 0 and (person := os.environ.get("SUDO_USER", "root")) != "root":
+        raise GatewayError(
+            f"cannot install by sudo: the service is {person}'s own, not root's", "claude-gatewayctl install"
+        )
+    ours = manager.choose()
+    ours.check(os.environ)
+    for option in ("linger", "sandbox"):
+        if getattr(arguments, option) and ours.NAME != "systemd":
+            raise GatewayError(f"cannot use --{option}: {ours.NAME} has no such thing", "claude-gatewayctl install")
+    if arguments.sandbox and (why := systemd.can_sandbox(os.environ)):
+        raise GatewayError(
+            f"cannot use --sandbox here, it would keep the service from starting: {why}",
+            f"{systemd.PROBE}  # has to succeed; without a sandbox: claude-gatewayctl install",
+        )
+    return ours
+
+
+def _here() -> Path:
+    """Return the directory whose bin/ has our programs: the virtual environment that this program runs from."""
+    for directory in (Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent):
+        if all(os.access(directory / name, os.X_OK) for name in PROGRAMS) and directory.name == "bin":
+            return directory.parent
+    raise GatewayError(
+        f"cannot find {' and '.join(PROGRAMS)} beside {sys.executable}",
+        "install the package into a virtual environment",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What the service has of this shell's environment: as it is to be, as it was, and as it may be seen."""
+
+    file: Path
+    before: Mapping[str, str]
+    values: Mapping[str, str]
+    shown: Mapping[str, str]
+    left_out: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        """Return what the file is to be; as it is, if it says all that already."""
+        text = self.file.read_text() if self.file.exists() else ""
+        return text if self.before == self.values and text else environment.render(self.values, text)
+
+    def changes(self, written: Path) -> Iterator[str]:
+        """Yield what is new, if it is this file that was written."""
+        for name, shown in self.shown.items():
+            if written == self.file and self.before.get(name) != self.values[name]:
+                yield shown
+
+
+def variables(port: int | None) -> Variables:
+    """Return what the service is to have.
+
+    What an earlier installation, or the person, wrote down stays, as long as this shell does not say otherwise.
+    """
+    before = environment.written(os.environ)
+    try:
+        own = config.load({**os.environ, **before}).litellm.config
+        also = environment.references(Path(own).read_text()) if own else []
+    except (GatewayError, OSError, ValueError):
+        also = []  # what is wrong with a configuration is said later, all of it
+    taken, left_out = environment.taken_over(os.environ, also)
+    asked = {} if port is None else {"CLAUDE_GATEWAY_LISTEN_PORT": str(port)}
+    values = {**before, **taken, **asked}
+    shown = {name: environment.shown(name, value, also) for name, value in sorted(values.items())}
+    return Variables(paths.environment_file(os.environ), before, values, shown, left_out)
+
+
+def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[Write | Link]:
+    """Return the files of an installation. Raises ConfigInvalid: what could not serve is not installed."""
+    listen = config.load({**os.environ, **given.values}).listen
+    link = paths.installation_link(os.environ)
+    host = "127.0.0.1" if listen.host == "localhost" else listen.host
+    place = Place(link / "bin", host, listen.port, given.file, sandbox)
+    return [
+        Write(given.file, given.text, 0o600, "\n".join(given.shown.values())),
+        Link(link, _here()),
+        *ours.files(place, os.environ),
+    ]
+
+
+def verbs(found: State, pending: list[Write | Link]) -> list[Verb]:
+    """Return what the service manager has to do, in this order."""
+    changed = {step.path.suffix for step in pending}
+    wanted: list[Verb] = []
+    if found.stale or changed & {".service", ".socket", ".conf"}:
+        wanted.append("load")
+    if not found.enabled:
+        wanted.append("enable")
+    if found.listening and changed & {".socket", ".plist"}:  # whoever holds the port has to let go of it
+        wanted += ["stop", "start"]
+    elif not found.active or not found.listening:
+        wanted.append("start")
+    elif found.stale or pending:
+        wanted.append("restart")
+    return wanted

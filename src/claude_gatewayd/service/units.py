@@ -1,0 +1,56 @@
+"""The units of systemd as they are written for one place: the templates, with its paths and its port."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.paths import home, state_dir
+from claude_gatewayd.service.manager import Place
+from claude_gatewayd.service.templates import filled, template
+
+IDENTIFIER = "claude-gatewayd"
+SERVICE, SOCKET = f"{IDENTIFIER}.service", f"{IDENTIFIER}.socket"
+SANDBOX = f"{SERVICE}.d/50-sandbox.conf"
+
+_SAFE = re.compile(r"""[^"'\\\x00-\x1f\x7f]+""")  # string_is_safe() of systemd
+
+
+def texts(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the text of each unit file, by its name below the directory of units."""
+    address = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+    daemon, ctl = (_word(place.bin / name) for name in ("claude-gatewayd", "claude-gatewayctl"))
+    written = {
+        SOCKET: filled(template(f"systemd/{SOCKET}"), ("ListenStream=127.0.0.1:47000", f"ListenStream={address}")),
+        SERVICE: filled(
+            template(f"systemd/{SERVICE}"),
+            ("ExecStart=%h/.local/bin/claude-gatewayd run", f"ExecStart={daemon} run"),
+            ("ExecReload=%h/.local/bin/claude-gatewayctl reload", f"ExecReload={ctl} reload"),
+            (
+                "EnvironmentFile=-%h/.config/claude-gateway/environment",
+                f"EnvironmentFile=-{_unspecified(place.environment_file)}",
+            ),
+        ),
+    }
+    if place.sandbox:
+        outside = [path for path in (state_dir(environ),) if not path.is_relative_to(home(environ))]
+        writable = " ".join(("%h", *(_word(f"-{path}") for path in outside)))
+        written[SANDBOX] = filled(
+            template("systemd/50-sandbox.conf"), ("ReadWritePaths=%h", f"ReadWritePaths={writable}")
+        )
+    return written
+
+
+def _unspecified(path: Path | str) -> str:
+    return str(path).replace("%", "%%")
+
+
+def _word(path: Path | str) -> str:
+    """Return a path as one word of a unit file (systemd.syntax(7), Quoting). Raises GatewayError."""
+    text = _unspecified(path)
+    if not _SAFE.fullmatch(text):
+        raise GatewayError(
+            f"cannot name {path} in a unit: systemd refuses a path with quotes, backslashes or control characters",
+            "export XDG_DATA_HOME=/another/place; claude-gatewayctl install",
+        )
+    return f'"{text}"' if " " in text else text
