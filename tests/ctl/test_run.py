@@ -127,26 +127,6 @@ def test_without_a_claude(daemon: Daemon, place: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
-def test_where_a_unit_is_installed_the_service_manager_starts_it(place: Path) -> None:
-    daemon = Daemon()
-    units = daemon.config_file.parents[1] / "systemd" / "user"
-    units.mkdir(parents=True)
-    for name in ("claude-gatewayd.socket", "claude-gatewayd.service"):
-        (units / name).touch()
-    systemctl = place / "bin" / "systemctl"
-    systemctl.write_text(f'#!/bin/sh\necho "$*" > {place}/asked\n{BIN}/claude-gatewayd > {place}/log 2>&1 &\n')
-    systemctl.chmod(0o755)
-    try:
-        done = run(daemon, place)
-        assert done.stderr == ""
-        assert said(done)["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
-        assert (place / "asked").read_text() == "--user start claude-gatewayd.socket claude-gatewayd.service\n"
-    finally:
-        daemon.ctl("stop", "--now")
-        daemon.close()
-
-
 def test_it_starts_the_daemon_which_stays(place: Path) -> None:
     daemon = Daemon()
     try:

@@ -229,6 +229,30 @@ def test_stop_now_cuts(inside: Inside) -> None:
     assert inside.run("systemctl --user is-failed claude-gatewayd.service").stdout == "inactive\n"
 
 
+def test_run_starts_the_service_where_it_is_installed(inside: Inside) -> None:
+    inside.put(f"{Inside.home}/bin/claude", "#!/bin/sh\necho claude at $ANTHROPIC_BASE_URL\n")
+    inside.good(f"chmod +x {Inside.home}/bin/claude; claude-gatewayctl install && claude-gatewayctl stop")
+    assert "claude at http://127.0.0.1:47000" in inside.good(f"PATH={Inside.home}/bin:$PATH claude-gatewayctl run")
+    assert status(inside)["inherited"] is True
+
+
+def test_claude_code_is_told_before_the_service_goes(inside: Inside) -> None:
+    settings = f"{Inside.home}/.claude/settings.json"
+    inside.put(settings, '{"model": "opus"}\n')
+    before = inside.good(f"cat {settings}")
+    inside.good("claude-gatewayctl install --port 47001 && claude-gatewayctl configure-claude")
+    assert "http://127.0.0.1:47001" in inside.good(f"cat {settings}")
+    said = inside.good("claude-gatewayctl uninstall")
+    assert said.startswith(f"Claude Code talks to whom it talked to before, by {settings}\n")
+    assert inside.good(f"cat {settings}") == before
+
+    inside.good("claude-gatewayctl install && claude-gatewayctl configure-claude")
+    inside.put(settings, '{"model": \n')
+    done = inside.run("claude-gatewayctl uninstall")
+    assert (done.returncode, listens(inside)) == (1, False), "all else is taken away"
+    assert "it is not strict JSON" in done.stderr
+
+
 def test_a_request_starts_a_service_whose_socket_listens(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     inside.good("systemctl --user stop claude-gatewayd.service", 30)

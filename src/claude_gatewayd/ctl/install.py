@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from claude_gatewayd import paths
+from claude_gatewayd.claude_code import change, clients
 from claude_gatewayd.ctl import client, planning
-from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.ctl.answer import DONE, NO
+from claude_gatewayd.ctl.claude_code import removed_text
 from claude_gatewayd.ctl.planning import PROGRAMS
 from claude_gatewayd.ctl.service import end_at_once, progress, refuse_foreign, running, told, wait_serving
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service import manager, systemd
+from claude_gatewayd.service import environment, manager, systemd
 from claude_gatewayd.service.manager import Manager, State, Verb
 from claude_gatewayd.service.steps import Link, Write, remove, remove_if_empty
 
@@ -81,8 +83,12 @@ def uninstall(arguments: argparse.Namespace) -> int:
     ours = manager.choose()
     ours.check(os.environ)
     found = ours.state(os.environ)
-    # Here Claude Code has to be told first: it would go on asking where nobody is going to answer.
-    done = False
+    done, code = False, DONE
+    try:
+        _release_claude_code()  # at first: it would go on asking where nobody is going to answer
+    except GatewayError as error:
+        print(f"{error.message[:1].upper()}{error.message[1:]}\n  {error.hint}", file=sys.stderr)
+        code = NO
     if found.active or found.listening:
         progress("Stopping ...")
         ours.act("stop", os.environ)
@@ -111,7 +117,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
         print(f"{'kept':9} {', '.join(map(str, kept))} (claude-gatewayctl uninstall --purge removes that too)")
     if not done and not (arguments.purge and kept):
         print("Nothing to do: it is not installed")
-    return DONE
+    return code
 
 
 # -- what is said
@@ -156,6 +162,13 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
 
 
 # -- what is in the way, and what is left
+
+
+def _release_claude_code() -> None:
+    """Take our address out of Claude Code's settings, if it is there."""
+    outcome = change.remove(os.environ, change.here({**os.environ, **environment.written(os.environ)}))
+    if outcome.changes:
+        print(removed_text(outcome, clients.running()))
 
 
 def _make_way(found: State, *, now: bool) -> None:

@@ -1,7 +1,6 @@
 """See that the daemon runs: by the service manager where it is installed there, else in the background."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from typing import Any
 from claude_gatewayd import paths
 from claude_gatewayd.ctl import client
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import manager
+from claude_gatewayd.service.manager import NoManager
 
 _WITHIN = 30.0
 _AGAIN = 0.05
@@ -52,22 +53,15 @@ _HINT = "claude-gatewayctl doctor; or go around it: claude-gatewayctl run --dire
 
 def _by_service_manager() -> bool:
     """Start it where it is installed. False: it is not, or there is no service manager to ask."""
-    if sys.platform == "darwin":
-        agents = sorted((paths.home(os.environ) / "Library/LaunchAgents").glob("*claude-gateway*.plist"))
-        commands = [["launchctl", "kickstart", f"gui/{os.getuid()}/{agent.stem}"] for agent in agents]
-    else:
-        base = os.environ.get("XDG_CONFIG_HOME") or paths.home(os.environ) / ".config"
-        units = Path(base) / "systemd" / "user"
-        names = [name for name in ("claude-gatewayd.socket", "claude-gatewayd.service") if (units / name).exists()]
-        commands = [["systemctl", "--user", "start", *names]] if names else []
-    for command in commands:
-        if shutil.which(command[0]) is None:
-            continue
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_WITHIN, check=False)
-        if done.returncode == 0:
-            return True
-        print(f"{' '.join(command)}: {done.stderr.strip()}", file=sys.stderr)
-    return False
+    ours = manager.choose()
+    try:
+        ours.check(os.environ)
+        if ours.state(os.environ).file is None:
+            return False
+    except NoManager:
+        return False
+    ours.act("start", os.environ)
+    return True
 
 
 def _in_background(log: Path) -> int:
