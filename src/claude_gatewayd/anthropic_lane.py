@@ -248,7 +248,8 @@ class AnthropicLane:
         kept = last.kept
         if kept is not None:
             if mends:
-                kept.pass_on_with(exchange, call.way.lines, mends)
+                # Claude Code would try for minutes what only a person can mend.
+                kept.pass_on_with(exchange, [*call.way.lines, NO_RETRY], mends)
             else:
                 kept.pass_on(exchange, call.way.lines)
             return kept.head.status
@@ -256,12 +257,13 @@ class AnthropicLane:
             raise self._unreachable(call, last.failed, mends)
         assert isinstance(last.outcome, policy.Answered)
         status = policy.status_of(last.outcome)
-        raise Refused(status, f"Anthropic answered {status}. {mends}".strip(), *call.way.lines)
+        told = [*call.way.lines, *([NO_RETRY] if mends else [])]
+        raise Refused(status, f"Anthropic answered {status}. {mends}".strip(), *told)
 
     def _unreachable(self, call: Call, failed: UpstreamFailed, mends: str) -> Refused:
         hint = f" ({failed.hint})" if failed.hint else ""
         told = [*call.way.lines]
-        if failed.kind == "tls":
+        if failed.kind == "tls" or mends:
             told.append(NO_RETRY)  # Claude Code would try again for three minutes
         status = 504 if failed.kind == "timeout" else 502
         return Refused(status, f"cannot reach Anthropic: {failed.detail}{hint}. {mends}".rstrip(" ."), *told)

@@ -13,7 +13,7 @@ from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, engine_lane, 
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Config
-from claude_gatewayd.credentials import AwsCredentials, Source, find_source
+from claude_gatewayd.credentials import Keeper, Source, SourceWay, find_source
 from claude_gatewayd.credentials.snapshot import Snapshot
 from claude_gatewayd.engine import Engine, Plan
 from claude_gatewayd.engine_lane import EngineLane
@@ -98,8 +98,8 @@ class Assembly:
         self._settings = settings
         self._proven = proven
         self._access = access
-        self._credentials = AwsCredentials(access.source)
-        self.engine = Engine(plan, self._credentials.keys, changed)
+        self._keeper = Keeper(SourceWay(access.source, settings.bedrock.region), changed)
+        self.engine = Engine(plan, self._keeper.keys, changed)
         self._circuits = _circuits(settings)
         self._anthropic_pool = Pool(connect)
         self._engine_pool = Pool(self.engine.connect)
@@ -109,7 +109,7 @@ class Assembly:
         bedrock = None
         if access.enabled:
             bedrock = BedrockLane(
-                _bedrock_settings(settings, plan.endpoint), self.engine, litellm, self._credentials, self.tally
+                _bedrock_settings(settings, plan.endpoint), self.engine, litellm, self._keeper, self.tally
             )
         lanes = Lanes(
             anthropic=AnthropicLane(
@@ -136,6 +136,11 @@ class Assembly:
         litellm = self._settings.litellm
         return litellm.load == "eager" and (self._access.enabled or bool(litellm.config))
 
+    def keep(self) -> None:
+        """Begin to keep the AWS credentials fresh, where there are any to keep."""
+        if self._access.enabled:
+            self._keeper.start()
+
     def _alarm(self) -> None:
         """Load LiteLLM at a sign of trouble, where it may soon be needed."""
         if self._access.enabled and self._settings.router.fallback:
@@ -143,7 +148,7 @@ class Assembly:
 
     def _look(self) -> Snapshot:
         """Return how the credentials are."""
-        return Snapshot("unconfigured", "none")  # until there is a keeper, which knows
+        return self._keeper.snapshot() if self._access.enabled else Snapshot("unconfigured", "none")
 
     def snapshot(self) -> dict[str, Any]:
         """Return how all of it is, for the status."""
@@ -160,6 +165,7 @@ class Assembly:
         return seen | {
             "litellm": litellm,
             "bedrock": bedrock | seen["bedrock"],
+            "credentials": self._keeper.snapshot().as_dict() if self._access.enabled else None,
             "circuits": self._circuits.snapshot(),
             "notices": self.warner.standing(),
         }
@@ -168,7 +174,7 @@ class Assembly:
         """End everything that has an end."""
         self._anthropic_pool.close()
         self._engine_pool.close()
-        await asyncio.gather(self.engine.stop(), self._proven.close(), self._credentials.close(), self.warner.close())
+        await asyncio.gather(self.engine.stop(), self._proven.close(), self._keeper.close(), self.warner.close())
 
 
 def gateway_settings(settings: Config, key: str) -> gateway.Settings:

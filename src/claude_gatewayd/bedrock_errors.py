@@ -52,6 +52,7 @@ _CREDENTIALS: Final = frozenset((
     "IncompleteSignatureException", "MissingAuthenticationTokenException", "InvalidClientTokenId", "KeysUnavailable",
     "NotAuthorized", "OptInRequired", "RequestExpired", "SignatureDoesNotMatch",
 ))  # fmt: skip
+_NO_OTHER_KEY: Final = frozenset(("KeysUnavailable", "NotAuthorized", "OptInRequired"))
 # Where the answer names no kind: the words of AWS's front door.
 _OF_CREDENTIALS: Final = re.compile(r"security token|signature|credential|api key|authentication failed", re.IGNORECASE)
 _TYPES: Final = {
@@ -120,6 +121,11 @@ def is_credentials(trouble: Trouble) -> bool:
     if trouble.kind:
         return trouble.kind in _CREDENTIALS
     return trouble.status in (401, 403) and _OF_CREDENTIALS.search(trouble.message[:_LOOKED_AT]) is not None
+
+
+def is_refused_key(trouble: Trouble) -> bool:
+    """Say whether AWS has refused the key of a call: another may do."""
+    return is_credentials(trouble) and trouble.kind not in _NO_OTHER_KEY
 
 
 def is_signature(trouble: Trouble) -> bool:

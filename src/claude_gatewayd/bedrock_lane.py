@@ -12,7 +12,7 @@ from claude_gatewayd import bedrock, bedrock_errors, bedrock_stream, catalog, en
 from claude_gatewayd.bedrock_errors import Trouble
 from claude_gatewayd.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.catalog import Target
-from claude_gatewayd.credentials import AwsCredentials, KeysUnavailable
+from claude_gatewayd.credentials import AwsKeys, Keeper, KeysUnavailable
 from claude_gatewayd.engine import Engine, EngineFailed
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Lines, ResponseHead
@@ -47,13 +47,11 @@ class Settings:
 class BedrockLane:
     """Answer calls from Bedrock."""
 
-    def __init__(
-        self, settings: Settings, engine: Engine, relay: Relay, credentials: AwsCredentials, tally: Tally
-    ) -> None:
+    def __init__(self, settings: Settings, engine: Engine, relay: Relay, keeper: Keeper, tally: Tally) -> None:
         self._settings = settings
         self._engine = engine
         self._relay = relay
-        self._credentials = credentials
+        self._keeper = keeper
         self._tally = tally
 
     async def why_not(self, call: Call) -> str | None:
@@ -73,15 +71,15 @@ class BedrockLane:
     async def answer(self, call: Call) -> int | Trouble:
         """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
         try:
-            await self._credentials.keys()
+            keys = await self._keeper.keys()
             await self._engine.ready(_LOADED_WITHIN)
         except KeysUnavailable as problem:
-            return self._failed(Trouble("KeysUnavailable", 403, problem.message, problem.hint))
+            return self._failed(_no_keys(problem))
         except EngineFailed as problem:
             return self._failed(Trouble("EngineFailed", 503, problem.message, problem.hint))
         said: int | Trouble = Trouble("", 404, "")
         for target in self._targets(call):
-            said = await self._ask(call, target)
+            said = await self._ask(call, target, keys)
             if isinstance(said, int) or not bedrock_errors.another_may_do(said):
                 break
         return said if isinstance(said, int) else self._failed(said)
@@ -113,12 +111,14 @@ class BedrockLane:
         found = (catalog.find(model, settings.region, settings.geography, settings.models) for model in wanted)
         return [target for target in found if target is not None]
 
-    async def _ask(self, call: Call, target: Target) -> int | Trouble:
+    async def _ask(self, call: Call, target: Target, keys: AwsKeys) -> int | Trouble:
+        """Ask; and once more where the keys or the thinking were refused, and there is something else to ask with."""
         assert call.document is not None
         document = call.document
+        thinks = may_renew = True
         beta = call.exchange.head.fields.all_of(b"anthropic-beta")
         large = call.held is not None and len(call.held) > LARGE
-        for again in (False, True):
+        while True:
             if large:
                 way = await asyncio.to_thread(self._outgoing, document, beta, target, call)
             else:
@@ -133,11 +133,20 @@ class BedrockLane:
                     return Trouble("Timeout", 504, "")
                 return Trouble("EngineFailed", 503, failed.detail) if failed.silent else Trouble("Broken", 502, "")
             said = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
-            if again or not bedrock_errors.is_signature(said):
+            if bedrock_errors.is_refused_key(said):
+                try:
+                    renewed = await self._keeper.renewed_after(keys, said.message)
+                except KeysUnavailable as problem:
+                    return _no_keys(problem)
+                if not (renewed and may_renew):
+                    return said._replace(hint=self._keeper.snapshot().hint)
+                logger.info("Bedrock refuses the AWS keys (%s): asked once more with new ones", said.kind)
+                may_renew = False
+            elif thinks and bedrock_errors.is_signature(said):
+                logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
+                thinks, document = False, bedrock.without_thinking(document)
+            else:
                 return said
-            logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
-            document = bedrock.without_thinking(document)
-        raise AssertionError
 
     def _patience(self, call: Call) -> float:
         """Return how long an answer may take to begin; one that is not streamed begins when it is all there."""
@@ -200,6 +209,7 @@ class BedrockLane:
 
     def _succeeded(self, call: Call) -> None:
         self._is_from_here(call)
+        self._keeper.accepted()
         if call.way.cause:
             self._tally.fell_back((call.digest, call.model), call.way.cause)
         if self._tally.bedrock_ok():
@@ -215,6 +225,13 @@ def _request_id(answer: ResponseHead) -> Lines:
     """Return Bedrock's own id of a request, for whoever asks AWS about it. LiteLLM tells that of streams only."""
     named = answer.fields.get(_REQUEST_ID)
     return [b"request-id: " + named] if re.fullmatch(rb"[\w-]{1,64}", named) else []
+
+
+def _no_keys(problem: KeysUnavailable) -> Trouble:
+    """Return that there are no keys. Where that may be over soon, a client does well to try again."""
+    if problem.passing:
+        return Trouble("Unreachable", 503, problem.message)
+    return Trouble("KeysUnavailable", 403, problem.message, problem.hint)
 
 
 def _carried(target: Target) -> tuple[str, str]:

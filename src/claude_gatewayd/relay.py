@@ -91,7 +91,8 @@ class KeptAnswer:
             self._reply(exchange, extra, told, plain=True)
 
     def _reply(self, exchange: Exchange, extra: Lines, body: bytes, *, plain: bool) -> None:
-        lines = self.head.without(HOP_BY_HOP | _FRAMING | ({b"content-encoding"} if plain else _NO_HEADERS))
+        ours = {line.partition(b":")[0].lower() for line in extra}  # takes the place of theirs
+        lines = self.head.without(HOP_BY_HOP | _FRAMING | ours | ({b"content-encoding"} if plain else _NO_HEADERS))
         exchange.reply(self.head.status, self.head.reason, lines + extra, body)
 
 

@@ -103,11 +103,15 @@ class Worker:
             self._loop.add_signal_handler(number, self._drain_soon, 0.0)
         beat = self._loop.create_task(self._beat())
         self._private.start()
-        if self._start.succeeds and (self._parts.eager or self._start.with_engine):
-            await self._load_first()
+        if self._start.succeeds:
+            self._parts.keep()
+            if self._parts.eager or self._start.with_engine:
+                await self._load_first()
         self._acceptor.start()
         self._serves = True
         self._channel.tell("ready", **self._snapshot())
+        if not self._start.succeeds:
+            self._parts.keep()
         if self._parts.eager:
             self._parts.engine.start()
         await self._told_to_drain

@@ -119,11 +119,12 @@ def test_a_profile_without_a_login_and_a_broken_yaml(tmp_path: Path) -> None:
             reply = stage.ask()
             assert reply.status == 529
             assert reply.error.startswith("so it is. Bedrock could not step in: cannot get AWS credentials")
-            assert "aws sso login --profile Sandbox.AdministratorAccess" in reply.error
+            assert reply.error.endswith("Run: claude-gatewayctl sso-login")
+            assert reply.headers["x-should-retry"] == "false"
             assert "KeysUnavailable" in reply.headers["x-gateway-fallback"]
             forced = stage.ask(turn(model=BEDROCK))
             assert (forced.status, forced.headers["x-should-retry"]) == (403, "false")
-            assert "aws sso login" in forced.error
+            assert "Run: claude-gatewayctl sso-login" in forced.error
             said = daemon.status()
             assert said["litellm"]["state"] == "ready"
             (problem,) = said["litellm"]["config"]["problems"]

@@ -1,6 +1,8 @@
 """The AWS credentials behind Bedrock: where they come from, and fresh ones for each call."""
 
-from claude_gatewayd.credentials.keys import AwsCredentials, AwsKeys, KeysUnavailable
+from claude_gatewayd.credentials.keeper import Keeper
+from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.credentials.source import Source, find_source
+from claude_gatewayd.credentials.way import SourceWay
 
-__all__ = ["AwsCredentials", "AwsKeys", "KeysUnavailable", "Source", "find_source"]
+__all__ = ["AwsKeys", "Keeper", "KeysUnavailable", "Source", "SourceWay", "find_source"]

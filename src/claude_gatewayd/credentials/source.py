@@ -1,20 +1,25 @@
 """Where AWS keys come from: the environment, a profile, or nowhere. Only files are read here; nobody is asked."""
 
 import configparser
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from claude_gatewayd.credentials import plan as planning
 from claude_gatewayd.paths import expanduser
 
-Kind = Literal["environment", "bearer", "profile", "none"]
+Kind = Literal["environment", "bearer", "profile", "surroundings", "none"]
 Sections = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source of keys. *environ* is what the SDK is to see, *files* are those it would read, *why* there is none."""
+    """A source of keys. *environ* is what the SDK is to see, *files* are those it would read, *why* there is none.
+
+    *wanted* is the profile that was asked for.
+    """
 
     kind: Kind
     profile: str = ""
@@ -22,11 +27,16 @@ class Source:
     hint: str = ""
     files: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    wanted: str = ""
 
     @property
     def told(self) -> str:
         """Return how a person calls it."""
-        names = {"environment": "keys of the environment", "bearer": "a Bedrock API key of the environment"}
+        names = {
+            "environment": "keys of the environment",
+            "bearer": "a Bedrock API key of the environment",
+            "surroundings": "the role of this container",
+        }
         return names.get(self.kind, f"profile {self.profile}" if self.profile else "")
 
 
@@ -45,15 +55,18 @@ def find_source(environ: Mapping[str, str], profile: str) -> Source:
     copy = dict(environ)
     files = config_files(environ)
     if environ.get("AWS_BEARER_TOKEN_BEDROCK"):
-        return Source("bearer", environ=copy)
+        return Source("bearer", environ=copy, wanted=profile)
     if environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
-        return Source("environment", environ=copy)
+        return Source("environment", environ=copy, wanted=profile)
     known = read_profiles(files).profiles
     for name in (profile, "default"):
         if name in known:
-            return Source("profile", name, files=files, environ=copy)
-    why = f"there are no AWS keys in the environment, and no profile {profile}"
-    return Source("none", why=why, hint=f"aws configure sso --profile {profile}", files=files, environ=copy)
+            return Source("profile", name, files=files, environ=copy, wanted=profile)
+    if planning.of_surroundings(environ) is not None:
+        return Source("surroundings", environ=copy, wanted=profile)
+    why = f"there are no AWS keys in the environment, and no profile {profile}{planning.near(profile, known)}"
+    hint = f"aws configure sso --profile {profile}"
+    return Source("none", why=why, hint=hint, files=files, environ=copy, wanted=profile)
 
 
 def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
@@ -79,6 +92,19 @@ def read_profiles(files: tuple[Path, ...]) -> Profiles:
         if name.startswith("sso-session ")
     }
     return Profiles(named, sessions)
+
+
+def stamp(files: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
+    """Return what tells whether a file has changed since."""
+    return tuple(_changed(file) for file in files)
+
+
+def _changed(file: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_ino
 
 
 def _sections(file: Path) -> dict[str, dict[str, str]]:

@@ -44,6 +44,7 @@ VERBS = {
     "AWS": (
         ("sso-login", "sso", "Log in to AWS by SSO, in the browser or by a code."),
         ("sso-logout", "sso", "End the SSO session at AWS, and remove its token here."),
+        ("credentials", "credentials", "Show the AWS credentials behind Bedrock; with --check, ask AWS about them."),
     ),
     "the configuration": (
         ("config", "configuring", "Show, change or check the configuration: config.toml."),

@@ -19,6 +19,8 @@ def status(said: dict[str, Any], now: float) -> str:
         lines.append(f"  config       {config['path'] or 'built-in defaults'}, loaded {ago(config['loaded_at'], now)}")
     lines.append(f"  Anthropic    {_anthropic(said['anthropic'], now)}")
     lines.append(f"  Bedrock      {_bedrock(said['bedrock'], now)}")
+    if said["credentials"] is not None:
+        lines += credentials(said["credentials"], now)
     lines += _litellm(said["litellm"])
     for circuit in said["circuits"]:
         until = time.strftime("%H:%M", time.localtime(circuit["until"]))
@@ -46,6 +48,49 @@ def status(said: dict[str, Any], now: float) -> str:
         lines.append(f"  last reload  {'applied' if last['applied'] else 'refused'} {ago(last['at'], now)}")
         lines += [f"               {p['where']}: {p['message']}" for p in last["problems"]]
     return "\n".join(lines)
+
+
+def credentials(how: dict[str, Any], now: float) -> list[str]:
+    """Return the lines about the AWS credentials: how they are, who they are, what ends when."""
+    parts = [_state(how, now)]
+    if how["account"] or how["role"]:
+        parts.append(" ".join(f"{what} {how[what]}" for what in ("account", "role") if how[what]))
+    lines = [f"  credentials  {', '.join(parts)}"]
+    times = []
+    if how["token_ends"] is not None:
+        renewed = "renews itself" if how["refreshable"] else "cannot renew itself"
+        times.append(f"login until {until(how['token_ends'], now)}, {renewed}")
+    if how["keys_end"] is not None:
+        times.append(f"keys until {until(how['keys_end'], now)}")
+    if how["next_check"] is not None:
+        times.append(f"next renewal {until(how['next_check'], now)}")
+    if times:
+        lines.append(f"               {'; '.join(times)}")
+    if how["why"]:
+        lines.append(f"               {how['why']}")
+    if how["hint"]:
+        lines.append(f"               {how['hint']}")
+    return lines
+
+
+def _state(how: dict[str, Any], now: float) -> str:
+    if how["state"] == "ok" and how["works_until"] is None:
+        return "ok"
+    words = {"login-needed": "a login is needed"}.get(how["state"], how["state"])
+    if how["works_until"] is None:
+        return str(words)
+    if how["works_until"] <= now:
+        return f"{words} since {until(how['works_until'], now)}"
+    return f"{words}: Bedrock works until {until(how['works_until'], now)}"
+
+
+def until(at: float, now: float) -> str:
+    """Return a time of day, with the day where it is not today, and how far it is away."""
+    when = time.localtime(at)
+    clock = time.strftime("%H:%M" if when[:3] == time.localtime(now)[:3] else "%a %d %b %H:%M", when)
+    if at < now:
+        return f"{clock} ({ago(at, now)})"
+    return f"{clock} (in {duration(at - now)})"
 
 
 def problems(found: list[dict[str, str]]) -> str:

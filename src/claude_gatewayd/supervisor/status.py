@@ -1,5 +1,6 @@
 """What `status` and `health` say. Pure: made of what the workers have pushed, never by asking one."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,13 +25,19 @@ def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 
 
 def serving(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what counts of the generation that serves alone: its Bedrock, LiteLLM, circuits and notices."""
+    """Return what counts of the generation that serves alone: Bedrock, LiteLLM, credentials, circuits and notices."""
     return {
         "bedrock": snapshot.get("bedrock", {"enabled": False, "why": "no generation serves"}),
         "litellm": snapshot.get("litellm", {"state": "off", "why": "no generation serves"}),
+        "credentials": snapshot.get("credentials"),
         "circuits": snapshot.get("circuits", []),
         "notices": snapshot.get("notices", []),
     }
+
+
+def _why_not(credentials: Mapping[str, Any]) -> str:
+    mend = f" (run: {credentials['hint']})" if credentials["hint"] else ""
+    return f"Bedrock cannot step in: {credentials['why'] or 'the AWS credentials have ended'}{mend}"
 
 
 def _anthropic(known: list[Snapshot]) -> dict[str, Any]:
@@ -78,11 +85,30 @@ def _headline(notice: Mapping[str, Any]) -> str:
 
 
 def _bedrock(status: Mapping[str, Any]) -> str:
-    """Say in a word how Bedrock is."""
+    """Say in a word how Bedrock is, and until when."""
+    credentials = status["credentials"] or {}
+    if _cannot_sign(credentials, time.time()):
+        return "down"
     if status["litellm"]["state"] != "ready":
         return {"off": "not loaded", "loading": "loading"}.get(status["litellm"]["state"], "failing")
     success, failure = (status["bedrock"].get(f"last_{what}") or 0.0 for what in ("success", "failure"))
-    return "failing" if failure > success else "ready"
+    if failure > success:
+        return "failing"
+    until = credentials.get("works_until")
+    return f"ok until {_clock(until)}" if until is not None else "ok"
+
+
+def _cannot_sign(credentials: Mapping[str, Any], now: float) -> bool:
+    """Say whether the credentials are of no use. A worker that is busy tells a little late that they have ended."""
+    until = credentials.get("works_until")
+    return credentials.get("state") in ("down", "unconfigured") or (until is not None and until <= now)
+
+
+def _clock(at: float) -> str:
+    """Return a time as a person reads it: with the day, where it is not today's."""
+    when = time.localtime(at)
+    today = when[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%a %H:%M", when)
 
 
 def health(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +122,9 @@ def health(status: Mapping[str, Any]) -> dict[str, Any]:
         why = "LiteLLM is still loading: Bedrock cannot step in yet"
     elif status["bedrock"]["enabled"] and status["litellm"]["state"] == "failed":
         why = f"Bedrock cannot step in: {status['litellm']['why']}"
-    elif status["anthropic"]["state"] == "failing" and _bedrock(status) != "ready":
+    elif status["bedrock"]["enabled"] and _cannot_sign(status["credentials"] or {}, time.time()):
+        why = _why_not(status["credentials"])
+    elif status["anthropic"]["state"] == "failing" and not _bedrock(status).startswith("ok"):
         why = f"Anthropic: {status['anthropic']['failure']}"
         if status["bedrock"]["enabled"] and status["bedrock"]["failure"]:
             why += f"; {status['bedrock']['failure']}"

@@ -1,0 +1,87 @@
+"""What a failure on the way to keys means for a person: its cause, why, and the command that mends it."""
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from claude_gatewayd.credentials.facts import Failure
+from claude_gatewayd.credentials.remote import CallFailed, Offline, Refused, Throttled, WrongClock
+
+TOLERATED: Final = 240.0  # AWS takes a signature that is up to five minutes off
+
+_BAD_KEYS: Final = frozenset((
+    "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException",
+    "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure",
+))  # fmt: skip
+# "Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z (20260101T001000Z - 5 min.)"
+_OFF: Final = re.compile(
+    r"Signature (?:expired|not yet current): (\d{8}T\d{6}Z) is (?:now|still) \w+ than \d{8}T\d{6}Z \((\d{8}T\d{6}Z)"
+)
+
+
+class Failed(Exception):
+    """Nothing came of an attempt."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.why)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose credentials they are, for what a person is told. *login* is the command that begins them anew."""
+
+    source: str
+    profile: str
+    login: str
+
+    @property
+    def check(self) -> str:
+        """Return the command that shows the same failure in the SDK's words."""
+        return "aws sts get-caller-identity" + (f" --profile {shlex.quote(self.profile)}" if self.profile else "")
+
+
+def of(error: CallFailed, whose: Whose) -> Failure:
+    """Return what a call that failed means."""
+    why = error.message.partition(": ")[2] or error.message
+    if isinstance(error, WrongClock):
+        return Failure("clock", why, _SET_CLOCK)
+    if isinstance(error, Offline):
+        return Failure("offline", why)
+    if isinstance(error, Throttled):
+        return Failure("busy", why)
+    if not isinstance(error, Refused):
+        return Failure("broken", why, error.hint)
+    if error.code in _BAD_KEYS:
+        return Failure(
+            "refused", f"AWS does not take the keys of {whose.source} ({error.code})", whose.login or whose.check
+        )
+    if error.code in ("ForbiddenException", "AccessDenied", "AccessDeniedException"):
+        return Failure("setup", f"AWS does not give {whose.source} this account and role ({error.code})", whose.check)
+    return Failure("setup", f"AWS refuses {whose.source} ({error.code or 'without a word'})", whose.check)
+
+
+def login(whose: Whose) -> Failure:
+    """Return that a person has to log in."""
+    return Failure("login", f"the login of {whose.source} has ended", whose.login)
+
+
+def clock(off: float) -> Failure:
+    """Return that this machine's clock is wrong; AWS's is *off* seconds ahead of it."""
+    minutes = f"{abs(off) / 60:.0f} min {'slow' if off > 0 else 'fast'}"
+    return Failure("clock", f"the clock of this machine is {minutes} by AWS's, which refuses what it signs", _SET_CLOCK)
+
+
+_SET_CLOCK: Final = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"
+
+
+def skew_in(message: str) -> float | None:
+    """Return how far AWS's clock is ahead of the one that signed, where AWS says that it is too far."""
+    found = _OFF.search(message)
+    if found is None:
+        return None
+    signed, theirs = (datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for text in found.groups())
+    return (theirs - signed).total_seconds()

@@ -1,0 +1,309 @@
+"""The keeper: it owns the AWS keys behind Bedrock, renews them before anybody waits, and knows why where it cannot.
+
+Outside it is asyncio; what blocks runs in threads. What it knows is Facts, replaced as a whole and judged by `assess`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeVar
+
+from claude_gatewayd.credentials import failures
+from claude_gatewayd.credentials.assess import assess, due, keys_due
+from claude_gatewayd.credentials.facts import Facts, Failure, Got
+from claude_gatewayd.credentials.failures import Failed
+from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
+from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.credentials.threads import in_thread
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_WITHIN: Final = 10.0  # a call waits no longer for keys
+_RENEWED_WITHIN: Final = 60.0  # an attempt that takes longer is given up; its clients have limits of their own
+_TICK: Final = 5.0
+_SHORTEST_TICK: Final = 0.1
+_JUMP: Final = 60.0  # the clocks have moved so far apart: this machine has slept, or its clock was set
+_ASKED_AGAIN: Final = 1.0  # a call asks again for what has failed so long ago
+_ASKED_AGAIN_FOR_LOGIN: Final = 30.0
+_FORCED_AT_ONCE: Final = 2  # renewals for keys that were refused; beyond that Bedrock may never take any
+_FORCED_EVERY: Final = 30.0
+
+
+class Way(Protocol):
+    """How keys are come by. All of it blocks."""
+
+    def facts(self) -> Facts:
+        """Return what is known before anybody was asked."""
+        ...
+
+    def fetch(self, *, keys: bool, force: bool) -> Got:
+        """Renew what is due, and get keys if they are wanted; *force*: nothing that is kept is good. Raises Failed."""
+        ...
+
+    def renewed(self) -> "Way | None":
+        """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
+        ...
+
+    def identity(self, keys: AwsKeys) -> tuple[str, str]:
+        """Return account and role of keys. Raises Failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The keeper's clocks and threads: a test has others."""
+
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+    run: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
+
+
+class Keeper:
+    """Keep the keys that come by *way*. Lives on the worker's loop. *changed* is called when the snapshot has."""
+
+    def __init__(self, way: Way, changed: Callable[[], None], outside: Outside | None = None) -> None:
+        self._way = way
+        self._changed = changed
+        self._out = outside or Outside()
+        self._facts = way.facts()
+        self._keys: AwsKeys | None = None
+        self._ends_steady = 0.0  # the end of the keys by the clock that nobody sets
+        self._apart = self._out.wall() - self._out.steady()
+        self._doubt = False  # the keys are to be looked at before they are used
+        self._renewing: asyncio.Task[None] | None = None
+        self._identified = ""
+        self._refusals = 0  # in a row
+        self._forced_at = 0.0
+        self._background: set[asyncio.Task[None]] = set()
+        self._state = ""  # the last that the log has heard of
+
+    def start(self) -> None:
+        """Begin to keep: get keys now, and watch."""
+        if self._facts.kind != "none":
+            self._in_background(self._watch())
+
+    async def close(self) -> None:
+        """End. A thread that is under way ends by its own limits, and holds nobody."""
+        tasks = [*self._background, *([self._renewing] if self._renewing is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def snapshot(self) -> Snapshot:
+        """Return how it is."""
+        return assess(self._facts, self._out.wall())
+
+    # -- for those who call Bedrock
+
+    async def keys(self) -> AwsKeys:
+        """Return keys that are good now. Waits only where there are none. Raises KeysUnavailable, in ten seconds."""
+        self._look_at_clocks()
+        now = self._out.wall()
+        if self._live() and not self._doubt:
+            if self._is_due(now):
+                self._renew(force=False)
+        elif self._live() or await self._may_ask(now):
+            await self._renewal(force=self._doubt)
+            self._doubt = False
+        if self._keys is None or not self._live():
+            raise self._unavailable()
+        self._identify(self._keys)
+        return self._keys
+
+    async def renewed_after(self, refused: AwsKeys, message: str = "") -> bool:
+        """Say whether there are other keys than those that Bedrock has *refused*, after one forced renewal.
+
+        Raises KeysUnavailable where others would be of no use: *message*, AWS's, tells of a wrong clock.
+        """
+        if self._keys != refused and self._live():
+            return True
+        off = failures.skew_in(message)
+        if off is not None:
+            self._failed(failures.clock(off))
+            raise self._unavailable()
+        failure, now = self._facts.failure, self._out.wall()
+        self._refusals += 1
+        if self._refusals <= _FORCED_AT_ONCE or not 0 <= now - self._forced_at < _FORCED_EVERY:
+            self._forced_at = now
+            await self._renewal(force=True)
+        if self._keys != refused and self._live():
+            return True
+        if self._facts.failure is None or self._facts.failure is failure:
+            self._failed(Failure("refused", f"AWS does not take the keys of {self._facts.source}", self._facts.mend))
+        return False
+
+    def accepted(self) -> None:
+        """Note that Bedrock has taken the keys."""
+        self._refusals = 0
+        failure = self._facts.failure
+        if failure is not None and failure.cause in ("refused", "clock"):
+            self._know(replace(self._facts, failure=None))
+
+    # -- renewing
+
+    def _live(self) -> bool:
+        life = self._facts.keys
+        if self._keys is None or life is None:
+            return False
+        return life.ends is None or (self._out.wall() < life.ends and self._out.steady() < self._ends_steady)
+
+    def _is_due(self, now: float) -> bool:
+        wanted = due(self._facts, now)
+        return wanted is not None and wanted <= now
+
+    async def _may_ask(self, now: float) -> bool:
+        """Say whether to ask again, for a call that has no keys else."""
+        failure = self._facts.failure
+        if failure is None or self._renewing is not None:
+            return True
+        wait = _ASKED_AGAIN_FOR_LOGIN if failure.cause == "login" else _ASKED_AGAIN
+        if not 0 <= now - failure.at < wait:
+            return True
+        return await self._files_changed()
+
+    async def _renewal(self, *, force: bool) -> None:
+        """Wait for a renewal, the one under way if there is one; ten seconds at most."""
+        task = self._renew(force=force)
+        try:
+            async with asyncio.timeout(_WITHIN):
+                await asyncio.shield(task)
+        except TimeoutError:
+            logger.debug("keys did not come within %g s", _WITHIN)
+
+    def _renew(self, *, force: bool) -> "asyncio.Task[None]":
+        """Begin to renew, unless that is under way."""
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew_once(force=force))
+            self._renewing.add_done_callback(self._renewal_ended)
+        return self._renewing
+
+    def _renewal_ended(self, _task: "asyncio.Task[None]") -> None:
+        self._renewing = None
+
+    async def _renew_once(self, *, force: bool) -> None:
+        facts, now = self._facts, self._out.wall()
+        wanted = keys_due(facts.keys)
+        keys = force or facts.failure is not None or (wanted is not None and wanted <= now) or not self._live()
+        way = self._way
+        try:
+            async with asyncio.timeout(_RENEWED_WITHIN):
+                got = await self._out.run(lambda: way.fetch(keys=keys, force=force))
+        except Failed as failed:
+            self._failed(failed.failure)
+        except TimeoutError:
+            self._failed(Failure("offline", f"AWS did not answer within {_RENEWED_WITHIN:g} s"))
+        except Exception as error:
+            # Whatever an SDK of 10,000 files can raise. Its text may hold anything, keys too.
+            logger.debug("getting AWS keys failed: %s", type(error).__name__)
+            self._failed(Failure("broken", f"{facts.source} gives no keys ({type(error).__name__})", facts.mend))
+        else:
+            if way is self._way:
+                self._adopt(got)
+
+    def _adopt(self, got: Got) -> None:
+        facts, now = self._facts, self._out.wall()
+        same = got.keys == self._keys
+        if got.keys is not None and got.life is not None:
+            self._keys = got.keys
+            self._ends_steady = self._out.steady() + (got.life.ends - now) if got.life.ends is not None else 0.0
+            facts = replace(facts, keys=got.life)
+        failure = got.failure.after(facts.failure, now) if got.failure is not None else None
+        if failure is None and facts.failure is not None and facts.failure.cause == "refused" and same:
+            failure = facts.failure
+        self._know(replace(facts, login=got.login, failure=failure))
+
+    def _failed(self, failure: Failure) -> None:
+        now = self._out.wall()
+        self._know(replace(self._facts, failure=failure.after(self._facts.failure, now)))
+
+    def _know(self, facts: Facts) -> None:
+        """Know something new. The log hears of a change of state once."""
+        self._facts = facts
+        snapshot = self.snapshot()
+        if snapshot.state != self._state:
+            self._state = snapshot.state
+            if snapshot.state == "ok":
+                logger.info("AWS credentials of %s are ok", facts.source)
+            else:
+                mend = f": run {snapshot.hint}" if snapshot.hint else ""
+                logger.warning("AWS credentials of %s: %s, %s%s", facts.source, snapshot.state, snapshot.why, mend)
+        self._changed()
+
+    def _unavailable(self) -> KeysUnavailable:
+        snapshot = self.snapshot()
+        why = snapshot.why or f"they did not come within {_WITHIN:g} s"
+        failure = self._facts.failure
+        passing = failure is None or failure.cause in ("offline", "busy")
+        return KeysUnavailable(f"cannot get AWS credentials: {why}", snapshot.hint, passing=passing)
+
+    # -- watching
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.check()
+            except Exception:
+                logger.exception("the watch over the AWS credentials has stumbled: this is a fault of the daemon")
+            now = self._out.wall()
+            next_check = due(self._facts, now)
+            pause = _TICK if next_check is None else min(_TICK, max(_SHORTEST_TICK, next_check - now))
+            await asyncio.sleep(pause)
+
+    async def check(self) -> None:
+        """Look whether anything is to be done: clocks, files, what is due."""
+        self._look_at_clocks()
+        if self._renewing is not None:
+            return
+        if await self._files_changed() or self._is_due(self._out.wall()) or self._doubt:
+            doubt, self._doubt = self._doubt, False
+            await asyncio.shield(self._renew(force=doubt))
+        elif self.snapshot().state != self._state:
+            self._know(self._facts)  # time alone has changed it
+
+    async def _files_changed(self) -> bool:
+        """Look at the files of the SDK and the login, and go the way that they lead now."""
+        way = self._way
+        now: Way | None = await self._out.run(way.renewed)
+        if now is None or way is not self._way:
+            return False
+        if now is not way:
+            logger.info("the AWS configuration has changed: %s", now.facts().source or "no AWS keys")
+            self._way, self._keys, self._identified = now, None, ""
+            self._know(now.facts())
+        return True
+
+    def _look_at_clocks(self) -> None:
+        """Note a sleep, or a clock that was set: what was known may be so no more."""
+        apart = self._out.wall() - self._out.steady()
+        if abs(apart - self._apart) > _JUMP:
+            logger.info("this machine has slept, or its clock was set: the AWS credentials are checked anew")
+            self._apart = apart
+            self._doubt = True
+
+    # -- who it is
+
+    def _identify(self, keys: AwsKeys) -> None:
+        """Ask STS in the background whose keys they are, once for each that is used."""
+        if keys.access_key and keys.access_key != self._identified:
+            self._identified = keys.access_key
+            self._in_background(self._ask_who(keys))
+
+    async def _ask_who(self, keys: AwsKeys) -> None:
+        way = self._way
+        try:
+            account, role = await self._out.run(lambda: way.identity(keys))
+        except Failed as failed:
+            logger.debug("whose AWS keys they are is not known: %s", failed.failure.why)
+            if failed.failure.cause == "clock":
+                self._failed(failed.failure)
+            return
+        if way is self._way:
+            self._know(replace(self._facts, account=account, role=role))
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

@@ -1,0 +1,61 @@
+"""Keys that only botocore's own providers can get: of `aws login`, a container, an EC2 instance. All of it blocks."""
+
+import sys
+from shlex import quote
+from typing import Any, Final
+
+from botocore.config import Config
+from botocore.credentials import ContainerProvider, InstanceMetadataProvider
+from botocore.exceptions import BotoCoreError, ClientError, MissingDependencyException
+from botocore.session import Session
+from botocore.utils import InstanceMetadataFetcher
+
+from claude_gatewayd.credentials.facts import Failure, Got, Life
+from claude_gatewayd.credentials.failures import Failed, Whose
+from claude_gatewayd.credentials.keys import AwsKeys
+from claude_gatewayd.credentials.plan import Plan
+
+_LIMITS: Final = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+def keys_of(plan: Plan, whose: Whose, now: float) -> Got:
+    """Return fresh keys. Raises Failed."""
+    try:
+        found = _by_login(plan.profile) if plan.base == "login" else _of_machine(plan)
+        frozen = found.get_frozen_credentials() if found is not None else None
+    except MissingDependencyException:
+        install = f"{quote(sys.executable)} -m pip install 'claude-gatewayd[aws-login]'"
+        raise Failed(Failure("setup", "`aws login` needs awscrt, which is not installed", install)) from None
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        raise Failed(_told(error, whose)) from None
+    if frozen is None:
+        raise Failed(Failure("setup", f"nobody here gives keys to {whose.source}", whose.check))
+    ends = getattr(found, "_expiry_time", None)
+    life = Life(now, ends.timestamp() if ends is not None else None)
+    return Got(AwsKeys(frozen.access_key, frozen.secret_key, frozen.token or ""), life)
+
+
+def _by_login(profile: str) -> Any:
+    session = Session(profile=profile)
+    session.set_default_client_config(_LIMITS)
+    return session.get_credentials()
+
+
+def _of_machine(plan: Plan) -> Any:
+    found = None
+    if plan.values.get("credential_source") != "ec2instancemetadata":
+        found = ContainerProvider().load()
+    if found is None and plan.values.get("credential_source") != "ecscontainer":
+        found = InstanceMetadataProvider(InstanceMetadataFetcher(timeout=1, num_attempts=2)).load()
+    return found
+
+
+def _told(error: Exception, whose: Whose) -> Failure:
+    name = type(error).__name__
+    if name in ("LoginRefreshRequired", "LoginTokenLoadError"):
+        return Failure("login", f"the login of {whose.source} has ended", whose.login)
+    if name == "LoginInsufficientPermissions":
+        return Failure("setup", f"AWS does not let {whose.source} renew its login", whose.login)
+    if isinstance(error, OSError) or name in ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"):
+        return Failure("offline", "AWS cannot be reached; this machine seems to be offline")
+    return Failure("broken", f"{whose.source} gives no keys ({name})", whose.check)

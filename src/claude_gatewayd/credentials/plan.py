@@ -1,0 +1,196 @@
+"""How a profile comes by its keys: one base, and the roles that are assumed on it. Only files have been read for it."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from claude_gatewayd.credentials import written
+from claude_gatewayd.credentials.keys import KeysUnavailable
+from claude_gatewayd.credentials.snapshot import Kind
+
+Values = Mapping[str, str]
+
+_SSO: Final = ("sso_account_id", "sso_role_name")
+_CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A role to assume."""
+
+    arn: str
+    session_name: str = ""
+    external_id: str = ""
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where keys come from. *kind* is what a person calls it, *base* where the first keys come from.
+
+    *profile* is whose the base is, "" for none's, *values* what that profile says, *steps* the roles that follow.
+    """
+
+    kind: Kind
+    base: Kind
+    profile: str = ""
+    values: Values = field(default_factory=dict, repr=False)
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def renewable(self) -> bool:
+        """Say whether asking again gives other keys."""
+        return bool(self.steps) or self.base not in ("static", "temporary", "bearer", "none")
+
+    @property
+    def account(self) -> str:
+        """Return the account, where the profile names it."""
+        if self.steps:
+            return self.steps[-1].arn.split(":")[4] if self.steps[-1].arn.count(":") >= 5 else ""
+        return self.values.get("sso_account_id", "") if self.base.startswith("sso") else ""
+
+    @property
+    def role(self) -> str:
+        """Return the role, where the profile names it."""
+        if self.steps:
+            return self.steps[-1].arn.rpartition("/")[2]
+        return self.values.get("sso_role_name", "") if self.base.startswith("sso") else ""
+
+
+def of_environment(environ: Mapping[str, str]) -> Plan:
+    """Return the plan where the environment itself holds keys."""
+    values = written.of_environment(environ)
+    kind: Kind = "temporary" if written.TOKEN in values else "static"
+    return Plan(kind, kind, values=values)
+
+
+def of_surroundings(environ: Mapping[str, str]) -> Plan | None:
+    """Return the plan where this process runs with a role of its own: a pod, a container."""
+    if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
+        values = {
+            "web_identity_token_file": environ["AWS_WEB_IDENTITY_TOKEN_FILE"],
+            "role_arn": environ["AWS_ROLE_ARN"],
+            "role_session_name": environ.get("AWS_ROLE_SESSION_NAME", ""),
+        }
+        return Plan("web-identity", "web-identity", values=values)
+    if any(environ.get(name) for name in _CONTAINER):
+        return Plan("container", "container")
+    return None
+
+
+def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, str]) -> Plan:
+    """Return how profile *name* comes by its keys, in botocore's order. Raises KeysUnavailable."""
+    seen: list[str] = []
+    steps: list[Step] = []
+    while True:
+        if name not in profiles:
+            raise _unknown(name, seen, profiles)
+        values = profiles[name]
+        # A profile may name itself as its source: then its own keys are meant.
+        own = bool(seen) and (written.KEY_ID in values or written.SECRET in values)
+        if "role_arn" not in values or "web_identity_token_file" in values or own:
+            break
+        if name in seen:
+            raise _wrong(seen[0], f"its roles go in a circle: {' -> '.join((*seen, name))}")
+        seen.append(name)
+        steps.append(_step(name, values))
+        source, named = values.get("credential_source"), values.get("source_profile")
+        if (source is None) == (named is None):
+            what = (
+                "both source_profile and credential_source"
+                if source
+                else "neither source_profile nor credential_source"
+            )
+            raise _wrong(name, f"it has role_arn, and {what}")
+        if source is not None:
+            return _of_source(name, source, tuple(reversed(steps)), environ)
+        assert named is not None
+        name = named
+    base = _base(name, values, environ)
+    if base in ("static", "temporary") and not (values.get(written.KEY_ID) and values.get(written.SECRET)):
+        lacking = written.SECRET if values.get(written.KEY_ID) else written.KEY_ID
+        raise _wrong(name, f"it has half a key: {lacking} is missing")
+    return Plan("role-chain" if steps else base, base, name, values, tuple(reversed(steps)))
+
+
+def _step(name: str, values: Values) -> Step:
+    if values.get("mfa_serial"):
+        raise KeysUnavailable(
+            f"cannot get AWS credentials: profile {name} wants an MFA code, and a daemon has no terminal to ask at",
+            f"aws configure export-credentials --format env --profile {shlex.quote(name)}",
+        )
+    seconds = values.get("duration_seconds", "")
+    return Step(
+        values["role_arn"],
+        values.get("role_session_name", ""),
+        values.get("external_id", ""),
+        int(seconds) if seconds.isdecimal() else 0,
+    )
+
+
+def _of_source(name: str, source: str, steps: tuple[Step, ...], environ: Mapping[str, str]) -> Plan:
+    if source.lower() == "environment":
+        plan = of_environment(environ)
+        if len([part for part in (written.KEY_ID, written.SECRET) if part in plan.values]) < 2:
+            raise _wrong(name, "its credential_source is Environment, and the daemon's environment has no AWS keys")
+        return Plan("role-chain", plan.base, values=plan.values, steps=steps)
+    if source.lower() in ("ec2instancemetadata", "ecscontainer"):
+        return Plan("role-chain", "container", values={"credential_source": source.lower()}, steps=steps)
+    raise _wrong(name, f"its credential_source {source[:40]} is none that there is")
+
+
+def _base(name: str, values: Values, environ: Mapping[str, str]) -> Kind:
+    if "web_identity_token_file" in values:
+        if not values.get("role_arn"):
+            raise _wrong(name, "it has web_identity_token_file, and no role_arn")
+        return "web-identity"
+    if any(key in values for key in _SSO):
+        return "sso" if "sso_session" in values else "sso-legacy"
+    if written.KEY_ID in values or written.SECRET in values:
+        return "temporary" if values.get(written.TOKEN) or values.get("aws_security_token") else "static"
+    if "login_session" in values:
+        return "login"
+    if "credential_process" in values:
+        return "process"
+    if "sso_session" in values or "sso_start_url" in values:
+        raise _wrong(name, f"it logs in by SSO, and lacks {' and '.join(_SSO)}")
+    if any(environ.get(variable) for variable in _CONTAINER) or is_on_ec2(environ):
+        return "container"
+    raise _wrong(name, "it names no way to get any")
+
+
+def is_on_ec2(environ: Mapping[str, str]) -> bool:
+    """Say whether this machine is one of EC2's: elsewhere nobody answers for its role, after a second."""
+    if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return False
+    if environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+        return True
+    try:
+        return Path("/sys/class/dmi/id/sys_vendor").read_text().strip() == "Amazon EC2"
+    except OSError:
+        return False
+
+
+def near(name: str, known: Mapping[str, object]) -> str:
+    """Return the names that somebody may have meant, as a person reads them; "" for none."""
+    found = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; there is {' and '.join(found)}" if found else ""
+
+
+def _unknown(name: str, seen: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:
+    whose = (
+        f"profile {seen[-1]} has the source_profile {name}, and there is none"
+        if seen
+        else f"there is no profile {name}"
+    )
+    return KeysUnavailable(f"cannot get AWS credentials: {whose}{near(name, profiles)}", "aws configure list-profiles")
+
+
+def _wrong(name: str, why: str) -> KeysUnavailable:
+    return KeysUnavailable(
+        f"cannot get AWS credentials: profile {name} is not complete: {why}",
+        f"aws configure list --profile {shlex.quote(name)}",
+    )

@@ -1,0 +1,166 @@
+"""The way to keys that a configuration of AWS describes: one base, roles on it. All of it blocks, but what is pure."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from shlex import quote
+from typing import Final
+
+from claude_gatewayd.credentials import failures, process, roles, written
+from claude_gatewayd.credentials import plan as planning
+from claude_gatewayd.credentials import source as sources
+from claude_gatewayd.credentials.assess import keys_due
+from claude_gatewayd.credentials.facts import Facts, Failure, Got, Life
+from claude_gatewayd.credentials.failures import Failed, Whose
+from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
+from claude_gatewayd.credentials.plan import Plan
+from claude_gatewayd.credentials.remote import CallFailed, Refused
+from claude_gatewayd.credentials.source import Source, find_source
+from claude_gatewayd.credentials.sso_keys import SsoKeys
+from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.errors import GatewayError
+
+_EXPIRED: Final = frozenset(("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"))
+
+
+class SourceWay:
+    """The way of a Source. Used by one thread at a time, but for `identity`."""
+
+    def __init__(self, source: Source, region: str, now: Callable[[], float] = time.time) -> None:
+        self._source = source
+        self._region = region
+        self._now = now
+        self._stamp = sources.stamp(source.files)
+        self._wrong: Failure | None = None
+        self._plan = Plan("none", "none")
+        self._login: SsoProfile | None = None
+        self._sso: SsoKeys | None = None
+        self._base: tuple[AwsKeys, Life] | None = None
+        try:
+            self._plan = _plan(source)
+            if self._plan.base in ("sso", "sso-legacy"):
+                self._login = sso_profile(source.environ, source.profile)
+                self._sso = SsoKeys(source.environ, self._login, self._whose, now)
+        except GatewayError as error:
+            self._wrong = Failure("setup", error.message.partition(": ")[2], error.hint)
+
+    def facts(self) -> Facts:
+        """Return what is known before anybody was asked."""
+        plan = self._plan
+        kind = plan.kind if self._source.kind != "none" else "none"
+        return Facts(
+            kind=kind,
+            source=self._source.told,
+            profile=self._source.profile,
+            renewable=plan.renewable,
+            failure=self._wrong,
+            mend=self._whose.login,
+            account=plan.account,
+            role=plan.role,
+        )
+
+    def renewed(self) -> "SourceWay | None":
+        """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
+        if sources.stamp(self._source.files) != self._stamp:
+            source = find_source(self._source.environ, self._source.wanted)
+            now = SourceWay(source, self._region, self._now)
+            if (now._plan, now._login, now._wrong) != (self._plan, self._login, self._wrong):
+                return now
+            self._stamp = now._stamp
+            return self
+        return self if self._sso is not None and self._sso.changed() else None
+
+    def fetch(self, *, keys: bool, force: bool) -> Got:
+        """Renew what is due, and get keys if they are wanted; *force*: nothing that is kept is good. Raises Failed."""
+        if self._wrong is not None:
+            raise Failed(self._wrong)
+        try:
+            return self._through_roles(keys=keys, force=force) if self._plan.steps else self._first(keys=keys)
+        except CallFailed as error:
+            raise Failed(failures.of(error, self._whose)) from None
+
+    def identity(self, keys: AwsKeys) -> tuple[str, str]:
+        """Return account and role of keys. Raises Failed."""
+        try:
+            return roles.identity(keys, self._region, self._source.profile)
+        except CallFailed as error:
+            raise Failed(failures.of(error, self._whose)) from None
+
+    def _through_roles(self, *, keys: bool, force: bool) -> Got:
+        """Assume role after role. The base's keys are kept as long as they are young: they live longer, often."""
+        now = self._now()
+        due = keys_due(self._base[1]) if self._base is not None else 0.0
+        fresh = force or (due is not None and due <= now)
+        got = self._first(keys=fresh and (keys or force))
+        if got.keys is not None and got.life is not None:
+            self._base = got.keys, got.life
+        if not keys or self._base is None:
+            return replace(got, keys=None, life=None)
+        try:
+            found, life, skew = self._assume_all(self._base[0])
+        except Refused as refused:
+            if refused.code not in _EXPIRED or got.keys is not None:
+                raise
+            again = self._first(keys=True)
+            assert again.keys is not None
+            assert again.life is not None
+            self._base = again.keys, again.life
+            found, life, skew = self._assume_all(again.keys)
+        failure = failures.clock(skew) if abs(skew) > failures.TOLERATED else got.failure
+        return Got(found, life, got.login, failure)
+
+    def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Life, float]:
+        keys, life, skew = base, Life(self._now()), 0.0
+        for step in self._plan.steps:
+            keys, life, skew = roles.assume(step, keys, self._region, self._plan.profile)
+        return keys, life, skew
+
+    def _first(self, *, keys: bool) -> Got:
+        """Get the keys of the base. Raises Failed, CallFailed."""
+        plan, now = self._plan, self._now()
+        if self._sso is not None:
+            return self._sso.fetch(keys=keys)
+        if not keys:
+            return Got()
+        if plan.base == "bearer":
+            bearer = plan.values["bearer"]
+            return Got(AwsKeys("", "", bearer=bearer), written.bearer_life(bearer, now))
+        if plan.base in ("static", "temporary"):
+            return Got(written.keys_of(plan.values), written.life_of(plan.values, now))
+        if plan.base == "process":
+            try:
+                return Got(*process.run(plan.values["credential_process"], self._source.environ, now))
+            except process.ProcessFailed as failed:
+                why = f"the credential_process of profile {plan.profile} {failed}"
+                raise Failed(Failure("broken", why, self._whose.check)) from None
+        if plan.base == "web-identity":
+            found, life, skew = roles.by_web_identity(plan.values, self._region, plan.profile)
+            return Got(found, life, failure=failures.clock(skew) if abs(skew) > failures.TOLERATED else None)
+        from claude_gatewayd.credentials import lent  # here, for botocore comes with it
+
+        return lent.keys_of(plan, self._whose, now)
+
+    @property
+    def _whose(self) -> Whose:
+        source, plan = self._source, self._plan
+        profile = plan.profile or source.profile
+        of_default = "" if profile in ("", source.wanted) else f" --profile {quote(profile)}"
+        commands = {
+            "sso": f"claude-gatewayctl sso-login{of_default}",
+            "sso-legacy": f"claude-gatewayctl sso-login{of_default}",
+            "login": f"aws login --profile {quote(profile)}",
+        }
+        return Whose(source.told, source.profile, commands.get(plan.base, ""))
+
+
+def _plan(source: Source) -> Plan:
+    """Return how a source comes by its keys. Raises KeysUnavailable."""
+    if source.kind == "bearer":
+        return Plan("bearer", "bearer", values={"bearer": source.environ["AWS_BEARER_TOKEN_BEDROCK"]})
+    if source.kind == "environment":
+        return planning.of_environment(source.environ)
+    if source.kind == "surroundings":
+        return planning.of_surroundings(source.environ) or Plan("none", "none")
+    if source.kind == "none":
+        raise KeysUnavailable(f"cannot get AWS credentials: {source.why}", source.hint)
+    return planning.of_profile(source.profile, sources.read_profiles(source.files).profiles, source.environ)

@@ -1,0 +1,68 @@
+"""Keys that are written down, in a file or the environment: they are as long good as they are."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+from claude_gatewayd.credentials.facts import Life
+from claude_gatewayd.credentials.keys import AwsKeys
+
+KEY_ID, SECRET, TOKEN = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
+# What tools write beside temporary keys: saml2aws and its like, aws-azure-login, aws-mfa.
+_ENDS = ("x_security_token_expires", "aws_expiration", "expiration")
+_BEARER = "bedrock-api-key-"
+
+
+def of_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the keys of the environment as a profile would have them."""
+    names = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN,
+             "AWS_CREDENTIAL_EXPIRATION": "aws_expiration"}  # fmt: skip
+    return {ours: environ[theirs] for theirs, ours in names.items() if environ.get(theirs)}
+
+
+def keys_of(values: Mapping[str, str]) -> AwsKeys:
+    """Return the keys of a profile that has them."""
+    return AwsKeys(values[KEY_ID], values[SECRET], values.get(TOKEN) or values.get("aws_security_token", ""))
+
+
+def life_of(values: Mapping[str, str], now: float) -> Life:
+    """Return how long they are good, as far as it is written beside them."""
+    ends = next((seconds for name in _ENDS if (seconds := moment(values.get(name, ""))) is not None), None)
+    return Life(now, ends)
+
+
+def moment(text: object) -> float | None:
+    """Return a time in ISO 8601 as seconds since the epoch, None where it is none; without a zone it is UTC."""
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        read = datetime.fromisoformat(text.strip())
+        return (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def bearer_life(bearer: str, now: float) -> Life:
+    """Return how long a Bedrock API key is good: a short-term one is a signed URL with its own end, in base64."""
+    if not bearer.startswith(_BEARER):
+        return Life(now)
+    try:
+        query = parse_qs(urlsplit(base64.b64decode(bearer.removeprefix(_BEARER), validate=False).decode()).query)
+        begins = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        ends = begins + timedelta(seconds=int(query["X-Amz-Expires"][0]))
+    except (binascii.Error, ValueError, KeyError, OverflowError):
+        return Life(now)
+    return Life(begins.timestamp(), ends.timestamp())
+
+
+def jwt_ends(token: str) -> float | None:
+    """Return when a web identity token ends, by its own word, which only AWS can verify."""
+    try:
+        body = token.split(".")[1]
+        said = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return float(said["exp"])
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,50 @@
+"""The verb `credentials`: how the daemon's AWS credentials are, or would be."""
+
+import argparse
+import os
+import sys
+import time
+from typing import Any
+
+from claude_gatewayd.ctl import client, text
+from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
+
+
+def credentials_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `credentials` takes."""
+    takes_json(parser)
+    parser.add_argument("--check", action="store_true", help="get keys here and now, and ask STS whose they are")
+
+
+def credentials(arguments: argparse.Namespace) -> int:
+    """Show them: source, identity, what ends when; with --check, ask AWS."""
+    try:
+        how = client.ask("status")["credentials"] if not arguments.check else None
+        whose = "the daemon"
+    except client.NotRunning:
+        how, whose = None, "this shell"
+    if how is None:
+        whose = "this shell"
+        if sys.stderr.isatty():
+            print("Asking AWS ...", file=sys.stderr, flush=True)
+        how = _look(check=arguments.check)
+    said = {"whose": whose, **how}
+    show(arguments, said, _text(said, time.time()))
+    works = how["state"] in ("ok", "expiring", "login-needed")
+    return DONE if works else NO
+
+
+def _look(*, check: bool) -> dict[str, Any]:
+    """Return how the credentials are that a daemon would have which is started from here."""
+    from claude_gatewayd import config
+    from claude_gatewayd.credentials import SourceWay, find_source, once
+
+    settings = config.load(os.environ)
+    way = SourceWay(find_source(os.environ, settings.bedrock.profile), settings.bedrock.region)
+    return once.look(way, time.time(), check=check).as_dict()
+
+
+def _text(how: dict[str, Any], now: float) -> str:
+    source = how["source"] or "no AWS credentials"
+    lines = [f"{source}, as {how['whose']} has it"]
+    return "\n".join([*lines, *text.credentials(how, now)])
