@@ -21,14 +21,13 @@ from claude_gatewayd.credentials.threads import in_thread
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_WITHIN: Final = 10.0  # a call waits no longer for keys
 _RENEWED_WITHIN: Final = 60.0  # an attempt that takes longer is given up; its clients have limits of their own
 _TICK: Final = 5.0
 _SHORTEST_TICK: Final = 0.1
 _JUMP: Final = 60.0  # the clocks have moved so far apart: this machine has slept, or its clock was set
 _ASKED_AGAIN: Final = 1.0  # a call asks again for what has failed so long ago
 _ASKED_AGAIN_FOR_LOGIN: Final = 30.0
-_FORCED_AT_ONCE: Final = 2  # renewals for keys that were refused; beyond that Bedrock may never take any
+_FORCED_AT_ONCE: Final = 2  # renewals in a row for refused keys; then Bedrock may never take any
 _FORCED_EVERY: Final = 30.0
 
 
@@ -54,11 +53,12 @@ class Way(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The keeper's clocks and threads: a test has others."""
+    """The keeper's clocks and threads, and how long a call waits for keys: a test has others."""
 
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
     run: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
+    within: float = 10.0
 
 
 class Keeper:
@@ -75,7 +75,7 @@ class Keeper:
         self._doubt = False  # the keys are to be looked at before they are used
         self._renewing: asyncio.Task[None] | None = None
         self._identified = ""
-        self._refusals = 0  # in a row
+        self._forced = 0  # renewals in a row, for keys that were refused
         self._forced_at = 0.0
         self._background: set[asyncio.Task[None]] = set()
         self._state = ""  # the last that the log has heard of
@@ -125,8 +125,10 @@ class Keeper:
             self._failed(failures.clock(off))
             raise self._unavailable()
         failure, now = self._facts.failure, self._out.wall()
-        self._refusals += 1
-        if self._refusals <= _FORCED_AT_ONCE or not 0 <= now - self._forced_at < _FORCED_EVERY:
+        if self._renewing is not None:
+            await self._renewal(force=True)
+        elif self._forced < _FORCED_AT_ONCE or not 0 <= now - self._forced_at < _FORCED_EVERY:
+            self._forced += 1
             self._forced_at = now
             await self._renewal(force=True)
         if self._keys != refused and self._live():
@@ -137,7 +139,7 @@ class Keeper:
 
     def accepted(self) -> None:
         """Note that Bedrock has taken the keys."""
-        self._refusals = 0
+        self._forced = 0
         failure = self._facts.failure
         if failure is not None and failure.cause in ("refused", "clock"):
             self._know(replace(self._facts, failure=None))
@@ -168,10 +170,10 @@ class Keeper:
         """Wait for a renewal, the one under way if there is one; ten seconds at most."""
         task = self._renew(force=force)
         try:
-            async with asyncio.timeout(_WITHIN):
+            async with asyncio.timeout(self._out.within):
                 await asyncio.shield(task)
         except TimeoutError:
-            logger.debug("keys did not come within %g s", _WITHIN)
+            logger.debug("keys did not come within %g s", self._out.within)
 
     def _renew(self, *, force: bool) -> "asyncio.Task[None]":
         """Begin to renew, unless that is under way."""
@@ -213,7 +215,7 @@ class Keeper:
         failure = got.failure.after(facts.failure, now) if got.failure is not None else None
         if failure is None and facts.failure is not None and facts.failure.cause == "refused" and same:
             failure = facts.failure
-        self._know(replace(facts, login=got.login, failure=failure))
+        self._know(replace(facts, login=got.login or facts.login, failure=failure))
 
     def _failed(self, failure: Failure) -> None:
         now = self._out.wall()
@@ -234,7 +236,7 @@ class Keeper:
 
     def _unavailable(self) -> KeysUnavailable:
         snapshot = self.snapshot()
-        why = snapshot.why or f"they did not come within {_WITHIN:g} s"
+        why = snapshot.why or f"they did not come within {self._out.within:g} s"
         failure = self._facts.failure
         passing = failure is None or failure.cause in ("offline", "busy")
         return KeysUnavailable(f"cannot get AWS credentials: {why}", snapshot.hint, passing=passing)

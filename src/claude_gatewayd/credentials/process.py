@@ -36,7 +36,7 @@ def run(command: str, environ: Mapping[str, str], now: float, within: float = _W
         )
     except (OSError, ValueError, IndexError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "its command line cannot be read"
-        raise ProcessFailed(f"cannot be started: {why}") from None
+        raise ProcessFailed(f"cannot be started: {why.lower()}") from None
     try:
         said = _output(process, time.monotonic() + within)
         status = process.wait(_LAST)

@@ -63,13 +63,23 @@ class SsoKeys:
         due = login_due(self._login(token))
         if due is not None and due <= self._now():
             token, failure = self._renewed(token)
-            keys = keys or failure is not None  # with a token that lives on they may come once more
         elif token.expires_at <= self._now():
             failure = failures.login(self._whose)
-        if not keys:
-            return Got(login=self._login(token), failure=failure)
-        if token.expires_at <= self._now():
+        alive = token.expires_at > self._now()
+        if keys and not alive:
             raise Failed(failure or failures.login(self._whose))
+        without = Got(login=self._login(token), failure=failure)
+        if keys:
+            return self._keys(token, failure)
+        if failure is None or not alive:
+            return without
+        try:  # the token that lives on may be the last: the younger the keys, the longer Bedrock works
+            return self._keys(token, failure)
+        except (Failed, CallFailed):
+            return without
+
+    def _keys(self, token: Token, failure: Failure | None) -> Got:
+        """Get keys with *token*, which could not be renewed for *failure*; it may end before its time."""
         try:
             got, life, skew = self._ask_portal(token)
         except Refused as refused:
@@ -79,15 +89,18 @@ class SsoKeys:
                 token, failure = self._renewed(token)
             if failure is not None:
                 raise Failed(failure) from None
-            try:
-                got, life, skew = self._ask_portal(token)
-            except Refused as again:
-                if again.code == "UnauthorizedException":
-                    raise Failed(failures.login(self._whose)) from None
-                raise
+            got, life, skew = self._ask_portal_again(token)
         if abs(skew) > failures.TOLERATED:
             failure = failures.clock(skew)
         return Got(got, life, self._login(token), failure)
+
+    def _ask_portal_again(self, token: Token) -> tuple[AwsKeys, Life, float]:
+        try:
+            return self._ask_portal(token)
+        except Refused as refused:
+            if refused.code == "UnauthorizedException":
+                raise Failed(failures.login(self._whose)) from None
+            raise
 
     def _ask_portal(self, token: Token) -> tuple[AwsKeys, Life, float]:
         if self._portal is None:

@@ -91,7 +91,13 @@ class SourceWay:
         now = self._now()
         due = keys_due(self._base[1]) if self._base is not None else 0.0
         fresh = force or (due is not None and due <= now)
-        got = self._first(keys=fresh and (keys or force))
+        try:
+            got = self._first(keys=fresh and (keys or force))
+        except (Failed, CallFailed) as error:
+            ends = self._base[1].ends if self._base is not None else 0.0
+            if ends is not None and ends <= now:
+                raise
+            got = Got(failure=error.failure if isinstance(error, Failed) else failures.of(error, self._whose))
         if got.keys is not None and got.life is not None:
             self._base = got.keys, got.life
         if not keys or self._base is None:

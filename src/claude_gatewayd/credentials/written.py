@@ -50,7 +50,8 @@ def bearer_life(bearer: str, now: float) -> Life:
     if not bearer.startswith(_BEARER):
         return Life(now)
     try:
-        query = parse_qs(urlsplit(base64.b64decode(bearer.removeprefix(_BEARER), validate=False).decode()).query)
+        signed = bearer.removeprefix(_BEARER)
+        query = parse_qs(urlsplit(base64.b64decode(signed + "=" * (-len(signed) % 4)).decode()).query)
         begins = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         ends = begins + timedelta(seconds=int(query["X-Amz-Expires"][0]))
     except (binascii.Error, ValueError, KeyError, OverflowError):

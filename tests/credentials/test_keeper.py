@@ -1,0 +1,446 @@
+"""The keeper on clocks of its own, without a thread: what it asks for, when, and what its callers get."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.credentials.facts import Facts, Failure, Got, Life, Login
+from claude_gatewayd.credentials.failures import Failed
+from claude_gatewayd.credentials.keeper import Keeper, Outside
+from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
+
+HOUR = 3600.0
+MEND = "claude-gatewayctl sso-login"
+SECRET = "secret-canary"
+LOGIN = Failure("login", "the login of profile x has ended", MEND)
+OFFLINE = Failure("offline", "AWS cannot be reached")
+STALE = "Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z (20260101T001000Z - 5 min.)"
+
+
+@dataclass
+class Clock:
+    """Both clocks. In a sleep of the machine only *wall* goes on."""
+
+    wall: float = 1_000_000.0
+    steady: float = 5_000.0
+
+    def passes(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
+
+
+@dataclass
+class FakeWay:
+    """A way to keys that live *life*; *asked* says for what it was asked."""
+
+    clock: Clock
+    kind: Any = "sso"
+    life: float | None = HOUR
+    renewable: bool = True
+    failure: Failure | None = None
+    login: Login | None = None
+    changed: "FakeWay | None" = None
+    asked: list[str] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    stuck: bool = False  # each fetch gives the same keys
+
+    def facts(self) -> Facts:
+        return Facts(self.kind, "profile x", "x", renewable=self.renewable, mend=MEND)
+
+    def fetch(self, *, keys: bool, force: bool) -> Got:
+        self.asked.append(("forced " if force else "") + ("keys" if keys else "login"))
+        if self.failure is not None:
+            raise Failed(self.failure)
+        if not keys:
+            return Got(login=self.login)
+        number = 1 if self.stuck else sum("keys" in asked for asked in self.asked)
+        now = self.clock.wall
+        life = Life(now, None if self.life is None else now + self.life)
+        return Got(AwsKeys(f"ASIA{number}", SECRET, "t"), life, self.login)
+
+    def renewed(self) -> "FakeWay | None":
+        changed, self.changed = self.changed, None
+        return changed
+
+    def identity(self, keys: AwsKeys) -> tuple[str, str]:
+        self.asked.append(f"who is {keys.access_key}")
+        return "111122223333", "Admin"
+
+
+class Scene:
+    """A keeper on a fake way."""
+
+    def __init__(self, within: float = 10.0, **given: Any) -> None:
+        self.clock = Clock()
+        self.way = FakeWay(self.clock, **given)
+        self.told = 0
+
+        async def run(function: Callable[[], Any]) -> Any:
+            if self.way.gate is not None:
+                await self.way.gate.wait()
+            return function()
+
+        def changed() -> None:
+            self.told += 1
+
+        self.keeper = Keeper(
+            self.way, changed, Outside(lambda: self.clock.wall, lambda: self.clock.steady, run, within)
+        )
+
+    @property
+    def fetched(self) -> list[str]:
+        """What was asked for, but whose the keys are."""
+        return [asked for asked in self.way.asked if not asked.startswith("who")]
+
+    async def key(self) -> str:
+        """Return the key that a call gets, and let what it began in the background end."""
+        found = (await self.keeper.keys()).access_key
+        await settle()
+        return found
+
+    async def why_none(self) -> KeysUnavailable:
+        with pytest.raises(KeysUnavailable) as caught:
+            await self.keeper.keys()
+        await settle()
+        return caught.value
+
+
+async def settle() -> None:
+    """Let every task that can go on go on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def play(scene: Scene, acts: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+    async def whole() -> None:
+        try:
+            await acts(scene)
+        finally:
+            await scene.keeper.close()
+
+    asyncio.run(whole())
+
+
+def test_nobody_waits_for_a_renewal_that_is_not_needed_yet() -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.clock.passes(HOUR / 2 - 1)
+        assert await scene.key() == "ASIA1"
+        assert scene.fetched == ["keys"]
+        scene.clock.passes(2)
+        scene.way.gate = asyncio.Event()
+        assert await scene.key() == "ASIA1"  # the renewal goes on beside it
+        assert await scene.key() == "ASIA1"
+        scene.way.gate.set()
+        await settle()
+        assert await scene.key() == "ASIA2"
+        assert scene.fetched == ["keys", "keys"]
+
+    play(Scene(), acts)
+
+
+def test_many_callers_one_renewal() -> None:
+    async def acts(scene: Scene) -> None:
+        scene.way.gate = asyncio.Event()
+        calls = [asyncio.create_task(scene.key()) for _ in range(50)]
+        await settle()
+        scene.way.gate.set()
+        assert set(await asyncio.gather(*calls)) == {"ASIA1"}
+        assert scene.fetched == ["keys"]
+        assert scene.way.asked.count("who is ASIA1") == 1
+
+    play(Scene(), acts)
+
+
+def test_keys_are_used_to_their_last_second() -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.way.failure = OFFLINE
+        for _ in range(59):
+            scene.clock.passes(60)
+            assert await scene.key() == "ASIA1"
+        scene.clock.passes(59.9)
+        assert await scene.key() == "ASIA1"
+        assert scene.keeper.snapshot().state == "expiring"
+        scene.clock.passes(0.2)
+        problem = await scene.why_none()
+        assert "cannot be reached" in problem.message
+        assert problem.passing
+        assert scene.keeper.snapshot().state == "down"
+        assert 20 < len(scene.fetched) < 60  # tried again and again, but not by every call
+        scene.way.failure = None
+        scene.clock.passes(1)
+        assert await scene.key() != "ASIA1"
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(), acts)
+
+
+def test_calls_that_find_no_keys_do_not_all_ask() -> None:
+    async def acts(scene: Scene) -> None:
+        for _ in range(10):
+            await scene.why_none()
+        assert len(scene.fetched) == 1
+        scene.clock.passes(1)
+        await scene.why_none()
+        assert len(scene.fetched) == 2
+
+    play(Scene(failure=OFFLINE), acts)
+
+
+def test_a_login_is_noticed_at_once() -> None:
+    async def acts(scene: Scene) -> None:
+        problem = await scene.why_none()
+        assert (problem.hint, problem.passing) == (MEND, False)
+        scene.clock.passes(5)
+        await scene.why_none()
+        assert len(scene.fetched) == 1  # AWS has said no; a person is needed
+        scene.way.failure = None
+        scene.way.changed = scene.way  # whoever it was that has written the token file
+        assert await scene.key() == "ASIA2"
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(failure=LOGIN), acts)
+
+
+def test_a_login_is_noticed_without_a_call() -> None:
+    async def acts(scene: Scene) -> None:
+        await scene.keeper.check()
+        assert scene.keeper.snapshot().state == "down"
+        scene.way.failure = None
+        await scene.keeper.check()
+        assert scene.keeper.snapshot().state == "down"
+        scene.way.changed = scene.way
+        await scene.keeper.check()
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(failure=LOGIN), acts)
+
+
+def test_a_login_that_is_written_while_all_is_well_costs_no_keys() -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.way.changed = scene.way
+        scene.way.login = Login(scene.clock.wall, scene.clock.wall + HOUR, refreshable=True)
+        await scene.keeper.check()
+        assert scene.fetched == ["keys", "login"]
+        assert scene.keeper.snapshot().token_ends == scene.clock.wall + HOUR
+
+    play(Scene(), acts)
+
+
+def test_another_configuration_is_another_way() -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        other = FakeWay(scene.clock, "static", None, renewable=False)
+        scene.way.changed = other
+        await scene.keeper.check()
+        assert scene.keeper.snapshot().kind == "static"
+        await scene.key()
+        assert other.asked[0] == "keys"
+        assert scene.fetched == ["keys"]
+
+    play(Scene(), acts)
+
+
+def test_keys_that_were_refused_are_renewed_once_for_all() -> None:
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        answers = await asyncio.gather(*(scene.keeper.renewed_after(keys) for _ in range(10)))
+        assert all(answers)
+        assert scene.fetched == ["keys", "forced keys"]
+        assert await scene.keeper.renewed_after(keys)  # a straggler: there are others already
+        assert scene.fetched == ["keys", "forced keys"]
+        assert await scene.key() == "ASIA2"
+
+    play(Scene(), acts)
+
+
+def test_keys_that_cannot_be_renewed_are_not_asked_with_again() -> None:
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        assert not await scene.keeper.renewed_after(keys)
+        said = scene.keeper.snapshot()
+        assert (said.state, said.hint) == ("down", MEND)
+        assert "does not take the keys" in said.why
+        assert await scene.key() == "ASIA1"  # they are all there are, and AWS may have erred
+        for _ in range(20):
+            assert not await scene.keeper.renewed_after(keys)
+        assert len(scene.fetched) == 3  # not once a call
+        scene.keeper.accepted()
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(stuck=True, life=None, renewable=False, kind="static"), acts)
+
+
+def test_keys_that_are_refused_however_new_they_are() -> None:
+    async def acts(scene: Scene) -> None:
+        for _ in range(30):
+            await scene.keeper.renewed_after(await scene.keeper.keys())
+            scene.clock.passes(0.1)
+        assert len(scene.fetched) == 3
+        assert scene.keeper.snapshot().state == "down"
+
+    play(Scene(), acts)
+
+
+def test_a_renewal_that_fails_says_more_than_the_refusal() -> None:
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        scene.way.failure = LOGIN
+        assert not await scene.keeper.renewed_after(keys)
+        assert scene.keeper.snapshot().hint == MEND
+        assert "login" in scene.keeper.snapshot().why
+
+    play(Scene(), acts)
+
+
+def test_a_wrong_clock_is_named() -> None:
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        with pytest.raises(KeysUnavailable) as caught:
+            await scene.keeper.renewed_after(keys, STALE)
+        assert "the clock of this machine is 10 min slow" in caught.value.message
+        assert "login" not in caught.value.message
+        assert scene.fetched == ["keys"]  # others would be no better
+        assert scene.keeper.snapshot().state == "down"
+        scene.keeper.accepted()
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(), acts)
+
+
+@pytest.mark.parametrize(
+    ("wall", "steady", "looked_at"),
+    [(61, 0, True), (-600, 1, True), (HOUR * 8, 1, True), (30, 30, False), (20, 0, False), (-20, 1, False)],
+)
+def test_after_a_sleep_or_another_clock_keys_are_looked_at_before_they_are_used(
+    wall: float, steady: float, looked_at: bool
+) -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.clock.wall += wall
+        scene.clock.steady += steady
+        assert await scene.key() == ("ASIA2" if looked_at else "ASIA1")
+        assert await scene.key() == ("ASIA2" if looked_at else "ASIA1")
+        assert len(scene.fetched) == 1 + looked_at
+
+    play(Scene(), acts)
+
+
+def test_awake_and_offline_with_keys_that_live() -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.way.failure = OFFLINE
+        scene.clock.wall += 120
+        assert await scene.key() == "ASIA1"
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(), acts)
+
+
+def test_a_clock_that_is_set_back_makes_no_keys_live_longer() -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.way.failure = OFFLINE
+        scene.clock.steady += HOUR + 1
+        await scene.why_none()
+
+    play(Scene(), acts)
+
+
+def test_a_call_waits_for_so_long_at_most() -> None:
+    async def acts(scene: Scene) -> None:
+        scene.way.gate = asyncio.Event()
+        problem = await scene.why_none()
+        assert "did not come within" in problem.message
+        assert problem.passing
+        scene.way.gate.set()
+        await settle()
+        assert await scene.key() == "ASIA1"
+        assert scene.fetched == ["keys"]
+
+    play(Scene(within=0.01), acts)
+
+
+def test_whatever_an_sdk_raises_is_told_without_its_text() -> None:
+    class Strange(FakeWay):
+        def fetch(self, *, keys: bool, force: bool) -> Got:
+            raise RuntimeError(SECRET)
+
+    async def acts(scene: Scene) -> None:
+        scene.keeper._way = Strange(scene.clock)
+        problem = await scene.why_none()
+        assert "RuntimeError" in problem.message
+        assert SECRET not in f"{problem.message} {scene.keeper.snapshot()}"
+
+    play(Scene(), acts)
+
+
+def test_the_log_hears_of_a_change_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def acts(scene: Scene) -> None:
+        await scene.key()
+        scene.way.failure = LOGIN
+        for _ in range(100):
+            scene.clock.passes(60)
+            await scene.keeper.check()
+        scene.way.failure, scene.way.changed = None, scene.way
+        for _ in range(10):
+            await scene.keeper.check()
+
+    play(Scene(), acts)
+    assert [record.getMessage() for record in caplog.records] == [
+        "AWS credentials of profile x are ok",
+        f"AWS credentials of profile x: login-needed, {LOGIN.why}: run {MEND}",
+        f"AWS credentials of profile x: down, {LOGIN.why}: run {MEND}",
+        "AWS credentials of profile x are ok",
+    ]
+    assert SECRET not in caplog.text
+
+
+def test_no_credentials_at_all() -> None:
+    async def acts(scene: Scene) -> None:
+        scene.keeper.start()
+        await settle()
+        assert scene.keeper.snapshot().state == "unconfigured"
+        assert scene.way.asked == []
+
+    play(Scene(kind="none"), acts)
+
+
+def test_it_is_told_who_it_is() -> None:
+    async def acts(scene: Scene) -> None:
+        await scene.key()
+        said = scene.keeper.snapshot()
+        assert (said.account, said.role) == ("111122223333", "Admin")
+        assert SECRET not in repr(said.as_dict())
+        assert scene.told
+
+    play(Scene(), acts)
+
+
+def test_it_ends_while_a_thread_is_stuck() -> None:
+    """The worker ends, though a look-up of a name hangs."""
+
+    async def acts() -> None:
+        stuck = asyncio.Event()
+
+        async def run(_: Callable[[], Any]) -> Any:
+            await stuck.wait()
+
+        clock = Clock()
+        keeper = Keeper(FakeWay(clock), lambda: None, Outside(run=run))
+        keeper.start()
+        waiting: Awaitable[AwsKeys] = asyncio.ensure_future(keeper.keys())
+        await settle()
+        await asyncio.wait_for(keeper.close(), 1)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(acts())

@@ -1,0 +1,99 @@
+"""A credential_process: real ones, good and bad."""
+
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd.credentials import process
+from claude_gatewayd.credentials.facts import Life
+from claude_gatewayd.credentials.keys import AwsKeys
+
+SECRET = "secret-canary"
+NOW = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+GOOD = {"Version": 1, "AccessKeyId": "ASIAX", "SecretAccessKey": SECRET, "SessionToken": "t"}
+
+
+def command(script: str) -> str:
+    return shlex.join([sys.executable, "-c", script])
+
+
+def prints(said: object) -> str:
+    return command(f"print({json.dumps(said)!r})")
+
+
+def run(line: str, within: float = 20.0) -> tuple[AwsKeys, Life]:
+    return process.run(line, os.environ, NOW, within)
+
+
+def failure(line: str, within: float = 20.0) -> str:
+    with pytest.raises(process.ProcessFailed) as caught:
+        run(line, within)
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+def test_keys_and_their_end() -> None:
+    assert run(prints(GOOD)) == (AwsKeys("ASIAX", SECRET, "t"), Life(NOW, None))
+    assert run(prints({**GOOD, "Expiration": "2026-01-01T13:00:00Z"}))[1] == Life(NOW, NOW + 3600)
+    assert run(prints({name: GOOD[name] for name in GOOD if name != "SessionToken"}))[0] == AwsKeys("ASIAX", SECRET)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("/nonexistent/program", "cannot be started: no such file or directory"),
+        ("/", "cannot be started: permission denied"),
+        ("", "cannot be started: its command line cannot be read"),
+        ("'unclosed", "cannot be started: its command line cannot be read"),
+        (command(f"import sys; print({SECRET!r}, file=sys.stderr); sys.exit(3)"), "ended with status 3"),
+        (command(f"print({SECRET!r})"), "printed what is no JSON"),
+        (command(""), "printed what is no JSON"),
+        (prints([GOOD]), 'without "Version": 1'),
+        (prints({**GOOD, "Version": 2}), 'without "Version": 1'),
+        (prints({"Version": 1, "AccessKeyId": "x"}), "no AccessKeyId or no SecretAccessKey"),
+        (prints({**GOOD, "SecretAccessKey": 7}), "no AccessKeyId or no SecretAccessKey"),
+        (prints({**GOOD, "Expiration": "soon"}), "an Expiration that is no time"),
+        (prints({**GOOD, "Expiration": "2026-01-01T11:59:00Z"}), "keys that have ended already"),
+        (command("print('x' * 100_000)"), "printed more than 64 KiB"),
+    ],
+)  # fmt: skip
+def test_what_it_can_do_wrong(line: str, why: str) -> None:
+    assert why in failure(line)
+
+
+def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = (
+        "import subprocess, sys, time; "
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+        f"open({str(child)!r}, 'w').write(str(p.pid)); time.sleep(60)"
+    )
+    begun = time.monotonic()
+    assert "was not done within 1 s, and was ended" in failure(command(script), within=1.0)
+    assert time.monotonic() - begun < 10
+    deadline = time.monotonic() + 10
+    while _runs(int(child.read_text())):
+        assert time.monotonic() < deadline
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_it_has_no_terminal_and_no_input() -> None:
+    script = (
+        "import os, sys, json\n"
+        "try:\n    os.open('/dev/tty', os.O_RDWR); sys.exit(9)\nexcept OSError: pass\n"
+        "assert sys.stdin.read() == '' and os.getsid(0) == os.getpid()\n"
+        f"print(json.dumps({GOOD!r}))"
+    )
+    assert run(command(script))[0].access_key == "ASIAX"

@@ -1,0 +1,456 @@
+"""The ways to keys, by real botocore from real files, at a fake AWS whose clock stands still until it is moved."""
+
+import json
+import os
+import resource
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.credentials import SourceWay, find_source
+from claude_gatewayd.credentials.facts import Failure, Got
+from claude_gatewayd.credentials.failures import Failed
+from tests.fakes.aws import FakeAws
+from tests.fakes.aws_home import AwsHome
+from tests.fakes.aws_state import ACCOUNT, CHAINED_ROLE, ROLE, WEB_ROLE, AwsError
+
+LOGIN = "claude-gatewayctl sso-login"
+
+
+@pytest.fixture
+def aws() -> Iterator[FakeAws]:
+    with FakeAws() as aws:
+        yield aws
+    assert aws.violations == []
+
+
+@pytest.fixture
+def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AwsHome:
+    """Return a home directory that botocore sees too: it takes endpoints from the process's environment."""
+    home = AwsHome(tmp_path, aws)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in home.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    home.sso_session()
+    home.sso_profile("x")
+    return home
+
+
+def way(home: AwsHome, profile: str = "x", **environ: str) -> SourceWay:
+    given = {**home.environ, "XDG_RUNTIME_DIR": str(home.path), **environ}
+    return SourceWay(find_source(given, profile), home.aws.region)
+
+
+def failure(one: SourceWay, *, force: bool = False) -> Failure:
+    with pytest.raises(Failed) as caught:
+        one.fetch(keys=True, force=force)
+    said = f"{caught.value} {caught.value.failure}"
+    assert not [secret for secret in os.environ.get("SECRETS", "").split() if secret in said]
+    return caught.value.failure
+
+
+def keys(one: SourceWay, *, force: bool = False) -> Got:
+    got = one.fetch(keys=True, force=force)
+    assert got.keys is not None
+    assert got.life is not None
+    return got
+
+
+def log_in(home: AwsHome, left: float) -> dict[str, Any]:
+    """Log in an hour ago, with a token that has so long left; the next ones live for an hour."""
+    home.aws.lives.access_token = left
+    file = home.log_in()
+    home.aws.lives.access_token = 3600
+    os.utime(file, (time.time() - 3600, time.time() - 3600))
+    return home.token()
+
+
+# -- SSO
+
+
+def test_keys_of_a_login(home: AwsHome) -> None:
+    home.log_in()
+    got = keys(way(home))
+    assert got.keys is not None
+    assert got.keys.access_key in home.aws.keys
+    assert got.life is not None
+    assert got.life.ends is not None
+    assert abs(got.life.ends - time.time() - 3600) < 5
+    assert got.login is not None
+    assert got.login.refreshable
+    assert got.failure is None
+    assert way(home).identity(got.keys) == (ACCOUNT, ROLE)
+    assert dict(home.aws.counts()) == {"GetRoleCredentials": 1, "GetCallerIdentity": 1}
+
+
+def test_a_legacy_profile(home: AwsHome) -> None:
+    home.legacy_profile("old")
+    home.log_in(home.aws.start_url)
+    got = keys(way(home, "old"))
+    assert got.login is not None
+    assert not got.login.refreshable
+
+
+def test_nobody_is_logged_in(home: AwsHome) -> None:
+    said = failure(way(home))
+    assert (said.cause, said.hint) == ("login", LOGIN)
+    assert said.why == "nobody is logged in for profile x"
+    assert dict(home.aws.counts()) == {}
+
+
+def test_a_token_is_renewed_in_time(home: AwsHome) -> None:
+    old = log_in(home, 300)
+    one = way(home)
+    got = one.fetch(keys=False, force=False)
+    assert dict(home.aws.counts()) == {"CreateToken": 1}
+    assert got.login is not None
+    assert got.login.ends > time.time() + 3500
+    new = home.token()
+    assert new["accessToken"] != old["accessToken"]
+    assert new["refreshToken"] != old["refreshToken"]
+    assert one.renewed() is None  # we have written it ourselves
+    assert home.token_file().stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("left", [300, -1])
+def test_the_session_is_over(home: AwsHome, left: int) -> None:
+    """With a token that lives on, keys are got once more, so that Bedrock works for long."""
+    log_in(home, left)
+    home.aws.fail_next("CreateToken", AwsError("InvalidGrantException", "Invalid grant"), times=9)
+    if left > 0:
+        got = way(home).fetch(keys=False, force=False)
+        assert got.failure is not None
+        said = got.failure
+        assert got.keys is not None
+    else:
+        said = failure(way(home))
+    assert (said.cause, said.hint, said.why) == ("login", LOGIN, "the login of profile x has ended")
+
+
+def test_a_token_that_ends_before_its_time(home: AwsHome) -> None:
+    home.log_in()
+    home.aws.revoke_tokens()
+    keys(way(home))
+    assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "CreateToken": 1}
+
+
+def test_a_token_that_cannot_be_renewed_ends_before_its_time(home: AwsHome) -> None:
+    home.legacy_profile("old")
+    home.log_in(home.aws.start_url)
+    home.aws.revoke_tokens()
+    said = failure(way(home, "old"))
+    assert (said.cause, said.hint) == ("login", f"{LOGIN}")
+    assert dict(home.aws.counts()) == {"GetRoleCredentials": 1}
+
+
+def test_the_portal_refuses_a_token_however_new(home: AwsHome) -> None:
+    home.log_in()
+    home.aws.fail_next("GetRoleCredentials", AwsError("UnauthorizedException", "Session token not found"), times=9)
+    assert failure(way(home)).cause == "login"
+    assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "CreateToken": 1}
+
+
+@pytest.mark.parametrize("service", ["oidc", "portal"])
+def test_offline_is_no_ended_login(home: AwsHome, service: str) -> None:
+    log_in(home, -1)
+    (home.aws.oidc_down if service == "oidc" else home.aws.portal_down)()
+    said = failure(way(home))
+    assert said.cause == "offline"
+    assert "login" not in said.hint
+    assert "offline" in said.why
+
+
+def test_a_valid_token_is_used_while_it_cannot_be_renewed(home: AwsHome) -> None:
+    """botocore would raise here: a network that is away for a moment in the last 15 minutes of each hour."""
+    log_in(home, 300)
+    home.aws.oidc_down()
+    got = keys(way(home))
+    assert got.failure is not None
+    assert got.failure.cause == "offline"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (AwsError("TooManyRequestsException", "slow"), "busy"),
+        (AwsError("ServiceUnavailable", "down"), "broken"),
+        (AwsError("ForbiddenException", "No access"), "setup"),
+    ],
+)
+def test_what_the_portal_may_say(home: AwsHome, error: AwsError, cause: str) -> None:
+    home.log_in()
+    home.aws.fail_next("GetRoleCredentials", error, times=9)
+    assert failure(way(home)).cause == cause
+
+
+def test_another_program_has_renewed_the_login(home: AwsHome) -> None:
+    """It has used our refresh token, AWS refuses it, and what counts is on the disk a moment later."""
+    spent = log_in(home, 300)
+    one = way(home)
+    theirs = home.aws.log_in()
+    home.aws.state.refresh_tokens[spent["refreshToken"]].used = True
+    late = threading.Timer(0.6, home.write_token, (theirs,))
+    late.start()
+    got = keys(one)
+    assert got.failure is None
+    assert home.token()["accessToken"] == theirs["accessToken"]
+    late.join()
+
+
+def test_two_at_once_renew_once(home: AwsHome) -> None:
+    """Two generations, or two daemons: the second waits for the lock, reads again, and has nothing to do."""
+    log_in(home, 300)
+    home.aws.latency["CreateToken"] = 0.3
+    found: list[Got] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(way(home).fetch(keys=False, force=False))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert home.aws.count("CreateToken") == 1
+    assert [got.failure for got in found] == [None] * 8
+    assert len({got.login.ends // 2 for got in found if got.login is not None}) <= 2
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"accessToken": "x"}', '{"a": 1}{"a": 1}', "\x00" * 100, "[]"])
+def test_torn_for_good(home: AwsHome, content: str) -> None:
+    home.log_in()
+    home.token_file().write_text(content)
+    said = failure(way(home))
+    assert (said.cause, said.hint) == ("login", LOGIN)
+    assert "damaged" in said.why
+
+
+def test_torn_for_a_moment(home: AwsHome) -> None:
+    home.log_in()
+    whole = home.token_file().read_text()
+    home.token_file().write_text(whole[:40])
+    late = threading.Timer(0.08, home.token_file().write_text, (whole,))
+    late.start()
+    assert keys(way(home)).failure is None
+    late.join()
+
+
+def test_a_cache_that_cannot_be_written(home: AwsHome, caplog: pytest.LogCaptureFixture) -> None:
+    """AWS takes a refresh token once: what has come for it is kept in memory, and renewed from there."""
+    before = log_in(home, 300)
+    one = way(home)
+    home.aws.lives.access_token = 300  # so that each is due at once
+    with unwritable(home.cache):
+        for turn in range(2):
+            assert keys(one).failure is None
+            assert home.aws.count("CreateToken") == turn + 1
+        assert home.token() == before
+    assert "kept in memory only: cannot write to" in caplog.text
+    assert keys(one).failure is None
+    assert home.token() != before
+
+
+@contextmanager
+def unwritable(directory: Path) -> Iterator[None]:
+    """Let nothing be written in a directory; root too, whom a mode does not hold up, has no room for a file."""
+    if os.geteuid() != 0:
+        directory.chmod(0o500)
+        yield
+        directory.chmod(0o700)
+        return
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_new_login_is_noticed(home: AwsHome) -> None:
+    one = way(home)
+    assert failure(one).cause == "login"
+    assert one.renewed() is None
+    home.log_in()
+    assert one.renewed() is one
+    keys(one)
+    assert one.renewed() is None
+
+
+def test_another_profile_is_noticed(home: AwsHome) -> None:
+    home.log_in()
+    one = way(home)
+    keys(one)
+    home.section("profile unrelated", "region = us-east-1")
+    assert one.renewed() is one
+    assert one.renewed() is None
+    home.config.write_text(home.config.read_text().replace(ROLE, "ReadOnly"))
+    other = one.renewed()
+    assert other is not None
+    assert other is not one
+    assert other.facts().role == "ReadOnly"
+
+
+def test_a_wrong_clock(home: AwsHome) -> None:
+    """Keys that have just come do not look as if they had ended, and the clock is named."""
+    home.aws.state.clock_offset = -3600.0
+    home.log_in()
+    home.write_token({**home.token(), "expiresAt": "2100-01-01T00:00:00Z"})
+    home.aws.lives.keys = 1800
+    got = keys(way(home))
+    assert got.life is not None
+    assert got.life.ends is not None
+    assert abs(got.life.ends - time.time() - 1800) < 5
+    assert got.failure is not None
+    assert got.failure.cause == "clock"
+    assert "60 min fast" in got.failure.why
+
+
+# -- roles, and what else there is
+
+
+def test_a_chain_keeps_the_keys_below_while_they_are_young(home: AwsHome) -> None:
+    home.chain_profile("deep", "x")
+    home.log_in()
+    one = way(home, "deep")
+    for _ in range(3):
+        keys(one)
+    assert dict(home.aws.counts()) == {"GetRoleCredentials": 1, "AssumeRole": 3}
+    keys(one, force=True)
+    assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "AssumeRole": 4}
+    home.aws.kill_keys()
+    keys(one)
+    assert dict(home.aws.counts()) == {"GetRoleCredentials": 3, "AssumeRole": 6}
+
+
+def test_a_chain_outlives_its_login(home: AwsHome) -> None:
+    home.chain_profile("deep", "x")
+    home.log_in()
+    one = way(home, "deep")
+    keys(one)
+    home.aws.revoke_session()
+    home.write_token({**home.token(), "expiresAt": "2000-01-01T00:00:00Z"})
+    got = keys(one)
+    assert got.failure is not None
+    assert (got.failure.cause, got.failure.hint) == ("login", f"{LOGIN} --profile x")
+
+
+def test_a_role_that_nobody_may_assume(home: AwsHome) -> None:
+    home.chain_profile("deep", "x", role_arn=f"arn:aws:iam::{ACCOUNT}:role/Other")
+    home.log_in()
+    said = failure(way(home, "deep"))
+    assert said.cause == "setup"
+    assert "AccessDenied" in said.why
+
+
+def test_web_identity(home: AwsHome, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    home.section("profile web", f"role_arn = {WEB_ROLE}", f"web_identity_token_file = {token}")
+    said = failure(way(home, "web"))
+    assert "cannot be read: no such file" in said.why
+    token.write_text("invented.web.identity\n")
+    assert keys(way(home, "web")).failure is None
+    token.write_text(_jwt(time.time() - 1))
+    assert "has ended" in failure(way(home, "web")).why
+    assert home.aws.count("AssumeRoleWithWebIdentity") == 1
+
+
+def _jwt(ends: float) -> str:
+    import base64
+
+    body = base64.urlsafe_b64encode(json.dumps({"exp": ends}).encode()).decode().rstrip("=")
+    return f"e30.{body}.x"
+
+
+def test_the_role_of_a_pod(home: AwsHome, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("invented.web.identity")
+    one = way(home, "absent", AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ROLE_ARN=WEB_ROLE)
+    assert one.facts().kind == "web-identity"
+    assert keys(one).failure is None
+
+
+def test_temporary_keys_in_a_file(home: AwsHome) -> None:
+    file = home.config.with_name("credentials")
+
+    def write(number: int) -> None:
+        lines = [f"aws_access_key_id = ASIA{number}", "aws_secret_access_key = s", "aws_session_token = t"]
+        file.write_text("\n".join(["[tmp]", *lines, "x_security_token_expires = 2100-01-01T00:00:00Z"]) + "\n")
+
+    write(1)
+    one = way(home, "tmp")
+    got = keys(one)
+    assert got.life is not None
+    assert got.life.ends is not None
+    assert not one.facts().renewable
+    write(2)
+    other = one.renewed()
+    assert isinstance(other, SourceWay)
+    assert other is not one
+    again = keys(other).keys
+    assert again is not None
+    assert again.access_key == "ASIA2"
+
+
+def test_keys_of_the_environment(home: AwsHome) -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "ASIA1", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t",
+               "AWS_CREDENTIAL_EXPIRATION": "2100-01-01T00:00:00Z"}  # fmt: skip
+    one = way(home, **environ)
+    got = keys(one)
+    assert one.facts().kind == "temporary"
+    assert got.life is not None
+    assert got.life.ends is not None
+
+
+def test_a_process(home: AwsHome) -> None:
+    said: dict[str, Any] = {"Version": 1, "AccessKeyId": "ASIAX", "SecretAccessKey": "s", "SessionToken": "t"}
+    line = shlex.join([sys.executable, "-c", f"print({json.dumps(said)!r})"])
+    home.section("profile process", f"credential_process = {line}")
+    got = keys(way(home, "process")).keys
+    assert got is not None
+    assert got.access_key == "ASIAX"
+    home.section("profile broken", f"credential_process = {sys.executable} -c exit(3)")
+    assert "credential_process of profile broken ended with status" in failure(way(home, "broken")).why
+
+
+def test_a_bedrock_api_key(home: AwsHome) -> None:
+    got = keys(way(home, AWS_BEARER_TOKEN_BEDROCK="invented")).keys
+    assert got is not None
+    assert got.bearer == "invented"
+
+
+def test_aws_login_names_what_is_missing(home: AwsHome) -> None:
+    pytest.importorskip("botocore")
+    try:
+        import awscrt  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        pytest.skip("awscrt is installed here")
+    home.section("profile cli", "login_session = arn:aws:iam::111122223333:user/heron")
+    cache = home.path / ".aws" / "login" / "cache"
+    cache.mkdir(parents=True)
+    said = failure(way(home, "cli"))
+    assert said.cause in ("setup", "login")
+    assert "aws-login" in said.hint or said.hint == "aws login --profile cli"
+
+
+def test_a_profile_that_cannot_work_asks_nobody(home: AwsHome) -> None:
+    home.section("profile mfa", f"role_arn = {CHAINED_ROLE}", "source_profile = x", "mfa_serial = arn:x")
+    said = failure(way(home, "mfa"))
+    assert "MFA" in said.why
+    home.section("profile torn", "sso_session = crop", "sso_account_id = 1", "sso_role_name = x")
+    assert "did you mean corp?" in failure(way(home, "torn")).why
+    assert dict(home.aws.counts()) == {}
+
+
+def test_no_way_at_all(home: AwsHome) -> None:
+    one = way(home, "xx")
+    assert one.facts().kind == "none"
+    assert "there is x" in failure(one).why
