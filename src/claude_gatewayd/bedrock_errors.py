@@ -94,7 +94,7 @@ def read(status: int, body: bytes) -> Trouble:
     """Read what the engine says of a failure."""
     try:
         said = json.loads(body)
-        return Trouble(str(said["kind"]), int(said["status"]), str(said["message"]))
+        return Trouble(str(said["kind"]), int(said["status"]), str(said["message"]), str(said.get("hint", "")))
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return Trouble("", status, "")
 

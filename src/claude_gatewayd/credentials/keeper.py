@@ -118,12 +118,12 @@ class Keeper:
 
         Raises KeysUnavailable where others would be of no use: *message*, AWS's, tells of a wrong clock.
         """
-        if self._keys != refused and self._live():
-            return True
         off = failures.skew_in(message)
         if off is not None:
             self._failed(failures.clock(off))
             raise self._unavailable()
+        if self._keys != refused and self._live():
+            return True
         failure, now = self._facts.failure, self._out.wall()
         if self._renewing is not None:
             await self._renewal(force=True)

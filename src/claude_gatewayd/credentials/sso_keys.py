@@ -50,7 +50,10 @@ class SsoKeys:
         self._portal: Any = None
         self._oidc: Oidc | None = None
         self._seen = _stat(self.file)
-        self._unwritten: tuple[Token, Token] | None = None  # what is on disk, and what we have in its place
+        self._on_disk: Token | None = None
+        # What was on disk, and what we have got for it: that counts, though it could not be written, or another program
+        # has put back what it had read before. AWS takes a refresh token once.
+        self._renewal: tuple[Token, Token] | None = None
 
     def changed(self) -> bool:
         """Say whether another program has written the login since it was read."""
@@ -131,8 +134,9 @@ class SsoKeys:
             raise Failed(Failure("setup", error.message, error.hint)) from None
         if token is None:
             raise Failed(Failure("login", f"nobody is logged in for {self._whose.source}", self._whose.login))
-        if self._unwritten is not None and self._unwritten[0].access_token == token.access_token:
-            return self._unwritten[1]
+        self._on_disk = token
+        if self._renewal is not None and self._renewal[0].access_token == token.access_token:
+            return self._renewal[1]
         return token
 
     def _login(self, token: Token) -> Login:
@@ -167,19 +171,18 @@ class SsoKeys:
                     return latest, None
             return token, failures.login(self._whose)
         new = token.renewed(granted)
-        on_disk = self._unwritten[0] if self._unwritten is not None else token
+        old = self._on_disk or token
         try:
-            held = sso_cache.swap(self.file, on_disk, new)
+            held = sso_cache.swap(self.file, old, new)
         except GatewayError as error:
-            # AWS takes a refresh token once: what we have got now must not be lost.
             logger.warning("the login is renewed, but kept in memory only: %s", error.message)
-            self._unwritten = on_disk, new
+            self._renewal = old, new
             return new, None
         finally:
             self._seen = _stat(self.file)
-        self._unwritten = None
         if held is None:  # somebody has logged out meanwhile
             raise Failed(Failure("login", f"nobody is logged in for {self._whose.source}", self._whose.login))
+        self._renewal = old, held
         logger.info("the login of %s is renewed", self._whose.source)
         return held, None
 

@@ -57,10 +57,7 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         except (KeysUnavailable, TimeoutError) as error:
             here = record.get()
             if here is not None:
-                message = (
-                    error.message if isinstance(error, KeysUnavailable) else "AWS credentials did not come in time"
-                )
-                here.trouble = Trouble("KeysUnavailable", 403, message)
+                here.trouble = _no_keys(error)
             raise
         if keys.bearer:
             kwargs["api_key"] = keys.bearer
@@ -84,6 +81,13 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         here = record.get()
         if here is not None and here.trouble is None:
             here.trouble = trouble_of(original_exception)
+
+
+def _no_keys(error: KeysUnavailable | TimeoutError) -> Trouble:
+    """Say why there are no keys; where that may be over soon, as what a client does well to try again."""
+    if isinstance(error, TimeoutError) or error.passing:
+        return Trouble("Unreachable", 503, "")
+    return Trouble("KeysUnavailable", 403, error.message, error.hint)
 
 
 def trouble_of(error: BaseException) -> Trouble:

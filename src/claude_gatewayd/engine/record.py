@@ -7,15 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Trouble:
-    """What went wrong at an upstream of LiteLLM's: by the upstream's own name, status and words where it gave any."""
+    """What went wrong at an upstream of LiteLLM's: by the upstream's own name, status and words where it gave any.
+
+    *hint* is the command that mends it, where it is ours to know.
+    """
 
     kind: str
     status: int
     message: str
+    hint: str = ""
 
     def as_json(self) -> bytes:
         """Return the form that it has on the private socket."""
-        return json.dumps({"kind": self.kind, "status": self.status, "message": self.message}).encode()
+        said = {"kind": self.kind, "status": self.status, "message": self.message}
+        return json.dumps(said | ({"hint": self.hint} if self.hint else {})).encode()
 
 
 @dataclass(slots=True)
