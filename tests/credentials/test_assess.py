@@ -40,6 +40,10 @@ PROCESS = Facts("process", "profile x", "x", keys=keys(50 * MIN))
     ("facts", "state", "works_for", "next_in", "why", "hint"),
     [
         pytest.param(Facts("none", failure=failure("setup")), "unconfigured", None, None, "setup", "mend", id="none"),
+        pytest.param(
+            Facts("none", "profile x", "x", failure=failure("setup")),
+            "down", None, None, "setup", "mend", id="a profile that is broken",
+        ),
         pytest.param(Facts("sso"), "ok", None, 0, "", "", id="nobody has asked yet"),
         pytest.param(Facts("static", renewable=False), "ok", None, 0, "", "", id="static, not read yet"),
         # all is well
@@ -129,10 +133,20 @@ PROCESS = Facts("process", "profile x", "x", keys=keys(50 * MIN))
         ),
         # keys that live, but that AWS does not take
         pytest.param(
-            replace(STATIC, failure=failure("refused")), "down", None, None, "refused", "mend", id="static, refused",
+            replace(STATIC, refused=True, failure=failure("refused")),
+            "down", None, None, "refused", "mend", id="static, refused",
         ),
         pytest.param(
-            replace(SSO, failure=failure("refused")), "down", None, 20 * MIN, "refused", "mend", id="refused",
+            replace(SSO, refused=True, failure=failure("refused")),
+            "down", None, 20 * MIN, "refused", "mend", id="refused",
+        ),
+        pytest.param(
+            replace(SSO, refused=True, failure=failure("login")),
+            "down", None, 20 * MIN, "login", "mend", id="refused, and nobody can get others",
+        ),
+        pytest.param(
+            replace(SSO, failure=failure("refused")),
+            "ok", 50 * MIN, 20 * MIN, "refused", "mend", id="keys below these were refused",
         ),
         pytest.param(replace(SSO, failure=failure("clock")), "down", None, 20 * MIN, "clock", "mend", id="clock"),
     ],

@@ -49,7 +49,7 @@ class FakeWay:
     stuck: bool = False  # each fetch gives the same keys
 
     def facts(self) -> Facts:
-        return Facts(self.kind, "profile x", "x", renewable=self.renewable, mend=MEND)
+        return Facts(self.kind, "profile x", "" if self.kind == "none" else "x", renewable=self.renewable, mend=MEND)
 
     def fetch(self, *, keys: bool, force: bool) -> Got:
         self.asked.append(("forced " if force else "") + ("keys" if keys else "login"))
@@ -295,6 +295,7 @@ def test_a_renewal_that_fails_says_more_than_the_refusal() -> None:
         assert not await scene.keeper.renewed_after(keys)
         assert scene.keeper.snapshot().hint == MEND
         assert "login" in scene.keeper.snapshot().why
+        assert scene.keeper.snapshot().state == "down"
 
     play(Scene(), acts)
 

@@ -41,9 +41,9 @@ def _judge(facts: Facts, now: float) -> tuple[State, float | None, str, str]:
     failure, keys, login = facts.failure, facts.keys, facts.login
     why, hint = (failure.why, failure.hint) if failure is not None else ("", "")
     if facts.kind == "none":
-        return "unconfigured", None, why, hint
+        return "down" if facts.profile else "unconfigured", None, why, hint
     ends = keys.ends if keys is not None else None
-    if failure is not None and (keys is None or failure.cause in ("clock", "refused")):
+    if failure is not None and (keys is None or facts.refused or failure.cause == "clock"):
         return "down", None, why, hint
     if keys is None:
         return "ok", None, "", ""  # nobody has asked yet

@@ -49,7 +49,8 @@ class Login:
 class Facts:
     """All that is known. *keys* is None while there are none; *renewable*: asking again gives others.
 
-    *failure* is of the last attempt, None once one has succeeded. *mend* is the command by which a person begins anew.
+    The *kind* of a profile that is broken is "none". *refused*: AWS has not taken these very keys. *failure* is of the
+    last attempt, None once one has succeeded. *mend* is the command by which a person begins anew.
     """
 
     kind: Kind
@@ -57,6 +58,7 @@ class Facts:
     profile: str = ""
     renewable: bool = True
     keys: Life | None = None
+    refused: bool = False
     login: Login | None = None
     failure: Failure | None = None
     mend: str = ""

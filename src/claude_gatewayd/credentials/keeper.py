@@ -82,8 +82,7 @@ class Keeper:
 
     def start(self) -> None:
         """Begin to keep: get keys now, and watch."""
-        if self._facts.kind != "none":
-            self._in_background(self._watch())
+        self._in_background(self._watch())
 
     async def close(self) -> None:
         """End. A thread that is under way ends by its own limits, and holds nobody."""
@@ -133,16 +132,20 @@ class Keeper:
             await self._renewal(force=True)
         if self._keys != refused and self._live():
             return True
-        if self._facts.failure is None or self._facts.failure is failure:
-            self._failed(Failure("refused", f"AWS does not take the keys of {self._facts.source}", self._facts.mend))
+        said = self._facts.failure
+        if said is None or said is failure:
+            said = Failure("refused", f"AWS does not take the keys of {self._facts.source}", self._facts.mend)
+            said = said.after(failure, now)
+        self._know(replace(self._facts, refused=True, failure=said))
         return False
 
     def accepted(self) -> None:
         """Note that Bedrock has taken the keys."""
         self._forced = 0
         failure = self._facts.failure
-        if failure is not None and failure.cause in ("refused", "clock"):
-            self._know(replace(self._facts, failure=None))
+        wrong = failure is not None and failure.cause in ("refused", "clock")
+        if wrong or self._facts.refused:
+            self._know(replace(self._facts, refused=False, failure=None if wrong else failure))
 
     # -- renewing
 
@@ -207,14 +210,14 @@ class Keeper:
 
     def _adopt(self, got: Got) -> None:
         facts, now = self._facts, self._out.wall()
-        same = got.keys == self._keys
+        same = got.keys is None or got.keys == self._keys
         if got.keys is not None and got.life is not None:
             self._keys = got.keys
             self._ends_steady = self._out.steady() + (got.life.ends - now) if got.life.ends is not None else 0.0
-            facts = replace(facts, keys=got.life)
+            facts = replace(facts, keys=got.life, refused=facts.refused and same)
         failure = got.failure.after(facts.failure, now) if got.failure is not None else None
-        if failure is None and facts.failure is not None and facts.failure.cause == "refused" and same:
-            failure = facts.failure
+        if failure is None and facts.refused and same:
+            failure = facts.failure  # nothing is better for their being read again
         self._know(replace(facts, login=got.login or facts.login, failure=failure))
 
     def _failed(self, failure: Failure) -> None:

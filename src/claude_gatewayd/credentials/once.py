@@ -19,4 +19,4 @@ def look(way: Way, now: float, *, check: bool) -> Snapshot:
             facts = replace(facts, account=account, role=role)
     except Failed as failed:
         facts = replace(facts, failure=failed.failure)
-    return assess(facts, now)
+    return replace(assess(facts, now), next_check=None)  # nobody renews what nobody keeps

@@ -19,19 +19,17 @@ def credentials_arguments(parser: argparse.ArgumentParser) -> None:
 def credentials(arguments: argparse.Namespace) -> int:
     """Show them: source, identity, what ends when; with --check, ask AWS."""
     try:
-        how = client.ask("status")["credentials"] if not arguments.check else None
-        whose = "the daemon"
+        how = None if arguments.check else client.ask("status")["credentials"]
     except client.NotRunning:
-        how, whose = None, "this shell"
+        how = None
+    whose = "this shell" if how is None else "the daemon"
     if how is None:
-        whose = "this shell"
         if sys.stderr.isatty():
             print("Asking AWS ...", file=sys.stderr, flush=True)
         how = _look(check=arguments.check)
     said = {"whose": whose, **how}
     show(arguments, said, _text(said, time.time()))
-    works = how["state"] in ("ok", "expiring", "login-needed")
-    return DONE if works else NO
+    return DONE if how["state"] in ("ok", "expiring", "login-needed") else NO
 
 
 def _look(*, check: bool) -> dict[str, Any]:
@@ -45,6 +43,5 @@ def _look(*, check: bool) -> dict[str, Any]:
 
 
 def _text(how: dict[str, Any], now: float) -> str:
-    source = how["source"] or "no AWS credentials"
-    lines = [f"{source}, as {how['whose']} has it"]
-    return "\n".join([*lines, *text.credentials(how, now)])
+    first = f"{how['source'] or 'no AWS credentials'}, as {how['whose']} has it"
+    return "\n".join([first, *text.credentials(how, now)])

@@ -56,21 +56,21 @@ def credentials(how: dict[str, Any], now: float) -> list[str]:
     if how["account"] or how["role"]:
         parts.append(" ".join(f"{what} {how[what]}" for what in ("account", "role") if how[what]))
     lines = [f"  credentials  {', '.join(parts)}"]
-    times = []
+    works = how["state"] in ("ok", "expiring")
+    more = []
     if how["token_ends"] is not None:
-        renewed = "renews itself" if how["refreshable"] else "cannot renew itself"
-        times.append(f"login until {until(how['token_ends'], now)}, {renewed}")
+        renews = "renews itself" if how["refreshable"] and works else "does not renew itself"
+        more.append(f"login {_end(how['token_ends'], now)}, {renews}")
     if how["keys_end"] is not None:
-        times.append(f"keys until {until(how['keys_end'], now)}")
+        more.append(f"keys {_end(how['keys_end'], now)}")
     if how["next_check"] is not None:
-        times.append(f"next renewal {until(how['next_check'], now)}")
-    if times:
-        lines.append(f"               {'; '.join(times)}")
-    if how["why"]:
-        lines.append(f"               {how['why']}")
-    if how["hint"]:
-        lines.append(f"               {how['hint']}")
-    return lines
+        more.append(f"next {'renewal' if works else 'attempt'} {until(how['next_check'], now)}")
+    more += [how["why"], how["hint"]]
+    return [*lines, *(f"               {line}" for line in more if line)]
+
+
+def _end(at: float, now: float) -> str:
+    return f"ended {until(at, now)}" if at <= now else f"until {until(at, now)}"
 
 
 def _state(how: dict[str, Any], now: float) -> str:
@@ -87,7 +87,9 @@ def _state(how: dict[str, Any], now: float) -> str:
 def until(at: float, now: float) -> str:
     """Return a time of day, with the day where it is not today, and how far it is away."""
     when = time.localtime(at)
-    clock = time.strftime("%H:%M" if when[:3] == time.localtime(now)[:3] else "%a %d %b %H:%M", when)
+    today = time.localtime(now)
+    this_year = "%H:%M" if when[:3] == today[:3] else "%a %d %b %H:%M"
+    clock = time.strftime(this_year if when[0] == today[0] else "%Y-%m-%d %H:%M", when)
     if at < now:
         return f"{clock} ({ago(at, now)})"
     return f"{clock} (in {duration(at - now)})"
