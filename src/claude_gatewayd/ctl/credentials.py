@@ -29,7 +29,8 @@ def credentials(arguments: argparse.Namespace) -> int:
         how = _look(check=arguments.check)
     said = {"whose": whose, **how}
     show(arguments, said, _text(said, time.time()))
-    return DONE if how["state"] in ("ok", "expiring", "login-needed") else NO
+    works = how["state"] in ("ok", "expiring", "login-needed") and not (arguments.check and how["why"])
+    return DONE if works else NO
 
 
 def _look(*, check: bool) -> dict[str, Any]:
