@@ -196,7 +196,7 @@ def mends(trouble: Trouble) -> str:
 
 def told_to_person(trouble: Trouble) -> str:
     """Say what is wrong, for a log, a status, a message."""
-    if trouble.kind in ("KeysUnavailable", "EngineFailed"):
+    if trouble.kind in ("KeysUnavailable", "EngineFailed") or (trouble.kind == "Unreachable" and trouble.message):
         return masked(trouble.message)
     fixed = {"Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",
              "Timeout": "no byte of Bedrock's answer came in time"}  # fmt: skip

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -425,20 +427,56 @@ def test_a_bedrock_api_key(home: AwsHome) -> None:
     assert got.bearer == "invented"
 
 
-def test_aws_login_names_what_is_missing(home: AwsHome) -> None:
-    pytest.importorskip("botocore")
-    try:
-        import awscrt  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
-    except ImportError:
+class Metadata(BaseHTTPRequestHandler):
+    """What a container, or an EC2 instance, finds its role's keys at."""
+
+    def do_PUT(self) -> None:
+        self._answer("a token")
+
+    def do_GET(self) -> None:
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        keys = {"Code": "Success", "AccessKeyId": "ASIAM", "SecretAccessKey": "s", "Token": "t", "Expiration": ends}
+        self._answer("a-role" if self.path.endswith("/security-credentials/") else json.dumps(keys))
+
+    def _answer(self, said: str) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    def log_message(self, *_: object) -> None:
         pass
-    else:
+
+
+@pytest.mark.parametrize("where", ["container", "instance"])
+def test_the_role_of_a_machine(home: AwsHome, where: str) -> None:
+    home.section("profile bare", "region = us-west-2")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        found = {
+            "container": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}keys"},
+            "instance": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url, "AWS_EC2_METADATA_DISABLED": "false"},
+        }[where]
+        one = way(home, "bare", **found)
+        got = keys(one)
+        server.shutdown()
+    assert one.facts().kind == "container"
+    assert got.keys is not None
+    assert got.keys.access_key == "ASIAM"
+    assert got.life is not None
+    assert got.life.ends is not None
+    assert abs(got.life.ends - time.time() - 3600) < 60
+
+
+def test_aws_login_names_what_is_missing(home: AwsHome) -> None:
+    if find_spec("awscrt") is not None:
         pytest.skip("awscrt is installed here")
     home.section("profile cli", "login_session = arn:aws:iam::111122223333:user/heron")
-    cache = home.path / ".aws" / "login" / "cache"
-    cache.mkdir(parents=True)
     said = failure(way(home, "cli"))
-    assert said.cause in ("setup", "login")
-    assert "aws-login" in said.hint or said.hint == "aws login --profile cli"
+    assert said.cause == "setup"
+    assert "needs awscrt" in said.why
+    assert said.hint.endswith("-m pip install 'claude-gatewayd[aws-login]'")
 
 
 def test_a_profile_that_cannot_work_asks_nobody(home: AwsHome) -> None:

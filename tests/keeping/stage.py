@@ -88,7 +88,8 @@ def kept_daemon() -> Iterator[Kept]:
             kept.stage.prove()
             anthropic.fail_next(529, times=1_000_000)
             yield kept
-        said = daemon.log
+            said = daemon.ctl("status", "--json").stdout + daemon.ctl("credentials").stdout
+        said += daemon.log
     assert "Traceback" not in said
     assert not [secret for secret in aws.secrets if secret in said]
     assert aws.violations == []

@@ -1,6 +1,7 @@
 """Keys that only botocore's own providers can get: of `aws login`, a container, an EC2 instance. All of it blocks."""
 
 import sys
+from collections.abc import Mapping
 from shlex import quote
 from typing import Any, Final
 
@@ -18,10 +19,10 @@ from claude_gatewayd.credentials.plan import Plan
 _LIMITS: Final = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
 
 
-def keys_of(plan: Plan, whose: Whose, now: float) -> Got:
+def keys_of(plan: Plan, environ: Mapping[str, str], whose: Whose, now: float) -> Got:
     """Return fresh keys. Raises Failed."""
     try:
-        found = _by_login(plan.profile) if plan.base == "login" else _of_machine(plan)
+        found = _by_login(plan.profile) if plan.base == "login" else _of_machine(plan, environ)
         frozen = found.get_frozen_credentials() if found is not None else None
     except MissingDependencyException:
         install = f"{quote(sys.executable)} -m pip install 'claude-gatewayd[aws-login]'"
@@ -41,13 +42,19 @@ def _by_login(profile: str) -> Any:
     return session.get_credentials()
 
 
-def _of_machine(plan: Plan) -> Any:
+def _of_machine(plan: Plan, environ: Mapping[str, str]) -> Any:
     found = None
     if plan.values.get("credential_source") != "ec2instancemetadata":
-        found = ContainerProvider().load()
+        found = ContainerProvider(environ=dict(environ)).load()
     if found is None and plan.values.get("credential_source") != "ecscontainer":
-        found = InstanceMetadataProvider(InstanceMetadataFetcher(timeout=1, num_attempts=2)).load()
+        found = InstanceMetadataProvider(_metadata(environ)).load()
     return found
+
+
+def _metadata(environ: Mapping[str, str]) -> InstanceMetadataFetcher:
+    endpoint = environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+    config = {"ec2_metadata_service_endpoint": endpoint} if endpoint else {}
+    return InstanceMetadataFetcher(timeout=1, num_attempts=2, env=dict(environ), config=config)
 
 
 def _told(error: Exception, whose: Whose) -> Failure:

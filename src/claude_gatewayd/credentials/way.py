@@ -144,7 +144,7 @@ class SourceWay:
             return Got(found, life, failure=failures.clock(skew) if abs(skew) > failures.TOLERATED else None)
         from claude_gatewayd.credentials import lent  # here, for botocore comes with it
 
-        return lent.keys_of(plan, self._whose, now)
+        return lent.keys_of(plan, self._source.environ, self._whose, now)
 
     @property
     def _whose(self) -> Whose:

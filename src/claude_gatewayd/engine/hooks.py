@@ -85,8 +85,10 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
 
 def _no_keys(error: KeysUnavailable | TimeoutError) -> Trouble:
     """Say why there are no keys; where that may be over soon, as what a client does well to try again."""
-    if isinstance(error, TimeoutError) or error.passing:
-        return Trouble("Unreachable", 503, "")
+    if isinstance(error, TimeoutError):
+        return Trouble("Unreachable", 503, "AWS credentials did not come in time")
+    if error.passing:
+        return Trouble("Unreachable", 503, error.message)
     return Trouble("KeysUnavailable", 403, error.message, error.hint)
 
 
