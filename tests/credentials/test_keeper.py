@@ -10,8 +10,9 @@ import pytest
 
 from claude_gatewayd.credentials.facts import Facts, Failure, Got, Life, Login
 from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.keeper import Keeper, Outside
+from claude_gatewayd.credentials.keeper import Keeper
 from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
+from claude_gatewayd.credentials.outside import Outside
 
 HOUR = 3600.0
 MEND = "claude-gatewayctl sso-login"

@@ -10,8 +10,6 @@ from typing import Final
 from claude_gatewayd.credentials.facts import Failure
 from claude_gatewayd.credentials.remote import CallFailed, Offline, Refused, Throttled, WrongClock
 
-TOLERATED: Final = 240.0  # AWS takes a signature that is up to five minutes off
-
 _BAD_KEYS: Final = frozenset((
     "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException",
     "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure",

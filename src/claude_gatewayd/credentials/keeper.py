@@ -1,25 +1,24 @@
 """The keeper: it owns the AWS keys behind Bedrock, renews them before anybody waits, and knows why where it cannot.
 
-Outside it is asyncio; what blocks runs in threads. What it knows is Facts, replaced as a whole and judged by `assess`.
+Outside it is asyncio; what blocks runs in threads. What it knows is judged by `assess`.
 """
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Final
 
 from claude_gatewayd.credentials import failures
-from claude_gatewayd.credentials.assess import assess, due, keys_due
-from claude_gatewayd.credentials.facts import Facts, Failure, Got
+from claude_gatewayd.credentials.assess import due, keys_due
+from claude_gatewayd.credentials.facts import Failure, Got
 from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
+from claude_gatewayd.credentials.keys import AwsKeys
+from claude_gatewayd.credentials.known import Known
+from claude_gatewayd.credentials.outside import Outside, Way
 from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.credentials.threads import in_thread
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 _RENEWED_WITHIN: Final = 60.0  # an attempt that takes longer is given up; its clients have limits of their own
 _TICK: Final = 5.0
@@ -31,44 +30,13 @@ _FORCED_AT_ONCE: Final = 2  # renewals in a row for refused keys; then Bedrock m
 _FORCED_EVERY: Final = 30.0
 
 
-class Way(Protocol):
-    """How keys are come by. All of it blocks."""
-
-    def facts(self) -> Facts:
-        """Return what is known before anybody was asked."""
-        ...
-
-    def fetch(self, *, keys: bool, force: bool) -> Got:
-        """Renew what is due, and get keys if they are wanted; *force*: nothing that is kept is good. Raises Failed."""
-        ...
-
-    def renewed(self) -> "Way | None":
-        """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
-        ...
-
-    def identity(self, keys: AwsKeys) -> tuple[str, str]:
-        """Return account and role of keys. Raises Failed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """The keeper's clocks and threads, and how long a call waits for keys: a test has others."""
-
-    wall: Callable[[], float] = time.time
-    steady: Callable[[], float] = time.monotonic
-    run: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
-    within: float = 10.0
-
-
 class Keeper:
     """Keep the keys that come by *way*. Lives on the worker's loop. *changed* is called when the snapshot has."""
 
     def __init__(self, way: Way, changed: Callable[[], None], outside: Outside | None = None) -> None:
         self._way = way
-        self._changed = changed
         self._out = outside or Outside()
-        self._facts = way.facts()
+        self._known = Known(way.facts(), self._out.wall, changed)
         self._keys: AwsKeys | None = None
         self._ends_steady = 0.0  # the end of the keys by the clock that nobody sets
         self._apart = self._out.wall() - self._out.steady()
@@ -78,7 +46,6 @@ class Keeper:
         self._forced = 0  # renewals in a row, for keys that were refused
         self._forced_at = 0.0
         self._background: set[asyncio.Task[None]] = set()
-        self._state = ""  # the last that the log has heard of
 
     def start(self) -> None:
         """Begin to keep: get keys now, and watch."""
@@ -93,7 +60,7 @@ class Keeper:
 
     def snapshot(self) -> Snapshot:
         """Return how it is."""
-        return assess(self._facts, self._out.wall())
+        return self._known.snapshot()
 
     # -- for those who call Bedrock
 
@@ -102,13 +69,13 @@ class Keeper:
         self._look_at_clocks()
         now = self._out.wall()
         if self._live() and not self._doubt:
-            if self._is_due(now):
+            if self._known.is_due():
                 self._renew(force=False)
         elif self._live() or await self._may_ask(now):
             await self._renewal(force=self._doubt)
             self._doubt = False
         if self._keys is None or not self._live():
-            raise self._unavailable()
+            raise self._known.unavailable(f"they did not come within {self._out.within:g} s")
         self._identify(self._keys)
         return self._keys
 
@@ -119,11 +86,11 @@ class Keeper:
         """
         off = failures.skew_in(message)
         if off is not None:
-            self._failed(failures.clock(off))
-            raise self._unavailable()
+            self._known.failed(failures.clock(off))
+            raise self._known.unavailable(f"they did not come within {self._out.within:g} s")
         if self._keys != refused and self._live():
             return True
-        failure, now = self._facts.failure, self._out.wall()
+        failure, now = self._known.facts.failure, self._out.wall()
         if self._renewing is not None:
             await self._renewal(force=True)
         elif self._forced < _FORCED_AT_ONCE or not 0 <= now - self._forced_at < _FORCED_EVERY:
@@ -132,36 +99,34 @@ class Keeper:
             await self._renewal(force=True)
         if self._keys != refused and self._live():
             return True
-        said = self._facts.failure
+        said = self._known.facts.failure
         if said is None or said is failure:
-            said = Failure("refused", f"AWS does not take the keys of {self._facts.source}", self._facts.mend)
+            said = Failure(
+                "refused", f"AWS does not take the keys of {self._known.facts.source}", self._known.facts.mend
+            )
             said = said.after(failure, now)
-        self._know(replace(self._facts, refused=True, failure=said))
+        self._known.know(replace(self._known.facts, refused=True, failure=said))
         return False
 
     def accepted(self) -> None:
         """Note that Bedrock has taken the keys."""
         self._forced = 0
-        failure = self._facts.failure
+        failure = self._known.facts.failure
         wrong = failure is not None and failure.cause in ("refused", "clock")
-        if wrong or self._facts.refused:
-            self._know(replace(self._facts, refused=False, failure=None if wrong else failure))
+        if wrong or self._known.facts.refused:
+            self._known.know(replace(self._known.facts, refused=False, failure=None if wrong else failure))
 
     # -- renewing
 
     def _live(self) -> bool:
-        life = self._facts.keys
+        life = self._known.facts.keys
         if self._keys is None or life is None:
             return False
         return life.ends is None or (self._out.wall() < life.ends and self._out.steady() < self._ends_steady)
 
-    def _is_due(self, now: float) -> bool:
-        wanted = due(self._facts, now)
-        return wanted is not None and wanted <= now
-
     async def _may_ask(self, now: float) -> bool:
         """Say whether to ask again, for a call that has no keys else."""
-        failure = self._facts.failure
+        failure = self._known.facts.failure
         if failure is None or self._renewing is not None:
             return True
         wait = _ASKED_AGAIN_FOR_LOGIN if failure.cause == "login" else _ASKED_AGAIN
@@ -189,7 +154,7 @@ class Keeper:
         self._renewing = None
 
     async def _renew_once(self, *, force: bool) -> None:
-        facts, now = self._facts, self._out.wall()
+        facts, now = self._known.facts, self._out.wall()
         wanted = keys_due(facts.keys)
         keys = force or facts.failure is not None or (wanted is not None and wanted <= now) or not self._live()
         way = self._way
@@ -197,19 +162,19 @@ class Keeper:
             async with asyncio.timeout(_RENEWED_WITHIN):
                 got = await self._out.run(lambda: way.fetch(keys=keys, force=force))
         except Failed as failed:
-            self._failed(failed.failure)
+            self._known.failed(failed.failure)
         except TimeoutError:
-            self._failed(Failure("offline", f"AWS did not answer within {_RENEWED_WITHIN:g} s"))
+            self._known.failed(Failure("offline", f"AWS did not answer within {_RENEWED_WITHIN:g} s"))
         except Exception as error:
             # Whatever an SDK of 10,000 files can raise. Its text may hold anything, keys too.
             logger.debug("getting AWS keys failed: %s", type(error).__name__)
-            self._failed(Failure("broken", f"{facts.source} gives no keys ({type(error).__name__})", facts.mend))
+            self._known.failed(Failure("broken", f"{facts.source} gives no keys ({type(error).__name__})", facts.mend))
         else:
             if way is self._way:
                 self._adopt(got)
 
     def _adopt(self, got: Got) -> None:
-        facts, now = self._facts, self._out.wall()
+        facts, now = self._known.facts, self._out.wall()
         same = got.keys is None or got.keys == self._keys
         if got.keys is not None and got.life is not None:
             self._keys = got.keys
@@ -218,31 +183,7 @@ class Keeper:
         failure = got.failure.after(facts.failure, now) if got.failure is not None else None
         if failure is None and facts.refused and same:
             failure = facts.failure  # nothing is better for their being read again
-        self._know(replace(facts, login=got.login or facts.login, failure=failure))
-
-    def _failed(self, failure: Failure) -> None:
-        now = self._out.wall()
-        self._know(replace(self._facts, failure=failure.after(self._facts.failure, now)))
-
-    def _know(self, facts: Facts) -> None:
-        """Know something new. The log hears of a change of state once."""
-        self._facts = facts
-        snapshot = self.snapshot()
-        if snapshot.state != self._state:
-            self._state = snapshot.state
-            if snapshot.state == "ok":
-                logger.info("AWS credentials of %s are ok", facts.source)
-            else:
-                mend = f": run {snapshot.hint}" if snapshot.hint else ""
-                logger.warning("AWS credentials of %s: %s, %s%s", facts.source, snapshot.state, snapshot.why, mend)
-        self._changed()
-
-    def _unavailable(self) -> KeysUnavailable:
-        snapshot = self.snapshot()
-        why = snapshot.why or f"they did not come within {self._out.within:g} s"
-        failure = self._facts.failure
-        passing = failure is None or failure.cause in ("offline", "busy")
-        return KeysUnavailable(f"cannot get AWS credentials: {why}", snapshot.hint, passing=passing)
+        self._known.know(replace(facts, login=got.login or facts.login, failure=failure))
 
     # -- watching
 
@@ -253,7 +194,7 @@ class Keeper:
             except Exception:
                 logger.exception("the watch over the AWS credentials has stumbled: this is a fault of the daemon")
             now = self._out.wall()
-            next_check = due(self._facts, now)
+            next_check = due(self._known.facts, now)
             pause = _TICK if next_check is None else min(_TICK, max(_SHORTEST_TICK, next_check - now))
             await asyncio.sleep(pause)
 
@@ -262,11 +203,11 @@ class Keeper:
         self._look_at_clocks()
         if self._renewing is not None:
             return
-        if await self._files_changed() or self._is_due(self._out.wall()) or self._doubt:
-            doubt, self._doubt = self._doubt, False
-            await asyncio.shield(self._renew(force=doubt))
-        elif self.snapshot().state != self._state:
-            self._know(self._facts)  # time alone has changed it
+        if await self._files_changed() or self._known.is_due() or self._doubt:
+            await asyncio.shield(self._renew(force=self._doubt))
+            self._doubt = False  # not before: a call that comes meanwhile waits too
+        else:
+            self._known.look()
 
     async def _files_changed(self) -> bool:
         """Look at the files of the SDK and the login, and go the way that they lead now."""
@@ -277,7 +218,7 @@ class Keeper:
         if now is not way:
             logger.info("the AWS configuration has changed: %s", now.facts().source or "no AWS keys")
             self._way, self._keys, self._identified = now, None, ""
-            self._know(now.facts())
+            self._known.know(now.facts())
         return True
 
     def _look_at_clocks(self) -> None:
@@ -303,12 +244,12 @@ class Keeper:
         except Failed as failed:
             logger.debug("whose AWS keys they are is not known: %s", failed.failure.why)
             if failed.failure.cause == "clock":
-                self._failed(failed.failure)
+                self._known.failed(failed.failure)
             return
         if way is self._way:
-            self._know(replace(self._facts, account=account, role=role))
+            self._known.know(replace(self._known.facts, account=account, role=role))
 
-    def _in_background(self, work: Any) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from claude_gatewayd.credentials.assess import assess
 from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.keeper import Way
+from claude_gatewayd.credentials.outside import Way
 from claude_gatewayd.credentials.snapshot import Snapshot
 
 

@@ -17,7 +17,7 @@ from claude_gatewayd.credentials.facts import Failure, Got, Life, Login
 from claude_gatewayd.credentials.failures import Failed, Whose
 from claude_gatewayd.credentials.keys import AwsKeys
 from claude_gatewayd.credentials.oidc import Denied, Expired, InvalidClient, InvalidGrant, Oidc
-from claude_gatewayd.credentials.remote import CallFailed, Refused, call, make_client, skew_of
+from claude_gatewayd.credentials.remote import CLOCK_OFF, CallFailed, Refused, call, make_client, skew_of
 from claude_gatewayd.credentials.roles import steadied
 from claude_gatewayd.credentials.sso_cache import Token
 from claude_gatewayd.credentials.sso_profile import SsoProfile
@@ -93,7 +93,7 @@ class SsoKeys:
             if failure is not None:
                 raise Failed(failure) from None
             got, life, skew = self._ask_portal_again(token)
-        if abs(skew) > failures.TOLERATED:
+        if abs(skew) > CLOCK_OFF:
             failure = failures.clock(skew)
         return Got(got, life, self._login(token), failure)
 

@@ -14,7 +14,7 @@ from claude_gatewayd.credentials.facts import Facts, Failure, Got, Life
 from claude_gatewayd.credentials.failures import Failed, Whose
 from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.credentials.plan import Plan
-from claude_gatewayd.credentials.remote import CallFailed, Refused
+from claude_gatewayd.credentials.remote import CLOCK_OFF, CallFailed, Refused
 from claude_gatewayd.credentials.source import Source, find_source
 from claude_gatewayd.credentials.sso_keys import SsoKeys
 from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
@@ -112,7 +112,7 @@ class SourceWay:
             assert again.life is not None
             self._base = again.keys, again.life
             found, life, skew = self._assume_all(again.keys)
-        failure = failures.clock(skew) if abs(skew) > failures.TOLERATED else got.failure
+        failure = failures.clock(skew) if abs(skew) > CLOCK_OFF else got.failure
         return Got(found, life, got.login, failure)
 
     def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Life, float]:
@@ -141,7 +141,7 @@ class SourceWay:
                 raise Failed(Failure("broken", why, self._whose.check)) from None
         if plan.base == "web-identity":
             found, life, skew = roles.by_web_identity(plan.values, self._region, plan.profile)
-            return Got(found, life, failure=failures.clock(skew) if abs(skew) > failures.TOLERATED else None)
+            return Got(found, life, failure=failures.clock(skew) if abs(skew) > CLOCK_OFF else None)
         from claude_gatewayd.credentials import lent  # here, for botocore comes with it
 
         return lent.keys_of(plan, self._source.environ, self._whose, now)

@@ -1,0 +1,60 @@
+"""What is known of the credentials, replaced as a whole; the log and the status hear of it when it changes."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from claude_gatewayd.credentials.assess import assess, due
+from claude_gatewayd.credentials.facts import Facts, Failure
+from claude_gatewayd.credentials.keys import KeysUnavailable
+from claude_gatewayd.credentials.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+
+class Known:
+    """Hold *facts*. *changed* is called when there are others."""
+
+    def __init__(self, facts: Facts, now: Callable[[], float], changed: Callable[[], None]) -> None:
+        self.facts = facts
+        self._now = now
+        self._changed = changed
+        self._told = ""  # the last state that the log has heard of
+
+    def snapshot(self) -> Snapshot:
+        """Return how it is."""
+        return assess(self.facts, self._now())
+
+    def is_due(self) -> bool:
+        """Say whether something is to be renewed."""
+        wanted = due(self.facts, self._now())
+        return wanted is not None and wanted <= self._now()
+
+    def know(self, facts: Facts) -> None:
+        """Know something new. The log hears of a change of state once."""
+        self.facts = facts
+        self.look()
+        self._changed()
+
+    def failed(self, failure: Failure) -> None:
+        """Know that an attempt came to nothing."""
+        self.know(replace(self.facts, failure=failure.after(self.facts.failure, self._now())))
+
+    def look(self) -> None:
+        """Look at the state, which time alone may have changed."""
+        snapshot = self.snapshot()
+        if snapshot.state == self._told:
+            return
+        self._told = snapshot.state
+        if snapshot.state == "ok":
+            logger.info("AWS credentials of %s are ok", self.facts.source)
+        else:
+            mend = f": run {snapshot.hint}" if snapshot.hint else ""
+            logger.warning("AWS credentials of %s: %s, %s%s", self.facts.source, snapshot.state, snapshot.why, mend)
+
+    def unavailable(self, otherwise: str) -> KeysUnavailable:
+        """Return why there are no keys; *otherwise*, where nothing has failed."""
+        snapshot, failure = self.snapshot(), self.facts.failure
+        passing = failure is None or failure.cause in ("offline", "busy")
+        why = snapshot.why or otherwise
+        return KeysUnavailable(f"cannot get AWS credentials: {why}", snapshot.hint, passing=passing)

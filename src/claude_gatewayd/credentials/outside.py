@@ -1,0 +1,40 @@
+"""What the keeper has to do with the world: a way to keys, clocks, threads. A test has others."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from claude_gatewayd.credentials.facts import Facts, Got
+from claude_gatewayd.credentials.keys import AwsKeys
+from claude_gatewayd.credentials.threads import in_thread
+
+
+class Way(Protocol):
+    """How keys are come by. All of it blocks."""
+
+    def facts(self) -> Facts:
+        """Return what is known before anybody was asked."""
+        ...
+
+    def fetch(self, *, keys: bool, force: bool) -> Got:
+        """Renew what is due, and get keys if they are wanted; *force*: nothing that is kept is good. Raises Failed."""
+        ...
+
+    def renewed(self) -> "Way | None":
+        """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
+        ...
+
+    def identity(self, keys: AwsKeys) -> tuple[str, str]:
+        """Return account and role of keys. Raises Failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Two clocks, of which nobody sets the *steady* one; threads; and how long a call waits for keys."""
+
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+    run: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
+    within: float = 10.0
