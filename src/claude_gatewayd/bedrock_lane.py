@@ -12,7 +12,7 @@ from claude_gatewayd import bedrock, bedrock_errors, bedrock_stream, catalog, en
 from claude_gatewayd.bedrock_errors import Trouble
 from claude_gatewayd.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.catalog import Target
-from claude_gatewayd.credentials import AwsKeys, Keeper, KeysUnavailable
+from claude_gatewayd.credentials import Keeper, KeysUnavailable
 from claude_gatewayd.engine import Engine, EngineFailed
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Lines, ResponseHead
@@ -71,7 +71,7 @@ class BedrockLane:
     async def answer(self, call: Call) -> int | Trouble:
         """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
         try:
-            keys = await self._keeper.keys()
+            await self._keeper.keys()
             await self._engine.ready(_LOADED_WITHIN)
         except KeysUnavailable as problem:
             return self._failed(_no_keys(problem))
@@ -79,7 +79,7 @@ class BedrockLane:
             return self._failed(Trouble("EngineFailed", 503, problem.message, problem.hint))
         said: int | Trouble = Trouble("", 404, "")
         for target in self._targets(call):
-            said = await self._ask(call, target, keys)
+            said = await self._ask(call, target)
             if isinstance(said, int) or not bedrock_errors.another_may_do(said):
                 break
         return said if isinstance(said, int) else self._failed(said)
@@ -111,7 +111,7 @@ class BedrockLane:
         found = (catalog.find(model, settings.region, settings.geography, settings.models) for model in wanted)
         return [target for target in found if target is not None]
 
-    async def _ask(self, call: Call, target: Target, keys: AwsKeys) -> int | Trouble:
+    async def _ask(self, call: Call, target: Target) -> int | Trouble:
         """Ask; and once more where the keys or the thinking were refused, and there is something else to ask with."""
         assert call.document is not None
         document = call.document
@@ -124,10 +124,13 @@ class BedrockLane:
             else:
                 way = self._outgoing(document, beta, target, call)
             try:
+                keys = await self._keeper.keys()  # what LiteLLM is about to sign with, as good as always
                 answer = await self._relay.ask(None, way, seconds=self._patience(call), fresh=False)
                 if answer.head.status == 200:
                     return await self._tell(call, answer)
                 kept = await answer.keep()
+            except KeysUnavailable as problem:
+                return _no_keys(problem)
             except UpstreamFailed as failed:
                 if failed.kind == "timeout":
                     return Trouble("Timeout", 504, "")
@@ -135,10 +138,10 @@ class BedrockLane:
             said = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
             if bedrock_errors.is_refused_key(said):
                 try:
-                    renewed = await self._keeper.renewed_after(keys, said.message)
+                    self._keeper.heed(said.message)
                 except KeysUnavailable as problem:
                     return _no_keys(problem)
-                if not (renewed and may_renew):
+                if not (may_renew and await self._keeper.renewed_after(keys)):
                     return said._replace(hint=self._keeper.snapshot().hint)
                 logger.info("Bedrock refuses the AWS keys (%s): asked once more with new ones", said.kind)
                 may_renew = False

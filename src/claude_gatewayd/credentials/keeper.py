@@ -79,15 +79,15 @@ class Keeper:
         self._identify(self._keys)
         return self._keys
 
-    async def renewed_after(self, refused: AwsKeys, message: str = "") -> bool:
-        """Say whether there are other keys than those that Bedrock has *refused*, after one forced renewal.
-
-        Raises KeysUnavailable where others would be of no use: *message*, AWS's, tells of a wrong clock.
-        """
+    def heed(self, message: str) -> None:
+        """Raise KeysUnavailable where AWS says that it is this machine's clock: no other keys would do."""
         off = failures.skew_in(message)
         if off is not None:
             self._known.failed(failures.clock(off))
-            raise self._known.unavailable(f"they did not come within {self._out.within:g} s")
+            raise self._known.unavailable("")
+
+    async def renewed_after(self, refused: AwsKeys) -> bool:
+        """Say whether there are other keys than those that Bedrock has *refused*, after one forced renewal."""
         if self._keys != refused and self._live():
             return True
         failure, now = self._known.facts.failure, self._out.wall()
