@@ -196,7 +196,7 @@ def test_the_session_is_over_and_somebody_logs_in(kept: Kept) -> None:
 
 
 def test_torn_files_and_foreign_writers(kept: Kept) -> None:
-    """Another program writes the login in its place again and again, and renews it without a lock, for 6 s."""
+    """Another program writes the login in its place again and again, and renews it without a lock, for 5 s."""
     over = threading.Event()
     writes = 0
 
@@ -215,7 +215,7 @@ def test_torn_files_and_foreign_writers(kept: Kept) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     with Load(kept) as load:
-        load.lasts(6)
+        load.lasts(5)
         over.set()
         writer.join()
     print(load.told(f"{writes} writes in place"))
@@ -274,7 +274,8 @@ def test_two_daemons_and_a_foreign_writer(kept: Kept) -> None:
     assert load.bad == []
     renewed = logs.count("is renewed")
     print(f"CreateToken: {renewed} by the daemons, {sum(writes)} by the CLI, {kept.aws.count('CreateToken')} asked for")
-    assert sum(writes) + renewed >= 4
+    assert sum(writes) + renewed >= 2
+    assert kept.aws.count("CreateToken") > sum(writes) + renewed  # somebody came second, and nobody minded
     assert said["state"] == kept.credentials()["state"] == "ok"
     assert "login-needed" not in logs
     assert "credentials of profile x: down" not in logs
@@ -289,7 +290,7 @@ def be_the_cli(kept: Kept, over: threading.Event) -> list[bool]:
         except ValueError:
             continue  # it crashes, and is called again
         ends = datetime.fromisoformat(token["expiresAt"]).timestamp()
-        if ends - time.time() > _SHORT / 2 + (0.1 if len(found) % 2 else -0.7):  # before the daemons, and after them
+        if ends - time.time() > _SHORT / 2 + (-0.7 if len(found) % 2 else 0.1):  # before the daemons, and after them
             continue
         asked = {"grantType": "refresh_token"} | {n: token[n] for n in ("clientId", "clientSecret", "refreshToken")}
         connection = http.client.HTTPConnection("127.0.0.1", kept.aws.ports["oidc"], timeout=10)

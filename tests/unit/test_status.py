@@ -7,8 +7,9 @@ import pytest
 
 from claude_gatewayd.supervisor import status
 
+HOUR = 3600.0
 NOW = time.time()
-_WHEN, _TODAY = time.localtime(NOW + 60), time.localtime(NOW)
+_WHEN, _TODAY = time.localtime(NOW + HOUR), time.localtime(NOW)
 AT = time.strftime("%H:%M" if _WHEN[:3] == _TODAY[:3] else "%a %H:%M", _WHEN)
 
 
@@ -35,9 +36,9 @@ def whole(**more: Any) -> dict[str, Any]:
     ("how", "says", "healthy"),
     [
         (credentials("ok"), "Bedrock ok", True),
-        (credentials("ok", NOW + 60), f"Bedrock ok until {AT}", True),
-        (credentials("expiring", NOW + 60), f"Bedrock ok until {AT}", True),
-        (credentials("login-needed", NOW + 60), f"Bedrock ok until {AT}", True),
+        (credentials("ok", NOW + HOUR), f"Bedrock ok until {AT}", True),
+        (credentials("expiring", NOW + HOUR), f"Bedrock ok until {AT}", True),
+        (credentials("login-needed", NOW + HOUR), f"Bedrock ok until {AT}", True),
         (credentials("login-needed", NOW - 1, "it is over", "log in"), "Bedrock down", False),
         (credentials("down", None, "offline"), "Bedrock down", False),
         (credentials("unconfigured", None, "no profile"), "Bedrock down", False),
@@ -75,7 +76,7 @@ def test_credentials_that_nobody_wants() -> None:
 
 def test_a_failure_goes_before_the_time() -> None:
     failing = {"enabled": True, "failure": "x", "last_success": 1.0, "last_failure": 2.0}
-    assert "Bedrock failing" in status.one_line(whole(bedrock=failing, credentials=credentials("ok", NOW + 60)))
+    assert "Bedrock failing" in status.one_line(whole(bedrock=failing, credentials=credentials("ok", NOW + HOUR)))
     loading = {"state": "loading", "why": ""}
     assert "Bedrock loading" in status.one_line(whole(litellm=loading))
     assert "still loading" in status.health(whole(litellm=loading))["why"]
