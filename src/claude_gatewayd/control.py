@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,10 +16,26 @@ _READ_WITHIN = 5.0
 Command = Callable[[], Awaitable[wire.Message]]
 
 
-async def serve(path: Path, commands: dict[str, Command]) -> asyncio.AbstractServer:
+def listen(path: Path) -> socket.socket:
     """Listen on *path*, for this user alone. Whoever calls holds the lock, so an old socket there is nobody's."""
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    finally:
+        os.umask(before)
+    sock.listen()
+    return sock
+
+
+async def serve(
+    sock: socket.socket, commands: dict[str, Command], under_way: set["asyncio.Task[None] | None"]
+) -> asyncio.AbstractServer:
+    """Obey on *sock*. The conversations that are under way are in *under_way*."""
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        under_way.add(asyncio.current_task())
         try:
             async with asyncio.timeout(_READ_WITHIN):
                 line = await reader.readline()
@@ -28,13 +45,9 @@ async def serve(path: Path, commands: dict[str, Command]) -> asyncio.AbstractSer
             logger.debug("a control connection ended early: %s", error)
         finally:
             writer.close()
+            under_way.discard(asyncio.current_task())
 
-    path.unlink(missing_ok=True)  # noqa: ASYNC240  before anything else runs on this loop
-    before = os.umask(0o177)
-    try:
-        return await asyncio.start_unix_server(converse, path=path, limit=wire.MAX_LINE)
-    finally:
-        os.umask(before)
+    return await asyncio.start_unix_server(converse, sock=sock, limit=wire.MAX_LINE)
 
 
 async def _obey(line: bytes, commands: dict[str, Command]) -> wire.Message:

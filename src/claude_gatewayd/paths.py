@@ -85,6 +85,11 @@ def lock_file(environ: Mapping[str, str]) -> Path:
     return runtime_dir(environ) / "lock"
 
 
+def predecessors_file(environ: Mapping[str, str]) -> Path:
+    """Return the file in which a supervisor tells the next one of workers that serve until it does."""
+    return runtime_dir(environ) / "predecessors.json"
+
+
 def gateway_key_file(environ: Mapping[str, str]) -> Path:
     """Return the file that holds the gateway key."""
     return state_dir(environ) / "gateway.key"

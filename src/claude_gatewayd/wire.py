@@ -38,14 +38,14 @@ def error(code: str, message: str, hint: str = "") -> Message:
 
 
 class Lines:
-    """Cut a stream of bytes into lines."""
+    """Cut a stream of bytes into lines. *rest* is the beginning of one."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that *data* completes. Raises NotAMessage for one that is too long."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if any(len(line) > MAX_LINE for line in (*lines, self._rest)):
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        if any(len(line) > MAX_LINE for line in (*lines, self.rest)):
             raise NotAMessage("a line is too long")
         return lines

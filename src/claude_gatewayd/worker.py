@@ -1,7 +1,7 @@
 """One generation: one configuration, one set of imports, immutable for its life.
 
-It serves on a socket that the supervisor owns, tells the supervisor how it is once a second over a socket pair, and
-ends when it is told to drain, or when the supervisor is gone.
+It serves on a socket that the supervisor owns, tells the supervisor how it is twice a second over a socket pair, and
+ends when it is told to drain, or when the supervisor is gone; unless it was told to outlive it.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from typing import Any
 
 import uvloop
 
-from claude_gatewayd import assembly, auth, config, log, memory, paths
+import claude_gatewayd
+from claude_gatewayd import assembly, auth, config, installation, log, memory, paths
 from claude_gatewayd.assembly import Access, Assembly
 from claude_gatewayd.channel import Channel
 from claude_gatewayd.config import Config
@@ -34,7 +35,7 @@ from claude_gatewayd.proven import Proven
 
 logger = logging.getLogger(__name__)
 
-_BEAT = 1.0
+_BEAT = 0.5
 _NEWS = 0.1  # how old news may be
 _CONNECTIONS = 2000
 _ENGINE_WITHIN = 60.0  # a hand-over waits no longer for LiteLLM
@@ -43,10 +44,14 @@ _PROBLEMS = 200  # more are not told: nobody reads them
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a generation starts: whether one that serves is there to be succeeded, and whether that has LiteLLM."""
+    """How a generation starts: whether one that serves is there to be succeeded, and whether that has LiteLLM.
+
+    A *probe* does all that comes before it would accept, and ends.
+    """
 
     succeeds: bool
     with_engine: bool
+    probe: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +99,48 @@ class Worker:
         self._linger = 0.0
         self._told_to_drain: asyncio.Future[None] = self._loop.create_future()
         self._serves = False
+        self._told_to_hurry: asyncio.Future[None] = self._loop.create_future()
+        self._outlives = False
+        self._linger_at_signal = 0.0
         self._loaded_at = time.time()
+        self._code = installation.mark()
 
     async def run(self) -> None:
         """Live: serve, wait for the end, drain."""
         self._loop.add_reader(self._channel.fileno(), self._hear)
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._drain_soon, 0.0)
+            self._loop.add_signal_handler(number, self._signalled)
         beat = self._loop.create_task(self._beat())
         self._private.start()
         if self._start.succeeds:
             self._parts.keep()
             if self._parts.eager or self._start.with_engine:
                 await self._load_first()
-        self._acceptor.start()
-        self._serves = True
+        if not self._start.probe:
+            self._acceptor.start()
+            self._serves = True
         self._channel.tell("ready", **self._snapshot())
-        if not self._start.succeeds:
-            self._parts.keep()
-        if self._parts.eager:
-            self._parts.engine.start()
+        if self._start.probe:
+            self._drain_soon(0.0)
+        else:
+            if not self._start.succeeds:
+                self._parts.keep()
+            if self._parts.eager or self._start.with_engine:
+                self._parts.engine.start()
         await self._told_to_drain
         await self._drain()
-        beat.cancel()
         self._private.stop()
         self._litellms.abort()
         await self._parts.close()
-        self._tell()
+        beat.cancel()
+        self._tell("ending")
 
     async def _load_first(self) -> None:
         """Load LiteLLM before taking over: the one that serves goes on meanwhile, and Bedrock is never away."""
         self._parts.engine.start()
         ready = self._loop.create_task(self._parts.engine.ready(_ENGINE_WITHIN))
-        await asyncio.wait((ready, self._told_to_drain), return_when=asyncio.FIRST_COMPLETED)
+        sooner = (self._told_to_drain, self._told_to_hurry)
+        await asyncio.wait((ready, *sooner), return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             ready.cancel()
         elif isinstance(problem := ready.exception(), EngineFailed):
@@ -144,11 +158,11 @@ class Worker:
         if self._news is None:
             self._news = self._loop.call_later(_NEWS, self._tell)
 
-    def _tell(self) -> None:
+    def _tell(self, event: str = "beat") -> None:
         if self._news is not None:
             self._news.cancel()
             self._news = None
-        self._channel.tell("beat", **self._snapshot())
+        self._channel.tell(event, **self._snapshot())
 
     async def _drain(self) -> None:
         """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
@@ -167,12 +181,23 @@ class Worker:
         messages = self._channel.receive()
         if messages is None:
             self._loop.remove_reader(self._channel.fileno())
-            logger.warning("the supervisor is gone: finishing what is under way")
-            self._drain_soon(0.0)
+            if not self._outlives:
+                logger.warning("the supervisor is gone: finishing what is under way")
+                self._drain_soon(0.0)
             return
         for message in messages:
-            if message.get("do") == "drain":
-                self._drain_soon(float(message.get("linger", 0.0)))
+            match message.get("do"):
+                case "drain":
+                    self._drain_soon(float(message.get("linger", 0.0)))
+                case "hurry":
+                    if not self._told_to_hurry.done():
+                        self._told_to_hurry.set_result(None)
+                case "outlive":
+                    self._outlives = True
+                    self._linger_at_signal = float(message.get("linger", 0.0))
+
+    def _signalled(self) -> None:
+        self._drain_soon(self._linger_at_signal)
 
     def _drain_soon(self, linger: float) -> None:
         if not self._told_to_drain.done():
@@ -199,6 +224,8 @@ class Worker:
                 "config_loaded_at": self._loaded_at,
                 "drain_timeout": self._config.listen.drain_timeout,
                 "log_level": self._config.log.level,
+                "version": claude_gatewayd.__version__,
+                "code": self._code,
             }
         }
 
@@ -211,7 +238,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument("--generation", type=int, required=True)
     arguments.add_argument("--bound", default="", help="host:port where the supervisor bound the socket itself")
     arguments.add_argument("--succeeds", action="store_true", help="another generation serves until this one does")
-    arguments.add_argument("--with-engine", action="store_true", help="that one has LiteLLM loaded")
+    arguments.add_argument("--with-engine", action="store_true", help="LiteLLM is loaded at once")
+    arguments.add_argument("--probe", action="store_true", help="end when all is done that comes before accepting")
     given = arguments.parse_args(argv)
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the callers' credentials
@@ -245,7 +273,7 @@ def main(argv: list[str] | None = None) -> int:
     _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         gc.freeze()
-        runner.run(_serve(parts, Start(given.succeeds, given.with_engine), listener, channel))
+        runner.run(_serve(parts, Start(given.succeeds, given.with_engine, given.probe), listener, channel))
     return 0
 
 

@@ -17,7 +17,7 @@ PACKAGE = SRC / "claude_gatewayd"
 FLOORS = """
     model
     errors
-    paths memory ports
+    paths memory ports installation
     logfile
     config_values wire envelope auth log
     config_file service config_edit

@@ -7,9 +7,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 from claude_gatewayd import wire
 from claude_gatewayd.model import Problem
@@ -24,82 +24,174 @@ State = Literal["starting", "serving", "draining", "ended"]
 _NOT_FOR_WORKERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """How a worker is started: by which Python, on which socket, and what it finds there.
+
+    *bound* is the address that we bound ourselves, empty for an inherited socket. *succeeds* says that another one
+    serves until this one does: so there is time to load LiteLLM first. *with_engine* says that LiteLLM is wanted. A
+    *probe* ends where it would begin to accept.
+    """
+
+    interpreter: str
+    listener: socket.socket
+    bound: str
+    succeeds: bool = False
+    with_engine: bool = False
+    probe: bool = False
+
+    def command(self, number: int, channel: int) -> list[str]:
+        """Return the command line. A supervisor starts workers of other versions: its arguments keep their sense."""
+        return [
+            *(self.interpreter, "-P", "-m", "claude_gatewayd.worker"),
+            *("--listen-fd", str(self.listener.fileno()), "--channel-fd", str(channel)),
+            *("--generation", str(number), "--bound", self.bound),
+            *(("--succeeds",) if self.succeeds else ()),
+            *(("--with-engine",) if self.with_engine else ()),
+            *(("--probe",) if self.probe else ()),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a supervisor tells the next version of itself of a generation. It goes as JSON."""
+
+    number: int
+    pid: int
+    state: State
+    beats: bool
+    since: float
+    serving_since: float | None
+    snapshot: dict[str, Any]
+    seconds_left: float | None
+    unread: str
+    channel: int
+
+
 class Generation:
     """A worker from its start to the end of its drain."""
 
-    def __init__(self, number: int, listener: socket.socket, bound: str, older: "Generation | None") -> None:
-        """Start the process. *bound* is the address that we bound ourselves, empty for an inherited socket.
-
-        *older* is the one that serves until this one does: so there is time to load LiteLLM first.
-        """
+    def __init__(self, number: int, pid: int, channel: socket.socket) -> None:
+        """Be the one whose worker is there already; `start` starts one."""
         loop = asyncio.get_running_loop()
         self.number = number
+        self.pid = pid
         self.state: State = "starting"
         self.since = time.time()
         self.serving_since: float | None = None
         self.snapshot: dict[str, Any] = {}
         self.problems: list[Problem] = []
+        self.beats = True  # until it says that its loop ends
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
         self.overdue_at = math.inf  # on the loop's clock: a drain that is not over by then hangs
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._lines = wire.Lines()
-        self._channel, theirs = socket.socketpair()
-        self._channel.setblocking(False)
+        self._channel = channel
+        channel.setblocking(False)
+        loop.add_reader(channel.fileno(), self._hear)
+
+    @classmethod
+    def start(cls, number: int, birth: Birth) -> Self:
+        """Start the process. Raises OSError."""
+        ours, theirs = socket.socketpair()
         try:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "claude_gatewayd.worker"),
-                    *("--listen-fd", str(listener.fileno()), "--channel-fd", str(theirs.fileno())),
-                    *("--generation", str(number), "--bound", bound),
-                    *(("--succeeds",) if older is not None else ()),
-                    *(("--with-engine",) if older is not None and older.has_engine else ()),
-                ],
-                pass_fds=(listener.fileno(), theirs.fileno()),
+            process = subprocess.Popen(
+                birth.command(number, theirs.fileno()),
+                pass_fds=(birth.listener.fileno(), theirs.fileno()),
                 env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS},
                 stdin=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the supervisor; draining workers outlive a launchd job
             )
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
-        loop.add_reader(self._channel.fileno(), self._hear)
+        process.returncode = 0  # we wait for it by its pid, as for those that we have taken over
+        return cls(number, process.pid, ours)
 
-    @property
-    def pid(self) -> int:
-        """The worker's process id."""
-        return self._process.pid
+    @classmethod
+    def taken_over(cls, record: Record) -> Self:
+        """Return one of the program that we were before."""
+        os.set_inheritable(record.channel, False)
+        one = cls(record.number, record.pid, socket.socket(fileno=record.channel))
+        one.state, one.beats = record.state, record.beats
+        one.since, one.serving_since = record.since, record.serving_since
+        one.snapshot = record.snapshot
+        if record.seconds_left is not None:
+            one.overdue_at = one._loop.time() + record.seconds_left
+        one._lines.rest = record.unread.encode()
+        _settle(one.settled)
+        return one
+
+    def handed_over(self) -> Record:
+        """Return what `taken_over` needs. The channel is inherited from now on, and read no more."""
+        self._loop.remove_reader(self._channel.fileno())
+        self._channel.set_inheritable(True)
+        return Record(
+            self.number,
+            self.pid,
+            self.state,
+            self.beats,
+            self.since,
+            self.serving_since,
+            self.snapshot,
+            None if math.isinf(self.overdue_at) else self.overdue_at - self._loop.time(),
+            self._lines.rest.decode(),
+            self._channel.fileno(),
+        )
+
+    def kept(self) -> None:
+        """Go on: it was not handed over after all."""
+        self._channel.set_inheritable(False)
+        self._loop.add_reader(self._channel.fileno(), self._hear)
 
     @property
     def has_engine(self) -> bool:
         """Say whether it has LiteLLM, or will soon."""
         return self.snapshot.get("litellm", {}).get("state") in ("loading", "ready")
 
+    def longest_drain(self, linger: float) -> float:
+        """Return the seconds after which a drain that began now hangs."""
+        return float(self.snapshot.get("drain_timeout", 0.0)) + linger + _DRAIN_GRACE
+
     def drain(self, linger: float) -> None:
         """Tell it to accept no more and to end after what it is doing; idle connections after *linger* seconds."""
         if self.state != "ended":
             self.state = "draining"
-            longest = float(self.snapshot.get("drain_timeout", 0.0)) + linger + _DRAIN_GRACE
-            self.overdue_at = min(self.overdue_at, self._loop.time() + longest)
+            self.overdue_at = min(self.overdue_at, self._loop.time() + self.longest_drain(linger))
             self._tell({"do": "drain", "linger": linger})
+
+    def hurry(self) -> None:
+        """Tell one that starts to serve as soon as it can: nobody else does."""
+        self._tell({"do": "hurry"})
+
+    def outlive(self, linger: float) -> None:
+        """Tell it to go on as it is when we have ended, and to drain at SIGTERM."""
+        self._tell({"do": "outlive", "linger": linger})
 
     def kill(self, number: signal.Signals) -> None:
         """Send a signal, if the process is still there."""
         if not self.ended.done():
-            self._process.send_signal(number)
+            os.kill(self.pid, number)  # not reaped: the number is still its own
 
     def reap(self) -> None:
         """Look whether the process has ended."""
         if self.ended.done():
             return
-        status = self._process.poll()
-        if status is None:
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:  # reaped by another: what it ended with is not known
+            pid, status = self.pid, 0
+        if not pid:
             return
         self._hear()  # what it said last
         self._loop.remove_reader(self._channel.fileno())
         self._channel.close()
         self.state = "ended"
-        self.ended.set_result(status)
+        self.ended.set_result(os.waitstatus_to_exitcode(status))
         _settle(self.settled)
 
     def _tell(self, message: wire.Message) -> None:
@@ -139,6 +231,8 @@ class Generation:
             self.state = "serving"
             self.serving_since = time.time()
             _settle(self.settled)
+        elif event == "ending":
+            self.beats = False
 
 
 def _settle(future: asyncio.Future[None]) -> None:

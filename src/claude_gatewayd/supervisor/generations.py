@@ -4,19 +4,22 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from claude_gatewayd.model import Problem
 from claude_gatewayd.supervisor import status as telling
-from claude_gatewayd.supervisor.generation import Generation
+from claude_gatewayd.supervisor.generation import Birth, Generation, Record
 
 logger = logging.getLogger(__name__)
 
+TICK = 0.25
 LINGER = 6.0  # longer than a client waits between two requests of one task (measured with Claude Code)
 _START_WITHIN = 90.0
-_SILENT_TOO_LONG = 10  # ticks of a second
+_ALARM = 5  # ticks of silence: two beats did not come
+_SILENT_TOO_LONG = 40  # ticks
 _BACK_OFF = 0.2
 _MOST_BACK_OFF = 30.0
 _STABLE_AFTER = 30.0
@@ -31,6 +34,7 @@ class Generations:
     def __init__(self, listener: socket.socket, bound: str, refuse: Callable[[list[Problem]], None]) -> None:
         self.current: Generation | None = None
         self.past: dict[str, Any] = {}  # what all that have ended saw
+        self._interpreter = sys.executable
         self._listener = listener
         self._bound = bound
         self._refuse = refuse
@@ -38,6 +42,8 @@ class Generations:
         self._starting: Generation | None = None
         self._number = 0
         self._back_off = _BACK_OFF
+        self._alarms: list[float] = []
+        self._alarm: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._recovery: asyncio.Task[None] | None = None
         self._stopping = False
@@ -46,28 +52,47 @@ class Generations:
         yield from (g for g in (self.current, self._starting) if g is not None)
         yield from self._draining
 
-    async def replace(self) -> list[Problem]:
-        """Start a generation, wait until it serves, let the older one drain. Return why it could not; then it stays."""
-        async with self._one_at_a_time:
-            return await self._replace()
+    async def replace(self, interpreter: str = "") -> list[Problem]:
+        """Start a generation, wait until it serves, let the older one drain. Return why it could not; then it stays.
 
-    async def _replace(self) -> list[Problem]:
+        It is started by *interpreter*, or by that of the one before it.
+        """
+        async with self._one_at_a_time:
+            return await self._replace(interpreter or self._interpreter)
+
+    async def _replace(self, interpreter: str) -> list[Problem]:
         if self._stopping:
             return [Problem("daemon", "it is stopping")]
-        new, problems = await self._start()
+        new, problems = await self._start(interpreter, succeeds=self.current is not None)
         if new is None:
             return [Problem("daemon", "it is stopping")] if self._stopping else problems
+        self._interpreter = interpreter
         self._hand_over(new)
         return []
 
-    async def _start(self) -> tuple[Generation | None, list[Problem]]:
+    async def _start(self, interpreter: str, *, succeeds: bool) -> tuple[Generation | None, list[Problem]]:
         """Start a generation. It may fail, and touches nothing that serves."""
+        with_engine = self.current is not None and self.current.has_engine
+        return await self._begin(Birth(interpreter, self._listener, self._bound, succeeds, with_engine))
+
+    async def probe(self) -> list[Problem]:
+        """Start a generation that ends where it would begin to serve. Return why it could not."""
+        birth = Birth(self._interpreter, self._listener, self._bound, probe=True)
+        one, problems = await self._begin(birth)
+        if one is not None:
+            self._draining.append(one)
+        if one is not None and (status := await asyncio.shield(one.ended)):
+            problems = [Problem("worker", f"ended with {_death(status)}", "look at the log: it printed why")]
+        return problems
+
+    async def _begin(self, birth: Birth) -> tuple[Generation | None, list[Problem]]:
         self._number += 1
         begun = time.monotonic()
         try:
-            new = Generation(self._number, self._listener, self._bound, self.current)
+            new = Generation.start(self._number, birth)
         except OSError as error:
-            return None, [Problem("worker", f"cannot be started: {error.strerror or error}")]
+            why = f"cannot be started by {birth.interpreter}: {error.strerror or error}"
+            return None, [Problem("worker", why, "install it again")]
         self._starting = new
         try:
             async with asyncio.timeout(_START_WITHIN):
@@ -106,7 +131,10 @@ class Generations:
             self.past = telling.together([self.past, generation.snapshot])
             if generation in self._draining:
                 self._draining.remove(generation)
-                logger.info("generation %d has ended", generation.number)
+                if status := generation.ended.result():
+                    logger.error("generation %d died while it drained: %s", generation.number, _death(status))
+                else:
+                    logger.info("generation %d has ended", generation.number)
             elif generation is self.current:
                 self.current = None
                 self._crashed(generation)
@@ -119,6 +147,8 @@ class Generations:
         served = time.time() - (generation.serving_since or time.time())
         if served > _STABLE_AFTER:
             self._back_off = _BACK_OFF
+        if self._starting is not None:
+            self._starting.hurry()
         self.recover([])
 
     def recover(self, known: list[Problem]) -> None:
@@ -134,7 +164,7 @@ class Generations:
             async with self._one_at_a_time:
                 if self.current is not None:  # a reload was faster
                     return
-                problems = await self._replace()
+                problems = await self._replace(self._interpreter)
             if problems and not self._stopping:
                 if problems != known:
                     for problem in problems:
@@ -142,35 +172,101 @@ class Generations:
                 known = problems
                 self._refuse(problems)
 
+    # -- a loop that hangs
+
     def tick(self) -> None:
-        """Once a second: end a worker whose loop hangs. Ticks are counted, not time, so that a sleep is no hang."""
+        """Every TICK: watch those that beat. Ticks are counted, not time, so that a sleep is no hang."""
         for generation in self:
             if asyncio.get_running_loop().time() > generation.overdue_at:
                 logger.error("generation %d does not end: ending it", generation.number)
                 generation.kill(signal.SIGKILL)
-        current = self.current
-        if current is None or current.state != "serving":
-            return
-        current.silent_for += 1
-        if current.silent_for == _SILENT_TOO_LONG:
-            logger.error("generation %d has been silent for %d s: ending it", current.number, _SILENT_TOO_LONG)
-            current.kill(signal.SIGABRT)  # faulthandler prints where it hangs
-        elif current.silent_for > _SILENT_TOO_LONG + 2:
-            current.kill(signal.SIGKILL)
+            if generation.state in ("serving", "draining") and generation.beats:
+                self._watch(generation)
 
-    async def stop(self) -> None:
+    def _watch(self, generation: Generation) -> None:
+        generation.silent_for += 1
+        silent = generation.silent_for
+        if generation is self.current and silent == self._alarm_after():
+            self._alarm = asyncio.create_task(self._stand_in(generation))
+        if silent == _SILENT_TOO_LONG:
+            logger.error("generation %d has been silent for %g s: ending it", generation.number, silent * TICK)
+            generation.kill(signal.SIGABRT)  # faulthandler prints where it hangs
+        elif silent > _SILENT_TOO_LONG + 2 / TICK:
+            generation.kill(signal.SIGKILL)
+
+    def _alarm_after(self) -> int:
+        """Return the ticks of silence that raise an alarm: more of them, where alarms follow one another."""
+        now = asyncio.get_running_loop().time()
+        self._alarms = [at for at in self._alarms if now - at < _STABLE_AFTER]
+        return min(_ALARM << max(0, len(self._alarms) - 1), _SILENT_TOO_LONG - 1)
+
+    async def _stand_in(self, silent: Generation) -> None:
+        """Start one that serves in the place of one that seems to hang, which is still given its time."""
+        self._alarms.append(asyncio.get_running_loop().time())
+        logger.warning("generation %d is silent: another one stands in", silent.number)
+        if self._starting is not None:
+            self._starting.hurry()
+            return
+        async with self._one_at_a_time:
+            if self.current is not silent or self._stopping:
+                return
+            new, problems = await self._start(self._interpreter, succeeds=False)
+            if new is not None and silent.silent_for >= _ALARM:
+                self._hand_over(new)
+            elif new is not None:  # a false alarm: the one that has all it needs goes on
+                logger.info("generation %d speaks again, generation %d drains", silent.number, new.number)
+                new.drain(LINGER)
+                self._draining.append(new)
+        for problem in problems:
+            logger.error("no other generation can stand in: %s", problem)
+
+    # -- the end, and going on
+
+    async def stop(self, linger: float = 0.0) -> None:
         """Let all finish what they are doing, and return when they have."""
         self._stopping = True  # a recovery sees it; cancelled, it would forget the worker that it has just started
         everyone = list(self)
         for generation in everyone:
-            generation.drain(0.0)
+            generation.drain(linger)
         await asyncio.gather(*(asyncio.shield(generation.ended) for generation in everyone))
+
+    def leave_off(self) -> None:
+        """Start no more, and end one that does not serve yet."""
+        self._stopping = True
+        if self._starting is not None:
+            self._starting.kill(signal.SIGKILL)
 
     def kill(self) -> None:
         """End all at once."""
         self._stopping = True
         for generation in self:
             generation.kill(signal.SIGKILL)
+
+    @property
+    def busy(self) -> bool:
+        """Say whether a generation is being started."""
+        return self._one_at_a_time.locked()
+
+    def handed_over(self) -> list[Record]:
+        """Return what `take_over` needs, in the program that we become."""
+        return [generation.handed_over() for generation in self]
+
+    def kept(self) -> None:
+        """Go on: nothing was handed over after all."""
+        for generation in self:
+            generation.kept()
+
+    def take_over(self, records: Sequence[Record], past: dict[str, Any]) -> None:
+        """Go on with the generations of the program that we were before."""
+        self.past = past
+        for record in records:
+            self._number = max(self._number, record.number)
+            generation = Generation.taken_over(record)
+            if generation.state == "serving":
+                self.current = generation
+            else:
+                self._draining.append(generation)
+        self.reap()  # the signal of one that has ended meanwhile is lost
 
 
 def _death(status: int) -> str:

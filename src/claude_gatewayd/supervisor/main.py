@@ -13,9 +13,12 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import stat
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,45 +29,72 @@ from claude_gatewayd.model import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.service.notify import Notifier
 from claude_gatewayd.supervisor import listener as listening
+from claude_gatewayd.supervisor import parting, takeover
 from claude_gatewayd.supervisor import status as telling
 from claude_gatewayd.supervisor.apology import Apology
-from claude_gatewayd.supervisor.generations import Generations
+from claude_gatewayd.supervisor.generation import Record
+from claude_gatewayd.supervisor.generations import LINGER, TICK, Generations
 from claude_gatewayd.supervisor.listener import Listener
+from claude_gatewayd.supervisor.takeover import Program, State
 
 logger = logging.getLogger(__name__)
 
 EX_CONFIG = 78
-_TICK = 1.0
+_TICKS_A_SECOND = round(1 / TICK)
+_MANAGER_ENDS = 15.0  # what a log-out or a shutdown waits for streams
+_ROOM_TO_START = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a supervisor holds for as long as it lives, whatever program it is."""
+
+    listener: Listener
+    lock: IO[str]
+    control: socket.socket
+    managed: bool
 
 
 class Supervisor:
-    """Serve on *listener* by generations until told to stop."""
+    """Serve by generations until told to stop. *before* is what we were as another version of ourselves."""
 
-    def __init__(self, listener: Listener, *, managed: bool) -> None:
-        self._listener = listener
-        self._url = listener.url  # known also when the socket is closed
-        self._managed = managed
+    def __init__(self, hold: Hold, before: State | None) -> None:
+        self._hold = hold
+        self._listener = hold.listener
+        self._url = self._listener.url  # known also when the socket is closed
+        self._managed = hold.managed
+        self._before = before
+        self._program = Program.own()
+        self._unit = parting.own_unit()
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier(os.environ)
-        self._apology = Apology(listener.socket)
-        self._generations = Generations(listener.socket, listener.bound, self._apology.apologise)
-        self._started_at = time.time()
-        self._had_terminal = _has_terminal()
-        self._outlives_terminal = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup(1)
+        self._apology = Apology(self._listener.socket)
+        self._predecessors = parting.Predecessors(paths.predecessors_file(os.environ))
+        self._problems: list[Problem] = []  # why none of ours can serve
+        self._generations = Generations(self._listener.socket, self._listener.bound, self._refuse)
+        self._started_at = before.started_at if before else time.time()
+        self._had_terminal = before.had_terminal if before else _has_terminal()
+        # nohup(1)
+        self._outlives_terminal = (
+            before.outlives_terminal if before else signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        )
+        self._conversations: set[asyncio.Task[None] | None] = set()
         self._stop_asked = asyncio.Event()
         self._state = "starting"
         self._reload_asked: asyncio.Future[list[Problem]] | None = None
         self._reloading: asyncio.Task[None] | None = None
-        self._last_reload: dict[str, Any] | None = None
+        self._last_reload = before.last_reload if before else None
+        self._becomes = ""  # the Python of the version that we are going to be
 
     async def run(self) -> int:
         """Live. Returns the exit status."""
         self._handle_signals()
-        server = await control.serve(paths.control_socket(os.environ), self._commands())
+        server = await control.serve(self._hold.control, self._commands(), self._conversations)
         ticks = self._loop.create_task(self._tick())
         try:
-            problems = await self._startup()
-            if problems:
+            if self._before is not None:
+                self._go_on(self._before)
+            elif problems := await self._startup():
                 return self._explain(problems)
             await self._stop_asked.wait()
             await self._shutdown()
@@ -92,7 +122,7 @@ class Supervisor:
         if problems:
             for problem in problems:
                 logger.error("cannot serve: %s", problem)
-            self._apology.apologise(problems)
+            self._refuse(problems)
             self._generations.recover(problems)
         self._state = "serving"
         self._notifier.ready(telling.one_line(self._status()))
@@ -100,15 +130,62 @@ class Supervisor:
             _greet(self._url)
         return []
 
+    def _go_on(self, before: State) -> None:
+        """Go on where the program that we were has stopped."""
+        self._generations.take_over(before.generations, before.past)
+        self._state = "serving"
+        self._notifier.ready(telling.one_line(self._status()))
+        logger.info("claude-gatewayd %s goes on as pid %d", claude_gatewayd.__version__, os.getpid())
+
+    def _refuse(self, problems: list[Problem]) -> None:
+        """Answer with *problems*, unless a worker of before us still serves; with none of them, ours serve."""
+        self._problems = problems
+        if not problems:
+            self._predecessors.dismiss()
+        self._apology.apologise([] if self._predecessors else problems)
+
     async def _shutdown(self) -> None:
         self._state = "stopping"
         self._notifier.stopping()
+        job = await parting.job_of(self._unit) if self._unit else None
+        if job in ("", "restart", "stop") and await self._part(stay=job != "stop"):
+            logger.info("stopped")
+            return
         under_way = sum(g.snapshot.get("under_way", 0) for g in self._generations)
         logger.info("stopping: %d request%s under way (again to end at once)", under_way, "s"[under_way == 1 :])
+        self._predecessors.dismiss()
         self._apology.apologise([])
         self._listener.socket.close()
+        if job == "exit":
+            self._loop.call_later(_MANAGER_ENDS, self._generations.kill)
         await self._generations.stop()
         logger.info("stopped")
+
+    async def _part(self, *, stay: bool) -> bool:
+        """Leave the workers to themselves, in a scope of their own; they serve on, if they are to *stay*.
+
+        Return whether they are there.
+        """
+        self._generations.leave_off()
+        living = [g for g in self._generations if g.state in ("serving", "draining")]
+        if not living:
+            return stay  # and what is to be ended of before us, is ended otherwise
+        drain = max(generation.longest_drain(LINGER) for generation in living)
+        pids = [generation.pid for generation in living]
+        longest = parting.LONGEST_STAY if stay else drain
+        scope = await parting.move(self._unit, pids, longest=longest, drain=drain)
+        if not scope:
+            return False
+        for generation in living:
+            if not stay:
+                generation.drain(LINGER)
+            generation.outlive(LINGER)
+        if stay:
+            self._predecessors.leave(scope, pids)
+        else:
+            self._predecessors.dismiss()
+        logger.info("workers %s %s in %s", pids, "serve on" if stay else "finish what is under way", scope)
+        return True
 
     def _explain(self, problems: list[Problem]) -> int:
         _print_problems(problems)
@@ -121,6 +198,7 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, takeover.SIGNALS)
 
     def _hang_up(self) -> None:
         """Reload; but a terminal that is gone wants us to be gone too, unless nohup was to keep us."""
@@ -151,7 +229,7 @@ class Supervisor:
         while self._reload_asked is not None:
             asked, self._reload_asked = self._reload_asked, None
             self._notifier.reloading()
-            problems = await self._generations.replace()
+            problems = await self._take_up()
             for problem in problems:
                 logger.error("not reloaded: %s", problem)
             self._last_reload = {"at": time.time(), "applied": not problems, "problems": _dicts(problems)}
@@ -162,9 +240,65 @@ class Supervisor:
             if not problems and current is not None:
                 logging.getLogger().setLevel(current.snapshot["log_level"].upper())
             if problems and current is None:
-                self._apology.apologise(problems)
+                self._refuse(problems)
             self._notifier.ready(telling.one_line(self._status()))
         self._reloading = None
+
+    async def _take_up(self) -> list[Problem]:
+        """Start a generation of what is installed now, and hand over to it. Return why that could not be."""
+        try:
+            program = Program.by_path()
+        except GatewayError as error:
+            return [Problem("installation", error.message, error.hint)]
+        if program != self._program and (problems := await self._ask_successor(program.interpreter)):
+            return problems
+        if problems := await self._generations.replace(program.interpreter):
+            self._becomes = ""
+            return problems
+        current = self._generations.current
+        if program == self._program and current is not None and current.snapshot["code"] != self._program.code:
+            # what our Python imports is elsewhere now, where we could not see it change
+            for problem in await self._ask_successor(program.interpreter):
+                logger.error("going on as claude-gatewayd %s: %s", claude_gatewayd.__version__, problem)
+        return []
+
+    async def _ask_successor(self, interpreter: str) -> list[Problem]:
+        """Become what that Python runs, at the next rest, if it can take over. Return why it could not."""
+        problems = await takeover.can_be_taken_over(interpreter, self._as_state([]))
+        self._becomes = "" if problems else interpreter
+        return problems
+
+    # -- to be another version of ourselves
+
+    def _may_become(self) -> bool:
+        """Say whether nothing is under way that only this program knows of."""
+        at_rest = self._state == "serving" and self._reloading is None and not self._stop_asked.is_set()
+        return at_rest and not (self._conversations or self._generations.busy or self._problems)
+
+    def _become(self) -> None:
+        interpreter, self._becomes = self._becomes, ""
+        logger.info("going on with %s", interpreter)
+        try:
+            takeover.become(interpreter, self._as_state(self._generations.handed_over()))
+        except OSError as error:
+            logger.error("going on as we are, claude-gatewayd %s: %s", claude_gatewayd.__version__, error)
+            self._generations.kept()
+
+    def _as_state(self, generations: Sequence[Record]) -> State:
+        return State(
+            listener=self._listener.socket.fileno(),
+            bound=self._listener.bound,
+            lock=self._hold.lock.fileno(),
+            control=self._hold.control.fileno(),
+            managed=self._managed,
+            started_at=self._started_at,
+            had_terminal=self._had_terminal,
+            outlives_terminal=self._outlives_terminal,
+            log_level=logging.getLevelName(logging.getLogger().level).lower(),
+            last_reload=self._last_reload,
+            past=self._generations.past,
+            generations=tuple(generations),
+        )
 
     # -- control
 
@@ -205,10 +339,10 @@ class Supervisor:
         generations = list(self._generations)
         seen = telling.together([self._generations.past, *(g.snapshot for g in generations)])
         current = self._generations.current
-        problems = self._apology.problems
+        problems = self._problems
         state = self._state
         if state == "serving" and current is None:
-            state = "refusing" if problems else "recovering"
+            state = ("refusing" if self._apology.problems else "waiting") if problems else "recovering"
         own = memory.resident()
         return {
             "state": state,
@@ -227,22 +361,31 @@ class Supervisor:
             "streams": sum(g.snapshot.get("streams", 0) for g in generations),
             "under_way": sum(g.snapshot.get("under_way", 0) for g in generations),
             "generations": [telling.generation(g) for g in generations],
+            "predecessors": self._predecessors.pids,
             "memory": {"supervisor": own, "workers": sum(g.snapshot.get("memory", 0) for g in generations)},
             "last_reload": self._last_reload,
         }
 
     async def _tick(self) -> None:
-        """Feed the service manager's watchdog from the worker's loop, through ours."""
+        """Watch the workers' loops, and feed the service manager's watchdog from them, through ours."""
         while True:
-            await asyncio.sleep(_TICK)
-            self._generations.tick()
+            for _ in range(_TICKS_A_SECOND):
+                await asyncio.sleep(TICK)
+                self._generations.tick()
+                if self._becomes and self._may_become():
+                    self._become()
             current = self._generations.current
-            if current is None or current.silent_for <= 2:
+            if current is None or current.silent_for * TICK <= 2:
                 self._notifier.alive()
-            if self._state == "stopping":
-                self._notifier.extend_timeout(5 * _TICK)
-            elif self._state == "serving" and self._reloading is None:
-                self._notifier.status(telling.one_line(self._status()))
+            if self._problems:
+                self._refuse(self._problems)  # those of before us may have ended
+            match self._state:
+                case "starting":
+                    self._notifier.extend_timeout(_ROOM_TO_START)
+                case "stopping":
+                    self._notifier.extend_timeout(5)
+                case "serving" if self._reloading is None:
+                    self._notifier.status(telling.one_line(self._status()))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -252,12 +395,19 @@ def main(argv: list[str] | None = None) -> int:
         description="Keep Claude Code working: serve on 127.0.0.1:47000, in the foreground.",
         epilog="Signals: HUP reloads, TERM finishes what is under way and ends. claude-gatewayctl is your hand on it.",
     )
-    parser.add_argument("run", nargs="?", choices=["run"], help="the same as no argument")
+    parser.add_argument(
+        "what", nargs="?", choices=["run", "check"], default="run",
+        help="run: the same as no argument; check: say whether this installation could serve, and end",
+    )  # fmt: skip
+    parser.add_argument("--state", action="store_true", help=argparse.SUPPRESS)  # check what stands on standard input
     parser.add_argument("--version", action="version", version=f"claude-gatewayd {claude_gatewayd.__version__}")
-    parser.parse_args(argv)
+    given = parser.parse_args(argv)
     log.configure("info", "supervisor", os.environ)
     try:
-        return _run()
+        if given.what == "check":
+            return _check_state(sys.stdin.read()) if given.state else _check()
+        before = takeover.received(os.environ)
+        return _go_on(before) if before is not None else _run()
     except ConfigInvalid as invalid:
         _print_problems(list(invalid.problems))
         return EX_CONFIG
@@ -282,15 +432,55 @@ def _run() -> int:
             raise
         # The first generation is going to say what is wrong; until it is mended, we answer 503.
         address = config.listen_address_or_default(os.environ)
-    runtime = paths.runtime_dir(os.environ)
-    paths.make_private(runtime)
+    paths.make_private(paths.runtime_dir(os.environ))
     url = listener.url if listener is not None else "http://{}:{}".format(*address)
-    with _lock(paths.lock_file(os.environ), url):
-        return asyncio.run(_supervise(listener or listening.bind(*address), managed=managed))
+    with _lock(paths.lock_file(os.environ), url) as lock:
+        listener = listener or listening.bind(*address)
+        hold = Hold(listener, lock, control.listen(paths.control_socket(os.environ)), managed)
+        return asyncio.run(_supervise(hold, None))
 
 
-async def _supervise(listener: Listener, *, managed: bool) -> int:
-    return await Supervisor(listener, managed=managed).run()
+def _go_on(before: State) -> int:
+    """Be what another version of us was, in this very process."""
+    log.configure(before.log_level, "supervisor", os.environ)
+    for descriptor in (before.listener, before.lock, before.control):
+        os.set_inheritable(descriptor, False)
+    listener = Listener(socket.socket(fileno=before.listener), before.bound)
+    with os.fdopen(before.lock, "a+") as lock:
+        hold = Hold(listener, lock, socket.socket(fileno=before.control), before.managed)
+        return asyncio.run(_supervise(hold, before))
+
+
+async def _supervise(hold: Hold, before: State | None) -> int:
+    return await Supervisor(hold, before).run()
+
+
+def _check() -> int:
+    """Start a generation that ends before it would serve: whether supervisor, worker and configuration are good."""
+
+    async def probe() -> list[Problem]:
+        with listening.bind("127.0.0.1", 0).socket as sock:
+            generations = Generations(sock, "", lambda _: None)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, generations.reap)
+            return await generations.probe()
+
+    log.configure("warning", "check", os.environ)
+    config.load(os.environ)
+    problems = asyncio.run(probe())
+    if problems:
+        _print_problems(problems)
+        return 1
+    print(f"claude-gatewayd {claude_gatewayd.__version__} can serve")
+    return 0
+
+
+def _check_state(text: str) -> int:
+    try:
+        State.of(text)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _lock(path: Path, url: str) -> IO[str]:

@@ -1,0 +1,59 @@
+"""The installation that would be started now, by the path that we were started by, and a mark of its code.
+
+The path stays: it is what a unit names. What it leads to changes: a symlink is moved, or pip replaces files in place.
+"""
+
+import os
+import shlex
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from claude_gatewayd.errors import GatewayError
+
+_PACKAGE = Path(__file__).parent
+_LONGEST_START = 4096
+
+
+def interpreter(command: Sequence[str], default: str) -> str:
+    """Return the Python that runs *command* now, a `sys.orig_argv`; *default* where it names no script with one.
+
+    Raises GatewayError where the script is gone.
+    """
+    script = command[1] if len(command) > 1 else ""
+    if not os.path.isabs(script):  # `python -m ...`, and the like
+        return default
+    try:
+        with open(script, "rb") as file:
+            start = file.read(_LONGEST_START)
+    except OSError as error:
+        raise GatewayError(
+            f"cannot start from {script}: {error.strerror}", f"install it again, then: ls -lL {shlex.quote(script)}"
+        ) from None
+    return _named_by(start) or default
+
+
+def _named_by(start: bytes) -> str:
+    """Return the interpreter that the first lines of a script name."""
+    lines = os.fsdecode(start).splitlines()
+    if not lines or not lines[0].startswith("#!"):
+        return ""
+    words = lines[0].removeprefix("#!").split()
+    if words == ["/bin/sh"] and len(lines) > 1 and lines[1].startswith("'''exec' "):  # pip's, for a path that is long
+        words = shlex.split(lines[1].removeprefix("'''exec' "))
+    named = words[0] if words else ""
+    return named if os.path.isabs(named) and os.path.basename(named).startswith("python") else ""
+
+
+def mark(package: Path = _PACKAGE) -> str:
+    """Return what tells the code of a package from that of another, or from its own after a change of the files."""
+    seen = []
+    try:
+        for directory, _, names in sorted(os.walk(package)):
+            for name in sorted(names):
+                if name.endswith(".py"):
+                    status = os.stat(os.path.join(directory, name))
+                    seen.append((os.path.relpath(directory, package), name, status.st_size, status.st_mtime_ns))
+    except OSError:
+        return ""  # in the middle of a change
+    return f"{package} {zlib.crc32(repr(seen).encode()):08x}" if seen else ""
