@@ -13,16 +13,17 @@ while _os.path.exists({gate!r}):
 
 
 class Build:
-    """The package in a directory of its own. Only its relay, which workers alone import, is ever touched."""
+    """The package in a directory of its own. *more* is added to its relay, which workers alone import."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, more: str = "") -> None:
         package = directory / "claude_gatewayd"
         shutil.copytree(Path(claude_gatewayd.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
         self.environ = {"PYTHONPATH": str(directory)}
         self._gate = directory / "gate"
-        self._relay = package / "relay.py"
-        self._good = self._relay.read_text() + _HOLD.format(gate=str(self._gate))
-        self._relay.write_text(self._good)
+        self._package = package
+        relay = package / "relay.py"
+        relay.write_text(relay.read_text() + _HOLD.format(gate=str(self._gate)) + more)
+        self._good: dict[str, str] = {}
 
     def hold(self) -> None:
         """Let workers that start from now on get no further than their imports."""
@@ -32,10 +33,11 @@ class Build:
         """Let them go on."""
         self._gate.unlink(missing_ok=True)
 
-    def spoil(self) -> None:
-        """Make it one that no worker can start from."""
-        self._relay.write_text('raise ImportError("a broken upgrade")\n')
+    def spoil(self, file: str = "relay.py") -> None:
+        """Make it one that no worker, or whoever imports *file*, can start from."""
+        self._good[file] = (self._package / file).read_text()
+        (self._package / file).write_text('raise ImportError("a broken upgrade")\n')
 
-    def mend(self) -> None:
+    def mend(self, file: str = "relay.py") -> None:
         """Make it good again."""
-        self._relay.write_text(self._good)
+        (self._package / file).write_text(self._good.pop(file))

@@ -1,0 +1,240 @@
+"""What happens to a daemon under a real user manager. It runs inside one; `test_systemd` starts it and judges.
+
+    tests/with-user-systemd -- PYTHON -m tests.lifecycle.systemd_scene SCENE
+
+Each event goes on under a load of its own. A line of JSON says what came of it.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.daemon import BIN, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.build import Build
+from tests.lifecycle.calls import Stream
+from tests.load import Load
+
+PORT = 47000
+UNIT = "claude-gatewayd"
+REPOSITORY = Path(__file__).parents[2]
+HANG = """
+import signal as _signal
+def _hang_here(*_):
+    _time.sleep(600)
+_signal.signal(_signal.SIGUSR1, _hang_here)
+"""
+
+
+class Scene:
+    """An installation of the units as they are shipped, and the load on it."""
+
+    def __init__(self, fake: FakeAnthropic, environ: dict[str, str]) -> None:
+        self.fake = fake
+        self.home = Path.home()
+        self.config_file = self.home / ".config/claude-gateway/config.toml"
+        self.config_file.parent.mkdir(parents=True)
+        (self.home / ".config/claude-gateway/environment").write_text(
+            "".join(f"{n}={v}\n" for n, v in {"CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": fake.url, **environ}.items())
+        )
+        self.units = self.home / ".config/systemd/user"
+        self.units.mkdir(parents=True)
+        for unit in (REPOSITORY / "packaging/systemd").glob(f"{UNIT}.*"):
+            (self.units / unit.name).write_text(unit.read_text())
+        self.bin = self.home / ".local/bin"
+        self.bin.mkdir(parents=True)
+        self.link(BIN)
+        self.systemctl("daemon-reload")
+
+    def link(self, to: Path) -> None:
+        """Let the path that the unit names lead to the programs in a directory."""
+        for name in ("claude-gatewayd", "claude-gatewayctl"):
+            (self.bin / name).unlink(missing_ok=True)
+            (self.bin / name).symlink_to(to / name)
+
+    def systemctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["systemctl", "--user", *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.bin / "claude-gatewayctl"), *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Return what the daemon says, or nothing when it does not."""
+        done = self.ctl("status", "--json")
+        said: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+        return said
+
+    def main_pid(self) -> int:
+        return int(self.systemctl("show", "-P", "MainPID", UNIT).stdout)
+
+    def is_serving(self, *, beside: int = 0) -> bool:
+        """Say whether a generation serves, in another process than *beside*."""
+        pids = [g["pid"] for g in self.status().get("generations", ()) if g["state"] == "serving"]
+        return bool(pids) and beside not in pids
+
+    def worker(self) -> int:
+        """Return the process that serves."""
+        wait_until(self.is_serving)
+        pid: int = next(g["pid"] for g in self.status()["generations"] if g["state"] == "serving")
+        return pid
+
+    def journal(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["journalctl", "--user", "-o", "cat", "-t", UNIT, *arguments], capture_output=True, text=True, check=True
+        ).stdout
+
+    @contextmanager
+    def under_load(self, event: str, *, settle: float = 1.5) -> Iterator[dict[str, Any]]:
+        """Load, let an event happen, and tell what came of it together with what is put into the dictionary."""
+        told: dict[str, Any] = {"event": event}
+        with Load(PORT) as load:
+            seen = len(self.fake.requests)
+            if self.main_pid() and event != "broken start":
+                self.fake.wait_until(lambda: len(self.fake.requests) > seen + 200, 30)
+            begun = time.monotonic()
+            yield told
+            told["seconds"] = round(time.monotonic() - begun, 2)
+            time.sleep(settle)  # clients that think come back within that
+        tell(told | asdict(load.found) | {"requests": load.found.requests, "failed": load.found.failed})
+
+
+def tell(said: dict[str, Any]) -> None:
+    """Say a line to the test."""
+    print(json.dumps(said), flush=True)
+
+
+class Streams:
+    """Streams that are open for *seconds*, each read by a thread."""
+
+    def __init__(self, number: int, seconds: float) -> None:
+        self.whole = 0
+        self._open = [Stream(PORT, f"[[slow {int(seconds * 4)} 0.25]]") for _ in range(number)]
+        self._threads = [threading.Thread(target=self._read, args=(stream,)) for stream in self._open]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, stream: Stream) -> None:
+        with stream:
+            stream.rest()
+            self.whole += stream.is_whole
+
+    def end(self) -> dict[str, int]:
+        """Wait for their ends; return how many there were, and how many were whole."""
+        for thread in self._threads:
+            thread.join()
+        return {"streams": len(self._open), "whole": self.whole}
+
+
+def life() -> None:
+    """Everything that may befall it, with nothing but Anthropic's lane."""
+    build = Build(Path.home() / "build", more=HANG)
+    with FakeAnthropic() as fake:
+        scene = Scene(fake, build.environ)
+        try:
+            _gentle(scene, build)
+            _rough(scene, build)
+        finally:
+            fake.release()
+            tell({"event": "journal", "text": scene.journal()[-20000:], "errors": scene.journal("-p", "err")})
+            scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def _gentle(scene: Scene, build: Build) -> None:
+    """What nobody may notice."""
+    scene.systemctl("start", f"{UNIT}.socket")
+    with scene.under_load("start") as told:
+        told["status"] = scene.systemctl("start", UNIT).returncode
+    with scene.under_load("nothing"):
+        time.sleep(1)
+    streams = Streams(3, 30)
+
+    with scene.under_load("reload") as told:
+        told["status"] = scene.systemctl("reload", UNIT).returncode
+    build.spoil()
+    with scene.under_load("broken reload") as told:
+        told["status"] = scene.systemctl("reload", UNIT).returncode
+    build.mend()
+    pid = scene.main_pid()
+    with scene.under_load("upgrade in place") as told:
+        told["status"] = scene.systemctl("reload", UNIT).returncode
+        wait_until(lambda: "goes on as pid" in scene.journal())
+        told["same_pid"] = scene.main_pid() == pid
+    worker = scene.worker()
+    with scene.under_load("restart") as told:
+        told["status"] = scene.systemctl("restart", UNIT).returncode
+        wait_until(lambda: scene.is_serving(beside=worker))
+        told["same_pid"] = scene.main_pid() == pid
+
+    build.spoil()
+    with scene.under_load("restart into a broken build", settle=3.0) as told:
+        told["status"] = scene.systemctl("restart", UNIT).returncode
+        wait_until(lambda: scene.status().get("state") == "waiting")
+        said = scene.status()
+        told |= {"state": said["state"], "predecessors": len(said["predecessors"]), "health": scene.ctl("health").stdout}
+        told["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
+    with scene.under_load("its mending") as told:
+        build.mend()
+        told["status"] = scene.ctl("reload").returncode
+        wait_until(lambda: not scene.status()["predecessors"])
+    build.spoil("supervisor/main.py")
+    worker = scene.worker()
+    with scene.under_load("restart into a broken supervisor", settle=3.0) as told:
+        scene.systemctl("restart", "--no-block", UNIT)
+        wait_until(lambda: scene.main_pid() != pid)
+    with scene.under_load("the mending of that") as told:
+        build.mend("supervisor/main.py")
+        wait_until(lambda: scene.is_serving(beside=worker))
+    tell({"event": "open streams", **streams.end()})
+
+
+def _rough(scene: Scene, build: Build) -> None:
+    """What costs those who are there, but nobody who comes."""
+    worker = scene.worker()
+    with scene.under_load("kill -9 worker") as told:
+        os.kill(worker, signal.SIGKILL)
+        told["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
+    worker = scene.worker()
+    with scene.under_load("kill -9 supervisor") as told:
+        os.kill(scene.main_pid(), signal.SIGKILL)
+        told["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
+    worker = scene.worker()
+    with scene.under_load("hung loop", settle=13.0) as told:
+        os.kill(worker, signal.SIGUSR1)
+        told["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
+    with scene.under_load("stop, and activation") as told:
+        told["status"] = scene.systemctl("stop", UNIT).returncode
+        told["noticed"] = _seconds_until(scene.is_serving)
+
+    scene.config_file.write_text("[listen]\nprot = 1\n")
+    scene.systemctl("stop", UNIT)
+    with scene.under_load("broken start") as told:
+        told["status"] = scene.systemctl("start", UNIT).returncode
+        wait_until(lambda: scene.status().get("state") == "refusing")
+        told["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
+        scene.config_file.write_text("")
+        told["mended"] = scene.systemctl("reload", UNIT).returncode
+
+
+def _seconds_until(condition: Callable[[], bool]) -> float:
+    begun = time.monotonic()
+    wait_until(condition)
+    return round(time.monotonic() - begun, 2)
+
+
+SCENES = {"life": life}
+
+if __name__ == "__main__":
+    SCENES[sys.argv[1]]()
