@@ -72,7 +72,8 @@ def generation(one: Generation) -> dict[str, Any]:
 def one_line(status: Mapping[str, Any]) -> str:
     """Return the status for systemd's STATUS=, and for the log."""
     if status["problems"]:
-        return f"cannot serve: {status['problems'][0]['where']}: {status['problems'][0]['message']}"
+        meanwhile = "; the worker before it serves on" if status["predecessors"] else ""
+        return f"cannot serve: {status['problems'][0]['where']}: {status['problems'][0]['message']}{meanwhile}"
     streams = status["streams"]
     bedrock = f"Bedrock {_bedrock(status)}, " if status["bedrock"]["enabled"] else ""
     first = next((_headline(notice) for notice in status["notices"]), "")

@@ -1,0 +1,135 @@
+"""Under a real, unprivileged user manager, and under load: what each event costs. `pytest -s` prints the table."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+REPOSITORY = Path(__file__).parents[2]
+LAUNCHER = REPOSITORY / "tests/with-user-systemd"
+CANNOT = 77
+COLUMNS = ("requests", "failed", "refused", "reset", "cut", "silent", "not_200", "slowest", "noticed", "seconds")
+
+Told = dict[str, dict[str, Any]]
+
+
+def play(scene: str, **environ: str) -> Told:
+    """Return what a scene tells, by event. Skips where no manager can be had."""
+    done = subprocess.run(
+        [str(LAUNCHER), "--", sys.executable, "-m", "tests.lifecycle.systemd_scene", scene],
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "W_BIND": str(REPOSITORY),
+            "W_ENV": " ".join(f"{name}={value}" for name, value in environ.items()),
+        },
+        capture_output=True, text=True, timeout=220, check=False, cwd=REPOSITORY,
+    )  # fmt: skip
+    if done.returncode == CANNOT:
+        pytest.skip(done.stderr.strip().rpartition("\n")[2])
+    told: Told = {}
+    for line in done.stdout.splitlines():
+        said = json.loads(line)
+        told[said.pop("event")] = said
+    print(table(told))
+    assert done.returncode == 0, f"{done.stderr}\n{told.get('journal', {}).get('text')}"
+    return told
+
+
+def table(told: Told) -> str:
+    """Return the events that went on under load."""
+    rows = [("event", *COLUMNS)]
+    for event, said in told.items():
+        if "requests" in said:
+            cells = (said.get(column, "") for column in COLUMNS)
+            rows.append((event, *(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n" + "\n".join(
+        "  ".join(cell.ljust(width) if not index else cell.rjust(width) for index, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+    )
+
+
+@pytest.fixture(scope="module")
+def life() -> Told:
+    return play("life")
+
+
+GENTLE = (
+    "nothing",
+    "reload",
+    "broken reload",
+    "upgrade in place",
+    "restart",
+    "restart into a broken build",
+    "its mending",
+    "restart into a broken supervisor",
+    "the mending of that",
+)
+
+
+@pytest.mark.parametrize("event", GENTLE)
+def test_nobody_notices(life: Told, event: str) -> None:
+    said = life[event]
+    assert said["requests"] > 200
+    assert said["failed"] == 0
+    assert said["closed_while_idle"] == 0
+    assert said["slowest"] < 0.5
+
+
+def test_every_stream_that_is_open_meanwhile_is_whole(life: Told) -> None:
+    assert life["open streams"] == {"streams": 3, "whole": 3}
+
+
+def test_what_the_service_manager_is_told(life: Told) -> None:
+    assert life["reload"]["status"] == 0
+    assert life["broken reload"]["status"] == 1
+    assert life["upgrade in place"]["status"] == 0
+    assert life["upgrade in place"]["same_pid"]
+    assert life["restart"]["status"] == 0
+    assert not life["restart"]["same_pid"]
+    broken = life["restart into a broken build"]
+    assert (broken["status"], broken["state"], broken["predecessors"]) == (0, "waiting", 1)
+    assert "worker: ended with status 1" in broken["health"]
+    assert "the worker before it serves on" in broken["unit"]
+
+
+def test_a_start_answers_all_that_came_before_it(life: Told) -> None:
+    """The socket is there, and the service comes when the first connection does."""
+    for event in ("start", "stop, and activation"):
+        assert life[event]["status"] == 0
+        assert life[event]["failed"] == 0
+        assert life[event]["slowest"] < 2
+
+
+@pytest.mark.parametrize("event", ["kill -9 worker", "kill -9 supervisor", "hung loop"])
+def test_only_what_the_dead_one_had_is_lost(life: Told, event: str) -> None:
+    said = life[event]
+    assert (said["refused"], said["not_200"], said["silent"]) == (0, 0, 0)
+    assert said["failed"] <= 8 + 40 + 8, "more than it can have had: kept connections, and new ones of a moment"
+    assert said["slowest"] < 2, "whoever came meanwhile"
+    assert said["noticed"] < 2
+
+
+def test_the_stack_of_a_hung_loop_is_in_the_journal(life: Told) -> None:
+    text = life["journal"]["text"]
+    assert "is silent: another one stands in" in text
+    assert "Fatal Python error: Aborted" in text
+    assert "in _hang_here" in text
+    assert "in _hang_here" not in life["journal"]["errors"]
+    assert "has been silent for 10 s: ending it" in life["journal"]["errors"]
+
+
+def test_a_broken_configuration_is_told_until_it_is_mended(life: Told) -> None:
+    said = life["broken start"]
+    assert (said["status"], said["mended"]) == (0, 0)
+    assert said["not_200"] > 0
+    assert said["failed"] == said["not_200"], "answered, and not refused"
+    assert said["served"]
+    assert "[listen] prot: is not a known key" in said["unit"]
