@@ -133,8 +133,12 @@ class Assembly:
     @property
     def eager(self) -> bool:
         """Say whether LiteLLM is to be loaded before anybody needs it."""
-        litellm = self._settings.litellm
-        return litellm.load == "eager" and (self._access.enabled or bool(litellm.config))
+        return self._settings.litellm.load == "eager" and self.may_need_engine
+
+    @property
+    def may_need_engine(self) -> bool:
+        """Say whether there is anything that LiteLLM would be needed for."""
+        return self._access.enabled or bool(self._settings.litellm.config)
 
     def keep(self) -> None:
         """Begin to keep the AWS credentials fresh, where there are any to keep."""

@@ -42,6 +42,11 @@ def installation_link(environ: Mapping[str, str]) -> Path:
     return data_dir(environ) / "current"
 
 
+def versions_dir(environ: Mapping[str, str]) -> Path:
+    """Return the directory of the installations that `upgrade` has built."""
+    return data_dir(environ) / "versions"
+
+
 def environment_file(environ: Mapping[str, str]) -> Path:
     """Return the file of what the service is to have of a shell's environment."""
     return _user_dir(environ, "XDG_CONFIG_HOME", ".config") / "environment"

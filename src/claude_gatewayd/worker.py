@@ -112,28 +112,43 @@ class Worker:
             self._loop.add_signal_handler(number, self._signalled)
         beat = self._loop.create_task(self._beat())
         self._private.start()
-        if self._start.succeeds:
-            self._parts.keep()
-            if self._parts.eager or self._start.with_engine:
-                await self._load_first()
-        if not self._start.probe:
-            self._acceptor.start()
-            self._serves = True
-        self._channel.tell("ready", **self._snapshot())
         if self._start.probe:
-            self._drain_soon(0.0)
+            await self._try_out()
         else:
-            if not self._start.succeeds:
-                self._parts.keep()
-            if self._parts.eager or self._start.with_engine:
-                self._parts.engine.start()
-        await self._told_to_drain
+            await self._serve()
         await self._drain()
         self._private.stop()
         self._litellms.abort()
         await self._parts.close()
         beat.cancel()
         self._tell("ending")
+
+    async def _serve(self) -> None:
+        """Accept until told to drain."""
+        wants_engine = self._parts.eager or self._start.with_engine
+        if self._start.succeeds:
+            self._parts.keep()
+            if wants_engine:
+                await self._load_first()
+        self._acceptor.start()
+        self._serves = True
+        self._channel.tell("ready", **self._snapshot())
+        if not self._start.succeeds:
+            self._parts.keep()
+        if wants_engine:
+            self._parts.engine.start()
+        await self._told_to_drain
+
+    async def _try_out(self) -> None:
+        """Do what may fail in an installation that is no good, and tell what came of it."""
+        try:
+            if self._parts.may_need_engine:
+                self._parts.engine.start()
+                await self._parts.engine.ready(_ENGINE_WITHIN)
+        except EngineFailed as problem:
+            self._channel.tell("refused", problems=[Problem("LiteLLM", problem.message, problem.hint).as_dict()])
+            return
+        self._channel.tell("ready", **self._snapshot())
 
     async def _load_first(self) -> None:
         """Load LiteLLM before taking over: the one that serves goes on meanwhile, and Bedrock is never away."""

@@ -7,9 +7,12 @@ Each event goes on under a load of its own. A line of JSON says what came of it.
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,7 +186,11 @@ def _gentle(scene: Scene, build: Build) -> None:
         told["status"] = scene.systemctl("restart", UNIT).returncode
         wait_until(lambda: scene.status().get("state") == "waiting")
         said = scene.status()
-        told |= {"state": said["state"], "predecessors": len(said["predecessors"]), "health": scene.ctl("health").stdout}
+        told |= {
+            "state": said["state"],
+            "predecessors": len(said["predecessors"]),
+            "health": scene.ctl("health").stdout,
+        }
         told["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
     with scene.under_load("its mending") as told:
         build.mend()
@@ -228,13 +235,80 @@ def _rough(scene: Scene, build: Build) -> None:
         told["mended"] = scene.systemctl("reload", UNIT).returncode
 
 
+# another version
+
+
+def upgrade() -> None:
+    """From a checkout to a version, to two that are no good, and back."""
+    site = sysconfig.get_path("purelib")  # the new environments are made without what we depend on
+    with FakeAnthropic() as fake:
+        scene = Scene(fake, {"PYTHONPATH": site})
+        link = scene.home / ".local/share/claude-gateway/current"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(BIN.parent)
+        scene.link(link / "bin")
+        for unit in scene.units.iterdir():
+            unit.write_text(unit.read_text().replace("%h/.local/bin", str(link / "bin")))
+        scene.systemctl("daemon-reload")
+        os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
+        good = _wheel("0.2.0")
+        unfit = _wheel("0.3.0", relay="import sys\nif '--probe' not in sys.argv: raise ImportError('unfit')\n")
+        broken = _wheel("0.4.0", supervisor="raise ImportError('broken')\n")
+        try:
+            scene.systemctl("start", f"{UNIT}.socket", UNIT)
+            streams = Streams(3, 45)
+            pid = scene.main_pid()
+            for event, *arguments in (
+                ("upgrade", good),
+                ("upgrade to one that cannot serve", unfit),
+                ("upgrade to one that is broken", broken),
+                ("rollback", "--rollback"),
+                ("forth again", "--rollback"),
+            ):
+                with scene.under_load(event) as told:
+                    done = scene.ctl("upgrade", *arguments)
+                    told |= {"status": done.returncode, "out": done.stdout, "err": done.stderr}
+                    told |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
+                    told["same_pid"] = scene.main_pid() == pid
+            with scene.under_load("restart") as told:
+                told["status"] = scene.systemctl("restart", UNIT).returncode
+                wait_until(scene.is_serving)
+                told["version"] = scene.status()["version"]
+            tell({"event": "open streams", **streams.end()})
+            kept = sorted(path.name for path in (link.parent / "versions").iterdir() if path.is_dir())
+            tell({"event": "kept", "versions": len(kept)})
+        finally:
+            fake.release()
+            tell({"event": "journal", "text": scene.journal()[-20000:]})
+            scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def _wheel(version: str, relay: str = "", supervisor: str = "") -> str:
+    """Build a wheel of the package as it is here, but for its version, and for what is put at the top of two files."""
+    source = Path.home() / f"source-{version}"
+    for name in ("src", "packaging"):
+        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / name, source)
+    package = source / "src/claude_gatewayd"
+    init = package / "__init__.py"
+    init.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text()))
+    for file, more in (("relay.py", relay), ("supervisor/main.py", supervisor)):
+        (package / file).write_text(more + (package / file).read_text())
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=source, check=True, capture_output=True
+    )
+    (wheel,) = (source / "dist").iterdir()
+    return str(wheel)
+
+
 def _seconds_until(condition: Callable[[], bool]) -> float:
     begun = time.monotonic()
     wait_until(condition)
     return round(time.monotonic() - begun, 2)
 
 
-SCENES = {"life": life}
+SCENES = {"life": life, "upgrade": upgrade}
 
 if __name__ == "__main__":
     SCENES[sys.argv[1]]()

@@ -44,7 +44,7 @@ def play(scene: str, **environ: str) -> Told:
 
 def table(told: Told) -> str:
     """Return the events that went on under load."""
-    rows = [("event", *COLUMNS)]
+    rows: list[tuple[str, ...]] = [("event", *COLUMNS)]
     for event, said in told.items():
         if "requests" in said:
             cells = (said.get(column, "") for column in COLUMNS)

@@ -37,6 +37,7 @@ VERBS = {
         ("start", "service", "Start the service, and wait until it serves."),
         ("stop", "service", "Finish what is under way, then end; with --now, end at once."),
         ("restart", "service", "Start the program anew, and wait until it serves; nobody is refused meanwhile."),
+        ("upgrade", "upgrade", "Put another version into the place of the running one; --rollback goes back."),
         ("enable", "service", "Let the service start when you log in."),
         ("disable", "service", "Let the service no longer start when you log in; what runs goes on."),
         ("logs", "service", "Show the log: of the journal, or of our own file on macOS."),

@@ -13,6 +13,9 @@ def status(said: dict[str, Any], now: float) -> str:
             lines.append(f"               {problem['hint']}")
     for notice in said["notices"]:
         lines += _notice(notice, now)
+    if said["predecessors"]:
+        pids = ", ".join(map(str, said["predecessors"]))
+        lines.append(f"  meanwhile    the worker before the restart serves on, pid {pids}")
     lines.append(f"  up           {duration(said['uptime'])}")
     config = said["config"]
     if config["loaded_at"] is not None:

@@ -333,7 +333,7 @@ class Supervisor:
         return {"stopping": True, "pid": os.getpid(), "under_way": self._status()["under_way"]}
 
     async def _command_version(self) -> wire.Message:
-        return {"version": claude_gatewayd.__version__}
+        return {"version": claude_gatewayd.__version__, "program": self._program.path}
 
     def _status(self) -> dict[str, Any]:
         generations = list(self._generations)

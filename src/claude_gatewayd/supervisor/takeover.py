@@ -113,6 +113,11 @@ class Program:
     interpreter: str
     code: str
 
+    @property
+    def path(self) -> str:
+        """The path that we were started by."""
+        return next(iter(sys.orig_argv[1:]), "")
+
     @classmethod
     def own(cls) -> Self:
         """Return the one that has just been started."""
