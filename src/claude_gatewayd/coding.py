@@ -138,6 +138,12 @@ def _zstd(output: _Output) -> _Decode:
     return inner.write
 
 
+def load_all() -> None:
+    """Import what any coding needs: later, an upgrade in place may have put another version there."""
+    import brotli  # noqa: F401
+    import zstandard  # noqa: F401
+
+
 _MAKERS: dict[bytes, Callable[[_Output], _Decode]] = {
     b"": _identity,
     b"identity": _identity,

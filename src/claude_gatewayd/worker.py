@@ -21,7 +21,7 @@ from typing import Any
 import uvloop
 
 import claude_gatewayd
-from claude_gatewayd import assembly, auth, config, installation, log, memory, paths
+from claude_gatewayd import assembly, auth, coding, config, installation, log, memory, paths
 from claude_gatewayd.assembly import Access, Assembly
 from claude_gatewayd.channel import Channel
 from claude_gatewayd.config import Config
@@ -241,6 +241,7 @@ class Worker:
                 "log_level": self._config.log.level,
                 "version": claude_gatewayd.__version__,
                 "code": self._code,
+                "outdated": self._parts.engine.outdated,
             }
         }
 
@@ -285,6 +286,7 @@ def main(argv: list[str] | None = None) -> int:
         channel.tell_last("refused", problems=[Problem("state", error.message, error.hint).as_dict()])
         return 1
     log.configure(settings.log.level, who, os.environ)
+    coding.load_all()
     _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         gc.freeze()

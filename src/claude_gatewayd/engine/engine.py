@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
+from claude_gatewayd import installation
 from claude_gatewayd.credentials import AwsKeys
 from claude_gatewayd.engine.plan import Plan
 from claude_gatewayd.errors import GatewayError
@@ -30,6 +31,8 @@ _ENDED_WITHIN = 3.0
 _SWITCH_INTERVAL = 0.0005
 # Nor is garbage collected until it is ready and warm (most of all: 93 ms, then 43). At most for so long
 _QUIET_FOR = 60.0
+
+_CODE = installation.mark()
 
 State = Literal["off", "loading", "ready", "failed"]
 Load = Callable[[Plan, str, Callable[[], Awaitable[AwsKeys]]], "App"]
@@ -76,6 +79,7 @@ class Engine:
         load: Load = _load,
     ) -> None:
         self.state: State = "off"
+        self.outdated = False  # what would be loaded now does not belong to what runs here
         self._plan = plan
         self._keys = keys
         self._changed = changed
@@ -91,13 +95,18 @@ class Engine:
         self._connector = UnixConnector(str(plan.socket), seconds=_CONNECTED_WITHIN, name="LiteLLM")
 
     def start(self) -> None:
-        """Begin to load LiteLLM, unless that has been done."""
-        if self._thread is None:
-            self._became("loading")
-            self._quiet.begin()
-            self._loop.call_later(_QUIET_FOR, self._quiet.end)
-            self._thread = threading.Thread(target=self._live, name="litellm", daemon=True)
-            self._thread.start()
+        """Begin to load LiteLLM, unless that has been done, or is another than we were started with."""
+        if self.state != "off":
+            return
+        if installation.mark() != _CODE:
+            self.outdated = True
+            self._became("failed", "the installation has changed since this generation started")
+            return
+        self._became("loading")
+        self._quiet.begin()
+        self._loop.call_later(_QUIET_FOR, self._quiet.end)
+        self._thread = threading.Thread(target=self._live, name="litellm", daemon=True)
+        self._thread.start()
 
     async def ready(self, seconds: float) -> None:
         """Return when it serves; it is started if need be. Raises EngineFailed, after *seconds* at most."""

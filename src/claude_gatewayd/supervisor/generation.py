@@ -151,7 +151,12 @@ class Generation:
     @property
     def has_engine(self) -> bool:
         """Say whether it has LiteLLM, or will soon."""
-        return self.snapshot.get("litellm", {}).get("state") in ("loading", "ready")
+        return self.snapshot.get("litellm", {}).get("state") in ("loading", "ready") or self.is_outdated
+
+    @property
+    def is_outdated(self) -> bool:
+        """Say whether it cannot load LiteLLM, because files were replaced under it."""
+        return bool(self.snapshot.get("outdated"))
 
     def longest_drain(self, linger: float) -> float:
         """Return the seconds after which a drain that began now hangs."""

@@ -43,6 +43,7 @@ EX_CONFIG = 78
 _TICKS_A_SECOND = round(1 / TICK)
 _MANAGER_ENDS = 15.0  # what a log-out or a shutdown waits for streams
 _ROOM_TO_START = 10.0
+_RENEW_AGAIN = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Supervisor:
         self._reload_asked: asyncio.Future[list[Problem]] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._last_reload = before.last_reload if before else None
+        self._renew_at = 0.0
         self._becomes = ""  # the Python of the version that we are going to be
 
     async def run(self) -> int:
@@ -379,6 +381,10 @@ class Supervisor:
                 self._notifier.alive()
             if self._problems:
                 self._refuse(self._problems)  # those of before us may have ended
+            if current is not None and current.is_outdated and self._loop.time() > self._renew_at:
+                self._renew_at = self._loop.time() + _RENEW_AGAIN
+                logger.warning("generation %d cannot load LiteLLM: the installation has changed", current.number)
+                self._reload()
             match self._state:
                 case "starting":
                     self._notifier.extend_timeout(_ROOM_TO_START)
