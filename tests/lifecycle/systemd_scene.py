@@ -235,6 +235,50 @@ def _rough(scene: Scene, build: Build) -> None:
         told["mended"] = scene.systemctl("reload", UNIT).returncode
 
 
+# with LiteLLM
+
+
+def litellm() -> None:
+    """Two hand-overs between workers that have imported LiteLLM."""
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
+    with FakeAnthropic() as fake:
+        scene = Scene(fake, keys)
+        scene.config_file.write_text('[bedrock]\nenabled = true\n[litellm]\nload = "eager"\n')
+        try:
+            scene.systemctl("start", f"{UNIT}.socket", UNIT)
+            wait_until(lambda: _has_litellm(scene), 60)
+            streams = Streams(3, 30)
+            old = scene.worker()
+            with scene.under_load("reload with LiteLLM") as told:
+                told["status"] = scene.systemctl("reload", UNIT).returncode
+                told["bedrock"] = _has_litellm(scene)
+                told["memory"] = {"old": _memory(old), "new": _memory(scene.worker())}
+                told["supervisor"] = scene.status()["memory"]["supervisor"] >> 20
+            old = scene.worker()
+            with scene.under_load("restart with LiteLLM") as told:
+                told["status"] = scene.systemctl("restart", UNIT).returncode
+                told["bedrock"] = _has_litellm(scene)
+                told["memory"] = {"old": _memory(old), "new": _memory(scene.worker())}
+            tell({"event": "open streams", **streams.end()})
+            tell({"event": "unit", "text": scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()})
+        finally:
+            fake.release()
+            tell({"event": "journal", "text": scene.journal()[-20000:]})
+            scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def _has_litellm(scene: Scene) -> bool:
+    return bool(scene.status().get("litellm", {}).get("state") == "ready")
+
+
+def _memory(pid: int) -> dict[str, int]:
+    """Return what a process has resident, and what of it is its own alone, in MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    kilobytes = {line.split()[0].rstrip(":"): int(line.split()[1]) for line in lines[1:]}
+    own = kilobytes["Private_Clean"] + kilobytes["Private_Dirty"]
+    return {"resident": kilobytes["Rss"] // 1024, "own": own // 1024}
+
+
 # another version
 
 
@@ -308,7 +352,7 @@ def _seconds_until(condition: Callable[[], bool]) -> float:
     return round(time.monotonic() - begun, 2)
 
 
-SCENES = {"life": life, "upgrade": upgrade}
+SCENES = {"life": life, "upgrade": upgrade, "litellm": litellm}
 
 if __name__ == "__main__":
     SCENES[sys.argv[1]]()

@@ -12,6 +12,7 @@ from typing import Any
 from claude_gatewayd.model import Problem
 from claude_gatewayd.supervisor import status as telling
 from claude_gatewayd.supervisor.generation import Birth, Generation, Record
+from claude_gatewayd.supervisor.parting import Predecessors
 
 logger = logging.getLogger(__name__)
 
@@ -28,16 +29,24 @@ _STABLE_AFTER = 30.0
 class Generations:
     """Keep one generation serving on *listener*.
 
-    *refuse* is called with problems when none can serve, and with none when one does again.
+    *refuse* is called with problems when none can serve, and with none when one does again. *before* are those of
+    another supervisor, which serve until one of ours does.
     """
 
-    def __init__(self, listener: socket.socket, bound: str, refuse: Callable[[list[Problem]], None]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        bound: str,
+        refuse: Callable[[list[Problem]], None],
+        before: Predecessors | None = None,
+    ) -> None:
         self.current: Generation | None = None
         self.past: dict[str, Any] = {}  # what all that have ended saw
         self._interpreter = sys.executable
         self._listener = listener
         self._bound = bound
         self._refuse = refuse
+        self._before = before
         self._draining: list[Generation] = []
         self._starting: Generation | None = None
         self._number = 0
@@ -63,7 +72,7 @@ class Generations:
     async def _replace(self, interpreter: str) -> list[Problem]:
         if self._stopping:
             return [Problem("daemon", "it is stopping")]
-        new, problems = await self._start(interpreter, succeeds=self.current is not None)
+        new, problems = await self._start(interpreter, succeeds=self.current is not None or bool(self._before))
         if new is None:
             return [Problem("daemon", "it is stopping")] if self._stopping else problems
         self._interpreter = interpreter
@@ -72,7 +81,8 @@ class Generations:
 
     async def _start(self, interpreter: str, *, succeeds: bool) -> tuple[Generation | None, list[Problem]]:
         """Start a generation. It may fail, and touches nothing that serves."""
-        with_engine = self.current is not None and self.current.has_engine
+        older = self.current
+        with_engine = older.has_engine if older is not None else self._before is not None and self._before.have_engine
         return await self._begin(Birth(interpreter, self._listener, self._bound, succeeds, with_engine))
 
     async def probe(self) -> list[Problem]:
@@ -147,9 +157,13 @@ class Generations:
         served = time.time() - (generation.serving_since or time.time())
         if served > _STABLE_AFTER:
             self._back_off = _BACK_OFF
+        self.hurry()
+        self.recover([])
+
+    def hurry(self) -> None:
+        """Let one that starts serve as soon as it can: nobody else does."""
         if self._starting is not None:
             self._starting.hurry()
-        self.recover([])
 
     def recover(self, known: list[Problem]) -> None:
         """Start generations until one serves. *known* problems are not logged again."""
@@ -205,7 +219,7 @@ class Generations:
         self._alarms.append(asyncio.get_running_loop().time())
         logger.warning("generation %d is silent: another one stands in", silent.number)
         if self._starting is not None:
-            self._starting.hurry()
+            self.hurry()
             return
         async with self._one_at_a_time:
             if self.current is not silent or self._stopping:

@@ -35,6 +35,7 @@ from claude_gatewayd.supervisor.apology import Apology
 from claude_gatewayd.supervisor.generation import Record
 from claude_gatewayd.supervisor.generations import LINGER, TICK, Generations
 from claude_gatewayd.supervisor.listener import Listener
+from claude_gatewayd.supervisor.parting import Predecessor
 from claude_gatewayd.supervisor.takeover import Program, State
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Supervisor:
         self._apology = Apology(self._listener.socket)
         self._predecessors = parting.Predecessors(paths.predecessors_file(os.environ))
         self._problems: list[Problem] = []  # why none of ours can serve
-        self._generations = Generations(self._listener.socket, self._listener.bound, self._refuse)
+        self._generations = Generations(self._listener.socket, self._listener.bound, self._refuse, self._predecessors)
         self._started_at = before.started_at if before else time.time()
         self._had_terminal = before.had_terminal if before else _has_terminal()
         # nohup(1)
@@ -183,7 +184,7 @@ class Supervisor:
                 generation.drain(LINGER)
             generation.outlive(LINGER)
         if stay:
-            self._predecessors.leave(scope, pids)
+            self._predecessors.leave([Predecessor(one.pid, scope, one.has_engine) for one in living])
         else:
             self._predecessors.dismiss()
         logger.info("workers %s %s in %s", pids, "serve on" if stay else "finish what is under way", scope)
@@ -388,6 +389,8 @@ class Supervisor:
             match self._state:
                 case "starting":
                     self._notifier.extend_timeout(_ROOM_TO_START)
+                    if not self._predecessors:
+                        self._generations.hurry()
                 case "stopping":
                     self._notifier.extend_timeout(5)
                 case "serving" if self._reloading is None:

@@ -132,6 +132,7 @@ class Predecessor:
 
     pid: int
     scope: str
+    has_engine: bool
 
     @property
     def is_alive(self) -> bool:
@@ -156,14 +157,18 @@ class Predecessors:
         """Those that are known."""
         return [one.pid for one in self._known]
 
-    def leave(self, scope: str, pids: Sequence[int]) -> None:
+    @property
+    def have_engine(self) -> bool:
+        """Say whether one of them has LiteLLM."""
+        return any(one.has_engine for one in self._known)
+
+    def leave(self, these: Sequence[Predecessor]) -> None:
         """Write down these, and those of before that still serve, for the next supervisor."""
         alive = [one for one in self._known if one.is_alive]
-        known = [*alive, *(Predecessor(pid, scope) for pid in pids)]
         try:
-            self._file.write_text(json.dumps([asdict(one) for one in known]))
+            self._file.write_text(json.dumps([asdict(one) for one in (*alive, *these)]))
         except OSError as error:
-            logger.warning("the next supervisor is not told of %s: %s", pids, error)
+            logger.warning("the next supervisor is not told of those who serve: %s", error)
 
     def dismiss(self) -> None:
         """Tell them to drain."""
@@ -180,9 +185,9 @@ class Predecessors:
 
 def _read(file: Path) -> list[Predecessor]:
     try:
-        return [Predecessor(int(one["pid"]), str(one["scope"])) for one in json.loads(file.read_text())]
+        return [Predecessor(**one) for one in json.loads(file.read_text())]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         logger.warning("%s cannot be read: %s", file, error)
         return []
