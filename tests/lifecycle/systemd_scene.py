@@ -69,6 +69,18 @@ class Scene:
             ["systemctl", "--user", *arguments], capture_output=True, text=True, timeout=60, check=False
         )
 
+    def analyze(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["systemd-analyze", "--user", *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def exposure(self) -> float:
+        """Return what `systemd-analyze security` makes of the service: 10 is the worst."""
+        said = self.analyze("security", "--no-pager", f"{UNIT}.service").stdout
+        found = re.search(r"Overall exposure level for .*: ([0-9.]+)", said)
+        assert found, said
+        return float(found[1])
+
     def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self.bin / "claude-gatewayctl"), *arguments], capture_output=True, text=True, timeout=60, check=False
@@ -147,12 +159,40 @@ def life() -> None:
     with FakeAnthropic() as fake:
         scene = Scene(fake, build.environ)
         try:
+            _units(scene)
             _gentle(scene, build)
-            _rough(scene, build)
+            _sandboxed(scene)
+            _rough(scene)
         finally:
             fake.release()
             tell({"event": "journal", "text": scene.journal()[-20000:], "errors": scene.journal("-p", "err")})
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def _units(scene: Scene) -> None:
+    """What systemd thinks of the units."""
+    files = [str(scene.units / f"{UNIT}.{kind}") for kind in ("service", "socket")]
+    verified = scene.analyze("verify", *files)
+    tell({"event": "verify", "status": verified.returncode, "said": verified.stdout + verified.stderr})
+    tell({"event": "security", "exposure": scene.exposure()})
+
+
+def _sandboxed(scene: Scene) -> None:
+    """The same in the sandbox, where the machine can make one."""
+    probe = ["systemd-run", "--user", "--wait", "-q", "-p", "PrivateUsers=yes", "-p", "ProtectSystem=strict", "true"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        tell({"event": "sandbox", "why_not": "no user namespaces"})
+        return
+    drop_in = scene.units / f"{UNIT}.service.d/50-sandbox.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text((REPOSITORY / "packaging/systemd/50-sandbox.conf").read_text())
+    scene.systemctl("daemon-reload")
+    tell({"event": "sandbox", "exposure": scene.exposure()})
+    for event in ("restart into the sandbox", "restart in the sandbox"):
+        worker = scene.worker()
+        with scene.under_load(event) as told:
+            told["status"] = scene.systemctl("restart", UNIT).returncode
+            wait_until(lambda: scene.is_serving(beside=worker))  # noqa: B023  called at once
 
 
 def _gentle(scene: Scene, build: Build) -> None:
@@ -207,7 +247,7 @@ def _gentle(scene: Scene, build: Build) -> None:
     tell({"event": "open streams", **streams.end()})
 
 
-def _rough(scene: Scene, build: Build) -> None:
+def _rough(scene: Scene) -> None:
     """What costs those who are there, but nobody who comes."""
     worker = scene.worker()
     with scene.under_load("kill -9 worker") as told:
