@@ -24,7 +24,7 @@ from typing import Any
 from tests.daemon import BIN, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.lifecycle.build import Build
-from tests.lifecycle.calls import Stream
+from tests.lifecycle.calls import Stream, post
 from tests.load import Load
 
 PORT = 47000
@@ -112,13 +112,13 @@ class Scene:
         ).stdout
 
     @contextmanager
-    def under_load(self, event: str, *, settle: float = 1.5) -> Iterator[dict[str, Any]]:
+    def under_load(self, event: str, *, settle: float = 1.0) -> Iterator[dict[str, Any]]:
         """Load, let an event happen, and tell what came of it together with what is put into the dictionary."""
         told: dict[str, Any] = {"event": event}
         with Load(PORT) as load:
             seen = len(self.fake.requests)
             if self.main_pid() and event != "broken start":
-                self.fake.wait_until(lambda: len(self.fake.requests) > seen + 200, 30)
+                self.fake.wait_until(lambda: len(self.fake.requests) > seen + 150, 30)
             begun = time.monotonic()
             yield told
             told["seconds"] = round(time.monotonic() - begun, 2)
@@ -163,6 +163,7 @@ def life() -> None:
             _gentle(scene, build)
             _sandboxed(scene)
             _rough(scene)
+            _closed(scene, build)
         finally:
             fake.release()
             tell({"event": "journal", "text": scene.journal()[-20000:], "errors": scene.journal("-p", "err")})
@@ -188,11 +189,14 @@ def _sandboxed(scene: Scene) -> None:
     drop_in.write_text((REPOSITORY / "packaging/systemd/50-sandbox.conf").read_text())
     scene.systemctl("daemon-reload")
     tell({"event": "sandbox", "exposure": scene.exposure()})
-    for event in ("restart into the sandbox", "restart in the sandbox"):
-        worker = scene.worker()
-        with scene.under_load(event) as told:
-            told["status"] = scene.systemctl("restart", UNIT).returncode
-            wait_until(lambda: scene.is_serving(beside=worker))  # noqa: B023  called at once
+    worker = scene.worker()
+    with scene.under_load("restart into the sandbox") as told:
+        told["status"] = scene.systemctl("restart", UNIT).returncode
+        wait_until(lambda: scene.is_serving(beside=worker))
+    again = scene.worker()
+    with scene.under_load("SIGTERM in the sandbox") as told:
+        os.kill(scene.main_pid(), signal.SIGTERM)  # systemd has no job for it
+        wait_until(lambda: scene.is_serving(beside=again))
 
 
 def _gentle(scene: Scene, build: Build) -> None:
@@ -201,7 +205,7 @@ def _gentle(scene: Scene, build: Build) -> None:
     with scene.under_load("start") as told:
         told["status"] = scene.systemctl("start", UNIT).returncode
     with scene.under_load("nothing"):
-        time.sleep(1)
+        pass
     streams = Streams(3, 30)
 
     with scene.under_load("reload") as told:
@@ -384,6 +388,30 @@ def _wheel(version: str, relay: str = "", supervisor: str = "") -> str:
     )
     (wheel,) = (source / "dist").iterdir()
     return str(wheel)
+
+
+def _closed(scene: Scene, build: Build) -> None:
+    """A worker whose successor cannot start has the port open, until the socket is stopped."""
+    worker = scene.worker()
+    with Stream(PORT, "[[slow 12 0.25]]") as stream:
+        build.spoil("supervisor/main.py")
+        scene.systemctl("restart", "--no-block", UNIT)
+        wait_until(lambda: f"[{worker}] serve on" in scene.journal())
+        wait_until(lambda: scene.main_pid() == 0)  # it has been started, and has ended
+        before = answers()
+        scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+        wait_until(lambda: not answers())
+        stream.rest()
+        tell({"event": "closed", "before": before, "whole": stream.is_whole})
+    build.mend("supervisor/main.py")
+
+
+def answers() -> bool:
+    """Say whether anybody accepts a connection."""
+    try:
+        return post(PORT)[0] == 200
+    except OSError:
+        return False
 
 
 def _seconds_until(condition: Callable[[], bool]) -> float:

@@ -56,6 +56,14 @@ def table(told: Told) -> str:
     )
 
 
+def assert_unnoticed(said: dict[str, Any]) -> None:
+    """See that nothing was lost, and nobody waited."""
+    assert said["requests"] > 100
+    assert said["failed"] == 0
+    assert said["closed_while_idle"] == 0
+    assert said["slowest"] < 0.5
+
+
 @pytest.fixture(scope="module")
 def life() -> Told:
     return play("life")
@@ -71,16 +79,16 @@ GENTLE = (
     "its mending",
     "restart into a broken supervisor",
     "the mending of that",
+    "restart into the sandbox",
+    "SIGTERM in the sandbox",
 )
 
 
 @pytest.mark.parametrize("event", GENTLE)
 def test_nobody_notices(life: Told, event: str) -> None:
-    said = life[event]
-    assert said["requests"] > 200
-    assert said["failed"] == 0
-    assert said["closed_while_idle"] == 0
-    assert said["slowest"] < 0.5
+    if "sandbox" in event and "why_not" in life["sandbox"]:
+        pytest.skip(life["sandbox"]["why_not"])
+    assert_unnoticed(life[event])
 
 
 def test_every_stream_that_is_open_meanwhile_is_whole(life: Told) -> None:
@@ -133,3 +141,62 @@ def test_a_broken_configuration_is_told_until_it_is_mended(life: Told) -> None:
     assert said["failed"] == said["not_200"], "answered, and not refused"
     assert said["served"]
     assert "[listen] prot: is not a known key" in said["unit"]
+
+
+def test_a_stopped_socket_is_closed_also_by_those_who_serve_on(life: Told) -> None:
+    assert life["closed"] == {"before": True, "whole": True}
+
+
+def test_the_units_are_in_order(life: Told) -> None:
+    assert life["verify"] == {"status": 0, "said": ""}
+    assert life["security"]["exposure"] <= 6.6
+    if "why_not" in life["sandbox"]:
+        pytest.skip(life["sandbox"]["why_not"])
+    assert life["sandbox"]["exposure"] <= 2.5
+
+
+def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
+    told = play("upgrade")
+    for event in (
+        "upgrade",
+        "upgrade to one that cannot serve",
+        "upgrade to one that is broken",
+        "rollback",
+        "forth again",
+        "restart",
+    ):
+        assert_unnoticed(told[event])
+    assert told["open streams"] == {"streams": 3, "whole": 3}
+
+    good = told["upgrade"]
+    assert (good["status"], good["version"], good["same_pid"]) == (0, "0.2.0", True)
+    assert good["out"].startswith("Upgraded from ")
+    assert good["err"].splitlines()[1:] == ["Trying 0.2.0 ...", "Reloading ..."]
+
+    unfit = told["upgrade to one that cannot serve"]
+    assert (unfit["status"], unfit["out"], unfit["version"]) == (1, "", "0.2.0")
+    assert "Not upgraded: 0.3.0 could not serve, 0.2.0 serves on:\n  worker: ended with status 1" in unfit["err"]
+
+    broken = told["upgrade to one that is broken"]
+    assert (broken["status"], broken["out"], broken["version"]) == (1, "", "0.2.0")
+    assert "ImportError: broken" in broken["err"]
+    assert "Traceback" not in broken["err"]
+    assert "File " not in broken["err"]
+
+    assert (told["rollback"]["status"], told["rollback"]["same_pid"]) == (0, True)
+    assert told["rollback"]["out"].startswith("Back from 0.2.0 to ")
+    assert told["rollback"]["version"] != "0.2.0"
+    assert (told["forth again"]["status"], told["forth again"]["version"]) == (0, "0.2.0")
+    assert (told["restart"]["status"], told["restart"]["version"]) == (0, "0.2.0")
+    assert told["kept"] == {"versions": 1}, "those that were refused are removed"
+
+
+def test_hand_overs_between_workers_that_have_litellm() -> None:
+    told = play("litellm")
+    for event in ("reload with LiteLLM", "restart with LiteLLM"):
+        assert_unnoticed(told[event])
+        assert told[event]["status"] == 0
+        assert told[event]["bedrock"], "LiteLLM is loaded before the hand-over"
+        print(f"{event}: {told[event]['memory']} MiB")
+    assert told["open streams"] == {"streams": 3, "whole": 3}
+    assert told["unit"]["text"].startswith("Anthropic ok, Bedrock ")

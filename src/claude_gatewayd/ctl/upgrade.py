@@ -223,10 +223,17 @@ def _run(command: list[str], purpose: str, seconds: float) -> str:
         limit.cancel()
         _say_where_we_are("")
     if status:
-        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-        why = "\n  ".join((errors or [line for line in lines if line.strip()])[-_LAST_LINES:])
-        raise GatewayError(f"cannot {purpose}:\n  {why or f'exit status {status}'}", shlex.join(command))
+        raise GatewayError(f"cannot {purpose}: {reason(lines) or f'exit status {status}'}", shlex.join(command))
     return "\n".join(lines)
+
+
+def reason(lines: list[str]) -> str:
+    """Return what a program that failed has printed to say why: pip's errors, or what stands last."""
+    said = [line for line in lines if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
+    if not errors and any(line.startswith("Traceback ") for line in said):
+        errors = said[-1:]
+    return "\n  ".join((errors or said)[-_LAST_LINES:])
 
 
 # -- its place

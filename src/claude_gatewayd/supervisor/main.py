@@ -9,6 +9,7 @@ crash are the same act: start a generation, wait until it serves, let the older 
 
 import argparse
 import asyncio
+import faulthandler
 import fcntl
 import logging
 import os
@@ -411,6 +412,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--state", action="store_true", help=argparse.SUPPRESS)  # check what stands on standard input
     parser.add_argument("--version", action="version", version=f"claude-gatewayd {claude_gatewayd.__version__}")
     given = parser.parse_args(argv)
+    faulthandler.enable()  # the service manager's watchdog sends SIGABRT
     log.configure("info", "supervisor", os.environ)
     try:
         if given.what == "check":
