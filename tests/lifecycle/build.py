@@ -1,5 +1,6 @@
 """A copy of the package that a test may break, as an upgrade may, or hold in the middle of a worker's start."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -41,3 +42,11 @@ class Build:
     def mend(self, file: str = "relay.py") -> None:
         """Make it good again."""
         (self._package / file).write_text(self._good.pop(file))
+
+    def set_version(self, version: str) -> None:
+        """Let it be another version, as pip replaces one in place.
+
+        One of the same length, written in the same second, Python takes for what it has compiled already.
+        """
+        file = self._package / "__init__.py"
+        file.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', file.read_text()))

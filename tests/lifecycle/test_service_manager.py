@@ -104,14 +104,18 @@ def test_without_a_watchdog_it_is_not_fed(fake: FakeAnthropic, manager: Manager)
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_does_not_feed_the_watchdog(fake: FakeAnthropic, manager: Manager) -> None:
-    with Daemon(upstream=fake.url, environ={**manager.environ, "WATCHDOG_USEC": "30000000"}) as daemon:
+def test_a_worker_that_hangs_does_not_feed_the_watchdog(fake: FakeAnthropic, manager: Manager, build: Build) -> None:
+    environ = {**manager.environ, **build.environ, "WATCHDOG_USEC": "30000000"}
+    with Daemon(upstream=fake.url, environ=environ) as daemon:
         (worker,) = daemon.workers()
+        build.spoil()  # else another one would feed it soon
         daemon.kill(worker, signal.SIGSTOP)
         wait_until(lambda: "has been silent" in daemon.log, 25)
         fed = len(manager.saying("WATCHDOG"))
         assert fed <= 7, "a few at the start, none while it hung"
-        manager.wait_for(lambda: len(manager.saying("WATCHDOG")) > fed)  # the next worker's
+        assert "no other generation can stand in: worker: ended with status 1" in daemon.log
+        build.mend()
+        manager.wait_for(lambda: len(manager.saying("WATCHDOG")) > fed)  # there is none now that could hang
 
 
 # a first start that goes wrong

@@ -1,0 +1,212 @@
+"""A reload takes up what is installed now, the supervisor included: the same process goes on as another program."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd.supervisor.takeover import State
+from tests.daemon import BIN, Daemon, children, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.build import Build
+from tests.lifecycle.calls import HEADERS, Stream, message, post
+from tests.load import Load
+
+
+def becomes(daemon: Daemon) -> int:
+    """Return how often it has gone on as another program."""
+    return daemon.log.count(f"goes on as pid {daemon.pid}")
+
+
+def descriptors(daemon: Daemon) -> int:
+    """Return how many it has open, where that can be seen."""
+    open_ones = Path(f"/proc/{daemon.pid}/fd")
+    return len(os.listdir(open_ones)) if open_ones.exists() else 0
+
+
+def test_it_goes_on_with_all_that_it_had(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        before = descriptors(daemon)
+        first, second = fake.hold_next("end"), fake.hold_next("end")
+        with Stream(daemon.port) as oldest:
+            first.wait_reached()
+            build.set_version("8.0")
+            assert daemon.ctl("reload").returncode == 0
+            wait_until(lambda: becomes(daemon) == 1)
+            with Stream(daemon.port) as older:
+                second.wait_reached()
+                build.set_version("9.0.0")
+                assert daemon.ctl("reload").returncode == 0
+                wait_until(lambda: becomes(daemon) == 2)
+                status = daemon.status()
+                assert (status["version"], status["pid"], status["state"]) == ("9.0.0", daemon.pid, "serving")
+                assert {g["number"]: g["state"] for g in status["generations"]} == {
+                    1: "draining",
+                    2: "draining",
+                    3: "serving",
+                }
+                assert status["last_reload"]["applied"] is True
+                assert status["under_way"] == 2
+                assert sorted(children(daemon.pid)) == sorted(daemon.workers()), "a child that nobody waits for"
+                assert post(daemon.port)[0] == 200
+                second.release()
+                older.rest()
+                assert older.is_whole
+            first.release()
+            oldest.rest()
+            assert oldest.is_whole
+        wait_until(lambda: len(daemon.workers()) == 1)
+        assert daemon.status()["requests"]["200"] == 4, "what earlier generations have seen is lost"
+        assert descriptors(daemon) == before
+        another = subprocess.run([BIN / "claude-gatewayd"], env=daemon.environ, capture_output=True, text=True)
+        assert another.returncode == 1
+        assert f"is running already, pid {daemon.pid}" in another.stderr
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.workers() == []
+        assert "Traceback" not in daemon.log
+
+
+def test_under_load_nothing_is_lost(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        with Load(daemon.port) as load:
+            fake.wait_until(lambda: len(fake.requests) > 100, 30)
+            for number in range(1, 4):
+                build.set_version(f"9.0.{10**number}")
+                assert daemon.ctl("reload").returncode == 0
+                wait_until(lambda number=number: becomes(daemon) == number)
+                wait_until(lambda number=number: daemon.status()["version"] == f"9.0.{10**number}")
+                daemon.signal(signal.SIGHUP)  # nothing has changed now
+        print(f"\n3 changes of the program: {load.found}")
+        assert load.found.failed == 0, load.found
+        assert becomes(daemon) == 3, "a reload that finds nothing new changes no program"
+
+
+def test_a_death_in_the_very_moment_is_seen(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        build.set_version("9.0.0")
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: "going on with" in daemon.log)
+        daemon.kill(next(g for g in daemon.workers() if g != 0))
+        wait_until(lambda: becomes(daemon) == 1)
+        wait_until(lambda: daemon.status()["state"] == "serving", 20, daemon.describe)
+        assert post(daemon.port)[0] == 200
+
+
+def test_signals_wait_for_the_next_program(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        build.set_version("9.0.0")
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: "going on with" in daemon.log)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert "stopped" in daemon.log
+        assert daemon.workers() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("supervisor/main.py", "supervisor: cannot take over: ImportError: a broken upgrade"),
+        ("supervisor/takeover.py", "supervisor: cannot take over: ImportError: a broken upgrade"),
+        ("worker.py", "worker: ended with status 1 before it served"),
+    ],
+)
+def test_one_that_could_not_take_over_is_refused(fake: FakeAnthropic, build: Build, file: str, why: str) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        (worker,) = daemon.workers()
+        build.spoil(file)
+        done = daemon.ctl("reload")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert why in done.stderr
+        assert daemon.workers() == [worker]
+        assert becomes(daemon) == 0
+        build.mend(file)
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: becomes(daemon) == 1)
+        assert post(daemon.port)[0] == 200
+
+
+def test_the_path_leads_elsewhere(fake: FakeAnthropic, build: Build, tmp_path: Path) -> None:
+    """What the unit names is a link, and an upgrade moves it."""
+    link = tmp_path / "current"
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "python").symlink_to(sys.executable)
+        script = (BIN / "claude-gatewayd").read_text().partition("\n")[2]
+        (tmp_path / version / "claude-gatewayd").write_text(f"#!{tmp_path}/{version}/python\n{script}")
+        (tmp_path / version / "claude-gatewayd").chmod(0o755)
+    site = Path(sys.executable).parents[1] / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    environ = {"PYTHONPATH": f"{build.environ['PYTHONPATH']}:{site}"}
+    link.symlink_to("1")
+    with Daemon(upstream=fake.url, environ=environ, executable=link / "claude-gatewayd") as daemon:
+        assert started_by(daemon.workers()[0]) == f"{tmp_path}/1/python"
+        link.unlink()
+        link.symlink_to("2")
+        (first,) = daemon.workers()
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: becomes(daemon) == 1)
+        wait_until(lambda: first not in daemon.workers())
+        assert started_by(daemon.workers()[0]) == f"{tmp_path}/2/python"
+        assert started_by(daemon.pid) == f"{tmp_path}/2/python"
+
+        shutil.rmtree(tmp_path / "1")  # the old one is not needed any more
+        daemon.kill(daemon.workers()[0])
+        wait_until(lambda: daemon.status()["state"] == "serving" and post(daemon.port)[0] == 200)
+
+        link.unlink()
+        done = daemon.ctl("reload")
+        assert done.returncode == 1
+        assert f"installation: cannot start from {link}/claude-gatewayd: No such file" in done.stderr
+        assert "install it again" in done.stderr
+        assert post(daemon.port)[0] == 200
+
+
+def started_by(pid: int) -> str:
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("needs /proc")
+    return Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
+
+
+@pytest.mark.slow
+def test_a_worker_under_which_files_were_replaced_loads_no_litellm(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        key = json.loads(daemon.ctl("key", "--json").stdout)["key"]
+        build.set_version("9.0.0")
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+        try:
+            body = message(model="claude-opus-5-5-bedrock")
+            connection.request("POST", "/v1/chat/completions", body, HEADERS | {"authorization": f"Bearer {key}"})
+            answer = connection.getresponse()
+            said = answer.read().decode()
+        finally:
+            connection.close()
+        assert answer.status == 503
+        assert "the installation has changed since this generation started (claude-gatewayctl reload)" in said
+        assert post(daemon.port)[0] == 200, "Anthropic's lane needs none of it"
+        # and what it cannot do, one of the new version does
+        wait_until(lambda: becomes(daemon) == 1, 60, daemon.describe)
+        status = daemon.status()
+        assert (status["version"], status["litellm"]["state"]) == ("9.0.0", "ready")
+        assert post(daemon.port)[0] == 200
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"listener": 3}', '{"generations": [{"number": 1}]}'])
+def test_a_state_of_another_kind_is_no_state(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        State.of(text)
+
+
+def test_nobody_else_takes_a_state_for_its_own(fake: FakeAnthropic) -> None:
+    """The variable is inherited, as variables are; what it names is only for the process that wrote it."""
+    with socket.socket() as sock:
+        environ = {"CLAUDE_GATEWAYD_STATE": f"1:{sock.fileno()}"}
+        with Daemon(upstream=fake.url, environ=environ) as daemon:
+            assert post(daemon.port)[0] == 200
