@@ -1,6 +1,6 @@
 """A per-user daemon that keeps Claude Code working.
 
-Read `supervisor.main` first: it is the life of the daemon. Then `worker`, one generation of it, and `gateway`,
+Read `supervisor.life` first: it is the life of the daemon. Then `worker`, one generation of it, and `gateway`,
 one request's way through a worker.
 """
 

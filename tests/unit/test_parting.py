@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.supervisor import parting
-from claude_gatewayd.supervisor.parting import Predecessor, Predecessors
+from claude_gatewayd.supervisor.predecessors import Predecessor, Predecessors
 
 UNIT = "claude-gatewayd.service"
 ABOVE = "/user.slice/user-1000.slice/user@1000.service"

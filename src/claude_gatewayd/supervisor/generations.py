@@ -12,7 +12,7 @@ from typing import Any
 from claude_gatewayd.model import Problem
 from claude_gatewayd.supervisor import status as telling
 from claude_gatewayd.supervisor.generation import Birth, Generation, Record
-from claude_gatewayd.supervisor.parting import Predecessors
+from claude_gatewayd.supervisor.predecessors import Predecessors
 
 logger = logging.getLogger(__name__)
 

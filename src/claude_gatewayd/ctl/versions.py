@@ -1,0 +1,130 @@
+"""Installations side by side, each a virtual environment, and the link to the one that the service starts from."""
+
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from claude_gatewayd import paths
+from claude_gatewayd.errors import GatewayError
+
+_BUILT_WITHIN = 1800.0  # LiteLLM brings a hundred packages
+_TRIED_WITHIN = 120.0
+_LAST_LINES = 3
+_ENSUREPIP = "sudo apt install python3-venv"
+
+
+@contextmanager
+def alone(link: Path) -> Iterator[None]:
+    """Hold the lock of upgrades. Raises GatewayError where another has it."""
+    try:
+        directory = paths.versions_dir(os.environ)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (directory / ".lock").open("w")
+    except OSError as error:
+        raise GatewayError(f"cannot write to {link.parent}: {error.strerror}", f"ls -ld {link.parent}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise GatewayError("cannot upgrade: another upgrade is under way") from None
+        yield
+
+
+def build(directory: Path, requirement: str) -> None:
+    """Make a virtual environment with that version. Raises GatewayError with what pip said last."""
+    progress(f"Building {directory} ...")
+    python = str(directory / "bin/python")
+    try:
+        _run([sys.executable, "-m", "venv", str(directory)], "make a virtual environment", _BUILT_WITHIN)
+    except GatewayError as error:
+        if "ensurepip" in error.message + error.hint:  # Debian and Ubuntu have it in a package of its own
+            raise GatewayError(
+                "cannot make a virtual environment: Python's ensurepip is not there", _ENSUREPIP
+            ) from None
+        raise
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+    _run([*pip, requirement], f"install {requirement}", _BUILT_WITHIN)
+
+
+def try_out(directory: Path) -> str:
+    """Start a generation of that version which serves nobody, by its own supervisor. Return its version."""
+    daemon = str(directory / "bin/claude-gatewayd")
+    version = _run([daemon, "--version"], f"start {daemon}", _TRIED_WITHIN).strip().rpartition(" ")[2]
+    progress(f"Trying {version} ...")
+    _run([daemon, "check"], f"use {version}, which could not serve", _TRIED_WITHIN)
+    return version
+
+
+def _run(command: list[str], purpose: str, seconds: float) -> str:
+    """Run to the end and return what was printed. Raises GatewayError with the last of it."""
+    lines = []
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    except OSError as error:
+        raise GatewayError(f"cannot {purpose}: {command[0]}: {error.strerror}") from None
+    limit = threading.Timer(seconds, process.kill)
+    limit.start()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            _say_where_we_are(lines[-1])
+        status = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        limit.cancel()
+        _say_where_we_are("")
+    if status:
+        raise GatewayError(f"cannot {purpose}: {reason(lines) or f'exit status {status}'}", shlex.join(command))
+    return "\n".join(lines)
+
+
+def reason(lines: list[str]) -> str:
+    """Return what a program that failed has printed to say why: pip's errors, or what stands last."""
+    said = [line for line in lines if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
+    if not errors and any(line.startswith("Traceback ") for line in said):
+        errors = said[-1:]
+    return "\n  ".join((errors or said)[-_LAST_LINES:])
+
+
+def point(link: Path, to: Path) -> None:
+    """Let *link* lead to *to*, in one step. Raises GatewayError."""
+    fresh = link.with_name(f"{link.name}.{os.getpid()}")
+    try:
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(to)
+        fresh.replace(link)
+    except OSError as error:
+        raise GatewayError(f"cannot let {link} lead to {to}: {error.strerror}", f"ls -ld {link.parent}") from None
+
+
+def remove_all_but(*kept: Path) -> None:
+    """Remove the versions that nobody can come back to."""
+    for directory in paths.versions_dir(os.environ).iterdir():
+        if directory.is_dir() and directory.resolve() not in kept:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def progress(message: str) -> None:
+    """Say what goes on now."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def _say_where_we_are(line: str) -> None:
+    """Show the latest line of what runs, where a person looks on; with none, clear it away."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 3
+        print(f"\r\033[K{'  ' if line else ''}{line[:width]}", end="", file=sys.stderr, flush=True)
