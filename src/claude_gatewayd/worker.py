@@ -1,7 +1,7 @@
 """One generation: one configuration, one set of imports, immutable for its life.
 
-It serves on a socket that the supervisor owns, tells the supervisor how it is twice a second over a socket pair, and
-ends when it is told to drain, or when the supervisor is gone; unless it was told to outlive it.
+It serves on a socket that the supervisor owns, tells the supervisor over a socket pair how it is, and ends when it is
+told to drain, or when the supervisor is gone; unless it was told to outlive it.
 """
 
 import argparse
@@ -35,7 +35,8 @@ from claude_gatewayd.proven import Proven
 
 logger = logging.getLogger(__name__)
 
-_BEAT = 0.5
+_BEAT = 0.25
+_BEATS_A_SECOND = round(1 / _BEAT)
 _NEWS = 0.1  # how old news may be
 _CONNECTIONS = 2000
 _ENGINE_WITHIN = 60.0  # a hand-over waits no longer for LiteLLM
@@ -163,10 +164,11 @@ class Worker:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(_BEAT)
+            for _ in range(_BEATS_A_SECOND):
+                await asyncio.sleep(_BEAT)
+                self._tell()
             if self._serves and not self._told_to_drain.done():  # else another generation tells the person
                 self._parts.warner.tick()
-            self._tell()
 
     def _changed(self) -> None:
         """Tell the supervisor soon, so that `status` is never far behind. Many changes make one message."""

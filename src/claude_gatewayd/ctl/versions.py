@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from claude_gatewayd import paths
@@ -41,16 +42,22 @@ def build(directory: Path, requirement: str) -> None:
     """Make a virtual environment with that version. Raises GatewayError with what pip said last."""
     progress(f"Building {directory} ...")
     python = str(directory / "bin/python")
+    venv = [sys.executable, "-m", "venv", str(directory)]
+    if find_spec("pip") is not None:  # ours installs there, too; one of its own would take seconds
+        venv.append("--without-pip")
+        pip = [sys.executable, "-m", "pip", "--python", python]
+    else:
+        pip = [python, "-m", "pip"]
     try:
-        _run([sys.executable, "-m", "venv", str(directory)], "make a virtual environment", _BUILT_WITHIN)
+        _run(venv, "make a virtual environment", _BUILT_WITHIN)
     except GatewayError as error:
         if "ensurepip" in error.message + error.hint:  # Debian and Ubuntu have it in a package of its own
             raise GatewayError(
                 "cannot make a virtual environment: Python's ensurepip is not there", _ENSUREPIP
             ) from None
         raise
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-    _run([*pip, requirement], f"install {requirement}", _BUILT_WITHIN)
+    options = ["--disable-pip-version-check", "--no-input"]
+    _run([*pip, *options, "install", requirement], f"install {requirement}", _BUILT_WITHIN)
 
 
 def try_out(directory: Path) -> str:
