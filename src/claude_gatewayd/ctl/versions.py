@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import environment
 
 _BUILT_WITHIN = 1800.0  # LiteLLM brings a hundred packages
 _TRIED_WITHIN = 120.0
@@ -65,16 +66,17 @@ def try_out(directory: Path) -> str:
     daemon = str(directory / "bin/claude-gatewayd")
     version = _run([daemon, "--version"], f"start {daemon}", _TRIED_WITHIN).strip().rpartition(" ")[2]
     progress(f"Trying {version} ...")
-    _run([daemon, "check"], f"use {version}, which could not serve", _TRIED_WITHIN)
+    service = {**os.environ, **environment.written(os.environ)}
+    _run([daemon, "check"], f"use {version}, which could not serve", _TRIED_WITHIN, service)
     return version
 
 
-def _run(command: list[str], purpose: str, seconds: float) -> str:
+def _run(command: list[str], purpose: str, seconds: float, environ: Mapping[str, str] | None = None) -> str:
     """Run to the end and return what was printed. Raises GatewayError with the last of it."""
     lines = []
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
     except OSError as error:
         raise GatewayError(f"cannot {purpose}: {command[0]}: {error.strerror}") from None
