@@ -177,6 +177,23 @@ def test_a_worker_that_only_paused_is_handed_over_from(fake: FakeAnthropic) -> N
         assert "ERROR" not in daemon.log
 
 
+def test_a_worker_that_speaks_again_stays(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        (worker,) = daemon.workers()
+        build.hold()
+        daemon.kill(worker, signal.SIGSTOP)
+        wait_until(lambda: len(daemon.workers()) == 2)
+        daemon.kill(worker, signal.SIGCONT)
+        assert post(daemon.port)[0] == 200
+        wait_until(lambda: daemon.generation()["connections"] == 0)  # it has told how it is
+        build.release()
+        wait_until(lambda: "generation 1 speaks again, generation 2 drains" in daemon.log)
+        wait_until(lambda: daemon.workers() == [worker])
+        assert daemon.generation()["number"] == 1
+        assert daemon.ctl("reload").returncode == 0
+        assert daemon.generation()["number"] == 3
+
+
 def test_a_machine_that_sleeps_raises_no_alarm(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
         (worker,) = daemon.workers()
