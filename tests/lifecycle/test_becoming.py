@@ -79,15 +79,15 @@ def test_under_load_nothing_is_lost(fake: FakeAnthropic, build: Build) -> None:
     with Daemon(upstream=fake.url, environ=build.environ) as daemon:
         with Load(daemon.port) as load:
             fake.wait_until(lambda: len(fake.requests) > 100, 30)
-            for number in range(1, 4):
+            for number in (1, 2):
                 build.set_version(f"9.0.{10**number}")
                 assert daemon.ctl("reload").returncode == 0
                 wait_until(lambda number=number: becomes(daemon) == number)
                 wait_until(lambda number=number: daemon.status()["version"] == f"9.0.{10**number}")
                 daemon.signal(signal.SIGHUP)  # nothing has changed now
-        print(f"\n3 changes of the program: {load.found}")
+        print(f"\n2 changes of the program: {load.found}")
         assert load.found.failed == 0, load.found
-        assert becomes(daemon) == 3, "a reload that finds nothing new changes no program"
+        assert becomes(daemon) == 2, "a reload that finds nothing new changes no program"
 
 
 def test_a_death_in_the_very_moment_is_seen(fake: FakeAnthropic, build: Build) -> None:

@@ -173,7 +173,7 @@ def test_a_worker_that_only_paused_is_handed_over_from(fake: FakeAnthropic) -> N
             stream.rest()
             assert stream.is_whole
         wait_until(lambda: worker not in daemon.workers())
-        assert "generation 1 has ended" in daemon.log
+        wait_until(lambda: "generation 1 has ended" in daemon.log)
         assert "ERROR" not in daemon.log
 
 
