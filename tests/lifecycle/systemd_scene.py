@@ -236,6 +236,7 @@ def _gentle(scene: Scene, build: Build) -> None:
             "health": scene.ctl("health").stdout,
         }
         told["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
+        told["text"] = scene.ctl("status").stdout
     with scene.under_load("its mending") as told:
         build.mend()
         told["status"] = scene.ctl("reload").returncode

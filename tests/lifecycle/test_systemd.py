@@ -106,6 +106,8 @@ def test_what_the_service_manager_is_told(life: Told) -> None:
     assert (broken["status"], broken["state"], broken["predecessors"]) == (0, "waiting", 1)
     assert "worker: ended with status 1" in broken["health"]
     assert "the worker before it serves on" in broken["unit"]
+    assert broken["text"].startswith("waiting  http://127.0.0.1:47000 ")
+    assert "meanwhile    the worker before the restart serves on, pid " in broken["text"]
 
 
 def test_a_start_answers_all_that_came_before_it(life: Told) -> None:
