@@ -292,7 +292,7 @@ def litellm() -> None:
         try:
             scene.systemctl("start", f"{UNIT}.socket", UNIT)
             wait_until(lambda: _has_litellm(scene), 60)
-            streams = Streams(3, 30)
+            streams = Streams(3, 20)
             old = scene.worker()
             with scene.under_load("reload with LiteLLM") as told:
                 told["status"] = scene.systemctl("reload", UNIT).returncode
@@ -345,7 +345,7 @@ def upgrade() -> None:
         broken = _wheel("0.4.0", supervisor="raise ImportError('broken')\n")
         try:
             scene.systemctl("start", f"{UNIT}.socket", UNIT)
-            streams = Streams(3, 45)
+            streams = Streams(3, 30)
             pid = scene.main_pid()
             for event, *arguments in (
                 ("upgrade", good),
