@@ -3,10 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test check bench lock build clean
+.PHONY: help install run test check bench lock build clean
 
 help:            ## show this
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+install:         ## install it for you: claude-gatewayctl in ~/.local/bin; a second time upgrades
+	@$(PYTHON) scripts/install
 
 run:             ## set up and start the daemon in the foreground, on 127.0.0.1:47000
 	@$(PYTHON) scripts/bootstrap run
