@@ -78,7 +78,7 @@ class AnthropicLane:
         said: Trouble | None = None
         key = (call.digest, call.model)
         standing = self._circuits.ask(key)
-        if standing == "open" and await second.why_not(call) is None:
+        if standing == "open" and await self._why_not(call, second) is None:
             call.way.fallback = f"circuit open ({self._circuits.why(key)})"
             answered = await self._from_bedrock(call, second)
             if isinstance(answered, int):
@@ -105,12 +105,14 @@ class AnthropicLane:
 
     def _second(self, call: Call) -> BedrockLane | None:
         """Return Bedrock's lane where a call may fall back to it."""
-        if self._bedrock is None or not call.is_messages or call.held is None:
-            return None
+        return self._bedrock if call.is_messages and call.held is not None else None
+
+    async def _why_not(self, call: Call, second: BedrockLane) -> str | None:
+        """Say why a call cannot fall back; None: it can. Anthropic's last word may have shown who the caller is."""
         if not self._spending.may(call):
-            call.way.fallback = "none; this credential may not spend AWS money yet"
-            return None
-        return self._bedrock
+            return "this credential may not spend AWS money yet"
+        lacks = await second.why_not(call)
+        return None if lacks is None else f"Bedrock does not serve {lacks}"
 
     async def _from_bedrock(self, call: Call, second: BedrockLane) -> int | Trouble:
         call.way.cause = self._circuits.why((call.digest, call.model)) or call.way.fallback
@@ -143,11 +145,11 @@ class AnthropicLane:
                 continue
             self._learn(call, tried)
             if decision.act == "fallback" and second is not None:
-                lacks = await second.why_not(call)
-                if lacks is None:
+                why_not = await self._why_not(call, second)
+                if why_not is None:
                     call.way.fallback = policy.reason(tried.outcome)
                     return tried._replace(falls_back=True)
-                call.way.fallback = f"none; Bedrock does not serve {lacks}"
+                call.way.fallback = f"none; {why_not}"
                 second, look = None, False
                 decision = policy.decide(tried.outcome, attempt._replace(fallback=False), settings.rules)
             if decision.act == "pass":

@@ -52,20 +52,21 @@ KEY: Final = Credential(
     {"ANTHROPIC_API_KEY": API_KEY},
     {".claude.json": {"customApiKeyResponses": {"approved": [API_KEY[-20:]], "rejected": []}}},
 )
-SUBSCRIPTION: Final = Credential(
-    "subscription",
-    files={
-        ".credentials.json": {
-            "claudeAiOauth": {
-                "accessToken": OAUTH_TOKEN,
-                "refreshToken": OAUTH_TOKEN.replace("oat", "ort"),
-                "expiresAt": 4102444800000,  # 2100: a token that ends soon is refreshed, elsewhere
-                "scopes": ["user:inference", "user:profile"],
-                "subscriptionType": "max",
-            }
-        }
-    },
-)
+
+
+def signed_in_with(token: str) -> Credential:
+    """Return what somebody has who is signed in with a subscription."""
+    login = {
+        "accessToken": token,
+        "refreshToken": token.replace("oat", "ort"),
+        "expiresAt": 4102444800000,  # 2100: a token that ends soon is refreshed, elsewhere
+        "scopes": ["user:inference", "user:profile"],
+        "subscriptionType": "max",
+    }
+    return Credential("subscription", files={".credentials.json": {"claudeAiOauth": login}})
+
+
+SUBSCRIPTION: Final = signed_in_with(OAUTH_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)

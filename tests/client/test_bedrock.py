@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.claude import SUBSCRIPTION, Claude, Result
+from tests.client.claude import Claude, Result, signed_in_with
 from tests.client.scenarios import hello
 from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
@@ -144,9 +144,10 @@ def test_a_connection_refused(scene: Scene, version: str, home: Path) -> None:
 def test_a_reached_limit_goes_unnoticed(scene: Scene, version: str, home: Path) -> None:
     """And shows the account to be real: this caller's login has never been seen to work."""
     scene.anthropic.limit_next(times=50)
-    claude = Claude(version, scene.daemon.url, home / "other", SUBSCRIPTION)
-    result = claude.ask("good morning")
+    token = f"sk-ant-oat01-renewed-while-the-limit-is-reached-{version.replace('.', '-')}"
+    result = Claude(version, scene.daemon.url, home / "other", signed_in_with(token)).ask("good morning")
     worked(result)
+    assert scene.anthropic.requests[-1].header("authorization") == f"Bearer {token}"
     assert result.text == "Hello from the fake. You said: good morning"
 
 

@@ -58,12 +58,18 @@ def test_a_true_token_that_asks_for_bedrock_first(stage: Stage) -> None:
 
 
 def test_a_reached_limit_shows_an_account(stage: Stage) -> None:
-    """A token that was renewed while the limit is reached would never be known else."""
+    """A token that was renewed while the limit is reached would never be known else; nobody is to notice it."""
     token = stage.token + "-renewed"
-    stage.anthropic.limit_next(times=2)
-    assert stage.ask(token=token).status == 429
-    assert stage.ask(token=token).status == 200
-    assert len(stage.to_bedrock()) == 1
+    stage.anthropic.limit_next()
+    reply = stage.ask(token=token)
+    assert (reply.status, reply.headers["x-gateway-fallback"]) == (200, "429")
+    assert len(stage.to_anthropic()) == len(stage.to_bedrock()) == 1
+
+
+def test_an_error_behind_a_good_head_shows_an_account(stage: Stage) -> None:
+    stage.anthropic.first_event_error_next("overloaded_error")
+    reply = stage.ask(token=stage.token + "-new")
+    assert (reply.status, reply.headers["x-gateway-fallback"]) == (200, "first event overloaded_error")
 
 
 @pytest.mark.parametrize("status", [429, 500, 529])
