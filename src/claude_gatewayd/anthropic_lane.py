@@ -116,7 +116,10 @@ class AnthropicLane:
 
     async def _from_bedrock(self, call: Call, second: BedrockLane) -> int | Trouble:
         call.way.cause = self._circuits.why((call.digest, call.model)) or call.way.fallback
-        return await second.answer(call)
+        answered = await second.answer(call)
+        if not isinstance(answered, int):
+            call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(answered)}"
+        return answered
 
     async def _ask(self, call: Call, second: BedrockLane | None, *, look: bool) -> _Last:
         """Ask, and ask again as long as `policy` says so. *second* is there to fall back to.
@@ -236,7 +239,6 @@ class AnthropicLane:
 
     def _both_failed(self, call: Call, last: _Last, said: Trouble) -> int:
         """Tell the person what helps most; who fell back to what is in the headers."""
-        call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(said)}"
         if not bedrock_errors.heals(said):
             self._tally.served.by_nobody(
                 (call.digest, call.model), call.way.cause, bedrock_errors.told_to_person(said), said.hint

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd.call import NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd.call import COUNT_TOKENS, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.engine import Engine, EngineFailed, doorman
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
@@ -63,14 +63,21 @@ class EngineLane:
         self._spending = spending
         self._tickets = tickets
 
-    @property
-    def model_names(self) -> frozenset[str]:
-        """The models of the person's own configuration, as far as they are known."""
-        return self._engine.model_names
+    async def serves(self, call: Call) -> bool:
+        """Say whether a call is for a model of the person's own configuration. LiteLLM has to have read it."""
+        if not self._engine.has_config or not call.model or call.model.startswith("claude-"):
+            return False
+        try:
+            await self._engine.ready(_LOADED_WITHIN)
+        except EngineFailed:
+            return True  # to be told so: whoever it is for, it is not Anthropic
+        return call.model in self._engine.model_names
 
     async def answer(self, call: Call) -> int:
         """Answer a call. Raises Refused."""
         call.way.upstream = "litellm"
+        if call.path == COUNT_TOKENS:
+            raise Refused(501, "cannot count tokens for a model of [litellm] config", NO_RETRY, *call.way.lines)
         body = await self._checked(call)
         try:
             await self._engine.ready(_LOADED_WITHIN)

@@ -124,7 +124,7 @@ class Gateway:
                 await self._read(call)
                 if catalog.is_forced(call.model):
                     return await self._ask_bedrock(call)
-                if call.model in self._lanes.engine.model_names:
+                if await self._lanes.engine.serves(call):
                     return await self._lanes.engine.answer(call)
         if call.held is None and exchange.body_done and not request.length and not request.chunked:
             call.held = b""

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 _CHECKED_WITHIN = 10.0
 _REFUSED_FOR = 10.0  # seconds that a refusal stands: a burst of one caller makes one call
 _REMEMBERED = 256
+_COUNT = json.dumps(
+    {"model": catalog.ALIASES["claude-haiku"], "messages": [{"role": "user", "content": "foo"}]}
+).encode()
 _NEEDED = {b"content-type": b"Content-Type: application/json", b"anthropic-version": b"anthropic-version: 2023-06-01"}
 
 
@@ -70,14 +73,14 @@ class Spending:
             raise refusal
 
     async def _check(self, call: Call) -> Refused | None:
-        """Ask Anthropic to count a word with the caller's credential. Return why the caller may not spend."""
-        model = catalog.bare(call.model)
-        count = {"model": model, "messages": [{"role": "user", "content": "foo"}]}
-        body = json.dumps(count).encode()
+        """Ask Anthropic to count a word with the caller's credential. Return why the caller may not spend.
+
+        Not for the model that was asked for, which Anthropic may not have, or not have any more.
+        """
         request = call.exchange.head
         query = b"?beta=true" if b"anthropic-beta" in request.fields else b""
         missing = [line for name, line in _NEEDED.items() if name not in request.fields]
-        way = outgoing(request, COUNT_TOKENS + query, body, self._origin, call.not_upstream, call.instead + missing)
+        way = outgoing(request, COUNT_TOKENS + query, _COUNT, self._origin, call.not_upstream, call.instead + missing)
         try:
             answer = await self._anthropic.ask(None, way, seconds=_CHECKED_WITHIN, fresh=False)
             await answer.keep()

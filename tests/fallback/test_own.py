@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,11 @@ async def note(kwargs, response_obj, start_time, end_time):
     neighbour.write("note", kwargs)
 """
 NEIGHBOUR = """
+import json
+import logging
 import pathlib
+levels = {name: logging.getLogger(name).level for name in ("asyncio", "LiteLLM")}
+pathlib.Path(__file__).with_name("levels").write_text(json.dumps(levels))
 FILE = pathlib.Path(__file__).with_name("records")
 def write(what, kwargs):
     with FILE.open("a") as out:
@@ -222,6 +227,28 @@ def test_a_variable_that_is_named_there_is_given(stage: Stage) -> None:
     assert stage.token.encode() not in asked.head
 
 
+def test_tokens_are_not_counted_for_a_model_of_the_persons(stage: Stage) -> None:
+    """Anthropic does not know the model, LiteLLM would guess; Claude Code estimates by itself then."""
+    reply = stage.ask(turn(model="key-of-mine"), path="/v1/messages/count_tokens")
+    assert (reply.status, reply.json["error"]["type"]) == (501, "not_supported")
+    assert reply.headers["x-should-retry"] == "false"
+    assert stage.anthropic.requests == []
+
+
+def test_a_caller_nobody_knows_asks_for_a_model_of_the_persons(stage: Stage) -> None:
+    """The check is for a model that Anthropic has, whatever is asked for."""
+    assert stage.ask(turn(model="rock"), token=f"{stage.token}-new").status == 200
+    (check,) = stage.anthropic.requests
+    assert check.path == "/v1/messages/count_tokens"
+    assert check.json()["model"] == "claude-haiku-5-5"
+
+
+def test_what_we_lose_ourselves_is_heard(own: tuple[Stage, Path], stage: Stage) -> None:
+    """An error in a task of the gateway's is logged by asyncio, beside LiteLLM whose loggers are silent."""
+    stage.ask(turn(model=f"{MODEL}-bedrock"))
+    assert json.loads((own[1] / "levels").read_text()) == {"asyncio": logging.WARNING, "LiteLLM": logging.CRITICAL}
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_keys_that_last_have_no_session_token(stage: Stage, stream: bool) -> None:
     """A Bedrock would refuse them with the one of the environment; neither ours nor the person's own get it."""
@@ -335,6 +362,7 @@ def test_an_open_circuit_and_bedrock_fails_too(stage: Stage) -> None:
     reply = stage.ask()
     assert reply.status == 200
     assert reply.headers["x-gateway-upstream"] == "anthropic"
+    assert reply.headers["x-gateway-fallback"] == "circuit open (529); bedrock ThrottlingException 429"
 
 
 def test_an_open_circuit_and_both_fail(stage: Stage) -> None:

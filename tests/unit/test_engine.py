@@ -50,8 +50,8 @@ async def keys() -> AwsKeys:
     return AwsKeys("id", "secret")
 
 
-def engine(tmp_path: Path, load: Callable[..., Any]) -> Engine:
-    plan = Plan(tmp_path / "socket", None, "us-west-2", "", "http://127.0.0.1:9")
+def engine(tmp_path: Path, load: Callable[..., Any], config: Path | None = None) -> Engine:
+    plan = Plan(tmp_path / "socket", config, "us-west-2", "", "http://127.0.0.1:9")
     return Engine(plan, keys, lambda: None, load)
 
 
@@ -90,6 +90,37 @@ def test_a_failure_is_told_and_garbage_collected_again(tmp_path: Path) -> None:
         await it.stop()
 
     asyncio.run(live())
+
+
+def test_one_that_ends_by_itself_is_no_longer_ready(tmp_path: Path) -> None:
+    app = App()
+
+    async def live() -> None:
+        it = engine(tmp_path, lambda *_: app)
+        app.go.set()
+        await it.ready(5)
+        app.stopped.set()
+        await until(lambda: it.state == "failed")
+        with pytest.raises(EngineFailed, match="it has been ended"):
+            await it.ready(5)
+        await it.stop()
+
+    asyncio.run(live())
+
+
+def test_one_that_is_stopped_has_not_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    async def live() -> None:
+        it = engine(tmp_path, lambda *_: app)
+        app.go.set()
+        await it.ready(5)
+        await it.stop()
+        await asyncio.sleep(0)
+        assert it.state == "ready"
+
+    asyncio.run(live())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 class Loop(asyncio.SelectorEventLoop):

@@ -31,7 +31,7 @@ _WARM = "bedrock/us.anthropic.claude-opus-4-8"
 _LONGEST = 3600.0  # the gateway has time limits of its own
 _LEFT_OVER_WITHIN = 1.0
 _UNUSED = "nothing of it is used until it is mended"
-_LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "asyncio", "uvicorn", "openai")
+_LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "uvicorn", "openai")
 
 
 class App:
@@ -52,7 +52,6 @@ class App:
 
         _hush()
         self._litellm, self._proxy, self._plan, self._key = litellm, proxy, plan, key
-        self._loop: asyncio.AbstractEventLoop | None = None
         self.own = own_configuration.read(plan.config, withheld)
         litellm.suppress_debug_info = True
         litellm.expose_router_debug_in_errors = False
@@ -82,7 +81,7 @@ class App:
     def run(self, ready: Callable[[], None]) -> str:
         """Serve until `stop`. *ready* is called when it does. Returns why it ended."""
         with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
+            runner.get_loop().set_exception_handler(_unheard)
             try:
                 return runner.run(self._serve(ready))
             except Exception as error:
@@ -320,6 +319,11 @@ def _listener(path: str) -> socket.socket:
     listener.listen(128)
     listener.setblocking(False)
     return listener
+
+
+def _unheard(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say little of a task that LiteLLM has lost, or a session that it left open: keys may be in what it was."""
+    logger.debug("LiteLLM: %s (%s)", context.get("message"), type(context.get("exception")).__name__)
 
 
 def _hush() -> None:

@@ -90,6 +90,7 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._app: App | None = None
         self._why = ""
+        self._stopped = False
         self._seconds = 0.0
         self._key = secrets.token_urlsafe(32)
         self._connector = UnixConnector(str(plan.socket), seconds=_CONNECTED_WITHIN, name="LiteLLM")
@@ -131,6 +132,11 @@ class Engine:
         return b"Bearer " + self._key.encode()
 
     @property
+    def has_config(self) -> bool:
+        """Say whether there is a configuration of the person's own."""
+        return self._plan.config is not None
+
+    @property
     def model_names(self) -> frozenset[str]:
         """The models of the person's own configuration; none before it is ready."""
         return self._app.own.model_names if self._app is not None else frozenset()
@@ -155,6 +161,7 @@ class Engine:
         """End it. What it has not finished in three seconds ends with the process."""
         if self._thread is None:
             return
+        self._stopped = True
         if self._app is not None:
             self._app.stop()
         await asyncio.to_thread(self._thread.join, _ENDED_WITHIN)
@@ -178,7 +185,7 @@ class Engine:
             why = f"it cannot be loaded: {type(error).__name__}: {error}"[:300]
         finally:
             self._quiet.end()
-        if self.state != "ready":
+        if not self._stopped:
             self._tell("failed", why)
 
     async def _keys_from_there(self) -> AwsKeys:
