@@ -16,7 +16,8 @@ from claude_gatewayd.call import NO_RETRY, Call, Refused
 from claude_gatewayd.circuit import Circuits
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.relay import Answer, KeptAnswer, Outgoing, Relay, outgoing
+from claude_gatewayd.kept_answer import KeptAnswer
+from claude_gatewayd.relay import Answer, Outgoing, Relay, outgoing
 from claude_gatewayd.spending import Spending
 from claude_gatewayd.tally import Tally
 

@@ -71,6 +71,12 @@ def decoder(coding: bytes) -> Decoder | None:
     return Decoder(make) if make is not None else None
 
 
+def decoded(coding: bytes, body: Bytes) -> bytes:
+    """Return a whole body decoded, as far as it can be."""
+    whole = decoder(coding)
+    return whole.feed(body) if whole is not None else b""
+
+
 def _identity(output: _Output) -> _Decode:
     return lambda data: output.pieces.append(bytes(data))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from claude_gatewayd import coding, envelope, sse
@@ -14,6 +13,7 @@ from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
 from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.kept_answer import KeptAnswer
 from claude_gatewayd.sse import First, FirstEvent, StreamWatch
 
 # The gateway itself has said 100 Continue.
@@ -63,49 +63,6 @@ def outgoing(
     return Outgoing(written, body, request.method == b"HEAD")
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """An answer that was read whole, to be passed on if nothing better comes. *plain*: its body has been decoded."""
-
-    head: ResponseHead
-    body: bytes
-    plain: bool = False
-
-    def pass_on(self, exchange: Exchange, extra: Lines) -> None:
-        """Send it to the client."""
-        if self.plain or self.head.length is None:
-            self._reply(exchange, extra, self.body, plain=self.plain)
-            return
-        exchange.start(self.head.status, self.head.reason, self.head.without(HOP_BY_HOP) + extra)
-        exchange.write(self.body)
-        exchange.finish()
-
-    def pass_on_with(self, exchange: Exchange, extra: Lines, sentence: str) -> None:
-        """Send it to the client with a sentence more in its message, if it is an error in Anthropic's envelope."""
-        plain = self.body if self.plain else _decoded(self.head, self.body)
-        add = sse.with_sentence if _is_stream(self.head) else envelope.with_sentence
-        told = add(plain, sentence)
-        if told is None:
-            self.pass_on(exchange, extra)
-        else:
-            self._reply(exchange, extra, told, plain=True)
-
-    def _reply(self, exchange: Exchange, extra: Lines, body: bytes, *, plain: bool) -> None:
-        ours = {line.partition(b":")[0].lower() for line in extra}  # takes the place of theirs
-        lines = self.head.without(HOP_BY_HOP | _FRAMING | ours | ({b"content-encoding"} if plain else _NO_HEADERS))
-        exchange.reply(self.head.status, self.head.reason, lines + extra, body)
-
-
-def _is_stream(answer: ResponseHead) -> bool:
-    return answer.fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
-
-
-def _decoded(answer: ResponseHead, body: bytes) -> bytes:
-    """Return a body decoded, as far as it can be."""
-    decoder = coding.decoder(answer.fields.get(b"content-encoding"))
-    return decoder.feed(body) if decoder is not None else b""
-
-
 class Answer:
     """An answer whose head is here. It ends by `pass_on`, `keep` or `abort`; one of them must be called."""
 
@@ -117,7 +74,7 @@ class Answer:
     @property
     def is_stream(self) -> bool:
         """Say whether it is a stream of events."""
-        return _is_stream(self.head)
+        return sse.is_stream(self.head.fields.get(b"content-type"))
 
     async def first_event(self, seconds: float) -> First:
         """Say what a stream begins with, its pings left aside, as far as that can be told within *seconds*.
@@ -186,7 +143,8 @@ class Answer:
             if watch is None or counted or not watch.between_events:
                 exchange.abort()
                 return failure
-            sink.write(envelope.error_event(502, f"Anthropic's answer broke off: {failure.detail}"))
+            kind = "timeout_error" if failure.kind == "timeout" else "api_error"
+            sink.write(envelope.error_event(502, f"Anthropic's answer broke off: {failure.detail}", kind))
         if isinstance(sink, Payload):
             sink.end(trailers)
         exchange.finish()
@@ -253,7 +211,8 @@ class Answer:
             self.abort()
             if watch is None or not watch.complete or sink.full:
                 return None
-            return KeptAnswer(self.head, _decoded(self.head, b"".join(sink.pieces)), plain=True)
+            body = coding.decoded(self.head.fields.get(b"content-encoding"), b"".join(sink.pieces))
+            return KeptAnswer(self.head, body, plain=True)
         except BaseException:
             self.abort()
             raise

@@ -16,6 +16,11 @@ _END = re.compile(rb"[\r\n]event: ?(?:message_stop|error)%b(?:[^\r\n]+%b)*%b" % 
 _BETWEEN = re.compile(rb"(?:\A|%b)%b\Z" % (_EOL, _EOL))
 
 
+def is_stream(content_type: bytes) -> bool:
+    """Say whether an answer of this type is a stream of events."""
+    return content_type.lower().startswith(b"text/event-stream")
+
+
 class StreamWatch:
     """Watch a stream of messages go by, without holding it up.
 

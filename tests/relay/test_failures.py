@@ -296,7 +296,7 @@ def test_silence_in_mid_stream_ends_in_an_error_event(scene: Scene) -> None:
         client.send(STREAM)
         client.read_to(b"content_block_delta")
         begun = time.monotonic()
-        assert "no byte of its answer came in time" in broken_off(client.reply())
+        assert "no byte of its answer came in time" in broken_off(client.reply(), "timeout_error")
         assert 0.8 < time.monotonic() - begun < 2
 
 
@@ -319,7 +319,7 @@ def test_pings_are_no_silence(scene: Scene) -> None:
 # Broken off.
 
 
-def broken_off(reply: Reply) -> str:
+def broken_off(reply: Reply, kind: str = "api_error") -> str:
     """Return what the last event of a stream says, which is an error of ours; the stream itself ends in order."""
     assert reply.status == 200
     *_, last, nothing = reply.body.split(b"\n\n")
@@ -327,7 +327,7 @@ def broken_off(reply: Reply) -> str:
     name, data = last.split(b"\n")
     assert name == b"event: error"
     said = json.loads(data.removeprefix(b"data: "))
-    assert (said["type"], said["error"]["type"]) == ("error", "api_error")
+    assert (said["type"], said["error"]["type"]) == ("error", kind)
     assert b"event: message_stop" not in reply.body
     text: str = said["error"]["message"]
     assert text.startswith("Anthropic's answer broke off: ")

@@ -27,7 +27,7 @@ FLOORS = """
     http1
     coding
     policy circuit body sse guard tally catalog proven
-    bedrock bedrock_errors moving
+    bedrock bedrock_errors kept_answer moving
     bedrock_stream relay
     credentials call retelling
     engine tickets spending notices
@@ -52,6 +52,7 @@ NOT_FOR_SUPERVISOR_OR_CTL = {
     "gateway",
     "guard",
     "http1",
+    "kept_answer",
     "notices",
     "relay",
     "sse",

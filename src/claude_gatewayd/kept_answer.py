@@ -1,0 +1,43 @@
+"""An answer that was read whole, to be passed on if nothing better comes; with a sentence more, where one helps."""
+
+from dataclasses import dataclass
+
+from claude_gatewayd import coding, envelope, sse
+from claude_gatewayd.http1.exchange import Exchange
+from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, ResponseHead
+
+_FRAMING = frozenset((b"transfer-encoding", b"content-length"))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer that was read whole, to be passed on if nothing better comes. *plain*: its body has been decoded."""
+
+    head: ResponseHead
+    body: bytes
+    plain: bool = False
+
+    def pass_on(self, exchange: Exchange, extra: Lines) -> None:
+        """Send it to the client."""
+        if self.plain or self.head.length is None:
+            self._reply(exchange, extra, self.body, plain=self.plain)
+            return
+        exchange.start(self.head.status, self.head.reason, self.head.without(HOP_BY_HOP) + extra)
+        exchange.write(self.body)
+        exchange.finish()
+
+    def pass_on_with(self, exchange: Exchange, extra: Lines, sentence: str) -> None:
+        """Send it to the client with a sentence more in its message, if it is an error in Anthropic's envelope."""
+        fields = self.head.fields
+        plain = self.body if self.plain else coding.decoded(fields.get(b"content-encoding"), self.body)
+        add = sse.with_sentence if sse.is_stream(fields.get(b"content-type")) else envelope.with_sentence
+        told = add(plain, sentence)
+        if told is None:
+            self.pass_on(exchange, extra)
+        else:
+            self._reply(exchange, extra, told, plain=True)
+
+    def _reply(self, exchange: Exchange, extra: Lines, body: bytes, *, plain: bool) -> None:
+        ours = {line.partition(b":")[0].lower() for line in extra}  # takes the place of theirs
+        lines = self.head.without(HOP_BY_HOP | _FRAMING | ours | ({b"content-encoding"} if plain else set()))
+        exchange.reply(self.head.status, self.head.reason, lines + extra, body)
