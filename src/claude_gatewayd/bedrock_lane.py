@@ -13,7 +13,7 @@ from claude_gatewayd.bedrock_errors import Trouble
 from claude_gatewayd.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.catalog import Target
 from claude_gatewayd.credentials import Keeper, KeysUnavailable
-from claude_gatewayd.engine import Engine, EngineFailed
+from claude_gatewayd.engine import Engine, EngineFailed, doorman
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream import UpstreamFailed
@@ -164,6 +164,7 @@ class BedrockLane:
             b"Authorization: " + self._engine.authorization,
             b"Content-Type: application/json",
             b"Content-Length: %d" % len(body),
+            doorman.SPENDS,
         ]
         if model_id:
             lines.append(b"x-gateway-model-id: " + model_id.encode("ascii", "replace"))

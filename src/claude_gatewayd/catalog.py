@@ -107,6 +107,11 @@ def is_forced(asked: str) -> bool:
     return _NATIVE.match(asked) is not None or (marks is not None and BEDROCK_SUFFIX in marks[0])
 
 
+def is_anthropics(asked: str) -> bool:
+    """Say whether a name is spelled as Anthropic spells them, marks aside."""
+    return _SPELLED.match(_MARK.sub("", asked)) is not None
+
+
 def find(asked: str, region: str, geography: str = "auto", overrides: Mapping[str, str] | None = None) -> Target | None:
     """Find the Bedrock model for a name; None: it is no name of Anthropic's.
 

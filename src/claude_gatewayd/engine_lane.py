@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from claude_gatewayd import catalog
 from claude_gatewayd.call import COUNT_TOKENS, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.engine import Engine, EngineFailed, doorman
 from claude_gatewayd.http1 import head
@@ -30,6 +31,7 @@ _NOT_THE_CALLERS = frozenset((
     "success_callback", "failure_callback", "litellm_logging_obj", "litellm_metadata", "litellm_call_id", "no-log",
     "guardrails", "cache", "caching", "router", "proxy_server_request", "secret_fields", "provider_specific_header",
     "specific_deployment", "allowed_model_region", "use_litellm_proxy", "vertex_credentials", "azure_ad_token",
+    "user_config", "router_settings_override", "fastest_response",
     "s3_bucket_name", "gcs_bucket_name", "client", "ssl_verify", "disable_fallbacks", "use_in_pass_through",
 ))  # fmt: skip
 _NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
@@ -87,12 +89,15 @@ class EngineLane:
         theirs = call.model in self._engine.model_names
         if theirs:
             await self._spending.require(call)  # whoever is billed for it: it is not the caller
-        elif not call.model.startswith("claude-"):
+        elif not catalog.is_anthropics(call.model):  # of several, by commas, LiteLLM would ask each
             raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.way.lines)
         ticket = self._tickets.issue(call)
         try:
             answer = await self._relay.ask(
-                call.exchange, self._outgoing(call, body, ticket), seconds=self._settings.response_timeout, fresh=False
+                call.exchange,
+                self._outgoing(call, body, ticket, spends=theirs),
+                seconds=self._settings.response_timeout,
+                fresh=False,
             )
         except UpstreamFailed as failed:
             raise Refused(502, f"cannot serve: LiteLLM {failed.detail}", *call.way.lines) from None
@@ -121,11 +126,13 @@ class EngineLane:
         call.document = document
         return msgspec.json.encode(document)
 
-    def _outgoing(self, call: Call, body: bytes, ticket: bytes) -> Outgoing:
+    def _outgoing(self, call: Call, body: bytes, ticket: bytes, *, spends: bool) -> Outgoing:
         fields = call.exchange.head.fields
         lines: Lines = [b"Host: litellm", b"Authorization: " + self._engine.authorization]
         lines += [name + b": " + fields[name] for name in _PASSED if name in fields]
         lines += [TICKET + b": " + ticket, b"Content-Length: %d" % len(body)]
+        if spends:
+            lines.append(doorman.SPENDS)
         return Outgoing(head.write_request(b"POST", call.path, lines), body, False)
 
 

@@ -1,6 +1,7 @@
 """AWS money is spent only for those whom Anthropic has shown to be real, or who have the gateway's key."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,25 @@ def test_other_failures_show_nothing(stage: Stage, status: int) -> None:
     for _ in range(2):
         assert stage.ask(token=f"{FORGED}-{status}").status == status
     assert stage.to_bedrock() == []
+
+
+@pytest.mark.parametrize("more", [{}, {"fastest_response": True}], ids=["each", "fastest"])
+def test_more_models_than_one_are_no_way_round(stage: Stage, more: dict[str, Any]) -> None:
+    """LiteLLM would ask all that are named, by commas, and Bedrock's among them by the gateway's own keys."""
+    for models in (f"{MODEL},bedrock/us.anthropic.{MODEL}", f"claude-x, bedrock/us.anthropic.{MODEL}"):
+        chat = {"model": models, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9, **more}
+        reply = stage.ask(json.dumps(chat).encode(), path="/v1/chat/completions", token=f"{FORGED}-many")
+        assert (stage.to_bedrock(), reply.status) == ([], 404)
+
+
+def test_no_setting_of_litellms_router_is_a_way_round(stage: Stage) -> None:
+    """It would fall back, by the caller's word, where Anthropic refuses the credential."""
+    stage.anthropic.good = {stage.token}
+    bedrock = f"bedrock/us.anthropic.{MODEL}"
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9,
+            "router_settings_override": {"fallbacks": [{MODEL: [bedrock]}]}}  # fmt: skip
+    reply = stage.ask(json.dumps(chat).encode(), path="/v1/chat/completions", token=f"{FORGED}-override")
+    assert (stage.to_bedrock(), reply.status) == ([], 401)
 
 
 def test_a_page_of_the_edge_shows_nothing(stage: Stage) -> None:

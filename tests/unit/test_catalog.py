@@ -151,6 +151,24 @@ def test_what_forces_bedrock(asked: str, forced: bool) -> None:
     assert is_forced(asked) is forced
 
 
+@pytest.mark.parametrize(
+    ("asked", "so_it_is"),
+    [
+        ("claude-opus-5-5", True),
+        ("claude-opus-5-5-bedrock[1m]", True),
+        ("claude-of-tomorrow", True),
+        ("claude-opus-5-5,bedrock/us.anthropic.claude-opus-5-5", False),
+        ("claude-opus-5-5, claude-haiku-5-5", False),
+        ("claude-", False),
+        ("us.anthropic.claude-opus-5-5", False),
+        ("gpt-5", False),
+        ("", False),
+    ],
+)
+def test_how_anthropic_spells(asked: str, so_it_is: bool) -> None:
+    assert catalog.is_anthropics(asked) is so_it_is
+
+
 def test_bare_names() -> None:
     assert bare("claude-opus-4-8[1m]") == "claude-opus-4-8"
     assert bare("claude-opus-bedrock") == ALIASES["claude-opus"] == "claude-opus-5-5"

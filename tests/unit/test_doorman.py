@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.engine.doorman import Doorman
+from claude_gatewayd.engine.doorman import SPENDS, Doorman
 from claude_gatewayd.engine.record import Trouble, record
 
 KEY = "invented"
@@ -23,12 +23,14 @@ class App:
         self.trouble = trouble
         self.holds = holds
         self.asked: list[tuple[str, str]] = []
+        self.spends = False
         self.cancelled = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         here = record.get()
         assert here is not None
         self.asked.append((here.ticket, here.model_id))
+        self.spends = here.spends
         await receive()
         here.trouble = self.trouble
         for message in self.said:
@@ -106,6 +108,16 @@ def test_who_gets_through(path: str) -> None:
     app = App(head(), body(b"in", more=True), body(b"side"))
     assert ask(app, path=path, headers=GOOD) == (200, b"inside")
     assert app.asked == [("t-1", "arn:x")]
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/chat/completions"])
+def test_money_is_spent_by_the_gateways_word_alone(path: str) -> None:
+    app = App(head(), body(b"in"))
+    for headers in (OF_BEDROCK, GOOD):
+        ask(app, path=path, headers=headers)
+        assert not app.spends
+        ask(app, path=path, headers=[*headers, tuple(SPENDS.split(b": "))])
+        assert app.spends
 
 
 def test_a_failure_is_told_in_bedrocks_words() -> None:

@@ -21,6 +21,7 @@ OPENAI_ROUTES = frozenset(
     for version in ("", "/v1")
     for name in ("chat/completions", "completions", "embeddings", "responses")
 )
+SPENDS = b"x-gateway-spends: yes"  # the gateway's word that this caller may
 _OF_A_MODEL = b"x-litellm-model-"  # names and URLs: an ARN may be among them
 _LONGEST = 65536  # of an error
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
@@ -50,6 +51,7 @@ class Doorman:
             return
         here = Record(
             ticket=headers.get(b"x-gateway-ticket", b"").decode("latin-1"),
+            spends=b"x-gateway-spends" in headers,
             model_id=headers.get(b"x-gateway-model-id", b"").decode("latin-1"),
         )
         record.set(here)

@@ -37,18 +37,21 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
                 del kwargs["api_base"], kwargs["api_key"]
                 kwargs |= dict.fromkeys(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"), "none")
                 kwargs |= {"aws_bedrock_runtime_endpoint": here.nowhere, "aws_region_name": self._plan.region}
+        elif kwargs.get("api_base") == self._plan.loopback:
+            kwargs["api_key"] = here.ticket if here is not None else ""
         elif kwargs.get("mock_response") is not None:
             pass
+        elif here is None or not here.spends:
+            # Whatever a body can make of LiteLLM's router: without the gateway's word it leads nowhere else.
+            raise PermissionError("this request is for Claude's models at Anthropic alone")
         elif provider == "bedrock" or model.startswith("bedrock/"):
             self._models.know(model)
-            if here is not None and here.model_id:
+            if here.model_id:
                 kwargs["model_id"] = here.model_id
             if not any(kwargs.get(name) for name in _OF_AWS):  # a deployment of the person's may have keys of its own
                 await self._sign(kwargs)
             if kwargs.get("aws_access_key_id") and kwargs.get("aws_session_token") is None:
                 kwargs["aws_session_token"] = ""  # none: what is missing LiteLLM takes from the environment
-        elif kwargs.get("api_base") == self._plan.loopback:
-            kwargs["api_key"] = here.ticket if here is not None else ""
         return kwargs
 
     async def _sign(self, kwargs: dict[str, Any]) -> None:

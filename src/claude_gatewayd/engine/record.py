@@ -27,11 +27,13 @@ class Trouble:
 class Record:
     """One request. Shared by all the tasks and contexts in which LiteLLM works on it.
 
+    *spends*: it may take AWS keys of ours, and models of the person's own; else it comes back to us, by its ticket.
     *model_id* is what Bedrock is to be asked for in the place of the model's own id, *nowhere* the URL at which the
     request must end, for warming up; "" for neither.
     """
 
     ticket: str = ""
+    spends: bool = False
     model_id: str = ""
     nowhere: str = ""
     trouble: Trouble | None = None
