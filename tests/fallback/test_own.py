@@ -3,6 +3,8 @@
 import http.client
 import json
 import logging
+import socket
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +24,11 @@ CONFIG = """
 num_retries = 0
 allowed_fails = 0
 cooldown_time = 3
+fallback_on = [429, 503, 529]
 [router.fallbacks]
 "claude-opus-4-6" = ["claude-sonnet-4-6", "claude-haiku-4-5"]
+[bedrock]
+geography = "global"
 [bedrock.models]
 "claude-sonnet-5" = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine"
 [litellm]
@@ -250,6 +255,29 @@ def test_what_we_lose_ourselves_is_heard(own: tuple[Stage, Path], stage: Stage) 
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_where_litellm_asked_is_told(stage: Stage, path: str, stream: bool) -> None:
+    reply = stage.ask(turn(model="rock", stream=stream), path=path)
+    assert reply.status == 200, reply
+    assert reply.headers["x-gateway-upstream"] == "litellm"
+    assert reply.headers["x-litellm-model-api-base"].startswith(stage.bedrock.url), reply
+
+
+def test_nobody_but_the_gateway_speaks_to_litellm(stage: Stage) -> None:
+    """The socket is the person's own; and who has come so far still needs the key."""
+    stage.ask(turn(model=f"{MODEL}-bedrock"))
+    (path,) = stage.daemon.runtime.rglob("llm-*")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        sock.sendall(
+            b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-1\r\nContent-Length: 0\r\n\r\n"
+        )
+        assert sock.recv(1000).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_keys_that_last_have_no_session_token(stage: Stage, stream: bool) -> None:
     """A Bedrock would refuse them with the one of the environment; neither ours nor the person's own get it."""
     for model in (f"{MODEL}-bedrock", "rock"):
@@ -321,8 +349,8 @@ def test_other_models_in_the_place_of_one(stage: Stage) -> None:
     reply = stage.ask(turn(model="claude-opus-4-6"))
     assert reply.status == 200, reply
     assert [asked.target.split("/")[2] for asked in stage.to_bedrock()] == [
-        "us.anthropic.claude-sonnet-4-6",
-        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "global.anthropic.claude-sonnet-4-6",
+        "global.anthropic.claude-haiku-4-5-20251001-v1:0",
     ]
     assert reply.events[0][1]["message"]["model"] == "claude-opus-4-6"
 
@@ -386,6 +414,16 @@ def test_an_open_circuit_and_both_fail(stage: Stage) -> None:
     assert name == "error"
     assert said["error"]["message"].startswith("so it is. Bedrock could not step in: ")
     assert reply.headers["request-id"]
+
+
+def test_what_is_not_to_be_fallen_back_on(stage: Stage) -> None:
+    """It does not lead to Bedrock by the circuit either."""
+    for _ in range(2):
+        stage.anthropic.fail_next(500)
+        reply = stage.ask()
+        assert (reply.status, reply.headers["x-gateway-fallback"]) == (500, "none")
+    assert stage.ask().headers["x-gateway-upstream"] == "anthropic"
+    assert stage.to_bedrock() == []
 
 
 def test_a_burst_of_counts_opens_nothing(stage: Stage) -> None:

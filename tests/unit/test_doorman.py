@@ -12,6 +12,7 @@ from claude_gatewayd.engine.record import Trouble, record
 KEY = "invented"
 OF_BEDROCK = [(b"authorization", b"Bearer invented"), (b"x-gateway-model-id", b"arn:x")]
 GOOD = [*OF_BEDROCK, (b"x-gateway-ticket", b"t-1")]
+BASE = b"x-litellm-model-api-base"
 ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine"
 
 
@@ -154,6 +155,23 @@ def test_a_failure_that_is_no_json_tells_nothing_either() -> None:
     assert ask(App(head(500), body(f"at {ARN}".encode())), path="/completions", headers=GOOD) == (500, b"at ***")
     long = b"x" * 200_000 + ARN.encode()
     assert ARN.encode() not in ask(App(head(500), body(long)), path="/completions", headers=GOOD)[1]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [([], b"https://here"), ([(BASE, b"")], b"https://here"), ([(BASE, b"https://there")], b"https://there")],
+)
+def test_where_litellm_has_asked(theirs: Any, told: bytes) -> None:
+    class Asks(App):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            here = record.get()
+            assert here is not None
+            here.api_base = "https://here"
+            await super().__call__(scope, receive, send)
+
+    for status in (200, 500):
+        start = sent(Asks(head(status, *theirs), body(b"{}")), path="/completions", headers=GOOD)[0]
+        assert [value for name, value in start["headers"] if name == BASE] == [told]
 
 
 def test_names_of_models_in_headers_tell_nothing_either() -> None:

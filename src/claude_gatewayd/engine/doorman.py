@@ -22,6 +22,7 @@ OPENAI_ROUTES = frozenset(
     for name in ("chat/completions", "completions", "embeddings", "responses")
 )
 SPENDS = b"x-gateway-spends: yes"  # the gateway's word that this caller may
+_API_BASE = b"x-litellm-model-api-base"
 _OF_A_MODEL = b"x-litellm-model-"  # names and URLs: an ARN may be among them
 _LONGEST = 65536  # of an error
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
@@ -56,7 +57,7 @@ class Doorman:
         )
         record.set(here)
         # Without a ticket it is Bedrock's lane that asks, and tells the client itself what went wrong.
-        told = _Bedrock(send, here) if scope["path"] == MESSAGES and not here.ticket else _Masked(send)
+        told = _Bedrock(send, here) if scope["path"] == MESSAGES and not here.ticket else _Masked(send, here)
         client = _Client(receive)
         work = asyncio.create_task(self._app(scope, client.receive, told))
         gone = asyncio.create_task(client.gone())
@@ -92,16 +93,23 @@ class _Client:
 
 
 class _Masked:
-    """Pass on what LiteLLM says to the client, less what its errors tell of an account."""
+    """Pass on what LiteLLM says to the client, less what its errors tell of an account, and where it has asked.
 
-    def __init__(self, send: Send) -> None:
+    That it tells of some providers only, and never of Bedrock.
+    """
+
+    def __init__(self, send: Send, here: Record) -> None:
         self._send = send
+        self._here = here
         self._failed: Message | None = None  # the beginning of an error
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [(n, _mask(v) if n.startswith(_OF_A_MODEL) else v) for n, v in message.get("headers", ())]
+            headers = [(n, v) for n, v in message.get("headers", ()) if v or n != _API_BASE]
+            if self._here.api_base and _API_BASE not in dict(headers):
+                headers.append((_API_BASE, self._here.api_base.encode("latin-1", "replace")))
+            headers = [(n, _mask(v) if n.startswith(_OF_A_MODEL) else v) for n, v in headers]
             message = {**message, "headers": headers}
             if message["status"] < 400:
                 await self._send(message)

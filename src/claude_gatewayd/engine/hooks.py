@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from litellm.integrations.custom_logger import CustomLogger
 
@@ -52,6 +53,12 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
                 await self._sign(kwargs)
             if kwargs.get("aws_access_key_id") and kwargs.get("aws_session_token") is None:
                 kwargs["aws_session_token"] = ""  # none: what is missing LiteLLM takes from the environment
+            region = kwargs.get("aws_region_name") or self._plan.region
+            here.api_base = _where(
+                kwargs.get("aws_bedrock_runtime_endpoint") or f"https://bedrock-runtime.{region}.amazonaws.com"
+            )
+        else:
+            here.api_base = _where(kwargs.get("api_base"))
         return kwargs
 
     async def _sign(self, kwargs: dict[str, Any]) -> None:
@@ -93,6 +100,15 @@ def _no_keys(error: KeysUnavailable | TimeoutError) -> Trouble:
     if error.passing:
         return Trouble("Unreachable", 503, error.message)
     return Trouble("KeysUnavailable", 403, error.message, error.hint)
+
+
+def _where(url: Any) -> str:
+    """Return a URL without what may be a secret in it."""
+    try:
+        parts = urlsplit(str(url or ""))
+    except ValueError:
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def trouble_of(error: BaseException) -> Trouble:

@@ -28,6 +28,7 @@ class Record:
     """One request. Shared by all the tasks and contexts in which LiteLLM works on it.
 
     *spends*: it may take AWS keys of ours, and models of the person's own; else it comes back to us, by its ticket.
+    *api_base* is where LiteLLM asks, "" where that is not known.
     *model_id* is what Bedrock is to be asked for in the place of the model's own id, *nowhere* the URL at which the
     request must end, for warming up; "" for neither.
     """
@@ -36,6 +37,7 @@ class Record:
     spends: bool = False
     model_id: str = ""
     nowhere: str = ""
+    api_base: str = ""
     trouble: Trouble | None = None
 
 
