@@ -196,15 +196,18 @@ class AnthropicLane:
         """Tell what came of a try to whoever goes by it: the tally, the circuit, the spending, the engine."""
         key = (call.digest, call.model)
         outcome = tried.outcome
+        if tried.answer is not None:
+            self._spending.learn(call, tried.answer.head.status, tried.answer.head.fields)
+        # A circuit is for those who have somewhere else to go.
+        counts = self._second(call) is not None and self._spending.may(call)
         if tried.failed is not None:
             self._fails(tried.failed.detail)
             self._alarm()
-            if call.is_messages and policy.opens_circuit(outcome, self._settings.rules):
+            if counts and policy.opens_circuit(outcome, self._settings.rules):
                 self._circuits.failed(key, policy.reason(outcome))
             return
         assert tried.answer is not None
         head = tried.answer.head
-        self._spending.learn(call, head.status, head.fields)
         troubled = policy.is_trouble(outcome)
         if head.status >= 500 or (troubled and head.status == 200):
             self._fails(f"answered {head.status}" if head.status >= 500 else policy.reason(outcome))
@@ -212,9 +215,9 @@ class AnthropicLane:
             logger.info("Anthropic answers again")
         if troubled or head.fields.get(_STATUS) == b"allowed_warning":
             self._alarm()
-        if not call.is_messages:
-            return
-        if troubled and not policy.opens_circuit(outcome, self._settings.rules):
+        if call.is_messages and head.status < 300 and not troubled:
+            self._tally.served.by_anthropic(key)
+        if not counts or (troubled and not policy.opens_circuit(outcome, self._settings.rules)):
             return
         if head.status == 429 and head.fields.get(_STATUS) == b"rejected":
             self._circuits.rejected(key, circuit.reset_of(head.fields), "limit reached")
@@ -222,7 +225,6 @@ class AnthropicLane:
             self._circuits.failed(key, policy.reason(outcome), policy.retry_after(head.fields.get(b"retry-after")))
         elif head.status < 300:
             self._circuits.succeeded(key)
-            self._tally.served.by_anthropic(key)
 
     async def _finish(self, call: Call, last: _Last, said: Trouble | None) -> int:
         """Send on what came last of Anthropic, or what says more where Bedrock failed too."""

@@ -129,7 +129,8 @@ def shape(body: Object, beta: str | None, family: Family) -> Shaped:
     metadata = body.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
         out["metadata"] = {"user_id": metadata["user_id"]}
-    if thinking := _thinking(body.get("thinking"), out.get("max_tokens"), takes):
+    thinking = _thinking(body.get("thinking"), out.get("max_tokens"), takes)
+    if thinking and not (thinking["type"] == "enabled" and _tools_run_unthought(out["messages"])):
         out["thinking"] = thinking
     if effort := _effort(body.get("output_config"), takes):
         out["output_config"] = {"effort": effort}
@@ -141,7 +142,7 @@ def shape(body: Object, beta: str | None, family: Family) -> Shaped:
 def without_thinking(body: Object) -> dict[str, Json]:
     """Leave out all earlier thinking, for the one retry after a 400 about a signature.
 
-    Thinking with a budget is switched off too while tools run: such a turn has to begin with the thinking left out.
+    Thinking with a budget is switched off too while tools run.
     """
     messages = []
     for message in _list(body.get("messages")):
@@ -154,10 +155,21 @@ def without_thinking(body: Object) -> dict[str, Json]:
         else:
             messages.append(message)
     out = {**body, "messages": messages}
-    last = messages[-1].get("content") if messages and isinstance(messages[-1], dict) else None
-    if _type(body.get("thinking")) == "enabled" and any(_type(block) == "tool_result" for block in _list(last)):
+    if _type(body.get("thinking")) == "enabled" and _tools_run_unthought(messages):
         del out["thinking"]
     return out
+
+
+def _tools_run_unthought(messages: list[Json]) -> bool:
+    """Say whether tools run in a turn that does not begin with thinking.
+
+    Then a budget is refused (opencode#3077: "a final `assistant` message must start with a thinking block").
+    """
+    if not messages or not any(block.get("type") == "tool_result" for block in _objects(_content(messages[-1]))):
+        return False
+    said = next((message for message in reversed(messages) if _role(message) == "assistant"), None)
+    first = next(iter(_list(_content(said))), None)
+    return _type(first) not in _SIGNED
 
 
 def _messages(messages: Json, *, system: bool, searches: bool) -> list[Json]:
@@ -292,6 +304,14 @@ def _objects(value: Json) -> Iterator[dict[str, Json]]:
 
 def _list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
+
+
+def _role(message: Json) -> Json:
+    return message.get("role") if isinstance(message, dict) else None
+
+
+def _content(message: Json) -> Json:
+    return message.get("content") if isinstance(message, dict) else None
 
 
 def _type(block: Json) -> Json:

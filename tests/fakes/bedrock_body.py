@@ -183,6 +183,7 @@ class _Check:
         self._known(f"thinking.{kind}", thinking, known | ({"budget_tokens"} if kind == "enabled" else set()))
         if kind == "enabled":
             self._budget(thinking)
+            self._begins_with_thinking(self._request["messages"])
         if kind != "disabled" and (self._request.get("tool_choice") or {}).get("type") in ("any", "tool"):
             raise BodyRefusedError("Thinking may not be enabled when tool_choice forces tool use.")
 
@@ -194,6 +195,19 @@ class _Check:
             raise BodyRefusedError("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
         if budget >= self._request["max_tokens"]:
             raise BodyRefusedError("`max_tokens` must be greater than `thinking.budget_tokens`.")
+
+    def _begins_with_thinking(self, messages: list[Json]) -> None:
+        if not messages or not any(block.get("type") == "tool_result" for block in _blocks(messages[-1])):
+            return
+        said = [index for index, message in enumerate(messages) if message.get("role") == "assistant"]
+        first = (_blocks(messages[said[-1]]) or [{}])[0].get("type", "text") if said else "thinking"
+        if first not in ("thinking", "redacted_thinking"):
+            raise BodyRefusedError(
+                f"messages.{said[-1]}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. "
+                "When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding "
+                "the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks "
+                "from previous turns. To avoid this requirement, disable `thinking`."
+            )
 
     def _output_config(self) -> None:
         config = self._request.get("output_config")

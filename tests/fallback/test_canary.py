@@ -1,7 +1,7 @@
 """What a caller brings stays with Anthropic: it is in nothing that Bedrock gets, and in nothing that is written.
 
-Nor is it in anything that LiteLLM has: a callback of the person's own writes down all that it is given, and turns
-LiteLLM's own log on, with all that it says at DEBUG.
+Nor is it in anything that LiteLLM has: a callback of the person's own writes down all that it is given and all that
+comes in at LiteLLM's door, and turns LiteLLM's own log on, with all that it says at DEBUG.
 """
 
 import json
@@ -74,6 +74,22 @@ class Spy(CustomLogger):
         note("failed", request_data, original_exception, more, named)
 
 spy = Spy()
+
+class Door:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        async def heard():
+            message = await receive()
+            note("received", message)
+            return message
+
+        note("asked", scope)
+        await self.app(scope, heard, send)
+
+from litellm.proxy import proxy_server
+proxy_server.app.add_middleware(Door)
 """
 TOKEN = f"sk-ant-oat01-{CANARY}-bearer-AA"
 KEY = f"sk-ant-api03-{CANARY}-key-AA"
@@ -153,7 +169,7 @@ def test_every_lane_and_every_failure(stage: Stage, tmp_path: Path) -> None:
     assert any(CANARY.encode() in r.head for r in anthropic.requests if r.path == MESSAGES)
     hold_nowhere(stage.daemon)
     records, debug = tmp_path / "records", tmp_path / "debug"
-    words = ("pre ", "success ", "failure ", "call ", "failed ", "standard_logging", "'hi'")
+    words = ("pre ", "success ", "failure ", "call ", "failed ", "asked ", "received ", "standard_logging", "'hi'")
     wait_until(lambda: all(word in records.read_text() for word in words), 20)
     assert "POST Request Sent from LiteLLM" in debug.read_text()
     assert not holds(records.read_bytes())

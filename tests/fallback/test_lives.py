@@ -159,6 +159,10 @@ def test_no_bedrock_no_fallback(tmp_path: Path) -> None:
             anthropic.fail_next(529)
             assert stage.ask().status == 529
             assert bedrock.requests == []
+            for _ in range(3):
+                anthropic.limit_next()
+                assert stage.ask().status == 429
+            assert "the circuit" not in daemon.log  # it has no say: there is nowhere else to go
             assert stage.ask(turn(model=BEDROCK)).status == 200
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
         daemon = Daemon(upstream=anthropic.url, config="[router]\nnum_retries = 0\n")

@@ -186,19 +186,32 @@ def test_an_error_before_the_stream(stage: Stage, kind: str, status: int) -> Non
     stage.bedrock.refusals.clear()
 
 
-def test_a_signature_that_bedrock_does_not_know(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("model", "thinking", "again"),
+    [
+        (MODEL, {"type": "adaptive"}, {"type": "adaptive"}),
+        ("claude-sonnet-4-5", {"type": "enabled", "budget_tokens": 2048}, None),  # tools run: refused without thinking
+    ],
+    ids=["adaptive", "budget"],
+)
+def test_a_signature_that_bedrock_does_not_know(stage: Stage, model: str, thinking: object, again: object) -> None:
     stage.bedrock.foreign_signatures_refused = True
     thought = {"type": "thinking", "thinking": "hm", "signature": "Zm9yZWlnbg=="}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Greet", "input": {}}
+    greeted = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "good morning"}
     messages = [
         {"role": "user", "content": "hi"},
-        {"role": "assistant", "content": [thought, {"type": "text", "text": "hello"}]},
-        {"role": "user", "content": "good morning"},
+        {"role": "assistant", "content": [thought, call]},
+        {"role": "user", "content": [greeted]},
     ]
+    tools = [{"name": "Greet", "input_schema": {"type": "object"}}]
+    body = turn(model=f"{model}-bedrock", messages=messages, tools=tools, max_tokens=4096, thinking=thinking)
     try:
-        reply = stage.ask(turn(model=BEDROCK, messages=messages, max_tokens=4096, thinking={"type": "adaptive"}))
+        reply = stage.ask(body)
     finally:
         stage.bedrock.foreign_signatures_refused = False
     assert reply.status == 200, reply
     assert "good morning" in reply.text
     assert [b'"signature"' in asked.body for asked in stage.to_bedrock()] == [True, False]
+    assert [asked.json().get("thinking") for asked in stage.to_bedrock()] == [thinking, again]
     stage.bedrock.refusals.clear()

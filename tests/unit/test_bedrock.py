@@ -182,6 +182,29 @@ def test_thinking(family: str, asked: object, sent: object) -> None:
     assert body.get("thinking") == sent
 
 
+@pytest.mark.parametrize(
+    ("family", "begins_with", "sent"),
+    [
+        ("4.5", {"type": "thinking", "thinking": "hm", "signature": "c2ln"}, "enabled"),
+        ("4.5", {"type": "redacted_thinking", "data": "eA=="}, "enabled"),
+        ("4.5", text("Let me see."), None),
+        ("5", text("Let me see."), "adaptive"),
+    ],
+)
+def test_a_budget_is_no_more_given_where_tools_run_unthought(family: str, begins_with: object, sent: object) -> None:
+    """A model that decides itself had not thought; the one that takes over with a budget would be refused."""
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}
+    messages = [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": [begins_with, call]},
+        {"role": "user", "content": [result(text("42"))]},
+    ]
+    shaped = shape(turn(messages=messages), NEW_HEADER, Family(family)).body
+    assert shaped.get("thinking", {}).get("type") == sent
+    asked_on = [*messages, {"role": "assistant", "content": "42"}, {"role": "user", "content": "thanks"}]
+    assert "thinking" in shape(turn(messages=asked_on), NEW_HEADER, Family(family)).body
+
+
 def test_no_room_to_think() -> None:
     assert "thinking" not in shape(turn(max_tokens=1000), None, Family.CLAUDE_4_5).body
 

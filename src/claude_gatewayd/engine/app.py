@@ -1,7 +1,8 @@
 """LiteLLM's proxy application: configured, with our hooks in it, served on a unix socket in this thread's loop.
 
-By LiteLLM's documented surface: its application, custom auth, and CustomLogger's hooks; and four places of 1.106.2 that
-are not (litellm/proxy/proxy_server.py, _get_config_from_file and its globals; anthropic_beta_headers_manager's table).
+By LiteLLM's documented surface: its application, custom auth, and CustomLogger's hooks; and five places of 1.106.2 that
+are not (litellm/proxy/proxy_server.py, _get_config_from_file and its globals; anthropic_beta_headers_manager's table;
+the number of tries in the configuration of Bedrock's messages).
 """
 
 import asyncio
@@ -61,6 +62,7 @@ class App:
         # the tokenizer holds the interpreter for a tenth of a second, and it would read each request that failed.
         litellm.disable_token_counter = not self.own.model_list
         _carry_betas()
+        _try_once()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(plan, keys, Models()))
         config = uvicorn.Config(
             Doorman(proxy.app, key),
@@ -307,6 +309,16 @@ def _carry_betas() -> None:
     table = anthropic_beta_headers_manager._load_beta_headers_config()
     for provider in ("bedrock", "bedrock_converse"):
         table[provider] = {beta: beta for beta in bedrock.BETAS}
+
+
+def _try_once() -> None:
+    """Let LiteLLM not try again by itself: after a 400 about a signature it would leave out the thinking, no more.
+
+    A budget that is left in the request is then refused for want of it, in words that say nothing of a signature.
+    """
+    from litellm.llms.bedrock.messages.invoke_transformations import anthropic_claude3_transformation as of_bedrock
+
+    of_bedrock.AmazonAnthropicClaudeMessagesConfig.max_retry_on_anthropic_messages_http_error = 1
 
 
 def _listener(path: str) -> socket.socket:

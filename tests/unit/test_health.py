@@ -1,0 +1,51 @@
+"""Whether one may rely on the gateway: Anthropic's lane serves, and where Bedrock is enabled, LiteLLM is ready."""
+
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.supervisor.status import health
+
+FAILED = {"last_success": 1.0, "last_failure": 2.0, "failure": "Bedrock answered ThrottlingException"}
+
+
+def status(
+    *,
+    state: str = "serving",
+    anthropic: str = "ok",
+    litellm: str = "ready",
+    enabled: bool = True,
+    failed: bool = False,
+    problems: tuple[dict[str, str], ...] = (),
+) -> dict[str, Any]:
+    bedrock = FAILED if failed else {"last_success": 2.0, "last_failure": 1.0, "failure": "of old"}
+    return {
+        "problems": problems,
+        "state": state,
+        "anthropic": {"state": anthropic, "failure": "answered 529"},
+        "litellm": {"state": litellm, "why": "it has been ended"},
+        "bedrock": {"enabled": enabled} | bedrock,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (status(), ""),
+        (status(anthropic="unknown"), ""),
+        (status(litellm="off"), ""),  # it loads when it is needed
+        (status(litellm="loading"), "LiteLLM is still loading: Bedrock cannot step in yet"),
+        (status(litellm="failed"), "Bedrock cannot step in: it has been ended"),
+        (status(litellm="loading", enabled=False), ""),
+        (status(litellm="failed", enabled=False), ""),
+        (status(failed=True), ""),
+        (status(anthropic="failing"), ""),  # Bedrock answers
+        (status(anthropic="failing", enabled=False, litellm="off"), "Anthropic: answered 529"),
+        (status(anthropic="failing", failed=True),
+         "Anthropic: answered 529; Bedrock answered ThrottlingException"),
+        (status(state="starting"), "the daemon is starting"),
+        (status(problems=({"where": "config.toml:3", "message": "is wrong"},)), "config.toml:3: is wrong"),
+    ],
+)  # fmt: skip
+def test_health(given: dict[str, Any], why: str) -> None:
+    assert health(given) == {"healthy": not why, "why": why}
