@@ -25,6 +25,7 @@ def status(
         "anthropic": {"state": anthropic, "failure": "answered 529"},
         "litellm": {"state": litellm, "why": "it has been ended"},
         "bedrock": {"enabled": enabled} | bedrock,
+        "credentials": None,
     }
 
 
