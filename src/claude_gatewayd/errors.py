@@ -1,8 +1,11 @@
 """What can go wrong in a way that a person is told about."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from claude_gatewayd.model import Problem
+if TYPE_CHECKING:  # the ctl answers before these would be loaded: `dataclasses` alone takes 7 ms
+    from collections.abc import Sequence
+
+    from claude_gatewayd.model import Problem
 
 
 class GatewayError(Exception):
@@ -17,6 +20,6 @@ class GatewayError(Exception):
 class ConfigInvalid(GatewayError):
     """Carry every problem of a configuration at once."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: "Sequence[Problem]") -> None:
         super().__init__("cannot use the configuration: " + "; ".join(f"{p.where}: {p.message}" for p in problems))
         self.problems = tuple(problems)
