@@ -2,14 +2,24 @@
 
 import argparse
 import json
+import os
+import sys
+from collections.abc import Callable
 from typing import Any
+
+from claude_gatewayd.ctl import paint
 
 DONE, NO, USAGE, NOT_RUNNING, CONFIGURATION = 0, 1, 2, 3, 78
 
 
-def show(arguments: argparse.Namespace, said: dict[str, Any], plain: str) -> None:
-    """Print *said* as JSON where that is asked for, else *plain*."""
-    print(json.dumps(said, indent=2) if arguments.json else plain)
+def show(
+    arguments: argparse.Namespace, said: dict[str, Any], plain: str, painted: Callable[[str], str] | None = None
+) -> None:
+    """Print *said* as JSON where that is asked for, else *plain*; *painted* where colours are wanted."""
+    if arguments.json:
+        print(json.dumps(said, indent=2))
+    else:
+        print(painted(plain) if painted is not None and paint.wanted(sys.stdout, os.environ) else plain)
 
 
 def takes_json(parser: argparse.ArgumentParser) -> None:

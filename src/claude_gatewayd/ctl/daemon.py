@@ -6,34 +6,45 @@ import sys
 import time
 
 import claude_gatewayd
-from claude_gatewayd.ctl import client, text
+from claude_gatewayd.ctl import client, paint, text
 from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
 from claude_gatewayd.errors import GatewayError
 
 RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
 
-status_arguments = health_arguments = key_arguments = version_arguments = takes_json
+health_arguments = key_arguments = version_arguments = takes_json
+
+
+def status_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `status` takes."""
+    takes_json(parser)
+    parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Show what is: state, generations, Anthropic, requests, memory."""
+    if arguments.watch:
+        from claude_gatewayd.ctl import watch
+
+        return watch.status(in_json=arguments.json)
     said = client.ask("status")
-    show(arguments, said, text.status(said, time.time()))
+    show(arguments, said, text.status(said, time.time()), paint.status)
     return DONE
 
 
 def health(arguments: argparse.Namespace) -> int:
     """Say whether one may rely on the gateway; exit 1 if not."""
     said = client.ask("health")
-    show(arguments, said, "healthy" if said["healthy"] else f"not healthy: {said['why']}")
+    show(arguments, said, "healthy" if said["healthy"] else f"not healthy: {said['why']}", paint.answer)
     return DONE if said["healthy"] else NO
 
 
 def reload(_arguments: argparse.Namespace) -> int:
     """Start a new generation and hand over to it; exit 1 and say why if it could not."""
-    if sys.stderr.isatty():
-        print("A new generation starts; the old one serves meanwhile ...", file=sys.stderr, flush=True)
-    said = client.ask("reload", RELOAD_WITHIN)
+    from claude_gatewayd.ctl.progress import During
+
+    with During("A new generation starts; the old one serves meanwhile"):
+        said = client.ask("reload", RELOAD_WITHIN)
     if said["applied"]:
         print(f"Reloaded in {said['seconds']:.2f} s: generation {said['generation']} serves")
         return DONE

@@ -2,20 +2,18 @@
 
 import argparse
 import os
-import sys
-import threading
 from pathlib import Path
 
 from claude_gatewayd.claude_code import change
 from claude_gatewayd.ctl import client, daemon, running
 from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
 from claude_gatewayd.ctl.claude_code import this_gateway
+from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.doctor import examine
 from claude_gatewayd.doctor.examine import Ground
 from claude_gatewayd.doctor.finding import Finding
 from claude_gatewayd.errors import GatewayError
 
-_QUIET_FOR = 1.0
 _MARKS = {"ok": "ok", "note": "note", "fail": "FAIL"}
 
 
@@ -52,14 +50,8 @@ def _look(*, deep: bool) -> list[Finding]:
     except GatewayError as error:
         ground = Ground(os.environ, Path.cwd(), None, error.message)
     what = "A request goes through each lane; LiteLLM may have to load first" if deep else "Looking"
-    patience = threading.Timer(_QUIET_FOR, lambda: print(f"{what} ...", file=sys.stderr, flush=True))
-    patience.daemon = True
-    if sys.stderr.isatty():
-        patience.start()
-    try:
+    with During(what):
         return examine.examine(examine.examinations(ground, deep=deep), examine.limit(deep=deep))
-    finally:
-        patience.cancel()
 
 
 def _fix(finding: Finding) -> str:

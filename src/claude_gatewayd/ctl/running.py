@@ -9,24 +9,28 @@ from shlex import quote
 from typing import Any
 
 from claude_gatewayd import paths
-from claude_gatewayd.ctl import client
+from claude_gatewayd.ctl import client, progress
+from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import manager
 from claude_gatewayd.service.manager import NoManager
 
 _WITHIN = 30.0
 _AGAIN = 0.05
-_QUIET_FOR = 1.0
 
 
 def ensure() -> dict[str, Any]:
     """Return the status of a daemon that serves, started if need be. Raises GatewayError."""
+    with During("Waiting for claude-gatewayd to serve"):
+        return _ensure()
+
+
+def _ensure() -> dict[str, Any]:
     log = paths.state_dir(os.environ) / "claude-gatewayd.log"
     read_from = log.stat().st_size if log.exists() else 0
     pid: int | None = None  # of one that we have started, 0 if the service manager did
-    told = False
     begun = time.monotonic()
-    while (waited := time.monotonic() - begun) < _WITHIN:
+    while time.monotonic() - begun < _WITHIN:
         try:
             said = client.ask("status")
         except client.NotRunning:
@@ -41,9 +45,6 @@ def ensure() -> dict[str, Any]:
                 raise GatewayError(
                     "cannot serve: " + "; ".join(f"{one['where']}: {one['message']}" for one in said["problems"]), _HINT
                 )
-        if waited > _QUIET_FOR and not told:
-            told = True
-            print("Waiting for claude-gatewayd to serve ...", file=sys.stderr, flush=True)
         time.sleep(_AGAIN)
     raise GatewayError(f"cannot use the gateway: it does not serve after {_WITHIN:g} s", _HINT)
 
@@ -75,7 +76,7 @@ def _in_background(log: Path) -> int:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd="/", timeout=_WITHIN,
         check=True,
     )  # fmt: skip
-    print(f"claude-gatewayd was not running; it starts in the background, its log is {log}", file=sys.stderr)
+    progress.say(f"claude-gatewayd was not running; it starts in the background, its log is {log}")
     return int(done.stdout)
 
 

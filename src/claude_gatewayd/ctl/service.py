@@ -10,6 +10,7 @@ from typing import Any
 
 from claude_gatewayd.ctl import client, text
 from claude_gatewayd.ctl.answer import DONE, NO
+from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import manager
 from claude_gatewayd.service.manager import Manager, NoManager, State
@@ -39,9 +40,10 @@ def start(_arguments: argparse.Namespace) -> int:
     if found.active and found.listening and (said := running()) and said["pid"] == found.pid:
         return told(said, f"Running already, pid {said['pid']}")
     refuse_foreign(found, "start the service")
-    progress("Starting ...")
-    ours.act("start", os.environ)
-    return told(wait_serving(ours), f"Started in {time.monotonic() - begun:.1f} s")
+    with During("Starting"):
+        ours.act("start", os.environ)
+        said = wait_serving(ours)
+    return told(said, f"Started in {time.monotonic() - begun:.1f} s")
 
 
 def restart(_arguments: argparse.Namespace) -> int:
@@ -49,9 +51,10 @@ def restart(_arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     ours, found = _startable("restart")
     refuse_foreign(found, "restart the service")
-    progress("Restarting; whoever connects is served ...")
-    ours.act("restart" if found.listening else "start", os.environ)
-    return told(wait_serving(ours, instead_of=found.pid), f"Restarted in {time.monotonic() - begun:.1f} s")
+    with During("Restarting; whoever connects is served"):
+        ours.act("restart" if found.listening else "start", os.environ)
+        said = wait_serving(ours, instead_of=found.pid)
+    return told(said, f"Restarted in {time.monotonic() - begun:.1f} s")
 
 
 def stop(arguments: argparse.Namespace) -> int:
@@ -68,10 +71,11 @@ def stop(arguments: argparse.Namespace) -> int:
     said = running()
     if said is not None and said["pid"] == found.pid:
         _tell_under_way(said, now=arguments.now)
-    if arguments.now:
-        _cut(ours, said)
-    else:
-        ours.act("stop", os.environ)
+    with During("Stopping"):
+        if arguments.now:
+            _cut(ours, said)
+        else:
+            ours.act("stop", os.environ)
     print(f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed (claude-gatewayctl start opens it)")
     return DONE
 
@@ -150,12 +154,6 @@ def end_at_once() -> None:
             return  # it has ended
 
 
-def progress(line: str) -> None:
-    """Say on a terminal what is going to take a while."""
-    if sys.stderr.isatty():
-        print(line, file=sys.stderr, flush=True)
-
-
 # -- parts
 
 
@@ -216,8 +214,9 @@ def _stop_by_hand(begun: float, *, now: bool) -> int:
         except GatewayError:
             pass  # it has ended meanwhile
     _tell_under_way(said, now=now)
-    while _alive(said["pid"]) and client.lock_is_held():
-        time.sleep(_LOOK_EVERY)
+    with During("Stopping"):
+        while _alive(said["pid"]) and client.lock_is_held():
+            time.sleep(_LOOK_EVERY)
     print(f"Stopped after {time.monotonic() - begun:.1f} s")
     return DONE
 

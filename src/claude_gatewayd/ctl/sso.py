@@ -10,7 +10,7 @@ from claude_gatewayd.credentials.login import choose_way, log_in, log_out
 from claude_gatewayd.credentials.oidc import DeviceCode
 from claude_gatewayd.credentials.source import config_files, find_source, read_profiles
 from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
-from claude_gatewayd.ctl import client
+from claude_gatewayd.ctl import client, paint, progress
 from claude_gatewayd.ctl.answer import DONE, NO
 from claude_gatewayd.ctl.browser import Opening, open_page
 
@@ -55,7 +55,8 @@ def sso_logout_arguments(parser: argparse.ArgumentParser) -> None:
 def sso_logout(arguments: argparse.Namespace) -> int:
     """End the SSO session at AWS, and remove its token here."""
     profile = sso_profile(os.environ, _asked(arguments))
-    outcome = log_out(profile, os.environ)
+    with progress.During("Telling AWS"):
+        outcome = log_out(profile, os.environ)
     if outcome == "not logged in":
         print(f"Not logged in: {profile.told}")
         return DONE
@@ -107,30 +108,25 @@ class _Terminal:
         """Show the code so that nobody overlooks it."""
         self._open(device.full_page)
         rule = f"  +{'-' * (len(device.user_code) + 8)}+"
-        code = _bold(device.user_code)
+        in_bold = paint.wanted(sys.stdout, os.environ)
+        code = paint.ink(device.user_code, paint.BOLD) if in_bold else device.user_code
         print(f"Log in at\n\n  {device.full_page}\n\nand see that it shows this code:\n", flush=True)
         print(f"{rule}\n  |    {code}    |\n{rule}\n", flush=True)
 
     def wait(self, left: float) -> None:
         """Say on a terminal how long we wait yet."""
         if self._opening is not None and self._opening.has_failed():
-            self.clear()
-            print(f"{self._opening.name} could not open it: go there yourself", file=sys.stderr, flush=True)
+            progress.say(f"{self._opening.name} could not open it: go there yourself")
             self._opening = None
         if self._progress:
             told = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
-            print(f"\r\x1b[KWaiting for you in the browser, {told} more (Ctrl-C gives up) ", end="", file=sys.stderr)
-            sys.stderr.flush()
+            progress.show(f"Waiting for you in the browser, {told} more (Ctrl-C gives up) ")
 
     def clear(self) -> None:
         """Take the line of progress away."""
         if self._progress:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            progress.clear()
 
     def _open(self, url: str) -> bool:
         self._opening = open_page(url, os.environ) if self._opens else None
         return self._opening is not None
-
-
-def _bold(text: str) -> str:
-    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text

@@ -1,0 +1,57 @@
+"""Colours for a terminal, laid over the plain text: the words are the same by construction.
+
+Four escapes of our own: to load rich takes longer than the rest of `status`.
+"""
+
+import re
+from collections.abc import Mapping
+
+RED, GREEN, YELLOW, CYAN, BOLD, DIM = "31", "32", "33", "36", "1", "2"
+
+_STATES = {"serving": GREEN, "refusing": RED, "down": RED}
+_WORDS = {"ok": GREEN, "ready": GREEN, "failing": RED, "failed": RED, "down": RED, "refused": RED, "expiring": YELLOW,
+          "off:": DIM}  # fmt: skip
+_LABELLED = re.compile(r"^(  )(\S.{11} )(\S+)(.*)$")
+
+
+def wanted(stream: object, environ: Mapping[str, str]) -> bool:
+    """Say whether colours are for this stream: a terminal's, of somebody who has not said otherwise (no-color.org)."""
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty()) and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def ink(text: str, *codes: str) -> str:
+    """Return *text* in that colour."""
+    return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if text else ""
+
+
+def status(plain: str) -> str:
+    """Return the text of `status` in colours: the state first, troubles stand out, labels step back."""
+    head, *lines = plain.split("\n")
+    state, space, rest = head.partition(" ")
+    return "\n".join([ink(state, BOLD, _STATES.get(state, YELLOW)) + space + rest, *_lines(lines)])
+
+
+def _lines(lines: list[str]) -> list[str]:
+    painted, trouble = [], False
+    for line in lines:
+        found = _LABELLED.match(line)
+        if found is None:
+            painted.append(ink(line, CYAN) if trouble else line)  # what mends it
+            continue
+        margin, label, word, rest = found.groups()
+        trouble = label.strip() in ("problem", "notice")
+        if trouble:
+            painted.append(margin + ink(label, BOLD, RED if label.startswith("problem") else YELLOW) + word + rest)
+            continue
+        bare = word.rstrip(",:;")
+        colour = _WORDS.get(word) or _WORDS.get(bare)
+        shown = ink(bare, colour) + word[len(bare) :] if colour else word
+        painted.append(margin + ink(label, DIM) + shown + rest)
+    return painted
+
+
+def answer(plain: str) -> str:
+    """Return a text in colours that says `healthy`, or what is wrong."""
+    head, colon, rest = plain.partition(":")
+    return ink(head, BOLD, RED if colon else GREEN) + colon + rest

@@ -1,0 +1,66 @@
+"""That time passes, told on a terminal: a line on standard error that counts the seconds, and goes when it is over."""
+
+import sys
+import threading
+from types import TracebackType
+from typing import Self
+
+_QUIET_FOR = 0.7  # what is over by then was no wait
+_EVERY = 1.0
+
+
+class During:
+    """Tell what is waited for, as long as the block runs. In a pipe nobody is told anything.
+
+    What the block has to tell goes through `say`: anything else would be written into the line.
+    """
+
+    def __init__(self, what: str, quiet_for: float = _QUIET_FOR) -> None:
+        self._what = what
+        self._quiet_for = quiet_for
+        self._over = threading.Event()
+        self._teller: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._teller = threading.Thread(target=self._tell, name="progress", daemon=True)
+            self._teller.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._teller is not None:
+            self._teller.join()
+
+    def _tell(self) -> None:
+        if self._over.wait(self._quiet_for):
+            return
+        seconds = 0
+        while True:
+            show(f"{self._what} …" + (f" {seconds} s" if seconds else ""))
+            seconds += 1
+            if self._over.wait(_EVERY):
+                break
+        clear()
+
+
+def show(line: str) -> None:
+    """Put *line* in the place of the one that is shown. Only for a terminal."""
+    import shutil
+
+    width = shutil.get_terminal_size().columns
+    print(f"\r\x1b[K{line if len(line) < width else line[: width - 2] + '…'}", end="", file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print a line on standard error that stays, in the place of the one that is shown."""
+    if sys.stderr.isatty():
+        clear()
+    print(text, file=sys.stderr, flush=True)
+
+
+def clear() -> None:
+    """Take the line away. Only for a terminal."""
+    print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,83 @@
+"""`status --watch`: the status again and again, in its place on a terminal, one after the other in a pipe."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from claude_gatewayd.ctl import client, paint, text
+from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.errors import GatewayError
+
+_EVERY = 2.0
+_ANSWERS_WITHIN = 5.0
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the other screen, without a cursor, and back
+_HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def status(*, in_json: bool) -> int:
+    """Show the status every two seconds until Ctrl-C, also while no daemon runs: it may come back."""
+    on_terminal = sys.stdout.isatty() and not in_json
+    with _screen() if on_terminal else _nothing_to_restore():
+        try:
+            while True:
+                if in_json:
+                    print(json.dumps(_said()), flush=True)
+                elif on_terminal:
+                    print(frame(_plain(), *shutil.get_terminal_size()), end="", flush=True)
+                else:
+                    print(_plain(), end="\n\n", flush=True)
+                time.sleep(_EVERY)
+        except KeyboardInterrupt:
+            return DONE  # that is how one ends it
+
+
+def frame(plain: str, columns: int, rows: int) -> str:
+    """Return what draws *plain* over what is there, cut to the window: what wraps would scroll the first line away."""
+    lines = [line if len(line) <= columns else f"{line[: columns - 1]}…" for line in plain.split("\n")]
+    if len(lines) > rows - 1:
+        lines = [*lines[: rows - 2], "…"]
+    shown = "\n".join(lines)
+    painted = paint.status(shown) if paint.wanted(sys.stdout, os.environ) else shown
+    return _HOME + "".join(f"{line}{_REST_OF_LINE}\r\n" for line in painted.split("\n")) + _REST
+
+
+def _said() -> dict[str, object]:
+    try:
+        return client.ask("status", _ANSWERS_WITHIN)
+    except GatewayError as error:
+        return {"state": "down" if isinstance(error, client.NotRunning) else "silent", "why": error.message}
+
+
+def _plain() -> str:
+    now = time.time()
+    try:
+        shown = text.status(client.ask("status", _ANSWERS_WITHIN), now)
+    except GatewayError as error:
+        shown = f"down  {error.message}\n  {error.hint}" if error.hint else f"down  {error.message}"
+    return f"{shown}\n  at           {time.strftime('%H:%M:%S', time.localtime(now))}"
+
+
+@contextmanager
+def _screen() -> Iterator[None]:
+    """Use the terminal's other screen, and give it back as it was however we end."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    print(_ENTER, end="", flush=True)
+    try:
+        yield
+    finally:
+        print(_LEAVE, end="", flush=True)
+
+
+@contextmanager
+def _nothing_to_restore() -> Iterator[None]:
+    yield
