@@ -11,17 +11,22 @@ from pathlib import Path
 
 from claude_gatewayd import paths
 from claude_gatewayd.claude_code import change, clients
-from claude_gatewayd.ctl import client, planning
+from claude_gatewayd.ctl import client, completion, planning
 from claude_gatewayd.ctl.answer import DONE, NO
 from claude_gatewayd.ctl.claude_code import removed_text
 from claude_gatewayd.ctl.planning import PROGRAMS
-from claude_gatewayd.ctl.service import end_at_once, progress, refuse_foreign, running, told, wait_serving
+from claude_gatewayd.ctl.progress import During
+from claude_gatewayd.ctl.service import end_at_once, refuse_foreign, running, told, wait_serving
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment, manager, systemd
 from claude_gatewayd.service.manager import Manager, State, Verb
 from claude_gatewayd.service.steps import Link, Write, remove, remove_if_empty
 
 _ENDS_WITHIN = 15.0
+_DOING: dict[Verb, str] = {
+    "load": "Telling the service manager", "enable": "Enabling", "disable": "Disabling",
+    "start": "Starting", "restart": "Restarting", "stop": "Stopping",
+}  # fmt: skip
 
 
 def install_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +59,8 @@ def install(arguments: argparse.Namespace) -> int:
         _print_plan(ours, steps, verbs, linger=not lingers)
         return DONE
     if not pending and not verbs and lingers and (said := running()):
-        return told(said, "Nothing to do: installed and running already")
+        completed = _printed(completion.install(os.environ))
+        return told(said, "Running already" if completed else "Nothing to do: installed and running already")
     _say_elsewhere(found, steps)
     for step in pending:
         print(f"{step.do():9} {step.path}", *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
@@ -64,16 +70,18 @@ def install(arguments: argparse.Namespace) -> int:
     for verb in verbs:
         if verb in ("start", "restart"):
             _make_way(found, now=arguments.now)
-            progress("Starting ...")
-        ours.act(verb, os.environ)
+        with During(_DOING[verb]):
+            ours.act(verb, os.environ)
         if verb == "enable":
             print(f"{'enabled':9} it starts when you log in", flush=True)
-    said = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
+    with During("Starting"):
+        said = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
     how = "restarted" if found.active else "started"
     code = told(said, f"{how:9} in {time.monotonic() - begun:.1f} s")
     if not lingers:
         systemd.linger(os.environ)
         print(f"{'lingers':9} it starts with the machine, and runs while you are not logged in")
+    _printed(completion.install(os.environ))
     print("\n".join(_next(ours, said["address"])))
     return code
 
@@ -90,8 +98,8 @@ def uninstall(arguments: argparse.Namespace) -> int:
         print(f"{error.message[:1].upper()}{error.message[1:]}\n  {error.hint}", file=sys.stderr)
         code = NO
     if found.active or found.listening:
-        progress("Stopping ...")
-        ours.act("stop", os.environ)
+        with During("Stopping"):
+            ours.act("stop", os.environ)
         print(f"{'stopped':9} the port is closed")
         done = True
     if found.enabled and ours.NAME == "systemd":  # launchd would remember, and refuse the next one that is put there
@@ -106,6 +114,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
             done = True
     if done:
         ours.act("load", os.environ)
+    done = _printed(completion.uninstall(os.environ)) or done
     kept = [path for path in _own_directories() if path.is_dir() and any(path.iterdir())]
     if arguments.purge:
         if client.lock_is_held():
@@ -123,6 +132,14 @@ def uninstall(arguments: argparse.Namespace) -> int:
 # -- what is said
 
 
+def _printed(lines: Iterator[str]) -> bool:
+    """Print lines; say whether there were any."""
+    found = list(lines)
+    if found:
+        print("\n".join(found), flush=True)
+    return bool(found)
+
+
 def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, linger: bool) -> None:
     for step in steps:
         if step.is_done:
@@ -131,6 +148,9 @@ def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, 
             print(f"ln -sfn {shlex.quote(str(step.target))} {shlex.quote(str(step.path))}\n")
         else:
             print(f"# {step.path}, mode {step.mode:04o}\n{step.shown or step.text.rstrip()}\n")
+    for shell, one in completion.files(os.environ).items():
+        if not one.is_done:
+            print(f"claude-gatewayctl completion {shell} > {shlex.quote(str(one.path))}\n")
     commands = [command for verb in verbs for command in ours.commands(verb, os.environ)]
     if linger:
         commands.append("loginctl enable-linger")

@@ -1,0 +1,145 @@
+"""The verb that prints what lets a shell complete our words, made of the verbs' own parsers."""
+
+import argparse
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from claude_gatewayd import paths
+from claude_gatewayd.config import KEYS
+from claude_gatewayd.ctl import main
+from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service.steps import Write, remove, remove_if_empty
+from claude_gatewayd.service.templates import filled, template
+
+SHELLS = ("bash", "zsh", "fish")
+_OURS = "By: claude-gatewayctl completion"
+_HERE = "@TABLE@"  # the line of a template that the table takes the place of
+_KINDS = {"KEY": "keys", "FILE": "files", "VERSION|WHEEL": "files", "PATH/config.yaml": "files"}
+
+
+class Word(NamedTuple):
+    """A word that may stand behind *path*: "", or verbs. Without a *text* it is any value.
+
+    *kind* is of the value that an option or a place takes: keys, files, profiles, "-" for what nobody can guess, or ""
+    where none is taken.
+    """
+
+    path: str
+    text: str
+    summary: str = ""
+    kind: str = ""
+
+
+def completion_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `completion` takes."""
+    parser.add_argument("shell", choices=SHELLS, help="bash, zsh or fish; `install` puts it where the shell finds it")
+
+
+def completion(arguments: argparse.Namespace) -> int:
+    """Print the script of one shell."""
+    print(script(arguments.shell), end="")
+    return DONE
+
+
+def script(shell: str) -> str:
+    """Return the script of one shell."""
+    lines = "\n".join(_row(word) for word in words())
+    return filled(template(f"completion/claude-gatewayctl.{shell}"), (_HERE, lines))
+
+
+def files(environ: Mapping[str, str]) -> dict[str, Write]:
+    """Return the file in which each shell that is there looks for it."""
+    return {shell: Write(path, script(shell)) for shell, path in places(environ).items() if shutil.which(shell)}
+
+
+def places(environ: Mapping[str, str]) -> dict[str, Path]:
+    """Return where each shell looks for it. zsh does so only where its fpath has that directory."""
+    home = paths.home(environ)
+    data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
+    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return {
+        "bash": data / "bash-completion/completions/claude-gatewayctl",
+        "zsh": home / ".zfunc/_claude-gatewayctl",
+        "fish": config / "fish/completions/claude-gatewayctl.fish",
+    }
+
+
+def install(environ: Mapping[str, str]) -> Iterator[str]:
+    """Put it where the shells look for it, and yield what was done. A comfort: what cannot be is told, and no more."""
+    for shell, step in files(environ).items():
+        if step.is_done:
+            continue
+        try:
+            step.do()
+        except GatewayError as error:
+            yield f"{'left out':9} {error.message}"
+            continue
+        yield f"{'completes':9} {step.path}"
+        if shell == "zsh" and not _zsh_looks_there(environ):
+            yield f"{'':9} zsh looks there if ~/.zshrc says, before compinit: fpath=(~/.zfunc $fpath)"
+
+
+def uninstall(environ: Mapping[str, str]) -> Iterator[str]:
+    """Take away what was put there, and yield what was done."""
+    for path in places(environ).values():
+        try:
+            is_ours = _OURS in path.read_text()[:200]
+        except (OSError, ValueError):
+            continue
+        if is_ours and remove(path):
+            remove_if_empty(path.parent)
+            yield f"{'removed':9} {path}"
+
+
+def _zsh_looks_there(environ: Mapping[str, str]) -> bool:
+    try:
+        return ".zfunc" in (Path(environ.get("ZDOTDIR") or paths.home(environ)) / ".zshrc").read_text()
+    except (OSError, ValueError):
+        return False
+
+
+def words() -> Iterator[Word]:
+    """Yield all that may be typed, by the verbs' parsers."""
+    for rows in main.VERBS.values():
+        for verb, _, summary in rows:
+            yield Word("", verb, summary.removesuffix("."))
+    yield Word("", "--help", "show all verbs")
+    for rows in main.VERBS.values():
+        for verb, module, summary in rows:
+            yield from _of(verb, main.parser(verb, module, summary))
+    for key in KEYS:
+        yield Word("=keys", f"{key.section}.{key.name}")
+
+
+def _of(path: str, parser: argparse.ArgumentParser) -> Iterator[Word]:
+    if parser.prefix_chars == "\0":  # `run`: what follows is claude's
+        yield Word(path, "--direct", "go around the gateway")
+        yield Word(path, "", kind="files")
+        return
+    for action in parser._actions:  # there is no public way, and it has been so since argparse is there
+        if isinstance(action, argparse._SubParsersAction):
+            for name, one in action.choices.items():
+                yield Word(path, name, (one.description or "").removesuffix("."))
+                yield from _of(f"{path} {name}", one)
+        elif action.option_strings:
+            takes = _kind(action) if action.nargs != 0 else ""
+            for option in action.option_strings:
+                if option != "-h":  # --help is enough
+                    yield Word(path, option, action.help or "", takes)
+        elif action.choices is not None:
+            yield from (Word(path, str(choice)) for choice in action.choices)
+        else:
+            yield Word(path, "", kind=_kind(action))
+
+
+def _kind(action: argparse.Action) -> str:
+    return "profiles" if action.dest == "profile" else _KINDS.get(str(action.metavar), "-")
+
+
+def _row(word: Word) -> str:
+    """Return a row of the table, as it stands between single quotes in any of the shells."""
+    summary = word.summary.replace("'", "’").replace("`", "").replace("\\", "/").replace("%%", "%")
+    return "\t".join((word.path or ".", word.text or "*", word.kind or "*", summary))
