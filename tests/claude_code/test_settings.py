@@ -203,6 +203,47 @@ def test_a_member_put_and_dropped_leaves_no_trace(
     assert list(json.loads(without).items()) == [(k, v) for k, v in document.items() if k != old]
 
 
+LINE_OF_OURS = "/opt/g/bin/claude-gatewayctl statusline"
+THEIRS = {"type": "command", "command": "~/.claude/mine.sh", "padding": 0}
+
+
+@given(DOCUMENT, st.none() | st.just(THEIRS) | JSON.filter(lambda value: value is not None), FORM)
+def test_the_status_line_is_taken_and_given_back(document: dict[str, Any], theirs: Any, form: dict[str, Any]) -> None:
+    whole = document if theirs is None else document | {"statusLine": theirs}
+    text = json.dumps(whole, **form)
+    edited = settings.configure(text, TARGET, {}, status_line=LINE_OF_OURS)
+    now = json.loads(edited.text)
+    assert now["statusLine"]["command"] == LINE_OF_OURS
+    assert "statusLine" not in now["env"]
+    assert {k: v for k, v in now.items() if k not in ("env", "statusLine")} == {
+        k: v for k, v in document.items() if k != "statusLine"
+    }
+    again = settings.configure(edited.text, TARGET, {}, edited.remembered, status_line=LINE_OF_OURS)
+    assert again.changes == ()
+    assert settings.configure(edited.text, TARGET, {}, edited.remembered).changes == ()  # not asked for: it stays
+    back = settings.remove(edited.text, TARGET, edited.remembered, made_env=edited.made_env)
+    assert json.loads(back.text) == whole
+
+
+@pytest.mark.parametrize(
+    ("line", "remembered", "after", "left"),
+    [
+        (LINE_OF_OURS, {}, None, ()),  # what was remembered is lost, and it is plainly ours
+        ("'/home/a b/bin/claude-gatewayctl' statusline", {}, None, ()),
+        ("claude-gatewayctl statusline | tr a b", {}, "claude-gatewayctl statusline | tr a b", ()),
+        ("mine.sh", {}, "mine.sh", ()),
+        ("mine.sh", {"statusLine": Was(None, {"command": LINE_OF_OURS})}, "mine.sh", ("statusLine",)),
+        (LINE_OF_OURS, {"statusLine": Was({"command": "old.sh"}, {"command": LINE_OF_OURS})}, "old.sh", ()),
+    ],
+)
+def test_a_status_line_goes_only_if_it_is_ours(
+    line: str, remembered: dict[str, Was], after: str | None, left: tuple[str, ...]
+) -> None:
+    back = settings.remove(json.dumps({"statusLine": {"command": line}}), TARGET, remembered)
+    assert json.loads(back.text).get("statusLine", {}).get("command") == after
+    assert back.left == left
+
+
 def test_of_a_name_that_stands_twice_the_last_one_counts_and_all_go() -> None:
     text = '{"a": 1, "b": 2, "a": 3}'
     assert json_text.put(text, json_text.read(text), "a", 4) == '{"a": 1, "b": 2, "a": 4}'

@@ -1,6 +1,7 @@
 """How long one waits for an answer of ctl."""
 
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -14,7 +15,25 @@ from tests.daemon import BIN, Daemon
 
 TURNS = 9
 ROUNDS = 4
-HEAVY = {"asyncio", "uvloop", "httptools", "msgspec", "tomllib", "ssl", "logging", "subprocess", "platformdirs"}
+HEAVY = {
+    "asyncio",
+    "uvloop",
+    "httptools",
+    "msgspec",
+    "tomllib",
+    "ssl",
+    "logging",
+    "subprocess",
+    "platformdirs",
+    "dataclasses",
+    "inspect",
+    "hashlib",
+    "threading",
+    "datetime",
+    "rich",
+    "litellm",
+    "botocore",
+}
 
 
 @pytest.fixture
@@ -29,23 +48,25 @@ def seconds(command: Sequence[str], daemon: Daemon) -> float:
     return time.monotonic() - begun
 
 
-def test_status_takes_little_longer_than_python_itself(daemon: Daemon) -> None:
+@pytest.mark.parametrize("verb", ["status", "statusline"])
+def test_it_takes_little_longer_than_python_itself(daemon: Daemon, verb: str) -> None:
     bare = [sys.executable, "-c", "pass"]
-    status = [str(BIN / "claude-gatewayctl"), "status"]
+    status = [str(BIN / "claude-gatewayctl"), verb]
     added = []
     for _ in range(ROUNDS):  # a machine that is busy with other things is slow at both, and not in proportion
         pairs = [(seconds(bare, daemon), seconds(status, daemon)) for _ in range(TURNS)]
         without, with_it = (statistics.median(column) for column in zip(*pairs, strict=True))
-        print(f"\npython {1e3 * without:.0f} ms, status {1e3 * with_it:.0f} ms")
+        print(f"\npython {1e3 * without:.0f} ms, {verb} {1e3 * with_it:.0f} ms")
         added.append(with_it - without)
         if added[-1] <= 0.1:
             break
     assert min(added) <= 0.1
 
 
-def test_nothing_heavy_is_imported(daemon: Daemon) -> None:
+@pytest.mark.parametrize("verb", ["status", "statusline"])
+def test_nothing_heavy_is_imported(daemon: Daemon, verb: str) -> None:
     code = (
-        "import json, sys; from claude_gatewayd.ctl.main import main; main(['status']); "
+        f"import json, sys; from claude_gatewayd.ctl.main import main; main(['{verb}']); "
         "json.dump(sorted(sys.modules), sys.stderr)"
     )
     done = subprocess.run(
@@ -54,6 +75,26 @@ def test_nothing_heavy_is_imported(daemon: Daemon) -> None:
     loaded = {name.partition(".")[0] for name in json.loads(done.stderr)}
     assert "claude_gatewayd" in loaded
     assert loaded.isdisjoint(HEAVY), loaded & HEAVY
+
+
+def test_the_status_line_waits_for_nobody(daemon: Daemon) -> None:
+    """Not for its input, which it does not read, nor for a daemon that does not answer."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    reading, writing = os.pipe()
+    try:
+        begun = time.monotonic()
+        done = subprocess.run(
+            [str(BIN / "claude-gatewayctl"), "statusline", "--json"], env=daemon.environ, stdin=reading,
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        took = time.monotonic() - begun
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+        os.close(reading)
+        os.close(writing)
+    assert json.loads(done.stdout)["text"] == "gateway does not answer: claude-gatewayctl doctor"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert took < 3  # 0.3 s of it are the wait, the rest is the start of Python on a busy machine
 
 
 def test_status_does_not_wait_for_a_worker(daemon: Daemon) -> None:

@@ -135,7 +135,8 @@ def test_the_ctl_starts_fast() -> None:
             "inspect"}  # fmt: skip
     assert foreign(loaded) == set()
     assert {name for name in loaded if name.startswith("claude_gatewayd.")} <= {
-        f"claude_gatewayd.{name}" for name in ("ctl", "ctl.main", "ctl.answer", "ctl.client", "errors", "paths", "wire")
+        f"claude_gatewayd.{name}"
+        for name in ("ctl", "ctl.main", "ctl.answer", "ctl.client", "ctl.paint", "errors", "paths", "wire")
     }
     assert not loaded & slow
 

@@ -80,12 +80,17 @@ def for_callers(address: str) -> str:
     return url_of(parts.hostname or "127.0.0.1", parts.port or 80)
 
 
-def configure(environ: Mapping[str, str], target: Target, *, dry_run: bool = False) -> Outcome:
-    """Point Claude Code at *target*. A second time changes nothing. Raises GatewayError."""
+def configure(environ: Mapping[str, str], target: Target, *, dry_run: bool = False, status_line: str = "") -> Outcome:
+    """Point Claude Code at *target*. A second time changes nothing. Raises GatewayError.
+
+    *status_line* is the command of its status line, "" to leave that as it is.
+    """
     shell = {**obstacles.proxies(environ), **environ}
 
     def edit(text: str, memory: _Memory) -> tuple[str, Edited]:
-        edited = settings.configure(text, target, shell, memory.values, made_env=memory.made_env)
+        edited = settings.configure(
+            text, target, shell, memory.values, made_env=memory.made_env, status_line=status_line
+        )
         return edited.text, edited
 
     return _change(environ, edit, dry_run=dry_run, forget=False)

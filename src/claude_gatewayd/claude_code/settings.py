@@ -1,7 +1,7 @@
 """What of Claude Code's settings.json is ours: the edits that point it here, and those that undo them. Pure.
 
-Only members of `env` are touched. What they were before is remembered, and a value is taken out only while it is still
-the one that was written.
+Only members of `env` are touched, and `statusLine` where that is asked for. What they were before is remembered, and a
+value is taken out only while it is still the one that was written.
 """
 
 import re
@@ -17,6 +17,8 @@ BASE_URL = "ANTHROPIC_BASE_URL"
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 USE_BEDROCK = "CLAUDE_CODE_USE_BEDROCK"
 KEY_HEADER = "x-gateway-key"
+STATUS_LINE = "statusLine"  # the one of ours that is no member of `env`
+REFRESH_EVERY = 30  # seconds, in which a countdown has not become wrong; Claude Code runs it after each turn anyway
 # Claude Code sends even 127.0.0.1 to any of these, HTTPS_PROXY too; and no_proxy hides NO_PROXY (2.1.197, 2.1.330).
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 HERE = ("127.0.0.1", "localhost")
@@ -71,12 +73,18 @@ def configure(
     remembered: Mapping[str, Was] | None = None,
     *,
     made_env: bool = False,
+    status_line: str = "",
 ) -> Edited:
-    """Return *text* pointing at *target*. Raises NotStrict. *shell* is an environment whose proxies count too."""
+    """Return *text* pointing at *target*. Raises NotStrict. *shell* is an environment whose proxies count too.
+
+    *status_line* is a command that takes the place of the one that is there.
+    """
     text = text if text.strip() else "{}\n"
     env = _env(text)
-    now = env.values() if env is not None else {}
+    now = _now(text, env)
     wanted = _wanted(now, target, shell)
+    if status_line:
+        wanted[STATUS_LINE] = {"type": "command", "command": status_line, "refreshInterval": REFRESH_EVERY}
     known = dict(remembered or {})
     changes = []
     for name, value in wanted.items():
@@ -87,7 +95,7 @@ def configure(
             continue
         changes.append(Change(name, before, value))
         known[name] = Was(known[name].before if name in known else before, value)
-    if any(change.after is not None for change in changes) and env is None:
+    if any(change.after is not None and change.name != STATUS_LINE for change in changes) and env is None:
         made_env = True
     return Edited(_carry_out(text, changes), tuple(changes), known, made_env)
 
@@ -96,9 +104,11 @@ def remove(text: str, target: Target, remembered: Mapping[str, Was] | None = Non
     """Return *text* as it would be without us. Raises NotStrict. What is no longer ours is left alone, and said so."""
     text = text if text.strip() else "{}\n"
     env = _env(text)
-    now = env.values() if env is not None else {}
+    now = _now(text, env)
     changes, left = [], []
     ours = {BASE_URL: Was(None, target.url), **(remembered or {})}
+    if STATUS_LINE not in ours and _is_our_status_line(now.get(STATUS_LINE)):
+        ours[STATUS_LINE] = Was(None, now[STATUS_LINE])
     for name, was in ours.items():
         present = now.get(name)
         if present == was.before:
@@ -184,8 +194,28 @@ def _env(text: str) -> Object | None:
     return json_text.object_at(text, member.value_start)
 
 
+def _now(text: str, env: Object | None) -> dict[str, Any]:
+    """Return the members that may be ours, as they are."""
+    now = env.values() if env is not None else {}
+    now.pop(STATUS_LINE, None)
+    line = json_text.read(text).get(STATUS_LINE)
+    return now if line is None else {**now, STATUS_LINE: line.value}
+
+
+def _is_our_status_line(value: object) -> bool:
+    command = value.get("command") if isinstance(value, dict) else None
+    return isinstance(command, str) and bool(re.search(r"(^|/)claude-gatewayctl'? statusline$", command))
+
+
 def _carry_out(text: str, changes: list[Change]) -> str:
     for change in changes:
+        if change.name == STATUS_LINE:
+            top = json_text.read(text)
+            if change.after is None:
+                text = json_text.drop(text, top, change.name)
+            else:
+                text = json_text.put(text, top, change.name, change.after)
+            continue
         env = _env(text)
         if change.after is None:
             text = json_text.drop(text, env, change.name) if env is not None else text

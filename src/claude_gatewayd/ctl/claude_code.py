@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from claude_gatewayd import auth, config, paths
@@ -18,15 +20,22 @@ def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `configure-claude` takes."""
     parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
     takes_json(parser)
+    parser.add_argument(
+        "--statusline", action="store_true", help="have its status line say who serves; remove-claude puts yours back"
+    )
 
 
-remove_claude_arguments = configure_claude_arguments
+def remove_claude_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `remove-claude` takes."""
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    takes_json(parser)
 
 
 def configure_claude(arguments: argparse.Namespace) -> int:
     """Point Claude Code at this gateway, in its settings.json; twice is once."""
     target = this_gateway(make_key=not arguments.dry_run)
-    outcome = change.configure(os.environ, target, dry_run=arguments.dry_run)
+    line = status_line() if arguments.statusline else ""
+    outcome = change.configure(os.environ, target, dry_run=arguments.dry_run, status_line=line)
     found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
     running = clients.running() if outcome.changes and not arguments.dry_run else []
     said = told(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
@@ -71,6 +80,14 @@ def this_gateway(*, make_key: bool) -> Target:
     if make_key or file.exists():
         return Target(url, auth.read_or_make_gateway_key(file))
     return Target(url, "cgw-made-at-the-first-start")
+
+
+def status_line() -> str:
+    """Return the command for Claude Code's status line: by the installation's link, which outlives an upgrade."""
+    installed = paths.installation_link(os.environ) / "bin" / "claude-gatewayctl"
+    beside = Path(sys.executable).with_name("claude-gatewayctl")
+    ctl = next((path for path in (installed, beside) if path.exists()), Path("claude-gatewayctl"))
+    return f"{quote(str(ctl))} statusline"
 
 
 def told(outcome: Outcome) -> dict[str, Any]:
@@ -126,5 +143,7 @@ def _shown(one: Change, value: Any) -> str | None:
     """Return a value as it may be shown, on one line."""
     if value is None:
         return None
+    if isinstance(value, dict) and isinstance(value.get("command"), str):
+        value = value["command"]
     text = masked(f'"{one.name}": "{value}"'.replace("\n", "\\n"))
     return text[len(one.name) + 5 : -1]

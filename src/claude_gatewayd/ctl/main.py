@@ -4,7 +4,7 @@ A verb's function is in the module that the table names, which is imported for i
 needs. NAME(arguments) carries it out and returns the exit status, NAME_arguments(parser) declares what it takes.
 
 Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the daemon is not running, 78 configuration. They never depend
-on --json. Nothing heavy is imported here: a test holds the list.
+on --json. Nothing heavy is imported here: a test holds the list. Without a verb it says how things are, and what next.
 """
 
 import argparse
@@ -13,25 +13,27 @@ import sys
 from importlib import import_module
 from keyword import iskeyword
 
-from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, NO, NOT_RUNNING
+from claude_gatewayd.ctl import paint
+from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
 from claude_gatewayd.ctl.client import NotRunning
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
-    "Claude Code": (
+    "use Claude Code through the gateway": (
         ("run", "run", "Become Claude Code through the gateway, which is started if it does not run."),
         ("configure-claude", "claude_code", "Point Claude Code at this gateway, in its settings.json; twice is once."),
         ("remove-claude", "claude_code", "Take what is ours out of settings.json, and put back what was there."),
     ),
-    "the daemon": (
+    "see how the daemon is, and let it take up a change": (
         ("status", "daemon", "Show what is: state, generations, Anthropic, requests, memory."),
+        ("statusline", "statusline", "Say in one line who serves: for Claude Code's status line."),
         ("health", "daemon", "Say whether one may rely on the gateway; exit 1 if not."),
         ("reload", "daemon", "Start a new generation and hand over to it; exit 1 and say why if it could not."),
         ("key", "daemon", "Show the gateway key, which callers of a remote gateway send as x-gateway-key."),
         ("version", "daemon", "Show the version of this program and of the running daemon."),
     ),
-    "the service": (
+    "have it run: the service of systemd or launchd": (
         ("install", "install", "Install the service of systemd or launchd, start it, and wait until it serves."),
         ("uninstall", "install", "Stop the service and take away what install made; with --purge, all there is."),
         ("start", "service", "Start the service, and wait until it serves."),
@@ -42,16 +44,17 @@ VERBS = {
         ("disable", "service", "Let the service no longer start when you log in; what runs goes on."),
         ("logs", "service", "Show the log: of the journal, or of our own file on macOS."),
     ),
-    "AWS": (
+    "keep AWS ready to step in": (
         ("sso-login", "sso", "Log in to AWS by SSO, in the browser or by a code."),
         ("sso-logout", "sso", "End the SSO session at AWS, and remove its token here."),
         ("credentials", "credentials", "Show the AWS credentials behind Bedrock; with --check, ask AWS about them."),
     ),
-    "the configuration": (
+    "configure it": (
         ("config", "configuring", "Show, change or check the configuration: config.toml."),
         ("import", "moving", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),
+        ("completion", "completion", "Print the script that completes words for bash, zsh or fish."),
     ),
-    "what is wrong": (
+    "find out what is wrong, and mend it": (
         ("doctor", "doctor", "Say what is wrong, why, and which command mends it; exit 1 if anything fails."),
     ),
 }
@@ -61,8 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     """Carry out one verb. Returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
     try:
-        arguments = _parser(given[0] if given else "").parse_args(given)
-        code: int = arguments.action(arguments)
+        code = _carry_out(given)
         try:
             sys.stdout.flush()
         except BrokenPipeError:
@@ -85,34 +87,77 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _parser(asked: str) -> argparse.ArgumentParser:
-    """Return a parser that knows all verbs by name, and *asked*, the one that is wanted, in full."""
-    themes = "\n".join(f"  {theme}: {', '.join(verb[0] for verb in verbs)}" for theme, verbs in VERBS.items())
-    parser = argparse.ArgumentParser(
+def _carry_out(given: list[str]) -> int:
+    if not given:
+        from claude_gatewayd.ctl.overview import overview
+
+        return overview()
+    verbs = {verb: (module, summary) for rows in VERBS.values() for verb, module, summary in rows}
+    asked = given[0]
+    if asked in verbs:
+        arguments = parser(asked, *verbs[asked]).parse_args(given[1:])
+        code: int = arguments.action(arguments)
+        return code
+    if asked.startswith("-"):
+        _no_verb().parse_args(given)
+    from difflib import get_close_matches
+
+    near = get_close_matches(asked, verbs, 1)
+    print(f"claude-gatewayctl has no verb {asked}", file=sys.stderr)
+    print(f"  claude-gatewayctl {near[0] if near else '--help'}", file=sys.stderr)
+    return USAGE
+
+
+def parser(verb: str, module: str, summary: str) -> argparse.ArgumentParser:
+    """Return the parser of one verb, whose module is imported for it."""
+    found = import_module(f"claude_gatewayd.ctl.{module}")
+    one = argparse.ArgumentParser(f"claude-gatewayctl {verb}", description=summary, formatter_class=_formatter)
+    function = function_of(verb)
+    takes = getattr(found, f"{function.rstrip('_')}_arguments", None)
+    if takes is not None:
+        takes(one)
+    one.set_defaults(action=getattr(found, function))
+    return one
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return argparse's own, which would ask shutil for the width: that loads three compressors, at every start."""
+    try:
+        width = int(os.environ.get("COLUMNS", "")) or 80
+    except ValueError:
+        try:
+            width = os.get_terminal_size(sys.stdout.fileno()).columns
+        except (OSError, ValueError):
+            width = 80
+    return argparse.HelpFormatter(prog, width=width - 2)
+
+
+def _no_verb() -> argparse.ArgumentParser:
+    """Return the parser of what stands before any verb: --help, and what is a mistake."""
+    return argparse.ArgumentParser(
         prog="claude-gatewayctl",
+        usage="claude-gatewayctl [-h] [VERB ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"Your hand on claude-gatewayd.\n\n{themes}",
+        description=_all_verbs(),
         epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the daemon is not running, 78 configuration.",
     )
-    added = parser.add_subparsers(metavar="VERB", required=True)
-    for name, module, summary in (verb for verbs in VERBS.values() for verb in verbs):
-        one = added.add_parser(name, help=summary, description=summary)
-        if name == asked:
-            _declare(one, function_of(name), module)
-    return parser
+
+
+def _all_verbs() -> str:
+    """Return what one may want to do, and the verbs for it."""
+    in_colour = paint.wanted(sys.stdout, os.environ)
+    width = max(len(verb) for verbs in VERBS.values() for verb, *_ in verbs)
+    lines = ["Your hand on claude-gatewayd. Without a verb: how things are, and what to do next."]
+    for theme, verbs in VERBS.items():
+        heading = f"{theme[:1].upper()}{theme[1:]}"
+        lines += ["", paint.ink(heading, paint.BOLD) if in_colour else heading]
+        lines += [f"  {verb.ljust(width)}  {summary.removesuffix('.')}" for verb, _, summary in verbs]
+    return "\n".join([*lines, "", "More about one of them: claude-gatewayctl VERB --help"])
 
 
 def function_of(verb: str) -> str:
     """Return the name of a verb's function; that of a word of Python's own has a _ behind it."""
     return f"{verb}_" if iskeyword(verb) else verb.replace("-", "_")
-
-
-def _declare(parser: argparse.ArgumentParser, function: str, module: str) -> None:
-    found = import_module(f"claude_gatewayd.ctl.{module}")
-    declare = getattr(found, f"{function.rstrip('_')}_arguments", None)
-    if declare is not None:
-        declare(parser)
-    parser.set_defaults(action=getattr(found, function))
 
 
 def _leave_stdout() -> None:

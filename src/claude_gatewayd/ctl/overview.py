@@ -1,0 +1,101 @@
+"""`claude-gatewayctl` alone: how things are, and what a person does next."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from claude_gatewayd import paths
+from claude_gatewayd.ctl import client, paint, text
+from claude_gatewayd.ctl.answer import DONE, NOT_RUNNING
+
+CTL = "claude-gatewayctl"
+
+
+class Situation(NamedTuple):
+    """What decides about the next step: the status of the daemon that runs, or None, and what is set up."""
+
+    said: dict[str, Any] | None
+    is_installed: bool
+    claude_points_here: bool
+    claude_is_there: bool = True
+
+
+class Step(NamedTuple):
+    """A command to type, and what for."""
+
+    command: str
+    why: str
+
+
+def overview() -> int:
+    """Show the status, or that nothing runs, and the next useful commands. Returns the exit status of `status`."""
+    said: dict[str, Any] | None = None
+    try:
+        said = client.ask("status")
+        plain = text.status(said, time.time())
+    except client.NotRunning as error:
+        plain = f"down  {error.message}"
+    situation = Situation(
+        said,
+        is_installed=paths.installation_link(os.environ).is_symlink(),
+        claude_points_here=_points_here(said),
+        claude_is_there=shutil.which("claude") is not None,
+    )
+    steps = list(next_steps(situation))
+    width = max(len(step.command) for step in steps)
+    in_colour = paint.wanted(sys.stdout, os.environ)
+    print(paint.status(plain) if in_colour else plain)
+    print("\nNext:")
+    for command, why in steps:
+        print(f"  {paint.ink(command, paint.CYAN) if in_colour else command}{' ' * (width - len(command))}    {why}")
+    return NOT_RUNNING if said is None else DONE
+
+
+def next_steps(situation: Situation) -> Iterator[Step]:
+    """Yield the commands that are of use now, the most urgent first, and always where to find the others."""
+    said = situation.said
+    if said is None and situation.is_installed:
+        yield Step(f"{CTL} start", "start the service")
+        yield Step(f"{CTL} logs", "why it ended")
+        yield Step(f"{CTL} doctor", "what is wrong, and what mends it")
+        if situation.claude_points_here:
+            yield Step(f"{CTL} run --direct", "Claude Code around the gateway, this once")
+    elif said is None:
+        yield Step(f"{CTL} install", "install the service, and start it")
+        if situation.claude_is_there:
+            yield Step(f"{CTL} run", "Claude Code through the gateway, just this once")
+    else:
+        yield from _while_it_runs(said, situation)
+    yield Step(f"{CTL} --help", "all there is")
+
+
+def _while_it_runs(said: dict[str, Any], situation: Situation) -> Iterator[Step]:
+    hints = dict.fromkeys(notice["hint"] for notice in said["notices"] if notice["hint"])
+    for hint in hints:
+        why = next(notice["title"] for notice in said["notices"] if notice["hint"] == hint)
+        if hint != f"{CTL} status":  # that is what is shown already
+            yield Step(hint, why)
+    if said["problems"]:
+        yield Step(f"{CTL} config check", "what is wrong with the configuration")
+        yield Step(f"{CTL} reload", "take it up when it is mended")
+    if not situation.claude_points_here:
+        yield Step(f"{CTL} configure-claude", "point Claude Code here for good")
+        yield Step(f"{CTL} run", "or just this once")
+    if not situation.is_installed:
+        yield Step(f"{CTL} install --now", "have it run from each login on: it was started by hand")
+    if said["anthropic"]["state"] == "failing" or said["notices"] or said["problems"]:
+        yield Step(f"{CTL} doctor", "what is wrong, and what mends it")
+    if said["state"] == "serving" and not said["notices"]:
+        yield Step(f"{CTL} status --watch", "look on")
+
+
+def _points_here(said: dict[str, Any] | None) -> bool:
+    """Say whether Claude Code's settings name the address of the gateway, as it runs or as it is configured."""
+    from claude_gatewayd.claude_code import change, obstacles
+    from claude_gatewayd.claude_code.settings import BASE_URL
+
+    here = change.here(os.environ).url if said is None else change.for_callers(said["address"])
+    return obstacles.variables(obstacles.settings_file(os.environ)).get(BASE_URL) == here

@@ -1,0 +1,104 @@
+"""The verb for Claude Code's status line: who serves, and what a person should do about it, in one line.
+
+Claude Code runs it after each turn, and every so often where `refreshInterval` says so, with a JSON object on its
+standard input that we have no use for: it is not read, so nothing is waited for. It shows what is printed, in the
+colours of the escapes, and nothing at all where the exit status is not 0.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from claude_gatewayd.ctl import client, paint, text
+from claude_gatewayd.ctl.answer import DONE, takes_json
+from claude_gatewayd.errors import GatewayError
+
+_WITHIN = 0.3
+_SEPARATOR = " · "
+_COLOURS = {"ok": "", "warning": paint.YELLOW, "trouble": paint.RED}
+_SERVING = ("bedrock-serves", "nobody-serves")
+_NOT_SERVING = {"starting": "gateway starts", "recovering": "gateway recovers", "stopping": "gateway stops"}
+
+statusline_arguments = takes_json
+
+
+class Part(NamedTuple):
+    """One thing to say, and how much it matters: ok, warning, trouble."""
+
+    words: str
+    weight: str = "ok"
+
+
+def statusline(arguments: argparse.Namespace) -> int:
+    """Print the line; always with exit status 0, or Claude Code would not show it."""
+    try:
+        parts = line(client.ask("status", _WITHIN), time.time(), os.environ)
+    except client.NotRunning as error:
+        parts = [Part(f"gateway down: {error.hint.removeprefix('start it: ')}", "trouble")]
+    except GatewayError:
+        parts = [Part("gateway does not answer: claude-gatewayctl doctor", "trouble")]
+    if arguments.json:
+        import json
+
+        weights = [part.weight for part in parts]
+        worst = next(weight for weight in ("trouble", "warning", "ok") if weight in weights)
+        print(json.dumps({"state": worst, "text": _SEPARATOR.join(part.words for part in parts)}))
+        return DONE
+    in_colour = not os.environ.get("NO_COLOR")  # Claude Code's end of the pipe is a terminal
+    print(_SEPARATOR.join(_painted(part) if in_colour else part.words for part in parts))
+    return DONE
+
+
+def line(said: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> list[Part]:
+    """Return what there is to say of a status, the lane first."""
+    if said["problems"]:
+        return [Part("gateway refuses, its configuration is no good: claude-gatewayctl config check", "trouble")]
+    if said["state"] != "serving":
+        return [Part(_NOT_SERVING.get(said["state"], f"gateway {said['state']}"), "warning")]
+    if _goes_around(said["address"], environ):
+        return [Part("around the gateway", "warning")]
+    notices = said["notices"]
+    lane = next((_lane(notice) for notice in notices if notice["event"] in _SERVING), None)
+    if lane is None and said["anthropic"]["state"] == "failing":
+        lane = Part(f"Anthropic {said['anthropic']['failure']}", "warning")
+    others = [_other(notice, now) for notice in notices if notice["event"] not in _SERVING]
+    return [lane or Part("Anthropic"), *others]
+
+
+def _lane(notice: Mapping[str, Any]) -> Part:
+    since = f" since {time.strftime('%H:%M', time.localtime(notice['since']))}" if notice["since"] else ""
+    if notice["event"] == "bedrock-serves":
+        return Part(f"Bedrock{since}: {_short(notice['message'])}", "warning")
+    return Part(f"neither Anthropic nor Bedrock{since}: {notice['hint']}", "trouble")
+
+
+def _other(notice: Mapping[str, Any], now: float) -> Part:
+    """Say what a notice says, with a countdown in the place of its time, and what mends it."""
+    left = notice["until"] - now if notice["until"] is not None else 0.0
+    counted = text.duration(left) if left > 0 else ""
+    words = {
+        "login-needed": f"Bedrock works {counted} more",
+        "credentials-end": f"AWS credentials end in {counted}",
+        "registration-ends": f"AWS login renews itself {counted} more",
+    }.get(notice["event"] if counted else "", notice["title"])
+    mend = f": {notice['hint']}" if notice["hint"] else ""
+    return Part(words + mend, "warning" if counted else "trouble")
+
+
+def _goes_around(address: str, environ: Mapping[str, str]) -> bool:
+    """Say whether the Claude Code that runs us talks to another place: it hands down the variables of its settings."""
+    if not environ.get("CLAUDECODE"):
+        return False
+    port = address.rpartition(":")[2]
+    return not environ.get("ANTHROPIC_BASE_URL", "").rstrip("/").endswith(f":{port}")
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 60 else f"{message[:59]}…"
+
+
+def _painted(part: Part) -> str:
+    colour = _COLOURS[part.weight]
+    return paint.ink(part.words, colour) if colour else part.words
