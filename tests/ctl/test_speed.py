@@ -29,6 +29,7 @@ HEAVY = {
     "inspect",
     "hashlib",
     "threading",
+    "shutil",
     "datetime",
     "rich",
     "litellm",

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from claude_gatewayd.ctl import client, paint, text
+from claude_gatewayd.ctl import client, paint
 from claude_gatewayd.ctl.answer import DONE, takes_json
 from claude_gatewayd.errors import GatewayError
 
@@ -77,7 +77,7 @@ def _lane(notice: Mapping[str, Any]) -> Part:
 def _other(notice: Mapping[str, Any], now: float) -> Part:
     """Say what a notice says, with a countdown in the place of its time, and what mends it."""
     left = notice["until"] - now if notice["until"] is not None else 0.0
-    counted = text.duration(left) if left > 0 else ""
+    counted = _duration(left) if left > 0 else ""
     words = {
         "login-needed": f"Bedrock works {counted} more",
         "credentials-end": f"AWS credentials end in {counted}",
@@ -93,6 +93,13 @@ def _goes_around(address: str, environ: Mapping[str, str]) -> bool:
         return False
     port = address.rpartition(":")[2]
     return not environ.get("ANTHROPIC_BASE_URL", "").rstrip("/").endswith(f":{port}")
+
+
+def _duration(seconds: float) -> str:
+    """Return a countdown that does not move too often to be read."""
+    if seconds < 60:
+        return "less than a minute"
+    return f"{seconds // 60:.0f} min" if seconds < 7200 else f"{seconds // 3600:.0f} h"
 
 
 def _short(message: str) -> str:

@@ -1,0 +1,51 @@
+"""The next useful commands, by how things are."""
+
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.ctl.main import VERBS
+from claude_gatewayd.ctl.overview import Situation, next_steps
+
+CTL = "claude-gatewayctl"
+LOGIN = f"{CTL} sso-login"
+
+
+def said(**more: Any) -> dict[str, Any]:
+    return {"state": "serving", "problems": [], "notices": [], "anthropic": {"state": "ok"}, **more}
+
+
+def notice(hint: str) -> dict[str, Any]:
+    return {"title": "Bedrock cannot be used", "hint": hint}
+
+
+DOWN = Situation(None, is_installed=False, claude_points_here=False)
+SET_UP = Situation(said(), is_installed=True, claude_points_here=True)
+
+TABLE = [
+    (DOWN, ["install", "run"]),
+    (DOWN._replace(claude_is_there=False), ["install"]),
+    (DOWN._replace(is_installed=True), ["start", "logs", "doctor"]),
+    (DOWN._replace(is_installed=True, claude_points_here=True), ["start", "logs", "doctor", "run --direct"]),
+    (SET_UP, ["status --watch"]),
+    (SET_UP._replace(claude_points_here=False), ["configure-claude", "run", "status --watch"]),
+    (SET_UP._replace(is_installed=False), ["install --now", "status --watch"]),
+    (SET_UP._replace(said=said(notices=[notice(LOGIN), notice(LOGIN), notice("")])), ["sso-login", "doctor"]),
+    (SET_UP._replace(said=said(notices=[notice(f"{CTL} status")])), ["doctor"]),
+    (SET_UP._replace(said=said(anthropic={"state": "failing"})), ["doctor", "status --watch"]),
+    (SET_UP._replace(said=said(state="refusing", problems=[{"where": "x"}])), ["config check", "reload", "doctor"]),
+    (SET_UP._replace(said=said(state="starting")), []),
+]
+
+
+@pytest.mark.parametrize(("situation", "commands"), TABLE)
+def test_next_steps(situation: Situation, commands: list[str]) -> None:
+    assert [step.command.removeprefix(f"{CTL} ") for step in next_steps(situation)] == [*commands, "--help"]
+
+
+def test_each_is_a_verb_that_there_is() -> None:
+    verbs = {verb for rows in VERBS.values() for verb, *_ in rows} | {"--help"}
+    for situation, _ in TABLE:
+        for command, why in next_steps(situation):
+            assert command.split()[1] in verbs
+            assert why

@@ -1,0 +1,80 @@
+"""What the status line says, as a table."""
+
+import time
+from typing import Any
+
+import pytest
+
+from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.ctl.statusline import Part, line
+from claude_gatewayd.notices.notice import Rules, standing
+from claude_gatewayd.served import Serving
+
+NOW = time.mktime((2026, 11, 25, 14, 30, 0, 0, 0, -1))
+SINCE = NOW - 1680
+URL = "http://127.0.0.1:47000"
+LOGIN = "claude-gatewayctl sso-login"
+
+
+def said(**more: Any) -> dict[str, Any]:
+    """Return of a status what counts here."""
+    anthropic = {"state": "ok", "failure": ""}
+    return {"state": "serving", "problems": [], "address": URL, "notices": [], "anthropic": anthropic, **more}
+
+
+def noticed(snapshot: Snapshot, serving: Serving) -> dict[str, Any]:
+    """Return the status of a daemon that has these things to tell, in its own words."""
+    return said(notices=[one.as_dict() for one in standing(snapshot, serving, NOW, Rules())])
+
+
+def sso(**more: Any) -> Snapshot:
+    return Snapshot(**{"state": "ok", "kind": "sso", "source": "profile Sandbox", **more})
+
+
+LIMIT = Serving("bedrock", SINCE, "limit reached")
+NOBODY = Serving("nobody", SINCE, "529", "the AWS login has ended", LOGIN)
+ANTHROPIC = Serving("anthropic", SINCE)
+
+
+@pytest.mark.parametrize(
+    ("status", "parts"),
+    [
+        (said(), [Part("Anthropic")]),
+        (said(anthropic={"state": "unknown", "failure": ""}), [Part("Anthropic")]),
+        (said(anthropic={"state": "failing", "failure": "answered 529"}), [Part("Anthropic answered 529", "warning")]),
+        (said(state="starting"), [Part("gateway starts", "warning")]),
+        (said(state="recovering"), [Part("gateway recovers", "warning")]),
+        (said(state="stopping"), [Part("gateway stops", "warning")]),
+        (said(state="refusing", problems=[{"where": "x"}]),
+         [Part("gateway refuses, its configuration is no good: claude-gatewayctl config check", "trouble")]),
+        (noticed(sso(), LIMIT), [Part("Bedrock since 14:02: a limit of your subscription is reached", "warning")]),
+        (noticed(sso(), NOBODY), [Part(f"neither Anthropic nor Bedrock since 14:02: {LOGIN}", "trouble")]),
+        (noticed(sso(token_ends=NOW + 720), ANTHROPIC),
+         [Part("Anthropic"), Part(f"AWS credentials end in 12 min: {LOGIN}", "warning")]),
+        (noticed(sso(token_ends=NOW + 7200), ANTHROPIC), [Part("Anthropic")]),  # nothing to do yet
+        (noticed(sso(state="login-needed", works_until=NOW + 2460), LIMIT),
+         [Part("Bedrock since 14:02: a limit of your subscription is reached", "warning"),
+          Part(f"Bedrock works 41 min more: {LOGIN}", "warning")]),
+        (noticed(sso(state="login-needed"), ANTHROPIC),
+         [Part("Anthropic"), Part(f"Bedrock cannot be used: {LOGIN}", "trouble")]),
+        (noticed(sso(refreshable=True, registration_ends=NOW + 7200), ANTHROPIC),
+         [Part("Anthropic"), Part(f"AWS login renews itself 2 h more: {LOGIN}", "warning")]),
+    ],
+)  # fmt: skip
+def test_line(status: dict[str, Any], parts: list[Part]) -> None:
+    assert line(status, NOW, {}) == parts
+
+
+@pytest.mark.parametrize(
+    ("environ", "goes_around"),
+    [
+        ({}, False),  # in a shell, or another bar
+        ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": URL}, False),
+        ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://localhost:47000/"}, False),
+        ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}, True),
+        ({"CLAUDECODE": "1"}, True),
+        ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}, False),
+    ],
+)
+def test_a_claude_code_that_goes_around_is_told(environ: dict[str, str], goes_around: bool) -> None:
+    assert (line(said(), NOW, environ) == [Part("around the gateway", "warning")]) is goes_around

@@ -1,0 +1,160 @@
+"""What ctl shows on a terminal alone: colours, a status that is drawn again and again, that time passes."""
+
+import fcntl
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from tests.daemon import BIN, Daemon
+
+CTL = str(BIN / "claude-gatewayctl")
+WATCHED = "\x1b[?1049h"
+LEFT = "\x1b[?25h\x1b[?1049l"
+
+
+class Window:
+    """A terminal with a program in it."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], columns: int = 100, rows: int = 30) -> None:
+        self._ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        script = (  # what a terminal window does for the program in it
+            "import fcntl,os,sys,termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+            "os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", script, *command],
+            env={**environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        self.shown = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    def until(self, text: str, seconds: float = 20.0) -> str:
+        """Return what is shown up to *text*, since the last time."""
+        deadline = time.monotonic() + seconds
+        while text not in self.shown:
+            assert select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))[0], self.shown
+            self.shown += os.read(self._ours, 65536).decode(errors="replace")
+        before, _, self.shown = self.shown.partition(text)
+        return before + text
+
+    def key(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._ours, text.encode())
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with Daemon() as daemon:
+        yield daemon
+
+
+def test_status_is_in_colour(daemon: Daemon) -> None:
+    with Window([CTL, "status"], daemon.environ) as window:
+        assert window.until(daemon.url) == f"\x1b[1;32mserving\x1b[0m  {daemon.url}"
+        assert window.process.wait(10) == 0
+    with Window([CTL, "status"], daemon.environ | {"NO_COLOR": "1"}) as window:
+        assert window.until(daemon.url) == f"serving  {daemon.url}"
+
+
+def test_without_a_verb_what_to_type_stands_out(daemon: Daemon) -> None:
+    with Window([CTL], daemon.environ) as window:
+        assert window.until("Next:").startswith("\x1b[1;32mserving\x1b[0m")
+        window.until("\x1b[36mclaude-gatewayctl configure-claude\x1b[0m")
+        assert window.process.wait(10) == 0
+
+
+def test_watch_goes_on_while_nothing_runs_and_ends_by_control_c() -> None:
+    with Daemon() as daemon, Window([CTL, "status", "--watch"], daemon.environ) as window:
+        window.until(WATCHED)
+        for _ in range(2):
+            assert f"serving\x1b[0m  {daemon.url}" in window.until("\x1b[J")
+        daemon.ctl("stop", "--now")
+        window.until("\x1b[1;31mdown\x1b[0m  cannot reach")
+        window.until("\x1b[J")
+        window.key("\x03")
+        window.until(LEFT)
+        assert window.process.wait(10) == 0
+
+
+def test_watch_gives_the_terminal_back_when_it_is_ended(daemon: Daemon) -> None:
+    with Window([CTL, "status", "--watch"], daemon.environ, columns=30, rows=6) as window:
+        window.until(WATCHED)
+        frame = window.until("\x1b[J")
+        assert frame.count("\r\n") == 5
+        window.process.send_signal(signal.SIGTERM)
+        window.until(LEFT)
+        assert window.process.wait(10) == 128 + signal.SIGTERM
+
+
+def test_watch_in_a_pipe_is_a_line_each_time(daemon: Daemon) -> None:
+    with subprocess.Popen(
+        [CTL, "status", "--watch", "--json"], env=daemon.environ, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert [one["state"] for one in said] == ["serving", "serving"]
+        assert said[1]["uptime"] > said[0]["uptime"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+def test_watch_in_a_pipe_that_nobody_reads_any_more_ends(daemon: Daemon) -> None:
+    with subprocess.Popen(
+        [CTL, "status", "--watch"], env=daemon.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("serving  http")
+        process.stdout.close()
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+WAITING = """
+from claude_gatewayd.ctl.progress import During, say
+with During("Waiting for something", quiet_for=0.0):
+    input()
+    say("News")
+    input()
+print("over")
+"""
+
+
+def test_that_time_passes_is_shown_and_taken_away() -> None:
+    with Window([sys.executable, "-c", WAITING], dict(os.environ)) as window:
+        window.until("\r\x1b[KWaiting for something …")
+        window.until("\r\x1b[KWaiting for something … 1 s")
+        window.key("\n")
+        window.until("\r\x1b[KNews\r\n")
+        window.until("\r\x1b[KWaiting for something …")
+        window.key("\n")
+        assert window.until("over\r\n").endswith("\r\x1b[Kover\r\n")
+
+
+def test_in_a_pipe_nobody_is_told_that_time_passes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING], input="\n\n", capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (done.stdout, done.stderr) == ("over\n", "News\n")
