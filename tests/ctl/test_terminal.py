@@ -11,6 +11,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -83,6 +84,21 @@ def test_without_a_verb_what_to_type_stands_out(daemon: Daemon) -> None:
         assert window.until("Next:").startswith("\x1b[1;32mserving\x1b[0m")
         window.until("\x1b[36mclaude-gatewayctl configure-claude\x1b[0m")
         assert window.process.wait(10) == 0
+
+
+def test_tables_and_configurations_are_in_colour(daemon: Daemon) -> None:
+    proxy = str(Path(__file__).parents[1] / "moving" / "proxy")
+    with Window([CTL, "import", proxy, "--dry-run"], daemon.environ) as window:
+        window.until("\x1b[2mconfig.yaml:")
+        window.until("\x1b[32m")
+        window.until("Next: stop the proxy")
+    with Window([CTL, "config", "show"], daemon.environ) as window:
+        window.until("\x1b[1m[listen]\x1b[0m")
+        window.until(f"\x1b[32mport = {daemon.port} ")
+        window.until("\x1b[2m # environment CLAUDE_GATEWAY_LISTEN_PORT\x1b[0m")
+    with Window([CTL, "doctor"], daemon.environ) as window:
+        window.until("\x1b[32mok\x1b[0m    \x1b[1mdaemon\x1b[0m")
+        window.until("\x1b[36mclaude-gatewayctl configure-claude\x1b[0m")
 
 
 def test_watch_goes_on_while_nothing_runs_and_ends_by_control_c() -> None:

@@ -173,7 +173,7 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
     good = told["upgrade"]
     assert (good["status"], good["version"], good["same_pid"]) == (0, "0.2.0", True)
     assert good["out"].startswith("Upgraded from ")
-    assert good["err"].splitlines()[1:] == ["Trying 0.2.0 ...", "Reloading ..."]
+    assert good["err"] == ""
 
     unfit = told["upgrade to one that cannot serve"]
     assert (unfit["status"], unfit["out"], unfit["version"]) == (1, "", "0.2.0")

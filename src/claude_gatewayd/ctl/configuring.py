@@ -11,7 +11,7 @@ from typing import Any
 from claude_gatewayd import config as configuration
 from claude_gatewayd import config_edit, config_values, paths, rewrite
 from claude_gatewayd.config_file import Document, document_of, read_document
-from claude_gatewayd.ctl import client, daemon
+from claude_gatewayd.ctl import client, daemon, paint
 from claude_gatewayd.ctl.answer import DONE, show, takes_json
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
@@ -57,7 +57,7 @@ def _show(arguments: argparse.Namespace) -> int:
         "exists": path.exists(),
         "values": [{"key": f"{one.section}.{one.name}", "value": _plain(one), "from": one.where} for one in found],
     }
-    show(arguments, said, _as_toml(found))
+    show(arguments, said, _as_toml(found), paint.toml)
     return DONE
 
 

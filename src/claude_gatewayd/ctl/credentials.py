@@ -2,12 +2,12 @@
 
 import argparse
 import os
-import sys
 import time
 from typing import Any
 
 from claude_gatewayd.ctl import client, text
 from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
+from claude_gatewayd.ctl.progress import During
 
 
 def credentials_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,8 @@ def credentials(arguments: argparse.Namespace) -> int:
         how = None
     whose = "this shell" if how is None else "the daemon"
     if how is None:
-        if sys.stderr.isatty():
-            print("Asking AWS ...", file=sys.stderr, flush=True)
-        how = _look(check=arguments.check)
+        with During("Asking AWS"):
+            how = _look(check=arguments.check)
     said = {"whose": whose, **how}
     show(arguments, said, _text(said, time.time()))
     works = how["state"] in ("ok", "expiring", "login-needed") and not (arguments.check and how["why"])

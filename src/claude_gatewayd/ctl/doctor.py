@@ -15,6 +15,7 @@ from claude_gatewayd.doctor.finding import Finding
 from claude_gatewayd.errors import GatewayError
 
 _MARKS = {"ok": "ok", "note": "note", "fail": "FAIL"}
+_STYLES = {"ok": "green", "note": "yellow", "fail": "bold red"}
 
 
 def doctor_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,8 @@ def doctor(arguments: argparse.Namespace) -> int:
                 fixed.append(_fix(finding))
         found = _look(deep=arguments.deep) if fixed else found
     said = {"healthy": not _failed(found), "findings": [one.as_dict() for one in found], "fixed": fixed}
-    show(arguments, said, "\n".join([*fixed, *_lines(found), _sum(found)]))
+    plain = "\n".join([*fixed, *_lines(found), _sum(found)])
+    show(arguments, said, plain, lambda _: "\n".join([*fixed, _table(found), _sum(found)]))
     return NO if _failed(found) else DONE
 
 
@@ -85,6 +87,16 @@ def _lines(found: list[Finding]) -> list[str]:
         margin = " " * (width + 8)
         lines += [f"{margin}{text}" for text in (one.why, one.mend) if text]
     return lines
+
+
+def _table(found: list[Finding]) -> str:
+    from claude_gatewayd.ctl import tables
+
+    def row(one: Finding) -> list[tables.Cell]:
+        mark, name = [(_MARKS[one.state], _STYLES[one.state])], [(one.check, "bold")]
+        return [mark, name, [(one.found, ""), (one.why, "dim"), (one.mend, tables.COMMAND)]]
+
+    return tables.drawn(("", "check", "finding"), map(row, found))
 
 
 def _sum(found: list[Finding]) -> str:

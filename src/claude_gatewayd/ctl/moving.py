@@ -48,7 +48,7 @@ def import_(arguments: argparse.Namespace) -> int:
         "written": [] if arguments.dry_run else [str(path) for path, _ in writes],
         "kept": [str(path) for path in kept if path is not None],
     }  # fmt: skip
-    lines = _table(told)
+    lines = []
     for number, (path, new) in enumerate(writes):
         if arguments.dry_run:
             lines += [f"Would write {path}:", *(f"  {line}".rstrip() for line in masked(new).splitlines())]
@@ -57,7 +57,8 @@ def import_(arguments: argparse.Namespace) -> int:
             lines.append(f"Wrote {path}" + (f" (the file as it was: {copy})" if copy else ""))
     if not writes:
         lines.append(f"Nothing to write: {target} says it all")
-    show(arguments, said, "\n".join([*lines, *_next(told)]))
+    rest = "\n".join([*lines, *_next(told)])
+    show(arguments, said, "\n".join([*_table(told), rest]), lambda _: f"{_drawn(told)}\n{rest}")
     return DONE
 
 
@@ -115,8 +116,22 @@ def masked(text: str) -> str:
     return re.sub(r"(://)[^/\s\"'@]*@", r"\1***@", text)
 
 
+def _rows(told: list[tuple[Path, Told]]) -> list[tuple[str, str, str, str]]:
+    return [(f"{where.name}:{one.line}", one.what, one.verdict, masked(one.says)) for where, one in told]
+
+
+def _drawn(told: list[tuple[Path, Told]]) -> str:
+    from claude_gatewayd.ctl import tables
+
+    def row(place: str, what: str, verdict: str, says: str) -> list[tables.Cell]:
+        style = "yellow" if verdict in (UNKNOWN, YOURS) else "green"
+        return [[(place, "dim")], [(what, "bold")], [(verdict, style)], [(says, "")]]
+
+    return tables.drawn(("line", "what", "became", ""), (row(*cells) for cells in _rows(told)))
+
+
 def _table(told: list[tuple[Path, Told]]) -> list[str]:
-    rows = [(f"{where.name}:{one.line}", one.what, one.verdict, masked(one.says)) for where, one in told]
+    rows = _rows(told)
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
 

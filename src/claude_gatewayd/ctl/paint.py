@@ -51,6 +51,18 @@ def _lines(lines: list[str]) -> list[str]:
     return painted
 
 
+def toml(plain: str) -> str:
+    """Return a configuration in colours: what is not the default stands out."""
+    return "\n".join(map(_toml_line, plain.split("\n")))
+
+
+def _toml_line(line: str) -> str:
+    if line.startswith("["):
+        return ink(line, BOLD)
+    value, mark, where = line.rpartition(" # ")
+    return (value if where == "default" else ink(value, GREEN)) + ink(mark + where, DIM) if mark else line
+
+
 def answer(plain: str) -> str:
     """Return a text in colours that says `healthy`, or what is wrong."""
     head, colon, rest = plain.partition(":")

@@ -16,6 +16,7 @@ class During:
     """
 
     def __init__(self, what: str, quiet_for: float = _QUIET_FOR) -> None:
+        self.detail = ""  # what goes on within it just now
         self._what = what
         self._quiet_for = quiet_for
         self._over = threading.Event()
@@ -39,7 +40,8 @@ class During:
             return
         seconds = 0
         while True:
-            show(f"{self._what} …" + (f" {seconds} s" if seconds else ""))
+            passed = f" {seconds} s" if seconds else ""
+            show(f"{self._what} …{passed}" + (f"  {self.detail}" if self.detail else ""))
             seconds += 1
             if self._over.wait(_EVERY):
                 break

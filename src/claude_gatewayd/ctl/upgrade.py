@@ -19,6 +19,7 @@ import claude_gatewayd
 from claude_gatewayd import paths, wire
 from claude_gatewayd.ctl import client, text, versions
 from claude_gatewayd.ctl.answer import DONE, NO, USAGE
+from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.errors import GatewayError
 
 _RELOADED_WITHIN = 180.0
@@ -161,9 +162,9 @@ def _requirement(what: str | None) -> str:
 
 def _reload() -> list[dict[str, str]]:
     """Hand over to what the link leads to. Return why that could not be."""
-    versions.progress("Reloading ...")
     try:
-        said = client.ask("reload", _RELOADED_WITHIN)
+        with During("Reloading"):
+            said = client.ask("reload", _RELOADED_WITHIN)
     except client.NotRunning:
         return []  # ended meanwhile: the next start is one of the new version
     problems: list[dict[str, str]] = said["problems"]
@@ -173,13 +174,14 @@ def _reload() -> list[dict[str, str]]:
 def _goes_on_as(version: str) -> bool:
     """Wait until the supervisor is of that version, too."""
     deadline = time.monotonic() + _GOES_ON_WITHIN
-    while time.monotonic() < deadline:
-        try:
-            if client.ask("version")["version"] == version:
-                return True
-        except (GatewayError, wire.NotAMessage):
-            pass  # it is changing at this very moment
-        time.sleep(0.1)
+    with During("Waiting for the supervisor to take over"):
+        while time.monotonic() < deadline:
+            try:
+                if client.ask("version")["version"] == version:
+                    return True
+            except (GatewayError, wire.NotAMessage):
+                pass  # it is changing at this very moment
+            time.sleep(0.1)
     return False
 
 

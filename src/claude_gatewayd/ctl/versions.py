@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from claude_gatewayd import paths
+from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
 
@@ -41,7 +42,7 @@ def alone(link: Path) -> Iterator[None]:
 
 def build(directory: Path, requirement: str) -> None:
     """Make a virtual environment with that version. Raises GatewayError with what pip said last."""
-    progress(f"Building {directory} ...")
+    what = f"Building {directory}"
     python = str(directory / "bin/python")
     venv = [sys.executable, "-m", "venv", str(directory)]
     if find_spec("pip") is not None:  # ours installs there, too; one of its own would take seconds
@@ -50,7 +51,7 @@ def build(directory: Path, requirement: str) -> None:
     else:
         pip = [python, "-m", "pip"]
     try:
-        _run(venv, "make a virtual environment", _BUILT_WITHIN)
+        _run(venv, what, "make a virtual environment", _BUILT_WITHIN)
     except GatewayError as error:
         if "ensurepip" in error.message + error.hint:  # Debian and Ubuntu have it in a package of its own
             raise GatewayError(
@@ -58,20 +59,19 @@ def build(directory: Path, requirement: str) -> None:
             ) from None
         raise
     options = ["--disable-pip-version-check", "--no-input"]
-    _run([*pip, *options, "install", requirement], f"install {requirement}", _BUILT_WITHIN)
+    _run([*pip, *options, "install", requirement], what, f"install {requirement}", _BUILT_WITHIN)
 
 
 def try_out(directory: Path) -> str:
     """Start a generation of that version which serves nobody, by its own supervisor. Return its version."""
     daemon = str(directory / "bin/claude-gatewayd")
-    version = _run([daemon, "--version"], f"start {daemon}", _TRIED_WITHIN).strip().rpartition(" ")[2]
-    progress(f"Trying {version} ...")
+    version = _run([daemon, "--version"], "Trying", f"start {daemon}", _TRIED_WITHIN).strip().rpartition(" ")[2]
     service = {**os.environ, **environment.written(os.environ)}
-    _run([daemon, "check"], f"use {version}, which could not serve", _TRIED_WITHIN, service)
+    _run([daemon, "check"], f"Trying {version}", f"use {version}, which could not serve", _TRIED_WITHIN, service)
     return version
 
 
-def _run(command: list[str], purpose: str, seconds: float, environ: Mapping[str, str] | None = None) -> str:
+def _run(command: list[str], what: str, purpose: str, seconds: float, environ: Mapping[str, str] | None = None) -> str:
     """Run to the end and return what was printed. Raises GatewayError with the last of it."""
     lines = []
     try:
@@ -84,17 +84,17 @@ def _run(command: list[str], purpose: str, seconds: float, environ: Mapping[str,
     limit.start()
     try:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            _say_where_we_are(lines[-1])
-        status = process.wait()
+        with During(what) as during:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                during.detail = lines[-1]
+            status = process.wait()
     except BaseException:
         process.kill()
         process.wait()
         raise
     finally:
         limit.cancel()
-        _say_where_we_are("")
     if status:
         raise GatewayError(f"cannot {purpose}: {reason(lines) or f'exit status {status}'}", shlex.join(command))
     return "\n".join(lines)
@@ -125,15 +125,3 @@ def remove_all_but(*kept: Path) -> None:
     for directory in paths.versions_dir(os.environ).iterdir():
         if directory.is_dir() and directory.resolve() not in kept:
             shutil.rmtree(directory, ignore_errors=True)
-
-
-def progress(message: str) -> None:
-    """Say what goes on now."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def _say_where_we_are(line: str) -> None:
-    """Show the latest line of what runs, where a person looks on; with none, clear it away."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns - 3
-        print(f"\r\033[K{'  ' if line else ''}{line[:width]}", end="", file=sys.stderr, flush=True)
