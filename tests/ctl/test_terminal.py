@@ -1,68 +1,21 @@
 """What ctl shows on a terminal alone: colours, a status that is drawn again and again, that time passes."""
 
-import fcntl
 import json
 import os
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from tests.daemon import BIN, Daemon
+from tests.terminal import Window
 
 CTL = str(BIN / "claude-gatewayctl")
 WATCHED = "\x1b[?1049h"
 LEFT = "\x1b[?25h\x1b[?1049l"
-
-
-class Window:
-    """A terminal with a program in it."""
-
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], columns: int = 100, rows: int = 30) -> None:
-        self._ours, theirs = os.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        script = (  # what a terminal window does for the program in it
-            "import fcntl,os,sys,termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-            "os.execv(sys.argv[1], sys.argv[1:])"
-        )
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", script, *command],
-            env={**environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
-        )  # fmt: skip
-        os.close(theirs)
-        self.shown = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-
-    def until(self, text: str, seconds: float = 20.0) -> str:
-        """Return what is shown up to *text*, since the last time."""
-        deadline = time.monotonic() + seconds
-        while text not in self.shown:
-            assert select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))[0], self.shown
-            self.shown += os.read(self._ours, 65536).decode(errors="replace")
-        before, _, self.shown = self.shown.partition(text)
-        return before + text
-
-    def key(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._ours, text.encode())
 
 
 @pytest.fixture(scope="module")

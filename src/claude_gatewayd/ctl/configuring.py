@@ -12,7 +12,7 @@ from claude_gatewayd import config as configuration
 from claude_gatewayd import config_edit, config_values, paths, rewrite
 from claude_gatewayd.config_file import Document, document_of, read_document
 from claude_gatewayd.ctl import client, daemon, paint
-from claude_gatewayd.ctl.answer import DONE, show, takes_json
+from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, show, takes_json
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # What the running daemon has bound, and a generation cannot change.
@@ -40,7 +40,8 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--reload", action="store_true", help="let the running daemon take it up at once")
     one = add("check", "Say all that is wrong with a file; exit 78 if anything is.", _check)
     one.add_argument("file", metavar="FILE", nargs="?", help="another file than the one that counts")
-    add("path", "Show which file counts, whether it exists or not.", _path)
+    takes_json(one)
+    takes_json(add("path", "Show which file counts, whether it exists or not.", _path))
 
 
 def config(arguments: argparse.Namespace) -> int:
@@ -93,19 +94,33 @@ def _check(arguments: argparse.Namespace) -> int:
     environ = dict(os.environ)
     if arguments.file:
         environ["CLAUDE_GATEWAY_CONFIG"] = os.path.abspath(arguments.file)
-    document = read_document(environ)
-    problems = configuration.judge(document, configuration.without_overrides(environ))[1]
-    if not arguments.file:
-        problems += [problem for problem in configuration.judge(document, environ)[1] if problem not in problems]
-    if problems:
-        raise ConfigInvalid(problems)
-    where = document.source or f"there is no {paths.config_path(environ)}: the defaults"
-    print(f"{where}: nothing is wrong")
+    path = paths.config_path(environ)
+    try:
+        where = _checked(environ, overrides=not arguments.file) or f"there is no {path}: the defaults"
+    except ConfigInvalid as invalid:
+        if not arguments.json:
+            raise
+        problems = [problem.as_dict() for problem in invalid.problems]
+        show(arguments, {"path": str(path), "problems": problems}, "")
+        return CONFIGURATION
+    show(arguments, {"path": str(path), "problems": []}, f"{where}: nothing is wrong")
     return DONE
 
 
-def _path(_arguments: argparse.Namespace) -> int:
-    print(paths.config_path(os.environ))
+def _checked(environ: dict[str, str], *, overrides: bool) -> str:
+    """Return the file in which nothing is wrong, "" where there is none. Raises ConfigInvalid."""
+    document = read_document(environ)
+    problems = configuration.judge(document, configuration.without_overrides(environ))[1]
+    if overrides:
+        problems += [problem for problem in configuration.judge(document, environ)[1] if problem not in problems]
+    if problems:
+        raise ConfigInvalid(problems)
+    return str(document.source or "")
+
+
+def _path(arguments: argparse.Namespace) -> int:
+    path = paths.config_path(os.environ)
+    show(arguments, {"path": str(path), "exists": path.exists()}, str(path))
     return DONE
 
 

@@ -1,0 +1,46 @@
+"""The status line, in the real Claude Code at a terminal."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.client.claude import binary_of
+from tests.daemon import Daemon, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.shapes import OAUTH_TOKEN
+from tests.lifecycle.calls import post
+from tests.terminal import Window
+
+pytestmark = [pytest.mark.client, pytest.mark.timeout(90)]
+
+MINE = {"type": "command", "command": "echo mine", "padding": 0}
+
+
+def seen_before(work: Path, version: str) -> dict[str, object]:
+    """Return the state of a client that asks nothing at its start."""
+    trusted = {str(work): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}}
+    return {"hasCompletedOnboarding": True, "lastOnboardingVersion": version, "theme": "dark", "projects": trusted}
+
+
+def test_claude_code_shows_it(version: str, home: Path) -> None:
+    with FakeAnthropic() as fake, Daemon(upstream=fake.url, config="[router]\nnum_retries = 0\n") as daemon:
+        fake.fail_next(529)
+        assert post(daemon.port)[0] == 529
+        wait_until(lambda: daemon.status()["anthropic"]["state"] == "failing")
+        config, work = daemon.home / ".claude", home / "work"
+        for directory in (config, work):
+            directory.mkdir(parents=True)
+        (config / "settings.json").write_text(json.dumps({"statusLine": MINE}))
+        (config / ".claude.json").write_text(json.dumps(seen_before(work, version)))
+        done = daemon.ctl("configure-claude", "--statusline")
+        assert (done.returncode, done.stderr) == (0, "")
+        environ = {
+            **daemon.environ,
+            "CLAUDE_CONFIG_DIR": str(config), "CLAUDE_CODE_OAUTH_TOKEN": OAUTH_TOKEN, "DISABLE_AUTOUPDATER": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "LANG": "C.UTF-8",
+        }  # fmt: skip
+        with Window([str(binary_of(version))], environ, columns=120, rows=40, cwd=work) as window:
+            window.until("Anthropic answered 529", 60)
+        assert daemon.ctl("remove-claude").returncode == 0
+        assert json.loads((config / "settings.json").read_text())["statusLine"] == MINE
