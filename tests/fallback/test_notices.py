@@ -1,6 +1,8 @@
 """A whole daemon tells a person who serves: each once, by every way, over a hand-over."""
 
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,9 @@ def test_who_serves_is_told_once_each(tmp_path: Path) -> None:
             (before,) = daemon.status()["notices"]
             assert (before["event"], before["message"]) == ("bedrock-serves", "Anthropic answers 529")
             assert f"  notice       {before['title']}, for " in daemon.ctl("status").stdout
+            line = json.loads(daemon.ctl("statusline", "--json").stdout)
+            since = time.strftime("%H:%M", time.localtime(before["since"]))
+            assert line == {"state": "warning", "text": f"Bedrock since {since}: Anthropic answers 529"}
             assert daemon.log.count(f"{before['title']}: Anthropic answers 529") == 1
 
             done = daemon.ctl("reload", timeout=120)

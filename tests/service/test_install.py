@@ -43,6 +43,9 @@ def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
     ]
     assert "AWS_PROFILE=Sandbox" in said
     assert "DATABASE_URL=postgresql://***@db/usage" in said
+    bash = f"{Inside.home}/.local/share/bash-completion/completions/claude-gatewayctl"
+    assert f"completes {bash}" in lines
+    assert inside.good(f"bash -c 'source {bash}; complete -p claude-gatewayctl'").strip().endswith("claude-gatewayctl")
     assert "enabled   it starts when you log in" in lines
     assert any(re.fullmatch("started   " + SERVED, line) for line in lines), said
     assert "configure-claude    # point Claude Code at http://127.0.0.1:47000" in said

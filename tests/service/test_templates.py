@@ -8,6 +8,9 @@ from pathlib import Path
 from tests.service.inside import ROOT
 
 NAMES = [
+    "completion/claude-gatewayctl.bash",
+    "completion/claude-gatewayctl.fish",
+    "completion/claude-gatewayctl.zsh",
     "launchd/dev.claude-gateway.gatewayd.plist",
     "systemd/50-sandbox.conf",
     "systemd/claude-gatewayd.service",
