@@ -30,6 +30,9 @@ class Step(NamedTuple):
     why: str
 
 
+BEGIN = Step(f"{CTL} install", "install the service, and start it")
+
+
 def overview() -> int:
     """Show the status, or that nothing runs, and the next useful commands. Returns the exit status of `status`."""
     said: dict[str, Any] | None = None
@@ -64,7 +67,7 @@ def next_steps(situation: Situation) -> Iterator[Step]:
         if situation.claude_points_here:
             yield Step(f"{CTL} run --direct", "Claude Code around the gateway, this once")
     elif said is None:
-        yield Step(f"{CTL} install", "install the service, and start it")
+        yield BEGIN
         if situation.claude_is_there:
             yield Step(f"{CTL} run", "Claude Code through the gateway, just this once")
     else:
