@@ -128,15 +128,18 @@ def test_every_verb_has_its_function() -> None:
         assert summary.endswith(".")
 
 
-def test_the_ctl_starts_fast() -> None:
-    loaded = loaded_by("claude_gatewayd.ctl.main")
+@pytest.mark.parametrize(
+    ("module", "its_own"), [("main", set()), ("statusline", {"ctl.statusline"}), ("daemon", {"ctl.daemon", "ctl.text"})]
+)
+def test_the_ctl_starts_fast(module: str, its_own: set[str]) -> None:
+    loaded = loaded_by(f"claude_gatewayd.ctl.{module}")
     slow = {"asyncio", "ssl", "hashlib", "logging", "http", "importlib.metadata", "tomllib", "subprocess", "email",
             "concurrent", "multiprocessing", "threading", "tempfile", "shutil", "datetime", "decimal", "dataclasses",
             "inspect"}  # fmt: skip
     assert foreign(loaded) == set()
     assert {name for name in loaded if name.startswith("claude_gatewayd.")} <= {
         f"claude_gatewayd.{name}"
-        for name in ("ctl", "ctl.main", "ctl.answer", "ctl.client", "ctl.paint", "errors", "paths", "wire")
+        for name in {"ctl", "ctl.main", "ctl.answer", "ctl.client", "ctl.paint", "errors", "paths", "wire"} | its_own
     }
     assert not loaded & slow
 
