@@ -40,6 +40,8 @@ _BEATS_A_SECOND = round(1 / _BEAT)
 _NEWS = 0.1  # how old news may be
 _CONNECTIONS = 2000
 _ENGINE_WITHIN = 60.0  # a hand-over waits no longer for LiteLLM
+# A supervisor that was killed has closed nobody's connection: who has one, and is about to send, is answered.
+_ORPHANS_LINGER = 6.0
 _PROBLEMS = 200  # more are not told: nobody reads them
 
 
@@ -200,7 +202,7 @@ class Worker:
             self._loop.remove_reader(self._channel.fileno())
             if not self._outlives:
                 logger.warning("the supervisor is gone: finishing what is under way")
-                self._drain_soon(0.0)
+                self._drain_soon(_ORPHANS_LINGER)
             return
         for message in messages:
             match message.get("do"):
