@@ -32,6 +32,7 @@ FLOORS = """
     credentials call retelling
     engine tickets spending notices
     doctor
+    setup
     bedrock_lane engine_lane
     anthropic_lane
     gateway

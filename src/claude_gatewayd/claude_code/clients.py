@@ -37,6 +37,24 @@ def version(client: Path, environ: Mapping[str, str]) -> str:
     return words[0] if done.returncode == 0 and words else ""
 
 
+def ask(client: Path, environ: Mapping[str, str], seconds: float) -> str:
+    """Let a client ask its smallest model for one word. Returns why there was no answer, "" if there was one."""
+    try:
+        done = subprocess.run(
+            [str(client), "--print", "--model", "haiku", "Answer with one word: ok"],
+            env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=seconds, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"no answer within {seconds:g} s"
+    except OSError as error:
+        return str(error.strerror)
+    if done.returncode == 0:
+        return ""
+    words = (done.stdout or done.stderr).strip().splitlines()
+    return words[-1][:300] if words else f"it ended with status {done.returncode}"
+
+
 def running() -> list[int]:
     """Return the process ids of the clients of this user."""
     return sorted(pid for pid, command in _processes() if is_client(command))

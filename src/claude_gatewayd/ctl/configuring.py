@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -122,6 +123,15 @@ def _path(arguments: argparse.Namespace) -> int:
     path = paths.config_path(os.environ)
     show(arguments, {"path": str(path), "exists": path.exists()}, str(path))
     return DONE
+
+
+def write(values: Mapping[tuple[str, str], object]) -> tuple[Path, Path | None]:
+    """Set all of *values* in the file, or none. Returns the file, and where the one before is kept."""
+    path, data, document = _file()
+    changed = config_edit.Changed(data.decode("utf-8-sig"), comments_kept=True)
+    for (section, name), value in values.items():
+        changed = config_edit.put(changed.text, section, name, value)
+    return path, _write(path, data, changed, document)
 
 
 def _key(text: str) -> tuple[str, str]:

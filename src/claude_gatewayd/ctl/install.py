@@ -34,7 +34,7 @@ def install_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--now", action="store_true", help="end a daemon that was started by hand, and take its place")
     parser.add_argument("--linger", action="store_true", help="run also while you are not logged in (systemd)")
     parser.add_argument("--sandbox", action="store_true", help="see no more of the machine than it needs (systemd)")
-    parser.add_argument("--port", type=_port, metavar="N", help="listen on another port than 47000")
+    parser.add_argument("--port", type=port_number, metavar="N", help="listen on another port than 47000")
     parser.add_argument("--dry-run", action="store_true", help="print files and commands, and do nothing")
 
 
@@ -45,6 +45,14 @@ def uninstall_arguments(parser: argparse.ArgumentParser) -> None:
 
 def install(arguments: argparse.Namespace) -> int:
     """Install the service of systemd or launchd, start it, and wait until it serves."""
+    code, address = carry_out(arguments)
+    if address:
+        print("\n".join(_next(manager.choose(), address)))
+    return code
+
+
+def carry_out(arguments: argparse.Namespace) -> tuple[int, str]:
+    """Do what `install` does; return its exit status, and the address if anything was done."""
     begun = time.monotonic()
     ours = planning.service_manager(arguments)
     found = ours.state(os.environ)
@@ -57,10 +65,10 @@ def install(arguments: argparse.Namespace) -> int:
     lingers = not arguments.linger or systemd.lingers(os.environ)
     if arguments.dry_run:
         _print_plan(ours, steps, verbs, linger=not lingers)
-        return DONE
+        return DONE, ""
     if not pending and not verbs and lingers and (said := running()):
         completed = _printed(completion.install(os.environ))
-        return told(said, "Running already" if completed else "Nothing to do: installed and running already")
+        return told(said, "Running already" if completed else "Nothing to do: installed and running already"), ""
     _say_elsewhere(found, steps)
     for step in pending:
         print(f"{step.do():9} {step.path}", *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
@@ -82,8 +90,7 @@ def install(arguments: argparse.Namespace) -> int:
         systemd.linger(os.environ)
         print(f"{'lingers':9} it starts with the machine, and runs while you are not logged in")
     _printed(completion.install(os.environ))
-    print("\n".join(_next(ours, said["address"])))
-    return code
+    return code, said["address"]
 
 
 def uninstall(arguments: argparse.Namespace) -> int:
@@ -168,11 +175,16 @@ def _say_elsewhere(found: State, steps: list[Write | Link]) -> None:
         print(f"{'was':9} {there}{gone}; from now on the service starts {ours}")
 
 
+def to_find_us() -> str:
+    """Return what a shell needs so that it finds our programs, "" where it does."""
+    return "" if shutil.which(PROGRAMS[1]) else f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+
+
 def _next(ours: Manager, address: str) -> Iterator[str]:
     yield "\nNext:"
     ctl = PROGRAMS[1]
-    if shutil.which(ctl) is None:
-        yield f"  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    if needed := to_find_us():
+        yield f"  {needed}"
     yield f"  {ctl} configure-claude    # point Claude Code at {address}"
     yield f"  {ctl} status"
     if ours.NAME == "systemd" and not systemd.lingers(os.environ):
@@ -222,7 +234,8 @@ def _remove_tree(path: Path) -> None:
         ) from None
 
 
-def _port(given: str) -> int:
+def port_number(given: str) -> int:
+    """Return a port that was given on the command line."""
     if not given.isdecimal() or not 1 <= int(given) <= 65535:
         raise argparse.ArgumentTypeError(f"{given!r} is not a port, a number from 1 to 65535")
     return int(given)

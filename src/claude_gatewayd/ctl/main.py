@@ -20,6 +20,9 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
+    "begin": (
+        ("setup", "setup", "Set all up in one guided run: AWS, configuration, service, login, Claude Code, a test."),
+    ),
     "use Claude Code through the gateway": (
         ("run", "run", "Become Claude Code through the gateway, which is started if it does not run."),
         ("configure-claude", "claude_code", "Point Claude Code at this gateway, in its settings.json; twice is once."),

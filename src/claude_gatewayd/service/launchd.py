@@ -223,6 +223,7 @@ def _launchctl(words: list[str], environ: Mapping[str, str], seconds: float = 20
             ["launchctl", *words],
             env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
             timeout=seconds, check=False,
+            process_group=0,  # Ctrl-C is for us: whether it ends what we have begun is ours to say
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise GatewayError(f"cannot wait for launchctl {words[0]}: it takes more than {seconds:g} s") from None

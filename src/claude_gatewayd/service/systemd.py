@@ -233,6 +233,7 @@ def _run(command: str, environ: Mapping[str, str], seconds: float) -> subprocess
             words,
             env={**environ, "XDG_RUNTIME_DIR": _runtime_dir(environ), "LC_ALL": "C", "SYSTEMD_COLORS": "0"},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
+            process_group=0,  # Ctrl-C is for us: whether it ends what we have begun is ours to say
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise GatewayError(f"cannot wait for {command}: it takes more than {seconds:g} s", f"{command}") from None

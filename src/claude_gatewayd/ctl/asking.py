@@ -1,0 +1,70 @@
+"""Questions to a person at a terminal, each with an answer that is taken by Enter alone."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+from claude_gatewayd.errors import GatewayError
+
+T = TypeVar("T")
+
+
+def choose(question: str, names: Sequence[str], usual: str) -> str:
+    """Return one of *names*, by its number in them from 0 on, or by itself."""
+
+    def read(given: str) -> str:
+        if given in names:
+            return given
+        if given.isdecimal() and int(given) < len(names):
+            return names[int(given)]
+        raise GatewayError(f"{given} is none of them")
+
+    return ask(question, str(names.index(usual)), read)
+
+
+def agree(question: str) -> bool:
+    """Return whether the answer is yes, which it is by Enter alone."""
+
+    def read(given: str) -> bool:
+        if given.lower() in ("y", "yes", "n", "no"):
+            return given.lower().startswith("y")
+        raise GatewayError("y or n")
+
+    return ask(question, "", lambda given: not given or read(given), "Y/n")
+
+
+def ask(question: str, usual: str, read: Callable[[str], T], shown: str = "") -> T:
+    """Ask until *read* takes the answer. Raises KeyboardInterrupt where the input ends."""
+    while True:
+        print(f"{question} [{shown or usual}] ", end="", flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise KeyboardInterrupt
+        try:
+            return read(line.strip() or usual)
+        except GatewayError as error:
+            print(f"  {error.message}" + (f"; {error.hint}" if error.hint else ""))
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Let what is begun come to its end before Ctrl-C counts. A second Ctrl-C counts at once."""
+    wanted = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal wanted
+        if wanted:
+            raise KeyboardInterrupt
+        wanted = True
+        print("\nCtrl-C: this step comes to its end first; once more cuts it", file=sys.stderr, flush=True)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if wanted:
+        raise KeyboardInterrupt

@@ -1,0 +1,212 @@
+"""Carry out the steps of `setup`, one after the other, and say what came of each."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from claude_gatewayd.claude_code import clients, obstacles, one_run
+from claude_gatewayd.claude_code.settings import Target
+from claude_gatewayd.ctl import asking, claude_code, client, configuring, daemon, install, moving, running, sso
+from claude_gatewayd.ctl.answer import DONE, NO
+from claude_gatewayd.ctl.service import progress
+from claude_gatewayd.doctor import beyond, look
+from claude_gatewayd.doctor.finding import Finding
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.service import systemd
+from claude_gatewayd.setup.facts import Facts
+from claude_gatewayd.setup.plan import Act, Answers, Step, overrides, values
+
+_LOADS_WITHIN = 90.0
+_ANSWERS_WITHIN = 180.0
+_LOOK_EVERY = 0.1
+
+# Without these nothing that follows would be what was meant.
+_FIRST: tuple[Act, ...] = ("import", "config")
+# These are of use only where somebody serves.
+_NEED_THE_DAEMON: tuple[Act, ...] = ("linger", "claude", "test")
+
+
+def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_code: bool) -> int:
+    """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
+    os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
+    acts: dict[Act, Callable[[], int]] = {
+        "import": lambda: moving.import_(argparse.Namespace(file=str(answers.moves), dry_run=False, json=False)),
+        "config": lambda: _write(facts, answers),
+        "login": lambda: sso.sso_login(
+            argparse.Namespace(profile=answers.profile, device_code=device_code, no_browser=False)
+        ),
+        "service": lambda: _install(facts),
+        "background": _start,
+        "reload": lambda: daemon.reload(argparse.Namespace()),
+        "linger": _linger,
+        "claude": lambda: claude_code.configure_claude(argparse.Namespace(dry_run=False, json=False)),
+        "test": lambda: _test(answers),
+    }
+    done: list[Step] = []
+    failed: list[Step] = []
+    for step in steps:
+        if any(one.act in _FIRST for one in failed):
+            break
+        if step.act in _NEED_THE_DAEMON and any(one.act in ("service", "background") for one in failed):
+            failed.append(step)
+            continue
+        try:
+            (done if _carried_out(step, acts[step.act]) == DONE else failed).append(step)
+        except KeyboardInterrupt:
+            _tell_interrupted(steps, done)
+            return 130
+    return _tell_end(steps, done)
+
+
+def _carried_out(step: Step, act: Callable[[], int]) -> int:
+    """Carry out one step; what stands against it is said. One that waits for a person or a network can be cut."""
+    sys.stdout.flush()
+    try:
+        if step.act in ("login", "test"):
+            return act()
+        with asking.undivided():
+            return act()
+    except ConfigInvalid as invalid:
+        print("Cannot use the configuration:", *invalid.problems, sep="\n  ", file=sys.stderr)
+    except GatewayError as error:
+        print(f"{error.message[:1].upper()}{error.message[1:]}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+    return NO
+
+
+# -- the steps
+
+
+def _write(facts: Facts, answers: Answers) -> int:
+    existed = facts.config_file.exists()
+    path, kept = configuring.write(values(facts, answers))
+    print(f"{'changed' if existed else 'wrote':9} {path}")
+    if kept is not None:
+        print(f"{'':9} the file as it was: {kept}")
+    return DONE
+
+
+def _install(facts: Facts) -> int:
+    asked = argparse.Namespace(now=bool(facts.service.by_hand), linger=False, sandbox=False, port=None, dry_run=False)
+    return install.carry_out(asked)[0]
+
+
+def _start() -> int:
+    said = running.ensure()
+    print(f"{'started':9} claude-gatewayd, pid {said['pid']}: it serves on {said['address']}")
+    return DONE
+
+
+def _linger() -> int:
+    systemd.linger(os.environ)
+    print(f"{'lingers':9} it starts with the machine, and runs while you are not logged in")
+    return DONE
+
+
+def _test(answers: Answers) -> int:
+    """Send a request through each lane, and say how it was answered."""
+    target = claude_code.this_gateway(make_key=True)
+    said = _loaded()
+    found = [_anthropic(target)]
+    if said["bedrock"]["enabled"]:
+        progress("A request to Bedrock ...")
+        found += beyond.ping(look.ping(target.url, target.key, "bedrock", {}))
+    elif answers.profile is not None:
+        found.append(Finding("ping bedrock", "fail", "is off", said["bedrock"]["why"], "claude-gatewayctl doctor"))
+    for one in found:
+        lane = one.check.removeprefix("ping ").capitalize()
+        print(f"{'tested' if one.state == 'ok' else 'FAILED':9} {lane} {one.found}")
+        for line in (one.why, one.mend) if one.state != "ok" else ():
+            if line:
+                print(f"{'':11} {line}")
+    return DONE if all(one.state == "ok" for one in found) else NO
+
+
+def _loaded() -> dict[str, Any]:
+    """Return the daemon's status when LiteLLM, which Bedrock needs, has been loaded, or cannot be."""
+    deadline = time.monotonic() + _LOADS_WITHIN
+    said = client.ask("status")
+    if said["litellm"]["state"] == "loading":
+        progress("LiteLLM is being loaded ...")
+    while said["litellm"]["state"] == "loading" and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY)
+        said = client.ask("status")
+    return said
+
+
+def _anthropic(target: Target) -> Finding:
+    """Test Anthropic's lane: with the credential that Claude Code has, or, where only it can read that, by itself."""
+    settings = obstacles.settings_file(os.environ)
+    login = look.login(os.environ, settings)
+    credential = look.credential_headers(os.environ, settings)
+    if credential and (login.ends is None or login.ends > time.time()):
+        progress("A request to Anthropic ...")
+        (found,) = beyond.ping(look.ping(target.url, target.key, "anthropic", credential))
+        how = f" with {login.kind} ({login.place})" if found.state == "ok" else ""
+        return Finding(found.check, found.state, found.found + how, found.why, found.mend)
+    claude = clients.find(os.environ)
+    if claude is None:
+        return Finding(
+            "ping anthropic", "fail", "was not asked: there is no login of Claude Code",
+            "the gateway passes your own on, and has none itself",
+            "claude /login, and then: claude-gatewayctl doctor --deep",
+        )  # fmt: skip
+    return _by_claude(claude, target, "claude -p hello" if login.kind else "claude /login")
+
+
+def _by_claude(claude: Path, target: Target, mend: str) -> Finding:
+    progress("Claude Code asks Anthropic ...")
+    begun = time.monotonic()
+    before = sum(client.ask("status")["requests"].values())
+    environ = one_run.through(os.environ, {}, target).environ
+    why = clients.ask(claude, environ, _ANSWERS_WITHIN)
+    if why:
+        return Finding("ping anthropic", "fail", f"was asked by {claude}, in vain", why, mend)
+    if sum(client.ask("status")["requests"].values()) == before:
+        why = "it went around the gateway"
+        return Finding("ping anthropic", "fail", f"was asked by {claude}", why, "claude-gatewayctl doctor")
+    return Finding("ping anthropic", "ok", f"answered {claude} in {time.monotonic() - begun:.1f} s")
+
+
+# -- the end
+
+
+def _tell_end(steps: Sequence[Step], done: Sequence[Step]) -> int:
+    if len(done) == len(steps):
+        if any(step.act != "test" for step in steps):
+            print("\nAll is set up. How it is: claude-gatewayctl status. To undo it: claude-gatewayctl uninstall")
+            if needed := install.to_find_us():
+                print(f"  {needed}")
+        return DONE
+    left = [step for step in steps if step not in done]
+    print(f"\nNot done: {_names(left)}. When that is mended: claude-gatewayctl setup", file=sys.stderr)
+    return NO
+
+
+def _tell_interrupted(steps: Sequence[Step], done: Sequence[Step]) -> None:
+    left = [step for step in steps if step not in done]
+    acts = {step.act for step in done}
+    print("\nStopped.", file=sys.stderr)
+    print(f"  done      {_names(done) or 'nothing'}", file=sys.stderr)
+    print(f"  not done  {_names(left) or 'nothing'}", file=sys.stderr)
+    print("To go on: claude-gatewayctl setup", file=sys.stderr)
+    if "service" in acts:
+        print("To undo it: claude-gatewayctl uninstall", file=sys.stderr)
+    elif "claude" in acts:
+        print("To undo it: claude-gatewayctl remove-claude; claude-gatewayctl stop", file=sys.stderr)
+    elif "background" in acts:
+        print("To undo it: claude-gatewayctl stop", file=sys.stderr)
+    elif done:
+        print("To undo it: claude-gatewayctl uninstall --purge", file=sys.stderr)
+
+
+def _names(steps: Sequence[Step]) -> str:
+    words = {"import": "the import", "config": "the configuration", "login": "the login at AWS",
+             "service": "the service", "background": "the daemon", "reload": "the reload", "linger": "lingering",
+             "claude": "Claude Code's settings", "test": "the test"}  # fmt: skip
+    return ", ".join(words[step.act] for step in steps)

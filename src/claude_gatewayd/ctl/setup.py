@@ -1,0 +1,276 @@
+"""One guided run from nothing to a Claude Code that goes through the gateway: questions first, then steps."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from shlex import quote
+
+from claude_gatewayd import config_values
+from claude_gatewayd.claude_code import clients
+from claude_gatewayd.ctl import asking, planning, setting_up
+from claude_gatewayd.ctl.answer import DONE, NO, USAGE
+from claude_gatewayd.ctl.install import port_number
+from claude_gatewayd.ctl.service import running
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.moving import document, neighbours, translate
+from claude_gatewayd.service import environment, systemd
+from claude_gatewayd.service.manager import NoManager
+from claude_gatewayd.setup import look
+from claude_gatewayd.setup.facts import Facts, Service, by_itself
+from claude_gatewayd.setup.plan import PORT, PROFILE, REGION, Answers, Step, plan
+
+_NONE = "none"
+_LABELS = {
+    "import": "import", "config": "write", "login": "log in", "service": "install", "background": "start",
+    "reload": "reload", "linger": "linger", "claude": "configure", "test": "test",
+}  # fmt: skip
+
+
+def setup_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `setup` takes: an answer to each question, and what to leave out."""
+    parser.add_argument("--yes", action="store_true", help="ask nothing: what is not given by a flag is as usual")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, and do nothing")
+    aws = parser.add_mutually_exclusive_group()
+    aws.add_argument("--profile", metavar="P", help="the AWS profile for Bedrock")
+    aws.add_argument("--no-aws", action="store_true", help="no Bedrock: Anthropic alone")
+    parser.add_argument("--region", metavar="R", help="the region of Bedrock (default: the profile's)")
+    parser.add_argument("--port", type=port_number, metavar="N", help="listen on another port than 47000")
+    moves = parser.add_mutually_exclusive_group()
+    moves.add_argument("--import", dest="moves", metavar="PATH", help="move this LiteLLM proxy's config.yaml over")
+    moves.add_argument("--no-import", action="store_true", help="move nothing over")
+    parser.add_argument(
+        "--no-service", action="store_true", help="install no service: the daemon runs in the background"
+    )
+    parser.add_argument("--no-background", action="store_true", help="start nothing in the background either")
+    parser.add_argument("--linger", action="store_true", help="run also while you are not logged in (systemd)")
+    parser.add_argument("--no-login", action="store_true", help="do not log in to AWS")
+    parser.add_argument("--device-code", action="store_true", help="log in to AWS by a code, to type in any browser")
+    parser.add_argument("--no-claude", action="store_true", help="leave Claude Code's settings as they are")
+    parser.add_argument("--no-test", action="store_true", help="send no request")
+
+
+def setup(arguments: argparse.Namespace) -> int:
+    """Set all up in one guided run: AWS, configuration, service, login, Claude Code, a test."""
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    asks = terminal and not arguments.yes and not arguments.dry_run
+    environ = {**environment.written(os.environ), **os.environ}
+    facts = look.facts(environ, Path.cwd(), _service(arguments))
+    if not terminal and not arguments.yes and not arguments.dry_run:
+        return _not_asked(facts)
+    try:
+        _tell(facts, environ)
+        facts, answers = _answers(arguments, facts, environ, asks=asks)
+        facts = replace(facts, claude=look.claude(environ, answers.port))
+        steps = plan(facts, answers)
+        pending = [step for step in steps if not step.is_done]
+        _show(steps)
+        if arguments.dry_run:
+            print("Nothing has been done.")
+            return DONE
+        if asks and any(step.act != "test" for step in pending) and not asking.agree("Go ahead?"):
+            print("Nothing has been done.")
+            return NO
+    except KeyboardInterrupt:
+        print("\nNothing has been done.", file=sys.stderr)
+        return 130
+    return setting_up.carry_out(pending, facts, answers, device_code=arguments.device_code)
+
+
+# -- what is here
+
+
+def _service(arguments: argparse.Namespace) -> Service:
+    """Return how the service is, and the daemon. Raises GatewayError with what no answer would help against."""
+    said = running()
+    try:
+        ours = planning.service_manager(argparse.Namespace(linger=arguments.linger, sandbox=False))
+    except NoManager as nobody:
+        by_hand = said["pid"] if said else 0
+        return Service(why=nobody.message, hint=nobody.hint, running=said is not None, by_hand=by_hand)
+    found = ours.state(os.environ)
+    if found.masked:
+        return Service(why=found.trouble, hint=found.hint, running=said is not None)
+    steps = planning.steps(ours, planning.variables(None), sandbox=False)
+    pending = [step for step in steps if not step.is_done]
+    by_manager = found.active or found.listening
+    return Service(
+        manager=ours.NAME,
+        settled=not pending and not planning.verbs(found, pending) and said is not None,
+        running=said is not None or found.listening,
+        by_hand=said["pid"] if said and not by_manager else 0,
+        lingers=ours.NAME != "systemd" or systemd.lingers(os.environ),
+    )
+
+
+def _tell(facts: Facts, environ: Mapping[str, str]) -> None:
+    """Say what is here that a person may not expect."""
+    if clients.find(environ) is None:
+        print("Claude Code is not on your PATH: npm install --global @anthropic-ai/claude-code")
+    if not facts.service.manager:
+        print(f"{facts.service.why[:1].upper()}{facts.service.why[1:]}, so that there can be no service.")
+        print(f"  {facts.service.hint}")
+    if facts.keys:
+        print(f"AWS: {facts.keys}; no profile is needed")
+    elif not facts.profiles:
+        print("There are no AWS profiles, so that Bedrock cannot step in. To have one, and then setup again:")
+        print("  aws configure sso --profile Sandbox.AdministratorAccess")
+    if facts.proxy is not None:
+        print("There is a LiteLLM proxy: " + "; ".join(facts.proxy.signs))
+        if facts.config_file.exists() and facts.proxy.file:
+            print(f"  claude-gatewayctl import {quote(str(facts.proxy.file))}    # moves it over")
+
+
+def _not_asked(facts: Facts) -> int:
+    """Say what to type where nobody can be asked."""
+    print("Cannot ask: this is no terminal. Say it all by flags (claude-gatewayctl setup --help):", file=sys.stderr)
+    good = [one.name for one in facts.profiles if not one.trouble]
+    found = by_itself(facts.profiles, facts.wanted)
+    if facts.keys or not good or found:
+        print("  claude-gatewayctl setup --yes", file=sys.stderr)
+    else:
+        for name in good:
+            print(f"  claude-gatewayctl setup --yes --profile {quote(name)}", file=sys.stderr)
+        print("  claude-gatewayctl setup --yes --no-aws", file=sys.stderr)
+    return USAGE
+
+
+# -- answers
+
+
+def _answers(
+    arguments: argparse.Namespace, facts: Facts, environ: Mapping[str, str], *, asks: bool
+) -> tuple[Facts, Answers]:
+    moves = _moves(arguments, facts, asks=asks)
+    if moves is not None:
+        moved = translate.translate(
+            document.read(moves), os.environ, lambda name: neighbours.source_of(moves.parent, name)
+        )
+        facts = replace(
+            facts,
+            written={**facts.written, **moved.values},
+            wanted=str(moved.values.get(PROFILE, facts.wanted)),
+            region=str(moved.values.get(REGION, facts.region)),
+        )
+    profile = _profile(arguments, facts, asks=asks)
+    region = _region(arguments, facts, profile, asks=asks)
+    port = _port(arguments, facts, asks=asks)
+    service = not arguments.no_service
+    background = not arguments.no_background
+    if asks and facts.service.manager and service and not facts.service.settled:
+        service = asking.agree(f"Install it as a service of {facts.service.manager}, which starts when you log in?")
+    if asks and background and not facts.service.running and not (service and facts.service.manager):
+        background = asking.agree("Start it in the background?")
+    claude = not arguments.no_claude
+    if asks and claude and look.claude(environ, port).changes:
+        claude = asking.agree("Let Claude Code talk to it?")
+    return facts, Answers(
+        profile, region, port, moves, service, background, arguments.linger, not arguments.no_login, claude,
+        not arguments.no_test,
+    )  # fmt: skip
+
+
+def _moves(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> Path | None:
+    if arguments.moves:
+        file = Path(os.path.abspath(arguments.moves))
+        return file / "config.yaml" if file.is_dir() else file
+    if arguments.no_import or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
+        return None
+    return facts.proxy.file if not asks or asking.agree(f"Move {facts.proxy.file} over?") else None
+
+
+def _profile(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> str | None:
+    """Return the profile for Bedrock, "" where keys come otherwise, None for no Bedrock."""
+    good = [one for one in facts.profiles if not one.trouble]
+    if arguments.profile:
+        return _known(arguments.profile, facts)
+    if arguments.no_aws:
+        return None
+    if facts.keys:
+        return ""
+    if not good or (facts.bedrock_off and not asks):
+        return None
+    usual = by_itself(facts.profiles, facts.wanted)
+    if not asks:
+        if usual is None and not arguments.dry_run:
+            among = ", ".join(one.name for one in good)
+            raise GatewayError(
+                f"cannot choose between {len(good)} AWS profiles: {among}",
+                f"claude-gatewayctl setup --yes --profile {quote(good[0].name)}, or --no-aws",
+            )
+        return usual or good[0].name
+    print("AWS profiles, first those whose roles can reach Bedrock, by their names:")
+    width = max(len(one.name) for one in facts.profiles)
+    for number, one in enumerate(facts.profiles, 1):
+        print(f"  {'-' if one.trouble else number:>2}  {one.name:<{width}}  {one.told}")
+    print(f"   0  {_NONE:<{width}}  Anthropic alone: nobody steps in when it cannot serve")
+    names = [_NONE, *(one.name for one in good)]
+    chosen = asking.choose("Which one for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
+    return None if chosen == _NONE else chosen
+
+
+def _known(name: str, facts: Facts) -> str:
+    """Return a profile that was named, if it can be used. Raises GatewayError."""
+    found = next((one for one in facts.profiles if one.name == name), None)
+    if found is None:
+        near = get_close_matches(name, [one.name for one in facts.profiles], 1, 0.5)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise GatewayError(f"cannot use profile {name}: there is no such profile{meant}", "aws configure list-profiles")
+    if found.trouble:
+        raise GatewayError(f"cannot use profile {name}: {found.trouble}", f"aws configure list --profile {quote(name)}")
+    return name
+
+
+def _region(arguments: argparse.Namespace, facts: Facts, profile: str | None, *, asks: bool) -> str:
+    if arguments.region:
+        return config_values.region(arguments.region)
+    named = next((one.region for one in facts.profiles if one.name == profile), "")
+    usual = facts.region or named or str(facts.defaults[REGION])
+    if profile is None or not asks:
+        return usual
+    return asking.ask("Region of Bedrock?", usual, config_values.region)
+
+
+def _port(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> int:
+    port = int(arguments.port or facts.written.get(PORT, facts.port) if facts.proxy else arguments.port or facts.port)
+    if port == facts.port and facts.service.running:
+        return port
+    who = look.holder(port)
+    if not who:
+        return port
+    free = look.free_port(port + 1)
+    if not asks or arguments.port:
+        raise GatewayError(f"cannot use port {port}: {who} has it", f"claude-gatewayctl setup --port {free}")
+
+    def read(given: str) -> int:
+        number = config_values.whole(1, 65535)(config_values.as_number(given))
+        if there := look.holder(number):
+            raise GatewayError(f"{there} has it")
+        return number
+
+    return asking.ask(f"Port {port} is taken by {who}. Which one?", str(free), read)
+
+
+# -- the plan
+
+
+def _show(steps: list[Step]) -> None:
+    """Print the plan: what is done already, and what is to be done."""
+    if all(step.is_done or step.act == "test" for step in steps):
+        print("Nothing to do: all is set up")
+        for step in steps:
+            if step.is_done:
+                print(f"   ok {step.text}")
+        return
+    print("\nWhat setup does:")
+    number = 0
+    for step in steps:
+        number += not step.is_done
+        mark = "ok" if step.is_done else f"{number}."
+        label = "" if step.is_done else f"{_LABELS[step.act]:<10}"
+        left_out = f"   (not with {step.flag})" if step.flag and not step.is_done else ""
+        print(f"  {mark:>3} {label}{step.text}{left_out}", *step.details, sep=f"\n{'':18}")
+    print(flush=True)

@@ -1,0 +1,174 @@
+"""What setup finds on a machine, and which AWS profile it would take by itself. Pure."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from claude_gatewayd.credentials.source import Profiles, Sections
+from claude_gatewayd.credentials.sso_profile import is_sso
+
+Place = tuple[str, str]  # section and name in config.toml
+Login = Literal["", "needed", "there"]  # "": its keys come without an SSO login
+
+# By their names alone: what a role may do, only AWS knows.
+_LIKELY = re.compile(r"bedrock|admin|power.?user|developer", re.IGNORECASE)
+_UNLIKELY = re.compile(r"read.?only|view.?only|billing|support|audit", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile of AWS's files: *how* it comes by keys, *trouble* why it cannot."""
+
+    name: str
+    how: str
+    account: str = ""
+    role: str = ""
+    region: str = ""
+    trouble: str = ""
+    login: Login = ""
+
+    @property
+    def told(self) -> str:
+        """Return what is known of it, for a line of a list."""
+        if self.trouble:
+            return f"cannot be used: {self.trouble}"
+        account = f"account {self.account}" if self.account else ""
+        how = f"{self.how}, logged in" if self.login == "there" else self.how
+        return ", ".join(filter(None, (how, account, self.role, self.region)))
+
+
+class Proxy(NamedTuple):
+    """A LiteLLM proxy's set-up that is on this machine: by what it shows, and its configuration if that was found."""
+
+    signs: tuple[str, ...]
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How the service is. *manager* is "" where none would hear us: *why*, with *hint*.
+
+    *settled* says that it is installed from here, enabled and serving; *by_hand* is a daemon that it did not start.
+    """
+
+    manager: str = ""
+    why: str = ""
+    hint: str = ""
+    settled: bool = False
+    running: bool = False
+    by_hand: int = 0
+    lingers: bool = False
+
+
+class Claude(NamedTuple):
+    """Claude Code's settings.json: how many changes it takes to point here, or why it cannot be changed."""
+
+    file: Path
+    changes: int = 0
+    trouble: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is on this machine.
+
+    *written* is what config.toml says, by place, and *defaults* what counts where it says nothing. *wanted*, *region*
+    and *port* are what counts now, *region* "" where nobody has chosen one. *keys* is where keys come from before any
+    profile, "" for nowhere.
+    """
+
+    config_file: Path
+    written: Mapping[Place, Any] = field(default_factory=dict)
+    defaults: Mapping[Place, Any] = field(default_factory=dict)
+    profiles: tuple[Profile, ...] = ()
+    wanted: str = ""
+    region: str = ""
+    port: int = 47000
+    bedrock_off: bool = False
+    keys: str = ""
+    service: Service = field(default_factory=Service)
+    proxy: Proxy | None = None
+    claude: Claude = field(default_factory=lambda: Claude(Path("settings.json")))
+
+    def says(self, place: Place) -> Any:
+        """Return what the file comes to for a place."""
+        return self.written.get(place, self.defaults.get(place))
+
+
+def profiles(
+    known: Profiles, trouble: Callable[[str], str], login: Callable[[str], Login], wanted: str
+) -> tuple[Profile, ...]:
+    """Return the profiles, first those that can reach Bedrock, as far as files and names tell.
+
+    *trouble* says why no keys can be had by a profile, "" for nothing; *login* how its SSO login is.
+    """
+    found = []
+    for name, settings in known.profiles.items():
+        why = trouble(name)
+        arn = settings.get("role_arn", "")
+        found.append(
+            Profile(
+                name,
+                _how(settings),
+                settings.get("sso_account_id") or (arn.split(":")[4] if arn.count(":") >= 5 else ""),
+                settings.get("sso_role_name") or arn.rpartition("/")[2],
+                _region(name, known.profiles),
+                why,
+                "" if why else login(name),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: (bool(one.trouble), one.name != wanted, likelihood(one), one.name)))
+
+
+def likelihood(profile: Profile) -> int:
+    """Return how far a profile is from being the one for Bedrock, by the names that people give to roles."""
+    names = f"{profile.name} {profile.role}"
+    return 2 if _UNLIKELY.search(names) else 0 if _LIKELY.search(names) else 1
+
+
+def by_itself(found: Iterable[Profile], wanted: str) -> str | None:
+    """Return the profile that needs no question: the configured one, the only one, or the only one of its like.
+
+    A wrong guess would spend somebody's money, so that None means: ask.
+    """
+    good = [one for one in found if not one.trouble]
+    names = [one.name for one in good]
+    for name in (wanted, "default"):
+        if name in names:
+            return name
+    likely = [one.name for one in good if likelihood(one) == 0]
+    return next((some[0] for some in (names, likely) if len(some) == 1), None)
+
+
+def proxy_file(command: Iterable[str], directory: Path) -> Path | None:
+    """Return the configuration that a LiteLLM proxy was started with, by its command line and its directory."""
+    words = list(command)
+    for at, word in enumerate(words):
+        if word in ("--config", "-c") and at + 1 < len(words):
+            return directory / words[at + 1]
+        if word.startswith("--config="):
+            return directory / word.partition("=")[2]
+    return None
+
+
+def _how(settings: Mapping[str, str]) -> str:
+    if "role_arn" in settings:
+        return "a role"
+    if is_sso(settings):
+        return "SSO"
+    if "credential_process" in settings:
+        return "a program"
+    return "keys" if "aws_access_key_id" in settings else "aws login" if "login_session" in settings else ""
+
+
+def _region(name: str, known: Sections) -> str:
+    """Return a profile's region; a role may leave it to the profile that it is assumed from."""
+    for _ in range(len(known)):
+        settings = known.get(name, {})
+        if settings.get("region"):
+            return settings["region"]
+        name = settings.get("source_profile", "")
+    return ""

@@ -1,0 +1,182 @@
+"""Gather what setup goes by: files, ports and processes of this machine. Nothing is changed, and nobody is asked."""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from claude_gatewayd import config, paths, ports
+from claude_gatewayd.claude_code import change, obstacles
+from claude_gatewayd.claude_code.settings import BASE_URL, Target
+from claude_gatewayd.config_file import read_document
+from claude_gatewayd.credentials.source import Source, config_files, find_source, read_profiles
+from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
+from claude_gatewayd.doctor import look
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import environment
+from claude_gatewayd.setup.facts import Claude, Facts, Login, Place, Proxy, Service, profiles, proxy_file
+from claude_gatewayd.setup.plan import ENABLED, PORT, PROFILE, REGION
+
+_LITELLM_TEXT = re.compile(r"^model_list\s*:", re.MULTILINE)
+_FIRST_FREE = range(1, 100)
+
+
+def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Facts:
+    """Return what is here. Raises ConfigInvalid: a configuration that is no good is the person's to mend."""
+    settings = config.effective(environ)
+    document = read_document(environ)
+    found = {(one.section, one.name): one for one in settings}
+    wanted = str(found[PROFILE].value)
+    usual = config.Config()
+    known = read_profiles(config_files(environ))
+    in_service, _left_out = environment.taken_over(environ)
+    source = find_source(in_service, wanted)
+    port = int(str(found[PORT].value))
+    return Facts(
+        config_file=paths.config_path(environ),
+        written=_written(document.tables),
+        defaults={
+            PROFILE: usual.bedrock.profile,
+            REGION: usual.bedrock.region,
+            PORT: usual.listen.port,
+            ENABLED: "auto",
+        },
+        profiles=profiles(
+            known, lambda name: _trouble(environ, known.profiles, name), lambda name: _login(environ, name), wanted
+        ),
+        wanted=wanted,
+        region="" if found[REGION].where == "default" else str(found[REGION].value),
+        port=port,
+        bedrock_off=found[ENABLED].value == "false",
+        keys=source.told if source.kind not in ("profile", "none") else "",
+        service=service,
+        proxy=proxy(environ, directory, port),
+    )
+
+
+def claude(environ: Mapping[str, str], port: int) -> Claude:
+    """Return what Claude Code's settings take to point at a gateway on *port*."""
+    target = change.here(environ)
+    url = change.url_of(urlsplit(target.url).hostname or "127.0.0.1", port)
+    file = obstacles.settings_file(environ)
+    try:
+        outcome = change.configure(environ, Target(url, target.key or "cgw-"), dry_run=True)
+    except GatewayError as error:
+        return Claude(file, trouble=error.message, hint=error.hint)
+    return Claude(file, len(outcome.changes))
+
+
+def holder(port: int) -> str:
+    """Return who has a port that is to be ours, "" for nobody."""
+    with socket.socket() as sock:
+        sock.settimeout(1)
+        if sock.connect_ex(("127.0.0.1", port)):
+            return ""
+    return ports.who_listens(port) or "another program"
+
+
+def free_port(port: int) -> int:
+    """Return the next port that nobody has."""
+    return next((port + step for step in _FIRST_FREE if not holder(port + step)), port)
+
+
+def proxy(environ: Mapping[str, str], directory: Path, port: int) -> Proxy | None:
+    """Return the LiteLLM proxy that is set up here: a file in *directory*, or who answers where Claude Code looks."""
+    signs, file = [], None
+    settings = obstacles.variables(obstacles.settings_file(environ))
+    places = {"settings.json": settings.get(BASE_URL, ""), "this shell": environ.get(BASE_URL, "")}
+    asked = {name: parts.port for name, url in places.items() if (parts := _loopback(url)) and parts.port != port}
+    for where, other in [*asked.items(), ("", port)]:
+        who = ports.who_listens(other) if other else ""
+        pid = int(found[1]) if (found := re.search(r"\(pid (\d+)\)", who)) else 0
+        command, cwd = _process(pid)
+        if any("litellm" in word.lower() for word in command):
+            names = f"{BASE_URL} of {where} names port {other}, where" if where else f"on port {other}"
+            signs.append(f"{names} LiteLLM listens, pid {pid}")
+            file = file or _existing(proxy_file(command, cwd))
+    for name in ("config.yaml", "litellm_config.yaml", "litellm-config.yaml"):
+        beside = directory / name
+        if _LITELLM_TEXT.search(_text(beside)):
+            signs.append(f"{beside} is LiteLLM's")
+            file = file or beside
+    if re.search(r"\blitellm\b", _text(directory / "Makefile"), re.IGNORECASE) and signs:
+        signs.append(f"{directory / 'Makefile'} starts it")
+    return Proxy(tuple(dict.fromkeys(signs)), file) if signs else None
+
+
+def _written(tables: Mapping[str, Any]) -> dict[Place, Any]:
+    return {
+        (section, name): value
+        for section, table in tables.items()
+        if isinstance(table, dict)
+        for name, value in table.items()
+    }
+
+
+def _trouble(environ: Mapping[str, str], known: Mapping[str, Mapping[str, str]], name: str) -> str:
+    """Return why a daemon cannot get keys by a profile, as far as its files tell."""
+    seen: list[str] = []
+    while (settings := known.get(name)) is not None and name not in seen:
+        seen.append(name)
+        if settings.get("mfa_serial"):
+            return "it wants an MFA code, and a daemon has no terminal to ask at"
+        base = settings.get("source_profile", name)
+        if "role_arn" not in settings or base == name:
+            break
+        name = base
+    if settings is None:
+        return f"its source_profile {name} does not exist"
+    if is_sso(settings):
+        try:
+            sso_profile(environ, name)
+        except GatewayError as error:
+            return error.message.partition(": ")[2]
+    elif not settings.keys() & {"aws_access_key_id", "credential_process", "login_session", "credential_source",
+                                "web_identity_token_file"}:  # fmt: skip
+        return "it names no way to get keys"
+    return ""
+
+
+def _login(environ: Mapping[str, str], name: str) -> Login:
+    source = Source("profile", name, files=config_files(environ), environ=environ)
+    found = look.sso(source, time.time())
+    if found is None:
+        return ""
+    lives = found.renews or (found.ends is not None and found.ends > time.time())
+    return "there" if lives and not found.why else "needed"
+
+
+def _loopback(url: str) -> Any:
+    parts = urlsplit(url)
+    return parts if parts.hostname in ("127.0.0.1", "localhost", "::1") and _port(parts) else None
+
+
+def _port(parts: Any) -> int:
+    try:
+        return parts.port or 0
+    except ValueError:
+        return 0
+
+
+def _process(pid: int) -> tuple[list[str], Path]:
+    """Return the command line of a process, and its directory; nothing where that cannot be seen."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+        return command, Path(os.readlink(f"/proc/{pid}/cwd"))
+    except OSError:
+        return [], Path("/")
+
+
+def _existing(file: Path | None) -> Path | None:
+    return file if file is not None and file.is_file() else None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace") if file.is_file() else ""
+    except OSError:
+        return ""

@@ -1,0 +1,157 @@
+"""The steps from what is there to what was answered, in an order in which each is whole by itself. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from claude_gatewayd import config, config_edit
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.setup.facts import Facts, Place, Profile
+
+Act = Literal["import", "config", "login", "service", "background", "reload", "linger", "claude", "test"]
+
+PROFILE, REGION, ENABLED = ("bedrock", "profile"), ("bedrock", "region"), ("bedrock", "enabled")
+PORT = ("listen", "port")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the person wants. *profile* is None for no Bedrock, "" for whatever has keys already."""
+
+    profile: str | None
+    region: str
+    port: int
+    moves: Path | None = None
+    service: bool = True
+    background: bool = True
+    linger: bool = False
+    login: bool = True
+    claude: bool = True
+    test: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do, as it is announced; *flag* leaves it out. One that *is_done* stays as it is."""
+
+    act: Act
+    text: str
+    details: tuple[str, ...] = ()
+    flag: str = ""
+    is_done: bool = False
+
+
+def plan(facts: Facts, answers: Answers) -> list[Step]:
+    """Return the steps. Raises GatewayError where an answer cannot be had."""
+    changes = values(facts, answers)
+    steps = [*_moves(answers), _config(facts, changes, answers)]
+    profile = next((one for one in facts.profiles if one.name == answers.profile), None)
+    steps += [*_login(profile, answers), *_serves(facts, answers, changed=bool(changes or answers.moves))]
+    if not any(step.act in ("service", "background", "reload") for step in steps):
+        return steps  # nobody is to serve: Claude Code would ask in vain
+    if answers.claude:
+        steps.append(_claude(facts, answers))
+    if answers.test:
+        lanes = "Anthropic with your own login" + (" and Bedrock" if answers.profile is not None else "")
+        steps.append(Step("test", f"one small request to {lanes}", flag="--no-test"))
+    return steps
+
+
+def values(facts: Facts, answers: Answers) -> dict[Place, Any]:
+    """Return what config.toml has to say that it does not say yet: no more than differs from the defaults."""
+    wanted: dict[Place, Any] = {PORT: answers.port}
+    if answers.profile is None:
+        if facts.profiles or facts.keys:
+            wanted[ENABLED] = False
+    else:
+        wanted[REGION] = answers.region
+        if answers.profile:
+            wanted[PROFILE] = answers.profile
+        if facts.says(ENABLED) is False:
+            wanted[ENABLED] = "auto"
+    return {place: value for place, value in wanted.items() if facts.says(place) != value}
+
+
+def overrides(answers: Answers, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that would go before the answers, as they have to be for these to count."""
+    wanted: dict[Place, str] = {PORT: str(answers.port), REGION: answers.region, PROFILE: answers.profile or ""}
+    found = {}
+    for key in config.KEYS:
+        value = wanted.get((key.section, key.name))
+        for variable in key.variables if value else ():
+            if value and environ.get(variable) and environ[variable] != value:
+                found[variable] = value
+    return found
+
+
+def rendered(changes: Mapping[Place, Any]) -> tuple[str, ...]:
+    """Return values as lines of config.toml."""
+    lines: list[str] = []
+    for (section, name), value in sorted(changes.items()):
+        if f"[{section}]" not in lines:
+            lines.append(f"[{section}]")
+        lines.append(f"{name} = {config_edit.rendered(value)}")
+    return tuple(lines)
+
+
+def _moves(answers: Answers) -> list[Step]:
+    if answers.moves is None:
+        return []
+    return [Step("import", f"what {answers.moves} says, as claude-gatewayctl import does", flag="--no-import")]
+
+
+def _config(facts: Facts, changes: Mapping[Place, Any], answers: Answers) -> Step:
+    if changes:
+        return Step("config", f"to {facts.config_file}", rendered(changes))
+    what = "needs nothing more" if answers.moves else "says it all" if facts.written else "is not needed"
+    return Step("config", f"{facts.config_file} {what}", is_done=True)
+
+
+def _login(profile: Profile | None, answers: Answers) -> list[Step]:
+    if profile is None or not profile.login:
+        return []
+    if profile.login == "there":
+        return [Step("login", f"profile {profile.name} is logged in at AWS", is_done=True)]
+    if not answers.login:
+        return []
+    how = f"to AWS by SSO, profile {profile.name}: your browser opens, or you get a code"
+    return [Step("login", how, flag="--no-login")]
+
+
+def _serves(facts: Facts, answers: Answers, *, changed: bool) -> list[Step]:
+    """Return the steps after which the daemon serves, with the configuration as it is then."""
+    service, url = facts.service, f"http://127.0.0.1:{answers.port}"
+    moved = answers.port != facts.port
+    if answers.service and service.manager:
+        by_hand = (f"the daemon that was started by hand, pid {service.by_hand}, ends for it",)
+        if not service.settled or moved or service.by_hand:
+            what = "the service of" if not service.settled else "another port for the service of"
+            step = Step(
+                "service", f"{what} {service.manager}, on {url}", by_hand if service.by_hand else (), "--no-service"
+            )
+        elif changed:
+            step = Step("reload", "the daemon takes the configuration up; nobody is cut off")
+        else:
+            step = Step("service", f"the service of {service.manager} is installed and serves on {url}", is_done=True)
+        lingers = [Step("linger", "let it run while you are not logged in, too")]
+        return [step, *(lingers if answers.linger and not service.lingers else [])]
+    if service.running:
+        if moved:
+            raise GatewayError(
+                "cannot change the port while claude-gatewayd runs, started by hand", "claude-gatewayctl stop"
+            )
+        if changed:
+            return [Step("reload", "the daemon takes the configuration up; nobody is cut off")]
+        return [Step("background", f"claude-gatewayd serves on {url}", is_done=True)]
+    if answers.background:
+        ends = "it ends with the machine, and nobody starts it again but claude-gatewayctl run"
+        return [Step("background", f"claude-gatewayd in the background, on {url}", (ends,), "--no-background")]
+    return []
+
+
+def _claude(facts: Facts, answers: Answers) -> Step:
+    file = facts.claude.file
+    if not facts.claude.changes and not facts.claude.trouble:
+        return Step("claude", f"{file} points here", is_done=True)
+    return Step("claude", f"{file}, to talk to http://127.0.0.1:{answers.port}", flag="--no-claude")
