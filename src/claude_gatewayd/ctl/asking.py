@@ -1,5 +1,6 @@
 """Questions to a person at a terminal, each with an answer that is taken by Enter alone."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -50,21 +51,23 @@ def ask(question: str, usual: str, read: Callable[[str], T], shown: str = "") ->
 
 
 @contextmanager
-def undivided() -> Iterator[None]:
-    """Let what is begun come to its end before Ctrl-C counts. A second Ctrl-C counts at once."""
-    wanted = False
+def undivided() -> Iterator[Callable[[], bool]]:
+    """Let what is begun come to its end before Ctrl-C counts, and say then whether it was pressed.
+
+    A second Ctrl-C counts at once.
+    """
+    pressed = False
 
     def note(_number: int, _frame: FrameType | None) -> None:
-        nonlocal wanted
-        if wanted:
+        nonlocal pressed
+        if pressed:
             raise KeyboardInterrupt
-        wanted = True
-        print("\nCtrl-C: this step comes to its end first; once more cuts it", file=sys.stderr, flush=True)
+        pressed = True
+        # past Python's own buffer, in which it may be writing just now
+        os.write(sys.stderr.fileno(), b"\nCtrl-C: this step comes to its end first; once more cuts it\n")
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield
+        yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, before)
-    if wanted:
-        raise KeyboardInterrupt

@@ -55,21 +55,24 @@ def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_c
             failed.append(step)
             continue
         try:
-            (done if _carried_out(step, acts[step.act]) == DONE else failed).append(step)
+            if step.act in ("login", "test"):  # they wait for a person or a network, and can be cut
+                (done if _carried_out(acts[step.act]) == DONE else failed).append(step)
+                continue
+            with asking.undivided() as was_pressed:
+                (done if _carried_out(acts[step.act]) == DONE else failed).append(step)
+            if was_pressed():
+                raise KeyboardInterrupt
         except KeyboardInterrupt:
             _tell_interrupted(steps, done)
             return 130
     return _tell_end(steps, done)
 
 
-def _carried_out(step: Step, act: Callable[[], int]) -> int:
-    """Carry out one step; what stands against it is said. One that waits for a person or a network can be cut."""
+def _carried_out(act: Callable[[], int]) -> int:
+    """Carry out one step; what stands against it is said."""
     sys.stdout.flush()
     try:
-        if step.act in ("login", "test"):
-            return act()
-        with asking.undivided():
-            return act()
+        return act()
     except ConfigInvalid as invalid:
         print("Cannot use the configuration:", *invalid.problems, sep="\n  ", file=sys.stderr)
     except GatewayError as error:
@@ -111,20 +114,22 @@ def _linger() -> int:
 def _test(answers: Answers) -> int:
     """Send a request through each lane, and say how it was answered."""
     target = claude_code.this_gateway(make_key=True)
+    good = _told(_anthropic(target))
     said = _loaded()
-    found = [_anthropic(target)]
     if said["bedrock"]["enabled"]:
         progress("A request to Bedrock ...")
-        found += beyond.ping(look.ping(target.url, target.key, "bedrock", {}))
+        (found,) = beyond.ping(look.ping(target.url, target.key, "bedrock", {}))
+        good = _told(found) and good
     elif answers.profile is not None:
-        found.append(Finding("ping bedrock", "fail", "is off", said["bedrock"]["why"], "claude-gatewayctl doctor"))
-    for one in found:
-        lane = one.check.removeprefix("ping ").capitalize()
-        print(f"{'tested' if one.state == 'ok' else 'FAILED':9} {lane} {one.found}")
-        for line in (one.why, one.mend) if one.state != "ok" else ():
-            if line:
-                print(f"{'':11} {line}")
-    return DONE if all(one.state == "ok" for one in found) else NO
+        good = _told(Finding("ping bedrock", "fail", "is off", said["bedrock"]["why"], "claude-gatewayctl doctor"))
+    return DONE if good else NO
+
+
+def _told(found: Finding) -> bool:
+    lane, good = found.check.removeprefix("ping ").capitalize(), found.state == "ok"
+    lines = [f"{'tested' if good else 'FAILED':9} {lane} {found.found}", *filter(None, (found.why, found.mend))]
+    print(*lines, sep=f"\n{'':12}", flush=True)
+    return good
 
 
 def _loaded() -> dict[str, Any]:
@@ -178,8 +183,11 @@ def _by_claude(claude: Path, target: Target, mend: str) -> Finding:
 
 def _tell_end(steps: Sequence[Step], done: Sequence[Step]) -> int:
     if len(done) == len(steps):
-        if any(step.act != "test" for step in steps):
-            print("\nAll is set up. How it is: claude-gatewayctl status. To undo it: claude-gatewayctl uninstall")
+        acts = [step.act for step in steps]
+        if acts not in ([], ["test"]):
+            print("\nAll is set up. How it is: claude-gatewayctl status. What is wrong: claude-gatewayctl doctor")
+            if {"service", "background"} & set(acts):
+                print(f"To undo it: {_undo(acts)}")
             if needed := install.to_find_us():
                 print(f"  {needed}")
         return DONE
@@ -190,19 +198,20 @@ def _tell_end(steps: Sequence[Step], done: Sequence[Step]) -> int:
 
 def _tell_interrupted(steps: Sequence[Step], done: Sequence[Step]) -> None:
     left = [step for step in steps if step not in done]
-    acts = {step.act for step in done}
     print("\nStopped.", file=sys.stderr)
     print(f"  done      {_names(done) or 'nothing'}", file=sys.stderr)
     print(f"  not done  {_names(left) or 'nothing'}", file=sys.stderr)
     print("To go on: claude-gatewayctl setup", file=sys.stderr)
+    if undo := _undo([step.act for step in done]):
+        print(f"To undo it: {undo}", file=sys.stderr)
+
+
+def _undo(acts: Sequence[Act]) -> str:
+    """Return what to type so that what was done is undone; "" where a file of ours alone has changed."""
     if "service" in acts:
-        print("To undo it: claude-gatewayctl uninstall", file=sys.stderr)
-    elif "claude" in acts:
-        print("To undo it: claude-gatewayctl remove-claude; claude-gatewayctl stop", file=sys.stderr)
-    elif "background" in acts:
-        print("To undo it: claude-gatewayctl stop", file=sys.stderr)
-    elif done:
-        print("To undo it: claude-gatewayctl uninstall --purge", file=sys.stderr)
+        return "claude-gatewayctl uninstall"
+    words: dict[Act, str] = {"claude": "claude-gatewayctl remove-claude", "background": "claude-gatewayctl stop"}
+    return "; ".join(words[act] for act in words if act in acts)
 
 
 def _names(steps: Sequence[Step]) -> str:

@@ -164,8 +164,9 @@ def _answers(
         service = asking.agree(f"Install it as a service of {facts.service.manager}, which starts when you log in?")
     if asks and background and not facts.service.running and not (service and facts.service.manager):
         background = asking.agree("Start it in the background?")
+    serves = background or facts.service.running or (service and bool(facts.service.manager))
     claude = not arguments.no_claude
-    if asks and claude and look.claude(environ, port).changes:
+    if asks and claude and serves and look.claude(environ, port).changes:
         claude = asking.agree("Let Claude Code talk to it?")
     return facts, Answers(
         profile, region, port, moves, service, background, arguments.linger, not arguments.no_login, claude,

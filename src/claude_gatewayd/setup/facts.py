@@ -1,17 +1,21 @@
 """What setup finds on a machine, and which AWS profile it would take by itself. Pure."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from claude_gatewayd.credentials.source import Profiles, Sections
-from claude_gatewayd.credentials.sso_profile import is_sso
+from claude_gatewayd.credentials.snapshot import Kind
+from claude_gatewayd.credentials.source import Sections
 
 Place = tuple[str, str]  # section and name in config.toml
 Login = Literal["", "needed", "there"]  # "": its keys come without an SSO login
 
+_HOW: Mapping[Kind, str] = {
+    "sso": "SSO", "sso-legacy": "SSO", "role-chain": "a role", "process": "a program", "static": "keys",
+    "temporary": "keys that end", "web-identity": "a web identity", "login": "aws login", "container": "this machine",
+}  # fmt: skip
 # By their names alone: what a role may do, only AWS knows.
 _LIKELY = re.compile(r"bedrock|admin|power.?user|developer", re.IGNORECASE)
 _UNLIKELY = re.compile(r"read.?only|view.?only|billing|support|audit", re.IGNORECASE)
@@ -19,10 +23,10 @@ _UNLIKELY = re.compile(r"read.?only|view.?only|billing|support|audit", re.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile of AWS's files: *how* it comes by keys, *trouble* why it cannot."""
+    """A profile of AWS's files: by what *kind* of way it comes by keys, or *trouble*, why it cannot."""
 
     name: str
-    how: str
+    kind: Kind = "none"
     account: str = ""
     role: str = ""
     region: str = ""
@@ -35,7 +39,7 @@ class Profile:
         if self.trouble:
             return f"cannot be used: {self.trouble}"
         account = f"account {self.account}" if self.account else ""
-        how = f"{self.how}, logged in" if self.login == "there" else self.how
+        how = _HOW.get(self.kind, "") + (", logged in" if self.login == "there" else "")
         return ", ".join(filter(None, (how, account, self.role, self.region)))
 
 
@@ -98,29 +102,19 @@ class Facts:
         return self.written.get(place, self.defaults.get(place))
 
 
-def profiles(
-    known: Profiles, trouble: Callable[[str], str], login: Callable[[str], Login], wanted: str
-) -> tuple[Profile, ...]:
-    """Return the profiles, first those that can reach Bedrock, as far as files and names tell.
-
-    *trouble* says why no keys can be had by a profile, "" for nothing; *login* how its SSO login is.
-    """
-    found = []
-    for name, settings in known.profiles.items():
-        why = trouble(name)
-        arn = settings.get("role_arn", "")
-        found.append(
-            Profile(
-                name,
-                _how(settings),
-                settings.get("sso_account_id") or (arn.split(":")[4] if arn.count(":") >= 5 else ""),
-                settings.get("sso_role_name") or arn.rpartition("/")[2],
-                _region(name, known.profiles),
-                why,
-                "" if why else login(name),
-            )
-        )
+def ranked(found: Iterable[Profile], wanted: str) -> tuple[Profile, ...]:
+    """Return the profiles, first those that can reach Bedrock, as far as files and names tell."""
     return tuple(sorted(found, key=lambda one: (bool(one.trouble), one.name != wanted, likelihood(one), one.name)))
+
+
+def region_of(name: str, known: Sections) -> str:
+    """Return a profile's region; a role may leave it to the profile that it is assumed from."""
+    for _ in range(len(known)):
+        settings = known.get(name, {})
+        if settings.get("region"):
+            return settings["region"]
+        name = settings.get("source_profile", "")
+    return ""
 
 
 def likelihood(profile: Profile) -> int:
@@ -152,23 +146,3 @@ def proxy_file(command: Iterable[str], directory: Path) -> Path | None:
         if word.startswith("--config="):
             return directory / word.partition("=")[2]
     return None
-
-
-def _how(settings: Mapping[str, str]) -> str:
-    if "role_arn" in settings:
-        return "a role"
-    if is_sso(settings):
-        return "SSO"
-    if "credential_process" in settings:
-        return "a program"
-    return "keys" if "aws_access_key_id" in settings else "aws login" if "login_session" in settings else ""
-
-
-def _region(name: str, known: Sections) -> str:
-    """Return a profile's region; a role may leave it to the profile that it is assumed from."""
-    for _ in range(len(known)):
-        settings = known.get(name, {})
-        if settings.get("region"):
-            return settings["region"]
-        name = settings.get("source_profile", "")
-    return ""

@@ -13,12 +13,24 @@ from claude_gatewayd import config, paths, ports
 from claude_gatewayd.claude_code import change, obstacles
 from claude_gatewayd.claude_code.settings import BASE_URL, Target
 from claude_gatewayd.config_file import read_document
-from claude_gatewayd.credentials.source import Source, config_files, find_source, read_profiles
-from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
+from claude_gatewayd.credentials import plan as planning
+from claude_gatewayd.credentials.source import Sections, Source, config_files, find_source, read_profiles
+from claude_gatewayd.credentials.sso_profile import sso_profile
 from claude_gatewayd.doctor import look
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
-from claude_gatewayd.setup.facts import Claude, Facts, Login, Place, Proxy, Service, profiles, proxy_file
+from claude_gatewayd.setup.facts import (
+    Claude,
+    Facts,
+    Login,
+    Place,
+    Profile,
+    Proxy,
+    Service,
+    proxy_file,
+    ranked,
+    region_of,
+)
 from claude_gatewayd.setup.plan import ENABLED, PORT, PROFILE, REGION
 
 _LITELLM_TEXT = re.compile(r"^model_list\s*:", re.MULTILINE)
@@ -32,7 +44,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
     found = {(one.section, one.name): one for one in settings}
     wanted = str(found[PROFILE].value)
     usual = config.Config()
-    known = read_profiles(config_files(environ))
+    known = read_profiles(config_files(environ)).profiles
     in_service, _left_out = environment.taken_over(environ)
     source = find_source(in_service, wanted)
     port = int(str(found[PORT].value))
@@ -45,9 +57,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
             PORT: usual.listen.port,
             ENABLED: "auto",
         },
-        profiles=profiles(
-            known, lambda name: _trouble(environ, known.profiles, name), lambda name: _login(environ, name), wanted
-        ),
+        profiles=ranked((_profile(environ, known, name) for name in known), wanted),
         wanted=wanted,
         region="" if found[REGION].where == "default" else str(found[REGION].value),
         port=port,
@@ -117,28 +127,16 @@ def _written(tables: Mapping[str, Any]) -> dict[Place, Any]:
     }
 
 
-def _trouble(environ: Mapping[str, str], known: Mapping[str, Mapping[str, str]], name: str) -> str:
-    """Return why a daemon cannot get keys by a profile, as far as its files tell."""
-    seen: list[str] = []
-    while (settings := known.get(name)) is not None and name not in seen:
-        seen.append(name)
-        if settings.get("mfa_serial"):
-            return "it wants an MFA code, and a daemon has no terminal to ask at"
-        base = settings.get("source_profile", name)
-        if "role_arn" not in settings or base == name:
-            break
-        name = base
-    if settings is None:
-        return f"its source_profile {name} does not exist"
-    if is_sso(settings):
-        try:
+def _profile(environ: Mapping[str, str], known: Sections, name: str) -> Profile:
+    """Return what a daemon could do with a profile, as far as its files tell."""
+    try:
+        how = planning.of_profile(name, known, environ)
+        if how.base in ("sso", "sso-legacy"):
             sso_profile(environ, name)
-        except GatewayError as error:
-            return error.message.partition(": ")[2]
-    elif not settings.keys() & {"aws_access_key_id", "credential_process", "login_session", "credential_source",
-                                "web_identity_token_file"}:  # fmt: skip
-        return "it names no way to get keys"
-    return ""
+    except GatewayError as error:
+        return Profile(name, trouble=error.message.partition(": ")[2])
+    region = region_of(name, known)
+    return Profile(name, how.kind, how.account, how.role, region, login=_login(environ, name))
 
 
 def _login(environ: Mapping[str, str], name: str) -> Login:

@@ -1,0 +1,95 @@
+"""`setup` as a newcomer types it, under a real systemd user manager: from nothing to two lanes, and back to nothing."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import free_port
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.aws import FakeAws
+from tests.fakes.bedrock import FakeBedrock
+from tests.fakes.shapes import OAUTH_TOKEN
+from tests.service.inside import ROOT, Inside
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+[sso-session corp]
+sso_start_url = {url}
+sso_region = {region}
+[profile Dev.Admin]
+sso_session = corp
+sso_account_id = 111122223333
+sso_role_name = AdministratorAccess
+region = {region}
+"""
+
+
+@pytest.fixture
+def inside() -> Iterator[Inside]:
+    """Return a person's machine that reaches an Anthropic, an AWS and a Bedrock of our own."""
+    with FakeAnthropic() as anthropic, FakeAws() as aws, FakeBedrock(issued=aws.keys, region=aws.region) as bedrock:
+        environ = {
+            **aws.environ,
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
+            "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": anthropic.url,
+            "CLAUDE_GATEWAY_NOTIFY_ENABLED": "false",
+            "BROWSER": f"{sys.executable} -m tests.fakes.browser",
+            "PYTHONPATH": str(ROOT),
+        }
+        with Inside("--share-net", environ=environ) as inside:
+            inside.put(f"{Inside.home}/.aws/config", CONFIG.format(url=aws.start_url, region=aws.region))
+            login = {"claudeAiOauth": {"accessToken": OAUTH_TOKEN, "expiresAt": 4102444800000}}
+            inside.put(f"{Inside.home}/.claude/.credentials.json", json.dumps(login) + "\n")
+            yield inside
+
+
+def files(inside: Inside) -> list[str]:
+    return sorted(inside.good(f"find {Inside.home} -type f -o -type l").split())
+
+
+def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
+    before = files(inside)
+    port = free_port()
+    said = inside.good(f"claude-gatewayctl setup --yes --port {port}", 120)
+    assert f"   3. install   the service of systemd, on http://127.0.0.1:{port}" in said
+    for line in ("wrote     ", "Logged in: profile Dev.Admin", "enabled   ", "started   in ", "Claude Code talks to "):
+        assert f"\n{line}" in said
+    assert said.count("\ntested    ") == 2, said
+    assert "To undo it: claude-gatewayctl uninstall" in said
+
+    again = inside.good("claude-gatewayctl setup --yes", 60)
+    assert "Nothing to do: all is set up\n" in again
+    assert again.count("   ok ") == 4
+    assert again.count("\ntested    ") == 2
+    # what is changed is taken up, without a restart of the service
+    pid = json.loads(inside.good("claude-gatewayctl status --json"))["pid"]
+    said = inside.good("claude-gatewayctl setup --yes --region eu-west-1 --no-test")
+    assert "Reloaded in " in said
+    status = json.loads(inside.good("claude-gatewayctl status --json"))
+    assert (status["pid"], status["bedrock"]["region"]) == (pid, "eu-west-1")
+
+    inside.good("claude-gatewayctl doctor --json; true")
+    inside.good("claude-gatewayctl sso-logout")
+    inside.good("claude-gatewayctl uninstall --purge", 60)
+    left = [file for file in files(inside) if file not in before]
+    assert [Path(file).name for file in left] == ["page.html"], "the browser's own"
+
+
+def test_a_daemon_by_hand_and_variables_of_the_shell_make_way(inside: Inside) -> None:
+    """The answers count, though this shell and the service would have gone by another profile."""
+    port = free_port()
+    inside.good(f"CLAUDE_GATEWAY_LISTEN_PORT={port} claude-gatewayctl setup --yes --no-service --no-aws --no-test")
+    said = inside.good(
+        f"CLAUDE_GATEWAY_LISTEN_PORT={port} AWS_PROFILE=another claude-gatewayctl setup --yes --no-test --no-login "
+        "--profile Dev.Admin"
+    )
+    assert "the daemon that was started by hand, pid " in said
+    assert "\nended     the daemon that was started by hand" in said
+    status = json.loads(inside.good("claude-gatewayctl status --json"))
+    assert status["inherited"] is True
+    assert status["bedrock"]["source"] == "profile Dev.Admin"
+    inside.good("claude-gatewayctl uninstall --purge", 60)

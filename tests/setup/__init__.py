@@ -1,0 +1,1 @@
+"""Tests of what setting up comes to."""
