@@ -11,12 +11,13 @@ from claude_gatewayd.doctor import beyond, client, examine, here
 from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
 from claude_gatewayd.doctor.client import Login, OwnSettings
 from claude_gatewayd.doctor.finding import Finding, ok
-from claude_gatewayd.doctor.here import Mode, Unit
+from claude_gatewayd.doctor.here import Mode, Service
 from claude_gatewayd.model import Problem
 
 URL = "http://127.0.0.1:47000"
 SERVING: dict[str, Any] = {
-    "state": "serving", "problems": [], "version": "1.0.0", "pid": 1, "address": URL,
+    "state": "serving", "problems": [], "version": "1.0.0", "pid": 1, "address": URL, "inherited": True,
+    "last_reload": None,
     "config": {"path": "/c", "loaded_at": 100.0}, "anthropic": {"state": "ok", "failure": ""},
     "litellm": {"state": "ready", "version": "2", "callbacks": [], "config": None},
     "bedrock": {"enabled": True, "why": "", "region": "us-west-2", "last_success": None, "last_failure": None,
@@ -39,11 +40,15 @@ CONFIGURE = "claude-gatewayctl configure-claude"
 
 
 def test_daemon() -> None:
-    assert said(here.daemon(SERVING, "", "1.0.0")) == OK
-    assert said(here.daemon(None, "is not running", "1.0.0")) == [("fail", "claude-gatewayctl start")]
-    assert said(here.daemon(REFUSING, "", "1.0.0")) == [("fail", "claude-gatewayctl config check")]
-    assert said(here.daemon(SERVING | {"state": "recovering"}, "", "1.0.0")) == [("fail", "claude-gatewayctl logs")]
-    assert said(here.daemon(SERVING, "", "1.0.1")) == [*OK, ("note", "claude-gatewayctl restart")]
+    def judged(status: dict[str, Any] | None, mine: str = "1.0.0", *, installed: bool = True) -> list[tuple[str, str]]:
+        return said(here.daemon(status, "is not running", mine, installed=installed))
+
+    assert judged(SERVING) == OK
+    assert judged(None) == [("fail", "claude-gatewayctl start")]
+    assert judged(None, installed=False) == [("fail", "claude-gatewayctl setup")]
+    assert judged(REFUSING) == [("fail", "claude-gatewayctl config check")]
+    assert judged(SERVING | {"state": "recovering"}) == [("fail", "claude-gatewayctl logs")]
+    assert judged(SERVING, "1.0.1") == [*OK, ("note", "claude-gatewayctl restart")]
 
 
 def test_port() -> None:
@@ -56,20 +61,60 @@ def test_port() -> None:
     assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"
 
 
+INSTALL = "claude-gatewayctl install"
+OURS = Service("/u", "/a", "/here", active=True)
+
+
 @pytest.mark.parametrize(
-    ("unit", "wanted"),
+    ("service", "wanted"),
     [
-        (None, [("note", "claude-gatewayctl install")]),
-        (Unit("/u", "/a", "/here", enabled=True, lingers=True), OK),
-        (Unit("/u", "/a", "/here", enabled=True, lingers=None), OK),
-        (Unit("/u", "/a", "/there", enabled=True, lingers=True), [("fail", "claude-gatewayctl install")]),
-        (Unit("/u", "/a", "", enabled=True, lingers=True), [("fail", "claude-gatewayctl install")]),
-        (Unit("/u", "/a", "/here", enabled=False, lingers=False),
-         [*OK, ("fail", "claude-gatewayctl enable"), ("note", "loginctl enable-linger")]),
+        (OURS, OK),
+        (OURS._replace(lingers=True, moves_streams=True), OK),
+        (Service(), [("note", INSTALL)]),
+        (Service(cannot="cannot reach a service manager", hint="claude-gatewayd"), [("note", "claude-gatewayd")]),
+        (Service(trouble="claude-gatewayd.service is masked", hint="systemctl --user unmask x", enabled=False),
+         [("fail", "systemctl --user unmask x")]),
+        (OURS._replace(trouble="nginx (pid 7) has port 47000", hint="end it"), [("fail", "end it")]),
+        (OURS._replace(leads_to="/there"), [("fail", INSTALL)]),
+        (OURS._replace(leads_to=""), [("fail", INSTALL)]),
+        (OURS._replace(stale=True), [("note", INSTALL)]),
+        (OURS._replace(enabled=False, lingers=False),
+         [*OK, ("fail", "claude-gatewayctl enable"), ("note", f"{INSTALL} --linger")]),
+        (OURS._replace(moves_streams=False), [*OK, ("note", "sudo apt-get install dbus-user-session")]),
     ],
 )  # fmt: skip
-def test_service(unit: Unit | None, wanted: list[tuple[str, str]]) -> None:
-    assert said(here.unit(unit, "/here")) == wanted
+def test_service(service: Service, wanted: list[tuple[str, str]]) -> None:
+    assert said(here.service(service, "/here", SERVING)) == wanted
+
+
+def test_a_daemon_beside_its_service() -> None:
+    by_hand = SERVING | {"inherited": False}
+    idle = OURS._replace(active=False)
+    assert said(here.service(idle, "/here", by_hand)) == [*OK, ("note", f"{INSTALL} --now")]
+    assert said(here.service(idle, "/here", None)) == OK
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SESSION_TOKEN": "x"}
+
+
+@pytest.mark.parametrize(
+    ("daemon", "shell", "by_service", "wanted"),
+    [
+        ({}, {"AWS_PROFILE": "P"}, True, []),
+        ({"AWS_PROFILE": "P", "PATH": "/a"}, {"AWS_PROFILE": "P", "PATH": "/b"}, True, OK),
+        ({"HOME": "/h"}, {"AWS_PROFILE": "P"}, True, [("note", INSTALL)]),
+        ({"HOME": "/h"}, {"AWS_PROFILE": "P"}, False, [("note", "claude-gatewayctl stop")]),
+        (KEYS, {}, True, [("fail", f"systemctl --user unset-environment {' '.join(KEYS)}; claude-gatewayctl restart")]),
+        (KEYS, {}, False, [("fail", "unset AWS_ACCESS_KEY_ID AWS_SESSION_TOKEN; claude-gatewayctl stop")]),
+        ({"AWS_ACCESS_KEY_ID": "AKIAX"}, {}, True, OK),
+    ],
+)  # fmt: skip
+def test_the_environment_of_the_daemon(
+    daemon: dict[str, str], shell: dict[str, str], by_service: bool, wanted: list[tuple[str, str]]
+) -> None:
+    found = list(here.surroundings(daemon, shell, by_service=by_service))
+    assert said(found) == wanted
+    assert not [one for one in found if "ASIAX" in f"{one}"]
 
 
 def test_configuration() -> None:
@@ -78,6 +123,10 @@ def test_configuration() -> None:
     assert said(here.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
     assert said(here.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
     assert said(here.configuration([], "", 0.0, None)) == OK
+    assert said(here.limits(64 * 2**20)) == []
+    assert said(here.limits(2**20)) == [("note", "claude-gatewayctl config unset listen.max_body")]
+    last = {"applied": False, "problems": [{"where": "worker", "message": "ended with status 1", "hint": ""}]}
+    assert said(here.configuration([], "/c", 50.0, SERVING | {"last_reload": last})) == [("fail", reload), *OK]
     two = [Problem("/c:1", "is wrong"), Problem("/c:2", "is wrong too", "mend it so")]
     assert said(here.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
 
@@ -158,11 +207,15 @@ def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple
     [
         (None, {}, OK),
         ({"state": "ok", "works_until": 900.0, "role": "Admin"}, {}, OK),
-        ({"state": "expiring", "works_until": 900.0, "hint": ""}, {}, [("note", "claude-gatewayctl sso-login")]),
-        ({"state": "login-needed", "works_until": None, "why": "it has ended", "hint": "aws sso login"}, {},
-         [("fail", "aws sso login")]),
+        ({"state": "ok", "works_until": None, "source": "the role of this container"}, {}, OK),
+        ({"state": "expiring", "works_until": 900.0, "hint": "sso-login"}, {}, [("note", "sso-login")]),
+        ({"state": "expiring", "works_until": None, "why": "ends", "hint": "sso-login"}, {}, [("note", "sso-login")]),
+        ({"state": "login-needed", "works_until": 900.0, "hint": "sso-login"}, {}, [("note", "sso-login")]),
+        ({"state": "login-needed", "works_until": 50.0, "hint": "sso-login"}, {}, [("fail", "sso-login")]),
+        ({"state": "login-needed", "works_until": None, "why": "it has ended", "hint": "sso-login"}, {},
+         [("fail", "sso-login")]),
         ({"state": "down", "works_until": None, "why": "no network", "hint": ""}, {},
-         [("fail", "claude-gatewayctl sso-login")]),
+         [("fail", "claude-gatewayctl credentials --check")]),
         (None, {"last_failure": 2.0, "last_success": 1.0, "failure": "AccessDenied"},
          [*OK, ("fail", "claude-gatewayctl doctor --deep")]),
         (None, {"enabled": False, "why": "it is off"}, [("note", "claude-gatewayctl config set bedrock.enabled auto")]),

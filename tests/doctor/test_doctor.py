@@ -132,7 +132,7 @@ def test_without_a_daemon_and_with_another_on_its_port() -> None:
             code, said = doctor(daemon)
         assert code == 1
         found = {one["check"]: one for one in said["findings"]}
-        assert found["daemon"]["mend"] == "claude-gatewayctl start"
+        assert found["daemon"]["mend"] == "claude-gatewayctl setup"
         assert " is taken by " in found["port"]["found"]
         assert "(pid " in found["port"]["found"]
     finally:
@@ -142,12 +142,9 @@ def test_without_a_daemon_and_with_another_on_its_port() -> None:
 def test_the_text_says_what_why_and_what_to_type(daemon: Daemon) -> None:
     done = daemon.ctl("doctor")
     lines = done.stdout.splitlines()
-    at = next(n for n, line in enumerate(lines) if line.startswith("note  service"))
-    assert lines[at : at + 3] == [
-        "note  service        is not installed",
-        "                     the daemon ends with your session, and nobody starts it again",
-        "                     claude-gatewayctl install",
-    ]
+    at = next(n for n, line in enumerate(lines) if line.startswith("FAIL  clock          is "))
+    margin = " " * lines[at].index("is ")
+    assert lines[at + 1 : at + 3] == [f"{margin}AWS refuses what is signed now", f"{margin}{beyond.SET_CLOCK}"]
     assert lines[-1].endswith(" failed")
 
 
@@ -171,25 +168,6 @@ def test_ways_that_fail(fake: FakeAnthropic) -> None:
         assert reach("https://api.example", f"http://127.0.0.1:{proxy.getsockname()[1]}") == "proxy"
         thread.join()
     assert reach(fake.url) == ""
-
-
-def test_units_of_this_and_of_another_installation(tmp_path: Path) -> None:
-    environ = {"HOME": str(tmp_path), "USER": "nobody-of-that-name"}
-    assert look.unit(environ) is None
-    units = tmp_path / ".config" / "systemd" / "user"
-    units.mkdir(parents=True)
-    (tmp_path / "current").symlink_to(BIN)
-    unit = units / "claude-gatewayd.service"
-    unit.write_text("[Service]\nExecStart=%h/current/claude-gatewayd run\n")
-    found = look.unit(environ)
-    assert found is not None
-    assert (found.leads_to, found.enabled, found.lingers) == (look.program(), False, False)
-    (units / "sockets.target.wants").mkdir()
-    (units / "sockets.target.wants" / "claude-gatewayd.socket").symlink_to("../claude-gatewayd.socket")
-    unit.write_text("[Service]\nExecStart=/gone/claude-gatewayd run\n")
-    found = look.unit(environ)
-    assert found is not None
-    assert (found.starts, found.leads_to, found.enabled) == ("/gone/claude-gatewayd", "", True)
 
 
 def test_logins_at_aws_by_their_files(tmp_path: Path) -> None:

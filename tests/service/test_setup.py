@@ -72,7 +72,17 @@ def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
     status = json.loads(inside.good("claude-gatewayctl status --json"))
     assert (status["pid"], status["bedrock"]["region"]) == (pid, "eu-west-1")
 
-    inside.good("claude-gatewayctl doctor --json; true")
+    for command, check, state, mend in (
+        ("true", "service", "ok", ""),
+        ("true", "environment", "ok", ""),
+        ("export AWS_PROFILE=another", "environment", "note", "claude-gatewayctl install"),
+        ("claude-gatewayctl disable", "service", "fail", "claude-gatewayctl enable"),
+        ("touch ~/.config/systemd/user/claude-gatewayd.service", "service", "note", "claude-gatewayctl install"),
+        ("claude-gatewayctl enable && claude-gatewayctl stop", "daemon", "fail", "claude-gatewayctl start"),
+    ):
+        found = json.loads(inside.run(f"{{ {command}; }} >&2; claude-gatewayctl doctor --json").stdout)
+        mends = [one["mend"] for one in found["findings"] if (one["check"], one["state"]) == (check, state)]
+        assert [one for one in mends if one.startswith(mend)], (command, found)
     inside.good("claude-gatewayctl sso-logout")
     inside.good("claude-gatewayctl uninstall --purge", 60)
     left = [file for file in files(inside) if file not in before]

@@ -79,23 +79,31 @@ def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, no
         mend = "claude-gatewayctl config set bedrock.enabled auto"
         yield Finding("Bedrock", "note", "is off", f"{how['why']}: nobody steps in when Anthropic cannot", mend)
         return
-    keys = status.get("credentials") or {}
-    state = keys.get("state", "")
-    until = keys.get("works_until")
-    if state in ("login-needed", "down") or (until is not None and until < now):
-        found = f"the AWS credentials ({told}) {'need a login' if state == 'login-needed' else 'cannot be had'}"
-        yield Finding("AWS", "fail", found, keys.get("why", ""), keys.get("hint") or "claude-gatewayctl sso-login")
-    elif state == "expiring":
-        clock = time.strftime("%H:%M", time.localtime(until)) if until else "soon"
-        mend = keys.get("hint") or "claude-gatewayctl sso-login"
-        yield Finding("AWS", "note", f"the login of {told} ends at {clock}", "Bedrock stops then", mend)
-    else:
-        who = ", ".join(filter(None, (told, keys.get("role", ""), how["region"])))
-        yield ok("AWS", who)
+    yield from credentials(status.get("credentials") or {}, told, how["region"], now)
     if (how["last_failure"] or 0) > (how["last_success"] or 0):
         yield Finding(
             "Bedrock", "fail", "its last answer was a failure", how["failure"], "claude-gatewayctl doctor --deep"
         )
+
+
+def credentials(keys: Status, told: str, region: str, now: float) -> Iterator[Finding]:
+    """Judge the AWS credentials by what the daemon's keeper says of them, {} for nothing."""
+    who = ", ".join(filter(None, (keys.get("source") or told, keys.get("role", ""), region)))
+    until = keys.get("works_until")
+    mend = keys.get("hint") or "claude-gatewayctl credentials --check"
+    clock = time.strftime("%H:%M", time.localtime(until)) if until else ""
+    match keys.get("state", "ok"):
+        case "ok":
+            yield ok("AWS", who)
+        case "expiring" | "login-needed" if until is not None and until > now:
+            found = f"the login of {who} has ended" if keys["state"] == "login-needed" else f"the login of {who} ends"
+            yield Finding("AWS", "note", found, f"Bedrock can step in until {clock}", mend)
+        case "expiring":
+            yield Finding("AWS", "note", f"the login of {who} ends", keys.get("why", ""), mend)
+        case "login-needed":
+            yield Finding("AWS", "fail", f"{who} needs a login", keys.get("why") or "Bedrock cannot step in", mend)
+        case _:
+            yield Finding("AWS", "fail", f"{who} gives no keys", keys.get("why") or "Bedrock cannot step in", mend)
 
 
 class Sso(NamedTuple):

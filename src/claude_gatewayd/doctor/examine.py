@@ -20,6 +20,7 @@ from claude_gatewayd.doctor import client as of_client
 from claude_gatewayd.doctor.finding import Finding, State
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.model import Problem
+from claude_gatewayd.service import environment
 
 _WITHIN = 4.5
 _DEEP_WITHIN = 100.0
@@ -58,7 +59,8 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
     def configuration() -> Iterable[Finding]:
         path = paths.config_path(environ)
         changed = path.stat().st_mtime if path.exists() else 0.0
-        return here.configuration(problems, str(path) if path.exists() else "", changed, status)
+        yield from here.configuration(problems, str(path) if path.exists() else "", changed, status)
+        yield from here.limits(settings.listen.max_body)
 
     def own_settings() -> Iterable[Finding]:
         own = look.own_settings(file, change.here(environ).key)
@@ -66,8 +68,14 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
 
     def obstacles() -> Iterable[Finding]:
         found = in_the_way.find(environ, ground.directory, ground.url)
-        in_service = look.variables_of(status["pid"], in_the_way.SWITCHES) if status is not None else []
+        daemon = look.environment_of(status["pid"]) if status is not None else {}
+        in_service = [name for name in in_the_way.SWITCHES if name in daemon]
         return of_client.obstacles(found, in_service)
+
+    def surroundings() -> Iterable[Finding]:
+        daemon = look.environment_of(status["pid"]) if status is not None else {}
+        shell, _left_out = environment.taken_over(environ)
+        return here.surroundings(daemon, shell, by_service=status is not None and status["inherited"])
 
     def client() -> Iterable[Finding]:
         path = clients.find(environ)
@@ -80,9 +88,12 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
             yield from beyond.sso(look.sso(source, time.time()), time.time())
 
     found: dict[str, Examination] = {
-        "daemon": lambda: here.daemon(status, ground.why_not, claude_gatewayd.__version__),
+        "daemon": lambda: here.daemon(
+            status, ground.why_not, claude_gatewayd.__version__, installed=look.is_installed(environ)
+        ),
         "port": port,
-        "service": lambda: here.unit(look.unit(environ), look.program()),
+        "service": lambda: here.service(look.service(environ), look.program(), status),
+        "environment": surroundings,
         "configuration": configuration,
         "LiteLLM": lambda: here.litellm(*look.litellm(), status),
         "Anthropic": lambda: beyond.anthropic(look.reach(settings, environ), status),

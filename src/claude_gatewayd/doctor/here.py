@@ -8,15 +8,15 @@ from claude_gatewayd.doctor.finding import Finding, Status, ok
 from claude_gatewayd.model import Problem
 
 DISK_FAIL, DISK_NOTE = 100 * 2**20, 2**30
+LARGEST_REQUEST = 32 * 2**20
 
 
-def daemon(status: Status | None, why_not: str, mine: str) -> Iterator[Finding]:
-    """Judge whether the daemon runs, serves, and is of this version."""
+def daemon(status: Status | None, why_not: str, mine: str, *, installed: bool) -> Iterator[Finding]:
+    """Judge whether the daemon runs, serves, and is of this version. *installed*: as a service."""
     if status is None:
-        yield Finding(
-            "daemon", "fail", why_not, "Claude Code finds nobody at the gateway's address",
-            "claude-gatewayctl start", "start",
-        )  # fmt: skip
+        mend = "claude-gatewayctl start" if installed else "claude-gatewayctl setup"
+        why = "Claude Code finds nobody at the gateway's address"
+        yield Finding("daemon", "fail", why_not, why, mend, "start")
         return
     problems = "; ".join(f"{one['where']}: {one['message']}" for one in status["problems"])
     if status["state"] == "serving":
@@ -55,38 +55,92 @@ def port(status: Status | None, url: str, holder: str, answer: str) -> Iterator[
         yield ok("port", f"{url} answers")
 
 
-class Unit(NamedTuple):
-    """What is installed: the unit's or agent's file, what it starts, where that leads, and what keeps it alive."""
+class Service(NamedTuple):
+    """How the service is with its manager. *cannot* says why that one cannot be asked, with *hint*.
 
-    file: str
-    starts: str
-    leads_to: str
-    enabled: bool
-    lingers: bool | None
+    *leads_to* is what it starts, without symlinks, "" where that is gone. *trouble* keeps it from running. *lingers*
+    and *moves_streams* are None where there is no such thing.
+    """
+
+    file: str = ""
+    starts: str = ""
+    leads_to: str = ""
+    active: bool = False
+    enabled: bool = True
+    stale: bool = False
+    trouble: str = ""
+    hint: str = ""
+    cannot: str = ""
+    lingers: bool | None = None
+    moves_streams: bool | None = None
 
 
-def unit(found: Unit | None, program: str) -> Iterator[Finding]:
-    """Judge the service. *program* is this installation's daemon, *leads_to* and it without symlinks."""
-    if found is None:
+def service(found: Service, program: str, status: Status | None) -> Iterator[Finding]:
+    """Judge the service. *program* is this installation's daemon, without symlinks."""
+    if found.cannot:
+        why = f"{found.cannot}; the daemon ends with the machine, and nobody starts it again"
+        yield Finding("service", "note", "there can be none", why, found.hint)
+        return
+    if not found.file and not found.trouble.endswith("masked"):
         yield Finding(
             "service", "note", "is not installed", "the daemon ends with your session, and nobody starts it again",
             "claude-gatewayctl install",
         )  # fmt: skip
         return
-    if found.leads_to != program:
+    if found.trouble:
+        yield Finding("service", "fail", "cannot run", found.trouble, found.hint)
+    elif found.leads_to != program:
         why = f"it starts {found.starts}" + ("" if found.leads_to else ", which does not exist")
         yield Finding("service", "fail", f"{found.file} is of another installation", why, "claude-gatewayctl install")
+    elif found.stale:
+        why = "what is on disk has changed, and the service manager goes by what it was"
+        yield Finding("service", "note", "is not what its files say", why, "claude-gatewayctl install")
     else:
         yield ok("service", f"{found.file} starts this installation")
-    if not found.enabled:
+    if not found.enabled and found.file:
         yield Finding(
             "service", "fail", "is not enabled", "nobody starts it when you log in", "claude-gatewayctl enable"
         )
+    if status is not None and not status["inherited"] and not found.active:
+        yield Finding(
+            "service", "note", "does not run: the daemon was started by hand", "it ends, and nobody starts it again",
+            "claude-gatewayctl install --now",
+        )  # fmt: skip
     if found.lingers is False:
         yield Finding(
             "service", "note", "ends when you log out", "over SSH, or in a job that outlives your login, it is gone",
-            "loginctl enable-linger",
+            "claude-gatewayctl install --linger",
         )  # fmt: skip
+    if found.moves_streams is False:
+        yield Finding(
+            "service", "note", "has no message bus", "a restart waits for open streams, in place of moving them aside",
+            "sudo apt-get install dbus-user-session",
+        )  # fmt: skip
+
+
+_ENDING = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN")
+_MAY_DIFFER = ("PATH", "TZ")
+
+
+def surroundings(daemon: Mapping[str, str], shell: Mapping[str, str], *, by_service: bool) -> Iterator[Finding]:
+    """Judge the environment of the running daemon, {} where it cannot be seen, beside what a shell would hand on."""
+    if not daemon:
+        return
+    again = "claude-gatewayctl install" if by_service else "claude-gatewayctl stop"
+    if all(daemon.get(name) for name in _ENDING):
+        mend = f"systemctl --user unset-environment {' '.join(_ENDING)}; claude-gatewayctl restart"
+        yield Finding(
+            "environment", "fail", "the daemon was started with temporary AWS keys",
+            "they end within hours, and until it is started without them it looks at no profile",
+            mend if by_service else f"unset {' '.join(_ENDING)}; claude-gatewayctl stop",
+        )  # fmt: skip
+    other = [name for name, value in shell.items() if name not in _MAY_DIFFER and daemon.get(name, "") != value]
+    if other:
+        why = "the daemon goes by its own environment; this hands it what this shell has"
+        why = why if by_service else "the daemon goes by its own environment; start it again from this shell"
+        yield Finding("environment", "note", f"this shell differs from the daemon's in {', '.join(other)}", why, again)
+    elif not all(daemon.get(name) for name in _ENDING):
+        yield ok("environment", "the daemon's is that of this shell, where it matters")
 
 
 def configuration(
@@ -96,6 +150,10 @@ def configuration(
     for problem in problems:
         hint = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
         yield Finding("configuration", "fail", problem.where, hint, "claude-gatewayctl config check")
+    last = status["last_reload"] if status is not None else None
+    if last is not None and not last["applied"]:
+        said = "; ".join(f"{one['where']}: {one['message']}" for one in last["problems"])
+        yield Finding("configuration", "fail", "the last reload was refused", said, "claude-gatewayctl reload")
     if problems or status is None or status["config"]["loaded_at"] is None:
         if not problems:
             yield ok("configuration", file or "built-in defaults")
@@ -114,6 +172,15 @@ def configuration(
         )  # fmt: skip
     else:
         yield ok("configuration", f"{file or 'built-in defaults'}, loaded as it is")
+
+
+def limits(max_body: int) -> Iterator[Finding]:
+    """Judge limits that are lower than what Claude Code sends."""
+    if max_body < LARGEST_REQUEST:
+        yield Finding(
+            "configuration", "note", f"[listen] max_body is {max_body} bytes", "Anthropic takes up to 32 MB",
+            "claude-gatewayctl config unset listen.max_body",
+        )  # fmt: skip
 
 
 def litellm(installed: str, pinned: str, status: Status | None) -> Iterator[Finding]:

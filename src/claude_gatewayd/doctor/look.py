@@ -3,14 +3,13 @@
 import http.client
 import json
 import os
-import plistlib
 import re
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ from claude_gatewayd.credentials.source import Source, read_profiles
 from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
 from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
 from claude_gatewayd.doctor.client import Login, OwnSettings
-from claude_gatewayd.doctor.here import Mode, Unit
+from claude_gatewayd.doctor.here import Mode, Service
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1.connect import trust
 from claude_gatewayd.http1.proxy import proxy_for
+from claude_gatewayd.service import manager, systemd
 
 _SECONDS = 3.0
 _PING_SECONDS = 90.0
@@ -91,32 +91,32 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
     return Reached(host, way, "", "", _skew(answer.getheader("date"), middle))
 
 
-def unit(environ: Mapping[str, str]) -> Unit | None:
-    """Return what is installed for this user, by its files: nobody has to be asked."""
-    if sys.platform == "darwin":
-        return _agent(environ)
-    units = Path(environ.get("XDG_CONFIG_HOME") or paths.home(environ) / ".config") / "systemd" / "user"
-    file = units / "claude-gatewayd.service"
+def service(environ: Mapping[str, str]) -> Service:
+    """Ask the service manager how the service is."""
+    ours = manager.choose()
     try:
-        found = re.search(r"^ExecStart=(\S+)", file.read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    starts = found[1].replace("%h", str(paths.home(environ))) if found else ""
-    wants = [*units.glob("*.wants/claude-gatewayd.s*")]
-    user = environ.get("USER") or environ.get("LOGNAME") or ""
-    lingers = Path("/var/lib/systemd/linger", user).exists() if user else None
-    return Unit(str(file), starts, _real(starts), bool(wants), lingers)
+        ours.check(environ)
+        found = ours.state(environ)
+    except GatewayError as error:
+        return Service(cannot=error.message, hint=error.hint)
+    is_systemd = ours.NAME == "systemd"
+    return Service(
+        file=str(found.file or ""),
+        starts=found.program,
+        leads_to=_real(found.program),
+        active=found.active or found.listening,
+        enabled=found.enabled,
+        stale=found.stale,
+        trouble=found.trouble if found.file or found.masked else "",
+        hint=found.hint,
+        lingers=systemd.lingers(environ) if is_systemd and found.file else None,
+        moves_streams=not systemd.bus_is_missing(environ) if is_systemd and found.file else None,
+    )
 
 
-def _agent(environ: Mapping[str, str]) -> Unit | None:
-    for file in sorted((paths.home(environ) / "Library" / "LaunchAgents").glob("*claude-gateway*.plist")):
-        try:
-            said = plistlib.loads(file.read_bytes())
-            starts = str(said["ProgramArguments"][0])
-        except (OSError, ValueError, KeyError, IndexError):
-            continue
-        return Unit(str(file), starts, _real(starts), not said.get("Disabled", False), None)
-    return None
+def is_installed(environ: Mapping[str, str]) -> bool:
+    """Say whether `install` was here."""
+    return paths.installation_link(environ).is_symlink()
 
 
 def program() -> str:
@@ -188,14 +188,14 @@ def own_settings(file: Path, key: str) -> OwnSettings:
     return OwnSettings(str(file), "", str(given.get(BASE_URL, "")), has_key)
 
 
-def variables_of(pid: int, names: Iterable[str]) -> list[str]:
-    """Return which of *names* a process was started with; none where that cannot be seen."""
+def environment_of(pid: int) -> dict[str, str]:
+    """Return what a process was started with; nothing where that cannot be seen. It may hold secrets."""
     try:
         given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return []
-    there = {entry.partition(b"=")[0].decode(errors="replace") for entry in given}
-    return [name for name in names if name in there]
+        return {}
+    entries = (entry.decode(errors="surrogateescape").partition("=") for entry in given if entry)
+    return {name: value for name, _, value in entries}
 
 
 def modes(environ: Mapping[str, str]) -> list[Mode]:

@@ -1,0 +1,48 @@
+"""Every trouble in docs/troubleshooting.md has a check, and what is said to be typed exists."""
+
+import re
+from pathlib import Path
+
+from claude_gatewayd.ctl.main import VERBS
+from claude_gatewayd.doctor.examine import Ground, examinations
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+    if line.startswith("| `")
+]
+# What one examination finds besides what it is named after.
+_WITHIN = {"version": "daemon", "clock": "Anthropic", "Bedrock": "AWS", "AWS login": "AWS", "callback": "LiteLLM",
+           "LiteLLM config": "LiteLLM"}  # fmt: skip
+# No fault of this machine, gone with the next request, or before there is a doctor.
+_NO_CHECK = (
+    "403 ",
+    "403",
+    "503 cannot take the request",
+    "x-gateway-fallback: none; Bedrock does not",
+    "Cannot set up",
+)
+
+
+def test_each_trouble_has_a_check(tmp_path: Path) -> None:
+    status = {"bedrock": {"enabled": True}, "address": "http://127.0.0.1:9"}
+    known = {*examinations(Ground({"HOME": str(tmp_path)}, tmp_path, status, ""), deep=True), *_WITHIN}
+    assert len(ROWS) > 40
+    for row in ROWS:
+        assert len(row) == 3, row
+        checks = [] if row[2] == "–" else row[2].split(", ")
+        assert set(checks) <= known, row
+        assert bool(checks) != row[0].strip("`").startswith(_NO_CHECK), row
+
+
+def test_each_command_that_is_named_exists() -> None:
+    verbs = {verb for theme in VERBS.values() for verb, *_ in theme}
+    files = [*(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py"), *(ROOT / "packaging").rglob("*.*")]
+    named = {
+        (word, str(file.relative_to(ROOT)))
+        for file in files
+        for word in re.findall(r"claude-gatewayctl (?!is )([a-z][a-z-]+)\b", file.read_text())
+    }
+    assert len(named) > 100
+    assert sorted((word, file) for word, file in named if word not in verbs) == []
