@@ -34,16 +34,16 @@ def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_c
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
     os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
     acts: dict[Act, Callable[[], int]] = {
-        "import": lambda: moving.import_(argparse.Namespace(file=str(answers.moves), dry_run=False, json=False)),
+        "import": lambda: moving.import_(_asked(moving.import_arguments, str(answers.moves))),
         "config": lambda: _write(facts, answers),
         "login": lambda: sso.sso_login(
-            argparse.Namespace(profile=answers.profile, device_code=device_code, no_browser=False)
+            _asked(sso.sso_login_arguments, profile=answers.profile, device_code=device_code)
         ),
         "service": lambda: _install(facts),
         "background": _start,
         "reload": lambda: daemon.reload(argparse.Namespace()),
         "linger": _linger,
-        "claude": lambda: claude_code.configure_claude(argparse.Namespace(dry_run=False, json=False)),
+        "claude": lambda: claude_code.configure_claude(_asked(claude_code.configure_claude_arguments)),
         "test": lambda: _test(answers),
     }
     done: list[Step] = []
@@ -82,6 +82,14 @@ def _carried_out(act: Callable[[], int]) -> int:
     return NO
 
 
+def _asked(declare: Callable[[argparse.ArgumentParser], None], *words: str, **given: Any) -> argparse.Namespace:
+    """Return what a verb is given that is typed with *words*, and with the options *given*."""
+    parser = argparse.ArgumentParser()
+    declare(parser)
+    parser.set_defaults(**given)
+    return parser.parse_args(words)
+
+
 # -- the steps
 
 
@@ -95,8 +103,7 @@ def _write(facts: Facts, answers: Answers) -> int:
 
 
 def _install(facts: Facts) -> int:
-    asked = argparse.Namespace(now=bool(facts.service.by_hand), linger=False, sandbox=False, port=None, dry_run=False)
-    return install.carry_out(asked)[0]
+    return install.carry_out(_asked(install.install_arguments, now=bool(facts.service.by_hand)))[0]
 
 
 def _start() -> int:

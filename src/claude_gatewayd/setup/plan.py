@@ -104,7 +104,9 @@ def _moves(answers: Answers) -> list[Step]:
 def _config(facts: Facts, changes: Mapping[Place, Any], answers: Answers) -> Step:
     if changes:
         return Step("config", f"to {facts.config_file}", rendered(changes))
-    what = "needs nothing more" if answers.moves else "says it all" if facts.written else "is not needed"
+    if not facts.written and not answers.moves:
+        return Step("config", f"no {facts.config_file} is needed: the defaults fit", is_done=True)
+    what = "needs nothing more" if answers.moves else "says it all"
     return Step("config", f"{facts.config_file} {what}", is_done=True)
 
 
