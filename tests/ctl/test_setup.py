@@ -289,3 +289,31 @@ def test_a_litellm_proxy_is_moved_over(person: Newcomer) -> None:
     done = person.daemon.ctl("setup", "--yes", "--no-background", "--no-login")
     assert "Nothing to do: all is set up\n" in done.stdout
     assert f"claude-gatewayctl import {person.home}/config.yaml" in done.stdout
+
+
+def test_a_login_that_only_claude_code_can_read(aws: FakeAws) -> None:
+    """It is tried by Claude Code itself, and seen at the gateway."""
+    with FakeAnthropic() as anthropic, closing(Newcomer(aws, anthropic.url, "http://127.0.0.1:9")) as person:
+        (person.home / ".claude" / ".credentials.json").unlink()
+        claude = person.home / "bin" / "claude"
+        asks = (
+            "import json, os, sys, urllib.request\n"
+            "assert sys.argv[1:4] == ['--print', '--model', 'haiku']\n"
+            "name, key = os.environ['ANTHROPIC_CUSTOM_HEADERS'].split(': ')\n"
+            "body = {'model': 'claude-haiku-4-5', 'max_tokens': 1, 'messages': [{'role': 'user', 'content': 'x'}]}\n"
+            f"headers = {{'authorization': 'Bearer {OAUTH_TOKEN}', name: key, 'content-type': 'application/json'}}\n"
+            "url = os.environ['ANTHROPIC_BASE_URL'] + '/v1/messages'\n"
+            "urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read()\n"
+        )
+        for script, status, says in (
+            (f"#!{sys.executable} -I\n{asks}", 0, f"tested    Anthropic answered {claude} in "),
+            ("#!/bin/sh\necho ok\n", 1, "FAILED    Anthropic was asked by .*\n            it went around the gateway"),
+            ("#!/bin/sh\necho 'Invalid API key · Please run /login'; exit 1\n", 1,
+             "in vain\n            Invalid API key · Please run /login\n            claude /login\n"),
+            ("", 1, "FAILED    Anthropic was not asked: there is no login of Claude Code\n"),
+        ):  # fmt: skip
+            claude.write_text(script)
+            claude.chmod(0o755 if script else 0o600)
+            done = person.daemon.ctl("setup", "--yes", "--no-aws")
+            assert done.returncode == status, done.stdout + done.stderr
+            assert re.search(says, done.stdout), done.stdout

@@ -1,0 +1,134 @@
+"""What a person wants of `setup`: by a flag, by an answer, or as usual."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from shlex import quote
+
+from claude_gatewayd import config_values
+from claude_gatewayd.ctl import asking
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.moving import document, neighbours, translate
+from claude_gatewayd.setup import look
+from claude_gatewayd.setup.facts import Facts, by_itself
+from claude_gatewayd.setup.plan import PORT, PROFILE, REGION, Answers
+
+_NONE = "none"
+
+
+def answers(
+    arguments: argparse.Namespace, facts: Facts, environ: Mapping[str, str], *, asks: bool
+) -> tuple[Facts, Answers]:
+    """Return what the person wants, and what is here when that which is to be moved over has been."""
+    moves = _moves(arguments, facts, asks=asks)
+    if moves is not None:
+        moved = translate.translate(
+            document.read(moves), os.environ, lambda name: neighbours.source_of(moves.parent, name)
+        )
+        facts = replace(
+            facts,
+            written={**facts.written, **moved.values},
+            wanted=str(moved.values.get(PROFILE, facts.wanted)),
+            region=str(moved.values.get(REGION, facts.region)),
+        )
+    profile = _profile(arguments, facts, asks=asks)
+    region = _region(arguments, facts, profile, asks=asks)
+    port = _port(arguments, facts, asks=asks)
+    service = not arguments.no_service
+    background = not arguments.no_background
+    if asks and facts.service.manager and service and not facts.service.settled:
+        service = asking.agree(f"Install it as a service of {facts.service.manager}, which starts when you log in?")
+    if asks and background and not facts.service.running and not (service and facts.service.manager):
+        background = asking.agree("Start it in the background?")
+    serves = background or facts.service.running or (service and bool(facts.service.manager))
+    claude = not arguments.no_claude
+    if asks and claude and serves and look.claude(environ, port).changes:
+        claude = asking.agree("Let Claude Code talk to it?")
+    return facts, Answers(
+        profile, region, port, moves, service, background, arguments.linger, not arguments.no_login, claude,
+        not arguments.no_test,
+    )  # fmt: skip
+
+
+def _moves(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> Path | None:
+    if arguments.moves:
+        file = Path(os.path.abspath(arguments.moves))
+        return file / "config.yaml" if file.is_dir() else file
+    if arguments.no_import or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
+        return None
+    return facts.proxy.file if not asks or asking.agree(f"Move {facts.proxy.file} over?") else None
+
+
+def _profile(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> str | None:
+    """Return the profile for Bedrock, "" where keys come otherwise, None for no Bedrock."""
+    good = [one for one in facts.profiles if not one.trouble]
+    if arguments.profile:
+        return _known(arguments.profile, facts)
+    if arguments.no_aws:
+        return None
+    if facts.keys:
+        return ""
+    if not good or (facts.bedrock_off and not asks):
+        return None
+    usual = by_itself(facts.profiles, facts.wanted)
+    if not asks:
+        if usual is None and not arguments.dry_run:
+            among = ", ".join(one.name for one in good)
+            raise GatewayError(
+                f"cannot choose between {len(good)} AWS profiles: {among}",
+                f"claude-gatewayctl setup --yes --profile {quote(good[0].name)}, or --no-aws",
+            )
+        return usual or good[0].name
+    print("AWS profiles, first those whose roles can reach Bedrock, by their names:")
+    width = max(len(one.name) for one in facts.profiles)
+    for number, one in enumerate(facts.profiles, 1):
+        print(f"  {'-' if one.trouble else number:>2}  {one.name:<{width}}  {one.told}")
+    print(f"   0  {_NONE:<{width}}  Anthropic alone: nobody steps in when it cannot serve")
+    names = [_NONE, *(one.name for one in good)]
+    chosen = asking.choose("Which one for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
+    return None if chosen == _NONE else chosen
+
+
+def _known(name: str, facts: Facts) -> str:
+    """Return a profile that was named, if it can be used. Raises GatewayError."""
+    found = next((one for one in facts.profiles if one.name == name), None)
+    if found is None:
+        near = get_close_matches(name, [one.name for one in facts.profiles], 1, 0.5)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise GatewayError(f"cannot use profile {name}: there is no such profile{meant}", "aws configure list-profiles")
+    if found.trouble:
+        raise GatewayError(f"cannot use profile {name}: {found.trouble}", f"aws configure list --profile {quote(name)}")
+    return name
+
+
+def _region(arguments: argparse.Namespace, facts: Facts, profile: str | None, *, asks: bool) -> str:
+    if arguments.region:
+        return config_values.region(arguments.region)
+    named = next((one.region for one in facts.profiles if one.name == profile), "")
+    usual = facts.region or named or str(facts.defaults[REGION])
+    if profile is None or not asks:
+        return usual
+    return asking.ask("Region of Bedrock?", usual, config_values.region)
+
+
+def _port(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> int:
+    port = int(arguments.port or facts.written.get(PORT, facts.port) if facts.proxy else arguments.port or facts.port)
+    if port == facts.port and facts.service.running:
+        return port
+    who = look.holder(port)
+    if not who:
+        return port
+    free = look.free_port(port + 1)
+    if not asks or arguments.port:
+        raise GatewayError(f"cannot use port {port}: {who} has it", f"claude-gatewayctl setup --port {free}")
+
+    def read(given: str) -> int:
+        number = config_values.whole(1, 65535)(config_values.as_number(given))
+        if there := look.holder(number):
+            raise GatewayError(f"{there} has it")
+        return number
+
+    return asking.ask(f"Port {port} is taken by {who}. Which one?", str(free), read)
