@@ -186,3 +186,20 @@ def test_logins_at_aws_by_their_files(tmp_path: Path) -> None:
     found = look.sso(find_source(environ, "P"), 0.0)
     assert found is not None
     assert "there is no [sso-session S]" in found.why
+
+
+def test_what_claude_code_is_signed_in_with(tmp_path: Path) -> None:
+    """By the order in which it looks; settings go before the shell. What only it can read, is not sent by us."""
+    settings, file = tmp_path / "settings.json", tmp_path / ".credentials.json"
+    assert look.login({}, settings).kind == ""
+    file.write_text(json.dumps({"claudeAiOauth": {"accessToken": OAUTH_TOKEN, "expiresAt": 1000}}))
+    assert look.login({}, settings) == ("a login", str(file), 1.0)
+    assert look.credential_headers({}, settings)["authorization"] == f"Bearer {OAUTH_TOKEN}"
+    settings.write_text('{"apiKeyHelper": "secret-tool lookup x"}')
+    assert look.login({}, settings) == ("a key helper", f"apiKeyHelper in {settings}", None)
+    assert look.credential_headers({}, settings) == {}
+    shell = {"ANTHROPIC_API_KEY": "sk-ant-api03-shell"}
+    assert look.login(shell, settings) == ("an API key", "ANTHROPIC_API_KEY", None)
+    settings.write_text('{"env": {"ANTHROPIC_API_KEY": "sk-ant-api03-settings"}}')
+    assert look.login(shell, settings) == ("an API key", f"ANTHROPIC_API_KEY in {settings}", None)
+    assert look.credential_headers(shell, settings) == {"x-api-key": "sk-ant-api03-settings"}

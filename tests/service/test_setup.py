@@ -84,6 +84,9 @@ def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
         mends = [one["mend"] for one in found["findings"] if (one["check"], one["state"]) == (check, state)]
         assert [one for one in mends if one.startswith(mend)], (command, found)
     inside.good("claude-gatewayctl sso-logout")
+    # as `make install` links them
+    current = f"{Inside.home}/.local/share/claude-gateway/current/bin"
+    inside.good(f"mkdir -p ~/.local/bin; ln -s {current}/claude-gatewayctl {current}/claude-gatewayd ~/.local/bin")
     inside.good("claude-gatewayctl uninstall --purge", 60)
     left = [file for file in files(inside) if file not in before]
     assert [Path(file).name for file in left] == ["page.html"], "the browser's own"

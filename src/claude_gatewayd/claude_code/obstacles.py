@@ -110,6 +110,11 @@ def variables(file: Path) -> dict[str, str]:
     return found
 
 
+def has_helper(file: Path) -> bool:
+    """Say whether settings let a program of the person's own say the key."""
+    return "apiKeyHelper" in in_settings(_text(file))
+
+
 def start_up_files(environ: Mapping[str, str]) -> list[Path]:
     """Return the files in which a shell or a session finds variables, whether they exist or not."""
     base = home(environ)

@@ -126,6 +126,8 @@ def uninstall(arguments: argparse.Namespace) -> int:
     if arguments.purge:
         if client.lock_is_held():
             raise GatewayError("cannot purge: claude-gatewayd runs, started by hand", "claude-gatewayctl stop")
+        for path in [link for link in _links() if remove(link)]:
+            print(f"{'removed':9} {path}")
         for path in kept:
             _remove_tree(path)
             print(f"{'removed':9} {path}")
@@ -223,6 +225,13 @@ def _own_directories() -> list[Path]:
     found = [paths.config_path({**environ, "CLAUDE_GATEWAY_CONFIG": ""}).parent, paths.state_dir(environ)]
     found += [paths.data_dir(environ), paths.log_file(environ).parent]
     return list(dict.fromkeys(found))
+
+
+def _links() -> list[Path]:
+    """Return the links to installations of ours, which go with these, where a shell finds programs."""
+    links = [paths.home(os.environ) / ".local/bin" / name for name in PROGRAMS]
+    ours = paths.data_dir(os.environ)
+    return [link for link in links if link.is_symlink() and link.readlink().is_relative_to(ours)]
 
 
 def _remove_tree(path: Path) -> None:

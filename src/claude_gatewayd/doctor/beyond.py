@@ -143,6 +143,12 @@ class Ping(NamedTuple):
     seconds: float
 
 
+def no_ping() -> Iterator[Finding]:
+    """Say that Anthropic was not asked: there is no login, or only Claude Code itself can read it."""
+    why = "there is no login of Claude Code here that anybody else could read"
+    yield Finding("ping anthropic", "note", "was not sent", why, "claude --print hello")
+
+
 def ping(answer: Ping) -> Iterator[Finding]:
     """Judge a real answer."""
     check = f"ping {answer.wanted}"

@@ -83,6 +83,10 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
 
     def bedrock() -> Iterable[Finding]:
         source = find_source(environ, settings.bedrock.profile)
+        if settings.bedrock.enabled == "false":
+            mend = "claude-gatewayctl config set bedrock.enabled auto --reload"
+            yield from beyond.bedrock(status, "none", "", "[bedrock] enabled is false", mend, time.time())
+            return
         yield from beyond.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
         if status is None or not status.get("credentials"):  # else the keeper of the daemon has said it
             yield from beyond.sso(look.sso(source, time.time()), time.time())
@@ -108,7 +112,9 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
     if deep and status is not None:
         key = change.here(environ).key
         credential = look.credential_headers(environ, file)
-        found["ping anthropic"] = lambda: beyond.ping(look.ping(ground.url, key, "anthropic", credential))
+        found["ping anthropic"] = lambda: (
+            beyond.ping(look.ping(ground.url, key, "anthropic", credential)) if credential else beyond.no_ping()
+        )
         if status["bedrock"]["enabled"]:
             found["ping bedrock"] = lambda: beyond.ping(look.ping(ground.url, key, "bedrock", credential))
     return found

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd import paths
-from claude_gatewayd.claude_code import json_text
+from claude_gatewayd.claude_code import json_text, obstacles
 from claude_gatewayd.claude_code.json_text import NotStrict
 from claude_gatewayd.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
 from claude_gatewayd.config import Config
@@ -154,12 +154,15 @@ def sso(source: Source, now: float) -> Sso | None:
 
 def login(environ: Mapping[str, str], settings_file: Path) -> Login:
     """Return what Claude Code would bring, by the order in which it looks. No secret is returned."""
+    settings = obstacles.variables(settings_file)
     for name, kind in (
         ("ANTHROPIC_AUTH_TOKEN", "a token"), ("ANTHROPIC_API_KEY", "an API key"),
         ("CLAUDE_CODE_OAUTH_TOKEN", "a subscription's token"),
     ):  # fmt: skip
-        if environ.get(name):
-            return Login(kind, name)
+        if {**environ, **settings}.get(name):
+            return Login(kind, f"{name} in {settings_file}" if settings.get(name) else name)
+    if obstacles.has_helper(settings_file):
+        return Login("a key helper", f"apiKeyHelper in {settings_file}")
     file = settings_file.with_name(".credentials.json")
     oauth = _oauth(file)
     if oauth.get("accessToken"):
@@ -243,14 +246,18 @@ def ping(url: str, key: str, lane: str, credential: Mapping[str, str]) -> Ping:
 
 
 def credential_headers(environ: Mapping[str, str], settings_file: Path) -> dict[str, str]:
-    """Return the person's own credential as Claude Code would send it. It is for a ping to the gateway alone."""
-    if token := environ.get("ANTHROPIC_AUTH_TOKEN"):
+    """Return the person's own credential as Claude Code would send it, {} where only it can read that.
+
+    It is for a ping to the gateway alone.
+    """
+    given = {**environ, **obstacles.variables(settings_file)}
+    if token := given.get("ANTHROPIC_AUTH_TOKEN"):
         return {"authorization": f"Bearer {token}"}
-    if key := environ.get("ANTHROPIC_API_KEY"):
+    if key := given.get("ANTHROPIC_API_KEY"):
         return {"x-api-key": key}
-    token = environ.get("CLAUDE_CODE_OAUTH_TOKEN") or _oauth(settings_file.with_name(".credentials.json")).get(
-        "accessToken"
-    )
+    token = given.get("CLAUDE_CODE_OAUTH_TOKEN")
+    if not token and not obstacles.has_helper(settings_file):
+        token = _oauth(settings_file.with_name(".credentials.json")).get("accessToken")
     return {"authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"} if token else {}
 
 
