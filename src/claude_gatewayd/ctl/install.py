@@ -113,7 +113,9 @@ def uninstall(arguments: argparse.Namespace) -> int:
         ours.act("disable", os.environ)
         print(f"{'disabled':9} it no longer starts when you log in")
     link, file = paths.installation_link(os.environ), paths.environment_file(os.environ)
-    for path in (*ours.installed(os.environ), link, file):
+    # by the link a shell may find this very program: then it goes with the installations alone
+    found_by_shell = bool(_links()) and not arguments.purge
+    for path in (*ours.installed(os.environ), *(() if found_by_shell else (link,)), file):
         if remove(path):
             if path.parent.name.startswith(paths.APP):
                 remove_if_empty(path.parent)

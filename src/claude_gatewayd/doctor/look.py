@@ -115,8 +115,8 @@ def service(environ: Mapping[str, str]) -> Service:
 
 
 def is_installed(environ: Mapping[str, str]) -> bool:
-    """Say whether `install` was here."""
-    return paths.installation_link(environ).is_symlink()
+    """Say whether `install` was here: it leaves the service's environment."""
+    return paths.environment_file(environ).is_file()
 
 
 def program() -> str:
