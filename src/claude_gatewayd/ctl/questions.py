@@ -49,7 +49,7 @@ def answers(
         claude = asking.agree("Let Claude Code talk to it?")
     return facts, Answers(
         profile, region, port, moves, service, background, arguments.linger, not arguments.no_login, claude,
-        not arguments.no_test,
+        arguments.statusline, not arguments.no_test,
     )  # fmt: skip
 
 

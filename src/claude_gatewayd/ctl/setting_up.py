@@ -12,7 +12,7 @@ from claude_gatewayd.claude_code import clients, obstacles, one_run
 from claude_gatewayd.claude_code.settings import Target
 from claude_gatewayd.ctl import asking, claude_code, client, configuring, daemon, install, moving, running, sso
 from claude_gatewayd.ctl.answer import DONE, NO
-from claude_gatewayd.ctl.service import progress
+from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.doctor import beyond, look
 from claude_gatewayd.doctor.finding import Finding
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
@@ -44,7 +44,9 @@ def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_c
         "background": _start,
         "reload": lambda: daemon.reload(argparse.Namespace()),
         "linger": _linger,
-        "claude": lambda: claude_code.configure_claude(_asked(claude_code.configure_claude_arguments)),
+        "claude": lambda: claude_code.configure_claude(
+            _asked(claude_code.configure_claude_arguments, statusline=answers.status_line)
+        ),
         "test": lambda: _test(answers),
     }
     done: list[Step] = []
@@ -125,8 +127,8 @@ def _test(answers: Answers) -> int:
     good = _told(_anthropic(target))
     said = _loaded()
     if said["bedrock"]["enabled"]:
-        progress("A request to Bedrock ...")
-        (found,) = beyond.ping(look.ping(target.url, target.key, "bedrock", {}))
+        with During("A request to Bedrock"):
+            (found,) = beyond.ping(look.ping(target.url, target.key, "bedrock", {}))
         good = _told(found) and good
     elif answers.profile is not None:
         good = _told(Finding("ping bedrock", "fail", "is off", said["bedrock"]["why"], "claude-gatewayctl doctor"))
@@ -144,11 +146,10 @@ def _loaded() -> dict[str, Any]:
     """Return the daemon's status when LiteLLM, which Bedrock needs, has been loaded, or cannot be."""
     deadline = time.monotonic() + _LOADS_WITHIN
     said = client.ask("status")
-    if said["litellm"]["state"] == "loading":
-        progress("LiteLLM is being loaded ...")
-    while said["litellm"]["state"] == "loading" and time.monotonic() < deadline:
-        time.sleep(_LOOK_EVERY)
-        said = client.ask("status")
+    with During("LiteLLM is being loaded"):
+        while said["litellm"]["state"] == "loading" and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY)
+            said = client.ask("status")
     return said
 
 
@@ -158,8 +159,8 @@ def _anthropic(target: Target) -> Finding:
     login = look.login(os.environ, settings)
     credential = look.credential_headers(os.environ, settings)
     if credential and (login.ends is None or login.ends > time.time()):
-        progress("A request to Anthropic ...")
-        (found,) = beyond.ping(look.ping(target.url, target.key, "anthropic", credential))
+        with During("A request to Anthropic"):
+            (found,) = beyond.ping(look.ping(target.url, target.key, "anthropic", credential))
         how = f" with {login.kind} ({login.place})" if found.state == "ok" else ""
         return Finding(found.check, found.state, found.found + how, found.why, found.mend)
     claude = clients.find(os.environ)
@@ -173,9 +174,9 @@ def _anthropic(target: Target) -> Finding:
 
 
 def _by_claude(claude: Path, target: Target, mend: str) -> Finding:
-    progress("Claude Code asks Anthropic ...")
     begun, at = time.monotonic(), time.time()
-    why = clients.ask(claude, one_run.through(os.environ, {}, target).environ, _ANSWERS_WITHIN)
+    with During("Claude Code asks Anthropic"):
+        why = clients.ask(claude, one_run.through(os.environ, {}, target).environ, _ANSWERS_WITHIN)
     seconds = time.monotonic() - begun
     if why:
         return Finding("ping anthropic", "fail", f"was asked by {claude}, in vain", why, mend)

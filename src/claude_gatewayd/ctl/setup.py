@@ -11,6 +11,7 @@ from shlex import quote
 from claude_gatewayd.claude_code import clients
 from claude_gatewayd.ctl import asking, planning, questions, setting_up
 from claude_gatewayd.ctl.answer import DONE, NO, USAGE
+from claude_gatewayd.ctl.claude_code import status_line
 from claude_gatewayd.ctl.install import port_number
 from claude_gatewayd.ctl.service import running
 from claude_gatewayd.service import environment, systemd
@@ -45,6 +46,7 @@ def setup_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-login", action="store_true", help="do not log in to AWS")
     parser.add_argument("--device-code", action="store_true", help="log in to AWS by a code, to type in any browser")
     parser.add_argument("--no-claude", action="store_true", help="leave Claude Code's settings as they are")
+    parser.add_argument("--statusline", action="store_true", help="have Claude Code's status line say who serves")
     parser.add_argument("--no-test", action="store_true", help="send no request")
 
 
@@ -59,7 +61,7 @@ def setup(arguments: argparse.Namespace) -> int:
     try:
         _tell(facts, environ)
         facts, answers = questions.answers(arguments, facts, environ, asks=asks)
-        facts = replace(facts, claude=look.claude(environ, answers.port))
+        facts = replace(facts, claude=look.claude(environ, answers.port, status_line() if answers.status_line else ""))
         steps = plan(facts, answers)
         pending = [step for step in steps if not step.is_done]
         _show(steps)

@@ -68,13 +68,13 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
     )
 
 
-def claude(environ: Mapping[str, str], port: int) -> Claude:
-    """Return what Claude Code's settings take to point at a gateway on *port*."""
+def claude(environ: Mapping[str, str], port: int, status_line: str = "") -> Claude:
+    """Return what Claude Code's settings take to point at a gateway on *port*, and to have a status line of ours."""
     target = change.here(environ)
     url = change.url_of(urlsplit(target.url).hostname or "127.0.0.1", port)
     file = obstacles.settings_file(environ)
     try:
-        outcome = change.configure(environ, Target(url, target.key or "cgw-"), dry_run=True)
+        outcome = change.configure(environ, Target(url, target.key or "cgw-"), dry_run=True, status_line=status_line)
     except GatewayError as error:
         return Claude(file, trouble=error.message, hint=error.hint)
     return Claude(file, len(outcome.changes))

@@ -28,6 +28,7 @@ class Answers:
     linger: bool = False
     login: bool = True
     claude: bool = True
+    status_line: bool = False
     test: bool = True
 
 
@@ -156,4 +157,5 @@ def _claude(facts: Facts, answers: Answers) -> Step:
     file = facts.claude.file
     if not facts.claude.changes and not facts.claude.trouble:
         return Step("claude", f"{file} points here", is_done=True)
-    return Step("claude", f"{file}, to talk to http://127.0.0.1:{answers.port}", flag="--no-claude")
+    line = ("its status line says who serves; remove-claude puts yours back",) if answers.status_line else ()
+    return Step("claude", f"{file}, to talk to http://127.0.0.1:{answers.port}", line, "--no-claude")
