@@ -162,6 +162,12 @@ def test_states(facts: Facts, state: str, works_for: float | None, next_in: floa
     assert bool(said.hint) == bool(hint)
 
 
+@pytest.mark.parametrize("cause", ["offline", "busy", "broken"])
+@pytest.mark.parametrize("had", [keys(-5), keys(5), None])
+def test_who_cannot_reach_aws_is_not_to_log_in(cause: Any, had: Life | None) -> None:
+    assert assess(replace(SSO, keys=had, failure=Failure(cause, "it passes")), NOW).hint == ""
+
+
 def test_what_it_tells_besides() -> None:
     said = assess(replace(SSO, account="111122223333", role="Admin"), NOW)
     assert said == Snapshot(

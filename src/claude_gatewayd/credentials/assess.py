@@ -50,7 +50,9 @@ def _judge(facts: Facts, now: float) -> tuple[State, float | None, str, str]:
     if ends is not None and ends <= now:
         if failure is None and facts.renewable:
             return "ok", None, "", ""  # renewed as soon as anybody needs them
-        return "down", ends, why or "the keys have ended", hint or facts.mend
+        if failure is not None:
+            return "down", ends, why, hint  # who is offline is not to log in
+        return "down", ends, "the keys have ended", facts.mend
     if failure is not None and failure.cause == "login":
         return "login-needed", ends, why, hint
     if not facts.renewable:

@@ -162,16 +162,15 @@ class Keeper:
             async with asyncio.timeout(_RENEWED_WITHIN):
                 got = await self._out.run(lambda: way.fetch(keys=keys, force=force))
         except Failed as failed:
-            self._known.failed(failed.failure)
+            got = Got(failure=failed.failure)
         except TimeoutError:
-            self._known.failed(Failure("offline", f"AWS did not answer within {_RENEWED_WITHIN:g} s"))
+            got = Got(failure=Failure("offline", f"AWS did not answer within {_RENEWED_WITHIN:g} s"))
         except Exception as error:
             # Whatever an SDK of 10,000 files can raise. Its text may hold anything, keys too.
-            logger.debug("getting AWS keys failed: %s", type(error).__name__)
-            self._known.failed(Failure("broken", f"{facts.source} gives no keys ({type(error).__name__})", facts.mend))
-        else:
-            if way is self._way:
-                self._adopt(got)
+            why = f"{facts.source} gives no keys ({type(error).__name__})"
+            got = Got(failure=Failure("broken", why, facts.mend))
+        if way is self._way:  # else it says nothing of the one that the files lead now
+            self._adopt(got)
 
     def _adopt(self, got: Got) -> None:
         facts, now = self._known.facts, self._out.wall()

@@ -46,11 +46,8 @@ class Known:
         if snapshot.state == self._told:
             return
         self._told = snapshot.state
-        if snapshot.state == "ok":
-            logger.info("AWS credentials of %s are ok", self.facts.source)
-        else:
-            mend = f": run {snapshot.hint}" if snapshot.hint else ""
-            logger.warning("AWS credentials of %s: %s, %s%s", self.facts.source, snapshot.state, snapshot.why, mend)
+        why = f", {snapshot.why}" if snapshot.why else ""  # what mends it is told by a notice, once for all generations
+        logger.info("AWS credentials of %s: %s%s", self.facts.source, snapshot.state, why)
 
     def unavailable(self, otherwise: str) -> KeysUnavailable:
         """Return why there are no keys; *otherwise*, where nothing has failed."""
