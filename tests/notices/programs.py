@@ -31,3 +31,7 @@ class Programs:
     def calls(self) -> list[Any]:
         """The calls so far: arguments, environment, whether it led a session of its own, standard input."""
         return [json.loads(line) for line in self._record.read_text().splitlines()]
+
+    def forget(self) -> None:
+        """Forget the calls so far."""
+        self._record.write_text("")

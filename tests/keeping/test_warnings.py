@@ -1,0 +1,176 @@
+"""What a whole daemon tells of a login that ends: once, by every way, over a reload, and until somebody logs in."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.aws import FakeAws
+from tests.fakes.aws_home import AwsHome
+from tests.lifecycle.manager import Manager
+from tests.notices.programs import Programs
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.uname().sysname == "Darwin", reason="notify-send is played, which a Mac does not use"),
+]
+
+CONFIG = """
+[bedrock]
+profile = "x"
+[litellm]
+load = "lazy"
+[notify]
+command = 'env -0 >> "$HOME/told"; echo >> "$HOME/told"'
+"""
+MEND = "claude-gatewayctl sso-login"
+
+
+@dataclass
+class Scene:
+    """A daemon that a service manager has started, for somebody with a desktop and a command of their own."""
+
+    aws: FakeAws
+    home: AwsHome
+    daemon: Daemon
+    manager: Manager
+    desktop: Programs
+    log_before: int = 0
+    heard_before: int = 0
+
+    def begin(self) -> None:
+        """Forget what was told; what was told by the daemon counts from here."""
+        self._told.unlink(missing_ok=True)
+        self.desktop.forget()
+        self.log_before, self.heard_before = len(self.daemon.log), len(self.manager.heard)
+
+    @property
+    def _told(self) -> Path:
+        return self.daemon.home / "told"
+
+    def by_command(self) -> list[dict[str, str]]:
+        """Return what the person's command was run with."""
+        lines = self._told.read_bytes().split(b"\n")[:-1] if self._told.exists() else []
+        return [dict(v.split("=", 1) for v in line.decode().split("\0") if v) for line in lines]
+
+    def standing(self) -> list[dict[str, Any]]:
+        """Return the notices of `status`."""
+        found: list[dict[str, Any]] = self.daemon.status()["notices"]
+        return found
+
+    def said_to_systemd(self, text: str) -> list[str]:
+        """Return each STATUS= that says *text*."""
+        said = [message["STATUS"] for message in self.manager.heard[self.heard_before :] if "STATUS" in message]
+        return [status for status in said if text in status]
+
+    def wait_told(self) -> dict[str, str]:
+        """Wait until the person's command has run; return what it was told."""
+        wait_until(self.by_command, 20, self.daemon.describe)
+        return self.by_command()[0]
+
+    def reload(self) -> None:
+        """Reload, and wait until the new generation has looked: it shows what stands once it knows what was told."""
+        before = self.daemon.generation()["number"]
+        assert self.daemon.ctl("reload").returncode == 0
+        assert self.daemon.generation()["number"] > before
+        wait_until(self.standing, 10, self.daemon.describe)
+        wait_until(lambda: self.daemon.status()["credentials"]["token_ends"] is not None, 10, self.daemon.describe)
+        looks = self.daemon.status()["uptime"]
+        wait_until(lambda: self.daemon.status()["uptime"] > looks + 2, 10)  # two ticks of its warner
+
+    def assert_told_once(self, told: dict[str, str]) -> None:
+        """Each way has told it, and none twice."""
+        line = f"{told['CLAUDE_GATEWAY_TITLE']}: run {MEND} ({told['CLAUDE_GATEWAY_MESSAGE']})"
+        log = self.daemon.log[self.log_before :]
+        assert log.count(line) == 1, log
+        assert log.count(MEND) == 1, log  # nor in other words
+        assert [one["CLAUDE_GATEWAY_EVENT"] for one in self.by_command()] == [told["CLAUDE_GATEWAY_EVENT"]]
+        assert [argv[-2:] for argv, *_ in self.desktop.calls] == [
+            [told["CLAUDE_GATEWAY_TITLE"], f"{told['CLAUDE_GATEWAY_MESSAGE']}\n{MEND}"]
+        ]
+
+    def log_in(self) -> None:
+        """Log in, as any tool does, and wait until nothing stands any more."""
+        self.home.log_in()
+        wait_until(lambda: self.standing() == [], 10, self.daemon.describe)
+        assert self.daemon.status()["credentials"]["state"] == "ok"
+        assert "notice" not in self.daemon.ctl("status").stdout
+
+
+@pytest.fixture(scope="module")
+def of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    desktop = Programs(tmp_path_factory.mktemp("desktop"))
+    desktop.install("notify-send")
+    with FakeAws() as aws, Manager() as manager:
+        environ = {
+            **aws.environ,
+            **manager.environ,
+            "PATH": f"{desktop.path}:{os.environ['PATH']}",
+            "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+            "CLAUDE_GATEWAY_NOTIFY_ENABLED": "true",
+        }
+        daemon = Daemon(config=CONFIG, environ=environ)
+        home = AwsHome(daemon.home, aws)
+        home.sso_session()
+        home.sso_profile("x")
+        home.log_in()
+        with daemon:
+            yield Scene(aws, home, daemon, manager, desktop)
+            said = f"{daemon.log}{desktop.calls}{manager.heard}{(daemon.home / 'told').read_text()}"
+    assert "Traceback" not in said
+    assert not [secret for secret in aws.secrets if secret in said]
+    assert aws.violations == []
+
+
+@pytest.fixture
+def scene(of_all: Scene) -> Scene:
+    """Return it with somebody logged in, and nothing told."""
+    of_all.aws.lives.access_token = of_all.aws.lives.keys = 3600
+    of_all.log_in()
+    of_all.begin()
+    return of_all
+
+
+def test_a_login_that_aws_renews_no_more(scene: Scene) -> None:
+    works_until = time.localtime(scene.daemon.status()["credentials"]["keys_end"])
+    scene.aws.lives.access_token = 300
+    file = scene.home.log_in()
+    scene.aws.revoke_session()
+    os.utime(file, (time.time() - 3600, time.time() - 3600))  # of an hour ago: it is to be renewed now
+    told = scene.wait_told()
+    assert told["CLAUDE_GATEWAY_TITLE"] == time.strftime("Bedrock works until %H:%M", works_until)
+    assert told["CLAUDE_GATEWAY_HINT"] == MEND
+    shown = scene.daemon.ctl("status").stdout
+    assert re.search(rf"notice       {told['CLAUDE_GATEWAY_TITLE']}, in \d+ min \d+ s: the login of profile x", shown)
+    assert f"\n               {MEND}\n" in shown
+    headline = f"{told['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "
+    scene.manager.wait_for(lambda: scene.said_to_systemd(headline))
+    assert scene.daemon.ctl("health").returncode == 0  # it works until then
+    scene.reload()
+    scene.assert_told_once(told)
+    scene.log_in()
+    scene.assert_told_once(told)
+
+
+def test_a_login_that_nothing_renews(scene: Scene) -> None:
+    scene.aws.lives.access_token = 280
+    scene.home.write_token(scene.aws.log_in(scopes=()))
+    ends = time.time() + 280
+    told = scene.wait_told()
+    assert told["CLAUDE_GATEWAY_EVENT"] == "credentials-end"
+    assert abs(int(told["CLAUDE_GATEWAY_UNTIL"]) - ends) < 5
+    assert told["CLAUDE_GATEWAY_TITLE"].startswith("The AWS login of profile x ends at ")
+    assert told["CLAUDE_GATEWAY_HINT"] == MEND
+    shown = scene.daemon.ctl("status").stdout
+    assert f"notice       {told['CLAUDE_GATEWAY_TITLE']}, in 4 min " in shown
+    scene.manager.wait_for(lambda: scene.said_to_systemd(f"{told['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "))
+    scene.reload()
+    scene.assert_told_once(told)
+    scene.log_in()
+    scene.assert_told_once(told)
