@@ -13,7 +13,7 @@ from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, engine_lane, 
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Config
-from claude_gatewayd.credentials import Keeper, Source, SourceWay, find_source
+from claude_gatewayd.credentials import Keeper, Loan, Source, SourceWay, find_source
 from claude_gatewayd.credentials.snapshot import Snapshot
 from claude_gatewayd.engine import Engine, Plan
 from claude_gatewayd.engine_lane import EngineLane
@@ -144,6 +144,21 @@ class Assembly:
         """Begin to keep the AWS credentials fresh, where there are any to keep."""
         if self._access.enabled:
             self._keeper.start()
+
+    def look_at_login(self) -> None:
+        """Look at the AWS credentials now, and not when it is time: somebody has logged in, or out."""
+        self._keeper.wake()
+
+    def lend(self) -> dict[str, Any] | None:
+        """Return the AWS keys that the next generation may use, None for none. They are secret."""
+        loan = self._keeper.lend()
+        return loan.as_message() if loan is not None else None
+
+    def borrow(self, said: object) -> None:
+        """Take what the generation before this one has lent."""
+        loan = Loan.of_message(said)
+        if loan is not None and self._access.enabled:
+            self._keeper.borrow(loan)
 
     def _alarm(self) -> None:
         """Load LiteLLM at a sign of trouble, where it may soon be needed."""

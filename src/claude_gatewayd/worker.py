@@ -130,6 +130,7 @@ class Worker:
         """Accept until told to drain."""
         wants_engine = self._parts.eager or self._start.with_engine
         if self._start.succeeds:
+            self._hear()  # with keys from the one that serves there is none to be asked for at once
             self._parts.keep()
             if wants_engine:
                 await self._load_first()
@@ -211,6 +212,12 @@ class Worker:
                 case "hurry":
                     if not self._told_to_hurry.done():
                         self._told_to_hurry.set_result(None)
+                case "lend-keys":
+                    self._channel.tell("lent", loan=self._parts.lend())
+                case "borrow-keys":
+                    self._parts.borrow(message.get("loan"))
+                case "look-at-login":
+                    self._parts.look_at_login()
                 case "outlive":
                     self._outlives = True
                     self._linger_at_signal = float(message.get("linger", 0.0))

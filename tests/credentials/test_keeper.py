@@ -1,6 +1,7 @@
 """The keeper on clocks of its own, without a thread: what it asks for, when, and what its callers get."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from claude_gatewayd.credentials.facts import Facts, Failure, Got, Life, Login
 from claude_gatewayd.credentials.failures import Failed
 from claude_gatewayd.credentials.keeper import Keeper
 from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
+from claude_gatewayd.credentials.loan import Loan
 from claude_gatewayd.credentials.outside import Outside
 
 HOUR = 3600.0
@@ -48,6 +50,10 @@ class FakeWay:
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
     stuck: bool = False  # each fetch gives the same keys
+
+    @property
+    def mark(self) -> str:
+        return str(self.kind)
 
     def facts(self) -> Facts:
         return Facts(self.kind, "profile x", "" if self.kind == "none" else "x", renewable=self.renewable, mend=MEND)
@@ -218,6 +224,21 @@ def test_a_login_is_noticed_without_a_call() -> None:
         assert scene.keeper.snapshot().state == "down"
         scene.way.changed = scene.way
         await scene.keeper.check()
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(failure=LOGIN), acts)
+
+
+def test_a_login_is_noticed_at_once_where_somebody_says_so() -> None:
+    async def acts(scene: Scene) -> None:
+        scene.keeper.start()
+        await settle()
+        assert scene.keeper.snapshot().state == "down"
+        scene.way.failure, scene.way.changed = None, scene.way
+        await settle()
+        assert scene.keeper.snapshot().state == "down"
+        scene.keeper.wake()
+        await settle()
         assert scene.keeper.snapshot().state == "ok"
 
     play(Scene(failure=LOGIN), acts)
@@ -424,6 +445,60 @@ def test_the_log_hears_of_a_change_once(caplog: pytest.LogCaptureFixture) -> Non
         "AWS credentials of profile x: ok",
     ]
     assert SECRET not in caplog.text
+
+
+def test_keys_are_lent_to_the_next_generation() -> None:
+    """It asks for none of its own, looks at the login, and uses them to the end though that is over."""
+
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.clock.passes(10)
+        loan = scene.keeper.lend()
+        assert loan is not None
+        assert SECRET not in repr(loan)
+        arrived = Loan.of_message(json.loads(json.dumps(loan.as_message())))
+        assert arrived == loan
+        next_one = Scene(failure=LOGIN)
+        next_one.clock.passes(10)
+        next_one.keeper.borrow(arrived)
+        await settle()
+        assert next_one.way.asked == ["login"]
+        said = next_one.keeper.snapshot()
+        assert (said.state, said.works_until) == ("login-needed", loan.life.ends)
+        next_one.clock.passes(HOUR - 11)
+        assert await next_one.key() == "ASIA1"
+        next_one.clock.passes(2)
+        assert (await next_one.why_none()).hint == MEND
+        await next_one.keeper.close()
+
+    play(Scene(), acts)
+
+
+def test_keys_that_are_not_lent_and_such_as_are_not_wanted() -> None:
+    async def acts(scene: Scene) -> None:
+        assert scene.keeper.lend() is None  # there are none
+        keys = await scene.keeper.keys()
+        loan = scene.keeper.lend()
+        assert loan is not None
+        for other in (Scene(kind="process"), Scene()):
+            if other.way.kind == "sso":
+                await other.keeper.keys()
+            other.keeper.borrow(loan)
+            await settle()
+            assert other.fetched in ([], ["keys"])
+            await other.keeper.close()
+        scene.way.failure = LOGIN
+        assert not await scene.keeper.renewed_after(keys)
+        assert scene.keeper.lend() is None  # AWS does not take them
+        scene.clock.passes(HOUR)
+        assert scene.keeper.lend() is None  # they have ended
+
+    play(Scene(), acts)
+
+
+@pytest.mark.parametrize("said", [None, {}, [], {"mark": "x", "keys": {"of": "another version"}, "life": {}}])
+def test_what_is_no_loan(said: object) -> None:
+    assert Loan.of_message(said) is None
 
 
 def test_no_credentials_at_all() -> None:

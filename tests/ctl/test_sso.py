@@ -1,17 +1,21 @@
 """`sso-login` in a terminal: what moves there, Ctrl-C, and the browser that it asks for."""
 
-import fcntl
+import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
 from claude_gatewayd.ctl.browser import Opening, open_page
+from claude_gatewayd.paths import control_socket
 from tests.daemon import BIN, Daemon
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
@@ -103,14 +107,79 @@ def test_a_browser_that_does_not_open(aws: FakeAws, daemon: Daemon) -> None:
     assert "/authorize?" in out
 
 
-def test_the_daemon_that_runs_is_told_of(daemon: Daemon) -> None:
-    """One runs as long as its lock is held."""
-    lock = daemon.runtime / "claude-gateway" / "lock"
-    lock.parent.mkdir(mode=0o700)
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+class Running:
+    """A daemon as far as its control socket goes: it has a status, and notes what it is asked."""
+
+    def __init__(self, daemon: Daemon, bedrock: dict[str, Any], credentials: dict[str, Any] | None) -> None:
+        self.asked: list[str] = []
+        self._status = {"bedrock": bedrock, "credentials": credentials}
+        path = control_socket(daemon.environ)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rwb") as stream:
+                self.asked.append(json.loads(stream.readline())["command"])
+                result = self._status if self.asked[-1] == "status" else {}
+                stream.write(json.dumps({"result": result}).encode() + b"\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+ON = {"enabled": True, "why": "", "source": "profile Sandbox.AdministratorAccess"}
+TAKES = "The running daemon takes it from here\n"
+
+
+@pytest.mark.parametrize(
+    ("bedrock", "kind", "out", "err"),
+    [
+        (ON, "sso", TAKES, ""),
+        (ON, "role-chain", TAKES, ""),
+        (
+            {"enabled": False, "why": "there is no profile", "source": ""}, None, "",
+            "But the running daemon has Bedrock off: there is no profile\n  claude-gatewayctl reload\n",
+        ),
+        (
+            {**ON, "source": "keys of the environment"}, "temporary", "",
+            "But the running daemon uses keys of the environment, before any login\n",
+        ),
+    ],
+)  # fmt: skip
+def test_the_daemon_that_runs_is_told(
+    daemon: Daemon, bedrock: dict[str, Any], kind: str | None, out: str, err: str
+) -> None:
+    """It is the running daemon's profile that is meant, whatever the environment of this shell says."""
+    daemon.environ["AWS_PROFILE"] = "of-this-shell"
+    profile = "" if kind == "temporary" else "Sandbox.AdministratorAccess"
+    if not profile or kind is None:
+        del daemon.environ["AWS_PROFILE"]
+        daemon.environ["CLAUDE_GATEWAY_BEDROCK_PROFILE"] = "Sandbox.AdministratorAccess"
+    with Running(daemon, bedrock, None if kind is None else {"kind": kind, "profile": profile}) as running:
         done = daemon.ctl("sso-login", "--device-code")
-    assert done.stdout.endswith("\nThe running daemon takes it from here\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"it renews itself until AWS ends the session\n{out}")
+    assert done.stderr == err
+    assert running.asked == ["status", "status", *(["look-at-login"] if out else [])]
+
+
+def test_logging_out_is_told_too(daemon: Daemon) -> None:
+    assert daemon.ctl("sso-login", "--device-code", "--profile", "Sandbox.AdministratorAccess").returncode == 0
+    with Running(daemon, ON, {"kind": "sso", "profile": "Sandbox.AdministratorAccess"}) as running:
+        assert daemon.ctl("sso-logout").returncode == 0
+    assert running.asked == ["status", "look-at-login"]
 
 
 # -- opening a page

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from claude_gatewayd.credentials import failures
 from claude_gatewayd.credentials.assess import due, keys_due
-from claude_gatewayd.credentials.facts import Failure, Got
+from claude_gatewayd.credentials.facts import Failure, Got, Life
 from claude_gatewayd.credentials.failures import Failed
 from claude_gatewayd.credentials.keys import AwsKeys
 from claude_gatewayd.credentials.known import Known
+from claude_gatewayd.credentials.loan import Loan
 from claude_gatewayd.credentials.outside import Outside, Way
 from claude_gatewayd.credentials.snapshot import Snapshot
 
@@ -46,10 +47,29 @@ class Keeper:
         self._forced = 0  # renewals in a row, for keys that were refused
         self._forced_at = 0.0
         self._background: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
 
     def start(self) -> None:
         """Begin to keep: get keys now, and watch."""
         self._in_background(self._watch())
+
+    def wake(self) -> None:
+        """Look now whether anything is to be done: somebody says that the login is another."""
+        self._woken.set()
+
+    def lend(self) -> Loan | None:
+        """Return the keys for the generation that comes after this one, None where they are not worth it."""
+        life = self._known.facts.keys
+        if self._keys is None or life is None or life.ends is None or self._known.facts.refused or not self._live():
+            return None
+        return Loan(self._way.mark, self._keys, life)
+
+    def borrow(self, loan: Loan) -> None:
+        """Take the keys of the generation before this one, unless there are some, or the configuration is another."""
+        if self._keys is None and loan.mark == self._way.mark:
+            self._take(loan.keys, loan.life)
+            self._known.facts = replace(self._known.facts, keys=loan.life)
+            self._renew(force=False)  # the login alone: how the keys come by which the next ones do
 
     async def close(self) -> None:
         """End. A thread that is under way ends by its own limits, and holds nobody."""
@@ -176,13 +196,16 @@ class Keeper:
         facts, now = self._known.facts, self._out.wall()
         same = got.keys is None or got.keys == self._keys
         if got.keys is not None and got.life is not None:
-            self._keys = got.keys
-            self._ends_steady = self._out.steady() + (got.life.ends - now) if got.life.ends is not None else 0.0
+            self._take(got.keys, got.life)
             facts = replace(facts, keys=got.life, refused=facts.refused and same)
         failure = got.failure.after(facts.failure, now) if got.failure is not None else None
         if failure is None and facts.refused and same:
             failure = facts.failure  # nothing is better for their being read again
         self._known.know(replace(facts, login=got.login or facts.login, failure=failure))
+
+    def _take(self, keys: AwsKeys, life: Life) -> None:
+        self._keys = keys
+        self._ends_steady = self._out.steady() + (life.ends - self._out.wall()) if life.ends is not None else 0.0
 
     # -- watching
 
@@ -195,7 +218,12 @@ class Keeper:
             now = self._out.wall()
             next_check = due(self._known.facts, now)
             pause = _TICK if next_check is None else min(_TICK, max(_SHORTEST_TICK, next_check - now))
-            await asyncio.sleep(pause)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
 
     async def check(self) -> None:
         """Look whether anything is to be done: clocks, files, what is due."""

@@ -11,7 +11,12 @@ from claude_gatewayd.credentials.threads import in_thread
 
 
 class Way(Protocol):
-    """How keys are come by. All of it blocks."""
+    """How keys are come by. All of it blocks, but for its mark."""
+
+    @property
+    def mark(self) -> str:
+        """Return what is the same for ways to the same keys, and tells nothing of them."""
+        ...
 
     def facts(self) -> Facts:
         """Return what is known before anybody was asked."""

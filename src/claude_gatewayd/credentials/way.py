@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from shlex import quote
 from typing import Final
 
@@ -43,6 +44,13 @@ class SourceWay:
                 self._sso = SsoKeys(source.environ, self._login, self._whose, now)
         except GatewayError as error:
             self._wrong = Failure("setup", error.message.partition(": ")[2], error.hint)
+
+    @property
+    def mark(self) -> str:
+        """Return what is the same for ways to the same keys, and tells nothing of them."""
+        plan = self._plan
+        told = repr((plan, sorted(plan.values.items()), self._login, self._region))
+        return sha256(told.encode()).hexdigest()
 
     def facts(self) -> Facts:
         """Return what is known before anybody was asked."""

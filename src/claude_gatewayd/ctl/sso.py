@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import time
+from typing import Any, Final
 
 from claude_gatewayd.config import load
 from claude_gatewayd.credentials.login import choose_way, log_in, log_out
@@ -13,6 +14,9 @@ from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.ctl import client, paint, progress
 from claude_gatewayd.ctl.answer import DONE, NO
 from claude_gatewayd.ctl.browser import Opening, open_page
+from claude_gatewayd.errors import GatewayError
+
+_ANSWERS_WITHIN: Final = 3.0
 
 
 def sso_login_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +45,7 @@ def sso_login(arguments: argparse.Namespace) -> int:
     renewed = "it renews itself until AWS ends the session" if token.refresh_token else "nothing renews it"
     print(f"Logged in: {profile.told}, account {profile.account_id}, role {profile.role_name}")
     print(f"  the token ends at {until}; {renewed}")
-    _say_what_else_counts(profile)
-    if client.lock_is_held():
-        print("The running daemon takes it from here")
+    _hand_over(profile)
     return DONE
 
 
@@ -60,6 +62,7 @@ def sso_logout(arguments: argparse.Namespace) -> int:
     if outcome == "not logged in":
         print(f"Not logged in: {profile.told}")
         return DONE
+    _tell_daemon()
     print(f"Logged out: {profile.told}; keys that were given out live on until their own end, 12 hours at most")
     if outcome == "only here":
         print(
@@ -75,19 +78,45 @@ def _takes_profile(parser: argparse.ArgumentParser) -> None:
 
 
 def _asked(arguments: argparse.Namespace) -> str:
-    """Return the profile that is meant: without --profile the daemon's, by the same rule."""
+    """Return the profile that is meant: without --profile that of the daemon, or of one that would start from here."""
     if arguments.profile:
         return str(arguments.profile)
+    running = _ask("status")
+    if running is not None and running["credentials"] and running["credentials"]["profile"]:
+        return str(running["credentials"]["profile"])
     wanted = load(os.environ).bedrock.profile
     known = read_profiles(config_files(os.environ)).profiles
     return wanted if wanted in known or "default" not in known else "default"
 
 
-def _say_what_else_counts(profile: SsoProfile) -> None:
-    """Warn where the daemon would not look at this login at all."""
-    source = find_source(os.environ, profile.asked)
-    if source.kind in ("bearer", "environment"):
-        print(f"But with this environment the daemon uses {source.told}, before any login", file=sys.stderr)
+def _hand_over(profile: SsoProfile) -> None:
+    """Tell the daemon of the login, and the person where it would not look at it at all."""
+    running = _ask("status")
+    if running is None:
+        source = find_source(os.environ, profile.asked)
+        if source.kind in ("bearer", "environment"):
+            print(f"But with this environment the daemon uses {source.told}, before any login", file=sys.stderr)
+    elif not running["bedrock"]["enabled"]:
+        print(f"But the running daemon has Bedrock off: {running['bedrock']['why']}", file=sys.stderr)
+        print("  claude-gatewayctl reload", file=sys.stderr)
+    elif not (running["credentials"] or {}).get("kind", "").startswith(("sso", "role-chain", "none")):
+        print(f"But the running daemon uses {running['bedrock']['source']}, before any login", file=sys.stderr)
+    else:
+        _tell_daemon()
+        print("The running daemon takes it from here")
+
+
+def _tell_daemon() -> None:
+    """Let the running daemon look at the login at once; it would see by itself, in five seconds."""
+    _ask("look-at-login")
+
+
+def _ask(command: str) -> dict[str, Any] | None:
+    """Return what the running daemon says, None where none does: a login needs no daemon."""
+    try:
+        return client.ask(command, _ANSWERS_WITHIN)
+    except GatewayError:
+        return None
 
 
 class _Terminal:

@@ -86,6 +86,7 @@ class Generation:
         self.overdue_at = math.inf  # on the loop's clock: a drain that is not over by then hangs
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
+        self._borrower: Generation | None = None
         self._loop = loop
         self._lines = wire.Lines()
         self._channel = channel
@@ -173,6 +174,15 @@ class Generation:
         """Tell one that starts to serve as soon as it can: nobody else does."""
         self._tell({"do": "hurry"})
 
+    def lend_keys(self, to: "Generation") -> None:
+        """Let it give its AWS keys to one that is to take its place. We pass them on, and keep nothing of them."""
+        self._borrower = to
+        self._tell({"do": "lend-keys"})
+
+    def look_at_login(self) -> None:
+        """Tell it that somebody has logged in to AWS, or out."""
+        self._tell({"do": "look-at-login"})
+
     def outlive(self, linger: float) -> None:
         """Tell it to go on as it is when we have ended, and to drain at SIGTERM."""
         self._tell({"do": "outlive", "linger": linger})
@@ -203,7 +213,7 @@ class Generation:
         try:
             self._channel.send(wire.encode(message))
         except OSError as error:
-            logger.debug("worker %d was not told %s: %s", self.number, message, error)
+            logger.debug("worker %d was not told to %s: %s", self.number, message["do"], error)
 
     def _hear(self) -> None:
         while True:
@@ -225,6 +235,11 @@ class Generation:
     def _heard(self, message: wire.Message) -> None:
         self.silent_for = 0
         event = message.get("event")
+        if event == "lent":
+            borrower, self._borrower = self._borrower, None
+            if borrower is not None and message.get("loan") is not None:
+                borrower._tell({"do": "borrow-keys", "loan": message["loan"]})
+            return
         if event == "refused":
             self.problems = [
                 Problem(str(p.get("where", "")), str(p.get("message", "")), str(p.get("hint", "")))

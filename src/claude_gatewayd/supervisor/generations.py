@@ -104,6 +104,8 @@ class Generations:
             why = f"cannot be started by {birth.interpreter}: {error.strerror or error}"
             return None, [Problem("worker", why, "install it again")]
         self._starting = new
+        if self.current is not None and not birth.probe:
+            self.current.lend_keys(new)
         try:
             async with asyncio.timeout(_START_WITHIN):
                 await asyncio.shield(new.settled)

@@ -299,6 +299,7 @@ class Supervisor:
         return {
             "status": self._command_status,
             "health": self._command_health,
+            "look-at-login": self._command_look_at_login,
             "reload": self._command_reload,
             "stop": self._command_stop,
             "version": self._command_version,
@@ -309,6 +310,11 @@ class Supervisor:
 
     async def _command_health(self) -> wire.Message:
         return telling.health(self._status())
+
+    async def _command_look_at_login(self) -> wire.Message:
+        for generation in self._generations:
+            generation.look_at_login()
+        return {}
 
     async def _command_reload(self) -> wire.Message:
         begun = time.monotonic()
