@@ -50,6 +50,7 @@ class FakeWay:
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
     stuck: bool = False  # each fetch gives the same keys
+    ended: bool = False
 
     @property
     def mark(self) -> str:
@@ -72,6 +73,9 @@ class FakeWay:
     def renewed(self) -> "FakeWay | None":
         changed, self.changed = self.changed, None
         return changed
+
+    def end(self) -> None:
+        self.ended = True
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         self.asked.append(f"who is {keys.access_key}")
@@ -532,11 +536,13 @@ def test_it_ends_while_a_thread_is_stuck() -> None:
             await stuck.wait()
 
         clock = Clock()
-        keeper = Keeper(FakeWay(clock), lambda: None, Outside(run=run))
+        way = FakeWay(clock)
+        keeper = Keeper(way, lambda: None, Outside(run=run))
         keeper.start()
         waiting: Awaitable[AwsKeys] = asyncio.ensure_future(keeper.keys())
         await settle()
         await asyncio.wait_for(keeper.close(), 1)
+        assert way.ended
         with pytest.raises(asyncio.CancelledError):
             await waiting
 

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from claude_gatewayd.credentials import process
 from claude_gatewayd.credentials.facts import Life
 from claude_gatewayd.credentials.keys import AwsKeys
+from claude_gatewayd.credentials.process import ProcessFailed, Running
+from tests.daemon import wait_until
 
 SECRET = "secret-canary"
 NOW = 1_767_268_800.0  # 2026-01-01T12:00:00Z
@@ -26,8 +29,8 @@ def prints(said: object) -> str:
     return command(f"print({json.dumps(said)!r})")
 
 
-def run(line: str, within: float = 20.0) -> tuple[AwsKeys, Life]:
-    return process.run(line, os.environ, NOW, within)
+def run(line: str, within: float = 20.0, running: Running | None = None) -> tuple[AwsKeys, Life]:
+    return process.run(line, os.environ, NOW, within, running)
 
 
 def failure(line: str, within: float = 20.0) -> str:
@@ -66,19 +69,43 @@ def test_what_it_can_do_wrong(line: str, why: str) -> None:
     assert why in failure(line)
 
 
+def hangs(child: Path) -> str:
+    """Return a command that starts another, writes down its process id, and hangs."""
+    return command(
+        "import os, subprocess, sys, time; "
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+        f"open('{child}.new', 'w').write(str(p.pid)); os.rename('{child}.new', {str(child)!r}); time.sleep(60)"
+    )
+
+
 def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
     child = tmp_path / "child"
-    script = (
-        "import subprocess, sys, time; "
-        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-        f"open({str(child)!r}, 'w').write(str(p.pid)); time.sleep(60)"
-    )
     begun = time.monotonic()
-    assert "was not done within 1 s, and was ended" in failure(command(script), within=1.0)
-    assert time.monotonic() - begun < 10
-    deadline = time.monotonic() + 10
-    while _runs(int(child.read_text())):
-        assert time.monotonic() < deadline
+    assert "was not done within 3 s, and was ended" in failure(hangs(child), within=3.0)
+    assert time.monotonic() - begun < 12
+    wait_until(lambda: not _runs(int(child.read_text())))
+
+
+def test_who_runs_one_may_end_before_it_does(tmp_path: Path) -> None:
+    """A worker that ends waits for no command, and leaves none behind."""
+    child = tmp_path / "child"
+    running, said = Running(), []
+
+    def get_keys() -> None:
+        try:
+            run(hangs(child), running=running)
+        except ProcessFailed as failed:
+            said.append(str(failed))
+
+    waiting = threading.Thread(target=get_keys)
+    waiting.start()
+    wait_until(child.exists)
+    running.end()
+    waiting.join(10)
+    assert said == ["ended with status -9"]
+    wait_until(lambda: not _runs(int(child.read_text())))
+    with pytest.raises(ProcessFailed, match="ended with status -9"):  # one that begins too late
+        run(hangs(tmp_path / "late"), running=running)
 
 
 def _runs(pid: int) -> bool:

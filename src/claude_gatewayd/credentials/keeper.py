@@ -76,6 +76,7 @@ class Keeper:
         tasks = [*self._background, *([self._renewing] if self._renewing is not None else [])]
         for task in tasks:
             task.cancel()
+        self._way.end()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def snapshot(self) -> Snapshot:

@@ -11,7 +11,7 @@ from claude_gatewayd.credentials.threads import in_thread
 
 
 class Way(Protocol):
-    """How keys are come by. All of it blocks, but for its mark."""
+    """How keys are come by. All of it blocks, but for `mark` and `end`."""
 
     @property
     def mark(self) -> str:
@@ -32,6 +32,10 @@ class Way(Protocol):
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         """Return account and role of keys. Raises Failed."""
+        ...
+
+    def end(self) -> None:
+        """End what is under way, without waiting for it, as far as it does not end by limits of its own."""
         ...
 
 

@@ -6,6 +6,7 @@ import selectors
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 
@@ -22,8 +23,34 @@ class ProcessFailed(Exception):
     """It gave no keys. What it printed is not told: it may hold anything."""
 
 
-def run(command: str, environ: Mapping[str, str], now: float, within: float = _WITHIN) -> tuple[AwsKeys, Life]:
+class Running:
+    """The process that runs now, for whoever cannot wait for its end. One that is started after `end` is ended too."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._over = False
+
+    def began(self, process: "subprocess.Popen[bytes] | None") -> None:
+        """Note which it is, None for none any more."""
+        with self._lock:
+            self._process = process
+        if self._over:
+            self.end()
+
+    def end(self) -> None:
+        """End it, with all that it has started. Does not wait: the thread that runs it does."""
+        with self._lock:
+            self._over = True
+            if self._process is not None and self._process.poll() is None:
+                _kill(self._process)
+
+
+def run(
+    command: str, environ: Mapping[str, str], now: float, within: float = _WITHIN, running: Running | None = None
+) -> tuple[AwsKeys, Life]:
     """Return what *command* prints. Raises ProcessFailed."""
+    running = running or Running()
     try:
         words = shlex.split(command)
         process = subprocess.Popen(
@@ -38,6 +65,7 @@ def run(command: str, environ: Mapping[str, str], now: float, within: float = _W
         why = error.strerror if isinstance(error, OSError) and error.strerror else "its command line cannot be read"
         raise ProcessFailed(f"cannot be started: {why.lower()}") from None
     try:
+        running.began(process)
         said = _output(process, time.monotonic() + within)
         status = process.wait(_LAST)
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -46,6 +74,11 @@ def run(command: str, environ: Mapping[str, str], now: float, within: float = _W
     except ValueError:
         _end(process)
         raise ProcessFailed(f"printed more than {_MOST // 1024} KiB, and was ended") from None
+    except BaseException:  # Ctrl-C
+        _end(process)
+        raise
+    finally:
+        running.began(None)
     if status != 0:
         raise ProcessFailed(f"ended with status {status}")
     return _read(said, now)
@@ -90,8 +123,12 @@ def _read(said: bytes, now: float) -> tuple[AwsKeys, Life]:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End it and whatever it has started. One that did its work may leave an agent behind, which is then its own."""
+    _kill(process)
+    process.wait()
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-    process.wait()

@@ -37,6 +37,7 @@ class SourceWay:
         self._login: SsoProfile | None = None
         self._sso: SsoKeys | None = None
         self._base: tuple[AwsKeys, Life] | None = None
+        self._running = process.Running()
         try:
             self._plan = _plan(source)
             if self._plan.base in ("sso", "sso-legacy"):
@@ -94,6 +95,10 @@ class SourceWay:
         except CallFailed as error:
             raise Failed(failures.of(error, self._whose)) from None
 
+    def end(self) -> None:
+        """End a process that is under way: it may hang, and nobody waits for it any more."""
+        self._running.end()
+
     def _through_roles(self, *, keys: bool, force: bool) -> Got:
         """Assume role after role. The base's keys are kept as long as they are young: they live longer, often."""
         now = self._now()
@@ -143,7 +148,8 @@ class SourceWay:
             return Got(written.keys_of(plan.values), written.life_of(plan.values, now))
         if plan.base == "process":
             try:
-                return Got(*process.run(plan.values["credential_process"], self._source.environ, now))
+                line, environ = plan.values["credential_process"], self._source.environ
+                return Got(*process.run(line, environ, now, running=self._running))
             except process.ProcessFailed as failed:
                 why = f"the credential_process of profile {plan.profile} {failed}"
                 raise Failed(Failure("broken", why, self._whose.check)) from None
