@@ -110,12 +110,12 @@ def test_the_words_for_what_does_not_renew_itself() -> None:
     (notice,) = standing(near, Serving(), NOON, Rules())
     assert notice.line == (
         "The AWS login of profile corp ends at 12:30: run claude-gatewayctl sso-login "
-        "(it does not renew itself, and Bedrock cannot step in after that)"
+        "(it does not renew itself, and Bedrock stops when the last keys of it end)"
     )
     keys = Snapshot("expiring", "temporary", keys_end=NOON + 1800, hint="aws-vault exec corp")
     (notice,) = standing(keys, Serving(), NOON, Rules())
     assert (notice.title, notice.hint) == ("The AWS keys end at 12:30", "aws-vault exec corp")
-    assert notice.message.startswith("they do not renew themselves")
+    assert notice.message == "they do not renew themselves, and Bedrock cannot step in after that"
 
 
 def test_other_times_by_configuration() -> None:

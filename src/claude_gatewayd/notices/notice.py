@@ -110,12 +110,13 @@ def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
     """Say when credentials end that do not renew themselves."""
     if snapshot.state == "login-needed":
         return trouble(snapshot, now)
+    after = "Bedrock stops when the last keys of it end" if snapshot.token_ends else "Bedrock cannot step in after that"
     what, ends, renews = _CALLED.get(snapshot.kind, ("AWS keys", "end", "they do not renew themselves"))
     whose = f" of {snapshot.source}" if snapshot.source else ""
     return Notice(
         "credentials-end",
         f"The {what}{whose} {ends} at {clock(end, now)}",
-        f"{renews}, and Bedrock cannot step in after that",
+        f"{renews}, and {after}",
         snapshot.hint or (LOGIN if snapshot.kind in _BY_SSO else "claude-gatewayctl credentials"),
         until=end,
     )
