@@ -144,8 +144,9 @@ def test_nobody_waits_for_a_renewal_that_is_not_needed_yet() -> None:
         assert scene.fetched == ["keys"]
         scene.clock.passes(2)
         scene.way.gate = asyncio.Event()
-        assert await scene.key() == "ASIA1"  # the renewal goes on beside it
-        assert await scene.key() == "ASIA1"
+        async with asyncio.timeout(1):
+            assert await scene.key() == "ASIA1"  # the renewal goes on beside it
+            assert await scene.key() == "ASIA1"
         scene.way.gate.set()
         await settle()
         assert await scene.key() == "ASIA2"
@@ -311,7 +312,7 @@ def test_keys_that_cannot_be_renewed_are_not_asked_with_again() -> None:
         assert not await scene.keeper.renewed_after(keys)
         said = scene.keeper.snapshot()
         assert (said.state, said.hint) == ("down", MEND)
-        assert "does not take the keys" in said.why
+        assert said.why == "AWS does not take the keys of profile x"
         assert await scene.key() == "ASIA1"  # they are all there are, and AWS may have erred
         for _ in range(20):
             assert not await scene.keeper.renewed_after(keys)

@@ -54,9 +54,7 @@ def of(error: CallFailed, whose: Whose) -> Failure:
     if not isinstance(error, Refused):
         return Failure("broken", why, error.hint)
     if error.code in _BAD_KEYS:
-        return Failure(
-            "refused", f"AWS does not take the keys of {whose.source} ({error.code})", whose.login or whose.check
-        )
+        return refused(whose.source, whose.login or whose.check, error.code)
     if error.code in ("ForbiddenException", "AccessDenied", "AccessDeniedException"):
         return Failure("setup", f"AWS does not give {whose.source} this account and role ({error.code})", whose.check)
     return Failure("setup", f"AWS refuses {whose.source} ({error.code or 'without a word'})", whose.check)
@@ -65,6 +63,12 @@ def of(error: CallFailed, whose: Whose) -> Failure:
 def login(whose: Whose) -> Failure:
     """Return that a person has to log in."""
     return Failure("login", f"the login of {whose.source} has ended", whose.login)
+
+
+def refused(source: str, hint: str, code: str = "") -> Failure:
+    """Return that AWS does not take the keys of *source*, which may be a name for keys itself."""
+    the = "the " if source.startswith("keys ") else "the keys of " if source.startswith("profile ") else ""
+    return Failure("refused", f"AWS does not take {the}{source}" + (f" ({code})" if code else ""), hint)
 
 
 def clock(off: float) -> Failure:

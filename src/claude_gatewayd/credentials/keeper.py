@@ -122,10 +122,7 @@ class Keeper:
             return True
         said = self._known.facts.failure
         if said is None or said is failure:
-            said = Failure(
-                "refused", f"AWS does not take the keys of {self._known.facts.source}", self._known.facts.mend
-            )
-            said = said.after(failure, now)
+            said = failures.refused(self._known.facts.source, self._known.facts.mend).after(failure, now)
         self._known.know(replace(self._known.facts, refused=True, failure=said))
         return False
 

@@ -18,5 +18,5 @@ def look(way: Way, now: float, *, check: bool) -> Snapshot:
             account, role = way.identity(got.keys)
             facts = replace(facts, account=account, role=role)
     except Failed as failed:
-        facts = replace(facts, failure=failed.failure)
+        facts = replace(facts, failure=failed.failure, refused=failed.failure.cause == "refused")
     return replace(assess(facts, now), next_check=None)  # nobody renews what nobody keeps

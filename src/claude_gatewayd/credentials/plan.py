@@ -175,9 +175,9 @@ def is_on_ec2(environ: Mapping[str, str]) -> bool:
 
 
 def near(name: str, known: Mapping[str, object]) -> str:
-    """Return the names that somebody may have meant, as a person reads them; "" for none."""
+    """Ask for the names that somebody may have meant; "" for none."""
     found = get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"; there is {' and '.join(found)}" if found else ""
+    return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
 def _unknown(name: str, seen: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:

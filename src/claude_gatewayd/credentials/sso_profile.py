@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from claude_gatewayd.credentials import plan as planning
 from claude_gatewayd.credentials.oidc import SCOPE
 from claude_gatewayd.credentials.source import config_files, read_profiles
 from claude_gatewayd.errors import GatewayError
@@ -78,8 +79,7 @@ def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, 
     of_session = sessions.get(session, {})
     wrong = []
     if "sso_session" in settings and session not in sessions:
-        near = get_close_matches(session, sessions, 1)
-        wrong.append(f"there is no [sso-session {session}]" + (f" (did you mean {near[0]}?)" if near else ""))
+        wrong.append(f"there is no [sso-session {session}]{planning.near(session, sessions)}")
     for key, value in of_session.items():
         if settings.get(key, value) != value:
             wrong.append(f"{key} is {settings[key]} in the profile, and {value} in [sso-session {session}]")
@@ -110,15 +110,14 @@ def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, 
 
 
 def _unknown(name: str, asked: str, known: Mapping[str, Settings], file: Path) -> GatewayError:
-    near = get_close_matches(name, known, 3, 0.5)
+    near = get_close_matches(name, known, 1, 0.5)
     if name != asked:
         why = f"its source_profile {name} is not in {file}"
     elif not known:
         why = f"there are no profiles in {file}"
     else:
         why = f"there is no such profile in {file}"
-    if near:
-        why += f" (did you mean {' or '.join(near)}?)"
+    why += planning.near(name, known)
     hint = f"claude-gatewayctl sso-login --profile {quote(near[0])}" if near and name == asked else ""
     return GatewayError(
         f"cannot log in with profile {asked}: {why}", hint or f"aws configure sso --profile {quote(asked)}"

@@ -61,12 +61,14 @@ def credentials(how: dict[str, Any], now: float) -> list[str]:
     lines = [f"  credentials  {', '.join(parts)}"]
     works = how["state"] in ("ok", "expiring")
     more = []
-    if how["token_ends"] is not None:
+    if how["token_ends"] is not None and (works or how["token_ends"] <= now):
         renews = "renews itself" if how["refreshable"] and works else "does not renew itself"
         more.append(f"login {_end(how['token_ends'], now)}, {renews}")
     if how["keys_end"] is not None:
         more.append(f"keys {_end(how['keys_end'], now)}")
-    if how["next_check"] is not None:
+    if how["next_check"] is not None and how["next_check"] <= now:
+        more.append("they are being got just now" if how["keys_end"] is None else "they are being renewed just now")
+    elif how["next_check"] is not None:
         more.append(f"next {'renewal' if works else 'attempt'} {until(how['next_check'], now)}")
     more += [how["why"], how["hint"]]
     return [*lines, *(f"               {line}" for line in more if line)]
