@@ -1,0 +1,58 @@
+"""How credentials read in `status` and `credentials`: a table."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.ctl import text
+
+NOW = 1_800_000_000.0
+MIN = 60.0
+OK = Snapshot(
+    "ok", "sso", "profile x", "x", refreshable=True, token_ends=NOW + 50 * MIN, keys_end=NOW + 40 * MIN,
+    next_check=NOW + 10 * MIN, account="111122223333", role="Admin",
+)  # fmt: skip
+OVER = replace(
+    OK, state="login-needed", works_until=NOW + 40 * MIN, why="it has ended", hint="claude-gatewayctl sso-login"
+)
+
+
+@pytest.mark.parametrize(
+    ("how", "lines"),
+    [
+        (
+            OK,
+            ["credentials  ok, account 111122223333 role Admin", "login until (in 50 min 0 s), renews itself",
+             "keys until (in 40 min 0 s)", "next renewal (in 10 min 0 s)"],
+        ),
+        (replace(OK, refreshable=False, next_check=None),
+            ["credentials  ok, account 111122223333 role Admin", "login until (in 50 min 0 s), does not renew itself",
+             "keys until (in 40 min 0 s)"],
+        ),
+        (
+            Snapshot("ok", "sso", "profile x", next_check=NOW),
+            ["credentials  ok", "they are being got just now"],
+        ),
+        (
+            Snapshot("ok", "process", "profile x", keys_end=NOW + MIN, next_check=NOW - 1),
+            ["credentials  ok", "keys until (in 1 min 0 s)", "they are being renewed just now"],
+        ),
+        (  # of a login that is over it does not matter how long its token would be good
+            OVER,
+            ["credentials  a login is needed: Bedrock works until (in 40 min 0 s), account 111122223333 role Admin",
+             "keys until (in 40 min 0 s)", "next attempt (in 10 min 0 s)",
+             "it has ended", "claude-gatewayctl sso-login"],
+        ),
+        (
+            replace(OVER, state="down", works_until=NOW - MIN, token_ends=NOW - 2 * MIN, keys_end=NOW - MIN),
+            ["credentials  down since (1 min 0 s ago), account 111122223333 role Admin",
+             "login ended (2 min 0 s ago), does not renew itself", "keys ended (1 min 0 s ago)",
+             "next attempt (in 10 min 0 s)", "it has ended", "claude-gatewayctl sso-login"],
+        ),
+    ],
+)  # fmt: skip
+def test_credentials(how: Snapshot, lines: list[str]) -> None:
+    shown = [line.strip() for line in text.credentials(how.as_dict(), NOW)]
+    assert [re.sub(r"(?:\w{3} \d\d \w{3} )?\d\d:\d\d (?=\()", "", line) for line in shown] == lines
