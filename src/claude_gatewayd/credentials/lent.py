@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any, Final
 
+from botocore import exceptions
 from botocore.config import Config
 from botocore.credentials import ContainerProvider, InstanceMetadataProvider
 from botocore.exceptions import BotoCoreError, ClientError, MissingDependencyException
@@ -58,11 +59,10 @@ def _metadata(environ: Mapping[str, str]) -> InstanceMetadataFetcher:
 
 
 def _told(error: Exception, whose: Whose) -> Failure:
-    name = type(error).__name__
-    if name in ("LoginRefreshRequired", "LoginTokenLoadError"):
+    if isinstance(error, (exceptions.LoginRefreshRequired, exceptions.LoginTokenLoadError)):
         return Failure("login", f"the login of {whose.source} has ended", whose.login)
-    if name == "LoginInsufficientPermissions":
+    if isinstance(error, exceptions.LoginInsufficientPermissions):
         return Failure("setup", f"AWS does not let {whose.source} renew its login", whose.login)
-    if isinstance(error, OSError) or name in ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"):
+    if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError, OSError)):
         return Failure("offline", "AWS cannot be reached; this machine seems to be offline")
-    return Failure("broken", f"{whose.source} gives no keys ({name})", whose.check)
+    return Failure("broken", f"{whose.source} gives no keys ({type(error).__name__})", whose.check)

@@ -1,0 +1,30 @@
+"""What botocore's own providers raise, and what that means for a person."""
+
+import pytest
+from botocore import exceptions
+
+from claude_gatewayd.credentials import lent
+from claude_gatewayd.credentials.failures import Whose
+
+WHOSE = Whose("profile cli", "cli", "aws login --profile cli")
+SECRET = "secret-canary"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "hint"),
+    [
+        (exceptions.LoginRefreshRequired(), "login", "aws login --profile cli"),
+        (exceptions.LoginTokenLoadError(error_msg=SECRET), "login", "aws login --profile cli"),
+        (exceptions.LoginInsufficientPermissions(), "setup", "aws login --profile cli"),
+        (exceptions.EndpointConnectionError(endpoint_url=SECRET), "offline", ""),
+        (exceptions.ProxyConnectionError(proxy_url=SECRET), "offline", ""),
+        (exceptions.ReadTimeoutError(endpoint_url=SECRET), "offline", ""),
+        (ConnectionResetError(), "offline", ""),
+        (exceptions.MetadataRetrievalError(error_msg=SECRET), "broken", "aws sts get-caller-identity --profile cli"),
+        (ValueError(SECRET), "broken", "aws sts get-caller-identity --profile cli"),
+    ],
+)
+def test_what_a_failure_means(error: Exception, cause: str, hint: str) -> None:
+    said = lent._told(error, WHOSE)
+    assert (said.cause, said.hint) == (cause, hint)
+    assert SECRET not in said.why
