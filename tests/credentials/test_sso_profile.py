@@ -97,7 +97,7 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
         (
             "[profile x]\nrole_arn = r\nsource_profile = y\n[profile y]\nrole_arn = r\nsource_profile = x\n",
             "x",
-            "its chain of source_profile comes to no end",
+            "its roles go in a circle: x -> y -> x",
             "aws configure list --profile x",
         ),
         (

@@ -83,19 +83,16 @@ def of_surroundings(environ: Mapping[str, str]) -> Plan | None:
 
 def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, str]) -> Plan:
     """Return how profile *name* comes by its keys, in botocore's order. Raises KeysUnavailable."""
-    seen: list[str] = []
+    names = chain(name, profiles)
     steps: list[Step] = []
-    while True:
+    for name in names:
         if name not in profiles:
-            raise _unknown(name, seen, profiles)
+            raise _unknown(name, names, profiles)
         values = profiles[name]
-        # A profile may name itself as its source: then its own keys are meant.
-        own = bool(seen) and (written.KEY_ID in values or written.SECRET in values)
-        if "role_arn" not in values or "web_identity_token_file" in values or own:
+        if not _assumes(values) or (steps and _has_keys(values)):
             break
-        if name in seen:
-            raise _wrong(seen[0], f"its roles go in a circle: {' -> '.join((*seen, name))}")
-        seen.append(name)
+        if len(steps) == len(names) - 1 and name in names[:-1]:
+            raise _wrong(names[0], f"its roles go in a circle: {' -> '.join(names)}")
         steps.append(_step(name, values))
         source, named = values.get("credential_source"), values.get("source_profile")
         if (source is None) == (named is None):
@@ -107,13 +104,33 @@ def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, 
             raise _wrong(name, f"it has role_arn, and {what}")
         if source is not None:
             return _of_source(name, source, tuple(reversed(steps)), environ)
-        assert named is not None
-        name = named
     base = _base(name, values, environ)
     if base in ("static", "temporary") and not (values.get(written.KEY_ID) and values.get(written.SECRET)):
         lacking = written.SECRET if values.get(written.KEY_ID) else written.KEY_ID
         raise _wrong(name, f"it has half a key: {lacking} is missing")
     return Plan("role-chain" if steps else base, base, name, values, tuple(reversed(steps)))
+
+
+def chain(name: str, profiles: Mapping[str, Values]) -> list[str]:
+    """Return *name* and the profiles below it, each of which gives the keys to assume the role of the one before.
+
+    The last is the base, or there is none such, or the chain has come back to it.
+    """
+    names = [name]
+    while name in profiles and _assumes(profiles[name]) and "source_profile" in profiles[name]:
+        if len(names) > 1 and (_has_keys(profiles[name]) or name in names[:-1]):
+            break  # a profile may name itself as its source: then its own keys are meant
+        name = profiles[name]["source_profile"]
+        names.append(name)
+    return names
+
+
+def _assumes(values: Values) -> bool:
+    return "role_arn" in values and "web_identity_token_file" not in values
+
+
+def _has_keys(values: Values) -> bool:
+    return written.KEY_ID in values or written.SECRET in values
 
 
 def _step(name: str, values: Values) -> Step:
@@ -149,7 +166,7 @@ def _base(name: str, values: Values, environ: Mapping[str, str]) -> Kind:
         return "web-identity"
     if any(key in values for key in _SSO):
         return "sso" if "sso_session" in values else "sso-legacy"
-    if written.KEY_ID in values or written.SECRET in values:
+    if _has_keys(values):
         return "temporary" if values.get(written.TOKEN) or values.get("aws_security_token") else "static"
     if "login_session" in values:
         return "login"
@@ -180,10 +197,10 @@ def near(name: str, known: Mapping[str, object]) -> str:
     return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
-def _unknown(name: str, seen: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:
+def _unknown(name: str, names: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:
     whose = (
-        f"profile {seen[-1]} has the source_profile {name}, and there is none"
-        if seen
+        f"profile {names[-2]} has the source_profile {name}, and there is none"
+        if len(names) > 1
         else f"there is no profile {name}"
     )
     return KeysUnavailable(f"cannot get AWS credentials: {whose}{near(name, profiles)}", "aws configure list-profiles")

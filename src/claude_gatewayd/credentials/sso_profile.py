@@ -14,7 +14,6 @@ from claude_gatewayd.errors import GatewayError
 
 _OF_A_LOGIN: Final = ("sso_start_url", "sso_region")
 _OF_A_ROLE: Final = ("sso_account_id", "sso_role_name")
-_LONGEST_CHAIN: Final = 10
 
 Settings = Mapping[str, str]
 
@@ -52,21 +51,18 @@ def sso_profile(environ: Mapping[str, str], asked: str) -> SsoProfile:
     """Return the SSO login behind the profile *asked*. Raises GatewayError with all that is wrong with it."""
     files = config_files(environ)
     known, sessions = read_profiles(files)
-    name = asked
-    for _ in range(_LONGEST_CHAIN):
-        settings = known.get(name)
-        if settings is None:
-            raise _unknown(name, asked, known, files[0])
-        source = settings.get("source_profile") if "role_arn" in settings else None
-        if source is None or source == name:  # its own keys are meant
-            if not is_sso(settings):
-                raise _no_sso(name, asked)
-            return _complete(asked, name, settings, sessions)
-        name = source
-    raise GatewayError(
-        f"cannot log in with profile {asked}: its chain of source_profile comes to no end",
-        f"aws configure list --profile {quote(asked)}",
-    )
+    names = planning.chain(asked, known)
+    name = names[-1]
+    if name not in known:
+        raise _unknown(name, asked, known, files[0])
+    if name in names[1:-1] or (name == asked and len(set(names)) > 1):
+        raise GatewayError(
+            f"cannot log in with profile {asked}: its roles go in a circle: {' -> '.join(names)}",
+            f"aws configure list --profile {quote(asked)}",
+        )
+    if not is_sso(known[name]):
+        raise _no_sso(name, asked)
+    return _complete(asked, name, known[name], sessions)
 
 
 def is_sso(settings: Settings) -> bool:
