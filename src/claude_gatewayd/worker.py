@@ -167,11 +167,12 @@ class Worker:
 
     async def _beat(self) -> None:
         while True:
+            if self._serves and not self._told_to_drain.done():  # else another generation tells the person
+                self._parts.warner.tick()
+                self._tell()  # who is told of something finds it in the status
             for _ in range(_BEATS_A_SECOND):
                 await asyncio.sleep(_BEAT)
                 self._tell()
-            if self._serves and not self._told_to_drain.done():  # else another generation tells the person
-                self._parts.warner.tick()
 
     def _changed(self) -> None:
         """Tell the supervisor soon, so that `status` is never far behind. Many changes make one message."""

@@ -491,4 +491,4 @@ def test_a_profile_that_cannot_work_asks_nobody(home: AwsHome) -> None:
 def test_no_way_at_all(home: AwsHome) -> None:
     one = way(home, "xx")
     assert one.facts().kind == "none"
-    assert "there is x" in failure(one).why
+    assert "no profile xx (did you mean x?)" in failure(one).why
