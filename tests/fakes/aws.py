@@ -291,7 +291,8 @@ class FakeAws:
     async def _shut(self) -> None:
         for service in SERVICES:
             await self._unlisten(service)
-        tasks = [connection.task for connection in self._live if connection.task]
+        # also those whose connection is gone, for they may sleep for an hour
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
