@@ -42,9 +42,19 @@ def installation_link(environ: Mapping[str, str]) -> Path:
     return data_dir(environ) / "current"
 
 
+def previous_link(environ: Mapping[str, str]) -> Path:
+    """Return the symlink to what that one led to before: there `upgrade --rollback` leads back."""
+    return data_dir(environ) / "previous"
+
+
 def versions_dir(environ: Mapping[str, str]) -> Path:
     """Return the directory of the installations that `upgrade` has built."""
     return data_dir(environ) / "versions"
+
+
+def is_upgraded(program: str, environ: Mapping[str, str]) -> bool:
+    """Say whether a program is of an installation that `upgrade` has built."""
+    return Path(os.path.realpath(program)).is_relative_to(os.path.realpath(versions_dir(environ)))
 
 
 def environment_file(environ: Mapping[str, str]) -> Path:

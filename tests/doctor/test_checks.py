@@ -76,6 +76,8 @@ OURS = Service("/u", "/a", "/here", active=True)
          [("fail", "systemctl --user unmask x")]),
         (OURS._replace(trouble="nginx (pid 7) has port 47000", hint="end it"), [("fail", "end it")]),
         (OURS._replace(leads_to="/there"), [("fail", INSTALL)]),
+        (OURS._replace(leads_to="/there", upgraded=True), OK),
+        (OURS._replace(leads_to="", upgraded=True), [("fail", INSTALL)]),
         (OURS._replace(leads_to=""), [("fail", INSTALL)]),
         (OURS._replace(stale=True), [("note", INSTALL)]),
         (OURS._replace(enabled=False, lingers=False),

@@ -164,6 +164,7 @@ def life() -> None:
             _sandboxed(scene)
             _rough(scene)
             _closed(scene, build)
+            _no_bus(scene)
         finally:
             fake.release()
             tell({"event": "journal", "text": scene.journal()[-20000:], "errors": scene.journal("-p", "err")})
@@ -328,48 +329,56 @@ def _memory(pid: int) -> dict[str, int]:
 
 
 def upgrade() -> None:
-    """From a checkout to a version, to two that are no good, and back."""
+    """From one wheel to another, to two that are no good, back, and what `install` makes of that."""
     site = sysconfig.get_path("purelib")  # the new environments are made without what we depend on
     with FakeAnthropic() as fake:
         scene = Scene(fake, {"PYTHONPATH": site})
-        link = scene.home / ".local/share/claude-gateway/current"
-        link.parent.mkdir(parents=True)
-        link.symlink_to(BIN.parent)
-        scene.link(link / "bin")
-        for unit in scene.units.iterdir():
-            unit.write_text(unit.read_text().replace("%h/.local/bin", str(link / "bin")))
-        scene.systemctl("daemon-reload")
+        share = scene.home / ".local/share"  # by a symlink, as many a home is
+        (scene.home / "share").mkdir()
+        share.symlink_to(scene.home / "share")
         os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
+        os.environ["PATH"] = f"{scene.bin}:{os.environ['PATH']}"
+        scene.link(_environment(scene.home / "app", _wheel("0.1.1")))
         good = _wheel("0.2.0")
         unfit = _wheel("0.3.0", relay="import sys\nif '--probe' not in sys.argv: raise ImportError('unfit')\n")
         broken = _wheel("0.4.0", supervisor="raise ImportError('broken')\n")
         try:
-            scene.systemctl("start", f"{UNIT}.socket", UNIT)
+            installed = scene.ctl("install")
+            tell({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
             streams = Streams(3, 30)
             pid = scene.main_pid()
             for event, *arguments in (
-                ("upgrade", good),
-                ("upgrade to one that cannot serve", unfit),
-                ("upgrade to one that is broken", broken),
-                ("rollback", "--rollback"),
-                ("forth again", "--rollback"),
+                ("upgrade", "upgrade", good),
+                ("upgrade to one that cannot serve", "upgrade", unfit),
+                ("upgrade to one that is broken", "upgrade", broken),
+                ("rollback", "upgrade", "--rollback"),
+                ("forth again", "upgrade", "--rollback"),
+                ("restart", "restart"),
+                ("install by the one before", "install"),
             ):
                 with scene.under_load(event) as told:
-                    done = scene.ctl("upgrade", *arguments)
+                    done = scene.ctl(*arguments)
                     told |= {"status": done.returncode, "out": done.stdout, "err": done.stderr}
                     told |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
                     told["same_pid"] = scene.main_pid() == pid
-            with scene.under_load("restart") as told:
-                told["status"] = scene.systemctl("restart", UNIT).returncode
-                wait_until(scene.is_serving)
-                told["version"] = scene.status()["version"]
             tell({"event": "open streams", **streams.end()})
-            kept = sorted(path.name for path in (link.parent / "versions").iterdir() if path.is_dir())
-            tell({"event": "kept", "versions": len(kept)})
+            ours = share / "claude-gateway"
+            kept = [path for path in (ours / "versions").iterdir() if path.is_dir()]
+            back = (ours / "previous").resolve()
+            tell({"event": "kept", "versions": len(kept), "back": [back] == [path.resolve() for path in kept]})
         finally:
             fake.release()
             tell({"event": "journal", "text": scene.journal()[-20000:]})
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def _environment(directory: Path, wheel: str) -> Path:
+    """Install a wheel as a person does; return where its programs are."""
+    python = [sys.executable, "-m"]
+    subprocess.run([*python, "venv", "--without-pip", str(directory)], check=True)
+    pip = [*python, "pip", "--python", str(directory / "bin/python"), "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", wheel], check=True)
+    return directory / "bin"
 
 
 def _wheel(version: str, relay: str = "", supervisor: str = "") -> str:
@@ -405,6 +414,21 @@ def _closed(scene: Scene, build: Build) -> None:
         stream.rest()
         tell({"event": "closed", "before": before, "whole": stream.is_whole})
     build.mend("supervisor/main.py")
+
+
+def _no_bus(scene: Scene) -> None:
+    """Without a message bus nobody can be moved: a restart waits for what is under way, and callers wait for it."""
+    scene.systemctl("start", f"{UNIT}.socket", UNIT)
+    wait_until(scene.is_serving)
+    scene.systemctl("stop", "dbus.socket", "dbus.service")
+    Path(os.environ["XDG_RUNTIME_DIR"], "bus").unlink(missing_ok=True)
+    pid = scene.main_pid()
+    with Stream(PORT, "[[slow 12 0.25]]") as stream:
+        scene.systemctl("restart", "--no-block", UNIT)
+        wait_until(lambda: "again to end at once" in scene.journal())
+        status, _ = post(PORT)
+        stream.rest()
+    tell({"event": "no bus", "status": status, "whole": stream.is_whole, "same_pid": scene.main_pid() == pid})
 
 
 def answers() -> bool:

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_no_request_is_lost(fake: FakeAnthropic) -> None:
-    with Daemon(upstream=fake.url) as daemon, Stream(daemon.port, "[[slow 80 0.2]]") as stream:
+    with Daemon(upstream=fake.url) as daemon, Stream(daemon.port, "[[slow 50 0.2]]") as stream:
         with Load(daemon.port) as load:
             fake.wait_until(lambda: len(fake.requests) > 200, 30)
-            for _ in range(7):
+            for _ in range(4):
                 done = daemon.ctl("reload")
                 assert (done.returncode, done.stderr) == (0, "")
                 seen = len(fake.requests)
@@ -27,8 +27,8 @@ def test_no_request_is_lost(fake: FakeAnthropic) -> None:
         stream.rest()
         assert stream.is_whole
         found = load.found
-        print(f"\n7 hand-overs: {found}")
-        assert found.requests > 2000
+        print(f"\n4 hand-overs: {found}")
+        assert found.requests > 1500
         assert set(found.served) == {"new", "busy", "thinking"}
         assert found.failed == 0, found
         assert found.said_close > 0, "no kept connection was in a hand-over"
@@ -66,7 +66,7 @@ class Size:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-def test_forty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
+def test_twenty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
 
         def hand_over(number: int) -> None:
@@ -78,13 +78,13 @@ def test_forty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
             hand_over(number)
         wait_until(lambda: len(daemon.workers()) == 1)
         before, begun = Size(daemon.pid), time.monotonic()
-        for number in range(6, 46):
+        for number in range(6, 26):
             hand_over(number)
         wait_until(lambda: len(daemon.workers()) == 1)
         after = Size(daemon.pid)
-        print(f"\n40 hand-overs in {time.monotonic() - begun:.1f} s: before {before}; after {after}")
+        print(f"\n20 hand-overs in {time.monotonic() - begun:.1f} s: before {before}; after {after}")
         assert after.descriptors == before.descriptors
         assert after.threads == before.threads
         assert after.memory - before.memory < 2 * 2**20
-        # all 44, and that of `wait_serving`; a worker tells its last a tenth of a second later
-        wait_until(lambda: daemon.status()["requests"] == {"200": 45})
+        # all 24, and that of `wait_serving`; a worker tells its last a tenth of a second later
+        wait_until(lambda: daemon.status()["requests"] == {"200": 25})

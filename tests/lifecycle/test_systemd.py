@@ -149,6 +149,10 @@ def test_a_stopped_socket_is_closed_also_by_those_who_serve_on(life: Told) -> No
     assert life["closed"] == {"before": True, "whole": True}
 
 
+def test_a_restart_without_a_bus_waits_for_what_is_under_way(life: Told) -> None:
+    assert life["no bus"] == {"status": 200, "whole": True, "same_pid": False}
+
+
 def test_the_units_are_in_order(life: Told) -> None:
     assert life["verify"] == {"status": 0, "said": ""}
     assert life["security"]["exposure"] <= 6.6
@@ -166,14 +170,17 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
         "rollback",
         "forth again",
         "restart",
+        "install by the one before",
     ):
         assert_unnoticed(told[event])
+    assert told["install"]["status"] == 0, told["install"]["out"]
     assert told["open streams"] == {"streams": 3, "whole": 3}
 
     good = told["upgrade"]
     assert (good["status"], good["version"], good["same_pid"]) == (0, "0.2.0", True)
-    assert good["out"].startswith("Upgraded from ")
+    assert good["out"].startswith("Upgraded from 0.1.1 to 0.2.0 in ")
     assert good["err"] == ""
+    assert "Your claude-gatewayctl is still the one of before. For the new one: ln -sf " in good["out"]
 
     unfit = told["upgrade to one that cannot serve"]
     assert (unfit["status"], unfit["out"], unfit["version"]) == (1, "", "0.2.0")
@@ -186,11 +193,15 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
     assert "File " not in broken["err"]
 
     assert (told["rollback"]["status"], told["rollback"]["same_pid"]) == (0, True)
-    assert told["rollback"]["out"].startswith("Back from 0.2.0 to ")
-    assert told["rollback"]["version"] != "0.2.0"
+    assert told["rollback"]["out"].startswith("Back from 0.2.0 to 0.1.1 in ")
+    assert told["rollback"]["version"] == "0.1.1"
     assert (told["forth again"]["status"], told["forth again"]["version"]) == (0, "0.2.0")
     assert (told["restart"]["status"], told["restart"]["version"]) == (0, "0.2.0")
-    assert told["kept"] == {"versions": 1}, "those that were refused are removed"
+    assert told["restart"]["err"] == "", "that is the service's version, though not the ctl's"
+    before = told["install by the one before"]
+    assert (before["status"], before["version"], before["same_pid"]) == (0, "0.1.1", False)
+    assert "(claude-gatewayctl upgrade --rollback leads back)" in before["out"]
+    assert told["kept"] == {"versions": 1, "back": True}, "those that were refused are removed"
 
 
 def test_hand_overs_between_workers_that_have_litellm() -> None:

@@ -100,6 +100,8 @@ def test_a_unit_of_another_installation(inside: Inside) -> None:
     )
     said = inside.good("claude-gatewayctl install")
     assert f"was       {other}/bin/claude-gatewayd; from now on the service starts {BIN}/claude-gatewayd\n" in said
+    assert "(claude-gatewayctl upgrade --rollback leads back)" in said
+    assert inside.good(f"readlink {LINK.replace('current', 'previous')}").strip() == other
     assert "restarted in " in said
     assert inside.good(f"readlink {LINK}").strip() == str(BIN.parent)
     assert inside.run("claude-gatewayctl restart").stderr == ""

@@ -12,6 +12,13 @@ ENVIRONMENT = f"{Inside.home}/.config/claude-gateway/environment"
 LINK = f"{Inside.home}/.local/share/claude-gateway/current"
 SERVED = r"in \d+\.\d s: it serves on http://127\.0\.0\.1:47000$"
 
+# a request whose body does not come
+UNDER_WAY = (
+    "(exec 3<>/dev/tcp/127.0.0.1/47000; printf 'POST /v1/messages HTTP/1.1\\r\\nHost: localhost\\r\\n"
+    "x-api-key: sk-ant-api03-x\\r\\nContent-Length: 9\\r\\n\\r\\n' >&3; sleep 60) >/dev/null 2>&1 & "
+    "until claude-gatewayctl status --json | grep -q '\"under_way\": 1'; do sleep 0.1; done"
+)
+
 
 def status(inside: Inside) -> dict[str, Any]:
     said: dict[str, Any] = json.loads(inside.good("claude-gatewayctl status --json"))
@@ -110,6 +117,11 @@ def test_what_changes_is_changed_and_the_rest_stays(inside: Inside) -> None:
     assert f"changed   {ENVIRONMENT}\n            AWS_PROFILE=Other\nrestarted in " in said
     second = status(inside)["pid"]
     assert second != first
+    # by hand, or by an `install` that was cut off before the restart
+    inside.good(f"echo AWS_REGION=eu-west-9 >> {ENVIRONMENT}")
+    said = inside.good("env -u AWS_PROFILE claude-gatewayctl install")
+    assert said.startswith(f"unread    {ENVIRONMENT}: changed since the daemon has started\nrestarted in ")
+    assert "AWS_REGION=eu-west-9" in inside.good(f"tr '\\0' '\\n' < /proc/{status(inside)['pid']}/environ")
     # a shell that knows less takes nothing away
     assert inside.good("env -u AWS_PROFILE -u DATABASE_URL claude-gatewayctl install").startswith("Nothing to do")
     said = inside.good("claude-gatewayctl install --port 47001")
@@ -220,16 +232,26 @@ def test_the_life_of_a_service(inside: Inside) -> None:
 def test_stop_now_cuts(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     before = status(inside)
-    inside.good(
-        "(exec 3<>/dev/tcp/127.0.0.1/47000; printf 'POST /v1/messages HTTP/1.1\\r\\nHost: localhost\\r\\n"
-        "x-api-key: sk-ant-api03-x\\r\\nContent-Length: 9\\r\\n\\r\\n' >&3; sleep 60) >/dev/null 2>&1 &"
-    )
-    inside.good("until claude-gatewayctl status --json | grep -q '\"under_way\": 1'; do sleep 0.1; done", 20)
+    inside.good(UNDER_WAY)
     said = inside.good("claude-gatewayctl stop --now", 20)
     assert re.match(r"Stopped after \d\.\d s", said)
     for pid in (before["pid"], *(generation["pid"] for generation in before["generations"])):
         assert inside.run(f"kill -0 {pid}").returncode != 0
     assert inside.run("systemctl --user is-failed claude-gatewayd.service").stdout == "inactive\n"
+
+
+def test_what_a_stop_leaves_to_finish_is_cut_too(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    (worker,) = (generation["pid"] for generation in status(inside)["generations"])
+    inside.good(UNDER_WAY)
+    said = inside.good("claude-gatewayctl stop", 20)
+    assert said.startswith("Stopping: 1 request under way (claude-gatewayctl stop --now cuts what is left)\n")
+    assert "the port is closed; what was under way finishes by itself (" in said
+    assert not listens(inside)
+    assert inside.run(f"kill -0 {worker}").returncode == 0
+    assert inside.good("claude-gatewayctl stop --now", 20) == "Cut what an earlier stop had left to finish\n"
+    inside.good(f"while kill -0 {worker}; do sleep 0.05; done", 20)
+    inside.bad("claude-gatewayctl stop --now", 3)
 
 
 def test_run_starts_the_service_where_it_is_installed(inside: Inside) -> None:

@@ -1,6 +1,7 @@
 """The agent of launchd: its plist, and its life with a stand-in for launchd and for launchctl."""
 
 import ctypes
+import json
 import os
 import plistlib
 import re
@@ -352,7 +353,8 @@ def test_an_installation_that_is_deleted_later(mac: Mac) -> None:
 
 def test_who_waits_while_the_agent_is_restarted_is_served(mac: Mac) -> None:
     mac.good("install")
-    mac._command("kill", "SIGSTOP", f"gui/0/{LABEL}")
+    worker = json.loads(mac.good("status", "--json"))["generations"][0]["pid"]
+    os.kill(worker, signal.SIGSTOP)  # it accepts no more
     try:
         with socket.create_connection(("127.0.0.1", mac.port), timeout=30) as sock:
             mac._signal(signal.SIGKILL)
@@ -360,7 +362,7 @@ def test_who_waits_while_the_agent_is_restarted_is_served(mac: Mac) -> None:
             with sock.makefile("rb") as answer:
                 assert answer.read().startswith(b"HTTP/1.1 401 ")
     finally:
-        mac._signal(signal.SIGCONT)
+        os.kill(worker, signal.SIGCONT)
 
 
 # -- the socket

@@ -210,3 +210,13 @@ def short_path() -> Iterator[Path]:
     """Give a directory whose name leaves room for that of a socket."""
     with TemporaryDirectory(prefix="cg", dir="/tmp") as directory:
         yield Path(directory)
+
+
+def test_a_program_of_an_upgrade(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path / "home"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    (tmp_path / "real/claude-gateway/versions/1").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(tmp_path / "real")
+    (tmp_path / "current").symlink_to(tmp_path / "real/claude-gateway/versions/1")
+    assert paths.is_upgraded(f"{tmp_path}/current/bin/claude-gatewayd", environ)
+    assert not paths.is_upgraded(f"{tmp_path}/elsewhere/bin/claude-gatewayd", environ)
+    assert not paths.is_upgraded("", environ)

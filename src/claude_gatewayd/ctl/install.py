@@ -61,17 +61,21 @@ def carry_out(arguments: argparse.Namespace) -> tuple[int, str]:
     variables = planning.variables(arguments.port)
     steps = planning.steps(ours, variables, sandbox=arguments.sandbox)
     pending = [step for step in steps if not step.is_done]
-    verbs = planning.verbs(found, pending)
+    said = running()
+    late = planning.unread(steps, time.time() - said["uptime"]) if said and said["pid"] == found.pid else []
+    verbs = planning.verbs(found, [*pending, *late])
     lingers = not arguments.linger or systemd.lingers(os.environ)
     if arguments.dry_run:
         _print_plan(ours, steps, verbs, linger=not lingers)
         return DONE, ""
-    if not pending and not verbs and lingers and (said := running()):
+    if not pending and not verbs and lingers and said:
         completed = _printed(completion.install(os.environ))
         return told(said, "Running already" if completed else "Nothing to do: installed and running already"), ""
     _say_elsewhere(found, steps)
     for step in pending:
         print(f"{step.do():9} {step.path}", *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
+    for step in late:
+        print(f"{'unread':9} {step.path}: changed since the daemon has started")
     if variables.left_out:
         why = "keys that end within hours, or what a file cannot hold"
         print(f"{'left out':9} {', '.join(variables.left_out)}: {why}")
@@ -115,7 +119,8 @@ def uninstall(arguments: argparse.Namespace) -> int:
     link, file = paths.installation_link(os.environ), paths.environment_file(os.environ)
     # by the link a shell may find this very program: then it goes with the installations alone
     found_by_shell = bool(_links()) and not arguments.purge
-    for path in (*ours.installed(os.environ), *(() if found_by_shell else (link,)), file):
+    links = () if found_by_shell else (link, paths.previous_link(os.environ))
+    for path in (*ours.installed(os.environ), *links, file):
         if remove(path):
             if path.parent.name.startswith(paths.APP):
                 remove_if_empty(path.parent)
@@ -134,7 +139,8 @@ def uninstall(arguments: argparse.Namespace) -> int:
             _remove_tree(path)
             print(f"{'removed':9} {path}")
     elif kept:
-        print(f"{'kept':9} {', '.join(map(str, kept))} (claude-gatewayctl uninstall --purge removes that too)")
+        ctl = PROGRAMS[1] if shutil.which(PROGRAMS[1]) else str(Path(sys.executable).with_name(PROGRAMS[1]))
+        print(f"{'kept':9} {', '.join(map(str, kept))} ({ctl} uninstall --purge removes that too)")
     if not done and not (arguments.purge and kept):
         print("Nothing to do: it is not installed")
     return code
@@ -172,11 +178,14 @@ def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, 
 
 def _say_elsewhere(found: State, steps: list[Write | Link]) -> None:
     """Say so where the service is that of another installation: from now on it is ours."""
-    (ours,) = [str(step.target / "bin" / PROGRAMS[0]) for step in steps if isinstance(step, Link)]
+    links = {step.path: step for step in steps if isinstance(step, Link)}
+    ours = str(links[paths.installation_link(os.environ)].target / "bin" / PROGRAMS[0])
     there = os.path.realpath(found.program)
     if found.file is not None and there != os.path.realpath(ours):
         gone = "" if os.path.exists(there) else ", which is not there any more"
         print(f"{'was':9} {there}{gone}; from now on the service starts {ours}")
+        if paths.previous_link(os.environ) in links:
+            print(f"{'':9} (claude-gatewayctl upgrade --rollback leads back)")
 
 
 def to_find_us() -> str:

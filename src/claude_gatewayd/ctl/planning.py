@@ -90,14 +90,27 @@ def variables(port: int | None) -> Variables:
 def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[Write | Link]:
     """Return the files of an installation. Raises ConfigInvalid: what could not serve is not installed."""
     listen = config.load({**os.environ, **given.values}).listen
-    link = paths.installation_link(os.environ)
+    link = Link(paths.installation_link(os.environ), _here())
     host = "127.0.0.1" if listen.host == "localhost" else listen.host
-    place = Place(link / "bin", host, listen.port, given.file, sandbox)
+    place = Place(link.path / "bin", host, listen.port, given.file, sandbox)
     return [
         Write(given.file, given.text, 0o600, "\n".join(given.shown.values())),
-        Link(link, _here()),
+        *_way_back(link),
+        link,
         *ours.files(place, os.environ),
     ]
+
+
+def _way_back(link: Link) -> Iterator[Link]:
+    """Yield the link by which `upgrade --rollback` goes back, where the service is that of another installation."""
+    there = link.path.resolve()
+    if link.path.is_symlink() and not link.is_done and (there / "bin" / PROGRAMS[0]).exists():
+        yield Link(paths.previous_link(os.environ), there)
+
+
+def unread(steps: list[Write | Link], started_at: float) -> list[Write | Link]:
+    """Return the files that were written after the daemon had started: by hand, or by an `install` that was cut off."""
+    return [step for step in steps if isinstance(step, Write) and step.is_done and step.written_at > started_at]
 
 
 def verbs(found: State, pending: list[Write | Link]) -> list[Verb]:

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from claude_gatewayd import paths
 from claude_gatewayd.ctl import client, text
 from claude_gatewayd.ctl.answer import DONE, NO
 from claude_gatewayd.ctl.progress import During
@@ -64,8 +65,13 @@ def stop(arguments: argparse.Namespace) -> int:
     try:
         ours.check(os.environ)
         found = ours.state(os.environ)
+        stopped = not found.active and not found.listening and running() is None
+        left = arguments.now and stopped and ours.cut(os.environ)
     except NoManager:
-        found = State()  # what runs was started by hand
+        found, left = State(), False  # what runs was started by hand
+    if left:
+        print("Cut what an earlier stop had left to finish")
+        return DONE
     if not found.active and not found.listening:
         return _stop_by_hand(begun, now=arguments.now)
     said = running()
@@ -76,7 +82,11 @@ def stop(arguments: argparse.Namespace) -> int:
             _cut(ours, said)
         else:
             ours.act("stop", os.environ)
-    print(f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed (claude-gatewayctl start opens it)")
+    finishes = said is not None and said["under_way"] and any(_alive(one["pid"]) for one in said["generations"])
+    print(
+        f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed"
+        f"{'; what was under way finishes by itself' if finishes else ''} (claude-gatewayctl start opens it)"
+    )
     return DONE
 
 
@@ -176,6 +186,8 @@ def _startable(verb: str) -> tuple[Manager, State]:
             f"cannot {verb} the service: it starts {found.program}, which is not there any more",
             "claude-gatewayctl install",
         )
+    if paths.is_upgraded(found.program, os.environ):
+        return ours, found  # as `upgrade` has left it, which speaks of the other claude-gatewayctl
     if found.program and os.path.exists(mine) and not os.path.samefile(found.program, mine):
         there = os.path.realpath(found.program)
         print(f"The service starts {there}, which is another installation (claude-gatewayctl install)", file=sys.stderr)
@@ -204,6 +216,7 @@ def _cut(ours: Manager, said: dict[str, Any] | None) -> None:
             os.kill(generation["pid"], signal.SIGKILL)
         except OSError:
             continue  # it has ended
+    ours.cut(os.environ)
 
 
 def _stop_by_hand(begun: float, *, now: bool) -> int:

@@ -21,6 +21,7 @@ from claude_gatewayd.ctl import client, text, versions
 from claude_gatewayd.ctl.answer import DONE, NO, USAGE
 from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service.steps import Link
 
 _RELOADED_WITHIN = 180.0
 _GOES_ON_WITHIN = 15.0
@@ -44,7 +45,7 @@ def upgrade(arguments: argparse.Namespace) -> int:
         return USAGE
     begun = time.monotonic()
     link = paths.installation_link(os.environ)
-    before = link.with_name("previous")
+    before = paths.previous_link(os.environ)
     _refuse_without(link)
     running = _running(link)
     with versions.alone(link):
@@ -61,20 +62,20 @@ def upgrade(arguments: argparse.Namespace) -> int:
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
-        versions.point(link, new)
+        Link(link, new).do()
         try:
             problems = _reload() if running else []
         except BaseException:
-            versions.point(link, old)  # and nothing is removed: the daemon may be about to start it
+            Link(link, old).do()  # and nothing is removed: the daemon may be about to start it
             raise
         if problems:
-            versions.point(link, old)
+            Link(link, old).do()
             if not arguments.rollback:
                 shutil.rmtree(new, ignore_errors=True)
             print(f"Not upgraded: {version} could not serve, {running} serves on:", file=sys.stderr)
             print(text.problems(problems), file=sys.stderr)
             return NO
-        versions.point(before, old)
+        Link(before, old).do()
         versions.remove_all_but(new, old)
     if running and not _goes_on_as(version):
         print(f"The generation of {version} serves; its supervisor did not take over, see the log", file=sys.stderr)
@@ -82,10 +83,11 @@ def upgrade(arguments: argparse.Namespace) -> int:
     was = f" from {running}" if running else ""
     print(f"{'Back' if arguments.rollback else 'Upgraded'}{was} to {version} in {seconds:.1f} s")
     if not running:
-        print("The daemon does not run: it starts with the next connection, or by: claude-gatewayctl start")
+        print("The daemon does not run: claude-gatewayctl start")
     if not arguments.rollback:
         print("If it is worse: claude-gatewayctl upgrade --rollback")
-    _say_which_ctl(link)
+    if hint := other_ctl(shutil.which("claude-gatewayctl"), link):
+        print(hint)
     return DONE
 
 
@@ -188,7 +190,16 @@ def _goes_on_as(version: str) -> bool:
 # -- what is said
 
 
-def _say_which_ctl(link: Path) -> None:
-    mine = shutil.which("claude-gatewayctl")
-    if mine is not None and not Path(mine).resolve().is_relative_to(link.resolve()):
-        print(f"claude-gatewayctl is still the one of before: ln -sf {link}/bin/claude-gatewayctl {shlex.quote(mine)}")
+def other_ctl(found: str | None, link: Path) -> str:
+    """Return how the new claude-gatewayctl is had, where the one on the PATH is another.
+
+    A link is replaced by one that follows every upgrade. A program of an installation must not be: a way back leads to
+    that very installation, and there *link* would lead to itself.
+    """
+    if found is None or Path(found).resolve().is_relative_to(link.resolve()):
+        return ""
+    if Path(found).is_symlink():
+        how = f"ln -sf {shlex.quote(str(link / 'bin/claude-gatewayctl'))} {shlex.quote(found)}"
+    else:
+        how = f"export PATH={shlex.quote(str(link / 'bin'))}:$PATH"
+    return f"Your claude-gatewayctl is still the one of before. For the new one: {how}"

@@ -4,9 +4,11 @@ import fcntl
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -51,7 +53,7 @@ def build(directory: Path, requirement: str) -> None:
     else:
         pip = [python, "-m", "pip"]
     try:
-        _run(venv, what, "make a virtual environment", _BUILT_WITHIN)
+        run(venv, what, "make a virtual environment", _BUILT_WITHIN)
     except GatewayError as error:
         if "ensurepip" in error.message + error.hint:  # Debian and Ubuntu have it in a package of its own
             raise GatewayError(
@@ -59,45 +61,57 @@ def build(directory: Path, requirement: str) -> None:
             ) from None
         raise
     options = ["--disable-pip-version-check", "--no-input"]
-    _run([*pip, *options, "install", requirement], what, f"install {requirement}", _BUILT_WITHIN)
+    run([*pip, *options, "install", requirement], what, f"install {requirement}", _BUILT_WITHIN)
 
 
 def try_out(directory: Path) -> str:
     """Start a generation of that version which serves nobody, by its own supervisor. Return its version."""
     daemon = str(directory / "bin/claude-gatewayd")
-    version = _run([daemon, "--version"], "Trying", f"start {daemon}", _TRIED_WITHIN).strip().rpartition(" ")[2]
+    version = run([daemon, "--version"], "Trying", f"start {daemon}", _TRIED_WITHIN).strip().rpartition(" ")[2]
     service = {**os.environ, **environment.written(os.environ)}
-    _run([daemon, "check"], f"Trying {version}", f"use {version}, which could not serve", _TRIED_WITHIN, service)
+    run([daemon, "check"], f"Trying {version}", f"use {version}, which could not serve", _TRIED_WITHIN, service)
     return version
 
 
-def _run(command: list[str], what: str, purpose: str, seconds: float, environ: Mapping[str, str] | None = None) -> str:
+def run(command: list[str], what: str, purpose: str, seconds: float, environ: Mapping[str, str] | None = None) -> str:
     """Run to the end and return what was printed. Raises GatewayError with the last of it."""
     lines = []
     try:
         process = subprocess.Popen(
-            command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+            command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", process_group=0,
+        )  # fmt: skip
     except OSError as error:
         raise GatewayError(f"cannot {purpose}: {command[0]}: {error.strerror}") from None
-    limit = threading.Timer(seconds, process.kill)
+    begun = time.monotonic()
+    limit = threading.Timer(seconds, _kill, (process,))
     limit.start()
     try:
         assert process.stdout is not None
-        with During(what) as during:
-            for line in process.stdout:
+        with During(what) as during, process.stdout as said:
+            for line in said:
                 lines.append(line.rstrip())
                 during.detail = lines[-1]
             status = process.wait()
     except BaseException:
-        process.kill()
+        _kill(process)
         process.wait()
         raise
     finally:
         limit.cancel()
+    if time.monotonic() - begun > seconds:
+        raise GatewayError(f"cannot {purpose}: it takes more than {seconds:g} s", shlex.join(command))
     if status:
         raise GatewayError(f"cannot {purpose}: {reason(lines) or f'exit status {status}'}", shlex.join(command))
     return "\n".join(lines)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End it and all that it has started: they hold the pipe open that we read."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def reason(lines: list[str]) -> str:
@@ -109,19 +123,9 @@ def reason(lines: list[str]) -> str:
     return "\n  ".join((errors or said)[-_LAST_LINES:])
 
 
-def point(link: Path, to: Path) -> None:
-    """Let *link* lead to *to*, in one step. Raises GatewayError."""
-    fresh = link.with_name(f"{link.name}.{os.getpid()}")
-    try:
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(to)
-        fresh.replace(link)
-    except OSError as error:
-        raise GatewayError(f"cannot let {link} lead to {to}: {error.strerror}", f"ls -ld {link.parent}") from None
-
-
 def remove_all_but(*kept: Path) -> None:
     """Remove the versions that nobody can come back to."""
+    these = {directory.resolve() for directory in kept}  # a home may be a symlink
     for directory in paths.versions_dir(os.environ).iterdir():
-        if directory.is_dir() and directory.resolve() not in kept:
+        if directory.is_dir() and directory.resolve() not in these:
             shutil.rmtree(directory, ignore_errors=True)

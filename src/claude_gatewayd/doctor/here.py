@@ -58,7 +58,8 @@ def port(status: Status | None, url: str, holder: str, answer: str) -> Iterator[
 class Service(NamedTuple):
     """How the service is with its manager. *cannot* says why that one cannot be asked, with *hint*.
 
-    *leads_to* is what it starts, without symlinks, "" where that is gone. *trouble* keeps it from running. *lingers*
+    *leads_to* is what it starts, without symlinks, "" where that is gone; *upgraded* says that `upgrade` has built it.
+    *trouble* keeps it from running. *lingers*
     and *moves_streams* are None where there is no such thing.
     """
 
@@ -73,6 +74,7 @@ class Service(NamedTuple):
     cannot: str = ""
     lingers: bool | None = None
     moves_streams: bool | None = None
+    upgraded: bool = False
 
 
 def service(found: Service, program: str, status: Status | None) -> Iterator[Finding]:
@@ -89,6 +91,8 @@ def service(found: Service, program: str, status: Status | None) -> Iterator[Fin
         return
     if found.trouble:
         yield Finding("service", "fail", "cannot run", found.trouble, found.hint)
+    elif found.upgraded and found.leads_to not in ("", program):
+        yield ok("service", f"{found.file} starts what `upgrade` has put there, {found.leads_to}")
     elif found.leads_to != program:
         why = f"it starts {found.starts}" + ("" if found.leads_to else ", which does not exist")
         yield Finding("service", "fail", f"{found.file} is of another installation", why, "claude-gatewayctl install")

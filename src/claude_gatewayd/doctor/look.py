@@ -110,6 +110,7 @@ def service(environ: Mapping[str, str]) -> Service:
         trouble=found.trouble if found.file or found.masked else "",
         hint=found.hint,
         lingers=systemd.lingers(environ) if is_systemd and found.file else None,
+        upgraded=paths.is_upgraded(found.program, environ),
         moves_streams=not systemd.bus_is_missing(environ) if is_systemd and found.file else None,
     )
 

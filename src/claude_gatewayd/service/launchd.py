@@ -204,6 +204,11 @@ def _stop(environ: Mapping[str, str]) -> None:
         time.sleep(_LOOK_EVERY)
 
 
+def cut(_environ: Mapping[str, str]) -> bool:
+    """Return False: what launchd stops finishes first, and leaves nothing."""
+    return False
+
+
 def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: bool) -> None:
     """Show our own log: launchd keeps none."""
     file = log_file(environ)

@@ -70,6 +70,9 @@ class Manager(Protocol):
     def act(self, verb: Verb, environ: Mapping[str, str], /) -> None:
         """Do that, and return when it is done. Raises GatewayError with what stands against it."""
 
+    def cut(self, environ: Mapping[str, str], /) -> bool:
+        """End what a stop has left to finish its streams. Return whether there was any."""
+
     def logs(self, lines: int | None, since: str, environ: Mapping[str, str], /, *, follow: bool) -> None:
         """Show the log: the last *lines* since a time, as the manager understands it. May not return."""
 

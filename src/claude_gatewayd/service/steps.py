@@ -25,6 +25,11 @@ class Write:
         except (OSError, ValueError):
             return False
 
+    @property
+    def written_at(self) -> float:
+        """Return when the file was written last. Raises OSError."""
+        return self.path.stat().st_mtime
+
     def do(self) -> str:
         """Write it: who reads meanwhile, or after a crash, sees the old text or the new. Returns what was done."""
         target = Path(os.path.realpath(self.path))  # of a link into somebody's dotfiles: the file there

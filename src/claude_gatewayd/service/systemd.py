@@ -186,6 +186,17 @@ def act(verb: Verb, environ: Mapping[str, str]) -> None:
     raise _refused(f"{verb} the service", done)
 
 
+def cut(environ: Mapping[str, str]) -> bool:
+    """End the scopes in which streams finish. Return whether there was any."""
+    listed = _run(f"systemctl --user list-units --plain --no-legend '{units.SCOPES}'", environ, 20)
+    if not listed.stdout.strip():
+        return False
+    done = _run(f"systemctl --user kill --signal=SIGKILL '{units.SCOPES}'", environ, 20)
+    if done.returncode:
+        raise _refused("cut what is left", done)
+    return True
+
+
 def can_sandbox(environ: Mapping[str, str]) -> str:
     """Try what the sandbox needs. Returns why it cannot be had, or nothing."""
     if shutil.which("systemd-run", path=environ.get("PATH")) is None:

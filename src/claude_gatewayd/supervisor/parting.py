@@ -98,6 +98,8 @@ async def _ask(method: str, *arguments: str) -> str | None:
     try:
         process = await asyncio.create_subprocess_exec(
             *("busctl", "--user", "--json=short", "call", *_MANAGER, method, *arguments),
+            # it would tell our manager of its failures, as if they were ours
+            env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
     except OSError as error:
