@@ -66,7 +66,7 @@ class Size:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-def test_twenty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
+def test_forty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
 
         def hand_over(number: int) -> None:
@@ -78,13 +78,13 @@ def test_twenty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
             hand_over(number)
         wait_until(lambda: len(daemon.workers()) == 1)
         before, begun = Size(daemon.pid), time.monotonic()
-        for number in range(6, 26):
+        for number in range(6, 46):
             hand_over(number)
         wait_until(lambda: len(daemon.workers()) == 1)
         after = Size(daemon.pid)
-        print(f"\n20 hand-overs in {time.monotonic() - begun:.1f} s: before {before}; after {after}")
+        print(f"\n40 hand-overs in {time.monotonic() - begun:.1f} s: before {before}; after {after}")
         assert after.descriptors == before.descriptors
         assert after.threads == before.threads
         assert after.memory - before.memory < 2 * 2**20
-        # all 24, and that of `wait_serving`; a worker tells its last a tenth of a second later
-        wait_until(lambda: daemon.status()["requests"] == {"200": 25})
+        # all 44, and that of `wait_serving`; a worker tells its last a tenth of a second later
+        wait_until(lambda: daemon.status()["requests"] == {"200": 45})
