@@ -18,7 +18,7 @@ run:             ## set up and start the daemon in the foreground, on 127.0.0.1:
 test:            ## set up and run every test that can run here, the real Claude Code included
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python scripts/fetch-clients
-	@$(BIN)/pytest $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
 
 check:           ## format, lint, types
 	@$(PYTHON) scripts/bootstrap dev

@@ -17,6 +17,15 @@ from typing import Any, Self
 BIN = Path(sys.executable).parent
 
 
+ROOT = Path(__file__).parents[1]
+
+
+def drop_in_of_a_checkout() -> str:
+    """Return what lets a service with a /tmp of its own see this checkout; where that is not in /tmp, nothing."""
+    inside = any(ROOT.is_relative_to(directory) for directory in ("/tmp", "/var/tmp"))
+    return f"[Service]\nBindReadOnlyPaths={ROOT}\n" if inside else ""
+
+
 def free_port() -> int:
     """Return a port that nobody listens on just now."""
     with socket.socket() as sock:

@@ -178,8 +178,9 @@ def test_the_session_is_over_and_somebody_logs_in(kept: Kept) -> None:
     said = kept.wait_state("login-needed", "down")
     assert said["hint"] == "claude-gatewayctl sso-login"
     worked = 0
-    while (reply := kept.ask()).status == 200:
-        worked += 1
+    # In their last second AWS may say that they have ended, a moment before our clock does.
+    while (reply := kept.ask()).status == 200 or b"ExpiredTokenException" in reply.body:
+        worked += reply.status == 200
     assert reply.status == 529
     assert reply.error.endswith("the login of profile x has ended. Run: claude-gatewayctl sso-login")
     assert reply.headers["x-should-retry"] == "false"

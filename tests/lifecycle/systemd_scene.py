@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.daemon import BIN, wait_until
+from tests.daemon import BIN, drop_in_of_a_checkout, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.lifecycle.build import Build
 from tests.lifecycle.calls import Stream, post
@@ -188,6 +188,7 @@ def _sandboxed(scene: Scene) -> None:
     drop_in = scene.units / f"{UNIT}.service.d/50-sandbox.conf"
     drop_in.parent.mkdir()
     drop_in.write_text((REPOSITORY / "packaging/systemd/50-sandbox.conf").read_text())
+    (drop_in.parent / "60-checkout.conf").write_text(drop_in_of_a_checkout())
     scene.systemctl("daemon-reload")
     tell({"event": "sandbox", "exposure": scene.exposure()})
     worker = scene.worker()

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from tests.daemon import BIN
+from tests.daemon import BIN, drop_in_of_a_checkout
 from tests.service.inside import ROOT, Inside
 
 UNITS = f"{Inside.home}/.config/systemd/user"
@@ -157,6 +157,7 @@ def test_a_home_with_an_awkward_name(inside: Inside) -> None:
 
 
 def test_the_sandbox(inside: Inside) -> None:
+    inside.put(f"{UNITS}/claude-gatewayd.service.d/60-checkout.conf", drop_in_of_a_checkout())
     inside.good("claude-gatewayctl install --sandbox")
     assert exposure(inside) <= 2.5
     pid = status(inside)["pid"]
