@@ -176,3 +176,24 @@ def test_a_summary_cannot_end_the_quotes_it_stands_in() -> None:
         table = completion.script(shell).partition("\n.\trun")[2].partition("\n'")[0]
         assert table
         assert not set("'`\\") & set(table)
+
+
+def test_an_upgrade_renews_what_was_put_there_and_nothing_else(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    places = completion.places(environ)
+    for path in places.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    places["bash"].write_text(completion.script("bash"))
+    places["zsh"].write_text("a person's own")
+    program = tmp_path / "claude-gatewayctl"
+    program.write_text("#!/bin/sh\necho '# By: claude-gatewayctl completion' $2, a later one\n")
+    program.chmod(0o755)
+    assert list(completion.renew(program, environ)) == [f"completes {places['bash']}"]
+    assert places["bash"].read_text().endswith(" bash, a later one\n")
+    assert places["zsh"].read_text() == "a person's own"
+    assert not places["fish"].exists()
+    assert list(completion.renew(program, environ)) == []
+    kept = places["bash"].read_text()
+    program.write_text("#!/bin/sh\nexit 2\n")
+    assert list(completion.renew(program, environ)) == [f"left out  {places['bash']}: {program} does not print it"]
+    assert places["bash"].read_text() == kept

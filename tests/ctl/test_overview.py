@@ -23,8 +23,8 @@ DOWN = Situation(None, is_installed=False, claude_points_here=False)
 SET_UP = Situation(said(), is_installed=True, claude_points_here=True)
 
 TABLE = [
-    (DOWN, ["install", "run"]),
-    (DOWN._replace(claude_is_there=False), ["install"]),
+    (DOWN, ["setup", "run"]),
+    (DOWN._replace(claude_is_there=False), ["setup"]),
     (DOWN._replace(is_installed=True), ["start", "logs", "doctor"]),
     (DOWN._replace(is_installed=True, claude_points_here=True), ["start", "logs", "doctor", "run --direct"]),
     (SET_UP, ["status --watch"]),

@@ -38,11 +38,23 @@ def test_each_trouble_has_a_check(tmp_path: Path) -> None:
 
 def test_each_command_that_is_named_exists() -> None:
     verbs = {verb for theme in VERBS.values() for verb, *_ in theme}
-    files = [*(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py"), *(ROOT / "packaging").rglob("*.*")]
+    files = [
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "src").rglob("*.py"),
+        *(ROOT / "packaging").rglob("*.*"),
+    ]
     named = {
         (word, str(file.relative_to(ROOT)))
         for file in files
-        for word in re.findall(r"claude-gatewayctl (?!is |has )([a-z][a-z-]+)\b", file.read_text())
+        for word in re.findall(r"claude-gatewayctl (?!is |has |into )([a-z][a-z-]+)\b", file.read_text())
     }
     assert len(named) > 100
     assert sorted((word, file) for word, file in named if word not in verbs) == []
+
+
+def test_each_link_leads_somewhere() -> None:
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    links = [(file, link) for file in files for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text())]
+    assert len(links) > 20
+    assert [(file.name, link) for file, link in links if not (file.parent / link).exists()] == []

@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from claude_gatewayd.service.templates import filled, template
 
 SHELLS = ("bash", "zsh", "fish")
 _OURS = "By: claude-gatewayctl completion"
+_PRINTED_WITHIN = 20.0
 _HERE = "@TABLE@"  # the line of a template that the table takes the place of
 _KINDS = {"KEY": "keys", "FILE": "files", "VERSION|WHEEL": "files", "PATH/config.yaml": "files"}
 
@@ -82,16 +84,39 @@ def install(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{'':9} zsh looks there if ~/.zshrc says, before compinit: fpath=(~/.zfunc $fpath)"
 
 
+def renew(program: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Put what the program of another version prints where ours was put, and yield what was done."""
+    for shell, path in places(environ).items():
+        if not _is_ours(path):
+            continue
+        try:
+            done = subprocess.run(
+                [program, "completion", shell], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=_PRINTED_WITHIN, check=True,
+            )  # fmt: skip
+            step = Write(path, done.stdout)
+            if _OURS in done.stdout[:200] and not step.is_done:
+                step.do()
+                yield f"{'completes':9} {path}"
+        except (OSError, ValueError, subprocess.SubprocessError):
+            yield f"{'left out':9} {path}: {program} does not print it"
+        except GatewayError as error:
+            yield f"{'left out':9} {error.message}"
+
+
 def uninstall(environ: Mapping[str, str]) -> Iterator[str]:
     """Take away what was put there, and yield what was done."""
     for path in places(environ).values():
-        try:
-            is_ours = _OURS in path.read_text()[:200]
-        except (OSError, ValueError):
-            continue
-        if is_ours and remove(path):
+        if _is_ours(path) and remove(path):
             remove_if_empty(path.parent)
             yield f"{'removed':9} {path}"
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return _OURS in path.read_text()[:200]
+    except (OSError, ValueError):
+        return False
 
 
 def _zsh_looks_there(environ: Mapping[str, str]) -> bool:

@@ -32,7 +32,9 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     takes_json(
         add("show", "Show each value as it counts, and where it comes from; the output is a config.toml.", _show)
     )
-    one = add("set", "Set a value: listen.port 47001. Nothing is written unless all of the file is valid then.", _set)
+    one = add(
+        "set", "Set a value: listen.port 47001. Comments stay; nothing is written unless all of it is valid.", _set
+    )
     one.add_argument("key", metavar="KEY", help="SECTION.NAME, as `config show` has them")
     one.add_argument("value", metavar="VALUE", help="as in the environment: a text without quotes, a list with commas")
     one.add_argument("--reload", action="store_true", help="let the running daemon take it up at once")

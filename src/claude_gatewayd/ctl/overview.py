@@ -30,7 +30,7 @@ class Step(NamedTuple):
     why: str
 
 
-BEGIN = Step(f"{CTL} install", "install the service, and start it")
+BEGIN = Step(f"{CTL} setup", "set all up, in one guided run")
 
 
 def overview() -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import claude_gatewayd
 from claude_gatewayd import paths, wire
-from claude_gatewayd.ctl import client, text, versions
+from claude_gatewayd.ctl import client, completion, text, versions
 from claude_gatewayd.ctl.answer import DONE, NO, USAGE
 from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.errors import GatewayError
@@ -82,6 +82,8 @@ def upgrade(arguments: argparse.Namespace) -> int:
     seconds = time.monotonic() - begun
     was = f" from {running}" if running else ""
     print(f"{'Back' if arguments.rollback else 'Upgraded'}{was} to {version} in {seconds:.1f} s")
+    for line in completion.renew(new / "bin/claude-gatewayctl", os.environ):
+        print(line)
     if not running:
         print("The daemon does not run: claude-gatewayctl start")
     if not arguments.rollback:
