@@ -145,6 +145,10 @@ def test_litellm() -> None:
     with_both = SERVING | {"litellm": {"state": "ready", "callbacks": callbacks, "config": {"problems": problems}}}
     reload = "claude-gatewayctl reload"
     assert said(here.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    tried = {"state": "loadable", "callbacks": callbacks, "config": {"problems": problems}}
+    assert said(here.litellm("1.2", "1.2", None, tried)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    broken = {"state": "failed", "why": "ImportError"}
+    assert said(here.litellm("1.2", "1.2", None, broken)) == [("fail", "claude-gatewayctl upgrade")]
 
 
 @pytest.mark.parametrize(

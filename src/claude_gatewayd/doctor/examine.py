@@ -91,6 +91,11 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
         if status is None or not status.get("credentials"):  # else the keeper of the daemon has said it
             yield from beyond.sso(look.sso(source, time.time()), time.time())
 
+    def litellm() -> Iterable[Finding]:
+        known = status is not None and status["litellm"]["state"] in ("ready", "loading", "failed")
+        tried = look.try_litellm(settings.litellm.config, environ) if deep and not known else None
+        return here.litellm(*look.litellm(), status, tried)
+
     found: dict[str, Examination] = {
         "daemon": lambda: here.daemon(
             status, ground.why_not, claude_gatewayd.__version__, installed=look.is_installed(environ)
@@ -99,7 +104,7 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
         "service": lambda: here.service(look.service(environ), look.program(), status),
         "environment": surroundings,
         "configuration": configuration,
-        "LiteLLM": lambda: here.litellm(*look.litellm(), status),
+        "LiteLLM": litellm,
         "Anthropic": lambda: beyond.anthropic(look.reach(settings, environ), status),
         "AWS": bedrock,
         "Claude Code": client,

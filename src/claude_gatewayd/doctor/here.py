@@ -187,19 +187,25 @@ def limits(max_body: int) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def litellm(installed: str, pinned: str, status: Status | None) -> Iterator[Finding]:
-    """Judge LiteLLM, a configuration of the person's own for it, and callbacks."""
+def litellm(
+    installed: str, pinned: str, status: Status | None, tried: Mapping[str, Any] | None = None
+) -> Iterator[Finding]:
+    """Judge LiteLLM, a configuration of the person's own for it, and callbacks.
+
+    *tried* is what came of loading it here, where no worker has.
+    """
     again = "claude-gatewayctl upgrade"
     if not installed:
         yield Finding("LiteLLM", "fail", "is not installed", "Bedrock cannot step in without it", again)
     elif pinned and installed != pinned:
         why = f"this version of the gateway was built for {pinned}, and tested with no other"
         yield Finding("LiteLLM", "fail", f"{installed} is installed", why, again)
-    how: Mapping[str, Any] = status["litellm"] if status is not None else {"state": "off"}
+    how: Mapping[str, Any] = tried or (status["litellm"] if status is not None else {"state": "off"})
     if how["state"] == "failed":
         yield Finding("LiteLLM", "fail", "cannot be loaded", str(how["why"]), again)
     elif installed and installed == (pinned or installed):
-        yield ok("LiteLLM", f"{installed}, {'loaded' if how['state'] == 'ready' else 'not loaded yet'}")
+        words = {"ready": "loaded", "loadable": "can be loaded", "loading": "is being loaded"}
+        yield ok("LiteLLM", f"{installed}, {words.get(how['state'], 'not loaded yet (doctor --deep tries it)')}")
     for problem in (how.get("config") or {}).get("problems", ()):
         why = f"{problem['message']}; {problem['hint']}" if problem["hint"] else problem["message"]
         yield Finding("LiteLLM config", "note", problem["where"], why, "claude-gatewayctl reload")

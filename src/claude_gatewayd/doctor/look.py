@@ -33,6 +33,7 @@ from claude_gatewayd.service import manager, systemd
 
 _SECONDS = 3.0
 _PING_SECONDS = 90.0
+_TRIED_WITHIN = 60.0
 _MODEL = "claude-haiku-4-5-20251001"
 
 
@@ -135,6 +136,22 @@ def litellm() -> tuple[str, str]:
         return version("litellm"), pinned[1] if pinned else ""
     except PackageNotFoundError:
         return "", ""
+
+
+def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Load LiteLLM and the callbacks of *config* in a process of its own, which is ended after a minute."""
+    command = [sys.executable, "-P", "-m", "claude_gatewayd.engine.trial", *([config] if config else [])]
+    try:
+        done = subprocess.run(
+            command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRIED_WITHIN,
+            check=False,
+        )  # fmt: skip
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+    except subprocess.TimeoutExpired:
+        return {"state": "failed", "why": f"it does not load within {_TRIED_WITHIN:g} s"}
+    except ValueError:
+        return {"state": "failed", "why": f"the process that loads it ends with {done.returncode}"}
 
 
 def sso(source: Source, now: float) -> Sso | None:

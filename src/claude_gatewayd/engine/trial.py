@@ -1,0 +1,49 @@
+"""Load LiteLLM and the callbacks that a configuration names, and say how that went: for `doctor`, in its own process.
+
+python -m claude_gatewayd.engine.trial [CONFIG]     prints what the status has of a worker's LiteLLM, as JSON
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from claude_gatewayd.engine import own as own_configuration
+from claude_gatewayd.engine import surroundings
+
+
+def main(argv: list[str]) -> int:
+    """Try, and print what came of it. Returns the exit status."""
+    logging.disable()  # what a person is to know of it is in the answer
+    out = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):  # a callback's module may print
+        said = _tried(Path(argv[0]) if argv else None)
+    print(json.dumps(said), file=out, flush=True)
+    return 0
+
+
+def _tried(config: Path | None) -> dict[str, Any]:
+    withheld = surroundings.prepare(os.environ)
+    try:
+        import litellm.proxy.proxy_server  # noqa: F401 - it is what a worker loads
+
+        from claude_gatewayd.engine.callbacks import why_not
+    except Exception as error:  # whatever an import of 4,000 modules can raise
+        return {"state": "failed", "why": f"it cannot be loaded: {type(error).__name__}: {error}"[:300]}
+    own = own_configuration.read(config, withheld)
+    for key, callback in own.loaded:
+        if isinstance(callback, str) and (why := why_not(key, callback)):
+            own.not_loaded(callback, why)
+    return {
+        "state": "loadable",
+        "why": "",
+        "config": {"problems": [problem.as_dict() for problem in own.problems]},
+        "callbacks": [callback.as_dict() for callback in own.callbacks],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
