@@ -55,6 +55,17 @@ def _refuse_another_users(path: str) -> None:
         raise GatewayError(f"cannot trust {directory}: it belongs to another user", f"ls -ld {directory}")
 
 
+def is_alive(pid: int) -> bool:
+    """Say whether a process is there, whosever it is. One that has ended is, until somebody reaps it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def lock_is_held() -> bool:
     """Say whether a daemon still has the lock. An ended one has not, even while nobody has reaped it."""
     try:

@@ -36,7 +36,8 @@ def _ensure() -> dict[str, Any]:
         except client.NotRunning:
             if pid is None:  # at first, or when one that was stopping has ended
                 pid = 0 if _by_service_manager() else _in_background(log)
-            elif pid and not _alive(pid) and not client.lock_is_held():  # who has the lock was started by another run
+            # Who has the lock was started by another run.
+            elif pid and not client.is_alive(pid) and not client.lock_is_held():
                 raise GatewayError("cannot start claude-gatewayd: " + _last_words(log, read_from), _HINT) from None
         else:
             if said["state"] == "serving":
@@ -78,16 +79,6 @@ def _in_background(log: Path) -> int:
     )  # fmt: skip
     progress.say(f"claude-gatewayd was not running; it starts in the background, its log is {log}")
     return int(done.stdout)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _last_words(log: Path, read_from: int) -> str:

@@ -82,7 +82,9 @@ def stop(arguments: argparse.Namespace) -> int:
             _cut(ours, said)
         else:
             ours.act("stop", os.environ)
-    finishes = said is not None and said["under_way"] and any(_alive(one["pid"]) for one in said["generations"])
+    finishes = (
+        said is not None and said["under_way"] and any(client.is_alive(one["pid"]) for one in said["generations"])
+    )
     print(
         f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed"
         f"{'; what was under way finishes by itself' if finishes else ''} (claude-gatewayctl start opens it)"
@@ -228,7 +230,7 @@ def _stop_by_hand(begun: float, *, now: bool) -> int:
             pass  # it has ended meanwhile
     _tell_under_way(said, now=now)
     with During("Stopping"):
-        while _alive(said["pid"]) and client.lock_is_held():
+        while client.is_alive(said["pid"]) and client.lock_is_held():
             time.sleep(_LOOK_EVERY)
     print(f"Stopped after {time.monotonic() - begun:.1f} s")
     return DONE
@@ -238,16 +240,6 @@ def _tell_under_way(said: dict[str, Any], *, now: bool) -> None:
     if said["under_way"] and not now:
         under_way = text.counted(said["under_way"], "request")
         print(f"Stopping: {under_way} under way (claude-gatewayctl stop --now cuts what is left)", flush=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _count(given: str) -> int:
