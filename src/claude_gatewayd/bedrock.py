@@ -64,6 +64,7 @@ TABLE: Final[Mapping[Family, Takes]] = {
 }
 
 # CC 2 and 4.1; all else is dropped: model and stream (in the path), context_management, diagnostics, tags, speed, ...
+# and safeguards: auto mode's client judges a call itself where the answer has no verdict of Anthropic's (CC 8).
 _FIELDS: Final = ("tool_choice", "stop_sequences")
 _SAMPLING: Final = ("temperature", "top_p", "top_k")  # 330, LL: refused from Opus 4.7 on
 # CC 2; without eager_input_streaming, strict and what is to come (330 itself takes them off to count)
@@ -94,7 +95,7 @@ class Shaped:
 
 def why_not(body: Object) -> str | None:
     """Say what a request asks for that only Anthropic has; None: Bedrock can answer it."""
-    for field, name in (("mcp_servers", "MCP connectors"), ("container", "a container"), ("safeguards", "safeguards")):
+    for field, name in (("mcp_servers", "MCP connectors"), ("container", "a container")):
         if body.get(field):
             return name
     for tool in _objects(body.get("tools")):

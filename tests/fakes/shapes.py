@@ -91,7 +91,12 @@ _BETAS_197: Final = (
     "context-management-2025-06-27,prompt-caching-scope-2026-01-05,mid-conversation-system-2026-04-07,"
     "effort-2025-11-24,extended-cache-ttl-2025-04-11"
 )
+_BETAS_332_AUTO: Final = _BETAS_330.replace(
+    "extended-cache",
+    "dangerous-tool-use-2026-09-03,thinking-display-updates-2026-08-18,afk-mode-2026-01-31,extended-cache",
+)
 _VERSIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "2.1.332": ("0.128.0", "v26.12.1"),
     "2.1.330": ("0.128.0", "v26.12.1"),
     "2.1.197": ("0.94.0", "v26.3.0"),
 }
@@ -319,6 +324,31 @@ MAIN_KEY: Final = _messages(
     token=None,
     key=API_KEY,
     betas=_BETAS_330_KEY,
+)
+# In auto mode, the default of an interactive session with a subscription, Anthropic itself judges each call of a tool.
+AUTO: Final = _messages(
+    "332-auto",
+    _turn_330(_first("say hello"), model="claude-opus-5-5", account=_ACCOUNT)
+    | {
+        "thinking": {"type": "adaptive", "display": "updates"},
+        "safeguards": [
+            {
+                "type": "dangerous_tool_use",
+                "classifier_context": {
+                    "v": 1,
+                    "permission_mode": "auto",
+                    "platform": "linux",
+                    "live_cwd": "/home/heron/lake",
+                    "rules": {"allow": [], "deny": [], "ask": []},
+                    "auto_mode": {"allow": [], "soft_deny": [], "hard_deny": [], "environment": []},
+                    "refused_calls": [],
+                },
+            }
+        ],
+    },
+    version="2.1.332",
+    entry="cli",
+    betas=_BETAS_332_AUTO,
 )
 MAIN_BOTH: Final = _messages(
     "330-main-auth-token-and-api-key",
@@ -624,6 +654,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     MAIN,
     MAIN_MAX,
     MAIN_KEY,
+    AUTO,
     MAIN_BOTH,
     TOOL_RESULT,
     IMAGE,

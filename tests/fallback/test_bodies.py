@@ -13,8 +13,8 @@ from tests.fallback.stage import Stage
 pytestmark = pytest.mark.slow
 
 TURNS = (
-    shapes.MAIN, shapes.MAIN_KEY, shapes.TOOL_RESULT, shapes.IMAGE, shapes.TOOL_SEARCH, shapes.SUBAGENT, shapes.HAIKU,
-    shapes.OLDER_MODEL, shapes.TITLE, shapes.NOT_STREAMED, shapes.MAIN_197, shapes.TOOL_RESULT_197,
+    shapes.MAIN, shapes.MAIN_KEY, shapes.AUTO, shapes.TOOL_RESULT, shapes.IMAGE, shapes.TOOL_SEARCH, shapes.SUBAGENT,
+    shapes.HAIKU, shapes.OLDER_MODEL, shapes.TITLE, shapes.NOT_STREAMED, shapes.MAIN_197, shapes.TOOL_RESULT_197,
 )  # fmt: skip
 # One of each family that the fake has, and one that neither LiteLLM nor we have heard of.
 MODELS = (

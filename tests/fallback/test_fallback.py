@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.fakes import shapes
 from tests.fallback.stage import MODEL, Stage, turn
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,16 @@ def test_as_anthropic_would_have_told_it(stage: Stage) -> None:
     assert reply.events[0][1]["message"]["model"] == f"{MODEL}[1m]"
     assert b"amazon" not in reply.body
     assert b"litellm" not in reply.body.lower()
+
+
+def test_auto_mode(stage: Stage) -> None:
+    """What only Anthropic can judge by is left out: without its verdict Claude Code asks a model of its own."""
+    stage.anthropic.fail_next(529)
+    beta = shapes.AUTO.header("anthropic-beta")
+    reply = stage.ask(shapes.AUTO.body, headers={"anthropic-beta": beta or ""})
+    assert (reply.status, reply.headers["x-gateway-upstream"]) == (200, "bedrock"), reply
+    (asked,) = stage.to_bedrock()
+    assert "safeguards" not in asked.json()
 
 
 def test_what_is_not_eligible(stage: Stage) -> None:

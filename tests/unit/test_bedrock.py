@@ -332,7 +332,7 @@ def says(*blocks: object) -> dict[str, Any]:
         ({"tools": [{"type": "mcp_toolset"}]}, "the server tool mcp_toolset"),
         ({"mcp_servers": [{"type": "url"}]}, "MCP connectors"),
         ({"container": "container_1"}, "a container"),
-        ({"safeguards": [{}]}, "safeguards"),
+        (turn(safeguards=[{"type": "dangerous_tool_use", "classifier_context": {"v": 1}}]), None),
         (says(FILE), "a file to be fetched"),
         (says(result(FILE)), "a file to be fetched"),
         (says({"type": "image", "source": {"type": "url", "url": "https://x.example"}}), "a url to be fetched"),
