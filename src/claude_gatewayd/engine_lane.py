@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd import catalog
-from claude_gatewayd.call import COUNT_TOKENS, NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd import catalog, coding, envelope
+from claude_gatewayd.call import COUNT_TOKENS, JSON, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.engine import Engine, EngineFailed, doorman
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.relay import Outgoing, Relay
+from claude_gatewayd.relay import Answer, Outgoing, Relay
 from claude_gatewayd.spending import Spending
 from claude_gatewayd.tickets import Tickets
 
@@ -46,6 +46,8 @@ _NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
         b"access-control-expose-headers",
     )
 )
+
+_OF_ITS_BODY = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class EngineLane:
             self._tickets.recall(ticket)
         if theirs and not call.way.api_base:
             call.way.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
+        if answer.head.status >= 400:
+            return await _pass_error_on(call, answer)
         await answer.pass_on(
             call.exchange, call.way.lines, drop=_NOT_PASSED_BACK, silence=self._settings.response_timeout, watched=False
         )
@@ -134,6 +138,18 @@ class EngineLane:
         if spends:
             lines.append(doorman.SPENDS)
         return Outgoing(head.write_request(b"POST", call.path, lines), body, False)
+
+
+async def _pass_error_on(call: Call, answer: Answer) -> int:
+    """Send a failure on, in an envelope that the client's SDK reads: LiteLLM and its server have others too."""
+    kept = await answer.keep()
+    status, body = answer.head.status, b""
+    if kept is not None:
+        coded = b"" if kept.plain else answer.head.fields.get(b"content-encoding")
+        body = coding.decoded(coded, kept.body)
+    lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), JSON, *call.way.lines]
+    call.exchange.reply(status, envelope.reason(status), lines, envelope.as_openai_error(status, body))
+    return status
 
 
 def _unknown(model: str, names: frozenset[str]) -> str:

@@ -1,7 +1,9 @@
-"""Errors of our own, in the form that Anthropic gives its errors and Claude Code shows to the person."""
+"""Errors in the form that Anthropic gives its errors and Claude Code shows to the person; and in OpenAI's."""
 
 import json
+import re
 from http import HTTPStatus
+from typing import Any
 
 # facts of the contract that `claude gateway` publishes, section "Errors"; anything else of the 500s is api_error.
 _TYPES = {
@@ -17,6 +19,8 @@ _TYPES = {
     501: "not_supported",
     529: "overloaded_error",
 }
+_LONGEST = 1000  # of words that somebody else has for a failure
+_EVENT = re.compile(rb"\A\s*(?:event:[^\n]*\n)?data: ?([^\r\n]*)")
 
 
 def error_body(status: int, message: str, kind: str = "") -> bytes:
@@ -41,6 +45,42 @@ def with_sentence(body: bytes, sentence: str) -> bytes | None:
         return json.dumps(said).encode()
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
+
+
+def openai_error_body(status: int, message: str, kind: str = "") -> bytes:
+    """Return OpenAI's envelope round *message*. It is one in Anthropic's form too, for a client that knows that one."""
+    error = {"message": message, "type": kind or _TYPES.get(status, "api_error"), "param": None, "code": None}
+    return json.dumps({"type": "error", "error": error}).encode()
+
+
+def as_openai_error(status: int, body: bytes) -> bytes:
+    """Return somebody else's answer of failure as `openai_error_body` would have it; fields that it has go on."""
+    document = _document(body)
+    error = document.get("error")
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        kind = error.get("type")
+        named = {} if isinstance(kind, str) and kind not in ("", "None") else {"type": _TYPES.get(status, "api_error")}
+        message = error["message"].partition("\nTraceback")[0]  # LiteLLM's, with the paths of this machine
+        whole = {"param": None, "code": None, **error, **named, "message": message}
+        return json.dumps({**document, "type": "error", "error": whole}).encode()
+    words = next((told for told in (error, document.get("message"), document.get("detail")) if told), "")
+    if not document and not body.lstrip().startswith((b"<", b"{", b"[")):
+        words = body.decode(errors="replace").strip()
+    told = words if isinstance(words, str) else json.dumps(words)
+    return openai_error_body(status, told[:_LONGEST] or f"the upstream answered {status} without a word")
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """Return the object that a body is, or the first event of a stream has: LiteLLM may fail in the form of a stream.
+
+    Empty where there is none.
+    """
+    event = _EVENT.search(body)
+    try:
+        said = json.loads(event[1] if event is not None else body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def reason(status: int) -> bytes:

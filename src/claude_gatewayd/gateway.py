@@ -91,7 +91,9 @@ class Gateway:
             return await answering
         except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
             refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
-            text = envelope.error_body(refused.status, refused.message)
+            speaks_openai = _path(exchange.head.target)[0] in ROUTES
+            write = envelope.openai_error_body if speaks_openai else envelope.error_body
+            text = write(refused.status, refused.message)
             told = () if any(line.startswith(b"x-gateway-upstream") for line in refused.lines) else _OWN
             exchange.reply(refused.status, envelope.reason(refused.status), [JSON, *refused.lines, *told], text)
             return refused.status
@@ -105,13 +107,11 @@ class Gateway:
 
     async def _answer(self, exchange: Exchange) -> int:
         request = exchange.head
-        authority, target = guard.authority_of(request.target)
+        authority = guard.authority_of(request.target)[0]
         refusal = guard.judge(request.fields, authority, self._settings.hosts)
         if refusal is not None:
             raise Refused(refusal.status, refusal.message, NO_RETRY)
-        if target.startswith(_PREFIX) and target[len(_PREFIX) :][:1] in (b"/", b"?", b""):
-            target = target[len(_PREFIX) :] or b"/"
-        path = target.partition(b"?")[0]
+        path, target = _path(request.target)
         if request.method == b"HEAD" and path in _HELLO:
             exchange.reply(200, b"OK", _OWN, b"")
             return 200
@@ -203,6 +203,14 @@ class Gateway:
             busy = "cannot take the request now: the requests under way fill the memory set aside for them"
             return Refused(503, busy, b"retry-after: 1")
         return Refused(400, "cannot take the request: the connection ended before its body did")
+
+
+def _path(target: bytes) -> tuple[bytes, bytes]:
+    """Return the path that a request target is for, and the same with its query."""
+    target = guard.authority_of(target)[1]
+    if target.startswith(_PREFIX) and target[len(_PREFIX) :][:1] in (b"/", b"?", b""):
+        target = target[len(_PREFIX) :] or b"/"
+    return target.partition(b"?")[0], target
 
 
 def _no_credential() -> Refused:

@@ -104,3 +104,38 @@ def test_a_caller_decides_nothing_that_policy_decides(stage: Stage) -> None:
     assert "good morning" in said(reply)
     (asked,) = stage.to_anthropic()
     assert asked.header("x-own") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [
+        (404, {"body": chat(model="gpt-of-nobody")}),
+        (400, {"body": b"no JSON"}),
+        (400, {"body": b"[]"}),
+        (401, {"token": ""}),
+        (421, {"headers": {"host": "evil.example"}}),
+        (403, {"headers": {"origin": "https://evil.example"}}),
+        (400, {"body": chat(messages=[])}),  # refused by LiteLLM or Anthropic
+        (400, {"body": chat(messages="x")}),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions?a=b", "/anthropic/v1/responses"])
+def test_errors_are_openais(stage: Stage, path: str, status: int, asked: dict[str, Any]) -> None:
+    reply = stage.ask(**{"body": chat(), **asked}, path=path)
+    assert reply.headers["content-type"] == "application/json"
+    error = reply.json["error"]
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    assert {"type", "param", "code"} <= error.keys()
+    assert reply.status == status or (reply.status >= 400 and "messages" in str(asked)), reply
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b"\xff\xfe"], ids=repr)
+def test_a_failure_that_is_no_json_is_json_there(stage: Stage, body: bytes, stream: bool) -> None:
+    stage.anthropic.fail_next(400, times=1, body=body)
+    reply = stage.ask(chat(stream=stream), path=ROUTES[1])
+    assert reply.headers["content-type"] == "application/json", reply
+    assert reply.status >= 400
+    assert reply.json["error"]["message"]

@@ -61,3 +61,35 @@ def test_a_sentence_more() -> None:
 )  # fmt: skip
 def test_no_sentence_in_what_is_no_envelope(body: bytes) -> None:
     assert envelope.with_sentence(body, "Run: foo") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"Internal Server Error", {"message": "Internal Server Error"}),  # of LiteLLM's server, where LiteLLM raised
+        (b"<html><h1>502", {"message": "the upstream answered 500 without a word"}),
+        (b"", {"message": "the upstream answered 500 without a word"}),
+        (b"[" * 30_000, {"message": "the upstream answered 500 without a word"}),
+        (b'["x"]', {"message": "the upstream answered 500 without a word"}),
+        (b'{"detail":"Not Found"}', {"message": "Not Found"}),
+        (b'{"detail":[{"msg":"m"}]}', {"message": '[{"msg": "m"}]'}),
+        (b'{"message":"m"}', {"message": "m"}),
+        (b'{"error":"m"}', {"message": "m"}),
+        (b'{"error":{"message":"m","type":"None","code":"500"}}', {"message": "m", "code": "500"}),
+        (b'{"error":{"message":"m","type":"a_b","param":"p","x":1}}',
+         {"message": "m", "type": "a_b", "param": "p", "x": 1}),
+        (b'{"error":{"message":"m\\nTraceback (most recent call last):\\n  File"}}', {"message": "m"}),
+        (b'data: {"error":{"message":"m","type":null}}\n\ndata: [DONE]\n\n', {"message": "m"}),
+        (b'event: error\ndata: {"error":{"message":"m"}}\n\n', {"message": "m"}),
+        (b"\xff" * 5000, {"message": "\ufffd" * 1000}),
+    ],
+)  # fmt: skip
+def test_whatever_fails_is_told_in_openais_form(body: bytes, error: dict[str, object]) -> None:
+    told = json.loads(envelope.as_openai_error(500, body))
+    assert told["error"] == {"type": "api_error", "param": None, "code": None, **error}
+    assert told["type"] == "error"  # it is one of Anthropic's as well
+
+
+def test_openais_form_of_our_own() -> None:
+    error = {"message": "cannot", "type": "permission_error", "param": None, "code": None}
+    assert json.loads(envelope.openai_error_body(403, "cannot")) == {"type": "error", "error": error}
