@@ -171,7 +171,7 @@ READ: list[tuple[bytes, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("whole", "expected"), READ, ids=lambda value: repr(value)[:80])
+@pytest.mark.parametrize(("whole", "expected"), READ, ids=[repr(whole)[:80] for whole, _ in READ])
 def test_read(whole: bytes, expected: dict[str, Any]) -> None:
     parsed = head.parse_request(whole)
     assert {name: getattr(parsed, name) for name in expected} == expected
