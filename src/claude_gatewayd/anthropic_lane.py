@@ -178,7 +178,7 @@ class AnthropicLane:
                 first = await answer.first_event(_PINGS_HELD)
                 first_error = first.error if first.verdict == "error" else None
         except UpstreamFailed as failed:
-            outcome = policy.Failed(failed.stale, failed.kind == "tls", failed.kind == "timeout")
+            outcome = policy.Failed(failed.stale, failed.kind == "certificate", failed.kind == "timeout")
             return _Last(outcome, None, None, failed)
         return _Last(
             policy.Answered(
@@ -270,7 +270,7 @@ class AnthropicLane:
     def _unreachable(self, call: Call, failed: UpstreamFailed, mends: str) -> Refused:
         hint = f" ({failed.hint})" if failed.hint else ""
         told = [*call.way.lines]
-        if failed.kind == "tls" or mends:
+        if failed.kind == "certificate" or mends:
             told.append(NO_RETRY)  # Claude Code would try again for three minutes
         status = 504 if failed.kind == "timeout" else 502
         return Refused(status, f"cannot reach Anthropic: {failed.detail}{hint}. {mends}".rstrip(" ."), *told)

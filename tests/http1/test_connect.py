@@ -347,7 +347,7 @@ async def test_extra_certificates_come_on_top(certificates: Certificates, tmp_pa
         ):
             await works(connector(server.port, context=trust(ca_file, environ)))
         failed = await fails(connector(server.port, context=trust(other, {"SSL_CERT_FILE": certificates.file})))
-        assert failed.kind == "tls"  # the configuration wins
+        assert failed.kind == "certificate"  # the configuration wins
 
 
 @on_uvloop
@@ -355,7 +355,7 @@ async def test_an_unknown_authority(certificates: Certificates) -> None:
     async with Listening(serve, certificates.server) as server:
         resolve({HOST: [server.port]})
         failed = await fails(connector(server.port, context=trust("", {})))
-        assert failed.kind == "tls"
+        assert failed.kind == "certificate"
         assert f"the certificate of {HOST} is not trusted" in failed.detail
         assert "ca_file" in failed.hint
         assert server.seen == 0
@@ -366,7 +366,7 @@ async def test_a_certificate_of_another_name(certificates: Certificates) -> None
     async with Listening(serve, certificates.other_name) as server:
         resolve({HOST: [server.port]})
         failed = await fails(connector(server.port, context=trust(certificates.file, {})))
-        assert failed.kind == "tls"
+        assert failed.kind == "certificate"
         assert "not trusted" in failed.detail
         assert server.seen == 0
 
@@ -468,7 +468,7 @@ async def test_the_upstream_behind_a_proxy_is_verified(certificates: Certificate
         async with Listening(serve, context) as server, Listening(FakeProxy(server.port)) as proxy:
             resolve({"proxy.test": [0]})
             failed = await fails(connector(443, context=trust(ca_file, {}), proxy=proxied(proxy.port)))
-            assert failed.kind == "tls"
+            assert failed.kind == "certificate"
             assert f"the certificate of {HOST} through the proxy proxy.test is not trusted" in failed.detail
             assert server.seen == 0
 
@@ -531,7 +531,7 @@ async def test_tls_in_tls(certificates: Certificates) -> None:
             context = trust(certificates.file, {})
             await works(connector(443, context=context, proxy=proxied(proxy.port, "https://proxy.test")))
             failed = await fails(connector(443, context=context, proxy=proxied(proxy.port, "https://other.test")))
-            assert failed.kind == "tls"
+            assert failed.kind == "certificate"
             assert len(fake.asked) == 1
 
 

@@ -86,7 +86,7 @@ class Connector:
             raise UpstreamFailed("timeout", f"{where} could not be reached within {self._seconds:g} s") from None
         except ssl.SSLCertVerificationError as error:
             raise UpstreamFailed(
-                "tls",
+                "certificate",
                 f"the certificate of {where} is not trusted: {error.verify_message}",
                 hint="if your company inspects TLS, set [anthropic] ca_file to its certificate",
             ) from None

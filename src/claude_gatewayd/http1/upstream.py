@@ -11,7 +11,8 @@ from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 
 _UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
 
-Kind = Literal["offline", "connect", "tls", "proxy", "timeout", "lost", "malformed"]
+# "certificate" lasts: only a person can mend it. "tls" may pass: an alert, or plain HTTP in the place of a handshake.
+Kind = Literal["offline", "connect", "certificate", "tls", "proxy", "timeout", "lost", "malformed"]
 
 
 class UpstreamFailed(Exception):
