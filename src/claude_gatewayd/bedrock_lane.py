@@ -27,6 +27,7 @@ _LOADED_WITHIN = 60.0
 _WHOLE = 32 * 1024 * 1024
 _WHOLE_WITHIN = 600.0
 _PING_AFTER = 10.0
+_NOT_HERE = {"error_code": "thread_not_found"}  # to it the SDKs and Claude Code answer with the whole conversation
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _REQUEST_ID = b"llm_provider-x-amzn-requestid"
 _encoder = msgspec.json.Encoder()
@@ -77,6 +78,8 @@ class BedrockLane:
             return self._failed(_no_keys(problem))
         except EngineFailed as problem:
             return self._failed(Trouble("EngineFailed", 503, problem.message, problem.hint))
+        if call.document is not None and bedrock.is_partial(call.document):
+            return self._ask_for_all(call)
         said: int | Trouble = Trouble("", 404, "")
         for target in self._targets(call):
             said = await self._ask(call, target)
@@ -103,6 +106,14 @@ class BedrockLane:
         lines = [JSON, *meaning.lines, *call.way.lines]
         call.exchange.reply(meaning.status, envelope.reason(meaning.status), lines, text)
         return meaning.status
+
+    def _ask_for_all(self, call: Call) -> int:
+        """Answer that the conversation is not known here, as Anthropic does when it has forgotten it."""
+        call.way.upstream = "none"
+        why = "Bedrock would answer, and knows nothing of the thread: send the whole conversation"
+        lines = [JSON, *call.way.lines]
+        call.exchange.reply(404, envelope.reason(404), lines, envelope.error_body(404, why, details=_NOT_HERE))
+        return 404
 
     def _targets(self, call: Call) -> list[Target]:
         settings = self._settings

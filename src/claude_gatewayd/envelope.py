@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -23,12 +24,14 @@ _LONGEST = 1000  # of words that somebody else has for a failure
 _EVENT = re.compile(rb"\A\s*(?:event:[^\n]*\n)?data: ?([^\r\n]*)")
 
 
-def error_body(status: int, message: str, kind: str = "") -> bytes:
+def error_body(status: int, message: str, kind: str = "", details: Mapping[str, str] | None = None) -> bytes:
     """Return Anthropic's envelope round *message*, which the person reads: what, why, and the command that mends it.
 
-    *kind* is the error's type where it is not the one that the status has by itself.
+    *kind* is the error's type where it is not the one that the status has by itself, *details* are for programs.
     """
-    error = {"type": kind or _TYPES.get(status, "api_error"), "message": message}
+    error: dict[str, object] = {"type": kind or _TYPES.get(status, "api_error"), "message": message}
+    if details:
+        error["details"] = dict(details)
     return json.dumps({"type": "error", "error": error}).encode()
 
 

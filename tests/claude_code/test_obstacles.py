@@ -48,6 +48,8 @@ def test_lines_of_start_up_files(line: str, found: list[tuple[str, str]]) -> Non
         ("start-up", "ANTHROPIC_API_KEY", "$(pass show key)", False),
         ("shell", "ANTHROPIC_API_KEY", "", None),
         ("shell", "HTTPS_PROXY", "http://p", True),
+        ("user", "CLAUDE_CODE_TETHER_LIVE", "1", False),
+        ("shell", "CLAUDE_CODE_TETHER_LIVE", "0", None),
     ],
 )  # fmt: skip
 def test_what_it_does(kind: obstacles.Kind, name: str, value: str, harmful: bool | None) -> None:

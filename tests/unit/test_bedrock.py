@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.bedrock import BETAS, TABLE, shape, why_not, without_thinking
+from claude_gatewayd.bedrock import BETAS, TABLE, is_partial, shape, why_not, without_thinking
 from claude_gatewayd.catalog import Family
 
 CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT = BETAS
@@ -343,6 +343,22 @@ def says(*blocks: object) -> dict[str, Any]:
 )  # fmt: skip
 def test_what_only_anthropic_can(body: dict[str, Any], reason: str | None) -> None:
     assert why_not(body) == reason
+
+
+@pytest.mark.parametrize(
+    ("body", "partial"),
+    [
+        ({"thread": {"type": "continue", "previous_message_id": "msg_1"}}, True),
+        ({"thread": {"type": "of next year"}}, True),
+        ({"thread": {"type": "create"}}, False),
+        ({"thread": None}, False),
+        ({"resumption": {"type": "enabled", "token": "t"}}, True),
+        ({"resumption": {"type": "enabled"}}, False),
+        ({}, False),
+    ],
+)
+def test_what_has_only_the_new_messages(body: dict[str, Any], partial: bool) -> None:
+    assert is_partial(body) == partial
 
 
 def test_without_thinking() -> None:

@@ -27,9 +27,10 @@ _ELSEWHERE = {
     "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock itself, and not to the gateway",
     "ANTHROPIC_UNIX_SOCKET": "Claude Code talks to a socket, and not to the gateway",
 }
+_TETHER = "CLAUDE_CODE_TETHER_LIVE"
 SWITCHES = tuple(_ELSEWHERE)
 _CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
-NAMES = (BASE_URL, *_ELSEWHERE, *_CREDENTIALS, *PROXIES)
+NAMES = (BASE_URL, *_ELSEWHERE, _TETHER, *_CREDENTIALS, *PROXIES)
 _LONGEST = 1024 * 1024
 _ASSIGNMENT = re.compile(
     rf"(?:^|[\s;&'\"(])(?:(?:set\s+-\S+|setenv)\s+({'|'.join(NAMES)})\s+|({'|'.join(NAMES)})=)(\"[^\"]*\"|'[^']*'|[^\s;'\"]*)"
@@ -59,9 +60,13 @@ class Obstacle:
 def judge(kind: Kind, where: str, name: str, value: str, url: str, hint: str) -> Obstacle | None:
     """Return what a variable does there to a Claude Code that is to talk to *url*; None: no harm."""
     strong = kind in ("project", "managed")
-    if name in _ELSEWHERE:
-        off = value.strip().lower() in ("", "0", "false", "no", "off")
-        return None if off else Obstacle(kind, where, name, _ELSEWHERE[name], hint)
+    if name in _ELSEWHERE or name == _TETHER:
+        if value.strip().lower() in ("", "0", "false", "no", "off"):
+            return None
+        if name == _TETHER:
+            why = "Claude Code sends only what is new in a conversation, and all of it once more when Bedrock steps in"
+            return Obstacle(kind, where, name, why, hint, harmful=False)
+        return Obstacle(kind, where, name, _ELSEWHERE[name], hint)
     if name == BASE_URL:
         if value.rstrip("/") == url or kind == "user":
             return None
