@@ -29,7 +29,8 @@ from claude_gatewayd.engine import EngineFailed
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.http1.accept import Acceptor
 from claude_gatewayd.http1.connect import Connector
-from claude_gatewayd.http1.server import Connections, Limits, ServerConnection
+from claude_gatewayd.http1.connections import Connections
+from claude_gatewayd.http1.server import Limits, ServerConnection
 from claude_gatewayd.model import Problem
 from claude_gatewayd.proven import Proven
 
@@ -91,7 +92,7 @@ class Worker:
         self._acceptor = Acceptor(
             listener,
             lambda: ServerConnection(gateway.handle, self._connections, Limits()),
-            self._has_room,
+            lambda: self._connections.make_room(_CONNECTIONS),
         )
         self._litellms = Connections(gateway.refusal)
         self._private = Acceptor(
@@ -234,12 +235,6 @@ class Worker:
             self._linger = linger
             if self._connections.draining:
                 self._connections.drain(linger)
-
-    def _has_room(self) -> bool:
-        if len(self._connections) >= _CONNECTIONS:
-            self._connections.close_one_idle()
-            return False
-        return True
 
     def _snapshot(self) -> dict[str, Any]:
         return {

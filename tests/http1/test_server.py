@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.accept import Acceptor
+from claude_gatewayd.http1.connections import Connections
 from claude_gatewayd.http1.exchange import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Source
 from claude_gatewayd.http1.head import Malformed
-from claude_gatewayd.http1.server import Connections, Handler, Limits, ServerConnection
+from claude_gatewayd.http1.server import Handler, Limits, ServerConnection
 from tests.fakes.transport import Wire, settle
 from tests.http1.cuts import cut_anywhere
 from tests.http1.loop import Client, on_uvloop, until
@@ -74,10 +75,7 @@ class Serving:
             await self.acceptor.settled()
 
     def has_room(self) -> bool:
-        if len(self.connections) < self._room:
-            return True
-        self.connections.close_one_idle()
-        return False
+        return self.connections.make_room(self._room)
 
     async def client(self, *, receive_buffer: int = 0) -> Client:
         return await Client.to(self.address, receive_buffer=receive_buffer)
@@ -1017,6 +1015,45 @@ async def test_too_many_connections_make_room() -> None:
             assert (await client.answer()).status == 200
         for client in (busy, idle, third):
             client.close()
+
+
+@on_uvloop
+async def test_who_waits_gives_way_at_once() -> None:
+    """Idle, in the middle of a head or refused: none keeps a new caller waiting, and who was served last goes last."""
+    async with Serving(echo, room=60) as server:
+        served = await server.client()
+        await served.send(request())
+        assert (await served.answer()).status == 200
+        crowd = [await server.client() for _ in range(120)]
+        for number, client in enumerate(crowd):
+            await client.send((b"G", request()[:-2], b"rubbish\r\n\r\n")[number % 3])
+        await until(lambda: len(server.connections) >= 60)
+        async with asyncio.timeout(1):
+            for _ in range(20):
+                new = await server.client()
+                await new.send(request(b"/new"))
+                assert (await new.answer()).body == b"/new "
+                crowd.append(new)
+        assert len(server.connections) <= 60
+        assert (await crowd[0].rest())[:4] in (b"", b"HTTP")
+        await crowd[-1].send(request(b"/again"))
+        assert (await crowd[-1].answer()).body == b"/again "
+        for client in (served, *crowd):
+            client.close()
+
+
+@on_uvloop
+async def test_who_has_not_read_its_answer_does_not_give_way() -> None:
+    async with Serving(echo, room=1, buffers=4096) as server:
+        slow = await server.client(receive_buffer=4096)
+        await slow.send(upload(b"x" * MB))
+        await until(lambda: not server.connections.waiting)
+        other = await server.client()
+        await other.send(request())
+        assert len((await slow.answer()).body) == MB + 2
+        assert (await other.answer()).status == 200
+        slow.close()
+        other.close()
 
 
 @on_uvloop

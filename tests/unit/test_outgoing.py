@@ -9,8 +9,9 @@ from claude_gatewayd.assembly import Access, Assembly, engine_plan
 from claude_gatewayd.config import Anthropic, Config, Listen, Router
 from claude_gatewayd.credentials import Source
 from claude_gatewayd.http1.connect import Origin
+from claude_gatewayd.http1.connections import Connections
 from claude_gatewayd.http1.head import parse_request
-from claude_gatewayd.http1.server import Connections, Limits, ServerConnection
+from claude_gatewayd.http1.server import Limits, ServerConnection
 from claude_gatewayd.http1.upstream import UpstreamConnection
 from claude_gatewayd.proven import Proven
 from claude_gatewayd.relay import outgoing

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.connections import Connections
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.exchange import BodyCut, Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
@@ -47,7 +48,7 @@ class ServerConnection(asyncio.Protocol):
     One task for all its requests: to make one for each costs more than to parse its head.
     """
 
-    def __init__(self, handler: Handler, connections: "Connections", limits: Limits) -> None:
+    def __init__(self, handler: Handler, connections: Connections, limits: Limits) -> None:
         self.loop = asyncio.get_running_loop()
         self.draining = connections.draining
         self.close_after = False
@@ -55,6 +56,7 @@ class ServerConnection(asyncio.Protocol):
         self.answer_source: Source | None = None
         self._handler = handler
         self._connections = connections
+        self._waiting = connections.waiting
         self._limits = limits
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -75,6 +77,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         self._connections.add(self)
+        self._waiting[self] = None
         self._read_deadline.set(self._idle_seconds)
         self._task = self.loop.create_task(self._serve(), name="connection")
 
@@ -201,12 +204,12 @@ class ServerConnection(asyncio.Protocol):
         if self._exchange is None and not self._buffer:
             self._read_deadline.set(self._idle_seconds)
 
-    def close_idle(self) -> bool:
-        """Close, if no request is under way. Return whether it was so."""
-        if self._exchange is None and not self._buffer and self._transport is not None:
-            self._transport.close()
-            return True
-        return False
+    def give_way(self) -> bool:
+        """Close, if nothing waits to be read by the client. Return whether it was so. Asked while it waits only."""
+        if self._transport is None or self._transport.get_write_buffer_size():
+            return False
+        self._transport.close()
+        return True
 
     # -- inside
 
@@ -233,6 +236,7 @@ class ServerConnection(asyncio.Protocol):
             self._in_head = False
             if self._eof and self._transport is not None:
                 self._transport.close()
+            self._waiting[self] = None
             self._read_deadline.set(self._idle_seconds)
             self.resume_reading()
             return
@@ -243,6 +247,7 @@ class ServerConnection(asyncio.Protocol):
             if not self._in_head:  # once: a head that comes byte by byte gets no longer for it
                 self._in_head = True
                 self._read_deadline.set(self._limits.head)
+            self._waiting[self] = None
             self.resume_reading()
             return
         self._in_head = False
@@ -256,6 +261,7 @@ class ServerConnection(asyncio.Protocol):
             used = exchange.feed(memoryview(self._buffer)[end:])
             self._buffer = self._buffer[end + used :]
         self._exchange = exchange
+        self._waiting.pop(self, None)
         if not exchange.body_done:
             self._read_deadline.set(self._limits.body_silence)
             if self._eof:
@@ -313,6 +319,7 @@ class ServerConnection(asyncio.Protocol):
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
+        self._waiting[self] = None
         self._read_deadline.set(self._limits.discard)
         self.resume_reading()
 
@@ -345,52 +352,3 @@ class ServerConnection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._prober = self.loop.call_later(_PROBE_AGAIN, self._probe)
-
-
-class Connections:
-    """All the connections of one generation: how many, which are idle, and their end.
-
-    *refusal* makes the whole answer, with `Connection: close`, to what cannot be parsed.
-    """
-
-    def __init__(self, refusal: Callable[[Malformed], bytes]) -> None:
-        self.draining = False
-        self.linger = 0.0
-        self.refusal = refusal
-        self._all: dict[ServerConnection, None] = {}
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def add(self, connection: ServerConnection) -> None:
-        """Count a connection in."""
-        self._all[connection] = None
-        self._empty.clear()
-
-    def remove(self, connection: ServerConnection) -> None:
-        """Count a connection out."""
-        self._all.pop(connection, None)
-        if not self._all:
-            self._empty.set()
-
-    def close_one_idle(self) -> None:
-        """Make room: close the connection that has been open longest of those that nothing happens on."""
-        next((c for c in self._all if c.close_idle()), None)
-
-    def drain(self, linger: float) -> None:
-        """Ask all to end after what they are doing, idle ones after *linger* seconds. May be called again."""
-        self.draining = True
-        self.linger = linger
-        for connection in list(self._all):
-            connection.drain()
-
-    async def all_ended(self) -> None:
-        """Wait for the end of the last."""
-        await self._empty.wait()
-
-    def abort(self) -> None:
-        """End all at once."""
-        for connection in list(self._all):
-            connection.abort()

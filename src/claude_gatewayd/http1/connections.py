@@ -1,0 +1,79 @@
+"""All the connections of one generation: how many, which wait for a request, and their end."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from claude_gatewayd.http1.head import Malformed
+
+if TYPE_CHECKING:
+    from claude_gatewayd.http1.server import ServerConnection
+
+logger = logging.getLogger(__name__)
+
+
+class Connections:
+    """The connections of one generation.
+
+    *refusal* makes the whole answer, with `Connection: close`, to what cannot be parsed. `waiting` are those on which
+    no request is under way, the longest so first: idle, in the middle of a head, or refused. Each puts itself there.
+    """
+
+    def __init__(self, refusal: Callable[[Malformed], bytes]) -> None:
+        self.draining = False
+        self.linger = 0.0
+        self.refusal = refusal
+        self.waiting: dict[ServerConnection, None] = {}
+        self._all: dict[ServerConnection, None] = {}
+        self._crowded = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, connection: "ServerConnection") -> None:
+        """Count a connection in."""
+        self._all[connection] = None
+        self._empty.clear()
+
+    def remove(self, connection: "ServerConnection") -> None:
+        """Count a connection out."""
+        self._all.pop(connection, None)
+        self.waiting.pop(connection, None)
+        if not self._all:
+            self._crowded = False
+            self._empty.set()
+
+    def make_room(self, most: int) -> bool:
+        """Say whether one more is within *most*, after closing the one that has waited longest if it was not.
+
+        Waiting costs a caller nothing, so who waits gives way at once: a new caller has something to say.
+        """
+        if len(self._all) < most:
+            return True
+        if not self._crowded:  # once a spell
+            self._crowded = True
+            logger.warning("%d connections are open: those that have waited longest for a request are closed", most)
+        for connection in self.waiting:
+            if connection.give_way():
+                self.remove(connection)  # at once: the loop tells it only in its next turn
+                return True
+        return False
+
+    def drain(self, linger: float) -> None:
+        """Ask all to end after what they are doing, idle ones after *linger* seconds. May be called again."""
+        self.draining = True
+        self.linger = linger
+        for connection in list(self._all):
+            connection.drain()
+
+    async def all_ended(self) -> None:
+        """Wait for the end of the last."""
+        await self._empty.wait()
+
+    def abort(self) -> None:
+        """End all at once."""
+        for connection in list(self._all):
+            connection.abort()
