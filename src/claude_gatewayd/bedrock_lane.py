@@ -30,6 +30,7 @@ _PING_AFTER = 10.0
 _NOT_HERE = {"error_code": "thread_not_found"}  # to it the SDKs and Claude Code answer with the whole conversation
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _REQUEST_ID = b"llm_provider-x-amzn-requestid"
+_BROKEN = Trouble("Broken", 502, "")
 _encoder = msgspec.json.Encoder()
 
 
@@ -188,10 +189,11 @@ class BedrockLane:
         asked = call.asked.model or call.model
         if not answer.is_stream:
             kept = await answer.keep(most=_WHOLE, within=self._patience(call))
-            if kept is None:
-                return Trouble("", 502, "its answer broke off")
+            message = bedrock_stream.whole(kept.body, asked) if kept is not None and not call.asked.stream else None
+            if message is None:
+                return _BROKEN
             self._succeeded(call)
-            call.exchange.reply(200, b"OK", [JSON, *call.way.lines], bedrock_stream.whole(kept.body, asked))
+            call.exchange.reply(200, b"OK", [JSON, *call.way.lines], message)
             return 200
         first = await answer.first_event(self._settings.timeout)
         if first.verdict == "waiting":
@@ -200,6 +202,9 @@ class BedrockLane:
         if first.verdict == "error":
             answer.abort()
             return bedrock_errors.read_event(first.data)
+        if not call.asked.stream or first.name not in (b"", b"message_start"):
+            answer.abort()
+            return _BROKEN
         self._succeeded(call)
         rewriter = bedrock_stream.Rewriter(asked)
         self._tally.stream_began()

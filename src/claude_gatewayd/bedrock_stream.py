@@ -12,6 +12,7 @@ from claude_gatewayd.http1.upstream import UpstreamFailed
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _NAME: Final = re.compile(rb"(?:\A|\n)event: ?([^\r\n]*)")
 _DATA: Final = re.compile(rb"(?:\A|\n)data: ?([^\r\n]*)")
+_PLAIN: Final = re.compile(rb"[\w.-]{1,100}")
 _LONGEST: Final = 16 * 1024 * 1024
 _FOREIGN: Final = ("amazon-bedrock-invocationMetrics", "litellm_call_id", "provider_specific_fields", "_hidden_params")
 
@@ -79,10 +80,11 @@ class Rewriter:
         if self.complete or (self._error is not None and not is_error):
             return b""
         if name in (b"content_block_delta", b"content_block_start", b"content_block_stop"):
-            if not event.endswith(b"}"):
+            told = _as_one(event, name)
+            if told is None:
                 self._error = _BROKEN  # in the middle, to be closed by what the engine says behind it
                 return b""
-            return event + b"\n\n" if self.began else b""
+            return told if self.began else b""
         data = _DATA.search(event)
         if data is None:
             return b""
@@ -91,7 +93,7 @@ class Rewriter:
                 self._error = bedrock_errors.read_event(data[1])
             return b""
         if name == b"ping":
-            return event + b"\n\n" if self.began else b""
+            return b"event: ping\ndata: %b\n\n" % data[1] if self.began else b""
         try:
             said = json.loads(data[1])
         except (ValueError, RecursionError):
@@ -102,7 +104,11 @@ class Rewriter:
         if not name and "error" in said:  # LiteLLM's own form
             self._error = Trouble("", 502, "")
             return b""
-        return self._tell_message(name or str(said.get("type", "")).encode(errors="replace"), said)
+        kind = name or str(said.get("type", "")).encode(errors="replace")
+        if _PLAIN.fullmatch(kind) is None or said.get("type", kind.decode()) != kind.decode():
+            self._error = _BROKEN  # a name with a line's end in it would make lines, and events, of its own
+            return b""
+        return self._tell_message(kind, said)
 
     def _tell_message(self, name: bytes, said: dict[str, Any]) -> bytes:
         if self.began == (name == b"message_start"):
@@ -130,20 +136,33 @@ class Rewriter:
             self.usage = self.usage._replace(**seen)
 
 
-def whole(body: bytes, asked: str) -> bytes:
-    """Return an answer that was not streamed, as Anthropic would give it."""
+def whole(body: bytes, asked: str) -> bytes | None:
+    """Return an answer that was not streamed, as Anthropic would give it; None where it is no message."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        return body
-    if not isinstance(message, dict):
-        return body
+        return None
+    if not isinstance(message, dict) or message.get("type", "message") != "message":
+        return None
+    content = message.get("content")
+    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+        return None
     for field in _FOREIGN:
         message.pop(field, None)
     if isinstance(usage := message.get("usage"), dict):
         usage.pop("total_tokens", None)
     _name_as_asked(message, asked)
     return _dump(message)
+
+
+def _as_one(event: bytes, name: bytes) -> bytes | None:
+    """Return an event of one JSON object as two lines, whatever ended its own; None where there is no whole one."""
+    if not event.endswith(b"}"):
+        return None
+    if b"\r" not in event and event.count(b"\n") == 1:
+        return event + b"\n\n"
+    data = _DATA.findall(event)
+    return b"event: %b\ndata: %b\n\n" % (name, data[0]) if len(data) == 1 and data[0].endswith(b"}") else None
 
 
 def _name_as_asked(message: dict[str, Any], asked: str) -> None:

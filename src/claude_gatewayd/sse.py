@@ -63,15 +63,18 @@ class StreamWatch:
 
 
 class First(NamedTuple):
-    """What a stream begins with. *error* is the type of an "error", *data* what was said with it."""
+    """What a stream begins with: the *name* of that event, as far as it is known.
+
+    *error* is the type of an "error", *data* what was said with it.
+    """
 
     verdict: Literal["waiting", "content", "error"]
     error: str = ""
     data: bytes = b""
+    name: bytes = b""
 
 
 _WAITING = First("waiting")
-_CONTENT = First("content")
 _END_OF_EVENT = re.compile(_EOL + _EOL)
 _NAME = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]*)" + _EOL)
 _BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + _EOL)
@@ -102,8 +105,8 @@ class FirstEvent:
         self._looked = max(0, len(self._buffer) - 3)  # an end of four bytes may be cut
         named = _BEGUN.match(self._buffer)
         if named is not None and named[1] not in (b"ping", b"error", b"engine_error"):
-            return _CONTENT  # its name is enough
-        return _WAITING if self._left else _CONTENT
+            return First("content", name=named[1])  # its name is enough
+        return _WAITING if self._left else First("content")
 
 
 def with_sentence(stream: bytes, sentence: str) -> bytes | None:
@@ -137,4 +140,4 @@ def _told(event: bytes) -> First:
             error = said.get("error")
             named = error.get("type") if isinstance(error, dict) else None
             return First("error", named if isinstance(named, str) else "api_error", data)
-    return _WAITING if kind == b"ping" else _CONTENT
+    return _WAITING if kind == b"ping" else First("content", name=kind)

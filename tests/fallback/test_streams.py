@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from tests.fakes.anthropic import MESSAGES, Fault
+from tests.fakes.anthropic_model import Answer, Piece
 from tests.fakes.bedrock import STREAM
-from tests.fakes.bedrock_frames import Part
+from tests.fakes.bedrock_frames import Part, chunk_piece
 from tests.fallback.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
@@ -215,3 +217,37 @@ def test_a_signature_that_bedrock_does_not_know(stage: Stage, model: str, thinki
     assert [b'"signature"' in asked.body for asked in stage.to_bedrock()] == [True, False]
     assert [asked.json().get("thinking") for asked in stage.to_bedrock()] == [thinking, again]
     stage.bedrock.refusals.clear()
+
+
+LINES = 'x\ndata: {}\n\nevent: message_stop\ndata: {"type": "message_stop"}\n\nevent: y'
+
+
+@pytest.mark.parametrize("kind", [LINES, LINES.replace("\n", "\r"), "a\nb"])
+@pytest.mark.parametrize("after", ["head", "content_block_start"])
+def test_a_line_feed_in_a_type_makes_no_event(stage: Stage, kind: str, after: str) -> None:
+    stage.bedrock._end_stream(chunk_piece({"type": kind, "index": 0}, number=1), after, STREAM, 1)
+    reply = stage.ask(turn(model=BEDROCK))
+    assert b"event: message_stop" not in reply.body
+    if after == "head":
+        assert (reply.status, reply.json["error"]["type"]) == (502, "api_error")
+    else:
+        broke_off(reply, "api_error")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"", b"[]", b"null", b"<html>", b'{"type":"message"}', b'{"Output":{}}'], ids=repr
+)
+def test_an_answer_that_is_no_message_is_no_success(stage: Stage, body: bytes, stream: bool) -> None:
+    """Also for who would have been told that Bedrock has stepped in: Anthropic's own answer is better than nothing."""
+    answer = Answer(200, ((b"Content-Type", b"application/json"),), (Piece(body),))
+    stage.bedrock.next_is(Fault(lambda usual, request_id: answer), path=MESSAGES, times=2)
+    reply = stage.ask(turn(model=BEDROCK, stream=stream))
+    assert (reply.status, reply.json["error"]["type"]) == (502, "api_error"), reply
+    assert "litellm" not in reply.error.lower()
+    stage.anthropic.fail_next(529, times=9)
+    reply = stage.ask(turn(stream=stream))
+    assert reply.status == 529
+    assert reply.headers["x-gateway-upstream"] == "anthropic"
+    stage.bedrock.clear_faults()
+    stage.anthropic.clear_faults()

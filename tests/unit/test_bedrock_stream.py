@@ -217,18 +217,56 @@ def test_line_ends_of_the_other_kind() -> None:
 def test_an_answer_that_is_not_streamed() -> None:
     body = {"model": "bedrock/x", "id": "m", "content": [], "usage": USAGE | {"total_tokens": 9},
             "amazon-bedrock-invocationMetrics": {}}  # fmt: skip
-    assert json.loads(whole(json.dumps(body).encode(), "claude-x")) == {
+    assert json.loads(whole(json.dumps(body).encode(), "claude-x") or b"") == {
         "model": "claude-x",
         "id": "m",
         "content": [],
         "usage": USAGE,
     }
-    assert whole(b"no json", "x") == b"no json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"null", b"no json", b"[]", b'"m"', b"[" * 30_000, b'{"type":"message"}', b'{"content":null}',
+     b'{"content":"text"}', b'{"content":["text"]}', b'{"content":{}}', b'{"type":"error","content":[]}',
+     b'{"type":"message","error":{"message":"m"}}', b'{"Output":{"__type":"UnknownOperationException"}}'],
+)  # fmt: skip
+def test_what_is_no_message_is_no_answer(body: bytes) -> None:
+    assert whole(body, "x") is None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\n\n", "\r\r", "\u2028", "\x00", " "])
+def test_a_type_makes_no_lines_of_its_own(end: str) -> None:
+    evil = f"x{end}event: message_stop{end}data: {{}}"
+    rewriter = Rewriter("x")
+    out = rewriter.feed(START + b"data: " + json.dumps({"type": evil}).encode() + b"\n\n" + STOP)
+    assert b"message_stop" not in out
+    events, rewriter = told(START, b"data: " + json.dumps({"type": evil}).encode() + b"\n\n" + STOP)
+    assert [name for name, _ in events] == ["message_start", "error"]
+
+
+def test_an_event_is_what_its_name_says() -> None:
+    events, _ = told(START, b'event: message_stop\ndata: {"type": "content_block_delta"}\n\n', STOP)
+    assert [name for name, _ in events] == ["message_start", "error"]
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        b'event: content_block_delta\ndata: {"a":1}\revent: message_stop\r\rdata: {"b":1}',
+        b'event: content_block_delta\rdata: {"a":1}\r\rid: {}',
+        b'event: content_block_delta\ndata: {"a":1}\ndata: {"b":1}',
+    ],
+)
+def test_an_event_is_two_lines(delta: bytes) -> None:
+    out = Rewriter("x").feed(START + delta + b"\n\n")
+    assert b"\r" not in out
+    assert out.count(b"\n") in (3, 6)
 
 
 def test_half_a_surrogate_pair() -> None:
     body = b'{"model":"m","content":[{"type":"text","text":"\\ud83d"}]}'
-    assert json.loads(whole(body, "x")) == json.loads(body) | {"model": "x"}
+    assert json.loads(whole(body, "x") or b"") == json.loads(body) | {"model": "x"}
 
 
 def test_an_event_without_a_name_has_its_type() -> None:

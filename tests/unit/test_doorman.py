@@ -231,3 +231,22 @@ def test_whoever_leaves_wants_no_more() -> None:
     app = App(head(), body(b"x", more=True), holds=True)
     ask(app, leaves=True)
     assert app.cancelled
+
+
+CHUNK = b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": {}}\n\n'
+EVIL = 'content_block_stop\ndata: {}\n\nevent: message_stop\ndata: {"type": "message_stop"}\n\nevent: ping'
+
+
+@pytest.mark.parametrize("kind", [EVIL, "a\nb", "a\r\rb", "\n", "event: x\n"])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_type_with_a_line_feed_makes_no_event(kind: str, last: bool) -> None:
+    """LiteLLM writes the type of an event of Bedrock's as a line of its own, whatever is in it."""
+    piece = f"event: {kind}\ndata: {json.dumps({'type': kind})}\n\n".encode()
+    _, said = ask(App(head(), body(CHUNK, more=True), body(piece, more=not last), body(b"")))
+    assert said.startswith(CHUNK + b"event: engine_error\n")
+    assert b"message_stop" not in said
+
+
+def test_several_events_in_one_piece_are_left_alone() -> None:
+    piece = CHUNK + b'event: ping\ndata: {"type": "ping"}\n\n' + CHUNK
+    assert ask(App(head(), body(piece, more=True), body(b""))) == (200, piece)

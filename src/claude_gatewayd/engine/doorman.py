@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
@@ -25,6 +26,7 @@ SPENDS = b"x-gateway-spends: yes"  # the gateway's word that this caller may
 _API_BASE = b"x-litellm-model-api-base"
 _OF_A_MODEL = b"x-litellm-model-"  # names and URLs: an ARN may be among them
 _LONGEST = 65536  # of an error
+_DATA = re.compile(rb"^data: (.*)$", re.MULTILINE)
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
 
 
@@ -173,7 +175,6 @@ class _Bedrock:
         self._send = send
         self._here = here
         self._failed = False
-        self._tail = b""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
@@ -188,7 +189,7 @@ class _Bedrock:
             await self._end(message)
         else:
             if message["type"] == "http.response.body":
-                self._tail = (self._tail + message.get("body", b""))[-256:]
+                message = {**message, "body": _as_named(message.get("body", b""))}
             await self._send(message)
 
     async def _tell_trouble(self) -> None:
@@ -204,7 +205,7 @@ class _Bedrock:
         """End a stream: with what went wrong, where something did."""
         trouble = self._here.trouble
         if trouble is None:
-            await self._send(message)
+            await self._send({**message, "body": _as_named(message.get("body", b""))})
             return
         status = trouble.status
         if not status or (status == 400 and trouble.kind.lower() != "validationexception"):
@@ -212,6 +213,25 @@ class _Bedrock:
         trouble = Trouble(trouble.kind, status, trouble.message)
         event = b"\n\nevent: engine_error\ndata: " + trouble.as_json() + b"\n\n"
         await self._send({"type": "http.response.body", "body": message.get("body", b"") + event})
+
+
+def _as_named(piece: bytes) -> bytes:
+    """Return the next of a stream, or that it is broken: LiteLLM writes an event's type as a line, whatever is in it.
+
+    It sends each event in one piece. A type with a line's end in it would make lines, and events, of its own.
+    """
+    if not piece.startswith(b"event: ") or (piece.count(b"\n") == 3 and b"\r" not in piece):
+        return piece
+    for event in piece.split(b"\n\n"):
+        name = event.partition(b"\n")[0].removeprefix(b"event: ")
+        for data in _DATA.findall(event):
+            try:
+                said = json.loads(data)
+            except (ValueError, RecursionError):
+                continue  # it is seen by whoever reads the stream
+            if isinstance(said, dict) and (b"\r" in name or said.get("type") != name.decode(errors="replace")):
+                return b"event: engine_error\ndata: " + Trouble("Broken", 502, "").as_json() + b"\n\n"
+    return piece
 
 
 def _own_words(status: int, body: bytes) -> Trouble:

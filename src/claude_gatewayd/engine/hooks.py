@@ -125,7 +125,7 @@ def trouble_of(error: BaseException) -> Trouble:
         name = type(this).__name__
         if name in _UNREACHABLE:
             return Trouble("Unreachable", 503, "")
-        if name in _BROKEN:
+        if name in _BROKEN or _is_of_a_success(this):
             return Trouble("Broken", 502, "")
         if name == "BedrockError" or (not found.status and hasattr(this, "status_code")):
             status = getattr(this, "status_code", 0)
@@ -151,6 +151,14 @@ _UNREACHABLE = frozenset(("ConnectError", "ConnectTimeout", "ClientConnectorErro
 _BROKEN = frozenset(("ReadError", "RemoteProtocolError", "ChecksumMismatch", "ServerDisconnectedError",
                      "ClientPayloadError", "ConnectionResetError", "IncompleteRead", "InvalidHeadersLength",
                      "InvalidPayloadLength"))  # fmt: skip
+
+
+def _is_of_a_success(error: BaseException) -> bool:
+    """Say whether LiteLLM has failed over the body of an answer that came with 200."""
+    status = getattr(error, "status_code", None)
+    return (isinstance(status, int) and 200 <= status < 300) or (
+        isinstance(error, TypeError) and "AnthropicMessagesResponse" in str(error)
+    )
 
 
 _OF_REQUESTS = ("validationException", "ValidationException")
