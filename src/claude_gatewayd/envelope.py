@@ -65,7 +65,7 @@ def as_openai_error(status: int, body: bytes) -> bytes:
         named = {} if isinstance(kind, str) and kind not in ("", "None") else {"type": _TYPES.get(status, "api_error")}
         message = error["message"].partition("\nTraceback")[0]  # LiteLLM's, with the paths of this machine
         whole = {"param": None, "code": None, **error, **named, "message": message}
-        return json.dumps({**document, "type": "error", "error": whole}).encode()
+        return json.dumps({**document, "error": whole}).encode()
     words = next((told for told in (error, document.get("message"), document.get("detail")) if told), "")
     if not document and not body.lstrip().startswith((b"<", b"{", b"[")):
         words = body.decode(errors="replace").strip()
