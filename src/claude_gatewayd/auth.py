@@ -1,13 +1,13 @@
 """Who is calling, and whether they may."""
 
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from claude_gatewayd import rewrite
 from claude_gatewayd.errors import GatewayError
 
 GATEWAY_KEY_HEADER = b"x-gateway-key"
@@ -88,19 +88,9 @@ def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
                 return secret
         except FileNotFoundError:
             pass
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
-        secret = f"{prefix}{secrets.token_urlsafe(32)}"
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as out:
-            out.write(secret + "\n")
-        try:
-            os.link(beside, file)  # whoever is first wins, also among two daemons
-        except FileExistsError:
-            if not file.read_text().strip():
-                beside.replace(file)
-        finally:
-            beside.unlink(missing_ok=True)
+        made = f"{prefix}{secrets.token_urlsafe(32)}\n".encode()
+        if not rewrite.create(file, made) and not file.read_text().strip():  # an empty one: a disk was full once
+            rewrite.write(file, made)
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"

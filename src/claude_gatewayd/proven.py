@@ -1,14 +1,14 @@
 """The credentials that Anthropic has shown to be real: keyed hashes of them, kept in a file of the state directory."""
 
 import asyncio
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from claude_gatewayd import rewrite
 
 logger = logging.getLogger(__name__)
 
@@ -134,10 +134,7 @@ class Proven:
 
     def _write(self, known: dict[str, float]) -> None:
         """Write all that is known, and what others have written meanwhile. Runs in a thread."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            _take(lock)
+        with rewrite.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
             try:
                 theirs = _parsed(self._file.read_text())
             except (OSError, ValueError, RecursionError):
@@ -146,29 +143,7 @@ class Proven:
             merged = {digest: max(known.get(digest, 0.0), theirs.get(digest, 0.0)) for digest in known | theirs}
             fresh = [(min(at, now), digest) for digest, at in merged.items() if now - at < _GOOD_FOR]
             kept = {digest: round(at, 3) for at, digest in sorted(fresh, reverse=True)[:_MOST]}
-            beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as out:
-                json.dump(kept, out)
-                out.flush()
-                os.fsync(out.fileno())
-            beside.replace(self._file)
-        finally:
-            os.close(lock)
-
-
-def _take(lock: int) -> None:
-    """Lock a file against other processes; raise TimeoutError if one of them does not let go of it."""
-    until = time.monotonic() + _LOCKED_WITHIN
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise TimeoutError("another process keeps it locked") from None
-            time.sleep(_LOOKED_EVERY)
-        else:
-            return
+            rewrite.write(self._file, json.dumps(kept).encode())
 
 
 def _parsed(text: str) -> dict[str, float]:

@@ -17,11 +17,11 @@ PACKAGE = SRC / "claude_gatewayd"
 FLOORS = """
     model
     errors
-    paths memory ports installation
+    paths memory ports installation rewrite
     logfile
     config_values wire envelope auth log
     config_file service config_edit
-    config control channel rewrite
+    config control channel
     claude_code
     served
     http1

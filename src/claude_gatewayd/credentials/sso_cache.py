@@ -5,13 +5,11 @@
 No tool takes a lock on it, and the AWS CLI writes it in place: so what is torn is read again, and never believed.
 """
 
-import fcntl
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -19,6 +17,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
+from claude_gatewayd import rewrite
 from claude_gatewayd.credentials.oidc import Granted, Registration
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home, make_private, runtime_dir
@@ -156,21 +155,10 @@ def write(file: Path, token: Token) -> None:
     except OSError:
         old = None
     content = replace(token, more={**(old.more if old else {}), **token.more}).to_json()
-    temporary = ""
     try:
-        make_cache_dir(file.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")  # mode 0600
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(temporary, file)
-        temporary = ""
+        rewrite.write(file, content.encode())
     except OSError as error:
         raise _unwritable(file.parent, error) from None
-    finally:
-        if temporary:
-            os.unlink(temporary)
 
 
 def swap(file: Path, old: Token, new: Token) -> Token | None:
@@ -222,19 +210,13 @@ def locked(environ: Mapping[str, str], file: Path, seconds: float = 30.0) -> Ite
     """
     directory = runtime_dir(environ)
     make_private(directory)
-    deadline = time.monotonic() + seconds
-    with (directory / f"sso-{file.stem}.lock").open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise GatewayError(
-                        f"cannot use {file}: another process of ours has held it for {seconds:g} s",
-                        "claude-gatewayctl status",
-                    ) from None
-                time.sleep(_LOCK_LOOKS)
+    with ExitStack() as held:
+        try:
+            held.enter_context(rewrite.locked(directory / f"sso-{file.stem}.lock", seconds))
+        except TimeoutError:
+            raise GatewayError(
+                f"cannot use {file}: another process of ours has held it for {seconds:g} s", "claude-gatewayctl status"
+            ) from None
         yield
 
 

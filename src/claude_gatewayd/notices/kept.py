@@ -1,17 +1,15 @@
 """What has been told, in a file of the state directory: so that no generation, and no daemon, tells it again."""
 
-import fcntl
 import json
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from claude_gatewayd import rewrite
 from claude_gatewayd.notices.due import Due, Mark, Told
 from claude_gatewayd.served import Serving
 
@@ -39,7 +37,7 @@ class Kept:
         """
         made = None
         try:
-            with self._locked():
+            with rewrite.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
                 before = self._remembered or self._read()
                 made = decide(before)
                 if made.told is not before or self._remembered is not None:
@@ -50,25 +48,6 @@ class Kept:
             self._remembered = made.told
             logger.warning("cannot keep in %s what has been told: %s", self._file, error.strerror or error)
         return made
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock. Raises OSError, after two seconds TimeoutError."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            deadline = time.monotonic() + _LOCKED_WITHIN
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise TimeoutError(f"its lock was not free within {_LOCKED_WITHIN:g} s") from None
-                    time.sleep(_PAUSE)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _read(self) -> Told:
         try:
@@ -81,13 +60,7 @@ class Kept:
             return Told()
 
     def _write(self, told: Told) -> None:
-        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as out:
-            json.dump(_form(told, self._clock()), out)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(self._file)
+        rewrite.write(self._file, json.dumps(_form(told, self._clock())).encode())
 
 
 def _form(told: Told, now: float) -> dict[str, Any]:

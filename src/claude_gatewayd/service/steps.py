@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from claude_gatewayd import rewrite
 from claude_gatewayd.errors import GatewayError
 
 
@@ -36,18 +37,7 @@ class Write:
         existed = target.exists()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            beside = target.with_name(f".{target.name}.{os.getpid()}")
-            try:
-                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "w") as file:
-                    file.write(self.text)
-                    file.flush()
-                    os.fchmod(descriptor, self.mode)
-                    os.fsync(descriptor)
-                beside.replace(target)
-            except BaseException:
-                _discard(beside)
-                raise
+            rewrite.write(target, self.text.encode(), self.mode)
         except OSError as error:
             raise _cannot("write", self.path, error) from None
         return "changed" if existed else "wrote"

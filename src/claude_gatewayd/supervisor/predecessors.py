@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from claude_gatewayd import rewrite
 from claude_gatewayd.supervisor.parting import is_in
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Predecessors:
         """Write down these, and those of before that still serve, for the next supervisor."""
         alive = [one for one in self._known if one.is_alive]
         try:
-            self._file.write_text(json.dumps([asdict(one) for one in (*alive, *these)]))
+            rewrite.write(self._file, json.dumps([asdict(one) for one in (*alive, *these)]).encode())
         except OSError as error:
             logger.warning("the next supervisor is not told of those who serve: %s", error)
 

@@ -1,0 +1,77 @@
+"""Files written whole, and their locks."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd import rewrite
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_file_of_our_own_has_our_mode(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "state.json"
+    rewrite.write(file, b"one")
+    assert (file.read_bytes(), mode(file), mode(file.parent)) == (b"one", 0o600, 0o700)
+    file.chmod(0o644)
+    rewrite.write(file, b"two")
+    assert (file.read_bytes(), mode(file)) == (b"two", 0o600)
+    assert os.listdir(file.parent) == ["state.json"]
+
+
+def test_a_file_of_the_persons_keeps_its_mode_and_its_symlink(tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles" / "settings.json"
+    target.parent.mkdir()
+    target.write_text("old")
+    target.chmod(0o640)
+    link = tmp_path / "settings.json"
+    link.symlink_to(target)
+    rewrite.replace(link, b"new")
+    assert link.is_symlink()
+    assert (target.read_text(), mode(target)) == ("new", 0o640)
+    assert os.listdir(target.parent) == ["settings.json"]
+
+
+def test_of_several_that_create_one_wins(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    begin = threading.Barrier(8)
+    made: list[bytes] = []
+
+    def create(content: bytes) -> None:
+        begin.wait(5)
+        if rewrite.create(file, content):
+            made.append(content)
+
+    threads = [threading.Thread(target=create, args=(b"%d" % number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert made == [file.read_bytes()]
+    assert mode(file) == 0o600
+    assert os.listdir(tmp_path) == ["key"]
+
+
+def test_nothing_is_left_of_what_could_not_be_written(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    (place / "in-the-way").mkdir(parents=True)
+    with pytest.raises(OSError, match="in-the-way"):
+        rewrite.write(place / "in-the-way", b"x")
+    assert os.listdir(place) == ["in-the-way"]
+
+
+def test_a_lock_is_waited_for_only_so_long_and_given_back(tmp_path: Path) -> None:
+    lock = tmp_path / "state.lock"
+    with (
+        rewrite.locked(lock, 1),
+        pytest.raises(TimeoutError, match="another process keeps it locked"),
+        rewrite.locked(lock, 0.05),
+    ):
+        pass
+    with rewrite.locked(lock, 0):
+        assert mode(lock) == 0o600
