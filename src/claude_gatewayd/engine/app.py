@@ -47,6 +47,7 @@ class App:
         import litellm.proxy.proxy_server as proxy
         import uvicorn
 
+        from claude_gatewayd.engine import http_clients
         from claude_gatewayd.engine.doorman import Doorman
         from claude_gatewayd.engine.hooks import Hooks
         from claude_gatewayd.engine.models import Models
@@ -61,8 +62,12 @@ class App:
         # Bedrock and Anthropic say what an answer took. Where there is nobody else to ask, nothing is guessed: loading
         # the tokenizer holds the interpreter for a tenth of a second, and it would read each request that failed.
         litellm.disable_token_counter = not self.own.model_list
+        # It would hide an upstream that is dead. A client's silences are broken by us, who know which they are.
+        litellm.anthropic_sse_ping_interval_seconds = 0
         _carry_betas()
         _try_once()
+        http_clients.restrain()
+        http_clients.restrain_redaction()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(plan, keys, Models()))
         config = uvicorn.Config(
             Doorman(proxy.app, key),

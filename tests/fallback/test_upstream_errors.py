@@ -1,0 +1,169 @@
+"""What an upstream of LiteLLM's answers, when it is no success: large, compressed, slow, leading elsewhere.
+
+On every way to one: Bedrock's lane, the routes in OpenAI's format, models of the person's own.
+"""
+
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.daemon import Daemon
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
+from tests.fallback.stage import MODEL, Reply, Stage, keys_of
+from tests.relay.upstream import Script, Upstream, says
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+[router]
+num_retries = 0
+[litellm]
+config = "CONFIG"
+"""
+LITELLM = """
+model_list:
+  - model_name: own-openai
+    litellm_params: {model: openai/own, api_base: UPSTREAM/v1, api_key: sk-own}
+  - model_name: own-anthropic
+    litellm_params: {model: anthropic/own, api_base: UPSTREAM, api_key: sk-own}
+  - model_name: own-invoke
+    litellm_params: {model: bedrock/us.anthropic.claude-opus-4-8, aws_bedrock_runtime_endpoint: UPSTREAM}
+  - model_name: own-converse
+    litellm_params: {model: bedrock/converse/us.anthropic.claude-opus-4-8, aws_bedrock_runtime_endpoint: UPSTREAM}
+  - model_name: own-azure
+    litellm_params: {model: azure/own, api_base: UPSTREAM, api_key: sk-own, api_version: "2024-10-21"}
+  - model_name: own-gemini
+    litellm_params: {model: gemini/own, api_base: UPSTREAM, api_key: sk-own}
+"""
+MODELS = [f"{MODEL}-bedrock", "own-openai", "own-anthropic", "own-invoke", "own-converse", "own-azure", "own-gemini"]
+HTML = b"<p>The service is unavailable, master_key: abc.</p>\n"
+FRAMED = b"HTTP/1.1 %d Said\r\nContent-Type: text/html\r\n%bContent-Length: %d\r\n\r\n"
+
+on_every_way = pytest.mark.parametrize(
+    ("path", "model", "stream"),
+    [(path, model, stream) for path in ("/v1/messages", "/v1/chat/completions") for model in MODELS
+     for stream in (True, False)],
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def stage(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Return a stage whose Bedrock, like all other upstreams but Anthropic, is *upstream*."""
+    file = tmp_path_factory.mktemp("litellm") / "config.yaml"
+    file.write_text(LITELLM.replace("UPSTREAM", upstream.url))
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        environ = keys_of(bedrock) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}
+        with Daemon(upstream=anthropic.url, config=CONFIG.replace("CONFIG", str(file)), environ=environ) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.wait_loaded()
+            stage.prove()
+            assert daemon.status()["litellm"]["config"]["problems"] == []
+            yield stage
+        assert "Traceback" not in daemon.log
+
+
+def ask(stage: Stage, path: str, model: str, stream: bool) -> Reply:
+    messages = [{"role": "user", "content": "the prompt"}]
+    return stage.ask(
+        json.dumps({"model": model, "messages": messages, "max_tokens": 99, "stream": stream}).encode(), path=path
+    )
+
+
+def failed(reply: Reply) -> bool:
+    return reply.status >= 429 or b"event: error\n" in reply.body  # an adapter of LiteLLM's begins a stream by itself
+
+
+class Lag:
+    """How long the daemon took at most to answer what it answers by itself, while something else went on."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._measure)
+        self.most = 0.0
+
+    def _measure(self) -> None:
+        while not self._done.wait(0.02):
+            began = time.monotonic()
+            assert self._stage.ask(b"", path="/", method="HEAD").status == 200
+            self.most = max(self.most, time.monotonic() - began)
+
+    def __enter__(self) -> "Lag":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def page(status: int, body: bytes, *lines: bytes) -> Script:
+    return says(FRAMED % (status, b"".join(line + b"\r\n" for line in lines), len(body)) + body)
+
+
+@on_every_way
+def test_a_large_page(stage: Stage, upstream: Upstream, path: str, model: str, stream: bool) -> None:
+    upstream.will(page(503, HTML * 100_000))
+    with Lag(stage) as lag:
+        reply = ask(stage, path, model, stream)
+    assert failed(reply), reply
+    assert len(reply.body) < 70_000
+    assert lag.most < 1.5
+    upstream.request()
+
+
+BOMB = gzip.compress(HTML[:1] * 512 * 1024 * 1024, 1)
+
+
+@on_every_way
+def test_a_bomb(stage: Stage, upstream: Upstream, path: str, model: str, stream: bool) -> None:
+    upstream.will(page(503, BOMB, b"Content-Encoding: gzip"))
+    with Lag(stage) as lag:
+        reply = ask(stage, path, model, stream)
+    assert failed(reply), reply
+    assert lag.most < 1.5
+    upstream.request()
+
+
+@on_every_way
+def test_a_redirect(stage: Stage, upstream: Upstream, path: str, model: str, stream: bool) -> None:
+    with Upstream() as other:
+        upstream.will(page(307, b"", b"Location: %b/there" % other.url.encode()))
+        reply = ask(stage, path, model, stream)
+        assert other.requests.empty()
+    assert failed(reply), reply
+    assert b"answered 307, a redirect to " in reply.body
+    assert b"the prompt" in upstream.request()
+    assert upstream.requests.empty()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_page_that_comes_drop_by_drop(stage: Stage, upstream: Upstream, model: str) -> None:
+    done = threading.Event()
+
+    def drips(conn: socket.socket) -> None:
+        conn.sendall(FRAMED % (503, b"", 99_999))
+        while not done.wait(0.05):
+            conn.sendall(b"<p>")
+
+    upstream.will(drips)
+    began = time.monotonic()
+    try:
+        reply = ask(stage, "/v1/messages", model, True)
+    finally:
+        done.set()
+    assert failed(reply), reply
+    assert time.monotonic() - began < 10
+    upstream.request()
