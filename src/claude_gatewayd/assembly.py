@@ -1,15 +1,13 @@
 """A configuration made into the parts of a generation. What cannot be made is refused with its place."""
 
 import asyncio
-import os
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, engine_lane, gateway, paths, policy
+from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, egress, engine_lane, gateway, paths, policy
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Config
@@ -19,10 +17,10 @@ from claude_gatewayd.engine import Engine, Plan
 from claude_gatewayd.engine_lane import EngineLane
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.gateway import Gateway, Lanes
-from claude_gatewayd.http1.connect import CA_VARIABLES, Connector, Origin, trust
+from claude_gatewayd.http1.connect import Connector, Origin
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.proxy import is_loopback, proxy_for, variable_of
+from claude_gatewayd.http1.proxy import is_loopback
 from claude_gatewayd.http1.upstream import UpstreamConnection
 from claude_gatewayd.model import Problem
 from claude_gatewayd.notices import Kept, Messenger, Rules, Warner, command, desktop
@@ -37,27 +35,21 @@ _HELD_IN_ALL = 4  # times max_body
 
 def connector(settings: Config, environ: Mapping[str, str]) -> Connector:
     """Return what makes connections to Anthropic. Raises ConfigInvalid."""
-    anthropic = settings.anthropic
-    origin = Origin.of(anthropic.base_url)
-    problems = []
+    origin = Origin.of(settings.anthropic.base_url)
+    reached = egress.to_anthropic(settings, environ)
+    problems: list[Problem] = []
     proxy = context = None
     try:
-        proxy = proxy_for(origin.host, origin.port, tls=origin.tls, configured=anthropic.proxy, environ=environ)
-    except ValueError as error:
-        where = "[anthropic] proxy" if anthropic.proxy else f"environment {variable_of(environ, tls=origin.tls)}"
-        problems.append(Problem(where, f"{error}", "a direct connection: CLAUDE_GATEWAY_ANTHROPIC_PROXY=none"))
+        proxy = reached.proxy_to(origin.host, origin.port, tls=origin.tls)
+    except ConfigInvalid as invalid:
+        problems += invalid.problems
     try:
-        context = trust(anthropic.ca_file, environ) if origin.tls or (proxy is not None and proxy.tls) else None
-    except (OSError, ssl.SSLError) as error:
-        named = next((name for name in CA_VARIABLES if environ.get(name)), "NODE_EXTRA_CA_CERTS")
-        where = "[anthropic] ca_file" if anthropic.ca_file else f"environment {named}"
-        file = anthropic.ca_file or environ.get(named, "")
-        problems.append(
-            Problem(where, f"is no file of certificates: {_why(error)}", f"openssl x509 -noout -text -in {file}")
-        )
+        context = reached.context() if origin.tls or (proxy is not None and proxy.tls) else None
+    except ConfigInvalid as invalid:
+        problems += invalid.problems
     if problems:
         raise ConfigInvalid(problems)
-    return Connector(origin, seconds=anthropic.connect_timeout, proxy=proxy, context=context)
+    return Connector(origin, seconds=settings.anthropic.connect_timeout, proxy=proxy, context=context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +276,3 @@ def refuse_what_cannot_change(settings: Config, address: Any, bound: str) -> Non
                 )
             ]
         )
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return error.reason or "it cannot be parsed"
-    return os.strerror(error.errno) if error.errno else str(error)

@@ -41,6 +41,14 @@ class Anthropic:
     first_byte_timeout: float = 90.0
     response_timeout: float = 600.0
     proxy: str = field(default="", repr=False)  # may hold a password
+    ca_file: str = ""  # the older name of [network] ca_file
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How every upstream is reached. *ca_file* is believed as well as the usual, *proxy* used in place of the usual."""
+
+    proxy: str = field(default="", repr=False)  # may hold a password
     ca_file: str = ""
 
 
@@ -115,6 +123,7 @@ class Config:
     litellm: LiteLlm = field(default_factory=LiteLlm)
     sso: Sso = field(default_factory=Sso)
     notify: Notify = field(default_factory=Notify)
+    network: Network = field(default_factory=Network)
 
 
 class Key(NamedTuple):
@@ -157,6 +166,8 @@ KEYS = (
     Key("anthropic", "response_timeout", values.as_number, values.seconds_above_zero, "600"),
     Key("anthropic", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
     Key("anthropic", "ca_file", str, values.text, '"~/company-ca.pem"'),
+    Key("network", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
+    Key("network", "ca_file", str, values.text, '"~/company-ca.pem"'),
     Key("router", "num_retries", values.as_number, values.whole(0, 100), "3"),
     Key("router", "timeout", values.as_number, values.seconds_above_zero, "120"),
     Key("router", "allowed_fails", values.as_number, values.whole(0, 100), "1"),
@@ -283,6 +294,11 @@ def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[
         anthropic = replace(anthropic, ca_file=_readable(anthropic.ca_file, environ))
     except GatewayError as error:
         complain("anthropic", "ca_file", error)
+    network = Network(**good["network"])
+    try:
+        network = replace(network, ca_file=_readable(network.ca_file, environ))
+    except GatewayError as error:
+        complain("network", "ca_file", error)
 
     bedrock, litellm = Bedrock(**good["bedrock"]), LiteLlm(**good["litellm"])
     if not bedrock.runtime_endpoint and (named := _sdk_endpoint(environ)):
@@ -303,7 +319,8 @@ def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[
     router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
     bedrock = replace(bedrock, models=models)
     sso, notify = Sso(**good["sso"]), Notify(**good["notify"])
-    return Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify), problems
+    config = Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network)
+    return config, problems
 
 
 def _unknown_names(document: Document) -> Iterator[Problem]:

@@ -157,8 +157,8 @@ def test_litellm() -> None:
         ("name", "ping -c 1 api.example"),
         ("connection", "curl -sv -o /dev/null https://api.example/"),
         ("time", "curl -sv -o /dev/null https://api.example/"),
-        ("certificate", "claude-gatewayctl config set anthropic.ca_file ~/company-ca.pem"),
-        ("proxy", "claude-gatewayctl config set anthropic.proxy http://USER:PASSWORD@PROXY:3128"),
+        ("certificate", "claude-gatewayctl config set network.ca_file ~/company-ca.pem"),
+        ("proxy", "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128"),
     ],
 )
 def test_the_way_to_anthropic(failed: str, mend: str) -> None:

@@ -13,8 +13,9 @@ from typing import Any, Self
 import pytest
 import trustme
 
-from claude_gatewayd.http1.connect import Connector, Origin, trust
+from claude_gatewayd.http1.connect import Connector, Origin
 from claude_gatewayd.http1.proxy import Proxy, parse
+from claude_gatewayd.http1.trust import CaFile, NoCertificates, context_for, decide
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 from tests.fakes.transport import settle
 from tests.http1.loop import on_uvloop
@@ -30,6 +31,17 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while True:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK)
+
+
+class Overhear:
+    """A conversation that keeps what it hears, and says nothing."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            self.heard += data
 
 
 async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -152,6 +164,10 @@ def unused_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def trust(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
+    return context_for(decide(environ, CaFile("[network] ca_file", ca_file) if ca_file else None))
 
 
 def connector(
@@ -344,31 +360,38 @@ async def test_extra_certificates_come_on_top(certificates: Certificates, tmp_pa
         for ca_file, environ in (
             (other, {"NODE_EXTRA_CA_CERTS": certificates.file}),
             (certificates.file, {"SSL_CERT_FILE": other, "NODE_EXTRA_CA_CERTS": "/no/such/file"}),
+            (other, {"SSL_CERT_FILE": certificates.file}),
         ):
             await works(connector(server.port, context=trust(ca_file, environ)))
-        failed = await fails(connector(server.port, context=trust(other, {"SSL_CERT_FILE": certificates.file})))
-        assert failed.kind == "certificate"  # the configuration wins
+        failed = await fails(
+            connector(server.port, context=trust("", {"SSL_CERT_FILE": other, "CURL_CA_BUNDLE": certificates.file}))
+        )
+        assert failed.kind == "certificate"  # the first store that is named is the store
 
 
 @on_uvloop
 async def test_an_unknown_authority(certificates: Certificates) -> None:
-    async with Listening(serve, certificates.server) as server:
+    upstream = Overhear()
+    async with Listening(upstream, certificates.server) as server:
         resolve({HOST: [server.port]})
         failed = await fails(connector(server.port, context=trust("", {})))
         assert failed.kind == "certificate"
         assert f"the certificate of {HOST} is not trusted" in failed.detail
-        assert "ca_file" in failed.hint
-        assert server.seen == 0
+        assert "signed by trustme" in failed.detail
+        assert "claude-gatewayctl config set network.ca_file" in failed.hint
+    assert upstream.heard == b""  # the second handshake, which believes everything, is to look, and says nothing
 
 
 @on_uvloop
 async def test_a_certificate_of_another_name(certificates: Certificates) -> None:
-    async with Listening(serve, certificates.other_name) as server:
+    upstream = Overhear()
+    async with Listening(upstream, certificates.other_name) as server:
         resolve({HOST: [server.port]})
         failed = await fails(connector(server.port, context=trust(certificates.file, {})))
         assert failed.kind == "certificate"
         assert "not trusted" in failed.detail
-        assert server.seen == 0
+        assert "somebody else answers" in failed.hint
+    assert upstream.heard == b""
 
 
 @on_uvloop
@@ -399,9 +422,9 @@ def test_what_is_trusted(certificates: Certificates) -> None:
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
         assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(NoCertificates, match="No such file"):
         trust("/no/such/file", {})
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(NoCertificates, match="NO_CERTIFICATE"):
         trust(__file__, {})
 
 
@@ -465,12 +488,13 @@ async def test_through_a_proxy_to_a_plain_upstream() -> None:
 @on_uvloop
 async def test_the_upstream_behind_a_proxy_is_verified(certificates: Certificates) -> None:
     for context, ca_file in ((certificates.other_name, certificates.file), (certificates.server, "")):
-        async with Listening(serve, context) as server, Listening(FakeProxy(server.port)) as proxy:
+        upstream = Overhear()
+        async with Listening(upstream, context) as server, Listening(FakeProxy(server.port)) as proxy:
             resolve({"proxy.test": [0]})
             failed = await fails(connector(443, context=trust(ca_file, {}), proxy=proxied(proxy.port)))
             assert failed.kind == "certificate"
             assert f"the certificate of {HOST} through the proxy proxy.test is not trusted" in failed.detail
-            assert server.seen == 0
+        assert upstream.heard == b""
 
 
 @pytest.mark.parametrize(
@@ -532,6 +556,7 @@ async def test_tls_in_tls(certificates: Certificates) -> None:
             await works(connector(443, context=context, proxy=proxied(proxy.port, "https://proxy.test")))
             failed = await fails(connector(443, context=context, proxy=proxied(proxy.port, "https://other.test")))
             assert failed.kind == "certificate"
+            assert "the certificate of the proxy other.test is not trusted" in failed.detail
             assert len(fake.asked) == 1
 
 

@@ -595,7 +595,8 @@ def test_a_certificate_that_nobody_trusts_is_told_at_once() -> None:
             reply = ask(daemon.port, WHOLE)
             assert reply.status == 502
             assert "not trusted" in reply.error()
-            assert "[anthropic] ca_file" in reply.error()
+            assert "signed by trustme" in reply.error()
+            assert "[network] ca_file" in reply.error()
             assert reply.values("x-should-retry") == [b"false"]
         assert fake.requests == []
 

@@ -25,7 +25,7 @@ FLOORS = """
     claude_code
     served
     http1
-    coding
+    coding egress
     policy circuit body sse guard tally catalog proven
     bedrock bedrock_errors kept_answer moving
     bedrock_stream relay

@@ -27,8 +27,8 @@ _MENDS = {
     "name": "ping -c 1 {host}",
     "connection": "curl -sv -o /dev/null https://{host}/",
     "time": "curl -sv -o /dev/null https://{host}/",
-    "certificate": "claude-gatewayctl config set anthropic.ca_file ~/company-ca.pem",
-    "proxy": "claude-gatewayctl config set anthropic.proxy http://USER:PASSWORD@PROXY:3128",
+    "certificate": "claude-gatewayctl config set network.ca_file ~/company-ca.pem",
+    "proxy": "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128",
 }
 
 

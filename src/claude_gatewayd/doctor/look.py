@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from claude_gatewayd import paths
+from claude_gatewayd import egress, paths
 from claude_gatewayd.claude_code import json_text, obstacles
 from claude_gatewayd.claude_code.json_text import NotStrict
 from claude_gatewayd.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
@@ -26,9 +26,7 @@ from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
 from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
 from claude_gatewayd.doctor.client import Login, OwnSettings
 from claude_gatewayd.doctor.here import Mode, Service
-from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.http1.connect import trust
-from claude_gatewayd.http1.proxy import proxy_for
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.service import manager, systemd
 
 _SECONDS = 3.0
@@ -58,7 +56,8 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
     port = parts.port or (443 if tls else 80)
     way = ""
     try:
-        proxy = proxy_for(host, port, tls=tls, configured=settings.anthropic.proxy, environ=environ)
+        reached = egress.to_anthropic(settings, environ)
+        proxy = reached.proxy_to(host, port, tls=tls)
         first = (proxy.host, proxy.port) if proxy else (host, port)
         way = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
         if proxy and proxy.tls:  # http.client speaks no TLS within TLS: that the proxy is there has to do
@@ -66,7 +65,7 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
             return Reached(host, way, "", "", None)
         connection = http.client.HTTPConnection(*first, timeout=_SECONDS)
         if tls:
-            context = trust(settings.anthropic.ca_file, environ)
+            context = reached.context()
             connection = http.client.HTTPSConnection(*first, timeout=_SECONDS, context=context)
         if proxy:
             given = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
@@ -84,8 +83,8 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         return Reached(host, way, "certificate", error.verify_message, None)
     except TimeoutError:
         return Reached(host, way, "time", f"{_SECONDS:g} s", None)
-    except ValueError as error:
-        return Reached(host, way, "proxy", f"it {error}", None)
+    except ConfigInvalid as invalid:
+        return Reached(host, way, "proxy", "; ".join(f"{p.where}: {p.message}" for p in invalid.problems), None)
     except (OSError, http.client.HTTPException) as error:
         refused = "proxy" if "Tunnel" in str(error) else "connection"
         return Reached(host, way, refused, getattr(error, "strerror", None) or str(error), None)

@@ -1,24 +1,20 @@
 """Connecting to an upstream: all addresses of its name, through a proxy if there is one, TLS with verification."""
 
 import asyncio
-import os
 import socket
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
 import aiohappyeyeballs
-import certifi
 
-from claude_gatewayd.http1 import head
+from claude_gatewayd.http1 import head, trust
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.proxy import Proxy
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 8
-CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +38,6 @@ class Origin:
         return cls(host, port, tls, authority.encode(), parts.path.rstrip("/").encode())
 
 
-def trust(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return what upstream certificates are checked with.
-
-    `ca_file`, else the file that a variable names, else the system's own; certifi's where the Python has none.
-    NODE_EXTRA_CA_CERTS, which Claude Code itself reads, is added.
-    """
-    named = ca_file or next((environ[name] for name in CA_VARIABLES if environ.get(name)), "")
-    context = ssl.create_default_context(cafile=named or None)
-    if not named:
-        paths = ssl.get_default_verify_paths()
-        if not context.cert_store_stats()["x509_ca"] and paths.cafile is None and paths.capath is None:
-            context.load_verify_locations(certifi.where())
-    extra = environ.get("NODE_EXTRA_CA_CERTS")
-    if extra and os.path.isfile(extra):
-        context.load_verify_locations(extra)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 class Connector:
     """Make connections to *origin*, each within *seconds* in all.
 
@@ -81,50 +57,65 @@ class Connector:
             where += f" through the proxy {self._proxy.host}"
         try:
             async with asyncio.timeout(self._seconds):
-                return await (self._direct() if self._proxy is None else self._tunnel(self._proxy))
+                return await self._connected(self._context)
         except TimeoutError:
             raise UpstreamFailed("timeout", f"{where} could not be reached within {self._seconds:g} s") from None
         except ssl.SSLCertVerificationError as error:
-            raise UpstreamFailed(
-                "certificate",
-                f"the certificate of {where} is not trusted: {error.verify_message}",
-                hint="if your company inspects TLS, set [anthropic] ca_file to its certificate",
-            ) from None
+            raise _not_trusted(where, error, await self._look_at_peer()) from None
         except ssl.SSLError as error:
             raise UpstreamFailed("tls", f"no TLS with {where}: {error.reason or error}") from None
         except OSError as error:
             raise UpstreamFailed("connect", f"{where} could not be reached: {_reason(error)}") from None
 
-    async def _direct(self) -> UpstreamConnection:
+    async def _look_at_peer(self) -> trust.Peer | None:
+        """Return whose certificate was refused, by a second handshake, in which nothing else is said."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                connection = await self._connected(trust.only_to_look())
+        except (OSError, UpstreamFailed):  # TimeoutError is one
+            return None
+        try:
+            return trust.peer_of(connection.tls)
+        finally:
+            connection.abort()
+
+    async def _connected(self, context: ssl.SSLContext | None) -> UpstreamConnection:
+        return await (self._direct(context) if self._proxy is None else self._tunnel(self._proxy, context))
+
+    async def _direct(self, context: ssl.SSLContext | None) -> UpstreamConnection:
         sock = await _open(self._origin.host, self._origin.port)
         loop = asyncio.get_running_loop()
         _transport, connection = await loop.create_connection(
             UpstreamConnection,
             sock=sock,
-            ssl=self._context if self._origin.tls else None,
+            ssl=context if self._origin.tls else None,
             server_hostname=self._origin.host if self._origin.tls else None,
         )
         return connection
 
-    async def _tunnel(self, proxy: Proxy) -> UpstreamConnection:
+    async def _tunnel(self, proxy: Proxy, context: ssl.SSLContext | None) -> UpstreamConnection:
+        """Connect through a proxy, which gets its password only where its own certificate is trusted."""
         loop = asyncio.get_running_loop()
         sock = await _open(proxy.host, proxy.port)
-        transport, tunnel = await loop.create_connection(
-            _Tunnel,
-            sock=sock,
-            ssl=self._context if proxy.tls else None,
-            server_hostname=proxy.host if proxy.tls else None,
-        )
+        try:
+            transport, tunnel = await loop.create_connection(
+                _Tunnel,
+                sock=sock,
+                ssl=self._context if proxy.tls else None,
+                server_hostname=proxy.host if proxy.tls else None,
+            )
+        except ssl.SSLCertVerificationError as error:
+            raise _not_trusted(f"the proxy {proxy.host}", error, None) from None
         try:
             transport.write(_connect_request(self._origin, proxy))
             await tunnel.opened
             connection = UpstreamConnection()
             upgraded: asyncio.Transport = transport
             if self._origin.tls:
-                assert self._context is not None
+                assert context is not None
                 upgraded = cast(
                     "asyncio.Transport",
-                    await loop.start_tls(transport, connection, self._context, server_hostname=self._origin.host),
+                    await loop.start_tls(transport, connection, context, server_hostname=self._origin.host),
                 )
             else:
                 transport.set_protocol(connection)
@@ -185,7 +176,7 @@ class _Tunnel(asyncio.Protocol):
 
     def _fail(self, detail: str) -> None:
         if not self.opened.done():
-            hint = "look at HTTPS_PROXY, or set [anthropic] proxy"
+            hint = "look at HTTPS_PROXY, or set [network] proxy"
             self.opened.set_exception(UpstreamFailed("proxy", detail, hint=hint))
 
 
@@ -228,6 +219,12 @@ def _connect_request(origin: Origin, proxy: Proxy) -> bytes:
     if proxy.authorization:
         lines.append(b"Proxy-Authorization: " + proxy.authorization.encode())
     return head.write_request(b"CONNECT", authority, lines)
+
+
+def _not_trusted(where: str, error: ssl.SSLCertVerificationError, peer: trust.Peer | None) -> UpstreamFailed:
+    whose = f" ({peer})" if peer is not None else ""
+    why = f"the certificate of {where} is not trusted: {error.verify_message}{whose}"
+    return UpstreamFailed("certificate", why, hint=trust.hint_for(error.verify_code))
 
 
 def _reason(error: OSError) -> str:

@@ -187,6 +187,11 @@ class UpstreamConnection(asyncio.Protocol):
         """What came after the body's last chunk."""
         return self._body.trailers if isinstance(self._body, framing.Chunked) else []
 
+    @property
+    def tls(self) -> object:
+        """The TLS of this connection, None for a plain one."""
+        return self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+
     def abort(self) -> None:
         """End the connection at once, whatever is under way."""
         self.reusable = False
