@@ -71,9 +71,13 @@ def make_client(service: str, region: str, profile: str = "", **keys: str) -> An
 def call(function: Callable[..., Any], what: str, **given: object) -> dict[str, Any]:
     """Return the answer of a client's *function*; raise CallFailed, with "cannot *what*: …", where there is none."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError  # none of the SDK's other errors
 
     try:
         answer: dict[str, Any] = function(**given)
+    except ResponseParserError:
+        other = "what answers is not AWS (a proxy or the login page of a network between)"
+        raise ServiceError(f"cannot {what}: {other}") from None
     except (BotoCoreError, ClientError, OSError) as error:
         raise _told(error, what) from None
     return answer
