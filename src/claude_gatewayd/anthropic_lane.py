@@ -24,6 +24,7 @@ from claude_gatewayd.tally import Tally
 logger = logging.getLogger(__name__)
 
 _PINGS_HELD = 5.0  # a stream that begins with pings is not held back longer, whatever comes after them
+_PINGS_LAST = 3  # times the longest silence: Anthropic thinks for long, and says so by pings
 _STATUS = b"anthropic-ratelimit-unified-status"
 
 
@@ -281,7 +282,9 @@ class AnthropicLane:
             self._tally.stream_began()
             try:
                 watched = call.is_messages and answer.head.status == 200
-                failure = await answer.pass_on(call.exchange, call.way.lines, silence=silence, watched=watched)
+                failure = await answer.pass_on(
+                    call.exchange, call.way.lines, silence=silence, watched=watched, only_pings=_PINGS_LAST * silence
+                )
             finally:
                 self._tally.stream_ended()
         else:

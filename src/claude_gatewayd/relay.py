@@ -111,20 +111,24 @@ class Answer:
         silence: float,
         watched: bool,
         drop: frozenset[bytes] = _NO_HEADERS,
+        only_pings: float | None = None,
     ) -> UpstreamFailed | None:
         """Send it to the client as it comes: status, headers, body, none of it changed, none held up.
 
-        *drop* are headers that go no further. *silence* is how many seconds may pass without a byte. A *watched*
-        stream never looks complete when it is not: where it breaks an SSE error event is put in if there is room for
-        one, else the connection is reset. Returns how the upstream failed, if it did.
+        *drop* are headers that go no further. *silence* is how many seconds may pass without a byte, *only_pings* how
+        many in which a stream says nothing but pings; without it they count as any other byte. A *watched* stream
+        never looks complete when it is not: where it breaks an SSE error event is put in if there is room for one,
+        else the connection is reset. Returns how the upstream failed, if it did.
         """
         watch = self._watch() if watched else None
+        sees = watch if watched or only_pings is None or not self.is_stream else self._watch()
         counted = self.head.length is not None
         sink = self._start(exchange, extra, watch, HOP_BY_HOP | drop if drop else HOP_BY_HOP)
         failure = None
         connection = self._connection
         raw = sink is exchange
-        connection.begin_pipe(sink, raw=raw, silence=silence, watch=watch.see if watch is not None else None)
+        see = sees.see if sees is not None else None
+        connection.begin_pipe(sink, raw=raw, silence=silence, watch=see, only_pings=only_pings)
         exchange.flush()
         try:
             await connection.piped()
@@ -151,11 +155,12 @@ class Answer:
         return failure
 
     async def pipe_to(self, sink: Sink, *, silence: float) -> None:
-        """Write the payload to *sink* as it comes, with at most *silence* seconds without a byte.
+        """Write the payload to *sink* as it comes, with at most *silence* seconds without anything but pings.
 
         Raises UpstreamFailed.
         """
-        self._connection.begin_pipe(sink, raw=False, silence=silence)
+        pings = sse.Pings().only if self.is_stream else None
+        self._connection.begin_pipe(sink, raw=False, silence=silence, watch=pings, only_pings=silence)
         try:
             await self._connection.piped()
         except BaseException:

@@ -21,6 +21,39 @@ def is_stream(content_type: bytes) -> bool:
     return content_type.lower().startswith(b"text/event-stream")
 
 
+# What says nothing but that somebody is there: a ping, named or not, a comment, an empty line.
+_PINGS = re.compile(
+    rb"(?:event: ?ping%b(?:data:[^\r\n]*+%b)*+%b|data: ?\{\s*+\"type\":\s*+\"ping\"\s*+\}%b%b|:[^\r\n]*+%b|%b)*+"
+    % ((_EOL,) * 7)
+)
+_LONGEST_PING = 256
+_PING_BEGINS = (b"event: ping", b"event:ping", b'data: {"type": "ping"}', b'data: {"type":"ping"}')
+
+
+class Pings:
+    """Tell pings from what is part of an answer, as it comes: a stream that has nothing else to say is silent."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self) -> None:
+        self._begun = b""
+
+    def only(self, payload: bytes | memoryview) -> bool:
+        """Say whether the next bytes are nothing but pings, or may become one."""
+        data = self._begun + payload if self._begun else payload
+        at = _PINGS.match(data).end()  # type: ignore[union-attr]  # it matches nothing, too
+        rest = bytes(data[at:]) if len(data) - at <= _LONGEST_PING else b""
+        if at < len(data) and not (rest and _may_be_ping(rest)):
+            self._begun = b""
+            return False
+        self._begun = rest
+        return True
+
+
+def _may_be_ping(begun: bytes) -> bool:
+    return begun.startswith(b":") or any(begun.startswith(ping[: len(begun)]) for ping in _PING_BEGINS)
+
+
 class StreamWatch:
     """Watch a stream of messages go by, without holding it up.
 
@@ -28,18 +61,22 @@ class StreamWatch:
     makes; nothing of ours can be put into it.
     """
 
-    __slots__ = ("_decoder", "_tail", "compressed")
+    __slots__ = ("_decoder", "_pings", "_tail", "compressed")
 
     def __init__(self, decoder: Decoder | None = None) -> None:
         self.compressed = decoder is not None
         self._tail = b"\n"
         self._decoder = decoder
+        self._pings = Pings()
 
-    def see(self, payload: bytes | memoryview) -> None:
-        """Look at the next bytes."""
+    def see(self, payload: bytes | memoryview) -> bool:
+        """Look at the next bytes, and say whether they are nothing but pings."""
         if self._decoder is not None:
             payload = self._decoder.feed(payload)
+            if self._decoder.blind:
+                return False
         self._tail = (self._tail + bytes(payload[-_TAIL:]))[-_TAIL:]
+        return self._pings.only(payload)
 
     def sees_end(self, payload: bytes | memoryview) -> bool:
         """Look at the next bytes, and say whether the stream has come to its end."""

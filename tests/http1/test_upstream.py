@@ -15,6 +15,7 @@ from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 from tests.fakes.transport import Wire, settle
 from tests.http1.cuts import cut_anywhere
+from tests.http1.leaping import on_leaping_time
 from tests.http1.loop import on_uvloop, until
 
 KB = 1024
@@ -293,6 +294,37 @@ async def test_a_slow_answer_is_not_silent() -> None:
         await upstream.wire.say([b"hello"[at : at + 1]])
     await piping
     assert sink.data == b"hello"
+
+
+@pytest.mark.parametrize("asleep", [0.0, 86400.0])
+@on_leaping_time
+async def test_pings_alone_are_heard_for_so_long_only(asleep: float) -> None:
+    """At the default, ten minutes, and with pings as often as Anthropic sends them; our own pauses do not count."""
+    upstream = Upstream()
+    connection, wire, loop = upstream.connection, upstream.wire, asyncio.get_running_loop()
+    connection.send(REQUEST, b"", without_body=False, complete=True)
+    await wire.say([b"HTTP/1.1 200 OK\r\n\r\n"])
+    await connection.answer(1.0)
+    sink = Pieces()
+    connection.begin_pipe(sink, raw=True, silence=600.0, watch=lambda data: data == b"ping", only_pings=1800.0)
+    piping = asyncio.ensure_future(connection.piped())
+    await settle()
+    if asleep:
+        connection.pause_reading()
+        await asyncio.sleep(asleep)
+        connection.resume_reading()
+    for _ in range(100):
+        await asyncio.sleep(15.0)
+        await wire.say([b"ping"])
+    await wire.say([b"a word"])
+    begun = loop.time()
+    while not piping.done():
+        await asyncio.sleep(15.0)
+        await wire.say([b"ping"])
+    assert 1800 <= loop.time() - begun <= 1815
+    with pytest.raises(UpstreamFailed, match="nothing of its answer but pings came in time") as caught:
+        await piping
+    assert caught.value.kind == "timeout"
 
 
 @on_uvloop

@@ -1,7 +1,6 @@
 """When pings are told in a stream's silences: to the second, on a loop whose time is ours."""
 
 import asyncio
-import selectors
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +12,7 @@ from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.retelling import retell
+from tests.http1.leaping import Loop
 
 if TYPE_CHECKING:
     from claude_gatewayd.relay import Answer
@@ -21,29 +21,6 @@ START = b'event: message_start\ndata: {"type":"message_start","message":{"model"
 DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0}\n\n'
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
-
-
-class Leap(selectors.SelectSelector):
-    """Wait for nothing: what would have been waited has passed."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return at once, later."""
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """A loop on which hours take no time, and a timer is exact."""
-
-    def __init__(self) -> None:
-        self._leap = Leap()
-        super().__init__(self._leap)
-
-    def time(self) -> float:
-        """Return the time that has passed, to a thousandth: asyncio adds the resolution of its clock."""
-        return round(self._leap.now, 3)
 
 
 class Client:

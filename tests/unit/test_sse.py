@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_gatewayd.coding import decoder
-from claude_gatewayd.sse import FirstEvent, StreamWatch, with_sentence
+from claude_gatewayd.sse import FirstEvent, Pings, StreamWatch, with_sentence
 
 FUZZ = settings(max_examples=300, deadline=None)
 
@@ -194,3 +194,69 @@ def test_a_sentence_more_in_the_error_that_a_stream_begins_with(before: bytes) -
 )  # fmt: skip
 def test_no_sentence_in_what_is_no_such_stream(stream: bytes) -> None:
     assert with_sentence(stream, "Run: foo") is None
+
+
+# What is silence.
+
+NOTHING_BUT = (
+    PING,
+    b"event: ping\r\ndata: {}\r\n\r\n",
+    b"event:ping\ndata:{}\n\n",
+    b'data: {"type": "ping"}\n\n',
+    b": \n\n",
+    b"\n",
+)
+SOMETHING = (
+    START,
+    DELTA,
+    STOP,
+    ERROR,
+    b"data: {}\n\n",
+    b"data: [DONE]\n\n",
+    b'data: {"type":"ping","x":1}\n\n',
+    b"event: pin\n\n",
+)
+
+
+@pytest.mark.parametrize("piece", NOTHING_BUT)
+def test_pings_however_they_are_cut(piece: bytes) -> None:
+    for size in range(1, len(piece) + 1):
+        pings = Pings()
+        assert all(pings.only(piece[at : at + size]) for at in range(0, len(piece), size))
+        assert pings.only(b"")
+        assert pings.only(memoryview(piece + PING * 20))
+
+
+@pytest.mark.parametrize("piece", SOMETHING)
+def test_what_is_more_than_a_ping(piece: bytes) -> None:
+    for before in (b"", PING, PING * 20):
+        assert not Pings().only(before + piece)
+        assert not Pings().only(memoryview(before + piece + PING))
+        for size in range(1, len(piece)):
+            pings = Pings()
+            assert not all(pings.only((before + piece)[at : at + size]) for at in range(0, len(before + piece), size))
+
+
+def test_a_comment_without_an_end_is_no_ping_for_ever() -> None:
+    pings = Pings()
+    assert not all(pings.only(b":" + b"x" * 99) for _ in range(4))
+
+
+@pytest.mark.parametrize("wbits", [31, 15])
+def test_pings_in_a_coding(wbits: int) -> None:
+    squeeze = zlib.compressobj(wbits=wbits)
+    watch = StreamWatch(decoder(b"gzip" if wbits == 31 else b"deflate"))
+    start, ping, delta = (squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH) for piece in (START, PING, DELTA))
+    assert [watch.see(piece) for piece in (start, ping, delta)] == [False, True, False]
+
+
+def test_what_cannot_be_decoded_is_no_ping() -> None:
+    assert StreamWatch(decoder(b"gzip")).see(b"no gzip at all") is False
+
+
+def test_a_chunk_of_content_costs_nothing_to_judge() -> None:
+    pings, chunk = Pings(), DELTA * 500
+    begun = time.perf_counter()
+    for _ in range(10_000):
+        pings.only(chunk)
+    assert time.perf_counter() - begun < 0.5  # 0.01 measured: it is looked at only as far as it is pings

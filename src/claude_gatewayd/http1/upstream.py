@@ -53,7 +53,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim: Callable[[ResponseHead], None] | None = None
         self._body: framing.Follower | None = None
         self._sink: Sink | None = None
-        self._watch: Callable[[Bytes], None] | None = None
+        self._watch: Callable[[Bytes], bool | None] | None = None
         self._sees: Callable[[Bytes], bool] | None = None
         self._seen: asyncio.Future[None] | None = None
         self._raw = True
@@ -64,6 +64,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._patience = 0.0
         self._unsent = 0
         self._silence = 0.0
+        self._only_pings: float | None = None
+        self._pings_until = 0.0
+        self._pinged = False
         self._deadline = Deadline(self.loop, self._expired)
 
     # -- one exchange
@@ -143,18 +146,28 @@ class UpstreamConnection(asyncio.Protocol):
             self._sees = self._seen = self._end_waiter = None
 
     def begin_pipe(
-        self, sink: Sink, *, raw: bool, silence: float, watch: Callable[[Bytes], None] | None = None
+        self,
+        sink: Sink,
+        *,
+        raw: bool,
+        silence: float,
+        watch: Callable[[Bytes], bool | None] | None = None,
+        only_pings: float | None = None,
     ) -> None:
         """Write the answer's body to *sink* from now on: what is here at once, the rest as it comes.
 
         With *raw* its bytes as they came, chunk sizes and all; else the payload. *silence* is how many seconds may
-        pass without a byte. *watch* sees the payload before the sink does. `piped` tells the end.
+        pass without a byte. *watch* sees the payload before the sink does, and may say that there is nothing in it
+        but pings: *only_pings* is how many seconds may pass with no more than those. `piped` tells the end.
         """
         self._sink = sink
         self._raw = raw
         self._silence = silence
         self._watch = watch
+        self._only_pings = only_pings
         for wire, payload in self._pending:
+            if watch is not None:
+                watch(payload)
             self._deliver(wire, payload)
         self._pending.clear()
         self._pending_size = 0
@@ -167,7 +180,7 @@ class UpstreamConnection(asyncio.Protocol):
             raise self._failed
         assert self._sink is not None
         self.resume_reading()
-        self._deadline.set(self._silence)
+        self._heard(only_pings=False)
         self._end_waiter = self.loop.create_future()
         self._sink.source = self  # last: a sink that is full holds us up at once
         try:
@@ -208,6 +221,7 @@ class UpstreamConnection(asyncio.Protocol):
     def keep(self) -> None:
         """Make ready for the pool: nothing is expected until the next `send`."""
         self._busy = False
+        self._pinged = False
         self._sink = None
         self._watch = None
         self._interim = None
@@ -267,9 +281,21 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
             self._transport.resume_reading()
             if self._end_waiter is not None:
-                self._deadline.set(self._silence)
+                self._heard(only_pings=False)
 
     # -- inside
+
+    def _heard(self, *, only_pings: bool) -> None:
+        """Set the deadline anew: something has come, or begins to be waited for."""
+        seconds = self._silence
+        if self._only_pings is not None:
+            now = self.loop.time()
+            self._pinged = only_pings
+            if only_pings:
+                seconds = min(seconds, self._pings_until - now)
+            else:
+                self._pings_until = now + self._only_pings
+        self._deadline.set(seconds)
 
     def _read_head(self) -> None:
         while end := head.find_end(self._buffer):
@@ -311,7 +337,7 @@ class UpstreamConnection(asyncio.Protocol):
         used, payload = self._body.feed(data)
         wire = data if used == len(data) else data[:used]
         if self._sink is not None:
-            self._deadline.set(self._silence)
+            self._heard(only_pings=self._watch is not None and bool(self._watch(payload)))
             self._deliver(wire, payload)
         else:
             self._pending.append((wire, payload))
@@ -328,8 +354,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _deliver(self, wire: bytes, payload: Bytes) -> None:
         assert self._sink is not None
-        if self._watch is not None:
-            self._watch(payload)
         data = wire if self._raw else payload
         if data:
             self._sink.write(data)
@@ -354,7 +378,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._deadline.set(self._patience)
             return
         waiting = "of its answer" if self._head is not None else "of an answer"
-        self._fail(UpstreamFailed("timeout", f"no byte {waiting} came in time", silent=not self._any_byte))
+        nothing = f"nothing {waiting} but pings" if self._pinged else f"no byte {waiting}"
+        self._fail(UpstreamFailed("timeout", f"{nothing} came in time", silent=not self._any_byte))
         self.abort()
 
     def _fail(self, failure: UpstreamFailed) -> None:
