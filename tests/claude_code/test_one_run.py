@@ -3,6 +3,7 @@
 import pytest
 
 from claude_gatewayd.claude_code import one_run
+from claude_gatewayd.claude_code.obstacles import SWITCHES, judge
 from claude_gatewayd.claude_code.settings import Target
 
 URL = "http://127.0.0.1:47000"
@@ -17,6 +18,9 @@ OURS = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: K
         ({"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "x"}, {}, OURS, {}),
         ({}, {"CLAUDE_CODE_USE_BEDROCK": "1"}, OURS, {"CLAUDE_CODE_USE_BEDROCK": "0"}),
         ({}, {"CLAUDE_CODE_USE_BEDROCK": "0"}, OURS, {}),
+        ({"ANTHROPIC_UNIX_SOCKET": "/tmp/s", "CLAUDE_CODE_USE_MANTLE": "1"}, {}, OURS, {}),
+        ({}, {"ANTHROPIC_UNIX_SOCKET": "/tmp/s"}, OURS, {"ANTHROPIC_UNIX_SOCKET": ""}),
+        ({}, {"ANTHROPIC_UNIX_SOCKET": ""}, OURS, {}),
         ({}, OURS, OURS, {}),
         ({}, {"ANTHROPIC_BASE_URL": "http://other"}, OURS, {"ANTHROPIC_BASE_URL": URL}),
         ({"ANTHROPIC_CUSTOM_HEADERS": "X-A: b"}, {},
@@ -75,3 +79,11 @@ def test_the_persons_own_settings_are_kept(words: list[str], rest: list[str], sa
 def test_settings_that_are_none_are_refused(given: str) -> None:
     with pytest.raises(ValueError, match=r"must be|Expecting"):
         one_run.merged(["--settings", "file"], {}, lambda _: given)
+
+
+def test_run_takes_away_all_that_doctor_calls_an_obstacle() -> None:
+    switches = dict.fromkeys(SWITCHES, "1")
+    assert not set(one_run.through(switches, {}, TARGET).environ) & set(SWITCHES)
+    for name, value in one_run.through({}, switches, TARGET).overrides.items():
+        assert name not in SWITCHES or judge("user", "settings.json", name, value, URL, "") is None
+    assert set(SWITCHES) <= one_run.through({}, switches, TARGET).overrides.keys()

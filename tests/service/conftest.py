@@ -6,7 +6,7 @@ import pytest
 
 from tests.service.inside import Inside
 
-SHELL = {"AWS_PROFILE": "Sandbox", "DATABASE_URL": "postgresql://ada:hunter2@db/usage"}
+SHELL = {"AWS_PROFILE": "Sandbox", "AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage"}
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
         ["wrote", f"{UNITS}/claude-gatewayd.service"],
     ]
     assert "AWS_PROFILE=Sandbox" in said
-    assert "DATABASE_URL=postgresql://***@db/usage" in said
+    assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in said
     bash = f"{Inside.home}/.local/share/bash-completion/completions/claude-gatewayctl"
     assert f"completes {bash}" in lines
     assert inside.good(f"bash -c 'source {bash}; complete -p claude-gatewayctl'").strip().endswith("claude-gatewayctl")
@@ -61,7 +61,7 @@ def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
     assert running["state"] == "serving"
     assert running["inherited"] is True
     environ = inside.good(f"tr '\\0' '\\n' < /proc/{running['pid']}/environ")
-    assert "DATABASE_URL=postgresql://ada:hunter2@db/usage\n" in environ
+    assert "AWS_ENDPOINT_URL_DYNAMODB=https://ada:hunter2@db/usage\n" in environ
     assert f"PATH={BIN}:" in environ
     assert inside.good(f"stat -c %a {ENVIRONMENT}") == "600\n"
     assert inside.good("systemctl --user is-enabled claude-gatewayd.service claude-gatewayd.socket").split() == [
@@ -123,7 +123,9 @@ def test_what_changes_is_changed_and_the_rest_stays(inside: Inside) -> None:
     assert said.startswith(f"unread    {ENVIRONMENT}: changed since the daemon has started\nrestarted in ")
     assert "AWS_REGION=eu-west-9" in inside.good(f"tr '\\0' '\\n' < /proc/{status(inside)['pid']}/environ")
     # a shell that knows less takes nothing away
-    assert inside.good("env -u AWS_PROFILE -u DATABASE_URL claude-gatewayctl install").startswith("Nothing to do")
+    assert inside.good("env -u AWS_PROFILE -u AWS_ENDPOINT_URL_DYNAMODB claude-gatewayctl install").startswith(
+        "Nothing to do"
+    )
     said = inside.good("claude-gatewayctl install --port 47001")
     assert f"changed   {UNITS}/claude-gatewayd.socket" in said
     assert "it serves on http://127.0.0.1:47001" in said

@@ -207,8 +207,8 @@ def listens(mac: Mac) -> bool:
 
 
 def test_the_life_of_an_agent(mac: Mac) -> None:
-    said = mac.good("install", environ={"DATABASE_URL": "postgresql://ada:hunter2@db/usage"})
-    assert "DATABASE_URL=postgresql://***@db/usage" in said
+    said = mac.good("install", environ={"AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage"})
+    assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in said
     assert f"it serves on http://127.0.0.1:{mac.port}" in said
     assert commands(mac) == ["enable", "enable", "bootstrap"]
     plist = mac.home / "Library/LaunchAgents" / f"{LABEL}.plist"
@@ -217,7 +217,7 @@ def test_the_life_of_an_agent(mac: Mac) -> None:
     assert '"inherited": true' in running
     worker = int(re.findall(r'"pid": (\d+)', running)[1])
     given = environment_of(worker)
-    assert given["DATABASE_URL"] == "postgresql://ada:hunter2@db/usage", "the daemon has read the file"
+    assert given["AWS_ENDPOINT_URL_DYNAMODB"] == "https://ada:hunter2@db/usage", "the daemon has read the file"
     assert given["PATH"].startswith(str(mac.home))
 
     assert mac.good("install").startswith("Nothing to do: ")

@@ -19,8 +19,9 @@ SHELL = {
     "SSL_CERT_FILE": "/etc/company.pem",
     "CLAUDE_GATEWAY_LOG_LEVEL": "debug",
     "CLAUDE_GATEWAY_ALLOW_LOOPBACK": "1",
-    "DATABASE_URL": "postgresql://ada:hunter2@db/usage",
+    "AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage",
     "OPENAI_API_KEY": "sk-1",
+    "DATABASE_URL": "postgresql://ada:hunter2@db/app",
     "SSH_AUTH_SOCK": "/tmp/agent",
     "BASH_FUNC_x%%": "() { :; }",
 }
@@ -35,7 +36,7 @@ def test_what_is_taken_over() -> None:
         "NO_PROXY": "localhost",
         "SSL_CERT_FILE": "/etc/company.pem",
         "CLAUDE_GATEWAY_LOG_LEVEL": "debug",
-        "DATABASE_URL": "postgresql://ada:hunter2@db/usage",
+        "AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage",
     }
     assert left_out == []
 
@@ -78,8 +79,8 @@ def test_what_systemd_would_not_take_is_left_out(value: str) -> None:
         ("HTTPS_PROXY", "http://ada:hunter2@proxy:3128", "http://***@proxy:3128"),
         ("http_proxy", "ada:hunter2@proxy:3128", "***@proxy:3128"),
         ("HTTP_PROXY", "http://ada:hun@ter:2@proxy:3128", "http://***@proxy:3128"),
-        ("DATABASE_URL", "postgresql://ada:hunter2@db/usage", "postgresql://***@db/usage"),
-        ("DATABASE_URL", "postgresql://db/usage?user=ada&password=hunter2", "postgresql://db/usage?***"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "https://ada:hunter2@db/usage", "https://***@db/usage"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "https://db/usage?user=ada&password=hunter2", "https://db/usage?***"),
         ("CLAUDE_GATEWAY_ANTHROPIC_PROXY", "http://ada:hunter2@proxy", "http://***@proxy"),
         ("MINE", "s3cret", "***"),
     ],

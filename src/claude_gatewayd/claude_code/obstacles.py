@@ -20,12 +20,13 @@ from claude_gatewayd.paths import expanduser, home
 
 Kind = Literal["shell", "start-up", "user", "project", "managed"]
 
+SOCKET = "ANTHROPIC_UNIX_SOCKET"
 _ELSEWHERE = {
     USE_BEDROCK: "Claude Code talks to Bedrock itself, and not to the gateway",
     "CLAUDE_CODE_USE_VERTEX": "Claude Code talks to Google Vertex, and not to the gateway",
     "CLAUDE_CODE_USE_FOUNDRY": "Claude Code talks to Microsoft Foundry, and not to the gateway",
     "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock itself, and not to the gateway",
-    "ANTHROPIC_UNIX_SOCKET": "Claude Code talks to a socket, and not to the gateway",
+    SOCKET: "Claude Code talks to a socket, and not to the gateway",
 }
 _TETHER = "CLAUDE_CODE_TETHER_LIVE"
 SWITCHES = tuple(_ELSEWHERE)

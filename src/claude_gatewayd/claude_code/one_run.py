@@ -8,19 +8,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from claude_gatewayd.claude_code.obstacles import SOCKET, SWITCHES
 from claude_gatewayd.claude_code.settings import (
     BASE_URL,
     HEADERS,
     PROXIES,
-    USE_BEDROCK,
     Target,
     past_the_proxy,
     with_key,
     without_key,
 )
 
-SWITCHES = (USE_BEDROCK, "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY", "CLAUDE_CODE_USE_MANTLE")
-_OFF = "0"
+_OFF = {SOCKET: ""}  # of the switches, which are off with "0"; an empty path is none
 
 
 class Run(NamedTuple):
@@ -40,7 +39,8 @@ def through(environ: Mapping[str, str], settings: Mapping[str, str], target: Tar
                 wanted[name] = past_the_proxy(effective.get(name), target.hosts)
     ours = {name: value for name, value in environ.items() if name not in SWITCHES} | wanted
     overrides = {name: value for name, value in wanted.items() if settings.get(name, value) != value}
-    return Run(ours, overrides | {name: _OFF for name in SWITCHES if settings.get(name, _OFF) != _OFF})
+    off = {name: _OFF.get(name, "0") for name in SWITCHES}
+    return Run(ours, overrides | {name: value for name, value in off.items() if settings.get(name, value) != value})
 
 
 def around(environ: Mapping[str, str], settings: Mapping[str, str], target: Target) -> Run:

@@ -15,7 +15,7 @@ from claude_gatewayd.paths import environment_file
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TZ")  # ctl and daemon must look in the same ones
-_NAMES = ("PATH", *_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES, *_PLACES, "DATABASE_URL", "LITELLM_PORT")
+_NAMES = ("PATH", *_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES, *_PLACES, "LITELLM_PORT")
 _PREFIXES = ("AWS_", "CLAUDE_GATEWAY_")
 
 # They end within hours: in a file they would be a login that has run out, and hide the one that has not.
