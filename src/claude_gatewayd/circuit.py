@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from claude_gatewayd.clock_time import clock_time
+
 logger = logging.getLogger(__name__)
 
 WINDOW = 60.0  # failures count together within it; LiteLLM's within cooldown_time (router_utils/cooldown_handlers.py)
@@ -22,7 +24,6 @@ LONGEST_LIMIT = 8 * 86400.0  # Anthropic's longest is of seven days
 LONGEST_WISH = 600.0  # of a Retry-After
 _MOST = 512
 _LONGEST_NAME = 100
-_SOON = 12 * 3600.0
 
 Key = tuple[str, str]
 Standing = Literal["closed", "open", "probe"]
@@ -172,7 +173,7 @@ class Circuits:
             self._circuits.popitem(last=False)
         # Probe after probe of a long outage fails: that is no news. That a limit is reached, or moved, is.
         if after.is_open and (not before.is_open or (after.limit and after.until != before.until)):
-            until = time.strftime("%H:%M" if after.until < now + _SOON else "%d %b %H:%M", time.localtime(after.until))
+            until = clock_time(after.until, now)
             logger.warning("the circuit of %s for %s opens until %s (%s)", *self._named(key), until, after.why)
 
     def _named(self, key: Key) -> tuple[str, str]:

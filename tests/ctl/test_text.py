@@ -1,6 +1,7 @@
 """How credentials read in `status` and `credentials`: a table."""
 
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,8 @@ from claude_gatewayd.ctl import text
 
 NOW = 1_800_000_000.0
 MIN = 60.0
+DAY = 86400.0
+NOON = time.mktime((2026, 11, 29, 12, 0, 0, 0, 0, -1))
 OK = Snapshot(
     "ok", "sso", "profile x", "x", refreshable=True, token_ends=NOW + 50 * MIN, keys_end=NOW + 40 * MIN,
     next_check=NOW + 10 * MIN, account="111122223333", role="Admin",
@@ -56,3 +59,12 @@ OVER = replace(
 def test_credentials(how: Snapshot, lines: list[str]) -> None:
     shown = [line.strip() for line in text.credentials(how.as_dict(), NOW)]
     assert [re.sub(r"(?:\w{3} \d\d \w{3} )?\d\d:\d\d (?=\()", "", line) for line in shown] == lines
+
+
+def test_a_circuit_that_ends_in_six_days_has_a_date() -> None:
+    circuit = {"credential": "oauth 1f3a", "model": "claude-opus-5-5", "why": "limit reached", "until": NOON + 6 * DAY}
+    shown = text.circuit(circuit, NOON)
+    assert shown == (
+        "claude-opus-5-5 with credential oauth 1f3a: Anthropic is left alone until Sat 05 Dec 12:00 (limit reached)"
+    )
+    assert "until 13:00 (" in text.circuit(circuit | {"until": NOON + 3600}, NOON)

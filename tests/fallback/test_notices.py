@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from claude_gatewayd.clock_time import clock_time
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
@@ -62,7 +63,7 @@ def test_who_serves_is_told_once_each(tmp_path: Path) -> None:
             assert (before["event"], before["message"]) == ("bedrock-serves", "Anthropic answers 529")
             assert f"  notice       {before['title']}, for " in daemon.ctl("status").stdout
             line = json.loads(daemon.ctl("statusline", "--json").stdout)
-            since = time.strftime("%H:%M", time.localtime(before["since"]))
+            since = clock_time(before["since"], time.time())
             assert line == {"state": "warning", "text": f"Bedrock since {since}: Anthropic answers 529"}
             assert daemon.log.count(f"{before['title']}: Anthropic answers 529") == 1
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.paths import control_socket
 from tests.daemon import Daemon, wait_until
 from tests.fakes.aws import FakeAws
@@ -150,14 +151,14 @@ def scene(of_all: Scene) -> Scene:
 
 
 def test_a_login_that_aws_renews_no_more(scene: Scene) -> None:
-    works_until = time.localtime(scene.daemon.status()["credentials"]["keys_end"])
+    works_until = scene.daemon.status()["credentials"]["keys_end"]
     scene.aws.lives.access_token = 300
     file = scene.home.log_in()
     scene.aws.revoke_session()
     os.utime(file, (time.time() - 3600, time.time() - 3600))  # of an hour ago: it is to be renewed now
     scene.nudge()
     told = scene.wait_told()
-    assert told["CLAUDE_GATEWAY_TITLE"] == time.strftime("Bedrock works until %H:%M", works_until)
+    assert told["CLAUDE_GATEWAY_TITLE"] == f"Bedrock works until {clock_time(works_until, time.time())}"
     assert told["CLAUDE_GATEWAY_HINT"] == MEND
     shown = scene.daemon.ctl("status").stdout
     assert re.search(rf"notice       {told['CLAUDE_GATEWAY_TITLE']}, in \d+ min \d+ s: the login of profile x", shown)

@@ -255,7 +255,7 @@ def test_a_registration_is_told_of_a_day_before_its_end() -> None:
     story = Story()
     end = NOON + 2 * DAY
     assert story.look(replace(SSO, registration_ends=end)) == []
-    assert story.until(end, step=600.0) == [(1430, "The AWS login stops renewing itself at Thu 12:00")]
+    assert story.until(end, step=600.0) == [(1430, "The AWS login stops renewing itself at Thu 27 Nov 12:00")]
 
 
 # who serves

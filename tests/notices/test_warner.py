@@ -232,7 +232,7 @@ def test_systemd_is_told_the_most_urgent_without_a_countdown() -> None:
     well = {
         "problems": [], "streams": 0, "anthropic": {"state": "ok"}, "bedrock": {"enabled": False}, "notices": [],
     }  # fmt: skip
-    assert status.one_line(well) == "Anthropic ok, 0 streams"
-    line = status.one_line(well | {"notices": said(LOGIN, SERVES)})
+    assert status.one_line(well, 0.0) == "Anthropic ok, 0 streams"
+    line = status.one_line(well | {"notices": said(LOGIN, SERVES)}, 0.0)
     assert line == "Bedrock works until 14:10: run claude-gatewayctl sso-login; Anthropic ok, 0 streams"
-    assert status.one_line(well | {"notices": said(SERVES)}) == f"{SERVES.title}; Anthropic ok, 0 streams"
+    assert status.one_line(well | {"notices": said(SERVES)}, 0.0) == f"{SERVES.title}; Anthropic ok, 0 streams"

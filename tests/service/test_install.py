@@ -123,9 +123,8 @@ def test_what_changes_is_changed_and_the_rest_stays(inside: Inside) -> None:
     assert said.startswith(f"unread    {ENVIRONMENT}: changed since the daemon has started\nrestarted in ")
     assert "AWS_REGION=eu-west-9" in inside.good(f"tr '\\0' '\\n' < /proc/{status(inside)['pid']}/environ")
     # a shell that knows less takes nothing away
-    assert inside.good("env -u AWS_PROFILE -u AWS_ENDPOINT_URL_DYNAMODB claude-gatewayctl install").startswith(
-        "Nothing to do"
-    )
+    names = "-u AWS_PROFILE -u AWS_ENDPOINT_URL_DYNAMODB"
+    assert inside.good(f"env {names} claude-gatewayctl install").startswith("Nothing to do")
     said = inside.good("claude-gatewayctl install --port 47001")
     assert f"changed   {UNITS}/claude-gatewayd.socket" in said
     assert "it serves on http://127.0.0.1:47001" in said

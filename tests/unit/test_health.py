@@ -49,4 +49,4 @@ def status(
     ],
 )  # fmt: skip
 def test_health(given: dict[str, Any], why: str) -> None:
-    assert health(given) == {"healthy": not why, "why": why}
+    assert health(given, 3.0) == {"healthy": not why, "why": why}

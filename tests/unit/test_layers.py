@@ -17,7 +17,7 @@ PACKAGE = SRC / "claude_gatewayd"
 FLOORS = """
     model
     errors
-    paths memory ports installation rewrite
+    paths memory ports installation rewrite clock_time
     logfile
     config_values wire envelope auth log
     config_file service config_edit
@@ -130,7 +130,12 @@ def test_every_verb_has_its_function() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "its_own"), [("main", set()), ("statusline", {"ctl.statusline"}), ("daemon", {"ctl.daemon", "ctl.text"})]
+    ("module", "its_own"),
+    [
+        ("main", set()),
+        ("statusline", {"ctl.statusline", "clock_time"}),
+        ("daemon", {"ctl.daemon", "ctl.text", "clock_time"}),
+    ],
 )
 def test_the_ctl_starts_fast(module: str, its_own: set[str]) -> None:
     loaded = loaded_by(f"claude_gatewayd.ctl.{module}")

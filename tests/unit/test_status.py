@@ -8,9 +8,7 @@ import pytest
 from claude_gatewayd.supervisor import status
 
 HOUR = 3600.0
-NOW = time.time()
-_WHEN, _TODAY = time.localtime(NOW + HOUR), time.localtime(NOW)
-AT = time.strftime("%H:%M" if _WHEN[:3] == _TODAY[:3] else "%a %H:%M", _WHEN)
+NOW = time.mktime((2026, 11, 29, 12, 0, 0, 0, 0, -1))
 
 
 def credentials(state: str, works_until: float | None = None, why: str = "", hint: str = "") -> dict[str, Any]:
@@ -36,9 +34,9 @@ def whole(**more: Any) -> dict[str, Any]:
     ("how", "says", "healthy"),
     [
         (credentials("ok"), "Bedrock ok", True),
-        (credentials("ok", NOW + HOUR), f"Bedrock ok until {AT}", True),
-        (credentials("expiring", NOW + HOUR), f"Bedrock ok until {AT}", True),
-        (credentials("login-needed", NOW + HOUR), f"Bedrock ok until {AT}", True),
+        (credentials("ok", NOW + HOUR), "Bedrock ok until 13:00", True),
+        (credentials("expiring", NOW + HOUR), "Bedrock ok until 13:00", True),
+        (credentials("login-needed", NOW + HOUR), "Bedrock ok until 13:00", True),
         (credentials("login-needed", NOW - 1, "it is over", "log in"), "Bedrock down", False),
         (credentials("down", None, "offline"), "Bedrock down", False),
         (credentials("unconfigured", None, "no profile"), "Bedrock down", False),
@@ -47,14 +45,13 @@ def whole(**more: Any) -> dict[str, Any]:
 )
 def test_credentials(how: dict[str, Any] | None, says: str, healthy: bool) -> None:
     said = whole(credentials=how)
-    assert status.one_line(said) == f"Anthropic ok, {says}, 3 streams"
-    assert status.health(said)["healthy"] is healthy
+    assert status.one_line(said, NOW) == f"Anthropic ok, {says}, 3 streams"
+    assert status.health(said, NOW)["healthy"] is healthy
 
 
 def test_another_day() -> None:
-    at = NOW + 3 * 86400
-    said = whole(credentials=credentials("ok", at))
-    assert f"Bedrock ok until {time.strftime('%a %H:%M', time.localtime(at))}, " in status.one_line(said)
+    said = whole(credentials=credentials("ok", NOW + 3 * 86400))
+    assert "Bedrock ok until Wed 02 Dec 12:00, " in status.one_line(said, NOW)
 
 
 def test_why_bedrock_cannot_step_in() -> None:
@@ -62,23 +59,23 @@ def test_why_bedrock_cannot_step_in() -> None:
         credentials=credentials("down", None, "the login of profile x has ended", "claude-gatewayctl sso-login")
     )
     why = "Bedrock cannot step in: the login of profile x has ended (run: claude-gatewayctl sso-login)"
-    assert status.health(said) == {"healthy": False, "why": why}
+    assert status.health(said, NOW) == {"healthy": False, "why": why}
     over = whole(credentials=credentials("expiring", NOW - 1))
-    assert status.health(over)["why"] == "Bedrock cannot step in: the AWS credentials have ended"
+    assert status.health(over, NOW)["why"] == "Bedrock cannot step in: the AWS credentials have ended"
 
 
 def test_credentials_that_nobody_wants() -> None:
     off = {"enabled": False, "failure": "", "last_success": None, "last_failure": None}
     said = whole(bedrock=off, credentials=None)
-    assert status.one_line(said) == "Anthropic ok, 3 streams"
-    assert status.health(said)["healthy"]
+    assert status.one_line(said, NOW) == "Anthropic ok, 3 streams"
+    assert status.health(said, NOW)["healthy"]
 
 
 def test_a_failure_goes_before_the_time() -> None:
     failing = {"enabled": True, "failure": "x", "last_success": 1.0, "last_failure": 2.0}
-    assert "Bedrock failing" in status.one_line(whole(bedrock=failing, credentials=credentials("ok", NOW + HOUR)))
+    assert "Bedrock failing" in status.one_line(whole(bedrock=failing, credentials=credentials("ok", NOW + HOUR)), NOW)
     loading = {"state": "loading", "why": ""}
-    assert "Bedrock loading" in status.one_line(whole(litellm=loading))
-    assert "still loading" in status.health(whole(litellm=loading))["why"]
+    assert "Bedrock loading" in status.one_line(whole(litellm=loading), NOW)
+    assert "still loading" in status.health(whole(litellm=loading), NOW)["why"]
     both = whole(bedrock=failing, anthropic={"state": "failing", "failure": "answered 529"})
-    assert status.health(both)["why"] == "Anthropic: answered 529; x"
+    assert status.health(both, NOW)["why"] == "Anthropic: answered 529; x"

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any, Final
 
+from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.config import load
 from claude_gatewayd.credentials.login import choose_way, log_in, log_out
 from claude_gatewayd.credentials.oidc import DeviceCode
@@ -41,7 +42,7 @@ def sso_login(arguments: argparse.Namespace) -> int:
         raise
     finally:
         terminal.clear()
-    until = time.strftime("%H:%M", time.localtime(token.expires_at))
+    until = clock_time(token.expires_at, time.time())
     renewed = "it renews itself until AWS ends the session" if token.refresh_token else "nothing renews it"
     print(f"Logged in: {profile.told}, account {profile.account_id}, role {profile.role_name}")
     print(f"  the token ends at {until}; {renewed}")

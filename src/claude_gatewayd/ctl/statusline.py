@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.ctl import client, paint
 from claude_gatewayd.ctl.answer import DONE, takes_json
 from claude_gatewayd.errors import GatewayError
@@ -60,15 +61,15 @@ def line(said: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> lis
     if _goes_around(said["address"], environ):
         return [Part("around the gateway", "warning")]
     notices = said["notices"]
-    lane = next((_lane(notice) for notice in notices if notice["event"] in _SERVING), None)
+    lane = next((_lane(notice, now) for notice in notices if notice["event"] in _SERVING), None)
     if lane is None and said["anthropic"]["state"] == "failing":
         lane = Part(f"Anthropic {said['anthropic']['failure']}", "warning")
     others = [_other(notice, now) for notice in notices if notice["event"] not in _SERVING]
     return [lane or Part("Anthropic"), *others]
 
 
-def _lane(notice: Mapping[str, Any]) -> Part:
-    since = f" since {time.strftime('%H:%M', time.localtime(notice['since']))}" if notice["since"] else ""
+def _lane(notice: Mapping[str, Any], now: float) -> Part:
+    since = f" since {clock_time(notice['since'], now)}" if notice["since"] else ""
     if notice["event"] == "bedrock-serves":
         return Part(f"Bedrock{since}: {_short(notice['message'])}", "warning")
     return Part(f"neither Anthropic nor Bedrock{since}: {notice['hint']}", "trouble")

@@ -1,7 +1,8 @@
 """How the daemon's answers read: plain text, the state first, then detail."""
 
-import time
 from typing import Any
+
+from claude_gatewayd.clock_time import clock_time
 
 
 def status(said: dict[str, Any], now: float) -> str:
@@ -25,10 +26,7 @@ def status(said: dict[str, Any], now: float) -> str:
     if said["credentials"] is not None:
         lines += credentials(said["credentials"], now)
     lines += _litellm(said["litellm"])
-    for circuit in said["circuits"]:
-        until = time.strftime("%H:%M", time.localtime(circuit["until"]))
-        who = f"{circuit['model']} with credential {circuit['credential']}"
-        lines.append(f"  circuit      {who}: Anthropic is left alone until {until} ({circuit['why']})")
+    lines += [f"  circuit      {circuit(one, now)}" for one in said["circuits"]]
     total = sum(said["requests"].values())
     by_status = ", ".join(f"{count} x {status}" for status, count in said["requests"].items())
     notes = [by_status]
@@ -51,6 +49,12 @@ def status(said: dict[str, Any], now: float) -> str:
         lines.append(f"  last reload  {'applied' if last['applied'] else 'refused'} {ago(last['at'], now)}")
         lines += [f"               {p['where']}: {p['message']}" for p in last["problems"]]
     return "\n".join(lines)
+
+
+def circuit(one: dict[str, Any], now: float) -> str:
+    """Return what an open circuit means: for whom, until when, and why."""
+    who = f"{one['model']} with credential {one['credential']}"
+    return f"{who}: Anthropic is left alone until {clock_time(one['until'], now)} ({one['why']})"
 
 
 def credentials(how: dict[str, Any], now: float) -> list[str]:
@@ -90,14 +94,8 @@ def _state(how: dict[str, Any], now: float) -> str:
 
 
 def until(at: float, now: float) -> str:
-    """Return a time of day, with the day where it is not today, and how far it is away."""
-    when = time.localtime(at)
-    today = time.localtime(now)
-    this_year = "%H:%M" if when[:3] == today[:3] else "%a %d %b %H:%M"
-    clock = time.strftime(this_year if when[0] == today[0] else "%Y-%m-%d %H:%M", when)
-    if at < now:
-        return f"{clock} ({ago(at, now)})"
-    return f"{clock} (in {duration(at - now)})"
+    """Return when something is, and how far away."""
+    return f"{clock_time(at, now)} ({ago(at, now) if at < now else f'in {duration(at - now)}'})"
 
 
 def problems(found: list[dict[str, str]]) -> str:

@@ -1,11 +1,11 @@
 """Checks of what lies beyond this machine: Anthropic, the clock, AWS, and real answers through each lane. Pure."""
 
 import sys
-import time
 from collections.abc import Iterator
 from shlex import quote
 from typing import NamedTuple
 
+from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.doctor.finding import Finding, Status, ok
 
 CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
@@ -91,13 +91,12 @@ def credentials(keys: Status, told: str, region: str, now: float) -> Iterator[Fi
     who = ", ".join(filter(None, (keys.get("source") or told, keys.get("role", ""), region)))
     until = keys.get("works_until")
     mend = keys.get("hint") or "claude-gatewayctl credentials --check"
-    clock = time.strftime("%H:%M", time.localtime(until)) if until else ""
     match keys.get("state", "ok"):
         case "ok":
             yield ok("AWS", who)
         case "expiring" | "login-needed" if until is not None and until > now:
             found = f"the login of {who} has ended" if keys["state"] == "login-needed" else f"the login of {who} ends"
-            yield Finding("AWS", "note", found, f"Bedrock can step in until {clock}", mend)
+            yield Finding("AWS", "note", found, f"Bedrock can step in until {clock_time(until, now)}", mend)
         case "expiring":
             yield Finding("AWS", "note", f"the login of {who} ends", keys.get("why", ""), mend)
         case "login-needed":

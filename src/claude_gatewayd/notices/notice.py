@@ -1,9 +1,9 @@
 """What a person is told: the words of each notice, and which of them are true now. Pure."""
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.credentials.snapshot import Snapshot
 from claude_gatewayd.served import Serving
 
@@ -15,8 +15,6 @@ Event = Literal[
 DAY = 86400.0
 STATUS = "claude-gatewayctl status"
 LOGIN = "claude-gatewayctl sso-login"
-_SOON = 12 * 3600.0
-_WEEK = 6 * DAY
 _LONGEST = 300  # of a text that is not ours alone
 _BY_SSO = ("sso", "sso-legacy", "role-chain")
 _CALLED = dict.fromkeys((*_BY_SSO, "login"), ("AWS login", "ends", "it does not renew itself")) | {
@@ -103,7 +101,7 @@ def trouble(snapshot: Snapshot, now: float) -> Notice:
     why, hint = _short(snapshot.why or usual[0]), snapshot.hint or usual[1]
     if until is None:
         return Notice("bedrock-unusable", "Bedrock cannot be used", why, hint)
-    return Notice("login-needed", f"Bedrock works until {clock(until, now)}", why, hint, until=until)
+    return Notice("login-needed", f"Bedrock works until {clock_time(until, now)}", why, hint, until=until)
 
 
 def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
@@ -115,7 +113,7 @@ def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
     whose = f" of {snapshot.source}" if snapshot.source else ""
     return Notice(
         "credentials-end",
-        f"The {what}{whose} {ends} at {clock(end, now)}",
+        f"The {what}{whose} {ends} at {clock_time(end, now)}",
         f"{renews}, and {after}",
         snapshot.hint or (LOGIN if snapshot.kind in _BY_SSO else "claude-gatewayctl credentials"),
         until=end,
@@ -127,7 +125,7 @@ def registration_ends(snapshot: Snapshot, now: float) -> Notice:
     end = snapshot.registration_ends or now
     return Notice(
         "registration-ends",
-        f"The AWS login stops renewing itself at {clock(end, now)}",
+        f"The AWS login stops renewing itself at {clock_time(end, now)}",
         "its registration as a client ends, and a new login makes a new one",
         LOGIN,
         until=end,
@@ -137,7 +135,7 @@ def registration_ends(snapshot: Snapshot, now: float) -> Notice:
 
 def bedrock_serves(serving: Serving, now: float) -> Notice:
     """Say that Bedrock answers in Anthropic's place."""
-    title = f"Claude Code is served by Bedrock since {clock(serving.since, now)}"
+    title = f"Claude Code is served by Bedrock since {clock_time(serving.since, now)}"
     return Notice("bedrock-serves", title, in_words(serving.why), since=serving.since, is_urgent=False)
 
 
@@ -160,13 +158,6 @@ def in_words(why: str) -> str:
     if why in _WHY:
         return _WHY[why]
     return f"Anthropic answers {why.removeprefix('first event ')}" if why else "Anthropic cannot"
-
-
-def clock(at: float, now: float) -> str:
-    """Return a time as the clock on the wall has it, with the day where that is another."""
-    distance = abs(at - now)
-    form = "%H:%M" if distance < _SOON else "%a %H:%M" if distance < _WEEK else "%d %b %H:%M"
-    return time.strftime(form, time.localtime(at))
 
 
 def minutes(seconds: float) -> str:

@@ -120,7 +120,7 @@ class Supervisor:
             self._refuse(problems)
             self._generations.recover(problems)
         self._state = "serving"
-        self._notifier.ready(telling.one_line(self._status()))
+        self._notifier.ready(telling.one_line(self._status(), time.time()))
         if not problems and not self._managed:
             terminal.greet(self._url)
         return []
@@ -129,7 +129,7 @@ class Supervisor:
         """Go on where the program that we were has stopped."""
         self._generations.take_over(before.generations, before.past)
         self._state = "serving"
-        self._notifier.ready(telling.one_line(self._status()))
+        self._notifier.ready(telling.one_line(self._status(), time.time()))
         logger.info("claude-gatewayd %s goes on as pid %d", claude_gatewayd.__version__, os.getpid())
 
     def _refuse(self, problems: list[Problem]) -> None:
@@ -234,7 +234,7 @@ class Supervisor:
                 logging.getLogger().setLevel(current.snapshot["log_level"].upper())
             if problems and current is None:
                 self._refuse(problems)
-            self._notifier.ready(telling.one_line(self._status()))
+            self._notifier.ready(telling.one_line(self._status(), time.time()))
         self._reloading = None
 
     async def _take_up(self) -> list[Problem]:
@@ -309,7 +309,7 @@ class Supervisor:
         return self._status()
 
     async def _command_health(self) -> wire.Message:
-        return telling.health(self._status())
+        return telling.health(self._status(), time.time())
 
     async def _command_look_at_login(self) -> wire.Message:
         for generation in self._generations:
@@ -390,7 +390,7 @@ class Supervisor:
                 case "stopping":
                     self._notifier.extend_timeout(5)
                 case "serving" if self._reloading is None:
-                    self._notifier.status(telling.one_line(self._status()))
+                    self._notifier.status(telling.one_line(self._status(), time.time()))
 
 
 def _dicts(problems: list[Problem]) -> list[dict[str, str]]:

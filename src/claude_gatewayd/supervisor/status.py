@@ -1,10 +1,10 @@
 """What `status` and `health` say. Pure: made of what the workers have pushed, never by asking one."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.supervisor.generation import Generation
 
 Snapshot = Mapping[str, Any]
@@ -69,13 +69,13 @@ def generation(one: Generation) -> dict[str, Any]:
     }
 
 
-def one_line(status: Mapping[str, Any]) -> str:
+def one_line(status: Mapping[str, Any], now: float) -> str:
     """Return the status for systemd's STATUS=, and for the log."""
     if status["problems"]:
         meanwhile = "; the worker before it serves on" if status["predecessors"] else ""
         return f"cannot serve: {status['problems'][0]['where']}: {status['problems'][0]['message']}{meanwhile}"
     streams = status["streams"]
-    bedrock = f"Bedrock {_bedrock(status)}, " if status["bedrock"]["enabled"] else ""
+    bedrock = f"Bedrock {_bedrock(status, now)}, " if status["bedrock"]["enabled"] else ""
     first = next((_headline(notice) for notice in status["notices"]), "")
     return f"{first}Anthropic {status['anthropic']['state']}, {bedrock}{streams} stream{'' if streams == 1 else 's'}"
 
@@ -85,10 +85,10 @@ def _headline(notice: Mapping[str, Any]) -> str:
     return f"{notice['title']}: run {notice['hint']}; " if notice["hint"] else f"{notice['title']}; "
 
 
-def _bedrock(status: Mapping[str, Any]) -> str:
+def _bedrock(status: Mapping[str, Any], now: float) -> str:
     """Say in a word how Bedrock is, and until when."""
     credentials = status["credentials"] or {}
-    if _cannot_sign(credentials, time.time()):
+    if _cannot_sign(credentials, now):
         return "down"
     if status["litellm"]["state"] != "ready":
         return {"off": "not loaded", "loading": "loading"}.get(status["litellm"]["state"], "failing")
@@ -96,7 +96,7 @@ def _bedrock(status: Mapping[str, Any]) -> str:
     if failure > success:
         return "failing"
     until = credentials.get("works_until")
-    return f"ok until {_clock(until)}" if until is not None else "ok"
+    return f"ok until {clock_time(until, now)}" if until is not None else "ok"
 
 
 def _cannot_sign(credentials: Mapping[str, Any], now: float) -> bool:
@@ -105,14 +105,7 @@ def _cannot_sign(credentials: Mapping[str, Any], now: float) -> bool:
     return credentials.get("state") in ("down", "unconfigured") or (until is not None and until <= now)
 
 
-def _clock(at: float) -> str:
-    """Return a time as a person reads it: with the day, where it is not today's."""
-    when = time.localtime(at)
-    today = when[:3] == time.localtime()[:3]
-    return time.strftime("%H:%M" if today else "%a %H:%M", when)
-
-
-def health(status: Mapping[str, Any]) -> dict[str, Any]:
+def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
     """Say whether one may rely on the gateway, and why not."""
     why = ""
     if status["problems"]:
@@ -123,9 +116,9 @@ def health(status: Mapping[str, Any]) -> dict[str, Any]:
         why = "LiteLLM is still loading: Bedrock cannot step in yet"
     elif status["bedrock"]["enabled"] and status["litellm"]["state"] == "failed":
         why = f"Bedrock cannot step in: {status['litellm']['why']}"
-    elif status["bedrock"]["enabled"] and _cannot_sign(status["credentials"] or {}, time.time()):
+    elif status["bedrock"]["enabled"] and _cannot_sign(status["credentials"] or {}, now):
         why = _why_not(status["credentials"])
-    elif status["anthropic"]["state"] == "failing" and not _bedrock(status).startswith("ok"):
+    elif status["anthropic"]["state"] == "failing" and not _bedrock(status, now).startswith("ok"):
         why = f"Anthropic: {status['anthropic']['failure']}"
         if status["bedrock"]["enabled"] and status["bedrock"]["failure"]:
             why += f"; {status['bedrock']['failure']}"

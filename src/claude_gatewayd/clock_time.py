@@ -1,0 +1,14 @@
+"""The time of day for people, in every log line, status, notice and message: one form."""
+
+import time
+
+
+def clock_time(at: float, now: float) -> str:
+    """Return a moment in local time: "13:18", "Sat 05 Dec 13:18" where it is not today, with the year of another.
+
+    Both are seconds since the epoch.
+    """
+    when, today = time.localtime(at), time.localtime(now)
+    if when[:3] == today[:3]:
+        return time.strftime("%H:%M", when)
+    return time.strftime("%a %d %b %H:%M" if when[0] == today[0] else "%Y-%m-%d %H:%M", when)
