@@ -10,7 +10,7 @@ from typing import Any
 from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, egress, engine_lane, gateway, paths, policy
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
-from claude_gatewayd.config import Config
+from claude_gatewayd.config import Bedrock, Config
 from claude_gatewayd.credentials import Keeper, Loan, Source, SourceWay, find_source
 from claude_gatewayd.credentials.snapshot import Snapshot
 from claude_gatewayd.engine import Engine, Plan
@@ -170,7 +170,7 @@ class Assembly:
         bedrock = {
             "enabled": self._access.enabled,
             "why": self._access.why,
-            "source": self._access.source.told if self._access.enabled else "",
+            "source": self._source() if self._access.enabled else "",
             "region": self._settings.bedrock.region,
         }
         return seen | {
@@ -180,6 +180,13 @@ class Assembly:
             "circuits": self._circuits.snapshot(),
             "notices": self.warner.standing(),
         }
+
+    def _source(self) -> str:
+        """Return where the keys come from now, and what was asked for where that is another profile."""
+        how, wanted = self._keeper.snapshot(), self._settings.bedrock.profile
+        if how.profile in ("", wanted) or wanted == Bedrock().profile:
+            return how.source
+        return f"{how.source} (there is no profile {wanted})"
 
     async def close(self) -> None:
         """End everything that has an end."""

@@ -76,7 +76,7 @@ PROCESS = Facts("process", "profile x", "x", keys=keys(50 * MIN))
         ),
         # a login that is over
         pytest.param(
-            replace(SSO, failure=failure("login")), "login-needed", 50 * MIN, 20 * MIN, "login", "mend", id="over",
+            replace(SSO, failure=failure("login")), "login-needed", 50 * MIN, 5 * MIN, "login", "mend", id="over",
         ),
         pytest.param(
             replace(SSO, keys=keys(10 * MIN), failure=failure("login", ago=10)),
@@ -142,7 +142,11 @@ PROCESS = Facts("process", "profile x", "x", keys=keys(50 * MIN))
         ),
         pytest.param(
             replace(SSO, refused=True, failure=failure("login")),
-            "down", None, 20 * MIN, "login", "mend", id="refused, and nobody can get others",
+            "down", None, 5 * MIN, "login", "mend", id="refused, and nobody can get others",
+        ),
+        pytest.param(
+            replace(SSO, refused=True, failure=failure("offline", times=4)),
+            "down", None, 8, "offline", "mend", id="refused, and nobody can be asked",
         ),
         pytest.param(
             replace(SSO, failure=failure("refused")),

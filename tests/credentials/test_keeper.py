@@ -16,7 +16,7 @@ from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.credentials.loan import Loan
 from claude_gatewayd.credentials.outside import Outside
 
-HOUR = 3600.0
+MINUTES, HOUR = 60.0, 3600.0
 MEND = "claude-gatewayctl sso-login"
 SECRET = "secret-canary"
 LOGIN = Failure("login", "the login of profile x has ended", MEND)
@@ -304,6 +304,99 @@ def test_keys_that_were_refused_are_renewed_once_for_all() -> None:
         assert await scene.key() == "ASIA2"
 
     play(Scene(), acts)
+
+
+@pytest.mark.parametrize("callers", [1, 10])
+def test_a_forced_renewal_does_not_take_one_that_is_not_for_its_own(callers: int) -> None:
+    """While the login alone was looked at, no other keys came, and none were asked for: Bedrock was given up."""
+
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        scene.way.gate = gate = asyncio.Event()
+        scene.keeper._renew(force=False)  # somebody has written the login
+        answers = [asyncio.create_task(scene.keeper.renewed_after(keys)) for _ in range(callers)]
+        await settle()
+        gate.set()
+        assert all(await asyncio.gather(*answers))
+        assert scene.fetched == ["keys", "login", "forced keys"]
+        assert await scene.key() == "ASIA2"
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(), acts)
+
+
+def test_a_renewal_under_way_that_brings_other_keys_is_enough() -> None:
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        scene.clock.passes(HOUR / 2 + 1)
+        scene.way.gate = asyncio.Event()
+        assert (await scene.keeper.keys()) == keys  # and a renewal goes on beside it
+        answer = asyncio.create_task(scene.keeper.renewed_after(keys))
+        await settle()
+        scene.way.gate.set()
+        assert await answer
+        assert scene.fetched == ["keys", "keys"]
+
+    play(Scene(), acts)
+
+
+def test_after_a_sleep_a_look_at_the_login_alone_does_not_do() -> None:
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        scene.way.gate = gate = asyncio.Event()
+        scene.keeper._renew(force=False)
+        scene.clock.wall += 8 * MINUTES
+        waiting = asyncio.create_task(scene.key())
+        await settle()
+        gate.set()
+        assert await waiting == "ASIA2"
+        assert scene.fetched == ["keys", "login", "forced keys"]
+
+    play(Scene(), acts)
+
+
+def test_a_session_that_was_revoked_is_asked_for_again_in_five_minutes() -> None:
+    """Though the keys, which AWS does not take any more, would be renewed at half of their life only."""
+
+    async def acts(scene: Scene) -> None:
+        scene.keeper.start()
+        await settle()
+        keys = await scene.keeper.keys()
+        scene.clock.passes(MINUTES)
+        scene.way.failure = LOGIN
+        assert not await scene.keeper.renewed_after(keys)
+        said = scene.keeper.snapshot()
+        assert said.state == "down"
+        assert said.next_check == scene.clock.wall + 5 * MINUTES
+        asked = len(scene.fetched)
+        scene.clock.passes(5 * MINUTES - 1)
+        await scene.keeper.check()
+        assert len(scene.fetched) == asked
+        scene.way.failure = None
+        scene.clock.passes(1)
+        await scene.keeper.check()
+        assert scene.fetched[asked:] == ["keys"]
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(), acts)
+
+
+def test_refused_keys_that_come_again_are_no_reason_to_ask_on_and_on() -> None:
+    """After a time offline, in which they were refused."""
+
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        scene.way.failure = OFFLINE
+        assert not await scene.keeper.renewed_after(keys)
+        assert scene.keeper.snapshot().next_check == scene.clock.wall + 1
+        scene.way.failure = None
+        for _ in range(100):
+            scene.clock.passes(1)
+            await scene.keeper.check()
+        assert scene.fetched == ["keys", "forced keys", "keys"]
+        assert scene.keeper.snapshot().why == "AWS does not take the keys of profile x"
+
+    play(Scene(stuck=True), acts)
 
 
 def test_keys_that_cannot_be_renewed_are_not_asked_with_again() -> None:

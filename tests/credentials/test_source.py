@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.credentials import find_source
+from claude_gatewayd.credentials.source import find_again
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "secret-canary"}
 CONFIG = """
@@ -48,6 +49,33 @@ def test_which_counts(
     assert bool(source.why) == (kind == "none")
     assert bool(source.hint) == (kind == "none")
     assert "canary" not in repr(source)
+
+
+def test_a_profile_that_goes_is_no_other_account(tmp_path: Path) -> None:
+    """What was on default before the profile came goes over to it, but never back."""
+    file = tmp_path / "conf"
+    environ = {
+        "HOME": str(tmp_path),
+        "AWS_CONFIG_FILE": str(file),
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[::1]/",
+    }
+    file.write_text("[default]\nregion = x\n")
+    source = find_source(environ, "dev")
+    assert (source.kind, source.profile) == ("profile", "default")
+    file.write_text("[default]\n[profile dev]\n")
+    source = find_again(source)
+    assert (source.kind, source.profile) == ("profile", "dev")
+    for text in ("[default]\n", "", "[default]\n[profile dev2]\n", "[profile dev"):
+        file.write_text(text)
+        source = find_again(source)
+        assert (source.kind, source.profile, source.told) == ("none", "dev", "profile dev")
+        assert source.why == f"there is no profile dev any more in {file}"
+        assert source.hint == "aws configure sso --profile dev"
+    file.unlink()
+    source = find_again(source)
+    assert source.kind == "none"
+    file.write_text("[profile dev]\n[default]\n")
+    assert (find_again(source).kind, find_again(source).profile) == ("profile", "dev")
 
 
 def test_no_files_at_all(tmp_path: Path) -> None:

@@ -84,7 +84,9 @@ def due(facts: Facts, now: float) -> float | None:
     if facts.failure is None:
         return wanted
     again = facts.failure.at + patience(facts.failure, facts.keys, now)
-    return again if wanted is None else max(wanted, again)
+    # Of keys that AWS does not take it is no matter how long they live; of a login that is over, neither.
+    lost = facts.failure.cause == "login" or (facts.refused and facts.failure.cause != "refused")
+    return again if wanted is None or lost else max(wanted, again)
 
 
 def keys_due(keys: Life | None) -> float | None:

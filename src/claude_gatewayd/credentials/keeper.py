@@ -43,6 +43,7 @@ class Keeper:
         self._apart = self._out.wall() - self._out.steady()
         self._doubt = False  # the keys are to be looked at before they are used
         self._renewing: asyncio.Task[None] | None = None
+        self._forces = False  # what is under way asks for other keys, whatever is due
         self._identified = ""
         self._forced = 0  # renewals in a row, for keys that were refused
         self._forced_at = 0.0
@@ -112,6 +113,10 @@ class Keeper:
         if self._keys != refused and self._live():
             return True
         failure, now = self._known.facts.failure, self._out.wall()
+        if self._renewing is not None and not self._forces:
+            await self._renewal(force=False)  # it asks for what is due, maybe for no keys at all
+            if self._keys != refused and self._live():
+                return True
         if self._renewing is not None:
             await self._renewal(force=True)
         elif self._forced < _FORCED_AT_ONCE or not 0 <= now - self._forced_at < _FORCED_EVERY:
@@ -153,17 +158,22 @@ class Keeper:
         return await self._files_changed()
 
     async def _renewal(self, *, force: bool) -> None:
-        """Wait for a renewal, the one under way if there is one; ten seconds at most."""
-        task = self._renew(force=force)
+        """Wait for a renewal, the one under way if there is one; ten seconds at most.
+
+        One that is not forced does not do where *force* is wanted: another begins behind it.
+        """
         try:
             async with asyncio.timeout(self._out.within):
-                await asyncio.shield(task)
+                if force and self._renewing is not None and not self._forces:
+                    await asyncio.shield(self._renewing)
+                await asyncio.shield(self._renew(force=force))
         except TimeoutError:
             logger.debug("keys did not come within %g s", self._out.within)
 
     def _renew(self, *, force: bool) -> "asyncio.Task[None]":
         """Begin to renew, unless that is under way."""
         if self._renewing is None:
+            self._forces = force
             self._renewing = asyncio.create_task(self._renew_once(force=force))
             self._renewing.add_done_callback(self._renewal_ended)
         return self._renewing
@@ -197,8 +207,8 @@ class Keeper:
             self._take(got.keys, got.life)
             facts = replace(facts, keys=got.life, refused=facts.refused and same)
         failure = got.failure.after(facts.failure, now) if got.failure is not None else None
-        if failure is None and facts.refused and same:
-            failure = facts.failure  # nothing is better for their being read again
+        if failure is None and facts.refused and same:  # nothing is better for their being read again
+            failure = failures.refused(facts.source, facts.mend).after(facts.failure, now)
         self._known.know(replace(facts, login=got.login or facts.login, failure=failure))
 
     def _take(self, keys: AwsKeys, life: Life) -> None:

@@ -3,8 +3,9 @@
 import configparser
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import Literal, NamedTuple
 
 from claude_gatewayd.credentials import plan as planning
@@ -67,6 +68,17 @@ def find_source(environ: Mapping[str, str], profile: str) -> Source:
     why = f"there are no AWS keys in the environment, and no profile {profile}{planning.near(profile, known)}"
     hint = f"aws configure sso --profile {profile}"
     return Source("none", why=why, hint=hint, files=files, environ=copy, wanted=profile)
+
+
+def find_again(before: Source) -> Source:
+    """Return the source that counts now. A profile that was asked for, found, and has gone is no other's account."""
+    now = find_source(before.environ, before.wanted)
+    if before.profile != before.wanted or now.profile == before.wanted:
+        return now
+    name = before.wanted
+    why = f"there is no profile {name} any more in {before.files[0]}"
+    return replace(now, kind="none", profile=name, why=why, hint=f"aws configure sso --profile {quote(name)}",
+                   files=before.files)  # fmt: skip
 
 
 def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:

@@ -16,7 +16,7 @@ from claude_gatewayd.credentials.failures import Failed, Whose
 from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.credentials.plan import Plan
 from claude_gatewayd.credentials.remote import CLOCK_OFF, CallFailed, Refused
-from claude_gatewayd.credentials.source import Source, find_source
+from claude_gatewayd.credentials.source import Source
 from claude_gatewayd.credentials.sso_keys import SsoKeys
 from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.errors import GatewayError
@@ -71,8 +71,7 @@ class SourceWay:
     def renewed(self) -> "SourceWay | None":
         """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
         if sources.stamp(self._source.files) != self._stamp:
-            source = find_source(self._source.environ, self._source.wanted)
-            now = SourceWay(source, self._region, self._now)
+            now = SourceWay(sources.find_again(self._source), self._region, self._now)
             if (now._plan, now._login, now._wrong) != (self._plan, self._login, self._wrong):
                 return now
             self._stamp = now._stamp

@@ -1,0 +1,63 @@
+"""A profile of AWS that vanishes while the daemon runs: a failure with its name, and no other account."""
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.aws import FakeAws
+from tests.fakes.aws_home import AwsHome
+
+pytestmark = pytest.mark.slow
+
+CONFIG = '[litellm]\nload = "lazy"\n'
+
+
+def test_a_profile_that_vanishes() -> None:
+    with FakeAws() as aws:
+        daemon = Daemon(config=CONFIG, environ={**aws.environ, "AWS_PROFILE": "dev", "AWS_REGION": aws.region})
+        home = AwsHome(daemon.home, aws)
+        config = daemon.home / ".aws" / "config"
+        home.sso_session()
+        home.sso_profile("dev")
+        home.log_in()
+        whole = config.read_text()
+        other = "\n[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = other-canary\n"
+        config.write_text(whole + other)
+        with daemon:
+
+            def state() -> tuple[str, str, str]:
+                said = daemon.status()
+                how = said["credentials"]
+                return how["state"], how["profile"], said["bedrock"]["source"]
+
+            wait_until(lambda: state() == ("ok", "dev", "profile dev"), 20, state)
+            aws.wait_for("GetRoleCredentials")
+            config.write_text(other)
+            gone = f"there is no profile dev any more in {config}"
+            wait_until(lambda: gone in daemon.ctl("status").stdout, 20, state)
+            assert state() == ("down", "dev", "profile dev")
+            shown = daemon.ctl("status").stdout
+            assert "default" not in shown
+            config.write_text(whole + other)
+            wait_until(lambda: state() == ("ok", "dev", "profile dev"), 20, state)
+        assert "AKIAOTHER" not in daemon.log
+        assert "profile default" not in daemon.log
+
+
+def test_what_is_used_in_its_place_is_told() -> None:
+    """Whoever starts the daemon without the profile gets default, as it is documented, and sees it."""
+    with FakeAws() as aws:
+        daemon = Daemon(config=CONFIG, environ={**aws.environ, "AWS_PROFILE": "dev", "AWS_REGION": aws.region})
+        home = AwsHome(daemon.home, aws)
+        config = daemon.home / ".aws" / "config"
+        home.sso_session()
+        other = (
+            config.read_text() + "\n[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = other-canary\n"
+        )
+        config.write_text(other)
+        with daemon:
+            source = "profile default (there is no profile dev)"
+            assert daemon.status()["bedrock"]["source"] == source
+            assert source in daemon.ctl("status").stdout
+            home.sso_profile("dev")
+            home.log_in()
+            wait_until(lambda: daemon.status()["bedrock"]["source"] == "profile dev", 20, daemon.describe)
