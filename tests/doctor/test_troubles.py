@@ -20,6 +20,7 @@ _NO_CHECK = (
     "403 ",
     "403",
     "503 cannot take the request",
+    "2000 connections are open",
     "x-gateway-fallback: none; Bedrock does not",
     "Cannot set up",
 )
