@@ -13,7 +13,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import uvloop
 
 import claude_gatewayd
-from claude_gatewayd import assembly, auth, coding, config, installation, log, memory, paths
+from claude_gatewayd import assembly, auth, coding, config, installation, log, memory, paths, process_exit
 from claude_gatewayd.assembly import Access, Assembly
 from claude_gatewayd.channel import Channel
 from claude_gatewayd.config import Config
@@ -44,6 +43,7 @@ _ENGINE_WITHIN = 60.0  # a hand-over waits no longer for LiteLLM
 # A supervisor that was killed has closed nobody's connection: who has one, and is about to send, is answered.
 _ORPHANS_LINGER = 6.0
 _PROBLEMS = 200  # more are not told: nobody reads them
+_CLOSED_WITHIN = 10.0  # from the end of the last request to that of the process: everything on the way has its limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,7 @@ class Worker:
         else:
             await self._serve()
         await self._drain()
+        process_exit.limit(_CLOSED_WITHIN)
         self._private.stop()
         self._litellms.abort()
         await self._parts.close()
@@ -189,6 +190,8 @@ class Worker:
     async def _drain(self) -> None:
         """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
         self._acceptor.stop()
+        # The supervisor ends a drain that hangs; but there may be none any more.
+        process_exit.limit(self._config.listen.drain_timeout + _ORPHANS_LINGER + _CLOSED_WITHIN)
         await self._acceptor.settled()
         try:
             async with asyncio.timeout(self._config.listen.drain_timeout + self._linger):
@@ -295,9 +298,9 @@ def main(argv: list[str] | None = None) -> int:
     log.configure(settings.log.level, who, os.environ)
     coding.load_all()
     _raise_descriptor_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        gc.freeze()
-        runner.run(_serve(parts, Start(given.succeeds, given.with_engine, given.probe), listener, channel))
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # never closed: that would wait for its threads
+    gc.freeze()
+    runner.run(_serve(parts, Start(given.succeeds, given.with_engine, given.probe), listener, channel))
     return 0
 
 
@@ -317,4 +320,4 @@ def _raise_descriptor_limit() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process_exit.run(main)

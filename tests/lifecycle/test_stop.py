@@ -184,7 +184,7 @@ def test_a_worker_that_hangs_does_not_outlast_the_drain_timeout(fake: FakeAnthro
         daemon.kill(worker, signal.SIGSTOP)
         daemon.signal(signal.SIGTERM)
         assert daemon.wait(30) == 0
-        assert "generation 1 does not end" in daemon.log
+        assert f"generation 1 (pid {worker}) does not end" in daemon.log
         assert_nothing_is_left(daemon)
 
 

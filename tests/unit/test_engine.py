@@ -149,3 +149,52 @@ def test_one_that_is_never_ready_is_not_waited_for(tmp_path: Path) -> None:
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(live())
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("too deep"), SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("while_loading", [True, False])
+def test_whatever_is_raised_in_its_thread_is_a_failure_of_its_own(
+    tmp_path: Path, error: BaseException, while_loading: bool
+) -> None:
+    class Failing(App):
+        def run(self, ready: Callable[[], None]) -> str:
+            ready()
+            raise error
+
+    def load(*_: Any) -> App:
+        if while_loading:
+            raise error
+        return Failing()
+
+    async def live() -> None:
+        it = engine(tmp_path, load)
+        it.start()
+        await until(lambda: it.state == "failed")
+        with pytest.raises(EngineFailed, match=type(error).__name__):
+            await it.ready(5)
+        assert gc.isenabled()
+        await it.stop()
+
+    asyncio.run(live())
+
+
+def test_one_that_loads_is_not_waited_for(tmp_path: Path) -> None:
+    """An import cannot be ended; what comes of it is not served any more."""
+    app, loaded = App(), threading.Event()
+
+    def load(*_: Any) -> App:
+        loaded.wait(10)
+        return app
+
+    async def live() -> threading.Thread | None:
+        it = engine(tmp_path, load)
+        it.start()
+        async with asyncio.timeout(2):
+            await it.stop()
+        return it._thread
+
+    thread = asyncio.run(live())
+    loaded.set()
+    assert thread is not None
+    thread.join(10)
+    assert app.collects == [], "it has not been run"

@@ -34,7 +34,7 @@ def why_not(key: str, name: str) -> str:
                 return "LiteLLM has no callback of this name"
             if litellm_logging._init_custom_logger_compatible_class(name, None, None) is not None:
                 return ""
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             complaints.append(f"{type(error).__name__}: {error}")
     return (complaints[-1] if complaints else "LiteLLM cannot make it")[:_LONGEST]
 

@@ -158,13 +158,13 @@ class Engine:
         }
 
     async def stop(self) -> None:
-        """End it. What it has not finished in three seconds ends with the process."""
+        """End it. What it has not finished in three seconds ends with the process; an import cannot be ended at all."""
         if self._thread is None:
             return
         self._stopped = True
         if self._app is not None:
             self._app.stop()
-        await asyncio.to_thread(self._thread.join, _ENDED_WITHIN)
+            await asyncio.to_thread(self._thread.join, _ENDED_WITHIN)
         self._plan.socket.unlink(missing_ok=True)
 
     # -- in the engine's thread
@@ -176,13 +176,15 @@ class Engine:
             self._quiet.end()
             self._tell("ready", "", time.monotonic() - begun)
 
+        doing = "be loaded"
         try:
             self._app = self._load(self._plan, self._key, self._keys_from_there)
-            why = self._app.run(is_ready)
-        except Exception as error:
-            # Whatever an import of 4,000 modules can raise: the relay goes on without it.
-            logger.debug("LiteLLM cannot be loaded", exc_info=True)
-            why = f"it cannot be loaded: {type(error).__name__}: {error}"[:300]
+            doing = "go on"
+            why = self._app.run(is_ready) if not self._stopped else ""
+        except BaseException as error:
+            # Whatever an import of 4,000 modules can raise, SystemExit too: the relay goes on without it.
+            logger.debug("LiteLLM cannot %s", doing, exc_info=True)
+            why = f"it cannot {doing}: {type(error).__name__}: {error}"[:300]
         finally:
             self._quiet.end()
         if not self._stopped:

@@ -204,7 +204,7 @@ def _take_callbacks(own: Own, key: str, value: Any, directory: Path) -> None:
             try:
                 own.loaded.append((key, _imported(name, directory)))
                 own.callbacks.append(Callback(name))
-            except Exception as error:  # the person's own code
+            except (Exception, SystemExit) as error:  # the person's own code
                 own.not_loaded(name, f"{type(error).__name__}: {error}"[:300])
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from claude_gatewayd import process_exit
 from claude_gatewayd.engine import own as own_configuration
 from claude_gatewayd.engine import surroundings
 
@@ -46,4 +47,4 @@ def _tried(config: Path | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    process_exit.run(lambda: main(sys.argv[1:]))

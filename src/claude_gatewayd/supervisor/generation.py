@@ -17,6 +17,7 @@ from claude_gatewayd.model import Problem
 logger = logging.getLogger(__name__)
 
 _DRAIN_GRACE = 5.0
+GONE_WITHIN = 5.0  # from a worker's word that its work is done to the end of its process
 
 State = Literal["starting", "serving", "draining", "ended"]
 
@@ -83,7 +84,8 @@ class Generation:
         self.problems: list[Problem] = []
         self.beats = True  # until it says that its loop ends
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
-        self.overdue_at = math.inf  # on the loop's clock: a drain that is not over by then hangs
+        self.overdue_at = math.inf  # on the loop's clock: a drain, or an end, that is not over by then hangs
+        self.is_done = False  # it has said that nothing is left to do but to end
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._borrower: Generation | None = None
@@ -123,6 +125,8 @@ class Generation:
         one.snapshot = record.snapshot
         if record.seconds_left is not None:
             one.overdue_at = one._loop.time() + record.seconds_left
+        if not record.beats:
+            one._has_done()
         one._lines.rest = record.unread.encode()
         _settle(one.settled)
         return one
@@ -252,7 +256,21 @@ class Generation:
             self.serving_since = time.time()
             _settle(self.settled)
         elif event == "ending":
-            self.beats = False
+            self._has_done()
+
+    def _has_done(self) -> None:
+        """Note that it only has to end: what it was is served by others, or written."""
+        self.beats, self.is_done = False, True
+        self.overdue_at = min(self.overdue_at, self._loop.time() + GONE_WITHIN)
+
+    def end_overdue(self) -> None:
+        """End it if it should have ended by now, and say so."""
+        if self._loop.time() <= self.overdue_at:
+            return
+        self.overdue_at = math.inf
+        why = f"has done its work, but not ended within {GONE_WITHIN:g} s" if self.is_done else "does not end"
+        logger.error("generation %d (pid %d) %s: ending it", self.number, self.pid, why)
+        self.kill(signal.SIGKILL)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

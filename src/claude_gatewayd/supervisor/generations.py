@@ -193,9 +193,7 @@ class Generations:
     def tick(self) -> None:
         """Every TICK: watch those that beat. Ticks are counted, not time, so that a sleep is no hang."""
         for generation in self:
-            if asyncio.get_running_loop().time() > generation.overdue_at:
-                logger.error("generation %d does not end: ending it", generation.number)
-                generation.kill(signal.SIGKILL)
+            generation.end_overdue()
             if generation.state in ("serving", "draining") and generation.beats:
                 self._watch(generation)
 

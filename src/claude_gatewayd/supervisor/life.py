@@ -178,7 +178,8 @@ class Supervisor:
                 generation.drain(LINGER)
             generation.outlive(LINGER)
         if stay:
-            self._predecessors.leave([Predecessor(one.pid, scope, one.has_engine) for one in living])
+            left = [Predecessor(one.pid, scope, one.has_engine, one.longest_drain(LINGER)) for one in living]
+            self._predecessors.leave(left)
         else:
             self._predecessors.dismiss()
         logger.info("workers %s %s in %s", pids, "serve on" if stay else "finish what is under way", scope)
@@ -371,6 +372,7 @@ class Supervisor:
             for _ in range(_TICKS_A_SECOND):
                 await asyncio.sleep(TICK)
                 self._generations.tick()
+                self._predecessors.tick()
                 if self._becomes and self._may_become():
                     self._become()
             current = self._generations.current

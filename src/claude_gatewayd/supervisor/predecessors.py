@@ -4,11 +4,13 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from claude_gatewayd import rewrite
+from claude_gatewayd.supervisor.generation import GONE_WITHIN
 from claude_gatewayd.supervisor.parting import is_in
 
 logger = logging.getLogger(__name__)
@@ -16,59 +18,96 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """A worker of a supervisor before this one, which serves on in its scope."""
+    """A worker of a supervisor before this one, which serves on in its scope.
+
+    *drain* is how many seconds it may take to end when it is told to, *told_at* when it was, None while it serves.
+    """
 
     pid: int
     scope: str
     has_engine: bool
+    drain: float
+    told_at: float | None = None
 
     @property
     def is_alive(self) -> bool:
         """Say whether it is still there."""
         return is_in(self.scope, self.pid)
 
+    def is_overdue(self, now: float) -> bool:
+        """Say whether it should have ended by now. A clock that was set back gives it its time once more."""
+        return self.told_at is not None and now - self.told_at > self.drain + GONE_WITHIN
+
 
 class Predecessors:
-    """Those that serve on until we do. *file* tells the next supervisor of them."""
+    """Those that serve on until we do, and then drain. *file* tells the next supervisor of them."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._file = file
-        self._known = _read(file)
+        self._clock = clock
+        known = _read(file)
+        self._serving = [one for one in known if one.told_at is None]
+        self._draining = [one for one in known if one.told_at is not None]
 
     def __bool__(self) -> bool:
         """Say whether any of them serves."""
-        self._known = [one for one in self._known if one.is_alive]
-        return bool(self._known)
+        self._serving = [one for one in self._serving if one.is_alive]
+        return bool(self._serving)
 
     @property
     def pids(self) -> list[int]:
-        """Those that are known."""
-        return [one.pid for one in self._known]
+        """Those that serve, as far as is known."""
+        return [one.pid for one in self._serving]
 
     @property
     def have_engine(self) -> bool:
-        """Say whether one of them has LiteLLM."""
-        return any(one.has_engine for one in self._known)
+        """Say whether one of those that serve has LiteLLM."""
+        return any(one.has_engine for one in self._serving)
 
     def leave(self, these: Sequence[Predecessor]) -> None:
-        """Write down these, and those of before that still serve, for the next supervisor."""
-        alive = [one for one in self._known if one.is_alive]
+        """Write down these, and those of before that are still there, for the next supervisor."""
+        self._write(one for one in (*self._serving, *self._draining, *these) if one in these or one.is_alive)
+
+    def dismiss(self) -> None:
+        """Tell those that serve to drain."""
+        for one in self._serving:
+            if one.is_alive:
+                logger.info("the worker before us (pid %d) drains", one.pid)
+                _send(one.pid, signal.SIGTERM)
+                self._draining.append(replace(one, told_at=self._clock()))
+        if self._serving:
+            self._serving = []
+            self._write(self._draining)
+
+    def tick(self) -> None:
+        """End whoever was told to drain and has not ended in its time."""
+        if not self._draining:
+            return
+        now = self._clock()
+        for one in [one for one in self._draining if one.is_overdue(now) and one.is_alive]:
+            logger.error("the worker before us (pid %d) does not end: ending it", one.pid)
+            _send(one.pid, signal.SIGKILL)
+        left = [one for one in self._draining if one.is_alive and not one.is_overdue(now)]
+        if left != self._draining:
+            self._draining = left
+            self._write([*self._serving, *left])
+
+    def _write(self, these: Iterable[Predecessor]) -> None:
+        known = [asdict(one) for one in these]
         try:
-            rewrite.write(self._file, json.dumps([asdict(one) for one in (*alive, *these)]).encode())
+            if known:
+                rewrite.write(self._file, json.dumps(known).encode())
+            else:
+                self._file.unlink(missing_ok=True)
         except OSError as error:
             logger.warning("the next supervisor is not told of those who serve: %s", error)
 
-    def dismiss(self) -> None:
-        """Tell them to drain."""
-        for one in self._known:
-            if one.is_alive:
-                logger.info("the worker before us (pid %d) drains", one.pid)
-                try:
-                    os.kill(one.pid, signal.SIGTERM)
-                except ProcessLookupError:
-                    pass
-        self._known = []
-        self._file.unlink(missing_ok=True)
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
 
 
 def _read(file: Path) -> list[Predecessor]:
