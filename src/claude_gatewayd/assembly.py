@@ -7,7 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import anthropic_lane, bedrock_lane, circuit, egress, engine_lane, gateway, paths, policy
+from claude_gatewayd import (
+    anthropic_lane,
+    bedrock_lane,
+    circuit,
+    egress,
+    engine_lane,
+    gateway,
+    paths,
+    policy,
+    reach,
+)
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Bedrock, Config
@@ -35,21 +45,8 @@ _HELD_IN_ALL = 4  # times max_body
 
 def connector(settings: Config, environ: Mapping[str, str]) -> Connector:
     """Return what makes connections to Anthropic. Raises ConfigInvalid."""
-    origin = Origin.of(settings.anthropic.base_url)
     reached = egress.to_anthropic(settings, environ)
-    problems: list[Problem] = []
-    proxy = context = None
-    try:
-        proxy = reached.proxy_to(origin.host, origin.port, tls=origin.tls)
-    except ConfigInvalid as invalid:
-        problems += invalid.problems
-    try:
-        context = reached.context() if origin.tls or (proxy is not None and proxy.tls) else None
-    except ConfigInvalid as invalid:
-        problems += invalid.problems
-    if problems:
-        raise ConfigInvalid(problems)
-    return Connector(origin, seconds=settings.anthropic.connect_timeout, proxy=proxy, context=context)
+    return reach.connector(settings.anthropic.base_url, reached, settings.anthropic.connect_timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ class Assembly:
         self._settings = settings
         self._proven = proven
         self._access = access
-        self._keeper = Keeper(SourceWay(access.source, settings.bedrock.region), changed)
+        self._keeper = Keeper(SourceWay(access.source, settings.bedrock.region, egress.of(settings, environ)), changed)
         self.engine = Engine(plan, self._keeper.keys, changed)
         self._circuits = _circuits(settings)
         self._anthropic_pool = Pool(connect)

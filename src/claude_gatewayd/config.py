@@ -218,6 +218,11 @@ def load(environ: Mapping[str, str]) -> Config:
     return config
 
 
+def load_what_is_good(environ: Mapping[str, str]) -> Config:
+    """Return the configuration with a default in the place of each wrong value; never raise."""
+    return _collect(environ)[0]
+
+
 def listen_address_or_default(environ: Mapping[str, str]) -> tuple[str, int]:
     """Return the address on which to say that the configuration is broken; never raise."""
     listen = _collect(environ)[0].listen

@@ -21,6 +21,7 @@ from claude_gatewayd.credentials.oidc import Denied, DeviceCode
 from claude_gatewayd.credentials.remote import Offline, WrongClock
 from claude_gatewayd.credentials.sso_cache import Token
 from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import GatewayError
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
@@ -101,7 +102,7 @@ def environ_of(home: AwsHome) -> dict[str, str]:
 
 def logged_in(home: AwsHome, way: Way, person: Person | None = None, profile: str = "sso", **more: Any) -> Token:
     environ = environ_of(home)
-    return log_in(sso_profile(environ, profile), environ, way, person or Person(), **more)
+    return log_in(sso_profile(environ, profile), environ, Egress(environ), way, person or Person(), **more)
 
 
 def by_device(home: AwsHome, clock: Clock, person: Person | None = None, profile: str = "sso") -> Token:
@@ -472,7 +473,7 @@ def test_which_way(
 
 
 def log_out_of(home: AwsHome) -> str:
-    return log_out(sso_profile(environ_of(home), "sso"), environ_of(home))
+    return log_out(sso_profile(environ_of(home), "sso"), environ_of(home), Egress(environ_of(home)))
 
 
 def test_logging_out(home: AwsHome, aws: FakeAws) -> None:

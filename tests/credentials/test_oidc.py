@@ -7,6 +7,7 @@ import pytest
 
 from claude_gatewayd.credentials import oidc, remote
 from claude_gatewayd.credentials.oidc import SCOPE, Oidc
+from claude_gatewayd.egress import Egress
 from tests.fakes.aws import UNAVAILABLE, FakeAws
 from tests.fakes.aws_state import AwsError
 
@@ -24,7 +25,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
 
 @pytest.fixture
 def client(aws: FakeAws) -> Oidc:
-    return Oidc(aws.region)
+    return Oidc(aws.region, Egress({}))
 
 
 def test_registering(aws: FakeAws, client: Oidc) -> None:
@@ -132,4 +133,4 @@ def test_an_answer_without_a_token(aws: FakeAws, client: Oidc, monkeypatch: pyte
 def test_an_endpoint_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", "not a url")
     with pytest.raises(remote.CallFailed, match="the AWS SDK refuses it"):
-        Oidc("us-west-2")
+        Oidc("us-west-2", Egress({}))

@@ -7,6 +7,7 @@ import pytest
 from claude_gatewayd.credentials import KeysUnavailable, SourceWay, find_source
 from claude_gatewayd.credentials.plan import Plan, Step, of_environment, of_profile
 from claude_gatewayd.credentials.source import read_profiles
+from claude_gatewayd.egress import Egress
 
 SECRET = "secret-canary"
 CONFIG = """
@@ -202,4 +203,4 @@ def test_what_mends_it(tmp_path: Path, profile: str, wanted: str, mend: str) -> 
     environ = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "HOME": str(tmp_path)}
     source = find_source(environ, wanted)
     assert source.profile == profile
-    assert SourceWay(source, "us-west-2").facts().mend == mend
+    assert SourceWay(source, "us-west-2", Egress({})).facts().mend == mend

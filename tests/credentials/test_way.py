@@ -19,6 +19,7 @@ import pytest
 from claude_gatewayd.credentials import SourceWay, find_source
 from claude_gatewayd.credentials.facts import Failure, Got
 from claude_gatewayd.credentials.failures import Failed
+from claude_gatewayd.egress import Egress
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, CHAINED_ROLE, ROLE, WEB_ROLE, AwsError
@@ -49,7 +50,7 @@ def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AwsHo
 
 def way(home: AwsHome, profile: str = "x", **environ: str) -> SourceWay:
     given = {**home.environ, "XDG_RUNTIME_DIR": str(home.path), **environ}
-    return SourceWay(find_source(given, profile), home.aws.region)
+    return SourceWay(find_source(given, profile), home.aws.region, Egress(given))
 
 
 def failure(one: SourceWay, *, force: bool = False) -> Failure:

@@ -15,6 +15,7 @@ answers carry it as their Date.
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -62,9 +63,15 @@ class FakeAws:
     """The three services of one region on ports of this machine, in a thread of their own."""
 
     def __init__(
-        self, *, start_url: str = START_URL, region: str = "us-west-2", clock: Callable[[], float] = time.time
+        self,
+        *,
+        start_url: str = START_URL,
+        region: str = "us-west-2",
+        clock: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Bind the ports."""
+        """Bind the ports; with *tls* all three speak it."""
+        self.tls = tls
         self.state = State(start_url, region, clock)
         self.calls: list[Call] = []
         self.violations: list[str] = []
@@ -116,7 +123,7 @@ class FakeAws:
 
     def url(self, service: Service) -> str:
         """Return the base URL of one."""
-        return f"http://127.0.0.1:{self.ports[service]}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.ports[service]}"
 
     # Life.
 
@@ -278,7 +285,9 @@ class FakeAws:
 
     async def _listen(self, service: Service) -> None:
         self._servers[service] = await self._loop.create_server(
-            lambda: Connection(lambda made: self._made(service, made), self._lost), sock=self._listeners[service]
+            lambda: Connection(lambda made: self._made(service, made), self._lost),
+            sock=self._listeners[service],
+            ssl=self.tls,
         )
 
     async def _unlisten(self, service: Service) -> None:

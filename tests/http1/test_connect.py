@@ -448,7 +448,7 @@ async def test_only_http_11_is_offered(certificates: Certificates) -> None:
 
 def proxied(proxy: int, url: str = "http://proxy.test") -> Proxy:
     found = parse(url)
-    return Proxy(found.host, proxy, found.tls, found.authorization)
+    return Proxy(found.host, proxy, found.tls, found.user)
 
 
 @on_uvloop

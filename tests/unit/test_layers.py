@@ -26,6 +26,7 @@ FLOORS = """
     served
     http1
     coding egress
+    reach
     policy circuit body sse guard tally catalog proven
     bedrock bedrock_errors kept_answer moving
     bedrock_stream relay

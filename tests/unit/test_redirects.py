@@ -17,9 +17,11 @@ from claude_gatewayd.credentials.oidc import Oidc, Registration
 from claude_gatewayd.credentials.plan import Plan
 from claude_gatewayd.credentials.remote import CallFailed, call, make_client
 from claude_gatewayd.doctor import look
+from claude_gatewayd.egress import Egress
 from tests.relay.upstream import Upstream, says
 
 SECRET = "secret-canary"
+EGRESS = Egress({})
 
 
 @pytest.fixture
@@ -37,33 +39,33 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Ups
 
 
 def of_the_portal(_url: str) -> None:
-    portal = make_client("sso", "us-west-2")
+    portal = make_client("sso", "us-west-2", EGRESS)
     call(portal.get_role_credentials, "get keys", roleName="r", accountId="1" * 12, accessToken=SECRET)
 
 
 def of_the_login(_url: str) -> None:
-    Oidc("us-west-2").by_refresh(Registration("id", SECRET, 0.0), SECRET)
+    Oidc("us-west-2", EGRESS).by_refresh(Registration("id", SECRET, 0.0), SECRET)
 
 
 def of_a_registration(_url: str) -> None:
-    Oidc("us-west-2").register("name", [])
+    Oidc("us-west-2", EGRESS).register("name", [])
 
 
 def of_sts(_url: str) -> None:
     keys = {"aws_access_key_id": "AKIAINVENTED", "aws_secret_access_key": SECRET, "aws_session_token": SECRET}
-    call(make_client("sts", "us-west-2", **keys).get_caller_identity, "ask")
+    call(make_client("sts", "us-west-2", EGRESS, **keys).get_caller_identity, "ask")
 
 
 def of_a_container(url: str) -> None:
     environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url, "AWS_CONTAINER_AUTHORIZATION_TOKEN": SECRET}
     plan = Plan("container", "container", "", {"credential_source": "ecscontainer"})
-    lent.keys_of(plan, environ, Whose("a container", "", ""), 0.0)
+    lent.keys_of(plan, environ, EGRESS, Whose("a container", "", ""), 0.0)
 
 
 def of_a_machine(url: str) -> None:
     environ = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url}
     plan = Plan("container", "container", "", {"credential_source": "ec2instancemetadata"})
-    lent.keys_of(plan, environ, Whose("a machine", "", ""), 0.0)
+    lent.keys_of(plan, environ, EGRESS, Whose("a machine", "", ""), 0.0)
 
 
 @pytest.mark.parametrize("ask", [of_the_portal, of_the_login, of_a_registration, of_sts, of_a_container, of_a_machine])

@@ -16,18 +16,27 @@ from claude_gatewayd.credentials.facts import Failure, Got, Life
 from claude_gatewayd.credentials.failures import Failed, Whose
 from claude_gatewayd.credentials.keys import AwsKeys
 from claude_gatewayd.credentials.plan import Plan
+from claude_gatewayd.credentials.remote import CannotReach
+from claude_gatewayd.credentials.sending import Sender
+from claude_gatewayd.egress import Egress
+from claude_gatewayd.errors import ConfigInvalid
 
 _LIMITS: Final = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
 
 
-def keys_of(plan: Plan, environ: Mapping[str, str], whose: Whose, now: float) -> Got:
+def keys_of(plan: Plan, environ: Mapping[str, str], egress: Egress, whose: Whose, now: float) -> Got:
     """Return fresh keys. Raises Failed."""
     try:
-        found = _by_login(plan.profile) if plan.base == "login" else _of_machine(plan, environ)
+        found = _by_login(plan.profile, egress) if plan.base == "login" else _of_machine(plan, environ)
         frozen = found.get_frozen_credentials() if found is not None else None
     except MissingDependencyException:
         install = f"{quote(sys.executable)} -m pip install 'claude-gatewayd[aws-login]'"
         raise Failed(Failure("setup", "`aws login` needs awscrt, which is not installed", install)) from None
+    except CannotReach as error:
+        raise Failed(Failure("broken", error.failed.detail, error.failed.hint)) from None
+    except ConfigInvalid as invalid:
+        problem = invalid.problems[0]
+        raise Failed(Failure("setup", f"{problem.where}: {problem.message}", problem.hint)) from None
     except (BotoCoreError, ClientError, OSError, ValueError) as error:
         raise Failed(_told(error, whose)) from None
     if frozen is None:
@@ -37,8 +46,9 @@ def keys_of(plan: Plan, environ: Mapping[str, str], whose: Whose, now: float) ->
     return Got(AwsKeys(frozen.access_key, frozen.secret_key, frozen.token or ""), life)
 
 
-def _by_login(profile: str) -> Any:
+def _by_login(profile: str, egress: Egress) -> Any:
     session = Session(profile=profile)
+    session.register("before-send", Sender(egress, _LIMITS.connect_timeout, _LIMITS.read_timeout))
     session.set_default_client_config(_LIMITS)
     return session.get_credentials()
 

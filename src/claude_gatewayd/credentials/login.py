@@ -23,6 +23,7 @@ from claude_gatewayd.credentials.oidc import Denied, DeviceCode, Expired, Grante
 from claude_gatewayd.credentials.remote import Offline, Refused, ServiceError, Throttled, call, make_client
 from claude_gatewayd.credentials.sso_cache import CorruptToken, Token
 from claude_gatewayd.credentials.sso_profile import SsoProfile
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import GatewayError
 
 WITHIN: Final = 600.0  # seconds for a person to approve; AWS's device codes live as long
@@ -91,6 +92,7 @@ def choose_way(
 def log_in(
     profile: SsoProfile,
     environ: Mapping[str, str],
+    egress: Egress,
     way: Way,
     person: Person,
     *,
@@ -105,7 +107,7 @@ def log_in(
     """
     file = sso_cache.token_file(environ, profile.cache_key)
     sso_cache.check_writable(file.parent)
-    oidc = Oidc(profile.region, profile.name)
+    oidc = Oidc(profile.region, egress, profile.name)
     if way.by == "browser":
         registration, granted = _by_browser(oidc, profile, person, within, clock)
     else:
@@ -119,7 +121,9 @@ def log_in(
     return token
 
 
-def log_out(profile: SsoProfile, environ: Mapping[str, str]) -> Literal["done", "not logged in", "only here"]:
+def log_out(
+    profile: SsoProfile, environ: Mapping[str, str], egress: Egress
+) -> Literal["done", "not logged in", "only here"]:
     """End the session at AWS and remove the token file; "only here": AWS could not be told. Raises GatewayError."""
     file = sso_cache.token_file(environ, profile.cache_key)
     try:
@@ -129,14 +133,14 @@ def log_out(profile: SsoProfile, environ: Mapping[str, str]) -> Literal["done", 
         return "only here"
     if token is None:
         return "not logged in"
-    told = _tell_portal(profile, token)
+    told = _tell_portal(profile, egress, token)
     _remove(environ, file)
     return "done" if told else "only here"
 
 
-def _tell_portal(profile: SsoProfile, token: Token) -> bool:
+def _tell_portal(profile: SsoProfile, egress: Egress, token: Token) -> bool:
     try:
-        client = make_client("sso", profile.region, profile.name)
+        client = make_client("sso", profile.region, egress, profile.name)
         call(client.logout, "log out", accessToken=token.access_token)
     except Refused:
         return True  # the session was over

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from claude_gatewayd.credentials.remote import CallFailed, Refused, ServiceError, call, check_clock, make_client
+from claude_gatewayd.egress import Egress
 
 SCOPE: Final = "sso:account:access"  # who registers with it gets a refresh token
 CALLBACK_PATH: Final = "/oauth/callback"
@@ -72,9 +73,9 @@ class Granted:
 class Oidc:
     """SSO-OIDC in one region. Every method raises CallFailed, or the class of it that says what is the matter."""
 
-    def __init__(self, region: str, profile: str = "") -> None:
-        """Make the client; *profile* may say something about the way to AWS."""
-        self._client = make_client("sso-oidc", region, profile)
+    def __init__(self, region: str, egress: Egress, profile: str = "") -> None:
+        """Make the client; *profile* may say where AWS is."""
+        self._client = make_client("sso-oidc", region, egress, profile)
 
     @property
     def url(self) -> str:

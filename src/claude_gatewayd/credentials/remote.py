@@ -1,17 +1,21 @@
 """Asking AWS: a client with limits, what its failures mean, and how far its clock is from ours. All of it blocks.
 
-botocore is imported where it is used: it takes a third of a second, and not everybody falls back. It takes endpoints,
-proxies and a CA bundle from the process's environment and the profile, as with every tool of AWS.
+botocore is imported where it is used: it takes a third of a second, and not everybody falls back. It takes endpoints
+from the process's environment and the profile, as with every tool of AWS; how they are reached is Egress's to say.
 """
 
 import sys
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.egress import Egress
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
+
+if TYPE_CHECKING:
+    from claude_gatewayd.http1.upstream import UpstreamFailed
 
 CLOCK_OFF = 300.0  # seconds that AWS allows between the date of a signature and its own
 _CONNECT_WITHIN, _ANSWER_WITHIN, _TRIES = 5.0, 20.0, 3
@@ -41,19 +45,29 @@ class Refused(CallFailed):
     """AWS says no, and says with *code* why."""
 
 
+class CannotReach(Exception):
+    """Carry why AWS cannot be reached through botocore, which hands it on as it is."""
+
+    def __init__(self, failed: "UpstreamFailed") -> None:
+        super().__init__(failed.detail)
+        self.failed = failed
+
+
 class WrongClock(CallFailed):
     """This machine's clock is so far off that AWS refuses what it signs."""
 
 
-def make_client(service: str, region: str, profile: str = "", **keys: str) -> Any:
+def make_client(service: str, region: str, egress: Egress, profile: str = "", **keys: str) -> Any:
     """Return a client of *service*, which signs with *keys* (aws_access_key_id=…) or not at all. Raises CallFailed.
 
-    It takes what *profile* says about the way to AWS, but never its keys.
+    It takes what *profile* says about where AWS is, but never its keys.
     """
     import botocore.session
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
+
+    from claude_gatewayd.credentials.sending import Sender
 
     limits = Config(
         region_name=region,
@@ -63,7 +77,12 @@ def make_client(service: str, region: str, profile: str = "", **keys: str) -> An
     )
     config = limits if keys else limits.merge(Config(signature_version=UNSIGNED))
     try:
-        return botocore.session.Session(profile=profile or None).create_client(service, config=config, **keys)
+        session = botocore.session.Session(profile=profile or None)
+        session.register("before-send", Sender(egress, _CONNECT_WITHIN, _ANSWER_WITHIN))
+        return session.create_client(service, config=config, **keys)
+    except ConfigInvalid as invalid:
+        problem = invalid.problems[0]
+        raise ServiceError(f"cannot ask {service}: {problem.where}: {problem.message}", problem.hint) from None
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
         raise _told(error, f"ask {service}") from None
 
@@ -78,6 +97,11 @@ def call(function: Callable[..., Any], what: str, **given: object) -> dict[str, 
     except ResponseParserError:
         other = "what answers is not AWS (a proxy or the login page of a network between)"
         raise ServiceError(f"cannot {what}: {other}") from None
+    except CannotReach as error:
+        raise ServiceError(f"cannot {what}: {error.failed.detail}", error.failed.hint) from None
+    except ConfigInvalid as invalid:
+        problem = invalid.problems[0]
+        raise ServiceError(f"cannot {what}: {problem.where}: {problem.message}", problem.hint) from None
     except (BotoCoreError, ClientError, OSError) as error:
         raise _told(error, what) from None
     return answer
@@ -114,11 +138,6 @@ def _told(error: Exception, what: str) -> CallFailed:
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
     code = str(response.get("Error", {}).get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if isinstance(error, exceptions.SSLError):
-        return ServiceError(
-            f"cannot {what}: the certificate of AWS's answer is not trusted (a proxy between, or a wrong clock)",
-            "export AWS_CA_BUNDLE=/path/to/company-ca.pem",
-        )
     if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError, OSError)):
         host = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", ""))).hostname
         at = f" at {host}" if host else ""  # a region that there is not looks the same as no network

@@ -13,21 +13,24 @@ from claude_gatewayd.credentials.failures import Failed
 from claude_gatewayd.credentials.keys import AwsKeys
 from claude_gatewayd.credentials.plan import Step
 from claude_gatewayd.credentials.remote import call, make_client, skew_of
+from claude_gatewayd.egress import Egress
 
 _OF_SSO = "AWSReservedSSO_"
 
 
-def assume(step: Step, keys: AwsKeys, region: str, profile: str) -> tuple[AwsKeys, Life, float]:
+def assume(step: Step, keys: AwsKeys, region: str, egress: Egress, profile: str) -> tuple[AwsKeys, Life, float]:
     """Return the keys of a role, how long they live, and how far AWS's clock is ahead. Raises CallFailed."""
     wanted: dict[str, Any] = {"RoleArn": step.arn, "RoleSessionName": _name(step.session_name)}
     if step.external_id:
         wanted["ExternalId"] = step.external_id
     if step.seconds:
         wanted["DurationSeconds"] = step.seconds
-    return _read(call(_sts(keys, region, profile).assume_role, "assume the role", **wanted))
+    return _read(call(_sts(keys, region, egress, profile).assume_role, "assume the role", **wanted))
 
 
-def by_web_identity(values: Mapping[str, str], region: str, profile: str) -> tuple[AwsKeys, Life, float]:
+def by_web_identity(
+    values: Mapping[str, str], region: str, egress: Egress, profile: str
+) -> tuple[AwsKeys, Life, float]:
     """Return the keys of the role that a token in a file stands for. Raises Failed, CallFailed."""
     file = values["web_identity_token_file"]
     look = f"ls -l {quote(file)}"
@@ -41,7 +44,7 @@ def by_web_identity(values: Mapping[str, str], region: str, profile: str) -> tup
         raise Failed(Failure("setup", f"the web identity token {file} has ended, and nobody has written another", look))
     return _read(
         call(
-            make_client("sts", region, profile).assume_role_with_web_identity,
+            make_client("sts", region, egress, profile).assume_role_with_web_identity,
             "assume the role",
             RoleArn=values["role_arn"],
             RoleSessionName=_name(values.get("role_session_name", "")),
@@ -50,9 +53,9 @@ def by_web_identity(values: Mapping[str, str], region: str, profile: str) -> tup
     )
 
 
-def identity(keys: AwsKeys, region: str, profile: str) -> tuple[str, str]:
+def identity(keys: AwsKeys, region: str, egress: Egress, profile: str) -> tuple[str, str]:
     """Return account and role of keys, as STS knows them. Raises CallFailed."""
-    said = call(_sts(keys, region, profile).get_caller_identity, "ask who this is")
+    said = call(_sts(keys, region, egress, profile).get_caller_identity, "ask who this is")
     parts = str(said["Arn"]).split(":", 5)[-1].split("/")
     role = parts[1] if len(parts) > 1 else parts[0]
     if role.startswith(_OF_SSO):  # AWSReservedSSO_Admin_0123456789abcdef, which a person calls Admin
@@ -60,11 +63,11 @@ def identity(keys: AwsKeys, region: str, profile: str) -> tuple[str, str]:
     return str(said["Account"]), role
 
 
-def _sts(keys: AwsKeys, region: str, profile: str) -> Any:
+def _sts(keys: AwsKeys, region: str, egress: Egress, profile: str) -> Any:
     given = {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key}
     if keys.session_token:
         given["aws_session_token"] = keys.session_token
-    return make_client("sts", region, profile, **given)
+    return make_client("sts", region, egress, profile, **given)
 
 
 def _name(wanted: str) -> str:

@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Literal, NamedTuple
 
 from claude_gatewayd.credentials import plan as planning
+from claude_gatewayd.http1.trust import CaFile
 from claude_gatewayd.paths import expanduser
 
 Kind = Literal["environment", "bearer", "profile", "surroundings", "none"]
@@ -79,6 +80,17 @@ def find_again(before: Source) -> Source:
     why = f"there is no profile {name} any more in {before.files[0]}"
     return replace(now, kind="none", profile=name, why=why, hint=f"aws configure sso --profile {quote(name)}",
                    files=before.files)  # fmt: skip
+
+
+def ca_bundle(environ: Mapping[str, str], profile: str) -> tuple[CaFile, ...]:
+    """Return the file of certificates that AWS's own tools would take for a profile, if one is named."""
+    if named := environ.get("AWS_CA_BUNDLE"):
+        return (CaFile("environment AWS_CA_BUNDLE", named),)
+    known = read_profiles(config_files(environ)).profiles if profile else {}
+    for name in planning.chain(profile, known):
+        if named := known.get(name, {}).get("ca_bundle"):
+            return (CaFile(f"profile {name}: ca_bundle", str(expanduser(named, environ))),)
+    return ()
 
 
 def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:

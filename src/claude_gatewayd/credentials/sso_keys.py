@@ -21,6 +21,7 @@ from claude_gatewayd.credentials.remote import CLOCK_OFF, CallFailed, Refused, c
 from claude_gatewayd.credentials.roles import steadied
 from claude_gatewayd.credentials.sso_cache import Token
 from claude_gatewayd.credentials.sso_profile import SsoProfile
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import GatewayError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class SsoKeys:
     def __init__(
         self,
         environ: Mapping[str, str],
+        egress: Egress,
         login: SsoProfile,
         whose: Whose,
         now: Callable[[], float] = time.time,
@@ -43,6 +45,7 @@ class SsoKeys:
     ) -> None:
         self.file = sso_cache.token_file(environ, login.cache_key)
         self._environ = environ
+        self._egress = egress
         self._sso = login
         self._whose = whose
         self._now = now
@@ -107,7 +110,7 @@ class SsoKeys:
 
     def _ask_portal(self, token: Token) -> tuple[AwsKeys, Life, float]:
         if self._portal is None:
-            self._portal = make_client("sso", self._sso.region, self._sso.name)
+            self._portal = make_client("sso", self._sso.region, self._egress, self._sso.name)
         answer = call(
             self._portal.get_role_credentials,
             "get keys of the SSO portal",
@@ -160,7 +163,7 @@ class SsoKeys:
 
     def _refresh(self, token: Token) -> tuple[Token, Failure | None]:
         if self._oidc is None:
-            self._oidc = Oidc(self._sso.region, self._sso.name)
+            self._oidc = Oidc(self._sso.region, self._egress, self._sso.name)
         try:
             granted = self._oidc.by_refresh(token.registration, token.refresh_token)
         except (InvalidGrant, InvalidClient, Expired, Denied):

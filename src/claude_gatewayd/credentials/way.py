@@ -19,6 +19,7 @@ from claude_gatewayd.credentials.remote import CLOCK_OFF, CallFailed, Refused
 from claude_gatewayd.credentials.source import Source
 from claude_gatewayd.credentials.sso_keys import SsoKeys
 from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import GatewayError
 
 _EXPIRED: Final = frozenset(("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"))
@@ -27,9 +28,11 @@ _EXPIRED: Final = frozenset(("ExpiredToken", "ExpiredTokenException", "InvalidCl
 class SourceWay:
     """The way of a Source. Used by one thread at a time, but for `identity`."""
 
-    def __init__(self, source: Source, region: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, source: Source, region: str, egress: Egress, now: Callable[[], float] = time.time) -> None:
         self._source = source
         self._region = region
+        self._given = egress
+        self._egress = egress.trusting(*sources.ca_bundle(source.environ, source.profile))
         self._now = now
         self._stamp = sources.stamp(source.files)
         self._wrong: Failure | None = None
@@ -42,7 +45,7 @@ class SourceWay:
             self._plan = _plan(source)
             if self._plan.base in ("sso", "sso-legacy"):
                 self._login = sso_profile(source.environ, source.profile)
-                self._sso = SsoKeys(source.environ, self._login, self._whose, now)
+                self._sso = SsoKeys(source.environ, self._egress, self._login, self._whose, now)
         except GatewayError as error:
             self._wrong = Failure("setup", error.message.partition(": ")[2], error.hint)
 
@@ -71,8 +74,9 @@ class SourceWay:
     def renewed(self) -> "SourceWay | None":
         """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
         if sources.stamp(self._source.files) != self._stamp:
-            now = SourceWay(sources.find_again(self._source), self._region, self._now)
-            if (now._plan, now._login, now._wrong) != (self._plan, self._login, self._wrong):
+            now = SourceWay(sources.find_again(self._source), self._region, self._given, self._now)
+            ours = self._plan, self._login, self._wrong, self._egress
+            if (now._plan, now._login, now._wrong, now._egress) != ours:
                 return now
             self._stamp = now._stamp
             return self
@@ -90,7 +94,7 @@ class SourceWay:
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         """Return account and role of keys. Raises Failed."""
         try:
-            return roles.identity(keys, self._region, self._source.profile)
+            return roles.identity(keys, self._region, self._egress, self._source.profile)
         except CallFailed as error:
             raise Failed(failures.of(error, self._whose)) from None
 
@@ -130,7 +134,7 @@ class SourceWay:
     def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Life, float]:
         keys, life, skew = base, Life(self._now()), 0.0
         for step in self._plan.steps:
-            keys, life, skew = roles.assume(step, keys, self._region, self._plan.profile)
+            keys, life, skew = roles.assume(step, keys, self._region, self._egress, self._plan.profile)
         return keys, life, skew
 
     def _first(self, *, keys: bool) -> Got:
@@ -153,11 +157,11 @@ class SourceWay:
                 why = f"the credential_process of profile {plan.profile} {failed}"
                 raise Failed(Failure("broken", why, self._whose.check)) from None
         if plan.base == "web-identity":
-            found, life, skew = roles.by_web_identity(plan.values, self._region, plan.profile)
+            found, life, skew = roles.by_web_identity(plan.values, self._region, self._egress, plan.profile)
             return Got(found, life, failure=failures.clock(skew) if abs(skew) > CLOCK_OFF else None)
         from claude_gatewayd.credentials import lent  # here, for botocore comes with it
 
-        return lent.keys_of(plan, self._source.environ, self._whose, now)
+        return lent.keys_of(plan, self._source.environ, self._egress, self._whose, now)
 
     @property
     def _whose(self) -> Whose:

@@ -34,11 +34,12 @@ def credentials(arguments: argparse.Namespace) -> int:
 
 def _look(*, check: bool) -> dict[str, Any]:
     """Return how the credentials are that a daemon would have which is started from here."""
-    from claude_gatewayd import config
+    from claude_gatewayd import config, egress
     from claude_gatewayd.credentials import SourceWay, find_source, once
 
     settings = config.load(os.environ)
-    way = SourceWay(find_source(os.environ, settings.bedrock.profile), settings.bedrock.region)
+    source = find_source(os.environ, settings.bedrock.profile)
+    way = SourceWay(source, settings.bedrock.region, egress.of(settings, os.environ))
     return once.look(way, time.time(), check=check).as_dict()
 
 

@@ -6,15 +6,17 @@ import sys
 import time
 from typing import Any, Final
 
+from claude_gatewayd import egress
 from claude_gatewayd.clock_time import clock_time
-from claude_gatewayd.config import load
+from claude_gatewayd.config import load, load_what_is_good
 from claude_gatewayd.credentials.login import choose_way, log_in, log_out
 from claude_gatewayd.credentials.oidc import DeviceCode
-from claude_gatewayd.credentials.source import config_files, find_source, read_profiles
+from claude_gatewayd.credentials.source import ca_bundle, config_files, find_source, read_profiles
 from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.ctl import client, paint, progress
 from claude_gatewayd.ctl.answer import DONE, NO
 from claude_gatewayd.ctl.browser import Opening, open_page
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import GatewayError
 
 _ANSWERS_WITHIN: Final = 3.0
@@ -35,7 +37,7 @@ def sso_login(arguments: argparse.Namespace) -> int:
         print(f"By device code: {way.why}", file=sys.stderr)
     terminal = _Terminal(profile, opens=way.browser and not arguments.no_browser)
     try:
-        token = log_in(profile, os.environ, way, terminal)
+        token = log_in(profile, os.environ, _egress(profile), way, terminal)
     except KeyboardInterrupt:
         terminal.clear()
         print("Given up: nothing has changed", file=sys.stderr)
@@ -59,7 +61,7 @@ def sso_logout(arguments: argparse.Namespace) -> int:
     """End the SSO session at AWS, and remove its token here."""
     profile = sso_profile(os.environ, _asked(arguments))
     with progress.During("Telling AWS"):
-        outcome = log_out(profile, os.environ)
+        outcome = log_out(profile, os.environ, _egress(profile))
     if outcome == "not logged in":
         print(f"Not logged in: {profile.told}")
         return DONE
@@ -88,6 +90,11 @@ def _asked(arguments: argparse.Namespace) -> str:
     wanted = load(os.environ).bedrock.profile
     known = read_profiles(config_files(os.environ)).profiles
     return wanted if wanted in known or "default" not in known else "default"
+
+
+def _egress(profile: SsoProfile) -> Egress:
+    """Return how AWS is reached for a profile, as the daemon would. What else is set wrong does not matter here."""
+    return egress.of(load_what_is_good(os.environ), os.environ).trusting(*ca_bundle(os.environ, profile.asked))
 
 
 def _hand_over(profile: SsoProfile) -> None:

@@ -9,12 +9,23 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that is asked by CONNECT. *authorization* is the header value, or empty."""
+    """A proxy that is asked by CONNECT. *user* is name and password with a colon between them, or empty."""
 
     host: str
     port: int
     tls: bool
-    authorization: str = ""
+    user: str = ""
+
+    @property
+    def authorization(self) -> str:
+        """Return the value of Proxy-Authorization, or an empty text."""
+        return "Basic " + base64.b64encode(self.user.encode()).decode() if self.user else ""
+
+    @property
+    def url(self) -> str:
+        """Return its URL, without the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     def __repr__(self) -> str:  # no password in a log or a traceback
         return f"Proxy({self.host}:{self.port})"
@@ -59,11 +70,9 @@ def parse(url: str) -> Proxy:
     if not parts.hostname:
         raise ValueError("names no host: http://HOST:PORT")
     tls = parts.scheme == "https"
-    authorization = ""
-    if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + base64.b64encode(user.encode()).decode()
-    return Proxy(parts.hostname, port or (443 if tls else 80), tls, authorization)
+    named = parts.username is not None
+    user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if named else ""
+    return Proxy(parts.hostname, port or (443 if tls else 80), tls, user)
 
 
 def excepted(host: str, port: int, exceptions: str) -> bool:

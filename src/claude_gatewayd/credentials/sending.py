@@ -1,0 +1,81 @@
+"""How botocore's requests are sent: over the trust and the proxy of all our upstreams. All of it blocks.
+
+Left alone, botocore believes certifi or AWS_CA_BUNDLE and nothing else, and reads the proxies in its own way. It lets
+others send by its event "before-send".
+"""
+
+import ssl
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionError as NotConnected
+from botocore.exceptions import ProxyConnectionError, SSLError
+from botocore.httpsession import ProxyConfiguration, URLLib3Session
+
+from claude_gatewayd import reach
+from claude_gatewayd.credentials.remote import CannotReach
+from claude_gatewayd.egress import Egress
+from claude_gatewayd.http1.proxy import Proxy
+
+_LOOK_WITHIN: Final = 5.0
+
+
+class Sender:
+    """A handler of "before-send". Raises CannotReach, which botocore hands on and does not try again."""
+
+    def __init__(self, egress: Egress, connect: float, read: float) -> None:
+        """Prepare it; raises ConfigInvalid where a file of certificates is none."""
+        self._egress = egress
+        self._timeout = connect, read
+        self._context = egress.context()
+        self._sessions: dict[Proxy | None, URLLib3Session] = {}
+
+    def __call__(self, request: Any, **_: Any) -> AWSResponse:
+        """Send a request."""
+        parts = urlsplit(request.url)
+        tls = parts.scheme == "https"
+        proxy = self._egress.proxy_to(parts.hostname or "", parts.port or (443 if tls else 80), tls=tls)
+        try:
+            return self._session(proxy).send(request)
+        except (SSLError, ProxyConnectionError) as error:
+            # both say little of who it was: a handshake of our own says it as it does of every upstream
+            failed = reach.handshake_blocking(request.url, self._egress, _LOOK_WITHIN)
+            if failed is not None:
+                raise CannotReach(failed) from None
+            raise NotConnected(error=error) from None  # it has passed: botocore tries again
+
+    def _session(self, proxy: Proxy | None) -> URLLib3Session:
+        if proxy not in self._sessions:
+            self._sessions[proxy] = _Session(self._context, self._timeout, proxy)
+        return self._sessions[proxy]
+
+
+class _Session(URLLib3Session):  # type: ignore[misc]  # botocore has no types
+    """botocore's own, but for what it believes: it is private to 1.44 what is replaced."""
+
+    def __init__(self, context: ssl.SSLContext, timeout: tuple[float, float], proxy: Proxy | None) -> None:
+        self._context = context
+        super().__init__(timeout=timeout)
+        if proxy is not None:
+            self._proxy_config = _Through(proxy)
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        return self._context
+
+    def _setup_ssl_cert(self, conn: Any, url: str, verify: object) -> None:  # noqa: ARG002 - as botocore calls it
+        conn.cert_reqs, conn.ca_certs = "CERT_REQUIRED", None  # else certifi's would be added
+
+    def _setup_proxy_ssl_context(self, proxy_url: str) -> ssl.SSLContext:  # noqa: ARG002 - as botocore calls it
+        return self._context
+
+
+class _Through(ProxyConfiguration):  # type: ignore[misc]
+    """One proxy for every URL."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__({"http": proxy.url, "https": proxy.url})
+        self._proxy = proxy
+
+    def proxy_headers_for(self, proxy_url: str) -> dict[str, str]:  # noqa: ARG002 - as botocore calls it
+        return {"Proxy-Authorization": self._proxy.authorization} if self._proxy.user else {}
