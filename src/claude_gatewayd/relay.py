@@ -254,7 +254,7 @@ class Relay:
                 request.body or b"",
                 without_body=request.without_answer_body,
                 complete=request.body is not None,
-                interim=_interim(exchange) if exchange is not None else None,
+                interim=_interim(exchange, connection) if exchange is not None else None,
             )
             if request.body is None:
                 assert exchange is not None
@@ -272,11 +272,18 @@ class Relay:
         finally:
             if upload is not None and not upload.done():
                 upload.cancel()
+            if exchange is not None and exchange.source is connection:  # by interim answers
+                exchange.source = None
+                connection.resume_reading()
         return Answer(connection, self._pool, answer)
 
 
-def _interim(exchange: Exchange) -> Callable[[ResponseHead], None]:
-    return lambda early: exchange.interim(early.status, early.reason, early.without(HOP_BY_HOP))
+def _interim(exchange: Exchange, connection: UpstreamConnection) -> Callable[[ResponseHead], None]:
+    def pass_on(early: ResponseHead) -> None:
+        exchange.source = connection
+        exchange.interim(early.status, early.reason, early.without(HOP_BY_HOP))
+
+    return pass_on
 
 
 async def _upload(exchange: Exchange, connection: UpstreamConnection) -> None:

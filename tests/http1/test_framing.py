@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.http1.framing import Chunked, Counted, Follower, UntilClose, chunk, last_chunk
 from claude_gatewayd.http1.head import Malformed
-from tests.http1.cuts import cut_anywhere
+from tests.http1.cuts import cut, cut_anywhere
 
 FUZZ = settings(max_examples=300, deadline=None)
 MORE = settings(max_examples=600, deadline=None)
@@ -32,13 +32,13 @@ def followed(body: Follower, pieces: list[bytes]) -> Verdict:
     used, payload = 0, b""
     try:
         for piece in pieces:
-            if body.done:
-                break
-            taken, got = body.feed(piece)
-            assert 0 <= taken <= len(piece)
-            assert body.done or taken == len(piece)
-            used += taken
-            payload += got
+            while piece and not body.done:
+                taken, got = body.feed(piece)
+                assert 0 < taken <= len(piece)
+                assert body.done or taken == len(piece) or len(got) > 500  # enough for once
+                used += taken
+                payload += got
+                piece = piece[taken:]
     except Malformed:
         return REFUSED
     trailers = tuple(body.trailers) if isinstance(body, Chunked) else ()
@@ -260,6 +260,39 @@ def test_rubbish_is_not_waited_on() -> None:
         assert followed(Chunked(), [beginning]) == REFUSED
     for beginning in (b"5", b"5\r", b"5;", b"5;a=b", b"5;a\r", b"f" * 15):
         assert followed(Chunked(), [beginning]).end == "more"
+
+
+@FUZZ
+@given(
+    size=st.integers(400, 3000),
+    spelled=st.sampled_from([b"1", b"01", b"1;a=b"]),
+    odd=st.lists(
+        st.tuples(st.integers(0, 3000), st.sampled_from([b"a\r\n0123456789\r\n", b"3\r\nabc\r\n"])), max_size=4
+    ),
+    end=st.sampled_from([b"0\r\n\r\n", b"0\r\nX-A: b\r\n\r\n", b"0\r\nbad\r\n\r\n", b"g\r\n", b""]),
+    data=st.data(),
+)
+def test_many_small_chunks(
+    size: int, spelled: bytes, odd: list[tuple[int, bytes]], end: bytes, data: st.DataObject
+) -> None:
+    """Not all is followed at once, and what is left over is followed to the same verdict."""
+    chunks = [spelled + b"\r\nx\r\n"] * size
+    for place, other in odd:
+        chunks.insert(place % size, other)
+    stream = b"".join(chunks) + end
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=6))
+    check(stream, cut(stream, sorted(places)))
+
+
+def test_only_so_much_is_followed_at_once() -> None:
+    for spelled in (b"1", b"0001", b"1;x"):
+        body = Chunked()
+        rest = (spelled + b"\r\nx\r\n") * 40_000 + b"0\r\n\r\n"
+        while not body.done:
+            used, payload = body.feed(rest)
+            assert len(payload) <= 512
+            rest = rest[used:]
+        assert not rest
 
 
 def test_trailers_keep_their_bytes() -> None:

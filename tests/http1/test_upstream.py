@@ -257,6 +257,29 @@ def test_a_reset_ends_no_body() -> None:
     asyncio.run(talk())
 
 
+@pytest.mark.parametrize(
+    ("most", "early"),
+    [
+        (128, b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (128, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        (6, b"HTTP/1.1 103 Early Hints\r\nX: %b\r\n\r\n" % (b"x" * 10_000)),
+    ],
+)
+@on_uvloop
+async def test_interim_answers_have_an_end(most: int, early: bytes) -> None:
+    """Each exchange has its own share of them."""
+    upstream = Upstream()
+    for _ in range(2):
+        got = await upstream.exchange([early * (most // 2), early * (most // 2), OK])
+        assert got.body == b"hello"
+        assert len(got.interim) == (most if b"103" in early else 0)
+        upstream.connection.keep()
+    for pieces in ([early * (most + 1), OK], [early] * (most + 1)):
+        failed = await Upstream().fails(pieces)
+        assert (failed.kind, failed.silent) == ("malformed", False)
+        assert "interim answers without end" in failed.detail
+
+
 # deadlines
 
 

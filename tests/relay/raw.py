@@ -117,7 +117,7 @@ class Client:
             pieces.append(payload)
             if follower.done:
                 return b"".join(pieces), follower.trailers if isinstance(follower, framing.Chunked) else []
-            assert self.more(), f"the answer is cut: {reply.status} {b''.join(pieces)[-400:]!r}"
+            assert self.seen or self.more(), f"the answer is cut: {reply.status} {b''.join(pieces)[-400:]!r}"
 
     def half_close(self) -> None:
         """Have nothing more to say."""

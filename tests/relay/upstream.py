@@ -109,7 +109,7 @@ class Upstream:
             used, _ = follower.feed(buffer)
             raw.append(buffer[:used])
             buffer = buffer[used:]
-            if not follower.done and not (buffer := conn.recv(1 << 18)):
+            if not follower.done and not buffer and not (buffer := conn.recv(1 << 18)):
                 raise ConnectionError
         return b"".join(raw), buffer
 

@@ -100,6 +100,47 @@ class Whole:
             await up.vanish()
 
 
+def test_interim_answers_wait_for_a_client_that_does_not_read() -> None:
+    """And the connection that they held up is good for the answer, and for the next request."""
+
+    async def talk() -> None:
+        whole = Whole()
+        await whole.heard(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\n\r\n")
+        up = whole.ups[0]
+        whole.client.slow = True
+        whole.client._high = 16 * 1024
+        await up.say([b"HTTP/1.1 103 Early Hints\r\nLink: %b\r\n\r\n" % (b"x" * 6000) * 3])
+        assert not up.is_reading()
+        await up.say([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"])
+        assert whole.client.unsent.count(b"103 Early") == 3
+        whole.client.read_on()
+        whole.client.slow = False
+        await settle()
+        assert whole.client.heard.endswith(b"\r\n\r\nok")
+        assert whole.client.heard.count(b"HTTP/1.1 ") == 4
+        assert up.is_reading()
+        await whole.client.say([b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\n\r\n"])
+        await up.say([b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes"])
+        assert whole.client.heard.endswith(b"\r\n\r\nyes")
+        await whole.end()
+
+    asyncio.run(talk())
+
+
+def test_the_end_of_an_answer_that_is_too_much_for_its_client_does_not_hold_up_the_next() -> None:
+    async def talk() -> None:
+        whole = Whole()
+        asked = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\n\r\n"
+        await whole.heard(asked)
+        up = whole.ups[0]
+        whole.client.slow = True
+        await up.say([b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 1000, b"x" * 99000])
+        assert up.is_reading()  # in the pool: it would not even notice that it is closed
+        await whole.end()
+
+    asyncio.run(talk())
+
+
 HEAD = b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\n"
 CHUNKS = b"3\r\nabc\r\n0\r\n\r\n"
 

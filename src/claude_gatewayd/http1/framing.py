@@ -8,13 +8,14 @@ import re
 from typing import Protocol
 
 from claude_gatewayd.http1.flow import Bytes
-from claude_gatewayd.http1.head import Lines, Malformed
+from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 
 # A size of at most 15 digits cannot overflow anybody; an extension holds no control character (RFC 9112 7.1.1).
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]{0,4096})?\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _USUAL_SIZES = {b"%x" % size: size for size in range(1, 2048)}
 _MAX_TRAILERS = 64 * 1024
+_AT_ONCE = 512  # chunks: less than a millisecond
 
 
 class Follower(Protocol):
@@ -23,8 +24,22 @@ class Follower(Protocol):
     done: bool
 
     def feed(self, data: Bytes) -> tuple[int, Bytes]:
-        """Return how many bytes of *data* belong to the body, and their payload."""
+        """Return how many bytes of *data* belong to the body, and their payload.
+
+        Where these are not all and the body is not done, it has been work enough for once: the rest is fed again.
+        """
         ...
+
+
+def of_answer(answer: ResponseHead, *, without_body: bool) -> "Follower":
+    """Return what follows an answer's body (RFC 9112 6.3); *without_body* says that it has none (HEAD)."""
+    if without_body or answer.status in (204, 304):
+        return Counted(0)
+    if answer.chunked:
+        return Chunked()
+    if answer.length is not None:
+        return Counted(answer.length)
+    return UntilClose()
 
 
 class Counted:
@@ -72,7 +87,7 @@ class Chunked:
         self._stash = b""
 
     def feed(self, data: Bytes) -> tuple[int, bytes]:
-        """Follow the chunks in *data*, up to the end of the body."""
+        """Follow the chunks in *data*, up to the end of the body; not very many at once."""
         data = bytes(data)
         stashed = len(self._stash)
         if stashed:
@@ -82,7 +97,9 @@ class Chunked:
         at, end = 0, len(data)
         if not (self._left or self._needs_crlf or self._in_trailers):
             at = _whole_chunks(data, pieces)
-        while at < end and not self.done:
+        steps = 0 if len(pieces) == _AT_ONCE else 3 * _AT_ONCE
+        while at < end and steps and not self.done:
+            steps -= 1
             if self._left:
                 piece = data[at : at + self._left]
                 pieces.append(piece)
@@ -143,7 +160,7 @@ def _whole_chunks(data: bytes, pieces: list[bytes]) -> int:
     A fast upstream's events arrive many at a time, each a chunk.
     """
     at = 0
-    while True:
+    for _ in range(_AT_ONCE):
         line = data.find(b"\r\n", at, at + 8)
         size = _USUAL_SIZES.get(data[at:line]) if line > 0 else None
         if size is None:
@@ -154,6 +171,7 @@ def _whole_chunks(data: bytes, pieces: list[bytes]) -> int:
             return at
         pieces.append(data[start:stop])
         at = stop + 2
+    return at
 
 
 def _may_become_size(data: bytes, at: int) -> bool:

@@ -19,6 +19,7 @@ from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.exchange import BodyCut, Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Malformed
+from claude_gatewayd.http1.intake import Intake
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +60,12 @@ class ServerConnection(asyncio.Protocol):
         self._waiting = connections.waiting
         self._limits = limits
         self._transport: asyncio.Transport | None = None
+        self._intake: Intake | None = None
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._nothing_to_do: asyncio.Future[None] | None = None
         self._eof = False
-        self._paused = False
         self._waits_to_write = False
         self._in_head = False
         self._discarding = False
@@ -76,6 +77,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self._intake = Intake(self._transport, self.loop, self._take)
         self._connections.add(self)
         self._waiting[self] = None
         self._read_deadline.set(self._idle_seconds)
@@ -83,6 +85,9 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._discarding:
+            return
+        if self._intake is not None and self._intake.rest:  # the transport had it already
+            self._intake.rest += data
             return
         exchange = self._exchange
         try:
@@ -92,6 +97,9 @@ class ServerConnection(asyncio.Protocol):
                 data = data[used:]
                 if exchange.body_done:
                     self._read_deadline.clear()
+                elif data:
+                    self._put(data)
+                    return
         except Malformed as problem:
             self._refuse(problem)
             return
@@ -106,6 +114,8 @@ class ServerConnection(asyncio.Protocol):
         self._eof = True
         if self._discarding:
             return False  # the refused client has seen its answer
+        if self._intake is not None and self._intake.rest:
+            return True
         exchange = self._exchange
         if exchange is None:
             if self._buffer:
@@ -121,7 +131,7 @@ class ServerConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._transport = self._intake = None
         self._read_deadline.close()
         self._write_deadline.close()
         if self._prober is not None:
@@ -155,17 +165,14 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def pause_reading(self) -> None:
-        if not self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = True
-            self._transport.pause_reading()
+        if self._intake is not None and self._intake.hold_up():
             self._read_deadline.clear()  # the silence is ours
 
     def resume_reading(self) -> None:
-        if self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = False
-            self._transport.resume_reading()
-            if self._exchange is not None and not self._exchange.body_done and not self._discarding:
-                self._read_deadline.set(self._limits.body_silence)
+        if self._intake is None or not self._intake.go_on():
+            return
+        if self._exchange is not None and not self._exchange.body_done and not self._discarding:
+            self._read_deadline.set(self._limits.body_silence)
 
     def exchange_finished(self) -> None:
         self.answer_source = None
@@ -253,10 +260,13 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = False
         self._read_deadline.clear()
         exchange = Exchange(self, head.parse_request(self._buffer[:end]))
+        left = b""
         if exchange.body_done or exchange.head.chunked or len(self._buffer) == end:
             self._buffer = self._buffer[end:]
             if self._buffer and not exchange.body_done:
                 self._buffer = self._buffer[exchange.feed(self._buffer) :]
+                if not exchange.body_done:
+                    left, self._buffer = self._buffer, b""
         else:  # most of a large body is here: it is not copied once more
             used = exchange.feed(memoryview(self._buffer)[end:])
             self._buffer = self._buffer[end + used :]
@@ -264,7 +274,9 @@ class ServerConnection(asyncio.Protocol):
         self._waiting.pop(self, None)
         if not exchange.body_done:
             self._read_deadline.set(self._limits.body_silence)
-            if self._eof:
+            if left:
+                self._put(left)
+            elif self._eof:
                 exchange.fail(BodyCut())
         elif self._eof:
             self._probe()
@@ -272,6 +284,17 @@ class ServerConnection(asyncio.Protocol):
             self.resume_reading()
         if self._nothing_to_do is not None and not self._nothing_to_do.done():
             self._nothing_to_do.set_result(None)
+
+    def _put(self, rest: bytes) -> None:
+        """Leave the rest of what has come of a body for later: it takes long to follow."""
+        if self._intake is not None:
+            self._intake.put(rest)
+            self._read_deadline.clear()  # the silence is ours
+
+    def _take(self, rest: bytes) -> None:
+        self.data_received(rest)
+        if self._eof and self._intake is not None and not self._intake.rest:
+            self.eof_received()
 
     async def _serve(self) -> None:
         while True:
@@ -321,6 +344,8 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write_eof()
         self._waiting[self] = None
         self._read_deadline.set(self._limits.discard)
+        if self._intake is not None:
+            self._intake.drop()
         self.resume_reading()
 
     def _read_expired(self) -> None:

@@ -8,8 +8,12 @@ from claude_gatewayd.http1 import framing, head
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
+from claude_gatewayd.http1.intake import Intake
 
 _UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
+# Interim answers (1xx) before an answer: bytes in all. The shortest count as more, so that there are not many of them.
+_INTERIM = 64 * 1024
+_INTERIM_AT_LEAST = 512
 
 # "certificate" lasts: only a person can mend it. "tls" may pass: an alert, or plain HTTP in the place of a handshake.
 Kind = Literal["offline", "connect", "certificate", "tls", "proxy", "timeout", "lost", "malformed"]
@@ -43,11 +47,13 @@ class UpstreamConnection(asyncio.Protocol):
         self.lost = False
         self.on_lost: Callable[[UpstreamConnection], None] | None = None
         self._transport: asyncio.Transport | None = None
+        self._intake: Intake | None = None
         self._buffer = b""
         self._busy = False
         self._without_body = False
         self._request_sent = True
         self._any_byte = False
+        self._interim_left = _INTERIM
         self._head: ResponseHead | None = None
         self._head_waiter: asyncio.Future[ResponseHead] | None = None
         self._interim: Callable[[ResponseHead], None] | None = None
@@ -91,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._request_sent = complete
         self._interim = interim
         self._any_byte = False
+        self._interim_left = _INTERIM
         self._head = None
         self._body = None
         if self._transport is not None:
@@ -228,17 +235,23 @@ class UpstreamConnection(asyncio.Protocol):
         self._pending = []
         self._pending_size = 0
         self._deadline.clear()
+        if self._intake is not None and self._intake.held_up:  # by the end of the answer: who reads it was full
+            self._intake.go_on()
 
     # -- what the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self._intake = Intake(self._transport, self.loop, self.data_received)
 
     def data_received(self, data: bytes) -> None:
         if not self._busy:
             self.abort()  # nobody asked: what this is cannot be known
             return
         self._any_byte = True
+        if self._intake is not None and self._intake.rest:  # the transport had it already
+            self._intake.rest += data
+            return
         try:
             if self._head is None:
                 self._buffer = self._buffer + data if self._buffer else data
@@ -255,6 +268,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._deadline.close()
         if self.on_lost is not None:
             self.on_lost(self)
+        while self._intake is not None and self._intake.rest:  # the end may be in it
+            self._intake.take()
+        self._intake = None
         if self._head is not None and isinstance(self._body, framing.UntilClose) and exc is None:
             self._body.done = True
             self._ended()
@@ -273,15 +289,12 @@ class UpstreamConnection(asyncio.Protocol):
     # -- back-pressure, from the one who reads the answer
 
     def pause_reading(self) -> None:
-        if self._transport is not None and not self._transport.is_closing() and self._transport.is_reading():
-            self._transport.pause_reading()
+        if self._intake is not None and self._intake.hold_up() and self._head is not None:
             self._deadline.clear()  # the silence is ours
 
     def resume_reading(self) -> None:
-        if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
-            self._transport.resume_reading()
-            if self._end_waiter is not None:
-                self._heard(only_pings=False)
+        if self._intake is not None and self._intake.go_on() and self._end_waiter is not None:
+            self._heard(only_pings=False)
 
     # -- inside
 
@@ -304,13 +317,16 @@ class UpstreamConnection(asyncio.Protocol):
             if answer.status == 101:
                 raise Malformed("it changes to a protocol that nobody asked for")
             if answer.status < 200:
+                self._interim_left -= max(end, _INTERIM_AT_LEAST)
+                if self._interim_left < 0:
+                    raise Malformed("it sends interim answers without end")
                 if self._interim is not None and answer.status != 100:
                     self._interim(answer)
                 self._buffer = rest
                 continue
             self._deadline.clear()
             self._head = answer
-            self._body = self._follower(answer)
+            self._body = framing.of_answer(answer, without_body=self._without_body)
             if rest:
                 self._read_body(rest)
             elif self._body.done:
@@ -318,16 +334,6 @@ class UpstreamConnection(asyncio.Protocol):
             if self._head_waiter is not None and not self._head_waiter.done():
                 self._head_waiter.set_result(answer)
             return
-
-    def _follower(self, answer: ResponseHead) -> framing.Follower:
-        # RFC 9112 6.3
-        if self._without_body or answer.status in (204, 304):
-            return framing.Counted(0)
-        if answer.chunked:
-            return framing.Chunked()
-        if answer.length is not None:
-            return framing.Counted(answer.length)
-        return framing.UntilClose()
 
     def _read_body(self, data: bytes) -> None:
         assert self._body is not None
@@ -351,6 +357,8 @@ class UpstreamConnection(asyncio.Protocol):
                     self._seen.set_result(None)
         if self._body.done:
             self._ended(clean=used == len(data))
+        elif used < len(data) and self._intake is not None:
+            self._intake.put(data[used:])
 
     def _deliver(self, wire: bytes, payload: Bytes) -> None:
         assert self._sink is not None
