@@ -62,8 +62,9 @@ class App:
         # Bedrock and Anthropic say what an answer took. Where there is nobody else to ask, nothing is guessed: loading
         # the tokenizer holds the interpreter for a tenth of a second, and it would read each request that failed.
         litellm.disable_token_counter = not self.own.model_list
-        # It would hide an upstream that is dead. A client's silences are broken by us, who know which they are.
-        litellm.anthropic_sse_ping_interval_seconds = 0
+        # Pings of its own would hide an upstream that is dead: a client's silences are broken by us. Not 0, for what
+        # sends them also ends the stream of a client that has gone.
+        litellm.anthropic_sse_ping_interval_seconds = 1e9
         _carry_betas()
         _try_once()
         http_clients.restrain()
