@@ -16,6 +16,10 @@ class GatewayError(Exception):
         self.message = message
         self.hint = hint
 
+    def for_people(self) -> str:
+        """Return it as it is printed: a sentence, and the hint in a line of its own."""
+        return sentence(self.message) + (f"\n  {self.hint}" if self.hint else "")
+
 
 class ConfigInvalid(GatewayError):
     """Carry every problem of a configuration at once."""
@@ -23,3 +27,12 @@ class ConfigInvalid(GatewayError):
     def __init__(self, problems: "Sequence[Problem]") -> None:
         super().__init__("cannot use the configuration: " + "; ".join(f"{p.where}: {p.message}" for p in problems))
         self.problems = tuple(problems)
+
+    def for_people(self) -> str:
+        """Return a line for each problem."""
+        return "\n  ".join(["Cannot use the configuration:", *map(str, self.problems)])
+
+
+def sentence(text: str) -> str:
+    """Return a text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]

@@ -4,10 +4,21 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 
-def who_listens(port: int) -> str:
-    """Return "NAME (pid N)" of who listens on a TCP port, or an empty text where this user cannot see it."""
+class Holder(NamedTuple):
+    """The process that has a port."""
+
+    name: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
+
+
+def who_listens(port: int) -> Holder | None:
+    """Return who listens on a TCP port; None for nobody, or where this user cannot see it."""
     if Path("/proc/net/tcp").exists():
         return _who_by_proc(port)
     try:
@@ -16,12 +27,12 @@ def who_listens(port: int) -> str:
             capture_output=True, text=True, timeout=5, check=False,
         ).stdout  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
-        return ""
+        return None
     match = re.search(r"^p(\d+)\nc(.*)$", found, re.MULTILINE)
-    return f"{match[2]} (pid {match[1]})" if match else ""
+    return Holder(match[2], int(match[1])) if match else None
 
 
-def _who_by_proc(port: int) -> str:
+def _who_by_proc(port: int) -> Holder | None:
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -37,7 +48,7 @@ def _who_by_proc(port: int) -> str:
             continue
         try:
             if any(os.readlink(entry) in inodes for entry in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                return Holder((process / "comm").read_text().strip(), int(process.name))
         except OSError:
             continue  # another user's, or gone
-    return ""
+    return None

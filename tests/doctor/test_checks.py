@@ -13,6 +13,7 @@ from claude_gatewayd.doctor.client import Login, OwnSettings
 from claude_gatewayd.doctor.finding import Finding, ok
 from claude_gatewayd.doctor.here import Mode, Service
 from claude_gatewayd.model import Problem
+from claude_gatewayd.ports import Holder
 
 URL = "http://127.0.0.1:47000"
 SERVING: dict[str, Any] = {
@@ -52,12 +53,12 @@ def test_daemon() -> None:
 
 
 def test_port() -> None:
-    assert said(here.port(SERVING, URL, "", "")) == OK
-    assert said(here.port(SERVING, URL, "", "timed out")) == [("fail", "claude-gatewayctl status")]
-    (taken,) = here.port(None, URL, "nginx (pid 7)", "")
+    assert said(here.port(SERVING, URL, None, "")) == OK
+    assert said(here.port(SERVING, URL, None, "timed out")) == [("fail", "claude-gatewayctl status")]
+    (taken,) = here.port(None, URL, Holder("nginx", 7), "")
     assert (taken.state, taken.found) == ("fail", f"{URL} is taken by nginx (pid 7)")
-    assert said(here.port(None, URL, "", "")) == []
-    (ours,) = here.port(None, URL, "claude-gatewayd (pid 7)", "")
+    assert said(here.port(None, URL, None, "")) == []
+    (ours,) = here.port(None, URL, Holder("claude-gatewayd", 7), "")
     assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"
 
 

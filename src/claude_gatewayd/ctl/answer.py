@@ -22,6 +22,11 @@ def show(
         print(painted(plain) if painted is not None and paint.wanted(sys.stdout, os.environ) else plain)
 
 
+def row(what: str, text: object) -> str:
+    """Return a line of what was done: in a word, and to what."""
+    return f"{what:9} {text}"
+
+
 def takes_json(parser: argparse.ArgumentParser) -> None:
     """Let a verb that reads answer in JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON, whose fields are stable")

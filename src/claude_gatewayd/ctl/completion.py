@@ -10,7 +10,7 @@ from typing import NamedTuple
 from claude_gatewayd import paths
 from claude_gatewayd.config import KEYS
 from claude_gatewayd.ctl import main
-from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.ctl.answer import DONE, row
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service.steps import Write, remove, remove_if_empty
 from claude_gatewayd.service.templates import filled, template
@@ -77,11 +77,11 @@ def install(environ: Mapping[str, str]) -> Iterator[str]:
         try:
             step.do()
         except GatewayError as error:
-            yield f"{'left out':9} {error.message}"
+            yield row("left out", error.message)
             continue
-        yield f"{'completes':9} {step.path}"
+        yield row("completes", step.path)
         if shell == "zsh" and not _zsh_looks_there(environ):
-            yield f"{'':9} zsh looks there if ~/.zshrc says, before compinit: fpath=(~/.zfunc $fpath)"
+            yield row("", "zsh looks there if ~/.zshrc says, before compinit: fpath=(~/.zfunc $fpath)")
 
 
 def renew(program: Path, environ: Mapping[str, str]) -> Iterator[str]:
@@ -97,11 +97,11 @@ def renew(program: Path, environ: Mapping[str, str]) -> Iterator[str]:
             step = Write(path, done.stdout)
             if _OURS in done.stdout[:200] and not step.is_done:
                 step.do()
-                yield f"{'completes':9} {path}"
+                yield row("completes", path)
         except (OSError, ValueError, subprocess.SubprocessError):
-            yield f"{'left out':9} {path}: {program} does not print it"
+            yield row("left out", f"{path}: {program} does not print it")
         except GatewayError as error:
-            yield f"{'left out':9} {error.message}"
+            yield row("left out", error.message)
 
 
 def uninstall(environ: Mapping[str, str]) -> Iterator[str]:
@@ -109,7 +109,7 @@ def uninstall(environ: Mapping[str, str]) -> Iterator[str]:
     for path in places(environ).values():
         if _is_ours(path) and remove(path):
             remove_if_empty(path.parent)
-            yield f"{'removed':9} {path}"
+            yield row("removed", path)
 
 
 def _is_ours(path: Path) -> bool:

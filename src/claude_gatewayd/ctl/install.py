@@ -7,18 +7,19 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd import paths
 from claude_gatewayd.claude_code import change, clients
 from claude_gatewayd.ctl import client, completion, planning
-from claude_gatewayd.ctl.answer import DONE, NO
+from claude_gatewayd.ctl.answer import DONE, NO, row
 from claude_gatewayd.ctl.claude_code import removed_text
 from claude_gatewayd.ctl.planning import PROGRAMS
 from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.ctl.service import end_at_once, refuse_foreign, running, told, wait_serving
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service import environment, manager, systemd
+from claude_gatewayd.service import environment, manager
 from claude_gatewayd.service.manager import Manager, State, Verb
 from claude_gatewayd.service.steps import Link, Write, remove, remove_if_empty
 
@@ -43,29 +44,41 @@ def uninstall_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--purge", action="store_true", help="remove configuration, key, records and logs as well")
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `install` is asked for. With *now* a daemon that was started by hand is ended; *port* None is as it is."""
+
+    now: bool = False
+    linger: bool = False
+    sandbox: bool = False
+    port: int | None = None
+    dry_run: bool = False
+
+
 def install(arguments: argparse.Namespace) -> int:
     """Install the service of systemd or launchd, start it, and wait until it serves."""
-    code, address = carry_out(arguments)
+    given = Options(arguments.now, arguments.linger, arguments.sandbox, arguments.port, arguments.dry_run)
+    code, address = carry_out(given)
     if address:
         print("\n".join(_next(manager.choose(), address)))
     return code
 
 
-def carry_out(arguments: argparse.Namespace) -> tuple[int, str]:
+def carry_out(given: Options) -> tuple[int, str]:
     """Do what `install` does; return its exit status, and the address if anything was done."""
     begun = time.monotonic()
-    ours = planning.service_manager(arguments)
+    ours = planning.service_manager(linger=given.linger, sandbox=given.sandbox)
     found = ours.state(os.environ)
     if found.masked:
         raise GatewayError(f"cannot install the service: {found.trouble}", found.hint)
-    variables = planning.variables(arguments.port)
-    steps = planning.steps(ours, variables, sandbox=arguments.sandbox)
+    variables = planning.variables(given.port)
+    steps = planning.steps(ours, variables, sandbox=given.sandbox)
     pending = [step for step in steps if not step.is_done]
     said = running()
     late = planning.unread(steps, time.time() - said["uptime"]) if said and said["pid"] == found.pid else []
     verbs = planning.verbs(found, [*pending, *late])
-    lingers = not arguments.linger or systemd.lingers(os.environ)
-    if arguments.dry_run:
+    lingers = not given.linger or ours.lingers(os.environ)
+    if given.dry_run:
         _print_plan(ours, steps, verbs, linger=not lingers)
         return DONE, ""
     if not pending and not verbs and lingers and said:
@@ -73,26 +86,26 @@ def carry_out(arguments: argparse.Namespace) -> tuple[int, str]:
         return told(said, "Running already" if completed else "Nothing to do: installed and running already"), ""
     _say_elsewhere(found, steps)
     for step in pending:
-        print(f"{step.do():9} {step.path}", *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
+        print(row(step.do(), f"{step.path}"), *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
     for step in late:
-        print(f"{'unread':9} {step.path}: changed since the daemon has started")
+        print(row("unread", f"{step.path}: changed since the daemon has started"))
     if variables.left_out:
         why = "keys that end within hours, or what a file cannot hold"
-        print(f"{'left out':9} {', '.join(variables.left_out)}: {why}")
+        print(row("left out", f"{', '.join(variables.left_out)}: {why}"))
     for verb in verbs:
         if verb in ("start", "restart"):
-            _make_way(found, now=arguments.now)
+            _make_way(found, now=given.now)
         with During(_DOING[verb]):
             ours.act(verb, os.environ)
         if verb == "enable":
-            print(f"{'enabled':9} it starts when you log in", flush=True)
+            print(row("enabled", "it starts when you log in"), flush=True)
     with During("Starting"):
         said = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
     how = "restarted" if found.active else "started"
-    code = told(said, f"{how:9} in {time.monotonic() - begun:.1f} s")
+    code = told(said, row(how, f"in {time.monotonic() - begun:.1f} s"))
     if not lingers:
-        systemd.linger(os.environ)
-        print(f"{'lingers':9} it starts with the machine, and runs while you are not logged in")
+        ours.linger(os.environ)
+        print(row("lingers", "it starts with the machine, and runs while you are not logged in"))
     _printed(completion.install(os.environ))
     return code, said["address"]
 
@@ -106,16 +119,15 @@ def uninstall(arguments: argparse.Namespace) -> int:
     try:
         _release_claude_code()  # at first: it would go on asking where nobody is going to answer
     except GatewayError as error:
-        print(f"{error.message[:1].upper()}{error.message[1:]}\n  {error.hint}", file=sys.stderr)
+        print(error.for_people(), file=sys.stderr)
         code = NO
     if found.active or found.listening:
         with During("Stopping"):
             ours.act("stop", os.environ)
-        print(f"{'stopped':9} the port is closed")
+        print(row("stopped", "the port is closed"))
         done = True
-    if found.enabled and ours.NAME == "systemd":  # launchd would remember, and refuse the next one that is put there
-        ours.act("disable", os.environ)
-        print(f"{'disabled':9} it no longer starts when you log in")
+    if ours.forget(os.environ):
+        print(row("disabled", "it no longer starts when you log in"))
     link, file = paths.installation_link(os.environ), paths.environment_file(os.environ)
     # by the link a shell may find this very program: then it goes with the installations alone
     found_by_shell = bool(_links()) and not arguments.purge
@@ -124,7 +136,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
         if remove(path):
             if path.parent.name.startswith(paths.APP):
                 remove_if_empty(path.parent)
-            print(f"{'removed':9} {path}")
+            print(row("removed", path))
             done = True
     if done:
         ours.act("load", os.environ)
@@ -134,13 +146,13 @@ def uninstall(arguments: argparse.Namespace) -> int:
         if client.lock_is_held():
             raise GatewayError("cannot purge: claude-gatewayd runs, started by hand", "claude-gatewayctl stop")
         for path in [link for link in _links() if remove(link)]:
-            print(f"{'removed':9} {path}")
+            print(row("removed", path))
         for path in kept:
             _remove_tree(path)
-            print(f"{'removed':9} {path}")
+            print(row("removed", path))
     elif kept:
         ctl = PROGRAMS[1] if shutil.which(PROGRAMS[1]) else str(Path(sys.executable).with_name(PROGRAMS[1]))
-        print(f"{'kept':9} {', '.join(map(str, kept))} ({ctl} uninstall --purge removes that too)")
+        print(row("kept", f"{', '.join(map(str, kept))} ({ctl} uninstall --purge removes that too)"))
     if not done and not (arguments.purge and kept):
         print("Nothing to do: it is not installed")
     return code
@@ -183,9 +195,9 @@ def _say_elsewhere(found: State, steps: list[Write | Link]) -> None:
     there = os.path.realpath(found.program)
     if found.file is not None and there != os.path.realpath(ours):
         gone = "" if os.path.exists(there) else ", which is not there any more"
-        print(f"{'was':9} {there}{gone}; from now on the service starts {ours}")
+        print(row("was", f"{there}{gone}; from now on the service starts {ours}"))
         if paths.previous_link(os.environ) in links:
-            print(f"{'':9} (claude-gatewayctl upgrade --rollback leads back)")
+            print(row("", "(claude-gatewayctl upgrade --rollback leads back)"))
 
 
 def to_find_us() -> str:
@@ -200,9 +212,9 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
         yield f"  {needed}"
     yield f"  {ctl} configure-claude    # point Claude Code at {address}"
     yield f"  {ctl} status"
-    if ours.NAME == "systemd" and not systemd.lingers(os.environ):
+    if not ours.lingers(os.environ):
         yield f"  {ctl} install --linger    # to have it run while you are not logged in, too"
-    if ours.NAME == "systemd" and systemd.bus_is_missing(os.environ):
+    if not ours.moves_streams(os.environ):
         yield "  sudo apt-get install dbus-user-session    # without it a restart waits for open streams"
 
 
@@ -228,7 +240,7 @@ def _make_way(found: State, *, now: bool) -> None:
         if time.monotonic() > deadline:
             raise GatewayError(f"cannot end the daemon that runs: pid {said['pid']} goes on", f"kill {said['pid']}")
         time.sleep(0.05)
-    print(f"{'ended':9} the daemon that was started by hand, pid {said['pid']}")
+    print(row("ended", f"the daemon that was started by hand, pid {said['pid']}"))
 
 
 def _own_directories() -> list[Path]:

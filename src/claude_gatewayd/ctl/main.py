@@ -16,7 +16,7 @@ from keyword import iskeyword
 from claude_gatewayd.ctl import paint
 from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
 from claude_gatewayd.ctl.client import NotRunning
-from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.errors import ConfigInvalid, GatewayError, sentence
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
@@ -73,15 +73,10 @@ def main(argv: list[str] | None = None) -> int:
         except BrokenPipeError:
             _leave_stdout()
         return code
-    except ConfigInvalid as invalid:
-        print("Cannot use the configuration:", file=sys.stderr)
-        for problem in invalid.problems:
-            print(f"  {problem}", file=sys.stderr)
-        return CONFIGURATION
     except GatewayError as error:
-        print(error.message[:1].upper() + error.message[1:], file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+        print(error.for_people(), file=sys.stderr)
+        if isinstance(error, ConfigInvalid):
+            return CONFIGURATION
         return NOT_RUNNING if isinstance(error, NotRunning) else NO
     except BrokenPipeError:
         _leave_stdout()
@@ -152,7 +147,7 @@ def _all_verbs() -> str:
     width = max(len(verb) for verbs in VERBS.values() for verb, *_ in verbs)
     lines = ["Your hand on claude-gatewayd. Without a verb: how things are, and what to do next."]
     for theme, verbs in VERBS.items():
-        heading = f"{theme[:1].upper()}{theme[1:]}"
+        heading = sentence(theme)
         lines += ["", paint.ink(heading, paint.BOLD) if in_colour else heading]
         lines += [f"  {verb.ljust(width)}  {summary.removesuffix('.')}" for verb, _, summary in verbs]
     return "\n".join([*lines, "", "More about one of them: claude-gatewayctl VERB --help"])

@@ -1,6 +1,5 @@
 """What an installation is to be: by which manager, with which variables and files, and what has to be done for it."""
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +8,14 @@ from pathlib import Path
 
 from claude_gatewayd import config, paths
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service import environment, manager, systemd
+from claude_gatewayd.service import environment, manager
 from claude_gatewayd.service.manager import Manager, Place, State, Verb
 from claude_gatewayd.service.steps import Link, Write
 
 PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
 
 
-def service_manager(arguments: argparse.Namespace) -> Manager:
+def service_manager(*, linger: bool = False, sandbox: bool = False) -> Manager:
     """Return the service manager, or raise GatewayError with why it cannot do what is asked for."""
     if os.getuid() == 0 and (person := os.environ.get("SUDO_USER", "root")) != "root":
         raise GatewayError(
@@ -24,14 +23,11 @@ def service_manager(arguments: argparse.Namespace) -> Manager:
         )
     ours = manager.choose()
     ours.check(os.environ)
-    for option in ("linger", "sandbox"):
-        if getattr(arguments, option) and ours.NAME != "systemd":
+    for option, wanted in (("linger", linger), ("sandbox", sandbox)):
+        if wanted and option not in ours.OPTIONS:
             raise GatewayError(f"cannot use --{option}: {ours.NAME} has no such thing", "claude-gatewayctl install")
-    if arguments.sandbox and (why := systemd.can_sandbox(os.environ)):
-        raise GatewayError(
-            f"cannot use --sandbox here, it would keep the service from starting: {why}",
-            f"{systemd.PROBE}  # has to succeed; without a sandbox: claude-gatewayctl install",
-        )
+    if sandbox and (problem := ours.why_no_sandbox(os.environ)) is not None:
+        raise problem
     return ours
 
 

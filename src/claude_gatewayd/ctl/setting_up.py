@@ -11,12 +11,12 @@ from typing import Any
 from claude_gatewayd.claude_code import clients, obstacles, one_run
 from claude_gatewayd.claude_code.settings import Target
 from claude_gatewayd.ctl import asking, claude_code, client, configuring, daemon, install, moving, running, sso
-from claude_gatewayd.ctl.answer import DONE, NO
+from claude_gatewayd.ctl.answer import DONE, NO, row
 from claude_gatewayd.ctl.progress import During
 from claude_gatewayd.doctor import beyond, look
 from claude_gatewayd.doctor.finding import Finding
-from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.service import systemd
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import manager
 from claude_gatewayd.setup.facts import Facts
 from claude_gatewayd.setup.plan import Act, Answers, Step, overrides, values
 
@@ -76,12 +76,8 @@ def _carried_out(act: Callable[[], int]) -> int:
     sys.stdout.flush()
     try:
         return act()
-    except ConfigInvalid as invalid:
-        print("Cannot use the configuration:", *invalid.problems, sep="\n  ", file=sys.stderr)
     except GatewayError as error:
-        print(f"{error.message[:1].upper()}{error.message[1:]}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+        print(error.for_people(), file=sys.stderr)
     return NO
 
 
@@ -99,25 +95,25 @@ def _asked(declare: Callable[[argparse.ArgumentParser], None], *words: str, **gi
 def _write(facts: Facts, answers: Answers) -> int:
     existed = facts.config_file.exists()
     path, kept = configuring.write(values(facts, answers))
-    print(f"{'changed' if existed else 'wrote':9} {path}")
+    print(row("changed" if existed else "wrote", path))
     if kept is not None:
-        print(f"{'':9} the file as it was: {kept}")
+        print(row("", f"the file as it was: {kept}"))
     return DONE
 
 
 def _install(facts: Facts) -> int:
-    return install.carry_out(_asked(install.install_arguments, now=bool(facts.service.by_hand)))[0]
+    return install.carry_out(install.Options(now=bool(facts.service.by_hand)))[0]
 
 
 def _start() -> int:
     said = running.ensure()
-    print(f"{'started':9} claude-gatewayd, pid {said['pid']}: it serves on {said['address']}")
+    print(row("started", f"claude-gatewayd, pid {said['pid']}: it serves on {said['address']}"))
     return DONE
 
 
 def _linger() -> int:
-    systemd.linger(os.environ)
-    print(f"{'lingers':9} it starts with the machine, and runs while you are not logged in")
+    manager.choose().linger(os.environ)
+    print(row("lingers", "it starts with the machine, and runs while you are not logged in"))
     return DONE
 
 
@@ -137,7 +133,7 @@ def _test(answers: Answers) -> int:
 
 def _told(found: Finding) -> bool:
     lane, good = found.check.removeprefix("ping ").capitalize(), found.state == "ok"
-    lines = [f"{'tested' if good else 'FAILED':9} {lane} {found.found}", *filter(None, (found.why, found.mend))]
+    lines = [row("tested" if good else "FAILED", f"{lane} {found.found}"), *filter(None, (found.why, found.mend))]
     print(*lines, sep=f"\n{'':12}", flush=True)
     return good
 

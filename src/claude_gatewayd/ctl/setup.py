@@ -14,7 +14,8 @@ from claude_gatewayd.ctl.answer import DONE, NO, USAGE
 from claude_gatewayd.ctl.claude_code import status_line
 from claude_gatewayd.ctl.install import port_number
 from claude_gatewayd.ctl.service import running
-from claude_gatewayd.service import environment, systemd
+from claude_gatewayd.errors import sentence
+from claude_gatewayd.service import environment
 from claude_gatewayd.service.manager import NoManager
 from claude_gatewayd.setup import look
 from claude_gatewayd.setup.facts import Facts, Service, by_itself
@@ -55,7 +56,7 @@ def setup(arguments: argparse.Namespace) -> int:
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     asks = terminal and not arguments.yes and not arguments.dry_run
     environ = {**environment.written(os.environ), **os.environ}
-    facts = look.facts(environ, Path.cwd(), _service(arguments))
+    facts = look.facts(environ, Path.cwd(), _service(linger=arguments.linger))
     if not terminal and not arguments.yes and not arguments.dry_run:
         return _not_asked(facts)
     try:
@@ -80,11 +81,11 @@ def setup(arguments: argparse.Namespace) -> int:
 # -- what is here
 
 
-def _service(arguments: argparse.Namespace) -> Service:
+def _service(*, linger: bool) -> Service:
     """Return how the service is, and the daemon. Raises GatewayError with what no answer would help against."""
     said = running()
     try:
-        ours = planning.service_manager(argparse.Namespace(linger=arguments.linger, sandbox=False))
+        ours = planning.service_manager(linger=linger)
     except NoManager as nobody:
         by_hand = said["pid"] if said else 0
         return Service(why=nobody.message, hint=nobody.hint, running=said is not None, by_hand=by_hand)
@@ -99,7 +100,7 @@ def _service(arguments: argparse.Namespace) -> Service:
         settled=not pending and not planning.verbs(found, pending) and said is not None,
         running=said is not None or found.listening,
         by_hand=said["pid"] if said and not by_manager else 0,
-        lingers=ours.NAME != "systemd" or systemd.lingers(os.environ),
+        lingers=ours.lingers(os.environ),
     )
 
 
@@ -108,7 +109,7 @@ def _tell(facts: Facts, environ: Mapping[str, str]) -> None:
     if clients.find(environ) is None:
         print("Claude Code is not on your PATH: npm install --global @anthropic-ai/claude-code")
     if not facts.service.manager:
-        print(f"{facts.service.why[:1].upper()}{facts.service.why[1:]}, so that there can be no service.")
+        print(f"{sentence(facts.service.why)}, so that there can be no service.")
         print(f"  {facts.service.hint}")
     if facts.keys:
         print(f"AWS: {facts.keys}; no profile is needed")

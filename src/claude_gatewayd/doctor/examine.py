@@ -53,7 +53,7 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
     file = in_the_way.settings_file(environ)
 
     def port() -> Iterable[Finding]:
-        holder = "" if status is not None else ports.who_listens(change.here_port(environ))
+        holder = None if status is not None else ports.who_listens(change.here_port(environ))
         return here.port(status, ground.url, holder, look.answers(ground.url) if status is not None else "")
 
     def configuration() -> Iterable[Finding]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from claude_gatewayd.doctor.finding import Finding, Status, ok
 from claude_gatewayd.model import Problem
+from claude_gatewayd.ports import Holder
 
 DISK_FAIL, DISK_NOTE = 100 * 2**20, 2**30
 LARGEST_REQUEST = 32 * 2**20
@@ -33,9 +34,9 @@ def daemon(status: Status | None, why_not: str, mine: str, *, installed: bool) -
         )  # fmt: skip
 
 
-def port(status: Status | None, url: str, holder: str, answer: str) -> Iterator[Finding]:
+def port(status: Status | None, url: str, holder: Holder | None, answer: str) -> Iterator[Finding]:
     """Judge who has the port. *holder* is who listens on it, *answer* what came of a request, "" for an answer."""
-    if status is None and holder.startswith("claude-gatewayd "):
+    if status is None and holder is not None and holder.name == "claude-gatewayd":
         yield Finding(
             "port", "fail", f"{url} is served by {holder}, which this shell does not find",
             "it was started with another XDG_RUNTIME_DIR or HOME",

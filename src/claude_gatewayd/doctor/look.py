@@ -27,7 +27,7 @@ from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
 from claude_gatewayd.doctor.client import Login, OwnSettings
 from claude_gatewayd.doctor.here import Mode, Service
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.service import manager, systemd
+from claude_gatewayd.service import manager
 
 _SECONDS = 3.0
 _PING_SECONDS = 90.0
@@ -99,7 +99,6 @@ def service(environ: Mapping[str, str]) -> Service:
         found = ours.state(environ)
     except GatewayError as error:
         return Service(cannot=error.message, hint=error.hint)
-    is_systemd = ours.NAME == "systemd"
     return Service(
         file=str(found.file or ""),
         starts=found.program,
@@ -109,9 +108,9 @@ def service(environ: Mapping[str, str]) -> Service:
         stale=found.stale,
         trouble=found.trouble if found.file or found.masked else "",
         hint=found.hint,
-        lingers=systemd.lingers(environ) if is_systemd and found.file else None,
+        lingers=ours.lingers(environ) if "linger" in ours.OPTIONS and found.file else None,
         upgraded=paths.is_upgraded(found.program, environ),
-        moves_streams=not systemd.bus_is_missing(environ) if is_systemd and found.file else None,
+        moves_streams=ours.moves_streams(environ) if found.file else None,
     )
 
 

@@ -22,6 +22,7 @@ from claude_gatewayd.service.steps import Write
 from claude_gatewayd.service.templates import template
 
 NAME = "launchd"
+OPTIONS: frozenset[str] = frozenset()
 LABEL = AGENT
 
 _TEMPLATE_HOME = "/Users/YOU"
@@ -207,6 +208,33 @@ def _stop(environ: Mapping[str, str]) -> None:
 def cut(_environ: Mapping[str, str]) -> bool:
     """Return False: what launchd stops finishes first, and leaves nothing."""
     return False
+
+
+def lingers(_environ: Mapping[str, str]) -> bool:
+    """Return True: an agent lives in the login session, and there is nothing to ask for."""
+    return True
+
+
+def linger(_environ: Mapping[str, str]) -> None:
+    """Raise GatewayError: launchd runs agents in a login session alone."""
+    raise GatewayError(
+        "cannot run without a login: launchd has no such thing for an agent", "claude-gatewayctl install"
+    )
+
+
+def why_no_sandbox(_environ: Mapping[str, str]) -> GatewayError:
+    """Return that there is none."""
+    return GatewayError("cannot use --sandbox: launchd has no such thing", "claude-gatewayctl install")
+
+
+def forget(_environ: Mapping[str, str]) -> bool:
+    """Return False. Disabled, launchd would remember it, and refuse the next agent that is put there."""
+    return False
+
+
+def moves_streams(_environ: Mapping[str, str]) -> bool:
+    """Return True: what launchd stops finishes first."""
+    return True
 
 
 def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: bool) -> None:

@@ -51,6 +51,7 @@ class Manager(Protocol):
     """What both can do."""
 
     NAME: str
+    OPTIONS: frozenset[str]  # of `install`: what not every manager can do
 
     def check(self, environ: Mapping[str, str], /) -> None:
         """Raise NoManager, with why, where it would not hear us."""
@@ -72,6 +73,21 @@ class Manager(Protocol):
 
     def cut(self, environ: Mapping[str, str], /) -> bool:
         """End what a stop has left to finish its streams. Return whether there was any."""
+
+    def lingers(self, environ: Mapping[str, str], /) -> bool:
+        """Say whether the service runs without a login; where that is not for us to change, too."""
+
+    def linger(self, environ: Mapping[str, str], /) -> None:
+        """Let it run without a login. Raises GatewayError: it may need an administrator."""
+
+    def why_no_sandbox(self, environ: Mapping[str, str], /) -> GatewayError | None:
+        """Return what stands against a sandbox, which is tried for that; None: nothing."""
+
+    def forget(self, environ: Mapping[str, str], /) -> bool:
+        """Let nothing start at a login any more what is about to be removed. Return whether anything did."""
+
+    def moves_streams(self, environ: Mapping[str, str], /) -> bool:
+        """Say whether a restart leaves open streams to end by themselves; else it waits for them."""
 
     def logs(self, lines: int | None, since: str, environ: Mapping[str, str], /, *, follow: bool) -> None:
         """Show the log: the last *lines* since a time, as the manager understands it. May not return."""

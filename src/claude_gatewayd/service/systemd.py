@@ -18,6 +18,7 @@ from claude_gatewayd.service.steps import Write
 from claude_gatewayd.service.units import IDENTIFIER, SANDBOX, SERVICE, SOCKET
 
 NAME = "systemd"
+OPTIONS = frozenset(("linger", "sandbox"))
 
 _BOTH = f"{SOCKET} {SERVICE}"
 _COMMANDS: Mapping[Verb, str] = {
@@ -83,9 +84,9 @@ def _user(environ: Mapping[str, str]) -> str:
     return environ.get("USER") or str(os.getuid())
 
 
-def bus_is_missing(environ: Mapping[str, str]) -> bool:
-    """Say whether there is no message bus: a restart then waits until streams have ended, in place of moving them."""
-    return not os.path.exists(f"{_runtime_dir(environ)}/bus")
+def moves_streams(environ: Mapping[str, str]) -> bool:
+    """Say whether there is a message bus, by which open streams are moved; without it a restart waits for their end."""
+    return os.path.exists(f"{_runtime_dir(environ)}/bus")
 
 
 def state(environ: Mapping[str, str]) -> State:
@@ -197,12 +198,26 @@ def cut(environ: Mapping[str, str]) -> bool:
     return True
 
 
-def can_sandbox(environ: Mapping[str, str]) -> str:
-    """Try what the sandbox needs. Returns why it cannot be had, or nothing."""
-    if shutil.which("systemd-run", path=environ.get("PATH")) is None:
-        return "there is no systemd-run"
-    tried = _run(PROBE, environ, 30)
-    return "" if tried.returncode == 0 else _reason(tried) or f"the probe ended with status {tried.returncode}"
+def why_no_sandbox(environ: Mapping[str, str]) -> GatewayError | None:
+    """Try what the sandbox needs. Returns what stands against it; None: nothing."""
+    why = "there is no systemd-run"
+    if shutil.which("systemd-run", path=environ.get("PATH")) is not None:
+        tried = _run(PROBE, environ, 30)
+        if tried.returncode == 0:
+            return None
+        why = _reason(tried) or f"the probe ended with status {tried.returncode}"
+    return GatewayError(
+        f"cannot use --sandbox here, it would keep the service from starting: {why}",
+        f"{PROBE}  # has to succeed; without a sandbox: claude-gatewayctl install",
+    )
+
+
+def forget(environ: Mapping[str, str]) -> bool:
+    """Disable the units, if they are enabled."""
+    if not state(environ).enabled:
+        return False
+    act("disable", environ)
+    return True
 
 
 def lingers(environ: Mapping[str, str]) -> bool:

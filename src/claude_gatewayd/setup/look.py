@@ -86,7 +86,7 @@ def holder(port: int) -> str:
         sock.settimeout(1)
         if sock.connect_ex(("127.0.0.1", port)):
             return ""
-    return ports.who_listens(port) or "another program"
+    return str(ports.who_listens(port) or "another program")
 
 
 def free_port(port: int) -> int:
@@ -101,8 +101,8 @@ def proxy(environ: Mapping[str, str], directory: Path, port: int) -> Proxy | Non
     places = {"settings.json": settings.get(BASE_URL, ""), "this shell": environ.get(BASE_URL, "")}
     asked = {name: parts.port for name, url in places.items() if (parts := _loopback(url)) and parts.port != port}
     for where, other in [*asked.items(), ("", port)]:
-        who = ports.who_listens(other) if other else ""
-        pid = int(found[1]) if (found := re.search(r"\(pid (\d+)\)", who)) else 0
+        holder = ports.who_listens(other) if other else None
+        pid = holder.pid if holder is not None else 0
         command, cwd = _process(pid)
         if any("litellm" in word.lower() for word in command):
             names = f"{BASE_URL} of {where} names port {other}, where" if where else f"on port {other}"

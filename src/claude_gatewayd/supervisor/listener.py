@@ -51,8 +51,10 @@ def bind(host: str, port: int) -> Listener:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            who = who_listens(port) or "another program"
-            is_service = who.startswith(("systemd ", "launchd "))  # it holds the port while the service is down
+            holder = who_listens(port)
+            who = holder or "another program"
+            # it holds the port while the service is down
+            is_service = holder is not None and holder.name in ("systemd", "launchd")
             raise GatewayError(
                 f"cannot listen on {host}:{port}: {who} has the port",
                 "claude-gatewayctl stop, or claude-gatewayctl start for the service"

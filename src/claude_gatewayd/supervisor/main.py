@@ -51,9 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         _print_problems(list(invalid.problems))
         return EX_CONFIG
     except GatewayError as error:
-        print(_capital(error.message), file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+        print(error.for_people(), file=sys.stderr)
         return 1
 
 
@@ -158,10 +156,6 @@ def _print_problems(problems: list[Problem]) -> None:
     print("Cannot start:", file=sys.stderr)
     for problem in problems:
         print(f"  {problem}", file=sys.stderr)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 if __name__ == "__main__":
