@@ -1,75 +1,47 @@
 """Bring a request meant for Anthropic to what Claude Code itself sends in Bedrock mode for the same turn. Pure.
 
 Bedrock answers 400 to a field or a beta that it does not know, so the lists are of what it takes, not of what it
-refuses. Where one model stands in for another, the turn is put in the words of the family that answers. Inputs and
-schemas of tools are the person's own data: they are never looked into.
+refuses: `bedrock_features` has them, and what is left out, and why. Where one model stands in for another, the turn is
+put in the words of the family that answers. Inputs and schemas of tools are the person's own data: they are never
+looked into.
 
-Sources: CC N = measured with Claude Code 2.1.197 and 2.1.330, table N; 330 = read in the binary of 2.1.330;
-LL = LiteLLM 1.106.2's model map.
+Sources: see `bedrock_features`.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from claude_gatewayd import structured_output
+from claude_gatewayd.bedrock_features import (
+    ASKED_BETAS,
+    BETAS,
+    DISPLAY_UPDATES,
+    EFFORTS,
+    LEFT_OUT,
+    RENAMED,
+    SENT,
+    TABLE,
+    THINKING_COUNT,
+    TOOL_SEARCH,
+    Takes,
+)  # fmt: skip
 from claude_gatewayd.catalog import Family
 
 Json = Any  # what json.loads gives
 Object = Mapping[str, Json]
 
-CONTEXT_1M: Final = "context-1m-2025-08-07"
-INTERLEAVED: Final = "interleaved-thinking-2025-05-14"
-TOOL_SEARCH: Final = "tool-search-tool-2025-10-19"
-THINKING_COUNT: Final = "thinking-token-count-2026-05-13"
-BETAS: Final = (CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT)  # in Claude Code's order (CC 4.2)
-RENAMED: Final = {"advanced-tool-use-2025-11-20": TOOL_SEARCH}  # CC 4.2
-
-
-@dataclass(frozen=True, slots=True)
-class Takes:
-    """What Bedrock takes of a family. *thinking*: with a budget, adaptive, "either", or not at all.
-
-    *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages.
-    """
-
-    max_tokens: int
-    thinking: Literal["none", "budget", "either", "adaptive"]
-    betas: frozenset[str] = frozenset()
-    efforts: tuple[str, ...] = ()
-    display: bool = False
-    system: bool = False
-
-
-_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
-_NO_XHIGH: Final = ("low", "medium", "high", "max")  # LL: the 4.6 models have no supports_xhigh_reasoning_effort
-
-TABLE: Final[Mapping[Family, Takes]] = {
-    # LL: no reasoning, no tool search; 4096 is the least of them
-    Family.CLAUDE_3: Takes(4096, "none"),
-    # LL: reasoning. 330: interleaved thinking not for claude-3-*
-    Family.CLAUDE_3_7: Takes(64_000, "budget"),
-    # LL: Opus 32000, no tool search. 330: interleaved thinking from Claude 4 on, no effort before Opus 4.6
-    Family.CLAUDE_4: Takes(32_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M})),
-    # CC 4.1, 4.2 (Sonnet 4.5): budget, no display, no effort, no system messages, tool search
-    Family.CLAUDE_4_5: Takes(64_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH})),
-    # recorded, 2.1.330 in Bedrock mode: as Sonnet 4.5 without interleaved thinking; LL: 200k context
-    Family.HAIKU_4_5: Takes(64_000, "budget", frozenset({TOOL_SEARCH})),
-    # CC 4.1 (Sonnet 4.6): effort. LL: adaptive and legacy thinking. 330: system messages only from Opus 4.8 on,
-    # display on Bedrock only from Opus 4.7 on
-    Family.CLAUDE_4_6: Takes(64_000, "either", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH}), _NO_XHIGH),
-    # 330: as 4.6, with display. LL: refuses thinking with a budget
-    Family.CLAUDE_4_7: Takes(128_000, "adaptive", frozenset(BETAS), _EFFORTS, display=True),
-    # CC 4.1, 4.2 (Opus 4.8, Sonnet 5, the 5.5 models): effort, display, system messages, token count
-    Family.CLAUDE_5: Takes(128_000, "adaptive", frozenset(BETAS), _EFFORTS, display=True, system=True),
-}
-
-# CC 2 and 4.1; all else is dropped: model and stream (in the path), context_management, diagnostics, tags, speed, ...
-# and safeguards: auto mode's client judges a call itself where the answer has no verdict of Anthropic's (CC 8).
 _FIELDS: Final = ("tool_choice", "stop_sequences")
 _SAMPLING: Final = ("temperature", "top_p", "top_k")  # 330, LL: refused from Opus 4.7 on
-# CC 2; without eager_input_streaming, strict and what is to come (330 itself takes them off to count)
-_TOOL_FIELDS: Final = ("type", "name", "description", "input_schema", "cache_control", "defer_loading")
-_OWN_TOOLS: Final = ("bash_", "text_editor_", "computer_", "memory_")  # Anthropic's in name, run by the client
+_TOOL_FIELDS: Final = SENT["tools[]"]
+_CLIENTS_TOOLS: Final = (
+    "bash_",
+    "text_editor_",
+    "computer_",
+    "browser_",
+    "memory_",
+)  # Anthropic's in name, run by the client
+_JUDGED: Final = ("mcp_servers", "container", "inference_geo", "output_format")  # by `why_not`, or said otherwise
 _SIGNED: Final = ("thinking", "redacted_thinking")
 _CHANGES: Final = ("tool_addition", "tool_removal")  # of mid-conversation-tool-changes, which Bedrock lacks (CC 4.2)
 # Written by what only Anthropic runs; 330 has this list. "fallback" is a mark, and dropped.
@@ -87,21 +59,32 @@ _LEAST_BUDGET: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """A request for Bedrock. The version is not in it, which LiteLLM adds, nor model and stream, nor the betas."""
+    """A request for Bedrock. The version is not in it, which LiteLLM adds, nor model and stream, nor the betas.
+
+    *schema* is what its answer has to be brought to where a tool stands in for a schema; else None.
+    """
 
     body: dict[str, Json]
     betas: tuple[str, ...]
+    schema: Object | None = None
 
 
-def why_not(body: Object) -> str | None:
-    """Say what a request asks for that only Anthropic has; None: Bedrock can answer it."""
+def why_not(body: Object, family: Family) -> str | None:
+    """Say what a request asks for that a family at Bedrock does not have; None: it can answer."""
+    takes = TABLE[family]
     for field, name in (("mcp_servers", "MCP connectors"), ("container", "a container")):
         if body.get(field):
             return name
-    for tool in _objects(body.get("tools")):
+    if body.get("inference_geo") not in (None, "global"):
+        return "a place to work at (inference_geo)"
+    for tool in _every_tool(body):
         kind = tool.get("type")
-        if isinstance(kind, str) and kind != "custom" and not kind.startswith(_OWN_TOOLS):
-            return f"the server tool {kind}"
+        if isinstance(kind, str) and kind != "custom" and kind not in takes.tools:
+            return f"the tool {kind}" if kind.startswith(_CLIENTS_TOOLS) else f"the server tool {kind}"
+        if tool.get("strict") and not takes.schema:
+            return "strict tools with this model"
+    if (lacks := _why_no_format(body, takes)) is not None:
+        return lacks
     for block in _all_blocks(body):
         if block.get("type") in _SERVER_BLOCKS:
             return f"a block of the kind {block['type']}"
@@ -109,6 +92,36 @@ def why_not(body: Object) -> str | None:
         if isinstance(source, dict) and source.get("type") in ("file", "url"):
             return f"a {source['type']} to be fetched"
     return None
+
+
+def _why_no_format(body: Object, takes: Takes) -> str | None:
+    """Say why an answer cannot be bound to the format that is asked for."""
+    wanted = structured_output.format_of(body)
+    if wanted is None or (takes.schema and _type(wanted) == "json_schema") or goes_by_tool(body):
+        return None
+    return "this output format (output_config.format) with this model, or beside tools"
+
+
+def goes_by_tool(body: Object) -> bool:
+    """Say whether a tool can stand in for the schema that a request binds its answer to."""
+    wanted = structured_output.format_of(body)
+    return wanted is not None and structured_output.schema_of(wanted) is not None and not any(_every_tool(body))
+
+
+def unknown_fields(body: Object) -> list[str]:
+    """Name the fields that are left out although nothing is known of them: whoever asks for them is told."""
+    places: list[tuple[str, Json]] = [("", body)]
+    places += [(place, body.get(place)) for place in ("metadata", "thinking", "output_config")]
+    places += [("messages[]", message) for message in _objects(body.get("messages"))]
+    places += [("tools[]", tool) for tool in _objects(body.get("tools")) if tool.get("type") in (None, "custom")]
+    found = dict.fromkeys(
+        f"{place}.{key}".lstrip(".")
+        for place, value in places
+        if isinstance(value, dict)
+        for key in value
+        if key not in SENT[place]
+    )
+    return [name for name in found if name not in LEFT_OUT and name not in _JUDGED]
 
 
 def is_partial(body: Object) -> bool:
@@ -120,11 +133,15 @@ def is_partial(body: Object) -> bool:
     return _type(thread) not in (None, "create") or (isinstance(resumption, dict) and bool(resumption.get("token")))
 
 
-def shape(body: Object, beta: str | None, family: Family) -> Shaped:
-    """Make the request that Bedrock takes, from the body and the anthropic-beta header; neither is changed."""
+def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True) -> Shaped:
+    """Make the request that Bedrock takes, from the body and the anthropic-beta header; neither is changed.
+
+    Not *bound*: the model has shown that it cannot be bound to a schema.
+    """
     takes = TABLE[family]
+    bound = bound and takes.schema
     asked = [RENAMED.get(name.strip(), name.strip()) for name in (beta or "").split(",")]
-    betas = [name for name in BETAS if name in asked and name in takes.betas]
+    betas: list[str] = [name for name in ASKED_BETAS if name in asked and name in takes.betas]
     out = {key: body[key] for key in _FIELDS if key in body}
     if takes.thinking != "adaptive":
         out |= {key: body[key] for key in _SAMPLING if key in body}
@@ -139,14 +156,29 @@ def shape(body: Object, beta: str | None, family: Family) -> Shaped:
     metadata = body.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
         out["metadata"] = {"user_id": metadata["user_id"]}
-    thinking = _thinking(body.get("thinking"), out.get("max_tokens"), takes)
+    thinking = _thinking(body.get("thinking"), out.get("max_tokens"), takes, updates=DISPLAY_UPDATES in betas)
     if thinking and not (thinking["type"] == "enabled" and _tools_run_unthought(out["messages"])):
         out["thinking"] = thinking
+    config: dict[str, Json] = {}
     if effort := _effort(body.get("output_config"), takes):
-        out["output_config"] = {"effort": effort}
+        config["effort"] = effort
+    wanted = structured_output.format_of(body)
+    if wanted is not None and bound:
+        config["format"] = wanted
+    if config:
+        out["output_config"] = config
     if "display" not in thinking:  # 2.1.197 knows neither, and does not ask Bedrock for the count (recorded)
         betas = [name for name in betas if name != THINKING_COUNT]
-    return Shaped(out if takes.thinking != "none" else without_thinking(out), tuple(betas))
+    if thinking.get("display") != "updates":
+        betas = [name for name in betas if name != DISPLAY_UPDATES]
+    needed = {takes.tools.get(kind) for tool in _objects(out.get("tools")) if isinstance(kind := tool.get("type"), str)}
+    betas += [name for name in BETAS if name in needed and name not in betas]
+    if takes.thinking == "none":
+        out = without_thinking(out)
+    schema = structured_output.schema_of(wanted) if wanted is not None and not bound else None
+    if schema is not None:
+        out = structured_output.by_tool(out, schema, forced=takes.forced and "thinking" not in out)
+    return Shaped(out, tuple(betas), schema)
 
 
 def without_thinking(body: Object) -> dict[str, Json]:
@@ -239,8 +271,8 @@ def _system(system: Json) -> Json:
     return [_without_ttl(b) if isinstance(b, dict) else b for b in kept]
 
 
-def _tools(body: Object, *, searches: bool) -> list[Json]:
-    """Clean the tools. What a message adds in mid-conversation is declared, and shown, with the others."""
+def _late_tools(body: Object) -> tuple[dict[str, Json], set[str]]:
+    """Return the tools that messages define in mid-conversation, by name, and the names of those that they show."""
     shown: set[str] = set()
     late: dict[str, Json] = {}
     for block in _all_blocks(body):
@@ -251,25 +283,37 @@ def _tools(body: Object, *, searches: bool) -> list[Json]:
                 late[name] = definition
             elif isinstance(name := tool.get("name", tool.get("tool_name")), str):
                 shown.add(name)
-    declared = _list(body.get("tools"))
-    for tool in _objects(declared):
+    for tool in _objects(body.get("tools")):
         if isinstance(name := tool.get("name"), str):
             late.pop(name, None)
+    return late, shown
+
+
+def _every_tool(body: Object) -> Iterator[dict[str, Json]]:
+    yield from _objects(body.get("tools"))
+    yield from _late_tools(body)[0].values()
+
+
+def _tools(body: Object, *, searches: bool) -> list[Json]:
+    """Clean the tools. What a message adds in mid-conversation is declared, and shown, with the others."""
+    late, shown = _late_tools(body)
     out = []
-    for tool in (*declared, *late.values()):
+    for tool in (*_list(body.get("tools")), *late.values()):
         if not isinstance(tool, dict):
             out.append(tool)
             continue
         clean = _without_ttl(tool)
         if tool.get("type") in (None, "custom"):
             clean = {key: clean[key] for key in _TOOL_FIELDS if key in clean}
+        if not clean.get("strict"):
+            clean.pop("strict", None)
         if not searches or (isinstance(name := tool.get("name"), str) and name in shown):
             clean.pop("defer_loading", None)
         out.append(clean)
     return out
 
 
-def _thinking(thinking: Json, max_tokens: Json, takes: Takes) -> dict[str, Json]:
+def _thinking(thinking: Json, max_tokens: Json, takes: Takes, *, updates: bool) -> dict[str, Json]:
     """Say it in the family's way; "disabled" is said by leaving it out (330: only Anthropic is told so)."""
     kind = _type(thinking)
     if kind not in ("adaptive", "enabled") or takes.thinking == "none":
@@ -283,17 +327,17 @@ def _thinking(thinking: Json, max_tokens: Json, takes: Takes) -> dict[str, Json]
                 return {}
         out = {"type": "enabled", "budget_tokens": budget}
     if takes.display and "display" in thinking:
-        # "updates" and "highlights" need betas that are not on the list (CC 4.2)
-        out["display"] = "summarized" if thinking["display"] == "summarized" else "omitted"
+        told = ("summarized", "updates") if updates else ("summarized",)
+        out["display"] = thinking["display"] if thinking["display"] in told else "omitted"
     return out
 
 
 def _effort(config: Json, takes: Takes) -> str | None:
-    """Return the effort asked for, or the next lower that the family has. A `format` is never sent (330)."""
+    """Return the effort asked for, or the next lower that the family has."""
     effort = config.get("effort") if isinstance(config, dict) else None
-    if effort not in _EFFORTS:
+    if effort not in EFFORTS:
         return None
-    lower = _EFFORTS[: _EFFORTS.index(effort) + 1]
+    lower = EFFORTS[: EFFORTS.index(effort) + 1]
     return next((level for level in reversed(lower) if level in takes.efforts), None)
 
 

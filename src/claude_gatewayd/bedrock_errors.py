@@ -45,6 +45,7 @@ _KINDS: Final = {
     "Broken": (502, "api_error"),
     "Timeout": (504, "timeout_error"),
     "EngineFailed": (503, "api_error"),
+    "NotAsAsked": (502, "api_error"),
 }
 # No permission, or no identity. CC: a 403 is not retried, a 401 would renew the credential of Anthropic.
 _CREDENTIALS: Final = frozenset((
@@ -133,6 +134,11 @@ def is_signature(trouble: Trouble) -> bool:
     return trouble.status == 400 and not is_credentials(trouble) and _SIGNATURE.search(trouble.message) is not None
 
 
+def is_schema(trouble: Trouble) -> bool:
+    """Say whether it is about a schema to which the model's answer was to be bound."""
+    return trouble.status == 400 and "output_config" in trouble.message[:_LOOKED_AT] and heals(trouble)
+
+
 def heals(trouble: Trouble) -> bool:
     """Say whether the client mends its request by these words, which must then reach it as they are."""
     if trouble.status not in (400, 413) or is_credentials(trouble) or trouble.kind == "ServiceQuotaExceededException":
@@ -167,7 +173,7 @@ def meaning(trouble: Trouble) -> Meaning:
     if _is_model(trouble):
         text = f"Bedrock does not have this model here: {words}. Name its id in [bedrock.models] of config.toml"
         return Meaning(404, "not_found_error", text, (_NO_RETRY,))
-    if trouble.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken"):
+    if trouble.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken", "NotAsAsked"):
         status, kind = _KINDS[trouble.kind]
         return Meaning(status, kind, told_to_person(trouble))
     kind = trouble.kind[:1].upper() + trouble.kind[1:]  # in a stream they begin with a small letter
@@ -199,7 +205,8 @@ def told_to_person(trouble: Trouble) -> str:
     if trouble.kind in ("KeysUnavailable", "EngineFailed") or (trouble.kind == "Unreachable" and trouble.message):
         return masked(trouble.message)
     fixed = {"Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",
-             "Timeout": "no byte of Bedrock's answer came in time"}  # fmt: skip
+             "Timeout": "no byte of Bedrock's answer came in time",
+             "NotAsAsked": "Bedrock's answer does not fit the schema that was asked for"}  # fmt: skip
     return fixed.get(trouble.kind) or f"Bedrock answered {trouble.kind or trouble.status}"
 
 

@@ -1,6 +1,7 @@
 """Bedrock's lane: a request for a message, brought to what Bedrock takes, answered through LiteLLM."""
 
 import asyncio
+import functools
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd import bedrock, bedrock_errors, bedrock_stream, catalog, envelope
+from claude_gatewayd import bedrock, bedrock_errors, bedrock_stream, catalog, envelope, structured_output
+from claude_gatewayd.bedrock import Shaped
 from claude_gatewayd.bedrock_errors import Trouble
 from claude_gatewayd.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.catalog import Target
@@ -29,6 +31,8 @@ _WHOLE_WITHIN = 600.0
 _PING_AFTER = 10.0
 _NOT_HERE = {"error_code": "thread_not_found"}  # to it the SDKs and Claude Code answer with the whole conversation
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
+_PLAIN_NAME = re.compile(r"[a-z0-9_.\[\]-]{1,60}", re.ASCII | re.IGNORECASE)
+_MOST_NAMES = 100
 _REQUEST_ID = b"llm_provider-x-amzn-requestid"
 _BROKEN = Trouble("Broken", 502, "")
 _encoder = msgspec.json.Encoder()
@@ -55,6 +59,7 @@ class BedrockLane:
         self._relay = relay
         self._keeper = keeper
         self._tally = tally
+        self._left_out: set[str] = set()
 
     async def why_not(self, call: Call) -> str | None:
         """Say why Bedrock cannot answer a call, whatever its state; None: it can. Reads the body, once."""
@@ -66,9 +71,11 @@ class BedrockLane:
             if not isinstance(document, dict):
                 return "a body that is no JSON object"
             call.document = document
-        if not self._targets(call):
+        targets = self._targets(call)
+        if not targets:
             return f"the model {call.model[:100]}"
-        return bedrock.why_not(call.document)
+        lacks = [bedrock.why_not(call.document, target.family) for target in targets]
+        return None if None in lacks else lacks[0]
 
     async def answer(self, call: Call) -> int | Trouble:
         """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
@@ -79,10 +86,14 @@ class BedrockLane:
             return self._failed(_no_keys(problem))
         except EngineFailed as problem:
             return self._failed(Trouble("EngineFailed", 503, problem.message, problem.hint))
-        if call.document is not None and bedrock.is_partial(call.document):
+        assert call.document is not None
+        if bedrock.is_partial(call.document):
             return self._ask_for_all(call)
+        self._tell_left_out(call, call.document)
         said: int | Trouble = Trouble("", 404, "")
         for target in self._targets(call):
+            if bedrock.why_not(call.document, target.family) is not None:
+                continue
             said = await self._ask(call, target)
             if isinstance(said, int) or not bedrock_errors.another_may_do(said):
                 break
@@ -116,6 +127,17 @@ class BedrockLane:
         call.exchange.reply(404, envelope.reason(404), lines, envelope.error_body(404, why, details=_NOT_HERE))
         return 404
 
+    def _tell_left_out(self, call: Call, document: dict[str, object]) -> None:
+        """Tell the caller, and once the log, of fields that Bedrock is not given although nothing is known of them."""
+        names = bedrock.unknown_fields(document)
+        if not names:
+            return
+        call.way.fallback = f"{call.way.fallback}; left out: {', '.join(names)}"
+        new = {name if _PLAIN_NAME.fullmatch(name) else "(a strange name)" for name in names} - self._left_out
+        if new and len(self._left_out) < _MOST_NAMES:
+            self._left_out |= new
+            logger.warning("Bedrock is not given the fields %s: the gateway does not know them", ", ".join(sorted(new)))
+
     def _targets(self, call: Call) -> list[Target]:
         settings = self._settings
         name = catalog.bare(call.model)
@@ -127,18 +149,24 @@ class BedrockLane:
         """Ask; and once more where the keys or the thinking were refused, and there is something else to ask with."""
         assert call.document is not None
         document = call.document
-        thinks = may_renew = True
+        thinks = may_renew = bound = True
         beta = call.exchange.head.fields.all_of(b"anthropic-beta")
         large = call.held is not None and len(call.held) > LARGE
         while True:
+            make = functools.partial(bedrock.shape, document, beta.decode("latin-1"), target.family, bound=bound)
+            shaped = await asyncio.to_thread(make) if large else make()
+            stream = bool(call.asked.stream) and shaped.schema is None
+            patience = self._settings.timeout if stream else max(self._settings.timeout, _WHOLE_WITHIN)
             if large:
-                way = await asyncio.to_thread(self._outgoing, document, beta, target, call)
+                way = await asyncio.to_thread(self._outgoing, shaped, target, stream=stream)
             else:
-                way = self._outgoing(document, beta, target, call)
+                way = self._outgoing(shaped, target, stream=stream)
             try:
                 keys = await self._keeper.keys()  # what LiteLLM is about to sign with, as good as always
-                answer = await self._relay.ask(None, way, seconds=self._patience(call), fresh=False)
+                answer = await self._relay.ask(None, way, seconds=patience, fresh=False)
                 if answer.head.status == 200:
+                    if shaped.schema is not None:
+                        return await self._tell_structured(call, answer, shaped.schema)
                     return await self._tell(call, answer)
                 kept = await answer.keep()
             except KeysUnavailable as problem:
@@ -160,17 +188,15 @@ class BedrockLane:
             elif thinks and bedrock_errors.is_signature(said):
                 logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
                 thinks, document = False, bedrock.without_thinking(document)
+            elif bound and bedrock_errors.is_schema(said) and bedrock.goes_by_tool(document):
+                logger.info("Bedrock does not bind %s to a schema: asked once more by a tool", target.name)
+                bound = False
             else:
                 return said
 
-    def _patience(self, call: Call) -> float:
-        """Return how long an answer may take to begin; one that is not streamed begins when it is all there."""
-        return self._settings.timeout if call.asked.stream else max(self._settings.timeout, _WHOLE_WITHIN)
-
-    def _outgoing(self, document: dict[str, object], beta: bytes, target: Target, call: Call) -> Outgoing:
-        shaped = bedrock.shape(document, beta.decode("latin-1"), target.family)
+    def _outgoing(self, shaped: Shaped, target: Target, *, stream: bool) -> Outgoing:
         model, model_id = _carried(target)
-        body = _encoder.encode({"model": f"bedrock/{model}", "stream": bool(call.asked.stream), **shaped.body})
+        body = _encoder.encode({"model": f"bedrock/{model}", "stream": stream, **shaped.body})
         lines = [
             b"Host: litellm",
             b"Authorization: " + self._engine.authorization,
@@ -188,7 +214,7 @@ class BedrockLane:
         """Send a good answer on, unless its stream begins with an error."""
         asked = call.asked.model or call.model
         if not answer.is_stream:
-            kept = await answer.keep(most=_WHOLE, within=self._patience(call))
+            kept = await answer.keep(most=_WHOLE, within=_WHOLE_WITHIN)
             message = bedrock_stream.whole(kept.body, asked) if kept is not None and not call.asked.stream else None
             if message is None:
                 return _BROKEN
@@ -221,6 +247,23 @@ class BedrockLane:
             self._tally.stream_ended()
         if rewriter.trouble is not None:
             self._failed(rewriter.trouble)
+        return 200
+
+    async def _tell_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | Trouble:
+        """Send an answer on that a tool was called with, if it fits the schema that was asked for."""
+        kept = await answer.keep(most=_WHOLE, within=_WHOLE_WITHIN)
+        text = bedrock_stream.whole(kept.body, call.asked.model or call.model) if kept is not None else None
+        if text is None:
+            return _BROKEN
+        message = await asyncio.to_thread(structured_output.as_asked, msgspec.json.decode(text), schema)
+        if message is None:
+            return Trouble("NotAsAsked", 502, "")
+        self._succeeded(call)
+        if call.asked.stream:
+            lines, told = [_EVENTS, b"cache-control: no-cache"], structured_output.events(message)
+        else:
+            lines, told = [JSON], _encoder.encode(message)
+        call.exchange.reply(200, b"OK", [*lines, *call.way.lines], told)
         return 200
 
     def _is_from_here(self, call: Call) -> None:

@@ -24,7 +24,8 @@ class Family(StrEnum):
     HAIKU_4_5 = "haiku-4.5"
     CLAUDE_4_6 = "4.6"
     CLAUDE_4_7 = "4.7"
-    CLAUDE_5 = "5"  # and Opus 4.8, and what comes after
+    CLAUDE_5 = "5"  # and Opus 4.8
+    CLAUDE_5_1 = "5.1"  # and the 5.5 models, and what comes after
 
 
 class _Row(NamedTuple):
@@ -76,6 +77,7 @@ _DATE = re.compile(r"-(?:20\d{6}|latest)\Z", re.ASCII)
 _SPELLED = re.compile(r"claude-[a-z0-9.-]{1,100}\Z", re.ASCII)
 _NUMBERS = re.compile(r"claude-(?:[a-z]+-)?v?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)", re.ASCII)
 _SINCE: Final = (
+    ((5, 1), Family.CLAUDE_5_1),
     ((4, 8), Family.CLAUDE_5),
     ((4, 7), Family.CLAUDE_4_7),
     ((4, 6), Family.CLAUDE_4_6),
@@ -142,7 +144,7 @@ def family_of(name: str) -> Family:
     """Return the family of any name or id. What has no number that we know is taken for the newest."""
     found = _NUMBERS.search(name)
     if found is None:
-        return Family.CLAUDE_4_6 if "mythos-preview" in name else Family.CLAUDE_5
+        return Family.CLAUDE_4_6 if "mythos-preview" in name else Family.CLAUDE_5_1
     version = int(found[1]), int(found[2] or 0)
     if version == (4, 5) and "haiku" in name:
         return Family.HAIKU_4_5
@@ -160,7 +162,7 @@ def _by_rule(given: str, name: str) -> str | None:
     """Spell the base id of a model that the table lacks: with date and version up to 4.5, bare from then on."""
     if not _SPELLED.match(given):
         return None
-    if family_of(name) in (Family.CLAUDE_4_6, Family.CLAUDE_4_7, Family.CLAUDE_5):
+    if family_of(name) in (Family.CLAUDE_4_6, Family.CLAUDE_4_7, Family.CLAUDE_5, Family.CLAUDE_5_1):
         return name
     return f"{given}-v1:0" if given != name and not given.endswith("-latest") else None
 

@@ -4,7 +4,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal
 
-from tests.fakes.bedrock_models import LONG_CONTEXT, TOOL_SEARCH, Family
+from tests.fakes.bedrock_models import (
+    COMPUTER_USE,
+    COMPUTER_USE_OLD,
+    DISPLAY_UPDATES,
+    LONG_CONTEXT,
+    TOOL_SEARCH,
+    Family,
+)  # fmt: skip
 
 VERSION: Final = "bedrock-2023-05-31"
 BODY_LIMIT: Final = 25_000_000
@@ -45,7 +52,7 @@ _BLOCKS: Final[Mapping[str, frozenset[str]]] = {
     "tool_result": frozenset(("tool_use_id", "content", "is_error")),
 }
 _IN_RESULT: Final = ("document", "image", "search_result", "text")
-_TOOL: Final = frozenset(("name", "description", "input_schema", "type", "cache_control", "strict", "input_examples"))
+_TOOL: Final = frozenset(("name", "description", "input_schema", "type", "cache_control"))
 # Tools of Anthropic's that the caller runs, or that run in the model's own service: all that Bedrock knows.
 _KNOWN_TOOLS: Final = (
     "bash_20250124",
@@ -57,6 +64,7 @@ _KNOWN_TOOLS: Final = (
     "tool_search_tool_bm25_20251119",
     "tool_search_tool_regex_20251119",
 )
+_COMPUTERS: Final = {"computer_20250124": COMPUTER_USE_OLD, "computer_20251124": COMPUTER_USE}  # with these betas alone
 
 
 class BodyRefusedError(Exception):
@@ -181,6 +189,11 @@ class _Check:
             )
         known = {"type"} | ({"display"} if self._family.thinking_display else set())
         self._known(f"thinking.{kind}", thinking, known | ({"budget_tokens"} if kind == "enabled" else set()))
+        display = thinking.get("display", "omitted")
+        shown = ("omitted", "summarized", *(("updates",) if DISPLAY_UPDATES in self._betas else ()))
+        if display not in shown:
+            names = " or ".join(f"'{name}'" for name in shown)
+            raise BodyRefusedError(f"thinking.{kind}.display: Input should be {names}")
         if kind == "enabled":
             self._budget(thinking)
             self._begins_with_thinking(self._request["messages"])
@@ -240,17 +253,21 @@ class _Check:
         if len(set(names)) != len(names):
             raise BodyRefusedError("tools: Tool names must be unique.")
         choice = self._request.get("tool_choice") or {}
+        if choice.get("type") in ("any", "tool") and not self._family.forced_tools:
+            raise BodyRefusedError('tool_choice: type "tool" and "any" are not supported for this model.')
         if choice.get("type") == "tool" and choice.get("name") not in names:
             raise BodyRefusedError(f"Tool '{choice.get('name')}' not found in provided tools")
 
     def _tool(self, path: str, tool: Json) -> None:
         kind = tool.get("type", "custom")
         if kind != "custom":
-            if kind not in _KNOWN_TOOLS and not self._family.server_tools:
-                raise _no_such_tag(path, kind, _KNOWN_TOOLS)
+            known = (*_KNOWN_TOOLS, *(name for name, beta in _COMPUTERS.items() if beta in self._betas))
+            if kind not in known and not self._family.server_tools:
+                raise _no_such_tag(path, kind, known)
             self._cache(f"{path}.{kind}", tool)
             return
-        self._known(f"{path}.custom", tool, _TOOL | ({"defer_loading"} if self._searches else set()))
+        extra = {"defer_loading"} if self._searches else set()
+        self._known(f"{path}.custom", tool, _TOOL | extra | ({"strict"} if self._family.structured_output else set()))
         for name in ("name", "input_schema"):
             if name not in tool:
                 raise BodyRefusedError(f"{path}.custom.{name}: Field required")

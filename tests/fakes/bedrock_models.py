@@ -13,6 +13,10 @@ INTERLEAVED: Final = "interleaved-thinking-2025-05-14"
 LONG_CONTEXT: Final = "context-1m-2025-08-07"
 TOOL_SEARCH: Final = "tool-search-tool-2025-10-19"
 THINKING_COUNT: Final = "thinking-token-count-2026-05-13"
+DISPLAY_UPDATES: Final = "thinking-display-updates-2026-08-18"
+FALLBACK_CREDIT: Final = "fallback-credit-2026-06-01"
+COMPUTER_USE_OLD: Final = "computer-use-2025-01-24"
+COMPUTER_USE: Final = "computer-use-2025-11-24"
 CLAUDE_CODE: Final = "claude-code-20250219"
 
 ALL_EFFORTS: Final = frozenset(("low", "medium", "high", "xhigh", "max"))
@@ -22,13 +26,14 @@ ALL_EFFORTS: Final = frozenset(("low", "medium", "high", "xhigh", "max"))
 class Family:
     """What the models of one family take in a body. Every field is a knob: what is not named here is refused."""
 
-    betas: frozenset[str] = frozenset((INTERLEAVED, LONG_CONTEXT, TOOL_SEARCH, THINKING_COUNT))
+    betas: frozenset[str] = frozenset((INTERLEAVED, LONG_CONTEXT, TOOL_SEARCH, THINKING_COUNT, COMPUTER_USE))
     # Taken where tokens are counted: count-tokens, and an invoke with max_tokens 1.
     betas_on_count: frozenset[str] = frozenset((CLAUDE_CODE,))
     thinking: frozenset[str] = frozenset(("disabled", "adaptive"))
     thinking_display: bool = True
     efforts: frozenset[str] = ALL_EFFORTS
-    structured_output: bool = True
+    structured_output: bool = False  # output_config.format, and strict tools
+    forced_tools: bool = True  # tool_choice of the kinds "any" and "tool"
     system_messages: bool = True
     tool_search: bool = True  # defer_loading and tool_reference, with the beta
     tool_caller: bool = False
@@ -50,21 +55,29 @@ _ADAPTIVE_TOO: Final = replace(
     _NEW,
     thinking=frozenset(("disabled", "enabled", "adaptive")),
     efforts=ALL_EFFORTS - {"xhigh"},
+    structured_output=True,
     system_messages=False,
     sampling=True,
 )
+_ALWAYS_THINKS: Final = replace(
+    _NEW, betas=_NEW.betas | {DISPLAY_UPDATES, FALLBACK_CREDIT}, thinking=frozenset(("adaptive",)), forced_tools=False
+)
 _BUDGETED: Final = replace(
     _NEW,
-    betas=frozenset((INTERLEAVED, LONG_CONTEXT, TOOL_SEARCH)),
+    betas=frozenset((INTERLEAVED, LONG_CONTEXT, TOOL_SEARCH, COMPUTER_USE_OLD, COMPUTER_USE)),
     thinking=frozenset(("disabled", "enabled")),
     thinking_display=False,
     efforts=frozenset(),
+    structured_output=True,
     system_messages=False,
     sampling=True,
     max_tokens=64_000,
 )
 _FOUR: Final = replace(
-    _BUDGETED, betas=frozenset((INTERLEAVED, LONG_CONTEXT)), tool_search=False, structured_output=False
+    _BUDGETED,
+    betas=frozenset((INTERLEAVED, LONG_CONTEXT, COMPUTER_USE_OLD)),
+    tool_search=False,
+    structured_output=False,
 )
 _THREE: Final = replace(_FOUR, betas=frozenset(), thinking=frozenset(("disabled",)), max_tokens=8_192, old_wording=True)
 
@@ -80,21 +93,21 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "sonnet-4": _FOUR,
     "opus-4-5": _BUDGETED,
     "sonnet-4-5": _BUDGETED,
-    "haiku-4-5": replace(_BUDGETED, betas=frozenset((TOOL_SEARCH,))),
+    "haiku-4-5": replace(_BUDGETED, betas=frozenset((TOOL_SEARCH, COMPUTER_USE_OLD))),
     "opus-4-6": _ADAPTIVE_TOO,
     "sonnet-4-6": replace(_ADAPTIVE_TOO, max_tokens=64_000),
     "opus-4-7": replace(_NEW, system_messages=False),
     "opus-4-8": _NEW,
     "sonnet-5": _NEW,
     "opus-5": _NEW,
-    "sonnet-5-5": _NEW,
-    "opus-5-5": _NEW,
-    "haiku-5-5": _NEW,
+    "sonnet-5-5": _ALWAYS_THINKS,
+    "opus-5-5": _ALWAYS_THINKS,
+    "haiku-5-5": _ALWAYS_THINKS,
     "fable-5": _NEW,
-    "fable-5-1": _NEW,
+    "fable-5-1": _ALWAYS_THINKS,
     "mythos-preview": _ADAPTIVE_TOO,
     "mythos-5": _NEW,
-    "mythos-5-1": _NEW,
+    "mythos-5-1": _ALWAYS_THINKS,
 }
 
 # Bedrock's id without `anthropic.claude-`: the prefixes of its inference profiles.

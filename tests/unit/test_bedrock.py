@@ -8,10 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.bedrock import BETAS, TABLE, is_partial, shape, why_not, without_thinking
+from claude_gatewayd.bedrock import is_partial, shape, unknown_fields, why_not, without_thinking
+from claude_gatewayd.bedrock_features import (
+    ASKED_BETAS,
+    BETAS,
+    COMPUTER_USE,
+    COMPUTER_USE_OLD,
+    LEFT_OUT,
+    PUT_OTHERWISE,
+    SENT,
+    TABLE,
+)
 from claude_gatewayd.catalog import Family
+from tests.fakes import shapes
 
-CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT = BETAS
+CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES, FALLBACK_CREDIT = ASKED_BETAS
+OF_5 = ASKED_BETAS[:4]
 HOUR = {"type": "ephemeral", "ttl": "1h"}
 PLAIN = {"type": "ephemeral"}
 NEW_HEADER = (
@@ -213,8 +225,7 @@ def test_no_room_to_think() -> None:
     ("family", "asked", "sent"),
     [
         ("5", {"effort": "max"}, {"effort": "max"}),
-        ("5", {"effort": "high", "format": {"type": "json_schema"}, "task_budget": {}}, {"effort": "high"}),
-        ("5", {"format": {"type": "json_schema", "schema": {}}}, None),
+        ("5", {"effort": "high", "task_budget": {}}, {"effort": "high"}),
         ("5", {"effort": ["high"]}, None),
         ("4.7", {"effort": "xhigh"}, {"effort": "xhigh"}),
         ("4.6", {"effort": "xhigh"}, {"effort": "high"}),
@@ -233,8 +244,10 @@ def test_effort(family: str, asked: object, sent: object) -> None:
         ("5", "", ()),
         ("5", " interleaved-thinking-2025-05-14 , what-is-this-2027-01-01", (INTERLEAVED,)),
         ("5", "advanced-tool-use-2025-11-20,tool-search-tool-2025-10-19", (TOOL_SEARCH,)),
+        ("5.1", "thinking-display-updates-2026-08-18,fallback-credit-2026-06-01", (FALLBACK_CREDIT,)),
         ("5", "thinking-display-updates-2026-08-18,fallback-credit-2026-06-01,structured-outputs-2025-12-15", ()),
-        ("4.7", ",".join(BETAS), BETAS),
+        ("5.1", ",".join(BETAS), (*OF_5, FALLBACK_CREDIT)),
+        ("4.7", ",".join(BETAS), OF_5),
         ("4.6", ",".join(BETAS), BETAS[:3]),
         ("4.5", ",".join(BETAS), BETAS[:3]),
         ("haiku-4.5", ",".join(BETAS), (TOOL_SEARCH,)),
@@ -281,7 +294,7 @@ def test_system_messages_where_the_user_has_to_say_them() -> None:
 
 
 def test_tools_that_came_in_mid_conversation_are_declared() -> None:
-    defined = {"name": "Late", "description": "late", "input_schema": {}, "strict": True}
+    defined = {"name": "Late", "description": "late", "input_schema": {}}
     changes = [
         {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Bash"}},
         {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "WebFetch"}},
@@ -296,7 +309,6 @@ def test_tools_that_came_in_mid_conversation_are_declared() -> None:
         ("WebFetch", False),
         ("Late", False),
     ]
-    assert "strict" not in shaped.body["tools"][2]
 
 
 def test_what_is_empty_is_left_out() -> None:
@@ -307,6 +319,9 @@ def test_what_is_empty_is_left_out() -> None:
 
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+FORMAT = {"type": "json_schema", "schema": SCHEMA}
+STRICT = {"name": "Bash", "input_schema": {}, "strict": True}
 FILE = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
 
 
@@ -325,6 +340,10 @@ def says(*blocks: object) -> dict[str, Any]:
         (says(IMAGE, result(IMAGE)), None),
         (says(text('{"type":"server_tool_use"}')), None),
         ({"tools": [{"type": "custom", "name": "web_search"}, {"type": "bash_20250124", "name": "bash"}]}, None),
+        ({"tools": [{"type": "computer_toolset_20260801"}]}, "the tool computer_toolset_20260801"),
+        ({"tools": [{"type": "computer_20250124", "name": "computer"}]}, "the tool computer_20250124"),
+        ({"inference_geo": "us"}, "a place to work at (inference_geo)"),
+        ({"inference_geo": "global"}, None),
         ({"mcp_servers": [], "container": None}, None),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}],
           "tool_choice": {"type": "tool", "name": "web_search"}}, "the server tool web_search_20250305"),
@@ -342,7 +361,7 @@ def says(*blocks: object) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_what_only_anthropic_can(body: dict[str, Any], reason: str | None) -> None:
-    assert why_not(body) == reason
+    assert why_not(body, Family.CLAUDE_5) == reason
 
 
 @pytest.mark.parametrize(
@@ -359,6 +378,113 @@ def test_what_only_anthropic_can(body: dict[str, Any], reason: str | None) -> No
 )
 def test_what_has_only_the_new_messages(body: dict[str, Any], partial: bool) -> None:
     assert is_partial(body) == partial
+
+
+LACKS_FORMAT = "this output format (output_config.format) with this model, or beside tools"
+
+
+@pytest.mark.parametrize(
+    ("family", "body", "reason"),
+    [
+        ("4.5", {"tools": [STRICT]}, None),
+        ("haiku-4.5", {"tools": [STRICT]}, None),
+        ("4.6", {"tools": [STRICT]}, None),
+        ("4", {"tools": [STRICT]}, "strict tools with this model"),
+        ("4.7", {"tools": [STRICT]}, "strict tools with this model"),
+        ("5.1", {"tools": [STRICT]}, "strict tools with this model"),
+        ("5.1", {"tools": [STRICT | {"strict": False}]}, None),
+        ("5", says({"type": "tool_addition", "tool": {"definition": STRICT}}), "strict tools with this model"),
+        ("4.6", turn(output_config={"format": FORMAT}), None),
+        ("4", turn(output_config={"format": FORMAT}), LACKS_FORMAT),
+        ("5.1", turn(output_config={"format": FORMAT}), LACKS_FORMAT),
+        ("5.1", turn(output_config={"format": FORMAT}, tools=[]), None),
+        ("5", {"output_format": FORMAT}, None),
+        ("5", {"output_config": {"format": FORMAT | {"schema": {"type": "array"}}}}, LACKS_FORMAT),
+        (
+            "5",
+            {"output_config": {"format": FORMAT | {"schema": {"$ref": "#/$defs/a", "type": "object"}}}},
+            LACKS_FORMAT,
+        ),
+        ("4.6", {"output_config": {"format": {"type": "of next year"}}}, LACKS_FORMAT),
+        ("4.5", {"tools": [{"type": "computer_20251124", "name": "computer"}]}, None),
+        ("4", {"tools": [{"type": "computer_20250124", "name": "computer"}]}, None),
+        ("4.6", {"tools": [{"type": "memory_20250818", "name": "memory"}]}, None),
+        ("4", {"tools": [{"type": "memory_20250818", "name": "memory"}]}, "the tool memory_20250818"),
+        ("3.7", {"tools": [{"type": "bash_20250124", "name": "bash"}]}, "the tool bash_20250124"),
+        ("5", {"tools": [{"type": "text_editor_20241022", "name": "e"}]}, "the tool text_editor_20241022"),
+    ],
+)
+def test_what_a_family_lacks(family: str, body: dict[str, Any], reason: str | None) -> None:
+    assert why_not(body, Family(family)) == reason
+
+
+def test_a_schema_goes_as_it_is_where_the_family_takes_it() -> None:
+    body = turn(output_config={"effort": "high", "format": FORMAT})
+    shaped = shape(body, None, Family.CLAUDE_4_6)
+    assert shaped.body["output_config"] == {"effort": "high", "format": FORMAT}
+    assert shaped.schema is None
+    older = shape(turn(output_config=None, output_format=FORMAT), None, Family.CLAUDE_4_5)
+    assert older.body["output_config"] == {"format": FORMAT}
+
+
+def test_a_tool_stands_in_for_a_schema() -> None:
+    body = turn(output_config={"effort": "high", "format": FORMAT}, tools=[], thinking=None)
+    shaped = shape(body, None, Family.CLAUDE_5)
+    (tool,) = shaped.body["tools"]
+    assert (tool["input_schema"], shaped.schema) == (SCHEMA, SCHEMA)
+    assert shaped.body["tool_choice"] == {"type": "tool", "name": tool["name"]}
+    assert shaped.body["output_config"] == {"effort": "high"}
+
+
+@pytest.mark.parametrize(
+    ("family", "thinking"),
+    [(Family.CLAUDE_5_1, None), (Family.CLAUDE_5, {"type": "adaptive"})],
+    ids=["never", "thinks"],
+)
+def test_a_tool_that_cannot_be_forced_is_told_of(family: Family, thinking: object) -> None:
+    """A model that always thinks, or thinks this time, refuses to be forced."""
+    shaped = shape(turn(output_config={"format": FORMAT}, tools=[], thinking=thinking), None, family)
+    assert shaped.body["tool_choice"] == {"type": "auto"}
+    assert "answer" in shaped.body["system"][-1]["text"]
+
+
+def test_a_schema_that_was_refused_goes_by_a_tool() -> None:
+    body = turn(output_config={"format": FORMAT}, tools=[])
+    assert shape(body, None, Family.CLAUDE_4_5, bound=False).schema == SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "beta"),
+    [
+        ("4.5", "computer_20250124", COMPUTER_USE_OLD),
+        ("5.1", "computer_20251124", COMPUTER_USE),
+        ("5", "bash_20250124", None),
+        ("4.5", "memory_20250818", None),
+    ],
+)
+def test_a_tool_brings_the_beta_that_it_needs(family: str, kind: str, beta: str | None) -> None:
+    tool = {"type": kind, "name": "it", "display_width_px": 1024, "cache_control": HOUR}
+    shaped = shape(turn(tools=[tool]), None, Family(family))
+    assert shaped.betas == ((beta,) if beta else ())
+    assert shaped.body["tools"] == [tool | {"cache_control": PLAIN}]
+
+
+@pytest.mark.parametrize(
+    ("family", "header", "sent"),
+    [("5.1", DISPLAY_UPDATES, "updates"), ("5.1", "", "omitted"), ("5", DISPLAY_UPDATES, "omitted")],
+)
+def test_updates_need_their_beta(family: str, header: str, sent: str) -> None:
+    shaped = shape(turn(thinking={"type": "adaptive", "display": "updates"}), header, Family(family))
+    assert shaped.body["thinking"] == {"type": "adaptive", "display": sent}
+    assert shaped.betas == ((DISPLAY_UPDATES,) if sent == "updates" else ())
+
+
+def test_the_turn_of_auto_mode() -> None:
+    header = shapes.AUTO.header("anthropic-beta")
+    shaped = shape(shapes.AUTO.json(), header, Family.CLAUDE_5_1)
+    assert shaped.betas == (INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES)
+    assert shaped.body["thinking"]["display"] == "updates"
+    assert unknown_fields(shapes.AUTO.json()) == []
 
 
 def test_without_thinking() -> None:
@@ -429,7 +555,8 @@ def pieces(body: dict[str, Any]) -> list[dict[str, Any]]:
 @given(bodies, st.none() | st.text(max_size=30) | st.sampled_from([NEW_HEADER, OLD_HEADER]), st.sampled_from(Family))
 def test_whatever_comes(body: dict[str, Any], header: str | None, family: Family) -> None:
     before = copy.deepcopy(body)
-    why_not(body)
+    why_not(body, family)
+    unknown_fields(body)
     without_thinking(body)
     shaped = shape(body, header, family)
     assert repr(body) == repr(before)
@@ -438,7 +565,7 @@ def test_whatever_comes(body: dict[str, Any], header: str | None, family: Family
         "messages", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p", "top_k", "max_tokens",
         "metadata", "thinking", "output_config"}  # fmt: skip
     assert set(shaped.betas) <= takes.betas
-    assert shaped.body.get("output_config", {}).keys() <= {"effort"}
+    assert shaped.body.get("output_config", {}).keys() <= ({"effort", "format"} if takes.schema else {"effort"})
     assert shaped.body.get("thinking", {}).keys() <= {"type", "budget_tokens", "display"}
     for message in shaped.body["messages"]:
         if isinstance(message, dict):
@@ -460,3 +587,59 @@ def test_shaping_is_done_once(body: dict[str, Any], family: Family) -> None:
     """What has been brought into Bedrock's form stays as it is."""
     once = shape(body, None, family).body
     assert repr(shape(once, None, family).body) == repr(once)
+
+
+# -- nothing is dropped silently ---------------------------------------------------------------------------------------
+
+PLACES = ["", "messages[]", "tools[]", "metadata", "thinking", "output_config"]
+# Fields of the newest SDK's request (anthropic 2.14.0), of its tools and messages, of Claude Code's; and of nobody's.
+NAMES = [
+    *(name for name in SENT[""] if name not in ("messages", "tools")), *LEFT_OUT, "mcp_servers", "container",
+    "inference_geo", "output_format", "name", "description", "strict", "eager_input_streaming", "allowed_callers",
+    "input_examples", "clear_at", "effort", "format", "task_budget", "block_binding", "display", "of_next_year",
+    "user_id",
+]  # fmt: skip
+
+
+def at(body: Any, place: str) -> Any:
+    """Return what stands at a place of a request; of a list its first."""
+    for part in filter(None, place.split(".")):
+        body = body.get(part.removesuffix("[]")) if isinstance(body, dict) else None
+        if part.endswith("[]"):
+            body = body[0] if isinstance(body, list) and body else None
+    return body
+
+
+@given(
+    st.sampled_from(PLACES),
+    st.sampled_from(NAMES).map(lambda name: name.rpartition(".")[2]),
+    st.sampled_from(["x", True, 7, {"type": "adaptive"}, {"type": "json_schema", "schema": SCHEMA}, ["x"], "high"]),
+    st.sampled_from(Family),
+)
+def test_nothing_is_left_out_silently(place: str, name: str, value: Any, family: Family) -> None:
+    """What is asked for is sent, or named as left out or put otherwise, or it is no request for Bedrock."""
+    body = turn()
+    at(body, place)[name] = value
+    path = f"{place}.{name}".lstrip(".")
+    if why_not(body, family) is not None or is_partial(body):
+        return
+    shaped = shape(body, NEW_HEADER, family)
+    sent = at(shaped.body, place)
+    if isinstance(sent, dict) and sent.get(name) == value:
+        return
+    otherwise = {part for names in PUT_OTHERWISE for part in names.split(", ")}
+    if path in LEFT_OUT or (name in SENT[place] and {place, path} & otherwise):
+        return
+    if shaped.schema is not None and name in ("format", "output_format", "tools", "tool_choice"):
+        return
+    assert path in unknown_fields(body), (path, value, family)
+
+
+@pytest.mark.parametrize("sent", [shapes.MAIN, shapes.MAIN_197, shapes.TOOL_SEARCH, shapes.TITLE, shapes.AUTO], ids=str)
+def test_all_that_the_client_sends_is_known(sent: shapes.Shape) -> None:
+    assert unknown_fields(sent.json()) == []
+
+
+def test_what_is_unknown_is_named() -> None:
+    body = turn(of_next_year=1, tools=[{"name": "Bash", "later": 1}], metadata={"user_id": USER_ID, "trace": 1})
+    assert unknown_fields(body) == ["of_next_year", "metadata.trace", "tools[].later"]

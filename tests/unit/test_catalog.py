@@ -82,15 +82,15 @@ def test_a_geography_that_is_set_is_used(geography: str) -> None:
         ("claude-opus-4-8", {"claude-opus-4-8": ARN}, ARN, Family.CLAUDE_5),
         ("claude-sonnet-4-5-20250929[1m]", {"claude-sonnet-4-5": ARN}, ARN, Family.CLAUDE_4_5),
         ("claude-haiku-4-5", {"claude-haiku-4-5-20251001": ARN}, ARN, Family.HAIKU_4_5),
-        ("claude-opus-bedrock", {"claude-opus": ARN}, ARN, Family.CLAUDE_5),
-        ("claude-opus", {"claude-opus-5-5": "a", "claude-opus": ARN}, ARN, Family.CLAUDE_5),
+        ("claude-opus-bedrock", {"claude-opus": ARN}, ARN, Family.CLAUDE_5_1),
+        ("claude-opus", {"claude-opus-5-5": "a", "claude-opus": ARN}, ARN, Family.CLAUDE_5_1),
         ("claude-3-opus-20240229", {"claude-3-opus": "my-profile"}, "my-profile", Family.CLAUDE_3),
         ("claude-opus-5-5", {"claude-opus-5-5": "claude-sonnet-4-5"},
          "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Family.CLAUDE_4_5),
         ("claude-opus-5-5", {"claude-opus-5-5": "eu.anthropic.claude-opus-4-7"},
          "eu.anthropic.claude-opus-4-7", Family.CLAUDE_4_7),
         ("gpt-5", {"gpt-5": "claude-opus-4-6"}, "us.anthropic.claude-opus-4-6-v1", Family.CLAUDE_4_6),
-        ("claude-opus-5-5", {"claude-opus-4-8": ARN}, "us.anthropic.claude-opus-5-5", Family.CLAUDE_5),
+        ("claude-opus-5-5", {"claude-opus-4-8": ARN}, "us.anthropic.claude-opus-5-5", Family.CLAUDE_5_1),
     ],
 )  # fmt: skip
 def test_the_configuration_goes_first(asked: str, overrides: dict[str, str], model: str, family: Family) -> None:
@@ -124,10 +124,10 @@ def test_an_override_keeps_the_name_that_it_answers_for() -> None:
         ("claude-opus-4-7", "4.7"),
         ("claude-opus-4-8", "5"),
         ("claude-sonnet-5", "5"),
-        ("claude-haiku-5-5", "5"),
-        ("claude-opus-12-1", "5"),
-        ("claude-something", "5"),
-        (ARN, "5"),
+        ("claude-haiku-5-5", "5.1"),
+        ("claude-opus-12-1", "5.1"),
+        ("claude-something", "5.1"),
+        (ARN, "5.1"),
     ],
 )
 def test_families(name: str, family: str) -> None:

@@ -28,6 +28,7 @@ FLOORS = """
     coding egress
     reach
     policy circuit body sse guard tally catalog proven
+    bedrock_features structured_output
     bedrock bedrock_errors kept_answer moving
     bedrock_stream relay
     credentials call retelling

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from claude_gatewayd import bedrock
+from claude_gatewayd import bedrock_features
 from claude_gatewayd.credentials import AwsKeys
 from claude_gatewayd.engine import own as own_configuration
 from claude_gatewayd.engine import surroundings
@@ -314,7 +314,7 @@ def _carry_betas() -> None:
 
     table = anthropic_beta_headers_manager._load_beta_headers_config()
     for provider in ("bedrock", "bedrock_converse"):
-        table[provider] = {beta: beta for beta in bedrock.BETAS}
+        table[provider] = {beta: beta for beta in bedrock_features.BETAS}
 
 
 def _try_once() -> None:

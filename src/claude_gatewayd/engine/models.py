@@ -4,7 +4,7 @@ from typing import Any
 
 import litellm
 
-from claude_gatewayd import bedrock, catalog
+from claude_gatewayd import bedrock_features, catalog
 from claude_gatewayd.catalog import Family
 
 
@@ -31,7 +31,7 @@ _MOST = 1000
 
 def flags(family: Family) -> dict[str, Any]:
     """Return what LiteLLM's model map says of such a model (model_prices_and_context_window.json)."""
-    takes = bedrock.TABLE[family]
+    takes = bedrock_features.TABLE[family]
     thinks = takes.thinking != "none"
     return {
         "litellm_provider": "bedrock",
@@ -39,8 +39,9 @@ def flags(family: Family) -> dict[str, Any]:
         "supports_reasoning": thinks,
         "supports_adaptive_thinking": takes.thinking in ("adaptive", "either"),
         "supports_output_config": bool(takes.efforts),
+        "supports_native_structured_output": takes.schema,
         "supports_mid_conversation_system": takes.system,
-        "supports_tool_search": bedrock.TOOL_SEARCH in takes.betas,
+        "supports_tool_search": bedrock_features.TOOL_SEARCH in takes.betas,
         "supports_max_reasoning_effort": "max" in takes.efforts,
         "supports_xhigh_reasoning_effort": "xhigh" in takes.efforts,
     }

@@ -1,0 +1,176 @@
+"""What Bedrock takes of a request, by family of models; and what is left out or put otherwise, and why. Data.
+
+docs/bedrock.md prints LEFT_OUT, PUT_OTHERWISE and NOT_SERVED. What is in none of them is sent as it is.
+
+Sources: CC N = measured with Claude Code 2.1.197, 2.1.330 and 2.1.332, table N; 330 = read in the binary of 2.1.330;
+LL = LiteLLM 1.106.2's model map; AWS = Amazon Bedrock's user guide; A = Anthropic's documentation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from claude_gatewayd.catalog import Family
+
+CONTEXT_1M: Final = "context-1m-2025-08-07"
+INTERLEAVED: Final = "interleaved-thinking-2025-05-14"
+TOOL_SEARCH: Final = "tool-search-tool-2025-10-19"
+THINKING_COUNT: Final = "thinking-token-count-2026-05-13"
+DISPLAY_UPDATES: Final = "thinking-display-updates-2026-08-18"
+FALLBACK_CREDIT: Final = "fallback-credit-2026-06-01"
+COMPUTER_USE_OLD: Final = "computer-use-2025-01-24"
+COMPUTER_USE: Final = "computer-use-2025-11-24"
+# In Claude Code's order (CC 4.2, 8); those of tools last, which we add ourselves.
+ASKED_BETAS: Final = (CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES, FALLBACK_CREDIT)
+BETAS: Final = (*ASKED_BETAS, COMPUTER_USE_OLD, COMPUTER_USE)
+RENAMED: Final = {"advanced-tool-use-2025-11-20": TOOL_SEARCH}  # CC 4.2
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What Bedrock takes of a family. *thinking*: with a budget, adaptive, "either", or not at all.
+
+    *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages, *schema*
+    says that an answer can be bound to a JSON schema and tools can be strict, *forced* that the model can be made to
+    call a tool. *tools* are Anthropic's in name and run by the client, each with the beta that it needs, or "".
+    """
+
+    max_tokens: int
+    thinking: Literal["none", "budget", "either", "adaptive"]
+    betas: frozenset[str] = frozenset()
+    efforts: tuple[str, ...] = ()
+    display: bool = False
+    system: bool = False
+    schema: bool = False
+    forced: bool = True
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+
+EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+_NO_XHIGH: Final = ("low", "medium", "high", "max")  # LL: the 4.6 models have no supports_xhigh_reasoning_effort
+_OF_5: Final = frozenset((CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT))
+
+# Bedrock's own list of tags, in what it says of another one, names these without any beta; A: from Claude 4 on.
+_FILES: Final = {"bash_20250124": "", "text_editor_20250429": "", "text_editor_20250728": ""}
+_MEMORY: Final = _FILES | {"memory_20250818": ""}  # the same list, of models from 4.5 on
+# AWS, "Computer use": each with its beta. A: the older one up to 4.5, the newer one from Opus 4.5 on.
+_OLD_COMPUTER: Final = {"computer_20250124": COMPUTER_USE_OLD}
+_COMPUTER: Final = {"computer_20251124": COMPUTER_USE}
+
+TABLE: Final[Mapping[Family, Takes]] = {
+    # LL: no reasoning, no tool search; 4096 is the least of them
+    Family.CLAUDE_3: Takes(4096, "none"),
+    # LL: reasoning. 330: interleaved thinking not for claude-3-*
+    Family.CLAUDE_3_7: Takes(64_000, "budget"),
+    # LL: Opus 32000, no tool search, no schema. 330: interleaved thinking from Claude 4 on, no effort before Opus 4.6
+    Family.CLAUDE_4: Takes(32_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M}), tools=_FILES | _OLD_COMPUTER),
+    # CC 4.1, 4.2 (Sonnet 4.5): budget, no display, no effort, no system messages, tool search.
+    # AWS, LL (supports_native_structured_output): schema, strict tools
+    Family.CLAUDE_4_5: Takes(
+        64_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH}), schema=True,
+        tools=_MEMORY | _OLD_COMPUTER | _COMPUTER,
+    ),
+    # recorded, 2.1.330 in Bedrock mode: as Sonnet 4.5 without interleaved thinking; LL: 200k context, schema
+    Family.HAIKU_4_5: Takes(
+        64_000, "budget", frozenset({TOOL_SEARCH}), schema=True, tools=_MEMORY | _OLD_COMPUTER
+    ),
+    # CC 4.1 (Sonnet 4.6): effort. LL: adaptive and legacy thinking, schema. 330: system messages only from Opus 4.8 on,
+    # display on Bedrock only from Opus 4.7 on
+    Family.CLAUDE_4_6: Takes(
+        64_000, "either", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH}), _NO_XHIGH, schema=True,
+        tools=_MEMORY | _COMPUTER,
+    ),
+    # 330: as 4.6, with display. LL: refuses thinking with a budget. vercel/ai#14773, anthropic-sdk-python#1759,
+    # presenton#939: from here on Bedrock answers a schema, and a strict tool, with "Extra inputs are not permitted"
+    Family.CLAUDE_4_7: Takes(
+        128_000, "adaptive", _OF_5, EFFORTS, display=True, tools=_MEMORY | _COMPUTER
+    ),
+    # CC 4.1, 4.2 (Opus 4.8, Sonnet 5): effort, display, system messages, token count
+    Family.CLAUDE_5: Takes(
+        128_000, "adaptive", _OF_5, EFFORTS, display=True, system=True, tools=_MEMORY | _COMPUTER
+    ),
+    # A, LL (supports_forced_tool_use; Fable 5.1, Opus 5.5, Sonnet 5.5), lobehub#19876: thinks always, and no tool can
+    # be forced. CC 8 (Opus 5.5): the two betas
+    Family.CLAUDE_5_1: Takes(
+        128_000, "adaptive", _OF_5 | {DISPLAY_UPDATES, FALLBACK_CREDIT}, EFFORTS, display=True, system=True,
+        forced=False, tools=_MEMORY | _COMPUTER,
+    ),
+}  # fmt: skip
+
+# Where a field stands that Bedrock gets: "" is the request itself. What is not here is left out.
+SENT: Final[Mapping[str, tuple[str, ...]]] = {
+    "": (
+        "messages", "max_tokens", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p", "top_k",
+        "metadata", "thinking", "output_config",
+    ),
+    "messages[]": ("role", "content"),
+    "tools[]": ("type", "name", "description", "input_schema", "cache_control", "defer_loading", "strict"),
+    "metadata": ("user_id",),
+    "thinking": ("type", "budget_tokens", "display"),
+    "output_config": ("effort", "format"),
+}  # fmt: skip
+
+# Field by field, with the reason why an answer is the same without it, or why nothing is promised by it.
+LEFT_OUT: Final[Mapping[str, str]] = {
+    "model": "it is in the address that Bedrock is asked at",
+    "stream": "the same",
+    "betas": "the header has them; one that Bedrock lacks only lets a field be used, and that is judged by itself",
+    "cache_control": "where to cache by itself: a matter of cost",
+    "context_management": "it spares tokens; the model sees the whole conversation",
+    "compaction": "the same",
+    "diagnostics": "for Anthropic's own figures",
+    "tags": "for Anthropic's own figures",
+    "billing_policy": "who pays Anthropic, and how",
+    "service_tier": "how fast, and at which price at Anthropic",
+    "speed": "the same",
+    "user_profile_id": "for Anthropic's own figures",
+    "workspace_id": "for Anthropic's own figures",
+    "fallback_credit_token": "money at Anthropic",
+    "fallbacks": "models that Anthropic would ask; here `fallbacks` of `[router]` says so",
+    "safeguards": "Anthropic's verdict on calls of tools: without one Claude Code's auto mode judges itself, or denies",
+    "thread": "a thread that is created has the whole conversation; of one that goes on it is asked for (404)",
+    "resumption": "an offer to go on later; what goes on with an answer is asked for as a whole (404)",
+    "messages[].output_config": "effort for one turn: the request's own is used",
+    "messages[].clear_at": "it spares tokens; the model sees the message for longer",
+    "tools[].eager_input_streaming": "how the input of a tool is cut into events",
+    "tools[].input_examples": "they help a model to call the tool; Bedrock takes them with a beta of its own only",
+    "tools[].allowed_callers": "only for the code execution tool, which is not served",
+    "thinking.block_binding": "whether Anthropic refuses thinking of another conversation",
+    "output_config.task_budget": "advice to the model; `max_tokens` is the limit",
+}
+
+# What is said in other words, because the family that answers knows no better.
+PUT_OTHERWISE: Final[Mapping[str, str]] = {
+    "max_tokens": "at most what the model can",
+    "temperature, top_p, top_k": "left out from Opus 4.7 on, where any is refused",
+    "thinking": "with a budget or adaptive, as the model knows it; `disabled` and `between_tools` are left out, as "
+    "Claude Code's own Bedrock mode does, and then the model decides",
+    "thinking.display": "`updates` with its beta, from 5.1 on, else `omitted`; left out before Opus 4.7",
+    "output_config.effort": "the next lower one that the model has",
+    "output_config.format": "models that cannot be bound to a schema get it as the only tool that they may call; the "
+    "input of that call is checked against the schema, and is the answer",
+    "cache_control": "without `ttl` and `scope`",
+    "system": "without the line `x-anthropic-billing-header`, which spoils Bedrock's cache",
+    "system messages": "up to Opus 4.7 within the user's message, as a reminder",
+    "tool_addition": "the tool is declared with the others",
+    "tool_removal": "left out: the tool stays declared, and the client refuses a call of it",
+    "tool_reference": "left out with models that have no tool search",
+    "tool_use.caller": "left out: it is always the model",
+    "fallback": "left out: a mark that another model answered",
+    "thinking blocks": "left out for models without thinking, and where Bedrock refuses a signature, once",
+    "metadata": "of it `user_id`",
+}
+
+# What only Anthropic can do: such a request does not go to Bedrock.
+NOT_SERVED: Final[Mapping[str, str]] = {
+    "tools of a kind of their own": "web search, web fetch, code execution, toolsets and other server tools; and the "
+    "computer, bash, text editor and memory tools where the model at Bedrock lacks them",
+    "tools[].strict": "with models that do not take it: from Opus 4.7 on, and before 4.5",
+    "output_config.format": "with models that cannot be bound to a schema, where there are tools as well, or where the "
+    "schema is none of an object",
+    "mcp_servers": "MCP connectors run at Anthropic",
+    "container": "it is at Anthropic",
+    "inference_geo": "where an answer is made; at Bedrock `[bedrock] geography` says so",
+    "files and URLs": "an image or a document that Anthropic would fetch",
+    "blocks of server tools": "a conversation that Anthropic's own tools have written in",
+}
