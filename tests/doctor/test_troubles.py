@@ -22,7 +22,10 @@ _NO_CHECK = (
     "503 cannot take the request",
     "2000 connections are open",
     "x-gateway-fallback: none; Bedrock does not",
+    "x-gateway-fallback: 529; left out",
+    "Bedrock's answer does not fit",
     "Cannot set up",
+    "generation N (pid P) has done",
 )
 
 
