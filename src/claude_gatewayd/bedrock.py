@@ -105,7 +105,7 @@ def _why_no_format(body: Object, takes: Takes) -> str | None:
 def goes_by_tool(body: Object) -> bool:
     """Say whether a tool can stand in for the schema that a request binds its answer to."""
     wanted = structured_output.format_of(body)
-    return wanted is not None and structured_output.schema_of(wanted) is not None and not any(_every_tool(body))
+    return structured_output.schema_of(wanted) is not None and not any(_every_tool(body))
 
 
 def unknown_fields(body: Object) -> list[str]:
@@ -121,6 +121,7 @@ def unknown_fields(body: Object) -> list[str]:
         for key in value
         if key not in SENT[place]
     )
+    found |= dict.fromkeys(place for place, value in places[1:4] if value is not None and not isinstance(value, dict))
     return [name for name in found if name not in LEFT_OUT and name not in _JUDGED]
 
 
@@ -175,7 +176,7 @@ def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True)
     betas += [name for name in BETAS if name in needed and name not in betas]
     if takes.thinking == "none":
         out = without_thinking(out)
-    schema = structured_output.schema_of(wanted) if wanted is not None and not bound else None
+    schema = None if bound else structured_output.schema_of(wanted)
     if schema is not None:
         out = structured_output.by_tool(out, schema, forced=takes.forced and "thinking" not in out)
     return Shaped(out, tuple(betas), schema)

@@ -149,6 +149,7 @@ PUT_OTHERWISE: Final[Mapping[str, str]] = {
     "output_config.effort": "the next lower one that the model has",
     "output_config.format": "models that cannot be bound to a schema get it as the only tool that they may call; the "
     "input of that call is checked against the schema, and is the answer",
+    "output_format": "the older name of `output_config.format`",
     "cache_control": "without `ttl` and `scope`",
     "system": "without the line `x-anthropic-billing-header`, which spoils Bedrock's cache",
     "system messages": "up to Opus 4.7 within the user's message, as a reminder",

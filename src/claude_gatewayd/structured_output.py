@@ -17,17 +17,17 @@ _NOT_AT_TOP: Final = ("$ref", "oneOf", "anyOf", "allOf")  # Anthropic and Bedroc
 _CUT: Final = ("max_tokens", "model_context_window_exceeded", "refusal")  # then nobody promises a whole answer
 
 
-def format_of(body: Mapping[str, Json]) -> dict[str, Json] | None:
+def format_of(body: Mapping[str, Json]) -> Json:
     """Return the output format that a request asks for, in today's field or in the older one."""
     config = body.get("output_config")
-    for wanted in (config.get("format") if isinstance(config, dict) else None, body.get("output_format")):
-        if isinstance(wanted, dict):
-            return wanted
-    return None
+    wanted = config.get("format") if isinstance(config, dict) else None
+    return body.get("output_format") if wanted is None else wanted
 
 
-def schema_of(wanted: Mapping[str, Json]) -> dict[str, Json] | None:
+def schema_of(wanted: Json) -> dict[str, Json] | None:
     """Return the schema of a format where it can be that of a tool's input; else None."""
+    if not isinstance(wanted, dict):
+        return None
     schema = wanted.get("schema")
     if wanted.get("type") != "json_schema" or not isinstance(schema, dict) or schema.get("type") != "object":
         return None
