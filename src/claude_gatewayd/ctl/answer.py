@@ -13,10 +13,10 @@ DONE, NO, USAGE, NOT_RUNNING, CONFIGURATION = 0, 1, 2, 3, 78
 
 
 def show(
-    arguments: argparse.Namespace, said: dict[str, Any], plain: str, painted: Callable[[str], str] | None = None
+    said: dict[str, Any], plain: str, painted: Callable[[str], str] | None = None, *, in_json: bool = False
 ) -> None:
     """Print *said* as JSON where that is asked for, else *plain*; *painted* where colours are wanted."""
-    if arguments.json:
+    if in_json:
         print(json.dumps(said, indent=2))
     else:
         print(painted(plain) if painted is not None and paint.wanted(sys.stdout, os.environ) else plain)

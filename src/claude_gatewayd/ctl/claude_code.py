@@ -33,24 +33,29 @@ def remove_claude_arguments(parser: argparse.ArgumentParser) -> None:
 
 def configure_claude(arguments: argparse.Namespace) -> int:
     """Point Claude Code at this gateway, in its settings.json; twice is once."""
-    target = this_gateway(make_key=not arguments.dry_run)
-    line = status_line() if arguments.statusline else ""
-    outcome = change.configure(os.environ, target, dry_run=arguments.dry_run, status_line=line)
+    return point_here(statusline=arguments.statusline, dry_run=arguments.dry_run, in_json=arguments.json)
+
+
+def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool = False) -> int:
+    """Do what `configure-claude` does; return the exit status."""
+    target = this_gateway(make_key=not dry_run)
+    line = status_line() if statusline else ""
+    outcome = change.configure(os.environ, target, dry_run=dry_run, status_line=line)
     found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
-    running = clients.running() if outcome.changes and not arguments.dry_run else []
+    running = clients.running() if outcome.changes and not dry_run else []
     said = told(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
-    lines = _head(outcome, f"Claude Code talks to {target.url}", dry_run=arguments.dry_run)
+    lines = _head(outcome, f"Claude Code talks to {target.url}", dry_run=dry_run)
     lines += obstacles_text(found)
     lines += _restart(running)
-    if outcome.others_can_read and not arguments.dry_run:
+    if outcome.others_can_read and not dry_run:
         lines.append(f"Others can read the file, and it holds the gateway key: chmod 600 {outcome.file}")
     if outcome.repository is not None and outcome.changes:
         lines.append(
             f"The file is in a git repository, {outcome.repository}: the gateway key must not go into a commit"
         )
-    if outcome.changes and not arguments.dry_run:
+    if outcome.changes and not dry_run:
         lines.append("Back to how it was: claude-gatewayctl remove-claude")
-    show(arguments, said, "\n".join(lines))
+    show(said, "\n".join(lines), in_json=in_json)
     return DONE
 
 
@@ -58,7 +63,11 @@ def remove_claude(arguments: argparse.Namespace) -> int:
     """Take out of Claude Code's settings.json what is ours, and put back what was there before."""
     outcome = change.remove(os.environ, change.here(os.environ), dry_run=arguments.dry_run)
     running = clients.running() if outcome.changes and not arguments.dry_run else []
-    show(arguments, told(outcome) | {"running": running}, removed_text(outcome, running, dry_run=arguments.dry_run))
+    show(
+        told(outcome) | {"running": running},
+        removed_text(outcome, running, dry_run=arguments.dry_run),
+        in_json=arguments.json,
+    )
     return DONE
 
 

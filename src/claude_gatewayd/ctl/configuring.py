@@ -61,7 +61,7 @@ def _show(arguments: argparse.Namespace) -> int:
         "exists": path.exists(),
         "values": [{"key": f"{one.section}.{one.name}", "value": _plain(one), "from": one.where} for one in found],
     }
-    show(arguments, said, _as_toml(found), paint.toml)
+    show(said, _as_toml(found), paint.toml, in_json=arguments.json)
     return DONE
 
 
@@ -104,9 +104,9 @@ def _check(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             raise
         problems = [problem.as_dict() for problem in invalid.problems]
-        show(arguments, {"path": str(path), "problems": problems}, "")
+        show({"path": str(path), "problems": problems}, "", in_json=arguments.json)
         return CONFIGURATION
-    show(arguments, {"path": str(path), "problems": []}, f"{where}: nothing is wrong")
+    show({"path": str(path), "problems": []}, f"{where}: nothing is wrong", in_json=arguments.json)
     return DONE
 
 
@@ -123,7 +123,7 @@ def _checked(environ: dict[str, str], *, overrides: bool) -> str:
 
 def _path(arguments: argparse.Namespace) -> int:
     path = paths.config_path(os.environ)
-    show(arguments, {"path": str(path), "exists": path.exists()}, str(path))
+    show({"path": str(path), "exists": path.exists()}, str(path), in_json=arguments.json)
     return DONE
 
 

@@ -27,7 +27,7 @@ def credentials(arguments: argparse.Namespace) -> int:
         with During("Asking AWS"):
             how = _look(check=arguments.check)
     said = {"whose": whose, **how}
-    show(arguments, said, _text(said, time.time()))
+    show(said, _text(said, time.time()), in_json=arguments.json)
     works = how["state"] in ("ok", "expiring", "login-needed") and not (arguments.check and how["why"])
     return DONE if works else NO
 

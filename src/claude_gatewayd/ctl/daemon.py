@@ -28,19 +28,24 @@ def status(arguments: argparse.Namespace) -> int:
 
         return watch.status(in_json=arguments.json)
     said = client.ask("status")
-    show(arguments, said, text.status(said, time.time()), paint.status)
+    show(said, text.status(said, time.time()), paint.status, in_json=arguments.json)
     return DONE
 
 
 def health(arguments: argparse.Namespace) -> int:
     """Say whether one may rely on the gateway; exit 1 if not."""
     said = client.ask("health")
-    show(arguments, said, "healthy" if said["healthy"] else f"not healthy: {said['why']}", paint.answer)
+    show(said, "healthy" if said["healthy"] else f"not healthy: {said['why']}", paint.answer, in_json=arguments.json)
     return DONE if said["healthy"] else NO
 
 
 def reload(_arguments: argparse.Namespace) -> int:
     """Start a new generation and hand over to it; exit 1 and say why if it could not."""
+    return hand_over()
+
+
+def hand_over() -> int:
+    """Do what `reload` does; return the exit status."""
     from claude_gatewayd.ctl.progress import During
 
     with During("A new generation starts; the old one serves meanwhile"):
@@ -64,7 +69,7 @@ def key(arguments: argparse.Namespace) -> int:
         raise GatewayError(
             f"cannot read the gateway key in {file}: {error.strerror}", "start the daemon once: claude-gatewayd"
         ) from None
-    show(arguments, {"key": found, "file": str(file)}, found)
+    show({"key": found, "file": str(file)}, found, in_json=arguments.json)
     return DONE
 
 
@@ -76,6 +81,8 @@ def version(arguments: argparse.Namespace) -> int:
     except client.NotRunning:
         running = None
     show(
-        arguments, {"version": mine, "daemon": running}, f"claude-gatewayctl {mine}, daemon {running or 'not running'}"
+        {"version": mine, "daemon": running},
+        f"claude-gatewayctl {mine}, daemon {running or 'not running'}",
+        in_json=arguments.json,
     )
     return DONE

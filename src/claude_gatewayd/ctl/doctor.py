@@ -40,7 +40,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         found = _look(deep=arguments.deep) if fixed else found
     said = {"healthy": not _failed(found), "findings": [one.as_dict() for one in found], "fixed": fixed}
     plain = "\n".join([*fixed, *_lines(found), _sum(found)])
-    show(arguments, said, plain, lambda _: "\n".join([*fixed, _table(found), _sum(found)]))
+    show(said, plain, lambda _: "\n".join([*fixed, _table(found), _sum(found)]), in_json=arguments.json)
     return NO if _failed(found) else DONE
 
 

@@ -28,7 +28,12 @@ def import_arguments(parser: argparse.ArgumentParser) -> None:
 
 def import_(arguments: argparse.Namespace) -> int:
     """Read a LiteLLM proxy's configuration, write what it comes to here, and say so line by line."""
-    file = Path(os.path.abspath(arguments.file))
+    return carry_over(Path(arguments.file), dry_run=arguments.dry_run, in_json=arguments.json)
+
+
+def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> int:
+    """Do what `import` does with a file, or with that of a directory; return the exit status."""
+    file = Path(os.path.abspath(named))
     file = file / "config.yaml" if file.is_dir() else file
     if file.name == LEFT:
         raise GatewayError(f"cannot import {file}: it is what an import has written", "name the proxy's own file")
@@ -40,17 +45,17 @@ def import_(arguments: argparse.Namespace) -> int:
     before = target.read_bytes() if target.exists() else b""
     text = _config(moved, before.decode("utf-8-sig"), file, file.parent / LEFT if left else None)
     writes = [(file.parent / LEFT, left)] * bool(left) + [(target, text)] * (text.encode() != before)
-    kept = [] if arguments.dry_run else [_write(path, new) for path, new in writes]
+    kept = [] if dry_run else [_write(path, new) for path, new in writes]
     said = {
         "file": str(file),
         "lines": [{"file": str(where), "line": one.line, "what": one.what, "verdict": one.verdict, "says": one.says}
                   for where, one in told],
-        "written": [] if arguments.dry_run else [str(path) for path, _ in writes],
+        "written": [] if dry_run else [str(path) for path, _ in writes],
         "kept": [str(path) for path in kept if path is not None],
     }  # fmt: skip
     lines = []
     for number, (path, new) in enumerate(writes):
-        if arguments.dry_run:
+        if dry_run:
             lines += [f"Would write {path}:", *(f"  {line}".rstrip() for line in masked(new).splitlines())]
         else:
             copy = kept[number]
@@ -58,7 +63,7 @@ def import_(arguments: argparse.Namespace) -> int:
     if not writes:
         lines.append(f"Nothing to write: {target} says it all")
     rest = "\n".join([*lines, *_next(told)])
-    show(arguments, said, "\n".join([*_table(told), rest]), lambda _: f"{_drawn(told)}\n{rest}")
+    show(said, "\n".join([*_table(told), rest]), lambda _: f"{_drawn(told)}\n{rest}", in_json=in_json)
     return DONE
 
 

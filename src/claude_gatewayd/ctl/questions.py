@@ -1,9 +1,8 @@
 """What a person wants of `setup`: by a flag, by an answer, or as usual."""
 
-import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
@@ -19,11 +18,29 @@ from claude_gatewayd.setup.plan import PORT, PROFILE, REGION, Answers
 _NONE = "none"
 
 
-def answers(
-    arguments: argparse.Namespace, facts: Facts, environ: Mapping[str, str], *, asks: bool
-) -> tuple[Facts, Answers]:
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was answered beforehand: None and "" for nothing. *moves* is a LiteLLM proxy's configuration."""
+
+    profile: str | None = None
+    region: str | None = None
+    port: int | None = None
+    moves: str | None = None
+    aws: bool = True
+    imports: bool = True
+    service: bool = True
+    background: bool = True
+    linger: bool = False
+    login: bool = True
+    claude: bool = True
+    statusline: bool = False
+    test: bool = True
+    dry_run: bool = False
+
+
+def answers(flags: Flags, facts: Facts, environ: Mapping[str, str], *, asks: bool) -> tuple[Facts, Answers]:
     """Return what the person wants, and what is here when that which is to be moved over has been."""
-    moves = _moves(arguments, facts, asks=asks)
+    moves = _moves(flags, facts, asks=asks)
     if moves is not None:
         moved = translate.translate(
             document.read(moves), os.environ, lambda name: neighbours.source_of(moves.parent, name)
@@ -34,40 +51,40 @@ def answers(
             wanted=str(moved.values.get(PROFILE, facts.wanted)),
             region=str(moved.values.get(REGION, facts.region)),
         )
-    profile = _profile(arguments, facts, asks=asks)
-    region = _region(arguments, facts, profile, asks=asks)
-    port = _port(arguments, facts, asks=asks)
-    service = not arguments.no_service
-    background = not arguments.no_background
+    profile = _profile(flags, facts, asks=asks)
+    region = _region(flags, facts, profile, asks=asks)
+    port = _port(flags, facts, asks=asks)
+    service = flags.service
+    background = flags.background
     if asks and facts.service.manager and service and not facts.service.settled:
         service = asking.agree(f"Install it as a service of {facts.service.manager}, which starts when you log in?")
     if asks and background and not facts.service.running and not (service and facts.service.manager):
         background = asking.agree("Start it in the background?")
     serves = background or facts.service.running or (service and bool(facts.service.manager))
-    claude = not arguments.no_claude
+    claude = flags.claude
     if asks and claude and serves and look.claude(environ, port).changes:
         claude = asking.agree("Let Claude Code talk to it?")
     return facts, Answers(
-        profile, region, port, moves, service, background, arguments.linger, not arguments.no_login, claude,
-        arguments.statusline, not arguments.no_test,
+        profile, region, port, moves, service, background, flags.linger, flags.login, claude,
+        flags.statusline, flags.test,
     )  # fmt: skip
 
 
-def _moves(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> Path | None:
-    if arguments.moves:
-        file = Path(os.path.abspath(arguments.moves))
+def _moves(flags: Flags, facts: Facts, *, asks: bool) -> Path | None:
+    if flags.moves:
+        file = Path(os.path.abspath(flags.moves))
         return file / "config.yaml" if file.is_dir() else file
-    if arguments.no_import or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
+    if not flags.imports or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
         return None
     return facts.proxy.file if not asks or asking.agree(f"Move {facts.proxy.file} over?") else None
 
 
-def _profile(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> str | None:
+def _profile(flags: Flags, facts: Facts, *, asks: bool) -> str | None:
     """Return the profile for Bedrock, "" where keys come otherwise, None for no Bedrock."""
     good = [one for one in facts.profiles if not one.trouble]
-    if arguments.profile:
-        return _known(arguments.profile, facts)
-    if arguments.no_aws:
+    if flags.profile:
+        return _known(flags.profile, facts)
+    if not flags.aws:
         return None
     if facts.keys:
         return ""
@@ -75,7 +92,7 @@ def _profile(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> str 
         return None
     usual = by_itself(facts.profiles, facts.wanted)
     if not asks:
-        if usual is None and not arguments.dry_run:
+        if usual is None and not flags.dry_run:
             among = ", ".join(one.name for one in good)
             raise GatewayError(
                 f"cannot choose between {len(good)} AWS profiles: {among}",
@@ -104,9 +121,9 @@ def _known(name: str, facts: Facts) -> str:
     return name
 
 
-def _region(arguments: argparse.Namespace, facts: Facts, profile: str | None, *, asks: bool) -> str:
-    if arguments.region:
-        return config_values.region(arguments.region)
+def _region(flags: Flags, facts: Facts, profile: str | None, *, asks: bool) -> str:
+    if flags.region:
+        return config_values.region(flags.region)
     named = next((one.region for one in facts.profiles if one.name == profile), "")
     usual = facts.region or named or str(facts.defaults[REGION])
     if profile is None or not asks:
@@ -114,15 +131,15 @@ def _region(arguments: argparse.Namespace, facts: Facts, profile: str | None, *,
     return asking.ask("Region of Bedrock?", usual, config_values.region)
 
 
-def _port(arguments: argparse.Namespace, facts: Facts, *, asks: bool) -> int:
-    port = int(arguments.port or facts.written.get(PORT, facts.port) if facts.proxy else arguments.port or facts.port)
+def _port(flags: Flags, facts: Facts, *, asks: bool) -> int:
+    port = int(flags.port or facts.written.get(PORT, facts.port) if facts.proxy else flags.port or facts.port)
     if port == facts.port and facts.service.running:
         return port
     who = look.holder(port)
     if not who:
         return port
     free = look.free_port(port + 1)
-    if not asks or arguments.port:
+    if not asks or flags.port:
         raise GatewayError(f"cannot use port {port}: {who} has it", f"claude-gatewayctl setup --port {free}")
 
     def read(given: str) -> int:

@@ -1,6 +1,5 @@
 """Carry out the steps of `setup`, one after the other, and say what came of each."""
 
-import argparse
 import os
 import sys
 import time
@@ -35,18 +34,14 @@ def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_c
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
     os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
     acts: dict[Act, Callable[[], int]] = {
-        "import": lambda: moving.import_(_asked(moving.import_arguments, str(answers.moves))),
+        "import": lambda: moving.carry_over(Path(str(answers.moves))),
         "config": lambda: _write(facts, answers),
-        "login": lambda: sso.sso_login(
-            _asked(sso.sso_login_arguments, profile=answers.profile, device_code=device_code)
-        ),
+        "login": lambda: sso.log_in_to(str(answers.profile), device_code=device_code),
         "service": lambda: _install(facts),
         "background": _start,
-        "reload": lambda: daemon.reload(argparse.Namespace()),
+        "reload": daemon.hand_over,
         "linger": _linger,
-        "claude": lambda: claude_code.configure_claude(
-            _asked(claude_code.configure_claude_arguments, statusline=answers.status_line)
-        ),
+        "claude": lambda: claude_code.point_here(statusline=answers.status_line),
         "test": lambda: _test(answers),
     }
     done: list[Step] = []
@@ -79,14 +74,6 @@ def _carried_out(act: Callable[[], int]) -> int:
     except GatewayError as error:
         print(error.for_people(), file=sys.stderr)
     return NO
-
-
-def _asked(declare: Callable[[argparse.ArgumentParser], None], *words: str, **given: Any) -> argparse.Namespace:
-    """Return what a verb is given that is typed with *words*, and with the options *given*."""
-    parser = argparse.ArgumentParser()
-    declare(parser)
-    parser.set_defaults(**given)
-    return parser.parse_args(words)
 
 
 # -- the steps

@@ -13,6 +13,7 @@ from claude_gatewayd.ctl import asking, planning, questions, setting_up
 from claude_gatewayd.ctl.answer import DONE, NO, USAGE
 from claude_gatewayd.ctl.claude_code import status_line
 from claude_gatewayd.ctl.install import port_number
+from claude_gatewayd.ctl.questions import Flags
 from claude_gatewayd.ctl.service import running
 from claude_gatewayd.errors import sentence
 from claude_gatewayd.service import environment
@@ -61,7 +62,7 @@ def setup(arguments: argparse.Namespace) -> int:
         return _not_asked(facts)
     try:
         _tell(facts, environ)
-        facts, answers = questions.answers(arguments, facts, environ, asks=asks)
+        facts, answers = questions.answers(_flags(arguments), facts, environ, asks=asks)
         facts = replace(facts, claude=look.claude(environ, answers.port, status_line() if answers.status_line else ""))
         steps = plan(facts, answers)
         pending = [step for step in steps if not step.is_done]
@@ -76,6 +77,15 @@ def setup(arguments: argparse.Namespace) -> int:
         print("\nNothing has been done.", file=sys.stderr)
         return 130
     return setting_up.carry_out(pending, facts, answers, device_code=arguments.device_code)
+
+
+def _flags(given: argparse.Namespace) -> Flags:
+    return Flags(
+        profile=given.profile, region=given.region, port=given.port, moves=given.moves, aws=not given.no_aws,
+        imports=not given.no_import, service=not given.no_service, background=not given.no_background,
+        linger=given.linger, login=not given.no_login, claude=not given.no_claude, statusline=given.statusline,
+        test=not given.no_test, dry_run=given.dry_run,
+    )  # fmt: skip
 
 
 # -- what is here

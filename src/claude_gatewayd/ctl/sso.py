@@ -31,11 +31,16 @@ def sso_login_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sso_login(arguments: argparse.Namespace) -> int:
     """Log in to AWS by SSO, in the browser or by a code."""
-    profile = sso_profile(os.environ, _asked(arguments))
-    way = choose_way(profile, os.environ, device_code=arguments.device_code)
+    return log_in_to(_asked(arguments), device_code=arguments.device_code, browser=not arguments.no_browser)
+
+
+def log_in_to(name: str, *, device_code: bool = False, browser: bool = True) -> int:
+    """Do what `sso-login` does with a profile; return the exit status."""
+    profile = sso_profile(os.environ, name)
+    way = choose_way(profile, os.environ, device_code=device_code)
     if way.why:
         print(f"By device code: {way.why}", file=sys.stderr)
-    terminal = _Terminal(profile, opens=way.browser and not arguments.no_browser)
+    terminal = _Terminal(profile, opens=way.browser and browser)
     try:
         token = log_in(profile, os.environ, _egress(profile), way, terminal)
     except KeyboardInterrupt:
