@@ -23,6 +23,8 @@ from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Bedrock, Config
 from claude_gatewayd.credentials import Keeper, Loan, Source, SourceWay, find_source
 from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.credentials.source import ca_bundle
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.engine import Engine, Plan
 from claude_gatewayd.engine_lane import EngineLane
 from claude_gatewayd.errors import ConfigInvalid
@@ -51,21 +53,23 @@ def connector(settings: Config, environ: Mapping[str, str]) -> Connector:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Whether Bedrock may be asked, by which keys, and if not: *why* not."""
+    """Whether Bedrock may be asked, by which keys, how AWS is reached; and if not: *why* not."""
 
     enabled: bool
     source: Source
+    egress: Egress
     why: str = ""
 
 
 def bedrock_access(settings: Config, environ: Mapping[str, str]) -> Access:
     """Return whether Bedrock is there to be asked: as the configuration says, "auto" meaning if there are any keys."""
     source = find_source(environ, settings.bedrock.profile)
+    reached = egress.of(settings, environ).trusting(*ca_bundle(environ, source.profile))
     if settings.bedrock.enabled == "false":
-        return Access(False, source, "[bedrock] enabled is false")
+        return Access(False, source, reached, "[bedrock] enabled is false")
     if settings.bedrock.enabled == "auto" and source.kind == "none":
-        return Access(False, source, source.why)
-    return Access(True, source)
+        return Access(False, source, reached, source.why)
+    return Access(True, source, reached)
 
 
 class Assembly:
@@ -98,7 +102,7 @@ class Assembly:
         bedrock = None
         if access.enabled:
             bedrock = BedrockLane(
-                _bedrock_settings(settings, plan.endpoint), self.engine, litellm, self._keeper, self.tally
+                _bedrock_settings(settings, plan.bedrock), self.engine, litellm, self._keeper, self.tally
             )
         lanes = Lanes(
             anthropic=AnthropicLane(
@@ -204,8 +208,8 @@ def gateway_settings(settings: Config, key: str) -> gateway.Settings:
     )
 
 
-def engine_plan(settings: Config, socket: Path, loopback: str) -> Plan:
-    """Return what LiteLLM is started with. *loopback* is the URL at which it finds this worker."""
+def engine_plan(settings: Config, socket: Path, loopback: str, reached: Egress) -> Plan:
+    """Return what LiteLLM is started with. *loopback* is the URL at which it finds this worker, *reached* AWS's."""
     bedrock = settings.bedrock
     return Plan(
         socket=socket,
@@ -213,6 +217,7 @@ def engine_plan(settings: Config, socket: Path, loopback: str) -> Plan:
         region=bedrock.region,
         endpoint=bedrock.runtime_endpoint,
         loopback=loopback,
+        egress=reached,
     )
 
 
@@ -226,7 +231,7 @@ def _anthropic_settings(settings: Config) -> anthropic_lane.Settings:
     )
 
 
-def _bedrock_settings(settings: Config, endpoint: str) -> bedrock_lane.Settings:
+def _bedrock_settings(settings: Config, api_base: str) -> bedrock_lane.Settings:
     bedrock = settings.bedrock
     return bedrock_lane.Settings(
         region=bedrock.region,
@@ -234,7 +239,7 @@ def _bedrock_settings(settings: Config, endpoint: str) -> bedrock_lane.Settings:
         models=bedrock.models,
         fallbacks=settings.router.fallbacks,
         timeout=bedrock.timeout,
-        api_base=endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com",
+        api_base=api_base,
     )
 
 

@@ -3,10 +3,11 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from claude_gatewayd.config import Config
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.http1 import trust
+from claude_gatewayd.http1 import proxy, trust
 from claude_gatewayd.http1.proxy import Proxy, proxy_for, variable_of
 from claude_gatewayd.http1.trust import CaFile, NoCertificates
 from claude_gatewayd.model import Problem
@@ -44,6 +45,17 @@ class Egress:
             where = self.place if self.proxy else f"environment {variable_of(self.environ, tls=tls)}"
             hint = "a direct connection: CLAUDE_GATEWAY_NETWORK_PROXY=none"
             raise ConfigInvalid([Problem(where, f"{error}", hint)]) from None
+
+
+def for_libraries(egress: Egress, url: str) -> dict[str, str | None]:
+    """Return the proxy variables for libraries that read the environment, so that they reach *url* as we do.
+
+    None: it is not to be set.
+    """
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    host, port = parts.hostname or "", parts.port or (443 if tls else 80)
+    return proxy.variables_for_libraries(host, port, tls=tls, configured=egress.proxy, environ=egress.environ)
 
 
 def of(settings: Config, environ: Mapping[str, str]) -> Egress:

@@ -83,6 +83,7 @@ class Worker:
             given.settings,
             paths.engine_socket(os.environ, os.getpid()),
             f"http://127.0.0.1:{private.getsockname()[1]}",
+            given.access.egress,
         )
         self._parts = Assembly(
             given.settings, given.connector, given.key, given.proven, given.access, plan, self._changed, os.environ

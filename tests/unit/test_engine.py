@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.credentials import AwsKeys
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.engine import Engine, EngineFailed, Plan
 from claude_gatewayd.engine.own import Own
 from tests.http1.loop import until
@@ -51,7 +52,7 @@ async def keys() -> AwsKeys:
 
 
 def engine(tmp_path: Path, load: Callable[..., Any], config: Path | None = None) -> Engine:
-    plan = Plan(tmp_path / "socket", config, "us-west-2", "", "http://127.0.0.1:9")
+    plan = Plan(tmp_path / "socket", config, "us-west-2", "", "http://127.0.0.1:9", Egress({}))
     return Engine(plan, keys, lambda: None, load)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.credentials import AwsKeys
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.engine import Plan
 from claude_gatewayd.engine.record import Record, record
 
@@ -45,7 +46,7 @@ def hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
     try:
         module = importlib.import_module(ours[0])
-        plan = Plan(tmp_path / "socket", None, "us-west-2", "http://here", LOOPBACK)
+        plan = Plan(tmp_path / "socket", None, "us-west-2", "http://here", LOOPBACK, Egress({}))
         yield module.Hooks(plan, keys, importlib.import_module(ours[1]).Models())
     finally:
         for name in ours:

@@ -8,6 +8,7 @@ import pytest
 from claude_gatewayd.assembly import Access, Assembly, engine_plan
 from claude_gatewayd.config import Anthropic, Config, Listen, Router
 from claude_gatewayd.credentials import Source
+from claude_gatewayd.egress import Egress
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.connections import Connections
 from claude_gatewayd.http1.head import parse_request
@@ -76,8 +77,8 @@ class Whole:
             self._connect,
             "cgw-key",
             Proven(nowhere / "proven.json", "key"),
-            Access(False, Source("none")),
-            engine_plan(settings, nowhere / "socket", ""),
+            Access(False, Source("none"), Egress({})),
+            engine_plan(settings, nowhere / "socket", "", Egress({})),
             lambda: None,
             {"HOME": "/nonexistent"},
         ).gateway

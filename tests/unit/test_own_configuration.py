@@ -47,6 +47,8 @@ def test_names_that_are_the_persons(tmp_path: Path, name: str) -> None:
         ("api_key: sk-secret", "entries of model_list"),
         ("num_retries: 3", "[router]"),
         ("set_verbose: true", "[log] level"),
+        ("ssl_verify: false", "[network] ca_file"),
+        ("ssl_verify: /company.pem", "[network] ca_file"),
     ],
 )
 def test_settings_that_are_ours(tmp_path: Path, setting: str, hint: str) -> None:

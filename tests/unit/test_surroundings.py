@@ -21,7 +21,7 @@ from claude_gatewayd.engine.surroundings import prepare
 )
 def test_what_is_withheld(name: str) -> None:
     environ = {name: "x"}
-    assert prepare(environ) == {name: "x"}
+    assert prepare(environ, {}) == {name: "x"}
     assert name not in environ
 
 
@@ -39,27 +39,21 @@ def test_what_is_withheld(name: str) -> None:
 )
 def test_what_stays(name: str) -> None:
     environ = {name: "x"}
-    assert prepare(environ) == {}
+    assert prepare(environ, {}) == {}
     assert environ[name] == "x"
 
 
 def test_what_we_set_ourselves() -> None:
     environ = {"LITELLM_MODE": "DEV", "LITELLM_LOCAL_MODEL_COST_MAP": "False"}
-    prepare(environ)
+    prepare(environ, {})
     assert environ["LITELLM_MODE"] == "PRODUCTION"  # it reads no file .env
     assert environ["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
 
 
-@pytest.mark.parametrize(
-    ("given", "then"),
-    [
-        ("", "127.0.0.1,localhost"),
-        ("corp.example, localhost", "corp.example,localhost,127.0.0.1"),
-        ("*", "*,127.0.0.1,localhost"),
-    ],
-)
-def test_this_machine_is_behind_no_proxy(given: str, then: str) -> None:
-    environ = {"no_proxy": given}
-    prepare(environ)
-    assert environ["no_proxy"] == then
-    assert environ["NO_PROXY"] == "127.0.0.1,localhost"
+def test_how_it_reaches_the_network() -> None:
+    environ = {"all_proxy": "socks5://x", "HTTPS_PROXY": "http://a", "HOME": "/h"}
+    prepare(environ, {"HTTPS_PROXY": "http://b", "all_proxy": None, "ALL_PROXY": None, "NO_PROXY": "127.0.0.1"})
+    assert {name: environ[name] for name in environ if "PROXY" in name.upper()} == {
+        "HTTPS_PROXY": "http://b",
+        "NO_PROXY": "127.0.0.1",
+    }

@@ -1,6 +1,6 @@
 """LiteLLM's proxy application: configured, with our hooks in it, served on a unix socket in this thread's loop.
 
-By LiteLLM's documented surface: its application, custom auth, and CustomLogger's hooks; and five places of 1.106.2 that
+By LiteLLM's documented surface: its application, custom auth, and CustomLogger's hooks; and some places of 1.106.2 that
 are not (litellm/proxy/proxy_server.py, _get_config_from_file and its globals; anthropic_beta_headers_manager's table;
 the number of tries in the configuration of Bedrock's messages).
 """
@@ -20,6 +20,7 @@ from typing import Any
 
 from claude_gatewayd import bedrock_features
 from claude_gatewayd.credentials import AwsKeys
+from claude_gatewayd.egress import for_libraries
 from claude_gatewayd.engine import own as own_configuration
 from claude_gatewayd.engine import surroundings
 from claude_gatewayd.engine.plan import Plan
@@ -40,14 +41,15 @@ class App:
 
     def __init__(self, plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> None:
         warnings.simplefilter("ignore")  # of LiteLLM's dependencies, now and later: nobody here can mend them
-        withheld = surroundings.prepare(os.environ)
+        context = plan.egress.context()
+        withheld = surroundings.prepare(os.environ, for_libraries(plan.egress, plan.bedrock))
         _hush()
         import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
         import litellm
         import litellm.proxy.proxy_server as proxy
         import uvicorn
 
-        from claude_gatewayd.engine import http_clients
+        from claude_gatewayd.engine import http_clients, network
         from claude_gatewayd.engine.doorman import Doorman
         from claude_gatewayd.engine.hooks import Hooks
         from claude_gatewayd.engine.models import Models
@@ -67,6 +69,7 @@ class App:
         litellm.anthropic_sse_ping_interval_seconds = 1e9
         _carry_betas()
         _try_once()
+        network.believe(context)
         http_clients.restrain()
         http_clients.restrain_redaction()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(plan, keys, Models()))

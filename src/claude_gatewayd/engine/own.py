@@ -40,6 +40,7 @@ _OURS_IN_SETTINGS = (
         "custom_auth": "callers are known by their own credential, or by the gateway key (claude-gatewayctl key)",
         "database_url": "the gateway keeps no database of LiteLLM's",
         "master_key": "the gateway makes one at each start",
+        "ssl_verify": "certificates are always checked; name your company's CA by [network] ca_file of config.toml",
     }
 )
 _FROM_ENVIRONMENT = "os.environ/"
@@ -164,7 +165,7 @@ def _take(own: Own, document: Any, file: Path) -> Iterator[Problem]:
         yield Problem(own.where("litellm_settings"), "must be a mapping", "")
         return
     for key, value in settings.items():
-        if key in _OURS_IN_SETTINGS and value is not False:
+        if key in _OURS_IN_SETTINGS and (value is not False or key == "ssl_verify"):
             yield Problem(own.where(key), "is not used", _OURS_IN_SETTINGS[key])
         elif key in _CALLBACKS:
             _take_callbacks(own, key, value, file.parent)

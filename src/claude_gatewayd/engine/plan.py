@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from claude_gatewayd.egress import Egress
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an engine is started with.
 
     *socket* is where it serves, *config* a LiteLLM configuration of the person's own, *endpoint* Bedrock's where it is
-    not AWS's own, *loopback* the URL of this worker's port for LiteLLM.
+    not AWS's own, *loopback* the URL of this worker's port for LiteLLM, *egress* how AWS is reached.
     """
 
     socket: Path
@@ -17,3 +19,9 @@ class Plan:
     region: str
     endpoint: str
     loopback: str
+    egress: Egress
+
+    @property
+    def bedrock(self) -> str:
+        """Return where Bedrock is."""
+        return self.endpoint or f"https://bedrock-runtime.{self.region}.amazonaws.com"

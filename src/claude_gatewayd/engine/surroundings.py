@@ -1,6 +1,6 @@
 """What LiteLLM finds around it: the environment of this process, without what is not its business."""
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 # Set for another LiteLLM on this machine, or by it: it has 150 of them, one runs a function of any module's at start.
 _ITS_OWN = ("LITELLM_", "DATABASE_", "REDIS_", "VALKEY_", "PRISMA_", "SPEND_LOG_", "LOGGING_WORKER_", "APSCHEDULER_")
@@ -33,18 +33,20 @@ _OURS = {
     # A client that has gone wants no more: without this LiteLLM reads Bedrock's answer to its end, and has it paid.
     "ANTHROPIC_MESSAGES_MAX_DETACHED_STREAM_DRAINS": "0",
 }
-_HERE = ("127.0.0.1", "localhost")
 
 
-def prepare(environ: MutableMapping[str, str]) -> dict[str, str]:
+def prepare(environ: MutableMapping[str, str], proxies: Mapping[str, str | None]) -> dict[str, str]:
     """Change the environment of this process, before LiteLLM is imported. What we need of it has been read.
 
+    *proxies* are the variables by which it reaches its upstreams, and this machine by none; None: unset.
     Returns what was taken out of it: a person's configuration may name a variable of these, and then it shall be there.
     """
     names = [n for n in environ if n.startswith(_ITS_OWN) or n in _ANOTHERS or n in _OVER_OUR_KEYS]
     withheld = {name: environ.pop(name) for name in names}
     environ.update(_OURS)
-    for name in ("NO_PROXY", "no_proxy"):  # for Claude's models LiteLLM comes back to this machine, by no proxy
-        given = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
-        environ[name] = ",".join(dict.fromkeys([*given, *_HERE]))
+    for name, value in proxies.items():
+        if value is None:
+            environ.pop(name, None)
+        else:
+            environ[name] = value
     return withheld

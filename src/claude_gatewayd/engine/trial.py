@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import process_exit
+from claude_gatewayd import egress, process_exit
+from claude_gatewayd.config import load_what_is_good
 from claude_gatewayd.engine import own as own_configuration
 from claude_gatewayd.engine import surroundings
 
@@ -27,7 +28,9 @@ def main(argv: list[str]) -> int:
 
 
 def _tried(config: Path | None) -> dict[str, Any]:
-    withheld = surroundings.prepare(os.environ)
+    settings = load_what_is_good(os.environ)
+    proxies = egress.for_libraries(egress.of(settings, os.environ), "")
+    withheld = surroundings.prepare(os.environ, proxies)
     try:
         import litellm.proxy.proxy_server  # noqa: F401 - it is what a worker loads
 

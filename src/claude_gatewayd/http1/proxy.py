@@ -2,9 +2,10 @@
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,18 @@ class Proxy:
     @property
     def url(self) -> str:
         """Return its URL, without the password."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self._address}"
+
+    @property
+    def full_url(self) -> str:
+        """Return its URL with the password, if it has one."""
+        name, _, password = self.user.partition(":")
+        user = f"{quote(name, safe='')}:{quote(password, safe='')}@" if self.user else ""
+        return f"{'https' if self.tls else 'http'}://{user}{self._address}"
+
+    @property
+    def _address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __repr__(self) -> str:  # no password in a log or a traceback
         return f"Proxy({self.host}:{self.port})"
@@ -47,6 +58,51 @@ def proxy_for(host: str, port: int, *, tls: bool, configured: str, environ: Mapp
     if not variable or excepted(host, port, exceptions):
         return None
     return parse(environ[variable])
+
+
+_HERE = ("127.0.0.1", "localhost", "::1")
+# Any name, address, or network of IPv4: by one of IPv6 httpx cannot be imported.
+_PLAIN = re.compile(r"\*|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f.:]+|[0-9.]+/\d+", re.ASCII)
+
+
+def variables_for_libraries(
+    host: str, port: int, *, tls: bool, configured: str, environ: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Return the variables by which libraries that read them reach a host as we do; None for one not to be set.
+
+    Each library reads them in its own way, and one that it cannot read breaks it, at its import even: what they get is
+    the part that all of them read alike. This machine is never reached through a proxy.
+    """
+    exceptions = "" if configured else environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    direct = [*_in_plain_words(exceptions), *_HERE]
+    try:
+        if proxy_for(host, port, tls=tls, configured=configured, environ=environ) is None and host:
+            direct.append(host)
+    except ValueError:
+        pass  # whoever reaches that host is told
+    https, http = (_url_for_libraries(configured, environ, tls=tls) for tls in (True, False))
+    found = {"HTTPS_PROXY": https, "HTTP_PROXY": http, "ALL_PROXY": None, "NO_PROXY": ",".join(dict.fromkeys(direct))}
+    return {name: value for upper, value in found.items() for name in (upper, upper.lower())}
+
+
+def _url_for_libraries(configured: str, environ: Mapping[str, str], *, tls: bool) -> str | None:
+    """Return the URL of the usual proxy, None where there is none, or none that can be asked."""
+    given = configured or environ.get(variable_of(environ, tls=tls), "")
+    try:
+        return parse(given).full_url if given and given != "none" else None
+    except ValueError:
+        return None
+
+
+def _in_plain_words(exceptions: str) -> list[str]:
+    """Return what NO_PROXY excepts as every library reads it: names, addresses, networks; without a port."""
+    found = []
+    for entry in exceptions.lower().replace(",", " ").split():
+        if entry.startswith("*."):
+            entry = entry[1:]
+        if _PLAIN.fullmatch(entry.strip("[]")):
+            found.append(entry.strip("[]"))
+    return found
 
 
 def variable_of(environ: Mapping[str, str], *, tls: bool) -> str:

@@ -75,6 +75,7 @@ _SETTINGS = {
     "cache_params": (NOT_NEEDED, _NOT_CACHED),
     "enable_redis_auth_cache": (NOT_NEEDED, _NOT_CACHED),
     "enable_anthropic_prompt_caching": (BUILT_IN, "Claude Code says itself what is to be cached"),
+    "ssl_verify": (YOURS, "certificates are always checked; name your company's CA by [network] ca_file"),
 } | dict.fromkeys(
     ("api_base", "api_key", "api_version", "organization", "headers", "model_alias_map"),
     (YOURS, "give it to the entries of model_list: here it would go for Claude's models too"),

@@ -1,0 +1,77 @@
+"""The whole daemon behind a company's inspection: Anthropic, Bedrock through LiteLLM, AWS's logins, by one setting."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.aws import FakeAws
+from tests.fakes.aws_home import AwsHome
+from tests.fakes.bedrock import FakeBedrock
+from tests.fakes.connect_proxy import ConnectProxy
+from tests.fakes.inspection import Inspection
+from tests.fallback.stage import Stage, turn
+
+PROFILE = "Sandbox.AdministratorAccess"
+
+
+class Company:
+    """Three upstreams behind the inspection; of two only the proxy knows the names."""
+
+    def __init__(self, directory: Path) -> None:
+        self.inspection = Inspection(directory, "127.0.0.1", "anthropic.test", "bedrock.test")
+        self.aws = FakeAws(tls=self.inspection.server)
+        self.bedrock = FakeBedrock(issued=self.aws.keys, region=self.aws.region, tls=self.inspection.server)
+        self.anthropic = FakeAnthropic(tls=self.inspection.server)
+        self.names = {f"anthropic.test:{self.anthropic.port}", f"bedrock.test:{self.bedrock.port}"}
+        self.proxy = ConnectProxy({name: int(name.rpartition(":")[2]) for name in self.names})
+
+    def daemon(self, *, config: str = "", **environ: str) -> Daemon:
+        """Return the daemon of a person of this company, who has logged in."""
+        urls = {
+            "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": f"https://anthropic.test:{self.anthropic.port}",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"https://bedrock.test:{self.bedrock.port}",
+        }
+        settings = f"[router]\nnum_retries = 1\nretry_after = 0\n[bedrock]\ntimeout = 10\n{config}"
+        daemon = Daemon(environ={**self.aws.environ, **urls, **environ}, config=settings)
+        home = AwsHome(daemon.home, self.aws)
+        home.sso_session()
+        home.sso_profile(PROFILE)
+        home.log_in()
+        return daemon
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    company = Company(tmp_path_factory.mktemp("company"))
+    with company.aws, company.bedrock, company.anthropic, company.proxy:
+        yield company
+
+
+@pytest.mark.parametrize("how", ["[network]", "variables"])
+def test_one_setting_serves_all_three_ways(company: Company, how: str) -> None:
+    """A SOCKS proxy that nobody needs, in the words of a proxy tool, breaks nothing."""
+    company.proxy.asked.clear()
+    ca_file, proxy = company.inspection.ca_file, company.proxy.url
+    if how == "variables":
+        daemon = company.daemon(
+            SSL_CERT_FILE=ca_file, https_proxy=proxy, http_proxy=proxy, all_proxy="socks5://127.0.0.1:9",
+            no_proxy="localhost,fe80::/10",
+        )  # fmt: skip
+    else:
+        daemon = company.daemon(config=f'[network]\nca_file = "{ca_file}"\nproxy = "{proxy}"\n')
+    with daemon:
+        stage = Stage(company.anthropic, company.bedrock, daemon)
+        stage.wait_loaded()
+        stage.prove()
+        stage.anthropic_is_down()
+        for stream in (True, False):
+            reply = stage.ask(turn(stream=stream))
+            assert reply.status == 200, reply
+            assert reply.headers["x-gateway-upstream"] == "bedrock"
+        assert set(company.proxy.asked) == company.names
+        assert company.aws.count("GetRoleCredentials") >= 1
+    company.anthropic.clear_faults()
+    assert company.bedrock.violations == company.anthropic.violations == []
