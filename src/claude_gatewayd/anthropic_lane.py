@@ -7,13 +7,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from claude_gatewayd import bedrock_errors, circuit, policy
+from claude_gatewayd import bedrock_errors, envelope, policy
 from claude_gatewayd.bedrock_errors import Trouble
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.call import NO_RETRY, Call, Refused
-from claude_gatewayd.circuit import Circuits
+from claude_gatewayd.circuit import Circuits, Key, reset_of
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.kept_answer import KeptAnswer
@@ -25,7 +26,9 @@ logger = logging.getLogger(__name__)
 
 _PINGS_HELD = 5.0  # a stream that begins with pings is not held back longer, whatever comes after them
 _PINGS_LAST = 3  # times the longest silence: Anthropic thinks for long, and says so by pings
+_TOLD_WITHIN = 2.0  # the words of a refusal
 _STATUS = b"anthropic-ratelimit-unified-status"
+_PATIENCE = b"x-stainless-timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,18 @@ class _Last(NamedTuple):
     kept: KeptAnswer | None
     failed: UpstreamFailed | None
     falls_back: bool = False
+
+    @property
+    def is_limit(self) -> bool:
+        """Say whether it is a 429, whatever its limit is of."""
+        return isinstance(self.outcome, policy.Answered) and policy.status_of(self.outcome) == 429
+
+
+class _Obstacle(NamedTuple):
+    """Why a call cannot fall back. *only_here*: nobody but Anthropic can do what it asks for."""
+
+    why: str
+    only_here: bool
 
 
 class AnthropicLane:
@@ -78,9 +93,9 @@ class AnthropicLane:
         if second is None:
             return await self._finish(call, await self._ask(call, None, look=False), None)
         said: Trouble | None = None
-        key = (call.digest, call.model)
+        key = _circuit_of(call)
         standing = self._circuits.ask(key)
-        if standing == "open" and await self._why_not(call, second) is None:
+        if standing == "open" and await self._obstacle(call, second) is None:
             call.way.fallback = f"circuit open ({self._circuits.why(key)})"
             answered = await self._from_bedrock(call, second)
             if isinstance(answered, int):
@@ -109,15 +124,15 @@ class AnthropicLane:
         """Return Bedrock's lane where a call may fall back to it."""
         return self._bedrock if call.is_messages and call.held is not None else None
 
-    async def _why_not(self, call: Call, second: BedrockLane) -> str | None:
+    async def _obstacle(self, call: Call, second: BedrockLane) -> _Obstacle | None:
         """Say why a call cannot fall back; None: it can. Anthropic's last word may have shown who the caller is."""
         if not self._spending.may(call):
-            return "this credential may not spend AWS money yet"
+            return _Obstacle("this credential may not spend AWS money yet", only_here=False)
         lacks = await second.why_not(call)
-        return None if lacks is None else f"Bedrock does not serve {lacks}"
+        return None if lacks is None else _Obstacle(f"Bedrock does not serve {lacks}", only_here=True)
 
     async def _from_bedrock(self, call: Call, second: BedrockLane) -> int | Trouble:
-        call.way.cause = self._circuits.why((call.digest, call.model)) or call.way.fallback
+        call.way.cause = self._circuits.why(_circuit_of(call)) or call.way.fallback
         answered = await second.answer(call)
         if not isinstance(answered, int):
             call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(answered)}"
@@ -126,37 +141,46 @@ class AnthropicLane:
     async def _ask(self, call: Call, second: BedrockLane | None, *, look: bool) -> _Last:
         """Ask, and ask again as long as `policy` says so. *second* is there to fall back to.
 
-        With *look* it makes a difference what a stream begins with.
+        With *look* it makes a difference what an answer begins with.
         """
         settings = self._settings
         loop = asyncio.get_running_loop()
-        way = outgoing(call.exchange.head, call.target, call.held, settings.origin, call.not_upstream, call.instead)
-        repeatable = call.is_messages or call.exchange.head.method in policy.IDEMPOTENT_METHODS
+        request = call.exchange.head
+        way = outgoing(request, call.target, call.held, settings.origin, call.not_upstream, call.instead)
+        repeatable = call.is_messages or request.method in policy.IDEMPOTENT_METHODS
         begun = loop.time()
+        until = begun + policy.patience(request.fields.get(_PATIENCE), settings.response_timeout)
         retries, refreshed = 0, False
         last: _Last | None = None
         while True:
-            # A retry must be over with its time; the first try has all of its own.
-            rest = settings.rules.timeout - (loop.time() - begun)
-            if last is not None and rest <= 0:
-                return last
-            tried = await self._try(call, way, rest if last is not None else None, look=look, fresh=refreshed)
+            if last is not None and second is None:
+                # What was said is at hand: a retry must be over with its time. The first try has all of the client's.
+                until = min(until, begun + settings.rules.timeout)
+                if loop.time() >= until:
+                    return last
+            tried = await self._try(call, way, second, until, look=look, fresh=refreshed)
             attempt = policy.Attempt(
                 way.body is not None, repeatable, retries, loop.time() - begun, refreshed, second is not None
             )
+            if second is not None and tried.is_limit:
+                attempt = attempt._replace(bought=self._spending.bought_lately(call))
             decision = policy.decide(tried.outcome, attempt, settings.rules)
             if decision.act == "refresh":
                 refreshed = True
                 continue
-            self._learn(call, tried)
-            if decision.act == "fallback" and second is not None:
-                why_not = await self._why_not(call, second)
-                if why_not is None:
+            self._learn(call, tried, verdict=decision.act != "retry first")
+            if decision.act in ("fallback", "retry first") and second is not None:
+                obstacle = await self._obstacle(call, second)
+                if obstacle is None and decision.act == "fallback":
                     call.way.fallback = policy.reason(tried.outcome)
+                    if tried.is_limit and not retries:
+                        self._spending.buys(call)
                     return tried._replace(falls_back=True)
-                call.way.fallback = f"none; {why_not}"
-                second, look = None, False
-                decision = policy.decide(tried.outcome, attempt._replace(fallback=False), settings.rules)
+                if obstacle is not None:
+                    call.way.fallback = f"none; {obstacle.why}"
+                    second, look = None, False
+                    attempt = attempt._replace(fallback=False, only_here=obstacle.only_here)
+                    decision = policy.decide(tried.outcome, attempt, settings.rules)
             if decision.act == "pass":
                 # An answer that was kept says more than a later failure to get one.
                 return tried._replace(kept=last.kept) if last is not None and tried.answer is None else tried
@@ -166,66 +190,101 @@ class AnthropicLane:
             self._tally.retried()
             await asyncio.sleep(decision.after)
 
-    async def _try(self, call: Call, way: Outgoing, rest: float | None, *, look: bool, fresh: bool) -> _Last:
-        """Ask once. With *look* the first event of a stream is looked at."""
-        seconds = self._settings.first_byte_timeout if call.asked.stream else self._settings.response_timeout
-        if rest is not None:
-            seconds = min(seconds, rest)
+    async def _try(
+        self, call: Call, way: Outgoing, second: BedrockLane | None, until: float, *, look: bool, fresh: bool
+    ) -> _Last:
+        """Ask once: as long as the client waits, *until*, but where *second* can answer in its place.
+
+        With *look* the first event of a stream is looked at, and the words of a refusal.
+        """
+        settings = self._settings
+        seconds = until - asyncio.get_running_loop().time()
+        longer = None
+        if second is not None:
+            soon = settings.first_byte_timeout if call.asked.stream else settings.response_timeout
+            if soon < seconds:
+                seconds, longer = soon, partial(self._longer, call, second, until)
         try:
-            answer = await self._relay.ask(call.exchange, way, seconds=seconds, fresh=fresh)
+            answer = await self._relay.ask(call.exchange, way, seconds=seconds, fresh=fresh, longer=longer)
             fields = answer.head.fields
-            first_error = None
-            if look and answer.is_stream and answer.head.status == 200:
+            status = answer.head.status
+            first_error = refusal = None
+            if look and status == 200 and answer.is_stream:
                 first = await answer.first_event(_PINGS_HELD)
-                first_error = first.error if first.verdict == "error" else None
+                if first.verdict == "error":
+                    first_error = first.error
+                    kind, message = envelope.read_error(first.data)
+                    refusal = policy.refusal(policy.status_of_error(kind), fields, kind, message, reset_of(fields))
+            elif look and status in policy.TOLD_BY_WORDS:
+                kind, message = await answer.error(_TOLD_WITHIN)
+                refusal = policy.refusal(status, fields, kind, message, reset_of(fields))
         except UpstreamFailed as failed:
-            outcome = policy.Failed(failed.stale, failed.kind == "certificate", failed.kind == "timeout")
+            timeout = failed.kind == "timeout"
+            outcome = policy.Failed(failed.stale, failed.kind == "certificate", timeout, timeout and failed.asked)
             return _Last(outcome, None, None, failed)
         return _Last(
             policy.Answered(
-                answer.head.status,
+                status,
                 policy.retry_after(fields.get(b"retry-after")),
                 policy.should_retry(fields.get(b"x-should-retry")),
                 first_error,
+                refusal,
             ),
             answer,
             None,
             None,
         )
 
-    def _learn(self, call: Call, tried: _Last) -> None:
-        """Tell what came of a try to whoever goes by it: the tally, the circuit, the spending, the engine."""
-        key = (call.digest, call.model)
+    async def _longer(self, call: Call, second: BedrockLane, until: float) -> float:
+        """Say how much longer Anthropic's first byte is waited for; not at all where Bedrock steps in."""
+        if policy.falls_back_on_timeout(self._settings.rules):
+            obstacle = await self._obstacle(call, second)
+            if obstacle is None:
+                return 0.0
+            call.way.fallback = f"none; {obstacle.why}"
+        return until - asyncio.get_running_loop().time()
+
+    def _learn(self, call: Call, tried: _Last, *, verdict: bool) -> None:
+        """Tell what came of a try to whoever goes by it: the tally, the spending, the engine.
+
+        With a *verdict* the circuit, too.
+        """
         outcome = tried.outcome
-        if tried.answer is not None:
-            self._spending.learn(call, tried.answer.head.status, tried.answer.head.fields)
-        # A circuit is for those who have somewhere else to go.
-        counts = self._second(call) is not None and self._spending.may(call)
-        if tried.failed is not None:
+        if isinstance(outcome, policy.Failed):
+            assert tried.failed is not None
             self._fails(tried.failed.detail)
             self._alarm()
-            if counts and policy.opens_circuit(outcome, self._settings.rules):
-                self._circuits.failed(key, policy.reason(outcome))
-            return
-        assert tried.answer is not None
-        head = tried.answer.head
-        troubled = policy.is_trouble(outcome)
-        if head.status >= 500 or (troubled and head.status == 200):
-            self._fails(f"answered {head.status}" if head.status >= 500 else policy.reason(outcome))
-        elif self._tally.anthropic_ok():
-            logger.info("Anthropic answers again")
-        if troubled or head.fields.get(_STATUS) == b"allowed_warning":
-            self._alarm()
-        if call.is_messages and head.status < 300 and not troubled:
-            self._tally.served.by_anthropic(key)
-        if not counts or (troubled and not policy.opens_circuit(outcome, self._settings.rules)):
-            return
-        if head.status == 429 and head.fields.get(_STATUS) == b"rejected":
-            self._circuits.rejected(key, circuit.reset_of(head.fields), "limit reached")
-        elif troubled:
-            self._circuits.failed(key, policy.reason(outcome), policy.retry_after(head.fields.get(b"retry-after")))
-        elif head.status < 300:
+        else:
+            assert tried.answer is not None
+            head = tried.answer.head
+            is_account = outcome.refusal is not None and outcome.refusal.scope == "account" and head.status != 429
+            self._spending.learn(call, head.status, head.fields, is_account=is_account)
+            troubled = policy.is_trouble(outcome)
+            if head.status >= 500 or (policy.is_outage(outcome) and head.status != 200):
+                self._fails(f"answered {head.status}")
+            elif troubled and head.status == 200:
+                self._fails(policy.reason(outcome))
+            elif self._tally.anthropic_ok():
+                logger.info("Anthropic answers again")
+            if troubled or head.fields.get(_STATUS) == b"allowed_warning":
+                self._alarm()
+            if call.is_messages and head.status < 300 and not troubled:
+                self._tally.served.by_anthropic((call.digest, call.model))
+        # A circuit is for those who have somewhere else to go.
+        if verdict and self._second(call) is not None and self._spending.may(call):
+            self._tell_circuit(call, outcome)
+
+    def _tell_circuit(self, call: Call, outcome: policy.Outcome) -> None:
+        key = _circuit_of(call)
+        verdict = policy.verdict(outcome, self._settings.rules, own_circuit=key != (call.digest, call.model))
+        if verdict == "good":
             self._circuits.succeeded(key)
+        elif verdict == "failed":
+            wished = outcome.retry_after if isinstance(outcome, policy.Answered) else None
+            self._circuits.failed(key, policy.reason(outcome), wished)
+        elif verdict == "limit" and isinstance(outcome, policy.Answered) and outcome.refusal is not None:
+            why = "limit reached" if policy.status_of(outcome) == 429 else policy.reason(outcome)
+            self._circuits.rejected(key, outcome.refusal.reset, why)
 
     async def _finish(self, call: Call, last: _Last, said: Trouble | None) -> int:
         """Send on what came last of Anthropic, or what says more where Bedrock failed too."""
@@ -296,3 +355,10 @@ class AnthropicLane:
     def _fails(self, what: str) -> None:
         if self._tally.anthropic_failed(what):
             logger.warning("Anthropic fails: %s", what)
+
+
+def _circuit_of(call: Call) -> Key:
+    """Return which circuit a call goes by. What is asked for by a beta with limits of its own has one of its own."""
+    betas = call.exchange.head.fields.all_of(b"anthropic-beta")
+    own = policy.own_limits(betas) if betas else ""
+    return (call.digest, f"{call.model} with {own}") if own else (call.digest, call.model)

@@ -38,7 +38,7 @@ class Anthropic:
 
     base_url: str = "https://api.anthropic.com"
     connect_timeout: float = 5.0
-    first_byte_timeout: float = 90.0
+    first_byte_timeout: float = 180.0
     response_timeout: float = 600.0
     proxy: str = field(default="", repr=False)  # may hold a password
     ca_file: str = ""  # the older name of [network] ca_file
@@ -162,7 +162,7 @@ KEYS = (
     Key("listen", "max_body", str, values.size, '"64 MiB"'),
     Key("anthropic", "base_url", str, values.base_url, '"https://api.anthropic.com"'),
     Key("anthropic", "connect_timeout", values.as_number, values.seconds_above_zero, "5"),
-    Key("anthropic", "first_byte_timeout", values.as_number, values.seconds_above_zero, "90"),
+    Key("anthropic", "first_byte_timeout", values.as_number, values.seconds_above_zero, "180"),
     Key("anthropic", "response_timeout", values.as_number, values.seconds_above_zero, "600"),
     Key("anthropic", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
     Key("anthropic", "ca_file", str, values.text, '"~/company-ca.pem"'),

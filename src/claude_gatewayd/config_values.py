@@ -18,7 +18,7 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "g
 LEVELS = ("debug", "info", "warning", "error")
 LOADS = ("eager", "lazy")
 GEOGRAPHIES = ("auto", "us-gov", "us", "eu", "apac", "jp", "au", "global")
-FALLBACK_ON = ("429", "500", "502", "503", "504", "529", "connection", "timeout")
+FALLBACK_ON = ("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing")
 FLAGS = {
     "true": True,
     "1": True,
@@ -157,7 +157,7 @@ def endpoint(raw: object) -> str:
 
 
 def fallback_on(raw: object) -> frozenset[str]:
-    """Read what is fallen back on: statuses, "connection" and "timeout"."""
+    """Read what is fallen back on: statuses, and words for what has none."""
     what = f"a list of {', '.join(FALLBACK_ON)}"
     if not isinstance(raw, list):
         raise wrong(what, raw)

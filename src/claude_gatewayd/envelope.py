@@ -40,6 +40,16 @@ def error_event(status: int, message: str, kind: str = "") -> bytes:
     return b"event: error\ndata: " + error_body(status, message, kind) + b"\n\n"
 
 
+def read_error(body: bytes) -> tuple[str, str]:
+    """Return type and message of an error in Anthropic's envelope, each "" where that is not in it."""
+    try:
+        error = json.loads(body)["error"]
+        kind, message = error.get("type"), error.get("message")
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return "", ""
+    return kind if isinstance(kind, str) else "", message if isinstance(message, str) else ""
+
+
 def with_sentence(body: bytes, sentence: str) -> bytes | None:
     """Return an error in Anthropic's envelope with a sentence more in its message; None for what is none."""
     try:

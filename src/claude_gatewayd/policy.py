@@ -1,46 +1,136 @@
 """What an upstream's outcome means: pass it on, try again, or fall back. Pure: no clock, no socket, no log.
 
 This is the only place that decides it, for every lane. (Its types are tuples: some are made for each request.)
+
+Sources of the tables: A = platform.claude.com/docs/en/api/errors; R = RFC 9110; CF = Cloudflare's documentation of its
+5xx errors (it stands before Anthropic); CC = measured with Claude Code 2.1.330; "name#number" = an issue at GitHub.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple
 
-# Anthropic's trouble, not the request's: the same request may succeed a moment later.
-RETRIED_STATUSES = frozenset((500, 502, 503, 504, 529))
+# Whose trouble is it? These are Anthropic's, or of what stands before it, not the request's: the same request may
+# succeed a moment later. Each with the word of `[router] fallback_on` that it goes by.
+_TROUBLES: Final = {
+    408: "504",  # R 15.5.9: whoever waited for us gave up; CC and both SDKs try again
+    500: "500",  # A: api_error
+    502: "502",  # R 15.6.3
+    503: "503",  # R 15.6.4
+    504: "504",  # A: timeout_error
+    520: "502",  # CF: what came of the origin was no answer; claude-code#3197
+    521: "502",  # CF: the origin refuses connections
+    522: "504",  # CF: the connection to the origin timed out; claude-code#67341
+    523: "502",  # CF: the origin cannot be reached
+    524: "504",  # CF: the origin did not answer in time
+    525: "502",  # CF: no TLS with the origin: not our certificates
+    526: "502",  # CF: the origin's certificate is no good, for Cloudflare
+    527: "502",  # CF: its own line to the origin is broken
+    529: "529",  # A: overloaded_error
+    530: "502",  # CF: the origin's name cannot be resolved, and other errors of its own
+}
+RETRIED_STATUSES: Final = frozenset(_TROUBLES)
 
-# All that can be Anthropic's trouble, in the words of `[router] fallback_on`. A 429 is: the account's limit, not the
-# request's fault.
-FALLBACK_ON = frozenset(("429", "500", "502", "503", "504", "529", "connection", "timeout"))
+# All that can be Anthropic's trouble, in the words of `[router] fallback_on`. A 429 is: a limit, not the request's
+# fault. A limit of the account is "limit", too; money that is used up, or was not paid, "billing".
+FALLBACK_ON: Final = frozenset(("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing"))
 
-# docs.anthropic.com, "Errors": the types that Anthropic's trouble has. The others are the request's own fault.
-_STATUS_OF_ERRORS = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529}
+# A: the types that Anthropic's trouble has. The others are the request's own fault.
+_STATUS_OF_ERRORS: Final = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529,
+                            "billing_error": 402}  # fmt: skip
+
+# Statuses whose meaning is in their words.
+TOLD_BY_WORDS: Final = frozenset((400, 402, 429))
+
+Scope = Literal["account", "request"]
+
+
+class _Words(NamedTuple):
+    """Words of a refusal for want of money or quota: what they are in `fallback_on`, and what is refused.
+
+    "account": all that it asks; "request": such requests only.
+    """
+
+    text: re.Pattern[str]
+    word: Literal["limit", "billing", ""]
+    scope: Scope
+
+
+def _words(text: str, word: Literal["limit", "billing", ""], scope: Scope) -> _Words:
+    return _Words(re.compile(text, re.IGNORECASE), word, scope)
+
+
+_REFUSALS: Final = (
+    # "Your credit balance is too low to access the Anthropic API." claude-code#66314 (400)
+    _words("credit balance is too low", "billing", "account"),
+    # "This organization has been disabled." claude-code#19028 (400)
+    _words("organi[sz]ation has been disabled", "billing", "account"),
+    # "You have reached your specified API usage limits. You will regain access on 2026-04-01 at 00:00 UTC."
+    # claude-code#38038 (400); A: "... specified workspace API usage limits"
+    _words("reached your specified (?:workspace )?api usage limits", "limit", "account"),
+    # "You're out of extra usage. Add more at claude.ai/settings/usage and keep going." pi#2943 (400, of another client
+    # than Anthropic's own), opencode-claude-auth#209 (429, of a long context)
+    _words("out of extra usage", "limit", "request"),
+    # "Third-party apps now draw from your extra usage, not your plan limits. ..." claude-code#45048 (400)
+    _words("draw from (?:your )?extra usage", "limit", "request"),
+    # "Extra usage is required for long context requests." claude-code#50784, CLIProxyAPI#2464 (429)
+    _words("extra usage is required", "", "request"),
+    # "This request would exceed your rate limit of 0 fast mode input tokens per minute" vorpal#76 (429)
+    _words("fast mode", "", "request"),
+    # A: a sharp increase in usage; "... would exceed your organization's maximum usage increase rate" (429)
+    _words("acceleration limit|usage increase rate", "", "request"),
+)
+_REGAIN: Final = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC")
+
+# What is asked for by a beta, and has limits of its own: claude-code#42616 (a long context), vorpal#76 (fast mode).
+_OWN_LIMITS: Final = ((b"context-1m", "1M context"), (b"fast-mode", "fast mode"))
+
+_QUICK: Final = 3.0  # seconds that a person hardly notices beside a model's answer
+_LONG: Final = 60.0  # of a Retry-After: beyond it Claude Code gives up, too (CC)
+_LONGEST_PATIENCE: Final = 3600.0
 
 IDEMPOTENT_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))  # RFC 9110 9.2.2, less TRACE
+
+
+class Refusal(NamedTuple):
+    """The upstream refuses for a limit, or for money: in the words of `fallback_on`, and what it refuses.
+
+    *reset* is when that is over, in seconds since the epoch; 0 where it does not say.
+    """
+
+    words: frozenset[str]
+    scope: Scope
+    reset: float = 0.0
 
 
 class Answered(NamedTuple):
     """The upstream answered. *retry_after* is in seconds, *should_retry* its x-should-retry; None: it says nothing.
 
-    *first_error* is the type of an error that is the first event of its stream, where that was looked at.
+    *first_error* is the type of an error that is the first event of its stream, where that was looked at. *refusal* is
+    what it says of limits and money, where it says something.
     """
 
     status: int
     retry_after: float | None = None
     should_retry: bool | None = None
     first_error: str | None = None
+    refusal: Refusal | None = None
 
 
 class Failed(NamedTuple):
     """The upstream did not answer.
 
     *stale* means that a connection which had been idle died before any byte; *lasting*, that only a person can mend
-    it, a certificate that is not trusted, say; *timeout*, that no byte came in time.
+    it, a certificate that is not trusted, say; *timeout*, that no connection or no byte came in time; *waited*, that it
+    was asked, and given all the time that the client has.
     """
 
     stale: bool = False
     lasting: bool = False
     timeout: bool = False
+    waited: bool = False
 
 
 Outcome = Answered | Failed
@@ -51,7 +141,8 @@ class Attempt(NamedTuple):
 
     *replayable*: its whole body is at hand. *repeatable*: doing it twice does no harm. *retries* have been made,
     *elapsed* seconds have gone by since the first try, *refreshed* says that the one fresh try has been used up.
-    *fallback*: there is something to fall back to.
+    *fallback*: there is something to fall back to; *only_here*: there is not, for nobody else can do what is asked.
+    *bought*: within a minute the same caller has had an answer for money where a second try was not made.
     """
 
     replayable: bool
@@ -60,6 +151,8 @@ class Attempt(NamedTuple):
     elapsed: float = 0.0
     refreshed: bool = False
     fallback: bool = False
+    only_here: bool = False
+    bought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +166,20 @@ class Rules:
 
 
 class Decision(NamedTuple):
-    """What to do: "pass" it on, "refresh" (once more at once, on a new connection), "fallback", or "retry" *after*."""
+    """What to do.
 
-    act: Literal["pass", "refresh", "fallback", "retry"]
+    "pass" it on, "refresh" (once more at once, on a new connection), "fallback", "retry" *after*; or "retry first"
+    *after*, and fall back if that fails, too.
+    """
+
+    act: Literal["pass", "refresh", "fallback", "retry", "retry first"]
     after: float = 0.0
 
 
 PASS_ON = Decision("pass")
 REFRESH = Decision("refresh")
 FALL_BACK = Decision("fallback")
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 def status_of_error(kind: str) -> int:
@@ -94,46 +192,104 @@ def status_of(outcome: Answered) -> int:
     return outcome.status if outcome.first_error is None else status_of_error(outcome.first_error)
 
 
-def cause(outcome: Outcome) -> str:
-    """Name an outcome in the words of `[router] fallback_on`; what is no trouble has its status for a name."""
+def refusal(
+    status: int, fields: Mapping[bytes, bytes], kind: str, message: str, unified_reset: float = 0.0
+) -> Refusal | None:
+    """Read what an answer says of limits and money; None: nothing.
+
+    *kind* and *message* are its error's, *unified_reset* is when a subscription's limit resets, as its header says.
+    """
+    if status not in TOLD_BY_WORDS:
+        return None
+    own = frozenset(("429",)) if status == 429 else _NONE
+    for words in _REFUSALS:
+        if words.text.search(message) and (words.word or own):
+            return Refusal(own | {words.word} if words.word else own, words.scope, _regained(message))
+    if status == 402 or kind == "billing_error":  # A: 402 is billing_error
+        return Refusal(own | {"billing"}, "account")
+    if status != 429:
+        return None
+    if fields.get(b"anthropic-ratelimit-unified-status", b"") == b"rejected":
+        return Refusal(own | {"limit"}, "account", unified_reset)
+    reset = _moment(fields.get(b"anthropic-ratelimit-requests-reset", b"").decode("latin-1"))
+    if fields.get(b"anthropic-ratelimit-requests-remaining", b"") == b"0" and reset:
+        return Refusal(own | {"limit"}, "account", reset)
+    return None
+
+
+def words(outcome: Outcome) -> frozenset[str]:
+    """Return what an outcome is in the words of `[router] fallback_on`; none of them: it is no trouble."""
     if isinstance(outcome, Failed):
-        return "timeout" if outcome.timeout else "connection"
-    return str(status_of(outcome))
+        return frozenset(("timeout" if outcome.timeout else "connection",))
+    if outcome.refusal is not None:
+        return outcome.refusal.words
+    status = status_of(outcome)
+    if status < 400:
+        return _NONE
+    word = "429" if status == 429 else "billing" if status == 402 else _TROUBLES.get(status)
+    return _NONE if word is None else frozenset((word,))
 
 
 def is_trouble(outcome: Outcome) -> bool:
     """Say whether it is Anthropic's trouble, not the request's."""
-    return cause(outcome) in FALLBACK_ON
+    return bool(words(outcome))
 
 
-def opens_circuit(outcome: Outcome, rules: Rules) -> bool:
-    """Say whether it counts against the circuit: only what is fallen back on may lead to Bedrock that way too."""
-    return cause(outcome) in rules.fallback_on
+def falls_back_on_timeout(rules: Rules) -> bool:
+    """Say whether a first byte that does not come is a reason to fall back."""
+    return "timeout" in rules.fallback_on
+
+
+def is_outage(outcome: Outcome) -> bool:
+    """Say whether Anthropic itself is in trouble: a limit, or money, is the account's."""
+    return isinstance(outcome, Failed) or (outcome.refusal is None and status_of(outcome) in _TROUBLES)
+
+
+def verdict(outcome: Outcome, rules: Rules, *, own_circuit: bool) -> Literal["", "good", "failed", "limit"]:
+    """Say what an outcome is to a circuit: a success, a failure, a limit that is reached, or "", nothing.
+
+    Only what is fallen back on counts against it. A 429 about one request says nothing of others, but for those that
+    ask for the same beta: they have their *own_circuit*.
+    """
+    if not is_trouble(outcome):
+        return "good" if isinstance(outcome, Answered) and outcome.status < 300 else ""
+    if words(outcome).isdisjoint(rules.fallback_on):
+        return ""
+    if isinstance(outcome, Answered) and not is_outage(outcome):
+        if outcome.refusal is not None and outcome.refusal.scope == "account":
+            return "limit"
+        if status_of(outcome) != 402:
+            return "failed" if own_circuit else ""
+    return "failed"
 
 
 def reason(outcome: Outcome) -> str:
     """Name an outcome for a person: what x-gateway-fallback says. ASCII, none of it the upstream's own choice."""
     if not is_trouble(outcome):
         return "none"
-    if isinstance(outcome, Answered) and outcome.first_error is not None:
-        return f"first event {outcome.first_error}"  # one of the types that we know, else it were no trouble
-    return cause(outcome)
+    if isinstance(outcome, Failed):
+        return "timeout" if outcome.timeout else "connection"
+    if outcome.first_error is not None and outcome.first_error in _STATUS_OF_ERRORS:
+        return f"first event {outcome.first_error}"
+    status = status_of(outcome)
+    return " ".join([str(status), *sorted(words(outcome))]) if status in (400, 402) else str(status)
 
 
 def decide(outcome: Outcome, attempt: Attempt, rules: Rules) -> Decision:
     """Decide what an outcome means.
 
-    A retry is for when there is nowhere to fall to. It never outlasts `timeout`; a longer Retry-After is passed on.
+    A retry is for when there is nowhere to fall to, or where it may save money. None begins after `timeout`, and none
+    in the place of a try that waits; a longer Retry-After is passed on.
     """
     if not attempt.replayable:
         return PASS_ON
     if isinstance(outcome, Failed) and outcome.stale and not attempt.refreshed:
         return REFRESH
-    if attempt.fallback and cause(outcome) in rules.fallback_on:
-        return FALL_BACK
-    if not attempt.repeatable or attempt.retries >= rules.num_retries:
+    if attempt.fallback and not words(outcome).isdisjoint(rules.fallback_on):
+        return _before_money(outcome, attempt, rules)
+    if attempt.only_here or not attempt.repeatable or attempt.retries >= rules.num_retries:
         return PASS_ON
-    if isinstance(outcome, Failed) and outcome.lasting:
+    if isinstance(outcome, Failed) and (outcome.lasting or outcome.waited):
         return PASS_ON
     wait = rules.retry_after
     if isinstance(outcome, Answered):
@@ -144,6 +300,20 @@ def decide(outcome: Outcome, attempt: Attempt, rules: Rules) -> Decision:
     if attempt.elapsed + wait >= rules.timeout:
         return PASS_ON
     return Decision("retry", wait)
+
+
+def _before_money(outcome: Outcome, attempt: Attempt, rules: Rules) -> Decision:
+    """Fall back; but try once more first where the limit is about one request, and that may be over in a moment.
+
+    Where it would take longer, the first in a minute falls back at once, and only those after it are tried again.
+    """
+    if not isinstance(outcome, Answered) or status_of(outcome) != 429 or outcome.should_retry is False:
+        return FALL_BACK
+    if attempt.retries or not rules.num_retries or (outcome.refusal and outcome.refusal.scope == "account"):
+        return FALL_BACK
+    named = min(rules.retry_after, 1.0) if outcome.retry_after is None else outcome.retry_after
+    wait = named if named <= _QUICK else 1.0 if attempt.bought and named <= _LONG else None
+    return FALL_BACK if wait is None or attempt.elapsed + wait >= rules.timeout else Decision("retry first", wait)
 
 
 def after_both_failed(*, heals: bool, answered: bool) -> Literal["bedrock", "anthropic", "own"]:
@@ -170,3 +340,30 @@ def retry_after(value: bytes | None) -> float | None:
 def should_retry(value: bytes | None) -> bool | None:
     """Read an x-should-retry header."""
     return {b"true": True, b"false": False}.get(value.strip().lower()) if value is not None else None
+
+
+def patience(value: bytes, otherwise: float) -> float:
+    """Read from x-stainless-timeout how many seconds a client waits; *otherwise*, where it does not say, or says less.
+
+    Whoever waits less goes by itself. Whoever says "for ever" is not believed.
+    """
+    return max(otherwise, min(float(value), _LONGEST_PATIENCE)) if re.fullmatch(rb"[0-9]{1,9}", value) else otherwise
+
+
+def own_limits(betas: bytes) -> str:
+    """Name what a request asks for by a beta that has limits of its own; "" for none."""
+    return ", ".join(name for beta, name in _OWN_LIMITS if beta in betas)
+
+
+def _regained(message: str) -> float:
+    found = _REGAIN.search(message)
+    return _moment(f"{found[1]}T{found[2]}:00Z") if found is not None else 0.0
+
+
+def _moment(text: str) -> float:
+    """Read a time of RFC 3339; 0 for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0

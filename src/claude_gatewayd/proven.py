@@ -24,19 +24,22 @@ _AUTHENTICATED = {
     b"GET": (b"/v1/models", b"/v1/messages/batches"),
 }
 _BELOW = {b"GET": (b"/v1/models/", b"/v1/messages/batches/")}
-_UNIFIED = b"anthropic-ratelimit-unified-"
+_LIMITS = (b"anthropic-ratelimit-unified-", b"anthropic-ratelimit-requests-")
 
 
-def proves(status: int, fields: Mapping[bytes, bytes], method: bytes, path: bytes) -> bool:
+def proves(status: int, fields: Mapping[bytes, bytes], method: bytes, path: bytes, *, is_account: bool = False) -> bool:
     """Say whether an answer shows that its caller's credential is real.
 
     A success does, where one is asked for; a page of something between us and Anthropic does not. So does a 429 with
-    the limits of an account: who was not known would not have got them.
+    the limits of an account, and what *is_account*, a refusal that speaks of the account's money: who was not known
+    would not have got them.
     """
     if b"request-id" not in fields or not _is_authenticated(method, path):
         return False
+    if is_account:
+        return True
     if status == 429:
-        return any(name.startswith(_UNIFIED) for name in fields)
+        return any(name.startswith(_LIMITS) for name in fields)
     kind = fields.get(b"content-type", b"").lower()
     return 200 <= status < 300 and kind.startswith((b"application/json", b"text/event-stream"))
 

@@ -1,7 +1,7 @@
 """Bytes through: one request to an upstream, its answer back. Whether to try again is not decided here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from claude_gatewayd import coding, envelope, sse
@@ -22,6 +22,7 @@ _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _NO_HEADERS: frozenset[bytes] = frozenset()
 _NO_LINES: Lines = []
 _KEPT_ANSWER = 64 * 1024
+_LONGEST_ERROR = 32 * 1024  # it is parsed on the relay's loop
 _KEPT_WITHIN = 5.0
 _ENDS_WITHIN = 0.2  # the end of a stream's framing, behind the event that ends it
 _NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
@@ -102,6 +103,32 @@ class Answer:
                 self._pool.release(self._connection)
                 raise UpstreamFailed("lost", "its stream ended before the first event", silent=False)
         return found
+
+    async def error(self, seconds: float) -> tuple[str, str]:
+        """Return the type and the message of the error that an answer is, as far as that comes within *seconds*.
+
+        It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`.
+        """
+        decoder = coding.decoder(self.head.fields.get(b"content-encoding"))
+        if decoder is None:
+            return "", ""
+        pieces: list[bytes] = []
+        left = _LONGEST_ERROR
+
+        def sees(payload: Bytes) -> bool:
+            nonlocal left
+            pieces.append(decoder.feed(payload))
+            left -= len(pieces[-1])
+            return left < 0 or decoder.blind
+
+        try:
+            await self._connection.look(sees, seconds)
+        except UpstreamFailed:
+            pass  # whoever sends it on will find out
+        except BaseException:
+            self.abort()
+            raise
+        return envelope.read_error(b"".join(pieces)) if left >= 0 else ("", "")
 
     async def pass_on(
         self,
@@ -238,13 +265,21 @@ class Relay:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def ask(self, exchange: Exchange | None, request: Outgoing, *, seconds: float, fresh: bool) -> Answer:
+    async def ask(
+        self,
+        exchange: Exchange | None,
+        request: Outgoing,
+        *,
+        seconds: float,
+        fresh: bool,
+        longer: Callable[[], Awaitable[float]] | None = None,
+    ) -> Answer:
         """Send a request and return its answer, once its head has come.
 
         *exchange* is the client's that it is for, None for a request of our own, whose body is at hand. *seconds* is
-        the time for that, from when the request is sent. *fresh* asks for a new connection, which a request that
-        cannot be sent twice always gets. Raises UpstreamFailed (with `stale` set where a connection that had been
-        idle died without a byte), BodyCut.
+        the time for that, from when the request is sent; *longer* is asked for more when it is over. *fresh* asks for a
+        new connection, which a request that cannot be sent twice always gets. Raises UpstreamFailed (with `stale` set
+        where a connection that had been idle died without a byte), BodyCut.
         """
         connection, used_before = await self._pool.acquire(fresh=fresh or request.body is None)
         upload: asyncio.Task[None] | None = None
@@ -259,10 +294,11 @@ class Relay:
             if request.body is None:
                 assert exchange is not None
                 upload = asyncio.create_task(_upload(exchange, connection))
-            answer = await connection.answer(seconds)
+            answer = await connection.answer(seconds, longer)
         except UpstreamFailed as failed:
             connection.abort()
             failed.stale = used_before and failed.kind == "lost" and failed.silent
+            failed.asked = True
             if upload is not None and upload.done() and not upload.cancelled() and upload.exception() is not None:
                 raise upload.exception() or failed from None
             raise

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 _CHECKED_WITHIN = 10.0
 _REFUSED_FOR = 10.0  # seconds that a refusal stands: a burst of one caller makes one call
 _REMEMBERED = 256
+_LATELY = 60.0  # seconds
 _COUNT = json.dumps(
     {"model": catalog.ALIASES["claude-haiku"], "messages": [{"role": "user", "content": "foo"}]}
 ).encode()
@@ -34,16 +35,29 @@ class Spending:
         self._loop = asyncio.get_running_loop()
         self._checks: dict[str, asyncio.Task[Refused | None]] = {}
         self._refusals: OrderedDict[str, tuple[float, Refused]] = OrderedDict()
+        self._bought: OrderedDict[str, float] = OrderedDict()
 
     def may(self, call: Call) -> bool:
         """Say whether a caller may spend, by what is known."""
         return call.caller.has_key or (bool(call.digest) and self._proven.knows(call.digest))
 
-    def learn(self, call: Call, status: int, fields: head.Fields) -> None:
-        """Learn from Anthropic's answer to a caller."""
+    def bought_lately(self, call: Call) -> bool:
+        """Say whether a caller has had an answer for money within a minute where Anthropic was not tried again."""
+        at = self._bought.get(call.digest)
+        return at is not None and self._loop.time() - at < _LATELY
+
+    def buys(self, call: Call) -> None:
+        """Note that a caller gets one now."""
+        self._bought[call.digest] = self._loop.time()
+        self._bought.move_to_end(call.digest)
+        while len(self._bought) > _REMEMBERED:
+            self._bought.popitem(last=False)
+
+    def learn(self, call: Call, status: int, fields: head.Fields, *, is_account: bool) -> None:
+        """Learn from Anthropic's answer to a caller. *is_account*: it speaks of the account's money."""
         if not call.digest or self._proven.is_fresh(call.digest):
             return
-        if proves(status, fields, call.exchange.head.method, call.path):
+        if proves(status, fields, call.exchange.head.method, call.path, is_account=is_account):
             self._refusals.pop(call.digest, None)
             if not self._proven.knows(call.digest):
                 logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))

@@ -1,18 +1,21 @@
 """When Anthropic cannot, Bedrock answers at once; and what must not go there does not."""
 
 import json
+import threading
 import time
 
 import pytest
 
 from tests.fakes import shapes
+from tests.fakes.anthropic import Coding, Fault, Held, Wire
+from tests.fakes.anthropic_model import error_answer
 from tests.fallback.stage import MODEL, Stage, turn
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 522, 529, 530])
 def test_at_once_on(stage: Stage, status: int, stream: bool) -> None:
     stage.anthropic.fail_next(status, headers={"retry-after": "7"})
     reply = stage.ask(turn("good morning", stream=stream))
@@ -88,7 +91,93 @@ def test_what_is_not_eligible(stage: Stage) -> None:
     assert reply.status == 529
     assert reply.headers["x-gateway-fallback"].startswith("none; Bedrock does not serve the server tool web_search")
     assert stage.to_bedrock() == []
-    assert len(stage.to_anthropic()) == 2  # with nowhere to fall to it is tried again
+    assert len(stage.to_anthropic()) == 1  # the client tries again by itself
+
+
+def test_what_is_not_eligible_is_waited_for(stage: Stage) -> None:
+    """Longer than `first_byte_timeout`, which is two seconds here: nobody else could answer."""
+    tools = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]
+    stage.anthropic.delay_next(3.0, "head")
+    reply = stage.ask(turn(tools=tools, tool_choice={"type": "tool", "name": "web_search"}))
+    assert (reply.status, reply.headers["x-gateway-upstream"]) == (200, "anthropic")
+    assert len(stage.to_anthropic()) == 1
+
+
+MONEY = [
+    (400, None, "Your credit balance is too low to access the Anthropic API.", "400 billing"),
+    (400, None, "You have reached your specified API usage limits. You will regain access on 2099-01-01 at 00:00 UTC.",
+     "400 limit"),
+    (400, None, "This organization has been disabled.", "400 billing"),
+    (402, "billing_error", "Check your payment details.", "402 billing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "kind", "message", "fallback"), MONEY)
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_no_money_no_quota(
+    stage: Stage, status: int, kind: str | None, message: str, fallback: str, coding: Coding
+) -> None:
+    stage.anthropic.wire = Wire(compression=coding)
+    try:
+        stage.anthropic.fail_next(status, kind=kind, message=message)
+        reply = stage.ask(headers={"accept-encoding": coding or "identity"})
+    finally:
+        stage.anthropic.wire = Wire()
+    assert (reply.status, reply.headers["x-gateway-upstream"]) == (200, "bedrock")
+    assert reply.headers["x-gateway-fallback"] == fallback
+    assert len(stage.to_anthropic()) == len(stage.to_bedrock()) == 1
+
+
+def test_no_money_and_bedrock_fails_too(stage: Stage) -> None:
+    """Anthropic's own words are the answer."""
+    status, kind, message, fallback = MONEY[0]
+    stage.anthropic.fail_next(status, kind=kind, message=message)
+    stage.bedrock.fail_next(kind="ThrottlingException")
+    reply = stage.ask()
+    assert (reply.status, reply.error) == (status, message)
+    assert reply.headers["x-gateway-fallback"].startswith(f"{fallback}; bedrock")
+
+
+@pytest.mark.parametrize("size", [10, 40_000, 1_000_000])
+def test_other_words_pass_as_they_came(stage: Stage, size: int) -> None:
+    """However long they are."""
+    stage.anthropic.fail_next(400, message="x" * size)
+    reply = stage.ask()
+    assert (reply.status, reply.error, reply.headers["x-gateway-fallback"]) == (400, "x" * size, "none")
+    assert stage.to_bedrock() == []
+
+
+def test_words_that_do_not_come_are_not_waited_for(stage: Stage) -> None:
+    hold = stage.anthropic.hold_next("end")
+    stage.anthropic.clear_faults()
+    stage.anthropic.next_is(
+        Fault(lambda usual, request_id: error_answer(400, "half of it", request_id=request_id),
+              lambda steps: [*steps[:-1], Held(hold), steps[-1]])
+    )  # fmt: skip
+    released = threading.Timer(4.0, hold.release)
+    released.start()
+    begun = time.monotonic()
+    reply = stage.ask()
+    released.join()
+    assert (reply.status, reply.error) == (400, "half of it")
+    assert 3.5 < time.monotonic() - begun < 6
+    assert stage.to_bedrock() == []
+
+
+def test_a_429_about_one_request_is_tried_again_first(stage: Stage) -> None:
+    stage.anthropic.fail_next(429, message="Extra usage is required for long context requests.")
+    reply = stage.ask()
+    assert (reply.status, reply.headers["x-gateway-upstream"]) == (200, "anthropic")
+    assert reply.headers["x-gateway-fallback"] == "none"
+    stage.forget()
+    stage.anthropic.fail_next(429, times=2)
+    assert stage.ask().headers["x-gateway-fallback"] == "429"
+    assert (len(stage.to_anthropic()), len(stage.to_bedrock())) == (2, 1)
+    stage.forget()
+    stage.anthropic.fail_next(429, headers={"x-should-retry": "false"})
+    reply = stage.ask()
+    assert reply.headers["x-gateway-upstream"] == "bedrock"
+    assert (len(stage.to_anthropic()), len(stage.to_bedrock())) == (1, 1)
 
 
 def test_both_fail(stage: Stage) -> None:

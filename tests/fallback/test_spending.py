@@ -67,6 +67,16 @@ def test_a_reached_limit_shows_an_account(stage: Stage) -> None:
     assert len(stage.to_anthropic()) == len(stage.to_bedrock()) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [(400, None, "Your credit balance is too low to access the Anthropic API."), (402, "billing_error", "Pay.")],
+)
+def test_an_account_without_money_is_an_account(stage: Stage, status: int, kind: str | None, message: str) -> None:
+    stage.anthropic.fail_next(status, kind=kind, message=message)
+    reply = stage.ask(token=stage.token + "-broke")
+    assert (reply.status, reply.headers["x-gateway-upstream"]) == (200, "bedrock")
+
+
 def test_an_error_behind_a_good_head_shows_an_account(stage: Stage) -> None:
     stage.anthropic.first_event_error_next("overloaded_error")
     reply = stage.ask(token=stage.token + "-new")

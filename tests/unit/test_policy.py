@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from claude_gatewayd import policy
-from claude_gatewayd.policy import FALL_BACK, PASS_ON, REFRESH, Answered, Attempt, Decision, Failed, Rules, decide
+from claude_gatewayd.circuit import reset_of
+from claude_gatewayd.policy import (
+    FALL_BACK,
+    PASS_ON,
+    REFRESH,
+    Answered,
+    Attempt,
+    Decision,
+    Failed,
+    Refusal,
+    Rules,
+    decide,
+)
 
 RULES = Rules(num_retries=3, timeout=120.0, retry_after=5.0)
 MESSAGE = {"replayable": True, "repeatable": True}
@@ -33,6 +45,15 @@ def retry(after: float) -> Decision:
         (Answered(504), MESSAGE, retry(5)),
         (Answered(529), MESSAGE, retry(5)),
         (Answered(501), MESSAGE, PASS_ON),
+        (Answered(408), MESSAGE, retry(5)),
+        (Answered(522, retry_after=1.0), MESSAGE, retry(1)),
+        (Answered(530), MESSAGE, retry(5)),
+        (Answered(528), MESSAGE, PASS_ON),
+        (Answered(529), MESSAGE | {"only_here": True}, PASS_ON),
+        (Failed(), MESSAGE | {"only_here": True}, PASS_ON),
+        (Failed(stale=True), MESSAGE | {"only_here": True}, REFRESH),
+        (Failed(timeout=True), MESSAGE, retry(5)),
+        (Failed(timeout=True, waited=True), MESSAGE, PASS_ON),
         (Answered(529, should_retry=True), MESSAGE, retry(5)),
         (Answered(529, should_retry=False), MESSAGE, PASS_ON),
         (Answered(529, retry_after=1.0), MESSAGE, retry(1)),
@@ -69,7 +90,7 @@ def reasons_to_stop(outcome: Answered | Failed, attempt: Attempt, rules: Rules) 
     wait = rules.retry_after
     found = set()
     if isinstance(outcome, Answered):
-        if outcome.status not in (500, 502, 503, 504, 529):
+        if outcome.status not in (408, 500, 502, 503, 504, *range(520, 528), 529, 530):
             found.add("not a passing trouble of Anthropic's")
         if outcome.should_retry is False:
             found.add("Anthropic says no")
@@ -122,14 +143,36 @@ def test_no_retries_at_all() -> None:
 
 # fallback
 
-STATUSES = (200, 201, 204, 301, 400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504, 520, 529)
-FALLS = frozenset((429, 500, 502, 503, 504, 529))
+STATUSES = (
+    200,
+    201,
+    204,
+    301,
+    400,
+    401,
+    402,
+    403,
+    404,
+    408,
+    409,
+    413,
+    422,
+    429,
+    *range(499, 505),
+    *range(519, 532),
+    599,
+)
+WORDS = {status: str(status) for status in (429, 500, 502, 503, 504, 529)} | {
+    402: "billing", 408: "504", 520: "502", 521: "502", 522: "504", 523: "502", 524: "504", 525: "502", 526: "502",
+    527: "502", 530: "502",
+}  # fmt: skip
 FIRST_ERRORS = {
     None: None,
     "overloaded_error": 529,
     "api_error": 500,
     "rate_limit_error": 429,
     "timeout_error": 504,
+    "billing_error": 402,
     "invalid_request_error": 400,
     "authentication_error": 400,
     "permission_error": 400,
@@ -138,45 +181,215 @@ FIRST_ERRORS = {
     "an error\r\nof theirs": 400,
     "": 400,
 }
+ACCOUNT = Refusal(frozenset(("429", "limit")), "account", 1.8e9)
+SUCH = Refusal(frozenset(("429",)), "request")
+SPENT = Refusal(frozenset(("limit",)), "account")
+BROKE = Refusal(frozenset(("billing",)), "account")
+EXTRA = Refusal(frozenset(("limit",)), "request")
 
 
-def outcomes_and_words() -> list[tuple[Answered | Failed, str | None]]:
-    """Return every outcome, and the word of fallback_on that it is; None: it is none."""
-    found: list[tuple[Answered | Failed, str | None]] = [
-        (Answered(status, retry_after, should_retry), str(status) if status in FALLS else None)
+def outcomes_and_words() -> list[tuple[Answered | Failed, frozenset[str]]]:
+    """Return every outcome, and the words of fallback_on that it is."""
+    found: list[tuple[Answered | Failed, set[str]]] = [
+        (Answered(status, retry_after, should_retry), {WORDS[status]} if status in WORDS else set())
         for status in STATUSES
         for retry_after in (None, 1.0, math.inf)
         for should_retry in (None, False, True)
     ]
     found += [
-        (Answered(200, first_error=kind), str(status) if status in FALLS else None)
+        (Answered(200, first_error=kind), {WORDS[status]} if status in WORDS else set())
         for kind, status in FIRST_ERRORS.items()
     ]
     found += [
-        (Failed(stale, lasting, timeout), "timeout" if timeout else "connection")
-        for stale, lasting, timeout in itertools.product((False, True), repeat=3)
+        (Failed(stale, lasting, timeout, waited), {"timeout" if timeout else "connection"})
+        for stale, lasting, timeout, waited in itertools.product((False, True), repeat=4)
     ]
-    return found
+    found += [
+        (Answered(429, refusal=ACCOUNT), {"429", "limit"}),
+        (Answered(429, refusal=SUCH), {"429"}),
+        (Answered(400, refusal=SPENT), {"limit"}),
+        (Answered(400, refusal=BROKE), {"billing"}),
+        (Answered(402, refusal=BROKE), {"billing"}),
+        (Answered(400, refusal=EXTRA), {"limit"}),
+        (Answered(200, first_error="invalid_request_error", refusal=BROKE), {"billing"}),
+    ]
+    return [(outcome, frozenset(words)) for outcome, words in found]
 
 
 @pytest.mark.parametrize("without", [None, *sorted(policy.FALLBACK_ON)])
 def test_the_whole_table_of_fallback(without: str | None) -> None:
     """Every outcome, with every word left out once: with somewhere to fall to, it falls, or it is as without."""
     rules = Rules(3, 120.0, 5.0, policy.FALLBACK_ON - {without})
-    for (outcome, word), retries, refreshed, repeatable in itertools.product(
+    for (outcome, words), retries, refreshed, repeatable in itertools.product(
         outcomes_and_words(), (0, 3), (False, True), (False, True)
     ):
         attempt = Attempt(True, repeatable, retries, refreshed=refreshed, fallback=True)
+        falls = bool(words & rules.fallback_on)
+        decision = decide(outcome, attempt, rules)
         if isinstance(outcome, Failed) and outcome.stale and not refreshed:
-            expected = REFRESH
-        elif word is not None and word != without:
-            expected = FALL_BACK
+            assert decision == REFRESH
+        elif decision.act == "retry first":
+            assert falls
+            assert retries == 0
+            assert words == {"429"}
+        elif falls:
+            assert decision == FALL_BACK
         else:
-            expected = decide(outcome, attempt._replace(fallback=False), rules)
-            assert expected != FALL_BACK
-        assert decide(outcome, attempt, rules) == expected
-        assert policy.opens_circuit(outcome, rules) is (word is not None and word != without)
-        assert policy.is_trouble(outcome) is (word is not None)
+            assert decision == decide(outcome, attempt._replace(fallback=False), rules) != FALL_BACK
+        assert policy.words(outcome) == words
+        assert policy.is_trouble(outcome) is bool(words)
+        for own in (False, True):
+            verdict = policy.verdict(outcome, rules, own_circuit=own)
+            assert verdict in (("failed", "limit", "") if falls else ("good", ""))
+
+
+LATER = Attempt(True, True, fallback=True, retries=1)
+ONCE = Attempt(True, True, fallback=True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempt", "decision"),
+    [
+        # about one request, and over in a moment: no money before a second try
+        (Answered(429), ONCE, Decision("retry first", 1.0)),
+        (Answered(429, refusal=SUCH), ONCE, Decision("retry first", 1.0)),
+        (Answered(429, should_retry=True), ONCE, Decision("retry first", 1.0)),
+        (Answered(429, retry_after=0.0), ONCE, Decision("retry first", 0.0)),
+        (Answered(429, retry_after=3.0), ONCE, Decision("retry first", 3.0)),
+        (Answered(200, first_error="rate_limit_error"), ONCE, Decision("retry first", 1.0)),
+        # one second try, and none where Anthropic says that it is no use
+        (Answered(429), LATER, FALL_BACK),
+        (Answered(429, should_retry=False), ONCE, FALL_BACK),
+        # it would take longer: at once, but not twice in a minute
+        (Answered(429, retry_after=7.0), ONCE, FALL_BACK),
+        (Answered(429, retry_after=7.0), ONCE._replace(bought=True), Decision("retry first", 1.0)),
+        (Answered(429, retry_after=61.0), ONCE._replace(bought=True), FALL_BACK),
+        (Answered(429, retry_after=7.0, should_retry=False), ONCE._replace(bought=True), FALL_BACK),
+        # the account's
+        (Answered(429, refusal=ACCOUNT), ONCE, FALL_BACK),
+        (Answered(429, refusal=ACCOUNT), ONCE._replace(bought=True), FALL_BACK),
+        (Answered(400, refusal=SPENT), ONCE, FALL_BACK),
+        (Answered(402, refusal=BROKE), ONCE, FALL_BACK),
+        (Answered(400, refusal=EXTRA), ONCE, FALL_BACK),
+        # nowhere to fall to: the client tries again by itself
+        (Answered(429), Attempt(True, True), PASS_ON),
+        (Answered(400, refusal=SPENT), Attempt(True, True), PASS_ON),
+        (Answered(529), Attempt(True, True, fallback=True, elapsed=119.5), FALL_BACK),
+        (Answered(429), Attempt(True, True, fallback=True, elapsed=119.5), FALL_BACK),
+    ],
+)
+def test_before_money_is_spent(outcome: Answered, attempt: Attempt, decision: Decision) -> None:
+    assert decide(outcome, attempt, RULES) == decision
+
+
+def test_who_wants_no_retries_gets_none_before_money_either() -> None:
+    assert decide(Answered(429), ONCE, Rules(0, 120.0, 5.0)) == FALL_BACK
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "of_its_own"),
+    [
+        (Answered(200), "good", "good"),
+        (Answered(404), "", ""),
+        (Answered(529), "failed", "failed"),
+        (Answered(522), "failed", "failed"),
+        (Answered(200, first_error="overloaded_error"), "failed", "failed"),
+        (Failed(timeout=True), "failed", "failed"),
+        (Answered(429, refusal=ACCOUNT), "limit", "limit"),
+        (Answered(429), "", "failed"),
+        (Answered(429, refusal=SUCH), "", "failed"),
+        (Answered(200, first_error="rate_limit_error"), "", "failed"),
+        (Answered(400, refusal=SPENT), "limit", "limit"),
+        (Answered(402, refusal=BROKE), "limit", "limit"),
+        (Answered(402), "failed", "failed"),
+        (Answered(400, refusal=EXTRA), "", "failed"),
+        (Answered(400), "", ""),
+    ],
+)
+def test_what_a_circuit_learns(outcome: Answered | Failed, verdict: str, of_its_own: str) -> None:
+    assert policy.verdict(outcome, RULES, own_circuit=False) == verdict
+    assert policy.verdict(outcome, RULES, own_circuit=True) == of_its_own
+
+
+REJECTED = {b"anthropic-ratelimit-unified-status": b"rejected", b"anthropic-ratelimit-unified-reset": b"1800000000"}
+NO_REQUESTS = {
+    b"anthropic-ratelimit-requests-remaining": b"0",
+    b"anthropic-ratelimit-requests-reset": b"2027-01-15T08:00:00Z",
+}
+LOW = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase."
+REACHED = "You have reached your specified API usage limits. You will regain access on 2027-01-15 at 08:00 UTC."
+LONG = "Extra usage is required for long context requests."
+FAST = "This request would exceed your rate limit of 0 fast mode input tokens per minute (org: x, model: y)."
+STEEP = "This request would exceed your organization's maximum usage increase rate."
+MONEY, QUOTA, BOTH = frozenset(("billing",)), frozenset(("limit",)), frozenset(("429", "limit"))
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "kind", "message", "refusal"),
+    [
+        (429, REJECTED, "rate_limit_error", "This request would exceed your account's rate limit.", ACCOUNT),
+        (429, {b"anthropic-ratelimit-unified-status": b"rejected"}, "", "", Refusal(BOTH, "account")),
+        (429, {b"anthropic-ratelimit-unified-status": b"allowed"}, "rate_limit_error", "Rate limited", None),
+        (429, NO_REQUESTS, "rate_limit_error", "Number of requests has exceeded your rate limit.", ACCOUNT),
+        (429, NO_REQUESTS | {b"anthropic-ratelimit-requests-remaining": b"3"}, "", "", None),
+        (429, {b"anthropic-ratelimit-requests-remaining": b"0"}, "", "", None),
+        (429, {}, "rate_limit_error", "Rate limited", None),
+        (429, REJECTED, "rate_limit_error", LONG, SUCH),
+        (429, {}, "rate_limit_error", FAST, SUCH),
+        (429, NO_REQUESTS, "rate_limit_error", STEEP, SUCH),
+        (429, {}, "rate_limit_error", "You're out of extra usage. Add more", Refusal(BOTH, "request")),
+        (429, {}, "billing_error", "the cap is reached", Refusal(frozenset(("429", "billing")), "account")),
+        (400, {}, "invalid_request_error", LOW, BROKE),
+        (400, {}, "invalid_request_error", "This organization has been disabled.", BROKE),
+        (400, {}, "invalid_request_error", REACHED, Refusal(QUOTA, "account", 1.8e9)),
+        (400, {}, "invalid_request_error", REACHED.replace("API", "workspace API").partition(" You ")[0], SPENT),
+        (400, {}, "invalid_request_error", "You're out of extra usage. Add more at claude.ai/settings/usage", EXTRA),
+        (400, {}, "invalid_request_error", "Third-party apps now draw from your extra usage, not your plan", EXTRA),
+        (400, {}, "billing_error", "", BROKE),
+        (402, {}, "billing_error", "Payment details?", BROKE),
+        (402, {}, "", "", BROKE),
+        (400, {}, "invalid_request_error", "messages: fast mode is no role", None),
+        (400, {}, "invalid_request_error", LONG, None),
+        (400, REJECTED, "invalid_request_error", "max_tokens: too large", None),
+        (403, {}, "permission_error", LOW, None),
+        (529, REJECTED, "overloaded_error", LOW, None),
+    ],
+)
+def test_what_a_refusal_says(
+    status: int, fields: dict[bytes, bytes], kind: str, message: str, refusal: Refusal | None
+) -> None:
+    assert policy.refusal(status, fields, kind, message, reset_of(fields)) == refusal
+
+
+@pytest.mark.parametrize("words", ["", "on 2027-13-01 at 00:00 UTC", "on 2027-01-01 at 99:00 UTC", "soon"])
+def test_a_moment_that_is_none(words: str) -> None:
+    found = policy.refusal(
+        400, {}, "", f"You have reached your specified API usage limits. You will regain access {words}"
+    )
+    assert found == SPENT
+
+
+@pytest.mark.parametrize(
+    ("betas", "own"),
+    [
+        (b"", ""),
+        (b"claude-code-20250219,oauth-2025-04-20", ""),
+        (b"oauth-2025-04-20,context-1m-2025-08-07", "1M context"),
+        (b"fast-mode-2026-02-01", "fast mode"),
+        (b"fast-mode-2026-02-01, context-1m-2025-08-07", "1M context, fast mode"),
+    ],
+)
+def test_betas_that_have_limits_of_their_own(betas: bytes, own: str) -> None:
+    assert policy.own_limits(betas) == own
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(b"", 600), (b"600", 600), (b"3000", 3000), (b"60", 600), (b"999999999", 3600), (b"0", 600), (b"-1", 600),
+     (b"1e9", 600), (b"nan", 600), (b"soon", 600), (b"9" * 400, 600)],
+)  # fmt: skip
+def test_how_long_a_client_waits(value: bytes, seconds: float) -> None:
+    assert policy.patience(value, 600.0) == seconds
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome, _ in outcomes_and_words()])
@@ -201,6 +414,11 @@ def test_a_stream_that_begins_with_an_error_is_not_retried(kind: str) -> None:
         (Answered(200, first_error="overloaded_error"), "first event overloaded_error"),
         (Answered(200, first_error="invalid_request_error"), "none"),
         (Answered(200, first_error="bad\r\nx-evil: 1"), "none"),
+        (Answered(200, first_error="invalid_request_error", refusal=BROKE), "400 billing"),
+        (Answered(400, refusal=SPENT), "400 limit"),
+        (Answered(402, refusal=BROKE), "402 billing"),
+        (Answered(429, refusal=ACCOUNT), "429"),
+        (Answered(522), "522"),
         (Failed(), "connection"),
         (Failed(lasting=True), "connection"),
         (Failed(stale=True), "connection"),

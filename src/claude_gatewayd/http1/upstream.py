@@ -1,7 +1,7 @@
 """The upstream side: one connection, and one exchange after the other on it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal, cast
 
 from claude_gatewayd.http1 import framing, head
@@ -22,7 +22,8 @@ Kind = Literal["offline", "connect", "certificate", "tls", "proxy", "timeout", "
 class UpstreamFailed(Exception):
     """Say how an upstream failed.
 
-    *silent* means that not one byte of an answer had come; *stale* that it was on a connection which had been idle.
+    *silent* means that not one byte of an answer had come; *stale* that it was on a connection which had been idle;
+    *asked* that there was a connection, and the request was on it.
     """
 
     def __init__(self, kind: Kind, detail: str, *, silent: bool = True, hint: str = "") -> None:
@@ -31,6 +32,7 @@ class UpstreamFailed(Exception):
         self.detail = detail
         self.silent = silent
         self.stale = False
+        self.asked = False
         self.hint = hint
 
 
@@ -55,7 +57,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._any_byte = False
         self._interim_left = _INTERIM
         self._head: ResponseHead | None = None
-        self._head_waiter: asyncio.Future[ResponseHead] | None = None
+        self._head_waiter: asyncio.Future[ResponseHead | None] | None = None
+        self._may_ask = False
         self._interim: Callable[[ResponseHead], None] | None = None
         self._body: framing.Follower | None = None
         self._sink: Sink | None = None
@@ -117,20 +120,31 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head_waiter is not None:
             self._deadline.set(self._patience)
 
-    async def answer(self, seconds: float) -> ResponseHead:
-        """Return the head of the answer, waiting at most *seconds* for it. Raises UpstreamFailed."""
-        if self._failed is not None:
-            raise self._failed
-        if self._head is not None:
-            return self._head
-        self._patience = seconds
-        if self._request_sent:
-            self._deadline.set(seconds)
-        self._head_waiter = self.loop.create_future()
-        try:
-            return await self._head_waiter
-        finally:
-            self._head_waiter = None
+    async def answer(self, seconds: float, longer: Callable[[], Awaitable[float]] | None = None) -> ResponseHead:
+        """Return the head of the answer, waiting at most *seconds* for it. Raises UpstreamFailed.
+
+        Where these are over, *longer* says how many more there are; none: it has failed.
+        """
+        while True:
+            if self._failed is not None:
+                raise self._failed
+            if self._head is not None:
+                return self._head
+            self._patience = seconds
+            self._may_ask = longer is not None
+            if self._request_sent:
+                self._deadline.set(seconds)
+            self._head_waiter = self.loop.create_future()
+            try:
+                found = await self._head_waiter
+            finally:
+                self._head_waiter = None
+            if found is not None:
+                return found
+            assert longer is not None
+            seconds = await longer()
+            if seconds <= 0 and self._head is None:
+                self._give_up()
 
     async def look(self, sees: Callable[[Bytes], bool], seconds: float) -> None:
         """Show *sees* the payload that is here and what comes, until it says that it has seen enough.
@@ -385,6 +399,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._unsent = unsent  # a large request on a slow line is still on its way
             self._deadline.set(self._patience)
             return
+        if self._head is None and self._may_ask and self._head_waiter is not None:
+            if not self._head_waiter.done():
+                self._head_waiter.set_result(None)
+            return
+        self._give_up()
+
+    def _give_up(self) -> None:
         waiting = "of its answer" if self._head is not None else "of an answer"
         nothing = f"nothing {waiting} but pings" if self._pinged else f"no byte {waiting}"
         self._fail(UpstreamFailed("timeout", f"{nothing} came in time", silent=not self._any_byte))
