@@ -9,6 +9,12 @@ from claude_gatewayd.supervisor.generation import Generation
 
 Snapshot = Mapping[str, Any]
 
+_WHY: dict[str, Any] = {"why": "no generation serves"}
+_NO_BEDROCK = _WHY | {
+    "enabled": False, "source": "", "region": "", "last_success": None, "last_failure": None, "failure": "",
+}  # fmt: skip
+_NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
+
 
 def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
     """Return what several generations have seen as if it were one: counts added up, Anthropic by the latest word."""
@@ -27,8 +33,8 @@ def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 def serving(snapshot: Snapshot) -> dict[str, Any]:
     """Return what counts of the generation that serves alone: Bedrock, LiteLLM, credentials, circuits and notices."""
     return {
-        "bedrock": snapshot.get("bedrock", {"enabled": False, "why": "no generation serves"}),
-        "litellm": snapshot.get("litellm", {"state": "off", "why": "no generation serves"}),
+        "bedrock": _NO_BEDROCK | snapshot.get("bedrock", {}),
+        "litellm": _NO_LITELLM | snapshot.get("litellm", {}),
         "credentials": snapshot.get("credentials"),
         "circuits": snapshot.get("circuits", []),
         "notices": snapshot.get("notices", []),
