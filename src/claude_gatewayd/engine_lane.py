@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd import catalog, coding, envelope
-from claude_gatewayd.call import COUNT_TOKENS, JSON, NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd import bedrock_errors, catalog, coding, context_length, envelope
+from claude_gatewayd.call import COUNT_TOKENS, JSON, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.engine import Engine, EngineFailed, doorman
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.relay import Answer, Outgoing, Relay
+from claude_gatewayd.retelling import Unchanged, retell
 from claude_gatewayd.spending import Spending
 from claude_gatewayd.tickets import Tickets
 
@@ -22,6 +23,7 @@ ROUTES = frozenset(route.encode() for route in doorman.OPENAI_ROUTES)
 TICKET = b"x-gateway-ticket"
 
 _LOADED_WITHIN = 60.0
+_PING_AFTER = 10.0
 _PASSED = (b"content-type", b"accept", b"anthropic-version", b"anthropic-beta")
 # LiteLLM would let a caller choose where its own secrets go, or decide what `policy` decides.
 _NOT_THE_CALLERS = frozenset((
@@ -109,10 +111,33 @@ class EngineLane:
             call.way.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
         if answer.head.status >= 400:
             return await _pass_error_on(call, answer)
+        if call.path == MESSAGES and answer.is_stream:
+            return await self._pass_messages_on(call, answer)
         await answer.pass_on(
             call.exchange, call.way.lines, drop=_NOT_PASSED_BACK, silence=self._settings.response_timeout, watched=False
         )
         return answer.head.status
+
+    async def _pass_messages_on(self, call: Call, answer: Answer) -> int:
+        """Send a stream of messages on: one that begins with an error as an error, one without an end with one."""
+        silence = self._settings.response_timeout
+        try:
+            first = await answer.first_event(silence)
+        except UpstreamFailed as failed:
+            raise Refused(502, f"cannot serve: {call.model} failed: {failed.detail}", *call.way.lines) from None
+        if first.verdict == "waiting":
+            answer.abort()
+            raise Refused(504, f"cannot serve: {call.model} said nothing in time", *call.way.lines)
+        lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), *call.way.lines]
+        if first.verdict == "error":
+            answer.abort()
+            trouble = bedrock_errors.read_event(first.data)
+            status, body = _in_anthropics_words(trouble.status, first.data)
+            call.exchange.reply(status, envelope.reason(status), [JSON, *lines], body)
+            return status
+        lines.append(b"content-type: text/event-stream; charset=utf-8")
+        await retell(answer, call.exchange, lines, Unchanged(call.model), silence=silence, ping_after=_PING_AFTER)
+        return 200
 
     async def _checked(self, call: Call) -> bytes:
         """Return the body without what is not a caller's to choose."""
@@ -148,8 +173,21 @@ async def _pass_error_on(call: Call, answer: Answer) -> int:
         coded = b"" if kept.plain else answer.head.fields.get(b"content-encoding")
         body = coding.decoded(coded, kept.body)
     lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), JSON, *call.way.lines]
-    call.exchange.reply(status, envelope.reason(status), lines, envelope.as_openai_error(status, body))
+    if call.path == MESSAGES:
+        status, body = _in_anthropics_words(status, body)
+    else:
+        body = envelope.as_openai_error(status, body)
+    call.exchange.reply(status, envelope.reason(status), lines, body)
     return status
+
+
+def _in_anthropics_words(status: int, body: bytes) -> tuple[int, bytes]:
+    """Return a failure in Anthropic's envelope; one about the request's length in the words that Claude Code knows."""
+    message = envelope.message_of(status, body)
+    length = context_length.as_claude_code_knows_it(message) if status in (400, 413, 422, 500) else None
+    if length is not None:
+        return 400, envelope.error_body(400, length)
+    return status, envelope.error_body(status, message)
 
 
 def _unknown(model: str, names: frozenset[str]) -> str:

@@ -83,6 +83,12 @@ def as_openai_error(status: int, body: bytes) -> bytes:
     return openai_error_body(status, told[:_LONGEST] or f"the upstream answered {status} without a word")
 
 
+def message_of(status: int, body: bytes) -> str:
+    """Return what somebody else's answer of failure says, whatever its form."""
+    message: str = json.loads(as_openai_error(status, body))["error"]["message"]
+    return message
+
+
 def _document(body: bytes) -> dict[str, Any]:
     """Return the object that a body is, or the first event of a stream has: LiteLLM may fail in the form of a stream.
 

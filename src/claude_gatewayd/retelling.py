@@ -1,16 +1,21 @@
-"""Tell a stream again in other words, as it comes: Bedrock's answer, told as Anthropic would."""
+"""Tell a stream again, as it comes: Bedrock's answer in Anthropic's words, another's as it is, but with an end."""
 
 import asyncio
-from typing import Protocol
+import re
+from typing import Final, Protocol
 
+from claude_gatewayd import envelope
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.relay import Answer, Payload
+from claude_gatewayd.sse import StreamWatch
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+_END_OF_EVENT: Final = re.compile(rb"\r?\n\r?\n")
+_LONGEST: Final = 16 * 1024 * 1024
 
 
 class Teller(Protocol):
@@ -25,6 +30,45 @@ class Teller(Protocol):
     def finish(self, failure: UpstreamFailed | None) -> bytes:
         """Return what is to be told at the end; *failure* is how the upstream failed, if it did."""
         ...
+
+
+class Unchanged:
+    """Tell a stream of messages as it is, event by event, and never let it end as if it were complete when it is not.
+
+    *whose* is who answers, as the person knows it.
+    """
+
+    def __init__(self, whose: str) -> None:
+        self.complete = False
+        self._whose = whose
+        self._watch = StreamWatch()
+        self._rest = b""  # of an event that has not come whole
+
+    def feed(self, payload: Bytes) -> bytes:
+        """Return the events that are whole."""
+        data = self._rest + payload
+        # A piece of LiteLLM's ends with its event, nearly always.
+        end = len(data) if data.endswith((b"\n\n", b"\r\n\r\n")) else 0
+        if not end:
+            start = max(0, len(self._rest) - 3)  # an end may have been cut
+            end = max((found.end() for found in _END_OF_EVENT.finditer(data, start)), default=0)
+        self._rest = data[end:]
+        if len(self._rest) > _LONGEST:
+            self._rest = b""
+        if self.complete or not end:
+            return b""
+        self._watch.see(data[:end])
+        self.complete = self._watch.complete
+        return data[:end]
+
+    def finish(self, failure: UpstreamFailed | None) -> bytes:
+        """Return an error where there was no end."""
+        if self.complete:
+            return b""
+        self.complete = True
+        why = failure.detail if failure is not None else "its stream ended without message_stop"
+        kind = "timeout_error" if failure is not None and failure.kind == "timeout" else "api_error"
+        return envelope.error_event(502, f"{self._whose}'s answer broke off: {why}", kind)
 
 
 async def retell(

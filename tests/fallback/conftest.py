@@ -7,6 +7,7 @@ import pytest
 from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
+from tests.fallback.elsewhere import Elsewhere, standing
 from tests.fallback.stage import Stage, keys_of
 
 CONFIG = """
@@ -49,3 +50,19 @@ def stage(loaded: Stage) -> Iterator[Stage]:
     assert stage.anthropic.violations == []
     assert stage.bedrock.violations == []
     assert stage.bedrock.refusals == []
+
+
+@pytest.fixture(scope="session")
+def elsewhere_loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """Return the stage whose upstreams say what a test has them say."""
+    with standing(tmp_path_factory.mktemp("litellm")) as it:
+        yield it
+
+
+@pytest.fixture
+def elsewhere(elsewhere_loaded: Elsewhere) -> Elsewhere:
+    """Return it for one test, with nothing that was asked before."""
+    while not elsewhere_loaded.upstream.requests.empty():
+        elsewhere_loaded.upstream.request()
+    elsewhere_loaded.stage.forget()
+    return elsewhere_loaded

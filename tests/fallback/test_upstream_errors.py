@@ -8,39 +8,15 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.daemon import Daemon
-from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import MODEL, Reply, Stage, keys_of
+from tests.fallback.elsewhere import Elsewhere
+from tests.fallback.stage import MODEL, Reply, Stage
 from tests.relay.upstream import Script, Upstream, says
 
 pytestmark = pytest.mark.slow
 
-CONFIG = """
-[router]
-num_retries = 0
-[litellm]
-config = "CONFIG"
-"""
-LITELLM = """
-model_list:
-  - model_name: own-openai
-    litellm_params: {model: openai/own, api_base: UPSTREAM/v1, api_key: sk-own}
-  - model_name: own-anthropic
-    litellm_params: {model: anthropic/own, api_base: UPSTREAM, api_key: sk-own}
-  - model_name: own-invoke
-    litellm_params: {model: bedrock/us.anthropic.claude-opus-4-8, aws_bedrock_runtime_endpoint: UPSTREAM}
-  - model_name: own-converse
-    litellm_params: {model: bedrock/converse/us.anthropic.claude-opus-4-8, aws_bedrock_runtime_endpoint: UPSTREAM}
-  - model_name: own-azure
-    litellm_params: {model: azure/own, api_base: UPSTREAM, api_key: sk-own, api_version: "2024-10-21"}
-  - model_name: own-gemini
-    litellm_params: {model: gemini/own, api_base: UPSTREAM, api_key: sk-own}
-"""
 MODELS = [f"{MODEL}-bedrock", "own-openai", "own-anthropic", "own-invoke", "own-converse", "own-azure", "own-gemini"]
 HTML = b"<p>The service is unavailable, master_key: abc.</p>\n"
 FRAMED = b"HTTP/1.1 %d Said\r\nContent-Type: text/html\r\n%bContent-Length: %d\r\n\r\n"
@@ -50,28 +26,6 @@ on_every_way = pytest.mark.parametrize(
     [(path, model, stream) for path in ("/v1/messages", "/v1/chat/completions") for model in MODELS
      for stream in (True, False)],
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def stage(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Return a stage whose Bedrock, like all other upstreams but Anthropic, is *upstream*."""
-    file = tmp_path_factory.mktemp("litellm") / "config.yaml"
-    file.write_text(LITELLM.replace("UPSTREAM", upstream.url))
-    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
-        environ = keys_of(bedrock) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}
-        with Daemon(upstream=anthropic.url, config=CONFIG.replace("CONFIG", str(file)), environ=environ) as daemon:
-            stage = Stage(anthropic, bedrock, daemon)
-            stage.wait_loaded()
-            stage.prove()
-            assert daemon.status()["litellm"]["config"]["problems"] == []
-            yield stage
-        assert "Traceback" not in daemon.log
 
 
 def ask(stage: Stage, path: str, model: str, stream: bool) -> Reply:
@@ -114,43 +68,43 @@ def page(status: int, body: bytes, *lines: bytes) -> Script:
 
 
 @on_every_way
-def test_a_large_page(stage: Stage, upstream: Upstream, path: str, model: str, stream: bool) -> None:
-    upstream.will(page(503, HTML * 100_000))
-    with Lag(stage) as lag:
-        reply = ask(stage, path, model, stream)
+def test_a_large_page(elsewhere: Elsewhere, path: str, model: str, stream: bool) -> None:
+    elsewhere.upstream.will(page(503, HTML * 100_000))
+    with Lag(elsewhere.stage) as lag:
+        reply = ask(elsewhere.stage, path, model, stream)
     assert failed(reply), reply
     assert len(reply.body) < 70_000
     assert lag.most < 1.5
-    upstream.request()
+    elsewhere.upstream.request()
 
 
 BOMB = gzip.compress(HTML[:1] * 512 * 1024 * 1024, 1)
 
 
 @on_every_way
-def test_a_bomb(stage: Stage, upstream: Upstream, path: str, model: str, stream: bool) -> None:
-    upstream.will(page(503, BOMB, b"Content-Encoding: gzip"))
-    with Lag(stage) as lag:
-        reply = ask(stage, path, model, stream)
+def test_a_bomb(elsewhere: Elsewhere, path: str, model: str, stream: bool) -> None:
+    elsewhere.upstream.will(page(503, BOMB, b"Content-Encoding: gzip"))
+    with Lag(elsewhere.stage) as lag:
+        reply = ask(elsewhere.stage, path, model, stream)
     assert failed(reply), reply
     assert lag.most < 1.5
-    upstream.request()
+    elsewhere.upstream.request()
 
 
 @on_every_way
-def test_a_redirect(stage: Stage, upstream: Upstream, path: str, model: str, stream: bool) -> None:
+def test_a_redirect(elsewhere: Elsewhere, path: str, model: str, stream: bool) -> None:
     with Upstream() as other:
-        upstream.will(page(307, b"", b"Location: %b/there" % other.url.encode()))
-        reply = ask(stage, path, model, stream)
+        elsewhere.upstream.will(page(307, b"", b"Location: %b/there" % other.url.encode()))
+        reply = ask(elsewhere.stage, path, model, stream)
         assert other.requests.empty()
     assert failed(reply), reply
     assert b"answered 307, a redirect to " in reply.body
-    assert b"the prompt" in upstream.request()
-    assert upstream.requests.empty()
+    assert b"the prompt" in elsewhere.upstream.request()
+    assert elsewhere.upstream.requests.empty()
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_page_that_comes_drop_by_drop(stage: Stage, upstream: Upstream, model: str) -> None:
+def test_a_page_that_comes_drop_by_drop(elsewhere: Elsewhere, model: str) -> None:
     done = threading.Event()
 
     def drips(conn: socket.socket) -> None:
@@ -158,12 +112,12 @@ def test_a_page_that_comes_drop_by_drop(stage: Stage, upstream: Upstream, model:
         while not done.wait(0.05):
             conn.sendall(b"<p>")
 
-    upstream.will(drips)
+    elsewhere.upstream.will(drips)
     began = time.monotonic()
     try:
-        reply = ask(stage, "/v1/messages", model, True)
+        reply = ask(elsewhere.stage, "/v1/messages", model, True)
     finally:
         done.set()
     assert failed(reply), reply
     assert time.monotonic() - began < 10
-    upstream.request()
+    elsewhere.upstream.request()

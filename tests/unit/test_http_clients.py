@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from claude_gatewayd.engine import http_clients
+from claude_gatewayd.engine.record import Record, record
 from tests.relay.upstream import Upstream, says
 
 HTML = b"<p>The service is unavailable.</p>\n"
@@ -190,3 +191,20 @@ def test_the_others_follow_no_redirect_either(upstream: Upstream) -> None:
             upstream.will(says(answer(307, b"Location: " + other.url.encode())))
             assert way(upstream.url) == 307
         assert other.requests.empty()
+
+
+@pytest.mark.parametrize("coding", ["", "gzip", "of nobody"])
+@pytest.mark.parametrize(("body", "ended"), [(b"data: x\n\ndata: [DONE]\n\n", True), (b'data: "[DONE]"\n\n', False)])
+def test_a_stream_that_says_that_it_is_over(upstream: Upstream, coding: str, body: bytes, ended: bool) -> None:
+    here = Record()
+
+    async def ask() -> bytes:
+        record.set(here)
+        async with httpx.AsyncClient() as client, client.stream("POST", upstream.url) as reply:
+            return b"".join([raw async for raw in reply.aiter_raw()])
+
+    sent = coded(body, coding) if coding in ("", "gzip") else body
+    lines = [b"Content-Type: text/event-stream"] + ([b"Content-Encoding: " + coding.encode()] if coding else [])
+    upstream.will(says(answer(200, *lines, body=sent)))
+    assert asyncio.run(ask()) == sent
+    assert here.ended is (ended or coding == "of nobody"), "of what we cannot read we do not say that it is cut"

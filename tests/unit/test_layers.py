@@ -25,7 +25,7 @@ FLOORS = """
     claude_code
     served
     http1
-    coding egress
+    coding context_length egress
     reach
     policy circuit body sse guard tally catalog proven
     bedrock_features structured_output
@@ -49,6 +49,7 @@ NOT_FOR_SUPERVISOR_OR_CTL = {
     "bedrock_lane",
     "body",
     "call",
+    "context_length",
     "credentials",
     "engine",
     "engine_lane",

@@ -11,7 +11,7 @@ from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.retelling import retell
+from claude_gatewayd.retelling import Unchanged, retell
 from tests.http1.leaping import Loop
 
 if TYPE_CHECKING:
@@ -185,3 +185,31 @@ def test_nothing_follows_where_the_upstream_fails() -> None:
         raise UpstreamFailed("lost", "it is gone")
 
     assert told(script)[0] == [(0, "message_start"), (5, "error")]
+
+
+ALONE = b'event: message_start\ndata: {"type":"message_start"}\n\n'
+LAST = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_a_stream_as_it_is_however_it_is_cut(ending: bytes) -> None:
+    stream = (ALONE + b": a comment\n\n" + PING + LAST).replace(b"\n", ending)
+    for size in (1, 2, 3, 7, 50, len(stream)):
+        teller = Unchanged("own")
+        pieces = [teller.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
+        assert b"".join(pieces) == stream
+        assert all(piece.endswith(ending * 2) for piece in pieces if piece), "a ping may stand between any two"
+        assert teller.complete
+        assert teller.finish(None) == b""
+
+
+@pytest.mark.parametrize("cut", [0, len(ALONE), len(ALONE) + 20, len(ALONE + LAST) - 1])
+@pytest.mark.parametrize("failure", [None, UpstreamFailed("timeout", "no byte came", silent=False)])
+def test_one_without_an_end_ends_in_an_error(cut: int, failure: UpstreamFailed | None) -> None:
+    teller = Unchanged("own")
+    told = teller.feed((ALONE + LAST)[:cut]) + teller.finish(failure)
+    *_, last, nothing = told.split(b"\n\n")
+    assert nothing == b""
+    assert last.startswith(b"event: error\ndata: ")
+    assert b"own's answer broke off: " in last
+    assert (b"timeout_error" in last) is (failure is not None)

@@ -61,6 +61,8 @@ class App:
         litellm.expose_router_debug_in_errors = False
         litellm.strip_anthropic_total_tokens = True
         litellm.telemetry = False
+        # For models of openai/ it would ask /responses, which most servers that speak OpenAI's format do not have.
+        litellm.use_chat_completions_url_for_anthropic_messages = True
         # Bedrock and Anthropic say what an answer took. Where there is nobody else to ask, nothing is guessed: loading
         # the tokenizer holds the interpreter for a tenth of a second, and it would read each request that failed.
         litellm.disable_token_counter = not self.own.model_list
@@ -70,6 +72,7 @@ class App:
         _carry_betas()
         _try_once()
         network.believe(context)
+        _invent_no_finish()
         http_clients.restrain()
         http_clients.restrain_redaction()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(plan, keys, Models()))
@@ -328,6 +331,27 @@ def _try_once() -> None:
     from litellm.llms.bedrock.messages.invoke_transformations import anthropic_claude3_transformation as of_bedrock
 
     of_bedrock.AmazonAnthropicClaudeMessagesConfig.max_retry_on_anthropic_messages_http_error = 1
+
+
+def _invent_no_finish() -> None:
+    """Let a stream that ends without having said why be an error: LiteLLM would give it a "stop", as if it were whole.
+
+    What counts is a reason (finish_reason, stop_reason), or the mark of an end.
+    """
+    from litellm.exceptions import BadGatewayError
+    from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
+
+    last_chunk = CustomStreamWrapper.finish_reason_handler
+
+    def finish_reason_handler(self: Any) -> Any:
+        here = record.get()
+        told = self.received_finish_reason or self.intermittent_finish_reason
+        if not told and here is not None and not here.ended:
+            message = "its stream ended without a reason to finish"
+            raise BadGatewayError(message, self.custom_llm_provider or "", self.model)
+        return last_chunk(self)
+
+    CustomStreamWrapper.finish_reason_handler = finish_reason_handler
 
 
 def _listener(path: str) -> socket.socket:

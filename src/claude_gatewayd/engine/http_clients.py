@@ -8,17 +8,21 @@ those libraries, and not in LiteLLM's handlers, of which there are dozens.
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 from httpx import Request, Response
 
-from claude_gatewayd import coding
+from claude_gatewayd import coding, sse
+from claude_gatewayd.engine.record import Record, record
 
 MOST = 64 * 1024  # bytes of an error, decoded
 READ_WITHIN = 5.0  # seconds: for a body that comes drop by drop
 _MOST_REDACTED = 16 * 1024  # LiteLLM's expressions take 0.5 ms for a KiB, and hold the interpreter meanwhile
+_DONE = re.compile(rb"(?:\A|[\r\n])data: ?\[DONE\]")
+_TAIL = 256
 _PLAIN = re.compile(r"[\w.:\[\]-]{1,255}\Z", re.ASCII)
 
 
@@ -55,7 +59,13 @@ def _restrain_httpx() -> None:
         response = await async_send(self, request, **options | {"stream": True, "follow_redirects": False})
         if not response.is_success:
             return await _aread_in_part(response)
-        if not stream:
+        here = record.get()
+        if stream:
+            if here is not None and sse.is_stream(
+                response.headers.get("content-type", "").encode("latin-1", "replace")
+            ):
+                response.stream = _Ending(response, here)
+        else:
             try:
                 await response.aread()
             except BaseException:
@@ -83,11 +93,15 @@ def _restrain_others() -> None:
     requests.Session.send = send_without_redirects  # type: ignore[method-assign]
 
 
+def _decoder_of(response: Response) -> coding.Decoder | None:
+    return coding.decoder(response.headers.get("content-encoding", "").encode("latin-1", "replace"))
+
+
 class _Part:
     """The beginning of a body, decoded in bounded pieces; one in a coding that we do not know stays empty."""
 
     def __init__(self, response: Response) -> None:
-        self._decoder = coding.decoder(response.headers.get("content-encoding", "").encode("latin-1", "replace"))
+        self._decoder = _decoder_of(response)
         self._body = bytearray()
 
     def takes(self, raw: bytes) -> bool:
@@ -100,6 +114,34 @@ class _Part:
     @property
     def body(self) -> bytes:
         return bytes(self._body)
+
+
+class _Ending(httpx.AsyncByteStream):
+    """A stream of events as it is, and a note where it says itself that it is over, as OpenAI's do."""
+
+    def __init__(self, response: Response, here: Record) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._stream = response.stream
+        self._here = here
+        self._decoder = _decoder_of(response)
+        self._tail = b""
+        here.ended = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for raw in self._stream:
+            self._look(raw)
+            yield raw
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def _look(self, raw: bytes) -> None:
+        if self._decoder is None or self._decoder.blind:
+            self._here.ended = True
+            return
+        tail = (self._tail + self._decoder.feed(raw))[-_TAIL:]
+        self._here.ended = self._here.ended or _DONE.search(tail) is not None
+        self._tail = tail
 
 
 def _read_in_part(response: Response) -> Response:

@@ -35,6 +35,8 @@ _OURS_IN_SETTINGS = (
     )
     | {
         "enable_anthropic_prompt_caching": "Claude Code says itself what is to be cached",
+        "anthropic_sse_ping_interval_seconds": "the gateway breaks the silences of a stream itself",
+        "sse_keepalive_ping_interval_seconds": "its pings would hide an upstream that is dead",
         "set_verbose": "use [log] level of config.toml",
         "json_logs": "use [log] level of config.toml",
         "custom_auth": "callers are known by their own credential, or by the gateway key (claude-gatewayctl key)",

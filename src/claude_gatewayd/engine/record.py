@@ -30,7 +30,8 @@ class Record:
     *spends*: it may take AWS keys of ours, and models of the person's own; else it comes back to us, by its ticket.
     *api_base* is where LiteLLM asks, "" where that is not known.
     *model_id* is what Bedrock is to be asked for in the place of the model's own id, *nowhere* the URL at which the
-    request must end, for warming up; "" for neither.
+    request must end, for warming up; "" for neither. *ended*: the last stream of an upstream's said that it is over, by
+    a mark of its own or in a coding that we do not know.
     """
 
     ticket: str = ""
@@ -39,6 +40,7 @@ class Record:
     nowhere: str = ""
     api_base: str = ""
     trouble: Trouble | None = None
+    ended: bool = False
 
 
 record: ContextVar[Record | None] = ContextVar("record", default=None)

@@ -1,0 +1,58 @@
+"""A stage whose upstreams, all but Anthropic, are a port that says what a test has it say: Bedrock, and own models."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.daemon import Daemon
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
+from tests.fallback.stage import Stage, keys_of
+from tests.relay.upstream import Upstream
+
+CONFIG = """
+[router]
+num_retries = 0
+[litellm]
+config = "CONFIG"
+"""
+LITELLM = """
+model_list:
+  - model_name: own-openai
+    litellm_params: {model: openai/own, api_base: UPSTREAM/v1, api_key: sk-own}
+  - model_name: own-anthropic
+    litellm_params: {model: anthropic/own, api_base: UPSTREAM, api_key: sk-own}
+  - model_name: own-invoke
+    litellm_params: {model: bedrock/us.anthropic.claude-opus-4-8, aws_bedrock_runtime_endpoint: UPSTREAM}
+  - model_name: own-converse
+    litellm_params: {model: bedrock/converse/us.anthropic.claude-opus-4-8, aws_bedrock_runtime_endpoint: UPSTREAM}
+  - model_name: own-azure
+    litellm_params: {model: azure/own, api_base: UPSTREAM, api_key: sk-own, api_version: "2024-10-21"}
+  - model_name: own-gemini
+    litellm_params: {model: gemini/own, api_base: UPSTREAM, api_key: sk-own}
+"""
+
+
+class Elsewhere(NamedTuple):
+    """The stage, and what stands behind LiteLLM."""
+
+    stage: Stage
+    upstream: Upstream
+
+
+@contextmanager
+def standing(directory: Path, more: str = "") -> Iterator[Elsewhere]:
+    """Return it, with LiteLLM loaded and a caller whom Anthropic knows; *more* is of the configuration."""
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock, Upstream() as upstream:
+        file = directory / "config.yaml"
+        file.write_text(LITELLM.replace("UPSTREAM", upstream.url))
+        environ = keys_of(bedrock) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}
+        config = CONFIG.replace("CONFIG", str(file)) + more
+        with Daemon(upstream=anthropic.url, config=config, environ=environ) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.wait_loaded()
+            stage.prove()
+            assert daemon.status()["litellm"]["config"]["problems"] == []
+            yield Elsewhere(stage, upstream)
+        assert "Traceback" not in daemon.log

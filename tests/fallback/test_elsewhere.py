@@ -1,0 +1,157 @@
+"""Models of the person's own, at who speaks OpenAI's format or Anthropic's: on /v1/messages and on OpenAI's routes."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.fallback.elsewhere import Elsewhere
+from tests.fallback.stage import Reply
+from tests.relay.upstream import Script, says
+
+pytestmark = pytest.mark.slow
+
+MESSAGES, CHAT = "/v1/messages", "/v1/chat/completions"
+
+
+def ask(elsewhere: Elsewhere, path: str, model: str, *, stream: bool = True, **more: Any) -> Reply:
+    messages = [{"role": "user", "content": "the prompt"}]
+    body = {"model": model, "messages": messages, "max_tokens": 99, "stream": stream, **more}
+    return elsewhere.stage.ask(json.dumps(body).encode(), path=path)
+
+
+def stream(*events: bytes, ends: bool = True) -> Script:
+    """Answer with a stream: whole, as HTTP has it, or not."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
+    return says(head, *chunks, b"0\r\n\r\n" if ends else b"")
+
+
+def chunk(delta: Mapping[str, object], finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    said = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "own", "choices": [choice]}
+    return b"data: " + json.dumps(said).encode() + b"\n\n"
+
+
+def event(kind: str, **more: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), json.dumps({"type": kind, **more}).encode())
+
+
+HELLO = chunk({"role": "assistant", "content": "hello"})
+STOP = chunk({}, "stop")
+DONE = b"data: [DONE]\n\n"
+USAGE = {"input_tokens": 1, "output_tokens": 1}
+MESSAGE = {"id": "m", "type": "message", "role": "assistant", "model": "own", "content": [], "usage": USAGE}
+START = event("message_start", message={**MESSAGE, "stop_reason": None, "stop_sequence": None})
+TEXT = (
+    event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    + event("content_block_delta", index=0, delta={"type": "text_delta", "text": "hello"})
+    + event("content_block_stop", index=0)
+)
+WHY = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage=USAGE)
+END = event("message_stop")
+PING = event("ping")
+
+
+def last_of_chat(reply: Reply) -> Any:
+    """Return what the last event of a stream in OpenAI's form says, [DONE] left aside."""
+    lines = [line[6:] for line in reply.body.decode().split("\n") if line.startswith("data: ")]
+    return json.loads([line for line in lines if line != "[DONE]"][-1])
+
+
+def reasons(reply: Reply) -> list[str]:
+    lines = [line[6:] for line in reply.body.decode().split("\n") if line.startswith("data: {")]
+    return [c["finish_reason"] for line in lines for c in json.loads(line).get("choices", ()) if c.get("finish_reason")]
+
+
+@pytest.mark.parametrize("events", [(HELLO, STOP, DONE), (HELLO, STOP), (HELLO, DONE)], ids=["all", "reason", "mark"])
+@pytest.mark.parametrize("path", [MESSAGES, CHAT])
+def test_a_server_that_knows_chat_completions_alone(elsewhere: Elsewhere, path: str, events: tuple[bytes, ...]) -> None:
+    elsewhere.upstream.will(stream(*events))
+    reply = ask(elsewhere, path, "own-openai")
+    assert elsewhere.upstream.request().startswith(b"POST /v1/chat/completions ")
+    assert reply.status == 200, reply
+    if path == MESSAGES:
+        assert reply.text == "hello"
+        assert reply.events[-1][0] == "message_stop"
+    else:
+        assert reasons(reply) == ["stop"]
+        assert "error" not in last_of_chat(reply)
+
+
+def test_the_same_whole(elsewhere: Elsewhere) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
+    said = {"id": "c", "object": "chat.completion", "created": 1, "model": "own", "choices": [choice],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
+    body = json.dumps(said).encode()
+    elsewhere.upstream.will(
+        says(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    )
+    reply = ask(elsewhere, MESSAGES, "own-openai", stream=False)
+    assert reply.status == 200, reply
+    assert (reply.text, reply.json["stop_reason"]) == ("hello", "end_turn")
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "breaks"])
+@pytest.mark.parametrize(
+    ("model", "events"),
+    [
+        ("own-openai", (HELLO,)),
+        ("own-azure", (HELLO,)),
+        ("own-anthropic", (START, TEXT)),
+        ("own-anthropic", (START, TEXT[:40])),
+        ("own-anthropic", (START,)),
+    ],
+)
+@pytest.mark.parametrize("path", [MESSAGES, CHAT])
+def test_a_stream_without_an_end_has_none(
+    elsewhere: Elsewhere, path: str, model: str, events: tuple[bytes, ...], ends: bool
+) -> None:
+    elsewhere.upstream.will(stream(*events, ends=ends))
+    reply = ask(elsewhere, path, model)
+    if reply.status != 200:
+        assert reply.status >= 500, reply
+        return
+    if path == MESSAGES:
+        assert reply.events[-1][0] == "error", reply
+        assert not {"message_stop", "message_delta"} & {name for name, _ in reply.events}
+    else:
+        assert "error" in last_of_chat(reply), reply
+        assert reasons(reply) == []
+
+
+def test_a_stream_of_anthropics_own_form(elsewhere: Elsewhere) -> None:
+    elsewhere.upstream.will(stream(START, PING, TEXT, WHY, END))
+    reply = ask(elsewhere, MESSAGES, "own-anthropic")
+    assert reply.status == 200, reply
+    assert reply.text == "hello"
+    assert [name for name, _ in reply.events][-2:] == ["message_delta", "message_stop"]
+
+
+def test_a_stream_that_begins_with_an_error_is_one(elsewhere: Elsewhere) -> None:
+    error = event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+    elsewhere.upstream.will(stream(error))
+    reply = ask(elsewhere, MESSAGES, "own-anthropic")
+    assert reply.status in (500, 529), reply
+    assert "verloaded" in reply.error
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
+def test_an_error_about_the_length_in_words_that_claude_code_acts_on(elsewhere: Elsewhere, streamed: bool) -> None:
+    error = {
+        "message": "This model's maximum context length is 128000 tokens. However, your messages resulted in 130001 "
+        "tokens. Please reduce the length of the messages.",
+        "type": "invalid_request_error",
+        "param": "messages",
+        "code": "context_length_exceeded",
+    }
+    body = json.dumps({"error": error}).encode()
+    elsewhere.upstream.will(
+        says(b"HTTP/1.1 400 B\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    )
+    reply = ask(elsewhere, MESSAGES, "own-openai", stream=streamed)
+    assert reply.status == 400, reply
+    assert reply.json["error"] == {
+        "type": "invalid_request_error", "message": "prompt is too long: 130001 tokens > 128000 maximum",
+    }  # fmt: skip
