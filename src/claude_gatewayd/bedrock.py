@@ -77,14 +77,17 @@ def why_not(body: Object, family: Family) -> str | None:
             return name
     if body.get("inference_geo") not in (None, "global"):
         return "a place to work at (inference_geo)"
-    for tool in _every_tool(body):
+    tools = [*_objects(body.get("tools")), *_late_tools(body)[0].values()]
+    for tool in tools:
         kind = tool.get("type")
         if isinstance(kind, str) and kind != "custom" and kind not in takes.tools:
             return f"the tool {kind}" if kind.startswith(_CLIENTS_TOOLS) else f"the server tool {kind}"
         if tool.get("strict") and not takes.schema:
             return "strict tools with this model"
-    if (lacks := _why_no_format(body, takes)) is not None:
-        return lacks
+    wanted = structured_output.format_of(body)
+    bound = takes.schema and _type(wanted) == "json_schema"
+    if wanted is not None and not bound and (tools or structured_output.schema_of(wanted) is None):
+        return "this output format (output_config.format) with this model, or beside tools"
     for block in _all_blocks(body):
         if block.get("type") in _SERVER_BLOCKS:
             return f"a block of the kind {block['type']}"
@@ -94,18 +97,10 @@ def why_not(body: Object, family: Family) -> str | None:
     return None
 
 
-def _why_no_format(body: Object, takes: Takes) -> str | None:
-    """Say why an answer cannot be bound to the format that is asked for."""
-    wanted = structured_output.format_of(body)
-    if wanted is None or (takes.schema and _type(wanted) == "json_schema") or goes_by_tool(body):
-        return None
-    return "this output format (output_config.format) with this model, or beside tools"
-
-
 def goes_by_tool(body: Object) -> bool:
     """Say whether a tool can stand in for the schema that a request binds its answer to."""
-    wanted = structured_output.format_of(body)
-    return structured_output.schema_of(wanted) is not None and not any(_every_tool(body))
+    schema = structured_output.schema_of(structured_output.format_of(body))
+    return schema is not None and not body.get("tools") and not _late_tools(body)[0]
 
 
 def unknown_fields(body: Object) -> list[str]:
@@ -288,11 +283,6 @@ def _late_tools(body: Object) -> tuple[dict[str, Json], set[str]]:
         if isinstance(name := tool.get("name"), str):
             late.pop(name, None)
     return late, shown
-
-
-def _every_tool(body: Object) -> Iterator[dict[str, Json]]:
-    yield from _objects(body.get("tools"))
-    yield from _late_tools(body)[0].values()
 
 
 def _tools(body: Object, *, searches: bool) -> list[Json]:

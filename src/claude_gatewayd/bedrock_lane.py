@@ -74,8 +74,14 @@ class BedrockLane:
         targets = self._targets(call)
         if not targets:
             return f"the model {call.model[:100]}"
-        lacks = [bedrock.why_not(call.document, target.family) for target in targets]
+        lacks = [await self._lacks(call, target) for target in targets]
         return None if None in lacks else lacks[0]
+
+    async def _lacks(self, call: Call, target: Target) -> str | None:
+        assert call.document is not None
+        if call.held is not None and len(call.held) > LARGE:
+            return await asyncio.to_thread(bedrock.why_not, call.document, target.family)
+        return bedrock.why_not(call.document, target.family)
 
     async def answer(self, call: Call) -> int | Trouble:
         """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
@@ -91,8 +97,9 @@ class BedrockLane:
             return self._ask_for_all(call)
         self._tell_left_out(call, call.document)
         said: int | Trouble = Trouble("", 404, "")
-        for target in self._targets(call):
-            if bedrock.why_not(call.document, target.family) is not None:
+        targets = self._targets(call)
+        for target in targets:
+            if len(targets) > 1 and await self._lacks(call, target) is not None:
                 continue
             said = await self._ask(call, target)
             if isinstance(said, int) or not bedrock_errors.another_may_do(said):

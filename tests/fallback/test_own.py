@@ -355,6 +355,14 @@ def test_other_models_in_the_place_of_one(stage: Stage) -> None:
     assert reply.events[0][1]["message"]["model"] == "claude-opus-4-6"
 
 
+def test_a_model_that_lacks_what_is_asked_for_is_passed_over(stage: Stage) -> None:
+    stage.anthropic.fail_next(529)
+    tool = {"type": "computer_20250124", "name": "computer", "display_width_px": 1024, "display_height_px": 768}
+    assert stage.ask(turn(model="claude-opus-4-6", tools=[tool])).status == 200
+    (asked,) = stage.to_bedrock()
+    assert asked.target.split("/")[2] == "global.anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
 def test_an_alias(stage: Stage) -> None:
     stage.anthropic.fail_next(529)
     reply = stage.ask(turn(model="quick"))
