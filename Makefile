@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install run test check bench lock build clean
+.PHONY: help install run test test-extended check bench lock build clean
 
 help:            ## show this
-	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 install:         ## install it for you: claude-gatewayctl in ~/.local/bin; a second time upgrades
 	@$(PYTHON) scripts/install
@@ -15,10 +15,15 @@ run:             ## set up and start the daemon in the foreground, on 127.0.0.1:
 	@$(PYTHON) scripts/bootstrap run
 	@exec $(BIN)/claude-gatewayd
 
-test:            ## set up and run every test that can run here, the real Claude Code included
+test:            ## set up and run the tests that can run here, with the real Claude Code and the SDKs
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python scripts/fetch-clients
 	@$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
+
+test-extended:   ## what `make test` leaves out: more versions of Claude Code, and what takes minutes
+	@$(PYTHON) scripts/bootstrap dev
+	@$(BIN)/python scripts/fetch-clients
+	@$(BIN)/pytest -n 2 --dist loadfile -m extended $(TESTS)
 
 check:           ## format, lint, types
 	@$(PYTHON) scripts/bootstrap dev

@@ -57,6 +57,17 @@ class Window:
         before, _, self.shown = self.shown.partition(text)
         return before + text
 
+    def read(self, seconds: float = 0.05) -> bool:
+        """Take in what the program prints within a moment; tell whether there was any."""
+        if not select.select([self._ours], [], [], seconds)[0]:
+            return False
+        try:
+            data = os.read(self._ours, 65536)
+        except OSError:  # Linux says so when nobody has the other end any more
+            return False
+        self.shown += data.decode(errors="replace")
+        return bool(data)
+
     def key(self, text: str) -> None:
         """Press keys."""
         os.write(self._ours, text.encode())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import IO, Any, Final, Self
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
 
 CLIENTS: Final = Path(__file__).resolve().parents[2] / ".cache" / "clients"
-VERSIONS: Final = ("2.1.197", "2.1.330")
+VERSIONS: Final[Sequence[str]] = tomllib.loads(Path(__file__).with_name("clients.toml").read_text())["claude-code"]
 TIMEOUT: Final = 50.0
 
 
@@ -219,6 +220,7 @@ class Claude:
     home: Path
     credential: Credential = OAUTH
     env: Mapping[str, str] = field(default_factory=dict)
+    allowed: str = "Bash,Read,Agent,Task"
 
     def ask(self, prompt: str, *args: str, timeout: float = TIMEOUT) -> Result:
         """Run a prompt to its end."""
@@ -227,22 +229,26 @@ class Claude:
 
     def start(self, prompt: str, *args: str) -> Running:
         """Start a prompt; use as a context manager, which kills what is left."""
+        command = [
+            str(binary_of(self.version)),
+            *("--print", "--output-format", "stream-json", "--verbose"),
+            # Not --dangerously-skip-permissions, which root may not use.
+            *(("--allowedTools", self.allowed) if self.allowed else ()),
+            *args,
+        ]
+        return Running(command, env=self.environment(), cwd=self.prepare(), prompt=prompt)
+
+    def prepare(self) -> Path:
+        """Make the home, with what somebody has who is signed in; return the folder to work in."""
         config, work = self.home / ".claude", self.home / "work"
         for directory in (config, work, self.home / "tmp"):
             directory.mkdir(parents=True, exist_ok=True)
         for name, content in self.credential.files.items():
             if not (config / name).exists():
                 (config / name).write_text(json.dumps(content))
-        command = [
-            str(binary_of(self.version)),
-            *("--print", "--output-format", "stream-json", "--verbose"),
-            # Not --dangerously-skip-permissions, which root may not use.
-            *("--allowedTools", "Bash,Read,Agent,Task"),
-            *args,
-        ]
-        return Running(command, env=self._environment(), cwd=work, prompt=prompt)
+        return work
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return all of the client's environment: nothing of ours, above all no proxy and no credential."""
         return {
             "PATH": os.environ.get("PATH", os.defpath),

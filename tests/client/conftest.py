@@ -1,15 +1,19 @@
-"""Which versions of the real client there are here."""
+"""Which clients there are here, and the gateway that they share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.client.claude import VERSIONS, why_missing
+from tests.client.scene import Scene, between_the_two
+
+OLDEST, *BETWEEN, NEWEST = VERSIONS
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=[OLDEST, *(pytest.param(v, marks=pytest.mark.extended) for v in BETWEEN), NEWEST])
 def version(request: pytest.FixtureRequest) -> str:
-    """A version of Claude Code that scripts/fetch-clients fetched."""
+    """A version of Claude Code that scripts/fetch-clients fetched: the oldest and the newest; extended, all."""
     wanted: str = request.param
     if reason := why_missing(wanted):
         pytest.skip(reason)
@@ -17,6 +21,35 @@ def version(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def newest() -> str:
+    """The newest version of Claude Code, where one is enough."""
+    if reason := why_missing(NEWEST):
+        pytest.skip(reason)
+    return NEWEST
+
+
+@pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home for the client, new for every test."""
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[Scene]:
+    """One gateway for all the tests with a Bedrock: LiteLLM takes seconds."""
+    with between_the_two() as scene:
+        yield scene
+
+
+@pytest.fixture
+def scene(gateway: Scene) -> Iterator[Scene]:
+    """The gateway for one test; what it was sent was right."""
+    gateway.is_up()
+    gateway.forget()
+    yield gateway
+    gateway.anthropic.clear_faults()
+    gateway.bedrock.clear_faults()
+    gateway.anthropic.release()
+    assert gateway.bedrock.violations == []
+    assert gateway.bedrock.refusals == []
+    assert gateway.anthropic.violations == []

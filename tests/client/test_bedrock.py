@@ -2,19 +2,12 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.client.claude import Claude, Result, signed_in_with
-from tests.client.scenarios import hello
-from tests.daemon import Daemon
-from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.bedrock import FakeBedrock
-from tests.fakes.shapes import OAUTH_TOKEN
-from tests.fallback.stage import Stage, keys_of
+from tests.client.scene import Scene
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -22,49 +15,6 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
 ECHO = {"command": "echo number-$((40 + 2))", "description": "Print a number"}
-
-
-@dataclass
-class Scene:
-    """A gateway between the two, whose caller is known."""
-
-    anthropic: FakeAnthropic
-    bedrock: FakeBedrock
-    daemon: Daemon
-
-    def is_down(self, *, after: int = 0) -> None:
-        """Let Anthropic fail every message but the next *after*."""
-        if after:
-            self.anthropic.pass_next(times=after)
-        self.anthropic.fail_next(529, times=1000)
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Scene]:
-    """Return one gateway for all: LiteLLM takes seconds. The circuit stays closed: each turn tries Anthropic."""
-    config = "[router]\nallowed_fails = 100\n"
-    with FakeAnthropic() as anthropic, FakeBedrock(canaries=[OAUTH_TOKEN.encode()]) as bedrock:
-        daemon = Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock))
-        with daemon:
-            Stage(anthropic, bedrock, daemon).wait_loaded()
-            yield Scene(anthropic, bedrock, daemon)
-            assert "Traceback" not in daemon.log
-            assert OAUTH_TOKEN not in daemon.log
-
-
-@pytest.fixture
-def scene(gateway: Scene, version: str, home: Path) -> Iterator[Scene]:
-    """Return the gateway to a client that Anthropic has answered once, whatever befalls it later."""
-    gateway.anthropic.clear_faults()
-    hello(Claude(version, gateway.daemon.url, home), gateway.anthropic)
-    gateway.anthropic.requests.clear()
-    gateway.bedrock.requests.clear()
-    yield gateway
-    gateway.anthropic.clear_faults()
-    gateway.anthropic.release()
-    assert gateway.bedrock.violations == []
-    assert gateway.bedrock.refusals == []
-    assert gateway.anthropic.violations == []
 
 
 def worked(result: Result) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.claude import binary_of
+from tests.client.session import seen_before
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
@@ -15,12 +16,6 @@ from tests.terminal import Window
 pytestmark = [pytest.mark.client, pytest.mark.timeout(90)]
 
 MINE = {"type": "command", "command": "echo mine", "padding": 0}
-
-
-def seen_before(work: Path, version: str) -> dict[str, object]:
-    """Return the state of a client that asks nothing at its start."""
-    trusted = {str(work): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}}
-    return {"hasCompletedOnboarding": True, "lastOnboardingVersion": version, "theme": "dark", "projects": trusted}
 
 
 def test_claude_code_shows_it(version: str, home: Path) -> None:

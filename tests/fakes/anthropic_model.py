@@ -294,6 +294,8 @@ def reply_to(body: Mapping[str, Any]) -> Reply:
         return Reply((json.dumps(_example(schema)),))
     if body.get("max_tokens") == 1:
         return Reply(("#",))
+    if "</block>" in body.get("stop_sequences", ()):  # Claude Code asks whether a tool call is dangerous
+        return Reply(("<block>no",))
     tools = {tool.get("name"): tool for tool in body.get("tools") or ()}
     offered = set(tools)
     if offered == {"answer"}:  # a schema that a tool stands in for
@@ -332,8 +334,22 @@ def _in_two(text: str) -> tuple[str, ...]:
 _SIGNATURE: Final = "ZmFrZS1zaWduYXR1cmU" * 6 + "+/=="
 
 
-def message_pieces(reply: Reply, message: dict[str, Any], tool_id: str) -> Iterator[Piece]:
-    """Yield the events of a streamed message."""
+def verdicts(request: Mapping[str, Any], tool_id: str) -> dict[str, object]:
+    """Return what is added to an answer where the caller wants its tool calls judged, as auto mode does: all are fine.
+
+    The form is what Claude Code 2.1.332 reads (from its source).
+    """
+    if "safeguards" not in request:
+        return {}
+    judged = {tool_id: {"type": "evaluated", "outcome": "not_flagged"}} if tool_id else {}
+    status = {"type": "available", "tool_uses": judged}
+    return {"safeguard_results": [{"type": "dangerous_tool_use", "status": status}]}
+
+
+def message_pieces(
+    reply: Reply, message: dict[str, Any], tool_id: str, judged: Mapping[str, object] | None = None
+) -> Iterator[Piece]:
+    """Yield the events of a streamed message; `judged` is added to the last delta."""
     usage = message["usage"]
     started = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
     yield sse_event("message_start", {"type": "message_start", "message": started}, padding=2)
@@ -368,7 +384,7 @@ def message_pieces(reply: Reply, message: dict[str, Any], tool_id: str) -> Itera
             {"type": "tool_use", "id": tool_id, "name": reply.tool[0], "input": {}},
             [{"type": "input_json_delta", "partial_json": part} for part in cuts],
         )
-    delta = {"stop_reason": reply.stop_reason, "stop_sequence": None}
+    delta = {"stop_reason": reply.stop_reason, "stop_sequence": None, **(judged or {})}
     yield sse_event("message_delta", {"type": "message_delta", "delta": delta, "usage": usage}, padding=4)
     yield sse_event("message_stop", {"type": "message_stop"}, padding=1)
 
@@ -448,8 +464,8 @@ class Api:
         reply, message = self._speak(request, len(body))
         tool_id = self._ids("toolu") if reply.tool else ""
         if request.get("stream"):
-            return sse_answer(tuple(message_pieces(reply, message, tool_id)))
-        return json_answer(whole_message(reply, message, tool_id))
+            return sse_answer(tuple(message_pieces(reply, message, tool_id, verdicts(request, tool_id))))
+        return json_answer({**whole_message(reply, message, tool_id), **verdicts(request, tool_id)})
 
     def _speak(self, request: dict[str, Any], size: int) -> tuple[Reply, dict[str, Any]]:
         reply = reply_to(request)
