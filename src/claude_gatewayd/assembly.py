@@ -23,7 +23,7 @@ from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.config import Bedrock, Config
 from claude_gatewayd.credentials import Keeper, Loan, Source, SourceWay, find_source
 from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.credentials.source import ca_bundle
+from claude_gatewayd.credentials.source import ca_bundle, unusable
 from claude_gatewayd.egress import Egress
 from claude_gatewayd.engine import Engine, Plan
 from claude_gatewayd.engine_lane import EngineLane
@@ -63,11 +63,15 @@ class Access:
 
 def bedrock_access(settings: Config, environ: Mapping[str, str]) -> Access:
     """Return whether Bedrock is there to be asked: as the configuration says, "auto" meaning if there are any keys."""
-    source = find_source(environ, settings.bedrock.profile)
+    bedrock = settings.bedrock
+    source = find_source(environ, bedrock.profile)
+    if settings.aws_problems and source.kind != "none":
+        source = unusable(settings.aws_problems[0], environ, bedrock.profile)
     reached = egress.of(settings, environ).trusting(*ca_bundle(environ, source.profile))
-    if settings.bedrock.enabled == "false":
+    if bedrock.enabled == "false":
         return Access(False, source, reached, "[bedrock] enabled is false")
-    if settings.bedrock.enabled == "auto" and source.kind == "none":
+    # Who has a configuration that is to be mended means Bedrock: it is looked at again when it changes.
+    if bedrock.enabled == "auto" and source.kind == "none" and not source.profile:
         return Access(False, source, reached, source.why)
     return Access(True, source, reached)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from claude_gatewayd import rewrite
+from claude_gatewayd import rewrite, small_file
 from claude_gatewayd.errors import GatewayError
 
 GATEWAY_KEY_HEADER = b"x-gateway-key"
@@ -83,15 +83,19 @@ def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
     """Return the secret in *file*; where there is none it is made, readable by its owner alone. Raises GatewayError."""
     try:
         try:
-            secret = file.read_text().strip()
+            secret = _secret_in(file)
             if secret:
                 return secret
         except FileNotFoundError:
             pass
         made = f"{prefix}{secrets.token_urlsafe(32)}\n".encode()
-        if not rewrite.create(file, made) and not file.read_text().strip():  # an empty one: a disk was full once
+        if not rewrite.create(file, made) and not _secret_in(file):  # an empty one: a disk was full once
             rewrite.write(file, made)
-        return file.read_text().strip()
+        return _secret_in(file)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise GatewayError(f"cannot keep {what} in {file}: {why}", f"ls -ld {file.parent} {file}") from None
+
+
+def _secret_in(file: Path) -> str:
+    return small_file.read(file).decode().strip()

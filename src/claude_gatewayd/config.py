@@ -111,7 +111,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that can be set. *source* is the file it came from, None where there is none."""
+    """All that can be set. *source* is the file it came from, None where there is none.
+
+    *aws_problems* is what variables of AWS's own say that cannot be meant: it costs Bedrock, not the start.
+    """
 
     listen: Listen = field(default_factory=Listen)
     anthropic: Anthropic = field(default_factory=Anthropic)
@@ -124,6 +127,7 @@ class Config:
     sso: Sso = field(default_factory=Sso)
     notify: Notify = field(default_factory=Notify)
     network: Network = field(default_factory=Network)
+    aws_problems: tuple[Problem, ...] = ()
 
 
 class Key(NamedTuple):
@@ -208,6 +212,7 @@ class Given(NamedTuple):
     where: str
     raw: object
     example: str
+    by_aws: bool = False  # by a variable that is AWS's own
 
 
 def load(environ: Mapping[str, str]) -> Config:
@@ -270,14 +275,19 @@ def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
 
 
 def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
-    """Return what a file and an environment come to, a default in the place of each wrong value, and all problems."""
+    """Return what a file and an environment come to, a default in the place of each wrong value, and all problems.
+
+    Those of AWS's own variables are in the configuration.
+    """
     problems = [*_unknown_names(document), *_unknown_variables(environ)]
+    aws_problems: list[Problem] = []
     good: dict[str, dict[str, Any]] = {section: {} for section in NAMES}
     given: dict[tuple[str, str], Given] = {}
 
     def complain(section: str, name: str, error: GatewayError) -> None:
         source = given[section, name]
-        problems.append(Problem(source.where, error.message, error.hint or source.example))
+        found, mend = (aws_problems, "export ") if source.by_aws else (problems, "")
+        found.append(Problem(source.where, error.message, error.hint or f"{mend}{source.example}"))
 
     for key in KEYS:
         if found := _given(key, document, environ):
@@ -310,7 +320,7 @@ def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[
         try:
             bedrock = replace(bedrock, runtime_endpoint=values.endpoint(environ[named].strip()))
         except GatewayError as error:
-            problems.append(Problem(f"environment {named}", error.message, f"unset {named}"))
+            aws_problems.append(Problem(f"environment {named}", error.message, f"unset {named}"))
     try:
         litellm = replace(litellm, config=_in_full(litellm.config, environ))
     except GatewayError as error:
@@ -324,8 +334,10 @@ def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[
     router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
     bedrock = replace(bedrock, models=models)
     sso, notify = Sso(**good["sso"]), Notify(**good["notify"])
-    config = Config(listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network)
-    return config, problems
+    return Config(
+        listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,
+        tuple(aws_problems),
+    ), problems  # fmt: skip
 
 
 def _unknown_names(document: Document) -> Iterator[Problem]:
@@ -374,7 +386,8 @@ def _given(key: Key, document: Document, environ: Mapping[str, str]) -> Given | 
     for variable in key.variables:
         if text := environ.get(variable, "").strip():
             example = key.example.strip('[]"')  # as the shell wants it
-            return Given(f"environment {variable}", key.from_text(text), f"{variable}={example}")
+            by_aws = variable.startswith("AWS_")
+            return Given(f"environment {variable}", key.from_text(text), f"{variable}={example}", by_aws)
     table = document.tables.get(key.section)
     if isinstance(table, dict) and key.name in table:
         return Given(document.where(key.section, key.name), table[key.name], f"{key.name} = {key.example}")

@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import json
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from claude_gatewayd import rewrite
+from claude_gatewayd import auth, paths, rewrite, small_file
+from claude_gatewayd.errors import GatewayError
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,16 @@ def _is_authenticated(method: bytes, path: bytes) -> bool:
 def label(digest: str) -> str:
     """Return what a credential is called where people read: enough to tell one from another."""
     return digest[:4]
+
+
+def of_state(environ: Mapping[str, str]) -> "Proven":
+    """Return those of the state directory. They are about AWS's money alone: what is wrong there costs no start."""
+    try:
+        key = auth.read_or_make_secret(paths.proven_key_file(environ), "", "the key of proven credentials")
+    except GatewayError as error:
+        logger.warning("%s: callers are known again when Anthropic answers them (%s)", error.message, error.hint)
+        key = secrets.token_urlsafe(32)
+    return Proven(paths.proven_file(environ), key)
 
 
 class Proven:
@@ -123,7 +135,7 @@ class Proven:
             if seen == self._seen:
                 return False
             self._seen = seen
-            found = _parsed(self._file.read_text())
+            found = _parsed(small_file.read(self._file))
         except FileNotFoundError:
             return False
         except (OSError, ValueError, RecursionError):
@@ -139,7 +151,7 @@ class Proven:
         """Write all that is known, and what others have written meanwhile. Runs in a thread."""
         with rewrite.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
             try:
-                theirs = _parsed(self._file.read_text())
+                theirs = _parsed(small_file.read(self._file))
             except (OSError, ValueError, RecursionError):
                 theirs = {}
             now = self._clock()
@@ -149,9 +161,12 @@ class Proven:
             rewrite.write(self._file, json.dumps(kept).encode())
 
 
-def _parsed(text: str) -> dict[str, float]:
+def _parsed(content: bytes) -> dict[str, float]:
     """Return what a file says. Raises ValueError."""
-    found = json.loads(text)
+    found = json.loads(content)
     if not isinstance(found, dict):
         raise ValueError("no object")
-    return {digest: float(at) for digest, at in found.items() if isinstance(at, int | float)}
+    try:
+        return {digest: float(at) for digest, at in found.items() if isinstance(at, int | float)}
+    except OverflowError:  # a whole number may have any length
+        raise ValueError("a number is no time") from None

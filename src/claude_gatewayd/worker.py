@@ -20,7 +20,7 @@ from typing import Any
 import uvloop
 
 import claude_gatewayd
-from claude_gatewayd import assembly, auth, coding, config, installation, log, memory, paths, process_exit
+from claude_gatewayd import assembly, auth, coding, config, installation, log, memory, paths, process_exit, proven
 from claude_gatewayd.assembly import Access, Assembly
 from claude_gatewayd.channel import Channel
 from claude_gatewayd.config import Config
@@ -284,10 +284,7 @@ def main(argv: list[str] | None = None) -> int:
             settings,
             connector,
             auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
-            Proven(
-                paths.proven_file(os.environ),
-                auth.read_or_make_secret(paths.proven_key_file(os.environ), "", "the key of proven credentials"),
-            ),
+            proven.of_state(os.environ),
             assembly.bedrock_access(settings, os.environ),
         )
     except ConfigInvalid as invalid:

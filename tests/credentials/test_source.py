@@ -1,5 +1,6 @@
 """Where AWS keys come from."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,9 @@ sso_region = us-east-1
         ({}, "[profile a]\n", "", "absent", "none", ""),
         ({}, "[profile a]\n", "[b]\naws_access_key_id = x\n", "b", "profile", "b"),
         ({}, CONFIG, "", "sso-session corp", "profile", "default"),
-        ({}, "[profile broken\n", "", "broken", "none", ""),
-        ({}, "\xff\x00 no ini", "", "x", "none", ""),
+        ({}, "[profile broken\n", "", "broken", "none", "broken"),
+        ({}, "\xff\x00 no ini", "", "x", "none", "x"),
+        (KEYS, "\xff\x00 no ini", "", "x", "environment", ""),
     ],
 )
 def test_which_counts(
@@ -65,12 +67,15 @@ def test_a_profile_that_goes_is_no_other_account(tmp_path: Path) -> None:
     file.write_text("[default]\n[profile dev]\n")
     source = find_again(source)
     assert (source.kind, source.profile) == ("profile", "dev")
-    for text in ("[default]\n", "", "[default]\n[profile dev2]\n", "[profile dev"):
+    for text in ("[default]\n", "", "[default]\n[profile dev2]\n", "[profile dev", "[default]\n"):
         file.write_text(text)
         source = find_again(source)
         assert (source.kind, source.profile, source.told) == ("none", "dev", "profile dev")
-        assert source.why == f"there is no profile dev any more in {file}"
-        assert source.hint == "aws configure sso --profile dev"
+        if text == "[profile dev":
+            assert source.why == f"{file}:1 cannot be used: the line stands above the first [section]"
+        else:
+            assert source.why == f"there is no profile dev any more in {file}"
+            assert source.hint == "aws configure sso --profile dev"
     file.unlink()
     source = find_again(source)
     assert source.kind == "none"
@@ -87,3 +92,56 @@ def test_files_elsewhere(tmp_path: Path) -> None:
     file = tmp_path / "conf"
     file.write_text("[profile x]\n")
     assert find_source({"HOME": str(tmp_path / "none"), "AWS_CONFIG_FILE": str(file)}, "x").kind == "profile"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "why", "hint"),
+    [
+        (
+            b"[profile x]\nregion\n  us-east-1\n",
+            ":3",
+            "the line is indented, and so goes on",
+            '"${EDITOR:-vi}" +3 FILE',
+        ),
+        (b"region = us-east-1\n[profile x]\n", ":1", "above the first [section]", '"${EDITOR:-vi}" +1 FILE'),
+        (b"[profile x]\r\nregion = a\r\n=======\r\nregion = b\r\n", ":3", "neither a [section] nor key = value", "+3"),
+        (b"[profile x]\n<<<<<<< HEAD\nregion = a\n=======\n>>>>>>> o\n", ":4", "neither a [section] nor", "+4"),
+        (b"\xef\xbb\xbf[profile x]\n", ":1", "a byte order mark", "tail -c +4 FILE > FILE.new && mv FILE.new FILE"),
+        ("[profile x]\n".encode("utf-16"), ":1", "it is UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > FILE.new"),
+        (b"[profile x]\n" + b"#" * 5_000_000, "", "more than 4096 kib", "ls -ld FILE"),
+    ],
+)
+@pytest.mark.parametrize("which", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+def test_a_file_that_is_none_says_where_and_why(
+    tmp_path: Path, which: str, content: bytes, line: str, why: str, hint: str
+) -> None:
+    """Nothing of the other one is used either: what is missing might say that another account is meant."""
+    file = tmp_path / "conf"
+    file.write_bytes(content)
+    (tmp_path / "good").write_text("[x]\naws_access_key_id = AKIAINVENTED\naws_secret_access_key = s\n[profile x]\n")
+    files = {name: str(tmp_path / "good") for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
+    source = find_source({"HOME": str(tmp_path), **files, which: str(file)}, "x")
+    assert (source.kind, source.profile) == ("none", "x")
+    assert source.why.startswith(f"{file}{line} cannot be used: ")
+    assert why in source.why
+    assert hint.replace("FILE", str(file)) in source.hint
+    assert "us-east-1" not in source.why
+
+
+def test_what_holds_a_reader_up_does_not(tmp_path: Path) -> None:
+    """A named pipe that nobody writes to, a device, a directory."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for file in (pipe, os.devnull, "/dev/zero", tmp_path):
+        source = find_source({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file)}, "x")
+        assert source.why.startswith("there are no AWS keys"), file
+
+
+def test_a_file_that_is_mended_is_what_it_says_then(tmp_path: Path) -> None:
+    """Before, nobody could know which profile there is: so it may be `default`."""
+    file = tmp_path / "conf"
+    file.write_text("[broken")
+    source = find_source({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file)}, "dev")
+    assert source.kind == "none"
+    file.write_text("[default]\nregion = x\n")
+    assert find_again(source).profile == "default"

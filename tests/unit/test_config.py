@@ -711,9 +711,6 @@ def test_each_wrong_entry_is_told(place: Place) -> None:
 @pytest.mark.parametrize(
     ("environ", "message", "hint"),
     [
-        ({"AWS_REGION": "Oregon"}, "an AWS region", "AWS_REGION=us-west-2"),
-        ({"AWS_ENDPOINT_URL": "nowhere"}, "URL", "unset AWS_ENDPOINT_URL"),
-        ({"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://me:secret@x"}, "***@", "unset AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
         ({"CLAUDE_GATEWAY_BEDROCK_MODELS": "{}"}, "is not a known", "[bedrock.models] is set in the file only"),
         ({"CLAUDE_GATEWAY_ROUTER_FALLBACKS": "{}"}, "is not a known", "[router.fallbacks] is set in the file only"),
         ({"CLAUDE_GATEWAY_BEDROCK_REGIO": "x"}, "is not a known", 'did you mean "CLAUDE_GATEWAY_BEDROCK_REGION"?'),
@@ -722,6 +719,24 @@ def test_each_wrong_entry_is_told(place: Place) -> None:
 )
 def test_what_is_wrong_in_the_environment(place: Place, environ: dict[str, str], message: str, hint: str) -> None:
     problem = place.problem(**environ)
+    assert problem.where == f"environment {next(iter(environ))}"
+    assert message in problem.message
+    assert hint in problem.hint
+    assert "secret" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("environ", "message", "hint"),
+    [
+        ({"AWS_REGION": "Oregon"}, "an AWS region", "AWS_REGION=us-west-2"),
+        ({"AWS_ENDPOINT_URL": "nowhere"}, "URL", "unset AWS_ENDPOINT_URL"),
+        ({"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://me:secret@x"}, "***@", "unset AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+    ],
+)
+def test_what_is_wrong_with_a_variable_of_aws_costs_no_start(
+    place: Place, environ: dict[str, str], message: str, hint: str
+) -> None:
+    (problem,) = place.load(**environ).aws_problems
     assert problem.where == f"environment {next(iter(environ))}"
     assert message in problem.message
     assert hint in problem.hint
@@ -739,7 +754,7 @@ def test_what_is_wrong_in_the_environment(place: Place, environ: dict[str, str],
     ],
 )
 def test_what_does_not_count_does_no_harm(place: Place, environ: dict[str, str]) -> None:
-    assert place.load(**environ)
+    assert place.load(**environ).aws_problems == ()
 
 
 @pytest.mark.parametrize("text", ["429,529, connection", '[429, "529", "connection"]'])

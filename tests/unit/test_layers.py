@@ -17,7 +17,7 @@ PACKAGE = SRC / "claude_gatewayd"
 FLOORS = """
     model
     errors
-    paths memory ports installation rewrite clock_time process_exit
+    paths memory ports installation rewrite clock_time process_exit small_file
     logfile
     config_values wire envelope auth log
     config_file service config_edit

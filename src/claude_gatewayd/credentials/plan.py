@@ -13,6 +13,7 @@ from claude_gatewayd.credentials.snapshot import Kind
 
 Values = Mapping[str, str]
 
+_DIGITS: Final = 10  # of a number that is meant
 _SSO: Final = ("sso_account_id", "sso_role_name")
 _CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
@@ -144,7 +145,7 @@ def _step(name: str, values: Values) -> Step:
         values["role_arn"],
         values.get("role_session_name", ""),
         values.get("external_id", ""),
-        int(seconds) if seconds.isdecimal() else 0,
+        int(seconds) if seconds.isdecimal() and len(seconds) < _DIGITS else 0,
     )
 
 

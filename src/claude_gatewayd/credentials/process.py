@@ -105,7 +105,7 @@ def _output(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
 def _read(said: bytes, now: float) -> tuple[AwsKeys, Life]:
     try:
         read = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ProcessFailed("printed what is no JSON") from None
     if not isinstance(read, dict) or read.get("Version") != 1:
         raise ProcessFailed('printed JSON without "Version": 1')

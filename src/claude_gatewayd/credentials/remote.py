@@ -65,7 +65,7 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
     import botocore.session
     from botocore import UNSIGNED
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import ConfigParseError
 
     from claude_gatewayd.credentials.sending import Sender
 
@@ -83,7 +83,11 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
         raise ServiceError(f"cannot ask {service}: {problem.where}: {problem.message}", problem.hint) from None
-    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
+    except ConfigParseError as error:  # the SDK takes less for a configuration than we do
+        path = str(error.kwargs["path"])
+        why = f"the AWS SDK cannot read {path}"
+        raise ServiceError(f"cannot ask {service}: {why}", "aws configure list-profiles") from None
+    except Exception as error:  # whatever an SDK raises over a configuration that only it reads
         raise _told(error, f"ask {service}") from None
 
 

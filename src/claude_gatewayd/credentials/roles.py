@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from claude_gatewayd import small_file
 from claude_gatewayd.credentials import written
 from claude_gatewayd.credentials.facts import Failure, Life
 from claude_gatewayd.credentials.failures import Failed
@@ -35,7 +36,7 @@ def by_web_identity(
     file = values["web_identity_token_file"]
     look = f"ls -l {quote(file)}"
     try:
-        token = Path(file).read_text().strip()
+        token = small_file.read(Path(file)).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
         raise Failed(Failure("setup", f"the web identity token {file} cannot be read: {why.lower()}", look)) from None

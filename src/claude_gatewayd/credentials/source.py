@@ -1,6 +1,5 @@
 """Where AWS keys come from: the environment, a profile, or nowhere. Only files are read here; nobody is asked."""
 
-import configparser
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,8 +7,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal, NamedTuple
 
+from claude_gatewayd.credentials import ini
 from claude_gatewayd.credentials import plan as planning
 from claude_gatewayd.http1.trust import CaFile
+from claude_gatewayd.model import Problem
 from claude_gatewayd.paths import expanduser
 
 Kind = Literal["environment", "bearer", "profile", "surroundings", "none"]
@@ -20,7 +21,7 @@ Sections = Mapping[str, Mapping[str, str]]
 class Source:
     """A source of keys. *environ* is what the SDK is to see, *files* are those it would read, *why* there is none.
 
-    *wanted* is the profile that was asked for.
+    *wanted* is the profile that was asked for; *promised*: it has been there, and no other is meant.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Source:
     files: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     wanted: str = ""
+    promised: bool = False
 
     @property
     def told(self) -> str:
@@ -43,10 +45,15 @@ class Source:
 
 
 class Profiles(NamedTuple):
-    """What the SDK's two files say: a profile's values from both, the credentials file going first; sessions."""
+    """What the SDK's two files say: a profile's values from both, the credentials file going first; sessions.
+
+    *problem* is why one of them cannot be used. Then nothing of either is, as with the SDK: what is missing might say
+    that another account is meant.
+    """
 
     profiles: Sections
     sessions: Sections
+    problem: Problem | None = None
 
 
 def find_source(environ: Mapping[str, str], profile: str) -> Source:
@@ -60,10 +67,12 @@ def find_source(environ: Mapping[str, str], profile: str) -> Source:
         return Source("bearer", environ=copy, wanted=profile)
     if environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
         return Source("environment", environ=copy, wanted=profile)
-    known = read_profiles(files).profiles
+    known, _, problem = read_profiles(files)
+    if problem is not None:
+        return unusable(problem, environ, profile, files)
     for name in (profile, "default"):
         if name in known:
-            return Source("profile", name, files=files, environ=copy, wanted=profile)
+            return Source("profile", name, files=files, environ=copy, wanted=profile, promised=name == profile)
     if planning.of_surroundings(environ) is not None:
         return Source("surroundings", environ=copy, wanted=profile)
     why = f"there are no AWS keys in the environment, and no profile {profile}{planning.near(profile, known)}"
@@ -71,15 +80,23 @@ def find_source(environ: Mapping[str, str], profile: str) -> Source:
     return Source("none", why=why, hint=hint, files=files, environ=copy, wanted=profile)
 
 
+def unusable(problem: Problem, environ: Mapping[str, str], profile: str, files: tuple[Path, ...] = ()) -> Source:
+    """Return the source of somebody who has a configuration of AWS that is to be mended."""
+    why = f"{problem.where} {problem.message}"
+    return Source("none", profile, why, problem.hint, files, dict(environ), profile)
+
+
 def find_again(before: Source) -> Source:
     """Return the source that counts now. A profile that was asked for, found, and has gone is no other's account."""
     now = find_source(before.environ, before.wanted)
-    if before.profile != before.wanted or now.profile == before.wanted:
+    if not before.promised or now.promised:
         return now
+    if now.kind == "none" and now.profile:  # the files cannot be used now
+        return replace(now, promised=True)
     name = before.wanted
     why = f"there is no profile {name} any more in {before.files[0]}"
     return replace(now, kind="none", profile=name, why=why, hint=f"aws configure sso --profile {quote(name)}",
-                   files=before.files)  # fmt: skip
+                   files=before.files, promised=True)  # fmt: skip
 
 
 def ca_bundle(environ: Mapping[str, str], profile: str) -> tuple[CaFile, ...]:
@@ -102,8 +119,11 @@ def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
 
 
 def read_profiles(files: tuple[Path, ...]) -> Profiles:
-    """Return what the two files name. A file that cannot be read names none."""
-    config, credentials = (_sections(file) for file in files)
+    """Return what the two files name. Whatever they are, it is a `problem` at most: nothing is raised."""
+    try:
+        config, credentials = (ini.sections(file) for file in files)
+    except ini.Unusable as error:
+        return Profiles({}, {}, error.problem)
     named: dict[str, dict[str, str]] = {}
     for section, values in config.items():
         if section == "default" or section.startswith("profile "):
@@ -129,15 +149,3 @@ def _changed(file: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return status.st_mtime_ns, status.st_ino
-
-
-def _sections(file: Path) -> dict[str, dict[str, str]]:
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
-    try:
-        parser.read_string(file.read_text(errors="replace"))
-    except (OSError, configparser.Error):
-        return {}
-    return {
-        section.replace('"', "").replace("'", ""): {name: value or "" for name, value in parser.items(section)}
-        for section in parser.sections()
-    }

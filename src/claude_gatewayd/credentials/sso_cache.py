@@ -17,7 +17,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
-from claude_gatewayd import rewrite
+from claude_gatewayd import rewrite, small_file
 from claude_gatewayd.credentials.oidc import Granted, Registration
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home, make_private, runtime_dir
@@ -119,7 +119,7 @@ def read(file: Path, sleep: Callable[[float], None] = time.sleep) -> Token | Non
         if turn:
             sleep(_BETWEEN_READS)
         try:
-            content = file.read_bytes()
+            content = small_file.read(file)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -151,7 +151,7 @@ def parse(content: bytes) -> Token | None:
 def write(file: Path, token: Token) -> None:
     """Put *token* into *file*, whole or not at all, with mode 0600; keep the fields in it that are not ours."""
     try:
-        old = parse(file.read_bytes())
+        old = parse(small_file.read(file))
     except OSError:
         old = None
     content = replace(token, more={**(old.more if old else {}), **token.more}).to_json()

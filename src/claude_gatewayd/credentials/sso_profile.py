@@ -50,7 +50,9 @@ class SsoProfile:
 def sso_profile(environ: Mapping[str, str], asked: str) -> SsoProfile:
     """Return the SSO login behind the profile *asked*. Raises GatewayError with all that is wrong with it."""
     files = config_files(environ)
-    known, sessions = read_profiles(files)
+    known, sessions, problem = read_profiles(files)
+    if problem is not None:
+        raise GatewayError(f"cannot log in with profile {asked}: {problem.where} {problem.message}", problem.hint)
     names = planning.chain(asked, known)
     name = names[-1]
     if name not in known:

@@ -48,6 +48,8 @@ class SourceWay:
                 self._sso = SsoKeys(source.environ, self._egress, self._login, self._whose, now)
         except GatewayError as error:
             self._wrong = Failure("setup", error.message.partition(": ")[2], error.hint)
+        except Exception as error:
+            self._wrong = self._unexpected(error)
 
     @property
     def mark(self) -> str:
@@ -88,8 +90,12 @@ class SourceWay:
             raise Failed(self._wrong)
         try:
             return self._through_roles(keys=keys, force=force) if self._plan.steps else self._first(keys=keys)
+        except Failed:
+            raise
         except CallFailed as error:
             raise Failed(failures.of(error, self._whose)) from None
+        except Exception as error:
+            raise Failed(self._unexpected(error)) from None
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         """Return account and role of keys. Raises Failed."""
@@ -97,6 +103,15 @@ class SourceWay:
             return roles.identity(keys, self._region, self._egress, self._source.profile)
         except CallFailed as error:
             raise Failed(failures.of(error, self._whose)) from None
+        except Exception as error:
+            raise Failed(self._unexpected(error)) from None
+
+    def _unexpected(self, error: Exception) -> Failure:
+        """Return what nobody has thought of, in files of AWS or in its SDK, as a failure of Bedrock's, no more.
+
+        The error's own text may hold anything, keys too.
+        """
+        return Failure("broken", f"{self._source.told} gives no keys ({type(error).__name__})", self._whose.check)
 
     def end(self) -> None:
         """End a process that is under way: it may hang, and nobody waits for it any more."""

@@ -115,7 +115,8 @@ def _checked(environ: dict[str, str], *, overrides: bool) -> str:
     document = read_document(environ)
     problems = configuration.judge(document, configuration.without_overrides(environ))[1]
     if overrides:
-        problems += [problem for problem in configuration.judge(document, environ)[1] if problem not in problems]
+        config, found = configuration.judge(document, environ)
+        problems += [problem for problem in (*found, *config.aws_problems) if problem not in problems]
     if problems:
         raise ConfigInvalid(problems)
     return str(document.source or "")

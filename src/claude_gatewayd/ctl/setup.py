@@ -123,6 +123,9 @@ def _tell(facts: Facts, environ: Mapping[str, str]) -> None:
         print(f"  {facts.service.hint}")
     if facts.keys:
         print(f"AWS: {facts.keys}; no profile is needed")
+    elif facts.trouble is not None:
+        print(f"{facts.trouble.where} {facts.trouble.message}. Until it is mended, Bedrock cannot step in:")
+        print(f"  {facts.trouble.hint}")
     elif not facts.profiles:
         print("There are no AWS profiles, so that Bedrock cannot step in. To have one, and then setup again:")
         print("  aws configure sso --profile Sandbox.AdministratorAccess")

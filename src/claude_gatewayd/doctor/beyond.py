@@ -68,7 +68,8 @@ def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
 
 def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, now: float) -> Iterator[Finding]:
     """Judge Bedrock: where keys come from (*kind*, *told*), what the daemon knows of them, and the last answers."""
-    if kind == "none":
+    keys = (status or {}).get("credentials") or {}
+    if kind == "none" and not keys.get("why"):  # else the daemon wants keys, and knows why there are none
         yield Finding("Bedrock", "note", "is off", f"{why}: nobody steps in when Anthropic cannot", hint)
         return
     if status is None:

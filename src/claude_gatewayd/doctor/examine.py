@@ -165,6 +165,7 @@ def limit(*, deep: bool) -> float:
 
 def _configuration(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     try:
-        return config.load(environ), []
+        settings = config.load(environ)
+        return settings, list(settings.aws_problems)
     except ConfigInvalid as invalid:
         return Config(), list(invalid.problems)

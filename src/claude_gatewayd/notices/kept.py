@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import rewrite
+from claude_gatewayd import rewrite, small_file
 from claude_gatewayd.notices.due import Due, Mark, Told
 from claude_gatewayd.served import Serving
 
@@ -51,8 +51,7 @@ class Kept:
 
     def _read(self) -> Told:
         try:
-            with self._file.open() as file:
-                return _parsed(file.read(_LARGEST))
+            return _parsed(small_file.read(self._file, _LARGEST))
         except FileNotFoundError:
             return Told()
         except (OSError, ValueError) as error:
@@ -78,10 +77,10 @@ def _form(told: Told, now: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _parsed(text: str) -> Told:
+def _parsed(content: bytes) -> Told:
     """Return what a file says. Raises ValueError."""
     try:
-        said = json.loads(text)
+        said = json.loads(content)
         serving = Serving(**{name: said["serving"][name] for name in ("by", "since", "why", "trouble", "hint")})
         if serving.by not in ("anthropic", "bedrock", "nobody"):
             raise ValueError("nobody serves so")
@@ -91,7 +90,7 @@ def _parsed(text: str) -> Told:
             replace(serving, since=_number(serving.since)),
             {str(event): _number(at) for event, at in said["last"].items()},
         )
-    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"it is not what was written: {type(error).__name__}") from None
 
 

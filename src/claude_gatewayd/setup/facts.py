@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from claude_gatewayd.credentials.snapshot import Kind
 from claude_gatewayd.credentials.source import Sections
+from claude_gatewayd.model import Problem
 
 Place = tuple[str, str]  # section and name in config.toml
 Login = Literal["", "needed", "there"]  # "": its keys come without an SSO login
@@ -81,7 +82,7 @@ class Facts:
 
     *written* is what config.toml says, by place, and *defaults* what counts where it says nothing. *wanted*, *region*
     and *port* are what counts now, *region* "" where nobody has chosen one. *keys* is where keys come from before any
-    profile, "" for nowhere.
+    profile, "" for nowhere; *trouble* why the files that would have profiles cannot be used.
     """
 
     config_file: Path
@@ -93,6 +94,7 @@ class Facts:
     port: int = 47000
     bedrock_off: bool = False
     keys: str = ""
+    trouble: Problem | None = None
     service: Service = field(default_factory=Service)
     proxy: Proxy | None = None
     claude: Claude = field(default_factory=lambda: Claude(Path("settings.json")))

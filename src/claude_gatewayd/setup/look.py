@@ -44,7 +44,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
     found = {(one.section, one.name): one for one in settings}
     wanted = str(found[PROFILE].value)
     usual = config.Config()
-    known = read_profiles(config_files(environ)).profiles
+    known, _, trouble = read_profiles(config_files(environ))
     in_service, _left_out = environment.taken_over(environ)
     source = find_source(in_service, wanted)
     port = int(str(found[PORT].value))
@@ -63,6 +63,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
         port=port,
         bedrock_off=found[ENABLED].value == "false",
         keys=source.told if source.kind not in ("profile", "none") else "",
+        trouble=trouble,
         service=service,
         proxy=proxy(environ, directory, port),
     )

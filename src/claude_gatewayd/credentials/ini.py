@@ -1,0 +1,76 @@
+"""A file of AWS's configuration: its sections, or where and why it cannot be used. Nothing else comes of it."""
+
+import configparser
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from claude_gatewayd import small_file
+from claude_gatewayd.model import Problem
+
+_LARGEST: Final = 4 * 1024 * 1024
+# What an editor of Windows puts in front; no SDK of AWS reads such a file.
+_MARKS: Final = (
+    (b"\xef\xbb\xbf", "it begins with a byte order mark", "tail -c +4"),
+    (b"\xff\xfe", "it is UTF-16, and must be UTF-8", "iconv -f UTF-16 -t UTF-8"),
+    (b"\xfe\xff", "it is UTF-16, and must be UTF-8", "iconv -f UTF-16 -t UTF-8"),
+)
+# Before Python 3.13 the parser runs into None where an indented line goes on with a value that is none.
+_CONTINUED: Final = getattr(configparser, "MultilineContinuationError", AttributeError)
+
+
+class Unusable(Exception):
+    """A file that cannot be used."""
+
+    def __init__(self, where: str, why: str, hint: str) -> None:
+        super().__init__(where)
+        self.problem = Problem(where, f"cannot be used: {why}", hint)
+
+
+def sections(file: Path) -> dict[str, dict[str, str]]:
+    """Return what stands in a file, nothing where there is none. Raises Unusable."""
+    if not os.path.isfile(file):  # a pipe, a device, a directory: the SDK takes none of them for a file that is there
+        return {}
+    at, shell = 0, quote(str(file))
+
+    def counted(text: str) -> Iterator[str]:
+        nonlocal at
+        for line in io.StringIO(text, newline=None):  # as a file is read, whatever its ends of lines
+            at += 1
+            yield line
+
+    try:
+        content = small_file.read(file, _LARGEST)
+        for mark, why, mend in _MARKS:
+            if content.startswith(mark):
+                raise Unusable(f"{file}:1", why, f"{mend} {shell} > {shell}.new && mv {shell}.new {shell}")
+        parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
+        parser.read_file(counted(content.decode(errors="replace")))
+        return {
+            section.replace('"', "").replace("'", ""): {name: value or "" for name, value in parser.items(section)}
+            for section in parser.sections()
+        }
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise Unusable(str(file), (error.strerror or str(error)).lower(), f"ls -ld {shell}") from None
+    except Unusable:
+        raise
+    except Exception as error:  # the parser raises also what it does not declare
+        collected = getattr(error, "errors", None)  # ParsingError comes at the end, with all of its lines
+        line = collected[0][0] if collected else at
+        raise Unusable(f"{file}:{line}", _what_is_wrong(error), f'"${{EDITOR:-vi}}" +{line} {shell}') from None
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """Say what is wrong with a line, without what stands in it, which may be a key."""
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return "the line stands above the first [section]"
+    if isinstance(error, _CONTINUED):
+        return "the line is indented, and so goes on with a value; the line above has none"
+    if isinstance(error, configparser.Error):
+        return "the line is neither a [section] nor key = value"
+    return f"the line cannot be read ({type(error).__name__})"

@@ -1,0 +1,99 @@
+"""Nothing about AWS costs Anthropic's lane: not a start, not a reload, not a recovery, not a request."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Daemon, wait_until
+from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.calls import post
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
+VALUE_OF_NOTHING = b"[profile x]\nregion\n  us-east-1\n"
+
+
+def config(content: bytes) -> Callable[[Path], Mapping[str, str]]:
+    def put(home: Path) -> Mapping[str, str]:
+        (home / ".aws").mkdir()
+        (home / ".aws" / "config").write_bytes(content)
+        return {}
+
+    return put
+
+
+def variables(**environ: str) -> Callable[[Path], Mapping[str, str]]:
+    return lambda _home: environ
+
+
+def a_pipe(home: Path) -> Mapping[str, str]:
+    os.mkfifo(home / "pipe")
+    return {"AWS_CONFIG_FILE": str(home / "pipe")}
+
+
+def state_that_is_none(home: Path) -> Mapping[str, str]:
+    state = home / "s" / "claude-gateway"
+    state.mkdir(parents=True)
+    (state / "proven.key").write_bytes(b"\xff\xfe")
+    (state / "proven.json").write_text('{"a": 1' + "0" * 400 + "}")
+    (state / "notices.json").write_text('{"serving": {"by": "anthropic", "since": 1' + "0" * 400 + "}}")
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("put", "why"),
+    [
+        (config(VALUE_OF_NOTHING), ".aws/config:3 cannot be used: the line is indented"),
+        (config(b"[profile x]\n=======\n"), ".aws/config:2 cannot be used: the line is neither"),
+        (config("[profile x]\n".encode("utf-16")), "it is UTF-16, and must be UTF-8"),
+        (config(b"#" * 5_000_000), ".aws/config cannot be used: it has more than 4096 kib"),
+        (variables(AWS_CONFIG_FILE="/dev/zero"), ""),
+        (variables(**KEYS, AWS_REGION="Oregon"), "environment AWS_REGION must be an AWS region"),
+        (variables(**KEYS, AWS_ENDPOINT_URL="nowhere"), "environment AWS_ENDPOINT_URL must be"),
+        (a_pipe, ""),
+        (state_that_is_none, ""),
+    ],
+)
+def test_anthropic_is_served_all_the_same(
+    fake: FakeAnthropic, put: Callable[[Path], Mapping[str, str]], why: str
+) -> None:
+    daemon = Daemon(upstream=fake.url, config='[litellm]\nload = "lazy"\n')
+    daemon.environ.update(put(daemon.home))
+    with daemon:
+        assert post(daemon.port)[0] == 200
+        if why:
+            assert "aws" not in why or why in daemon.ctl("setup", "--dry-run").stdout
+            how = daemon.status()["credentials"]
+            assert how["state"] == "down"
+            assert why in how["why"]
+            assert how["hint"]
+            health = daemon.ctl("health")
+            assert (health.returncode, why in health.stdout, how["hint"] in health.stdout) == (1, True, True)
+            assert why in daemon.ctl("status").stdout
+            assert why in daemon.ctl("doctor").stdout
+        assert daemon.ctl("reload").returncode == 0
+        assert post(daemon.port)[0] == 200
+        worker = daemon.generation()["pid"]
+        daemon.kill(worker)
+        wait_until(lambda: "generation 3 (pid " in daemon.log, 20, daemon.describe)
+        assert post(daemon.port)[0] == 200
+        for verb in (["sso-login", "--no-browser"], ["sso-logout"], ["credentials"], ["credentials", "--check"],
+                     ["setup", "--dry-run"], ["config", "check"], ["doctor"]):  # fmt: skip
+            done = daemon.ctl(*verb)
+            assert "Traceback" not in done.stdout + done.stderr, verb
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert "Traceback" not in daemon.log
+
+
+def test_a_file_that_is_mended_is_taken_up(fake: FakeAnthropic) -> None:
+    daemon = Daemon(upstream=fake.url, config='[litellm]\nload = "lazy"\n')
+    config(VALUE_OF_NOTHING)(daemon.home)
+    with daemon:
+        assert daemon.status()["credentials"]["state"] == "down"
+        (daemon.home / ".aws" / "config").write_text(
+            "[default]\naws_access_key_id = AKIAINVENTED\naws_secret_access_key = invented\n"
+        )
+        wait_until(lambda: daemon.status()["credentials"]["state"] == "ok", 20, daemon.describe)
