@@ -97,6 +97,7 @@ class Assembly:
         self._access = access
         self._keeper = Keeper(SourceWay(access.source, settings.bedrock.region, egress.of(settings, environ)), changed)
         self.engine = Engine(plan, self._keeper.keys, changed)
+        self._reach = reach.Watch("Bedrock", plan.bedrock, plan.egress, changed)
         self._circuits = _circuits(settings)
         self._anthropic_pool = Pool(connect)
         self._engine_pool = Pool(self.engine.connect)
@@ -106,7 +107,12 @@ class Assembly:
         bedrock = None
         if access.enabled:
             bedrock = BedrockLane(
-                _bedrock_settings(settings, plan.bedrock), self.engine, litellm, self._keeper, self.tally
+                _bedrock_settings(settings, plan.bedrock),
+                self.engine,
+                litellm,
+                self._keeper,
+                self.tally,
+                self._reach.look,
             )
         lanes = Lanes(
             anthropic=AnthropicLane(
@@ -141,6 +147,7 @@ class Assembly:
         """Begin to keep the AWS credentials fresh, where there are any to keep."""
         if self._access.enabled:
             self._keeper.start()
+            self._reach.start()
 
     def look_at_login(self) -> None:
         """Look at the AWS credentials now, and not when it is time: somebody has logged in, or out."""
@@ -177,6 +184,7 @@ class Assembly:
             "why": self._access.why,
             "source": self._source() if self._access.enabled else "",
             "region": self._settings.bedrock.region,
+            "unreachable": self._reach.snapshot(),
         }
         return seen | {
             "litellm": litellm,
@@ -197,7 +205,9 @@ class Assembly:
         """End everything that has an end."""
         self._anthropic_pool.close()
         self._engine_pool.close()
-        await asyncio.gather(self.engine.stop(), self._proven.close(), self._keeper.close(), self.warner.close())
+        await asyncio.gather(
+            self.engine.stop(), self._proven.close(), self._keeper.close(), self._reach.close(), self.warner.close()
+        )
 
 
 def gateway_settings(settings: Config, key: str) -> gateway.Settings:

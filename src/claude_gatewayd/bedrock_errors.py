@@ -46,7 +46,11 @@ _KINDS: Final = {
     "Timeout": (504, "timeout_error"),
     "EngineFailed": (503, "api_error"),
     "NotAsAsked": (502, "api_error"),
+    "Certificate": (502, "api_error"),
+    "Proxy": (502, "api_error"),
 }
+# Something stands between us and Bedrock, and only a person can mend it.
+NOT_REACHED: Final = frozenset(("Certificate", "Proxy"))
 # No permission, or no identity. CC: a 403 is not retried, a 401 would renew the credential of Anthropic.
 _CREDENTIALS: Final = frozenset((
     "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidSignatureException",
@@ -148,7 +152,7 @@ def heals(trouble: Trouble) -> bool:
 
 def another_may_do(trouble: Trouble) -> bool:
     """Say whether another model may answer where this one did not."""
-    if is_credentials(trouble) or heals(trouble):
+    if is_credentials(trouble) or heals(trouble) or trouble.kind in NOT_REACHED:
         return False
     return _is_model(trouble) or _is_access(trouble) or meaning(trouble).status in (429, 500, 502, 503, 504, 529)
 
@@ -173,6 +177,8 @@ def meaning(trouble: Trouble) -> Meaning:
     if _is_model(trouble):
         text = f"Bedrock does not have this model here: {words}. Name its id in [bedrock.models] of config.toml"
         return Meaning(404, "not_found_error", text, (_NO_RETRY,))
+    if trouble.kind in NOT_REACHED:
+        return Meaning(*_KINDS[trouble.kind], f"{told_to_person(trouble)}{_hint(trouble)}", (_NO_RETRY,))
     if trouble.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken", "NotAsAsked"):
         status, kind = _KINDS[trouble.kind]
         return Meaning(status, kind, told_to_person(trouble))
@@ -194,7 +200,9 @@ def meaning(trouble: Trouble) -> Meaning:
 
 
 def mends(trouble: Trouble) -> str:
-    """Return the sentence that tells how Bedrock would work again; "" where the credentials are not the cause."""
+    """Return the sentence that tells how Bedrock would work again; "" where that is not for a person to do."""
+    if trouble.kind in NOT_REACHED:
+        return f"Bedrock could not step in: {told_to_person(trouble)}{_hint(trouble)}"
     if not is_credentials(trouble):
         return ""
     return f"Bedrock could not step in: {told_to_person(trouble)}. {_mend(trouble)}"
@@ -202,9 +210,13 @@ def mends(trouble: Trouble) -> str:
 
 def told_to_person(trouble: Trouble) -> str:
     """Say what is wrong, for a log, a status, a message."""
-    if trouble.kind in ("KeysUnavailable", "EngineFailed") or (trouble.kind == "Unreachable" and trouble.message):
+    if trouble.kind in ("KeysUnavailable", "EngineFailed") or (
+        trouble.kind in ("Unreachable", *NOT_REACHED) and trouble.message
+    ):
         return masked(trouble.message)
-    fixed = {"Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",
+    fixed = {"Certificate": "the certificate of Bedrock's endpoint is not trusted",
+             "Proxy": "the proxy does not let us through to Bedrock",
+             "Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",
              "Timeout": "no byte of Bedrock's answer came in time",
              "NotAsAsked": "Bedrock's answer does not fit the schema that was asked for"}  # fmt: skip
     return fixed.get(trouble.kind) or f"Bedrock answered {trouble.kind or trouble.status}"
@@ -214,6 +226,10 @@ def said(trouble: Trouble) -> str:
     """Say it in a header: no word of the upstream's but its name for the failure."""
     kind = trouble.kind if re.fullmatch(r"\w{1,60}", trouble.kind, re.ASCII) else ""
     return f"bedrock {kind} {trouble.status}".replace("  ", " ")
+
+
+def _hint(trouble: Trouble) -> str:
+    return f". Run: {trouble.hint}" if trouble.hint else ""
 
 
 def _mend(trouble: Trouble) -> str:

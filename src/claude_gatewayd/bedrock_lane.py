@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -53,12 +53,21 @@ class Settings:
 class BedrockLane:
     """Answer calls from Bedrock."""
 
-    def __init__(self, settings: Settings, engine: Engine, relay: Relay, keeper: Keeper, tally: Tally) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        relay: Relay,
+        keeper: Keeper,
+        tally: Tally,
+        look: Callable[[], Awaitable[UpstreamFailed | None]],
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._relay = relay
         self._keeper = keeper
         self._tally = tally
+        self._look = look
         self._left_out: set[str] = set()
 
     async def why_not(self, call: Call) -> str | None:
@@ -104,7 +113,7 @@ class BedrockLane:
             said = await self._ask(call, target)
             if isinstance(said, int) or not bedrock_errors.another_may_do(said):
                 break
-        return said if isinstance(said, int) else self._failed(said)
+        return said if isinstance(said, int) else self._failed(await self._explained(said))
 
     async def serve(self, call: Call) -> int:
         """Answer a call that is for Bedrock, whatever comes of it. Raises Refused."""
@@ -200,6 +209,13 @@ class BedrockLane:
                 bound = False
             else:
                 return said
+
+    async def _explained(self, trouble: Trouble) -> Trouble:
+        """Say who it is that stands between us and Bedrock, which LiteLLM does not tell: by a handshake."""
+        if trouble.kind not in bedrock_errors.NOT_REACHED:
+            return trouble
+        failed = await self._look()
+        return trouble if failed is None else trouble._replace(message=failed.detail, hint=failed.hint)
 
     def _outgoing(self, shaped: Shaped, target: Target, *, stream: bool) -> Outgoing:
         model, model_id = _carried(target)

@@ -390,7 +390,7 @@ async def test_a_certificate_of_another_name(certificates: Certificates) -> None
         failed = await fails(connector(server.port, context=trust(certificates.file, {})))
         assert failed.kind == "certificate"
         assert "not trusted" in failed.detail
-        assert "somebody else answers" in failed.hint
+        assert "somebody else answers" in failed.detail
     assert upstream.heard == b""
 
 

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from claude_gatewayd.http1.trust import CaFile, NoCertificates, Trust, context_for, decide, hint_for
+from claude_gatewayd.http1.trust import CaFile, NoCertificates, Trust, context_for, decide, what_helps
 
 
 @pytest.fixture
@@ -86,11 +86,17 @@ def test_a_file_that_cannot_be_used_says_where_it_is_named(tmp_path: Path) -> No
         assert "is no file of certificates" in str(caught.value)
 
 
-def test_the_hint_is_a_command_where_one_helps() -> None:
-    assert "claude-gatewayctl config set network.ca_file" in hint_for(20, "linux")
-    assert "security find-certificate -a -p" in hint_for(19, "darwin")
-    assert "clock" in hint_for(10)
-    assert "ca_file" not in hint_for(62)
+def test_the_hint_is_a_command() -> None:
+    for code, platform, word, command in (
+        (20, "linux", "[network] ca_file", "claude-gatewayctl config set network.ca_file ~/company-ca.pem --reload"),
+        (18, "darwin", "[network] ca_file", "security find-certificate -a -p /Library/Keychains/System.keychain > "),
+        (10, "linux", "clock", "date"),
+        (62, "linux", "somebody else answers", ""),
+    ):
+        words, helps = what_helps(code, platform)
+        assert word in words
+        assert helps.startswith(command)
+        assert ("ca_file" in words) == ("ca_file" in helps)
 
 
 def as_313(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 """The whole daemon behind a company's inspection: Anthropic, Bedrock through LiteLLM, AWS's logins, by one setting."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon
+from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
@@ -21,6 +22,7 @@ class Company:
     """Three upstreams behind the inspection; of two only the proxy knows the names."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.inspection = Inspection(directory, "127.0.0.1", "anthropic.test", "bedrock.test")
         self.aws = FakeAws(tls=self.inspection.server)
         self.bedrock = FakeBedrock(issued=self.aws.keys, region=self.aws.region, tls=self.inspection.server)
@@ -75,3 +77,43 @@ def test_one_setting_serves_all_three_ways(company: Company, how: str) -> None:
         assert company.aws.count("GetRoleCredentials") >= 1
     company.anthropic.clear_faults()
     assert company.bedrock.violations == company.anthropic.violations == []
+
+
+def test_a_certificate_that_is_not_trusted_shows_before_the_first_fallback_and_is_told_as_one(company: Company) -> None:
+    """Anthropic's and the login's is trusted; Bedrock's endpoint has one of another authority."""
+    (company.directory / "other").mkdir()
+    other = Inspection(company.directory / "other", "localhost")
+    with FakeBedrock(issued=company.aws.keys, region=company.aws.region, tls=other.server) as bedrock:
+        daemon = company.daemon(
+            SSL_CERT_FILE=company.inspection.ca_file, HTTPS_PROXY=company.proxy.url,
+            AWS_ENDPOINT_URL_BEDROCK_RUNTIME=f"https://localhost:{bedrock.port}",
+        )  # fmt: skip
+        with daemon:
+            stage = Stage(company.anthropic, bedrock, daemon)
+            wait_until(lambda: daemon.status()["bedrock"]["unreachable"], 20, daemon.describe)
+            stage.wait_loaded()
+            unhealthy = daemon.ctl("health")
+            assert unhealthy.returncode == 1
+            examined = {
+                one["why"]: one
+                for one in json.loads(daemon.ctl("doctor", "--json").stdout)["findings"]
+                if one["check"] == "Bedrock" and one["state"] == "fail"
+            }
+            stage.prove()
+            stage.anthropic_is_down()
+            both_down = stage.ask(turn())
+            by_name = stage.ask(turn(model="claude-opus-4-8-bedrock"))
+            log = daemon.log
+            assert "Traceback" not in log
+        company.anthropic.clear_faults()
+        told = "the certificate of localhost is not trusted"
+        for said in (unhealthy.stdout, *examined, both_down.error, by_name.error, log):
+            assert told in said
+            assert "it is of trustme" in said or "it is of Inspection" in said, said
+            assert "signed by" in said
+        for said in (unhealthy.stdout, *[one["mend"] for one in examined.values()], both_down.error, by_name.error):
+            assert "claude-gatewayctl config set network.ca_file" in said
+        assert len(examined) == 1
+        assert by_name.status == 502
+        assert "Bedrock answered" not in log
+        assert bedrock.requests == []  # not a word was said to whom nobody trusts

@@ -142,6 +142,17 @@ def test_what_can_be_done(trouble: Trouble, signature: bool, credentials: bool, 
     assert bool(errors.mends(trouble)) is credentials
 
 
+@pytest.mark.parametrize("kind", ["Certificate", "Proxy"])
+def test_what_stands_between_is_told_with_what_helps(kind: str) -> None:
+    trouble = Trouble(kind, 503, "the certificate of x is not trusted", "this")
+    told = errors.meaning(trouble)
+    assert (told.status, told.lines) == (502, (b"x-should-retry: false",))
+    assert told.message == "the certificate of x is not trusted. Run: this"
+    assert errors.mends(trouble) == f"Bedrock could not step in: {told.message}"
+    assert not errors.another_may_do(trouble)
+    assert "answered" not in errors.told_to_person(trouble._replace(message=""))
+
+
 def test_the_command_that_mends_it() -> None:
     trouble = Trouble("KeysUnavailable", 403, "cannot get AWS credentials: the login has ended", "aws sso login")
     assert errors.mends(trouble).endswith("Run: aws sso login")

@@ -87,6 +87,15 @@ def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, no
         )
 
 
+def to_bedrock(host: str, failed: str, why: str, hint: str) -> Finding:
+    """Judge the way to Bedrock's endpoint, by a handshake that costs nothing."""
+    if not failed:
+        return ok("Bedrock", f"{host} can be reached")
+    found = {"certificate": "its certificate is not trusted", "proxy": "the proxy does not let us through"}
+    mend = hint or f"curl -sv -o /dev/null https://{host}/"
+    return Finding("Bedrock", "fail", found.get(failed, f"{host} cannot be reached"), why, mend)
+
+
 def credentials(keys: Status, told: str, region: str, now: float) -> Iterator[Finding]:
     """Judge the AWS credentials by what the daemon's keeper says of them, {} for nothing."""
     who = ", ".join(filter(None, (keys.get("source") or told, keys.get("role", ""), region)))

@@ -88,6 +88,10 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
             yield from beyond.bedrock(status, "none", "", "[bedrock] enabled is false", mend, time.time())
             return
         yield from beyond.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
+        if source.kind != "none":
+            host, failed = look.reach_bedrock(settings, environ, source.profile)
+            yield beyond.to_bedrock(host, failed.kind if failed else "", failed.detail if failed else "",
+                                    failed.hint if failed else "")  # fmt: skip
         if status is None or not status.get("credentials"):  # else the keeper of the daemon has said it
             yield from beyond.sso(look.sso(source, time.time()), time.time())
 

@@ -16,17 +16,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd import egress, paths
+from claude_gatewayd import reach as reach_upstream
 from claude_gatewayd.claude_code import json_text, obstacles
 from claude_gatewayd.claude_code.json_text import NotStrict
 from claude_gatewayd.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
 from claude_gatewayd.config import Config
 from claude_gatewayd.credentials import sso_cache
-from claude_gatewayd.credentials.source import Source, read_profiles
+from claude_gatewayd.credentials.source import Source, ca_bundle, read_profiles
 from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
 from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
 from claude_gatewayd.doctor.client import Login, OwnSettings
 from claude_gatewayd.doctor.here import Mode, Service
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.service import manager
 
 _SECONDS = 3.0
@@ -80,7 +82,8 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
     except socket.gaierror as error:
         return Reached(host, way, "name", error.strerror or str(error), None)
     except ssl.SSLCertVerificationError as error:
-        return Reached(host, way, "certificate", error.verify_message, None)
+        failed = reach_upstream.handshake_blocking(settings.anthropic.base_url, reached, _SECONDS / 2)
+        return Reached(host, way, "certificate", failed.detail if failed is not None else error.verify_message, None)
     except TimeoutError:
         return Reached(host, way, "time", f"{_SECONDS:g} s", None)
     except ConfigInvalid as invalid:
@@ -89,6 +92,15 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         refused = "proxy" if "Tunnel" in str(error) else "connection"
         return Reached(host, way, refused, getattr(error, "strerror", None) or str(error), None)
     return Reached(host, way, "", "", _skew(answer.getheader("date"), middle))
+
+
+def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> tuple[str, UpstreamFailed | None]:
+    """Go to Bedrock as the worker does, and say no more than a handshake; return whither, and why that fails."""
+    bedrock = settings.bedrock
+    url = bedrock.runtime_endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com"
+    reached = egress.of(settings, environ).trusting(*ca_bundle(environ, profile))
+    # twice the time, where a certificate is looked at
+    return urlsplit(url).hostname or "", reach_upstream.handshake_blocking(url, reached, _SECONDS / 2)
 
 
 def service(environ: Mapping[str, str]) -> Service:

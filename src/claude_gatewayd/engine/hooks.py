@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -111,9 +112,8 @@ def _where(url: Any) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def trouble_of(error: BaseException) -> Trouble:
-    """Find the upstream's own answer among exceptions that LiteLLM has raised from one another."""
-    found = Trouble("", 0, "")
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those that it was raised from."""
     seen: list[BaseException] = []
     todo: list[BaseException | None] = [error]
     while todo and len(seen) < _DEEPEST:
@@ -122,6 +122,19 @@ def trouble_of(error: BaseException) -> Trouble:
             continue
         seen.append(this)
         todo += [this.__cause__, this.__context__, getattr(this, "original_exception", None)]
+        yield this
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """Find the upstream's own answer among exceptions that LiteLLM has raised from one another."""
+    found = Trouble("", 0, "")
+    chain = list(_chain(error))
+    for this in chain:
+        if isinstance(this, ssl.SSLCertVerificationError):
+            return Trouble("Certificate", 503, "")
+        if type(this).__name__ in _AT_THE_PROXY:
+            return Trouble("Proxy", 503, "")
+    for this in chain:
         name = type(this).__name__
         if name in _UNREACHABLE:
             return Trouble("Unreachable", 503, "")
@@ -148,6 +161,7 @@ def trouble_of(error: BaseException) -> Trouble:
 # httpx, aiohttp, botocore: nobody was there, or the answer broke.
 _UNREACHABLE = frozenset(("ConnectError", "ConnectTimeout", "ClientConnectorError", "ClientConnectorDNSError",
                           "EndpointConnectionError", "ConnectionRefusedError", "gaierror"))  # fmt: skip
+_AT_THE_PROXY = frozenset(("ProxyError", "ClientHttpProxyError", "ClientProxyConnectionError"))
 _BROKEN = frozenset(("ReadError", "RemoteProtocolError", "ChecksumMismatch", "ServerDisconnectedError",
                      "ClientPayloadError", "ConnectionResetError", "IncompleteRead", "InvalidHeadersLength",
                      "InvalidPayloadLength"))  # fmt: skip

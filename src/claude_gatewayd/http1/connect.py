@@ -176,7 +176,7 @@ class _Tunnel(asyncio.Protocol):
 
     def _fail(self, detail: str) -> None:
         if not self.opened.done():
-            hint = "look at HTTPS_PROXY, or set [network] proxy"
+            hint = "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128 --reload"
             self.opened.set_exception(UpstreamFailed("proxy", detail, hint=hint))
 
 
@@ -223,8 +223,9 @@ def _connect_request(origin: Origin, proxy: Proxy) -> bytes:
 
 def _not_trusted(where: str, error: ssl.SSLCertVerificationError, peer: trust.Peer | None) -> UpstreamFailed:
     whose = f" ({peer})" if peer is not None else ""
-    why = f"the certificate of {where} is not trusted: {error.verify_message}{whose}"
-    return UpstreamFailed("certificate", why, hint=trust.hint_for(error.verify_code))
+    helps, command = trust.what_helps(error.verify_code)
+    why = f"the certificate of {where} is not trusted: {error.verify_message}{whose}; {helps}"
+    return UpstreamFailed("certificate", why, hint=command)
 
 
 def _reason(error: OSError) -> str:

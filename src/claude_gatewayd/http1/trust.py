@@ -129,21 +129,23 @@ def _name(parts: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST] or "nobody"
 
 
-# X509_V_ERR_… of OpenSSL that no CA would help against (openssl/x509_vfy.h), and what does.
+_CLOCK: Final = "look at this machine's clock"
+_SOMEBODY_ELSE: Final = "somebody else answers in its place: a login page of the network, or a proxy"
+# X509_V_ERR_… of OpenSSL that no CA would help against (openssl/x509_vfy.h), and what does: in words, as a command.
 _OTHER_CAUSES: Final = {
-    9: "its time has not come: look at this machine's clock: date",  # CERT_NOT_YET_VALID
-    10: "its time is over; or look at this machine's clock: date",  # CERT_HAS_EXPIRED
-    62: "somebody else answers in its place: a login page of the network, or a proxy",  # HOSTNAME_MISMATCH
-    64: "somebody else answers in its place: a login page of the network, or a proxy",  # IP_ADDRESS_MISMATCH
+    9: (_CLOCK, "date"),  # CERT_NOT_YET_VALID
+    10: (_CLOCK, "date"),  # CERT_HAS_EXPIRED
+    62: (_SOMEBODY_ELSE, ""),  # HOSTNAME_MISMATCH
+    64: (_SOMEBODY_ELSE, ""),  # IP_ADDRESS_MISMATCH
 }
 _NAME_IT: Final = "claude-gatewayctl config set network.ca_file ~/company-ca.pem --reload"
 _EXPORT: Final = "security find-certificate -a -p /Library/Keychains/System.keychain > ~/company-ca.pem"
 
 
-def hint_for(verify_code: int, platform: str = sys.platform) -> str:
-    """Return what helps where a certificate is not trusted."""
+def what_helps(verify_code: int, platform: str = sys.platform) -> tuple[str, str]:
+    """Return what helps where a certificate is not trusted: in words, and as a command ("" where there is none)."""
     if verify_code in _OTHER_CAUSES:
         return _OTHER_CAUSES[verify_code]
     # OpenSSL does not read the keychain, as Claude Code does
-    name_it = f"{_EXPORT} && {_NAME_IT}" if platform == "darwin" else _NAME_IT
-    return f"if your company inspects TLS, set [network] ca_file to its certificate: {name_it}"
+    command = f"{_EXPORT} && {_NAME_IT}" if platform == "darwin" else _NAME_IT
+    return "if your company inspects TLS, set [network] ca_file to its certificate", command

@@ -96,6 +96,8 @@ def _bedrock(status: Mapping[str, Any], now: float) -> str:
     credentials = status["credentials"] or {}
     if _cannot_sign(credentials, now):
         return "down"
+    if status["bedrock"].get("unreachable"):
+        return "failing"
     if status["litellm"]["state"] != "ready":
         return {"off": "not loaded", "loading": "loading"}.get(status["litellm"]["state"], "failing")
     success, failure = (status["bedrock"].get(f"last_{what}") or 0.0 for what in ("success", "failure"))
@@ -124,6 +126,8 @@ def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
         why = f"Bedrock cannot step in: {status['litellm']['why']}"
     elif status["bedrock"]["enabled"] and _cannot_sign(status["credentials"] or {}, now):
         why = _why_not(status["credentials"])
+    elif status["bedrock"]["enabled"] and (found := status["bedrock"].get("unreachable")):
+        why = f"Bedrock cannot step in: {found['why']}" + (f". Run: {found['hint']}" if found["hint"] else "")
     elif status["anthropic"]["state"] == "failing" and not _bedrock(status, now).startswith("ok"):
         why = f"Anthropic: {status['anthropic']['failure']}"
         if status["bedrock"]["enabled"] and status["bedrock"]["failure"]:
