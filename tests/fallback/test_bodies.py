@@ -5,10 +5,11 @@ import json
 import pytest
 
 from claude_gatewayd import bedrock, catalog
+from claude_gatewayd.bedrock_features import ASKED_BETAS
 from tests.fakes import shapes
 from tests.fakes.bedrock import model_of
 from tests.fakes.shapes import Shape
-from tests.fallback.stage import Stage
+from tests.fallback.stage import Stage, turn
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +25,12 @@ MODELS = (
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("turn", TURNS, ids=str)
-def test_a_turn(stage: Stage, turn: Shape, model: str) -> None:
-    body = turn.json()
+@pytest.mark.parametrize("sent", TURNS, ids=str)
+def test_a_turn(stage: Stage, sent: Shape, model: str) -> None:
+    body = sent.json()
     name = model or body["model"]
     body["model"] = f"{name}-bedrock"
-    beta = turn.header("anthropic-beta")
+    beta = sent.header("anthropic-beta")
     reply = stage.ask(json.dumps(body).encode(), headers={"anthropic-beta": beta} if beta else {})
     (asked,) = stage.to_bedrock()
     target = catalog.find(name, stage.bedrock.region)
@@ -45,3 +46,14 @@ def test_a_turn(stage: Stage, turn: Shape, model: str) -> None:
         stage.bedrock.refusals.clear()
     else:
         assert reply.status == 200, reply
+
+
+def test_the_betas_of_the_newest(stage: Stage) -> None:
+    """All that the client's own Bedrock mode asks for arrives, and what display "updates" needs."""
+    beta = ",".join(("claude-code-20250219", *ASKED_BETAS))
+    thinking = {"type": "adaptive", "display": "updates"}
+    reply = stage.ask(turn(model="claude-opus-5-5-bedrock", thinking=thinking), headers={"anthropic-beta": beta})
+    assert reply.status == 200, reply
+    (asked,) = stage.to_bedrock()
+    assert sorted(asked.json()["anthropic_beta"]) == sorted(ASKED_BETAS)
+    assert asked.json()["thinking"] == thinking
