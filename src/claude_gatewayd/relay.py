@@ -1,15 +1,17 @@
 """Bytes through: one request to an upstream, its answer back. Whether to try again is not decided here."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from claude_gatewayd import coding, envelope, sse
+from claude_gatewayd import coding, envelope, policy, sse
+from claude_gatewayd.answer_sinks import Counted, Memory, Payload
 from claude_gatewayd.auth import FOR_THE_GATEWAY
-from claude_gatewayd.http1 import framing, head
+from claude_gatewayd.http1 import head, mute
 from claude_gatewayd.http1.connect import Origin
 from claude_gatewayd.http1.exchange import Exchange
-from claude_gatewayd.http1.flow import Bytes, Sink, Source
+from claude_gatewayd.http1.flow import Bytes, Sink
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
 from claude_gatewayd.http1.pool import Pool
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
@@ -25,15 +27,18 @@ _KEPT_ANSWER = 64 * 1024
 _LONGEST_ERROR = 32 * 1024  # it is parsed on the relay's loop
 _KEPT_WITHIN = 5.0
 _ENDS_WITHIN = 0.2  # the end of a stream's framing, behind the event that ends it
-_NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
 
 
 class Outgoing(NamedTuple):
-    """A request as it goes upstream. *body* is None where it streams from the client as it comes."""
+    """A request as it goes upstream. *body* is None where it streams from the client as it comes.
+
+    *repeatable*: to do it twice does no harm, and costs nothing.
+    """
 
     head: bytes
     body: Bytes | None
     without_answer_body: bool
+    repeatable: bool = False
 
 
 def outgoing(
@@ -61,7 +66,7 @@ def outgoing(
         lines.append(b"Host: " + origin.authority)
     target = origin.prefix + path
     written = head.write_request(request.method, target, lines)
-    return Outgoing(written, body, request.method == b"HEAD")
+    return Outgoing(written, body, request.method == b"HEAD", request.method in policy.IDEMPOTENT_METHODS)
 
 
 class Answer:
@@ -205,14 +210,14 @@ class Answer:
 
     def _start(
         self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]
-    ) -> "Exchange | Payload | _Counted":
+    ) -> "Exchange | Payload | Counted":
         """Begin the answer to the client, and return what the body is written to."""
         request, answer = exchange.head, self.head
         lines = answer.without(drop)
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
         if not has_body or answer.length is not None:
             exchange.start(answer.status, answer.reason, lines + extra)
-            return _Counted(exchange, answer.length, watch) if watch is not None and answer.length else exchange
+            return Counted(exchange, answer.length, watch) if watch is not None and answer.length else exchange
         chunks_out = not request.is_http_10 and (answer.chunked or watch is not None)
         if request.is_http_10 and answer.chunked:
             lines = answer.without(drop | _FRAMING)
@@ -228,7 +233,7 @@ class Answer:
 
         A stream is whole with the event that ends it, whatever becomes of its connection.
         """
-        sink = _Memory(most)
+        sink = Memory(most)
         watch = self._watch() if self.is_stream else None
         try:
             if watch is not None:
@@ -284,21 +289,23 @@ class Relay:
         connection, used_before = await self._pool.acquire(fresh=fresh or request.body is None)
         upload: asyncio.Task[None] | None = None
         try:
-            connection.send(
-                request.head,
-                request.body or b"",
-                without_body=request.without_answer_body,
-                complete=request.body is not None,
-                interim=_interim(exchange, connection) if exchange is not None else None,
-            )
+            _send(exchange, request, connection)
             if request.body is None:
                 assert exchange is not None
                 upload = asyncio.create_task(_upload(exchange, connection))
-            answer = await connection.answer(seconds, longer)
+            answer: ResponseHead | None
+            if used_before:
+                answer = await connection.answer_unless_quiet(seconds, mute.QUIET, longer)
+                if answer is None:
+                    send = functools.partial(_send, exchange, request)
+                    until = connection.loop.time() + seconds - mute.QUIET
+                    again = mute.Again(send, request.repeatable, until, longer)
+                    connection, answer = await mute.answer(connection, self._pool, again)
+            else:
+                answer = await connection.answer(seconds, longer)
         except UpstreamFailed as failed:
             connection.abort()
             failed.stale = used_before and failed.kind == "lost" and failed.silent
-            failed.asked = True
             if upload is not None and upload.done() and not upload.cancelled() and upload.exception() is not None:
                 raise upload.exception() or failed from None
             raise
@@ -308,10 +315,20 @@ class Relay:
         finally:
             if upload is not None and not upload.done():
                 upload.cancel()
-            if exchange is not None and exchange.source is connection:  # by interim answers
+            if exchange is not None and exchange.source is not None:  # by interim answers
                 exchange.source = None
                 connection.resume_reading()
         return Answer(connection, self._pool, answer)
+
+
+def _send(exchange: Exchange | None, request: Outgoing, connection: UpstreamConnection) -> None:
+    connection.send(
+        request.head,
+        request.body or b"",
+        without_body=request.without_answer_body,
+        complete=request.body is not None,
+        interim=_interim(exchange, connection) if exchange is not None else None,
+    )
 
 
 def _interim(exchange: Exchange, connection: UpstreamConnection) -> Callable[[ResponseHead], None]:
@@ -329,80 +346,3 @@ async def _upload(exchange: Exchange, connection: UpstreamConnection) -> None:
     except Exception:  # cancelled, it goes on: the answer came before the whole request had been sent
         connection.abort()
         raise
-
-
-class Payload:
-    """Write payload to a client, in chunks of our own or bare."""
-
-    def __init__(self, exchange: Exchange, *, in_chunks: bool) -> None:
-        self._exchange = exchange
-        self._in_chunks = in_chunks
-        self._nudges = 0
-        if in_chunks:
-            exchange.nudge = self._nudge
-
-    @property
-    def source(self) -> Source | None:
-        """Where it comes from."""
-        return self._exchange.source
-
-    @source.setter
-    def source(self, source: Source | None) -> None:
-        self._exchange.source = source
-
-    def write(self, data: Bytes) -> None:
-        """Write the next of it."""
-        self._nudges = 0
-        self._exchange.write(framing.chunk(data) if self._in_chunks else data)
-
-    def end(self, trailers: Lines) -> None:
-        """Say that this was all."""
-        if self._in_chunks:
-            self._exchange.write(framing.last_chunk(trailers))
-
-    def _nudge(self) -> None:
-        """Send a leading zero of the next chunk's size."""
-        if self._nudges < _NUDGES:
-            self._nudges += 1
-            self._exchange.write(b"0")
-
-
-class _Counted:
-    """Write a stream of a known length to a client, but for the last of it if the stream has not come to its end.
-
-    A proxy that keeps answers until they are whole gives a length to what it has got.
-    """
-
-    def __init__(self, exchange: Exchange, length: int, watch: StreamWatch) -> None:
-        self._exchange = exchange
-        self._left = length
-        self._watch = watch
-
-    @property
-    def source(self) -> Source | None:
-        return self._exchange.source
-
-    @source.setter
-    def source(self, source: Source | None) -> None:
-        self._exchange.source = source
-
-    def write(self, data: Bytes) -> None:
-        self._left -= len(data)
-        if self._left or not self._watch.incomplete:
-            self._exchange.write(data)
-
-
-class _Memory:
-    """Keep at most *most* bytes."""
-
-    def __init__(self, most: int) -> None:
-        self.pieces: list[Bytes] = []
-        self.full = False
-        self.source: Source | None = None
-        self._left = most
-
-    def write(self, data: Bytes) -> None:
-        self._left -= len(data)
-        self.full = self.full or self._left < 0
-        if not self.full:
-            self.pieces.append(data)

@@ -5,12 +5,13 @@ import re
 from typing import Final, Protocol
 
 from claude_gatewayd import envelope
+from claude_gatewayd.answer_sinks import Payload
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.relay import Answer, Payload
+from claude_gatewayd.relay import Answer
 from claude_gatewayd.sse import StreamWatch
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'

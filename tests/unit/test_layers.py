@@ -29,7 +29,7 @@ FLOORS = """
     reach
     policy circuit body sse guard tally catalog proven
     bedrock_features structured_output
-    bedrock bedrock_errors kept_answer moving
+    answer_sinks bedrock bedrock_errors kept_answer moving
     bedrock_stream relay
     credentials call retelling
     engine tickets spending notices
@@ -56,6 +56,7 @@ NOT_FOR_SUPERVISOR_OR_CTL = {
     "gateway",
     "guard",
     "http1",
+    "answer_sinks",
     "kept_answer",
     "notices",
     "relay",

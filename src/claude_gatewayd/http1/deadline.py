@@ -1,4 +1,4 @@
-"""A deadline that is cheap to move."""
+"""A deadline that is cheap to move, and what moves it while an answer comes."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,3 +51,31 @@ class Deadline:
             return
         self._at = None
         self._expired()
+
+
+class Silence:
+    """Let a deadline pass after *seconds* without a byte, or *only_pings* with nothing but pings; None: they count."""
+
+    __slots__ = ("_deadline", "_loop", "_only_pings", "_pings_until", "_seconds", "pinged")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, deadline: Deadline, seconds: float, only_pings: float | None
+    ) -> None:
+        self.pinged = False  # the last that came
+        self._loop = loop
+        self._deadline = deadline
+        self._seconds = seconds
+        self._only_pings = only_pings
+        self._pings_until = 0.0
+
+    def heard(self, *, only_pings: bool) -> None:
+        """Set the deadline anew: something has come, or begins to be waited for."""
+        seconds = self._seconds
+        if self._only_pings is not None:
+            now = self._loop.time()
+            self.pinged = only_pings
+            if only_pings:
+                seconds = min(seconds, self._pings_until - now)
+            else:
+                self._pings_until = now + self._only_pings
+        self._deadline.set(seconds)

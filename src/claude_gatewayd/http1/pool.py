@@ -52,12 +52,13 @@ class Pool:
     def close(self) -> None:
         """End the idle ones, and whatever comes back from now on."""
         self._closed = True
-        self._empty()
+        self.empty()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
 
-    def _empty(self) -> None:
+    def empty(self) -> None:
+        """End the idle ones."""
         while self._idle:
             self._idle.pop()[1].close()
 
@@ -70,7 +71,7 @@ class Pool:
     def _forget_after_sleep(self) -> None:
         offset = time.time() - time.monotonic()
         if abs(offset - self._offset) > _SLEPT:
-            self._empty()
+            self.empty()
         self._offset = offset
 
     def _lost(self, connection: UpstreamConnection) -> None:

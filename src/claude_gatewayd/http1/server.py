@@ -8,12 +8,11 @@ import asyncio
 import logging
 import re
 import socket
-import struct
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
-from claude_gatewayd.http1 import head
+from claude_gatewayd.http1 import head, tcp
 from claude_gatewayd.http1.connections import Connections
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.exchange import BodyCut, Exchange
@@ -192,12 +191,7 @@ class ServerConnection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Abort so that the client sees a reset: where the end of the connection ends the body, a close says "done"."""
-        sock: socket.socket | None = self._transport.get_extra_info("socket") if self._transport is not None else None
-        if sock is not None:
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            except OSError as error:  # macOS refuses it on a socket that both sides have shut down
-                logger.debug("no reset: %s", error)
+        tcp.discard_unsent(self._transport)
         self.abort()
 
     # -- what the connections call, while the generation drains

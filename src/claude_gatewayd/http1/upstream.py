@@ -2,38 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal, cast
+from typing import cast
 
-from claude_gatewayd.http1 import framing, head
-from claude_gatewayd.http1.deadline import Deadline
+from claude_gatewayd.http1 import framing, head, tcp
+from claude_gatewayd.http1.deadline import Deadline, Silence
+from claude_gatewayd.http1.failure import UpstreamFailed as UpstreamFailed
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 from claude_gatewayd.http1.intake import Intake
 
 _UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
-# Interim answers (1xx) before an answer: bytes in all. The shortest count as more, so that there are not many of them.
-_INTERIM = 64 * 1024
-_INTERIM_AT_LEAST = 512
-
-# "certificate" lasts: only a person can mend it. "tls" may pass: an alert, or plain HTTP in the place of a handshake.
-Kind = Literal["offline", "connect", "certificate", "tls", "proxy", "timeout", "lost", "malformed"]
-
-
-class UpstreamFailed(Exception):
-    """Say how an upstream failed.
-
-    *silent* means that not one byte of an answer had come; *stale* that it was on a connection which had been idle;
-    *asked* that there was a connection, and the request was on it.
-    """
-
-    def __init__(self, kind: Kind, detail: str, *, silent: bool = True, hint: str = "") -> None:
-        super().__init__(detail)
-        self.kind: Kind = kind
-        self.detail = detail
-        self.silent = silent
-        self.stale = False
-        self.asked = False
-        self.hint = hint
+_INTERIM = 64 * 1024  # bytes of interim answers (1xx) before an answer; each counts for at least...
+_INTERIM_AT_LEAST = 512  # ... so many, so that there are not many of them
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -71,12 +51,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._end_waiter: asyncio.Future[None] | None = None
         self._failed: UpstreamFailed | None = None
         self._patience = 0.0
+        self._looks = False  # whether anything has come, before its time is over
         self._unsent = 0
-        self._silence = 0.0
-        self._only_pings: float | None = None
-        self._pings_until = 0.0
-        self._pinged = False
         self._deadline = Deadline(self.loop, self._expired)
+        self._silence = Silence(self.loop, self._deadline, 0.0, None)
 
     # -- one exchange
 
@@ -125,15 +103,25 @@ class UpstreamConnection(asyncio.Protocol):
 
         Where these are over, *longer* says how many more there are; none: it has failed.
         """
+        found = await self.answer_unless_quiet(seconds, seconds, longer)
+        assert found is not None
+        return found
+
+    async def answer_unless_quiet(
+        self, seconds: float, quiet: float, longer: Callable[[], Awaitable[float]] | None = None
+    ) -> ResponseHead | None:
+        """Return it likewise, but None as soon as not one byte has come for *quiet* seconds: `answer` waits on."""
+        rest = seconds - quiet
         while True:
             if self._failed is not None:
                 raise self._failed
             if self._head is not None:
                 return self._head
             self._patience = seconds
+            self._looks = rest > 0
             self._may_ask = longer is not None
             if self._request_sent:
-                self._deadline.set(seconds)
+                self._deadline.set(quiet if rest > 0 else seconds)
             self._head_waiter = self.loop.create_future()
             try:
                 found = await self._head_waiter
@@ -141,6 +129,11 @@ class UpstreamConnection(asyncio.Protocol):
                 self._head_waiter = None
             if found is not None:
                 return found
+            if rest > 0:
+                if not self._any_byte:
+                    return None
+                seconds, rest = rest, 0.0
+                continue
             assert longer is not None
             seconds = await longer()
             if seconds <= 0 and self._head is None:
@@ -183,9 +176,8 @@ class UpstreamConnection(asyncio.Protocol):
         """
         self._sink = sink
         self._raw = raw
-        self._silence = silence
+        self._silence = Silence(self.loop, self._deadline, silence, only_pings)
         self._watch = watch
-        self._only_pings = only_pings
         for wire, payload in self._pending:
             if watch is not None:
                 watch(payload)
@@ -201,7 +193,7 @@ class UpstreamConnection(asyncio.Protocol):
             raise self._failed
         assert self._sink is not None
         self.resume_reading()
-        self._heard(only_pings=False)
+        self._silence.heard(only_pings=False)
         self._end_waiter = self.loop.create_future()
         self._sink.source = self  # last: a sink that is full holds us up at once
         try:
@@ -226,6 +218,15 @@ class UpstreamConnection(asyncio.Protocol):
         """The TLS of this connection, None for a plain one."""
         return self._transport.get_extra_info("ssl_object") if self._transport is not None else None
 
+    def unacknowledged(self) -> int | None:
+        """Return how many bytes of what was sent the peer's TCP has not acknowledged; None: that cannot be known."""
+        return tcp.unacknowledged(self._transport)
+
+    def reset(self) -> None:
+        """End the connection, and let nothing arrive any more of what is still on its way, once it is `lost`."""
+        tcp.discard_unsent(self._transport)
+        self.abort()
+
     def abort(self) -> None:
         """End the connection at once, whatever is under way."""
         self.reusable = False
@@ -242,7 +243,7 @@ class UpstreamConnection(asyncio.Protocol):
     def keep(self) -> None:
         """Make ready for the pool: nothing is expected until the next `send`."""
         self._busy = False
-        self._pinged = False
+        self._silence.pinged = False
         self._sink = None
         self._watch = None
         self._interim = None
@@ -308,21 +309,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         if self._intake is not None and self._intake.go_on() and self._end_waiter is not None:
-            self._heard(only_pings=False)
+            self._silence.heard(only_pings=False)
 
     # -- inside
-
-    def _heard(self, *, only_pings: bool) -> None:
-        """Set the deadline anew: something has come, or begins to be waited for."""
-        seconds = self._silence
-        if self._only_pings is not None:
-            now = self.loop.time()
-            self._pinged = only_pings
-            if only_pings:
-                seconds = min(seconds, self._pings_until - now)
-            else:
-                self._pings_until = now + self._only_pings
-        self._deadline.set(seconds)
 
     def _read_head(self) -> None:
         while end := head.find_end(self._buffer):
@@ -357,7 +346,7 @@ class UpstreamConnection(asyncio.Protocol):
         used, payload = self._body.feed(data)
         wire = data if used == len(data) else data[:used]
         if self._sink is not None:
-            self._heard(only_pings=self._watch is not None and bool(self._watch(payload)))
+            self._silence.heard(only_pings=self._watch is not None and bool(self._watch(payload)))
             self._deliver(wire, payload)
         else:
             self._pending.append((wire, payload))
@@ -383,23 +372,19 @@ class UpstreamConnection(asyncio.Protocol):
     def _ended(self, *, clean: bool = True) -> None:
         self._deadline.clear()
         assert self._head is not None
-        self.reusable = (
-            clean
-            and self._request_sent
-            and self._head.keep_alive
-            and not isinstance(self._body, framing.UntilClose)
-            and not self.lost
-        )
+        self.reusable = clean and self._request_sent and self._head.keep_alive and not self.lost
+        if isinstance(self._body, framing.UntilClose):
+            self.reusable = False
         if self._end_waiter is not None and not self._end_waiter.done():
             self._end_waiter.set_result(None)
 
     def _expired(self) -> None:
         unsent = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        if self._head is None and 0 < unsent != self._unsent:
+        if self._head is None and not self._looks and 0 < unsent != self._unsent:
             self._unsent = unsent  # a large request on a slow line is still on its way
             self._deadline.set(self._patience)
             return
-        if self._head is None and self._may_ask and self._head_waiter is not None:
+        if self._head is None and (self._looks or self._may_ask) and self._head_waiter is not None:
             if not self._head_waiter.done():
                 self._head_waiter.set_result(None)
             return
@@ -407,12 +392,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _give_up(self) -> None:
         waiting = "of its answer" if self._head is not None else "of an answer"
-        nothing = f"nothing {waiting} but pings" if self._pinged else f"no byte {waiting}"
+        nothing = f"nothing {waiting} but pings" if self._silence.pinged else f"no byte {waiting}"
         self._fail(UpstreamFailed("timeout", f"{nothing} came in time", silent=not self._any_byte))
         self.abort()
 
     def _fail(self, failure: UpstreamFailed) -> None:
         if self._failed is None:
+            failure.asked = True
             self._failed = failure
         for waiter in (self._head_waiter, self._end_waiter):
             if waiter is not None and not waiter.done():
