@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock_stream import Rewriter, Usage, whole
-from claude_gatewayd.http1.upstream import Kind, UpstreamFailed
+from claude_gatewayd.http1.failure import Kind, UpstreamFailed
 
 
 def event(name: str, **data: object) -> bytes:
