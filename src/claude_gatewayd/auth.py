@@ -18,6 +18,7 @@ FOR_ANTHROPIC = (b"authorization", b"x-api-key")
 
 
 _FORM = re.compile(rb"(?:\A|\0)(?:bearer +)?sk-ant-(oat|api)\d*-", re.IGNORECASE)
+_API_KEY_AS_BEARER = re.compile(rb"bearer +(sk-ant-api\d*-[^\s\0]+)\Z", re.IGNORECASE)  # and nothing beside it
 _BEARER = re.compile(rb"bearer +", re.IGNORECASE)
 _NONE: frozenset[bytes] = frozenset()
 
@@ -65,6 +66,12 @@ def who(fields: Mapping[bytes, bytes], key: str) -> Caller:
         if value and _is(value, wanted):
             has_key = True
     return Caller(b"\0".join(found), has_key, keyed)
+
+
+def api_key_as_bearer(caller: Caller) -> bytes:
+    """Return the API key that a caller has sent as a bearer, as OpenAI's SDKs do with any; b"" where it is none."""
+    found = _API_KEY_AS_BEARER.match(caller.credential)
+    return found[1] if found is not None else b""
 
 
 def _is(value: bytes, wanted: bytes) -> bool:

@@ -20,8 +20,8 @@ class _Output:
 
     __slots__ = ("left", "pieces")
 
-    def __init__(self) -> None:
-        self.left = _BURST
+    def __init__(self, left: int = _BURST) -> None:
+        self.left = left
         self.pieces: list[bytes] = []
 
     def write(self, data: Bytes) -> int:
@@ -77,6 +77,32 @@ def decoded(coding: bytes, body: Bytes) -> bytes:
     return whole.feed(body) if whole is not None else b""
 
 
+class NotDecoded(Exception):
+    """A body that is not in the coding that it should be in, or in one that we do not know."""
+
+
+class TooMuch(Exception):
+    """A body that becomes larger than it may."""
+
+
+def knows(coding: bytes) -> bool:
+    """Say whether a body in this coding can be read."""
+    return coding.strip().lower() in _MAKERS
+
+
+def expanded(coding: bytes, body: Bytes, most: int) -> bytes:
+    """Return a whole body decoded, of *most* bytes at most. It may take a while. Raises NotDecoded, TooMuch."""
+    output = _Output(most)
+    make = _MAKERS.get(coding.strip().lower())
+    if make is None:
+        raise NotDecoded
+    try:
+        make(output)(body)
+    except Exception:  # each library has errors of its own
+        raise TooMuch if output.left < 0 else NotDecoded from None
+    return b"".join(output.pieces)
+
+
 def _identity(output: _Output) -> _Decode:
     return lambda data: output.pieces.append(bytes(data))
 
@@ -129,9 +155,11 @@ def _br(output: _Output) -> _Decode:
     inner = brotli.Decompressor()
 
     def decode(data: Bytes) -> None:
-        output.write(inner.process(bytes(data), output_buffer_limit=_PIECE))
-        while not inner.can_accept_more_data():
-            output.write(inner.process(b"", output_buffer_limit=_PIECE))
+        out = inner.process(bytes(data), output_buffer_limit=_PIECE)
+        output.write(out)
+        while not inner.is_finished() and (out or not inner.can_accept_more_data()):  # more may be in it, either way
+            out = inner.process(b"", output_buffer_limit=_PIECE)
+            output.write(out)
 
     return decode
 

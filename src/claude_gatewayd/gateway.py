@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
-from claude_gatewayd import auth, body, catalog, envelope, guard
+from claude_gatewayd import auth, body, catalog, coding, envelope, guard
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.call import COUNT_TOKENS, JSON, LARGE, MESSAGES, NO_RETRY, Call, Refused, Way
@@ -118,7 +118,7 @@ class Gateway:
         call = self._admitted(exchange, path, target)
         if request.method == b"POST":
             if path in ROUTES:
-                await self._read(call)
+                await self._read_coded(call)
                 return await self._lanes.engine.answer(call)
             if path in _HELD and _may_be_json(request.fields):
                 await self._read(call)
@@ -160,8 +160,8 @@ class Gateway:
         )
         call.way.upstream, call.way.api_base = "anthropic", self._settings.base_url
         own = outer.exchange.head.fields
-        mine = [name for name in auth.FOR_ANTHROPIC if name in own and name not in outer.caller.keyed]
-        call.instead = [name + b": " + own[name] for name in mine]
+        mine = [name for name in auth.FOR_ANTHROPIC if name in own and name not in outer.not_upstream]
+        call.instead = [*outer.instead, *(name + b": " + own[name] for name in mine)]
         if outer.caller.form == "oauth":
             betas = request.fields.all_of(b"anthropic-beta")
             call.instead.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
@@ -178,12 +178,39 @@ class Gateway:
             raise Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
         if not caller.credential and not caller.has_key:
             raise _no_credential()
+        instead, dropped = [], caller.keyed
+        if path in ROUTES and (key := auth.api_key_as_bearer(caller)):  # Anthropic takes it in its own header alone
+            caller = caller._replace(credential=key)
+            instead, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
         digest = self._proven.digest(caller.credential) if caller.credential else ""
-        return Call(exchange, caller, path, target, digest, not_upstream=caller.keyed)
+        return Call(exchange, caller, path, target, digest, not_upstream=dropped, instead=instead)
 
     async def _read(self, call: Call) -> None:
         """Hold the body, and read what is asked for; an alias takes the place of the model's name."""
         call.held = await call.exchange.hold(self._settings.max_body, self._budget)
+        await self._read_held(call)
+
+    async def _read_coded(self, call: Call) -> None:
+        """Do the same with a body that may be compressed, and goes nowhere as it came. Raises Refused."""
+        named = call.exchange.head.fields.get(b"content-encoding")
+        if not coding.knows(named):
+            message = "cannot read the request: its content-encoding is none of gzip, deflate, br, zstd"
+            raise Refused(415, message, b"accept-encoding: gzip, deflate, br, zstd", NO_RETRY)
+        call.held = await call.exchange.hold(self._settings.max_body, self._budget)
+        if named:
+            most = min(self._settings.max_body, max(0, self._budget.left))
+            try:
+                call.held = await asyncio.to_thread(coding.expanded, named, call.held, most)
+            except coding.NotDecoded:
+                message = f"cannot read the request: its body is not in {named.decode('latin-1')}, as it says"
+                raise Refused(400, message, NO_RETRY) from None
+            except coding.TooMuch:
+                raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
+            call.exchange.charge(len(call.held))
+        await self._read_held(call)
+
+    async def _read_held(self, call: Call) -> None:
+        assert call.held is not None
         call.asked = body.read(call.held)
         call.model = body.routing_name(call.asked.model or "")
         alias = self._settings.aliases.get(call.model) if call.asked.model is not None else None

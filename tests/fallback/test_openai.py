@@ -1,11 +1,16 @@
 """The routes in OpenAI's format: LiteLLM speaks it, but the caller's token never enters it, and `policy` decides."""
 
+import gzip
 import json
+import zlib
+from collections.abc import Callable
 from typing import Any
 
+import brotli
 import pytest
+import zstandard
 
-from tests.fallback.stage import MODEL, Reply, Stage
+from tests.fallback.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
 
@@ -139,3 +144,48 @@ def test_a_failure_that_is_no_json_is_json_there(stage: Stage, body: bytes, stre
     assert reply.headers["content-type"] == "application/json", reply
     assert reply.status >= 400
     assert reply.json["error"]["message"]
+
+
+def test_an_api_key_as_a_bearer(stage: Stage) -> None:
+    """OpenAI's SDKs can send nothing else; Anthropic takes it in its own header alone."""
+    key = "sk-ant-api03-invented-as-a-bearer"
+    reply = stage.ask(chat(), path=ROUTES[0], token=key)
+    assert reply.status == 200, reply
+    (asked,) = stage.to_anthropic()
+    assert asked.header("x-api-key") == key
+    assert asked.header("authorization") is None
+    reply = stage.ask(chat(model=f"{MODEL}-bedrock"), path=ROUTES[0], token="sk-ant-api03-never-seen")
+    assert reply.status == 200, reply  # its check at Anthropic is by the same header
+    assert stage.anthropic.requests[-1].header("x-api-key") == "sk-ant-api03-never-seen"
+    assert stage.anthropic.requests[-1].header("authorization") is None
+    reply = stage.ask(turn(), token=key)
+    assert stage.to_anthropic()[-1].header("authorization") == f"Bearer {key}", "there it is the caller's business"
+
+
+CODED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress, "zstd": zstandard.compress, "br": brotli.compress, "deflate": zlib.compress,
+    "identity": bytes,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("coding", CODED)
+def test_a_compressed_body(stage: Stage, coding: str) -> None:
+    reply = stage.ask(CODED[coding](chat()), path=ROUTES[1], headers={"content-encoding": coding})
+    assert reply.status == 200, reply
+    assert "good morning" in said(reply)
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "status"),
+    [
+        ("gzip", gzip.compress(b" " * 65 * 1024 * 1024, 1), 413),
+        ("gzip", b"no gzip", 400),
+        ("gzip", gzip.compress(chat())[:-20], 400),
+        ("gzip, gzip", gzip.compress(gzip.compress(chat())), 415),
+        ("compress", b"", 415),
+    ],
+)
+def test_a_compressed_body_that_cannot_be_read(stage: Stage, coding: str, body: bytes, status: int) -> None:
+    reply = stage.ask(body, path=ROUTES[1], headers={"content-encoding": coding})
+    assert reply.status == status, reply
+    assert reply.error

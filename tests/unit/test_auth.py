@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.auth import read_or_make_gateway_key, who
+from claude_gatewayd.auth import api_key_as_bearer, read_or_make_gateway_key, who
 from claude_gatewayd.errors import GatewayError
 
 SRC = str(Path(__file__).parents[2] / "src")
@@ -135,3 +135,24 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
 def test_a_directory_in_its_place(tmp_path: Path) -> None:
     with pytest.raises(GatewayError, match="cannot keep"):
         read_or_make_gateway_key(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({b"authorization": b"Bearer sk-ant-api03-x"}, b"sk-ant-api03-x"),
+        ({b"authorization": b"bearer  sk-ant-api-x_Y"}, b"sk-ant-api-x_Y"),
+        ({b"authorization": b"Bearer sk-ant-oat01-x"}, b""),
+        ({b"authorization": b"sk-ant-api03-x"}, b""),
+        ({b"authorization": b"Bearer sk-ant-api03-x", b"x-api-key": b"other"}, b""),
+        ({b"x-api-key": b"sk-ant-api03-x"}, b""),
+        ({}, b""),
+    ],
+)
+def test_an_api_key_as_a_bearer(fields: dict[bytes, bytes], key: bytes) -> None:
+    assert api_key_as_bearer(who(fields, "cgw-key")) == key
+
+
+def test_an_api_key_as_a_bearer_beside_the_gateways() -> None:
+    fields = {b"authorization": b"Bearer sk-ant-api03-x", b"x-api-key": b"cgw-key"}
+    assert api_key_as_bearer(who(fields, "cgw-key")) == b"sk-ant-api03-x"

@@ -1,6 +1,7 @@
 """Content codings, looked at in a copy."""
 
 import functools
+import json
 import time
 import tracemalloc
 import zlib
@@ -9,7 +10,7 @@ import brotli
 import pytest
 import zstandard
 
-from claude_gatewayd.coding import decoder
+from claude_gatewayd.coding import NotDecoded, TooMuch, decoder, expanded, knows
 
 TEXT = b"event: message_start\ndata: {}\n\n" * 20
 
@@ -162,3 +163,23 @@ def test_events_that_are_much_alike_are_no_bomb() -> None:
         pieces = flushed(coding, *(b"".join(events[at : at + 8]) for at in range(0, len(events), 8)))
         assert sum(len(decode.feed(piece)) for piece in pieces) == sum(map(len, events))
         assert not decode.blind
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"X-GZIP ", b"deflate", b"br", b"zstd", b"", b"identity"])
+def test_a_whole_body_is_expanded_within_a_bound(coding: bytes) -> None:
+    body = json.dumps({"messages": ["hello"] * 100_000}).encode()
+    name = coding.strip().lower().decode()
+    coded = body if name in ("", "identity") else squeezed(name, body)
+    assert expanded(coding, coded, len(body)) == body
+    if coding not in (b"", b"identity"):
+        with pytest.raises(TooMuch):
+            expanded(coding, coded, len(body) - 1)
+        with pytest.raises(NotDecoded):
+            expanded(coding, b"\xff\xff none \xff", len(body))
+
+
+def test_a_body_in_no_coding_of_ours() -> None:
+    assert not knows(b"compress")
+    assert not knows(b"gzip, gzip")
+    with pytest.raises(NotDecoded):
+        expanded(b"compress", b"", 9)

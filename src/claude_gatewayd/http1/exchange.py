@@ -142,6 +142,14 @@ class Exchange:
             self._waiter.set_result(None)
         return used
 
+    def charge(self, size: int) -> None:
+        """Charge the budget of `hold` with what is made of the body, until the exchange ends. Raises OverBudget."""
+        if self._budget is not None:
+            self._charged += size
+            self._budget.left -= size
+            if self._budget.left < 0:
+                raise OverBudget
+
     def _charge(self, size: int) -> None:
         assert self._budget is not None
         self._charged += size
