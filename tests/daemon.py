@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGKILL
 from types import TracebackType
 from typing import Any, Self
+
+from tests.leftovers import short_directory
 
 BIN = Path(sys.executable).parent
 
@@ -52,8 +53,7 @@ class Daemon:
         terminal: int | None = None,
         executable: Path = BIN / "claude-gatewayd",
     ) -> None:
-        # Not below pytest's own directories: a socket's path may have 104 bytes.
-        self._directory = tempfile.TemporaryDirectory(prefix="cgw-", dir="/tmp")
+        self._directory = short_directory("d-")
         self.home = Path(self._directory.name)
         self.runtime = self.home / "r"
         self.runtime.mkdir(mode=0o700)

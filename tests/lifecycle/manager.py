@@ -2,13 +2,13 @@
 
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 from tests.daemon import wait_until
+from tests.leftovers import short_directory
 
 
 class Manager:
@@ -16,7 +16,7 @@ class Manager:
 
     def __init__(self) -> None:
         self.heard: list[dict[str, str]] = []
-        self._directory = tempfile.TemporaryDirectory(prefix="cgw-", dir="/tmp")
+        self._directory = short_directory("m-")
         self.path = f"{self._directory.name}/notify"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from typing import Any, Self
 import pytest
 
 from tests.daemon import BIN, free_port
+from tests.leftovers import short_directory
 
 HERE = Path(__file__).parent
 LABEL = "dev.claude-gateway.gatewayd"
@@ -47,7 +47,7 @@ class Mac:
     def __init__(self, *, drains: float = 0.0, screen: bool = True) -> None:
         if shutil.which("cc") is None:
             pytest.skip("needs a C compiler for the stand-in of libSystem")
-        self._directory = tempfile.TemporaryDirectory(prefix="mac-", dir="/tmp")
+        self._directory = short_directory("mac-")
         self.home = Path(self._directory.name)
         self.port = free_port()
         self.calls: list[list[str]] = []

@@ -1,0 +1,41 @@
+"""The whole run: signals as they usually are, and nothing is left of it."""
+
+import signal
+from collections.abc import Generator
+
+import pytest
+
+from tests.leftovers import Run
+
+_run = pytest.StashKey[Run]()
+_found = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no child inherit that a signal is ignored, as behind `nohup make test &`: a handler is not inherited."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    if not hasattr(config, "workerinput"):  # the workers of xdist find what this process has set
+        config.stash[_run] = Run()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Fail the run where something is left of it."""
+    yield
+    run = session.config.stash.get(_run, None)
+    if run is None:
+        return
+    session.config.stash[_found] = found = run.end()
+    if found and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left."""
+    found = config.stash.get(_found, [])
+    terminalreporter.section("left behind", red=bool(found), green=not found)
+    for one in found or ["nothing: no process, no socket, no directory"]:
+        terminalreporter.line(one)

@@ -1,0 +1,41 @@
+"""The check at the end of a run finds what is left, and ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.leftovers import VARIABLE, Run, short_directory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+@pytest.mark.parametrize("known_by", ["environment", "directory"])
+def test_a_process_is_found_and_ended(known_by: str) -> None:
+    run = Run(gone_within=0.0)
+    environ = {"HOME": str(run.directory)} if known_by == "environment" else {}
+    with subprocess.Popen(
+        ["sleep", "60"], env=environ, cwd=run.directory if known_by == "directory" else "/", start_new_session=True
+    ) as process:
+        (found,) = run.end()
+        assert found == f"a process, pid {process.pid}: sleep 60"
+        assert process.wait(5) == -signal.SIGKILL
+
+
+def test_a_directory_and_a_socket_are_found_and_removed() -> None:
+    before = os.environ.get(VARIABLE)
+    run = Run(gone_within=0.0)
+    short_directory("kept-").cleanup()
+    (run.directory / "d-left").mkdir()
+    (run.directory / "notify").touch()
+    assert run.end() == [f"in {run.directory}: d-left", f"in {run.directory}: notify"]
+    assert not run.directory.exists()
+    assert os.environ.get(VARIABLE) == before
+
+
+def test_nothing_left_is_nothing_found() -> None:
+    run = Run(gone_within=0.0)
+    assert run.end() == []
+    assert not Path(run.directory).exists()
