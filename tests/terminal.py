@@ -68,6 +68,17 @@ class Window:
         self.shown += data.decode(errors="replace")
         return bool(data)
 
+    def rest(self, seconds: float = 60.0) -> str:
+        """Return what is shown until the program ends."""
+        deadline = time.monotonic() + seconds
+        while True:
+            assert select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))[0], self.shown
+            try:
+                self.shown += os.read(self._ours, 65536).decode(errors="replace")
+            except OSError:  # nobody is at the other end any more
+                shown, self.shown = self.shown, ""
+                return shown
+
     def key(self, text: str) -> None:
         """Press keys."""
         os.write(self._ours, text.encode())

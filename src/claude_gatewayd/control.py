@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from claude_gatewayd import wire
+from claude_gatewayd import printable, wire
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ async def serve(
         try:
             async with asyncio.timeout(_READ_WITHIN):
                 line = await reader.readline()
-            writer.write(wire.encode(await _obey(line, commands)))
+            writer.write(wire.encode(printable.in_all(await _obey(line, commands))))
             await writer.drain()
         except (OSError, TimeoutError, ValueError) as error:
             logger.debug("a control connection ended early: %s", error)

@@ -4,21 +4,47 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from copy import copy
 
-from claude_gatewayd import paths
+from claude_gatewayd import paths, printable
+from claude_gatewayd.model import Problem
 
 # They print keys, tokens and requests at DEBUG, and tracebacks at WARNING: what matters of it, we say.
 _NOT_HEARD = ("botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
-class _JournalFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    """Nothing of a record acts on who reads it, nor looks like another record: neither its arguments nor the rest."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record.args, tuple) and record.args:
+            args = tuple(arg if isinstance(arg, (int, float, Problem)) else _Plain(arg) for arg in record.args)
+            record = copy(record)
+            record.args = args
+        return printable.indented(super().format(record))
+
+
+class _Plain:
+    """An argument of a record, on one line."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return printable.one_line(str(self._value))
+
+    def __repr__(self) -> str:
+        return printable.one_line(repr(self._value))
+
+
+class _JournalFormatter(_Formatter):
     """Begin each line with its priority, as sd-daemon(3) says; the journal has the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         priority = next((p for level, p in _PRIORITIES if record.levelno >= level), 7)
         text = super().format(record)
-        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+        return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
 
 
 def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
@@ -26,11 +52,11 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if paths.is_agent(environ):
         handler = _file(environ) or handler
-        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%Y-%m-%d %H:%M:%S"))
     elif _is_journal(environ):
         handler.setFormatter(_JournalFormatter(f"{who}: %(message)s"))
     else:
-        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for name in _NOT_HEARD:

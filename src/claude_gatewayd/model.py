@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from claude_gatewayd.printable import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -16,4 +18,5 @@ class Problem:
         return {"where": self.where, "message": self.message, "hint": self.hint}
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" + (f"\n    {self.hint}" if self.hint else "")
+        where, message, hint = map(one_line, (self.where, self.message, self.hint))
+        return f"{where}: {message}" + (f"\n    {hint}" if hint else "")

@@ -15,6 +15,7 @@ PACKAGE = SRC / "claude_gatewayd"
 
 # From below to above, a line a floor: a room knows those on floors below it, and itself. A new room gets a place here.
 FLOORS = """
+    printable
     model
     errors
     paths memory ports installation rewrite clock_time process_exit small_file
@@ -149,7 +150,8 @@ def test_the_ctl_starts_fast(module: str, its_own: set[str]) -> None:
     assert foreign(loaded) == set()
     assert {name for name in loaded if name.startswith("claude_gatewayd.")} <= {
         f"claude_gatewayd.{name}"
-        for name in {"ctl", "ctl.main", "ctl.answer", "ctl.client", "ctl.paint", "errors", "paths", "wire"} | its_own
+        for name in {"ctl", "ctl.main", "ctl.answer", "ctl.client", "ctl.paint", "errors", "paths", "printable", "wire"}
+        | its_own
     }
     assert not loaded & slow
 

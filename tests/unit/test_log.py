@@ -1,7 +1,13 @@
 """What is logged, and what is not, whatever the level."""
 
+import logging
 import subprocess
 import sys
+
+import pytest
+
+from claude_gatewayd import log
+from claude_gatewayd.model import Problem
 
 CANARY = "Canary7Zq"
 SDK = f"""
@@ -28,3 +34,30 @@ def test_an_sdk_prints_nothing_at_any_level() -> None:
     assert "DEBUG   worker 1: ours" in done.stderr
     assert CANARY not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_nothing_of_a_record_acts_or_looks_like_another(journal: bool) -> None:
+    evil = "x\n12:00:00 ERROR   supervisor: forged\r\x1b[2J\x9b\u202e"
+    form = log._JournalFormatter if journal else log._Formatter
+    formatter = form("%(asctime)s %(levelname)-7s who: %(message)s")
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        caught = sys.exc_info()
+    records = [
+        logging.LogRecord("a", logging.INFO, "f", 1, "it is %s, %r, %d", (evil, OSError(evil), 5), None),
+        logging.LogRecord("a", logging.INFO, "f", 1, evil, None, None),
+        logging.LogRecord("a", logging.INFO, "f", 1, "%(a)s", ({"a": evil},), None),
+        logging.LogRecord("a", logging.INFO, "f", 1, "failed", (), caught),
+        logging.LogRecord("a", logging.INFO, "f", 1, "not reloaded: %s", (Problem("x", evil, "hint"),), None),
+    ]
+    for record in records:
+        lines = formatter.format(record).split("\n")
+        if journal:
+            assert all(line.startswith("<6>") for line in lines)
+            lines = [line[3:] for line in lines]
+        assert all(line.startswith("    ") for line in lines[1:])
+        assert not [line for line in lines if not line.replace("\n", "").isprintable()]
+    assert len(formatter.format(records[0]).split("\n")) == 1
+    assert formatter.format(records[4]).endswith("\n    hint") or journal

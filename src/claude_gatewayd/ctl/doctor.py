@@ -13,6 +13,7 @@ from claude_gatewayd.doctor import examine
 from claude_gatewayd.doctor.examine import Ground
 from claude_gatewayd.doctor.finding import Finding
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.printable import one_line
 
 _MARKS = {"ok": "ok", "note": "note", "fail": "FAIL"}
 _STYLES = {"ok": "green", "note": "yellow", "fail": "bold red"}
@@ -40,7 +41,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         found = _look(deep=arguments.deep) if fixed else found
     said = {"healthy": not _failed(found), "findings": [one.as_dict() for one in found], "fixed": fixed}
     plain = "\n".join([*fixed, *_lines(found), _sum(found)])
-    show(said, plain, lambda _: "\n".join([*fixed, _table(found), _sum(found)]), in_json=arguments.json)
+    show(said, plain, lambda _: "\n".join([*map(one_line, fixed), _table(found), _sum(found)]), in_json=arguments.json)
     return NO if _failed(found) else DONE
 
 

@@ -12,7 +12,9 @@ import os
 import sys
 from importlib import import_module
 from keyword import iskeyword
+from typing import Any
 
+from claude_gatewayd import printable
 from claude_gatewayd.ctl import paint
 from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
 from claude_gatewayd.ctl.client import NotRunning
@@ -66,6 +68,15 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Carry out one verb. Returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(printable.guarded, streams)
+    try:
+        return _answer(given)
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+def _answer(given: list[str]) -> int:
     try:
         code = _carry_out(given)
         try:
@@ -130,9 +141,17 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, width=width - 2)
 
 
+class _Overview(argparse.ArgumentParser):
+    """The parser of what stands before any verb, whose help has colours."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Print it."""
+        super().print_help(file or printable.around(sys.stdout))
+
+
 def _no_verb() -> argparse.ArgumentParser:
     """Return the parser of what stands before any verb: --help, and what is a mistake."""
-    return argparse.ArgumentParser(
+    return _Overview(
         prog="claude-gatewayctl",
         usage="claude-gatewayctl [-h] [VERB ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,

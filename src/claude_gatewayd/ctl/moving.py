@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd import config, config_edit, paths, rewrite
+from claude_gatewayd import config, config_edit, paths, printable, rewrite
 from claude_gatewayd.config_file import document_of
 from claude_gatewayd.ctl.answer import DONE, show, takes_json
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
@@ -63,7 +63,8 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     if not writes:
         lines.append(f"Nothing to write: {target} says it all")
     rest = "\n".join([*lines, *_next(told)])
-    show(said, "\n".join([*_table(told), rest]), lambda _: f"{_drawn(told)}\n{rest}", in_json=in_json)
+    plain = "\n".join([*_table(told), rest])
+    show(said, plain, lambda _: f"{_drawn(told)}\n{printable.lines(rest)}", in_json=in_json)
     return DONE
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from claude_gatewayd import paths
+from claude_gatewayd import paths, printable
 from claude_gatewayd.ctl import client, paint, text
 from claude_gatewayd.ctl.answer import DONE, NOT_RUNNING
 
@@ -47,13 +47,15 @@ def overview() -> int:
         claude_points_here=_points_here(said),
         claude_is_there=shutil.which("claude") is not None,
     )
-    steps = list(next_steps(situation))
+    steps = [Step(*map(printable.one_line, step)) for step in next_steps(situation)]
     width = max(len(step.command) for step in steps)
     in_colour = paint.wanted(sys.stdout, os.environ)
-    print(paint.status(plain) if in_colour else plain)
-    print("\nNext:")
+    plain = printable.lines(plain)
+    lines = [paint.status(plain) if in_colour else plain, "", "Next:"]
     for command, why in steps:
-        print(f"  {paint.ink(command, paint.CYAN) if in_colour else command}{' ' * (width - len(command))}    {why}")
+        shown = paint.ink(command, paint.CYAN) if in_colour else command
+        lines.append(f"  {shown}{' ' * (width - len(command))}    {why}")
+    print("\n".join(lines), file=printable.around(sys.stdout))
     return NOT_RUNNING if said is None else DONE
 
 

@@ -5,6 +5,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from claude_gatewayd.printable import around, one_line
+
 _QUIET_FOR = 0.7  # what is over by then was no wait
 _EVERY = 1.0
 
@@ -53,7 +55,8 @@ def show(line: str) -> None:
     import shutil
 
     width = shutil.get_terminal_size().columns
-    print(f"\r\x1b[K{line if len(line) < width else line[: width - 2] + '…'}", end="", file=sys.stderr, flush=True)
+    line = one_line(line)
+    _draw(f"\r\x1b[K{line if len(line) < width else line[: width - 2] + '…'}")
 
 
 def say(text: str) -> None:
@@ -65,4 +68,8 @@ def say(text: str) -> None:
 
 def clear() -> None:
     """Take the line away. Only for a terminal."""
-    print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    _draw("\r\x1b[K")
+
+
+def _draw(what: str) -> None:
+    print(what, end="", file=around(sys.stderr), flush=True)

@@ -18,6 +18,7 @@ from claude_gatewayd.ctl.answer import DONE, NO
 from claude_gatewayd.ctl.browser import Opening, open_page
 from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.printable import around, one_line
 
 _ANSWERS_WITHIN: Final = 3.0
 
@@ -151,9 +152,10 @@ class _Terminal:
         self._open(device.full_page)
         rule = f"  +{'-' * (len(device.user_code) + 8)}+"
         in_bold = paint.wanted(sys.stdout, os.environ)
-        code = paint.ink(device.user_code, paint.BOLD) if in_bold else device.user_code
+        code = one_line(device.user_code)
+        shown = paint.ink(code, paint.BOLD) if in_bold else code
         print(f"Log in at\n\n  {device.full_page}\n\nand see that it shows this code:\n", flush=True)
-        print(f"{rule}\n  |    {code}    |\n{rule}\n", flush=True)
+        print(f"{rule}\n  |    {shown}    |\n{rule}\n", file=around(sys.stdout), flush=True)
 
     def wait(self, left: float) -> None:
         """Say on a terminal how long we wait yet."""

@@ -7,10 +7,12 @@ colours of the escapes, and nothing at all where the exit status is not 0.
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from claude_gatewayd import printable
 from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.ctl import client, paint
 from claude_gatewayd.ctl.answer import DONE, takes_json
@@ -48,7 +50,9 @@ def statusline(arguments: argparse.Namespace) -> int:
         print(json.dumps({"state": worst, "text": _SEPARATOR.join(part.words for part in parts)}))
         return DONE
     in_colour = not os.environ.get("NO_COLOR")  # Claude Code's end of the pipe is a terminal
-    print(_SEPARATOR.join(_painted(part) if in_colour else part.words for part in parts))
+    parts = [part._replace(words=printable.one_line(part.words)) for part in parts]
+    shown = _SEPARATOR.join(_painted(part) if in_colour else part.words for part in parts)
+    print(shown, file=printable.around(sys.stdout))
     return DONE
 
 

@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from claude_gatewayd.printable import one_line
+
 Cell = Sequence[tuple[str, str]]  # lines, each with its style; none where it is empty
 
 COMMAND = "cyan"  # the style of what a person pastes: it is not broken, however wide the table becomes
@@ -18,7 +20,7 @@ def drawn(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     *narrow, last = headings
     for heading in narrow:
         table.add_column(heading, no_wrap=True)
-    cells = list(rows)
+    cells = [[[(one_line(words), style) for words, style in cell] for cell in row] for row in rows]
     commands = [len(words) for row in cells for words, style in row[-1] if style == COMMAND]
     table.add_column(last, overflow="fold", min_width=max(commands, default=None))
     for row in cells:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from claude_gatewayd import printable
 from claude_gatewayd.ctl import client, paint, text
 from claude_gatewayd.ctl.answer import DONE
 from claude_gatewayd.errors import GatewayError
@@ -29,7 +30,7 @@ def status(*, in_json: bool) -> int:
                 if in_json:
                     print(json.dumps(_said()), flush=True)
                 elif on_terminal:
-                    print(frame(_plain(), *shutil.get_terminal_size()), end="", flush=True)
+                    _draw(frame(printable.lines(_plain()), *shutil.get_terminal_size()))
                 else:
                     print(_plain(), end="\n\n", flush=True)
                 time.sleep(_EVERY)
@@ -71,11 +72,15 @@ def _screen() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
-    print(_ENTER, end="", flush=True)
+    _draw(_ENTER)
     try:
         yield
     finally:
-        print(_LEAVE, end="", flush=True)
+        _draw(_LEAVE)
+
+
+def _draw(what: str) -> None:
+    print(what, end="", file=printable.around(sys.stdout), flush=True)
 
 
 @contextmanager

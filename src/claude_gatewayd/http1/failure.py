@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from claude_gatewayd.printable import one_line
+
 # "certificate" lasts: only a person can mend it. "tls" may pass: an alert, or plain HTTP in the place of a handshake.
 Kind = Literal["offline", "connect", "certificate", "tls", "proxy", "timeout", "lost", "malformed"]
 
@@ -16,7 +18,7 @@ class UpstreamFailed(Exception):
     def __init__(self, kind: Kind, detail: str, *, silent: bool = True, hint: str = "") -> None:
         super().__init__(detail)
         self.kind: Kind = kind
-        self.detail = detail
+        self.detail = one_line(detail)  # what a proxy or a certificate says is shown by Claude Code, on a terminal
         self.silent = silent
         self.stale = False
         self.asked = False

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.printable import one_line
 from claude_gatewayd.served import Serving
 
 Event = Literal[
@@ -169,5 +170,5 @@ def minutes(seconds: float) -> str:
 
 
 def _short(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = one_line(" ".join(text.split()))
     return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import sdnotify
 
+from claude_gatewayd.printable import one_line
+
 
 class Notifier:
     """Send states to the service manager. Where there is none this does nothing."""
@@ -47,4 +49,4 @@ class Notifier:
 
     def _send(self, *assignments: str) -> None:
         if self._notifier is not None:
-            self._notifier.notify("\n".join(assignments))
+            self._notifier.notify("\n".join(map(one_line, assignments)))

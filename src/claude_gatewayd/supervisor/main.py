@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import claude_gatewayd
-from claude_gatewayd import config, control, log, paths
+from claude_gatewayd import config, control, log, paths, printable
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.model import Problem
 from claude_gatewayd.service import environment
@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     faulthandler.enable()  # the service manager's watchdog sends SIGABRT
     log.configure("info", "supervisor", os.environ)
+    sys.stdout, sys.stderr = printable.guarded(sys.stdout), printable.guarded(sys.stderr)
     try:
         if given.what == "check":
             return _check_state(sys.stdin.read()) if given.state else _check()
