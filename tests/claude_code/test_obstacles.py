@@ -90,6 +90,25 @@ def test_each_is_found_and_named_by_file_and_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("no_proxy", "is_in_the_way"),
+    [
+        ("*", False),
+        ("localhost, 127.0.0.1", False),
+        ("localhost 127.0.0.1", False),
+        ("*.corp.example", True),  # only alone is "*" for all: in 2.1.197's own code, and both hang
+        ("*,corp.example", True),
+        ("localhost", True),
+        ("", True),
+    ],
+)
+def test_a_proxy_that_no_proxy_does_not_go_round(tmp_path: Path, no_proxy: str, is_in_the_way: bool) -> None:
+    environ = {"HOME": str(tmp_path), "HTTP_PROXY": "http://p"}
+    planned = f'{{"env": {{"NO_PROXY": "{no_proxy}"}}}}'
+    found = obstacles.find(environ, tmp_path, URL, planned=planned)
+    assert any(one.name == "HTTP_PROXY" for one in found) is is_in_the_way
+
+
+@pytest.mark.parametrize(
     ("command", "is_it"),
     [
         (["claude"], True),

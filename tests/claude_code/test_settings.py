@@ -63,6 +63,9 @@ def test_the_text_around_stays(before: str, after: str) -> None:
         ({}, {"HTTPS_PROXY": "http://p"}, OURS | {"NO_PROXY": "127.0.0.1,localhost"}),
         ({"http_proxy": "http://p"}, {}, OURS | {"http_proxy": "http://p", "NO_PROXY": "127.0.0.1,localhost"}),
         ({}, {"ALL_PROXY": "http://p", "NO_PROXY": "a, localhost"}, OURS | {"NO_PROXY": "127.0.0.1,a,localhost"}),
+        ({}, {"HTTP_PROXY": "http://p", "NO_PROXY": "*"}, OURS | {"NO_PROXY": "*"}),  # in a list it is nothing
+        ({}, {"HTTP_PROXY": "http://p", "NO_PROXY": "*.corp.example"},
+         OURS | {"NO_PROXY": "127.0.0.1,localhost,*.corp.example"}),
         ({"NO_PROXY": "localhost,127.0.0.1"}, {"HTTP_PROXY": "http://p", "NO_PROXY": "hidden"},
          OURS | {"NO_PROXY": "localhost,127.0.0.1"}),
         ({}, {"HTTP_PROXY": "http://p", "no_proxy": "a"},

@@ -21,6 +21,8 @@ _NO_CHECK = (
     "403",
     "503 cannot take the request",
     "2000 connections are open",
+    "Extra usage is required",
+    "Auto mode can't check actions",
     "x-gateway-fallback: none; Bedrock does not",
     "x-gateway-fallback: 529; left out",
     "Bedrock's answer does not fit",

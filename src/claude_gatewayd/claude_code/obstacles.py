@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from claude_gatewayd.claude_code import json_text
 from claude_gatewayd.claude_code.json_text import NotStrict
-from claude_gatewayd.claude_code.settings import BASE_URL, PROXIES, USE_BEDROCK
+from claude_gatewayd.claude_code.settings import BASE_URL, HERE, PROXIES, USE_BEDROCK, excepts_all
 from claude_gatewayd.paths import expanduser, home
 
 Kind = Literal["shell", "start-up", "user", "project", "managed"]
@@ -171,7 +171,7 @@ def find(environ: Mapping[str, str], directory: Path, url: str, planned: str | N
     ]
     user = next((values for kind, _, values in settings if kind == "user"), {})
     no_proxy = user.get("no_proxy") or user.get("NO_PROXY") or ""
-    round_it = {"127.0.0.1", "localhost"} <= {part.strip() for part in no_proxy.split(",")} or "*" in no_proxy
+    round_it = excepts_all(no_proxy, HERE)
     found: list[Obstacle | None] = []
 
     def add(kind: Kind, where: str, name: str, value: str, hint: str) -> None:

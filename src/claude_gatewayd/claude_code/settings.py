@@ -142,8 +142,16 @@ def without_key(headers: str) -> str:
     return "\n".join(_others(headers))
 
 
+def excepts_all(no_proxy: object, hosts: tuple[str, ...]) -> bool:
+    """Say whether a NO_PROXY has all of *hosts*. A "*" is for all only where it stands alone (2.1.197 to 2.1.332)."""
+    given = str(no_proxy or "")
+    return given == "*" or set(hosts) <= set(re.split(r"[,\s]+", given))
+
+
 def past_the_proxy(given: object, hosts: tuple[str, ...]) -> str:
     """Return a NO_PROXY that has *hosts*, and all that was given."""
+    if excepts_all(given, hosts):
+        return str(given)
     parts = [part.strip() for part in str(given or "").split(",") if part.strip()]
     missing = [host for host in hosts if host not in parts]
     return ",".join([*missing, *parts]) if missing else str(given)
