@@ -23,6 +23,7 @@ _NO_CHECK = (
     "2000 connections are open",
     "Extra usage is required",
     "Auto mode can't check actions",
+    "NAME's answer broke off",
     "x-gateway-fallback: none; Bedrock does not",
     "x-gateway-fallback: 529; left out",
     "Bedrock's answer does not fit",
