@@ -22,6 +22,7 @@ from claude_gatewayd.credentials.oidc import Granted, Registration
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home, make_private, runtime_dir
 
+_LATEST: Final = 253402300799.0  # the last second of 9999
 _READS: Final = 4
 _BETWEEN_READS: Final = 0.05  # seconds; a writer that writes in place needs less than a millisecond
 _LOCK_LOOKS: Final = 0.05
@@ -228,9 +229,12 @@ def _text(said: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
 
 
 def _moment(text: str) -> float:
-    """Read a time as any of AWS's tools writes it."""
+    """Read a time as any of AWS's tools writes it. Raises ValueError, also for one that could not be written again."""
     moment = datetime.fromisoformat(text.replace("UTC", "Z"))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= seconds <= _LATEST:
+        raise ValueError("a time of another age")
+    return seconds
 
 
 def _iso(moment: float) -> str:
