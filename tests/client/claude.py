@@ -27,12 +27,19 @@ def binary_of(version: str) -> Path:
 
 def why_missing(version: str) -> str:
     """Return why a version is not there, or nothing."""
-    if binary_of(version).exists():
-        return ""
+    return "" if binary_of(version).exists() else _why_missing(version, f"Claude Code {version}")
+
+
+def why_no_packages(language: str) -> str:
+    """Return why the packages for "python" or "node" are not there, or nothing."""
+    return "" if (CLIENTS / f"{language}.fetched").exists() else _why_missing(language, f"the SDKs for {language}")
+
+
+def _why_missing(name: str, title: str) -> str:
     try:
-        return f"Claude Code {version}: " + (CLIENTS / f"{version}.missing").read_text().strip()
+        return f"{title}: " + (CLIENTS / f"{name}.missing").read_text().strip()
     except FileNotFoundError:
-        return f"Claude Code {version} is not fetched: run scripts/fetch-clients"
+        return f"{title}: not fetched, run scripts/fetch-clients"
 
 
 @dataclass(frozen=True, slots=True)

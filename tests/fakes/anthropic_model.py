@@ -289,7 +289,8 @@ def reply_to(body: Mapping[str, Any]) -> Reply:
     messages = body.get("messages", [])
     at, said = _prompt(messages)
     script = read_script("\n".join(said))
-    schema = body.get("output_config", {}).get("format", {}).get("schema")
+    wanted = body.get("output_config", {}).get("format") or body.get("output_format", {})  # the older name of it
+    schema = wanted.get("schema")
     if schema is not None:
         return Reply((json.dumps(_example(schema)),))
     if body.get("max_tokens") == 1:
