@@ -173,7 +173,8 @@ def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True)
         out = without_thinking(out)
     schema = None if bound else structured_output.schema_of(wanted)
     if schema is not None:
-        out = structured_output.by_tool(out, schema, forced=takes.forced and "thinking" not in out)
+        thinks = _type(out.get("thinking")) in ("adaptive", "enabled")
+        out = structured_output.by_tool(out, schema, forced=takes.forced and not thinks)
     return Shaped(out, tuple(betas), schema)
 
 
@@ -305,8 +306,10 @@ def _tools(body: Object, *, searches: bool) -> list[Json]:
 
 
 def _thinking(thinking: Json, max_tokens: Json, takes: Takes, *, updates: bool) -> dict[str, Json]:
-    """Say it in the family's way; "disabled" is said by leaving it out (330: only Anthropic is told so)."""
+    """Say it in the family's way; "disabled" only to one that thinks by itself, else by leaving it out."""
     kind = _type(thinking)
+    if kind == "disabled" and takes.off:
+        return {"type": "disabled"}
     if kind not in ("adaptive", "enabled") or takes.thinking == "none":
         return {}
     out: dict[str, Json] = {"type": "adaptive"}

@@ -32,7 +32,8 @@ class Takes:
 
     *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages, *schema*
     says that an answer can be bound to a JSON schema and tools can be strict, *forced* that the model can be made to
-    call a tool. *tools* are Anthropic's in name and run by the client, each with the beta that it needs, or "".
+    call a tool, *off* that it thinks unless it is told not to. *tools* are Anthropic's in name and run by the client,
+    each with the beta that it needs, or "".
     """
 
     max_tokens: int
@@ -43,6 +44,7 @@ class Takes:
     system: bool = False
     schema: bool = False
     forced: bool = True
+    off: bool = False
     tools: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -85,9 +87,10 @@ TABLE: Final[Mapping[Family, Takes]] = {
     Family.CLAUDE_4_7: Takes(
         128_000, "adaptive", _OF_5, EFFORTS, display=True, tools=_MEMORY | _COMPUTER
     ),
-    # CC 4.1, 4.2 (Opus 4.8, Sonnet 5): effort, display, system messages, token count
+    # CC 4.1, 4.2 (Opus 4.8, Sonnet 5): effort, display, system messages, token count. A: Opus 5 and Sonnet 5 think by
+    # themselves; lobehub#19876: off at Bedrock too
     Family.CLAUDE_5: Takes(
-        128_000, "adaptive", _OF_5, EFFORTS, display=True, system=True, tools=_MEMORY | _COMPUTER
+        128_000, "adaptive", _OF_5, EFFORTS, display=True, system=True, off=True, tools=_MEMORY | _COMPUTER
     ),
     # A, LL (supports_forced_tool_use; Fable 5.1, Opus 5.5, Sonnet 5.5), lobehub#19876: thinks always, and no tool can
     # be forced. CC 8 (Opus 5.5): the two betas
@@ -143,8 +146,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 PUT_OTHERWISE: Final[Mapping[str, str]] = {
     "max_tokens": "at most what the model can",
     "temperature, top_p, top_k": "left out from Opus 4.7 on, where any is refused",
-    "thinking": "with a budget or adaptive, as the model knows it; `disabled` and `between_tools` are left out, as "
-    "Claude Code's own Bedrock mode does, and then the model decides",
+    "thinking": "with a budget or adaptive, as the model knows it; `between_tools` is left out, and `disabled` with "
+    "models that do not think by themselves, or always do",
     "thinking.display": "`updates` with its beta, from 5.1 on, else `omitted`; left out before Opus 4.7",
     "output_config.effort": "the next lower one that the model has",
     "output_config.format": "models that cannot be bound to a schema get it as the only tool that they may call; the "

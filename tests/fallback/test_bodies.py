@@ -57,3 +57,10 @@ def test_the_betas_of_the_newest(stage: Stage) -> None:
     (asked,) = stage.to_bedrock()
     assert sorted(asked.json()["anthropic_beta"]) == sorted(ASKED_BETAS)
     assert asked.json()["thinking"] == thinking
+
+
+def test_no_thinking(stage: Stage) -> None:
+    """Said to a model that would think by itself."""
+    assert stage.ask(turn(model="claude-opus-5-bedrock", thinking={"type": "disabled"})).status == 200
+    (asked,) = stage.to_bedrock()
+    assert asked.json()["thinking"] == {"type": "disabled"}

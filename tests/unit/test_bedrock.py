@@ -174,7 +174,10 @@ def test_no_tool_search_without_its_beta() -> None:
         ("5", {"type": "adaptive", "display": "updates"}, {"type": "adaptive", "display": "omitted"}),
         ("5", {"type": "adaptive", "block_binding": {}}, {"type": "adaptive"}),
         ("5", {"type": "enabled", "budget_tokens": 8000}, {"type": "adaptive"}),
-        ("5", {"type": "disabled"}, None),
+        ("5", {"type": "disabled"}, {"type": "disabled"}),
+        ("5.1", {"type": "disabled"}, None),
+        ("4.7", {"type": "disabled"}, None),
+        ("5.1", {"type": "between_tools"}, None),
         ("4.7", {"type": "enabled", "budget_tokens": 8000, "display": "omitted"},
          {"type": "adaptive", "display": "omitted"}),
         ("4.6", {"type": "adaptive", "display": "omitted"}, {"type": "adaptive"}),
@@ -435,6 +438,8 @@ def test_a_tool_stands_in_for_a_schema() -> None:
     assert (tool["input_schema"], shaped.schema) == (SCHEMA, SCHEMA)
     assert shaped.body["tool_choice"] == {"type": "tool", "name": tool["name"]}
     assert shaped.body["output_config"] == {"effort": "high"}
+    unthinking = shape(body | {"thinking": {"type": "disabled"}}, None, Family.CLAUDE_5).body
+    assert (unthinking["thinking"]["type"], unthinking["tool_choice"]["type"]) == ("disabled", "tool")
 
 
 @pytest.mark.parametrize(
