@@ -27,6 +27,7 @@ _PINGS = re.compile(
     % ((_EOL,) * 7)
 )
 _LONGEST_PING = 256
+_E, _BLANK, _P = b"e p"
 _PING_BEGINS = (b"event: ping", b"event:ping", b'data: {"type": "ping"}', b'data: {"type":"ping"}')
 
 
@@ -40,6 +41,8 @@ class Pings:
 
     def only(self, payload: bytes | memoryview) -> bool:
         """Say whether the next bytes are nothing but pings, or may become one."""
+        if not self._begun and len(payload) > 7 and payload[0] == _E and payload[6] == _BLANK and payload[7] != _P:
+            return False  # "event: ", and no ping: nearly all that comes, and it has to cost nothing
         data = self._begun + payload if self._begun else payload
         at = _PINGS.match(data).end()  # type: ignore[union-attr]  # it matches nothing, too
         rest = bytes(data[at:]) if len(data) - at <= _LONGEST_PING else b""
