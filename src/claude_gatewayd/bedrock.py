@@ -120,15 +120,6 @@ def unknown_fields(body: Object) -> list[str]:
     return [name for name in found if name not in LEFT_OUT and name not in _JUDGED]
 
 
-def is_partial(body: Object) -> bool:
-    """Say whether a request carries only the new messages of a conversation that Anthropic keeps.
-
-    A thread that is created has all of them. Without a token `resumption` only offers to be interrupted. (CC 8)
-    """
-    thread, resumption = body.get("thread"), body.get("resumption")
-    return _type(thread) not in (None, "create") or (isinstance(resumption, dict) and bool(resumption.get("token")))
-
-
 def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True) -> Shaped:
     """Make the request that Bedrock takes, from the body and the anthropic-beta header; neither is changed.
 

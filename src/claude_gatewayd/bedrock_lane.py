@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd import bedrock, bedrock_errors, bedrock_stream, catalog, envelope, structured_output
+from claude_gatewayd import (
+    bedrock,
+    bedrock_errors,
+    bedrock_stream,
+    catalog,
+    envelope,
+    message_threads,
+    structured_output,
+)
 from claude_gatewayd.bedrock import Shaped
 from claude_gatewayd.bedrock_errors import Trouble
 from claude_gatewayd.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
@@ -29,7 +37,6 @@ _LOADED_WITHIN = 60.0
 _WHOLE = 32 * 1024 * 1024
 _WHOLE_WITHIN = 600.0
 _PING_AFTER = 10.0
-_NOT_HERE = {"error_code": "thread_not_found"}  # to it the SDKs and Claude Code answer with the whole conversation
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _PLAIN_NAME = re.compile(r"[a-z0-9_.\[\]-]{1,60}", re.ASCII | re.IGNORECASE)
 _MOST_NAMES = 100
@@ -102,8 +109,8 @@ class BedrockLane:
         except EngineFailed as problem:
             return self._failed(Trouble("EngineFailed", 503, problem.message, problem.hint))
         assert call.document is not None
-        if bedrock.is_partial(call.document):
-            return self._ask_for_all(call)
+        if message_threads.is_partial(call.document):
+            return message_threads.ask_for_all(call, "Bedrock")
         self._tell_left_out(call, call.document)
         said: int | Trouble = Trouble("", 404, "")
         targets = self._targets(call)
@@ -134,14 +141,6 @@ class BedrockLane:
         lines = [JSON, *meaning.lines, *call.way.lines]
         call.exchange.reply(meaning.status, envelope.reason(meaning.status), lines, text)
         return meaning.status
-
-    def _ask_for_all(self, call: Call) -> int:
-        """Answer that the conversation is not known here, as Anthropic does when it has forgotten it."""
-        call.way.upstream = "none"
-        why = "Bedrock would answer, and knows nothing of the thread: send the whole conversation"
-        lines = [JSON, *call.way.lines]
-        call.exchange.reply(404, envelope.reason(404), lines, envelope.error_body(404, why, details=_NOT_HERE))
-        return 404
 
     def _tell_left_out(self, call: Call, document: dict[str, object]) -> None:
         """Tell the caller, and once the log, of fields that Bedrock is not given although nothing is known of them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd import bedrock_errors, catalog, coding, context_length, envelope
+from claude_gatewayd import bedrock_errors, catalog, coding, context_length, envelope, message_threads
 from claude_gatewayd.call import COUNT_TOKENS, JSON, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.engine import Engine, EngineFailed, doorman
 from claude_gatewayd.http1 import head
@@ -93,6 +93,8 @@ class EngineLane:
         theirs = call.model in self._engine.model_names
         if theirs:
             await self._spending.require(call)  # whoever is billed for it: it is not the caller
+            if call.path == MESSAGES and call.document is not None and message_threads.is_partial(call.document):
+                return message_threads.ask_for_all(call, call.model[:100])
         elif not catalog.is_anthropics(call.model):  # of several, by commas, LiteLLM would ask each
             raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.way.lines)
         ticket = self._tickets.issue(call)

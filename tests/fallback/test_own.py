@@ -363,6 +363,14 @@ def test_a_model_that_lacks_what_is_asked_for_is_passed_over(stage: Stage) -> No
     assert asked.target.split("/")[2] == "global.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
+def test_a_thread_that_it_does_not_know(stage: Stage) -> None:
+    """It would answer the new messages alone; the client is asked for the whole conversation."""
+    thread = {"type": "continue", "previous_message_id": "msg_01Invented"}
+    reply = stage.ask(turn(model="echo", thread=thread))
+    assert (reply.status, reply.json["error"]["details"]) == (404, {"error_code": "thread_not_found"})
+    assert stage.ask(turn(model="echo", thread={"type": "create"}, stream=False)).text == "from the mock"
+
+
 def test_an_alias(stage: Stage) -> None:
     stage.anthropic.fail_next(529)
     reply = stage.ask(turn(model="quick"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.bedrock import is_partial, shape, unknown_fields, why_not, without_thinking
+from claude_gatewayd.bedrock import shape, unknown_fields, why_not, without_thinking
 from claude_gatewayd.bedrock_features import (
     ASKED_BETAS,
     BETAS,
@@ -20,6 +20,7 @@ from claude_gatewayd.bedrock_features import (
     TABLE,
 )
 from claude_gatewayd.catalog import Family
+from claude_gatewayd.message_threads import is_partial
 from tests.fakes import shapes
 
 CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES, FALLBACK_CREDIT = ASKED_BETAS

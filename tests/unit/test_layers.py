@@ -33,7 +33,7 @@ FLOORS = """
     answer_sinks bedrock bedrock_errors kept_answer moving
     bedrock_stream relay
     credentials call retelling
-    engine tickets spending notices
+    engine tickets spending notices message_threads
     doctor
     setup
     bedrock_lane engine_lane
