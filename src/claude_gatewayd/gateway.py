@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
-from claude_gatewayd import auth, body, catalog, coding, envelope, guard
+from claude_gatewayd import auth, body, catalog, coding, envelope, forwarding_loops, guard
 from claude_gatewayd.anthropic_lane import AnthropicLane
 from claude_gatewayd.bedrock_lane import BedrockLane
 from claude_gatewayd.call import COUNT_TOKENS, JSON, LARGE, MESSAGES, NO_RETRY, Call, Refused, Way
@@ -115,6 +115,10 @@ class Gateway:
         if request.method == b"HEAD" and path in _HELLO:
             exchange.reply(200, b"OK", _OWN, b"")
             return 200
+        if forwarding_loops.comes_back(request.fields):
+            where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
+            hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
+            raise Refused(508, f"cannot reach Anthropic: {where}. {hint}", NO_RETRY)
         call = self._admitted(exchange, path, target)
         if request.method == b"POST":
             if path in ROUTES:

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from claude_gatewayd import coding, envelope, policy, sse
+from claude_gatewayd import coding, envelope, forwarding_loops, policy, sse
 from claude_gatewayd.answer_sinks import Counted, Memory, Payload
 from claude_gatewayd.auth import FOR_THE_GATEWAY
 from claude_gatewayd.http1 import head, mute
@@ -19,7 +19,7 @@ from claude_gatewayd.kept_answer import KeptAnswer
 from claude_gatewayd.sse import First, FirstEvent, StreamWatch
 
 # The gateway itself has said 100 Continue.
-_ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect"}
+_ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", forwarding_loops.HEADER}
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _NO_HEADERS: frozenset[bytes] = frozenset()
 _NO_LINES: Lines = []
@@ -64,6 +64,9 @@ def outgoing(
     lines = request.without(ends_here, put) + instead
     if request.is_http_10 and b"host" not in request.fields:
         lines.append(b"Host: " + origin.authority)
+    mark = forwarding_loops.mark(request.fields, origin.host)
+    if mark is not None:
+        lines.append(mark)
     target = origin.prefix + path
     written = head.write_request(request.method, target, lines)
     return Outgoing(written, body, request.method == b"HEAD", request.method in policy.IDEMPOTENT_METHODS)

@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 import brotli
 import zstandard
 
-from tests.fakes.anthropic_http import Connection, GoneError, Head, Headers, How, ViolationError, check_head
+from tests.fakes.anthropic_http import Connection, GoneError, Head, Headers, How, ViolationError, check_head, unmarked
 from tests.fakes.anthropic_model import (
     RESET_AT,
     Answer,
@@ -585,7 +585,7 @@ class FakeAnthropic:
 
     async def _serve_one(self, connection: Connection) -> bool:
         """Serve one request; tell whether the connection can serve another."""
-        head = await connection.head()
+        head = unmarked(await connection.head())
         recorded = Recorded(
             head.method,
             head.target,

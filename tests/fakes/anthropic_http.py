@@ -22,6 +22,7 @@ _REQUEST_LINE: Final = re.compile(rb"([A-Z]{3,10}) ([!-~]+) (HTTP/1\.1)")
 _START: Final = re.compile(rb"[A-Z]{0,10}(?: .*)?", re.DOTALL)
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+MARK = re.compile(rb"\r\nx-claude-gatewayd-passed: [0-9a-f]{16}(?=\r\n\r\n\Z)")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _BARE_CR: Final = re.compile(rb"\r(?!\n)")
 
@@ -71,6 +72,15 @@ def parse_head(raw: bytes) -> Head:
             raise ViolationError(f"not a header line: {line[:80]!r}")
         headers.append((name, value.strip(b" \t")))
     return Head(raw, match[1].decode(), match[2].decode(), match[3].decode(), tuple(headers))
+
+
+def unmarked(head: Head) -> Head:
+    """Return a head without the last line that a gateway gives to what stays on this machine.
+
+    Anthropic itself never sees it: tests/relay/test_loops.py.
+    """
+    raw = MARK.sub(b"", head.raw)
+    return head if raw == head.raw else parse_head(raw)
 
 
 def check_head(head: Head, *, port: int, direct: bool) -> list[str]:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from claude_gatewayd.http1 import framing
+from tests.fakes.anthropic_http import MARK
 
 Script = Callable[[socket.socket], None]  # what is done once a request is here
 
@@ -89,7 +90,7 @@ class Upstream:
                     self._readers.get()(conn, buffer)
                     return
                 body, buffer = self._body(conn, head.lower(), buffer)
-                self.requests.put(head + b"\r\n\r\n" + body)
+                self.requests.put(MARK.sub(b"", head + b"\r\n\r\n") + body)
                 self.scripts.get(timeout=10)(conn)
         except (OSError, Close, Empty):
             pass  # the other side went away: the test knows

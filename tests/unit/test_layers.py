@@ -28,7 +28,7 @@ FLOORS = """
     http1
     coding context_length egress
     reach
-    policy circuit body sse guard tally catalog proven
+    forwarding_loops policy circuit body sse guard tally catalog proven
     bedrock_features structured_output
     answer_sinks bedrock bedrock_errors kept_answer moving
     bedrock_stream relay
@@ -54,6 +54,7 @@ NOT_FOR_SUPERVISOR_OR_CTL = {
     "credentials",
     "engine",
     "engine_lane",
+    "forwarding_loops",
     "gateway",
     "guard",
     "http1",
