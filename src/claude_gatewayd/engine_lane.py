@@ -162,6 +162,7 @@ class EngineLane:
         lines: Lines = [b"Host: litellm", b"Authorization: " + self._engine.authorization]
         lines += [name + b": " + fields[name] for name in _PASSED if name in fields]
         lines += [TICKET + b": " + ticket, b"Content-Length: %d" % len(body)]
+        lines.append(b"x-gateway-caller: " + (call.digest or "key").encode())
         if spends:
             lines.append(doorman.SPENDS)
         return Outgoing(head.write_request(b"POST", call.path, lines), body, False)

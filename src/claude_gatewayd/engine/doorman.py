@@ -56,6 +56,7 @@ class Doorman:
             ticket=headers.get(b"x-gateway-ticket", b"").decode("latin-1"),
             spends=b"x-gateway-spends" in headers,
             model_id=headers.get(b"x-gateway-model-id", b"").decode("latin-1"),
+            caller=headers.get(b"x-gateway-caller", b"").decode("latin-1"),
         )
         record.set(here)
         # Without a ticket it is Bedrock's lane that asks, and tells the client itself what went wrong.

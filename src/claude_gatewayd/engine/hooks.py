@@ -3,16 +3,19 @@
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from claude_gatewayd import bedrock_features, catalog
 from claude_gatewayd.credentials import AwsKeys, KeysUnavailable
+from claude_gatewayd.engine import chat_request
 from claude_gatewayd.engine.models import Models
 from claude_gatewayd.engine.plan import Plan
 from claude_gatewayd.engine.record import Trouble, record
+from claude_gatewayd.engine.thoughts import Listener, Thoughts
 
 _OF_AWS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
            "aws_session_name", "aws_web_identity_token", "api_key")  # fmt: skip
@@ -27,9 +30,14 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         self._plan = plan
         self._keys = keys
         self._models = models
+        self._thoughts = Thoughts()
 
-    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], *_: Any) -> dict[str, Any]:
-        """Give a call what it needs, just before it is made: AWS keys, or the caller's ticket."""
+    async def async_pre_call_deployment_hook(
+        self, kwargs: dict[str, Any], call_type: Any = None, *_: Any
+    ) -> dict[str, Any]:
+        """Give a call what it needs, just before it is made: AWS keys, or the caller's ticket; and put it right."""
+        if getattr(call_type, "value", "") == "acompletion" and _is_of_claude(kwargs):
+            self._put_right(kwargs)
         model = str(kwargs.get("model", ""))
         provider = kwargs.get("custom_llm_provider")  # None for chat
         here = record.get()
@@ -61,6 +69,30 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         else:
             here.api_base = _where(kwargs.get("api_base"))
         return kwargs
+
+    def _put_right(self, kwargs: dict[str, Any]) -> None:
+        """Change a request for chat completions so that LiteLLM makes the right one of it. Raises BadRequestError."""
+        model = str(kwargs.get("model", ""))
+        try:
+            kwargs |= chat_request.as_json_object(kwargs)
+        except chat_request.CannotBeAsked as problem:
+            from litellm.exceptions import BadRequestError
+
+            raise BadRequestError(str(problem), model=model, llm_provider="anthropic") from None
+        messages = kwargs.get("messages")
+        if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+            return
+        messages = chat_request.without_empty_texts(messages)
+        here = record.get()
+        if here is not None and here.caller:
+            here.listener = Listener(self._thoughts, here.caller)
+        if here is not None and chat_request.thinks(kwargs):
+            known = {ids: self._thoughts.of(here.caller, ids) for ids in chat_request.unthought(messages)}
+            messages = chat_request.with_thinking(messages, {ids: blocks for ids, blocks in known.items() if blocks})
+            if chat_request.begins_unthought(messages) and _takes_budget(kwargs, model):
+                kwargs.pop("thinking", None)  # for this turn: it would be refused, and cannot be made to have thought
+                kwargs.pop("reasoning_effort", None)
+        kwargs["messages"] = messages
 
     async def _sign(self, kwargs: dict[str, Any]) -> None:
         try:
@@ -101,6 +133,19 @@ def _no_keys(error: KeysUnavailable | TimeoutError) -> Trouble:
     if error.passing:
         return Trouble("Unreachable", 503, error.message)
     return Trouble("KeysUnavailable", 403, error.message, error.hint)
+
+
+def _is_of_claude(kwargs: Mapping[str, Any]) -> bool:
+    model = str(kwargs.get("model", ""))
+    return "claude" in model or model.startswith("anthropic/") or kwargs.get("custom_llm_provider") == "anthropic"
+
+
+def _takes_budget(kwargs: Mapping[str, Any], model: str) -> bool:
+    """Say whether thinking goes by a budget: asked for so, or by an effort that LiteLLM turns into one."""
+    thinking = kwargs.get("thinking")
+    if isinstance(thinking, Mapping):
+        return thinking.get("type") == "enabled"
+    return bedrock_features.TABLE[catalog.family_of(model)].thinking not in ("adaptive", "either")
 
 
 def _where(url: Any) -> str:

@@ -71,6 +71,8 @@ def _restrain_httpx() -> None:
             except BaseException:
                 await response.aclose()
                 raise
+            if here is not None and here.listener is not None:
+                here.listener.whole(response.content)
         return response
 
     httpx.Client.send = send  # type: ignore[method-assign]
@@ -139,7 +141,10 @@ class _Ending(httpx.AsyncByteStream):
         if self._decoder is None or self._decoder.blind:
             self._here.ended = True
             return
-        tail = (self._tail + self._decoder.feed(raw))[-_TAIL:]
+        decoded = self._decoder.feed(raw)
+        if self._here.listener is not None:
+            self._here.listener.feed(decoded)
+        tail = (self._tail + decoded)[-_TAIL:]
         self._here.ended = self._here.ended or _DONE.search(tail) is not None
         self._tail = tail
 

@@ -4,6 +4,8 @@ import json
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from claude_gatewayd.engine.thoughts import Listener
+
 
 @dataclass(slots=True)
 class Trouble:
@@ -31,7 +33,8 @@ class Record:
     *api_base* is where LiteLLM asks, "" where that is not known.
     *model_id* is what Bedrock is to be asked for in the place of the model's own id, *nowhere* the URL at which the
     request must end, for warming up; "" for neither. *ended*: the last stream of an upstream's said that it is over, by
-    a mark of its own or in a coding that we do not know.
+    a mark of its own or in a coding that we do not know. *caller* is whose request it is, by a digest; *listener* hears
+    what an upstream of Claude's answers.
     """
 
     ticket: str = ""
@@ -41,6 +44,8 @@ class Record:
     api_base: str = ""
     trouble: Trouble | None = None
     ended: bool = False
+    caller: str = ""
+    listener: Listener | None = None
 
 
 record: ContextVar[Record | None] = ContextVar("record", default=None)

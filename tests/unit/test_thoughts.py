@@ -1,0 +1,72 @@
+"""What is kept of Claude's answers for the next turn, of whom, and how much of it."""
+
+import json
+
+import pytest
+
+from claude_gatewayd.engine import thoughts
+from claude_gatewayd.engine.thoughts import Listener, Thoughts
+from tests.fakes.anthropic_model import Reply, whole_message
+
+BLOCK = {"type": "thinking", "thinking": "hm, tool_use", "signature": "ab"}
+REDACTED = {"type": "redacted_thinking", "data": "x"}
+
+
+def event(**said: object) -> bytes:
+    return b"event: x\ndata: " + json.dumps(said).encode() + b"\n\n"
+
+
+STREAM = b"".join((
+    event(type="content_block_start", index=0, content_block={"type": "thinking", "thinking": "", "signature": ""}),
+    event(type="content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm, "}),
+    event(type="content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "tool_use"}),
+    event(type="content_block_delta", index=0, delta={"type": "signature_delta", "signature": "ab"}),
+    event(type="content_block_start", index=1, content_block=REDACTED),
+    event(type="content_block_start", index=2, content_block={"type": "text", "text": "thinking"}),
+    event(type="content_block_start", index=3, content_block={"type": "tool_use", "id": "t1", "name": "get"}),
+    event(type="content_block_start", index=4, content_block={"type": "tool_use", "id": "t2", "name": "get"}),
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10_000])
+def test_a_stream_however_it_is_cut(size: int) -> None:
+    kept = Thoughts()
+    listener = Listener(kept, "me")
+    for at in range(0, len(STREAM), size):
+        listener.feed(STREAM[at : at + size])
+    for ids in (["t1"], ["t2"], ["t1", "t2"], ["other", "t2"]):
+        assert kept.of("me", ids) == [BLOCK, REDACTED]
+    assert kept.of("you", ["t1"]) is None
+    assert kept.of("me", ["t3"]) is None
+
+
+def test_a_whole_answer() -> None:
+    kept = Thoughts()
+    message = whole_message(Reply(("hi",), think=True, tool=("get", {})), {}, "t1")
+    Listener(kept, "me").whole(json.dumps(message).encode())
+    found = kept.of("me", ["t1"])
+    assert found is not None
+    assert found[0]["signature"]
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b"{", b'{"content": [1, {"type": "tool_use"}]}', b"data: [" * 10_000])
+def test_what_is_no_answer(said: bytes) -> None:
+    kept = Thoughts()
+    listener = Listener(kept, "me")
+    listener.whole(said)
+    listener.feed(b"data:" + said + b"tool_use\n" + b'data: {"type":"content_block_delta","index":{},"thinking":1}\n')
+    assert kept.of("me", ["t1"]) is None
+
+
+def test_no_more_is_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thoughts, "_MOST", 1000)
+    kept = Thoughts()
+    for number in range(100):
+        kept.keep("me", [f"t{number}"], [BLOCK])
+        kept.keep("me", [f"t{number}"], [BLOCK])
+    there = [number for number in range(100) if kept.of("me", [f"t{number}"])]
+    assert there == list(range(100 - len(there), 100))
+    assert 1 < len(there) < 20
+    monkeypatch.setattr(thoughts, "_LONGEST", 10)
+    kept.keep("me", ["large"], [BLOCK])
+    assert kept.of("me", ["large"]) is None
