@@ -97,3 +97,34 @@ def test_a_file_that_is_mended_is_taken_up(fake: FakeAnthropic) -> None:
             "[default]\naws_access_key_id = AKIAINVENTED\naws_secret_access_key = invented\n"
         )
         wait_until(lambda: daemon.status()["credentials"]["state"] == "ok", 20, daemon.describe)
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [
+        ("raise SystemExit(3)", "SystemExit"),
+        ("raise MemoryError", "MemoryError"),
+        ("def deeper():\n    deeper()\ndeeper()", "RecursionError"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise __builtins__['BaseExceptionGroup']('all', [SystemExit(1), GeneratorExit()])", "BaseExceptionGroup"),
+        ("class Mute(Exception):\n    __str__ = None\nraise Mute", "Mute"),
+    ],
+)
+def test_what_litellm_raises_is_litellms(fake: FakeAnthropic, tmp_path: Path, module: str, named: str) -> None:
+    (tmp_path / "litellm").mkdir()
+    (tmp_path / "litellm" / "__init__.py").write_text(module)
+    with Daemon(upstream=fake.url, environ={"PYTHONPATH": str(tmp_path), **KEYS}) as daemon:
+        worker = daemon.generation()["pid"]
+        wait_until(lambda: daemon.status()["litellm"]["state"] == "failed", 20, daemon.describe)
+        assert named in daemon.status()["litellm"]["why"]
+        assert "Bedrock cannot step in: it cannot be loaded" in daemon.ctl("health").stdout
+        assert post(daemon.port)[0] == 200
+        assert daemon.ctl("reload").returncode == 0
+        assert post(daemon.port)[0] == 200
+        wait_until(lambda: worker not in daemon.workers())
+        doctor = daemon.ctl("doctor", "--deep")
+        assert named in doctor.stdout
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert "died" not in daemon.log
+        assert "Traceback" not in daemon.log

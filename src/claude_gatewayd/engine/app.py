@@ -24,6 +24,7 @@ from claude_gatewayd.egress import for_libraries
 from claude_gatewayd.engine import own as own_configuration
 from claude_gatewayd.engine import surroundings
 from claude_gatewayd.engine.plan import Plan
+from claude_gatewayd.engine.raised import describe
 from claude_gatewayd.engine.record import Record, record
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class App:
                 return runner.run(self._serve(ready))
             except Exception as error:
                 logger.debug("LiteLLM has ended", exc_info=True)
-                return f"{type(error).__name__}: {error}"[:300]
+                return describe(error)
 
     def stop(self) -> None:
         """Ask it to end, from another thread."""

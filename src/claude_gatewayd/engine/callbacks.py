@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import litellm
 from litellm.litellm_core_utils import litellm_logging
 
+from claude_gatewayd.engine.raised import describe
+
 # Of an older kind, which success_callback and failure_callback take (litellm_logging.py, set_callbacks).
 _OLDER = frozenset((
     "athina", "datadog", "dynamodb", "greenscale", "helicone", "langfuse", "logfire", "lunary", "openmeter",
@@ -35,7 +37,7 @@ def why_not(key: str, name: str) -> str:
             if litellm_logging._init_custom_logger_compatible_class(name, None, None) is not None:
                 return ""
         except (Exception, SystemExit) as error:
-            complaints.append(f"{type(error).__name__}: {error}")
+            complaints.append(describe(error))
     return (complaints[-1] if complaints else "LiteLLM cannot make it")[:_LONGEST]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from claude_gatewayd import installation
 from claude_gatewayd.credentials import AwsKeys
 from claude_gatewayd.engine.plan import Plan
+from claude_gatewayd.engine.raised import describe
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1.connect import UnixConnector
 from claude_gatewayd.http1.upstream import UpstreamConnection
@@ -184,7 +185,7 @@ class Engine:
         except BaseException as error:
             # Whatever an import of 4,000 modules can raise, SystemExit too: the relay goes on without it.
             logger.debug("LiteLLM cannot %s", doing, exc_info=True)
-            why = f"it cannot {doing}: {type(error).__name__}: {error}"[:300]
+            why = f"it cannot {doing}: {describe(error)}"
         finally:
             self._quiet.end()
         if not self._stopped:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd import catalog
+from claude_gatewayd.engine.raised import describe
 from claude_gatewayd.model import Problem
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def why(error: Exception) -> str:
     errors = getattr(error, "errors", None)
     if callable(errors):
         return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors())[:300]
-    return f"{type(error).__name__}: {error}"[:300]
+    return describe(error)
 
 
 def _given(value: Any, withheld: Mapping[str, str]) -> Any:
@@ -208,7 +209,7 @@ def _take_callbacks(own: Own, key: str, value: Any, directory: Path) -> None:
                 own.loaded.append((key, _imported(name, directory)))
                 own.callbacks.append(Callback(name))
             except (Exception, SystemExit) as error:  # the person's own code
-                own.not_loaded(name, f"{type(error).__name__}: {error}"[:300])
+                own.not_loaded(name, describe(error))
 
 
 def _imported(name: str, directory: Path) -> Any:

@@ -15,6 +15,7 @@ from claude_gatewayd import egress, process_exit
 from claude_gatewayd.config import load_what_is_good
 from claude_gatewayd.engine import own as own_configuration
 from claude_gatewayd.engine import surroundings
+from claude_gatewayd.engine.raised import describe
 
 
 def main(argv: list[str]) -> int:
@@ -35,8 +36,8 @@ def _tried(config: Path | None) -> dict[str, Any]:
         import litellm.proxy.proxy_server  # noqa: F401 - it is what a worker loads
 
         from claude_gatewayd.engine.callbacks import why_not
-    except Exception as error:  # whatever an import of 4,000 modules can raise
-        return {"state": "failed", "why": f"it cannot be loaded: {type(error).__name__}: {error}"[:300]}
+    except BaseException as error:  # whatever an import of 4,000 modules can raise, SystemExit too
+        return {"state": "failed", "why": f"it cannot be loaded: {describe(error)}"}
     own = own_configuration.read(config, withheld)
     for key, callback in own.loaded:
         if isinstance(callback, str) and (why := why_not(key, callback)):
