@@ -20,7 +20,7 @@ FLOORS = """
     errors
     paths memory ports installation rewrite clock_time process_exit small_file
     logfile
-    config_values wire envelope auth log
+    config_values wire bounded_yaml envelope auth log
     config_file service config_edit
     config control channel
     claude_code

@@ -108,3 +108,37 @@ def test_litellm_starts_no_ollama(
     monkeypatch.setenv("OLLAMA_API_BASE", given)
     (model,) = own(tmp_path, entry("local", params)).model_list
     assert model["litellm_params"]["api_base"] == base
+
+
+CIRCLE = "  - &x\n    model_name: circle\n    litellm_params: {model: openai/x, extra: *x}\n"
+BOMB = "a0: &a0 [x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+
+
+def test_an_alias_inside_itself_costs_the_entry_it_is_in(tmp_path: Path) -> None:
+    it = own(tmp_path, entry("good") + CIRCLE)
+    assert it.model_names == {"good"}
+    (problem,) = it.problems
+    assert problem.where == f"{tmp_path}/config.yaml:4 entry 2"
+    assert problem.message == "has an alias inside itself"
+
+
+def test_aliases_that_multiply_cost_what_they_are_in(tmp_path: Path) -> None:
+    it = own(tmp_path, BOMB + entry("good") + "litellm_settings: {drop_params: true, metadata: *a11}\n")
+    assert it.model_names == {"good"}
+    assert it.settings["drop_params"] is True
+    assert it.problems
+
+
+def test_nested_brackets_cost_the_file(tmp_path: Path) -> None:
+    it = own(tmp_path, entry("good") + f"x: {'[' * 100_000}\n")
+    assert it.model_names == frozenset()
+    (problem,) = it.problems
+    assert "is no YAML: it is nested more than 64 deep" in problem.message
+
+
+def test_of_very_many_mistakes_a_hundred_are_told(tmp_path: Path) -> None:
+    it = own(tmp_path, entry("good") + "".join(f"{'k' * 300}{n}: 1\n" for n in range(3000)))
+    assert it.model_names == {"good"}
+    assert len(it.problems) == 101
+    assert it.problems[-1].message == "has more that is not used"
+    assert sum(len(str(problem)) for problem in it.problems) < 60_000

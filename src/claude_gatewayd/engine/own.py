@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import catalog
+from claude_gatewayd import bounded_yaml, catalog
 from claude_gatewayd.engine.raised import describe
 from claude_gatewayd.model import Problem
 
@@ -47,6 +47,8 @@ _OURS_IN_SETTINGS = (
     }
 )
 _FROM_ENVIRONMENT = "os.environ/"
+_MOST_PROBLEMS = 100  # that are told: all of them go to whoever asks for the status
+_LONGEST_NAME = 100
 _CALLBACKS = ("callbacks", "success_callback", "failure_callback")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
 
@@ -82,21 +84,30 @@ class Own:
 
     def where(self, key: str, value: str = "") -> str:
         """Return the place of a key in the file, of the one with that *value* where it stands there more than once."""
+        key = key[:_LONGEST_NAME]
+        if len(self.problems) >= _MOST_PROBLEMS:
+            return f"{self.file} {key}"  # to look for each of very many would take minutes
         line = re.compile(rf"[\s{{,-]*{re.escape(key)}\s*:\s*[\"']?{re.escape(value)}")
         at = next((n for n, text in enumerate(self.text.split("\n"), 1) if line.match(text)), 0)
         return f"{self.file}:{at} {key}" if at else f"{self.file} {key}"
 
     def refuse(self, where: str, message: str, hint: str) -> None:
         """Tell of something that is not used."""
+        if len(self.problems) > _MOST_PROBLEMS:
+            return
+        if len(self.problems) == _MOST_PROBLEMS:
+            where, message, hint = f"{self.file}", "has more that is not used", "mend these first"
         problem = Problem(where, message, hint)
         logger.warning("LiteLLM's configuration: %s", problem)
         self.problems.append(problem)
 
     def not_loaded(self, name: str, why: str) -> None:
         """Tell of a callback that is named and not loaded."""
+        name = name[:_LONGEST_NAME]
         logger.warning("the callback %s cannot be loaded: %s", name, why)
         self.callbacks = [callback for callback in self.callbacks if callback.name != name]
-        self.callbacks.append(Callback(name, why))
+        if len(self.callbacks) < _MOST_PROBLEMS:
+            self.callbacks.append(Callback(name, why))
 
 
 def read(file: Path | None, withheld: Mapping[str, str]) -> Own:
@@ -109,20 +120,18 @@ def read(file: Path | None, withheld: Mapping[str, str]) -> Own:
         return own
     try:
         own.text = file.read_text()
-        import yaml  # LiteLLM's own
-
-        document = yaml.safe_load(own.text)
+        found = bounded_yaml.read(own.text)
     except OSError as error:
         own.refuse(str(file), f"cannot be read: {error.strerror or error}", f"ls -l {file}")
     except ValueError as error:
         own.refuse(str(file), f"is no text: {error}", "")
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None) or "it cannot be parsed"
-        own.refuse(f"{file}{line}", f"is no YAML: {why}", "nothing of it is used until it is mended")
+    except bounded_yaml.NotYaml as error:
+        line = f":{error.line}" if error.line else ""
+        own.refuse(f"{file}{line}", f"is no YAML: {error.why}", "nothing of it is used until it is mended")
     else:
-        for problem in _take(own, _given(document, withheld), file):
+        for part in found.left_out:
+            own.refuse(f"{file}:{part.line} {part.what}", part.why, "it is left out; write it without aliases")
+        for problem in _take(own, _given(found.value, withheld), file):
             own.refuse(problem.where, problem.message, problem.hint)
     return own
 
@@ -198,7 +207,7 @@ def _take_model(own: Own, entry: Any, number: int) -> Iterator[Problem]:
 
 def _take_callbacks(own: Own, key: str, value: Any, directory: Path) -> None:
     """Load what is named: modules that lie beside the file, or LiteLLM's own by one word."""
-    for name in value if isinstance(value, list) else [value]:
+    for name in value[:_MOST_PROBLEMS] if isinstance(value, list) else [value]:
         if not isinstance(name, str):
             own.not_loaded(str(name)[:80], "it must be a text: module.object")
         elif not _MODULE.match(name):

@@ -1,11 +1,13 @@
 """A LiteLLM configuration with the line of each thing in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from claude_gatewayd import bounded_yaml
+from claude_gatewayd.bounded_yaml import LeftOut
 from claude_gatewayd.errors import GatewayError
 
 _MOST_PLACES = 100_000
@@ -15,10 +17,11 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a YAML file says, and in which line each place of it begins."""
+    """What a YAML file says, in which line each place of it begins, and what was over the bounds of a configuration."""
 
     values: Mapping[str, Any]
     lines: Mapping[Place, int] = field(default_factory=dict)
+    left_out: Sequence[LeftOut] = ()
 
     def line(self, *place: str | int) -> int:
         """Return the line of a place, or of the nearest one around it."""
@@ -29,8 +32,6 @@ class Document:
 
 def read(file: Path) -> Document:
     """Read a file. Raises GatewayError."""
-    import yaml  # LiteLLM's own
-
     pasted = quote(str(file))
     try:
         text = file.read_text("utf-8-sig")
@@ -38,29 +39,20 @@ def read(file: Path) -> Document:
         raise GatewayError(f"cannot read {file}: {error.strerror}", f"ls -l {pasted}") from None
     except UnicodeDecodeError:
         raise GatewayError(f"cannot read {file}: it is not UTF-8 text", f"file {pasted}") from None
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        values = loader.construct_document(node) if node is not None else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None) or "it cannot be parsed"
+        found = bounded_yaml.read(text)
+    except bounded_yaml.NotYaml as error:
+        place = f" at line {error.line}, column {error.column}" if error.line else ""
         raise GatewayError(
-            f"cannot read {file}: it is not YAML{place}: {why}",
-            f"${{EDITOR:-vi}} +{mark.line + 1 if mark else 1} {pasted}",
+            f"cannot read {file}: it is not YAML{place}: {error.why}", f"${{EDITOR:-vi}} +{error.line or 1} {pasted}"
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise GatewayError(f"cannot read {file}: {error}", f"less {pasted}") from None
-    finally:
-        loader.dispose()
-    if not isinstance(values, dict):
+    if not isinstance(found.value, dict):
         raise GatewayError(
             f"cannot read {file}: it is no LiteLLM configuration, which has a model_list", f"less {pasted}"
         )
     lines: dict[Place, int] = {}
-    _mark(node, (), lines, depth=0)
-    return Document(values, lines)
+    _mark(found.node, (), lines, depth=0)
+    return Document(found.value, lines, found.left_out)
 
 
 def _mark(node: Any, place: Place, lines: dict[Place, int], depth: int) -> None:

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from claude_gatewayd import bounded_yaml
 from claude_gatewayd.moving.translate import BUILT_IN, NOT_NEEDED, YOURS, Told
 
 _TARGETS = {
@@ -28,6 +30,8 @@ _TARGETS = {
     "claude": "claude-gatewayctl run",
 }
 _COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
+
+_MOST = 100  # services of a compose file that are spoken of
 
 
 def look(directory: Path) -> list[tuple[Path, Told]]:
@@ -63,15 +67,16 @@ def in_makefile(text: str) -> Iterator[Told]:
 
 def in_compose(text: str) -> Iterator[Told]:
     """Yield what the services of a compose file became."""
-    import yaml  # LiteLLM's own
-
     try:
-        services: Any = yaml.safe_load(text).get("services")
-    except (yaml.YAMLError, AttributeError, ValueError):
+        document = bounded_yaml.read(text).value
+    except bounded_yaml.NotYaml:
         return
-    for name, service in services.items() if isinstance(services, dict) else ():
+    services: Any = document.get("services") if isinstance(document, dict) else None
+    for name, service in islice(services.items(), _MOST) if isinstance(services, dict) else ():
         image = str(service.get("image", "")) if isinstance(service, dict) else ""
-        line = next((n for n, one in enumerate(text.splitlines(), 1) if re.match(rf"\s+{re.escape(name)}\s*:", one)), 1)
+        line = next(
+            (n for n, one in enumerate(text.splitlines(), 1) if re.match(rf"\s+{re.escape(str(name))}\s*:", one)), 1
+        )
         if "litellm" in image:
             yield Told(line, f"service {name}", NOT_NEEDED, "LiteLLM runs inside the daemon: docker compose down")
         elif "postgres" in image or "redis" in image:

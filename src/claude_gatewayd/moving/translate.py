@@ -120,6 +120,9 @@ class _Translation:
         for name in self._document.values:
             if name not in sections:
                 self.tell((str(name),), UNKNOWN, "it is left where it is, and not used")
+        self.moved.told += [
+            Told(line, what, UNKNOWN, f"{why}: it is left out") for line, what, why in self._document.left_out
+        ]
         # what an anchor says in several places is told once
         self.moved.told = sorted(dict.fromkeys(self.moved.told), key=lambda told: told.line)
 
