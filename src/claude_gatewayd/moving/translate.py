@@ -75,6 +75,8 @@ _SETTINGS = {
     "cache_params": (NOT_NEEDED, _NOT_CACHED),
     "enable_redis_auth_cache": (NOT_NEEDED, _NOT_CACHED),
     "enable_anthropic_prompt_caching": (BUILT_IN, "Claude Code says itself what is to be cached"),
+    "anthropic_sse_ping_interval_seconds": (BUILT_IN, "the silences of a stream are broken by pings"),
+    "sse_keepalive_ping_interval_seconds": (BUILT_IN, "the silences of a stream are broken by pings"),
     "ssl_verify": (YOURS, "certificates are always checked; name your company's CA by [network] ca_file"),
 } | dict.fromkeys(
     ("api_base", "api_key", "api_version", "organization", "headers", "model_alias_map"),
