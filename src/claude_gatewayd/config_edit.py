@@ -96,7 +96,7 @@ def _replaced(statement: str, value: str) -> str:
     """Return a statement with another value, its key and the comment behind it as they were."""
     equals = next(at for at in _places(statement, "=") if _is_toml(statement[:at] + "= 0"))
     body = statement.rstrip("\r\n")
-    comment = next((at for at in _places(body, "#") if _is_toml(body[:at])), None)
+    comment = next((at for at, sign, depth in _tokens(body, 0) if sign == "#" and not depth), None)
     behind = ""
     if comment is not None:
         before = body[:comment]
@@ -106,23 +106,40 @@ def _replaced(statement: str, value: str) -> str:
 
 def _statements(text: str) -> Iterator[_Statement]:
     """Yield the statements of a TOML text, which together are the text."""
-    lines = text.splitlines(keepends=True)
     table: tuple[str, ...] = ()
     at = 0
-    while at < len(lines):
-        line = lines[at].strip()
-        end = at + 1
+    while at < len(text):
+        end = text.find("\n", at) + 1 or len(text)
+        line = text[at:end].strip()
         if not line or line.startswith("#"):
-            yield _Statement(lines[at], table, ())
+            yield _Statement(text[at:end], table, ())
         elif line.startswith("["):
-            table = _path_of(tomllib.loads(lines[at]))
-            yield _Statement(lines[at], table, table)
+            table = _path_of(tomllib.loads(line))
+            yield _Statement(text[at:end], table, table)
         else:
-            while not _is_toml("".join(lines[at:end])) and end < len(lines):
-                end += 1
-            whole = "".join(lines[at:end])
+            end = next((place + 1 for place, sign, depth in _tokens(text, at) if sign == "\n" and not depth), len(text))
+            whole = text[at:end]
             yield _Statement(whole, table, (*table, *_path_of(tomllib.loads(whole))))
         at = end
+
+
+# A string in each of its four ways, a comment, a bracket, a line's end.
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'|#[^\n]*|[\[\]{}\n]",
+    re.DOTALL,
+)
+
+
+def _tokens(text: str, at: int) -> Iterator[tuple[int, str, int]]:
+    """Yield where the tokens are that tell how far a value goes: their first sign, and how many brackets are open."""
+    depth = 0
+    for found in _TOKEN.finditer(text, at):
+        first = found[0][0]
+        depth += (first in "[{") - (first in "]}")
+        yield found.start(), first, depth
 
 
 def _path_of(document: dict[str, Any]) -> tuple[str, ...]:

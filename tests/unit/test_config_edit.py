@@ -1,5 +1,6 @@
 """A value changed in the text of config.toml: the rest stays as the person wrote it."""
 
+import time
 import tomllib
 from typing import Any
 
@@ -91,3 +92,42 @@ def test_nothing_else_changes(document: dict[str, Any], section: str, name: str,
         assert name in document.get(section, {}) or line in changed.text
     del wanted[section][name]
     assert tomllib.loads(config_edit.drop(changed.text, section, name).text) == wanted
+
+
+@pytest.mark.parametrize(
+    "item",
+    ['"value{n}",', '"value{n}",  # a ] comment', '["a", "]", {{b = "#"}}],', "'''a\n]''',", '"""\\"""] # {n}""",'],
+)
+def test_a_long_array_takes_no_time(item: str) -> None:
+    """Each of its lines was parsed once for each that came before it."""
+    text = (
+        "# mine\n[listen]\nhosts = [  # here\n"
+        + "".join(f"  {item.format(n=n)}\n" for n in range(3000))
+        + "] # there\n"
+    )
+    text += "port = 1 # mine\n"
+    said = tomllib.loads(text)
+    begun = time.process_time()
+    changed = config_edit.put(text, "listen", "port", 2)
+    assert changed == (text.replace("port = 1", "port = 2"), True)
+    shorter = config_edit.put(text, "listen", "hosts", ["x"])
+    assert shorter.text == '# mine\n[listen]\nhosts = ["x"] # there\nport = 1 # mine\n'
+    dropped = config_edit.drop(text, "listen", "port")
+    assert (time.process_time() - begun) / 3 < 0.5
+    assert tomllib.loads(dropped.text) == {"listen": {"hosts": said["listen"]["hosts"]}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = 'x # y' # c\nb = 1\n", 'a = """\n#"" \\"""x"""" # c\nb = 1\n', "a = '''\n''x''''' # c\nb = 1\n",
+        "a = {x = [1, {y = ']'}]} # ]\nb = 1\n", "a = [\n] # ]\n'b' = 1\n", '"a#=" = "=" # =\nb = 1',
+        "b = 1 # \u2028 x\na = 2\n",
+    ],
+)  # fmt: skip
+def test_where_a_value_ends(text: str) -> None:
+    before = tomllib.loads(f"[t]\n{text}")["t"]
+    changed = config_edit.put(f"[t]\n{text}", "t", "b", "new")
+    assert changed.comments_kept
+    assert tomllib.loads(changed.text)["t"] == before | {"b": "new"}
+    assert changed.text.replace('"new"', "1").rstrip("\n") == f"[t]\n{text}".rstrip("\n")
