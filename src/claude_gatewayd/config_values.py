@@ -239,21 +239,22 @@ def proxy(raw: object) -> str:
     """Read the URL of a proxy, "" for what the environment says, or "none"."""
     if raw == "" or raw == "none":
         return str(raw)
-    url, parts = _url(raw)
+    url, parts = _url(raw, ("http", "https", "socks5", "socks5h", "socks4", "socks4a"))
     if parts.path not in ("", "/"):
         raise wrong("a URL without a path", raw)
     return url
 
 
-def _url(raw: object) -> tuple[str, SplitResult]:
-    """Return an http or https URL without a slash at its end, and its parts."""
-    what = "an http:// or https:// URL with a host, without query and fragment"
+def _url(raw: object, schemes: tuple[str, ...] = ("http", "https")) -> tuple[str, SplitResult]:
+    """Return a URL of one of these schemes without a slash at its end, and its parts."""
+    listed = f"{', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://"
+    what = f"an {listed} URL with a host, without query and fragment"
     # urlsplit() drops or lets through what is no part of a URL: spaces, line ends, backslashes
     if not isinstance(raw, str) or re.search(r"[^!-~]|[?#\\]", raw):
         raise wrong(what, raw)
     try:
         parts = urlsplit(raw)
-        valid = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
+        valid = parts.scheme in schemes and _is_host(parts.hostname or "") and parts.port != 0
     except ValueError:  # brackets around what is no IPv6 address, or a port that is no number
         valid = False
     if not valid:

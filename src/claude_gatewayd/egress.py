@@ -37,6 +37,11 @@ class Egress:
             why, look = f"is no file of certificates: {error.why}", f"openssl x509 -noout -text -in {error.file.path}"
             raise ConfigInvalid([Problem(error.file.place, why, look)]) from None
 
+    def socks_proxy(self) -> Proxy | None:
+        """Return the SOCKS proxy for hosts that nothing excepts, None where there is none."""
+        found = proxy.usual(self.proxy, self.environ, tls=True)
+        return found if found is not None and found.socks else None
+
     def proxy_to(self, host: str, port: int, *, tls: bool) -> Proxy | None:
         """Return the proxy for a host, None for a direct connection. Raises ConfigInvalid where it is none."""
         try:

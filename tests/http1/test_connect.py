@@ -17,6 +17,7 @@ from claude_gatewayd.http1.connect import Connector, Origin
 from claude_gatewayd.http1.proxy import Proxy, parse
 from claude_gatewayd.http1.trust import CaFile, NoCertificates, context_for, decide
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+from tests.fakes.socks_proxy import SocksProxy
 from tests.fakes.transport import settle
 from tests.http1.loop import on_uvloop
 
@@ -573,3 +574,23 @@ async def test_a_plain_upstream_through_a_tls_proxy(certificates: Certificates) 
                 context=trust(certificates.file, {}),
             )
         )
+
+
+@on_uvloop
+async def test_through_a_socks_proxy(certificates: Certificates) -> None:
+    """The proxy is given the name: who needs one may have no resolver for it."""
+    async with Listening(serve, certificates.server) as server:
+        with SocksProxy({f"{HOST}:443": server.port}, user="me:p@ss") as proxy:
+            through = parse(f"socks5://me:p%40ss@127.0.0.1:{proxy.port}")
+            await works(connector(443, context=trust(certificates.file, {}), proxy=through))
+            failed = await fails(connector(444, context=trust(certificates.file, {}), proxy=through))
+            assert (failed.kind, failed.detail) == ("proxy", "the proxy refused: Connection not allowed by ruleset")
+            stranger = parse(f"socks5://127.0.0.1:{proxy.port}")
+            failed = await fails(connector(443, context=trust(certificates.file, {}), proxy=stranger))
+            assert failed.kind == "proxy"
+            assert proxy.asked == [f"{HOST}:443", f"{HOST}:444"]
+    failed = await fails(connector(443, proxy=parse(f"socks5://127.0.0.1:{unused_port()}")))
+    assert failed.kind == "connect"
+    async with Listening(hang) as silent:
+        failed = await fails(connector(443, proxy=parse(f"socks5://127.0.0.1:{silent.port}"), seconds=0.3))
+        assert failed.kind == "timeout"

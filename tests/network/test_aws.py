@@ -15,6 +15,7 @@ from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, ROLE
 from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.inspection import Inspection
+from tests.fakes.socks_proxy import SocksProxy
 
 OUTSIDE = "aws.test"  # a name that only the proxy can resolve
 
@@ -128,3 +129,25 @@ def test_who_is_excepted_is_reached_directly(home: AwsHome, inspection: Inspecti
         given = {"HTTPS_PROXY": proxy.url, "SSL_CERT_FILE": inspection.ca_file}
         assert way(home, **given).fetch(keys=True, force=False).keys is not None  # loopback
         assert proxy.asked == []
+
+
+def test_through_a_socks_proxy(home: AwsHome, inspection: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal = f"{OUTSIDE}:{home.aws.ports['portal']}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", f"https://{portal}")
+    with SocksProxy({portal: home.aws.ports["portal"]}, user="me:secret") as proxy:
+        got = way(home, SSL_CERT_FILE=inspection.ca_file, all_proxy=proxy.url).fetch(keys=True, force=False)
+        assert got.keys is not None
+        assert proxy.asked == [portal]
+
+
+def test_a_socks_proxy_that_refuses_or_is_not_there_is_named(
+    home: AwsHome, inspection: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", f"https://{OUTSIDE}")
+    with SocksProxy({}) as proxy, pytest.raises(Failed) as caught:
+        way(home, SSL_CERT_FILE=inspection.ca_file, all_proxy=proxy.url).fetch(keys=True, force=False)
+    assert "the proxy refused: Connection not allowed" in caught.value.failure.why
+    with pytest.raises(Failed) as caught:
+        way(home, SSL_CERT_FILE=inspection.ca_file, all_proxy=proxy.url).fetch(keys=True, force=False)
+    assert f"{OUTSIDE} through the proxy 127.0.0.1 could not be reached" in caught.value.failure.why
+    assert caught.value.failure.cause == "offline"

@@ -13,6 +13,7 @@ from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.inspection import Inspection
+from tests.fakes.socks_proxy import SocksProxy
 from tests.fallback.stage import Stage, turn
 
 PROFILE = "Sandbox.AdministratorAccess"
@@ -28,7 +29,9 @@ class Company:
         self.bedrock = FakeBedrock(issued=self.aws.keys, region=self.aws.region, tls=self.inspection.server)
         self.anthropic = FakeAnthropic(tls=self.inspection.server)
         self.names = {f"anthropic.test:{self.anthropic.port}", f"bedrock.test:{self.bedrock.port}"}
-        self.proxy = ConnectProxy({name: int(name.rpartition(":")[2]) for name in self.names})
+        leads_to = {name: int(name.rpartition(":")[2]) for name in self.names}
+        self.proxy = ConnectProxy(leads_to)
+        self.socks = SocksProxy(leads_to, user="me:secret")
 
     def daemon(self, *, config: str = "", **environ: str) -> Daemon:
         """Return the daemon of a person of this company, who has logged in."""
@@ -48,16 +51,19 @@ class Company:
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     company = Company(tmp_path_factory.mktemp("company"))
-    with company.aws, company.bedrock, company.anthropic, company.proxy:
+    with company.aws, company.bedrock, company.anthropic, company.proxy, company.socks:
         yield company
 
 
-@pytest.mark.parametrize("how", ["[network]", "variables"])
+@pytest.mark.parametrize("how", ["[network]", "variables", "socks"])
 def test_one_setting_serves_all_three_ways(company: Company, how: str) -> None:
     """A SOCKS proxy that nobody needs, in the words of a proxy tool, breaks nothing."""
-    company.proxy.asked.clear()
+    through = company.socks if how == "socks" else company.proxy
+    through.asked.clear()
     ca_file, proxy = company.inspection.ca_file, company.proxy.url
-    if how == "variables":
+    if how == "socks":  # and nothing else: it is needed
+        daemon = company.daemon(NODE_EXTRA_CA_CERTS=ca_file, all_proxy=company.socks.url)
+    elif how == "variables":
         daemon = company.daemon(
             SSL_CERT_FILE=ca_file, https_proxy=proxy, http_proxy=proxy, all_proxy="socks5://127.0.0.1:9",
             no_proxy="localhost,fe80::/10",
@@ -73,7 +79,7 @@ def test_one_setting_serves_all_three_ways(company: Company, how: str) -> None:
             reply = stage.ask(turn(stream=stream))
             assert reply.status == 200, reply
             assert reply.headers["x-gateway-upstream"] == "bedrock"
-        assert set(company.proxy.asked) == company.names
+        assert set(through.asked) == company.names
         assert company.aws.count("GetRoleCredentials") >= 1
     company.anthropic.clear_faults()
     assert company.bedrock.violations == company.anthropic.violations == []

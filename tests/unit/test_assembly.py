@@ -16,7 +16,7 @@ SECRET = "hunter2-canary"
     [
         ("HTTPS_PROXY", f"http://u:{SECRET}@proxy:notaport", "is not the URL of a proxy"),
         ("https_proxy", "http://[::1", "is not the URL of a proxy"),
-        ("ALL_PROXY", f"socks5://u:{SECRET}@127.0.0.1:1080", "names a socks5 proxy"),
+        ("ALL_PROXY", f"ftp://u:{SECRET}@127.0.0.1:1080", "names a ftp proxy"),
         ("HTTPS_PROXY", "http://", "names no host"),
         ("HTTPS_PROXY", f"http://user:Pa@{SECRET}#1@proxy.example:3128", "must be written as %XX"),
         ("HTTPS_PROXY", f"http://user:12/{SECRET}@proxy.example:3128", "must be written as %XX"),
@@ -34,9 +34,9 @@ def test_a_proxy_that_is_none_is_refused_with_its_place(variable: str, value: st
 
 
 def test_a_proxy_that_nobody_needs_is_not_looked_at() -> None:
-    assembly.connector(Config(), {"HTTPS_PROXY": "socks5://x", "NO_PROXY": ".anthropic.com"})
-    assembly.connector(Config(anthropic=Anthropic(proxy="none")), {"HTTPS_PROXY": "socks5://x"})
-    assembly.connector(Config(anthropic=Anthropic(base_url="http://127.0.0.1:1")), {"HTTP_PROXY": "socks5://x"})
+    assembly.connector(Config(), {"HTTPS_PROXY": "ftp://x", "NO_PROXY": ".anthropic.com"})
+    assembly.connector(Config(anthropic=Anthropic(proxy="none")), {"HTTPS_PROXY": "ftp://x"})
+    assembly.connector(Config(anthropic=Anthropic(base_url="http://127.0.0.1:1")), {"HTTP_PROXY": "ftp://x"})
 
 
 def test_a_file_that_holds_no_certificate_is_refused_with_its_place(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_file_that_holds_no_certificate_is_refused_with_its_place(tmp_path: Pa
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    environ = {"HTTPS_PROXY": "socks5://x", "SSL_CERT_FILE": str(tmp_path / "absent")}
+    environ = {"HTTPS_PROXY": "ftp://x", "SSL_CERT_FILE": str(tmp_path / "absent")}
     with pytest.raises(ConfigInvalid) as caught:
         assembly.connector(Config(), environ)
     assert [problem.where for problem in caught.value.problems] == [

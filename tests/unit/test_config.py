@@ -192,6 +192,7 @@ GOOD = [
     ("anthropic", "base_url", '"http://127.0.0.2:47000"', "http://127.0.0.2:47000"),
     ("anthropic", "proxy", '""', ""),
     ("anthropic", "proxy", '"https://p"', "https://p"),
+    ("network", "proxy", '"socks5h://me:secret@p:1080"', "socks5h://me:secret@p:1080"),
     ("anthropic", "ca_file", '""', ""),
     ("sso", "warn_before", "[5, 60, 5]", (60, 5)),
     ("sso", "warn_before", "[]", ()),
@@ -233,7 +234,7 @@ BAD = [
     *(("anthropic", "base_url", t, "URL") for t in (r'"https://a\\@b"', r'"https://a\nb"', '"https://u@a"')),
     *(("anthropic", "base_url", t, "https://") for t in ('"http://api.anthropic.com"', '"http://192.168.1.1"')),
     *(("anthropic", "base_url", t, "itself") for t in ('"http://127.0.0.1:47000"', '"http://localhost:47000/x"')),
-    *(("anthropic", "proxy", t, "URL") for t in ('"socks5://a"', '"a:1"', '"http://a/b"', '"None"', "false")),
+    *(("anthropic", "proxy", t, "URL") for t in ('"ftp://a"', '"a:1"', '"http://a/b"', '"None"', "false")),
     *(("anthropic", "ca_file", t, "no such file") for t in ('"/no/such/file"', '"~/nothing"')),
     ("network", "ca_file", '"/no/such/file"', "no such file"),
     ("network", "proxy", '"proxy.example:3128"', "URL"),
@@ -389,7 +390,7 @@ def test_all_problems_at_once(place: Place) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("proxy", "socks5://me:se@cret@proxy.example:1"),
+        ("proxy", "ftp://me:se@cret@proxy.example:1"),
         ("proxy", "me:secret@proxy.example"),
         ("proxy", "http://me:secret/@proxy.example"),
         ("proxy", "http://me:secret@proxy.example/x"),

@@ -70,6 +70,11 @@ def test_loopback_never_goes_through_a_proxy(host: str) -> None:
         ("proxy", Proxy("proxy", 80, tls=False)),
         ("http://[2001:db8::1]:3128", Proxy("2001:db8::1", 3128, tls=False)),
         ("HTTP://Proxy.Example:3128", Proxy("proxy.example", 3128, tls=False)),
+        ("socks5://127.0.0.1:7891", Proxy("127.0.0.1", 7891, tls=False, socks=5)),
+        ("socks5h://me:secret@proxy", Proxy("proxy", 1080, tls=False, user="me:secret", socks=5)),
+        ("socks://127.0.0.1:7891/", Proxy("127.0.0.1", 7891, tls=False, socks=5)),
+        ("socks4a://proxy:1", Proxy("proxy", 1, tls=False, socks=4)),
+        ("socks4://proxy:1", Proxy("proxy", 1, tls=False, socks=4, resolves=False)),
     ],
 )
 def test_parse(url: str, proxy: Proxy) -> None:

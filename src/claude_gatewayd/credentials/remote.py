@@ -102,7 +102,8 @@ def call(function: Callable[..., Any], what: str, **given: object) -> dict[str, 
         other = "what answers is not AWS (a proxy or the login page of a network between)"
         raise ServiceError(f"cannot {what}: {other}") from None
     except CannotReach as error:
-        raise ServiceError(f"cannot {what}: {error.failed.detail}", error.failed.hint) from None
+        kind = Offline if error.failed.kind in ("offline", "connect", "timeout") else ServiceError
+        raise kind(f"cannot {what}: {error.failed.detail}", error.failed.hint) from None
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
         raise ServiceError(f"cannot {what}: {problem.where}: {problem.message}", problem.hint) from None

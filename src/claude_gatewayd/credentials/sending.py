@@ -4,18 +4,21 @@ Left alone, botocore believes certifi or AWS_CA_BUNDLE and nothing else, and rea
 others send by its event "before-send".
 """
 
+import socket
 import ssl
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from botocore import awsrequest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionError as NotConnected
-from botocore.exceptions import ProxyConnectionError, SSLError
+from botocore.exceptions import HTTPClientError, ProxyConnectionError, SSLError
 from botocore.httpsession import ProxyConfiguration, URLLib3Session
 
 from claude_gatewayd import reach
 from claude_gatewayd.credentials.remote import CannotReach
 from claude_gatewayd.egress import Egress
+from claude_gatewayd.http1 import socks
 from claude_gatewayd.http1.proxy import Proxy
 
 _LOOK_WITHIN: Final = 5.0
@@ -38,8 +41,10 @@ class Sender:
         proxy = self._egress.proxy_to(parts.hostname or "", parts.port or (443 if tls else 80), tls=tls)
         try:
             return self._session(proxy).send(request)
-        except (SSLError, ProxyConnectionError) as error:
-            # both say little of who it was: a handshake of our own says it as it does of every upstream
+        except (SSLError, NotConnected, HTTPClientError) as error:
+            if not isinstance(error, (SSLError, ProxyConnectionError)) and (proxy is None or not proxy.socks):
+                raise
+            # they say little of who it was: a handshake of our own says it as it does of every upstream
             failed = reach.handshake_blocking(request.url, self._egress, _LOOK_WITHIN)
             if failed is not None:
                 raise CannotReach(failed) from None
@@ -57,7 +62,9 @@ class _Session(URLLib3Session):  # type: ignore[misc]  # botocore has no types
     def __init__(self, context: ssl.SSLContext, timeout: tuple[float, float], proxy: Proxy | None) -> None:
         self._context = context
         super().__init__(timeout=timeout)
-        if proxy is not None:
+        if proxy is not None and proxy.socks:
+            self._manager.pool_classes_by_scheme = _pools_over(proxy, timeout[0])
+        elif proxy is not None:
             self._proxy_config = _Through(proxy)
 
     def _get_ssl_context(self) -> ssl.SSLContext:
@@ -79,3 +86,19 @@ class _Through(ProxyConfiguration):  # type: ignore[misc]
 
     def proxy_headers_for(self, proxy_url: str) -> dict[str, str]:  # noqa: ARG002 - as botocore calls it
         return {"Proxy-Authorization": self._proxy.authorization} if self._proxy.user else {}
+
+
+def _pools_over(proxy: Proxy, seconds: float) -> dict[str, type]:
+    """Return botocore's kinds of pools, but for how their connections are made: over a SOCKS proxy."""
+
+    def over(kind: type) -> type:
+        def connect(self: Any) -> socket.socket:
+            return socks.connect_blocking(proxy, self.host, self.port, seconds)
+
+        return type(kind.__name__, (kind,), {"_new_conn": connect})
+
+    pools = {"http": awsrequest.AWSHTTPConnectionPool, "https": awsrequest.AWSHTTPSConnectionPool}
+    return {
+        scheme: type(pool.__name__, (pool,), {"ConnectionCls": over(pool.ConnectionCls)})
+        for scheme, pool in pools.items()
+    }

@@ -35,6 +35,7 @@ _SECONDS = 3.0
 _PING_SECONDS = 90.0
 _TRIED_WITHIN = 60.0
 _MODEL = "claude-haiku-4-5-20251001"
+_FAILURES = {"offline": "name", "timeout": "time", "certificate": "certificate", "proxy": "proxy"}
 
 
 def answers(url: str) -> str:
@@ -62,9 +63,10 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         proxy = reached.proxy_to(host, port, tls=tls)
         first = (proxy.host, proxy.port) if proxy else (host, port)
         way = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
-        if proxy and proxy.tls:  # http.client speaks no TLS within TLS: that the proxy is there has to do
-            socket.create_connection(first, _SECONDS).close()
-            return Reached(host, way, "", "", None)
+        if proxy and (proxy.tls or proxy.socks):  # http.client speaks neither: that we get there has to do
+            failed = reach_upstream.handshake_blocking(settings.anthropic.base_url, reached, _SECONDS / 2)
+            named = _FAILURES.get(failed.kind, "connection") if failed is not None else ""
+            return Reached(host, way, named, failed.detail if failed is not None else "", None)
         connection = http.client.HTTPConnection(*first, timeout=_SECONDS)
         if tls:
             context = reached.context()

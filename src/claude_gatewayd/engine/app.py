@@ -23,6 +23,7 @@ from claude_gatewayd.credentials import AwsKeys
 from claude_gatewayd.egress import for_libraries
 from claude_gatewayd.engine import own as own_configuration
 from claude_gatewayd.engine import surroundings
+from claude_gatewayd.engine.bridge import Bridge
 from claude_gatewayd.engine.plan import Plan
 from claude_gatewayd.engine.raised import describe
 from claude_gatewayd.engine.record import Record, record
@@ -43,7 +44,12 @@ class App:
     def __init__(self, plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> None:
         warnings.simplefilter("ignore")  # of LiteLLM's dependencies, now and later: nobody here can mend them
         context = plan.egress.context()
-        withheld = surroundings.prepare(os.environ, for_libraries(plan.egress, plan.bedrock))
+        proxies = for_libraries(plan.egress, plan.bedrock)
+        socks = plan.egress.socks_proxy()
+        self._bridge = Bridge(socks) if socks is not None else None
+        if self._bridge is not None:
+            proxies |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), self._bridge.url)
+        withheld = surroundings.prepare(os.environ, proxies)
         _hush()
         import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
         import litellm
@@ -108,6 +114,8 @@ class App:
         self._server.should_exit = True
 
     async def _serve(self, ready: Callable[[], None]) -> str:
+        if self._bridge is not None:
+            self._bridging = asyncio.create_task(self._bridge.serve())  # it ends with what LiteLLM leaves behind
         await self._configure()
         os.environ[_MASTER_KEY] = self._key  # its start-up reads it there, and nowhere else
         try:

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 
-from claude_gatewayd.http1 import head, trust
+from claude_gatewayd.http1 import head, socks, trust
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.proxy import Proxy
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 8
+_SET_PROXY = "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128 --reload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,20 @@ class Connector:
             connection.abort()
 
     async def _connected(self, context: ssl.SSLContext | None) -> UpstreamConnection:
-        return await (self._direct(context) if self._proxy is None else self._tunnel(self._proxy, context))
+        origin, proxy = self._origin, self._proxy
+        if proxy is None:
+            return await self._on(await _open(origin.host, origin.port), context)
+        if not proxy.socks:
+            return await self._tunnel(proxy, context)
+        try:
+            sock = await socks.connect(proxy, origin.host, origin.port, self._seconds)
+        except socks.Refused as refused:
+            raise UpstreamFailed("proxy", f"the proxy refused: {refused}", hint=_SET_PROXY) from None
+        _watch_for_a_dead_peer(sock)
+        return await self._on(sock, context)
 
-    async def _direct(self, context: ssl.SSLContext | None) -> UpstreamConnection:
-        sock = await _open(self._origin.host, self._origin.port)
+    async def _on(self, sock: socket.socket, context: ssl.SSLContext | None) -> UpstreamConnection:
+        """Return a connection on a socket that leads to the origin."""
         loop = asyncio.get_running_loop()
         _transport, connection = await loop.create_connection(
             UpstreamConnection,
@@ -176,8 +187,7 @@ class _Tunnel(asyncio.Protocol):
 
     def _fail(self, detail: str) -> None:
         if not self.opened.done():
-            hint = "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128 --reload"
-            self.opened.set_exception(UpstreamFailed("proxy", detail, hint=hint))
+            self.opened.set_exception(UpstreamFailed("proxy", detail, hint=_SET_PROXY))
 
 
 async def _open(host: str, port: int) -> socket.socket:

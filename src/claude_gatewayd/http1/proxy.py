@@ -7,15 +7,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
+# Of each scheme: the version of SOCKS, the usual port, and whether the proxy resolves names. socks5:// would have us
+# resolve them, as curl reads it; but who needs such a proxy often has no resolver for the world outside. socks:// is
+# what GNOME writes.
+_SCHEMES = {
+    "http": (0, 80, True),
+    "https": (0, 443, True),
+    "socks5": (5, 1080, True),
+    "socks5h": (5, 1080, True),
+    "socks": (5, 1080, True),
+    "socks4": (4, 1080, False),
+    "socks4a": (4, 1080, True),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that is asked by CONNECT. *user* is name and password with a colon between them, or empty."""
+    """A proxy that is asked by CONNECT, or by SOCKS of version *socks*, where that is not 0.
+
+    *user* is name and password with a colon between them, or empty; *resolves*: it is given names, not addresses.
+    """
 
     host: str
     port: int
     tls: bool
     user: str = ""
+    socks: int = 0
+    resolves: bool = True
 
     @property
     def authorization(self) -> str:
@@ -25,14 +43,18 @@ class Proxy:
     @property
     def url(self) -> str:
         """Return its URL, without the password."""
-        return f"{'https' if self.tls else 'http'}://{self._address}"
+        return f"{self._scheme}://{self._address}"
 
     @property
     def full_url(self) -> str:
         """Return its URL with the password, if it has one."""
         name, _, password = self.user.partition(":")
         user = f"{quote(name, safe='')}:{quote(password, safe='')}@" if self.user else ""
-        return f"{'https' if self.tls else 'http'}://{user}{self._address}"
+        return f"{self._scheme}://{user}{self._address}"
+
+    @property
+    def _scheme(self) -> str:
+        return f"socks{self.socks}" if self.socks else "https" if self.tls else "http"
 
     @property
     def _address(self) -> str:
@@ -80,16 +102,17 @@ def variables_for_libraries(
             direct.append(host)
     except ValueError:
         pass  # whoever reaches that host is told
-    https, http = (_url_for_libraries(configured, environ, tls=tls) for tls in (True, False))
+    proxies = (usual(configured, environ, tls=tls) for tls in (True, False))
+    https, http = (proxy.full_url if proxy is not None and not proxy.socks else None for proxy in proxies)
     found = {"HTTPS_PROXY": https, "HTTP_PROXY": http, "ALL_PROXY": None, "NO_PROXY": ",".join(dict.fromkeys(direct))}
     return {name: value for upper, value in found.items() for name in (upper, upper.lower())}
 
 
-def _url_for_libraries(configured: str, environ: Mapping[str, str], *, tls: bool) -> str | None:
-    """Return the URL of the usual proxy, None where there is none, or none that can be asked."""
+def usual(configured: str, environ: Mapping[str, str], *, tls: bool) -> Proxy | None:
+    """Return the proxy for hosts that nothing excepts, None where there is none, or none that can be asked."""
     given = configured or environ.get(variable_of(environ, tls=tls), "")
     try:
-        return parse(given).full_url if given and given != "none" else None
+        return parse(given) if given and given != "none" else None
     except ValueError:
         return None
 
@@ -121,14 +144,15 @@ def parse(url: str) -> Proxy:
     if "@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1:
         # what is cut off at such a sign is a part of the password, and would be taken for the host
         raise ValueError("has a password with a sign in it that must be written as %XX: / ? # @ :")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"names a {parts.scheme} proxy: only http and https proxies are spoken to")
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"names a {parts.scheme} proxy: only {', '.join(_SCHEMES)} are spoken")
     if not parts.hostname:
         raise ValueError("names no host: http://HOST:PORT")
     tls = parts.scheme == "https"
+    socks, usual, resolves = _SCHEMES[parts.scheme]
     named = parts.username is not None
     user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if named else ""
-    return Proxy(parts.hostname, port or (443 if tls else 80), tls, user)
+    return Proxy(parts.hostname, port or usual, tls, user, socks, resolves)
 
 
 def excepted(host: str, port: int, exceptions: str) -> bool:

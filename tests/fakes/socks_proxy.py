@@ -1,0 +1,122 @@
+"""A SOCKS5 proxy (RFC 1928, 1929) that leads names which only it knows to ports of this machine.
+
+    with SocksProxy({"bedrock.test:443": fake.port}, user="me:secret") as proxy:
+        ...                          # ALL_PROXY=proxy.url
+        assert proxy.asked == ["bedrock.test:443"]
+
+What is not in the map is refused, "connection not allowed".
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+_TIMEOUT: Final = 10.0
+
+
+class SocksProxy:
+    """The proxy, in a thread of its own. *asked* are the targets, in order, refused ones too."""
+
+    def __init__(self, leads_to: Mapping[str, int], *, user: str = "") -> None:
+        self.asked: list[str] = []
+        self._leads_to = dict(leads_to)
+        self._user = user
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="socks-proxy", daemon=True)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """Its URL, with what it wants."""
+        return f"socks5://{self._user}@127.0.0.1:{self.port}" if self._user else f"socks5://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_TIMEOUT)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(_TIMEOUT)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_TIMEOUT)
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._talk, sock=self._listener)
+
+    async def _shut(self) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+                await self._serve(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _version, count = await reader.readexactly(2)
+        methods = await reader.readexactly(count)
+        wanted = 2 if self._user else 0
+        if wanted not in methods:
+            writer.write(b"\x05\xff")
+            await writer.drain()
+            return
+        writer.write(bytes((5, wanted)))
+        if self._user and not await self._knows(reader, writer):
+            return
+        _version, _command, _reserved, kind = await reader.readexactly(4)
+        if kind == 3:
+            host = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
+        else:
+            family, length = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
+            host = socket.inet_ntop(family, await reader.readexactly(length))
+        target = f"{host}:{struct.unpack('!H', await reader.readexactly(2))[0]}"
+        self.asked.append(target)
+        at = self._leads_to.get(target)
+        writer.write(bytes((5, 0 if at else 2, 0, 1)) + bytes(6))
+        await writer.drain()
+        if at:
+            await self._lead(reader, writer, at)
+
+    async def _knows(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        said = []
+        await reader.readexactly(1)
+        for _ in range(2):
+            said.append((await reader.readexactly((await reader.readexactly(1))[0])).decode())
+        known = ":".join(said) == self._user
+        writer.write(bytes((1, 0 if known else 1)))
+        await writer.drain()
+        return known
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+        there, out = await asyncio.open_connection("127.0.0.1", port)
+        tasks = [asyncio.ensure_future(self._copy(*way)) for way in ((reader, out), (there, writer))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in tasks:
+                one.cancel()
+            out.transport.abort()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
