@@ -20,6 +20,7 @@ _NO_CHECK = (
     "403 ",
     "403",
     "503 cannot take the request",
+    "508 ",
     "2000 connections are open",
     "Extra usage is required",
     "Auto mode can't check actions",
