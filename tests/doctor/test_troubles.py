@@ -21,6 +21,7 @@ _NO_CHECK = (
     "403",
     "503 cannot take the request",
     "508 ",
+    "400 … Claude's models take",
     "2000 connections are open",
     "Extra usage is required",
     "Auto mode can't check actions",
