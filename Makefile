@@ -20,7 +20,7 @@ test:            ## set up and run the tests that can run here, with the real Cl
 	@$(BIN)/python scripts/fetch-clients
 	@$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
 
-test-extended:   ## what `make test` leaves out: more versions of Claude Code, and what takes minutes
+test-extended:   ## what make test leaves out: the same with more versions of Claude Code
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python scripts/fetch-clients
 	@$(BIN)/pytest -n 2 --dist loadfile -m extended $(TESTS)

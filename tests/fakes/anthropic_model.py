@@ -295,6 +295,8 @@ def reply_to(body: Mapping[str, Any]) -> Reply:
         return Reply((json.dumps(_example(schema)),))
     if body.get("max_tokens") == 1:
         return Reply(("#",))
+    if any("an <analysis> block followed by a <summary> block" in text for text in said):  # Claude Code's /compact
+        return Reply(("<analysis>Brief.</analysis>\n<summary>They spoke of the lake.</summary>",))
     if "</block>" in body.get("stop_sequences", ()):  # Claude Code asks whether a tool call is dangerous
         return Reply(("<block>no",))
     tools = {tool.get("name"): tool for tool in body.get("tools") or ()}

@@ -1,0 +1,134 @@
+"""Whole sessions of the real Claude Code, with Anthropic up, down, and changing: long, compacted, taken up again."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.client.claude import SUBSCRIPTION, Claude, Result
+from tests.client.scene import LANES, Lane, Scene
+from tests.client.session import Session
+from tests.fakes.anthropic import Recorded
+
+pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
+
+OLD: Final = "2.1.197"
+SERVER: Final = Path(__file__).with_name("programs") / "mcp_server.py"
+HELLO: Final = "Hello from the fake. You said: good morning"
+
+
+def session_of(result: Result) -> str:
+    """Return the id that takes a session up again."""
+    found: str = result.of("system", "init")[0]["session_id"]
+    return found
+
+
+def worked(result: Result) -> Result:
+    """See that a run came to its end, with nothing tried twice."""
+    assert result.succeeded, result
+    assert result.of("system", "api_retry") == []
+    return result
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_taken_up_again(lane: Lane, scene: Scene, version: str, home: Path) -> None:
+    """What was begun with Anthropic, thinking and tools included, goes on wherever it is answered."""
+    claude = Claude(version, scene.daemon.url, home)
+    command = {"command": "echo number-$((40 + 2))", "description": "Print a number"}
+    begun = worked(claude.ask(f"[[think]] [[tool Bash {json.dumps(command)}]]"))
+    scene.answers_by(lane)
+    gone_on = worked(claude.ask("good morning", "--resume", session_of(begun)))
+    assert gone_on.text == HELLO
+    (asked,) = scene.only(lane)
+    assert b"number-42" in asked.body
+    assert b'"thinking"' in asked.body
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_compacted(lane: Lane, scene: Scene, version: str, home: Path) -> None:
+    """One request writes the summary, with which the session goes on."""
+    claude = Claude(version, scene.daemon.url, home)
+    begun = worked(claude.ask("[[say the lake is deep]]"))
+    worked(claude.ask("[[say the heron is grey]]", "--resume", session_of(begun)))
+    scene.answers_by(lane)
+    compacted = worked(claude.ask("/compact", "--resume", session_of(begun)))
+    assert len(compacted.of("system", "compact_boundary")) == 1
+    (asked,) = scene.only(lane)
+    assert (b"fallback-credit-2026-06-01" in asked.head + asked.body) == (version != OLD)
+    scene.forget()
+    gone_on = worked(claude.ask("good morning", "--resume", session_of(compacted)))
+    assert gone_on.text == HELLO
+    (asked,) = scene.only(lane)
+    assert b"They spoke of the lake." in asked.body
+    assert b"the lake is deep" not in asked.body
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_command_in_the_background(lane: Lane, scene: Scene, version: str, home: Path) -> None:
+    """Its end makes a turn of its own."""
+    scene.answers_by(lane)
+    command = {"command": "echo number-$((40 + 2))", "description": "Print a number", "run_in_background": True}
+    result = worked(Claude(version, scene.daemon.url, home).ask(f"[[tool Bash {json.dumps(command)}]]"))
+    assert 'Background command "Print a number" completed' in result.text
+    assert b"<task-notification>" in scene.only(lane)[-1].body
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_subagent_in_the_background(lane: Lane, scene: Scene, version: str, home: Path) -> None:
+    scene.answers_by(lane)
+    task = {
+        "description": "look at the lake", "prompt": "[[say the lake is deep]]", "subagent_type": "general-purpose",
+        "run_in_background": True,
+    }  # fmt: skip
+    result = worked(Claude(version, scene.daemon.url, home).ask(f"[[tool Agent {json.dumps(task)}]]"))
+    assert "<result>the lake is deep</result>" in result.text
+    asked = scene.only(lane)
+    assert b"<task-notification>" in asked[-1].body
+    assert len(asked) in (3, 4)  # the subagent may have ended before the model hears that it has begun
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_120_tools_of_an_mcp_server(lane: Lane, scene: Scene, version: str, home: Path) -> None:
+    """The older one sends them all; the newer ones look for those that they need, and send these as deferred."""
+    scene.answers_by(lane)
+    home.mkdir()
+    servers = {"many": {"type": "stdio", "command": sys.executable, "args": [str(SERVER)]}}
+    (home / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    claude = Claude(version, scene.daemon.url, home, allowed="mcp__many,ToolSearch")
+    call = '[[tool mcp__many__double_077 {"number": 21}]]'
+    search = "" if version == OLD else '[[tool ToolSearch {"query": "select:mcp__many__double_077"}]] '
+    result = worked(claude.ask(search + call, "--mcp-config", str(home / "mcp.json"), "--strict-mcp-config"))
+    assert result.text == "Hello from the fake. The tool said: double_077 says 42"
+    sent = [[t for t in request.json()["tools"] if t["name"].startswith("mcp__many__")] for request in scene.only(lane)]
+    if version == OLD:
+        assert [len(tools) for tools in sent] == [120, 120]
+    else:
+        assert [[(t["name"], t["defer_loading"]) for t in tools] for tools in sent] == [
+            [], *[[("mcp__many__double_077", True)]] * 2,
+        ]  # fmt: skip
+
+
+def offering(asked: list[Recorded], tool: str) -> int:
+    """Count the main turns: those that offer a tool, as the title of a session does not."""
+    return sum(any(t.get("name") == tool for t in request.json().get("tools", ())) for request in asked)
+
+
+@pytest.mark.timeout(300)
+def test_forty_turns(scene: Scene, version: str, home: Path) -> None:
+    """The lane changes every five turns, with thinking throughout and a tool now and then; nothing is lost of it."""
+    with Session(Claude(version, scene.daemon.url, home, SUBSCRIPTION), "--allowedTools", "Bash") as session:
+        for turn in range(40):
+            lane = LANES[turn // 5 % 2]
+            scene.answers_by(lane)
+            if turn % 3:
+                session.say(f"[[think]] [[say answer {turn:02}]]")
+                session.until(f"● answer {turn:02}")
+            else:
+                command = {"command": f"echo number-$(({turn} + 100))", "description": "Print"}
+                session.say(f"[[think]] [[tool Bash {json.dumps(command)}]]")
+                session.until(f"The tool said: number-{turn + 100}")
+            assert offering(scene.only(lane), "Bash") == (1 if turn % 3 else 2)
+        last = scene.only(lane)[-1].json()["messages"]
+    assert len([message for message in last if message["role"] == "assistant"]) == 40 + 13  # 14 tools, the last answer
