@@ -119,6 +119,20 @@ def test_one_that_stays_is_ended_and_named(fake: FakeAnthropic, tmp_path: Path) 
         assert "generation 2 (pid " in daemon.log.rpartition("stopping: ")[2]
 
 
+def test_one_that_stays_is_ended_by_what_the_supervisor_becomes(fake: FakeAnthropic, tmp_path: Path) -> None:
+    build = Build(tmp_path / "stays", STAYS)
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        (worker,) = daemon.workers()
+        build.set_version("9.9.9")
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: "claude-gatewayd 9.9.9 goes on as pid" in daemon.log, 20, daemon.describe)
+        assert worker in daemon.workers()
+        wait_until(lambda: worker not in daemon.workers(), GONE_WITHIN, daemon.describe)
+        end = daemon.log.partition("claude-gatewayd 9.9.9 goes on as pid")[2]
+        assert f"generation 1 (pid {worker}) has done its work, but not ended within 5 s: ending it" in end
+        assert post(daemon.port)[0] == 200
+
+
 def test_one_that_stays_is_ended_without_a_supervisor(fake: FakeAnthropic, tmp_path: Path) -> None:
     build = Build(tmp_path / "stays", STAYS)
     with Daemon(upstream=fake.url, environ=build.environ) as daemon:

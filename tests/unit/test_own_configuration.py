@@ -1,8 +1,13 @@
 """A LiteLLM configuration of the person's own: what of it is used, what is refused, and with what words."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from claude_gatewayd.engine.own import Own, read
 
@@ -142,3 +147,37 @@ def test_of_very_many_mistakes_a_hundred_are_told(tmp_path: Path) -> None:
     assert len(it.problems) == 101
     assert it.problems[-1].message == "has more that is not used"
     assert sum(len(str(problem)) for problem in it.problems) < 60_000
+
+
+@pytest.mark.parametrize("file", [os.devnull, "/dev/zero", "/", "/nonexistent/config.yaml"])
+def test_what_is_no_file_holds_nobody_up(file: str) -> None:
+    it = read(Path(file), {})
+    assert len(it.problems) == (file != os.devnull)
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.dates()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(("model_list", "litellm_settings", "model_name", "litellm_params", "model", "callbacks")),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.one_of(VALUES.map(yaml.safe_dump), st.text(max_size=60)), st.sampled_from(("", "model_list", "litellm_settings"))
+)
+def test_whatever_stands_there_is_read(text: str, below: str) -> None:
+    text = text if not below else f"{below}:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "config.yaml")
+        file.write_bytes(text.encode("utf-8", "surrogatepass"))
+        it = read(file, {})
+        assert all(isinstance(name, str) for name in it.model_names)
+        assert all(problem.as_dict() for problem in it.problems)

@@ -62,7 +62,7 @@ def sections(file: Path) -> dict[str, dict[str, str]]:
     except Exception as error:  # the parser raises also what it does not declare
         collected = getattr(error, "errors", None)  # ParsingError comes at the end, with all of its lines
         line = collected[0][0] if collected else at
-        raise Unusable(f"{file}:{line}", _what_is_wrong(error), f'"${{EDITOR:-vi}}" +{line} {shell}') from None
+        raise Unusable(f"{file}:{line}", _what_is_wrong(error), f"${{EDITOR:-vi}} +{line} {shell}") from None
 
 
 def _what_is_wrong(error: Exception) -> str:

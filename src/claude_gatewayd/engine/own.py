@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import bounded_yaml, catalog
+from claude_gatewayd import bounded_yaml, catalog, small_file
 from claude_gatewayd.engine.raised import describe
 from claude_gatewayd.model import Problem
 
@@ -119,7 +119,7 @@ def read(file: Path | None, withheld: Mapping[str, str]) -> Own:
     if file is None:
         return own
     try:
-        own.text = file.read_text()
+        own.text = small_file.read(file).decode()
         found = bounded_yaml.read(own.text)
     except OSError as error:
         own.refuse(str(file), f"cannot be read: {error.strerror or error}", f"ls -l {file}")
