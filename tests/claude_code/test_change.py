@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.claude_code import change, lock
+from claude_gatewayd.claude_code import change, lock, one_run
 from claude_gatewayd.claude_code.settings import Target
 from claude_gatewayd.errors import GatewayError
 
@@ -40,6 +40,19 @@ def env_of(file: Path) -> dict[str, Any]:
 
 def beside(file: Path) -> set[str]:
     return {entry.name for entry in file.parent.iterdir()}
+
+
+DOCUMENTED = {"ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "NO_PROXY", "no_proxy"}
+
+
+def test_none_of_the_undocumented_switches_is_set(environ: dict[str, str], file: Path) -> None:
+    """`_CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL` makes a start 18 s longer when Anthropic refuses connections."""
+    proxied = {**environ, "HTTPS_PROXY": "http://proxy.example:3128", "no_proxy": "a.example"}
+    change.configure(proxied, TARGET)
+    assert env_of(file).keys() == DOCUMENTED
+    run = one_run.through(proxied, {}, TARGET)
+    added = {name for name, value in {**run.environ, **run.overrides}.items() if proxied.get(name) != value}
+    assert added == DOCUMENTED
 
 
 def test_there_and_back_is_the_same_file(environ: dict[str, str], file: Path) -> None:
