@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import Final, Protocol
 
-from claude_gatewayd import envelope
+from claude_gatewayd import bedrock_errors, envelope
 from claude_gatewayd.answer_sinks import Payload
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.exchange import Exchange
@@ -12,10 +12,11 @@ from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream import UpstreamFailed
 from claude_gatewayd.relay import Answer
-from claude_gatewayd.sse import StreamWatch
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _END_OF_EVENT: Final = re.compile(rb"\r?\n\r?\n")
+# A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name.
+_LAST: Final = re.compile(rb"(?:\A|(?<=\n))event: ?(message_stop|error)\r?\n")
 _LONGEST: Final = 16 * 1024 * 1024
 
 
@@ -42,7 +43,6 @@ class Unchanged:
     def __init__(self, whose: str) -> None:
         self.complete = False
         self._whose = whose
-        self._watch = StreamWatch()
         self._rest = b""  # of an event that has not come whole
 
     def feed(self, payload: Bytes) -> bytes:
@@ -58,9 +58,11 @@ class Unchanged:
             self._rest = b""
         if self.complete or not end:
             return b""
-        self._watch.see(data[:end])
-        self.complete = self._watch.complete
-        return data[:end]
+        told = data[:end]
+        if (last := _LAST.search(told)) is None:
+            return told
+        self.complete = True
+        return told if last[1] == b"message_stop" else told[: last.start()] + _masked(told[last.start() :])
 
     def finish(self, failure: UpstreamFailed | None) -> bytes:
         """Return an error where there was no end."""
@@ -70,6 +72,12 @@ class Unchanged:
         why = failure.detail if failure is not None else "its stream ended without message_stop"
         kind = "timeout_error" if failure is not None and failure.kind == "timeout" else "api_error"
         return envelope.error_event(502, f"{self._whose}'s answer broke off: {why}", kind)
+
+
+def _masked(event: bytes) -> bytes:
+    """Return an error with no more of its words than a person reads, and none that tell of an account."""
+    told = bedrock_errors.read_event(event.partition(b"data:")[2].partition(b"\n")[0])
+    return envelope.error_event(told.status, bedrock_errors.masked(told.message))
 
 
 async def retell(

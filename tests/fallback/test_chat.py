@@ -139,3 +139,12 @@ def test_a_schema_goes_on(stage: Stage) -> None:
     assert reply.status == 200, reply
     sent = stage.to_anthropic()[-1].json()
     assert sent.keys() & {"output_config", "output_format", "tools"}
+
+
+@pytest.mark.parametrize("after", ["content_block_delta", "message_start"])
+def test_a_stream_without_an_end_is_no_stop(stage: Stage, after: str) -> None:
+    stage.anthropic.end_without_message_stop_next(after)
+    reply = ask(stage, [{"role": "user", "content": "hi"}], stream=True)
+    lines = [json.loads(line[6:]) for line in reply.body.decode().split("\n") if line.startswith("data: {")]
+    assert "error" in (lines[-1] if lines else reply.json), reply
+    assert not [c for line in lines for c in line.get("choices", ()) if c.get("finish_reason")]

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.fakes.bedrock_frames import EVENT_STREAM, exception_piece
 from tests.fallback.elsewhere import Elsewhere
 from tests.fallback.stage import MODEL, Reply, Stage
 from tests.relay.upstream import Script, Upstream, says
@@ -36,7 +37,7 @@ def ask(stage: Stage, path: str, model: str, stream: bool) -> Reply:
 
 
 def failed(reply: Reply) -> bool:
-    return reply.status >= 429 or b"event: error\n" in reply.body  # an adapter of LiteLLM's begins a stream by itself
+    return reply.status >= 400 or b"event: error\n" in reply.body  # an adapter of LiteLLM's begins a stream by itself
 
 
 class Lag:
@@ -121,3 +122,42 @@ def test_a_page_that_comes_drop_by_drop(elsewhere: Elsewhere, model: str) -> Non
     assert failed(reply), reply
     assert time.monotonic() - began < 10
     elsewhere.upstream.request()
+
+
+@on_every_way
+def test_a_large_page_that_calls_itself_a_success(elsewhere: Elsewhere, path: str, model: str, stream: bool) -> None:
+    """As the login page of a network does."""
+    elsewhere.upstream.will(page(200, HTML * 100_000))
+    with Lag(elsewhere.stage) as lag:
+        reply = ask(elsewhere.stage, path, model, stream)
+    assert failed(reply), reply
+    assert len(reply.body) < 70_000
+    assert b"with a page (text/html)" in reply.body
+    assert lag.most < 1.5
+
+
+LARGE = "x master_key: abc\n" * 50_000
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def streamed(content_type: bytes, *events: bytes) -> Script:
+    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
+    return says(CHUNKED % content_type, *chunks, b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
+@pytest.mark.parametrize("model", [f"{MODEL}-bedrock", "own-invoke", "own-converse", "own-anthropic", "own-openai"])
+def test_a_large_error_in_the_middle_of_a_stream(elsewhere: Elsewhere, path: str, model: str) -> None:
+    error = exception_piece("modelStreamErrorException", {"message": LARGE}).data
+    said = json.dumps({"type": "error", "error": {"type": "api_error", "message": LARGE}}).encode()
+    script = streamed(EVENT_STREAM, error)
+    if model == "own-anthropic":
+        script = streamed(b"text/event-stream", b"event: error\ndata: " + said + b"\n\n")
+    elif model == "own-openai":
+        script = streamed(b"text/event-stream", b"data: " + said + b"\n\n")
+    elsewhere.upstream.will(script)
+    with Lag(elsewhere.stage) as lag:
+        reply = ask(elsewhere.stage, path, model, True)
+    assert failed(reply), reply
+    assert len(reply.body) < 70_000
+    assert lag.most < 1.5

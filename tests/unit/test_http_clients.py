@@ -169,6 +169,15 @@ def test_an_error_that_comes_drop_by_drop(upstream: Upstream, ask: Ask, monkeypa
 
 @WAYS
 @STREAM
+def test_a_page_is_no_success(upstream: Upstream, ask: Ask, stream: bool) -> None:
+    upstream.will(says(answer(200, b"Content-Type: text/html; charset=utf-8", body=LARGE)))
+    reply = ask(upstream.url, stream)
+    assert reply.status_code == 502
+    assert "with a page (text/html)" in reply.json()["message"]
+
+
+@WAYS
+@STREAM
 def test_a_success_is_as_it_was(upstream: Upstream, ask: Ask, stream: bool) -> None:
     upstream.will(says(answer(200, b"Content-Encoding: gzip", body=gzip.compress(HTML))))
     reply = ask(upstream.url, stream)

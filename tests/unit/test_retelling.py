@@ -1,6 +1,7 @@
 """When pings are told in a stream's silences: to the second, on a loop whose time is ours."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
@@ -213,3 +214,15 @@ def test_one_without_an_end_ends_in_an_error(cut: int, failure: UpstreamFailed |
     assert last.startswith(b"event: error\ndata: ")
     assert b"own's answer broke off: " in last
     assert (b"timeout_error" in last) is (failure is not None)
+
+
+def test_an_error_in_the_middle_is_the_end_however_long_it_is() -> None:
+    message = "of arn:aws:bedrock:us-west-2:123456789012:x " + "y" * 100_000
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": message}}
+    teller = Unchanged("own")
+    told = teller.feed(ALONE + b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n" + LAST)
+    assert teller.complete
+    assert told.startswith(ALONE + b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"')
+    assert b"123456789012" not in told
+    assert len(told) < 3000
+    assert teller.finish(None) == b""

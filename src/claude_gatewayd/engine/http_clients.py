@@ -45,7 +45,7 @@ def _restrain_httpx() -> None:
 
     def send(self: httpx.Client, request: Request, *, stream: bool = False, **options: Any) -> Response:
         response = sync_send(self, request, **options | {"stream": True, "follow_redirects": False})
-        if not response.is_success:
+        if not _is_answer(response):
             return _read_in_part(response)
         if not stream:
             try:
@@ -57,7 +57,7 @@ def _restrain_httpx() -> None:
 
     async def asend(self: httpx.AsyncClient, request: Request, *, stream: bool = False, **options: Any) -> Response:
         response = await async_send(self, request, **options | {"stream": True, "follow_redirects": False})
-        if not response.is_success:
+        if not _is_answer(response):
             return await _aread_in_part(response)
         here = record.get()
         if stream:
@@ -93,6 +93,12 @@ def _restrain_others() -> None:
 
     aiohttp.ClientSession._request = without_redirects  # type: ignore[method-assign]
     requests.Session.send = send_without_redirects  # type: ignore[method-assign]
+
+
+def _is_answer(response: Response) -> bool:
+    """Say whether a request was answered: not with a failure, nor with a page, as the login of a network does."""
+    page = response.request.method == "POST" and response.headers.get("content-type", "").startswith("text/html")
+    return response.is_success and not page
 
 
 def _decoder_of(response: Response) -> coding.Decoder | None:
@@ -178,15 +184,17 @@ async def _aread_in_part(response: Response) -> Response:
 
 
 def _as_error(response: Response, body: bytes) -> Response:
-    """Return an answer that is no success anew, with *body*; a redirect as a gateway's failure that says so.
+    """Return an answer that is no success anew, with *body*; a redirect or a page as a gateway's failure that says so.
 
-    Not every handler of LiteLLM's takes a 3xx for a failure.
+    Not every handler of LiteLLM's takes a 3xx for a failure, and each line of a page for an event without content.
     """
     dropped = (b"content-encoding", b"content-length", b"transfer-encoding", b"location")
     headers = [(name, value) for name, value in response.headers.raw if name.lower() not in dropped]
     status = response.status_code
     if status < 400:
         message = f"it answered {status}{_whither(response)}, and no redirect is followed"
+        if response.is_success:
+            message = f"it answered {status} with a page (text/html), as the login of a network or a proxy does"
         told = Response(502, json={"message": message, "error": {"type": "api_error", "message": message}})
         headers = [(name, value) for name, value in headers if name.lower() != b"content-type"]
         headers.append((b"content-type", b"application/json"))
