@@ -2,14 +2,16 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.calls import post
+from tests.lifecycle.calls import error_of, post
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 VALUE_OF_NOTHING = b"[profile x]\nregion\n  us-east-1\n"
@@ -64,7 +66,6 @@ def test_anthropic_is_served_all_the_same(
     with daemon:
         assert post(daemon.port)[0] == 200
         if why:
-            assert "aws" not in why or why in daemon.ctl("setup", "--dry-run").stdout
             how = daemon.status()["credentials"]
             assert how["state"] == "down"
             assert why in how["why"]
@@ -72,20 +73,36 @@ def test_anthropic_is_served_all_the_same(
             health = daemon.ctl("health")
             assert (health.returncode, why in health.stdout, how["hint"] in health.stdout) == (1, True, True)
             assert why in daemon.ctl("status").stdout
-            assert why in daemon.ctl("doctor").stdout
         assert daemon.ctl("reload").returncode == 0
         assert post(daemon.port)[0] == 200
         worker = daemon.generation()["pid"]
         daemon.kill(worker)
         wait_until(lambda: "generation 3 (pid " in daemon.log, 20, daemon.describe)
         assert post(daemon.port)[0] == 200
-        for verb in (["sso-login", "--no-browser"], ["sso-logout"], ["credentials"], ["credentials", "--check"],
-                     ["setup", "--dry-run"], ["config", "check"], ["doctor"]):  # fmt: skip
-            done = daemon.ctl(*verb)
-            assert "Traceback" not in done.stdout + done.stderr, verb
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
         assert "Traceback" not in daemon.log
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_every_verb_has_a_sentence_for_it(fake: FakeAnthropic, runs: bool) -> None:
+    daemon = Daemon(upstream=fake.url, config='[litellm]\nload = "lazy"\n')
+    config(VALUE_OF_NOTHING)(daemon.home)
+    try:
+        if runs:
+            daemon.spawn()
+            daemon.wait_serving()
+        for verb, status in (
+            ("doctor", 1), ("sso-login --no-browser", 1), ("sso-logout", 1), ("credentials", 1),
+            ("credentials --check", 1), ("setup --dry-run", 0),
+        ):  # fmt: skip
+            done = daemon.ctl(*verb.split())
+            assert done.returncode == status, verb
+            assert ".aws/config:3 cannot be used: the line is indented" in done.stdout + done.stderr, verb
+            assert f"${{EDITOR:-vi}} +3 {daemon.home}/.aws/config" in done.stdout + done.stderr, verb
+            assert "Traceback" not in done.stderr
+    finally:
+        daemon.close()
 
 
 def test_a_file_that_is_mended_is_taken_up(fake: FakeAnthropic) -> None:
@@ -127,4 +144,38 @@ def test_what_litellm_raises_is_litellms(fake: FakeAnthropic, tmp_path: Path, mo
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
         assert "died" not in daemon.log
+        assert "Traceback" not in daemon.log
+
+
+CONTENTS = (
+    VALUE_OF_NOTHING,
+    b"[default]\naws_access_key_id = AKIAINVENTED\n",
+    b"[default]\nrole_arn = arn:aws:iam::777788889999:role/Ops\nsource_profile = default\n",
+    b"[default]\ncredential_process = false\n",
+    b'[default]\ncredential_process = "unclosed\n',
+    b"[default]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_start_url = https://[\n",
+    b"[default]\nca_bundle = /nonexistent\nsso_session = s\n",
+    b"\x00\xff" * 999,
+    b"",
+)
+
+
+@pytest.mark.slow
+def test_a_request_has_anthropics_own_answer(fake: FakeAnthropic) -> None:
+    """Whatever the files say meanwhile: Bedrock cannot step in, and the failure is the one that Anthropic has told."""
+    router = "[router]\nnum_retries = 0\nallowed_fails = 99\n"
+    daemon = Daemon(upstream=fake.url, config=f'[litellm]\nload = "lazy"\n{router}')
+    config(CONTENTS[0])(daemon.home)
+    token = daemon.home / ".aws" / "sso" / "cache" / f"{sha1(b's').hexdigest()}.json"
+    with daemon:
+        assert post(daemon.port)[0] == 200
+        for content in CONTENTS:
+            (daemon.home / ".aws" / "config").write_bytes(content)
+            for said in (b"[", b'{"accessToken": "t", "expiresAt": "0001-01-01T00:00:00Z"}'):
+                token.parent.mkdir(parents=True, exist_ok=True)
+                token.write_bytes(said)
+                until = time.monotonic() + 1.1  # a call looks at the files a second after the last failure
+                while time.monotonic() < until:
+                    fake.fail_next(529, message="so it is")
+                    assert "so it is" in error_of(post(daemon.port), 529), content
         assert "Traceback" not in daemon.log
