@@ -361,6 +361,9 @@ def test_what_stands_is_what_is_true_the_most_urgent_first() -> None:
     ("why", "words"),
     [
         ("limit reached", "a limit of your subscription is reached"),
+        ("400 limit", "a usage limit of your account is reached"),
+        ("400 billing", "your credit at Anthropic is used up, or your organization disabled"),
+        ("402 billing", "Anthropic asks for payment"),
         ("529", "Anthropic answers 529"),
         ("connection", "Anthropic cannot be reached"),
         ("timeout", "Anthropic does not answer in time"),

@@ -23,6 +23,9 @@ _CALLED = dict.fromkeys((*_BY_SSO, "login"), ("AWS login", "ends", "it does not 
 }
 _WHY = {
     "limit reached": "a limit of your subscription is reached",
+    "400 limit": "a usage limit of your account is reached",
+    "400 billing": "your credit at Anthropic is used up, or your organization disabled",
+    "402 billing": "Anthropic asks for payment",
     "connection": "Anthropic cannot be reached",
     "timeout": "Anthropic does not answer in time",
 }
