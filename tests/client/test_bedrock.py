@@ -110,3 +110,16 @@ def test_bedrock_breaks_off(scene: Scene, version: str, home: Path) -> None:
         assert result.text == "Hello from the fake. You said: good morning", result
     else:
         assert "API Error" in result.text, result
+
+
+def test_a_web_search_that_only_anthropic_can_do(scene: Scene, newest: str, home: Path) -> None:
+    """It fails, after the client's own tries and none of ours; the session goes on at Bedrock."""
+    scene.is_down(after=1)
+    env = {"CLAUDE_CODE_MAX_RETRIES": "2", "ENABLE_TOOL_SEARCH": "false"}
+    claude = Claude(newest, scene.daemon.url, home, env=env)
+    search = f"[[tool WebSearch {json.dumps({'query': 'how deep is the lake'})}]]"
+    result = claude.ask(search, "--allowedTools", "WebSearch")
+    assert result.succeeded, result
+    searched = [request for request in scene.anthropic.requests if b"web_search_20" in request.body]
+    assert len(searched) == 3, result
+    assert len(scene.bedrock.requests) == 1, result
