@@ -33,6 +33,13 @@ class ConfigInvalid(GatewayError):
         return "\n  ".join(["Cannot use the configuration:", *map(str, self.problems)])
 
 
+def of_file(error: OSError) -> GatewayError:
+    """Return what an error about a file says to a person."""
+    from shlex import quote  # here, for it is seldom needed
+
+    return GatewayError(f"cannot use {error.filename}: {error.strerror}", f"ls -ld {quote(str(error.filename))}")
+
+
 def sentence(text: str) -> str:
     """Return a text that begins with a capital letter."""
     return text[:1].upper() + text[1:]

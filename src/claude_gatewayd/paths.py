@@ -62,6 +62,11 @@ def environment_file(environ: Mapping[str, str]) -> Path:
     return _user_dir(environ, "XDG_CONFIG_HOME", ".config") / "environment"
 
 
+def is_installed(environ: Mapping[str, str]) -> bool:
+    """Say whether `install` has left its file; not where its directory cannot be read."""
+    return os.path.isfile(environment_file(environ))  # Path.is_file() would raise there
+
+
 def log_file(environ: Mapping[str, str]) -> Path:
     """Return the log of an agent of launchd, which has no journal."""
     return home(environ) / "Library/Logs" / APP / "claude-gatewayd.log"

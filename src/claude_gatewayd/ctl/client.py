@@ -6,7 +6,7 @@ import socket
 
 from claude_gatewayd import wire
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import control_socket, environment_file, lock_file
+from claude_gatewayd.paths import control_socket, is_installed, lock_file
 
 
 class NotRunning(GatewayError):
@@ -23,7 +23,7 @@ def ask(command: str, seconds: float = 10.0) -> wire.Message:
             sock.connect(path)
         except OSError as error:
             why = "not running" if isinstance(error, (FileNotFoundError, ConnectionRefusedError)) else error.strerror
-            how = "claude-gatewayctl start" if environment_file(os.environ).is_file() else "start it: claude-gatewayd"
+            how = "claude-gatewayctl start" if is_installed(os.environ) else "start it: claude-gatewayd"
             raise NotRunning(f"cannot reach claude-gatewayd at {path}: {why}", how) from None
         try:
             sock.sendall(wire.encode({"command": command}))

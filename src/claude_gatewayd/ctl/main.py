@@ -18,7 +18,7 @@ from claude_gatewayd import printable
 from claude_gatewayd.ctl import paint
 from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
 from claude_gatewayd.ctl.client import NotRunning
-from claude_gatewayd.errors import ConfigInvalid, GatewayError, sentence
+from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file, sentence
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
@@ -92,6 +92,11 @@ def _answer(given: list[str]) -> int:
     except BrokenPipeError:
         _leave_stdout()
         return DONE
+    except OSError as error:  # a home that may not be read or written, where nobody has foreseen it
+        if error.filename is None:
+            raise
+        print(of_file(error).for_people(), file=sys.stderr)
+        return NO
     except KeyboardInterrupt:
         return 130
 

@@ -43,7 +43,7 @@ def overview() -> int:
         plain = f"down  {error.message}"
     situation = Situation(
         said,
-        is_installed=paths.environment_file(os.environ).is_file(),  # `install` leaves it
+        is_installed=paths.is_installed(os.environ),  # `install` leaves it
         claude_points_here=_points_here(said),
         claude_is_there=shutil.which("claude") is not None,
     )

@@ -130,7 +130,7 @@ def service(environ: Mapping[str, str]) -> Service:
 
 def is_installed(environ: Mapping[str, str]) -> bool:
     """Say whether `install` was here: it leaves the service's environment."""
-    return paths.environment_file(environ).is_file()
+    return paths.is_installed(environ)
 
 
 def program() -> str:

@@ -13,7 +13,7 @@ from typing import IO
 
 import claude_gatewayd
 from claude_gatewayd import config, control, log, paths, printable
-from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
 from claude_gatewayd.model import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.supervisor import listener as listening
@@ -53,6 +53,11 @@ def main(argv: list[str] | None = None) -> int:
         return EX_CONFIG
     except GatewayError as error:
         print(error.for_people(), file=sys.stderr)
+        return 1
+    except OSError as error:  # a home that may not be read or written
+        if error.filename is None:
+            raise
+        print(of_file(error).for_people(), file=sys.stderr)
         return 1
 
 
