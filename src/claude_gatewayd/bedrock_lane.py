@@ -164,7 +164,7 @@ class BedrockLane:
         """Ask; and once more where the keys or the thinking were refused, and there is something else to ask with."""
         assert call.document is not None
         document = call.document
-        thinks = may_renew = bound = True
+        thinks = may_renew = was_first = bound = True
         beta = call.exchange.head.fields.all_of(b"anthropic-beta")
         large = call.held is not None and len(call.held) > LARGE
         while True:
@@ -196,6 +196,9 @@ class BedrockLane:
                     self._keeper.heed(said.message)
                 except KeysUnavailable as problem:
                     return _no_keys(problem)
+                if was_first and self._keeper.has_others_than(keys):
+                    was_first = False  # these came while it was asked: which of them were refused, nobody knows
+                    continue
                 if not (may_renew and await self._keeper.renewed_after(keys)):
                     return said._replace(hint=self._keeper.snapshot().hint)
                 logger.info("Bedrock refuses the AWS keys (%s): asked once more with new ones", said.kind)

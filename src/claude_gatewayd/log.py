@@ -71,7 +71,7 @@ def _file(environ: Mapping[str, str]) -> logging.Handler | None:
         cut(paths.printed_file(environ))
         return RotatedFile(paths.log_file(environ))
     except OSError as error:
-        print(f"cannot log to {paths.log_file(environ)}: {error.strerror}", file=sys.stderr)
+        print(printable.one_line(f"cannot log to {paths.log_file(environ)}: {error.strerror}"), file=sys.stderr)
         return None
 
 

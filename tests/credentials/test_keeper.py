@@ -355,6 +355,24 @@ def test_after_a_sleep_a_look_at_the_login_alone_does_not_do() -> None:
     play(Scene(), acts)
 
 
+def test_a_refusal_of_keys_that_changed_while_they_were_asked_with_uses_up_no_renewal() -> None:
+    """The engine signs with the keys of its own moment: that the newer ones are bad is known when they are refused."""
+
+    async def acts(scene: Scene) -> None:
+        older = await scene.keeper.keys()
+        assert not scene.keeper.has_others_than(older)
+        scene.clock.passes(HOUR / 2 + 1)
+        await scene.keeper.check()
+        assert scene.keeper.has_others_than(older)
+        newer = await scene.keeper.keys()
+        assert await scene.keeper.renewed_after(newer)
+        assert scene.fetched == ["keys", "keys", "forced keys"]
+        scene.clock.passes(HOUR + 1)
+        assert not scene.keeper.has_others_than(older)  # they have ended
+
+    play(Scene(), acts)
+
+
 def test_a_session_that_was_revoked_is_asked_for_again_in_five_minutes() -> None:
     """Though the keys, which AWS does not take any more, would be renewed at half of their life only."""
 

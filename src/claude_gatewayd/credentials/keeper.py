@@ -108,14 +108,18 @@ class Keeper:
             self._known.failed(failures.clock(off))
             raise self._known.unavailable("")
 
+    def has_others_than(self, keys: AwsKeys) -> bool:
+        """Say whether there are other keys than these already."""
+        return self._keys != keys and self._live()
+
     async def renewed_after(self, refused: AwsKeys) -> bool:
         """Say whether there are other keys than those that Bedrock has *refused*, after one forced renewal."""
-        if self._keys != refused and self._live():
+        if self.has_others_than(refused):
             return True
         failure, now = self._known.facts.failure, self._out.wall()
         if self._renewing is not None and not self._forces:
             await self._renewal(force=False)  # it asks for what is due, maybe for no keys at all
-            if self._keys != refused and self._live():
+            if self.has_others_than(refused):
                 return True
         if self._renewing is not None:
             await self._renewal(force=True)
@@ -123,7 +127,7 @@ class Keeper:
             self._forced += 1
             self._forced_at = now
             await self._renewal(force=True)
-        if self._keys != refused and self._live():
+        if self.has_others_than(refused):
             return True
         said = self._known.facts.failure
         if said is None or said is failure:
