@@ -43,22 +43,23 @@ class Unchanged:
     def __init__(self, whose: str) -> None:
         self.complete = False
         self._whose = whose
-        self._rest = b""  # of an event that has not come whole
+        self._buffer = bytearray()  # of an event that has not come whole
 
     def feed(self, payload: Bytes) -> bytes:
         """Return the events that are whole."""
-        data = self._rest + payload
+        buffer = self._buffer
+        looked = max(0, len(buffer) - 3)  # an end may have been cut
+        buffer += payload
         # A piece of LiteLLM's ends with its event, nearly always.
-        end = len(data) if data.endswith((b"\n\n", b"\r\n\r\n")) else 0
+        end = len(buffer) if buffer.endswith((b"\n\n", b"\r\n\r\n")) else 0
         if not end:
-            start = max(0, len(self._rest) - 3)  # an end may have been cut
-            end = max((found.end() for found in _END_OF_EVENT.finditer(data, start)), default=0)
-        self._rest = data[end:]
-        if len(self._rest) > _LONGEST:
-            self._rest = b""
+            end = max((found.end() for found in _END_OF_EVENT.finditer(buffer, looked)), default=0)
+        told = bytes(buffer[:end])
+        del buffer[:end]
+        if len(buffer) > _LONGEST:
+            buffer.clear()
         if self.complete or not end:
             return b""
-        told = data[:end]
         if (last := _LAST.search(told)) is None:
             return told
         self.complete = True

@@ -169,6 +169,19 @@ def test_an_odd_answer_comes_back_as_it_is(upstream: Upstream, port: int, name: 
         )
 
 
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+def test_a_redirect_of_a_message_is_the_clients_to_judge(upstream: Upstream, port: int, status: int) -> None:
+    with Upstream() as other:
+        location = b"Location: %b/v1/messages" % other.url.encode()
+        upstream.will(says(b"HTTP/1.1 %d Elsewhere\r\n%b\r\nContent-Length: 0\r\n\r\n" % (status, location)))
+        reply = ask(port, messages("hi", stream=True))
+        assert reply.status == status
+        assert reply.lines == [location, b"Content-Length: 0", *TOLD]
+        assert b"hi" in upstream.request()
+        assert upstream.requests.empty()
+        assert other.requests.empty()
+
+
 def test_head_has_the_length_and_no_body(upstream: Upstream, port: int) -> None:
     with Client(port) as client:
         for _ in range(2):  # and the connection is good for another

@@ -2,7 +2,8 @@
 
 By LiteLLM's documented surface: its application, custom auth, and CustomLogger's hooks; and some places of 1.106.2 that
 are not (litellm/proxy/proxy_server.py, _get_config_from_file and its globals; anthropic_beta_headers_manager's table;
-the number of tries in the configuration of Bedrock's messages).
+the number of tries in the configuration of Bedrock's messages; the reason that CustomStreamWrapper gives a stream to
+finish; python_redact_string of secret_redaction).
 """
 
 import asyncio
