@@ -111,3 +111,12 @@ def test_where_it_goes_is_noted(hooks: Any, kwargs: dict[str, Any], where: str) 
 @pytest.mark.parametrize("here", [NO_WORD, Record(ticket="t-1", spends=True)], ids=["no word", "spends"])
 def test_back_to_us_by_the_ticket(hooks: Any, here: Record) -> None:
     assert given(hooks, BACK, here) == BACK | {"api_key": "t-1"}
+
+
+def test_an_error_of_any_depth_is_read(hooks: Any) -> None:
+    class BedrockError(Exception):
+        status_code = 503
+        message = '{"a":' * 20_000
+
+    found = sys.modules[type(hooks).__module__].trouble_of(BedrockError())
+    assert found.status == 503

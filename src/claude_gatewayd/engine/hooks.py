@@ -234,7 +234,7 @@ def _words(message: str) -> tuple[str, str]:
     if at >= 0:
         try:
             said, _end = json.JSONDecoder().raw_decode(message[at:])
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
         if isinstance(said, dict):
             # In mid-stream LiteLLM writes the exception's name before its text: modelStreamErrorException {...}
