@@ -115,7 +115,7 @@ class Gateway:
         if request.method == b"HEAD" and path in _HELLO:
             exchange.reply(200, b"OK", _OWN, b"")
             return 200
-        if forwarding_loops.comes_back(request.fields):
+        if forwarding_loops.HEADER in request.fields and forwarding_loops.comes_back(request.fields):
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
             raise Refused(508, f"cannot reach Anthropic: {where}. {hint}", NO_RETRY)

@@ -54,19 +54,22 @@ class Deadline:
 
 
 class Silence:
-    """Let a deadline pass after *seconds* without a byte, or *only_pings* with nothing but pings; None: they count."""
+    """Move a deadline while an answer comes."""
 
     __slots__ = ("_deadline", "_loop", "_only_pings", "_pings_until", "_seconds", "pinged")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, deadline: Deadline, seconds: float, only_pings: float | None
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, deadline: Deadline) -> None:
         self.pinged = False  # the last that came
         self._loop = loop
         self._deadline = deadline
+        self._seconds = 0.0
+        self._only_pings: float | None = None
+        self._pings_until = 0.0
+
+    def begin(self, seconds: float, only_pings: float | None) -> None:
+        """Let it pass after *seconds* without a byte, or *only_pings* with nothing but pings; None: they count."""
         self._seconds = seconds
         self._only_pings = only_pings
-        self._pings_until = 0.0
 
     def heard(self, *, only_pings: bool) -> None:
         """Set the deadline anew: something has come, or begins to be waited for."""

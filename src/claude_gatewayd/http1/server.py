@@ -59,7 +59,7 @@ class ServerConnection(asyncio.Protocol):
         self._waiting = connections.waiting
         self._limits = limits
         self._transport: asyncio.Transport | None = None
-        self._intake: Intake | None = None
+        self._intake = Intake(self.loop, self._take)
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
@@ -76,7 +76,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
-        self._intake = Intake(self._transport, self.loop, self._take)
+        self._intake.begin(self._transport)
         self._connections.add(self)
         self._waiting[self] = None
         self._read_deadline.set(self._idle_seconds)
@@ -85,7 +85,7 @@ class ServerConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._discarding:
             return
-        if self._intake is not None and self._intake.rest:  # the transport had it already
+        if self._intake.rest:  # the transport had it already
             self._intake.rest += data
             return
         exchange = self._exchange
@@ -113,7 +113,7 @@ class ServerConnection(asyncio.Protocol):
         self._eof = True
         if self._discarding:
             return False  # the refused client has seen its answer
-        if self._intake is not None and self._intake.rest:
+        if self._intake.rest:
             return True
         exchange = self._exchange
         if exchange is None:
@@ -130,7 +130,8 @@ class ServerConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = self._intake = None
+        self._transport = None
+        self._intake.end()
         self._read_deadline.close()
         self._write_deadline.close()
         if self._prober is not None:
@@ -164,11 +165,11 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def pause_reading(self) -> None:
-        if self._intake is not None and self._intake.hold_up():
+        if self._intake.hold_up():
             self._read_deadline.clear()  # the silence is ours
 
     def resume_reading(self) -> None:
-        if self._intake is None or not self._intake.go_on():
+        if not self._intake.held_up or not self._intake.go_on():
             return
         if self._exchange is not None and not self._exchange.body_done and not self._discarding:
             self._read_deadline.set(self._limits.body_silence)
@@ -281,13 +282,12 @@ class ServerConnection(asyncio.Protocol):
 
     def _put(self, rest: bytes) -> None:
         """Leave the rest of what has come of a body for later: it takes long to follow."""
-        if self._intake is not None:
-            self._intake.put(rest)
-            self._read_deadline.clear()  # the silence is ours
+        self._intake.put(rest)
+        self._read_deadline.clear()  # the silence is ours
 
     def _take(self, rest: bytes) -> None:
         self.data_received(rest)
-        if self._eof and self._intake is not None and not self._intake.rest:
+        if self._eof and not self._intake.rest and self._transport is not None:
             self.eof_received()
 
     async def _serve(self) -> None:
@@ -338,8 +338,7 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write_eof()
         self._waiting[self] = None
         self._read_deadline.set(self._limits.discard)
-        if self._intake is not None:
-            self._intake.drop()
+        self._intake.drop()
         self.resume_reading()
 
     def _read_expired(self) -> None:

@@ -29,7 +29,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.lost = False
         self.on_lost: Callable[[UpstreamConnection], None] | None = None
         self._transport: asyncio.Transport | None = None
-        self._intake: Intake | None = None
+        self._intake = Intake(self.loop, self.data_received)
         self._buffer = b""
         self._busy = False
         self._without_body = False
@@ -54,7 +54,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._looks = False  # whether anything has come, before its time is over
         self._unsent = 0
         self._deadline = Deadline(self.loop, self._expired)
-        self._silence = Silence(self.loop, self._deadline, 0.0, None)
+        self._silence = Silence(self.loop, self._deadline)
 
     # -- one exchange
 
@@ -176,7 +176,7 @@ class UpstreamConnection(asyncio.Protocol):
         """
         self._sink = sink
         self._raw = raw
-        self._silence = Silence(self.loop, self._deadline, silence, only_pings)
+        self._silence.begin(silence, only_pings)
         self._watch = watch
         for wire, payload in self._pending:
             if watch is not None:
@@ -250,21 +250,21 @@ class UpstreamConnection(asyncio.Protocol):
         self._pending = []
         self._pending_size = 0
         self._deadline.clear()
-        if self._intake is not None and self._intake.held_up:  # by the end of the answer: who reads it was full
+        if self._intake.held_up:  # by the end of the answer: who reads it was full
             self._intake.go_on()
 
     # -- what the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
-        self._intake = Intake(self._transport, self.loop, self.data_received)
+        self._intake.begin(self._transport)
 
     def data_received(self, data: bytes) -> None:
         if not self._busy:
             self.abort()  # nobody asked: what this is cannot be known
             return
         self._any_byte = True
-        if self._intake is not None and self._intake.rest:  # the transport had it already
+        if self._intake.rest:  # the transport had it already
             self._intake.rest += data
             return
         try:
@@ -283,9 +283,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._deadline.close()
         if self.on_lost is not None:
             self.on_lost(self)
-        while self._intake is not None and self._intake.rest:  # the end may be in it
+        while self._intake.rest:  # the end may be in it
             self._intake.take()
-        self._intake = None
+        self._intake.end()
         if self._head is not None and isinstance(self._body, framing.UntilClose) and exc is None:
             self._body.done = True
             self._ended()
@@ -304,11 +304,11 @@ class UpstreamConnection(asyncio.Protocol):
     # -- back-pressure, from the one who reads the answer
 
     def pause_reading(self) -> None:
-        if self._intake is not None and self._intake.hold_up() and self._head is not None:
+        if self._intake.hold_up() and self._head is not None:
             self._deadline.clear()  # the silence is ours
 
     def resume_reading(self) -> None:
-        if self._intake is not None and self._intake.go_on() and self._end_waiter is not None:
+        if self._intake.go_on() and self._end_waiter is not None:
             self._silence.heard(only_pings=False)
 
     # -- inside
@@ -360,7 +360,7 @@ class UpstreamConnection(asyncio.Protocol):
                     self._seen.set_result(None)
         if self._body.done:
             self._ended(clean=used == len(data))
-        elif used < len(data) and self._intake is not None:
+        elif used < len(data):
             self._intake.put(data[used:])
 
     def _deliver(self, wire: bytes, payload: Bytes) -> None:
