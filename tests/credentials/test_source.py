@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.credentials import find_source
+from claude_gatewayd.credentials import SourceWay, find_source, ini
 from claude_gatewayd.credentials.source import find_again
+from claude_gatewayd.egress import Egress
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "secret-canary"}
 CONFIG = """
@@ -108,7 +109,7 @@ def test_files_elsewhere(tmp_path: Path) -> None:
         (b"[profile x]\n<<<<<<< HEAD\nregion = a\n=======\n>>>>>>> o\n", ":4", "neither a [section] nor", "+4"),
         (b"\xef\xbb\xbf[profile x]\n", ":1", "a byte order mark", "tail -c +4 FILE > FILE.new && mv FILE.new FILE"),
         ("[profile x]\n".encode("utf-16"), ":1", "it is UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > FILE.new"),
-        (b"[profile x]\n" + b"#" * 5_000_000, "", "more than 4096 kib", "ls -ld FILE"),
+        (b"[profile x]\n" + b"#" * 1_500_000, "", "more than 1024 kib", "ls -ld FILE"),
     ],
 )
 @pytest.mark.parametrize("which", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
@@ -145,3 +146,18 @@ def test_a_file_that_is_mended_is_what_it_says_then(tmp_path: Path) -> None:
     assert source.kind == "none"
     file.write_text("[default]\nregion = x\n")
     assert find_again(source).profile == "default"
+
+
+def test_a_file_is_parsed_once_for_all_who_ask(tmp_path: Path) -> None:
+    """Of nine thousand profiles the parser takes seconds, and Anthropic's lane waits for them at a start."""
+    file = tmp_path / "conf"
+    profile = "[profile p{}]\nsso_session = s\nsso_account_id = 111122223333\nsso_role_name = Admin\nregion = a-b-1\n"
+    session = "[sso-session s]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = us-east-1\n"
+    file.write_text(session + "".join(profile.format(number) for number in range(2000)))
+    environ = {"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file)}
+    before = ini._read.cache_info().misses
+    source = find_source(environ, "p7")
+    assert SourceWay(source, "us-west-2", Egress(environ)).facts().kind == "sso"
+    assert ini._read.cache_info().misses == before + 1
+    file.write_text("[profile p8]\n")
+    assert find_source(environ, "p7").kind == "none"

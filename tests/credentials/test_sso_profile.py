@@ -132,7 +132,7 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
             "sso_start_url must begin with https://, and is http://heron",
             "aws configure sso --profile x",
         ),
-        ("[profile x\n", "x", "there are no profiles in", "aws configure sso --profile x"),
+        ("[profile x\n", "x", r"/.*/config:1 cannot be used: the line stands above", r"${EDITOR:-vi} +1 /"),
     ],
 )
 def test_what_is_wrong(tmp_path: Path, config: str, asked: str, why: str, hint: str) -> None:

@@ -50,7 +50,7 @@ def state_that_is_none(home: Path) -> Mapping[str, str]:
         (config(VALUE_OF_NOTHING), ".aws/config:3 cannot be used: the line is indented"),
         (config(b"[profile x]\n=======\n"), ".aws/config:2 cannot be used: the line is neither"),
         (config("[profile x]\n".encode("utf-16")), "it is UTF-16, and must be UTF-8"),
-        (config(b"#" * 5_000_000), ".aws/config cannot be used: it has more than 4096 kib"),
+        (config(b"#" * 1_500_000), ".aws/config cannot be used: it has more than 1024 kib"),
         (variables(AWS_CONFIG_FILE="/dev/zero"), ""),
         (variables(**KEYS, AWS_REGION="Oregon"), "environment AWS_REGION must be an AWS region"),
         (variables(**KEYS, AWS_ENDPOINT_URL="nowhere"), "environment AWS_ENDPOINT_URL must be"),

@@ -3,7 +3,9 @@
 import configparser
 import io
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -11,7 +13,7 @@ from typing import Final
 from claude_gatewayd import small_file
 from claude_gatewayd.model import Problem
 
-_LARGEST: Final = 4 * 1024 * 1024
+_LARGEST: Final = 1024 * 1024  # some 9,000 profiles: the parser takes a second or two for them
 # What an editor of Windows puts in front; no SDK of AWS reads such a file.
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "it begins with a byte order mark", "tail -c +4"),
@@ -22,18 +24,43 @@ _MARKS: Final = (
 _CONTINUED: Final = getattr(configparser, "MultilineContinuationError", AttributeError)
 
 
+Sections = Mapping[str, Mapping[str, str]]
+
+
 class Unusable(Exception):
     """A file that cannot be used."""
 
-    def __init__(self, where: str, why: str, hint: str) -> None:
-        super().__init__(where)
-        self.problem = Problem(where, f"cannot be used: {why}", hint)
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.where)
+        self.problem = problem
 
 
-def sections(file: Path) -> dict[str, dict[str, str]]:
-    """Return what stands in a file, nothing where there is none. Raises Unusable."""
-    if not os.path.isfile(file):  # a pipe, a device, a directory: the SDK takes none of them for a file that is there
+def sections(file: Path) -> Sections:
+    """Return what stands in a file, nothing where there is none. Raises Unusable.
+
+    A file that has not changed is not read again: several ask for it at a start, which Anthropic's lane waits for.
+    """
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
         return {}
+    if not stat.S_ISREG(status.st_mode):  # a pipe, a device, a directory: the SDK takes none for a file that is there
+        return {}
+    read = _read(file, (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size))
+    if isinstance(read, Problem):
+        raise Unusable(read)
+    return read
+
+
+@lru_cache(maxsize=4)
+def _read(file: Path, _version: tuple[int, int, int, int]) -> Sections | Problem:
+    try:
+        return _parsed(file)
+    except Unusable as error:
+        return error.problem
+
+
+def _parsed(file: Path) -> Sections:
     at, shell = 0, quote(str(file))
 
     def counted(text: str) -> Iterator[str]:
@@ -46,7 +73,7 @@ def sections(file: Path) -> dict[str, dict[str, str]]:
         content = small_file.read(file, _LARGEST)
         for mark, why, mend in _MARKS:
             if content.startswith(mark):
-                raise Unusable(f"{file}:1", why, f"{mend} {shell} > {shell}.new && mv {shell}.new {shell}")
+                raise _unusable(f"{file}:1", why, f"{mend} {shell} > {shell}.new && mv {shell}.new {shell}")
         parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
         parser.read_file(counted(content.decode(errors="replace")))
         return {
@@ -56,13 +83,13 @@ def sections(file: Path) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise Unusable(str(file), (error.strerror or str(error)).lower(), f"ls -ld {shell}") from None
+        raise _unusable(str(file), (error.strerror or str(error)).lower(), f"ls -ld {shell}") from None
     except Unusable:
         raise
     except Exception as error:  # the parser raises also what it does not declare
         collected = getattr(error, "errors", None)  # ParsingError comes at the end, with all of its lines
         line = collected[0][0] if collected else at
-        raise Unusable(f"{file}:{line}", _what_is_wrong(error), f"${{EDITOR:-vi}} +{line} {shell}") from None
+        raise _unusable(f"{file}:{line}", _what_is_wrong(error), f"${{EDITOR:-vi}} +{line} {shell}") from None
 
 
 def _what_is_wrong(error: Exception) -> str:
@@ -74,3 +101,7 @@ def _what_is_wrong(error: Exception) -> str:
     if isinstance(error, configparser.Error):
         return "the line is neither a [section] nor key = value"
     return f"the line cannot be read ({type(error).__name__})"
+
+
+def _unusable(where: str, why: str, hint: str) -> Unusable:
+    return Unusable(Problem(where, f"cannot be used: {why}", hint))

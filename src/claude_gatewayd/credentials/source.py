@@ -138,14 +138,14 @@ def read_profiles(files: tuple[Path, ...]) -> Profiles:
     return Profiles(named, sessions)
 
 
-def stamp(files: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
+def stamp(files: tuple[Path, ...]) -> tuple[tuple[int, int, int], ...]:
     """Return what tells whether a file has changed since."""
     return tuple(_changed(file) for file in files)
 
 
-def _changed(file: Path) -> tuple[int, int]:
+def _changed(file: Path) -> tuple[int, int, int]:
     try:
         status = os.stat(file)
     except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_ino
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino
