@@ -12,15 +12,11 @@ from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 from claude_gatewayd.http1.intake import Intake
 
 _UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
-_INTERIM = 64 * 1024  # bytes of interim answers (1xx) before an answer; each counts for at least...
-_INTERIM_AT_LEAST = 512  # ... so many, so that there are not many of them
+_INTERIM, _INTERIM_AT_LEAST = 64 * 1024, 512  # bytes of 1xx answers before an answer, and what each is worth
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection to an upstream.
-
-    One exchange: `send`, `answer`, then `pipe` or `discard`; then it can be used again if `reusable` says so.
-    """
+    """A connection to an upstream: `send`, `answer`, `begin_pipe`, `piped`; and again, if `reusable` says so."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -373,8 +369,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._deadline.clear()
         assert self._head is not None
         self.reusable = clean and self._request_sent and self._head.keep_alive and not self.lost
-        if isinstance(self._body, framing.UntilClose):
-            self.reusable = False
         if self._end_waiter is not None and not self._end_waiter.done():
             self._end_waiter.set_result(None)
 
