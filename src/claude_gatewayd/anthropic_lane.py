@@ -91,18 +91,18 @@ class AnthropicLane:
         """Answer a call. Raises Refused, BodyCut."""
         second = self._second(call)
         if second is None:
-            return await self._finish(call, await self._ask(call, None, look=False), None)
+            return await self._finish(call, await self._ask(call, None, None), None)
         said: Trouble | None = None
         key = _circuit_of(call)
         standing = self._circuits.ask(key)
         if standing == "open" and await self._obstacle(call, second) is None:
             call.way.fallback = f"circuit open ({self._circuits.why(key)})"
-            answered = await self._from_bedrock(call, second)
+            answered = await self._from_bedrock(call, second, key)
             if isinstance(answered, int):
                 return answered
             said = answered  # so Anthropic is tried after all
         try:
-            last = await self._ask(call, second if said is None else None, look=True)
+            last = await self._ask(call, second if said is None else None, key)
         finally:
             if standing == "probe":
                 self._circuits.released(key)  # if it came to no verdict
@@ -111,7 +111,7 @@ class AnthropicLane:
         # Read while Bedrock is asked: what Anthropic said is the answer if both fail.
         keeping = asyncio.create_task(last.answer.keep()) if last.answer is not None else None
         try:
-            answered = await self._from_bedrock(call, second)
+            answered = await self._from_bedrock(call, second, key)
             if isinstance(answered, int):
                 return answered
             kept = await keeping if keeping is not None else None
@@ -131,17 +131,18 @@ class AnthropicLane:
         lacks = await second.why_not(call)
         return None if lacks is None else _Obstacle(f"Bedrock does not serve {lacks}", only_here=True)
 
-    async def _from_bedrock(self, call: Call, second: BedrockLane) -> int | Trouble:
-        call.way.cause = self._circuits.why(_circuit_of(call)) or call.way.fallback
+    async def _from_bedrock(self, call: Call, second: BedrockLane, key: Key) -> int | Trouble:
+        call.way.cause = self._circuits.why(key) or call.way.fallback
         answered = await second.answer(call)
         if not isinstance(answered, int):
             call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(answered)}"
         return answered
 
-    async def _ask(self, call: Call, second: BedrockLane | None, *, look: bool) -> _Last:
-        """Ask, and ask again as long as `policy` says so. *second* is there to fall back to.
+    async def _ask(self, call: Call, second: BedrockLane | None, key: Key | None) -> _Last:
+        """Ask, and ask again as long as `policy` says so.
 
-        With *look* it makes a difference what an answer begins with.
+        *second* is there to fall back to. *key* is that of the circuit, None where there is never a way to fall back:
+        else it makes a difference what an answer begins with.
         """
         settings = self._settings
         loop = asyncio.get_running_loop()
@@ -149,16 +150,19 @@ class AnthropicLane:
         way = outgoing(request, call.target, call.held, settings.origin, call.not_upstream, call.instead)
         repeatable = call.is_messages or request.method in policy.IDEMPOTENT_METHODS
         begun = loop.time()
-        until = begun + policy.patience(request.fields.get(_PATIENCE), settings.response_timeout)
         retries, refreshed = 0, False
         last: _Last | None = None
         while True:
+            rest = None
             if last is not None and second is None:
                 # What was said is at hand: a retry must be over with its time. The first try has all of the client's.
-                until = min(until, begun + settings.rules.timeout)
-                if loop.time() >= until:
+                rest = settings.rules.timeout - (loop.time() - begun)
+                if rest <= 0:
                     return last
-            tried = await self._try(call, way, second, until, look=look, fresh=refreshed)
+            tried = await self._try(call, way, second, begun, rest, look=key is not None, fresh=refreshed)
+            if tried.answer is not None and policy.is_success(tried.outcome):
+                self._learn_success(call, tried.answer, key)
+                return tried
             attempt = policy.Attempt(
                 way.body is not None, repeatable, retries, loop.time() - begun, refreshed, second is not None
             )
@@ -168,7 +172,7 @@ class AnthropicLane:
             if decision.act == "refresh":
                 refreshed = True
                 continue
-            self._learn(call, tried, verdict=decision.act != "retry first")
+            self._learn(call, tried, key if decision.act != "retry first" else None)
             if decision.act in ("fallback", "retry first") and second is not None:
                 obstacle = await self._obstacle(call, second)
                 if obstacle is None and decision.act == "fallback":
@@ -178,7 +182,7 @@ class AnthropicLane:
                     return tried._replace(falls_back=True)
                 if obstacle is not None:
                     call.way.fallback = f"none; {obstacle.why}"
-                    second, look = None, False
+                    second = None
                     attempt = attempt._replace(fallback=False, only_here=obstacle.only_here)
                     decision = policy.decide(tried.outcome, attempt, settings.rules)
             if decision.act == "pass":
@@ -191,19 +195,30 @@ class AnthropicLane:
             await asyncio.sleep(decision.after)
 
     async def _try(
-        self, call: Call, way: Outgoing, second: BedrockLane | None, until: float, *, look: bool, fresh: bool
+        self,
+        call: Call,
+        way: Outgoing,
+        second: BedrockLane | None,
+        begun: float,
+        rest: float | None,
+        *,
+        look: bool,
+        fresh: bool,
     ) -> _Last:
-        """Ask once: as long as the client waits, *until*, but where *second* can answer in its place.
+        """Ask once: for as long as the client waits, which *begun* then, but where *second* can answer in its place.
 
-        With *look* the first event of a stream is looked at, and the words of a refusal.
+        *rest* is what is left of the time for retries. With *look* the first event of a stream is looked at, and the
+        words of a refusal.
         """
         settings = self._settings
-        seconds = until - asyncio.get_running_loop().time()
         longer = None
-        if second is not None:
-            soon = settings.first_byte_timeout if call.asked.stream else settings.response_timeout
-            if soon < seconds:
-                seconds, longer = soon, partial(self._longer, call, second, until)
+        if second is None:
+            seconds = self._patience(call, begun)
+            if rest is not None:
+                seconds = min(seconds, rest)
+        else:
+            seconds = settings.first_byte_timeout if call.asked.stream else settings.response_timeout
+            longer = partial(self._longer, call, second, begun)
         try:
             answer = await self._relay.ask(call.exchange, way, seconds=seconds, fresh=fresh, longer=longer)
             fields = answer.head.fields
@@ -222,6 +237,8 @@ class AnthropicLane:
             timeout = failed.kind == "timeout"
             outcome = policy.Failed(failed.stale, failed.kind == "certificate", timeout, timeout and failed.asked)
             return _Last(outcome, None, None, failed)
+        if status < 300 and first_error is None:
+            return _Last(policy.Answered(status), answer, None, None)
         return _Last(
             policy.Answered(
                 status,
@@ -235,20 +252,36 @@ class AnthropicLane:
             None,
         )
 
-    async def _longer(self, call: Call, second: BedrockLane, until: float) -> float:
+    def _patience(self, call: Call, begun: float) -> float:
+        """Return how much longer a client waits for a first byte, which *begun* then."""
+        says = call.exchange.head.fields.get(_PATIENCE)
+        waited = asyncio.get_running_loop().time() - begun
+        return policy.patience(says, self._settings.response_timeout) - waited
+
+    async def _longer(self, call: Call, second: BedrockLane, begun: float) -> float:
         """Say how much longer Anthropic's first byte is waited for; not at all where Bedrock steps in."""
         if policy.falls_back_on_timeout(self._settings.rules):
             obstacle = await self._obstacle(call, second)
             if obstacle is None:
                 return 0.0
             call.way.fallback = f"none; {obstacle.why}"
-        return until - asyncio.get_running_loop().time()
+        return self._patience(call, begun)
 
-    def _learn(self, call: Call, tried: _Last, *, verdict: bool) -> None:
-        """Tell what came of a try to whoever goes by it: the tally, the spending, the engine.
+    def _learn_success(self, call: Call, answer: Answer, key: Key | None) -> None:
+        """Tell that Anthropic answers."""
+        head = answer.head
+        self._spending.learn(call, head.status, head.fields)
+        if self._tally.anthropic_ok():
+            logger.info("Anthropic answers again")
+        if head.fields.get(_STATUS) == b"allowed_warning":
+            self._alarm()
+        if call.is_messages:
+            self._tally.served.by_anthropic((call.digest, call.model))
+        if key is not None and self._spending.may(call):
+            self._circuits.succeeded(key)
 
-        With a *verdict* the circuit, too.
-        """
+    def _learn(self, call: Call, tried: _Last, key: Key | None) -> None:
+        """Tell what came of a try that is no success: the tally, the spending, the engine, and the circuit *key*."""
         outcome = tried.outcome
         if isinstance(outcome, policy.Failed):
             assert tried.failed is not None
@@ -271,12 +304,11 @@ class AnthropicLane:
             if call.is_messages and head.status < 300 and not troubled:
                 self._tally.served.by_anthropic((call.digest, call.model))
         # A circuit is for those who have somewhere else to go.
-        if verdict and self._second(call) is not None and self._spending.may(call):
-            self._tell_circuit(call, outcome)
+        if key is not None and self._spending.may(call):
+            self._tell_circuit(key, outcome, own_circuit=key[1] != call.model)
 
-    def _tell_circuit(self, call: Call, outcome: policy.Outcome) -> None:
-        key = _circuit_of(call)
-        verdict = policy.verdict(outcome, self._settings.rules, own_circuit=key != (call.digest, call.model))
+    def _tell_circuit(self, key: Key, outcome: policy.Outcome, *, own_circuit: bool) -> None:
+        verdict = policy.verdict(outcome, self._settings.rules, own_circuit=own_circuit)
         if verdict == "good":
             self._circuits.succeeded(key)
         elif verdict == "failed":

@@ -230,6 +230,11 @@ def words(outcome: Outcome) -> frozenset[str]:
     return _NONE if word is None else frozenset((word,))
 
 
+def is_success(outcome: Outcome) -> bool:
+    """Say whether it is a success: then nothing else has to be decided, and that costs nothing."""
+    return isinstance(outcome, Answered) and outcome.status < 300 and outcome.first_error is None
+
+
 def is_trouble(outcome: Outcome) -> bool:
     """Say whether it is Anthropic's trouble, not the request's."""
     return bool(words(outcome))
@@ -352,7 +357,11 @@ def patience(value: bytes, otherwise: float) -> float:
 
 def own_limits(betas: bytes) -> str:
     """Name what a request asks for by a beta that has limits of its own; "" for none."""
-    return ", ".join(name for beta, name in _OWN_LIMITS if beta in betas)
+    found = ""
+    for beta, name in _OWN_LIMITS:
+        if beta in betas:
+            found = f"{found}, {name}" if found else name
+    return found
 
 
 def _regained(message: str) -> float:

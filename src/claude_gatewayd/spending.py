@@ -53,7 +53,7 @@ class Spending:
         while len(self._bought) > _REMEMBERED:
             self._bought.popitem(last=False)
 
-    def learn(self, call: Call, status: int, fields: head.Fields, *, is_account: bool) -> None:
+    def learn(self, call: Call, status: int, fields: head.Fields, *, is_account: bool = False) -> None:
         """Learn from Anthropic's answer to a caller. *is_account*: it speaks of the account's money."""
         if not call.digest or self._proven.is_fresh(call.digest):
             return

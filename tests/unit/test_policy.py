@@ -238,6 +238,7 @@ def test_the_whole_table_of_fallback(without: str | None) -> None:
             assert decision == decide(outcome, attempt._replace(fallback=False), rules) != FALL_BACK
         assert policy.words(outcome) == words
         assert policy.is_trouble(outcome) is bool(words)
+        assert not (policy.is_success(outcome) and (words or decide(outcome, attempt, rules) != PASS_ON))
         for own in (False, True):
             verdict = policy.verdict(outcome, rules, own_circuit=own)
             assert verdict in (("failed", "limit", "") if falls else ("good", ""))
