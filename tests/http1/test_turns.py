@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from claude_gatewayd.http1 import turns
 from claude_gatewayd.http1.connections import Connections
@@ -15,6 +17,7 @@ from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Source
 from claude_gatewayd.http1.server import ServerConnection
 from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
 from tests.fakes.transport import Wire, settle
+from tests.http1.cuts import cut
 from tests.http1.loop import on_uvloop, until
 from tests.http1.test_server import MB, PATIENT, Serving, refusal, request
 from tests.http1.test_upstream import Upstream
@@ -228,3 +231,75 @@ async def test_turns_are_given_in_order_and_not_all_at_once() -> None:
     loop.call_soon(lambda: done.append("|"))
     await until(lambda: len(done) == 7)
     assert "".join(done) == "ab|cabc"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 1500), min_size=1, max_size=4),
+    spelled=st.sampled_from([b"1", b"01", b"1;a"]),
+    piped=st.booleans(),
+    data=st.data(),
+)
+def test_any_such_bodies_one_after_the_other(
+    sizes: list[int], spelled: bytes, piped: bool, data: st.DataObject
+) -> None:
+    """However they are cut, held or passed on to who is full at times: each request has its own bytes."""
+    body = [(spelled + b"\r\nx\r\n") * size + b"0\r\n\r\n" for size in sizes]
+    head = request(b"/", b"Transfer-Encoding: chunked", method=b"POST")
+    stream = b"".join(head + one for one in body)
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=5))
+    got: list[int] = []
+
+    async def take(exchange: Exchange) -> None:
+        if piped:
+            sink = Sizes()
+            await exchange.pipe(sink)
+            got.append(sink.size)
+        else:
+            got.append(len(await exchange.hold(MB, Budget(MB))))
+        exchange.reply(200, b"OK", [], b"")
+
+    async def talk() -> None:
+        wire = Wire(ServerConnection(take, Connections(refusal), PATIENT))
+        await wire.say(cut(stream, places))
+        await wire.end()
+        await until(lambda: wire.closed)
+        assert wire.heard.count(b"HTTP/1.1 200") == len(sizes)
+
+    asyncio.run(talk())
+    assert got == ([len(one) for one in body] if piped else sizes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.integers(1, 3000),
+    raw=st.booleans(),
+    ends=st.sampled_from(["stays", "goes"]),
+    data=st.data(),
+)
+def test_any_such_answer(size: int, raw: bool, ends: str, data: st.DataObject) -> None:
+    body = b"1\r\nx\r\n" * size + b"0\r\n\r\n"
+    stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=5))
+
+    async def talk() -> None:
+        upstream = Upstream()
+        connection = upstream.connection
+        connection.send(b"GET / HTTP/1.1\r\n\r\n", b"", without_body=False, complete=True)
+        saying = asyncio.ensure_future(upstream.wire.say(cut(stream, places)))
+        await connection.answer(5)
+        sink = Sizes()
+        connection.begin_pipe(sink, raw=raw, silence=5)
+        await connection.piped()
+        await saying
+        assert sink.size == (len(body) if raw else size)
+        assert connection.reusable
+        connection.keep()
+        if ends == "stays":
+            await upstream.wire.say([])
+            connection.send(b"GET / HTTP/1.1\r\n\r\n", b"", without_body=False, complete=True)
+            await upstream.wire.say([b"HTTP/1.1 204 Next\r\n\r\n"])
+            assert (await connection.answer(5)).status == 204
+        await upstream.wire.vanish()
+
+    asyncio.run(talk())
