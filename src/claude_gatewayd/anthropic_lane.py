@@ -128,15 +128,30 @@ class AnthropicLane:
         """Say why a call cannot fall back; None: it can. Anthropic's last word may have shown who the caller is."""
         if not self._spending.may(call):
             return _Obstacle("this credential may not spend AWS money yet", only_here=False)
-        lacks = await second.why_not(call)
+        try:
+            lacks = await second.why_not(call)
+        except Exception as error:
+            logger.exception("whether Bedrock could answer is not known: this is a fault of the gateway")
+            lacks = f"this request, for a fault of the gateway ({type(error).__name__})"
         return None if lacks is None else _Obstacle(f"Bedrock does not serve {lacks}", only_here=True)
 
     async def _from_bedrock(self, call: Call, second: BedrockLane, key: Key) -> int | Trouble:
         call.way.cause = self._circuits.why(key) or call.way.fallback
-        answered = await second.answer(call)
+        answered = await self._within(call, second)
         if not isinstance(answered, int):
             call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(answered)}"
         return answered
+
+    async def _within(self, call: Call, second: BedrockLane) -> int | Trouble:
+        """Let Bedrock's lane answer. What is raised there before a byte was sent costs nobody Anthropic's answer."""
+        try:
+            return await second.answer(call)
+        except Exception as error:
+            if call.exchange.started:
+                raise
+            logger.exception("Bedrock could not be asked: this is a fault of the gateway")
+            why = f"cannot ask Bedrock: a fault of the gateway ({type(error).__name__})"
+            return Trouble("EngineFailed", 503, why, "claude-gatewayctl logs")
 
     async def _ask(self, call: Call, second: BedrockLane | None, key: Key | None) -> _Last:
         """Ask, and ask again as long as `policy` says so.

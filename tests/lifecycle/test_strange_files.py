@@ -11,6 +11,7 @@ import pytest
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
+from tests.lifecycle.build import Build
 from tests.lifecycle.calls import error_of, post
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
@@ -158,6 +159,33 @@ CONTENTS = (
     b"\x00\xff" * 999,
     b"",
 )
+
+
+NO_KEYS = """
+from claude_gatewayd.credentials import Keeper as _Keeper
+async def _keys(self):
+    raise ZeroDivisionError("canary")
+_Keeper.keys = _keys
+"""
+NO_ANSWER = """
+from claude_gatewayd import bedrock as _bedrock
+def _why_not(*_):
+    raise ZeroDivisionError("canary")
+_bedrock.why_not = _why_not
+"""
+
+
+@pytest.mark.parametrize("more", [NO_KEYS, NO_ANSWER])
+def test_what_nobody_has_thought_of_is_not_the_callers(fake: FakeAnthropic, tmp_path: Path, more: str) -> None:
+    build = Build(tmp_path / "build", more)
+    lazy = '[litellm]\nload = "lazy"\n[router]\nnum_retries = 0\n'
+    with Daemon(upstream=fake.url, config=lazy, environ={**build.environ, **KEYS}) as daemon:
+        assert post(daemon.port)[0] == 200
+        fake.fail_next(529, message="so it is")
+        said = error_of(post(daemon.port), 529)
+        assert said.startswith("so it is")
+        assert "canary" not in said
+        assert "this is a fault of the gateway" in daemon.log
 
 
 @pytest.mark.slow
