@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.claude import VERSIONS, why_missing
+from tests.client.claude import VERSIONS, why_missing, why_no_packages
 from tests.client.scene import Scene, between_the_two
 
 OLDEST, *BETWEEN, NEWEST = VERSIONS
@@ -37,6 +37,9 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[Scene]:
     """One gateway for all the tests with a Bedrock: LiteLLM takes seconds."""
+    reasons = [*map(why_missing, VERSIONS), *map(why_no_packages, ("python", "node"))]
+    if all(reasons):
+        pytest.skip(reasons[0])  # before it is loaded for nobody
     with between_the_two() as scene:
         yield scene
 
