@@ -39,6 +39,8 @@ def test_lines_of_start_up_files(line: str, found: list[tuple[str, str]]) -> Non
         ("shell", "CLAUDE_CODE_USE_BEDROCK", "1", True),
         ("shell", "CLAUDE_CODE_USE_BEDROCK", "0", None),
         ("project", "CLAUDE_CODE_USE_VERTEX", "true", True),
+        ("shell", "CLAUDE_CODE_USE_ANTHROPIC_AWS", "1", True),
+        ("user", "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD", "1", True),
         ("shell", "ANTHROPIC_BASE_URL", "http://localhost:4000", False),
         ("project", "ANTHROPIC_BASE_URL", "http://localhost:4000", True),
         ("managed", "ANTHROPIC_BASE_URL", f"{URL}/", None),

@@ -26,6 +26,8 @@ _ELSEWHERE = {
     "CLAUDE_CODE_USE_VERTEX": "Claude Code talks to Google Vertex, and not to the gateway",
     "CLAUDE_CODE_USE_FOUNDRY": "Claude Code talks to Microsoft Foundry, and not to the gateway",
     "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock itself, and not to the gateway",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "Claude Code talks to Anthropic's platform on AWS, and not to the gateway",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "Claude Code talks to Anthropic on Google Cloud, and not to the gateway",
     SOCKET: "Claude Code talks to a socket, and not to the gateway",
 }
 _TETHER = "CLAUDE_CODE_TETHER_LIVE"
