@@ -8,6 +8,8 @@ import json
 import re
 from typing import Final, NamedTuple
 
+from claude_gatewayd import printable
+
 
 class Trouble(NamedTuple):
     """A failure: Bedrock's own name for it ("" where it gave none), its status and its words; *hint* is a command."""
@@ -162,8 +164,8 @@ def meaning(trouble: Trouble) -> Meaning:
     if heals(trouble):
         bare = trouble.message.removeprefix(_BY_MODEL)
         text = _TOO_LONG if bare.rstrip(".") == _TOO_LONG[:-1] else trouble.message
-        return Meaning(trouble.status, _TYPES[trouble.status], text)
-    words = masked(trouble.message)
+        return Meaning(trouble.status, _TYPES[trouble.status], printable.lines(text))
+    words = printable.lines(masked(trouble.message))  # Claude Code shows it on a terminal
     if is_credentials(trouble):
         why = (
             words
@@ -213,7 +215,7 @@ def told_to_person(trouble: Trouble) -> str:
     if trouble.kind in ("KeysUnavailable", "EngineFailed") or (
         trouble.kind in ("Unreachable", *NOT_REACHED) and trouble.message
     ):
-        return masked(trouble.message)
+        return printable.lines(masked(trouble.message))
     fixed = {"Certificate": "the certificate of Bedrock's endpoint is not trusted",
              "Proxy": "the proxy does not let us through to Bedrock",
              "Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from claude_gatewayd import printable
+
 # facts of the contract that `claude gateway` publishes, section "Errors"; anything else of the 500s is api_error.
 _TYPES = {
     400: "invalid_request_error",
@@ -73,14 +75,17 @@ def as_openai_error(status: int, body: bytes) -> bytes:
     if isinstance(error, dict) and isinstance(error.get("message"), str):
         kind = error.get("type")
         named = {} if isinstance(kind, str) and kind not in ("", "None") else {"type": _TYPES.get(status, "api_error")}
-        message = error["message"].partition("\nTraceback")[0]  # LiteLLM's, with the paths of this machine
+        own = error["message"].partition("\nTraceback")[0]  # without LiteLLM's, with the paths of this machine
+        message = printable.lines(own)  # a client shows it on a terminal
         whole = {"param": None, "code": None, **error, **named, "message": message}
         return json.dumps({**document, "error": whole}).encode()
     words = next((told for told in (error, document.get("message"), document.get("detail")) if told), "")
     if not document and not body.lstrip().startswith((b"<", b"{", b"[")):
         words = body.decode(errors="replace").strip()
     told = words if isinstance(words, str) else json.dumps(words)
-    return openai_error_body(status, told[:_LONGEST] or f"the upstream answered {status} without a word")
+    return openai_error_body(
+        status, printable.lines(told[:_LONGEST]) or f"the upstream answered {status} without a word"
+    )
 
 
 def message_of(status: int, body: bytes) -> str:

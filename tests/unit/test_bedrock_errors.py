@@ -198,3 +198,13 @@ def test_what_the_engine_says(body: bytes, trouble: Trouble) -> None:
 )
 def test_what_an_event_says(data: dict[str, object], trouble: Trouble) -> None:
     assert errors.read_event(json.dumps(data).encode()) == trouble
+
+
+def test_nothing_that_acts_on_a_terminal_is_told() -> None:
+    for kind in ("", "ThrottlingException", "AccessDeniedException", "ResourceNotFoundException", "KeysUnavailable"):
+        trouble = Trouble(kind, 500, "a\x1b[2J\x9b\u202e\nb", "hint")
+        told = errors.meaning(trouble).message + errors.mends(trouble) + errors.told_to_person(trouble)
+        assert not set(told) & {"\x1b", "\x9b", "\u202e"}
+    healing = Trouble("ValidationException", 400, "prompt is too long\x1b[2J")
+    assert errors.meaning(healing).message == "prompt is too long\\x1b[2J"
+    assert "a\\x1b[2J" in errors.meaning(Trouble("ThrottlingException", 429, "a\x1b[2J")).message

@@ -74,6 +74,8 @@ def test_no_sentence_in_what_is_no_envelope(body: bytes) -> None:
         (b'{"detail":"Not Found"}', {"message": "Not Found"}),
         (b'{"detail":[{"msg":"m"}]}', {"message": '[{"msg": "m"}]'}),
         (b'{"message":"m"}', {"message": "m"}),
+        (b'{"error":{"message":"a\\u001b[2J\\u202e\\nb"}}', {"message": "a\\x1b[2J\\u202e\nb"}),
+        (b"a\x1b[2J", {"message": "a\\x1b[2J"}),
         (b'{"error":"m"}', {"message": "m"}),
         (b'{"error":{"message":"m","type":"None","code":"500"}}', {"message": "m", "code": "500"}),
         (b'{"error":{"message":"m","type":"a_b","param":"p","x":1}}',
