@@ -184,8 +184,7 @@ class Assembly:
             "why": self._access.why,
             "source": self._source() if self._access.enabled else "",
             "region": self._settings.bedrock.region,
-            "unreachable": self._reach.snapshot(),
-        }
+        } | self._reach.snapshot()
         return seen | {
             "litellm": litellm,
             "bedrock": bedrock | seen["bedrock"],

@@ -91,9 +91,13 @@ class Watch:
             self._changed()
         return failed
 
-    def snapshot(self) -> dict[str, str] | None:
-        """Return what only a person can mend, None where there is nothing."""
-        return {"why": self._failed.detail, "hint": self._failed.hint} if self._failed is not None else None
+    def snapshot(self) -> dict[str, str]:
+        """Return what only a person can mend, and the command that does; "" where there is nothing."""
+        failed = self._failed
+        return {
+            "unreachable": failed.detail if failed is not None else "",
+            "unreachable_hint": failed.hint if failed is not None else "",
+        }
 
     async def close(self) -> None:
         """Look no more."""

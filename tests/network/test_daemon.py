@@ -109,11 +109,14 @@ def test_a_certificate_that_is_not_trusted_shows_before_the_first_fallback_and_i
             stage.anthropic_is_down()
             both_down = stage.ask(turn())
             by_name = stage.ask(turn(model="claude-opus-4-8-bedrock"))
+            chat = {"model": "claude-opus-4-8-bedrock", "messages": [{"role": "user", "content": "hi"}]}
+            of_openai = stage.ask(json.dumps(chat).encode(), path="/v1/chat/completions")
             log = daemon.log
             assert "Traceback" not in log
         company.anthropic.clear_faults()
         told = "the certificate of localhost is not trusted"
-        for said in (unhealthy.stdout, *examined, both_down.error, by_name.error, log):
+        in_openais_words = str(of_openai.json["error"]["message"])
+        for said in (unhealthy.stdout, *examined, both_down.error, by_name.error, in_openais_words, log):
             assert told in said
             assert "it is of trustme" in said or "it is of Inspection" in said, said
             assert "signed by" in said

@@ -16,7 +16,7 @@ def status(
     litellm: str = "ready",
     enabled: bool = True,
     failed: bool = False,
-    unreachable: dict[str, str] | None = None,
+    unreachable: str = "",
     problems: tuple[dict[str, str], ...] = (),
 ) -> dict[str, Any]:
     bedrock = FAILED if failed else {"last_success": 2.0, "last_failure": 1.0, "failure": "of old"}
@@ -25,7 +25,7 @@ def status(
         "state": state,
         "anthropic": {"state": anthropic, "failure": "answered 529"},
         "litellm": {"state": litellm, "why": "it has been ended"},
-        "bedrock": {"enabled": enabled, "unreachable": unreachable} | bedrock,
+        "bedrock": {"enabled": enabled, "unreachable": unreachable, "unreachable_hint": "this"} | bedrock,
         "credentials": None,
     }
 
@@ -45,9 +45,9 @@ def status(
         (status(anthropic="failing", enabled=False, litellm="off"), "Anthropic: answered 529"),
         (status(anthropic="failing", failed=True),
          "Anthropic: answered 529; Bedrock answered ThrottlingException"),
-        (status(unreachable={"why": "the certificate of x is not trusted", "hint": "this"}),
+        (status(unreachable="the certificate of x is not trusted"),
          "Bedrock cannot step in: the certificate of x is not trusted. Run: this"),
-        (status(unreachable={"why": "x", "hint": ""}, enabled=False), ""),
+        (status(unreachable="x", enabled=False), ""),
         (status(state="starting"), "the daemon is starting"),
         (status(problems=({"where": "config.toml:3", "message": "is wrong"},)), "config.toml:3: is wrong"),
     ],

@@ -23,8 +23,8 @@ def status(said: dict[str, Any], now: float) -> str:
         lines.append(f"  config       {config['path'] or 'built-in defaults'}, loaded {ago(config['loaded_at'], now)}")
     lines.append(f"  Anthropic    {_anthropic(said['anthropic'], now)}")
     lines.append(f"  Bedrock      {_bedrock(said['bedrock'], now)}")
-    if unreachable := said["bedrock"].get("unreachable"):
-        lines += [f"               {line}" for line in (unreachable["why"], unreachable["hint"]) if line]
+    found = (said["bedrock"].get(name, "") for name in ("unreachable", "unreachable_hint"))
+    lines += [f"               {line}" for line in found if line]
     if said["credentials"] is not None:
         lines += credentials(said["credentials"], now)
     lines += _litellm(said["litellm"])

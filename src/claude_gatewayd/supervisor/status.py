@@ -11,7 +11,8 @@ Snapshot = Mapping[str, Any]
 
 _WHY: dict[str, Any] = {"why": "no generation serves"}
 _NO_BEDROCK = _WHY | {
-    "enabled": False, "source": "", "region": "", "last_success": None, "last_failure": None, "failure": "",
+    "enabled": False, "source": "", "region": "", "unreachable": "", "unreachable_hint": "",
+    "last_success": None, "last_failure": None, "failure": "",
 }  # fmt: skip
 _NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
 
@@ -126,8 +127,9 @@ def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
         why = f"Bedrock cannot step in: {status['litellm']['why']}"
     elif status["bedrock"]["enabled"] and _cannot_sign(status["credentials"] or {}, now):
         why = _why_not(status["credentials"])
-    elif status["bedrock"]["enabled"] and (found := status["bedrock"].get("unreachable")):
-        why = f"Bedrock cannot step in: {found['why']}" + (f". Run: {found['hint']}" if found["hint"] else "")
+    elif status["bedrock"]["enabled"] and status["bedrock"].get("unreachable"):
+        found, hint = status["bedrock"]["unreachable"], status["bedrock"]["unreachable_hint"]
+        why = f"Bedrock cannot step in: {found}" + (f". Run: {hint}" if hint else "")
     elif status["anthropic"]["state"] == "failing" and not _bedrock(status, now).startswith("ok"):
         why = f"Anthropic: {status['anthropic']['failure']}"
         if status["bedrock"]["enabled"] and status["bedrock"]["failure"]:
