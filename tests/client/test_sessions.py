@@ -66,6 +66,22 @@ def test_compacted(lane: Lane, scene: Scene, version: str, home: Path) -> None:
 
 
 @pytest.mark.parametrize("lane", LANES)
+def test_compacted_at_a_terminal(lane: Lane, scene: Scene, newest: str, home: Path) -> None:
+    with Session(Claude(newest, scene.daemon.url, home, SUBSCRIPTION)) as session:
+        for answer in ("the lake is deep", "the heron is grey"):
+            session.say(f"[[say {answer}]]")
+            session.until(f"● {answer}")
+        scene.answers_by(lane)
+        session.say("/compact")
+        session.until("Compacted")
+        session.say("good morning")
+        session.until("You said: good morning")
+    summary, gone_on = scene.only(lane)
+    assert b"the lake is deep" in summary.body
+    assert b"They spoke of the lake." in gone_on.body
+
+
+@pytest.mark.parametrize("lane", LANES)
 def test_a_command_in_the_background(lane: Lane, scene: Scene, version: str, home: Path) -> None:
     """Its end makes a turn of its own."""
     scene.answers_by(lane)
