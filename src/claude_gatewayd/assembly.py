@@ -1,6 +1,7 @@
 """A configuration made into the parts of a generation. What cannot be made is refused with its place."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,8 @@ from claude_gatewayd.relay import Relay
 from claude_gatewayd.spending import Spending
 from claude_gatewayd.tally import Tally
 from claude_gatewayd.tickets import Tickets
+
+logger = logging.getLogger(__name__)
 
 _HELD_IN_ALL = 4  # times max_body
 
@@ -146,6 +149,10 @@ class Assembly:
     def keep(self) -> None:
         """Begin to keep the AWS credentials fresh, where there are any to keep."""
         if self._access.enabled:
+            if lacking := self._lacking():
+                logger.warning(
+                    "there is no profile %s: Bedrock is asked with %s", lacking, self._keeper.snapshot().source
+                )
             self._keeper.start()
             self._reach.start()
 
@@ -195,10 +202,13 @@ class Assembly:
 
     def _source(self) -> str:
         """Return where the keys come from now, and what was asked for where that is another profile."""
-        how, wanted = self._keeper.snapshot(), self._settings.bedrock.profile
-        if how.profile in ("", wanted) or wanted == Bedrock().profile:
-            return how.source
-        return f"{how.source} (there is no profile {wanted})"
+        source, lacking = self._keeper.snapshot().source, self._lacking()
+        return f"{source} (there is no profile {lacking})" if lacking else source
+
+    def _lacking(self) -> str:
+        """Return the profile that was asked for, where another is used in its place."""
+        used, wanted = self._keeper.snapshot().profile, self._settings.bedrock.profile
+        return "" if used in ("", wanted) or wanted == Bedrock().profile else wanted
 
     async def close(self) -> None:
         """End everything that has an end."""
