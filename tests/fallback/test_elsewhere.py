@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.bedrock_frames import EVENT_STREAM, chunk_piece, event_frame
 from tests.fallback.elsewhere import Elsewhere
 from tests.fallback.stage import Reply
 from tests.relay.upstream import Script, says
@@ -21,9 +22,9 @@ def ask(elsewhere: Elsewhere, path: str, model: str, *, stream: bool = True, **m
     return elsewhere.stage.ask(json.dumps(body).encode(), path=path)
 
 
-def stream(*events: bytes, ends: bool = True) -> Script:
+def stream(*events: bytes, ends: bool = True, kind: bytes = b"text/event-stream") -> Script:
     """Answer with a stream: whole, as HTTP has it, or not."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % kind
     chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
     return says(head, *chunks, b"0\r\n\r\n" if ends else b"")
 
@@ -52,6 +53,14 @@ TEXT = (
 WHY = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage=USAGE)
 END = event("message_stop")
 PING = event("ping")
+
+
+EVENTS = [json.loads(line[6:]) for line in (START + TEXT).split(b"\n") if line.startswith(b"data: ")]
+PART = {"content": {"parts": [{"text": "hello"}], "role": "model"}, "index": 0}
+OF_GEMINI = b"data: " + json.dumps({"candidates": [PART]}).encode() + b"\r\n\r\n"
+OF_CONVERSE = event_frame("messageStart", b'{"role":"assistant"}') + event_frame(
+    "contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"text":"hello"}}'
+)
 
 
 def last_of_chat(reply: Reply) -> Any:
@@ -102,13 +111,17 @@ def test_the_same_whole(elsewhere: Elsewhere) -> None:
         ("own-anthropic", (START, TEXT)),
         ("own-anthropic", (START, TEXT[:40])),
         ("own-anthropic", (START,)),
+        ("own-gemini", (OF_GEMINI,)),
+        ("own-invoke", (b"".join(chunk_piece(event, number=0).data for event in EVENTS),)),
+        ("own-converse", (OF_CONVERSE,)),
     ],
 )
 @pytest.mark.parametrize("path", [MESSAGES, CHAT])
 def test_a_stream_without_an_end_has_none(
     elsewhere: Elsewhere, path: str, model: str, events: tuple[bytes, ...], ends: bool
 ) -> None:
-    elsewhere.upstream.will(stream(*events, ends=ends))
+    kind = EVENT_STREAM if model in ("own-invoke", "own-converse") else b"text/event-stream"
+    elsewhere.upstream.will(stream(*events, ends=ends, kind=kind))
     reply = ask(elsewhere, path, model)
     if reply.status != 200:
         assert reply.status >= 500, reply
@@ -119,6 +132,20 @@ def test_a_stream_without_an_end_has_none(
     else:
         assert "error" in last_of_chat(reply), reply
         assert reasons(reply) == []
+
+
+@pytest.mark.parametrize("path", [MESSAGES, CHAT])
+def test_a_stream_of_geminis(elsewhere: Elsewhere, path: str) -> None:
+    last = {**PART, "finishReason": "STOP"}
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3, "x": "y" * 500}
+    whole = b"data: " + json.dumps({"candidates": [last], "usageMetadata": usage}).encode() + b"\r\n\r\n"
+    elsewhere.upstream.will(stream(OF_GEMINI, whole))
+    reply = ask(elsewhere, path, "own-gemini")
+    assert reply.status == 200, reply
+    if path == MESSAGES:
+        assert reply.events[-1][0] == "message_stop"
+    else:
+        assert reasons(reply) == ["stop"]
 
 
 def test_a_stream_of_anthropics_own_form(elsewhere: Elsewhere) -> None:

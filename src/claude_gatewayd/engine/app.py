@@ -356,6 +356,8 @@ def _invent_no_finish() -> None:
     def finish_reason_handler(self: Any) -> Any:
         here = record.get()
         told = self.received_finish_reason or self.intermittent_finish_reason
+        if self.custom_llm_provider in ("gemini", "vertex_ai_beta"):  # Gemini's, by Google's API and by Vertex
+            told = None  # LiteLLM has said so itself, of the first chunk
         if not told and here is not None and not here.ended:
             message = "its stream ended without a reason to finish"
             raise BadGatewayError(message, self.custom_llm_provider or "", self.model)

@@ -21,8 +21,9 @@ from claude_gatewayd.engine.record import Record, record
 MOST = 64 * 1024  # bytes of an error, decoded
 READ_WITHIN = 5.0  # seconds: for a body that comes drop by drop
 _MOST_REDACTED = 16 * 1024  # LiteLLM's expressions take 0.5 ms for a KiB, and hold the interpreter meanwhile
-_DONE = re.compile(rb"(?:\A|[\r\n])data: ?\[DONE\]")
-_TAIL = 256
+# OpenAI's mark, and the word of Gemini's, whose chunks without it LiteLLM takes for the last, each of them.
+_DONE = re.compile(rb'(?:\A|[\r\n])data: ?\[DONE\]|[{,\s]"finishReason"\s*:')
+_TAIL = 64
 _PLAIN = re.compile(r"[\w.:\[\]-]{1,255}\Z", re.ASCII)
 
 
@@ -125,7 +126,7 @@ class _Part:
 
 
 class _Ending(httpx.AsyncByteStream):
-    """A stream of events as it is, and a note where it says itself that it is over, as OpenAI's do."""
+    """A stream of events as it is, and a note where it says itself that it is over, as OpenAI's and Gemini's do."""
 
     def __init__(self, response: Response, here: Record) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -150,9 +151,9 @@ class _Ending(httpx.AsyncByteStream):
         decoded = self._decoder.feed(raw)
         if self._here.listener is not None:
             self._here.listener.feed(decoded)
-        tail = (self._tail + decoded)[-_TAIL:]
-        self._here.ended = self._here.ended or _DONE.search(tail) is not None
-        self._tail = tail
+        seen = self._tail + decoded
+        self._here.ended = self._here.ended or _DONE.search(seen) is not None
+        self._tail = seen[-_TAIL:]
 
 
 def _read_in_part(response: Response) -> Response:
