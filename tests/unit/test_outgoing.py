@@ -71,7 +71,7 @@ class Whole:
             Router(num_retries=0),
             aliases={"old": "new"},
         )
-        nowhere = Path("/nonexistent")
+        nowhere = Path("/dev/null/nowhere")  # where not even root can make a directory
         self.gateway = Assembly(
             settings,
             self._connect,
