@@ -86,6 +86,7 @@ class AnthropicLane:
         self._circuits = circuits
         self._tally = tally
         self._alarm = alarm
+        self._now = asyncio.get_running_loop().time  # asked for once: it is a system call up to Python 3.11
 
     async def answer(self, call: Call) -> int:
         """Answer a call. Raises Refused, BodyCut."""
@@ -160,18 +161,18 @@ class AnthropicLane:
         else it makes a difference what an answer begins with.
         """
         settings = self._settings
-        loop = asyncio.get_running_loop()
+        now = self._now
         request = call.exchange.head
         way = outgoing(request, call.target, call.held, settings.origin, call.not_upstream, call.instead)
         repeatable = call.is_messages or request.method in policy.IDEMPOTENT_METHODS
-        begun = loop.time()
+        begun = now()
         retries, refreshed = 0, False
         last: _Last | None = None
         while True:
             rest = None
             if last is not None and second is None:
                 # What was said is at hand: a retry must be over with its time. The first try has all of the client's.
-                rest = settings.rules.timeout - (loop.time() - begun)
+                rest = settings.rules.timeout - (now() - begun)
                 if rest <= 0:
                     return last
             tried = await self._try(call, way, second, begun, rest, look=key is not None, fresh=refreshed)
@@ -179,7 +180,7 @@ class AnthropicLane:
                 self._learn_success(call, tried.answer, key)
                 return tried
             attempt = policy.Attempt(
-                way.body is not None, repeatable, retries, loop.time() - begun, refreshed, second is not None
+                way.body is not None, repeatable, retries, now() - begun, refreshed, second is not None
             )
             if second is not None and tried.is_limit:
                 attempt = attempt._replace(bought=self._spending.bought_lately(call))
@@ -270,7 +271,7 @@ class AnthropicLane:
     def _patience(self, call: Call, begun: float) -> float:
         """Return how much longer a client waits for a first byte, which *begun* then."""
         says = call.exchange.head.fields.get(_PATIENCE)
-        waited = asyncio.get_running_loop().time() - begun
+        waited = self._now() - begun
         return policy.patience(says, self._settings.response_timeout) - waited
 
     async def _longer(self, call: Call, second: BedrockLane, begun: float) -> float:
