@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import MODEL, Stage, keys_of, turn
+from tests.scenarios.fallback.stage import MODEL, Stage, keys_of, turn
 
 ROUNDS = 100
 CONFIG = '[router]\nallowed_fails = 100\n[litellm]\nload = "lazy"\n'

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the ctl answers before these would be loaded: `dataclasses` alone takes 7 ms
     from collections.abc import Sequence
 
-    from claude_gatewayd.model import Problem
+    from claude_gatewayd.problem import Problem
 
 
 class GatewayError(Exception):

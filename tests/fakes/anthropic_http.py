@@ -77,7 +77,7 @@ def parse_head(raw: bytes) -> Head:
 def unmarked(head: Head) -> Head:
     """Return a head without the last line that a gateway gives to what stays on this machine.
 
-    Anthropic itself never sees it: tests/relay/test_loops.py.
+    Anthropic itself never sees it: tests/scenarios/relay/test_loops.py.
     """
     raw = MARK.sub(b"", head.raw)
     return head if raw == head.raw else parse_head(raw)

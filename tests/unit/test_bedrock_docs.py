@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.bedrock_features import LEFT_OUT, NOT_SERVED, PUT_OTHERWISE, TABLE
-from claude_gatewayd.catalog import Family
+from claude_gatewayd.bedrock.features import LEFT_OUT, NOT_SERVED, PUT_OTHERWISE, TABLE
+from claude_gatewayd.bedrock.models import Family
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bedrock.md").read_text()
 

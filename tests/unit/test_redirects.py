@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 import claude_gatewayd
-from claude_gatewayd.credentials import lent
-from claude_gatewayd.credentials.failures import Failed, Whose
-from claude_gatewayd.credentials.oidc import Oidc, Registration
-from claude_gatewayd.credentials.plan import Plan
-from claude_gatewayd.credentials.remote import CallFailed, call, make_client
-from claude_gatewayd.doctor import look
-from claude_gatewayd.egress import Egress
-from tests.relay.upstream import Upstream, says
+from claude_gatewayd.aws.client import CallFailed, call, make_client
+from claude_gatewayd.aws.failures import Failed, Whose
+from claude_gatewayd.aws.profiles.chain import Plan
+from claude_gatewayd.aws.sources import botocore_providers
+from claude_gatewayd.aws.sso.oidc import Oidc, Registration
+from claude_gatewayd.ctl.doctor import gather
+from claude_gatewayd.network.egress import Egress
+from tests.scenarios.relay.upstream import Upstream, says
 
 SECRET = "secret-canary"
 EGRESS = Egress({})
@@ -59,13 +59,13 @@ def of_sts(_url: str) -> None:
 def of_a_container(url: str) -> None:
     environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url, "AWS_CONTAINER_AUTHORIZATION_TOKEN": SECRET}
     plan = Plan("container", "container", "", {"credential_source": "ecscontainer"})
-    lent.keys_of(plan, environ, EGRESS, Whose("a container", "", ""), 0.0)
+    botocore_providers.keys_of(plan, environ, EGRESS, Whose("a container", "", ""), 0.0)
 
 
 def of_a_machine(url: str) -> None:
     environ = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url}
     plan = Plan("container", "container", "", {"credential_source": "ec2instancemetadata"})
-    lent.keys_of(plan, environ, EGRESS, Whose("a machine", "", ""), 0.0)
+    botocore_providers.keys_of(plan, environ, EGRESS, Whose("a machine", "", ""), 0.0)
 
 
 @pytest.mark.parametrize("ask", [of_the_portal, of_the_login, of_a_registration, of_sts, of_a_container, of_a_machine])
@@ -79,8 +79,8 @@ def test_aws(asked: tuple[Upstream, Upstream], ask: Callable[[str], None]) -> No
 
 def test_the_doctor(asked: tuple[Upstream, Upstream]) -> None:
     upstream, other = asked
-    assert look.ping(upstream.url, SECRET, "anthropic", {"authorization": SECRET}).status == 307
-    assert look.answers(upstream.url) == ""
+    assert gather.ping(upstream.url, SECRET, "anthropic", {"authorization": SECRET}).status == 307
+    assert gather.answers(upstream.url) == ""
     assert other.requests.empty()
 
 

@@ -4,8 +4,8 @@ import json
 import re
 from typing import Literal, NamedTuple
 
-from claude_gatewayd import envelope
-from claude_gatewayd.coding import Decoder
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.http1.content_coding import Decoder
 
 _TAIL = 4096
 _LONGEST_FIRST = 32 * 1024  # pings before it and all: they are parsed on the relay's loop
@@ -155,7 +155,7 @@ def with_sentence(stream: bytes, sentence: str) -> bytes | None:
     while (end := _END_OF_EVENT.search(stream, at)) is not None:
         told = _told(stream[at : end.start()])
         if told is not _WAITING:
-            error = envelope.with_sentence(told.data, sentence)
+            error = anthropic_errors.with_sentence(told.data, sentence)
             if told.verdict != "error" or error is None:
                 return None
             return b"%bevent: error\ndata: %b\n\n%b" % (stream[:at], error, stream[end.end() :])

@@ -6,8 +6,8 @@ Nobody else knows them, and would answer without the conversation. (Measured wit
 from collections.abc import Mapping
 from typing import Any
 
-from claude_gatewayd import envelope
-from claude_gatewayd.call import JSON, Call
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.worker.gateway.call import JSON, Call
 
 _NOT_HERE = {"error_code": "thread_not_found"}  # to it the SDKs and Claude Code answer with the whole conversation
 
@@ -29,6 +29,6 @@ def ask_for_all(call: Call, whose: str) -> int:
     """
     call.way.upstream = "none"
     why = f"{whose} would answer, and knows nothing of the thread: send the whole conversation"
-    text = envelope.error_body(404, why, details=_NOT_HERE)
-    call.exchange.reply(404, envelope.reason(404), [JSON, *call.way.lines], text)
+    text = anthropic_errors.error_body(404, why, details=_NOT_HERE)
+    call.exchange.reply(404, anthropic_errors.reason(404), [JSON, *call.way.lines], text)
     return 404

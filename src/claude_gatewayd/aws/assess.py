@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from claude_gatewayd.credentials.facts import Facts, Failure, Life, Login
-from claude_gatewayd.credentials.snapshot import Snapshot, State
+from claude_gatewayd.aws.facts import Facts, Failure, Life, Login
+from claude_gatewayd.aws.snapshot import Snapshot, State
 
 SOON: Final = 3600.0  # an end that nobody but a person can put off is in sight
 TOKEN_WINDOW: Final = 900.0  # an access token is renewed when it has this long left, or half of a short life

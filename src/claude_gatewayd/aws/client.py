@@ -11,11 +11,11 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.network.egress import Egress
 
 if TYPE_CHECKING:
-    from claude_gatewayd.http1.upstream import UpstreamFailed
+    from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 
 CLOCK_OFF = 300.0  # seconds that AWS allows between the date of a signature and its own
 _CONNECT_WITHIN, _ANSWER_WITHIN, _TRIES = 5.0, 20.0, 3
@@ -67,7 +67,7 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
     from botocore.config import Config
     from botocore.exceptions import ConfigParseError
 
-    from claude_gatewayd.credentials.sending import Sender
+    from claude_gatewayd.aws.sending import Sender
 
     limits = Config(
         region_name=region,

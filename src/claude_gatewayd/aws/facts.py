@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.snapshot import Kind
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.snapshot import Kind
 
 # login: a person must log in. offline: nobody answers. clock: this machine's is wrong. refused: AWS does not take the
 # keys. setup: the configuration must be mended. busy: AWS has no time. broken: anything else.

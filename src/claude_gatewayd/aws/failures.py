@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from claude_gatewayd.credentials.facts import Failure
-from claude_gatewayd.credentials.remote import CallFailed, Offline, Refused, Throttled, WrongClock
+from claude_gatewayd.aws.client import CallFailed, Offline, Refused, Throttled, WrongClock
+from claude_gatewayd.aws.facts import Failure
 
 _BAD_KEYS: Final = frozenset((
     "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException",

@@ -15,11 +15,10 @@ from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import HTTPClientError, ProxyConnectionError, SSLError
 from botocore.httpsession import ProxyConfiguration, URLLib3Session
 
-from claude_gatewayd import reach
-from claude_gatewayd.credentials.remote import CannotReach
-from claude_gatewayd.egress import Egress
-from claude_gatewayd.http1 import socks
-from claude_gatewayd.http1.proxy import Proxy
+from claude_gatewayd.aws.client import CannotReach
+from claude_gatewayd.network import reach, socks
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.network.proxy import Proxy
 
 _LOOK_WITHIN: Final = 5.0
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from claude_gatewayd.catalog import Family
+from claude_gatewayd.bedrock.models import Family
 
 CONTEXT_1M: Final = "context-1m-2025-08-07"
 INTERLEAVED: Final = "interleaved-thinking-2025-05-14"

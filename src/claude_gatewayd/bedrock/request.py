@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from claude_gatewayd import structured_output
-from claude_gatewayd.bedrock_features import (
+from claude_gatewayd.bedrock import structured_output
+from claude_gatewayd.bedrock.features import (  # fmt: skip
     ASKED_BETAS,
     BETAS,
     DISPLAY_UPDATES,
@@ -25,8 +25,8 @@ from claude_gatewayd.bedrock_features import (
     THINKING_COUNT,
     TOOL_SEARCH,
     Takes,
-)  # fmt: skip
-from claude_gatewayd.catalog import Family
+)
+from claude_gatewayd.bedrock.models import Family
 
 Json = Any  # what json.loads gives
 Object = Mapping[str, Json]

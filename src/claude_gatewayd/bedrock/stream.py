@@ -4,10 +4,11 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
-from claude_gatewayd import bedrock_errors, envelope
-from claude_gatewayd.bedrock_errors import Trouble
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.bedrock import errors as bedrock_errors
+from claude_gatewayd.bedrock.errors import Trouble
 from claude_gatewayd.http1.flow import Bytes
-from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _NAME: Final = re.compile(rb"(?:\A|\n)event: ?([^\r\n]*)")
@@ -69,7 +70,7 @@ class Rewriter:
         self.trouble = self._error or Trouble("Timeout" if late else "Broken", 502, "")
         self.complete = True
         meaning = bedrock_errors.meaning(self.trouble)
-        return envelope.error_event(meaning.status, meaning.message, meaning.error_type)
+        return anthropic_errors.error_event(meaning.status, meaning.message, meaning.error_type)
 
     def _tell(self, event: bytes) -> bytes:
         """Return an event as Anthropic would tell it; nothing of one that it would not."""

@@ -8,8 +8,8 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.model import Problem
 from claude_gatewayd.paths import config_path
+from claude_gatewayd.problem import Problem
 
 
 class Document(NamedTuple):

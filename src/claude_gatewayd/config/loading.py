@@ -11,11 +11,11 @@ from shlex import quote
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from claude_gatewayd import config_values as values
-from claude_gatewayd.config_file import Document, read_document
+from claude_gatewayd.config import values
+from claude_gatewayd.config.file import Document, read_document
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.model import Problem
 from claude_gatewayd.paths import expanduser
+from claude_gatewayd.problem import Problem
 
 T = TypeVar("T")
 

@@ -9,12 +9,17 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd import config as configuration
-from claude_gatewayd import config_edit, config_values, paths, rewrite
-from claude_gatewayd.config_file import Document, document_of, read_document
-from claude_gatewayd.ctl import client, daemon, paint
-from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, show, takes_json
+from claude_gatewayd import paths
+from claude_gatewayd.config import edit as config_edit
+from claude_gatewayd.config import loading as configuration
+from claude_gatewayd.config import values as config_values
+from claude_gatewayd.config.file import Document, document_of, read_document
+from claude_gatewayd.ctl import daemon
+from claude_gatewayd.ctl.terminal import colour
+from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, show, takes_json
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.ipc import client
+from claude_gatewayd.system import files
 
 # What the running daemon has bound, and a generation cannot change.
 _NEEDS_RESTART = {("listen", "host"), ("listen", "port")}
@@ -61,7 +66,7 @@ def _show(arguments: argparse.Namespace) -> int:
         "exists": path.exists(),
         "values": [{"key": f"{one.section}.{one.name}", "value": _plain(one), "from": one.where} for one in found],
     }
-    show(said, _as_toml(found), paint.toml, in_json=arguments.json)
+    show(said, _as_toml(found), colour.toml, in_json=arguments.json)
     return DONE
 
 
@@ -176,8 +181,8 @@ def _write(path: Path, data: bytes, changed: config_edit.Changed, before: Docume
         print(f"Nothing has been written{': mend the rest first' if others else ''}.", file=sys.stderr)
         raise ConfigInvalid(problems)
     try:
-        kept = rewrite.keep(data, path.name, paths.state_dir(os.environ) / "backups") if data else None
-        rewrite.replace(path, new)
+        kept = files.keep(data, path.name, paths.state_dir(os.environ) / "backups") if data else None
+        files.replace(path, new)
     except OSError as error:
         place = error.filename or path
         raise GatewayError(f"cannot write {place}: {error.strerror}", f"ls -ld {quote(str(path.parent))}") from None

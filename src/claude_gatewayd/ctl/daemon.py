@@ -6,9 +6,10 @@ import sys
 import time
 
 import claude_gatewayd
-from claude_gatewayd.ctl import client, paint, text
-from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
+from claude_gatewayd.ctl.terminal import colour, text
+from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import client
 
 RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
 
@@ -28,14 +29,14 @@ def status(arguments: argparse.Namespace) -> int:
 
         return watch.status(in_json=arguments.json)
     said = client.ask("status")
-    show(said, text.status(said, time.time()), paint.status, in_json=arguments.json)
+    show(said, text.status(said, time.time()), colour.status, in_json=arguments.json)
     return DONE
 
 
 def health(arguments: argparse.Namespace) -> int:
     """Say whether one may rely on the gateway; exit 1 if not."""
     said = client.ask("health")
-    show(said, "healthy" if said["healthy"] else f"not healthy: {said['why']}", paint.answer, in_json=arguments.json)
+    show(said, "healthy" if said["healthy"] else f"not healthy: {said['why']}", colour.answer, in_json=arguments.json)
     return DONE if said["healthy"] else NO
 
 
@@ -46,7 +47,7 @@ def reload(_arguments: argparse.Namespace) -> int:
 
 def hand_over() -> int:
     """Do what `reload` does; return the exit status."""
-    from claude_gatewayd.ctl.progress import During
+    from claude_gatewayd.ctl.terminal.progress import During
 
     with During("A new generation starts; the old one serves meanwhile"):
         said = client.ask("reload", RELOAD_WITHIN)

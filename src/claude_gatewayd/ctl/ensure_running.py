@@ -9,9 +9,10 @@ from shlex import quote
 from typing import Any
 
 from claude_gatewayd import paths
-from claude_gatewayd.ctl import client, progress
-from claude_gatewayd.ctl.progress import During
+from claude_gatewayd.ctl.terminal import progress
+from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import client
 from claude_gatewayd.service import manager
 from claude_gatewayd.service.manager import NoManager
 

@@ -14,21 +14,29 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import Any
 
-from claude_gatewayd import printable
-from claude_gatewayd.ctl import paint
-from claude_gatewayd.ctl.answer import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
-from claude_gatewayd.ctl.client import NotRunning
+from claude_gatewayd.ctl.terminal import colour
+from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file, sentence
+from claude_gatewayd.ipc.client import NotRunning
+from claude_gatewayd.system import printable
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
     "begin": (
-        ("setup", "setup", "Set all up in one guided run: AWS, configuration, service, login, Claude Code, a test."),
+        (
+            "setup",
+            "setup.verb",
+            "Set all up in one guided run: AWS, configuration, service, login, Claude Code, a test.",
+        ),
     ),
     "use Claude Code through the gateway": (
-        ("run", "run", "Become Claude Code through the gateway, which is started if it does not run."),
-        ("configure-claude", "claude_code", "Point Claude Code at this gateway, in its settings.json; twice is once."),
-        ("remove-claude", "claude_code", "Take what is ours out of settings.json, and put back what was there."),
+        ("run", "claude_code.run", "Become Claude Code through the gateway, which is started if it does not run."),
+        (
+            "configure-claude",
+            "claude_code.verbs",
+            "Point Claude Code at this gateway, in its settings.json; twice is once.",
+        ),
+        ("remove-claude", "claude_code.verbs", "Take what is ours out of settings.json, and put back what was there."),
     ),
     "see how the daemon is, and let it take up a change": (
         ("status", "daemon", "Show what is: state, generations, Anthropic, requests, memory."),
@@ -39,28 +47,40 @@ VERBS = {
         ("version", "daemon", "Show the version of this program and of the running daemon."),
     ),
     "have it run: the service of systemd or launchd": (
-        ("install", "install", "Install the service of systemd or launchd, start it, and wait until it serves."),
-        ("uninstall", "install", "Stop the service and take away what install made; with --purge, all there is."),
-        ("start", "service", "Start the service, and wait until it serves."),
-        ("stop", "service", "Finish what is under way, then end; with --now, end at once."),
-        ("restart", "service", "Start the program anew, and wait until it serves; nobody is refused meanwhile."),
-        ("upgrade", "upgrade", "Put another version into the place of the running one; --rollback goes back."),
-        ("enable", "service", "Let the service start when you log in."),
-        ("disable", "service", "Let the service no longer start when you log in; what runs goes on."),
-        ("logs", "service", "Show the log: of the journal, or of our own file on macOS."),
+        (
+            "install",
+            "service.install",
+            "Install the service of systemd or launchd, start it, and wait until it serves.",
+        ),
+        (
+            "uninstall",
+            "service.install",
+            "Stop the service and take away what install made; with --purge, all there is.",
+        ),
+        ("start", "service.verbs", "Start the service, and wait until it serves."),
+        ("stop", "service.verbs", "Finish what is under way, then end; with --now, end at once."),
+        ("restart", "service.verbs", "Start the program anew, and wait until it serves; nobody is refused meanwhile."),
+        ("upgrade", "service.upgrade", "Put another version into the place of the running one; --rollback goes back."),
+        ("enable", "service.verbs", "Let the service start when you log in."),
+        ("disable", "service.verbs", "Let the service no longer start when you log in; what runs goes on."),
+        ("logs", "service.verbs", "Show the log: of the journal, or of our own file on macOS."),
     ),
     "keep AWS ready to step in": (
-        ("sso-login", "sso", "Log in to AWS by SSO, in the browser or by a code."),
-        ("sso-logout", "sso", "End the SSO session at AWS, and remove its token here."),
-        ("credentials", "credentials", "Show the AWS credentials behind Bedrock; with --check, ask AWS about them."),
+        ("sso-login", "aws.sso", "Log in to AWS by SSO, in the browser or by a code."),
+        ("sso-logout", "aws.sso", "End the SSO session at AWS, and remove its token here."),
+        (
+            "credentials",
+            "aws.credentials",
+            "Show the AWS credentials behind Bedrock; with --check, ask AWS about them.",
+        ),
     ),
     "configure it": (
-        ("config", "configuring", "Show, change or check the configuration: config.toml."),
-        ("import", "moving", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),
-        ("completion", "completion", "Print the script that completes words for bash, zsh or fish."),
+        ("config", "config", "Show, change or check the configuration: config.toml."),
+        ("import", "migrate.verb", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),
+        ("completion", "service.completion", "Print the script that completes words for bash, zsh or fish."),
     ),
     "find out what is wrong, and mend it": (
-        ("doctor", "doctor", "Say what is wrong, why, and which command mends it; exit 1 if anything fails."),
+        ("doctor", "doctor.verb", "Say what is wrong, why, and which command mends it; exit 1 if anything fails."),
     ),
 }
 
@@ -167,12 +187,12 @@ def _no_verb() -> argparse.ArgumentParser:
 
 def _all_verbs() -> str:
     """Return what one may want to do, and the verbs for it."""
-    in_colour = paint.wanted(sys.stdout, os.environ)
+    in_colour = colour.wanted(sys.stdout, os.environ)
     width = max(len(verb) for verbs in VERBS.values() for verb, *_ in verbs)
     lines = ["Your hand on claude-gatewayd. Without a verb: how things are, and what to do next."]
     for theme, verbs in VERBS.items():
         heading = sentence(theme)
-        lines += ["", paint.ink(heading, paint.BOLD) if in_colour else heading]
+        lines += ["", colour.ink(heading, colour.BOLD) if in_colour else heading]
         lines += [f"  {verb.ljust(width)}  {summary.removesuffix('.')}" for verb, _, summary in verbs]
     return "\n".join([*lines, "", "More about one of them: claude-gatewayctl VERB --help"])
 

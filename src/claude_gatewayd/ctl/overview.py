@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from claude_gatewayd import paths, printable
-from claude_gatewayd.ctl import client, paint, text
-from claude_gatewayd.ctl.answer import DONE, NOT_RUNNING
+from claude_gatewayd import paths
+from claude_gatewayd.ctl.terminal import colour, text
+from claude_gatewayd.ctl.terminal.output import DONE, NOT_RUNNING
+from claude_gatewayd.ipc import client
+from claude_gatewayd.system import printable
 
 CTL = "claude-gatewayctl"
 
@@ -49,11 +51,11 @@ def overview() -> int:
     )
     steps = [Step(*map(printable.one_line, step)) for step in next_steps(situation)]
     width = max(len(step.command) for step in steps)
-    in_colour = paint.wanted(sys.stdout, os.environ)
+    in_colour = colour.wanted(sys.stdout, os.environ)
     plain = printable.lines(plain)
-    lines = [paint.status(plain) if in_colour else plain, "", "Next:"]
+    lines = [colour.status(plain) if in_colour else plain, "", "Next:"]
     for command, why in steps:
-        shown = paint.ink(command, paint.CYAN) if in_colour else command
+        shown = colour.ink(command, colour.CYAN) if in_colour else command
         lines.append(f"  {shown}{' ' * (width - len(command))}    {why}")
     print("\n".join(lines), file=printable.around(sys.stdout))
     return NOT_RUNNING if said is None else DONE
@@ -99,8 +101,8 @@ def _while_it_runs(said: dict[str, Any], situation: Situation) -> Iterator[Step]
 
 def _points_here(said: dict[str, Any] | None) -> bool:
     """Say whether Claude Code's settings name the address of the gateway, as it runs or as it is configured."""
-    from claude_gatewayd.claude_code import change, obstacles
-    from claude_gatewayd.claude_code.settings import BASE_URL
+    from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
+    from claude_gatewayd.ctl.claude_code.settings import BASE_URL
 
-    here = change.here(os.environ).url if said is None else change.for_callers(said["address"])
+    here = edit_settings.here(os.environ).url if said is None else edit_settings.for_callers(said["address"])
     return obstacles.variables(obstacles.settings_file(os.environ)).get(BASE_URL) == here

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from claude_gatewayd import printable
-from claude_gatewayd.ctl import client, paint, text
-from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd.ctl.terminal import colour, text
+from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import client
+from claude_gatewayd.system import printable
 
 _EVERY = 2.0
 _ANSWERS_WITHIN = 5.0
@@ -44,7 +45,7 @@ def frame(plain: str, columns: int, rows: int) -> str:
     if len(lines) > rows - 1:
         lines = [*lines[: rows - 2], "…"]
     shown = "\n".join(lines)
-    painted = paint.status(shown) if paint.wanted(sys.stdout, os.environ) else shown
+    painted = colour.status(shown) if colour.wanted(sys.stdout, os.environ) else shown
     return _HOME + "".join(f"{line}{_REST_OF_LINE}\r\n" for line in painted.split("\n")) + _REST
 
 

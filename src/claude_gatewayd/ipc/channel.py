@@ -4,7 +4,7 @@ import logging
 import socket
 from typing import Any
 
-from claude_gatewayd import wire
+from claude_gatewayd.ipc import wire
 
 logger = logging.getLogger(__name__)
 

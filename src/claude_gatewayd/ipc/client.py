@@ -4,8 +4,8 @@ import fcntl
 import os
 import socket
 
-from claude_gatewayd import wire
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import wire
 from claude_gatewayd.paths import control_socket, is_installed, lock_file
 
 

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 
-from claude_gatewayd.http1 import head, socks, trust
+from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Malformed
-from claude_gatewayd.http1.proxy import Proxy
-from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.network import socks, trust
+from claude_gatewayd.network.proxy import Proxy
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 8
 _SET_PROXY = "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128 --reload"

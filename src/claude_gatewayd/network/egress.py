@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from claude_gatewayd.config import Config
+from claude_gatewayd.config.loading import Config
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.http1 import proxy, trust
-from claude_gatewayd.http1.proxy import Proxy, proxy_for, variable_of
-from claude_gatewayd.http1.trust import CaFile, NoCertificates
-from claude_gatewayd.model import Problem
+from claude_gatewayd.network import proxy, trust
+from claude_gatewayd.network.proxy import Proxy, proxy_for, variable_of
+from claude_gatewayd.network.trust import CaFile, NoCertificates
+from claude_gatewayd.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from claude_gatewayd.egress import Egress
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.http1.connect import Connector, Origin
-from claude_gatewayd.http1.proxy import is_loopback
-from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.network.connect import Connector, Origin
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.network.proxy import is_loopback
 
 if TYPE_CHECKING:
-    from claude_gatewayd.model import Problem
+    from claude_gatewayd.problem import Problem
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ python-socks is loaded where it is needed: few need it.
 import socket
 from typing import TYPE_CHECKING
 
-from claude_gatewayd.http1.proxy import Proxy
+from claude_gatewayd.network.proxy import Proxy
 
 if TYPE_CHECKING:
     from python_socks import ProxyType

@@ -5,8 +5,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from claude_gatewayd import rewrite
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Write:
         existed = target.exists()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            rewrite.write(target, self.text.encode(), self.mode)
+            files.write(target, self.text.encode(), self.mode)
         except OSError as error:
             raise _cannot("write", self.path, error) from None
         return "changed" if existed else "wrote"

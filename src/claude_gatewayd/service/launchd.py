@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import logfile
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import AGENT, home, log_file, printed_file
-from claude_gatewayd.ports import who_listens
+from claude_gatewayd.service.files import Write
 from claude_gatewayd.service.manager import NoManager, Place, State, Verb
-from claude_gatewayd.service.steps import Write
 from claude_gatewayd.service.templates import template
+from claude_gatewayd.system import logfile
+from claude_gatewayd.system.ports import who_listens
 
 NAME = "launchd"
 OPTIONS: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service.steps import Write
+from claude_gatewayd.service.files import Write
 
 Verb = Literal["load", "start", "stop", "restart", "enable", "disable"]
 

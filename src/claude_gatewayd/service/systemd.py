@@ -11,11 +11,11 @@ from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home
-from claude_gatewayd.ports import who_listens
 from claude_gatewayd.service import units
+from claude_gatewayd.service.files import Write
 from claude_gatewayd.service.manager import NoManager, Place, State, Verb
-from claude_gatewayd.service.steps import Write
 from claude_gatewayd.service.units import IDENTIFIER, SANDBOX, SERVICE, SOCKET
+from claude_gatewayd.system.ports import who_listens
 
 NAME = "systemd"
 OPTIONS = frozenset(("linger", "sandbox"))

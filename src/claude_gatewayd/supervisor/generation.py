@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from claude_gatewayd import wire
-from claude_gatewayd.model import Problem
+from claude_gatewayd.ipc import wire
+from claude_gatewayd.problem import Problem
 
 logger = logging.getLogger(__name__)
 

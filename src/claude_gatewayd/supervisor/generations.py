@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from claude_gatewayd.model import Problem
+from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor import status as telling
 from claude_gatewayd.supervisor.generation import Birth, Generation, Record
 from claude_gatewayd.supervisor.predecessors import Predecessors

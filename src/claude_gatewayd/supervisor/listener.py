@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.ports import who_listens
 from claude_gatewayd.service.activation import inherited_sockets, launchd_sockets
+from claude_gatewayd.system.ports import who_listens
 
 _BACKLOG = 4096
 

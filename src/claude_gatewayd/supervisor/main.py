@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import IO
 
 import claude_gatewayd
-from claude_gatewayd import config, control, log, paths, printable
+from claude_gatewayd import paths
+from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
-from claude_gatewayd.model import Problem
+from claude_gatewayd.ipc import control
+from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.supervisor import listener as listening
-from claude_gatewayd.supervisor import takeover
+from claude_gatewayd.supervisor import reexec
 from claude_gatewayd.supervisor.generations import Generations
-from claude_gatewayd.supervisor.life import Hold, Supervisor
 from claude_gatewayd.supervisor.listener import Listener
-from claude_gatewayd.supervisor.takeover import State
+from claude_gatewayd.supervisor.reexec import State
+from claude_gatewayd.supervisor.supervisor import Hold, Supervisor
+from claude_gatewayd.system import log, printable
 
 EX_CONFIG = 78
 
@@ -46,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if given.what == "check":
             return _check_state(sys.stdin.read()) if given.state else _check()
-        before = takeover.received(os.environ)
+        before = reexec.received(os.environ)
         return _go_on(before) if before is not None else _run()
     except ConfigInvalid as invalid:
         _print_problems(list(invalid.problems))

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from claude_gatewayd import rewrite
 from claude_gatewayd.supervisor.generation import GONE_WITHIN
-from claude_gatewayd.supervisor.parting import is_in
+from claude_gatewayd.supervisor.scope import is_in
+from claude_gatewayd.system import files
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Predecessors:
         known = [asdict(one) for one in these]
         try:
             if known:
-                rewrite.write(self._file, json.dumps(known).encode())
+                files.write(self._file, json.dumps(known).encode())
             else:
                 self._file.unlink(missing_ok=True)
         except OSError as error:

@@ -14,10 +14,10 @@ from collections.abc import MutableMapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, Self
 
-from claude_gatewayd import installation
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.model import Problem
+from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor.generation import Record
+from claude_gatewayd.system import installation
 
 _VARIABLE = "CLAUDE_GATEWAYD_STATE"
 _CHECKED_WITHIN = 30.0

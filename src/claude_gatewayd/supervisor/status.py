@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.supervisor.generation import Generation
+from claude_gatewayd.system.clock_time import clock_time
 
 Snapshot = Mapping[str, Any]
 

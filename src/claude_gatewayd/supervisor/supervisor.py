@@ -18,18 +18,21 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 import claude_gatewayd
-from claude_gatewayd import control, memory, paths, wire
+from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.model import Problem
+from claude_gatewayd.ipc import control, wire
+from claude_gatewayd.problem import Problem
 from claude_gatewayd.service.notify import Notifier
-from claude_gatewayd.supervisor import parting, takeover, terminal
+from claude_gatewayd.supervisor import reexec, terminal
+from claude_gatewayd.supervisor import scope as parting
 from claude_gatewayd.supervisor import status as telling
-from claude_gatewayd.supervisor.apology import Apology
 from claude_gatewayd.supervisor.generation import Record
 from claude_gatewayd.supervisor.generations import LINGER, TICK, Generations
 from claude_gatewayd.supervisor.listener import Listener
 from claude_gatewayd.supervisor.predecessors import Predecessor, Predecessors
-from claude_gatewayd.supervisor.takeover import Program, State
+from claude_gatewayd.supervisor.reexec import Program, State
+from claude_gatewayd.supervisor.unavailable import Apology
+from claude_gatewayd.system import memory
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +195,7 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, takeover.SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, reexec.SIGNALS)
 
     def _hang_up(self) -> None:
         """Reload; but a terminal that is gone wants us to be gone too, unless nohup was to keep us."""
@@ -258,7 +261,7 @@ class Supervisor:
 
     async def _ask_successor(self, interpreter: str) -> list[Problem]:
         """Become what that Python runs, at the next rest, if it can take over. Return why it could not."""
-        problems = await takeover.can_be_taken_over(interpreter, self._as_state([]))
+        problems = await reexec.can_be_taken_over(interpreter, self._as_state([]))
         self._becomes = "" if problems else interpreter
         return problems
 
@@ -273,7 +276,7 @@ class Supervisor:
         interpreter, self._becomes = self._becomes, ""
         logger.info("going on with %s", interpreter)
         try:
-            takeover.become(interpreter, self._as_state(self._generations.handed_over()))
+            reexec.become(interpreter, self._as_state(self._generations.handed_over()))
         except OSError as error:
             logger.error("going on as we are, claude-gatewayd %s: %s", claude_gatewayd.__version__, error)
             self._generations.kept()

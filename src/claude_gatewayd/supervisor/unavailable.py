@@ -9,7 +9,7 @@ import logging
 import re
 import socket
 
-from claude_gatewayd.model import Problem
+from claude_gatewayd.problem import Problem
 
 logger = logging.getLogger(__name__)
 

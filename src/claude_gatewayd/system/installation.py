@@ -11,7 +11,7 @@ from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _LONGEST_START = 4096
 
 

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping
 from copy import copy
 
-from claude_gatewayd import paths, printable
-from claude_gatewayd.model import Problem
+from claude_gatewayd import paths
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system import printable
 
 # They print keys, tokens and requests at DEBUG, and tracebacks at WARNING: what matters of it, we say.
 _NOT_HEARD = ("botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
@@ -65,7 +66,7 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
 
 
 def _file(environ: Mapping[str, str]) -> logging.Handler | None:
-    from claude_gatewayd.logfile import RotatedFile, cut  # here, for it loads much that is needed nowhere else
+    from claude_gatewayd.system.logfile import RotatedFile, cut  # here, for it loads much that is needed nowhere else
 
     try:
         cut(paths.printed_file(environ))

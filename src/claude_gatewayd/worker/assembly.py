@@ -8,40 +8,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import (
-    anthropic_lane,
-    bedrock_lane,
-    circuit,
-    egress,
-    engine_lane,
-    gateway,
-    paths,
-    policy,
-    reach,
-)
-from claude_gatewayd.anthropic_lane import AnthropicLane
-from claude_gatewayd.bedrock_lane import BedrockLane
-from claude_gatewayd.config import Bedrock, Config
-from claude_gatewayd.credentials import Keeper, Loan, Source, SourceWay, find_source
-from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.credentials.source import ca_bundle, unusable
-from claude_gatewayd.egress import Egress
-from claude_gatewayd.engine import Engine, Plan
-from claude_gatewayd.engine_lane import EngineLane
+from claude_gatewayd import paths
+from claude_gatewayd.aws import Keeper, Loan, Source, SourceWay, find_source
+from claude_gatewayd.aws.profiles.source import ca_bundle, unusable
+from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.config.loading import Bedrock, Config
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.gateway import Gateway, Lanes
-from claude_gatewayd.http1.connect import Connector, Origin
 from claude_gatewayd.http1.flow import Budget
-from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.proxy import is_loopback
-from claude_gatewayd.http1.upstream import UpstreamConnection
-from claude_gatewayd.model import Problem
-from claude_gatewayd.notices import Kept, Messenger, Rules, Warner, command, desktop
-from claude_gatewayd.proven import Proven, label
-from claude_gatewayd.relay import Relay
-from claude_gatewayd.spending import Spending
-from claude_gatewayd.tally import Tally
-from claude_gatewayd.tickets import Tickets
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
+from claude_gatewayd.http1.upstream.pool import Pool
+from claude_gatewayd.network import egress, reach
+from claude_gatewayd.network.connect import Connector, Origin
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.network.proxy import is_loopback
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.worker.engine import Engine, Plan
+from claude_gatewayd.worker.gateway import gateway
+from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.gateway import Gateway, Lanes
+from claude_gatewayd.worker.gateway.known_credentials import Proven, label
+from claude_gatewayd.worker.gateway.lanes import anthropic as anthropic_lane
+from claude_gatewayd.worker.gateway.lanes import bedrock as bedrock_lane
+from claude_gatewayd.worker.gateway.lanes import circuit, policy
+from claude_gatewayd.worker.gateway.lanes import litellm as litellm_lane
+from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
+from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
+from claude_gatewayd.worker.gateway.lanes.litellm import EngineLane
+from claude_gatewayd.worker.gateway.tickets import Tickets
+from claude_gatewayd.worker.notices import Kept, Messenger, Rules, Warner, command, desktop
+from claude_gatewayd.worker.relay.relay import Relay
+from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +125,7 @@ class Assembly:
             ),
             bedrock=bedrock,
             engine=EngineLane(
-                engine_lane.Settings(settings.anthropic.response_timeout), self.engine, litellm, spending, tickets
+                litellm_lane.Settings(settings.anthropic.response_timeout), self.engine, litellm, spending, tickets
             ),
             without_bedrock=access.why,
         )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from claude_gatewayd.served import Key, Served
+from claude_gatewayd.worker.serving import Key, Served
 
 CLIENT_GONE = 499  # nginx's number for a client that went away before its answer was complete
 

@@ -20,18 +20,24 @@ from typing import Any
 import uvloop
 
 import claude_gatewayd
-from claude_gatewayd import assembly, auth, coding, config, installation, log, memory, paths, process_exit, proven
-from claude_gatewayd.assembly import Access, Assembly
-from claude_gatewayd.channel import Channel
-from claude_gatewayd.config import Config
-from claude_gatewayd.engine import EngineFailed
+from claude_gatewayd import paths
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.loading import Config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.http1.accept import Acceptor
-from claude_gatewayd.http1.connect import Connector
-from claude_gatewayd.http1.connections import Connections
-from claude_gatewayd.http1.server import Limits, ServerConnection
-from claude_gatewayd.model import Problem
-from claude_gatewayd.proven import Proven
+from claude_gatewayd.http1 import content_coding
+from claude_gatewayd.http1.server.accept import Acceptor
+from claude_gatewayd.http1.server.connection import Limits, ServerConnection
+from claude_gatewayd.http1.server.connections import Connections
+from claude_gatewayd.ipc.channel import Channel
+from claude_gatewayd.network.connect import Connector
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system import installation, log, memory, process_exit
+from claude_gatewayd.worker import assembly
+from claude_gatewayd.worker.assembly import Access, Assembly
+from claude_gatewayd.worker.engine import EngineFailed
+from claude_gatewayd.worker.gateway import caller
+from claude_gatewayd.worker.gateway import known_credentials as proven
+from claude_gatewayd.worker.gateway.known_credentials import Proven
 
 logger = logging.getLogger(__name__)
 
@@ -283,7 +289,7 @@ def main(argv: list[str] | None = None) -> int:
         parts = Given(
             settings,
             connector,
-            auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
+            caller.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
             proven.of_state(os.environ),
             assembly.bedrock_access(settings, os.environ),
         )
@@ -294,7 +300,7 @@ def main(argv: list[str] | None = None) -> int:
         channel.tell_last("refused", problems=[Problem("state", error.message, error.hint).as_dict()])
         return 1
     log.configure(settings.log.level, who, os.environ)
-    coding.load_all()
+    content_coding.load_all()
     _raise_descriptor_limit()
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # never closed: that would wait for its threads
     gc.freeze()

@@ -15,7 +15,7 @@ from typing import IO, Any, Final, Self
 
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
 
-CLIENTS: Final = Path(__file__).resolve().parents[2] / ".cache" / "clients"
+CLIENTS: Final = Path(__file__).resolve().parents[3] / ".cache" / "clients"
 VERSIONS: Final[Sequence[str]] = tomllib.loads(Path(__file__).with_name("clients.toml").read_text())["claude-code"]
 TIMEOUT: Final = 50.0
 

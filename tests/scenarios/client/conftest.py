@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.claude import VERSIONS, why_missing, why_no_packages
-from tests.client.scene import Scene, between_the_two
+from tests.scenarios.client.claude import VERSIONS, why_missing, why_no_packages
+from tests.scenarios.client.scene import Scene, between_the_two
 
 OLDEST, *BETWEEN, NEWEST = VERSIONS
 

@@ -9,7 +9,7 @@ from tests.daemon import Daemon
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
-from tests.fallback.stage import Stage, keys_of
+from tests.scenarios.fallback.stage import Stage, keys_of
 
 Lane = Literal["anthropic", "bedrock"]
 LANES: Final[tuple[Lane, ...]] = ("anthropic", "bedrock")

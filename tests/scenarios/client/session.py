@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.client.claude import Claude, binary_of
-from tests.client.screen import Screen
+from tests.scenarios.client.claude import Claude, binary_of
+from tests.scenarios.client.screen import Screen
 from tests.terminal import Window
 
 ENTER: Final = "\r"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.claude import Claude, Result, signed_in_with
-from tests.client.scene import Scene
+from tests.scenarios.client.claude import Claude, Result, signed_in_with
+from tests.scenarios.client.scene import Scene
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
 

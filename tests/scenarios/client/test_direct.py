@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.claude import KEY, OAUTH, SUBSCRIPTION, Claude, Credential
-from tests.client.scenarios import SCENARIOS, hello
 from tests.fakes.anthropic import FakeAnthropic
+from tests.scenarios.client.claude import KEY, OAUTH, SUBSCRIPTION, Claude, Credential
+from tests.scenarios.client.scenarios import SCENARIOS, hello
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(60)]
 

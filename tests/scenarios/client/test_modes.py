@@ -10,10 +10,10 @@ from typing import Final
 
 import pytest
 
-from tests.client.claude import SUBSCRIPTION, Claude
-from tests.client.scene import LANES, Lane, Scene
-from tests.client.session import DOWN, ENTER, Session
 from tests.fakes.anthropic import Recorded
+from tests.scenarios.client.claude import SUBSCRIPTION, Claude
+from tests.scenarios.client.scene import LANES, Lane, Scene
+from tests.scenarios.client.session import DOWN, ENTER, Session
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.client.claude import CLIENTS, binary_of, why_no_packages
-from tests.client.scene import LANES, Lane, Scene
 from tests.fakes.shapes import API_KEY
+from tests.scenarios.client.claude import CLIENTS, binary_of, why_no_packages
+from tests.scenarios.client.scene import LANES, Lane, Scene
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from tests.client.claude import SUBSCRIPTION, Claude, Result
-from tests.client.scene import LANES, Lane, Scene
-from tests.client.session import Session
 from tests.fakes.anthropic import Recorded
+from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Result
+from tests.scenarios.client.scene import LANES, Lane, Scene
+from tests.scenarios.client.session import Session
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
 

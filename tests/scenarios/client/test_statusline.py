@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.claude import binary_of
-from tests.client.session import seen_before
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
-from tests.lifecycle.calls import post
+from tests.scenarios.client.claude import binary_of
+from tests.scenarios.client.session import seen_before
+from tests.scenarios.lifecycle.calls import post
 from tests.terminal import Window
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(90)]

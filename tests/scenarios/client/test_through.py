@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.client.claude import KEY, OAUTH, SUBSCRIPTION, Claude, Credential
-from tests.client.scenarios import SCENARIOS, hello
 from tests.daemon import Daemon, free_port, wait_until
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
-from tests.lifecycle.calls import post
+from tests.scenarios.client.claude import KEY, OAUTH, SUBSCRIPTION, Claude, Credential
+from tests.scenarios.client.scenarios import SCENARIOS, hello
+from tests.scenarios.lifecycle.calls import post
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(60)]
 

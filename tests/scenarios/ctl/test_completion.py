@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.config import KEYS
-from claude_gatewayd.ctl import completion, main
+from claude_gatewayd.config.loading import KEYS
+from claude_gatewayd.ctl import main
+from claude_gatewayd.ctl.service import completion
 
 VERBS = [verb for rows in main.VERBS.values() for verb, *_ in rows]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.ctl.terminal import CTRL_C, CTRL_D, Terminal
 from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import OAUTH_TOKEN
+from tests.scenarios.ctl.terminal import CTRL_C, CTRL_D, Terminal
 
 ADMIN, READER = "Dev.Admin", "Dev.ReadOnly"
 
@@ -32,7 +32,7 @@ class Newcomer:
             upstream=anthropic,
             environ={
                 **self.aws.environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock,
-                "BROWSER": f"{sys.executable} -m tests.fakes.browser", "PYTHONPATH": str(Path(__file__).parents[2]),
+                "BROWSER": f"{sys.executable} -m tests.fakes.browser", "PYTHONPATH": str(Path(__file__).parents[3]),
             },
         )  # fmt: skip
         self.home = self.daemon.home

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from claude_gatewayd.ctl.browser import Opening, open_page
+from claude_gatewayd.ctl.aws.browser import Opening, open_page
 from claude_gatewayd.paths import control_socket
 from tests.daemon import BIN, Daemon
 from tests.fakes.aws import FakeAws

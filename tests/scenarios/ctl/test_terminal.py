@@ -40,7 +40,7 @@ def test_without_a_verb_what_to_type_stands_out(daemon: Daemon) -> None:
 
 
 def test_tables_and_configurations_are_in_colour(daemon: Daemon) -> None:
-    proxy = str(Path(__file__).parents[1] / "moving" / "proxy")
+    proxy = str(Path(__file__).parents[1] / "migrate" / "proxy")
     with Window([CTL, "import", proxy, "--dry-run"], daemon.environ) as window:
         window.until("\x1b[2mconfig.yaml:")
         window.until("\x1b[32m")

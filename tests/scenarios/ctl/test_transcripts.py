@@ -25,7 +25,7 @@ from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
-from tests.lifecycle.calls import post
+from tests.scenarios.lifecycle.calls import post
 
 FILES = sorted(Path(__file__).parent.glob("*.transcript"))
 SLOW = {"approving"}  # an SDK is loaded for each of its lines
@@ -105,7 +105,7 @@ def logging_in(name: str) -> Iterator[Daemon]:
     """Yield a daemon that does not run, for a person with profiles of AWS, and a browser in which they do as named."""
     with FakeAws() as aws:
         browser = f"{sys.executable} -m tests.fakes.browser"
-        environ = {**aws.environ, "BROWSER": browser, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environ = {**aws.environ, "BROWSER": browser, "PYTHONPATH": str(Path(__file__).parents[3])}
         daemon = Daemon(environ=environ)
         try:
             home = AwsHome(daemon.home, aws)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.config import Anthropic, Config
-from claude_gatewayd.credentials.source import find_source
-from claude_gatewayd.doctor import beyond, look
+from claude_gatewayd.aws.profiles.source import find_source
+from claude_gatewayd.config.loading import Anthropic, Config
+from claude_gatewayd.ctl.doctor import gather, network
 from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_mended_and_then_all_is_well(daemon: Daemon, punctual: 
 def test_a_clock_that_is_wrong(daemon: Daemon) -> None:
     clock = next(one for one in doctor(daemon)[1]["findings"] if one["check"] == "clock")
     assert clock["state"] == "fail"
-    assert clock["mend"] == beyond.SET_CLOCK
+    assert clock["mend"] == network.SET_CLOCK
 
 
 def test_it_takes_less_than_five_seconds_though_nothing_answers(daemon: Daemon) -> None:
@@ -144,13 +144,13 @@ def test_the_text_says_what_why_and_what_to_type(daemon: Daemon) -> None:
     lines = done.stdout.splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith("FAIL  clock          is "))
     margin = " " * lines[at].index("is ")
-    assert lines[at + 1 : at + 3] == [f"{margin}AWS refuses what is signed now", f"{margin}{beyond.SET_CLOCK}"]
+    assert lines[at + 1 : at + 3] == [f"{margin}AWS refuses what is signed now", f"{margin}{network.SET_CLOCK}"]
     assert lines[-1].endswith(" failed")
 
 
 def test_ways_that_fail(fake: FakeAnthropic) -> None:
     def reach(url: str, proxy: str = "") -> str:
-        return look.reach(Config(anthropic=Anthropic(base_url=url, proxy=proxy)), {}).failed
+        return gather.reach(Config(anthropic=Anthropic(base_url=url, proxy=proxy)), {}).failed
 
     assert reach("https://no-such-host.invalid") == "name"
     assert reach("http://127.0.0.1:9") == "connection"
@@ -177,13 +177,13 @@ def test_logins_at_aws_by_their_files(tmp_path: Path) -> None:
     session = "[sso-session S]\nsso_start_url = https://d.example/start\nsso_region = us-west-2\n"
     role = "sso_session = S\nsso_account_id = 123456789012\nsso_role_name = R\n"
     config.write_text(f"[profile P]\n{role}[profile static]\nregion = us-west-2\n{session}")
-    found = look.sso(find_source(environ, "P"), 0.0)
+    found = gather.sso(find_source(environ, "P"), 0.0)
     assert found is not None
     assert (found.why, found.hint) == ("nobody has logged in on this machine", "")
-    assert look.sso(find_source(environ, "static"), 0.0) is None
-    assert look.sso(find_source(environ, "nowhere"), 0.0) is None
+    assert gather.sso(find_source(environ, "static"), 0.0) is None
+    assert gather.sso(find_source(environ, "nowhere"), 0.0) is None
     config.write_text(f"[profile P]\n{role}")
-    found = look.sso(find_source(environ, "P"), 0.0)
+    found = gather.sso(find_source(environ, "P"), 0.0)
     assert found is not None
     assert "there is no [sso-session S]" in found.why
 
@@ -191,15 +191,15 @@ def test_logins_at_aws_by_their_files(tmp_path: Path) -> None:
 def test_what_claude_code_is_signed_in_with(tmp_path: Path) -> None:
     """By the order in which it looks; settings go before the shell. What only it can read, is not sent by us."""
     settings, file = tmp_path / "settings.json", tmp_path / ".credentials.json"
-    assert look.login({}, settings).kind == ""
+    assert gather.login({}, settings).kind == ""
     file.write_text(json.dumps({"claudeAiOauth": {"accessToken": OAUTH_TOKEN, "expiresAt": 1000}}))
-    assert look.login({}, settings) == ("a login", str(file), 1.0)
-    assert look.credential_headers({}, settings)["authorization"] == f"Bearer {OAUTH_TOKEN}"
+    assert gather.login({}, settings) == ("a login", str(file), 1.0)
+    assert gather.credential_headers({}, settings)["authorization"] == f"Bearer {OAUTH_TOKEN}"
     settings.write_text('{"apiKeyHelper": "secret-tool lookup x"}')
-    assert look.login({}, settings) == ("a key helper", f"apiKeyHelper in {settings}", None)
-    assert look.credential_headers({}, settings) == {}
+    assert gather.login({}, settings) == ("a key helper", f"apiKeyHelper in {settings}", None)
+    assert gather.credential_headers({}, settings) == {}
     shell = {"ANTHROPIC_API_KEY": "sk-ant-api03-shell"}
-    assert look.login(shell, settings) == ("an API key", "ANTHROPIC_API_KEY", None)
+    assert gather.login(shell, settings) == ("an API key", "ANTHROPIC_API_KEY", None)
     settings.write_text('{"env": {"ANTHROPIC_API_KEY": "sk-ant-api03-settings"}}')
-    assert look.login(shell, settings) == ("an API key", f"ANTHROPIC_API_KEY in {settings}", None)
-    assert look.credential_headers(shell, settings) == {"x-api-key": "sk-ant-api03-settings"}
+    assert gather.login(shell, settings) == ("an API key", f"ANTHROPIC_API_KEY in {settings}", None)
+    assert gather.credential_headers(shell, settings) == {"x-api-key": "sk-ant-api03-settings"}

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
+from claude_gatewayd.ctl.doctor.examine import Ground, examinations
 from claude_gatewayd.ctl.main import VERBS
-from claude_gatewayd.doctor.examine import Ground, examinations
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")]
     for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()

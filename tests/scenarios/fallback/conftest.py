@@ -7,8 +7,8 @@ import pytest
 from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.elsewhere import Elsewhere, standing
-from tests.fallback.stage import Stage, keys_of
+from tests.scenarios.fallback.elsewhere import Elsewhere, standing
+from tests.scenarios.fallback.stage import Stage, keys_of
 
 CONFIG = """
 [anthropic]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import Stage, keys_of
-from tests.relay.upstream import Upstream
+from tests.scenarios.fallback.stage import Stage, keys_of
+from tests.scenarios.relay.upstream import Upstream
 
 CONFIG = """
 [router]

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from claude_gatewayd import bedrock, catalog
-from claude_gatewayd.bedrock_features import ASKED_BETAS
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.bedrock import request as bedrock_request
+from claude_gatewayd.bedrock.features import ASKED_BETAS
 from tests.fakes import shapes
 from tests.fakes.bedrock import model_of
 from tests.fakes.shapes import Shape
-from tests.fallback.stage import Stage, turn
+from tests.scenarios.fallback.stage import Stage, turn
 
 pytestmark = pytest.mark.slow
 
@@ -33,10 +34,10 @@ def test_a_turn(stage: Stage, sent: Shape, model: str) -> None:
     beta = sent.header("anthropic-beta")
     reply = stage.ask(json.dumps(body).encode(), headers={"anthropic-beta": beta} if beta else {})
     (asked,) = stage.to_bedrock()
-    target = catalog.find(name, stage.bedrock.region)
+    target = bedrock_models.find(name, stage.bedrock.region)
     assert target is not None
     assert model_of(asked) == target.model
-    made = bedrock.shape(body, beta, target.family)
+    made = bedrock_request.shape(body, beta, target.family)
     got = asked.json()
     assert got.pop("anthropic_version") == "bedrock-2023-05-31"
     assert sorted(got.pop("anthropic_beta", [])) == sorted(made.betas)

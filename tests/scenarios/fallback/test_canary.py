@@ -13,8 +13,8 @@ import pytest
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import MODEL, Stage, keys_of, turn
-from tests.relay.test_canary import CANARY, hold_nowhere, holds
+from tests.scenarios.fallback.stage import MODEL, Stage, keys_of, turn
+from tests.scenarios.relay.test_canary import CANARY, hold_nowhere, holds
 
 pytestmark = pytest.mark.slow
 

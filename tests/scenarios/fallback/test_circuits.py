@@ -7,7 +7,7 @@ import pytest
 from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import Stage, keys_of
+from tests.scenarios.fallback.stage import Stage, keys_of
 
 pytestmark = pytest.mark.slow
 

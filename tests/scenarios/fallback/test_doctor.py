@@ -5,7 +5,7 @@ import subprocess
 from typing import Any
 
 from tests.daemon import BIN
-from tests.fallback.stage import Stage
+from tests.scenarios.fallback.stage import Stage
 
 
 def pings(stage: Stage) -> dict[str, Any]:

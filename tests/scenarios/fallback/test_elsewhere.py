@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.bedrock_frames import EVENT_STREAM, chunk_piece, event_frame
-from tests.fallback.elsewhere import Elsewhere
-from tests.fallback.stage import Reply
-from tests.relay.upstream import Script, says
+from tests.scenarios.fallback.elsewhere import Elsewhere
+from tests.scenarios.fallback.stage import Reply
+from tests.scenarios.relay.upstream import Script, says
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import MODEL, Stage, keys_of, turn
+from tests.scenarios.fallback.stage import MODEL, Stage, keys_of, turn
 
 pytestmark = pytest.mark.slow
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.clock_time import clock_time
+from claude_gatewayd.system.clock_time import clock_time
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import Stage, keys_of
-from tests.notices.programs import Programs
+from tests.scenarios.fallback.stage import Stage, keys_of
+from tests.unit.worker.notices.programs import Programs
 
 pytestmark = [
     pytest.mark.slow,

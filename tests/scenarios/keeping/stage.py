@@ -16,7 +16,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
-from tests.fallback.stage import Reply, Stage, turn
+from tests.scenarios.fallback.stage import Reply, Stage, turn
 
 KEYS_LIVE: Final = 6.0
 TOKENS_LIVE: Final = 9.0

@@ -14,8 +14,8 @@ import pytest
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.aws_state import ACCOUNT
-from tests.fallback.stage import turn
-from tests.keeping.stage import CONFIG, KEYS_LIVE, TOKENS_LIVE, Kept, Load, kept_daemon
+from tests.scenarios.fallback.stage import turn
+from tests.scenarios.keeping.stage import CONFIG, KEYS_LIVE, TOKENS_LIVE, Kept, Load, kept_daemon
 
 pytestmark = pytest.mark.slow
 

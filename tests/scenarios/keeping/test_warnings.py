@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.clock_time import clock_time
 from claude_gatewayd.paths import control_socket
+from claude_gatewayd.system.clock_time import clock_time
 from tests.daemon import Daemon, wait_until
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
-from tests.lifecycle.manager import Manager
-from tests.notices.programs import Programs
+from tests.scenarios.lifecycle.manager import Manager
+from tests.unit.worker.notices.programs import Programs
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,6 +1,6 @@
 """What happens to a daemon under a real user manager. It runs inside one; `test_systemd` starts it and judges.
 
-    tests/with-user-systemd -- PYTHON -m tests.lifecycle.systemd_scene SCENE
+    tests/with-user-systemd -- PYTHON -m tests.scenarios.lifecycle.systemd_scene SCENE
 
 Each event goes on under a load of its own. A line of JSON says what came of it.
 """
@@ -23,13 +23,13 @@ from typing import Any
 
 from tests.daemon import BIN, drop_in_of_a_checkout, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.build import Build
-from tests.lifecycle.calls import Stream, post
 from tests.load import Load
+from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.calls import Stream, post
 
 PORT = 47000
 UNIT = "claude-gatewayd"
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 HANG = """
 import signal as _signal
 def _hang_here(*_):

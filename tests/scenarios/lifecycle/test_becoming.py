@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.supervisor import takeover
-from claude_gatewayd.supervisor.takeover import State
+from claude_gatewayd.supervisor import reexec
+from claude_gatewayd.supervisor.reexec import State
 from tests.daemon import BIN, Daemon, children, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.build import Build
-from tests.lifecycle.calls import HEADERS, Stream, message, post
 from tests.load import Load
+from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.calls import HEADERS, Stream, message, post
 
 
 def becomes(daemon: Daemon) -> int:
@@ -213,10 +213,10 @@ def test_what_cannot_be_started_changes_nothing() -> None:
             generations=(),
         )  # fmt: skip
         with pytest.raises(FileNotFoundError):
-            takeover.become("/nonexistent/python", state)
+            reexec.become("/nonexistent/python", state)
         assert not any(os.get_inheritable(descriptor) for descriptor in (listener.fileno(), lock.fileno()))
         assert "CLAUDE_GATEWAYD_STATE" not in os.environ
-        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & takeover.SIGNALS
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & reexec.SIGNALS
 
 
 def test_nobody_else_takes_a_state_for_its_own(fake: FakeAnthropic) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle import slow_litellm
-from tests.lifecycle.build import Build
-from tests.lifecycle.calls import post
+from tests.scenarios.lifecycle import slow_litellm
+from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.calls import post
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 GONE_WITHIN = 20.0  # a drain of nothing, with all that may be waited for

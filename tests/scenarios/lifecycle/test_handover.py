@@ -9,8 +9,8 @@ import pytest
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.calls import Stream, post
 from tests.load import Load
+from tests.scenarios.lifecycle.calls import Stream, post
 
 pytestmark = pytest.mark.slow
 

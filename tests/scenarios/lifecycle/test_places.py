@@ -11,9 +11,9 @@ import pytest
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.build import Build
-from tests.lifecycle.calls import error_of, post
-from tests.lifecycle.test_reload import BROKEN, PROBLEMS
+from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.calls import error_of, post
+from tests.scenarios.lifecycle.test_reload import BROKEN, PROBLEMS
 
 ROOT = os.getuid() == 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
-from tests.fallback.stage import Stage
+from tests.scenarios.fallback.stage import Stage
 
 VERBS = [
     "status", "", "statusline", "health", "doctor", "config show", "config check", "config path",

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd import wire
+from claude_gatewayd.ipc import wire
 from tests.daemon import BIN, Daemon, free_port, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.build import Build
-from tests.lifecycle.calls import HEADERS, Stream, message, post
+from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.calls import HEADERS, Stream, message, post
 
 BROKEN = """\
 [listen]

@@ -11,10 +11,10 @@ import pytest
 
 from tests.daemon import Daemon, free_port, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.build import Build
-from tests.lifecycle.calls import HEADERS, Stream, error_of, message, post
-from tests.lifecycle.manager import Manager, environment_of
-from tests.lifecycle.test_reload import BROKEN, PROBLEMS
+from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.calls import HEADERS, Stream, error_of, message, post
+from tests.scenarios.lifecycle.manager import Manager, environment_of
+from tests.scenarios.lifecycle.test_reload import BROKEN, PROBLEMS
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.build import Build
-from tests.lifecycle.calls import Stream, post
+from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.calls import Stream, post
 
 CUT = (http.client.IncompleteRead, OSError)
 

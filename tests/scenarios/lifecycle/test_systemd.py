@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 LAUNCHER = REPOSITORY / "tests/with-user-systemd"
 CANNOT = 77
 COLUMNS = ("requests", "failed", "refused", "reset", "cut", "silent", "not_200", "slowest", "noticed", "seconds")
@@ -22,7 +22,7 @@ Told = dict[str, dict[str, Any]]
 def play(scene: str, **environ: str) -> Told:
     """Return what a scene tells, by event. Skips where no manager can be had."""
     done = subprocess.run(
-        [str(LAUNCHER), "--", sys.executable, "-m", "tests.lifecycle.systemd_scene", scene],
+        [str(LAUNCHER), "--", sys.executable, "-m", "tests.scenarios.lifecycle.systemd_scene", scene],
         env={
             **os.environ,
             "PYTHON": sys.executable,

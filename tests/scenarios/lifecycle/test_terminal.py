@@ -14,7 +14,7 @@ import pytest
 
 from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.lifecycle.calls import Stream, post
+from tests.scenarios.lifecycle.calls import Stream, post
 
 
 class Window:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from claude_gatewayd.engine import own
+from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.moving import document, neighbours, translate
+from claude_gatewayd.worker.engine import user_config
 from tests.daemon import BIN
 
 HERE = Path(__file__).parent
@@ -77,18 +77,18 @@ def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
 
 def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
     moved = translate.translate(
-        document.read(proxy / "config.yaml"), {}, lambda name: neighbours.source_of(proxy, name)
+        document.read(proxy / "config.yaml"), {}, lambda name: project_files.source_of(proxy, name)
     )  # fmt: skip
     moved.settings.pop("success_callback")  # they import LiteLLM, which takes seconds
     file = proxy / "left.yaml"
     file.write_text(yaml.safe_dump(moved.litellm))
-    taken = own.read(file, {})
+    taken = user_config.read(file, {})
     assert taken.problems == []
     assert taken.model_names == {"gpt-5"}
 
 
 def test_no_setting_is_kept_that_the_engine_refuses(tmp_path: Path) -> None:
-    refused = sorted(own._OURS_IN_SETTINGS)  # the two must agree, and neither can import the other
+    refused = sorted(user_config._OURS_IN_SETTINGS)  # the two must agree, and neither can import the other
     moved, _ = told("litellm_settings:\n" + "".join(f"  {name}: 1\n" for name in refused), tmp_path)
     assert moved.settings == {}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.credentials import SourceWay, find_source
-from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.egress import Egress
-from claude_gatewayd.http1.trust import CaFile
+from claude_gatewayd.aws import SourceWay, find_source
+from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.network.trust import CaFile
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, ROLE

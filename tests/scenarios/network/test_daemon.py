@@ -14,7 +14,7 @@ from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.inspection import Inspection
 from tests.fakes.socks_proxy import SocksProxy
-from tests.fallback.stage import Stage, turn
+from tests.scenarios.fallback.stage import Stage, turn
 
 PROFILE = "Sandbox.AdministratorAccess"
 

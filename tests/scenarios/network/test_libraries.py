@@ -7,7 +7,7 @@ import httpx
 import pytest
 from httpx._utils import get_environment_proxies
 
-from claude_gatewayd.egress import Egress, for_libraries
+from claude_gatewayd.network.egress import Egress, for_libraries
 
 HOST = "bedrock-runtime.us-west-2.amazonaws.com"
 NAMES = [name for upper in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY") for name in (upper, upper.lower())]

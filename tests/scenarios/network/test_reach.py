@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd import config, egress, reach
-from claude_gatewayd.config import Anthropic, Config, Network
-from claude_gatewayd.doctor import beyond
-from claude_gatewayd.egress import Egress
-from claude_gatewayd.http1.trust import CaFile
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.loading import Anthropic, Config, Network
+from claude_gatewayd.ctl.doctor import network
+from claude_gatewayd.network import egress, reach
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.network.trust import CaFile
 from tests.fakes.inspection import Inspection
 
 ANTHROPIC = "api.anthropic.com"
@@ -113,6 +114,6 @@ def test_a_configuration_that_is_wrong_elsewhere_still_names_the_ca(tmp_path: Pa
      ("proxy", "fail", "the proxy does not let us through"), ("offline", "fail", "x cannot be reached")],
 )  # fmt: skip
 def test_what_doctor_says(failed: str, state: str, found: str) -> None:
-    finding = beyond.to_bedrock("x", failed, "why", "mend this" if failed == "certificate" else "")
+    finding = network.to_bedrock("x", failed, "why", "mend this" if failed == "certificate" else "")
     assert (finding.check, finding.state, finding.found) == ("Bedrock", state, found)
     assert bool(finding.mend) == bool(failed)

@@ -6,8 +6,8 @@ import pytest
 
 from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic, Wire
-from tests.relay.raw import Client, Reply, ask
-from tests.relay.upstream import Upstream
+from tests.scenarios.relay.raw import Client, Reply, ask
+from tests.scenarios.relay.upstream import Upstream
 
 
 class Scene:

@@ -18,9 +18,9 @@ import trustme
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import Cut, FakeAnthropic
-from tests.lifecycle.calls import message
-from tests.relay.raw import HOST, JSON, Client, Reply, ask, chunked, messages, request
-from tests.relay.upstream import Upstream, says
+from tests.scenarios.lifecycle.calls import message
+from tests.scenarios.relay.raw import HOST, JSON, Client, Reply, ask, chunked, messages, request
+from tests.scenarios.relay.upstream import Upstream, says
 
 CONFIG = """
 [listen]

@@ -11,10 +11,10 @@ import pytest
 
 from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import Wire
-from tests.lifecycle.calls import message
-from tests.relay.conftest import Scene
-from tests.relay.raw import HOST, JSON, TOKEN, Client, chunked, messages, request
-from tests.relay.upstream import Upstream
+from tests.scenarios.lifecycle.calls import message
+from tests.scenarios.relay.conftest import Scene
+from tests.scenarios.relay.raw import HOST, JSON, TOKEN, Client, chunked, messages, request
+from tests.scenarios.relay.upstream import Upstream
 
 CONFIG = """
 [listen]

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.relay.conftest import Scene
-from tests.relay.raw import messages
+from tests.scenarios.relay.conftest import Scene
+from tests.scenarios.relay.raw import messages
 
 CROWD = 2500
 WHOLE = messages("[[say some words]]")

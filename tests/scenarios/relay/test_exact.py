@@ -14,10 +14,10 @@ from tests.daemon import Daemon
 from tests.fakes import shapes
 from tests.fakes.anthropic import FakeAnthropic, Wire
 from tests.fakes.shapes import SHAPES, Shape
-from tests.lifecycle.calls import message
-from tests.relay.conftest import Scene
-from tests.relay.raw import HOST, JSON, TOKEN, Client, Reply, ask, chunked, messages, request
-from tests.relay.upstream import Upstream, says
+from tests.scenarios.lifecycle.calls import message
+from tests.scenarios.relay.conftest import Scene
+from tests.scenarios.relay.raw import HOST, JSON, TOKEN, Client, Reply, ask, chunked, messages, request
+from tests.scenarios.relay.upstream import Upstream, says
 
 CONFIG = """
 [router]

@@ -15,10 +15,10 @@ import trustme
 from tests.daemon import Daemon
 from tests.fakes.anthropic import Coding, Cut, FakeAnthropic, Wire
 from tests.fakes.anthropic_http import How
-from tests.lifecycle.calls import message
-from tests.relay.conftest import Scene
-from tests.relay.raw import JSON, Client, Reply, ask, chunked, messages, request
-from tests.relay.upstream import Script, Upstream, says
+from tests.scenarios.lifecycle.calls import message
+from tests.scenarios.relay.conftest import Scene
+from tests.scenarios.relay.raw import JSON, Client, Reply, ask, chunked, messages, request
+from tests.scenarios.relay.upstream import Script, Upstream, says
 
 CONFIG = """
 [router]

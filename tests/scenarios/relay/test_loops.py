@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from claude_gatewayd import forwarding_loops
+from claude_gatewayd.worker.gateway import forwarding_loops
 from tests.daemon import Daemon
-from tests.relay.raw import JSON, ask, messages, request
+from tests.scenarios.relay.raw import JSON, ask, messages, request
 
 CALLS = {
     "message": messages("[[x]]"),

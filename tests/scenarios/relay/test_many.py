@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from claude_gatewayd.http1 import framing
 from tests.daemon import wait_until
-from tests.relay.conftest import Scene
-from tests.relay.raw import Client, Reply, messages, request
-from tests.relay.upstream import Upstream
+from tests.scenarios.relay.conftest import Scene
+from tests.scenarios.relay.raw import Client, Reply, messages, request
+from tests.scenarios.relay.upstream import Upstream
 
 MANY = 300
 

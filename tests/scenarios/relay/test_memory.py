@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Daemon
-from tests.lifecycle.calls import message
-from tests.relay.raw import JSON, PATIENCE, Client, request
-from tests.relay.upstream import Upstream
+from tests.scenarios.lifecycle.calls import message
+from tests.scenarios.relay.raw import JSON, PATIENCE, Client, request
+from tests.scenarios.relay.upstream import Upstream
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/statm")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.conftest import Scene
-from tests.relay.raw import messages
+from tests.scenarios.relay.conftest import Scene
+from tests.scenarios.relay.raw import messages
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WHOLE = messages("[[say some words]]")
 
 
@@ -33,7 +33,7 @@ def namespace() -> list[str]:
 @pytest.mark.parametrize("what", ["message", "get"])
 def test_a_connection_that_was_dropped_in_silence_costs_seconds_and_asks_once(what: str) -> None:
     run = subprocess.run(
-        [*namespace(), sys.executable, "-m", "tests.relay.mute_scene", what],
+        [*namespace(), sys.executable, "-m", "tests.scenarios.relay.mute_scene", what],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.service.inside import Inside
+from tests.scenarios.service.inside import Inside
 
 SHELL = {"AWS_PROFILE": "Sandbox", "AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage"}
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.daemon import BIN
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAUNCHER = ROOT / "tests" / "with-user-systemd"
 _CANNOT = 77
 

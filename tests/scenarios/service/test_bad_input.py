@@ -3,8 +3,8 @@
 import pytest
 
 from tests.daemon import BIN
-from tests.service.inside import Inside
-from tests.service.test_install import LINK, UNITS, listens, status
+from tests.scenarios.service.inside import Inside
+from tests.scenarios.service.test_install import LINK, UNITS, listens, status
 
 
 def nothing_is_written(inside: Inside) -> bool:

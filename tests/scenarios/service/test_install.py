@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from tests.daemon import BIN, drop_in_of_a_checkout
-from tests.service.inside import ROOT, Inside
+from tests.scenarios.service.inside import ROOT, Inside
 
 UNITS = f"{Inside.home}/.config/systemd/user"
 ENVIRONMENT = f"{Inside.home}/.config/claude-gateway/environment"

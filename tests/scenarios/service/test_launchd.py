@@ -19,9 +19,9 @@ from claude_gatewayd.service.activation import launchd_sockets
 from claude_gatewayd.service.manager import Place, State
 from claude_gatewayd.service.templates import template
 from tests.daemon import BIN, free_port, wait_until
-from tests.lifecycle.manager import environment_of
-from tests.service.inside import ROOT
-from tests.service.launchd import LABEL, Mac
+from tests.scenarios.lifecycle.manager import environment_of
+from tests.scenarios.service.inside import ROOT
+from tests.scenarios.service.launchd import LABEL, Mac
 
 # -- the plist
 

@@ -12,7 +12,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import OAUTH_TOKEN
-from tests.service.inside import ROOT, Inside
+from tests.scenarios.service.inside import ROOT, Inside
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from claude_gatewayd.context_length import as_claude_code_knows_it
+from claude_gatewayd.anthropic.context_length import as_claude_code_knows_it
 
 PROMPT = "prompt is too long: 130001 tokens > 128000 maximum"
 TOLD = {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from claude_gatewayd import envelope
+from claude_gatewayd.anthropic import errors as anthropic_errors
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,15 @@ from claude_gatewayd import envelope
     ],
 )
 def test_every_status(status: int, kind: str, reason: bytes | None) -> None:
-    body = json.loads(envelope.error_body(status, "cannot"))
+    body = json.loads(anthropic_errors.error_body(status, "cannot"))
     assert body == {"type": "error", "error": {"type": kind, "message": "cannot"}}
     if reason is not None:  # Python 3.13 has another name for 413
-        assert envelope.reason(status) == reason
+        assert anthropic_errors.reason(status) == reason
 
 
 @pytest.mark.parametrize("message", ["two\nlines\r\n\r\n", 'a "quoted" word', "ü…\x00", ""])
 def test_any_message_stays_one_event(message: str) -> None:
-    event = envelope.error_event(502, message)
+    event = anthropic_errors.error_event(502, message)
     assert event.startswith(b"event: error\ndata: {")
     assert event.endswith(b"}\n\n")
     assert event.count(b"\n") == 3
@@ -46,7 +46,7 @@ def test_any_message_stays_one_event(message: str) -> None:
 
 
 def test_a_sentence_more() -> None:
-    told = envelope.with_sentence(envelope.error_body(529, "Overloaded."), "Run: foo")
+    told = anthropic_errors.with_sentence(anthropic_errors.error_body(529, "Overloaded."), "Run: foo")
     assert told is not None
     assert json.loads(told) == {
         "type": "error",
@@ -60,7 +60,7 @@ def test_a_sentence_more() -> None:
      b'{"error":{"message":"m"},"more":' + b"[" * 30_000],
 )  # fmt: skip
 def test_no_sentence_in_what_is_no_envelope(body: bytes) -> None:
-    assert envelope.with_sentence(body, "Run: foo") is None
+    assert anthropic_errors.with_sentence(body, "Run: foo") is None
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_no_sentence_in_what_is_no_envelope(body: bytes) -> None:
     ],
 )  # fmt: skip
 def test_whatever_fails_is_told_in_openais_form(body: bytes, error: dict[str, object]) -> None:
-    told = json.loads(envelope.as_openai_error(500, body))
+    told = json.loads(anthropic_errors.as_openai_error(500, body))
     assert told["error"] == {"type": "api_error", "param": None, "code": None, **error}
-    assert told.keys() - {"error"} <= json.loads(envelope.openai_error_body(500, "")).keys()
+    assert told.keys() - {"error"} <= json.loads(anthropic_errors.openai_error_body(500, "")).keys()
 
 
 def test_openais_form_of_our_own() -> None:
     error = {"message": "cannot", "type": "permission_error", "param": None, "code": None}
-    assert json.loads(envelope.openai_error_body(403, "cannot")) == {"type": "error", "error": error}
+    assert json.loads(anthropic_errors.openai_error_body(403, "cannot")) == {"type": "error", "error": error}

@@ -9,8 +9,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.coding import decoder
-from claude_gatewayd.sse import FirstEvent, Pings, StreamWatch, with_sentence
+from claude_gatewayd.anthropic.events import FirstEvent, Pings, StreamWatch, with_sentence
+from claude_gatewayd.http1.content_coding import decoder
 
 FUZZ = settings(max_examples=300, deadline=None)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd import body
-from claude_gatewayd.body import UNREADABLE, Asked
+from claude_gatewayd.anthropic import request as anthropic_request
+from claude_gatewayd.anthropic.request import UNREADABLE, Asked
 
 FUZZ = settings(max_examples=300, deadline=None)
 
@@ -39,7 +39,7 @@ FUZZ = settings(max_examples=300, deadline=None)
     ],
 )
 def test_read(text: bytes, asked: Asked) -> None:
-    assert body.read(text) == asked
+    assert anthropic_request.read(text) == asked
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_read(text: bytes, asked: Asked) -> None:
     ],
 )
 def test_routing_name(name: str, routed: str) -> None:
-    assert body.routing_name(name) == routed
+    assert anthropic_request.routing_name(name) == routed
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_routing_name(name: str, routed: str) -> None:
     ],
 )
 def test_with_model(before: bytes, after: bytes) -> None:
-    assert body.with_model(before, "NEW") == after
+    assert anthropic_request.with_model(before, "NEW") == after
 
 
 @pytest.mark.parametrize("name", ['a"b\\c', "é…😀", "\x00\x1f", "x" * 10_000])
 def test_any_name_can_be_put_in(name: str) -> None:
-    assert json.loads(body.with_model(b'{"model":"a","n":1}', name)) == {"model": name, "n": 1}
+    assert json.loads(anthropic_request.with_model(b'{"model":"a","n":1}', name)) == {"model": name, "n": 1}
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_any_name_can_be_put_in(name: str) -> None:
 def test_an_odd_key_beside_it_does_no_harm(odd_key: bytes) -> None:
     """What the reader lets pass, the writer must not choke on."""
     text = b'{"%b":1,"model":"a"}' % odd_key
-    if body.read(text).model is not None:
-        assert body.with_model(text, "NEW") == b'{"%b":1,"model":"NEW"}' % odd_key
+    if anthropic_request.read(text).model is not None:
+        assert anthropic_request.with_model(text, "NEW") == b'{"%b":1,"model":"NEW"}' % odd_key
 
 
 # JSON as programs write it, and as no program does: blanks anywhere, keys twice, letters spelled as escapes.
@@ -152,19 +152,19 @@ def test_only_the_names_change(data: st.DataObject) -> None:
     lead, tail = data.draw(BLANK), data.draw(BLANK)
     text = (lead + "{" + ",".join(before) + "}" + tail).encode("utf-8", "surrogatepass")
     expected = (lead + "{" + ",".join(after) + "}" + tail).encode("utf-8", "surrogatepass")
-    asked = body.read(text)
+    asked = anthropic_request.read(text)
     if asked is UNREADABLE:  # a lone surrogate, say: it is passed on as it came
         return
     assert asked.model in (names[0], names[-1])
-    assert body.with_model(text, "the-alias") == expected
+    assert anthropic_request.with_model(text, "the-alias") == expected
 
 
 @FUZZ
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_rubbish_is_read_without_an_error(before: bytes, after: bytes) -> None:
     for text in (before, before + b'"model":"m"' + after, b'{"' + before + b'":1,"model":"m"' + after + b"}"):
-        if body.read(text).model is not None:
-            assert body.read(body.with_model(text, "NEW")).model == "NEW"
+        if anthropic_request.read(text).model is not None:
+            assert anthropic_request.read(anthropic_request.with_model(text, "NEW")).model == "NEW"
 
 
 @FUZZ
@@ -172,7 +172,7 @@ def test_rubbish_is_read_without_an_error(before: bytes, after: bytes) -> None:
 def test_reading_agrees_with_a_full_parse(value: dict[str, Any]) -> None:
     model, stream = value.get("model"), value.get("stream")
     readable = isinstance(model, str | None) and isinstance(stream, bool | None)
-    assert body.read(json.dumps(value).encode()) == (Asked(model, stream) if readable else UNREADABLE)
+    assert anthropic_request.read(json.dumps(value).encode()) == (Asked(model, stream) if readable else UNREADABLE)
 
 
 @FUZZ
@@ -183,9 +183,9 @@ def test_the_short_way_agrees_with_a_full_parse(between: dict[str, Any], blank: 
     name = data.draw(st.sampled_from(["claude-opus-4-8", "claude-x[1m]", "é", 'a"b', "a" * 300, ""]))
     whole = {"model": name} | {key: value for key, value in between.items() if key not in ("model", "stream")}
     text = json.dumps(whole | {"stream": stream}, ensure_ascii=data.draw(st.booleans()))
-    assert body.read((blank + text + blank).encode()) == Asked(name, stream)
+    assert anthropic_request.read((blank + text + blank).encode()) == Asked(name, stream)
     nested = json.dumps({"model": name, "x": {"model": "other", "stream": stream}})
-    assert body.read(nested.encode()) == Asked(name)
+    assert anthropic_request.read(nested.encode()) == Asked(name)
 
 
 @pytest.mark.parametrize(
@@ -199,5 +199,5 @@ def test_the_short_way_agrees_with_a_full_parse(between: dict[str, Any], blank: 
 )
 def test_a_view_is_as_good_as_the_bytes(text: bytes) -> None:
     view = memoryview(b"before" + text)[6:]
-    assert body.read(view) == body.read(text)
-    assert body.with_model(view, "NEW") == body.with_model(text, "NEW")
+    assert anthropic_request.read(view) == anthropic_request.read(text)
+    assert anthropic_request.with_model(view, "NEW") == anthropic_request.with_model(text, "NEW")

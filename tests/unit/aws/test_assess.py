@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.credentials.assess import assess, due, keys_due, login_due, patience
-from claude_gatewayd.credentials.facts import Facts, Failure, Life, Login
-from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.aws.assess import assess, due, keys_due, login_due, patience
+from claude_gatewayd.aws.facts import Facts, Failure, Life, Login
+from claude_gatewayd.aws.snapshot import Snapshot
 
 NOW = 1_000_000.0
 MIN, HOUR = 60.0, 3600.0

@@ -12,17 +12,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd import assembly, config, wire
-from claude_gatewayd.credentials import Keeper, SourceWay, process, sso_cache, written
-from claude_gatewayd.credentials.facts import Got
-from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.source import find_again, read_profiles
-from claude_gatewayd.credentials.sso_profile import sso_profile
-from claude_gatewayd.doctor import look
+from claude_gatewayd.aws import Keeper, SourceWay
+from claude_gatewayd.aws.facts import Got
+from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.profiles import static_keys
+from claude_gatewayd.aws.profiles.source import find_again, read_profiles
+from claude_gatewayd.aws.profiles.sso_profile import sso_profile
+from claude_gatewayd.aws.sources import credential_process
+from claude_gatewayd.aws.sso import token_cache
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.notices.due import Due, Told
-from claude_gatewayd.notices.kept import Kept
-from claude_gatewayd.proven import Proven
+from claude_gatewayd.ipc import wire
+from claude_gatewayd.worker import assembly
+from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.notices.due import Due, Told
+from claude_gatewayd.worker.notices.store import Kept
 
 NOW = 1_764_072_000.0
 
@@ -126,16 +131,16 @@ def test_a_worker_starts_and_looks_again(
                 sso_profile(around, name)
         source = assembly.bedrock_access(config.load(around), around).source
         assert find_again(source) is not None
-        look.sso(source, NOW)  # doctor, setup
+        gather.sso(source, NOW)  # doctor, setup
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.binary(max_size=99), JSON.map(lambda said: json.dumps(said).encode())))
 def test_a_token_file_is_a_token_or_none(content: bytes) -> None:
-    token = sso_cache.parse(content)
+    token = token_cache.parse(content)
     if token is not None:
         assert token.can_refresh(NOW) in (True, False)
-        assert sso_cache.parse(token.to_json().encode()) is not None
+        assert token_cache.parse(token.to_json().encode()) is not None
 
 
 TIMES = st.one_of(st.text(max_size=30), st.datetimes().map(lambda at: at.isoformat()), st.sampled_from(
@@ -150,9 +155,9 @@ TIMES = st.one_of(st.text(max_size=30), st.datetimes().map(lambda at: at.isoform
               "refreshToken": JSON, "clientId": JSON, "more": JSON},
 ))  # fmt: skip
 def test_nearly_a_token(said: dict[str, object]) -> None:
-    token = sso_cache.parse(json.dumps(said).encode())
+    token = token_cache.parse(json.dumps(said).encode())
     if token is not None:
-        again = sso_cache.parse(token.to_json().encode())
+        again = token_cache.parse(token.to_json().encode())
         assert again is not None
         assert abs(again.expires_at - token.expires_at) < 1
 
@@ -192,8 +197,8 @@ def test_a_credential_process_gives_keys_or_says_why_not(printed: bytes) -> None
     with tempfile.NamedTemporaryFile() as file:
         file.write(printed)
         file.flush()
-        with contextlib.suppress(process.ProcessFailed):
-            keys, life = process.run(shlex.join(["cat", file.name]), {"PATH": os.environ["PATH"]}, NOW)
+        with contextlib.suppress(credential_process.ProcessFailed):
+            keys, life = credential_process.run(shlex.join(["cat", file.name]), {"PATH": os.environ["PATH"]}, NOW)
             assert keys.access_key
             assert keys.secret_key
             assert life.ends is None or life.ends > NOW
@@ -202,19 +207,19 @@ def test_a_credential_process_gives_keys_or_says_why_not(printed: bytes) -> None
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0"), max_size=30).filter(lambda line: "/" not in line))
 def test_no_line_of_a_credential_process_raises_anything_else(line: str) -> None:
-    with tempfile.TemporaryDirectory() as nowhere, pytest.raises(process.ProcessFailed):
-        process.run(line, {"PATH": nowhere}, NOW)
+    with tempfile.TemporaryDirectory() as nowhere, pytest.raises(credential_process.ProcessFailed):
+        credential_process.run(line, {"PATH": nowhere}, NOW)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(TEXTS, TIMES), JSON)
 def test_what_is_written_down_is_read_or_left(text: str, said: object) -> None:
-    written.moment(text)
-    written.moment(said)
-    written.bearer_life(text, NOW)
-    written.bearer_life(f"bedrock-api-key-{text}", NOW)
-    written.jwt_ends(text)
-    written.jwt_ends(f"a.{text}.b")
+    static_keys.moment(text)
+    static_keys.moment(said)
+    static_keys.bearer_life(text, NOW)
+    static_keys.bearer_life(f"bedrock-api-key-{text}", NOW)
+    static_keys.jwt_ends(text)
+    static_keys.jwt_ends(f"a.{text}.b")
 
 
 class _Raises(Exception):

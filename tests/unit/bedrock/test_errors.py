@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from claude_gatewayd import bedrock_errors as errors
-from claude_gatewayd.bedrock_errors import Trouble
+from claude_gatewayd.bedrock import errors
+from claude_gatewayd.bedrock.errors import Trouble
 
 ARN = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123/heron@example.com"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd import catalog
-from claude_gatewayd.catalog import ALIASES, GEOGRAPHIES, NAMES, Family, bare, family_of, find, is_forced
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.bedrock.models import ALIASES, GEOGRAPHIES, NAMES, Family, bare, family_of, find, is_forced
 
 ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
 
@@ -166,7 +166,7 @@ def test_what_forces_bedrock(asked: str, forced: bool) -> None:
     ],
 )
 def test_how_anthropic_spells(asked: str, so_it_is: bool) -> None:
-    assert catalog.is_anthropics(asked) is so_it_is
+    assert bedrock_models.is_anthropics(asked) is so_it_is
 
 
 def test_bare_names() -> None:
@@ -189,4 +189,4 @@ def test_every_model_has_a_target_everywhere() -> None:
 )
 def test_no_name_is_too_odd(asked: str, region: str) -> None:
     target = find(asked, region, overrides={"claude-x": asked})
-    assert target is None or (target.model and target.family in catalog.Family)
+    assert target is None or (target.model and target.family in bedrock_models.Family)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.bedrock import shape, unknown_fields, why_not, without_thinking
-from claude_gatewayd.bedrock_features import (
+from claude_gatewayd.anthropic.message_threads import is_partial
+from claude_gatewayd.bedrock.features import (
     ASKED_BETAS,
     BETAS,
     COMPUTER_USE,
@@ -19,8 +19,8 @@ from claude_gatewayd.bedrock_features import (
     SENT,
     TABLE,
 )
-from claude_gatewayd.catalog import Family
-from claude_gatewayd.message_threads import is_partial
+from claude_gatewayd.bedrock.models import Family
+from claude_gatewayd.bedrock.request import shape, unknown_fields, why_not, without_thinking
 from tests.fakes import shapes
 
 CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES, FALLBACK_CREDIT = ASKED_BETAS

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.bedrock_stream import Rewriter, Usage, whole
-from claude_gatewayd.http1.failure import Kind, UpstreamFailed
+from claude_gatewayd.bedrock.stream import Rewriter, Usage, whole
+from claude_gatewayd.http1.upstream.failure import Kind, UpstreamFailed
 
 
 def event(name: str, **data: object) -> bytes:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd import structured_output
-from tests.fallback.stage import Reply
+from claude_gatewayd.bedrock import structured_output
+from tests.scenarios.fallback.stage import Reply
 
 SCHEMA = {
     "type": "object",

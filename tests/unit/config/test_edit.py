@@ -9,7 +9,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd import config_edit
+from claude_gatewayd.config import edit as config_edit
 
 MINE = """\
 # mine

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd import catalog, config_values, policy
-from claude_gatewayd.config import KEYS, TABLES, Config, Listen, Log, Router, listen_address_or_default, load
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.config import values as config_values
+from claude_gatewayd.config.loading import KEYS, TABLES, Config, Listen, Log, Router, listen_address_or_default, load
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.model import Problem
 from claude_gatewayd.paths import config_path
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.worker.gateway.lanes import policy
 
-DOCS = Path(__file__).parents[2] / "docs/configuration.md"
+DOCS = Path(__file__).parents[3] / "docs/configuration.md"
 
 
 class Place:
@@ -778,7 +780,7 @@ def test_regions(place: Place, region: str) -> None:
 
 def test_words_mean_the_same_in_all_rooms() -> None:
     assert set(config_values.FALLBACK_ON) == policy.FALLBACK_ON
-    assert set(config_values.GEOGRAPHIES) == {"auto", *catalog.GEOGRAPHIES}
+    assert set(config_values.GEOGRAPHIES) == {"auto", *bedrock_models.GEOGRAPHIES}
 
 
 def test_the_examples_of_tables_are_valid(place: Place) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import Snapshot
 from claude_gatewayd.ctl.statusline import Part, line
-from claude_gatewayd.notices.notice import Rules, standing
-from claude_gatewayd.served import Serving
+from claude_gatewayd.worker.notices.notice import Rules, standing
+from claude_gatewayd.worker.serving import Serving
 
 NOW = time.mktime((2026, 11, 25, 14, 30, 0, 0, 0, -1))
 SINCE = NOW - 1680

@@ -10,7 +10,7 @@ import brotli
 import pytest
 import zstandard
 
-from claude_gatewayd.coding import NotDecoded, TooMuch, decoder, expanded, knows
+from claude_gatewayd.http1.content_coding import NotDecoded, TooMuch, decoder, expanded, knows
 
 TEXT = b"event: message_start\ndata: {}\n\n" * 20
 

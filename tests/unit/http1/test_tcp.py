@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from claude_gatewayd.http1 import tcp
-from claude_gatewayd.http1.upstream import UpstreamConnection
-from tests.http1.loop import on_uvloop, until
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
+from tests.unit.http1.loop import on_uvloop, until
 
 
 def read_all(conn: socket.socket) -> None:

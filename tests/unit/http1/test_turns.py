@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_gatewayd.http1 import turns
-from claude_gatewayd.http1.connections import Connections
-from claude_gatewayd.http1.exchange import BodyCut, Exchange
 from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Source
-from claude_gatewayd.http1.server import ServerConnection
-from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.http1.server.connection import ServerConnection
+from claude_gatewayd.http1.server.connections import Connections
+from claude_gatewayd.http1.server.exchange import BodyCut, Exchange
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from tests.fakes.transport import Wire, settle
-from tests.http1.cuts import cut
-from tests.http1.loop import on_uvloop, until
-from tests.http1.test_server import MB, PATIENT, Serving, refusal, request
-from tests.http1.test_upstream import Upstream
+from tests.unit.http1.cuts import cut
+from tests.unit.http1.loop import on_uvloop, until
+from tests.unit.http1.server.test_connection import MB, PATIENT, Serving, refusal, request
+from tests.unit.http1.upstream.test_connection import Upstream
 
 CHUNKS = 400_000
 ONE_BYTE = b"1\r\nx\r\n" * CHUNKS + b"0\r\n\r\n"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd import wire
-from claude_gatewayd.wire import Lines, NotAMessage
+from claude_gatewayd.ipc import wire
+from claude_gatewayd.ipc.wire import Lines, NotAMessage
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10), lambda inner: st.lists(inner, max_size=3)

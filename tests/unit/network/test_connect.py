@@ -13,13 +13,13 @@ from typing import Any, Self
 import pytest
 import trustme
 
-from claude_gatewayd.http1.connect import Connector, Origin
-from claude_gatewayd.http1.proxy import Proxy, parse
-from claude_gatewayd.http1.trust import CaFile, NoCertificates, context_for, decide
-from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.network.connect import Connector, Origin
+from claude_gatewayd.network.proxy import Proxy, parse
+from claude_gatewayd.network.trust import CaFile, NoCertificates, context_for, decide
 from tests.fakes.socks_proxy import SocksProxy
 from tests.fakes.transport import settle
-from tests.http1.loop import on_uvloop
+from tests.unit.http1.loop import on_uvloop
 
 HOST = "upstream.test"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

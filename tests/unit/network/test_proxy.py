@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from claude_gatewayd.http1.proxy import Proxy, excepted, is_loopback, parse, proxy_for
+from claude_gatewayd.network.proxy import Proxy, excepted, is_loopback, parse, proxy_for
 
 HOST = "api.anthropic.com"
 

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from claude_gatewayd.http1.trust import CaFile, NoCertificates, Trust, context_for, decide, what_helps
+from claude_gatewayd.network.trust import CaFile, NoCertificates, Trust, context_for, decide, what_helps
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service.steps import Link, Write, remove
+from claude_gatewayd.service.files import Link, Write, remove
 
 
 def test_a_file_is_written_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.supervisor import parting
+from claude_gatewayd.supervisor import scope as parting
 from claude_gatewayd.supervisor.predecessors import Predecessor, Predecessors
 
 UNIT = "claude-gatewayd.service"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd import bounded_yaml
+from claude_gatewayd.system import bounded_yaml
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)

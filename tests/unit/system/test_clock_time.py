@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from claude_gatewayd.clock_time import clock_time
+from claude_gatewayd.system.clock_time import clock_time
 
 
 @pytest.mark.parametrize(

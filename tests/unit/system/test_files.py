@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd import rewrite
+from claude_gatewayd.system import files
 
 
 def mode(path: Path) -> int:
@@ -16,10 +16,10 @@ def mode(path: Path) -> int:
 
 def test_a_file_of_our_own_has_our_mode(tmp_path: Path) -> None:
     file = tmp_path / "new" / "state.json"
-    rewrite.write(file, b"one")
+    files.write(file, b"one")
     assert (file.read_bytes(), mode(file), mode(file.parent)) == (b"one", 0o600, 0o700)
     file.chmod(0o644)
-    rewrite.write(file, b"two")
+    files.write(file, b"two")
     assert (file.read_bytes(), mode(file)) == (b"two", 0o600)
     assert os.listdir(file.parent) == ["state.json"]
 
@@ -31,7 +31,7 @@ def test_a_file_of_the_persons_keeps_its_mode_and_its_symlink(tmp_path: Path) ->
     target.chmod(0o640)
     link = tmp_path / "settings.json"
     link.symlink_to(target)
-    rewrite.replace(link, b"new")
+    files.replace(link, b"new")
     assert link.is_symlink()
     assert (target.read_text(), mode(target)) == ("new", 0o640)
     assert os.listdir(target.parent) == ["settings.json"]
@@ -44,7 +44,7 @@ def test_of_several_that_create_one_wins(tmp_path: Path) -> None:
 
     def create(content: bytes) -> None:
         begin.wait(5)
-        if rewrite.create(file, content):
+        if files.create(file, content):
             made.append(content)
 
     threads = [threading.Thread(target=create, args=(b"%d" % number,)) for number in range(8)]
@@ -61,17 +61,17 @@ def test_nothing_is_left_of_what_could_not_be_written(tmp_path: Path) -> None:
     place = tmp_path / "place"
     (place / "in-the-way").mkdir(parents=True)
     with pytest.raises(OSError, match="in-the-way"):
-        rewrite.write(place / "in-the-way", b"x")
+        files.write(place / "in-the-way", b"x")
     assert os.listdir(place) == ["in-the-way"]
 
 
 def test_a_lock_is_waited_for_only_so_long_and_given_back(tmp_path: Path) -> None:
     lock = tmp_path / "state.lock"
     with (
-        rewrite.locked(lock, 1),
+        files.locked(lock, 1),
         pytest.raises(TimeoutError, match="another process keeps it locked"),
-        rewrite.locked(lock, 0.05),
+        files.locked(lock, 0.05),
     ):
         pass
-    with rewrite.locked(lock, 0):
+    with files.locked(lock, 0):
         assert mode(lock) == 0o600

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import claude_gatewayd
-from claude_gatewayd import installation
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import installation
 
 MINE = "/opt/mine/bin/python"
 

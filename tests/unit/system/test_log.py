@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from claude_gatewayd import log
-from claude_gatewayd.model import Problem
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system import log
 
 CANARY = "Canary7Zq"
 SDK = f"""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd import logfile
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.logfile import RotatedFile
+from claude_gatewayd.system import logfile
+from claude_gatewayd.system.logfile import RotatedFile
 
 _WRITER = """
 import logging, pathlib, sys

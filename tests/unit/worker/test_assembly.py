@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd import assembly
-from claude_gatewayd.config import Anthropic, Config, Listen
+from claude_gatewayd.config.loading import Anthropic, Config, Listen
 from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.worker import assembly
 
 SECRET = "hunter2-canary"
 

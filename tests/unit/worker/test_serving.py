@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_gatewayd.served import LAPSES, Served, Serving
+from claude_gatewayd.worker.serving import LAPSES, Served, Serving
 
 OPUS, HAIKU = ("digest", "claude-opus-4-8"), ("digest", "claude-haiku-4-5")
 

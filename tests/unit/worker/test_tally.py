@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from claude_gatewayd.tally import CLIENT_GONE, Tally
+from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
 
 class Told:

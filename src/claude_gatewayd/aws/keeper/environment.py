@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from claude_gatewayd.credentials.facts import Facts, Got
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.threads import in_thread
+from claude_gatewayd.aws.facts import Facts, Got
+from claude_gatewayd.aws.keeper.threads import in_thread
+from claude_gatewayd.aws.keys import AwsKeys
 
 
 class Way(Protocol):

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from claude_gatewayd.credentials.facts import Life
-from claude_gatewayd.credentials.keys import AwsKeys
+from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.keys import AwsKeys
 
 
 @dataclass(frozen=True, slots=True)

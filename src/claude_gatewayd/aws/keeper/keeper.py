@@ -9,15 +9,15 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
-from claude_gatewayd.credentials import failures
-from claude_gatewayd.credentials.assess import due, keys_due
-from claude_gatewayd.credentials.facts import Failure, Got, Life
-from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.known import Known
-from claude_gatewayd.credentials.loan import Loan
-from claude_gatewayd.credentials.outside import Outside, Way
-from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.aws import failures
+from claude_gatewayd.aws.assess import due, keys_due
+from claude_gatewayd.aws.facts import Failure, Got, Life
+from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.keeper.environment import Outside, Way
+from claude_gatewayd.aws.keeper.handover import Loan
+from claude_gatewayd.aws.keeper.state import Known
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 

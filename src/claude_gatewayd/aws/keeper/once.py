@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from claude_gatewayd.credentials.assess import assess
-from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.outside import Way
-from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.aws.assess import assess
+from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.keeper.environment import Way
+from claude_gatewayd.aws.snapshot import Snapshot
 
 
 def look(way: Way, now: float, *, check: bool) -> Snapshot:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from claude_gatewayd.credentials.assess import assess, due
-from claude_gatewayd.credentials.facts import Facts, Failure
-from claude_gatewayd.credentials.keys import KeysUnavailable
-from claude_gatewayd.credentials.snapshot import Snapshot
+from claude_gatewayd.aws.assess import assess, due
+from claude_gatewayd.aws.facts import Facts, Failure
+from claude_gatewayd.aws.keys import KeysUnavailable
+from claude_gatewayd.aws.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from claude_gatewayd.credentials import written
-from claude_gatewayd.credentials.keys import KeysUnavailable
-from claude_gatewayd.credentials.snapshot import Kind
+from claude_gatewayd.aws.keys import KeysUnavailable
+from claude_gatewayd.aws.profiles import static_keys
+from claude_gatewayd.aws.snapshot import Kind
 
 Values = Mapping[str, str]
 
@@ -63,8 +63,8 @@ class Plan:
 
 def of_environment(environ: Mapping[str, str]) -> Plan:
     """Return the plan where the environment itself holds keys."""
-    values = written.of_environment(environ)
-    kind: Kind = "temporary" if written.TOKEN in values else "static"
+    values = static_keys.of_environment(environ)
+    kind: Kind = "temporary" if static_keys.TOKEN in values else "static"
     return Plan(kind, kind, values=values)
 
 
@@ -106,8 +106,8 @@ def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, 
         if source is not None:
             return _of_source(name, source, tuple(reversed(steps)), environ)
     base = _base(name, values, environ)
-    if base in ("static", "temporary") and not (values.get(written.KEY_ID) and values.get(written.SECRET)):
-        lacking = written.SECRET if values.get(written.KEY_ID) else written.KEY_ID
+    if base in ("static", "temporary") and not (values.get(static_keys.KEY_ID) and values.get(static_keys.SECRET)):
+        lacking = static_keys.SECRET if values.get(static_keys.KEY_ID) else static_keys.KEY_ID
         raise _wrong(name, f"it has half a key: {lacking} is missing")
     return Plan("role-chain" if steps else base, base, name, values, tuple(reversed(steps)))
 
@@ -131,7 +131,7 @@ def _assumes(values: Values) -> bool:
 
 
 def _has_keys(values: Values) -> bool:
-    return written.KEY_ID in values or written.SECRET in values
+    return static_keys.KEY_ID in values or static_keys.SECRET in values
 
 
 def _step(name: str, values: Values) -> Step:
@@ -152,7 +152,7 @@ def _step(name: str, values: Values) -> Step:
 def _of_source(name: str, source: str, steps: tuple[Step, ...], environ: Mapping[str, str]) -> Plan:
     if source.lower() == "environment":
         plan = of_environment(environ)
-        if len([part for part in (written.KEY_ID, written.SECRET) if part in plan.values]) < 2:
+        if len([part for part in (static_keys.KEY_ID, static_keys.SECRET) if part in plan.values]) < 2:
             raise _wrong(name, "its credential_source is Environment, and the daemon's environment has no AWS keys")
         return Plan("role-chain", plan.base, values=plan.values, steps=steps)
     if source.lower() in ("ec2instancemetadata", "ecscontainer"):
@@ -168,7 +168,7 @@ def _base(name: str, values: Values, environ: Mapping[str, str]) -> Kind:
     if any(key in values for key in _SSO):
         return "sso" if "sso_session" in values else "sso-legacy"
     if _has_keys(values):
-        return "temporary" if values.get(written.TOKEN) or values.get("aws_security_token") else "static"
+        return "temporary" if values.get(static_keys.TOKEN) or values.get("aws_security_token") else "static"
     if "login_session" in values:
         return "login"
     if "credential_process" in values:

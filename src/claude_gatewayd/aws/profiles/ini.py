@@ -10,8 +10,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from claude_gatewayd import small_file
-from claude_gatewayd.model import Problem
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system import small_file
 
 _LARGEST: Final = 1024 * 1024  # some 9,000 profiles: the parser takes a second or two for them
 # What an editor of Windows puts in front; no SDK of AWS reads such a file.

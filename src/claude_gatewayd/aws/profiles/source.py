@@ -7,11 +7,11 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal, NamedTuple
 
-from claude_gatewayd.credentials import ini
-from claude_gatewayd.credentials import plan as planning
-from claude_gatewayd.http1.trust import CaFile
-from claude_gatewayd.model import Problem
+from claude_gatewayd.aws.profiles import chain as planning
+from claude_gatewayd.aws.profiles import ini
+from claude_gatewayd.network.trust import CaFile
 from claude_gatewayd.paths import expanduser
+from claude_gatewayd.problem import Problem
 
 Kind = Literal["environment", "bearer", "profile", "surroundings", "none"]
 Sections = Mapping[str, Mapping[str, str]]

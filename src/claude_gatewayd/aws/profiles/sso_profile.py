@@ -7,9 +7,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from claude_gatewayd.credentials import plan as planning
-from claude_gatewayd.credentials.oidc import SCOPE
-from claude_gatewayd.credentials.source import config_files, read_profiles
+from claude_gatewayd.aws.profiles import chain as planning
+from claude_gatewayd.aws.profiles.source import config_files, read_profiles
+from claude_gatewayd.aws.sso.oidc import SCOPE
 from claude_gatewayd.errors import GatewayError
 
 _OF_A_LOGIN: Final = ("sso_start_url", "sso_region")

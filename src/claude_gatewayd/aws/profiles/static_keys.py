@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from claude_gatewayd.credentials.facts import Life
-from claude_gatewayd.credentials.keys import AwsKeys
+from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.keys import AwsKeys
 
 KEY_ID, SECRET, TOKEN = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
 # What tools write beside temporary keys: saml2aws and its like, aws-azure-login, aws-mfa.

@@ -7,14 +7,14 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd import small_file
-from claude_gatewayd.credentials import written
-from claude_gatewayd.credentials.facts import Failure, Life
-from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.plan import Step
-from claude_gatewayd.credentials.remote import call, make_client, skew_of
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws.client import call, make_client, skew_of
+from claude_gatewayd.aws.facts import Failure, Life
+from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.profiles import static_keys
+from claude_gatewayd.aws.profiles.chain import Step
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.system import small_file
 
 _OF_SSO = "AWSReservedSSO_"
 
@@ -40,7 +40,7 @@ def by_web_identity(
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
         raise Failed(Failure("setup", f"the web identity token {file} cannot be read: {why.lower()}", look)) from None
-    ends = written.jwt_ends(token)
+    ends = static_keys.jwt_ends(token)
     if ends is not None and ends <= time.time():
         raise Failed(Failure("setup", f"the web identity token {file} has ended, and nobody has written another", look))
     return _read(

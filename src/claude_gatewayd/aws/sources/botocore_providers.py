@@ -12,14 +12,14 @@ from botocore.exceptions import BotoCoreError, ClientError, MissingDependencyExc
 from botocore.session import Session
 from botocore.utils import InstanceMetadataFetcher
 
-from claude_gatewayd.credentials.facts import Failure, Got, Life
-from claude_gatewayd.credentials.failures import Failed, Whose
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.plan import Plan
-from claude_gatewayd.credentials.remote import CannotReach
-from claude_gatewayd.credentials.sending import Sender
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws.client import CannotReach
+from claude_gatewayd.aws.facts import Failure, Got, Life
+from claude_gatewayd.aws.failures import Failed, Whose
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.profiles.chain import Plan
+from claude_gatewayd.aws.sending import Sender
 from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.network.egress import Egress
 
 _LIMITS: Final = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
 

@@ -10,9 +10,9 @@ import threading
 import time
 from collections.abc import Mapping
 
-from claude_gatewayd.credentials.facts import Life
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.written import moment
+from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.profiles.static_keys import moment
 
 _WITHIN = 30.0
 _LAST = 5.0  # between the end of its output and its own

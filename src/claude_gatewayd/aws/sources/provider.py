@@ -7,20 +7,22 @@ from hashlib import sha256
 from shlex import quote
 from typing import Final
 
-from claude_gatewayd.credentials import failures, process, roles, written
-from claude_gatewayd.credentials import plan as planning
-from claude_gatewayd.credentials import source as sources
-from claude_gatewayd.credentials.assess import keys_due
-from claude_gatewayd.credentials.facts import Facts, Failure, Got, Life
-from claude_gatewayd.credentials.failures import Failed, Whose
-from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
-from claude_gatewayd.credentials.plan import Plan
-from claude_gatewayd.credentials.remote import CLOCK_OFF, CallFailed, Refused
-from claude_gatewayd.credentials.source import Source
-from claude_gatewayd.credentials.sso_keys import SsoKeys
-from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws import failures
+from claude_gatewayd.aws.assess import keys_due
+from claude_gatewayd.aws.client import CLOCK_OFF, CallFailed, Refused
+from claude_gatewayd.aws.facts import Facts, Failure, Got, Life
+from claude_gatewayd.aws.failures import Failed, Whose
+from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
+from claude_gatewayd.aws.profiles import chain as planning
+from claude_gatewayd.aws.profiles import source as sources
+from claude_gatewayd.aws.profiles import static_keys
+from claude_gatewayd.aws.profiles.chain import Plan
+from claude_gatewayd.aws.profiles.source import Source
+from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.aws.sources import assume_role, credential_process
+from claude_gatewayd.aws.sources.sso_role import SsoKeys
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.network.egress import Egress
 
 _EXPIRED: Final = frozenset(("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"))
 
@@ -40,7 +42,7 @@ class SourceWay:
         self._login: SsoProfile | None = None
         self._sso: SsoKeys | None = None
         self._base: tuple[AwsKeys, Life] | None = None
-        self._running = process.Running()
+        self._running = credential_process.Running()
         try:
             self._plan = _plan(source)
             if self._plan.base in ("sso", "sso-legacy"):
@@ -100,7 +102,7 @@ class SourceWay:
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         """Return account and role of keys. Raises Failed."""
         try:
-            return roles.identity(keys, self._region, self._egress, self._source.profile)
+            return assume_role.identity(keys, self._region, self._egress, self._source.profile)
         except CallFailed as error:
             raise Failed(failures.of(error, self._whose)) from None
         except Exception as error:
@@ -149,7 +151,7 @@ class SourceWay:
     def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Life, float]:
         keys, life, skew = base, Life(self._now()), 0.0
         for step in self._plan.steps:
-            keys, life, skew = roles.assume(step, keys, self._region, self._egress, self._plan.profile)
+            keys, life, skew = assume_role.assume(step, keys, self._region, self._egress, self._plan.profile)
         return keys, life, skew
 
     def _first(self, *, keys: bool) -> Got:
@@ -161,22 +163,22 @@ class SourceWay:
             return Got()
         if plan.base == "bearer":
             bearer = plan.values["bearer"]
-            return Got(AwsKeys("", "", bearer=bearer), written.bearer_life(bearer, now))
+            return Got(AwsKeys("", "", bearer=bearer), static_keys.bearer_life(bearer, now))
         if plan.base in ("static", "temporary"):
-            return Got(written.keys_of(plan.values), written.life_of(plan.values, now))
+            return Got(static_keys.keys_of(plan.values), static_keys.life_of(plan.values, now))
         if plan.base == "process":
             try:
                 line, environ = plan.values["credential_process"], self._source.environ
-                return Got(*process.run(line, environ, now, running=self._running))
-            except process.ProcessFailed as failed:
+                return Got(*credential_process.run(line, environ, now, running=self._running))
+            except credential_process.ProcessFailed as failed:
                 why = f"the credential_process of profile {plan.profile} {failed}"
                 raise Failed(Failure("broken", why, self._whose.check)) from None
         if plan.base == "web-identity":
-            found, life, skew = roles.by_web_identity(plan.values, self._region, self._egress, plan.profile)
+            found, life, skew = assume_role.by_web_identity(plan.values, self._region, self._egress, plan.profile)
             return Got(found, life, failure=failures.clock(skew) if abs(skew) > CLOCK_OFF else None)
-        from claude_gatewayd.credentials import lent  # here, for botocore comes with it
+        from claude_gatewayd.aws.sources import botocore_providers  # here, for botocore comes with it
 
-        return lent.keys_of(plan, self._source.environ, self._egress, self._whose, now)
+        return botocore_providers.keys_of(plan, self._source.environ, self._egress, self._whose, now)
 
     @property
     def _whose(self) -> Whose:

@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from claude_gatewayd.credentials import failures, sso_cache
-from claude_gatewayd.credentials.assess import login_due
-from claude_gatewayd.credentials.facts import Failure, Got, Life, Login
-from claude_gatewayd.credentials.failures import Failed, Whose
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.oidc import Denied, Expired, InvalidClient, InvalidGrant, Oidc
-from claude_gatewayd.credentials.remote import CLOCK_OFF, CallFailed, Refused, call, make_client, skew_of
-from claude_gatewayd.credentials.roles import steadied
-from claude_gatewayd.credentials.sso_cache import Token
-from claude_gatewayd.credentials.sso_profile import SsoProfile
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws import failures
+from claude_gatewayd.aws.assess import login_due
+from claude_gatewayd.aws.client import CLOCK_OFF, CallFailed, Refused, call, make_client, skew_of
+from claude_gatewayd.aws.facts import Failure, Got, Life, Login
+from claude_gatewayd.aws.failures import Failed, Whose
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.profiles.sso_profile import SsoProfile
+from claude_gatewayd.aws.sources.assume_role import steadied
+from claude_gatewayd.aws.sso import token_cache
+from claude_gatewayd.aws.sso.oidc import Denied, Expired, InvalidClient, InvalidGrant, Oidc
+from claude_gatewayd.aws.sso.token_cache import Token
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.network.egress import Egress
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class SsoKeys:
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.file = sso_cache.token_file(environ, login.cache_key)
+        self.file = token_cache.token_file(environ, login.cache_key)
         self._environ = environ
         self._egress = egress
         self._sso = login
@@ -130,8 +131,8 @@ class SsoKeys:
         """Return the login that counts. Raises Failed where there is none."""
         self._seen = _stat(self.file)
         try:
-            token = sso_cache.read(self.file, self._sleep)
-        except sso_cache.CorruptToken:
+            token = token_cache.read(self.file, self._sleep)
+        except token_cache.CorruptToken:
             raise Failed(Failure("login", f"the login in {self.file} is damaged", self._whose.login)) from None
         except GatewayError as error:
             raise Failed(Failure("setup", error.message, error.hint)) from None
@@ -151,7 +152,7 @@ class SsoKeys:
         if not token.can_refresh(self._now()):
             return token, failures.login(self._whose)
         try:
-            with sso_cache.locked(self._environ, self.file, _LOCKED_WITHIN):
+            with token_cache.locked(self._environ, self.file, _LOCKED_WITHIN):
                 latest = self._read()
                 if latest.access_token != token.access_token:  # another generation or program was faster
                     return latest, None
@@ -176,7 +177,7 @@ class SsoKeys:
         new = token.renewed(granted)
         old = self._on_disk or token
         try:
-            held = sso_cache.swap(self.file, old, new)
+            held = token_cache.swap(self.file, old, new)
         except GatewayError as error:
             logger.warning("the login is renewed, but kept in memory only: %s", error.message)
             self._renewal = old, new

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
-from claude_gatewayd.credentials.oidc import CALLBACK_PATH
+from claude_gatewayd.aws.sso.oidc import CALLBACK_PATH
 
 _LOOKS: Final = 0.05  # seconds until the server notices that it is to end
 _PAGE: Final = """<!doctype html>

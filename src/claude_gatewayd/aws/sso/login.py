@@ -17,14 +17,14 @@ from shlex import quote
 from typing import Final, Literal, Protocol
 from urllib.parse import urlencode
 
-from claude_gatewayd.credentials import sso_cache
-from claude_gatewayd.credentials.callback import Callback
-from claude_gatewayd.credentials.oidc import Denied, DeviceCode, Expired, Granted, Oidc, Pending, Registration, SlowDown
-from claude_gatewayd.credentials.remote import Offline, Refused, ServiceError, Throttled, call, make_client
-from claude_gatewayd.credentials.sso_cache import CorruptToken, Token
-from claude_gatewayd.credentials.sso_profile import SsoProfile
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws.client import Offline, Refused, ServiceError, Throttled, call, make_client
+from claude_gatewayd.aws.profiles.sso_profile import SsoProfile
+from claude_gatewayd.aws.sso import token_cache
+from claude_gatewayd.aws.sso.callback import Callback
+from claude_gatewayd.aws.sso.oidc import Denied, DeviceCode, Expired, Granted, Oidc, Pending, Registration, SlowDown
+from claude_gatewayd.aws.sso.token_cache import CorruptToken, Token
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.network.egress import Egress
 
 WITHIN: Final = 600.0  # seconds for a person to approve; AWS's device codes live as long
 _TICK: Final = 1.0
@@ -105,19 +105,19 @@ def log_in(
     The client is registered anew each time: with one that AWS has forgotten, the browser's page fails and says
     nothing to us.
     """
-    file = sso_cache.token_file(environ, profile.cache_key)
-    sso_cache.check_writable(file.parent)
+    file = token_cache.token_file(environ, profile.cache_key)
+    token_cache.check_writable(file.parent)
     oidc = Oidc(profile.region, egress, profile.name)
     if way.by == "browser":
         registration, granted = _by_browser(oidc, profile, person, within, clock)
     else:
         registration, granted = _by_device_code(oidc, profile, person, within, sleep, clock)
-    token = sso_cache.token_from(profile.start_url, profile.region, registration, granted)
+    token = token_cache.token_from(profile.start_url, profile.region, registration, granted)
     try:
-        with sso_cache.locked(environ, file, _LOCK_WITHIN):
-            sso_cache.write(file, token)
+        with token_cache.locked(environ, file, _LOCK_WITHIN):
+            token_cache.write(file, token)
     except GatewayError:  # the lock is for the order among ours: it is not worth a person's login
-        sso_cache.write(file, token)
+        token_cache.write(file, token)
     return token
 
 
@@ -125,11 +125,11 @@ def log_out(
     profile: SsoProfile, environ: Mapping[str, str], egress: Egress
 ) -> Literal["done", "not logged in", "only here"]:
     """End the session at AWS and remove the token file; "only here": AWS could not be told. Raises GatewayError."""
-    file = sso_cache.token_file(environ, profile.cache_key)
+    file = token_cache.token_file(environ, profile.cache_key)
     try:
-        token = sso_cache.read(file)
+        token = token_cache.read(file)
     except CorruptToken:
-        sso_cache.remove(file)
+        token_cache.remove(file)
         return "only here"
     if token is None:
         return "not logged in"
@@ -151,10 +151,10 @@ def _tell_portal(profile: SsoProfile, egress: Egress, token: Token) -> bool:
 
 def _remove(environ: Mapping[str, str], file: Path) -> None:
     try:
-        with sso_cache.locked(environ, file, _LOCK_WITHIN):
-            sso_cache.remove(file)
+        with token_cache.locked(environ, file, _LOCK_WITHIN):
+            token_cache.remove(file)
     except GatewayError:
-        sso_cache.remove(file)
+        token_cache.remove(file)
 
 
 # -- through the browser and back: authorization code with PKCE (RFC 7636, RFC 8252)

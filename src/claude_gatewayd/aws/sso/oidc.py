@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from claude_gatewayd.credentials.remote import CallFailed, Refused, ServiceError, call, check_clock, make_client
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws.client import CallFailed, Refused, ServiceError, call, check_clock, make_client
+from claude_gatewayd.network.egress import Egress
 
 SCOPE: Final = "sso:account:access"  # who registers with it gets a refresh token
 CALLBACK_PATH: Final = "/oauth/callback"

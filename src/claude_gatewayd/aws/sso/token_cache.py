@@ -17,10 +17,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
-from claude_gatewayd import rewrite, small_file
-from claude_gatewayd.credentials.oidc import Granted, Registration
+from claude_gatewayd.aws.sso.oidc import Granted, Registration
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home, make_private, runtime_dir
+from claude_gatewayd.system import files, small_file
 
 _LATEST: Final = 253402300799.0  # the last second of 9999
 _READS: Final = 4
@@ -157,7 +157,7 @@ def write(file: Path, token: Token) -> None:
         old = None
     content = replace(token, more={**(old.more if old else {}), **token.more}).to_json()
     try:
-        rewrite.write(file, content.encode())
+        files.write(file, content.encode())
     except OSError as error:
         raise _unwritable(file.parent, error) from None
 
@@ -213,7 +213,7 @@ def locked(environ: Mapping[str, str], file: Path, seconds: float = 30.0) -> Ite
     make_private(directory)
     with ExitStack() as held:
         try:
-            held.enter_context(rewrite.locked(directory / f"sso-{file.stem}.lock", seconds))
+            held.enter_context(files.locked(directory / f"sso-{file.stem}.lock", seconds))
         except TimeoutError:
             raise GatewayError(
                 f"cannot use {file}: another process of ours has held it for {seconds:g} s", "claude-gatewayctl status"

@@ -5,9 +5,10 @@ import os
 import time
 from typing import Any
 
-from claude_gatewayd.ctl import client, text
-from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
-from claude_gatewayd.ctl.progress import During
+from claude_gatewayd.ctl.terminal import text
+from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
+from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ipc import client
 
 
 def credentials_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +35,10 @@ def credentials(arguments: argparse.Namespace) -> int:
 
 def _look(*, check: bool) -> dict[str, Any]:
     """Return how the credentials are that a daemon would have which is started from here."""
-    from claude_gatewayd import config, egress
-    from claude_gatewayd.credentials import SourceWay, find_source, once
+    from claude_gatewayd.aws import SourceWay, find_source
+    from claude_gatewayd.aws.keeper import once
+    from claude_gatewayd.config import loading as config
+    from claude_gatewayd.network import egress
 
     settings = config.load(os.environ)
     source = find_source(os.environ, settings.bedrock.profile)

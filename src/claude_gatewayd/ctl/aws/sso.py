@@ -6,19 +6,20 @@ import sys
 import time
 from typing import Any, Final
 
-from claude_gatewayd import egress
-from claude_gatewayd.clock_time import clock_time
-from claude_gatewayd.config import load, load_what_is_good
-from claude_gatewayd.credentials.login import choose_way, log_in, log_out
-from claude_gatewayd.credentials.oidc import DeviceCode
-from claude_gatewayd.credentials.source import ca_bundle, config_files, find_source, read_profiles
-from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
-from claude_gatewayd.ctl import client, paint, progress
-from claude_gatewayd.ctl.answer import DONE, NO
-from claude_gatewayd.ctl.browser import Opening, open_page
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws.profiles.source import ca_bundle, config_files, find_source, read_profiles
+from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.aws.sso.login import choose_way, log_in, log_out
+from claude_gatewayd.aws.sso.oidc import DeviceCode
+from claude_gatewayd.config.loading import load, load_what_is_good
+from claude_gatewayd.ctl.aws.browser import Opening, open_page
+from claude_gatewayd.ctl.terminal import colour, progress
+from claude_gatewayd.ctl.terminal.output import DONE, NO
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.printable import around, one_line
+from claude_gatewayd.ipc import client
+from claude_gatewayd.network import egress
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.system.clock_time import clock_time
+from claude_gatewayd.system.printable import around, one_line
 
 _ANSWERS_WITHIN: Final = 3.0
 
@@ -151,9 +152,9 @@ class _Terminal:
         """Show the code so that nobody overlooks it."""
         self._open(device.full_page)
         rule = f"  +{'-' * (len(device.user_code) + 8)}+"
-        in_bold = paint.wanted(sys.stdout, os.environ)
+        in_bold = colour.wanted(sys.stdout, os.environ)
         code = one_line(device.user_code)
-        shown = paint.ink(code, paint.BOLD) if in_bold else code
+        shown = colour.ink(code, colour.BOLD) if in_bold else code
         print(f"Log in at\n\n  {device.full_page}\n\nand see that it shows this code:\n", flush=True)
         print(f"{rule}\n  |    {shown}    |\n{rule}\n", file=around(sys.stdout), flush=True)
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from shlex import quote
 from urllib.parse import urlsplit
 
-from claude_gatewayd import config, paths, rewrite
-from claude_gatewayd.claude_code import lock, obstacles, settings
-from claude_gatewayd.claude_code.json_text import NotStrict
-from claude_gatewayd.claude_code.settings import Change, Edited, Target, Was
+from claude_gatewayd import paths
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.ctl.claude_code import lock, obstacles, settings
+from claude_gatewayd.ctl.claude_code.json_text import NotStrict
+from claude_gatewayd.ctl.claude_code.settings import Change, Edited, Target, Was
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import files as rewrite
 
 _TRIES = 5
 _Edit = Callable[[str, "_Memory"], tuple[str, Edited]]

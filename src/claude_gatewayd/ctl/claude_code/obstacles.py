@@ -13,9 +13,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
-from claude_gatewayd.claude_code import json_text
-from claude_gatewayd.claude_code.json_text import NotStrict
-from claude_gatewayd.claude_code.settings import BASE_URL, HERE, PROXIES, USE_BEDROCK, excepts_all
+from claude_gatewayd.ctl.claude_code import json_text
+from claude_gatewayd.ctl.claude_code.json_text import NotStrict
+from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HERE, PROXIES, USE_BEDROCK, excepts_all
 from claude_gatewayd.paths import expanduser, home
 
 Kind = Literal["shell", "start-up", "user", "project", "managed"]

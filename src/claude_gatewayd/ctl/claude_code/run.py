@@ -9,12 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
-from claude_gatewayd import auth, paths, rewrite
-from claude_gatewayd.claude_code import change, clients, obstacles, one_run
-from claude_gatewayd.claude_code.settings import Target
-from claude_gatewayd.ctl import running
-from claude_gatewayd.ctl.answer import DONE
+from claude_gatewayd import paths
+from claude_gatewayd.ctl import ensure_running
+from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles, run_environment
+from claude_gatewayd.ctl.claude_code.settings import Target
+from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import files as rewrite
+from claude_gatewayd.worker.gateway import caller
 
 # Who we have become already, by this very process: a `claude` may be a script that comes back here.
 _BECAME = "CLAUDE_GATEWAYCTL_RUN"
@@ -47,13 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise GatewayError(f"cannot start claude: {what}", "npm install --global @anthropic-ai/claude-code")
     settings = _settings()
     if direct:
-        ours = one_run.around(os.environ, settings, change.here(os.environ))
+        ours = run_environment.around(os.environ, settings, edit_settings.here(os.environ))
     else:
         target = Target(
-            change.for_callers(running.ensure()["address"]),
-            auth.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
+            edit_settings.for_callers(ensure_running.ensure()["address"]),
+            caller.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
         )
-        ours = one_run.through(os.environ, settings, target)
+        ours = run_environment.through(os.environ, settings, target)
     environ = ours.environ | {_BECAME: os.pathsep.join([str(os.getpid()), *became, str(found)])}
     return _become(found, _with_overrides(words, ours.overrides), environ)
 
@@ -76,7 +78,7 @@ def _with_overrides(words: list[str], overrides: dict[str, str]) -> list[str]:
     if not overrides:
         return words
     try:
-        rest, said = one_run.merged(words, overrides, lambda name: Path(name).read_text("utf-8-sig"))
+        rest, said = run_environment.merged(words, overrides, lambda name: Path(name).read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise GatewayError(f"cannot read what --settings says: {error}", "claude --help") from None
     text = json.dumps(said).encode()

@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from claude_gatewayd.claude_code.obstacles import SOCKET, SWITCHES
-from claude_gatewayd.claude_code.settings import (
+from claude_gatewayd.ctl.claude_code.obstacles import SOCKET, SWITCHES
+from claude_gatewayd.ctl.claude_code.settings import (
     BASE_URL,
     HEADERS,
     PROXIES,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from claude_gatewayd.claude_code import json_text
-from claude_gatewayd.claude_code.json_text import NotStrict, Object
+from claude_gatewayd.ctl.claude_code import json_text
+from claude_gatewayd.ctl.claude_code.json_text import NotStrict, Object
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"

@@ -7,13 +7,15 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd import auth, config, paths
-from claude_gatewayd.claude_code import change, clients, obstacles
-from claude_gatewayd.claude_code.change import Outcome
-from claude_gatewayd.claude_code.obstacles import Obstacle
-from claude_gatewayd.claude_code.settings import Change, Target, masked
-from claude_gatewayd.ctl import client
-from claude_gatewayd.ctl.answer import DONE, show, takes_json
+from claude_gatewayd import paths
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles
+from claude_gatewayd.ctl.claude_code.edit_settings import Outcome
+from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
+from claude_gatewayd.ctl.claude_code.settings import Change, Target, masked
+from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
+from claude_gatewayd.ipc import client
+from claude_gatewayd.worker.gateway import caller
 
 
 def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +42,7 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
     """Do what `configure-claude` does; return the exit status."""
     target = this_gateway(make_key=not dry_run)
     line = status_line() if statusline else ""
-    outcome = change.configure(os.environ, target, dry_run=dry_run, status_line=line)
+    outcome = edit_settings.configure(os.environ, target, dry_run=dry_run, status_line=line)
     found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
     running = clients.running() if outcome.changes and not dry_run else []
     said = told(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
@@ -61,7 +63,7 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
 
 def remove_claude(arguments: argparse.Namespace) -> int:
     """Take out of Claude Code's settings.json what is ours, and put back what was there before."""
-    outcome = change.remove(os.environ, change.here(os.environ), dry_run=arguments.dry_run)
+    outcome = edit_settings.remove(os.environ, edit_settings.here(os.environ), dry_run=arguments.dry_run)
     running = clients.running() if outcome.changes and not arguments.dry_run else []
     show(
         told(outcome) | {"running": running},
@@ -81,13 +83,13 @@ def removed_text(outcome: Outcome, running: list[int], *, dry_run: bool = False)
 def this_gateway(*, make_key: bool) -> Target:
     """Return the gateway as it runs, or as it is configured where it does not run."""
     try:
-        url = change.for_callers(client.ask("status")["address"])
+        url = edit_settings.for_callers(client.ask("status")["address"])
     except client.NotRunning:
         listen = config.load(os.environ).listen
-        url = change.url_of(listen.host, listen.port)
+        url = edit_settings.url_of(listen.host, listen.port)
     file = paths.gateway_key_file(os.environ)
     if make_key or file.exists():
-        return Target(url, auth.read_or_make_gateway_key(file))
+        return Target(url, caller.read_or_make_gateway_key(file))
     return Target(url, "cgw-made-at-the-first-start")
 
 

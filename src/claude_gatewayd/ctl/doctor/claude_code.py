@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from shlex import quote
 from typing import NamedTuple
 
-from claude_gatewayd.claude_code.obstacles import Obstacle
-from claude_gatewayd.doctor.finding import Finding, ok
+from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
+from claude_gatewayd.ctl.doctor.finding import Finding, ok
 
 
 class Login(NamedTuple):

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import claude_gatewayd
-from claude_gatewayd import config, paths, ports
-from claude_gatewayd.claude_code import change, clients
-from claude_gatewayd.claude_code import obstacles as in_the_way
-from claude_gatewayd.claude_code.settings import BASE_URL
-from claude_gatewayd.config import Config
-from claude_gatewayd.credentials.source import find_source
-from claude_gatewayd.doctor import beyond, here, look
-from claude_gatewayd.doctor import client as of_client
-from claude_gatewayd.doctor.finding import Finding, State
+from claude_gatewayd import paths
+from claude_gatewayd.aws.profiles.source import find_source
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.loading import Config
+from claude_gatewayd.ctl.claude_code import clients, edit_settings
+from claude_gatewayd.ctl.claude_code import obstacles as in_the_way
+from claude_gatewayd.ctl.claude_code.settings import BASE_URL
+from claude_gatewayd.ctl.doctor import claude_code as of_client
+from claude_gatewayd.ctl.doctor import gather, machine, network
+from claude_gatewayd.ctl.doctor.finding import Finding, State
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.model import Problem
+from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
+from claude_gatewayd.system import ports
 
 _WITHIN = 4.5
 _DEEP_WITHIN = 100.0
@@ -39,8 +41,8 @@ class Ground:
     def url(self) -> str:
         """Return the gateway's address for callers on this machine."""
         if self.status is not None:
-            return change.for_callers(self.status["address"])
-        return change.here(self.environ).url
+            return edit_settings.for_callers(self.status["address"])
+        return edit_settings.here(self.environ).url
 
 
 Examination = Callable[[], Iterable[Finding]]
@@ -53,29 +55,29 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
     file = in_the_way.settings_file(environ)
 
     def port() -> Iterable[Finding]:
-        holder = None if status is not None else ports.who_listens(change.here_port(environ))
-        return here.port(status, ground.url, holder, look.answers(ground.url) if status is not None else "")
+        holder = None if status is not None else ports.who_listens(edit_settings.here_port(environ))
+        return machine.port(status, ground.url, holder, gather.answers(ground.url) if status is not None else "")
 
     def configuration() -> Iterable[Finding]:
         path = paths.config_path(environ)
         changed = path.stat().st_mtime if path.exists() else 0.0
-        yield from here.configuration(problems, str(path) if path.exists() else "", changed, status)
-        yield from here.limits(settings.listen.max_body)
+        yield from machine.configuration(problems, str(path) if path.exists() else "", changed, status)
+        yield from machine.limits(settings.listen.max_body)
 
     def own_settings() -> Iterable[Finding]:
-        own = look.own_settings(file, change.here(environ).key)
+        own = gather.own_settings(file, edit_settings.here(environ).key)
         return of_client.settings(own, environ.get(BASE_URL, ""), ground.url, remote=settings.listen.remote)
 
     def obstacles() -> Iterable[Finding]:
         found = in_the_way.find(environ, ground.directory, ground.url)
-        daemon = look.environment_of(status["pid"]) if status is not None else {}
+        daemon = gather.environment_of(status["pid"]) if status is not None else {}
         in_service = [name for name in in_the_way.SWITCHES if name in daemon]
         return of_client.obstacles(found, in_service)
 
     def surroundings() -> Iterable[Finding]:
-        daemon = look.environment_of(status["pid"]) if status is not None else {}
+        daemon = gather.environment_of(status["pid"]) if status is not None else {}
         shell, _left_out = environment.taken_over(environ)
-        return here.surroundings(daemon, shell, by_service=status is not None and status["inherited"])
+        return machine.surroundings(daemon, shell, by_service=status is not None and status["inherited"])
 
     def client() -> Iterable[Finding]:
         path = clients.find(environ)
@@ -85,47 +87,47 @@ def examinations(ground: Ground, *, deep: bool) -> dict[str, Examination]:
         source = find_source(environ, settings.bedrock.profile)
         if settings.bedrock.enabled == "false":
             mend = "claude-gatewayctl config set bedrock.enabled auto --reload"
-            yield from beyond.bedrock(status, "none", "", "[bedrock] enabled is false", mend, time.time())
+            yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", mend, time.time())
             return
-        yield from beyond.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
+        yield from network.bedrock(status, source.kind, source.told, source.why, source.hint, time.time())
         if source.kind != "none":
-            host, failed = look.reach_bedrock(settings, environ, source.profile)
-            yield beyond.to_bedrock(host, failed.kind if failed else "", failed.detail if failed else "",
+            host, failed = gather.reach_bedrock(settings, environ, source.profile)
+            yield network.to_bedrock(host, failed.kind if failed else "", failed.detail if failed else "",
                                     failed.hint if failed else "")  # fmt: skip
         if status is None or not status.get("credentials"):  # else the keeper of the daemon has said it
-            yield from beyond.sso(look.sso(source, time.time()), time.time())
+            yield from network.sso(gather.sso(source, time.time()), time.time())
 
     def litellm() -> Iterable[Finding]:
         known = status is not None and status["litellm"]["state"] in ("ready", "loading", "failed")
-        tried = look.try_litellm(settings.litellm.config, environ) if deep and not known else None
-        return here.litellm(*look.litellm(), status, tried)
+        tried = gather.try_litellm(settings.litellm.config, environ) if deep and not known else None
+        return machine.litellm(*gather.litellm(), status, tried)
 
     found: dict[str, Examination] = {
-        "daemon": lambda: here.daemon(
-            status, ground.why_not, claude_gatewayd.__version__, installed=look.is_installed(environ)
+        "daemon": lambda: machine.daemon(
+            status, ground.why_not, claude_gatewayd.__version__, installed=gather.is_installed(environ)
         ),
         "port": port,
-        "service": lambda: here.service(look.service(environ), look.program(), status),
+        "service": lambda: machine.service(gather.service(environ), gather.program(), status),
         "environment": surroundings,
         "configuration": configuration,
         "LiteLLM": litellm,
-        "Anthropic": lambda: beyond.anthropic(look.reach(settings, environ), status),
+        "Anthropic": lambda: network.anthropic(gather.reach(settings, environ), status),
         "AWS": bedrock,
         "Claude Code": client,
-        "credential": lambda: of_client.credential(look.login(environ, file), time.time()),
+        "credential": lambda: of_client.credential(gather.login(environ, file), time.time()),
         "settings": own_settings,
         "variables": obstacles,
-        "disk": lambda: here.disk(*look.disk(environ)),
-        "permissions": lambda: here.permissions(look.modes(environ)),
+        "disk": lambda: machine.disk(*gather.disk(environ)),
+        "permissions": lambda: machine.permissions(gather.modes(environ)),
     }
     if deep and status is not None:
-        key = change.here(environ).key
-        credential = look.credential_headers(environ, file)
+        key = edit_settings.here(environ).key
+        credential = gather.credential_headers(environ, file)
         found["ping anthropic"] = lambda: (
-            beyond.ping(look.ping(ground.url, key, "anthropic", credential)) if credential else beyond.no_ping()
+            network.ping(gather.ping(ground.url, key, "anthropic", credential)) if credential else network.no_ping()
         )
         if status["bedrock"]["enabled"]:
-            found["ping bedrock"] = lambda: beyond.ping(look.ping(ground.url, key, "bedrock", credential))
+            found["ping bedrock"] = lambda: network.ping(gather.ping(ground.url, key, "bedrock", credential))
     return found
 
 

@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from claude_gatewayd import egress, paths
-from claude_gatewayd import reach as reach_upstream
-from claude_gatewayd.claude_code import json_text, obstacles
-from claude_gatewayd.claude_code.json_text import NotStrict
-from claude_gatewayd.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
-from claude_gatewayd.config import Config
-from claude_gatewayd.credentials import sso_cache
-from claude_gatewayd.credentials.source import Source, ca_bundle, read_profiles
-from claude_gatewayd.credentials.sso_profile import is_sso, sso_profile
-from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
-from claude_gatewayd.doctor.client import Login, OwnSettings
-from claude_gatewayd.doctor.here import Mode, Service
+from claude_gatewayd import paths
+from claude_gatewayd.aws.profiles.source import Source, ca_bundle, read_profiles
+from claude_gatewayd.aws.profiles.sso_profile import is_sso, sso_profile
+from claude_gatewayd.aws.sso import token_cache
+from claude_gatewayd.config.loading import Config
+from claude_gatewayd.ctl.claude_code import json_text, obstacles
+from claude_gatewayd.ctl.claude_code.json_text import NotStrict
+from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
+from claude_gatewayd.ctl.doctor.claude_code import Login, OwnSettings
+from claude_gatewayd.ctl.doctor.machine import Mode, Service
+from claude_gatewayd.ctl.doctor.network import Ping, Reached, Sso
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.http1.upstream import UpstreamFailed
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.network import egress
+from claude_gatewayd.network import reach as reach_upstream
 from claude_gatewayd.service import manager
 
 _SECONDS = 3.0
@@ -152,7 +153,7 @@ def litellm() -> tuple[str, str]:
 
 def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Load LiteLLM and the callbacks of *config* in a process of its own, which is ended after a minute."""
-    command = [sys.executable, "-P", "-m", "claude_gatewayd.engine.trial", *([config] if config else [])]
+    command = [sys.executable, "-P", "-m", "claude_gatewayd.worker.engine.selfcheck", *([config] if config else [])]
     try:
         done = subprocess.run(
             command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRIED_WITHIN,
@@ -174,7 +175,7 @@ def sso(source: Source, now: float) -> Sso | None:
         return None
     try:
         profile = sso_profile(source.environ, source.profile)
-        token = sso_cache.read(sso_cache.token_file(source.environ, profile.cache_key))
+        token = token_cache.read(token_cache.token_file(source.environ, profile.cache_key))
     except GatewayError as error:
         return Sso(source.profile, error.message, error.hint) if is_sso(settings) else None
     if token is None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Any, NamedTuple
 
-from claude_gatewayd.doctor.finding import Finding, Status, ok
-from claude_gatewayd.model import Problem
-from claude_gatewayd.ports import Holder
+from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system.ports import Holder
 
 DISK_FAIL, DISK_NOTE = 100 * 2**20, 2**30
 LARGEST_REQUEST = 32 * 2**20

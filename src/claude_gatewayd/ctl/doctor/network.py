@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import NamedTuple
 
-from claude_gatewayd.clock_time import clock_time
-from claude_gatewayd.doctor.finding import Finding, Status, ok
+from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
+from claude_gatewayd.system.clock_time import clock_time
 
 CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
 SET_CLOCK = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"

@@ -4,16 +4,17 @@ import argparse
 import os
 from pathlib import Path
 
-from claude_gatewayd.claude_code import change
-from claude_gatewayd.ctl import client, daemon, running
-from claude_gatewayd.ctl.answer import DONE, NO, show, takes_json
-from claude_gatewayd.ctl.claude_code import this_gateway
-from claude_gatewayd.ctl.progress import During
-from claude_gatewayd.doctor import examine
-from claude_gatewayd.doctor.examine import Ground
-from claude_gatewayd.doctor.finding import Finding
+from claude_gatewayd.ctl import daemon, ensure_running
+from claude_gatewayd.ctl.claude_code import edit_settings
+from claude_gatewayd.ctl.claude_code.verbs import this_gateway
+from claude_gatewayd.ctl.doctor import examine
+from claude_gatewayd.ctl.doctor.examine import Ground
+from claude_gatewayd.ctl.doctor.finding import Finding
+from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
+from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.printable import one_line
+from claude_gatewayd.ipc import client
+from claude_gatewayd.system.printable import one_line
 
 _MARKS = {"ok": "ok", "note": "note", "fail": "FAIL"}
 _STYLES = {"ok": "green", "note": "yellow", "fail": "bold red"}
@@ -62,12 +63,12 @@ def _fix(finding: Finding) -> str:
     try:
         match finding.remedy:
             case "start":
-                running.ensure()
+                ensure_running.ensure()
             case "reload":
                 if not client.ask("reload", daemon.RELOAD_WITHIN)["applied"]:
                     return f"Not mended: {finding.mend}: the configuration is refused"
             case "configure-claude":
-                change.configure(os.environ, this_gateway(make_key=True))
+                edit_settings.configure(os.environ, this_gateway(make_key=True))
             case "private":
                 path = Path(finding.target)
                 path.chmod(0o700 if path.is_dir() else 0o600)
@@ -91,7 +92,7 @@ def _lines(found: list[Finding]) -> list[str]:
 
 
 def _table(found: list[Finding]) -> str:
-    from claude_gatewayd.ctl import tables
+    from claude_gatewayd.ctl.terminal import tables
 
     def row(one: Finding) -> list[tables.Cell]:
         mark, name = [(_MARKS[one.state], _STYLES[one.state])], [(one.check, "bold")]

@@ -6,9 +6,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd import bounded_yaml
-from claude_gatewayd.bounded_yaml import LeftOut
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import bounded_yaml
+from claude_gatewayd.system.bounded_yaml import LeftOut
 
 _MOST_PLACES = 100_000
 

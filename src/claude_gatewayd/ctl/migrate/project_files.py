@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import bounded_yaml
-from claude_gatewayd.moving.translate import BUILT_IN, NOT_NEEDED, YOURS, Told
+from claude_gatewayd.ctl.migrate.translate import BUILT_IN, NOT_NEEDED, YOURS, Told
+from claude_gatewayd.system import bounded_yaml
 
 _TARGETS = {
     "start": "claude-gatewayctl start",

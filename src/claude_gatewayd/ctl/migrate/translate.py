@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from claude_gatewayd import catalog, config
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.ctl.migrate.document import Document
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.moving.document import Document
 
 Verdict = Literal["carried over", "built in", "not needed", "yours to do", "not understood"]
 CARRIED, BUILT_IN, NOT_NEEDED, YOURS, UNKNOWN = Verdict.__args__  # type: ignore[attr-defined]
@@ -146,7 +147,7 @@ class _Translation:
                 self._for_litellm(place, name, model, entry)
 
     def _for_litellm(self, place: tuple[str | int, ...], name: str, model: str, entry: dict[str, Any]) -> None:
-        if name.startswith("claude-") or "*" in name or "bedrock/" in name or catalog.is_forced(name):
+        if name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_forced(name):
             self.tell(
                 place, UNKNOWN, f"{model} cannot stand under this name, which is the gateway's own: rename it", name
             )
@@ -194,7 +195,7 @@ class _Translation:
             self._for_litellm(place, name, model, entry)
             return
         region = self.moved.values.get(("bedrock", "region"), config.Bedrock().region)
-        known = catalog.find(stem, str(region))
+        known = bedrock_models.find(stem, str(region))
         if known is not None and known.model == there:
             self.tell(place, BUILT_IN, f"the gateway knows it as {there}", name)
         else:

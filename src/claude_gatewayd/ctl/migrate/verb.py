@@ -8,12 +8,15 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd import config, config_edit, paths, printable, rewrite
-from claude_gatewayd.config_file import document_of
-from claude_gatewayd.ctl.answer import DONE, show, takes_json
+from claude_gatewayd import paths
+from claude_gatewayd.config import edit as config_edit
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.file import document_of
+from claude_gatewayd.ctl.migrate import document, project_files, translate
+from claude_gatewayd.ctl.migrate.translate import UNKNOWN, YOURS, Moved, Told
+from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.moving import document, neighbours, translate
-from claude_gatewayd.moving.translate import UNKNOWN, YOURS, Moved, Told
+from claude_gatewayd.system import files, printable
 
 # Beside the old file: so callbacks are found where they lie, and find their own neighbours.
 LEFT = "claude-gateway.yaml"
@@ -38,8 +41,8 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     if file.name == LEFT:
         raise GatewayError(f"cannot import {file}: it is what an import has written", "name the proxy's own file")
     old = document.read(file)
-    moved = translate.translate(old, os.environ, lambda name: neighbours.source_of(file.parent, name))
-    told = [(file, one) for one in moved.told] + neighbours.look(file.parent)
+    moved = translate.translate(old, os.environ, lambda name: project_files.source_of(file.parent, name))
+    told = [(file, one) for one in moved.told] + project_files.look(file.parent)
     left = _left(moved, file)
     target = paths.config_path(os.environ)
     before = target.read_bytes() if target.exists() else b""
@@ -108,8 +111,8 @@ def _write(path: Path, text: str) -> Path | None:
         before = path.read_bytes() if path.exists() else b""
         if before == new:
             return None
-        kept = rewrite.keep(before, path.name, paths.state_dir(os.environ) / "backups") if before else None
-        rewrite.replace(path, new)
+        kept = files.keep(before, path.name, paths.state_dir(os.environ) / "backups") if before else None
+        files.replace(path, new)
     except OSError as error:
         raise GatewayError(f"cannot write {path}: {error.strerror}", f"ls -ld {quote(str(path.parent))}") from None
     return kept
@@ -127,7 +130,7 @@ def _rows(told: list[tuple[Path, Told]]) -> list[tuple[str, str, str, str]]:
 
 
 def _drawn(told: list[tuple[Path, Told]]) -> str:
-    from claude_gatewayd.ctl import tables
+    from claude_gatewayd.ctl.terminal import tables
 
     def row(place: str, what: str, verdict: str, says: str) -> list[tables.Cell]:
         style = "yellow" if verdict in (UNKNOWN, YOURS) else "green"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_gatewayd import paths
-from claude_gatewayd.config import KEYS
+from claude_gatewayd.config.loading import KEYS
 from claude_gatewayd.ctl import main
-from claude_gatewayd.ctl.answer import DONE, row
+from claude_gatewayd.ctl.terminal.output import DONE, row
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service.steps import Write, remove, remove_if_empty
+from claude_gatewayd.service.files import Write, remove, remove_if_empty
 from claude_gatewayd.service.templates import filled, template
 
 SHELLS = ("bash", "zsh", "fish")

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd import paths
-from claude_gatewayd.claude_code import change, clients
-from claude_gatewayd.ctl import client, completion, planning
-from claude_gatewayd.ctl.answer import DONE, NO, row
-from claude_gatewayd.ctl.claude_code import removed_text
-from claude_gatewayd.ctl.planning import PROGRAMS
-from claude_gatewayd.ctl.progress import During
-from claude_gatewayd.ctl.service import end_at_once, refuse_foreign, running, told, wait_serving
+from claude_gatewayd.ctl.claude_code import clients, edit_settings
+from claude_gatewayd.ctl.claude_code.verbs import removed_text
+from claude_gatewayd.ctl.service import completion, install_plan
+from claude_gatewayd.ctl.service.install_plan import PROGRAMS
+from claude_gatewayd.ctl.service.verbs import end_at_once, refuse_foreign, running, told, wait_serving
+from claude_gatewayd.ctl.terminal.output import DONE, NO, row
+from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import client
 from claude_gatewayd.service import environment, manager
+from claude_gatewayd.service.files import Link, Write, remove, remove_if_empty
 from claude_gatewayd.service.manager import Manager, State, Verb
-from claude_gatewayd.service.steps import Link, Write, remove, remove_if_empty
 
 _ENDS_WITHIN = 15.0
 _DOING: dict[Verb, str] = {
@@ -67,16 +68,16 @@ def install(arguments: argparse.Namespace) -> int:
 def carry_out(given: Options) -> tuple[int, str]:
     """Do what `install` does; return its exit status, and the address if anything was done."""
     begun = time.monotonic()
-    ours = planning.service_manager(linger=given.linger, sandbox=given.sandbox)
+    ours = install_plan.service_manager(linger=given.linger, sandbox=given.sandbox)
     found = ours.state(os.environ)
     if found.masked:
         raise GatewayError(f"cannot install the service: {found.trouble}", found.hint)
-    variables = planning.variables(given.port)
-    steps = planning.steps(ours, variables, sandbox=given.sandbox)
+    variables = install_plan.variables(given.port)
+    steps = install_plan.steps(ours, variables, sandbox=given.sandbox)
     pending = [step for step in steps if not step.is_done]
     said = running()
-    late = planning.unread(steps, time.time() - said["uptime"]) if said and said["pid"] == found.pid else []
-    verbs = planning.verbs(found, [*pending, *late])
+    late = install_plan.unread(steps, time.time() - said["uptime"]) if said and said["pid"] == found.pid else []
+    verbs = install_plan.verbs(found, [*pending, *late])
     lingers = not given.linger or ours.lingers(os.environ)
     if given.dry_run:
         _print_plan(ours, steps, verbs, linger=not lingers)
@@ -223,7 +224,7 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
 
 def _release_claude_code() -> None:
     """Take our address out of Claude Code's settings, if it is there."""
-    outcome = change.remove(os.environ, change.here({**os.environ, **environment.written(os.environ)}))
+    outcome = edit_settings.remove(os.environ, edit_settings.here({**os.environ, **environment.written(os.environ)}))
     if outcome.changes:
         print(removed_text(outcome, clients.running()))
 

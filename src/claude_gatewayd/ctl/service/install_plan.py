@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from claude_gatewayd import config, paths
+from claude_gatewayd import paths
+from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment, manager
+from claude_gatewayd.service.files import Link, Write
 from claude_gatewayd.service.manager import Manager, Place, State, Verb
-from claude_gatewayd.service.steps import Link, Write
 
 PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
 

@@ -16,12 +16,14 @@ import time
 from pathlib import Path
 
 import claude_gatewayd
-from claude_gatewayd import paths, wire
-from claude_gatewayd.ctl import client, completion, text, versions
-from claude_gatewayd.ctl.answer import DONE, NO, USAGE
-from claude_gatewayd.ctl.progress import During
+from claude_gatewayd import paths
+from claude_gatewayd.ctl.service import completion, virtualenvs
+from claude_gatewayd.ctl.terminal import text
+from claude_gatewayd.ctl.terminal.output import DONE, NO, USAGE
+from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service.steps import Link
+from claude_gatewayd.ipc import client, wire
+from claude_gatewayd.service.files import Link
 
 _RELOADED_WITHIN = 180.0
 _GOES_ON_WITHIN = 15.0
@@ -48,17 +50,17 @@ def upgrade(arguments: argparse.Namespace) -> int:
     before = paths.previous_link(os.environ)
     _refuse_without(link)
     running = _running(link)
-    with versions.alone(link):
+    with virtualenvs.alone(link):
         old = link.resolve()
         if arguments.rollback:
             new = _before(before, old)
-            version = versions.try_out(new)
+            version = virtualenvs.try_out(new)
         else:
             requirement = _requirement(arguments.what)
             new = paths.versions_dir(os.environ) / time.strftime("%Y%m%d-%H%M%S")
             try:
-                versions.build(new, requirement)
-                version = versions.try_out(new)
+                virtualenvs.build(new, requirement)
+                version = virtualenvs.try_out(new)
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
@@ -76,7 +78,7 @@ def upgrade(arguments: argparse.Namespace) -> int:
             print(text.problems(problems), file=sys.stderr)
             return NO
         Link(before, old).do()
-        versions.remove_all_but(new, old)
+        virtualenvs.remove_all_but(new, old)
     if running and not _goes_on_as(version):
         print(f"The generation of {version} serves; its supervisor did not take over, see the log", file=sys.stderr)
     seconds = time.monotonic() - begun

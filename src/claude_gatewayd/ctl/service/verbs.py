@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from claude_gatewayd import paths
-from claude_gatewayd.ctl import client, text
-from claude_gatewayd.ctl.answer import DONE, NO
-from claude_gatewayd.ctl.progress import During
+from claude_gatewayd.ctl.terminal import text
+from claude_gatewayd.ctl.terminal.output import DONE, NO
+from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import client
 from claude_gatewayd.service import manager
 from claude_gatewayd.service.manager import Manager, NoManager, State
 

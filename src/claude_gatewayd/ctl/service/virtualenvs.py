@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from claude_gatewayd import paths
-from claude_gatewayd.ctl.progress import During
+from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
 

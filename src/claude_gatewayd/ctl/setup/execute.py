@@ -7,17 +7,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd.claude_code import clients, obstacles, one_run
-from claude_gatewayd.claude_code.settings import Target
-from claude_gatewayd.ctl import asking, claude_code, client, configuring, daemon, install, moving, running, sso
-from claude_gatewayd.ctl.answer import DONE, NO, row
-from claude_gatewayd.ctl.progress import During
-from claude_gatewayd.doctor import beyond, look
-from claude_gatewayd.doctor.finding import Finding
+from claude_gatewayd.ctl import config, daemon, ensure_running
+from claude_gatewayd.ctl.aws import sso
+from claude_gatewayd.ctl.claude_code import clients, obstacles, run_environment, verbs
+from claude_gatewayd.ctl.claude_code.settings import Target
+from claude_gatewayd.ctl.doctor import gather, network
+from claude_gatewayd.ctl.doctor.finding import Finding
+from claude_gatewayd.ctl.migrate import verb
+from claude_gatewayd.ctl.service import install
+from claude_gatewayd.ctl.setup.facts import Facts
+from claude_gatewayd.ctl.setup.plan import Act, Answers, Step, overrides, values
+from claude_gatewayd.ctl.terminal import prompts
+from claude_gatewayd.ctl.terminal.output import DONE, NO, row
+from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import client
 from claude_gatewayd.service import manager
-from claude_gatewayd.setup.facts import Facts
-from claude_gatewayd.setup.plan import Act, Answers, Step, overrides, values
 
 _LOADS_WITHIN = 90.0
 _ANSWERS_WITHIN = 180.0
@@ -34,14 +39,14 @@ def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_c
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
     os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
     acts: dict[Act, Callable[[], int]] = {
-        "import": lambda: moving.carry_over(Path(str(answers.moves))),
+        "import": lambda: verb.carry_over(Path(str(answers.moves))),
         "config": lambda: _write(facts, answers),
         "login": lambda: sso.log_in_to(str(answers.profile), device_code=device_code),
         "service": lambda: _install(facts),
         "background": _start,
         "reload": daemon.hand_over,
         "linger": _linger,
-        "claude": lambda: claude_code.point_here(statusline=answers.status_line),
+        "claude": lambda: verbs.point_here(statusline=answers.status_line),
         "test": lambda: _test(answers),
     }
     done: list[Step] = []
@@ -56,7 +61,7 @@ def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_c
             if step.act in ("login", "test"):  # they wait for a person or a network, and can be cut
                 (done if _carried_out(acts[step.act]) == DONE else failed).append(step)
                 continue
-            with asking.undivided() as was_pressed:
+            with prompts.undivided() as was_pressed:
                 (done if _carried_out(acts[step.act]) == DONE else failed).append(step)
             if was_pressed():
                 raise KeyboardInterrupt
@@ -81,7 +86,7 @@ def _carried_out(act: Callable[[], int]) -> int:
 
 def _write(facts: Facts, answers: Answers) -> int:
     existed = facts.config_file.exists()
-    path, kept = configuring.write(values(facts, answers))
+    path, kept = config.write(values(facts, answers))
     print(row("changed" if existed else "wrote", path))
     if kept is not None:
         print(row("", f"the file as it was: {kept}"))
@@ -93,7 +98,7 @@ def _install(facts: Facts) -> int:
 
 
 def _start() -> int:
-    said = running.ensure()
+    said = ensure_running.ensure()
     print(row("started", f"claude-gatewayd, pid {said['pid']}: it serves on {said['address']}"))
     return DONE
 
@@ -106,12 +111,12 @@ def _linger() -> int:
 
 def _test(answers: Answers) -> int:
     """Send a request through each lane, and say how it was answered."""
-    target = claude_code.this_gateway(make_key=True)
+    target = verbs.this_gateway(make_key=True)
     good = _told(_anthropic(target))
     said = _loaded()
     if said["bedrock"]["enabled"]:
         with During("A request to Bedrock"):
-            (found,) = beyond.ping(look.ping(target.url, target.key, "bedrock", {}))
+            (found,) = network.ping(gather.ping(target.url, target.key, "bedrock", {}))
         good = _told(found) and good
     elif answers.profile is not None:
         good = _told(Finding("ping bedrock", "fail", "is off", said["bedrock"]["why"], "claude-gatewayctl doctor"))
@@ -139,11 +144,11 @@ def _loaded() -> dict[str, Any]:
 def _anthropic(target: Target) -> Finding:
     """Test Anthropic's lane: with the credential that Claude Code has, or, where only it can read that, by itself."""
     settings = obstacles.settings_file(os.environ)
-    login = look.login(os.environ, settings)
-    credential = look.credential_headers(os.environ, settings)
+    login = gather.login(os.environ, settings)
+    credential = gather.credential_headers(os.environ, settings)
     if credential and (login.ends is None or login.ends > time.time()):
         with During("A request to Anthropic"):
-            (found,) = beyond.ping(look.ping(target.url, target.key, "anthropic", credential))
+            (found,) = network.ping(gather.ping(target.url, target.key, "anthropic", credential))
         how = f" with {login.kind} ({login.place})" if found.state == "ok" else ""
         return Finding(found.check, found.state, found.found + how, found.why, found.mend)
     claude = clients.find(os.environ)
@@ -159,7 +164,7 @@ def _anthropic(target: Target) -> Finding:
 def _by_claude(claude: Path, target: Target, mend: str) -> Finding:
     begun, at = time.monotonic(), time.time()
     with During("Claude Code asks Anthropic"):
-        why = clients.ask(claude, one_run.through(os.environ, {}, target).environ, _ANSWERS_WITHIN)
+        why = clients.ask(claude, run_environment.through(os.environ, {}, target).environ, _ANSWERS_WITHIN)
     seconds = time.monotonic() - begun
     if why:
         return Finding("ping anthropic", "fail", f"was asked by {claude}, in vain", why, mend)

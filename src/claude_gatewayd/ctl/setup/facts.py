@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from claude_gatewayd.credentials.snapshot import Kind
-from claude_gatewayd.credentials.source import Sections
-from claude_gatewayd.model import Problem
+from claude_gatewayd.aws.profiles.source import Sections
+from claude_gatewayd.aws.snapshot import Kind
+from claude_gatewayd.problem import Problem
 
 Place = tuple[str, str]  # section and name in config.toml
 Login = Literal["", "needed", "there"]  # "": its keys come without an SSO login

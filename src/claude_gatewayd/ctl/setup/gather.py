@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from claude_gatewayd import config, paths, ports
-from claude_gatewayd.claude_code import change, obstacles
-from claude_gatewayd.claude_code.settings import BASE_URL, Target
-from claude_gatewayd.config_file import read_document
-from claude_gatewayd.credentials import plan as planning
-from claude_gatewayd.credentials.source import Sections, Source, config_files, find_source, read_profiles
-from claude_gatewayd.credentials.sso_profile import sso_profile
-from claude_gatewayd.doctor import look
-from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service import environment
-from claude_gatewayd.setup.facts import (
+from claude_gatewayd import paths
+from claude_gatewayd.aws.profiles import chain as planning
+from claude_gatewayd.aws.profiles.source import Sections, Source, config_files, find_source, read_profiles
+from claude_gatewayd.aws.profiles.sso_profile import sso_profile
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.file import read_document
+from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
+from claude_gatewayd.ctl.claude_code.settings import BASE_URL, Target
+from claude_gatewayd.ctl.doctor import gather
+from claude_gatewayd.ctl.setup.facts import (
     Claude,
     Facts,
     Login,
@@ -31,7 +30,10 @@ from claude_gatewayd.setup.facts import (
     ranked,
     region_of,
 )
-from claude_gatewayd.setup.plan import ENABLED, PORT, PROFILE, REGION
+from claude_gatewayd.ctl.setup.plan import ENABLED, PORT, PROFILE, REGION
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.service import environment
+from claude_gatewayd.system import ports
 
 _LITELLM_TEXT = re.compile(r"^model_list\s*:", re.MULTILINE)
 _FIRST_FREE = range(1, 100)
@@ -71,11 +73,13 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
 
 def claude(environ: Mapping[str, str], port: int, status_line: str = "") -> Claude:
     """Return what Claude Code's settings take to point at a gateway on *port*, and to have a status line of ours."""
-    target = change.here(environ)
-    url = change.url_of(urlsplit(target.url).hostname or "127.0.0.1", port)
+    target = edit_settings.here(environ)
+    url = edit_settings.url_of(urlsplit(target.url).hostname or "127.0.0.1", port)
     file = obstacles.settings_file(environ)
     try:
-        outcome = change.configure(environ, Target(url, target.key or "cgw-"), dry_run=True, status_line=status_line)
+        outcome = edit_settings.configure(
+            environ, Target(url, target.key or "cgw-"), dry_run=True, status_line=status_line
+        )
     except GatewayError as error:
         return Claude(file, trouble=error.message, hint=error.hint)
     return Claude(file, len(outcome.changes))
@@ -142,7 +146,7 @@ def _profile(environ: Mapping[str, str], known: Sections, name: str) -> Profile:
 
 def _login(environ: Mapping[str, str], name: str) -> Login:
     source = Source("profile", name, files=config_files(environ), environ=environ)
-    found = look.sso(source, time.time())
+    found = gather.sso(source, time.time())
     if found is None:
         return ""
     lives = found.renews or (found.ends is not None and found.ends > time.time())

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from claude_gatewayd import config, config_edit
+from claude_gatewayd.config import edit as config_edit
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.ctl.setup.facts import Facts, Place, Profile
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.setup.facts import Facts, Place, Profile
 
 Act = Literal["import", "config", "login", "service", "background", "reload", "linger", "claude", "test"]
 

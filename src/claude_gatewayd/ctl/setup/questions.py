@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 
-from claude_gatewayd import config_values
-from claude_gatewayd.ctl import asking
+from claude_gatewayd.config import values
+from claude_gatewayd.ctl.migrate import document, project_files, translate
+from claude_gatewayd.ctl.setup import gather
+from claude_gatewayd.ctl.setup.facts import Facts, by_itself
+from claude_gatewayd.ctl.setup.plan import PORT, PROFILE, REGION, Answers
+from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.moving import document, neighbours, translate
-from claude_gatewayd.setup import look
-from claude_gatewayd.setup.facts import Facts, by_itself
-from claude_gatewayd.setup.plan import PORT, PROFILE, REGION, Answers
 
 _NONE = "none"
 
@@ -43,7 +43,7 @@ def answers(flags: Flags, facts: Facts, environ: Mapping[str, str], *, asks: boo
     moves = _moves(flags, facts, asks=asks)
     if moves is not None:
         moved = translate.translate(
-            document.read(moves), os.environ, lambda name: neighbours.source_of(moves.parent, name)
+            document.read(moves), os.environ, lambda name: project_files.source_of(moves.parent, name)
         )
         facts = replace(
             facts,
@@ -57,13 +57,13 @@ def answers(flags: Flags, facts: Facts, environ: Mapping[str, str], *, asks: boo
     service = flags.service
     background = flags.background
     if asks and facts.service.manager and service and not facts.service.settled:
-        service = asking.agree(f"Install it as a service of {facts.service.manager}, which starts when you log in?")
+        service = prompts.agree(f"Install it as a service of {facts.service.manager}, which starts when you log in?")
     if asks and background and not facts.service.running and not (service and facts.service.manager):
-        background = asking.agree("Start it in the background?")
+        background = prompts.agree("Start it in the background?")
     serves = background or facts.service.running or (service and bool(facts.service.manager))
     claude = flags.claude
-    if asks and claude and serves and look.claude(environ, port).changes:
-        claude = asking.agree("Let Claude Code talk to it?")
+    if asks and claude and serves and gather.claude(environ, port).changes:
+        claude = prompts.agree("Let Claude Code talk to it?")
     return facts, Answers(
         profile, region, port, moves, service, background, flags.linger, flags.login, claude,
         flags.statusline, flags.test,
@@ -76,7 +76,7 @@ def _moves(flags: Flags, facts: Facts, *, asks: bool) -> Path | None:
         return file / "config.yaml" if file.is_dir() else file
     if not flags.imports or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
         return None
-    return facts.proxy.file if not asks or asking.agree(f"Move {facts.proxy.file} over?") else None
+    return facts.proxy.file if not asks or prompts.agree(f"Move {facts.proxy.file} over?") else None
 
 
 def _profile(flags: Flags, facts: Facts, *, asks: bool) -> str | None:
@@ -105,7 +105,7 @@ def _profile(flags: Flags, facts: Facts, *, asks: bool) -> str | None:
         print(f"  {'-' if one.trouble else number:>2}  {one.name:<{width}}  {one.told}")
     print(f"   0  {_NONE:<{width}}  Anthropic alone: nobody steps in when it cannot serve")
     names = [_NONE, *(one.name for one in good)]
-    chosen = asking.choose("Which one for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
+    chosen = prompts.choose("Which one for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
     return None if chosen == _NONE else chosen
 
 
@@ -123,29 +123,29 @@ def _known(name: str, facts: Facts) -> str:
 
 def _region(flags: Flags, facts: Facts, profile: str | None, *, asks: bool) -> str:
     if flags.region:
-        return config_values.region(flags.region)
+        return values.region(flags.region)
     named = next((one.region for one in facts.profiles if one.name == profile), "")
     usual = facts.region or named or str(facts.defaults[REGION])
     if profile is None or not asks:
         return usual
-    return asking.ask("Region of Bedrock?", usual, config_values.region)
+    return prompts.ask("Region of Bedrock?", usual, values.region)
 
 
 def _port(flags: Flags, facts: Facts, *, asks: bool) -> int:
     port = int(flags.port or facts.written.get(PORT, facts.port) if facts.proxy else flags.port or facts.port)
     if port == facts.port and facts.service.running:
         return port
-    who = look.holder(port)
+    who = gather.holder(port)
     if not who:
         return port
-    free = look.free_port(port + 1)
+    free = gather.free_port(port + 1)
     if not asks or flags.port:
         raise GatewayError(f"cannot use port {port}: {who} has it", f"claude-gatewayctl setup --port {free}")
 
     def read(given: str) -> int:
-        number = config_values.whole(1, 65535)(config_values.as_number(given))
-        if there := look.holder(number):
+        number = values.whole(1, 65535)(values.as_number(given))
+        if there := gather.holder(number):
             raise GatewayError(f"{there} has it")
         return number
 
-    return asking.ask(f"Port {port} is taken by {who}. Which one?", str(free), read)
+    return prompts.ask(f"Port {port} is taken by {who}. Which one?", str(free), read)

@@ -8,19 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from claude_gatewayd.claude_code import clients
-from claude_gatewayd.ctl import asking, planning, questions, setting_up
-from claude_gatewayd.ctl.answer import DONE, NO, USAGE
-from claude_gatewayd.ctl.claude_code import status_line
-from claude_gatewayd.ctl.install import port_number
-from claude_gatewayd.ctl.questions import Flags
-from claude_gatewayd.ctl.service import running
+from claude_gatewayd.ctl.claude_code import clients
+from claude_gatewayd.ctl.claude_code.verbs import status_line
+from claude_gatewayd.ctl.service import install_plan
+from claude_gatewayd.ctl.service.install import port_number
+from claude_gatewayd.ctl.service.verbs import running
+from claude_gatewayd.ctl.setup import execute, gather, questions
+from claude_gatewayd.ctl.setup.facts import Facts, Service, by_itself
+from claude_gatewayd.ctl.setup.plan import Step, plan
+from claude_gatewayd.ctl.setup.questions import Flags
+from claude_gatewayd.ctl.terminal import prompts
+from claude_gatewayd.ctl.terminal.output import DONE, NO, USAGE
 from claude_gatewayd.errors import sentence
 from claude_gatewayd.service import environment
 from claude_gatewayd.service.manager import NoManager
-from claude_gatewayd.setup import look
-from claude_gatewayd.setup.facts import Facts, Service, by_itself
-from claude_gatewayd.setup.plan import Step, plan
 
 _LABELS = {
     "import": "import", "config": "write", "login": "log in", "service": "install", "background": "start",
@@ -57,26 +58,28 @@ def setup(arguments: argparse.Namespace) -> int:
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     asks = terminal and not arguments.yes and not arguments.dry_run
     environ = {**environment.written(os.environ), **os.environ}
-    facts = look.facts(environ, Path.cwd(), _service(linger=arguments.linger))
+    facts = gather.facts(environ, Path.cwd(), _service(linger=arguments.linger))
     if not terminal and not arguments.yes and not arguments.dry_run:
         return _not_asked(facts)
     try:
         _tell(facts, environ)
         facts, answers = questions.answers(_flags(arguments), facts, environ, asks=asks)
-        facts = replace(facts, claude=look.claude(environ, answers.port, status_line() if answers.status_line else ""))
+        facts = replace(
+            facts, claude=gather.claude(environ, answers.port, status_line() if answers.status_line else "")
+        )
         steps = plan(facts, answers)
         pending = [step for step in steps if not step.is_done]
         _show(steps)
         if arguments.dry_run:
             print("Nothing has been done.")
             return DONE
-        if asks and any(step.act != "test" for step in pending) and not asking.agree("Go ahead?"):
+        if asks and any(step.act != "test" for step in pending) and not prompts.agree("Go ahead?"):
             print("Nothing has been done.")
             return NO
     except KeyboardInterrupt:
         print("\nNothing has been done.", file=sys.stderr)
         return 130
-    return setting_up.carry_out(pending, facts, answers, device_code=arguments.device_code)
+    return execute.carry_out(pending, facts, answers, device_code=arguments.device_code)
 
 
 def _flags(given: argparse.Namespace) -> Flags:
@@ -95,19 +98,19 @@ def _service(*, linger: bool) -> Service:
     """Return how the service is, and the daemon. Raises GatewayError with what no answer would help against."""
     said = running()
     try:
-        ours = planning.service_manager(linger=linger)
+        ours = install_plan.service_manager(linger=linger)
     except NoManager as nobody:
         by_hand = said["pid"] if said else 0
         return Service(why=nobody.message, hint=nobody.hint, running=said is not None, by_hand=by_hand)
     found = ours.state(os.environ)
     if found.masked:
         return Service(why=found.trouble, hint=found.hint, running=said is not None)
-    steps = planning.steps(ours, planning.variables(None), sandbox=False)
+    steps = install_plan.steps(ours, install_plan.variables(None), sandbox=False)
     pending = [step for step in steps if not step.is_done]
     by_manager = found.active or found.listening
     return Service(
         manager=ours.NAME,
-        settled=not pending and not planning.verbs(found, pending) and said is not None,
+        settled=not pending and not install_plan.verbs(found, pending) and said is not None,
         running=said is not None or found.listening,
         by_hand=said["pid"] if said and not by_manager else 0,
         lingers=ours.lingers(os.environ),

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from claude_gatewayd import printable
-from claude_gatewayd.ctl import paint
+from claude_gatewayd.ctl.terminal import colour
+from claude_gatewayd.system import printable
 
 DONE, NO, USAGE, NOT_RUNNING, CONFIGURATION = 0, 1, 2, 3, 78
 
@@ -19,7 +19,7 @@ def show(
     """Print *said* as JSON where that is asked for, else *plain*; *painted* where colours are wanted."""
     if in_json:
         print(json.dumps(said, indent=2))
-    elif painted is not None and paint.wanted(sys.stdout, os.environ):
+    elif painted is not None and colour.wanted(sys.stdout, os.environ):
         print(painted(printable.lines(plain)), file=printable.around(sys.stdout))
     else:
         print(plain)

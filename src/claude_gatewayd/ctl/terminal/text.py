@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from claude_gatewayd.clock_time import clock_time
+from claude_gatewayd.system.clock_time import clock_time
 
 
 def status(said: dict[str, Any], now: float) -> str:

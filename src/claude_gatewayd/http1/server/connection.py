@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from claude_gatewayd.http1 import head, tcp
-from claude_gatewayd.http1.connections import Connections
 from claude_gatewayd.http1.deadline import Deadline
-from claude_gatewayd.http1.exchange import BodyCut, Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.intake import Intake
+from claude_gatewayd.http1.server.connections import Connections
+from claude_gatewayd.http1.server.exchange import BodyCut, Exchange
 
 logger = logging.getLogger(__name__)
 

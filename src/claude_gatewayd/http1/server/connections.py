@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from claude_gatewayd.http1.head import Malformed
 
 if TYPE_CHECKING:
-    from claude_gatewayd.http1.server import ServerConnection
+    from claude_gatewayd.http1.server.connection import ServerConnection
 
 logger = logging.getLogger(__name__)
 

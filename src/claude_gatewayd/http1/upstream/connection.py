@@ -6,10 +6,10 @@ from typing import cast
 
 from claude_gatewayd.http1 import framing, head, tcp
 from claude_gatewayd.http1.deadline import Deadline, Silence
-from claude_gatewayd.http1.failure import UpstreamFailed as UpstreamFailed
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 from claude_gatewayd.http1.intake import Intake
+from claude_gatewayd.http1.upstream.failure import UpstreamFailed as UpstreamFailed
 
 _UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
 _INTERIM, _INTERIM_AT_LEAST = 64 * 1024, 512  # bytes of 1xx answers before an answer, and what each is worth

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from claude_gatewayd.http1.failure import UpstreamFailed
 from claude_gatewayd.http1.head import ResponseHead
-from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.upstream import UpstreamConnection
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
+from claude_gatewayd.http1.upstream.failure import UpstreamFailed
+from claude_gatewayd.http1.upstream.pool import Pool
 
 logger = logging.getLogger(__name__)
 

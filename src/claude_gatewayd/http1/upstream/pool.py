@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from claude_gatewayd.http1.upstream import UpstreamConnection
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 
 _MOST = 64
 _SWEEP = 5.0

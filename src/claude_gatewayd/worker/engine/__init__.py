@@ -3,7 +3,7 @@
 The only room that knows LiteLLM. It is loaded in the engine's thread, when `Engine.start` says so, and never before.
 """
 
-from claude_gatewayd.engine.engine import Engine, EngineFailed
-from claude_gatewayd.engine.plan import Plan
+from claude_gatewayd.worker.engine.engine import Engine, EngineFailed
+from claude_gatewayd.worker.engine.settings import Plan
 
 __all__ = ["Engine", "EngineFailed", "Plan"]

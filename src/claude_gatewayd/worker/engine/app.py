@@ -19,15 +19,15 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from claude_gatewayd import bedrock_features
-from claude_gatewayd.credentials import AwsKeys
-from claude_gatewayd.egress import for_libraries
-from claude_gatewayd.engine import own as own_configuration
-from claude_gatewayd.engine import surroundings
-from claude_gatewayd.engine.bridge import Bridge
-from claude_gatewayd.engine.plan import Plan
-from claude_gatewayd.engine.raised import describe
-from claude_gatewayd.engine.record import Record, record
+from claude_gatewayd.aws import AwsKeys
+from claude_gatewayd.bedrock import features
+from claude_gatewayd.network.egress import for_libraries
+from claude_gatewayd.worker.engine import environment
+from claude_gatewayd.worker.engine import user_config as own_configuration
+from claude_gatewayd.worker.engine.network.bridge import Bridge
+from claude_gatewayd.worker.engine.raised import describe
+from claude_gatewayd.worker.engine.request_context import Record, record
+from claude_gatewayd.worker.engine.settings import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -50,17 +50,18 @@ class App:
         self._bridge = Bridge(socks) if socks is not None else None
         if self._bridge is not None:
             proxies |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), self._bridge.url)
-        withheld = surroundings.prepare(os.environ, proxies)
+        withheld = environment.prepare(os.environ, proxies)
         _hush()
         import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
         import litellm
         import litellm.proxy.proxy_server as proxy
         import uvicorn
 
-        from claude_gatewayd.engine import http_clients, network
-        from claude_gatewayd.engine.doorman import Doorman
-        from claude_gatewayd.engine.hooks import Hooks
-        from claude_gatewayd.engine.models import Models
+        from claude_gatewayd.worker.engine.hooks import Hooks
+        from claude_gatewayd.worker.engine.middleware import Doorman
+        from claude_gatewayd.worker.engine.model_map import Models
+        from claude_gatewayd.worker.engine.network import http_clients
+        from claude_gatewayd.worker.engine.network import trust as engine_trust
 
         _hush()
         self._litellm, self._proxy, self._plan, self._key = litellm, proxy, plan, key
@@ -79,7 +80,7 @@ class App:
         litellm.anthropic_sse_ping_interval_seconds = 1e9
         _carry_betas()
         _try_once()
-        network.believe(context)
+        engine_trust.believe(context)
         _invent_no_finish()
         http_clients.restrain()
         http_clients.restrain_redaction()
@@ -227,7 +228,7 @@ class App:
 
     def _register(self) -> None:
         """Register the person's callbacks: behind the warming up, which is nobody's request."""
-        from claude_gatewayd.engine.callbacks import why_not
+        from claude_gatewayd.worker.engine.callbacks import why_not
 
         for key, callback in self.own.loaded:
             if isinstance(callback, str) and (why := why_not(key, callback)):
@@ -330,7 +331,7 @@ def _carry_betas() -> None:
 
     table = anthropic_beta_headers_manager._load_beta_headers_config()
     for provider in ("bedrock", "bedrock_converse"):
-        table[provider] = {beta: beta for beta in bedrock_features.BETAS}
+        table[provider] = {beta: beta for beta in features.BETAS}
 
 
 def _try_once() -> None:

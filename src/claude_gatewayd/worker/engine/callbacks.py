@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import litellm
 from litellm.litellm_core_utils import litellm_logging
 
-from claude_gatewayd.engine.raised import describe
+from claude_gatewayd.worker.engine.raised import describe
 
 # Of an older kind, which success_callback and failure_callback take (litellm_logging.py, set_callbacks).
 _OLDER = frozenset((

@@ -11,16 +11,16 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
-from claude_gatewayd import installation
-from claude_gatewayd.credentials import AwsKeys
-from claude_gatewayd.engine.plan import Plan
-from claude_gatewayd.engine.raised import describe
+from claude_gatewayd.aws import AwsKeys
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.http1.connect import UnixConnector
-from claude_gatewayd.http1.upstream import UpstreamConnection
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
+from claude_gatewayd.network.connect import UnixConnector
+from claude_gatewayd.system import installation
+from claude_gatewayd.worker.engine.raised import describe
+from claude_gatewayd.worker.engine.settings import Plan
 
 if TYPE_CHECKING:
-    from claude_gatewayd.engine.app import App
+    from claude_gatewayd.worker.engine.app import App
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class EngineFailed(GatewayError):
 
 
 def _load(plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> "App":
-    from claude_gatewayd.engine.app import App
+    from claude_gatewayd.worker.engine.app import App
 
     return App(plan, key, keys)
 

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from claude_gatewayd import bedrock_features, catalog
-from claude_gatewayd.credentials import AwsKeys, KeysUnavailable
-from claude_gatewayd.engine import chat_request
-from claude_gatewayd.engine.models import Models
-from claude_gatewayd.engine.plan import Plan
-from claude_gatewayd.engine.record import Trouble, record
-from claude_gatewayd.engine.thoughts import Listener, Thoughts
+from claude_gatewayd.aws import AwsKeys, KeysUnavailable
+from claude_gatewayd.bedrock import features
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.worker.engine.chat import request as chat_request
+from claude_gatewayd.worker.engine.chat.thoughts import Listener, Thoughts
+from claude_gatewayd.worker.engine.model_map import Models
+from claude_gatewayd.worker.engine.request_context import Trouble, record
+from claude_gatewayd.worker.engine.settings import Plan
 
 _OF_AWS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
            "aws_session_name", "aws_web_identity_token", "api_key")  # fmt: skip
@@ -145,7 +146,7 @@ def _takes_budget(kwargs: Mapping[str, Any], model: str) -> bool:
     thinking = kwargs.get("thinking")
     if isinstance(thinking, Mapping):
         return thinking.get("type") == "enabled"
-    return bedrock_features.TABLE[catalog.family_of(model)].thinking not in ("adaptive", "either")
+    return features.TABLE[bedrock_models.family_of(model)].thinking not in ("adaptive", "either")
 
 
 def _where(url: Any) -> str:

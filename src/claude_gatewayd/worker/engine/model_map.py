@@ -4,8 +4,9 @@ from typing import Any
 
 import litellm
 
-from claude_gatewayd import bedrock_features, catalog
-from claude_gatewayd.catalog import Family
+from claude_gatewayd.bedrock import features
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.bedrock.models import Family
 
 
 class Models:
@@ -23,7 +24,7 @@ class Models:
             self._known.clear()
         self._known.add(name)
         costs = {} if name in litellm.model_cost else {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
-        litellm.register_model({name: flags(catalog.family_of(name)) | costs})
+        litellm.register_model({name: flags(bedrock_models.family_of(name)) | costs})
 
 
 _MOST = 1000
@@ -31,7 +32,7 @@ _MOST = 1000
 
 def flags(family: Family) -> dict[str, Any]:
     """Return what LiteLLM's model map says of such a model (model_prices_and_context_window.json)."""
-    takes = bedrock_features.TABLE[family]
+    takes = features.TABLE[family]
     thinks = takes.thinking != "none"
     return {
         "litellm_provider": "bedrock",
@@ -41,7 +42,7 @@ def flags(family: Family) -> dict[str, Any]:
         "supports_output_config": bool(takes.efforts),
         "supports_native_structured_output": takes.schema,
         "supports_mid_conversation_system": takes.system,
-        "supports_tool_search": bedrock_features.TOOL_SEARCH in takes.betas,
+        "supports_tool_search": features.TOOL_SEARCH in takes.betas,
         "supports_max_reasoning_effort": "max" in takes.efforts,
         "supports_xhigh_reasoning_effort": "xhigh" in takes.efforts,
     }

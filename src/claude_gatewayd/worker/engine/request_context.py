@@ -4,7 +4,7 @@ import json
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from claude_gatewayd.engine.thoughts import Listener
+from claude_gatewayd.worker.engine.chat.thoughts import Listener
 
 
 @dataclass(slots=True)

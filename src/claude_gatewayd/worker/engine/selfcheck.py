@@ -1,6 +1,6 @@
 """Load LiteLLM and the callbacks that a configuration names, and say how that went: for `doctor`, in its own process.
 
-python -m claude_gatewayd.engine.trial [CONFIG]     prints what the status has of a worker's LiteLLM, as JSON
+python -m claude_gatewayd.worker.engine.selfcheck [CONFIG]     prints what the status has of a worker's LiteLLM, as JSON
 """
 
 import contextlib
@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import egress, process_exit
-from claude_gatewayd.config import load_what_is_good
-from claude_gatewayd.engine import own as own_configuration
-from claude_gatewayd.engine import surroundings
-from claude_gatewayd.engine.raised import describe
+from claude_gatewayd.config.loading import load_what_is_good
+from claude_gatewayd.network import egress
+from claude_gatewayd.system import process_exit
+from claude_gatewayd.worker.engine import environment
+from claude_gatewayd.worker.engine import user_config as own_configuration
+from claude_gatewayd.worker.engine.raised import describe
 
 
 def main(argv: list[str]) -> int:
@@ -31,11 +32,11 @@ def main(argv: list[str]) -> int:
 def _tried(config: Path | None) -> dict[str, Any]:
     settings = load_what_is_good(os.environ)
     proxies = egress.for_libraries(egress.of(settings, os.environ), "")
-    withheld = surroundings.prepare(os.environ, proxies)
+    withheld = environment.prepare(os.environ, proxies)
     try:
         import litellm.proxy.proxy_server  # noqa: F401 - it is what a worker loads
 
-        from claude_gatewayd.engine.callbacks import why_not
+        from claude_gatewayd.worker.engine.callbacks import why_not
     except BaseException as error:  # whatever an import of 4,000 modules can raise, SystemExit too
         return {"state": "failed", "why": f"it cannot be loaded: {describe(error)}"}
     own = own_configuration.read(config, withheld)

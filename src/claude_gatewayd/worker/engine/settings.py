@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.network.egress import Egress
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import bounded_yaml, catalog, small_file
-from claude_gatewayd.engine.raised import describe
-from claude_gatewayd.model import Problem
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system import bounded_yaml, small_file
+from claude_gatewayd.worker.engine.raised import describe
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ def _take_model(own: Own, entry: Any, number: int) -> Iterator[Problem]:
         yield Problem(
             own.where("model_list"), f"has an entry without model_name or litellm_params.model: {which}", hint
         )
-    elif name.startswith("claude-") or "*" in name or "bedrock/" in name or catalog.is_forced(name):
+    elif name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_forced(name):
         hint = "give it a model_name of its own, without * or bedrock; Claude's models are served by the gateway itself"
         yield Problem(own.where("model_name", name), f'"{name}" is not used', hint)
     elif "ollama" in params["model"] and not params.get("api_base"):

@@ -5,13 +5,13 @@ import json
 import logging
 from collections import OrderedDict
 
-from claude_gatewayd import catalog
-from claude_gatewayd.call import COUNT_TOKENS, NO_RETRY, Call, Refused
+from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.http1 import head
-from claude_gatewayd.http1.connect import Origin
-from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.proven import Proven, label, proves
-from claude_gatewayd.relay import Relay, outgoing
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.network.connect import Origin
+from claude_gatewayd.worker.gateway.call import COUNT_TOKENS, NO_RETRY, Call, Refused
+from claude_gatewayd.worker.gateway.known_credentials import Proven, label, proves
+from claude_gatewayd.worker.relay.relay import Relay, outgoing
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _REFUSED_FOR = 10.0  # seconds that a refusal stands: a burst of one caller make
 _REMEMBERED = 256
 _LATELY = 60.0  # seconds
 _COUNT = json.dumps(
-    {"model": catalog.ALIASES["claude-haiku"], "messages": [{"role": "user", "content": "foo"}]}
+    {"model": bedrock_models.ALIASES["claude-haiku"], "messages": [{"role": "user", "content": "foo"}]}
 ).encode()
 _NEEDED = {b"content-type": b"Content-Type: application/json", b"anthropic-version": b"anthropic-version: 2023-06-01"}
 

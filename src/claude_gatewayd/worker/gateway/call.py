@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from claude_gatewayd.auth import Caller
-from claude_gatewayd.body import UNREADABLE, Asked
-from claude_gatewayd.http1.exchange import Exchange
+from claude_gatewayd.anthropic.request import UNREADABLE, Asked
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
+from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.worker.gateway.caller import Caller
 
 MESSAGES = b"/v1/messages"
 COUNT_TOKENS = b"/v1/messages/count_tokens"

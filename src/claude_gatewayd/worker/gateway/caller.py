@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from claude_gatewayd import rewrite, small_file
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import files, small_file
 
 GATEWAY_KEY_HEADER = b"x-gateway-key"
 
@@ -96,8 +96,8 @@ def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
         except FileNotFoundError:
             pass
         made = f"{prefix}{secrets.token_urlsafe(32)}\n".encode()
-        if not rewrite.create(file, made) and not _secret_in(file):  # an empty one: a disk was full once
-            rewrite.write(file, made)
+        if not files.create(file, made) and not _secret_in(file):  # an empty one: a disk was full once
+            files.write(file, made)
         return _secret_in(file)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from claude_gatewayd.http1.proxy import is_loopback
+from claude_gatewayd.network.proxy import is_loopback
 
 HEADER: Final = b"x-claude-gatewayd-passed"
 _MOST: Final = 8  # gateways in a row

@@ -4,19 +4,23 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
-from claude_gatewayd import auth, body, catalog, coding, envelope, forwarding_loops, guard
-from claude_gatewayd.anthropic_lane import AnthropicLane
-from claude_gatewayd.bedrock_lane import BedrockLane
-from claude_gatewayd.call import COUNT_TOKENS, JSON, LARGE, MESSAGES, NO_RETRY, Call, Refused, Way
-from claude_gatewayd.engine_lane import ROUTES, EngineLane
-from claude_gatewayd.http1 import head
-from claude_gatewayd.http1.exchange import BodyCut, BodyTooLarge, Exchange
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic import request as anthropic_request
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.head import Malformed
-from claude_gatewayd.proven import Proven
-from claude_gatewayd.spending import Spending
-from claude_gatewayd.tally import CLIENT_GONE, Tally
-from claude_gatewayd.tickets import Tickets
+from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
+from claude_gatewayd.worker.gateway import caller as auth
+from claude_gatewayd.worker.gateway import forwarding_loops, guard
+from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.call import COUNT_TOKENS, JSON, LARGE, MESSAGES, NO_RETRY, Call, Refused, Way
+from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
+from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
+from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, EngineLane
+from claude_gatewayd.worker.gateway.tickets import Tickets
+from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
 _HELD = frozenset((MESSAGES, COUNT_TOKENS))
 _HELLO = frozenset((b"/", b"/api/hello"))  # what Claude Code warms its connection up with
@@ -92,18 +96,18 @@ class Gateway:
         except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
             refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
             speaks_openai = _path(exchange.head.target)[0] in ROUTES
-            write = envelope.openai_error_body if speaks_openai else envelope.error_body
+            write = anthropic_errors.openai_error_body if speaks_openai else anthropic_errors.error_body
             text = write(refused.status, refused.message)
             told = () if any(line.startswith(b"x-gateway-upstream") for line in refused.lines) else _OWN
-            exchange.reply(refused.status, envelope.reason(refused.status), [JSON, *refused.lines, *told], text)
+            exchange.reply(refused.status, anthropic_errors.reason(refused.status), [JSON, *refused.lines, *told], text)
             return refused.status
 
     def refusal(self, problem: Malformed) -> bytes:
         """Return the whole answer to what is not a request at all."""
         self._tally.answered(problem.status)
-        text = envelope.error_body(problem.status, f"cannot read the request: {problem.why}")
+        text = anthropic_errors.error_body(problem.status, f"cannot read the request: {problem.why}")
         lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *_OWN, b"Connection: close"]
-        return head.write_response(problem.status, envelope.reason(problem.status), lines) + text
+        return head.write_response(problem.status, anthropic_errors.reason(problem.status), lines) + text
 
     async def _answer(self, exchange: Exchange) -> int:
         request = exchange.head
@@ -126,7 +130,7 @@ class Gateway:
                 return await self._lanes.engine.answer(call)
             if path in _HELD and _may_be_json(request.fields):
                 await self._read(call)
-                if catalog.is_forced(call.model):
+                if bedrock_models.is_forced(call.model):
                     return await self._ask_bedrock(call)
                 if await self._lanes.engine.serves(call):
                     return await self._lanes.engine.answer(call)
@@ -170,7 +174,7 @@ class Gateway:
             betas = request.fields.all_of(b"anthropic-beta")
             call.instead.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
         await self._read(call)
-        if catalog.is_forced(call.model):
+        if bedrock_models.is_forced(call.model):
             return await self._ask_bedrock(call)
         return await self._lanes.anthropic.answer(call)
 
@@ -197,34 +201,34 @@ class Gateway:
     async def _read_coded(self, call: Call) -> None:
         """Do the same with a body that may be compressed, and goes nowhere as it came. Raises Refused."""
         named = call.exchange.head.fields.get(b"content-encoding")
-        if not coding.knows(named):
+        if not content_coding.knows(named):
             message = "cannot read the request: its content-encoding is none of gzip, deflate, br, zstd"
             raise Refused(415, message, b"accept-encoding: gzip, deflate, br, zstd", NO_RETRY)
         call.held = await call.exchange.hold(self._settings.max_body, self._budget)
         if named:
             most = min(self._settings.max_body, max(0, self._budget.left))
             try:
-                call.held = await asyncio.to_thread(coding.expanded, named, call.held, most)
-            except coding.NotDecoded:
+                call.held = await asyncio.to_thread(content_coding.expanded, named, call.held, most)
+            except content_coding.NotDecoded:
                 message = f"cannot read the request: its body is not in {named.decode('latin-1')}, as it says"
                 raise Refused(400, message, NO_RETRY) from None
-            except coding.TooMuch:
+            except content_coding.TooMuch:
                 raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
             call.exchange.charge(len(call.held))
         await self._read_held(call)
 
     async def _read_held(self, call: Call) -> None:
         assert call.held is not None
-        call.asked = body.read(call.held)
-        call.model = body.routing_name(call.asked.model or "")
+        call.asked = anthropic_request.read(call.held)
+        call.model = anthropic_request.routing_name(call.asked.model or "")
         alias = self._settings.aliases.get(call.model) if call.asked.model is not None else None
         if alias is None:
             return
         call.model = alias
         if len(call.held) > LARGE:  # it is read through sign by sign: not on the loop
-            call.held = await asyncio.to_thread(body.with_model, call.held, alias)
+            call.held = await asyncio.to_thread(anthropic_request.with_model, call.held, alias)
         else:
-            call.held = body.with_model(call.held, alias)
+            call.held = anthropic_request.with_model(call.held, alias)
 
     def _body_refused(self, problem: BodyCut | BodyTooLarge | OverBudget) -> Refused:
         if isinstance(problem, BodyTooLarge):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from claude_gatewayd.http1.proxy import is_loopback
+from claude_gatewayd.network.proxy import is_loopback
 
 # RFC 9112 3.2: a host and a port, nothing else. Of `127.0.0.1:x@evil` a client takes the other end for the host.
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\x00-\x20\x7f:/?#@\[\]\\%,]+))(?::([0-9]{0,5}))?")

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from claude_gatewayd import auth, paths, rewrite, small_file
+from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import files, small_file
+from claude_gatewayd.worker.gateway import caller
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def label(digest: str) -> str:
 def of_state(environ: Mapping[str, str]) -> "Proven":
     """Return those of the state directory. They are about AWS's money alone: what is wrong there costs no start."""
     try:
-        key = auth.read_or_make_secret(paths.proven_key_file(environ), "", "the key of proven credentials")
+        key = caller.read_or_make_secret(paths.proven_key_file(environ), "", "the key of proven credentials")
     except GatewayError as error:
         logger.warning("%s: callers are known again when Anthropic answers them (%s)", error.message, error.hint)
         key = secrets.token_urlsafe(32)
@@ -149,7 +151,7 @@ class Proven:
 
     def _write(self, known: dict[str, float]) -> None:
         """Write all that is known, and what others have written meanwhile. Runs in a thread."""
-        with rewrite.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
+        with files.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
             try:
                 theirs = _parsed(small_file.read(self._file))
             except (OSError, ValueError, RecursionError):
@@ -158,7 +160,7 @@ class Proven:
             merged = {digest: max(known.get(digest, 0.0), theirs.get(digest, 0.0)) for digest in known | theirs}
             fresh = [(min(at, now), digest) for digest, at in merged.items() if now - at < _GOOD_FOR]
             kept = {digest: round(at, 3) for at, digest in sorted(fresh, reverse=True)[:_MOST]}
-            rewrite.write(self._file, json.dumps(kept).encode())
+            files.write(self._file, json.dumps(kept).encode())
 
 
 def _parsed(content: bytes) -> dict[str, float]:

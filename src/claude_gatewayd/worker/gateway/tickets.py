@@ -3,7 +3,7 @@
 import secrets
 from collections import OrderedDict
 
-from claude_gatewayd.call import Call
+from claude_gatewayd.worker.gateway.call import Call
 
 _MOST = 4096
 

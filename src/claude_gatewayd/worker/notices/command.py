@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 
-from claude_gatewayd.notices import child
-from claude_gatewayd.notices.notice import Notice
+from claude_gatewayd.worker.notices import run_command
+from claude_gatewayd.worker.notices.notice import Notice
 
 _WITHIN = 10.0
 
 
 async def run(line: str, notice: Notice, environ: Mapping[str, str]) -> str:
     """Let the shell run a line. Return why it failed, "" if it did not."""
-    surroundings = {**child.surroundings(environ), **variables(notice)}
-    return await child.run(["/bin/sh", "-c", line], surroundings, _WITHIN, heard=True)
+    surroundings = {**run_command.surroundings(environ), **variables(notice)}
+    return await run_command.run(["/bin/sh", "-c", line], surroundings, _WITHIN, heard=True)
 
 
 def variables(notice: Notice) -> dict[str, str]:

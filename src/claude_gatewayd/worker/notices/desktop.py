@@ -6,8 +6,8 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-from claude_gatewayd.notices import child
-from claude_gatewayd.notices.notice import Notice
+from claude_gatewayd.worker.notices import run_command
+from claude_gatewayd.worker.notices.notice import Notice
 
 _WITHIN = 5.0
 _APP = "claude-gateway"
@@ -25,7 +25,7 @@ async def show(notice: Notice, environ: Mapping[str, str]) -> str:
         return ""
     failed = "neither notify-send nor gdbus is installed" if sys.platform != "darwin" else "osascript is not installed"
     for argv in commands_for(notice, environ, sys.platform):
-        why = await child.run(argv, child.surroundings(environ), _WITHIN, heard=False)
+        why = await run_command.run(argv, run_command.surroundings(environ), _WITHIN, heard=False)
         if not why:
             return ""
         failed = f"{argv[0]}: {why}"

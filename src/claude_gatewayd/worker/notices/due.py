@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.notices import notice as words
-from claude_gatewayd.notices.notice import DAY, Notice, Rules
-from claude_gatewayd.served import Serving
+from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.worker.notices import notice as words
+from claude_gatewayd.worker.notices.notice import DAY, Notice, Rules
+from claude_gatewayd.worker.serving import Serving
 
 SETTLED = 10.0  # seconds for which nobody has needed Bedrock, before Anthropic is said to be back
 QUIET = 900.0  # the same trouble, come again, is told no sooner

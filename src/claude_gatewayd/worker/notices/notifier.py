@@ -6,11 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.notices.due import Due, Told, due, known
-from claude_gatewayd.notices.kept import Kept
-from claude_gatewayd.notices.notice import Notice, Rules, standing
-from claude_gatewayd.served import Serving
+from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.worker.notices.due import Due, Told, due, known
+from claude_gatewayd.worker.notices.notice import Notice, Rules, standing
+from claude_gatewayd.worker.notices.store import Kept
+from claude_gatewayd.worker.serving import Serving
 
 logger = logging.getLogger(__name__)
 

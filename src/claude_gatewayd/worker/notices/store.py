@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd import rewrite, small_file
-from claude_gatewayd.notices.due import Due, Mark, Told
-from claude_gatewayd.served import Serving
+from claude_gatewayd.system import files, small_file
+from claude_gatewayd.worker.notices.due import Due, Mark, Told
+from claude_gatewayd.worker.serving import Serving
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Kept:
         """
         made = None
         try:
-            with rewrite.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
+            with files.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
                 before = self._remembered or self._read()
                 made = decide(before)
                 if made.told is not before or self._remembered is not None:
@@ -59,7 +59,7 @@ class Kept:
             return Told()
 
     def _write(self, told: Told) -> None:
-        rewrite.write(self._file, json.dumps(_form(told, self._clock())).encode())
+        files.write(self._file, json.dumps(_form(told, self._clock())).encode())
 
 
 def _form(told: Told, now: float) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from claude_gatewayd import coding, envelope, sse
-from claude_gatewayd.http1.exchange import Exchange
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic import events
+from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, ResponseHead
+from claude_gatewayd.http1.server.exchange import Exchange
 
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 
@@ -29,8 +31,8 @@ class KeptAnswer:
     def pass_on_with(self, exchange: Exchange, extra: Lines, sentence: str) -> None:
         """Send it to the client with a sentence more in its message, if it is an error in Anthropic's envelope."""
         fields = self.head.fields
-        plain = self.body if self.plain else coding.decoded(fields.get(b"content-encoding"), self.body)
-        add = sse.with_sentence if sse.is_stream(fields.get(b"content-type")) else envelope.with_sentence
+        plain = self.body if self.plain else content_coding.decoded(fields.get(b"content-encoding"), self.body)
+        add = events.with_sentence if events.is_stream(fields.get(b"content-type")) else anthropic_errors.with_sentence
         told = add(plain, sentence)
         if told is None:
             self.pass_on(exchange, extra)

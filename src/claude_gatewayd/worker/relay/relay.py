@@ -5,18 +5,22 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from claude_gatewayd import coding, envelope, forwarding_loops, policy, sse
-from claude_gatewayd.answer_sinks import Counted, Memory, Payload
-from claude_gatewayd.auth import FOR_THE_GATEWAY
-from claude_gatewayd.http1 import head, mute
-from claude_gatewayd.http1.connect import Origin
-from claude_gatewayd.http1.exchange import Exchange
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic import events
+from claude_gatewayd.anthropic.events import First, FirstEvent, StreamWatch
+from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Bytes, Sink
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
-from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
-from claude_gatewayd.kept_answer import KeptAnswer
-from claude_gatewayd.sse import First, FirstEvent, StreamWatch
+from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.http1.upstream import mute
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.http1.upstream.pool import Pool
+from claude_gatewayd.network.connect import Origin
+from claude_gatewayd.worker.gateway import forwarding_loops
+from claude_gatewayd.worker.gateway.caller import FOR_THE_GATEWAY
+from claude_gatewayd.worker.gateway.lanes import policy
+from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
+from claude_gatewayd.worker.relay.sinks import Counted, Memory, Payload
 
 # The gateway itself has said 100 Continue.
 _ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", forwarding_loops.HEADER}
@@ -83,7 +87,7 @@ class Answer:
     @property
     def is_stream(self) -> bool:
         """Say whether it is a stream of events."""
-        return sse.is_stream(self.head.fields.get(b"content-type"))
+        return events.is_stream(self.head.fields.get(b"content-type"))
 
     async def first_event(self, seconds: float) -> First:
         """Say what a stream begins with, its pings left aside, as far as that can be told within *seconds*.
@@ -91,7 +95,7 @@ class Answer:
         It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`. Raises UpstreamFailed, also
         for a stream that ends before there was anything in it.
         """
-        decoder = coding.decoder(self.head.fields.get(b"content-encoding"))
+        decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
         looked = FirstEvent()
         found = First("waiting")
 
@@ -117,7 +121,7 @@ class Answer:
 
         It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`.
         """
-        decoder = coding.decoder(self.head.fields.get(b"content-encoding"))
+        decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
         if decoder is None:
             return "", ""
         pieces: list[bytes] = []
@@ -136,7 +140,7 @@ class Answer:
         except BaseException:
             self.abort()
             raise
-        return envelope.read_error(b"".join(pieces)) if left >= 0 else ("", "")
+        return anthropic_errors.read_error(b"".join(pieces)) if left >= 0 else ("", "")
 
     async def pass_on(
         self,
@@ -183,7 +187,7 @@ class Answer:
                 exchange.abort()
                 return failure
             kind = "timeout_error" if failure.kind == "timeout" else "api_error"
-            sink.write(envelope.error_event(502, f"Anthropic's answer broke off: {failure.detail}", kind))
+            sink.write(anthropic_errors.error_event(502, f"Anthropic's answer broke off: {failure.detail}", kind))
         if isinstance(sink, Payload):
             sink.end(trailers)
         exchange.finish()
@@ -194,7 +198,7 @@ class Answer:
 
         Raises UpstreamFailed.
         """
-        pings = sse.Pings().only if self.is_stream else None
+        pings = events.Pings().only if self.is_stream else None
         self._connection.begin_pipe(sink, raw=False, silence=silence, watch=pings, only_pings=silence)
         try:
             await self._connection.piped()
@@ -208,7 +212,7 @@ class Answer:
         named = self.head.fields.get(b"content-encoding").lower()
         if named in (b"", b"identity"):
             return StreamWatch()
-        decoder = coding.decoder(named)
+        decoder = content_coding.decoder(named)
         return StreamWatch(decoder) if decoder is not None else None
 
     def _start(
@@ -251,7 +255,7 @@ class Answer:
             self.abort()
             if watch is None or not watch.complete or sink.full:
                 return None
-            body = coding.decoded(self.head.fields.get(b"content-encoding"), b"".join(sink.pieces))
+            body = content_coding.decoded(self.head.fields.get(b"content-encoding"), b"".join(sink.pieces))
             return KeptAnswer(self.head, body, plain=True)
         except BaseException:
             self.abort()

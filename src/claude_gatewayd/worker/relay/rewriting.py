@@ -4,14 +4,15 @@ import asyncio
 import re
 from typing import Final, Protocol
 
-from claude_gatewayd import bedrock_errors, envelope
-from claude_gatewayd.answer_sinks import Payload
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.http1.deadline import Deadline
-from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
-from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.relay import Answer
+from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.relay.relay import Answer
+from claude_gatewayd.worker.relay.sinks import Payload
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _END_OF_EVENT: Final = re.compile(rb"\r?\n\r?\n")
@@ -72,13 +73,13 @@ class Unchanged:
         self.complete = True
         why = failure.detail if failure is not None else "its stream ended without message_stop"
         kind = "timeout_error" if failure is not None and failure.kind == "timeout" else "api_error"
-        return envelope.error_event(502, f"{self._whose}'s answer broke off: {why}", kind)
+        return anthropic_errors.error_event(502, f"{self._whose}'s answer broke off: {why}", kind)
 
 
 def _masked(event: bytes) -> bytes:
     """Return an error with no more of its words than a person reads, and none that tell of an account."""
     told = bedrock_errors.read_event(event.partition(b"data:")[2].partition(b"\n")[0])
-    return envelope.error_event(told.status, bedrock_errors.masked(told.message))
+    return anthropic_errors.error_event(told.status, bedrock_errors.masked(told.message))
 
 
 async def retell(

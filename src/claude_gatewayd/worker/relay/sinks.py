@@ -1,10 +1,10 @@
 """What an upstream's answer is written to on its way to a client."""
 
+from claude_gatewayd.anthropic.events import StreamWatch
 from claude_gatewayd.http1 import framing
-from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
-from claude_gatewayd.sse import StreamWatch
+from claude_gatewayd.http1.server.exchange import Exchange
 
 _NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials.facts import Facts, Failure, Got, Life, Login
-from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.credentials.keeper import Keeper
-from claude_gatewayd.credentials.keys import AwsKeys, KeysUnavailable
-from claude_gatewayd.credentials.loan import Loan
-from claude_gatewayd.credentials.outside import Outside
+from claude_gatewayd.aws.facts import Facts, Failure, Got, Life, Login
+from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.keeper.environment import Outside
+from claude_gatewayd.aws.keeper.handover import Loan
+from claude_gatewayd.aws.keeper.keeper import Keeper
+from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 
 MINUTES, HOUR = 60.0, 3600.0
 MEND = "claude-gatewayctl sso-login"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.credentials import KeysUnavailable, SourceWay, find_source
-from claude_gatewayd.credentials.plan import Plan, Step, of_environment, of_profile
-from claude_gatewayd.credentials.source import read_profiles
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws import KeysUnavailable, SourceWay, find_source
+from claude_gatewayd.aws.profiles.chain import Plan, Step, of_environment, of_profile
+from claude_gatewayd.aws.profiles.source import read_profiles
+from claude_gatewayd.network.egress import Egress
 
 SECRET = "secret-canary"
 CONFIG = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.errors import GatewayError
 
 START = "https://heron.awsapps.com/start"

@@ -3,8 +3,8 @@
 import pytest
 from botocore import exceptions
 
-from claude_gatewayd.credentials import lent
-from claude_gatewayd.credentials.failures import Whose
+from claude_gatewayd.aws.failures import Whose
+from claude_gatewayd.aws.sources import botocore_providers
 
 WHOSE = Whose("profile cli", "cli", "aws login --profile cli")
 SECRET = "secret-canary"
@@ -25,6 +25,6 @@ SECRET = "secret-canary"
     ],
 )
 def test_what_a_failure_means(error: Exception, cause: str, hint: str) -> None:
-    said = lent._told(error, WHOSE)
+    said = botocore_providers._told(error, WHOSE)
     assert (said.cause, said.hint) == (cause, hint)
     assert SECRET not in said.why

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.credentials import process
-from claude_gatewayd.credentials.facts import Life
-from claude_gatewayd.credentials.keys import AwsKeys
-from claude_gatewayd.credentials.process import ProcessFailed, Running
+from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.sources import credential_process
+from claude_gatewayd.aws.sources.credential_process import ProcessFailed, Running
 from tests.daemon import wait_until
 
 SECRET = "secret-canary"
@@ -30,11 +30,11 @@ def prints(said: object) -> str:
 
 
 def run(line: str, within: float = 20.0, running: Running | None = None) -> tuple[AwsKeys, Life]:
-    return process.run(line, os.environ, NOW, within, running)
+    return credential_process.run(line, os.environ, NOW, within, running)
 
 
 def failure(line: str, within: float = 20.0) -> str:
-    with pytest.raises(process.ProcessFailed) as caught:
+    with pytest.raises(credential_process.ProcessFailed) as caught:
         run(line, within)
     assert SECRET not in str(caught.value)
     return str(caught.value)

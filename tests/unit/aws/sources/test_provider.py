@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials import SourceWay, find_source
-from claude_gatewayd.credentials.facts import Failure, Got
-from claude_gatewayd.credentials.failures import Failed
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws import SourceWay, find_source
+from claude_gatewayd.aws.facts import Failure, Got
+from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.network.egress import Egress
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, CHAINED_ROLE, ROLE, WEB_ROLE, AwsError

@@ -15,14 +15,14 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from claude_gatewayd.credentials import login, sso_cache
-from claude_gatewayd.credentials.login import Way, choose_way, log_in, log_out
-from claude_gatewayd.credentials.oidc import Denied, DeviceCode
-from claude_gatewayd.credentials.remote import Offline, WrongClock
-from claude_gatewayd.credentials.sso_cache import Token
-from claude_gatewayd.credentials.sso_profile import SsoProfile, sso_profile
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws.client import Offline, WrongClock
+from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
+from claude_gatewayd.aws.sso import login, token_cache
+from claude_gatewayd.aws.sso.login import Way, choose_way, log_in, log_out
+from claude_gatewayd.aws.sso.oidc import Denied, DeviceCode
+from claude_gatewayd.aws.sso.token_cache import Token
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.network.egress import Egress
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, ROLE, AwsError
@@ -144,7 +144,7 @@ def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clo
     assert said["accessToken"] == token.access_token
     assert re.fullmatch(ISO, said["expiresAt"])
     assert re.fullmatch(ISO, said["registrationExpiresAt"])
-    assert sso_cache.read(file) == replace(token, expires_at=float(int(token.expires_at)))
+    assert token_cache.read(file) == replace(token, expires_at=float(int(token.expires_at)))
     assert ROLE in identity(home)
 
 
@@ -156,7 +156,7 @@ def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: Clock, way: W
     aws.forget_calls()
     assert ROLE in identity(home)
     assert aws.counts() == {"CreateToken": 1, "GetRoleCredentials": 1, "GetCallerIdentity": 1}
-    renewed = sso_cache.read(home.token_file("corp"))
+    renewed = token_cache.read(home.token_file("corp"))
     assert renewed is not None
     assert renewed.refresh_token not in ("", token.refresh_token)
     assert renewed.registration == replace(token.registration, ends=renewed.registration.ends)

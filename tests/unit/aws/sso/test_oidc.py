@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials import oidc, remote
-from claude_gatewayd.credentials.oidc import SCOPE, Oidc
-from claude_gatewayd.egress import Egress
+from claude_gatewayd.aws import client as remote
+from claude_gatewayd.aws.sso import oidc
+from claude_gatewayd.aws.sso.oidc import SCOPE, Oidc
+from claude_gatewayd.network.egress import Egress
 from tests.fakes.aws import UNAVAILABLE, FakeAws
 from tests.fakes.aws_state import AwsError
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials import sso_cache
-from claude_gatewayd.credentials.oidc import Granted, Registration
-from claude_gatewayd.credentials.sso_cache import CorruptToken, Token
+from claude_gatewayd.aws.sso import token_cache
+from claude_gatewayd.aws.sso.oidc import Granted, Registration
+from claude_gatewayd.aws.sso.token_cache import CorruptToken, Token
 from claude_gatewayd.errors import GatewayError
 
 SECRETS = ("access-canary", "secret-canary", "refresh-canary")
@@ -38,7 +38,7 @@ TOKEN = Token(
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return sso_cache.token_file({"HOME": str(tmp_path)}, "corp")
+    return token_cache.token_file({"HOME": str(tmp_path)}, "corp")
 
 
 def put(file: Path, content: bytes | dict[str, Any]) -> None:
@@ -58,17 +58,17 @@ def test_its_name_is_the_one_that_the_aws_cli_looks_for(tmp_path: Path) -> None:
     )
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     environ = {"HOME": str(tmp_path)}
-    ours = [sso_cache.token_file(environ, of) for of in ("corp", "https://heron.awsapps.com/start")]
+    ours = [token_cache.token_file(environ, of) for of in ("corp", "https://heron.awsapps.com/start")]
     assert [file.stem for file in ours] == names
     assert ours[0].parent == tmp_path / ".aws" / "sso" / "cache"
 
 
 def test_what_is_written_is_the_format_of_the_aws_cli(file: Path) -> None:
-    sso_cache.write(file, TOKEN)
+    token_cache.write(file, TOKEN)
     assert list(found(file).items()) == list(SAID.items())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert sso_cache.read(file) == TOKEN
+    assert token_cache.read(file) == TOKEN
     assert os.listdir(file.parent) == [file.name]
 
 
@@ -87,7 +87,7 @@ def test_no_secret_is_shown() -> None:
     ],
 )
 def test_times_as_other_tools_write_them(text: str, seconds: float) -> None:
-    token = sso_cache.parse(json.dumps({**SAID, "expiresAt": text}).encode())
+    token = token_cache.parse(json.dumps({**SAID, "expiresAt": text}).encode())
     assert token is not None
     assert token.expires_at == seconds
 
@@ -114,7 +114,7 @@ def test_what_is_no_token_is_not_believed(file: Path, content: bytes) -> None:
     put(file, content)
     slept: list[float] = []
     with pytest.raises(CorruptToken) as caught:
-        sso_cache.read(file, slept.append)
+        token_cache.read(file, slept.append)
     assert slept == [0.05] * 3
     assert str(file) in caught.value.message
     assert not [secret for secret in SECRETS if secret in caught.value.message]
@@ -122,21 +122,21 @@ def test_what_is_no_token_is_not_believed(file: Path, content: bytes) -> None:
 
 def test_a_file_that_is_whole_at_the_second_look(file: Path) -> None:
     put(file, json.dumps(SAID).encode()[:40])
-    assert sso_cache.read(file, lambda _seconds: put(file, SAID)) == TOKEN
+    assert token_cache.read(file, lambda _seconds: put(file, SAID)) == TOKEN
 
 
 def test_no_file(file: Path) -> None:
-    assert sso_cache.read(file) is None
-    assert sso_cache.remove(file) is False
+    assert token_cache.read(file) is None
+    assert token_cache.remove(file) is False
 
 
 def test_a_legacy_token_has_less(file: Path) -> None:
     put(file, {name: SAID[name] for name in ("startUrl", "region", "accessToken", "expiresAt")})
-    token = sso_cache.read(file)
+    token = token_cache.read(file)
     assert token is not None
     assert token.registration_expires_at is None
     assert not token.can_refresh(0.0)
-    sso_cache.write(file, token)
+    token_cache.write(file, token)
     assert set(found(file)) == {"startUrl", "region", "accessToken", "expiresAt"}
 
 
@@ -149,47 +149,47 @@ def test_who_can_refresh() -> None:
 
 def test_fields_of_others_are_kept_and_the_old_refresh_token_too(file: Path) -> None:
     put(file, {**SAID, "kiroSaid": {"deep": [1]}})
-    token = sso_cache.read(file)
+    token = token_cache.read(file)
     assert token is not None
-    sso_cache.write(file, token.renewed(Granted("new", 1795600800.0)))
+    token_cache.write(file, token.renewed(Granted("new", 1795600800.0)))
     expected = {**SAID, "kiroSaid": {"deep": [1]}, "accessToken": "new", "expiresAt": "2026-11-25T10:00:00Z"}
     assert found(file) == expected
-    login = sso_cache.token_from(
+    login = token_cache.token_from(
         "https://x/start", "us-east-1", Registration("c2", "s2", 1803369600.0), Granted("n", 0)
     )
-    sso_cache.write(file, login)
+    token_cache.write(file, login)
     assert found(file)["kiroSaid"] == {"deep": [1]}
     assert "refreshToken" not in found(file), "it was of another client"
 
 
 def test_a_login_of_another_tool_wins_over_a_refresh(file: Path) -> None:
-    sso_cache.write(file, TOKEN)
+    token_cache.write(file, TOKEN)
     renewed = TOKEN.renewed(Granted("renewed", 1795600800.0, "refresh-2"))
-    assert sso_cache.swap(file, TOKEN, renewed) == renewed
+    assert token_cache.swap(file, TOKEN, renewed) == renewed
     login = replace(TOKEN, access_token="login")
-    sso_cache.write(file, login)
-    assert sso_cache.swap(file, renewed, replace(renewed, access_token="late")) == login
+    token_cache.write(file, login)
+    assert token_cache.swap(file, renewed, replace(renewed, access_token="late")) == login
     assert found(file)["accessToken"] == "login"
     put(file, b"{")
-    assert sso_cache.swap(file, login, renewed) == renewed, "what is spoiled is mended"
-    assert sso_cache.remove(file) is True
-    assert sso_cache.swap(file, renewed, login) is None, "who has logged out stays so"
+    assert token_cache.swap(file, login, renewed) == renewed, "what is spoiled is mended"
+    assert token_cache.remove(file) is True
+    assert token_cache.swap(file, renewed, login) is None, "who has logged out stays so"
     assert not file.exists()
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / ".aws").write_text("in the way")
-    file = sso_cache.token_file({"HOME": str(tmp_path)}, "corp")
+    file = token_cache.token_file({"HOME": str(tmp_path)}, "corp")
     with pytest.raises(GatewayError, match=r"cannot write to .*/cache: not a directory"):
-        sso_cache.write(file, TOKEN)
+        token_cache.write(file, TOKEN)
     with pytest.raises(GatewayError, match=r"cannot write to .*/cache: not a directory"):
-        sso_cache.check_writable(file.parent)
+        token_cache.check_writable(file.parent)
 
 
 def test_nothing_half_written_is_left(file: Path) -> None:
     file.mkdir(parents=True)  # so that the replacing fails
     with pytest.raises(GatewayError, match="cannot write to"):
-        sso_cache.write(file, TOKEN)
+        token_cache.write(file, TOKEN)
     assert os.listdir(file.parent) == [file.name]
 
 
@@ -205,23 +205,23 @@ def _write_in_place(file: Path, times: int) -> None:
 
 def test_two_writers_and_a_reader(file: Path) -> None:
     """We write, and so does a tool that writes in place: whoever reads gets one of the tokens, whole."""
-    sso_cache.write(file, TOKEN)
+    token_cache.write(file, TOKEN)
     other = multiprocessing.get_context("spawn").Process(target=_write_in_place, args=(file, 100))
     other.start()
     seen = spoiled = 0
     while other.is_alive():
         try:
-            token = sso_cache.read(file)
+            token = token_cache.read(file)
         except CorruptToken:
             spoiled += 1  # they were stopped for long between emptying the file and filling it
             continue
         assert token is not None
         assert token.access_token.startswith(("theirs-", "ours-", "access-canary"))
-        sso_cache.write(file, replace(TOKEN, access_token=f"ours-{seen}"))
+        token_cache.write(file, replace(TOKEN, access_token=f"ours-{seen}"))
         seen += 1
     other.join()
     assert seen > spoiled
-    assert sso_cache.read(file)
+    assert token_cache.read(file)
 
 
 def test_the_lock(tmp_path: Path, file: Path) -> None:
@@ -229,7 +229,7 @@ def test_the_lock(tmp_path: Path, file: Path) -> None:
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with sso_cache.locked(environ, file):
+        with token_cache.locked(environ, file):
             held.set()
             over.wait(10)
 
@@ -239,12 +239,12 @@ def test_the_lock(tmp_path: Path, file: Path) -> None:
     begun = time.monotonic()
     with (
         pytest.raises(GatewayError, match=r"another process of ours has held it for 0\.1 s"),
-        sso_cache.locked(environ, file, 0.1),
+        token_cache.locked(environ, file, 0.1),
     ):
         pass
     assert 0.1 <= time.monotonic() - begun < 5
     over.set()
-    with sso_cache.locked(environ, file):
+    with token_cache.locked(environ, file):
         other.join()
     assert not (tmp_path / ".aws").exists()
     assert list(tmp_path.rglob("*.lock")) == [tmp_path / "claude-gateway" / f"sso-{file.stem}.lock"]

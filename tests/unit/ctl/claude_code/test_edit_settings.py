@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.claude_code import change, lock, one_run
-from claude_gatewayd.claude_code.settings import Target
+from claude_gatewayd.ctl.claude_code import edit_settings, lock, run_environment
+from claude_gatewayd.ctl.claude_code.settings import Target
 from claude_gatewayd.errors import GatewayError
 
 KEY = "cgw-" + "k" * 43
@@ -48,9 +48,9 @@ DOCUMENTED = {"ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "NO_PROXY", "no_
 def test_none_of_the_undocumented_switches_is_set(environ: dict[str, str], file: Path) -> None:
     """`_CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL` makes a start 18 s longer when Anthropic refuses connections."""
     proxied = {**environ, "HTTPS_PROXY": "http://proxy.example:3128", "no_proxy": "a.example"}
-    change.configure(proxied, TARGET)
+    edit_settings.configure(proxied, TARGET)
     assert env_of(file).keys() == DOCUMENTED
-    run = one_run.through(proxied, {}, TARGET)
+    run = run_environment.through(proxied, {}, TARGET)
     added = {name for name, value in {**run.environ, **run.overrides}.items() if proxied.get(name) != value}
     assert added == DOCUMENTED
 
@@ -58,7 +58,7 @@ def test_none_of_the_undocumented_switches_is_set(environ: dict[str, str], file:
 def test_there_and_back_is_the_same_file(environ: dict[str, str], file: Path) -> None:
     file.write_text(ORIGINAL)
     file.chmod(0o640)
-    done = change.configure(environ, TARGET)
+    done = edit_settings.configure(environ, TARGET)
     assert [one.name for one in done.changes] == [
         "ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_USE_BEDROCK"
     ]  # fmt: skip
@@ -69,47 +69,47 @@ def test_there_and_back_is_the_same_file(environ: dict[str, str], file: Path) ->
     assert env_of(file)["ANTHROPIC_BASE_URL"] == TARGET.url
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert beside(file) == {"settings.json"}
-    assert change.remove(environ, TARGET).left == ()
+    assert edit_settings.remove(environ, TARGET).left == ()
     assert file.read_text() == ORIGINAL
     assert beside(file) == {"settings.json"}
 
 
 def test_twice_is_once(environ: dict[str, str], file: Path) -> None:
     file.write_text(ORIGINAL)
-    change.configure(environ, TARGET)
+    edit_settings.configure(environ, TARGET)
     state = Path(environ["HOME"]) / ".local/state/claude-gateway"
     before = {path: path.stat().st_mtime_ns for path in (file, *state.rglob("*")) if path.is_file()}
-    again = change.configure(environ, TARGET)
+    again = edit_settings.configure(environ, TARGET)
     assert (again.changes, again.kept, again.difference) == ((), None, "")
     lock_file = state / "claude-code.lock"
     after = {path: path.stat().st_mtime_ns for path in (file, *state.rglob("*")) if path.is_file()}
     assert {**after, lock_file: 0} == {**before, lock_file: 0}
-    change.remove(environ, TARGET)
-    assert change.remove(environ, TARGET).changes == ()
+    edit_settings.remove(environ, TARGET)
+    assert edit_settings.remove(environ, TARGET).changes == ()
     assert file.read_text() == ORIGINAL
 
 
 def test_a_file_that_we_made_goes_again(environ: dict[str, str], file: Path) -> None:
-    change.configure(environ, TARGET)
+    edit_settings.configure(environ, TARGET)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    change.remove(environ, TARGET)
+    edit_settings.remove(environ, TARGET)
     assert not file.exists()
     file.parent.rmdir()
-    assert change.remove(environ, TARGET).changes == ()
+    assert edit_settings.remove(environ, TARGET).changes == ()
     assert not file.parent.exists()
-    change.configure({**environ, "CLAUDE_CONFIG_DIR": str(file.parent / "other")}, TARGET)
+    edit_settings.configure({**environ, "CLAUDE_CONFIG_DIR": str(file.parent / "other")}, TARGET)
     assert env_of(file.parent / "other" / "settings.json")["ANTHROPIC_BASE_URL"] == TARGET.url
 
 
 def test_what_the_person_writes_meanwhile_stays(environ: dict[str, str], file: Path) -> None:
     file.write_text(ORIGINAL)
-    change.configure(environ, TARGET)
+    edit_settings.configure(environ, TARGET)
     said = json.loads(file.read_text())
     said["env"]["NEW"] = "c"
     said["theme"] = "dark"
     file.write_text(json.dumps(said))
-    change.configure(environ, Target("http://127.0.0.1:47001", KEY))
-    change.remove(environ, TARGET)
+    edit_settings.configure(environ, Target("http://127.0.0.1:47001", KEY))
+    edit_settings.remove(environ, TARGET)
     expected = json.loads(ORIGINAL)
     expected["env"]["NEW"] = "c"
     assert json.loads(file.read_text()) == expected | {"theme": "dark"}
@@ -120,16 +120,16 @@ def test_a_symlink_stays_one(environ: dict[str, str], file: Path) -> None:
     real.parent.mkdir()
     real.write_bytes(b"\xef\xbb\xbf" + ORIGINAL.encode())
     file.symlink_to("../dotfiles/claude.json")
-    change.configure(environ, TARGET)
+    edit_settings.configure(environ, TARGET)
     assert file.is_symlink()
     assert not real.is_symlink()
     assert real.read_bytes().startswith(b"\xef\xbb\xbf{")
     assert env_of(real)["ANTHROPIC_BASE_URL"] == TARGET.url
     assert beside(real) == {"claude.json"}
-    change.remove(environ, TARGET)
+    edit_settings.remove(environ, TARGET)
     assert real.read_bytes() == b"\xef\xbb\xbf" + ORIGINAL.encode()
     real.unlink()
-    change.configure(environ, TARGET)  # one that leads to nothing yet
+    edit_settings.configure(environ, TARGET)  # one that leads to nothing yet
     assert env_of(real)["ANTHROPIC_BASE_URL"] == TARGET.url
 
 
@@ -144,7 +144,7 @@ def test_a_symlink_stays_one(environ: dict[str, str], file: Path) -> None:
 )
 def test_a_broken_file_is_left_as_it_is(environ: dict[str, str], file: Path, data: bytes, place: str) -> None:
     file.write_bytes(data)
-    for act in (change.configure, change.remove):
+    for act in (edit_settings.configure, edit_settings.remove):
         with pytest.raises(GatewayError) as refused:
             act(environ, TARGET)
         assert place in refused.value.message
@@ -156,7 +156,7 @@ def test_a_broken_file_is_left_as_it_is(environ: dict[str, str], file: Path, dat
 def test_dry_run_touches_nothing_and_shows_no_secret(environ: dict[str, str], file: Path) -> None:
     file.write_text(ORIGINAL.replace('"A": "b"', '"ANTHROPIC_AUTH_TOKEN": "sk-1234"'))
     before = file.read_text()
-    done = change.configure(environ, TARGET, dry_run=True)
+    done = edit_settings.configure(environ, TARGET, dry_run=True)
     assert '-        "CLAUDE_CODE_USE_BEDROCK": "1",' in done.difference.splitlines()
     assert '+        "ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: cgw-***"' in done.difference.splitlines()
     assert "sk-1234" not in done.difference
@@ -167,27 +167,27 @@ def test_dry_run_touches_nothing_and_shows_no_secret(environ: dict[str, str], fi
 
 def test_a_proxy_of_other_terminals_counts_too(environ: dict[str, str], file: Path) -> None:
     (Path(environ["HOME"]) / ".zshrc").write_text("export https_proxy=http://proxy.example:3128\n")
-    change.configure(environ, TARGET)
+    edit_settings.configure(environ, TARGET)
     assert env_of(file)["NO_PROXY"] == "127.0.0.1,localhost"
 
 
 def test_a_file_that_may_be_committed_is_told(environ: dict[str, str], file: Path) -> None:
-    assert change.configure(environ, TARGET).repository is None
+    assert edit_settings.configure(environ, TARGET).repository is None
     dotfiles = Path(environ["HOME"]) / "dotfiles"
     (dotfiles / ".git").mkdir(parents=True)
     file.rename(dotfiles / "settings.json")
     file.symlink_to(dotfiles / "settings.json")
-    assert change.configure(environ, TARGET).repository == dotfiles
+    assert edit_settings.configure(environ, TARGET).repository == dotfiles
 
 
 def test_only_its_owner_can_read_what_is_remembered(environ: dict[str, str], file: Path) -> None:
     file.write_text(ORIGINAL)
-    change.configure(environ, TARGET)
+    edit_settings.configure(environ, TARGET)
     state = Path(environ["HOME"]) / ".local/state/claude-gateway"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert stat.S_IMODE((state / "claude-code.json").stat().st_mode) == 0o600
     (state / "claude-code.json").write_text("rubbish")
-    change.remove(environ, TARGET)
+    edit_settings.remove(environ, TARGET)
     assert env_of(file) == {"A": "b"}  # what is plainly ours goes all the same
 
 
@@ -197,7 +197,7 @@ def test_a_full_disk_changes_nothing(environ: dict[str, str], file: Path) -> Non
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
     try:
         with pytest.raises(GatewayError, match=r"cannot keep a copy in .*: file too large"):
-            change.configure(environ, TARGET)
+            edit_settings.configure(environ, TARGET)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
     assert file.read_text() == ORIGINAL
@@ -214,7 +214,7 @@ def test_it_waits_for_the_lock_and_gives_up(environ: dict[str, str], file: Path)
     assert refused.value.hint.endswith(f"rmdir {taken}")
     release = threading.Timer(0.3, taken.rmdir)
     release.start()
-    assert change.configure(environ, TARGET).changes
+    assert edit_settings.configure(environ, TARGET).changes
     release.join()
     assert not taken.exists()
 
@@ -224,7 +224,7 @@ def test_a_lock_that_was_left_behind_is_taken(environ: dict[str, str], file: Pat
     taken = file.with_name("settings.json.lock")
     taken.mkdir()
     os.utime(taken, (time.time() - 60, time.time() - 60))
-    assert change.configure(environ, TARGET).changes
+    assert edit_settings.configure(environ, TARGET).changes
     assert beside(file) == {"settings.json"}
 
 
@@ -234,7 +234,7 @@ def test_where_it_may_not_write(environ: dict[str, str], file: Path) -> None:
     file.parent.chmod(0o500)
     try:
         with pytest.raises(GatewayError, match=r"cannot change .*[Pp]ermission denied"):
-            change.configure(environ, TARGET)
+            edit_settings.configure(environ, TARGET)
     finally:
         file.parent.chmod(0o700)
     assert file.read_text() == ORIGINAL
@@ -260,8 +260,8 @@ def test_many_at_once_and_a_client_that_takes_no_lock(environ: dict[str, str], f
     def ours() -> None:
         try:
             for _ in range(10):
-                change.configure(environ, TARGET)
-                change.remove(environ, TARGET)
+                edit_settings.configure(environ, TARGET)
+                edit_settings.remove(environ, TARGET)
         except Exception as error:
             wrong.append(repr(error))
 
@@ -274,7 +274,7 @@ def test_many_at_once_and_a_client_that_takes_no_lock(environ: dict[str, str], f
     stop.set()
     writer.join()
     assert [one for one in wrong if "again and again" not in one] == []
-    change.configure(environ, TARGET)
+    edit_settings.configure(environ, TARGET)
     assert env_of(file)["ANTHROPIC_BASE_URL"] == TARGET.url
     assert json.loads(file.read_text())["model"] == "opus"
     assert beside(file) == {"settings.json"}
@@ -290,4 +290,4 @@ def test_many_at_once_and_a_client_that_takes_no_lock(environ: dict[str, str], f
     ],
 )  # fmt: skip
 def test_the_address_for_callers_here(host: str, url: str) -> None:
-    assert change.url_of(host, 1) == url
+    assert edit_settings.url_of(host, 1) == url

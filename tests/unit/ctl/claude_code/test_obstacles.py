@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.claude_code import clients, obstacles
+from claude_gatewayd.ctl.claude_code import clients, obstacles
 
 URL = "http://127.0.0.1:47000"
 

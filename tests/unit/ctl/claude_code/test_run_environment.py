@@ -2,9 +2,9 @@
 
 import pytest
 
-from claude_gatewayd.claude_code import one_run
-from claude_gatewayd.claude_code.obstacles import SWITCHES, judge
-from claude_gatewayd.claude_code.settings import Target
+from claude_gatewayd.ctl.claude_code import run_environment
+from claude_gatewayd.ctl.claude_code.obstacles import SWITCHES, judge
+from claude_gatewayd.ctl.claude_code.settings import Target
 
 URL = "http://127.0.0.1:47000"
 TARGET = Target(URL, "K")
@@ -37,7 +37,7 @@ OURS = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: K
 def test_through(
     environ: dict[str, str], settings: dict[str, str], wanted: dict[str, str], overrides: dict[str, str]
 ) -> None:
-    assert one_run.through(environ, settings, TARGET) == (wanted, overrides)
+    assert run_environment.through(environ, settings, TARGET) == (wanted, overrides)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_through(
 def test_around(
     environ: dict[str, str], settings: dict[str, str], wanted: dict[str, str], overrides: dict[str, str]
 ) -> None:
-    assert one_run.around(environ, settings, TARGET) == (wanted, overrides)
+    assert run_environment.around(environ, settings, TARGET) == (wanted, overrides)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,18 @@ def test_around(
 )  # fmt: skip
 def test_the_persons_own_settings_are_kept(words: list[str], rest: list[str], said: dict[str, object]) -> None:
     files = {"theirs.json": '{"theme": "dark"}'}
-    assert one_run.merged(words, {"A": "0"}, files.__getitem__) == (rest, said)
+    assert run_environment.merged(words, {"A": "0"}, files.__getitem__) == (rest, said)
 
 
 @pytest.mark.parametrize("given", ["[]", '{"env": []}', "no json"])
 def test_settings_that_are_none_are_refused(given: str) -> None:
     with pytest.raises(ValueError, match=r"must be|Expecting"):
-        one_run.merged(["--settings", "file"], {}, lambda _: given)
+        run_environment.merged(["--settings", "file"], {}, lambda _: given)
 
 
 def test_run_takes_away_all_that_doctor_calls_an_obstacle() -> None:
     switches = dict.fromkeys(SWITCHES, "1")
-    assert not set(one_run.through(switches, {}, TARGET).environ) & set(SWITCHES)
-    for name, value in one_run.through({}, switches, TARGET).overrides.items():
+    assert not set(run_environment.through(switches, {}, TARGET).environ) & set(SWITCHES)
+    for name, value in run_environment.through({}, switches, TARGET).overrides.items():
         assert name not in SWITCHES or judge("user", "settings.json", name, value, URL, "") is None
-    assert set(SWITCHES) <= one_run.through({}, switches, TARGET).overrides.keys()
+    assert set(SWITCHES) <= run_environment.through({}, switches, TARGET).overrides.keys()

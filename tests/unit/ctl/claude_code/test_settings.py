@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.claude_code import json_text, settings
-from claude_gatewayd.claude_code.json_text import NotStrict
-from claude_gatewayd.claude_code.settings import Target, Was
+from claude_gatewayd.ctl.claude_code import json_text, settings
+from claude_gatewayd.ctl.claude_code.json_text import NotStrict
+from claude_gatewayd.ctl.claude_code.settings import Target, Was
 
 KEY = "cgw-" + "k" * 43
 LINE = f"x-gateway-key: {KEY}"

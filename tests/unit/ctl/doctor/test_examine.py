@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.claude_code.obstacles import Obstacle
-from claude_gatewayd.doctor import beyond, client, examine, here
-from claude_gatewayd.doctor.beyond import Ping, Reached, Sso
-from claude_gatewayd.doctor.client import Login, OwnSettings
-from claude_gatewayd.doctor.finding import Finding, ok
-from claude_gatewayd.doctor.here import Mode, Service
-from claude_gatewayd.model import Problem
-from claude_gatewayd.ports import Holder
+from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
+from claude_gatewayd.ctl.doctor import claude_code, examine, machine, network
+from claude_gatewayd.ctl.doctor.claude_code import Login, OwnSettings
+from claude_gatewayd.ctl.doctor.finding import Finding, ok
+from claude_gatewayd.ctl.doctor.machine import Mode, Service
+from claude_gatewayd.ctl.doctor.network import Ping, Reached, Sso
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system.ports import Holder
 
 URL = "http://127.0.0.1:47000"
 SERVING: dict[str, Any] = {
@@ -42,7 +42,7 @@ CONFIGURE = "claude-gatewayctl configure-claude"
 
 def test_daemon() -> None:
     def judged(status: dict[str, Any] | None, mine: str = "1.0.0", *, installed: bool = True) -> list[tuple[str, str]]:
-        return said(here.daemon(status, "is not running", mine, installed=installed))
+        return said(machine.daemon(status, "is not running", mine, installed=installed))
 
     assert judged(SERVING) == OK
     assert judged(None) == [("fail", "claude-gatewayctl start")]
@@ -53,12 +53,12 @@ def test_daemon() -> None:
 
 
 def test_port() -> None:
-    assert said(here.port(SERVING, URL, None, "")) == OK
-    assert said(here.port(SERVING, URL, None, "timed out")) == [("fail", "claude-gatewayctl status")]
-    (taken,) = here.port(None, URL, Holder("nginx", 7), "")
+    assert said(machine.port(SERVING, URL, None, "")) == OK
+    assert said(machine.port(SERVING, URL, None, "timed out")) == [("fail", "claude-gatewayctl status")]
+    (taken,) = machine.port(None, URL, Holder("nginx", 7), "")
     assert (taken.state, taken.found) == ("fail", f"{URL} is taken by nginx (pid 7)")
-    assert said(here.port(None, URL, None, "")) == []
-    (ours,) = here.port(None, URL, Holder("claude-gatewayd", 7), "")
+    assert said(machine.port(None, URL, None, "")) == []
+    (ours,) = machine.port(None, URL, Holder("claude-gatewayd", 7), "")
     assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"
 
 
@@ -87,14 +87,14 @@ OURS = Service("/u", "/a", "/here", active=True)
     ],
 )  # fmt: skip
 def test_service(service: Service, wanted: list[tuple[str, str]]) -> None:
-    assert said(here.service(service, "/here", SERVING)) == wanted
+    assert said(machine.service(service, "/here", SERVING)) == wanted
 
 
 def test_a_daemon_beside_its_service() -> None:
     by_hand = SERVING | {"inherited": False}
     idle = OURS._replace(active=False)
-    assert said(here.service(idle, "/here", by_hand)) == [*OK, ("note", f"{INSTALL} --now")]
-    assert said(here.service(idle, "/here", None)) == OK
+    assert said(machine.service(idle, "/here", by_hand)) == [*OK, ("note", f"{INSTALL} --now")]
+    assert said(machine.service(idle, "/here", None)) == OK
 
 
 KEYS = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SESSION_TOKEN": "x"}
@@ -115,41 +115,41 @@ KEYS = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SESSION_TOKEN": "x"}
 def test_the_environment_of_the_daemon(
     daemon: dict[str, str], shell: dict[str, str], by_service: bool, wanted: list[tuple[str, str]]
 ) -> None:
-    found = list(here.surroundings(daemon, shell, by_service=by_service))
+    found = list(machine.surroundings(daemon, shell, by_service=by_service))
     assert said(found) == wanted
     assert not [one for one in found if "ASIAX" in f"{one}"]
 
 
 def test_configuration() -> None:
     check, reload = "claude-gatewayctl config check", "claude-gatewayctl reload"
-    assert said(here.configuration([], "/c", 50.0, SERVING)) == OK
-    assert said(here.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
-    assert said(here.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
-    assert said(here.configuration([], "", 0.0, None)) == OK
-    assert said(here.limits(64 * 2**20)) == []
-    assert said(here.limits(2**20)) == [("note", "claude-gatewayctl config unset listen.max_body")]
+    assert said(machine.configuration([], "/c", 50.0, SERVING)) == OK
+    assert said(machine.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
+    assert said(machine.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
+    assert said(machine.configuration([], "", 0.0, None)) == OK
+    assert said(machine.limits(64 * 2**20)) == []
+    assert said(machine.limits(2**20)) == [("note", "claude-gatewayctl config unset listen.max_body")]
     last = {"applied": False, "problems": [{"where": "worker", "message": "ended with status 1", "hint": ""}]}
-    assert said(here.configuration([], "/c", 50.0, SERVING | {"last_reload": last})) == [("fail", reload), *OK]
+    assert said(machine.configuration([], "/c", 50.0, SERVING | {"last_reload": last})) == [("fail", reload), *OK]
     two = [Problem("/c:1", "is wrong"), Problem("/c:2", "is wrong too", "mend it so")]
-    assert said(here.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
+    assert said(machine.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
 
 
 def test_litellm() -> None:
-    assert said(here.litellm("1.2", "1.2", SERVING)) == OK
-    assert said(here.litellm("1.2", "", None)) == OK
-    assert said(here.litellm("1.3", "1.2", SERVING)) == [("fail", "claude-gatewayctl upgrade")]
-    assert said(here.litellm("", "1.2", None)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(machine.litellm("1.2", "1.2", SERVING)) == OK
+    assert said(machine.litellm("1.2", "", None)) == OK
+    assert said(machine.litellm("1.3", "1.2", SERVING)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(machine.litellm("", "1.2", None)) == [("fail", "claude-gatewayctl upgrade")]
     failed = SERVING | {"litellm": {"state": "failed", "why": "ImportError", "callbacks": []}}
-    assert said(here.litellm("1.2", "1.2", failed)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(machine.litellm("1.2", "1.2", failed)) == [("fail", "claude-gatewayctl upgrade")]
     callbacks = [{"name": "a.b", "loaded": True, "why": ""}, {"name": "c.d", "loaded": False, "why": "ImportError"}]
     problems = [{"where": "/l:3", "message": "is not used", "hint": "use [router]"}]
     with_both = SERVING | {"litellm": {"state": "ready", "callbacks": callbacks, "config": {"problems": problems}}}
     reload = "claude-gatewayctl reload"
-    assert said(here.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    assert said(machine.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
     tried = {"state": "loadable", "callbacks": callbacks, "config": {"problems": problems}}
-    assert said(here.litellm("1.2", "1.2", None, tried)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    assert said(machine.litellm("1.2", "1.2", None, tried)) == [*OK, ("note", reload), *OK, ("fail", reload)]
     broken = {"state": "failed", "why": "ImportError"}
-    assert said(here.litellm("1.2", "1.2", None, broken)) == [("fail", "claude-gatewayctl upgrade")]
+    assert said(machine.litellm("1.2", "1.2", None, broken)) == [("fail", "claude-gatewayctl upgrade")]
 
 
 @pytest.mark.parametrize(
@@ -163,34 +163,34 @@ def test_litellm() -> None:
     ],
 )
 def test_the_way_to_anthropic(failed: str, mend: str) -> None:
-    assert said(beyond.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
+    assert said(network.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
 
 
-@pytest.mark.parametrize(("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", beyond.SET_CLOCK)])])
+@pytest.mark.parametrize(("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", network.SET_CLOCK)])])
 def test_the_clock(skew: float | None, clock: list[tuple[str, str]]) -> None:
-    assert said(beyond.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
+    assert said(network.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
 
 
 def test_credential() -> None:
-    assert said(client.credential(Login("a login", "/f", 200.0), 100.0)) == OK
-    assert said(client.credential(Login("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
-    assert said(client.credential(Login("", ""), 100.0)) == [("fail", "claude /login")]
+    assert said(claude_code.credential(Login("a login", "/f", 200.0), 100.0)) == OK
+    assert said(claude_code.credential(Login("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
+    assert said(claude_code.credential(Login("", ""), 100.0)) == [("fail", "claude /login")]
 
 
 def test_variables() -> None:
     harmful = Obstacle("start-up", "~/.bashrc:3", "CLAUDE_CODE_USE_BEDROCK", "why", "vi +3 ~/.bashrc")
     harmless = Obstacle("shell", "this shell", "ANTHROPIC_API_KEY", "why", "unset ANTHROPIC_API_KEY", harmful=False)
-    assert said(client.obstacles([], [])) == OK
-    assert said(client.obstacles([harmful], [])) == [("fail", "vi +3 ~/.bashrc")]
-    assert said(client.obstacles([harmless], ["A"])) == [
+    assert said(claude_code.obstacles([], [])) == OK
+    assert said(claude_code.obstacles([harmful], [])) == [("fail", "vi +3 ~/.bashrc")]
+    assert said(claude_code.obstacles([harmless], ["A"])) == [
         ("note", "unset ANTHROPIC_API_KEY"), ("note", "systemctl --user unset-environment A"), *OK
     ]  # fmt: skip
 
 
 def test_client() -> None:
-    assert said(client.client("/bin/claude", "2.1.330")) == OK
-    assert said(client.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
-    assert said(client.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
+    assert said(claude_code.client("/bin/claude", "2.1.330")) == OK
+    assert said(claude_code.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
+    assert said(claude_code.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_client() -> None:
     ],
 )
 def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple[str, str]]) -> None:
-    assert said(client.settings(own, shell, URL, remote=remote)) == wanted
+    assert said(claude_code.settings(own, shell, URL, remote=remote)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -230,14 +230,14 @@ def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple
 )  # fmt: skip
 def test_bedrock(keys: dict[str, Any] | None, bedrock: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
     status = SERVING | {"credentials": keys, "bedrock": SERVING["bedrock"] | bedrock}
-    assert said(beyond.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
+    assert said(network.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
 
 
 def test_no_bedrock() -> None:
-    assert said(beyond.bedrock(SERVING, "none", "", "no profile P", "aws configure sso", 0.0)) == [
+    assert said(network.bedrock(SERVING, "none", "", "no profile P", "aws configure sso", 0.0)) == [
         ("note", "aws configure sso")
     ]
-    assert said(beyond.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
+    assert said(network.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
 
 
 @pytest.mark.parametrize(
@@ -253,25 +253,27 @@ def test_no_bedrock() -> None:
     ],
 )
 def test_the_login_at_aws(sso: Sso | None, wanted: list[tuple[str, str]]) -> None:
-    assert said(beyond.sso(sso, 100.0)) == wanted
+    assert said(network.sso(sso, 100.0)) == wanted
 
 
 def test_disk_and_permissions() -> None:
-    assert said(here.disk(5 * 2**30, "/s")) == OK
-    assert said(here.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
-    assert said(here.disk(2**20, "/a b")) == [("fail", "df -h '/a b'")]
-    assert said(here.permissions([Mode("/k", 0o600, 0o600, ours=True), Mode("/d", 0o500, 0o700, ours=True)])) == OK
-    assert said(here.permissions([Mode("/k", 0o640, 0o600, ours=True)])) == [("fail", "chmod 600 /k")]
-    assert said(here.permissions([Mode("/k", 0o600, 0o600, ours=False)])) == [("fail", "ls -ld /k")]
+    assert said(machine.disk(5 * 2**30, "/s")) == OK
+    assert said(machine.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
+    assert said(machine.disk(2**20, "/a b")) == [("fail", "df -h '/a b'")]
+    assert said(machine.permissions([Mode("/k", 0o600, 0o600, ours=True), Mode("/d", 0o500, 0o700, ours=True)])) == OK
+    assert said(machine.permissions([Mode("/k", 0o640, 0o600, ours=True)])) == [("fail", "chmod 600 /k")]
+    assert said(machine.permissions([Mode("/k", 0o600, 0o600, ours=False)])) == [("fail", "ls -ld /k")]
 
 
 def test_pings() -> None:
-    assert said(beyond.ping(Ping("bedrock", 200, "bedrock", "none", "", 1.0))) == OK
-    assert said(beyond.ping(Ping("anthropic", 200, "bedrock", "529", "", 1.0))) == [
+    assert said(network.ping(Ping("bedrock", 200, "bedrock", "none", "", 1.0))) == OK
+    assert said(network.ping(Ping("anthropic", 200, "bedrock", "529", "", 1.0))) == [
         ("fail", "claude-gatewayctl status")
     ]
-    assert said(beyond.ping(Ping("anthropic", 401, "anthropic", "", "no such key", 1.0))) == [("fail", "claude /login")]
-    assert said(beyond.ping(Ping("bedrock", 0, "", "", "timed out", 1.0))) == [("fail", "claude-gatewayctl status")]
+    assert said(network.ping(Ping("anthropic", 401, "anthropic", "", "no such key", 1.0))) == [
+        ("fail", "claude /login")
+    ]
+    assert said(network.ping(Ping("bedrock", 0, "", "", "timed out", 1.0))) == [("fail", "claude-gatewayctl status")]
 
 
 def test_what_hangs_or_breaks_keeps_nothing_else_back() -> None:

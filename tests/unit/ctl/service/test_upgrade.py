@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.ctl import versions
-from claude_gatewayd.ctl.upgrade import in_place, other_ctl
-from claude_gatewayd.ctl.versions import reason
+from claude_gatewayd.ctl.service import virtualenvs
+from claude_gatewayd.ctl.service.upgrade import in_place, other_ctl
+from claude_gatewayd.ctl.service.virtualenvs import reason
 from claude_gatewayd.errors import GatewayError
 
 
@@ -60,5 +60,5 @@ def test_what_takes_too_long_is_ended_with_all_that_it_has_started() -> None:
     """A child of it holds the pipe open, too."""
     begun = time.monotonic()
     with pytest.raises(GatewayError, match=r"cannot try: it takes more than 0.5 s"):
-        versions.run(["/bin/sh", "-c", "sleep 30 & wait"], "Trying", "try", 0.5)
+        virtualenvs.run(["/bin/sh", "-c", "sleep 30 & wait"], "Trying", "try", 0.5)
     assert time.monotonic() - begun < 15

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.setup import look
-from claude_gatewayd.setup.facts import Profile, Proxy, Service, by_itself, proxy_file, ranked, region_of
+from claude_gatewayd.ctl.setup import gather
+from claude_gatewayd.ctl.setup.facts import Profile, Proxy, Service, by_itself, proxy_file, ranked, region_of
 from tests.daemon import free_port
 
 CONFIG = """
@@ -53,7 +53,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def test_profiles_with_what_is_known_of_them(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".aws" / "config").write_text(CONFIG)
-    found = look.facts(environ, tmp_path, Service())
+    found = gather.facts(environ, tmp_path, Service())
     assert [(one.name, one.told) for one in found.profiles] == [
         ("Zeta.AdministratorAccess", "SSO, account 111122223333, AdministratorAccess, eu-central-1"),
         ("chain", "a role, account 444455556666, Builder, eu-central-1"),
@@ -81,7 +81,7 @@ def test_profiles_with_what_is_known_of_them(environ: dict[str, str], tmp_path: 
 def test_keys_that_a_service_has_before_any_profile(
     environ: dict[str, str], tmp_path: Path, variables: dict[str, str], keys: str
 ) -> None:
-    assert look.facts({**environ, **variables}, tmp_path, Service()).keys == keys
+    assert gather.facts({**environ, **variables}, tmp_path, Service()).keys == keys
 
 
 ADMIN, OTHER_ADMIN = Profile("a.Admin", "sso"), Profile("b.Admin", "sso")
@@ -132,12 +132,12 @@ def test_the_configuration_that_a_proxy_was_started_with(command: str, file: str
 
 
 def test_a_proxy_beside_us(environ: dict[str, str], tmp_path: Path) -> None:
-    assert look.proxy(environ, tmp_path, 47000) is None
+    assert gather.proxy(environ, tmp_path, 47000) is None
     (tmp_path / "Makefile").write_text("start:\n\tlitellm --config config.yaml\n")
     (tmp_path / "config.yaml").write_text("other: 1\n")
-    assert look.proxy(environ, tmp_path, 47000) is None, "it is somebody else's"
+    assert gather.proxy(environ, tmp_path, 47000) is None, "it is somebody else's"
     (tmp_path / "config.yaml").write_text("model_list:\n  - model_name: x\n")
-    assert look.proxy(environ, tmp_path, 47000) == Proxy(
+    assert gather.proxy(environ, tmp_path, 47000) == Proxy(
         (f"{tmp_path}/config.yaml is LiteLLM's", f"{tmp_path}/Makefile starts it"), tmp_path / "config.yaml"
     )
 
@@ -163,17 +163,17 @@ def test_a_proxy_that_runs_where_claude_code_looks(environ: dict[str, str], tmp_
         settings = {"env": {"ANTHROPIC_BASE_URL": f"http://localhost:{port}"}}
         (tmp_path / ".claude" / "settings.json").write_text(json.dumps(settings))
         says = f"ANTHROPIC_BASE_URL of settings.json names port {port}, where LiteLLM listens, pid {process.pid}"
-        assert look.proxy(environ, elsewhere, 47000) == Proxy((says,), there / "my.yaml")
-        ours = look.proxy(environ, elsewhere, port)
+        assert gather.proxy(environ, elsewhere, 47000) == Proxy((says,), there / "my.yaml")
+        ours = gather.proxy(environ, elsewhere, port)
         assert ours is not None
         assert ours.signs == (f"on port {port} LiteLLM listens, pid {process.pid}",)
         process.communicate()
-    assert look.proxy(environ, elsewhere, 47000) is None
+    assert gather.proxy(environ, elsewhere, 47000) is None
 
 
 def test_who_has_a_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert f"(pid {os.getpid()})" in look.holder(port)
-        assert look.free_port(port) != port
-    assert look.holder(port) == ""
+        assert f"(pid {os.getpid()})" in gather.holder(port)
+        assert gather.free_port(port) != port
+    assert gather.holder(port) == ""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.ctl.setup.facts import Claude, Facts, Profile, Service
+from claude_gatewayd.ctl.setup.plan import ENABLED, PORT, PROFILE, REGION, Answers, overrides, plan, rendered, values
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.setup.facts import Claude, Facts, Profile, Service
-from claude_gatewayd.setup.plan import ENABLED, PORT, PROFILE, REGION, Answers, overrides, plan, rendered, values
 
 FILE = Path("/home/ada/.config/claude-gateway/config.toml")
 SETTINGS = Path("/home/ada/.claude/settings.json")

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from claude_gatewayd.ctl import paint, watch
+from claude_gatewayd.ctl import watch
+from claude_gatewayd.ctl.terminal import colour as paint
 
 STATUS = """\
 serving  http://127.0.0.1:47000  (claude-gatewayd 1.2.3, pid 4)

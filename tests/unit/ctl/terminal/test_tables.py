@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.ctl import tables
+from claude_gatewayd.ctl.terminal import tables
 
 WHY = "there are no AWS keys in the environment, and no profile: nobody steps in when Anthropic [red]cannot[/red]"
 COMMAND = "aws configure sso --profile Sandbox.AdministratorAccess --region eu-central-1"

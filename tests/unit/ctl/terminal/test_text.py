@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.ctl import text
+from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.ctl.terminal import text
 
 NOW = 1_800_000_000.0
 MIN = 60.0

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_gatewayd.http1 import framing
-from claude_gatewayd.http1.accept import Acceptor
-from claude_gatewayd.http1.connections import Connections
-from claude_gatewayd.http1.exchange import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.http1.flow import Budget, Bytes, OverBudget, Source
 from claude_gatewayd.http1.head import Malformed
-from claude_gatewayd.http1.server import Handler, Limits, ServerConnection
+from claude_gatewayd.http1.server.accept import Acceptor
+from claude_gatewayd.http1.server.connection import Handler, Limits, ServerConnection
+from claude_gatewayd.http1.server.connections import Connections
+from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
 from tests.fakes.transport import Wire, settle
-from tests.http1.cuts import cut_anywhere
-from tests.http1.loop import Client, on_uvloop, until
+from tests.unit.http1.cuts import cut_anywhere
+from tests.unit.http1.loop import Client, on_uvloop, until
 
 MB = 1024 * 1024
 PATIENT = Limits()

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import ResponseHead
-from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.upstream import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.http1.upstream.pool import Pool
 from tests.fakes.transport import Wire, settle
-from tests.http1.cuts import cut_anywhere
-from tests.http1.leaping import on_leaping_time
-from tests.http1.loop import on_uvloop, until
+from tests.unit.http1.cuts import cut_anywhere
+from tests.unit.http1.leaping import on_leaping_time
+from tests.unit.http1.loop import on_uvloop, until
 
 KB = 1024
 FUZZ = settings(max_examples=200, deadline=None)

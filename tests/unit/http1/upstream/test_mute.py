@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from claude_gatewayd.http1 import mute
-from claude_gatewayd.http1.failure import UpstreamFailed
-from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.upstream import UpstreamConnection
+from claude_gatewayd.http1.upstream import mute
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
+from claude_gatewayd.http1.upstream.failure import UpstreamFailed
+from claude_gatewayd.http1.upstream.pool import Pool
 from tests.fakes.transport import Wire, settle
-from tests.http1.loop import on_uvloop, until
+from tests.unit.http1.loop import on_uvloop, until
 
 REQUEST = b"POST / HTTP/1.1\r\n\r\n"
 STILL = 0.03

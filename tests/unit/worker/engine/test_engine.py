@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials import AwsKeys
-from claude_gatewayd.egress import Egress
-from claude_gatewayd.engine import Engine, EngineFailed, Plan
-from claude_gatewayd.engine.own import Own
-from tests.http1.loop import until
+from claude_gatewayd.aws import AwsKeys
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.worker.engine import Engine, EngineFailed, Plan
+from claude_gatewayd.worker.engine.user_config import Own
+from tests.unit.http1.loop import until
 
 
 class App:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_gatewayd.engine.surroundings import prepare
+from claude_gatewayd.worker.engine.environment import prepare
 
 
 @pytest.mark.parametrize(

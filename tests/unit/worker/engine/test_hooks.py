@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials import AwsKeys
-from claude_gatewayd.egress import Egress
-from claude_gatewayd.engine import Plan
-from claude_gatewayd.engine.record import Record, record
+from claude_gatewayd.aws import AwsKeys
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.worker.engine import Plan
+from claude_gatewayd.worker.engine.request_context import Record, record
 
 LOOPBACK = "http://127.0.0.1:47999"
 BEDROCK = {"model": "us.anthropic.claude-opus-4-8", "custom_llm_provider": "bedrock"}
@@ -38,7 +38,7 @@ def hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     vars(logger).update(CustomLogger=object)
     monkeypatch.setitem(sys.modules, litellm.__name__, litellm)
     monkeypatch.setitem(sys.modules, logger.__name__, logger)
-    ours = ("claude_gatewayd.engine.hooks", "claude_gatewayd.engine.models")
+    ours = ("claude_gatewayd.worker.engine.hooks", "claude_gatewayd.worker.engine.model_map")
     assert not any(name in sys.modules for name in ours), "no other test of this process has LiteLLM"
 
     async def keys() -> AwsKeys:

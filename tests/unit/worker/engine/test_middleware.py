@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.engine.doorman import SPENDS, Doorman
-from claude_gatewayd.engine.record import Trouble, record
+from claude_gatewayd.worker.engine.middleware import SPENDS, Doorman
+from claude_gatewayd.worker.engine.request_context import Trouble, record
 
 KEY = "invented"
 OF_BEDROCK = [(b"authorization", b"Bearer invented"), (b"x-gateway-model-id", b"arn:x")]

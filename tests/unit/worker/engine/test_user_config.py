@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.engine.own import Own, read
+from claude_gatewayd.worker.engine.user_config import Own, read
 
 
 def own(tmp_path: Path, text: str, withheld: dict[str, str] | None = None) -> Own:

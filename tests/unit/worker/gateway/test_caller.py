@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.auth import api_key_as_bearer, read_or_make_gateway_key, who
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.worker.gateway.caller import api_key_as_bearer, read_or_make_gateway_key, who
 
-SRC = str(Path(__file__).parents[2] / "src")
+SRC = str(Path(__file__).parents[4] / "src")
 
 
 KEY = "cgw-key"
@@ -104,7 +104,7 @@ def test_a_key_of_the_persons_own_stays(tmp_path: Path) -> None:
 def test_daemons_that_start_together_agree(tmp_path: Path) -> None:
     file = tmp_path / "gateway.key"
     code = (
-        "import pathlib, sys; from claude_gatewayd.auth import read_or_make_gateway_key as make;"
+        "import pathlib, sys; from claude_gatewayd.worker.gateway.caller import read_or_make_gateway_key as make;"
         "print(make(pathlib.Path(sys.argv[1])))"
     )
     command = [sys.executable, "-c", code, str(file)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_gatewayd.guard import authority_of, judge
+from claude_gatewayd.worker.gateway.guard import authority_of, judge
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.proven import Proven, proves
+from claude_gatewayd.worker.gateway.known_credentials import Proven, proves
 
 DAY = 86400.0
 JSON = {b"content-type": b"application/json", b"request-id": b"req_1"}

@@ -2,8 +2,8 @@
 
 from typing import Any, cast
 
-from claude_gatewayd.call import Call
-from claude_gatewayd.tickets import Tickets
+from claude_gatewayd.worker.gateway.call import Call
+from claude_gatewayd.worker.gateway.tickets import Tickets
 
 
 def call() -> Call:

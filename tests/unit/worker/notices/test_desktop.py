@@ -16,11 +16,11 @@ from typing import get_args
 
 import pytest
 
-from claude_gatewayd.notices import child, command, desktop
-from claude_gatewayd.notices.notice import Event, Notice
+from claude_gatewayd.worker.notices import command, desktop, run_command
+from claude_gatewayd.worker.notices.notice import Event, Notice
 from tests.daemon import wait_until
-from tests.notices.bus import NotificationService
-from tests.notices.programs import Programs
+from tests.unit.worker.notices.bus import NotificationService
+from tests.unit.worker.notices.programs import Programs
 
 UGLY = "a <b> & \"c\" 'd' $HOME `id` \\n %s é\tend"
 NOTICE = Notice("login-needed", "Bedrock works until 14:10", UGLY, "claude-gatewayctl sso-login", until=1_764_079_800.4)
@@ -271,7 +271,7 @@ def test_what_a_command_leaves_behind_is_ended(tmp_path: Path) -> None:
 def test_a_command_of_a_daemon_that_ends(tmp_path: Path) -> None:
     async def cancelled() -> None:
         argv = ["/bin/sh", "-c", f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 60"]
-        running = asyncio.create_task(child.run(argv, {}, 60.0, heard=False))
+        running = asyncio.create_task(run_command.run(argv, {}, 60.0, heard=False))
         while not (tmp_path / "pid").exists():  # noqa: ASYNC110  no event crosses to another process
             await asyncio.sleep(0.01)
         running.cancel()
@@ -286,7 +286,7 @@ def test_a_command_of_a_daemon_that_ends(tmp_path: Path) -> None:
 
 def test_the_examples_do_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of docs/notifications.md, as the configuration reads them, with `curl` and `mail` played."""
-    text = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    text = (Path(__file__).parents[4] / "docs" / "notifications.md").read_text()
     phone, listing, mail = (
         tomllib.loads(f)["notify"]["command"] for f in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     )
@@ -314,6 +314,6 @@ def test_the_examples_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_every_event_and_variable_is_written_about() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    text = (Path(__file__).parents[4] / "docs" / "notifications.md").read_text()
     for word in (*get_args(Event), *command.variables(NOTICE)):
         assert f"`{word}`" in text, word

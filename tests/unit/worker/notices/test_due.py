@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials.snapshot import Kind, Snapshot, State
-from claude_gatewayd.notices.due import QUIET, SETTLED, Told, due, known
-from claude_gatewayd.notices.notice import DAY, Notice, Rules, in_words, standing
-from claude_gatewayd.served import Serving
+from claude_gatewayd.aws.snapshot import Kind, Snapshot, State
+from claude_gatewayd.worker.notices.due import QUIET, SETTLED, Told, due, known
+from claude_gatewayd.worker.notices.notice import DAY, Notice, Rules, in_words, standing
+from claude_gatewayd.worker.serving import Serving
 
 NOON = 1_764_072_000.0  # 12:00 UTC
 HOUR = 3600.0

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.ctl import text
-from claude_gatewayd.notices import Kept, Rules, Warner
-from claude_gatewayd.notices.notice import Notice
-from claude_gatewayd.served import Serving
+from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.supervisor import status
+from claude_gatewayd.worker.notices import Kept, Rules, Warner
+from claude_gatewayd.worker.notices.notice import Notice
+from claude_gatewayd.worker.serving import Serving
 
 NOW = 1_764_072_000.0
 REFUSED = Snapshot(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.notices import kept
-from claude_gatewayd.notices.due import Due, Mark, Told
-from claude_gatewayd.notices.kept import Kept
-from claude_gatewayd.served import Serving
+from claude_gatewayd.worker.notices import store
+from claude_gatewayd.worker.notices.due import Due, Mark, Told
+from claude_gatewayd.worker.notices.store import Kept
+from claude_gatewayd.worker.serving import Serving
 
 NOW = 1_764_072_000.0
 ALL = Told(
@@ -109,7 +109,7 @@ def test_where_nothing_can_be_kept_it_is_remembered(tmp_path: Path, caplog: pyte
 def test_a_lock_that_somebody_keeps_holds_nothing_up(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kept, "_LOCKED_WITHIN", 0.05)
+    monkeypatch.setattr(store, "_LOCKED_WITHIN", 0.05)
     make(file).claim(lambda _: Due([], ALL))
     with file.with_suffix(".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from claude_gatewayd.bedrock_stream import Rewriter
+from claude_gatewayd.bedrock.stream import Rewriter
 from claude_gatewayd.http1 import head
-from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
-from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.retelling import Unchanged, retell
-from tests.http1.leaping import Loop
+from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.relay.rewriting import Unchanged, retell
+from tests.unit.http1.leaping import Loop
 
 if TYPE_CHECKING:
-    from claude_gatewayd.relay import Answer
+    from claude_gatewayd.worker.relay.relay import Answer
 
 START = b'event: message_start\ndata: {"type":"message_start","message":{"model":"x"}}\n\n'
 DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0}\n\n'

@@ -8,8 +8,8 @@ import secrets
 import socket
 from typing import Final
 
-from claude_gatewayd.http1 import socks
-from claude_gatewayd.http1.proxy import Proxy
+from claude_gatewayd.network import socks
+from claude_gatewayd.network.proxy import Proxy
 
 _WITHIN: Final = 10.0  # seconds, for what LiteLLM asks, and for the SOCKS proxy to connect
 _CHUNK: Final = 64 * 1024

@@ -15,8 +15,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 from httpx import Request, Response
 
-from claude_gatewayd import coding, sse
-from claude_gatewayd.engine.record import Record, record
+from claude_gatewayd.anthropic import events
+from claude_gatewayd.http1 import content_coding
+from claude_gatewayd.worker.engine.request_context import Record, record
 
 MOST = 64 * 1024  # bytes of an error, decoded
 READ_WITHIN = 5.0  # seconds: for a body that comes drop by drop
@@ -62,7 +63,7 @@ def _restrain_httpx() -> None:
             return await _aread_in_part(response)
         here = record.get()
         if stream:
-            if here is not None and sse.is_stream(
+            if here is not None and events.is_stream(
                 response.headers.get("content-type", "").encode("latin-1", "replace")
             ):
                 response.stream = _Ending(response, here)
@@ -102,8 +103,8 @@ def _is_answer(response: Response) -> bool:
     return response.is_success and not page
 
 
-def _decoder_of(response: Response) -> coding.Decoder | None:
-    return coding.decoder(response.headers.get("content-encoding", "").encode("latin-1", "replace"))
+def _decoder_of(response: Response) -> content_coding.Decoder | None:
+    return content_coding.decoder(response.headers.get("content-encoding", "").encode("latin-1", "replace"))
 
 
 class _Part:

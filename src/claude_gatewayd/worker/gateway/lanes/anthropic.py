@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from claude_gatewayd import bedrock_errors, envelope, policy
-from claude_gatewayd.bedrock_errors import Trouble
-from claude_gatewayd.bedrock_lane import BedrockLane
-from claude_gatewayd.call import NO_RETRY, Call, Refused
-from claude_gatewayd.circuit import Circuits, Key, reset_of
-from claude_gatewayd.http1.connect import Origin
-from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.kept_answer import KeptAnswer
-from claude_gatewayd.relay import Answer, Outgoing, Relay, outgoing
-from claude_gatewayd.spending import Spending
-from claude_gatewayd.tally import Tally
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.bedrock import errors as bedrock_errors
+from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.network.connect import Origin
+from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
+from claude_gatewayd.worker.gateway.lanes import policy
+from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
+from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Key, reset_of
+from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
+from claude_gatewayd.worker.relay.relay import Answer, Outgoing, Relay, outgoing
+from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +246,7 @@ class AnthropicLane:
                 first = await answer.first_event(_PINGS_HELD)
                 if first.verdict == "error":
                     first_error = first.error
-                    kind, message = envelope.read_error(first.data)
+                    kind, message = anthropic_errors.read_error(first.data)
                     refusal = policy.refusal(policy.status_of_error(kind), fields, kind, message, reset_of(fields))
             elif look and status in policy.TOLD_BY_WORDS:
                 kind, message = await answer.error(_TOLD_WITHIN)

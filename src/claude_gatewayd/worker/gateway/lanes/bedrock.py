@@ -9,27 +9,25 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd import (
-    bedrock,
-    bedrock_errors,
-    bedrock_stream,
-    catalog,
-    envelope,
-    message_threads,
-    structured_output,
-)
-from claude_gatewayd.bedrock import Shaped
-from claude_gatewayd.bedrock_errors import Trouble
-from claude_gatewayd.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
-from claude_gatewayd.catalog import Target
-from claude_gatewayd.credentials import Keeper, KeysUnavailable
-from claude_gatewayd.engine import Engine, EngineFailed, doorman
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic import message_threads
+from claude_gatewayd.aws import Keeper, KeysUnavailable
+from claude_gatewayd.bedrock import errors as bedrock_errors
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.bedrock import request as bedrock_request
+from claude_gatewayd.bedrock import stream as bedrock_stream
+from claude_gatewayd.bedrock import structured_output
+from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.bedrock.models import Target
+from claude_gatewayd.bedrock.request import Shaped
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Lines, ResponseHead
-from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.relay import Answer, Outgoing, Relay
-from claude_gatewayd.retelling import retell
-from claude_gatewayd.tally import Tally
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
+from claude_gatewayd.worker.gateway.call import JSON, LARGE, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd.worker.relay.relay import Answer, Outgoing, Relay
+from claude_gatewayd.worker.relay.rewriting import retell
+from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +94,8 @@ class BedrockLane:
     async def _lacks(self, call: Call, target: Target) -> str | None:
         assert call.document is not None
         if call.held is not None and len(call.held) > LARGE:
-            return await asyncio.to_thread(bedrock.why_not, call.document, target.family)
-        return bedrock.why_not(call.document, target.family)
+            return await asyncio.to_thread(bedrock_request.why_not, call.document, target.family)
+        return bedrock_request.why_not(call.document, target.family)
 
     async def answer(self, call: Call) -> int | Trouble:
         """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
@@ -137,14 +135,14 @@ class BedrockLane:
         """Answer a call with why Bedrock did not. Return the status."""
         self._is_from_here(call)
         meaning = bedrock_errors.meaning(trouble)
-        text = envelope.error_body(meaning.status, meaning.message, meaning.error_type)
+        text = anthropic_errors.error_body(meaning.status, meaning.message, meaning.error_type)
         lines = [JSON, *meaning.lines, *call.way.lines]
-        call.exchange.reply(meaning.status, envelope.reason(meaning.status), lines, text)
+        call.exchange.reply(meaning.status, anthropic_errors.reason(meaning.status), lines, text)
         return meaning.status
 
     def _tell_left_out(self, call: Call, document: dict[str, object]) -> None:
         """Tell the caller, and once the log, of fields that Bedrock is not given although nothing is known of them."""
-        names = bedrock.unknown_fields(document)
+        names = bedrock_request.unknown_fields(document)
         if not names:
             return
         call.way.fallback = f"{call.way.fallback}; left out: {', '.join(names)}"
@@ -155,9 +153,9 @@ class BedrockLane:
 
     def _targets(self, call: Call) -> list[Target]:
         settings = self._settings
-        name = catalog.bare(call.model)
+        name = bedrock_models.bare(call.model)
         wanted = settings.fallbacks.get(call.model) or settings.fallbacks.get(name) or [call.model]
-        found = (catalog.find(model, settings.region, settings.geography, settings.models) for model in wanted)
+        found = (bedrock_models.find(model, settings.region, settings.geography, settings.models) for model in wanted)
         return [target for target in found if target is not None]
 
     async def _ask(self, call: Call, target: Target) -> int | Trouble:
@@ -168,7 +166,9 @@ class BedrockLane:
         beta = call.exchange.head.fields.all_of(b"anthropic-beta")
         large = call.held is not None and len(call.held) > LARGE
         while True:
-            make = functools.partial(bedrock.shape, document, beta.decode("latin-1"), target.family, bound=bound)
+            make = functools.partial(
+                bedrock_request.shape, document, beta.decode("latin-1"), target.family, bound=bound
+            )
             shaped = await asyncio.to_thread(make) if large else make()
             stream = bool(call.asked.stream) and shaped.schema is None
             patience = self._settings.timeout if stream else max(self._settings.timeout, _WHOLE_WITHIN)
@@ -205,8 +205,8 @@ class BedrockLane:
                 may_renew = False
             elif thinks and bedrock_errors.is_signature(said):
                 logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
-                thinks, document = False, bedrock.without_thinking(document)
-            elif bound and bedrock_errors.is_schema(said) and bedrock.goes_by_tool(document):
+                thinks, document = False, bedrock_request.without_thinking(document)
+            elif bound and bedrock_errors.is_schema(said) and bedrock_request.goes_by_tool(document):
                 logger.info("Bedrock does not bind %s to a schema: asked once more by a tool", target.name)
                 bound = False
             else:
@@ -227,7 +227,7 @@ class BedrockLane:
             b"Authorization: " + self._engine.authorization,
             b"Content-Type: application/json",
             b"Content-Length: %d" % len(body),
-            doorman.SPENDS,
+            middleware.SPENDS,
         ]
         if model_id:
             lines.append(b"x-gateway-model-id: " + model_id.encode("ascii", "replace"))
@@ -329,5 +329,5 @@ def _carried(target: Target) -> tuple[str, str]:
     """
     if "claude" in target.model and not target.model.startswith("arn:"):
         return target.model, ""
-    name = target.name if target.name.startswith("claude-") else catalog.NAMES[-1]
+    name = target.name if target.name.startswith("claude-") else bedrock_models.NAMES[-1]
     return f"anthropic.{name}", target.model

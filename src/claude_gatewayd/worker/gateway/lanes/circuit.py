@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from claude_gatewayd.clock_time import clock_time
+from claude_gatewayd.system.clock_time import clock_time
 
 logger = logging.getLogger(__name__)
 

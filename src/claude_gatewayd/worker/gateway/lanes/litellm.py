@@ -8,18 +8,21 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd import bedrock_errors, catalog, coding, context_length, envelope, message_threads
-from claude_gatewayd.call import COUNT_TOKENS, JSON, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
-from claude_gatewayd.engine import Engine, EngineFailed, doorman
-from claude_gatewayd.http1 import head
+from claude_gatewayd.anthropic import context_length, message_threads
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.bedrock import errors as bedrock_errors
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
-from claude_gatewayd.http1.upstream import UpstreamFailed
-from claude_gatewayd.relay import Answer, Outgoing, Relay
-from claude_gatewayd.retelling import Unchanged, retell
-from claude_gatewayd.spending import Spending
-from claude_gatewayd.tickets import Tickets
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
+from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.call import COUNT_TOKENS, JSON, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd.worker.gateway.tickets import Tickets
+from claude_gatewayd.worker.relay.relay import Answer, Outgoing, Relay
+from claude_gatewayd.worker.relay.rewriting import Unchanged, retell
 
-ROUTES = frozenset(route.encode() for route in doorman.OPENAI_ROUTES)
+ROUTES = frozenset(route.encode() for route in middleware.OPENAI_ROUTES)
 TICKET = b"x-gateway-ticket"
 
 _LOADED_WITHIN = 60.0
@@ -95,7 +98,7 @@ class EngineLane:
             await self._spending.require(call)  # whoever is billed for it: it is not the caller
             if call.path == MESSAGES and call.document is not None and message_threads.is_partial(call.document):
                 return message_threads.ask_for_all(call, call.model[:100])
-        elif not catalog.is_anthropics(call.model):  # of several, by commas, LiteLLM would ask each
+        elif not bedrock_models.is_anthropics(call.model):  # of several, by commas, LiteLLM would ask each
             raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.way.lines)
         ticket = self._tickets.issue(call)
         try:
@@ -135,7 +138,7 @@ class EngineLane:
             answer.abort()
             trouble = bedrock_errors.read_event(first.data)
             status, body = _in_anthropics_words(trouble.status, first.data)
-            call.exchange.reply(status, envelope.reason(status), [JSON, *lines], body)
+            call.exchange.reply(status, anthropic_errors.reason(status), [JSON, *lines], body)
             return status
         lines.append(b"content-type: text/event-stream; charset=utf-8")
         await retell(answer, call.exchange, lines, Unchanged(call.model), silence=silence, ping_after=_PING_AFTER)
@@ -164,7 +167,7 @@ class EngineLane:
         lines += [TICKET + b": " + ticket, b"Content-Length: %d" % len(body)]
         lines.append(b"x-gateway-caller: " + (call.digest or "key").encode())
         if spends:
-            lines.append(doorman.SPENDS)
+            lines.append(middleware.SPENDS)
         return Outgoing(head.write_request(b"POST", call.path, lines), body, False)
 
 
@@ -174,23 +177,23 @@ async def _pass_error_on(call: Call, answer: Answer) -> int:
     status, body = answer.head.status, b""
     if kept is not None:
         coded = b"" if kept.plain else answer.head.fields.get(b"content-encoding")
-        body = coding.decoded(coded, kept.body)
+        body = content_coding.decoded(coded, kept.body)
     lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), JSON, *call.way.lines]
     if call.path == MESSAGES:
         status, body = _in_anthropics_words(status, body)
     else:
-        body = envelope.as_openai_error(status, body)
-    call.exchange.reply(status, envelope.reason(status), lines, body)
+        body = anthropic_errors.as_openai_error(status, body)
+    call.exchange.reply(status, anthropic_errors.reason(status), lines, body)
     return status
 
 
 def _in_anthropics_words(status: int, body: bytes) -> tuple[int, bytes]:
     """Return a failure in Anthropic's envelope; one about the request's length in the words that Claude Code knows."""
-    message = envelope.message_of(status, body)
+    message = anthropic_errors.message_of(status, body)
     length = context_length.as_claude_code_knows_it(message) if status in (400, 413, 422, 500) else None
     if length is not None:
-        return 400, envelope.error_body(400, length)
-    return status, envelope.error_body(status, message)
+        return 400, anthropic_errors.error_body(400, length)
+    return status, anthropic_errors.error_body(status, message)
 
 
 def _unknown(model: str, names: frozenset[str]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.engine.chat_request import (
+from claude_gatewayd.worker.engine.chat.request import (
     CannotBeAsked,
     as_json_object,
     begins_unthought,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from claude_gatewayd.engine import thoughts
-from claude_gatewayd.engine.thoughts import Listener, Thoughts
+from claude_gatewayd.worker.engine.chat import thoughts
+from claude_gatewayd.worker.engine.chat.thoughts import Listener, Thoughts
 from tests.fakes.anthropic_model import Reply, whole_message
 
 BLOCK = {"type": "thinking", "thinking": "hm, tool_use", "signature": "ab"}

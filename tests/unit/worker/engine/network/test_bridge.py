@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from claude_gatewayd.engine.bridge import Bridge
-from claude_gatewayd.http1.proxy import parse
+from claude_gatewayd.network.proxy import parse
+from claude_gatewayd.worker.engine.network.bridge import Bridge
 from tests.fakes.socks_proxy import SocksProxy
 
 TARGET = "bedrock.test:443"

@@ -14,9 +14,9 @@ import httpx
 import pytest
 import requests
 
-from claude_gatewayd.engine import http_clients
-from claude_gatewayd.engine.record import Record, record
-from tests.relay.upstream import Upstream, says
+from claude_gatewayd.worker.engine.network import http_clients
+from claude_gatewayd.worker.engine.request_context import Record, record
+from tests.scenarios.relay.upstream import Upstream, says
 
 HTML = b"<p>The service is unavailable.</p>\n"
 LARGE = HTML * 150_000  # 5 MB

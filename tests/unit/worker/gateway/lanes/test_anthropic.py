@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 
-from claude_gatewayd.anthropic_lane import AnthropicLane
-from claude_gatewayd.assembly import _anthropic_settings
-from claude_gatewayd.auth import Caller
-from claude_gatewayd.bedrock_errors import Trouble
-from claude_gatewayd.body import Asked
-from claude_gatewayd.call import Call, Refused
-from claude_gatewayd.circuit import Circuits, Rules
-from claude_gatewayd.config import Config
+from claude_gatewayd.anthropic.request import Asked
+from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.config.loading import Config
 from claude_gatewayd.http1 import head
-from claude_gatewayd.http1.exchange import Exchange
 from claude_gatewayd.http1.flow import Bytes, Source
-from claude_gatewayd.http1.pool import Pool
-from claude_gatewayd.http1.upstream import UpstreamConnection
-from claude_gatewayd.proven import Proven
-from claude_gatewayd.relay import Relay
-from claude_gatewayd.spending import Spending
-from claude_gatewayd.tally import Tally
+from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
+from claude_gatewayd.http1.upstream.pool import Pool
+from claude_gatewayd.worker.assembly import _anthropic_settings
+from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.call import Call, Refused
+from claude_gatewayd.worker.gateway.caller import Caller
+from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
+from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Rules
+from claude_gatewayd.worker.relay.relay import Relay
+from claude_gatewayd.worker.tally import Tally
 from tests.fakes.transport import Wire
-from tests.http1.leaping import on_leaping_time
+from tests.unit.http1.leaping import on_leaping_time
 
 if TYPE_CHECKING:
-    from claude_gatewayd.bedrock_lane import BedrockLane
+    from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
 
 MODEL = "claude-opus-4-8"
 OK = b'{"type":"message"}'

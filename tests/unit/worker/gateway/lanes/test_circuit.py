@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.circuit import (
+from claude_gatewayd.worker.gateway.lanes.circuit import (
     CLOSED,
     LONGEST_LIMIT,
     PROBE_EVERY,

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.auth import Caller
-from claude_gatewayd.call import MESSAGES, Call
-from claude_gatewayd.engine import Engine
-from claude_gatewayd.engine_lane import EngineLane, Settings
-from claude_gatewayd.tickets import Tickets
-from tests.http1.loop import until
-from tests.unit.test_engine import App, engine
+from claude_gatewayd.worker.engine import Engine
+from claude_gatewayd.worker.gateway.call import MESSAGES, Call
+from claude_gatewayd.worker.gateway.caller import Caller
+from claude_gatewayd.worker.gateway.lanes.litellm import EngineLane, Settings
+from claude_gatewayd.worker.gateway.tickets import Tickets
+from tests.unit.http1.loop import until
+from tests.unit.worker.engine.test_engine import App, engine
 
 NOBODY: Any = None  # is asked here
 

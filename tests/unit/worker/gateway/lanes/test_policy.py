@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd import policy
-from claude_gatewayd.circuit import reset_of
-from claude_gatewayd.policy import (
+from claude_gatewayd.worker.gateway.lanes import policy
+from claude_gatewayd.worker.gateway.lanes.circuit import reset_of
+from claude_gatewayd.worker.gateway.lanes.policy import (
     FALL_BACK,
     PASS_ON,
     REFRESH,

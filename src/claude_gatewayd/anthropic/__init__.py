@@ -1,0 +1,1 @@
+"""Anthropic's format as data: requests, events, errors, headers."""

@@ -1,0 +1,1 @@
+"""Keeps the keys fresh for one generation, and lends them to the next."""

@@ -1,0 +1,1 @@
+"""How a profile comes by its keys: one module for each source."""

@@ -1,0 +1,1 @@
+"""IAM Identity Center: its tokens, their file, and the login."""

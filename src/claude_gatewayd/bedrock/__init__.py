@@ -1,0 +1,1 @@
+"""Bedrock's format as data: requests, errors, models, streams. Nothing here asks the network."""

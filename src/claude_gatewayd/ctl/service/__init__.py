@@ -1,0 +1,1 @@
+"""The verbs for the service of systemd or launchd, and what they do."""

@@ -1,0 +1,1 @@
+"""What ctl prints and asks, and how."""

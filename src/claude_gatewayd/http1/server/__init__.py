@@ -1,0 +1,1 @@
+"""The server side: accepting, connections, and one request and its answer on them."""

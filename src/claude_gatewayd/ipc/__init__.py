@@ -1,0 +1,1 @@
+"""Both ends of what the processes say to one another."""

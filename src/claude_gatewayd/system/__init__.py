@@ -1,0 +1,1 @@
+"""The machine: files, ports, memory, the log, the installation."""

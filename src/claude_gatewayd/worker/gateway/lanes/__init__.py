@@ -1,0 +1,1 @@
+"""Where a request can go: Anthropic, Bedrock, LiteLLM; and the policy by which it goes."""

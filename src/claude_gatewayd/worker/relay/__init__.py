@@ -1,0 +1,1 @@
+"""Bytes through: one request to an upstream, and its answer back."""
