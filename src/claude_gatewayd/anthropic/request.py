@@ -96,3 +96,7 @@ def _values_of_top_level_key(body: Bytes, key: str) -> list[tuple[int, int]]:
                     found.append(value.span())
                     at = value.end()
     return found
+
+
+MESSAGES = b"/v1/messages"
+COUNT_TOKENS = b"/v1/messages/count_tokens"

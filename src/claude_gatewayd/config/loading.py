@@ -5,7 +5,7 @@ value in the file does no harm while the environment overrides it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple, TypeVar
@@ -13,188 +13,13 @@ from urllib.parse import urlsplit
 
 from claude_gatewayd.config import values
 from claude_gatewayd.config.file import Document, read_document
+from claude_gatewayd.config.keys import ENDPOINTS, KEYS, NAMES, SECTIONS, TABLES, Key
+from claude_gatewayd.config.model import Anthropic, Bedrock, Config, Listen, LiteLlm, Log, Network, Notify, Router, Sso
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.paths import expanduser
 from claude_gatewayd.problem import Problem
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where callers reach us. Times are in seconds, sizes in bytes."""
-
-    host: str = "127.0.0.1"
-    port: int = 47000
-    hosts: tuple[str, ...] = ()
-    remote: bool = False
-    drain_timeout: float = 900.0
-    max_body: int = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Anthropic:
-    """The way to Anthropic."""
-
-    base_url: str = "https://api.anthropic.com"
-    connect_timeout: float = 5.0
-    first_byte_timeout: float = 180.0
-    response_timeout: float = 600.0
-    proxy: str = field(default="", repr=False)  # may hold a password
-    ca_file: str = ""  # the older name of [network] ca_file
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """How every upstream is reached. *ca_file* is believed as well as the usual, *proxy* used in place of the usual."""
-
-    proxy: str = field(default="", repr=False)  # may hold a password
-    ca_file: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """When to try again, and when to leave an upstream alone."""
-
-    num_retries: int = 3
-    timeout: float = 120.0
-    allowed_fails: int = 1
-    cooldown_time: float = 60.0
-    retry_after: float = 5.0
-    fallback: bool = True
-    fallback_on: frozenset[str] = frozenset(values.FALLBACK_ON)
-    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Bedrock:
-    """The way to Bedrock. *timeout* is how many seconds may pass without a byte from it."""
-
-    enabled: str = "auto"
-    profile: str = "Sandbox.AdministratorAccess"
-    region: str = "us-west-2"
-    geography: str = "auto"
-    runtime_endpoint: str = ""
-    timeout: float = 120.0
-    models: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class LiteLlm:
-    """LiteLLM: when it is loaded, and a configuration of the person's own for it."""
-
-    load: str = "eager"
-    config: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sso:
-    """The login at AWS. *warn_before* its end, in minutes, the longest first."""
-
-    warn_before: tuple[int, ...] = (60, 15, 5)
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """How a person is told, but for the log and the status. *command* is a line for the shell."""
-
-    enabled: bool = True
-    command: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """How much is logged."""
-
-    level: str = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """All that can be set. *source* is the file it came from, None where there is none.
-
-    *aws_problems* is what variables of AWS's own say that cannot be meant: it costs Bedrock, not the start.
-    """
-
-    listen: Listen = field(default_factory=Listen)
-    anthropic: Anthropic = field(default_factory=Anthropic)
-    router: Router = field(default_factory=Router)
-    log: Log = field(default_factory=Log)
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    source: Path | None = None
-    bedrock: Bedrock = field(default_factory=Bedrock)
-    litellm: LiteLlm = field(default_factory=LiteLlm)
-    sso: Sso = field(default_factory=Sso)
-    notify: Notify = field(default_factory=Notify)
-    network: Network = field(default_factory=Network)
-    aws_problems: tuple[Problem, ...] = ()
-
-
-class Key(NamedTuple):
-    """One thing that can be set: from a text of the environment to TOML's value, and from that to ours."""
-
-    section: str
-    name: str
-    from_text: Callable[[str], object]
-    read: Callable[[object], object]
-    example: str
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Return the environment variables that set it, the strongest first."""
-        own = f"CLAUDE_GATEWAY_{self.section}_{self.name}".upper()
-        return (own, *_ALSO.get((self.section, self.name), ()))
-
-
-# Variables that others read too, and that a person who has set them expects to count.
-_ALSO = {
-    ("listen", "port"): ("LITELLM_PORT",),
-    ("bedrock", "profile"): ("AWS_PROFILE",),
-    ("bedrock", "region"): ("AWS_REGION", "AWS_DEFAULT_REGION"),
-}
-# They stand in for an empty runtime_endpoint, as with any SDK of AWS: docs.aws.amazon.com/sdkref, "Service-specific
-# endpoints".
-_ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
-
-
-KEYS = (
-    Key("listen", "host", str, values.address, '"127.0.0.1"'),
-    Key("listen", "port", values.as_number, values.whole(1, 65535), "47000"),
-    Key("listen", "hosts", values.as_list, values.host_names, '["gateway.example"]'),
-    Key("listen", "remote", values.as_flag, values.flag, "false"),
-    Key("listen", "drain_timeout", values.as_number, values.seconds, "900"),
-    Key("listen", "max_body", str, values.size, '"64 MiB"'),
-    Key("anthropic", "base_url", str, values.base_url, '"https://api.anthropic.com"'),
-    Key("anthropic", "connect_timeout", values.as_number, values.seconds_above_zero, "5"),
-    Key("anthropic", "first_byte_timeout", values.as_number, values.seconds_above_zero, "180"),
-    Key("anthropic", "response_timeout", values.as_number, values.seconds_above_zero, "600"),
-    Key("anthropic", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
-    Key("anthropic", "ca_file", str, values.text, '"~/company-ca.pem"'),
-    Key("network", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
-    Key("network", "ca_file", str, values.text, '"~/company-ca.pem"'),
-    Key("router", "num_retries", values.as_number, values.whole(0, 100), "3"),
-    Key("router", "timeout", values.as_number, values.seconds_above_zero, "120"),
-    Key("router", "allowed_fails", values.as_number, values.whole(0, 100), "1"),
-    Key("router", "cooldown_time", values.as_number, values.seconds_above_zero, "60"),
-    Key("router", "retry_after", values.as_number, values.seconds, "5"),
-    Key("router", "fallback", values.as_flag, values.flag, "true"),
-    Key("router", "fallback_on", values.as_list, values.fallback_on, '["429", "529", "connection"]'),
-    Key("bedrock", "enabled", values.as_flag, values.flag_or_auto, '"auto"'),
-    Key("bedrock", "profile", str, values.name, '"Sandbox.AdministratorAccess"'),
-    Key("bedrock", "region", str, values.region, '"us-west-2"'),
-    Key("bedrock", "geography", str, values.one_of(values.GEOGRAPHIES), '"auto"'),
-    Key("bedrock", "runtime_endpoint", str, values.endpoint, '"https://bedrock-runtime.us-west-2.amazonaws.com"'),
-    Key("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
-    Key("litellm", "load", str, values.one_of(values.LOADS), '"eager"'),
-    Key("litellm", "config", str, values.text, '"~/litellm/config.yaml"'),
-    Key("sso", "warn_before", values.as_list, values.minutes_before, "[60, 15, 5]"),
-    Key("notify", "enabled", values.as_flag, values.flag, "true"),
-    Key("notify", "command", str, values.text, "'logger -t claude \"$CLAUDE_GATEWAY_TITLE\"'"),
-    Key("log", "level", str, values.one_of(values.LEVELS), '"info"'),
-)
-NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}
-TABLES = ("router.fallbacks", "bedrock.models", "aliases")
-SECTIONS = (*NAMES, "aliases")
 
 
 class Setting(NamedTuple):
@@ -236,7 +61,7 @@ def listen_address_or_default(environ: Mapping[str, str]) -> tuple[str, int]:
 
 def without_overrides(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which the file alone counts."""
-    others = {variable for key in KEYS for variable in key.variables} | set(_ENDPOINTS)
+    others = {variable for key in KEYS for variable in key.variables} | set(ENDPOINTS)
     ours = tuple(f"CLAUDE_GATEWAY_{section.upper()}_" for section in SECTIONS)
     return {name: value for name, value in environ.items() if name not in others and not name.startswith(ours)}
 
@@ -437,7 +262,7 @@ def _sdk_endpoint(environ: Mapping[str, str]) -> str:
     """Return the SDK's variable that says where Bedrock's runtime is; "" if none does."""
     if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
         return ""
-    return next((name for name in _ENDPOINTS if environ.get(name, "").strip()), "")
+    return next((name for name in ENDPOINTS if environ.get(name, "").strip()), "")
 
 
 def _table(section: str, read: Callable[[object], T], document: Document) -> tuple[dict[str, T], list[Problem]]:

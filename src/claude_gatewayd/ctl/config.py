@@ -14,6 +14,7 @@ from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as configuration
 from claude_gatewayd.config import values as config_values
 from claude_gatewayd.config.file import Document, document_of, read_document
+from claude_gatewayd.config.keys import KEYS, TABLES
 from claude_gatewayd.ctl import daemon
 from claude_gatewayd.ctl.terminal import colour
 from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, show, takes_json
@@ -72,7 +73,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _set(arguments: argparse.Namespace) -> int:
     section, name = _key(arguments.key)
-    key = next((one for one in configuration.KEYS if (one.section, one.name) == (section, name)), None)
+    key = next((one for one in KEYS if (one.section, one.name) == (section, name)), None)
     if key is not None:
         value = key.from_text(arguments.value)
     else:
@@ -144,11 +145,11 @@ def write(values: Mapping[tuple[str, str], object]) -> tuple[Path, Path | None]:
 
 def _key(text: str) -> tuple[str, str]:
     """Return section and name. Raises GatewayError, with what may have been meant."""
-    for table in configuration.TABLES:
+    for table in TABLES:
         if text.startswith(f"{table}.") and (name := text[len(table) + 1 :].strip("\"'")):
             return table, name
     section, _, name = text.partition(".")
-    known = [f"{key.section}.{key.name}" for key in configuration.KEYS]
+    known = [f"{key.section}.{key.name}" for key in KEYS]
     if text in known:
         return section, name
     owners = [one for one in known if one.partition(".")[2] == text]
@@ -197,7 +198,7 @@ def _after(
         print(f"  the file as it was: {kept}")
         if not changed.comments_kept:
             print("  comments that are no longer in the file are in that copy")
-    key = next((one for one in configuration.KEYS if (one.section, one.name) == (section, name)), None)
+    key = next((one for one in KEYS if (one.section, one.name) == (section, name)), None)
     for variable in key.variables if key else ():
         if os.environ.get(variable, "").strip():
             print(f"  {variable} of this shell goes before the file")

@@ -13,8 +13,9 @@ from claude_gatewayd.ctl.terminal import progress
 from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
-from claude_gatewayd.service import manager
+from claude_gatewayd.ipc.lock import is_alive, lock_is_held
 from claude_gatewayd.service.manager import NoManager
+from claude_gatewayd.service.platform import choose
 
 _WITHIN = 30.0
 _AGAIN = 0.05
@@ -38,7 +39,7 @@ def _ensure() -> dict[str, Any]:
             if pid is None:  # at first, or when one that was stopping has ended
                 pid = 0 if _by_service_manager() else _in_background(log)
             # Who has the lock was started by another run.
-            elif pid and not client.is_alive(pid) and not client.lock_is_held():
+            elif pid and not is_alive(pid) and not lock_is_held():
                 raise GatewayError("cannot start claude-gatewayd: " + _last_words(log, read_from), _HINT) from None
         else:
             if said["state"] == "serving":
@@ -56,7 +57,7 @@ _HINT = "claude-gatewayctl doctor; or go around it: claude-gatewayctl run --dire
 
 def _by_service_manager() -> bool:
     """Start it where it is installed. False: it is not, or there is no service manager to ask."""
-    ours = manager.choose()
+    ours = choose()
     try:
         ours.check(os.environ)
         if ours.state(os.environ).file is None:

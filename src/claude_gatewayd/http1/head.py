@@ -28,6 +28,8 @@ _NOTHING_PUT: dict[bytes, bytes] = {}
 _NOTHING = object()  # what llhttp is to call back: it is asked for its verdict alone
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
 
+IDEMPOTENT_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))  # RFC 9110 9.2.2, less TRACE
+
 
 class Malformed(Exception):
     """Say what is wrong with a message, and with which status it is refused."""

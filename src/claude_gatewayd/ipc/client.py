@@ -1,12 +1,11 @@
 """Asking the running daemon: one line to its control socket, one line back."""
 
-import fcntl
 import os
 import socket
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
-from claude_gatewayd.paths import control_socket, is_installed, lock_file
+from claude_gatewayd.paths import control_socket, is_installed
 
 
 class NotRunning(GatewayError):
@@ -53,26 +52,3 @@ def _refuse_another_users(path: str) -> None:
         return  # the connection is going to say why
     if owner != os.getuid():
         raise GatewayError(f"cannot trust {directory}: it belongs to another user", f"ls -ld {directory}")
-
-
-def is_alive(pid: int) -> bool:
-    """Say whether a process is there, whosever it is. One that has ended is, until somebody reaps it."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def lock_is_held() -> bool:
-    """Say whether a daemon still has the lock. An ended one has not, even while nobody has reaped it."""
-    try:
-        with lock_file(os.environ).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

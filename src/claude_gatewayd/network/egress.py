@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from claude_gatewayd.config.loading import Config
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.network import proxy, trust
 from claude_gatewayd.network.proxy import Proxy, proxy_for, variable_of

@@ -1,6 +1,5 @@
 """The service manager that is there: systemd's user manager, or launchd. Two rooms with the same verbs."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,14 +90,3 @@ class Manager(Protocol):
 
     def logs(self, lines: int | None, since: str, environ: Mapping[str, str], /, *, follow: bool) -> None:
         """Show the log: the last *lines* since a time, as the manager understands it. May not return."""
-
-
-def choose(platform: str = sys.platform) -> Manager:
-    """Return the manager that a platform has, whether it runs or not."""
-    if platform == "darwin":
-        from claude_gatewayd.service import launchd
-
-        return launchd
-    from claude_gatewayd.service import systemd
-
-    return systemd

@@ -3,19 +3,17 @@
 import argparse
 import asyncio
 import faulthandler
-import fcntl
 import os
 import signal
 import socket
 import sys
-from pathlib import Path
-from typing import IO
 
 import claude_gatewayd
 from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
 from claude_gatewayd.ipc import control
+from claude_gatewayd.ipc.lock import take
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.supervisor import listener as listening
@@ -80,7 +78,7 @@ def _run() -> int:
         address = config.listen_address_or_default(os.environ)
     paths.make_private(paths.runtime_dir(os.environ))
     url = listener.url if listener is not None else "http://{}:{}".format(*address)
-    with _lock(paths.lock_file(os.environ), url) as lock:
+    with take(paths.lock_file(os.environ), url) as lock:
         listener = listener or listening.bind(*address)
         hold = Hold(listener, lock, control.listen(paths.control_socket(os.environ)), managed)
         return _live(hold, None)
@@ -135,30 +133,6 @@ def _check_state(text: str) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _lock(path: Path, url: str) -> IO[str]:
-    """Take the lock and write down who has it. Raises GatewayError with the one who has it already.
-
-    The lock ends with the file, however we end.
-    """
-    try:
-        lock = path.open("a+")
-    except OSError as error:
-        raise GatewayError(f"cannot use {path}: {error.strerror}", f"ls -ld {path.parent} {path}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        holder = lock.read().strip() or "by another process"
-        lock.close()
-        raise GatewayError(
-            f"cannot start: claude-gatewayd is running already, {holder}", "claude-gatewayctl status"
-        ) from None
-    lock.truncate(0)
-    lock.write(f"pid {os.getpid()}, {url}\n")
-    lock.flush()
-    return lock
 
 
 def _print_problems(problems: list[Problem]) -> None:

@@ -12,7 +12,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.aws import Keeper, Loan, Source, SourceWay, find_source
 from claude_gatewayd.aws.profiles.source import ca_bundle, unusable
 from claude_gatewayd.aws.snapshot import Snapshot
-from claude_gatewayd.config.loading import Bedrock, Config
+from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection

@@ -4,39 +4,28 @@ It serves on a socket that the supervisor owns, tells the supervisor over a sock
 told to drain, or when the supervisor is gone; unless it was told to outlive it.
 """
 
-import argparse
 import asyncio
-import faulthandler
-import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import uvloop
-
 import claude_gatewayd
 from claude_gatewayd import paths
-from claude_gatewayd.config import loading as config
-from claude_gatewayd.config.loading import Config
-from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.http1 import content_coding
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1.server.accept import Acceptor
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.network.connect import Connector
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.system import installation, log, memory, process_exit
+from claude_gatewayd.system import installation, memory, process_exit
 from claude_gatewayd.worker import assembly
 from claude_gatewayd.worker.assembly import Access, Assembly
 from claude_gatewayd.worker.engine import EngineFailed
-from claude_gatewayd.worker.gateway import caller
-from claude_gatewayd.worker.gateway import known_credentials as proven
 from claude_gatewayd.worker.gateway.known_credentials import Proven
 
 logger = logging.getLogger(__name__)
@@ -44,11 +33,10 @@ logger = logging.getLogger(__name__)
 _BEAT = 0.25
 _BEATS_A_SECOND = round(1 / _BEAT)
 _NEWS = 0.1  # how old news may be
-_CONNECTIONS = 2000
+MAX_CONNECTIONS = 2000
 _ENGINE_WITHIN = 60.0  # a hand-over waits no longer for LiteLLM
 # A supervisor that was killed has closed nobody's connection: who has one, and is about to send, is answered.
 _ORPHANS_LINGER = 6.0
-_PROBLEMS = 200  # more are not told: nobody reads them
 _CLOSED_WITHIN = 10.0  # from the end of the last request to that of the process: everything on the way has its limit
 
 
@@ -99,13 +87,13 @@ class Worker:
         self._acceptor = Acceptor(
             listener,
             lambda: ServerConnection(gateway.handle, self._connections, Limits()),
-            lambda: self._connections.make_room(_CONNECTIONS),
+            lambda: self._connections.make_room(MAX_CONNECTIONS),
         )
         self._litellms = Connections(gateway.refusal)
         self._private = Acceptor(
             private,
             lambda: ServerConnection(gateway.handle_private, self._litellms, Limits()),
-            lambda: len(self._litellms) < _CONNECTIONS,
+            lambda: len(self._litellms) < MAX_CONNECTIONS,
         )
         self._linger = 0.0
         self._told_to_drain: asyncio.Future[None] = self._loop.create_future()
@@ -261,67 +249,3 @@ class Worker:
                 "outdated": self._parts.engine.outdated,
             }
         }
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Be a worker. Only the supervisor starts one. Returns the exit status: 78 for a configuration that is refused."""
-    arguments = argparse.ArgumentParser(prog="claude_gatewayd.worker")
-    arguments.add_argument("--listen-fd", type=int, required=True)
-    arguments.add_argument("--channel-fd", type=int, required=True)
-    arguments.add_argument("--generation", type=int, required=True)
-    arguments.add_argument("--bound", default="", help="host:port where the supervisor bound the socket itself")
-    arguments.add_argument("--succeeds", action="store_true", help="another generation serves until this one does")
-    arguments.add_argument("--with-engine", action="store_true", help="LiteLLM is loaded at once")
-    arguments.add_argument("--probe", action="store_true", help="end when all is done that comes before accepting")
-    given = arguments.parse_args(argv)
-    faulthandler.enable()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the callers' credentials
-    for number in (signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-    channel = Channel(given.channel_fd)
-    listener = socket.socket(fileno=given.listen_fd)
-    who = f"worker {given.generation}"
-    log.configure("info", who, os.environ)
-    try:
-        settings = config.load(os.environ)
-        assembly.refuse_what_cannot_change(settings, listener.getsockname(), given.bound)
-        connector = assembly.connector(settings, os.environ)
-        parts = Given(
-            settings,
-            connector,
-            caller.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
-            proven.of_state(os.environ),
-            assembly.bedrock_access(settings, os.environ),
-        )
-    except ConfigInvalid as invalid:
-        channel.tell_last("refused", problems=[problem.as_dict() for problem in invalid.problems[:_PROBLEMS]])
-        return 78
-    except GatewayError as error:
-        channel.tell_last("refused", problems=[Problem("state", error.message, error.hint).as_dict()])
-        return 1
-    log.configure(settings.log.level, who, os.environ)
-    content_coding.load_all()
-    _raise_descriptor_limit()
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # never closed: that would wait for its threads
-    gc.freeze()
-    runner.run(_serve(parts, Start(given.succeeds, given.with_engine, given.probe), listener, channel))
-    return 0
-
-
-async def _serve(given: Given, start: Start, listener: socket.socket, channel: Channel) -> None:
-    await Worker(given, start, listener, channel).run()
-
-
-def _raise_descriptor_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 3 * _CONNECTIONS
-    if soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        except (OSError, ValueError) as error:
-            logger.debug("the limit of open files stays at %d: %s", soft, error)
-
-
-if __name__ == "__main__":
-    process_exit.run(main)

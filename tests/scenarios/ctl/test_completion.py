@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.config.loading import KEYS
+from claude_gatewayd.config.keys import KEYS
 from claude_gatewayd.ctl import main
 from claude_gatewayd.ctl.service import completion
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.aws.profiles.source import find_source
-from claude_gatewayd.config.loading import Anthropic, Config
+from claude_gatewayd.config.model import Anthropic, Config
 from claude_gatewayd.ctl.doctor import gather, network
 from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic

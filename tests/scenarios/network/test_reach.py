@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.config import loading as config
-from claude_gatewayd.config.loading import Anthropic, Config, Network
+from claude_gatewayd.config.model import Anthropic, Config, Network
 from claude_gatewayd.ctl.doctor import network
 from claude_gatewayd.network import egress, reach
 from claude_gatewayd.network.egress import Egress

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from claude_gatewayd.worker.gateway import forwarding_loops
+from claude_gatewayd.worker.relay import forwarding_loops
 from tests.daemon import Daemon
 from tests.scenarios.relay.raw import JSON, ask, messages, request
 

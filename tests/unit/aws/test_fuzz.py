@@ -21,6 +21,7 @@ from claude_gatewayd.aws.profiles.sso_profile import sso_profile
 from claude_gatewayd.aws.sources import credential_process
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
@@ -229,7 +230,7 @@ class _Raises(Exception):
 def test_what_nobody_has_thought_of_is_a_failure_of_bedrock(tmp_path: Path) -> None:
     """A way has one wall: whatever is raised below it comes out as why there are no keys, without its text."""
     environ = {"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "s"}
-    access = assembly.bedrock_access(config.Config(), environ)
+    access = assembly.bedrock_access(Config(), environ)
 
     class Way(SourceWay):
         def _first(self, *, keys: bool) -> Got:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config import values as config_values
-from claude_gatewayd.config.loading import KEYS, TABLES, Config, Listen, Log, Router, listen_address_or_default, load
+from claude_gatewayd.config.keys import KEYS, TABLES
+from claude_gatewayd.config.loading import listen_address_or_default, load
+from claude_gatewayd.config.model import Config, Listen, Log, Router
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.paths import config_path
 from claude_gatewayd.problem import Problem

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.config.loading import Anthropic, Config, Listen
+from claude_gatewayd.config.model import Anthropic, Config, Listen
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.worker import assembly
 

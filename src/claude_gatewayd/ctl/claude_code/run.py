@@ -16,7 +16,7 @@ from claude_gatewayd.ctl.claude_code.settings import Target
 from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files as rewrite
-from claude_gatewayd.worker.gateway import caller
+from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
 # Who we have become already, by this very process: a `claude` may be a script that comes back here.
 _BECAME = "CLAUDE_GATEWAYCTL_RUN"
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         target = Target(
             edit_settings.for_callers(ensure_running.ensure()["address"]),
-            caller.read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
+            read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
         )
         ours = run_environment.through(os.environ, settings, target)
     environ = ours.environ | {_BECAME: os.pathsep.join([str(os.getpid()), *became, str(found)])}

@@ -15,7 +15,7 @@ from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.claude_code.settings import Change, Target, masked
 from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
 from claude_gatewayd.ipc import client
-from claude_gatewayd.worker.gateway import caller
+from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
 
 def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +89,7 @@ def this_gateway(*, make_key: bool) -> Target:
         url = edit_settings.url_of(listen.host, listen.port)
     file = paths.gateway_key_file(os.environ)
     if make_key or file.exists():
-        return Target(url, caller.read_or_make_gateway_key(file))
+        return Target(url, read_or_make_gateway_key(file))
     return Target(url, "cgw-made-at-the-first-start")
 
 

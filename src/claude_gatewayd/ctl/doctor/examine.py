@@ -12,7 +12,7 @@ import claude_gatewayd
 from claude_gatewayd import paths
 from claude_gatewayd.aws.profiles.source import find_source
 from claude_gatewayd.config import loading as config
-from claude_gatewayd.config.loading import Config
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code import obstacles as in_the_way
 from claude_gatewayd.ctl.claude_code.settings import BASE_URL

@@ -19,7 +19,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.aws.profiles.source import Source, ca_bundle, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import is_sso, sso_profile
 from claude_gatewayd.aws.sso import token_cache
-from claude_gatewayd.config.loading import Config
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import json_text, obstacles
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
@@ -30,7 +30,7 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network import egress
 from claude_gatewayd.network import reach as reach_upstream
-from claude_gatewayd.service import manager
+from claude_gatewayd.service.platform import choose
 
 _SECONDS = 3.0
 _PING_SECONDS = 90.0
@@ -108,7 +108,7 @@ def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) ->
 
 def service(environ: Mapping[str, str]) -> Service:
     """Ask the service manager how the service is."""
-    ours = manager.choose()
+    ours = choose()
     try:
         ours.check(environ)
         found = ours.state(environ)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from claude_gatewayd.bedrock import models as bedrock_models
-from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.keys import KEYS, NAMES
+from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.ctl.migrate.document import Document
 from claude_gatewayd.errors import GatewayError
 
@@ -40,7 +41,7 @@ class Moved:
         return {name: value for name, value in left.items() if value}
 
 
-_KEYS = {(key.section, key.name): key for key in config.KEYS}
+_KEYS = {(key.section, key.name): key for key in KEYS}
 _ROUTER = ("num_retries", "timeout", "allowed_fails", "cooldown_time", "retry_after")
 _ROUTER_ELSEWHERE = {"request_timeout": "timeout", "num_retries": "num_retries", "allowed_fails": "allowed_fails",
                      "cooldown_time": "cooldown_time", "retry_after": "retry_after"}  # fmt: skip
@@ -194,7 +195,7 @@ class _Translation:
         if not stem.startswith("claude-"):
             self._for_litellm(place, name, model, entry)
             return
-        region = self.moved.values.get(("bedrock", "region"), config.Bedrock().region)
+        region = self.moved.values.get(("bedrock", "region"), Bedrock().region)
         known = bedrock_models.find(stem, str(region))
         if known is not None and known.model == there:
             self.tell(place, BUILT_IN, f"the gateway knows it as {there}", name)
@@ -395,13 +396,13 @@ def passes_tokens_on(source: str) -> bool:
 
 def differing(values: Iterable[tuple[tuple[str, str], Any]]) -> list[tuple[tuple[str, str], Any]]:
     """Return those that are not what the gateway does anyway."""
-    default = config.Config()
+    default = Config()
 
     def usual(section: str, name: str) -> Any:
-        return getattr(getattr(default, section), name) if section in config.NAMES else None
+        return getattr(getattr(default, section), name) if section in NAMES else None
 
     return [
         ((section, name), value)
         for (section, name), value in values
-        if section not in config.NAMES or _KEYS[section, name].read(value) != usual(section, name)
+        if section not in NAMES or _KEYS[section, name].read(value) != usual(section, name)
     ]

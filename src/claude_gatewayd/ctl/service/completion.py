@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_gatewayd import paths
-from claude_gatewayd.config.loading import KEYS
+from claude_gatewayd.config.keys import KEYS
 from claude_gatewayd.ctl import main
 from claude_gatewayd.ctl.terminal.output import DONE, row
 from claude_gatewayd.errors import GatewayError

@@ -19,10 +19,11 @@ from claude_gatewayd.ctl.service.verbs import end_at_once, refuse_foreign, runni
 from claude_gatewayd.ctl.terminal.output import DONE, NO, row
 from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.ipc import client
-from claude_gatewayd.service import environment, manager
+from claude_gatewayd.ipc.lock import lock_is_held
+from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import Link, Write, remove, remove_if_empty
 from claude_gatewayd.service.manager import Manager, State, Verb
+from claude_gatewayd.service.platform import choose
 
 _ENDS_WITHIN = 15.0
 _DOING: dict[Verb, str] = {
@@ -61,7 +62,7 @@ def install(arguments: argparse.Namespace) -> int:
     given = Options(arguments.now, arguments.linger, arguments.sandbox, arguments.port, arguments.dry_run)
     code, address = carry_out(given)
     if address:
-        print("\n".join(_next(manager.choose(), address)))
+        print("\n".join(_next(choose(), address)))
     return code
 
 
@@ -113,7 +114,7 @@ def carry_out(given: Options) -> tuple[int, str]:
 
 def uninstall(arguments: argparse.Namespace) -> int:
     """Stop the service and take away what install made; with --purge, all there is."""
-    ours = manager.choose()
+    ours = choose()
     ours.check(os.environ)
     found = ours.state(os.environ)
     done, code = False, DONE
@@ -144,7 +145,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
     done = _printed(completion.uninstall(os.environ)) or done
     kept = [path for path in _own_directories() if path.is_dir() and any(path.iterdir())]
     if arguments.purge:
-        if client.lock_is_held():
+        if lock_is_held():
             raise GatewayError("cannot purge: claude-gatewayd runs, started by hand", "claude-gatewayctl stop")
         for path in [link for link in _links() if remove(link)]:
             print(row("removed", path))
@@ -237,7 +238,7 @@ def _make_way(found: State, *, now: bool) -> None:
         return
     end_at_once()
     deadline = time.monotonic() + _ENDS_WITHIN
-    while client.lock_is_held():
+    while lock_is_held():
         if time.monotonic() > deadline:
             raise GatewayError(f"cannot end the daemon that runs: pid {said['pid']} goes on", f"kill {said['pid']}")
         time.sleep(0.05)

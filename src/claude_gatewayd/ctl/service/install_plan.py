@@ -9,9 +9,10 @@ from pathlib import Path
 from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service import environment, manager
+from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import Link, Write
 from claude_gatewayd.service.manager import Manager, Place, State, Verb
+from claude_gatewayd.service.platform import choose
 
 PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
 
@@ -22,7 +23,7 @@ def service_manager(*, linger: bool = False, sandbox: bool = False) -> Manager:
         raise GatewayError(
             f"cannot install by sudo: the service is {person}'s own, not root's", "claude-gatewayctl install"
         )
-    ours = manager.choose()
+    ours = choose()
     ours.check(os.environ)
     for option, wanted in (("linger", linger), ("sandbox", sandbox)):
         if wanted and option not in ours.OPTIONS:

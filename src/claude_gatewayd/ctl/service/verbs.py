@@ -14,8 +14,10 @@ from claude_gatewayd.ctl.terminal.output import DONE, NO
 from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
+from claude_gatewayd.ipc.lock import is_alive, lock_is_held
 from claude_gatewayd.service import manager
 from claude_gatewayd.service.manager import Manager, NoManager, State
+from claude_gatewayd.service.platform import choose
 
 _SERVES_WITHIN = 60.0
 _LOOK_EVERY = 0.05
@@ -62,7 +64,7 @@ def restart(_arguments: argparse.Namespace) -> int:
 def stop(arguments: argparse.Namespace) -> int:
     """Finish what is under way, then end; with --now, end at once."""
     begun = time.monotonic()
-    ours = manager.choose()
+    ours = choose()
     try:
         ours.check(os.environ)
         found = ours.state(os.environ)
@@ -83,9 +85,7 @@ def stop(arguments: argparse.Namespace) -> int:
             _cut(ours, said)
         else:
             ours.act("stop", os.environ)
-    finishes = (
-        said is not None and said["under_way"] and any(client.is_alive(one["pid"]) for one in said["generations"])
-    )
+    finishes = said is not None and said["under_way"] and any(is_alive(one["pid"]) for one in said["generations"])
     print(
         f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed"
         f"{'; what was under way finishes by itself' if finishes else ''} (claude-gatewayctl start opens it)"
@@ -172,7 +172,7 @@ def end_at_once() -> None:
 
 def _installed(verb: str) -> tuple[Manager, State]:
     """Return the service manager and how our service is with it. Raises GatewayError where there is none."""
-    ours = manager.choose()
+    ours = choose()
     ours.check(os.environ)
     found = ours.state(os.environ)
     if found.file is None:
@@ -231,7 +231,7 @@ def _stop_by_hand(begun: float, *, now: bool) -> int:
             pass  # it has ended meanwhile
     _tell_under_way(said, now=now)
     with During("Stopping"):
-        while client.is_alive(said["pid"]) and client.lock_is_held():
+        while is_alive(said["pid"]) and lock_is_held():
             time.sleep(_LOOK_EVERY)
     print(f"Stopped after {time.monotonic() - begun:.1f} s")
     return DONE

@@ -22,7 +22,7 @@ from claude_gatewayd.ctl.terminal.output import DONE, NO, row
 from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
-from claude_gatewayd.service import manager
+from claude_gatewayd.service.platform import choose
 
 _LOADS_WITHIN = 90.0
 _ANSWERS_WITHIN = 180.0
@@ -104,7 +104,7 @@ def _start() -> int:
 
 
 def _linger() -> int:
-    manager.choose().linger(os.environ)
+    choose().linger(os.environ)
     print(row("lingers", "it starts with the machine, and runs while you are not logged in"))
     return DONE
 

@@ -15,6 +15,7 @@ from claude_gatewayd.aws.profiles.source import Sections, Source, config_files, 
 from claude_gatewayd.aws.profiles.sso_profile import sso_profile
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import read_document
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
 from claude_gatewayd.ctl.claude_code.settings import BASE_URL, Target
 from claude_gatewayd.ctl.doctor import gather
@@ -45,7 +46,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
     document = read_document(environ)
     found = {(one.section, one.name): one for one in settings}
     wanted = str(found[PROFILE].value)
-    usual = config.Config()
+    usual = Config()
     known, _, trouble = read_profiles(config_files(environ))
     in_service, _left_out = environment.taken_over(environ)
     source = find_source(in_service, wanted)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from claude_gatewayd.config import edit as config_edit
-from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.keys import KEYS
 from claude_gatewayd.ctl.setup.facts import Facts, Place, Profile
 from claude_gatewayd.errors import GatewayError
 
@@ -79,7 +79,7 @@ def overrides(answers: Answers, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that would go before the answers, as they have to be for these to count."""
     wanted: dict[Place, str] = {PORT: str(answers.port), REGION: answers.region, PROFILE: answers.profile or ""}
     found = {}
-    for key in config.KEYS:
+    for key in KEYS:
         value = wanted.get((key.section, key.name))
         for variable in key.variables if value else ():
             if value and environ.get(variable) and environ[variable] != value:

@@ -5,13 +5,15 @@ import json
 import logging
 from collections import OrderedDict
 
+from claude_gatewayd.anthropic.request import COUNT_TOKENS
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
-from claude_gatewayd.worker.gateway.call import COUNT_TOKENS, NO_RETRY, Call, Refused
+from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.known_credentials import Proven, label, proves
-from claude_gatewayd.worker.relay.relay import Relay, outgoing
+from claude_gatewayd.worker.relay.outgoing import outgoing
+from claude_gatewayd.worker.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
 

@@ -7,14 +7,12 @@ from typing import Any
 
 import msgspec
 
-from claude_gatewayd.anthropic.request import UNREADABLE, Asked
+from claude_gatewayd.anthropic.request import MESSAGES, UNREADABLE, Asked
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.worker.gateway.caller import Caller
 
-MESSAGES = b"/v1/messages"
-COUNT_TOKENS = b"/v1/messages/count_tokens"
 LARGE = 256 * 1024  # bytes of a body: beyond it, reading and writing JSON take milliseconds, and not on the loop
 NO_RETRY = b"x-should-retry: false"
 JSON = b"content-type: application/json"

@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic import request as anthropic_request
+from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
 from claude_gatewayd.worker.gateway import caller as auth
-from claude_gatewayd.worker.gateway import forwarding_loops, guard
+from claude_gatewayd.worker.gateway import guard
 from claude_gatewayd.worker.gateway.authorization import Spending
-from claude_gatewayd.worker.gateway.call import COUNT_TOKENS, JSON, LARGE, MESSAGES, NO_RETRY, Call, Refused, Way
+from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, Refused, Way
 from claude_gatewayd.worker.gateway.known_credentials import Proven
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, EngineLane
 from claude_gatewayd.worker.gateway.tickets import Tickets
+from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
 _HELD = frozenset((MESSAGES, COUNT_TOKENS))

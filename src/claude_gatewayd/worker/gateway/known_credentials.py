@@ -12,7 +12,7 @@ from pathlib import Path
 from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files, small_file
-from claude_gatewayd.worker.gateway import caller
+from claude_gatewayd.system.secret_file import read_or_make_secret
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def label(digest: str) -> str:
 def of_state(environ: Mapping[str, str]) -> "Proven":
     """Return those of the state directory. They are about AWS's money alone: what is wrong there costs no start."""
     try:
-        key = caller.read_or_make_secret(paths.proven_key_file(environ), "", "the key of proven credentials")
+        key = read_or_make_secret(paths.proven_key_file(environ), "", "the key of proven credentials")
     except GatewayError as error:
         logger.warning("%s: callers are known again when Anthropic answers them (%s)", error.message, error.hint)
         key = secrets.token_urlsafe(32)

@@ -3,77 +3,26 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic import events
 from claude_gatewayd.anthropic.events import First, FirstEvent, StreamWatch
-from claude_gatewayd.http1 import content_coding, head
+from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.http1.flow import Bytes, Sink
-from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, RequestHead, ResponseHead
+from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, ResponseHead
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream import mute
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.http1.upstream.pool import Pool
-from claude_gatewayd.network.connect import Origin
-from claude_gatewayd.worker.gateway import forwarding_loops
-from claude_gatewayd.worker.gateway.caller import FOR_THE_GATEWAY
-from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
+from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, Outgoing
 from claude_gatewayd.worker.relay.sinks import Counted, Memory, Payload
 
-# The gateway itself has said 100 Continue.
-_ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", forwarding_loops.HEADER}
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
-_NO_HEADERS: frozenset[bytes] = frozenset()
-_NO_LINES: Lines = []
 _KEPT_ANSWER = 64 * 1024
 _LONGEST_ERROR = 32 * 1024  # it is parsed on the relay's loop
 _KEPT_WITHIN = 5.0
 _ENDS_WITHIN = 0.2  # the end of a stream's framing, behind the event that ends it
-
-
-class Outgoing(NamedTuple):
-    """A request as it goes upstream. *body* is None where it streams from the client as it comes.
-
-    *repeatable*: to do it twice does no harm, and costs nothing.
-    """
-
-    head: bytes
-    body: Bytes | None
-    without_answer_body: bool
-    repeatable: bool = False
-
-
-def outgoing(
-    request: RequestHead,
-    path: bytes,
-    body: Bytes | None,
-    origin: Origin,
-    drop: frozenset[bytes] = _NO_HEADERS,
-    instead: Lines = _NO_LINES,
-) -> Outgoing:
-    """Write a request for *origin*: its header lines in their order as they came, less those that end at a gateway.
-
-    The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
-    *drop* are headers that go no further either; the lines of *instead* stand in for those of the same names.
-    """
-    put = {b"host": b": " + origin.authority}
-    if body is not None and (request.chunked or len(body) != (request.length or 0)):
-        put[b"transfer-encoding"] = b"Content-Length: %d" % len(body)
-        put[b"content-length"] = b": %d" % len(body)
-    ends_here = _ENDS_HERE | drop if drop else _ENDS_HERE
-    if instead:
-        ends_here |= {line.partition(b":")[0].lower() for line in instead}
-    lines = request.without(ends_here, put) + instead
-    if request.is_http_10 and b"host" not in request.fields:
-        lines.append(b"Host: " + origin.authority)
-    mark = forwarding_loops.mark(request.fields, origin.host)
-    if mark is not None:
-        lines.append(mark)
-    target = origin.prefix + path
-    written = head.write_request(request.method, target, lines)
-    return Outgoing(written, body, request.method == b"HEAD", request.method in policy.IDEMPOTENT_METHODS)
 
 
 class Answer:

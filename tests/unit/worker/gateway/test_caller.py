@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.worker.gateway.caller import api_key_as_bearer, read_or_make_gateway_key, who
+from claude_gatewayd.system.secret_file import read_or_make_gateway_key
+from claude_gatewayd.worker.gateway.caller import api_key_as_bearer, who
 
 SRC = str(Path(__file__).parents[4] / "src")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.aws import Source
-from claude_gatewayd.config.loading import Anthropic, Config, Listen, Router
+from claude_gatewayd.config.model import Anthropic, Config, Listen, Router
 from claude_gatewayd.http1.head import parse_request
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
@@ -15,7 +15,7 @@ from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker.assembly import Access, Assembly, engine_plan
 from claude_gatewayd.worker.gateway.known_credentials import Proven
-from claude_gatewayd.worker.relay.relay import outgoing
+from claude_gatewayd.worker.relay.outgoing import outgoing
 from tests.fakes.transport import Wire, settle
 
 ORIGIN = Origin.of("http://upstream.test:8080/base")

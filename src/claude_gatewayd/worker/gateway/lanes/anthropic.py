@@ -11,17 +11,21 @@ from functools import partial
 from typing import NamedTuple
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic.headers import own_limits, patience, reset_of, retry_after, should_retry
+from claude_gatewayd.anthropic.refusals import TOLD_BY_WORDS, read_refusal
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.gateway.authorization import Spending
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
-from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Key, reset_of
+from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Key
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
-from claude_gatewayd.worker.relay.relay import Answer, Outgoing, Relay, outgoing
+from claude_gatewayd.worker.relay.outgoing import Outgoing, outgoing
+from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
@@ -166,7 +170,7 @@ class AnthropicLane:
         now = self._now
         request = call.exchange.head
         way = outgoing(request, call.target, call.held, settings.origin, call.not_upstream, call.instead)
-        repeatable = call.is_messages or request.method in policy.IDEMPOTENT_METHODS
+        repeatable = call.is_messages or request.method in IDEMPOTENT_METHODS
         begun = now()
         retries, refreshed = 0, False
         last: _Last | None = None
@@ -247,10 +251,10 @@ class AnthropicLane:
                 if first.verdict == "error":
                     first_error = first.error
                     kind, message = anthropic_errors.read_error(first.data)
-                    refusal = policy.refusal(policy.status_of_error(kind), fields, kind, message, reset_of(fields))
-            elif look and status in policy.TOLD_BY_WORDS:
+                    refusal = read_refusal(policy.status_of_error(kind), fields, kind, message, reset_of(fields))
+            elif look and status in TOLD_BY_WORDS:
                 kind, message = await answer.error(_TOLD_WITHIN)
-                refusal = policy.refusal(status, fields, kind, message, reset_of(fields))
+                refusal = read_refusal(status, fields, kind, message, reset_of(fields))
         except UpstreamFailed as failed:
             timeout = failed.kind == "timeout"
             outcome = policy.Failed(failed.stale, failed.kind == "certificate", timeout, timeout and failed.asked)
@@ -260,8 +264,8 @@ class AnthropicLane:
         return _Last(
             policy.Answered(
                 status,
-                policy.retry_after(fields.get(b"retry-after")),
-                policy.should_retry(fields.get(b"x-should-retry")),
+                retry_after(fields.get(b"retry-after")),
+                should_retry(fields.get(b"x-should-retry")),
                 first_error,
                 refusal,
             ),
@@ -274,7 +278,7 @@ class AnthropicLane:
         """Return how much longer a client waits for a first byte, which *begun* then."""
         says = call.exchange.head.fields.get(_PATIENCE)
         waited = self._now() - begun
-        return policy.patience(says, self._settings.response_timeout) - waited
+        return patience(says, self._settings.response_timeout) - waited
 
     async def _longer(self, call: Call, second: BedrockLane, begun: float) -> float:
         """Say how much longer Anthropic's first byte is waited for; not at all where Bedrock steps in."""
@@ -410,5 +414,5 @@ class AnthropicLane:
 def _circuit_of(call: Call) -> Key:
     """Return which circuit a call goes by. What is asked for by a beta with limits of its own has one of its own."""
     betas = call.exchange.head.fields.all_of(b"anthropic-beta")
-    own = policy.own_limits(betas) if betas else ""
+    own = own_limits(betas) if betas else ""
     return (call.digest, f"{call.model} with {own}") if own else (call.digest, call.model)

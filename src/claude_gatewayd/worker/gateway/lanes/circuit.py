@@ -6,10 +6,9 @@ that clock may be set: a circuit that opened in what is now the future is probed
 """
 
 import logging
-import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -94,15 +93,6 @@ class Circuit:
 
 
 CLOSED = Circuit()
-
-
-def reset_of(fields: Mapping[bytes, bytes]) -> float:
-    """Read when a limit resets from the header of a 429; 0 where that is not said."""
-    try:
-        reset = float(fields.get(b"anthropic-ratelimit-unified-reset", b""))
-    except ValueError:
-        return 0.0
-    return reset if math.isfinite(reset) else 0.0
 
 
 class Circuits:

@@ -10,6 +10,7 @@ import msgspec
 
 from claude_gatewayd.anthropic import context_length, message_threads
 from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.http1 import content_coding, head
@@ -17,9 +18,10 @@ from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
 from claude_gatewayd.worker.gateway.authorization import Spending
-from claude_gatewayd.worker.gateway.call import COUNT_TOKENS, JSON, MESSAGES, NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.worker.gateway.tickets import Tickets
-from claude_gatewayd.worker.relay.relay import Answer, Outgoing, Relay
+from claude_gatewayd.worker.relay.outgoing import Outgoing
+from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.relay.rewriting import Unchanged, retell
 
 ROUTES = frozenset(route.encode() for route in middleware.OPENAI_ROUTES)

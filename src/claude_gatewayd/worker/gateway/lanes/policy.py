@@ -6,11 +6,10 @@ Sources of the tables: A = platform.claude.com/docs/en/api/errors; R = RFC 9110;
 5xx errors (it stands before Anthropic); CC = measured with Claude Code 2.1.330; "name#number" = an issue at GitHub.
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
+
+from claude_gatewayd.anthropic.refusals import Refusal
 
 # Whose trouble is it? These are Anthropic's, or of what stands before it, not the request's: the same request may
 # succeed a moment later. Each with the word of `[router] fallback_on` that it goes by.
@@ -41,68 +40,8 @@ FALLBACK_ON: Final = frozenset(("429", "500", "502", "503", "504", "529", "conne
 _STATUS_OF_ERRORS: Final = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529,
                             "billing_error": 402}  # fmt: skip
 
-# Statuses whose meaning is in their words.
-TOLD_BY_WORDS: Final = frozenset((400, 402, 429))
-
-Scope = Literal["account", "request"]
-
-
-class _Words(NamedTuple):
-    """Words of a refusal for want of money or quota: what they are in `fallback_on`, and what is refused.
-
-    "account": all that it asks; "request": such requests only.
-    """
-
-    text: re.Pattern[str]
-    word: Literal["limit", "billing", ""]
-    scope: Scope
-
-
-def _words(text: str, word: Literal["limit", "billing", ""], scope: Scope) -> _Words:
-    return _Words(re.compile(text, re.IGNORECASE), word, scope)
-
-
-_REFUSALS: Final = (
-    # "Your credit balance is too low to access the Anthropic API." claude-code#66314 (400)
-    _words("credit balance is too low", "billing", "account"),
-    # "This organization has been disabled." claude-code#19028 (400)
-    _words("organi[sz]ation has been disabled", "billing", "account"),
-    # "You have reached your specified API usage limits. You will regain access on 2026-04-01 at 00:00 UTC."
-    # claude-code#38038 (400); A: "... specified workspace API usage limits"
-    _words("reached your specified (?:workspace )?api usage limits", "limit", "account"),
-    # "You're out of extra usage. Add more at claude.ai/settings/usage and keep going." pi#2943 (400, of another client
-    # than Anthropic's own), opencode-claude-auth#209 (429, of a long context)
-    _words("out of extra usage", "limit", "request"),
-    # "Third-party apps now draw from your extra usage, not your plan limits. ..." claude-code#45048 (400)
-    _words("draw from (?:your )?extra usage", "limit", "request"),
-    # "Extra usage is required for long context requests." claude-code#50784, CLIProxyAPI#2464 (429)
-    _words("extra usage is required", "", "request"),
-    # "This request would exceed your rate limit of 0 fast mode input tokens per minute" vorpal#76 (429)
-    _words("fast mode", "", "request"),
-    # A: a sharp increase in usage; "... would exceed your organization's maximum usage increase rate" (429)
-    _words("acceleration limit|usage increase rate", "", "request"),
-)
-_REGAIN: Final = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC")
-
-# What is asked for by a beta, and has limits of its own: claude-code#42616 (a long context), vorpal#76 (fast mode).
-_OWN_LIMITS: Final = ((b"context-1m", "1M context"), (b"fast-mode", "fast mode"))
-
 _QUICK: Final = 3.0  # seconds that a person hardly notices beside a model's answer
 _LONG: Final = 60.0  # of a Retry-After: beyond it Claude Code gives up, too (CC)
-_LONGEST_PATIENCE: Final = 3600.0
-
-IDEMPOTENT_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))  # RFC 9110 9.2.2, less TRACE
-
-
-class Refusal(NamedTuple):
-    """The upstream refuses for a limit, or for money: in the words of `fallback_on`, and what it refuses.
-
-    *reset* is when that is over, in seconds since the epoch; 0 where it does not say.
-    """
-
-    words: frozenset[str]
-    scope: Scope
-    reset: float = 0.0
 
 
 class Answered(NamedTuple):
@@ -190,31 +129,6 @@ def status_of_error(kind: str) -> int:
 def status_of(outcome: Answered) -> int:
     """Return the status that counts: of a stream that begins with an error, the error's."""
     return outcome.status if outcome.first_error is None else status_of_error(outcome.first_error)
-
-
-def refusal(
-    status: int, fields: Mapping[bytes, bytes], kind: str, message: str, unified_reset: float = 0.0
-) -> Refusal | None:
-    """Read what an answer says of limits and money; None: nothing.
-
-    *kind* and *message* are its error's, *unified_reset* is when a subscription's limit resets, as its header says.
-    """
-    if status not in TOLD_BY_WORDS:
-        return None
-    own = frozenset(("429",)) if status == 429 else _NONE
-    for words in _REFUSALS:
-        if words.text.search(message) and (words.word or own):
-            return Refusal(own | {words.word} if words.word else own, words.scope, _regained(message))
-    if status == 402 or kind == "billing_error":  # A: 402 is billing_error
-        return Refusal(own | {"billing"}, "account")
-    if status != 429:
-        return None
-    if fields.get(b"anthropic-ratelimit-unified-status", b"") == b"rejected":
-        return Refusal(own | {"limit"}, "account", unified_reset)
-    reset = _moment(fields.get(b"anthropic-ratelimit-requests-reset", b"").decode("latin-1"))
-    if fields.get(b"anthropic-ratelimit-requests-remaining", b"") == b"0" and reset:
-        return Refusal(own | {"limit"}, "account", reset)
-    return None
 
 
 def words(outcome: Outcome) -> frozenset[str]:
@@ -329,50 +243,3 @@ def after_both_failed(*, heals: bool, answered: bool) -> Literal["bedrock", "ant
     if heals:
         return "bedrock"
     return "anthropic" if answered else "own"
-
-
-def retry_after(value: bytes | None) -> float | None:
-    """Read a Retry-After header: seconds. A date, which Anthropic does not send, is read as "a long time"."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        return float("inf")
-    return seconds if seconds >= 0 else 0.0
-
-
-def should_retry(value: bytes | None) -> bool | None:
-    """Read an x-should-retry header."""
-    return {b"true": True, b"false": False}.get(value.strip().lower()) if value is not None else None
-
-
-def patience(value: bytes, otherwise: float) -> float:
-    """Read from x-stainless-timeout how many seconds a client waits; *otherwise*, where it does not say, or says less.
-
-    Whoever waits less goes by itself. Whoever says "for ever" is not believed.
-    """
-    return max(otherwise, min(float(value), _LONGEST_PATIENCE)) if re.fullmatch(rb"[0-9]{1,9}", value) else otherwise
-
-
-def own_limits(betas: bytes) -> str:
-    """Name what a request asks for by a beta that has limits of its own; "" for none."""
-    found = ""
-    for beta, name in _OWN_LIMITS:
-        if beta in betas:
-            found = f"{found}, {name}" if found else name
-    return found
-
-
-def _regained(message: str) -> float:
-    found = _REGAIN.search(message)
-    return _moment(f"{found[1]}T{found[2]}:00Z") if found is not None else 0.0
-
-
-def _moment(text: str) -> float:
-    """Read a time of RFC 3339; 0 for what is none."""
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0

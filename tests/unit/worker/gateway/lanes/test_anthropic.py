@@ -10,7 +10,7 @@ import pytest
 
 from claude_gatewayd.anthropic.request import Asked
 from claude_gatewayd.bedrock.errors import Trouble
-from claude_gatewayd.config.loading import Config
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.server.exchange import Exchange

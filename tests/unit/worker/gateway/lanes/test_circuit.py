@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claude_gatewayd.anthropic.headers import reset_of
 from claude_gatewayd.worker.gateway.lanes.circuit import (
     CLOSED,
     LONGEST_LIMIT,
@@ -15,7 +16,6 @@ from claude_gatewayd.worker.gateway.lanes.circuit import (
     Circuit,
     Circuits,
     Rules,
-    reset_of,
 )
 
 NOW = 1_800_000_000.0

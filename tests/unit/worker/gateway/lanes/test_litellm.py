@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.anthropic.request import MESSAGES
 from claude_gatewayd.worker.engine import Engine
-from claude_gatewayd.worker.gateway.call import MESSAGES, Call
+from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.gateway.lanes.litellm import EngineLane, Settings
 from claude_gatewayd.worker.gateway.tickets import Tickets

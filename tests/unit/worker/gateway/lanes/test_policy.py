@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.anthropic.headers import own_limits, patience, reset_of, retry_after, should_retry
+from claude_gatewayd.anthropic.refusals import Refusal, read_refusal
+from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
 from claude_gatewayd.worker.gateway.lanes import policy
-from claude_gatewayd.worker.gateway.lanes.circuit import reset_of
 from claude_gatewayd.worker.gateway.lanes.policy import (
     FALL_BACK,
     PASS_ON,
@@ -16,7 +18,6 @@ from claude_gatewayd.worker.gateway.lanes.policy import (
     Attempt,
     Decision,
     Failed,
-    Refusal,
     Rules,
     decide,
 )
@@ -359,12 +360,12 @@ MONEY, QUOTA, BOTH = frozenset(("billing",)), frozenset(("limit",)), frozenset((
 def test_what_a_refusal_says(
     status: int, fields: dict[bytes, bytes], kind: str, message: str, refusal: Refusal | None
 ) -> None:
-    assert policy.refusal(status, fields, kind, message, reset_of(fields)) == refusal
+    assert read_refusal(status, fields, kind, message, reset_of(fields)) == refusal
 
 
 @pytest.mark.parametrize("words", ["", "on 2027-13-01 at 00:00 UTC", "on 2027-01-01 at 99:00 UTC", "soon"])
 def test_a_moment_that_is_none(words: str) -> None:
-    found = policy.refusal(
+    found = read_refusal(
         400, {}, "", f"You have reached your specified API usage limits. You will regain access {words}"
     )
     assert found == SPENT
@@ -381,7 +382,7 @@ def test_a_moment_that_is_none(words: str) -> None:
     ],
 )
 def test_betas_that_have_limits_of_their_own(betas: bytes, own: str) -> None:
-    assert policy.own_limits(betas) == own
+    assert own_limits(betas) == own
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,7 @@ def test_betas_that_have_limits_of_their_own(betas: bytes, own: str) -> None:
      (b"1e9", 600), (b"nan", 600), (b"soon", 600), (b"9" * 400, 600)],
 )  # fmt: skip
 def test_how_long_a_client_waits(value: bytes, seconds: float) -> None:
-    assert policy.patience(value, 600.0) == seconds
+    assert patience(value, 600.0) == seconds
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome, _ in outcomes_and_words()])
@@ -458,7 +459,7 @@ def test_after_both_failed(heals: bool, answered: bool, whose: str) -> None:
     ],
 )
 def test_retry_after(value: bytes | None, seconds: float | None) -> None:
-    assert policy.retry_after(value) == seconds
+    assert retry_after(value) == seconds
 
 
 @pytest.mark.parametrize(
@@ -466,8 +467,8 @@ def test_retry_after(value: bytes | None, seconds: float | None) -> None:
     [(None, None), (b"true", True), (b"false", False), (b" False ", False), (b"TRUE", True), (b"", None), (b"1", None)],
 )
 def test_should_retry(value: bytes | None, says: bool | None) -> None:
-    assert policy.should_retry(value) is says
+    assert should_retry(value) is says
 
 
 def test_idempotent_methods() -> None:
-    assert {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"} == policy.IDEMPOTENT_METHODS
+    assert {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"} == IDEMPOTENT_METHODS

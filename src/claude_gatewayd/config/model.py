@@ -1,0 +1,118 @@
+"""All that can be set, as frozen records, with its defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from claude_gatewayd.config import values
+from claude_gatewayd.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where callers reach us. Times are in seconds, sizes in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 47000
+    hosts: tuple[str, ...] = ()
+    remote: bool = False
+    drain_timeout: float = 900.0
+    max_body: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Anthropic:
+    """The way to Anthropic."""
+
+    base_url: str = "https://api.anthropic.com"
+    connect_timeout: float = 5.0
+    first_byte_timeout: float = 180.0
+    response_timeout: float = 600.0
+    proxy: str = field(default="", repr=False)  # may hold a password
+    ca_file: str = ""  # the older name of [network] ca_file
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How every upstream is reached. *ca_file* is believed as well as the usual, *proxy* used in place of the usual."""
+
+    proxy: str = field(default="", repr=False)  # may hold a password
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """When to try again, and when to leave an upstream alone."""
+
+    num_retries: int = 3
+    timeout: float = 120.0
+    allowed_fails: int = 1
+    cooldown_time: float = 60.0
+    retry_after: float = 5.0
+    fallback: bool = True
+    fallback_on: frozenset[str] = frozenset(values.FALLBACK_ON)
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bedrock:
+    """The way to Bedrock. *timeout* is how many seconds may pass without a byte from it."""
+
+    enabled: str = "auto"
+    profile: str = "Sandbox.AdministratorAccess"
+    region: str = "us-west-2"
+    geography: str = "auto"
+    runtime_endpoint: str = ""
+    timeout: float = 120.0
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LiteLlm:
+    """LiteLLM: when it is loaded, and a configuration of the person's own for it."""
+
+    load: str = "eager"
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sso:
+    """The login at AWS. *warn_before* its end, in minutes, the longest first."""
+
+    warn_before: tuple[int, ...] = (60, 15, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """How a person is told, but for the log and the status. *command* is a line for the shell."""
+
+    enabled: bool = True
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How much is logged."""
+
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that can be set. *source* is the file it came from, None where there is none.
+
+    *aws_problems* is what variables of AWS's own say that cannot be meant: it costs Bedrock, not the start.
+    """
+
+    listen: Listen = field(default_factory=Listen)
+    anthropic: Anthropic = field(default_factory=Anthropic)
+    router: Router = field(default_factory=Router)
+    log: Log = field(default_factory=Log)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    source: Path | None = None
+    bedrock: Bedrock = field(default_factory=Bedrock)
+    litellm: LiteLlm = field(default_factory=LiteLlm)
+    sso: Sso = field(default_factory=Sso)
+    notify: Notify = field(default_factory=Notify)
+    network: Network = field(default_factory=Network)
+    aws_problems: tuple[Problem, ...] = ()

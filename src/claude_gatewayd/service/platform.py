@@ -1,0 +1,16 @@
+"""The service manager of this platform."""
+
+import sys
+
+from claude_gatewayd.service.manager import Manager
+
+
+def choose(platform: str = sys.platform) -> Manager:
+    """Return the manager that a platform has, whether it runs or not."""
+    if platform == "darwin":
+        from claude_gatewayd.service import launchd
+
+        return launchd
+    from claude_gatewayd.service import systemd
+
+    return systemd

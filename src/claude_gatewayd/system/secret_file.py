@@ -1,0 +1,34 @@
+"""Secrets in files of their own, made at the first start and readable by their owner alone."""
+
+import secrets
+from pathlib import Path
+
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import files, small_file
+
+
+def read_or_make_gateway_key(file: Path) -> str:
+    """Return the key in *file*, made at the first start, readable by its owner alone. Raises GatewayError."""
+    return read_or_make_secret(file, "cgw-", "the gateway key")
+
+
+def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
+    """Return the secret in *file*; where there is none it is made, readable by its owner alone. Raises GatewayError."""
+    try:
+        try:
+            secret = _secret_in(file)
+            if secret:
+                return secret
+        except FileNotFoundError:
+            pass
+        made = f"{prefix}{secrets.token_urlsafe(32)}\n".encode()
+        if not files.create(file, made) and not _secret_in(file):  # an empty one: a disk was full once
+            files.write(file, made)
+        return _secret_in(file)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise GatewayError(f"cannot keep {what} in {file}: {why}", f"ls -ld {file.parent} {file}") from None
+
+
+def _secret_in(file: Path) -> str:
+    return small_file.read(file).decode().strip()
