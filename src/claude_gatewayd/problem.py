@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from claude_gatewayd.system.printable import one_line
+from claude_gatewayd.printable import one_line
 
 
 @dataclass(frozen=True, slots=True)

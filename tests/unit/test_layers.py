@@ -1,81 +1,58 @@
-"""Imports go downwards only; and what must start fast, or stay small, loads little."""
+"""Imports go downwards only; and what must start fast, or stay small, loads little.
+
+`python tests/unit/test_layers.py` prints the floors, as they stand in ARCHITECTURE.md.
+"""
 
 import ast
 import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[2] / "src"
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
 PACKAGE = SRC / "claude_gatewayd"
 
-# From below to above, a line a floor: a room knows those on floors below it, and itself. A new room gets a place here.
-FLOORS = """
-    printable
-    model
-    errors
-    paths memory ports installation rewrite clock_time process_exit small_file
-    logfile
-    config_values wire bounded_yaml envelope auth log
-    config_file service config_edit
-    config control channel
-    claude_code
-    served
-    http1
-    coding context_length egress
-    reach
-    forwarding_loops policy circuit body sse guard tally catalog proven
-    bedrock_features structured_output
-    answer_sinks bedrock bedrock_errors kept_answer moving
-    bedrock_stream relay
-    credentials call retelling
-    engine tickets spending notices message_threads
-    doctor
-    setup
-    bedrock_lane engine_lane
-    anthropic_lane
-    gateway
-    assembly
-    worker supervisor ctl
-"""
-LEVEL = {room: level for level, floor in enumerate(FLOORS.strip().splitlines()) for room in floor.split()}
+# From above to below: a room may import from those on floors below its own. A new room gets a place here.
+FLOORS = (
+    ("supervisor", "worker", "ctl"),
+    ("service", "aws"),
+    ("network",),
+    ("config", "ipc", "bedrock"),
+    ("anthropic",),
+    ("http1", "system"),
+    ("paths", "errors", "problem", "printable"),  # words that everybody needs, modules of the root
+)
+LEVEL = {room: level for level, floor in enumerate(FLOORS) for room in floor}
+MOST_AT_THE_ROOT, MOST_IN_A_FOLDER, MOST_LINES = 6, 12, 400
 
-NOT_FOR_SUPERVISOR_OR_CTL = {
-    "anthropic_lane",
-    "assembly",
-    "bedrock_lane",
-    "body",
-    "call",
-    "context_length",
-    "credentials",
-    "engine",
-    "engine_lane",
-    "forwarding_loops",
-    "gateway",
-    "guard",
-    "http1",
-    "answer_sinks",
-    "kept_answer",
-    "notices",
-    "relay",
-    "sse",
-    "worker",
-}  # uvloop, httptools, msgspec
+# Neither the supervisor nor the ctl loads what serves requests; the ctl does log in to AWS.
+NOT_FOR = {"supervisor": {"worker", "ctl", "aws", "http1", "network", "bedrock"}, "ctl": {"worker", "supervisor"}}
+
+Graph = Mapping[str, set[str]]
 
 
-def room(module: str) -> str:
-    """Return the room of a module: the part behind the package's name."""
-    return module.partition(".")[2].partition(".")[0]
+@cache
+def modules() -> dict[str, Path]:
+    """Return the files by the names of their modules, below the package; "" is the package itself."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return {".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip("."): file
+            for file in files}  # fmt: skip
 
 
-def imports() -> Iterator[tuple[str, str]]:
-    """Yield (who, whom) for each import of a room of ours, wherever in a file it stands."""
-    for file in PACKAGE.rglob("*.py"):
-        who = room(".".join(file.relative_to(SRC).with_suffix("").parts))
+@cache
+def imports() -> Graph:
+    """Return who imports whom, wherever in a file it stands: in functions, and for types alone, too."""
+    known = modules()
+    graph: dict[str, set[str]] = {name: set() for name in known}
+    for who, file in known.items():
         for node in ast.walk(ast.parse(file.read_text())):
             names: list[str] = []
             if isinstance(node, ast.Import):
@@ -83,22 +60,97 @@ def imports() -> Iterator[tuple[str, str]]:
             elif isinstance(node, ast.ImportFrom):
                 assert not node.level, f"{file}: imports are absolute"
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from ((who, room(name)) for name in names if name.startswith("claude_gatewayd."))
+            for name in names:
+                if name.startswith("claude_gatewayd."):
+                    whole = name.removeprefix("claude_gatewayd.")
+                    whom = whole if whole in known else whole.rpartition(".")[0]
+                    if whom != who:
+                        graph[who].add(whom)
+    return graph
+
+
+def within(folder: str) -> dict[str, set[str]]:
+    """Return the same for what is directly in a folder: its modules, and its folders as a whole."""
+    prefix = f"{folder}." if folder else ""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for who, whom in imports().items():
+        if who.startswith(prefix) and who != folder:
+            part = who.removeprefix(prefix).partition(".")[0]
+            there = {name.removeprefix(prefix).partition(".")[0] for name in whom if name.startswith(prefix)}
+            graph[part] |= there - {part, ""}
+    return dict(graph)
+
+
+def circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a circle, if there is any."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def folders() -> list[str]:
+    """Return the folders of the package, by the names of their modules; "" is the package itself."""
+    return [name for name, file in modules().items() if file.name == "__init__.py"]
+
+
+def floors(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return what is in a folder, floor by floor from above: each as low as what it imports lets it be."""
+    level: dict[str, int] = {}
+    for name in TopologicalSorter(graph).static_order():
+        level[name] = max((level[below] + 1 for below in graph.get(name, ())), default=0)
+    return [sorted(name for name in level if level[name] == number) for number in sorted(set(level.values()))[::-1]]
+
+
+def printed() -> str:
+    """Return the floors as text: of the package as they are meant, of each divided room as they are."""
+    lines = ["claude_gatewayd", *(f"  {'  '.join(floor)}" for floor in FLOORS)]
+    for room in sorted(LEVEL):
+        if any(folder.startswith(f"{room}.") for folder in folders()):
+            lines += ["", room, *(f"  {'  '.join(floor)}" for floor in floors(within(room)))]
+    return "\n".join(lines)
+
+
+def room(module: str) -> str:
+    """Return the room of a module: the part behind the package's name."""
+    return module.partition(".")[0]
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    assert circle(imports()) == []
+    for folder in folders():
+        if folder:  # of the root the floors are given
+            assert circle(within(folder)) == [], folder
 
 
 def test_imports_go_downwards() -> None:
-    pairs = sorted({pair for pair in imports() if pair[0] != pair[1] and pair[0] != "__init__"})
-    assert pairs
-    assert {name for pair in pairs for name in pair} - LEVEL.keys() == set(), "a room without a place"
-    upwards = [f"{who} imports {whom}" for who, whom in pairs if LEVEL[who] <= LEVEL[whom]]
-    assert upwards == []
-    heavy = [
+    pairs = sorted((who, whom) for who, names in imports().items() for whom in names if who and whom)
+    assert len(pairs) > 500
+    assert {room(name) for pair in pairs for name in pair} - LEVEL.keys() == set(), "a room without a place"
+    ground = len(FLOORS) - 1
+    upwards = [
         f"{who} imports {whom}"
         for who, whom in pairs
-        if who in ("supervisor", "ctl")
-        and whom in NOT_FOR_SUPERVISOR_OR_CTL - ({"credentials"} if who == "ctl" else set())
+        if room(who) != room(whom) and LEVEL[room(who)] >= LEVEL[room(whom)] and LEVEL[room(who)] != ground
     ]
-    assert heavy == []
+    assert upwards == []
+
+
+def test_rooms_can_be_overlooked() -> None:
+    inside: dict[str, int] = defaultdict(int)
+    for name, file in modules().items():
+        if file.name != "__init__.py":
+            inside[name.rpartition(".")[0]] += 1
+    assert inside[""] <= MOST_AT_THE_ROOT
+    assert {folder: count for folder, count in inside.items() if count > MOST_IN_A_FOLDER} == {}
+    lines = {name: len(file.read_text().splitlines()) for name, file in modules().items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_the_page_has_the_floors() -> None:
+    assert f"```\n{printed()}\n```" in (ROOT / "ARCHITECTURE.md").read_text(), "python tests/unit/test_layers.py"
 
 
 def loaded_by(module: str) -> set[str]:
@@ -112,9 +164,14 @@ def loaded_by(module: str) -> set[str]:
     return set(names)
 
 
-def foreign(modules: set[str]) -> set[str]:
+def ours(loaded: set[str]) -> set[str]:
+    """Return the modules of ours among them, below the package."""
+    return {name.removeprefix("claude_gatewayd.") for name in loaded if name.startswith("claude_gatewayd.")}
+
+
+def foreign(loaded: set[str]) -> set[str]:
     """Return the packages among them that are neither the standard library's nor ours."""
-    return {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"claude_gatewayd"}
+    return {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names - {"claude_gatewayd"}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +180,7 @@ def foreign(modules: set[str]) -> set[str]:
 def test_the_supervisor_is_small(module: str) -> None:
     loaded = loaded_by(f"claude_gatewayd.{module}")
     assert foreign(loaded) <= {"sdnotify"}
-    assert not {room(name) for name in loaded} & {*NOT_FOR_SUPERVISOR_OR_CTL, "ctl"}
+    assert not {room(name) for name in ours(loaded)} & NOT_FOR["supervisor"]
 
 
 def test_every_verb_has_its_function() -> None:
@@ -135,12 +192,18 @@ def test_every_verb_has_its_function() -> None:
         assert summary.endswith(".")
 
 
+def test_the_ctl_does_without_the_processes() -> None:
+    for name, whom in imports().items():
+        if room(name) in NOT_FOR:
+            assert not {room(other) for other in whom} & NOT_FOR[room(name)], name
+
+
 @pytest.mark.parametrize(
     ("module", "its_own"),
     [
         ("main", set()),
-        ("statusline", {"ctl.statusline", "clock_time"}),
-        ("daemon", {"ctl.daemon", "ctl.text", "clock_time"}),
+        ("statusline", {"ctl.statusline", "system", "system.clock_time"}),
+        ("daemon", {"ctl.daemon", "ctl.terminal.text", "system", "system.clock_time"}),
     ],
 )
 def test_the_ctl_starts_fast(module: str, its_own: set[str]) -> None:
@@ -149,50 +212,51 @@ def test_the_ctl_starts_fast(module: str, its_own: set[str]) -> None:
             "concurrent", "multiprocessing", "threading", "tempfile", "shutil", "datetime", "decimal", "dataclasses",
             "inspect"}  # fmt: skip
     assert foreign(loaded) == set()
-    assert {name for name in loaded if name.startswith("claude_gatewayd.")} <= {
-        f"claude_gatewayd.{name}"
-        for name in {"ctl", "ctl.main", "ctl.answer", "ctl.client", "ctl.paint", "errors", "paths", "printable", "wire"}
-        | its_own
-    }
+    shared = {"ctl", "ctl.main", "ctl.terminal", "ctl.terminal.output", "ctl.terminal.colour", "ipc", "ipc.client",
+              "ipc.wire", "errors", "paths", "printable"}  # fmt: skip
+    assert ours(loaded) <= shared | its_own
     assert not loaded & slow
 
 
-def test_the_rooms_that_decide_are_plain() -> None:
-    """Pure rooms know no loop and no socket."""
-    for name in (
-        "policy",
-        "circuit",
-        "served",
-        "sse",
-        "coding",
-        "bedrock",
-        "bedrock_errors",
-        "wire",
+@pytest.mark.parametrize(
+    "module",
+    [
+        "anthropic.errors",
+        "anthropic.events",
+        "anthropic.headers",
+        "anthropic.refusals",
+        "bedrock.errors",
+        "bedrock.features",
+        "bedrock.request",
         "errors",
-        "model",
-    ):
-        loaded = loaded_by(f"claude_gatewayd.{name}")
-        assert foreign(loaded) == set()
-        assert not loaded & {"asyncio", "ssl"}
-        assert "logging" not in loaded or name == "circuit"
+        "http1.content_coding",
+        "ipc.wire",
+        "printable",
+        "problem",
+        "worker.gateway.lanes.circuit",
+        "worker.gateway.lanes.policy",
+        "worker.serving",
+    ],
+)
+def test_what_decides_is_plain(module: str) -> None:
+    """It knows no loop and no socket."""
+    loaded = loaded_by(f"claude_gatewayd.{module}")
+    assert foreign(loaded) == set()
+    assert not loaded & {"asyncio", "ssl"}
+    assert "logging" not in loaded or module.endswith("circuit")
 
 
 def test_the_daemon_opens_no_browser() -> None:
     """Nor does it ask anybody for anything: only a person's own command does."""
-    for file in PACKAGE.rglob("*.py"):
-        if file.is_relative_to(PACKAGE / "ctl") or file.name in ("login.py", "callback.py"):
+    for name, file in modules().items():
+        if room(name) == "ctl" or name.startswith("aws.sso."):
             continue
-        names = {
-            f"{getattr(node, 'module', '')}.{alias.name}"
-            for node in ast.walk(ast.parse(file.read_text()))
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for alias in node.names
-        }
-        assert not {name for name in names if "webbrowser" in name or "credentials.login" in name}, file
+        assert "webbrowser" not in file.read_text(), name
+        assert "aws.sso.login" not in imports()[name], name
 
 
 def test_only_the_engine_knows_litellm() -> None:
-    for file in PACKAGE.rglob("*.py"):
+    for name, file in modules().items():
         names = {
             name
             for node in ast.walk(ast.parse(file.read_text()))
@@ -205,10 +269,14 @@ def test_only_the_engine_knows_litellm() -> None:
             )
         }
         knows = any(name.partition(".")[0] == "litellm" for name in names)
-        assert not knows or file.parent.name == "engine", file
+        assert not knows or name.startswith("worker.engine."), name
 
 
-@pytest.mark.parametrize("module", ["worker", "assembly", "engine"])
+@pytest.mark.parametrize("module", ["worker.__main__", "worker.worker", "worker.assembly", "worker.engine"])
 def test_litellm_and_boto3_are_loaded_when_they_are_needed(module: str) -> None:
     """And not before the worker serves Anthropic's lane."""
     assert not foreign(loaded_by(f"claude_gatewayd.{module}")) & {"litellm", "boto3", "botocore", "yaml", "brotli"}
+
+
+if __name__ == "__main__":
+    print(printed())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from claude_gatewayd.system import printable
+from claude_gatewayd import printable
 
 # facts of the contract that `claude gateway` publishes, section "Errors"; anything else of the 500s is api_error.
 _TYPES = {

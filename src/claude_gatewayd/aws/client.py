@@ -8,14 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from claude_gatewayd.aws.unreachable import CannotReach
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.network.egress import Egress
-
-if TYPE_CHECKING:
-    from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 
 CLOCK_OFF = 300.0  # seconds that AWS allows between the date of a signature and its own
 _CONNECT_WITHIN, _ANSWER_WITHIN, _TRIES = 5.0, 20.0, 3
@@ -43,14 +41,6 @@ class ServiceError(CallFailed):
 
 class Refused(CallFailed):
     """AWS says no, and says with *code* why."""
-
-
-class CannotReach(Exception):
-    """Carry why AWS cannot be reached through botocore, which hands it on as it is."""
-
-    def __init__(self, failed: "UpstreamFailed") -> None:
-        super().__init__(failed.detail)
-        self.failed = failed
 
 
 class WrongClock(CallFailed):

@@ -15,7 +15,7 @@ from botocore.exceptions import ConnectionError as NotConnected
 from botocore.exceptions import HTTPClientError, ProxyConnectionError, SSLError
 from botocore.httpsession import ProxyConfiguration, URLLib3Session
 
-from claude_gatewayd.aws.client import CannotReach
+from claude_gatewayd.aws.unreachable import CannotReach
 from claude_gatewayd.network import reach, socks
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.network.proxy import Proxy

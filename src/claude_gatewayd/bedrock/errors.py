@@ -8,7 +8,7 @@ import json
 import re
 from typing import Final, NamedTuple
 
-from claude_gatewayd.system import printable
+from claude_gatewayd import printable
 
 
 class Trouble(NamedTuple):

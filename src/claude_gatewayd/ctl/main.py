@@ -14,11 +14,11 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import Any
 
+from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour
 from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file, sentence
 from claude_gatewayd.ipc.client import NotRunning
-from claude_gatewayd.system import printable
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {

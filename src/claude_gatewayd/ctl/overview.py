@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from claude_gatewayd import paths
+from claude_gatewayd import paths, printable
 from claude_gatewayd.ctl.terminal import colour, text
 from claude_gatewayd.ctl.terminal.output import DONE, NOT_RUNNING
 from claude_gatewayd.ipc import client
-from claude_gatewayd.system import printable
 
 CTL = "claude-gatewayctl"
 

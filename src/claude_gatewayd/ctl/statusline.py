@@ -12,11 +12,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour as paint
 from claude_gatewayd.ctl.terminal.output import DONE, takes_json
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
-from claude_gatewayd.system import printable
 from claude_gatewayd.system.clock_time import clock_time
 
 _WITHIN = 0.3

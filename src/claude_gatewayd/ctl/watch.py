@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour, text
 from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
-from claude_gatewayd.system import printable
 
 _EVERY = 2.0
 _ANSWERS_WITHIN = 5.0

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from claude_gatewayd import printable
 from claude_gatewayd.ipc import wire
-from claude_gatewayd.system import printable
 
 logger = logging.getLogger(__name__)
 

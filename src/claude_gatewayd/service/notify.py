@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import sdnotify
 
-from claude_gatewayd.system.printable import one_line
+from claude_gatewayd.printable import one_line
 
 
 class Notifier:

@@ -9,7 +9,7 @@ import socket
 import sys
 
 import claude_gatewayd
-from claude_gatewayd import paths
+from claude_gatewayd import paths, printable
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
 from claude_gatewayd.ipc import control
@@ -22,7 +22,7 @@ from claude_gatewayd.supervisor.generations import Generations
 from claude_gatewayd.supervisor.listener import Listener
 from claude_gatewayd.supervisor.reexec import State
 from claude_gatewayd.supervisor.supervisor import Hold, Supervisor
-from claude_gatewayd.system import log, printable
+from claude_gatewayd.system import log
 
 EX_CONFIG = 78
 

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Mapping
 from copy import copy
 
-from claude_gatewayd import paths
+from claude_gatewayd import paths, printable
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.system import printable
 
 # They print keys, tokens and requests at DEBUG, and tracebacks at WARNING: what matters of it, we say.
 _NOT_HEARD = ("botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")

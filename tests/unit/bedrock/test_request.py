@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.anthropic.message_threads import is_partial
 from claude_gatewayd.bedrock.features import (
     ASKED_BETAS,
     BETAS,
@@ -21,6 +20,7 @@ from claude_gatewayd.bedrock.features import (
 )
 from claude_gatewayd.bedrock.models import Family
 from claude_gatewayd.bedrock.request import shape, unknown_fields, why_not, without_thinking
+from claude_gatewayd.worker.gateway.message_threads import is_partial
 from tests.fakes import shapes
 
 CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES, FALLBACK_CREDIT = ASKED_BETAS

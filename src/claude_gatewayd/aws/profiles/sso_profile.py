@@ -9,7 +9,6 @@ from typing import Final
 
 from claude_gatewayd.aws.profiles import chain as planning
 from claude_gatewayd.aws.profiles.source import config_files, read_profiles
-from claude_gatewayd.aws.sso.oidc import SCOPE
 from claude_gatewayd.errors import GatewayError
 
 _OF_A_LOGIN: Final = ("sso_start_url", "sso_region")
@@ -131,3 +130,6 @@ def _no_sso(name: str, asked: str) -> GatewayError:
 
 def _of(name: str, asked: str) -> str:
     return f"in its source_profile {name}, " if name != asked else ""
+
+
+SCOPE: Final = "sso:account:access"  # who registers with it gets a refresh token

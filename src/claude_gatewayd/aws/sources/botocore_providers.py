@@ -12,12 +12,12 @@ from botocore.exceptions import BotoCoreError, ClientError, MissingDependencyExc
 from botocore.session import Session
 from botocore.utils import InstanceMetadataFetcher
 
-from claude_gatewayd.aws.client import CannotReach
 from claude_gatewayd.aws.facts import Failure, Got, Life
 from claude_gatewayd.aws.failures import Failed, Whose
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.profiles.chain import Plan
 from claude_gatewayd.aws.sending import Sender
+from claude_gatewayd.aws.unreachable import CannotReach
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.network.egress import Egress
 

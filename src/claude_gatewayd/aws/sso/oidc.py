@@ -8,7 +8,6 @@ from typing import Any, Final
 from claude_gatewayd.aws.client import CallFailed, Refused, ServiceError, call, check_clock, make_client
 from claude_gatewayd.network.egress import Egress
 
-SCOPE: Final = "sso:account:access"  # who registers with it gets a refresh token
 CALLBACK_PATH: Final = "/oauth/callback"
 REGISTERED_REDIRECT: Final = f"http://127.0.0.1{CALLBACK_PATH}"  # without a port: AWS wants it so, and ignores it later
 

@@ -18,8 +18,8 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.network import egress
 from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.printable import around, one_line
 from claude_gatewayd.system.clock_time import clock_time
-from claude_gatewayd.system.printable import around, one_line
 
 _ANSWERS_WITHIN: Final = 3.0
 

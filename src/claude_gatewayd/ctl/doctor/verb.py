@@ -14,7 +14,7 @@ from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
 from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
-from claude_gatewayd.system.printable import one_line
+from claude_gatewayd.printable import one_line
 
 _MARKS = {"ok": "ok", "note": "note", "fail": "FAIL"}
 _STYLES = {"ok": "green", "note": "yellow", "fail": "bold red"}

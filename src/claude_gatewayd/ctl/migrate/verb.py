@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd import paths
+from claude_gatewayd import paths, printable
 from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import document_of
@@ -16,7 +16,7 @@ from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.ctl.migrate.translate import UNKNOWN, YOURS, Moved, Told
 from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.system import files, printable
+from claude_gatewayd.system import files
 
 # Beside the old file: so callbacks are found where they lie, and find their own neighbours.
 LEFT = "claude-gateway.yaml"

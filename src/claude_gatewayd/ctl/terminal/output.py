@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour
-from claude_gatewayd.system import printable
 
 DONE, NO, USAGE, NOT_RUNNING, CONFIGURATION = 0, 1, 2, 3, 78
 

@@ -5,7 +5,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from claude_gatewayd.system.printable import around, one_line
+from claude_gatewayd.printable import around, one_line
 
 _QUIET_FOR = 0.7  # what is over by then was no wait
 _EVERY = 1.0

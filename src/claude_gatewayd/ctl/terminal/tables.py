@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from claude_gatewayd.system.printable import one_line
+from claude_gatewayd.printable import one_line
 
 Cell = Sequence[tuple[str, str]]  # lines, each with its style; none where it is empty
 

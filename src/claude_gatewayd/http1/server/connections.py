@@ -3,14 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from claude_gatewayd.http1.head import Malformed
 
-if TYPE_CHECKING:
-    from claude_gatewayd.http1.server.connection import ServerConnection
-
 logger = logging.getLogger(__name__)
+
+
+class Connection(Protocol):
+    """What all of them are asked for."""
+
+    def give_way(self) -> bool:
+        """Close, if no request is under way. Return whether it was so."""
+
+    def drain(self) -> None:
+        """End after what it is doing."""
+
+    def abort(self) -> None:
+        """End at once."""
 
 
 class Connections:
@@ -24,8 +34,8 @@ class Connections:
         self.draining = False
         self.linger = 0.0
         self.refusal = refusal
-        self.waiting: dict[ServerConnection, None] = {}
-        self._all: dict[ServerConnection, None] = {}
+        self.waiting: dict[Connection, None] = {}
+        self._all: dict[Connection, None] = {}
         self._crowded = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -33,12 +43,12 @@ class Connections:
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, connection: "ServerConnection") -> None:
+    def add(self, connection: Connection) -> None:
         """Count a connection in."""
         self._all[connection] = None
         self._empty.clear()
 
-    def remove(self, connection: "ServerConnection") -> None:
+    def remove(self, connection: Connection) -> None:
         """Count a connection out."""
         self._all.pop(connection, None)
         self.waiting.pop(connection, None)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from claude_gatewayd.system.printable import one_line
+from claude_gatewayd.printable import one_line
 
 # "certificate" lasts: only a person can mend it. "tls" may pass: an alert, or plain HTTP in the place of a handshake.
 Kind = Literal["offline", "connect", "certificate", "tls", "proxy", "timeout", "lost", "malformed"]

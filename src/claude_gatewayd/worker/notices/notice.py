@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.printable import one_line
 from claude_gatewayd.system.clock_time import clock_time
-from claude_gatewayd.system.printable import one_line
 from claude_gatewayd.worker.serving import Serving
 
 Event = Literal[

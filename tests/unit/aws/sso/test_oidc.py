@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.aws import client as remote
+from claude_gatewayd.aws.profiles.sso_profile import SCOPE
 from claude_gatewayd.aws.sso import oidc
-from claude_gatewayd.aws.sso.oidc import SCOPE, Oidc
+from claude_gatewayd.aws.sso.oidc import Oidc
 from claude_gatewayd.network.egress import Egress
 from tests.fakes.aws import UNAVAILABLE, FakeAws
 from tests.fakes.aws_state import AwsError

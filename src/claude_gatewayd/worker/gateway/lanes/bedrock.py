@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import msgspec
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
-from claude_gatewayd.anthropic import message_threads
 from claude_gatewayd.anthropic.request import MESSAGES
 from claude_gatewayd.aws import Keeper, KeysUnavailable
 from claude_gatewayd.bedrock import errors as bedrock_errors
@@ -25,6 +24,7 @@ from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
+from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.worker.relay.outgoing import Outgoing
 from claude_gatewayd.worker.relay.relay import Answer, Relay

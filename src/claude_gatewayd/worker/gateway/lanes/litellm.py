@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from claude_gatewayd.anthropic import context_length, message_threads
+from claude_gatewayd.anthropic import context_length
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
 from claude_gatewayd.bedrock import errors as bedrock_errors
@@ -17,6 +17,7 @@ from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
+from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.authorization import Spending
 from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, NotJson, Refused, parsed
 from claude_gatewayd.worker.gateway.tickets import Tickets

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.system import printable
+from claude_gatewayd import printable
 
 ACTS = ["\x1b", "\x00", "\x07", "\r", "\b", "\x7f", "\x80", "\x9b", "\x9d", "\x85", "\u2028", "\u2029", "\u202e",
         "\u2066", "\u200f", "\u061c", "\ufeff", "\ud800", "\U000e0041"]  # fmt: skip
