@@ -95,7 +95,7 @@ def test_none_is_left_of_the_real_litellm(seed: int) -> None:
 # Its work is done, and said to be; and then it is not gone. The alarm is what would end it without a supervisor.
 STAYS = """
 import signal as _signal, time as _time
-from claude_gatewayd import process_exit as _exit
+from claude_gatewayd.system import process_exit as _exit
 def _stay(status):
     _exit.limit(_exit._GONE_WITHIN)
     while True:

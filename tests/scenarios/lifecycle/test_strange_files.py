@@ -162,13 +162,13 @@ CONTENTS = (
 
 
 NO_KEYS = """
-from claude_gatewayd.credentials import Keeper as _Keeper
+from claude_gatewayd.aws import Keeper as _Keeper
 async def _keys(self):
     raise ZeroDivisionError("canary")
 _Keeper.keys = _keys
 """
 NO_ANSWER = """
-from claude_gatewayd import bedrock as _bedrock
+from claude_gatewayd.bedrock import request as _bedrock
 def _why_not(*_):
     raise ZeroDivisionError("canary")
 _bedrock.why_not = _why_not

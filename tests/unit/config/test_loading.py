@@ -603,7 +603,7 @@ def test_the_examples_in_hints_are_valid(key: Any) -> None:
 
 
 def test_the_import_is_light() -> None:
-    code = "import sys, claude_gatewayd.config; print(*sys.modules)"
+    code = "import sys, claude_gatewayd.config.loading; print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=True
     ).stdout.split()

@@ -64,10 +64,10 @@ def test_the_mark_changes_with_any_file_of_the_code(tmp_path: Path) -> None:
     assert installation.mark(package) in seen
     assert installation.mark() not in seen, "another place is another installation"
 
-    status = (package / "ctl/text.py").stat()
-    os.utime(package / "ctl/text.py", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    status = (package / "ctl/terminal/text.py").stat()
+    os.utime(package / "ctl/terminal/text.py", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     seen.add(installation.mark(package))
-    (package / "wire.py").unlink()
+    (package / "ipc/wire.py").unlink()
     seen.add(installation.mark(package))
     (package / "new.py").touch()
     seen.add(installation.mark(package))

@@ -12,7 +12,7 @@ from claude_gatewayd.system import log
 CANARY = "Canary7Zq"
 SDK = f"""
 import logging, sys
-from claude_gatewayd import log
+from claude_gatewayd.system import log
 
 log.configure("debug", "worker 1", {{}})
 logging.getLogger("claude_gatewayd").debug("ours")

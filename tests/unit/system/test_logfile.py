@@ -14,7 +14,7 @@ from claude_gatewayd.system.logfile import RotatedFile
 
 _WRITER = """
 import logging, pathlib, sys
-from claude_gatewayd.logfile import RotatedFile
+from claude_gatewayd.system.logfile import RotatedFile
 handler = RotatedFile(pathlib.Path(sys.argv[1]), 20_000)
 for number in range(1000):
     handler.emit(logging.LogRecord("x", 20, "", 0, f"2026-11-25 10:00:00 {sys.argv[2]} {number:04}", (), None))

@@ -10,7 +10,7 @@ import pytest
 def ended(script: str, seconds: float = 30.0) -> tuple[int, str, str]:
     """Return the exit status of a program, and what it has printed."""
     done = subprocess.run(
-        [sys.executable, "-c", f"from claude_gatewayd import process_exit\n{script}"],
+        [sys.executable, "-c", f"from claude_gatewayd.system import process_exit\n{script}"],
         capture_output=True, text=True, timeout=seconds, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

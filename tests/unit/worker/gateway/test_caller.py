@@ -105,7 +105,7 @@ def test_a_key_of_the_persons_own_stays(tmp_path: Path) -> None:
 def test_daemons_that_start_together_agree(tmp_path: Path) -> None:
     file = tmp_path / "gateway.key"
     code = (
-        "import pathlib, sys; from claude_gatewayd.worker.gateway.caller import read_or_make_gateway_key as make;"
+        "import pathlib, sys; from claude_gatewayd.system.secret_file import read_or_make_gateway_key as make;"
         "print(make(pathlib.Path(sys.argv[1])))"
     )
     command = [sys.executable, "-c", code, str(file)]

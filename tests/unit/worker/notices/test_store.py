@@ -123,11 +123,11 @@ def test_a_lock_that_somebody_keeps_holds_nothing_up(
 CLAIM = """
 import sys
 from pathlib import Path
-from claude_gatewayd.credentials.snapshot import Snapshot
-from claude_gatewayd.notices.due import due
-from claude_gatewayd.notices.kept import Kept
-from claude_gatewayd.notices.notice import Rules
-from claude_gatewayd.served import Serving
+from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.worker.notices.due import due
+from claude_gatewayd.worker.notices.store import Kept
+from claude_gatewayd.worker.notices.notice import Rules
+from claude_gatewayd.worker.serving import Serving
 
 kept = Kept(Path(sys.argv[1]), lambda: 1e9)
 for line in sys.stdin:
