@@ -38,9 +38,9 @@ def ctl(proxy: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_proxy_as_people_have_it_line_by_line(proxy: Path) -> None:
     done = ctl(proxy, "import", "config.yaml", "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
-    said = done.stdout.replace(str(proxy.parent), "/home/ada")
-    assert said.splitlines() == (HERE / "proxy.said").read_text().splitlines()
-    assert not any(secret in said for secret in SECRETS)
+    output = done.stdout.replace(str(proxy.parent), "/home/ada")
+    assert output.splitlines() == (HERE / "proxy.report").read_text().splitlines()
+    assert not any(secret in output for secret in SECRETS)
     assert {file.name for file in proxy.parent.iterdir()} == {"proxy"}
     assert not (proxy / "claude-gateway.yaml").exists()
 
@@ -52,9 +52,9 @@ def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
     done = ctl(proxy, "import", str(proxy), "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert not any(secret in done.stdout for secret in SECRETS)
-    said = json.loads(done.stdout)
-    assert said["written"] == [str(proxy / "claude-gateway.yaml"), str(config)]
-    assert Path(said["kept"][0]).read_text().startswith("# mine\n")
+    output = json.loads(done.stdout)
+    assert output["written"] == [str(proxy / "claude-gateway.yaml"), str(config)]
+    assert Path(output["kept"][0]).read_text().startswith("# mine\n")
     text = config.read_text()
     assert text.startswith("# mine\n[router]\nnum_retries = 2 # for now\nfallback = true\n")
     assert tomllib.loads(text)["bedrock"] == {
@@ -76,12 +76,12 @@ def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
 
 
 def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
-    moved = translate.translate(
+    migrated = translate.translate(
         document.read(proxy / "config.yaml"), {}, lambda name: project_files.source_of(proxy, name)
     )  # fmt: skip
-    moved.settings.pop("success_callback")  # they import LiteLLM, which takes seconds
+    migrated.settings.pop("success_callback")  # they import LiteLLM, which takes seconds
     file = proxy / "left.yaml"
-    file.write_text(yaml.safe_dump(moved.litellm))
+    file.write_text(yaml.safe_dump(migrated.litellm))
     taken = user_config.read(file, {})
     assert taken.problems == []
     assert taken.model_names == {"gpt-5"}
@@ -89,15 +89,15 @@ def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
 
 def test_no_setting_is_kept_that_the_engine_refuses(tmp_path: Path) -> None:
     refused = sorted(user_config._OURS_IN_SETTINGS)  # the two must agree, and neither can import the other
-    moved, _ = told("litellm_settings:\n" + "".join(f"  {name}: 1\n" for name in refused), tmp_path)
-    assert moved.settings == {}
+    migrated, _ = translated("litellm_settings:\n" + "".join(f"  {name}: 1\n" for name in refused), tmp_path)
+    assert migrated.settings == {}
 
 
-def told(text: str, tmp_path: Path, **environ: str) -> tuple[translate.Moved, dict[str, str]]:
+def translated(text: str, tmp_path: Path, **environ: str) -> tuple[translate.MigratedConfig, dict[str, str]]:
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    moved = translate.translate(document.read(file), environ)
-    return moved, {one.what: one.verdict for one in moved.told}
+    migrated = translate.translate(document.read(file), environ)
+    return migrated, {one.item: one.verdict for one in migrated.translations}
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def told(text: str, tmp_path: Path, **environ: str) -> tuple[translate.Moved, di
 def test_models(entry: str, values: dict[tuple[str, str], Any], verdict: str, tmp_path: Path) -> None:
     name, model = entry.split(", ")
     text = f"model_list:\n  - model_name: {name}\n    litellm_params: {{model: {model}}}\n"
-    moved, by_name = told(text, tmp_path)
-    assert moved.values == values
+    migrated, by_name = translated(text, tmp_path)
+    assert migrated.values == values
     assert by_name[name.strip("'")] == verdict
 
 
 def test_references_to_the_environment(tmp_path: Path) -> None:
     text = "router_settings:\n  num_retries: os.environ/RETRIES\n  timeout: os.environ/NOWHERE\n"
-    moved, by_name = told(text, tmp_path, RETRIES="4")
-    assert moved.values == {("router", "num_retries"): 4}
+    migrated, by_name = translated(text, tmp_path, RETRIES="4")
+    assert migrated.values == {("router", "num_retries"): 4}
     assert by_name == {"router_settings.num_retries": "carried over", "router_settings.timeout": "yours to do"}
 
 
@@ -146,9 +146,9 @@ def test_callbacks_in_either_form(callbacks: str, kept: Any, tmp_path: Path) -> 
     file = tmp_path / "config.yaml"
     file.write_text(f"litellm_settings:\n  callbacks: {callbacks}\n")
     sources = {"a.b": "class A: ...", "oauth.handler": (HERE / "proxy" / "oauth_callback.py").read_text()}
-    moved = translate.translate(document.read(file), {}, sources.get)
-    assert moved.settings.get("callbacks") == kept
-    assert all(one.line == 2 for one in moved.told)
+    migrated = translate.translate(document.read(file), {}, sources.get)
+    assert migrated.settings.get("callbacks") == kept
+    assert all(one.line == 2 for one in migrated.translations)
 
 
 def test_a_callback_that_does_more_than_hand_tokens_on_is_kept() -> None:
@@ -184,9 +184,9 @@ def test_what_cannot_be_read(data: bytes, why: str, tmp_path: Path) -> None:
         "router_settings: {fallbacks: [a, {b: 3}], model_group_alias: 3}", "a: &x\n  b: *x", "general_settings: {1: 2}",
     ],
 )  # fmt: skip
-def test_rubbish_is_told_and_harms_nothing(text: str, tmp_path: Path) -> None:
-    moved, by_name = told(text, tmp_path)
-    assert moved.litellm == {}
+def test_rubbish_is_reported_and_harms_nothing(text: str, tmp_path: Path) -> None:
+    migrated, by_name = translated(text, tmp_path)
+    assert migrated.litellm == {}
     assert set(by_name.values()) <= {"not understood"}
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd.ctl.migrate.translate import BUILT_IN, NOT_NEEDED, YOURS, Told
+from claude_gatewayd.ctl.migrate.translation import BUILT_IN, NOT_NEEDED, YOURS, Translation
 from claude_gatewayd.system import bounded_yaml
 
 _TARGETS = {
@@ -34,17 +34,17 @@ _COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose
 _MOST = 100  # services of a compose file that are spoken of
 
 
-def look(directory: Path) -> list[tuple[Path, Told]]:
+def look(directory: Path) -> list[tuple[Path, Translation]]:
     """Return what is beside a configuration, by file and line. What cannot be read is passed over."""
-    found: list[tuple[Path, Told]] = []
+    found: list[tuple[Path, Translation]] = []
     if makefile := _text(directory / "Makefile"):
-        found += [(directory / "Makefile", told) for told in in_makefile(makefile)]
+        found += [(directory / "Makefile", one) for one in in_makefile(makefile)]
     for name in _COMPOSE:
         if text := _text(directory / name):
-            found += [(directory / name, told) for told in in_compose(text)]
+            found += [(directory / name, one) for one in in_compose(text)]
     for script in sorted(directory.glob("*claude*.sh")):
         if re.search(r"\bexec\b.*\bclaude\b|^\s*claude\b", _text(script), re.MULTILINE):
-            found.append((script, Told(1, script.name, BUILT_IN, "claude-gatewayctl run")))
+            found.append((script, Translation(1, script.name, BUILT_IN, "claude-gatewayctl run")))
     return found
 
 
@@ -57,15 +57,15 @@ def source_of(directory: Path, name: str) -> str | None:
     return None
 
 
-def in_makefile(text: str) -> Iterator[Told]:
+def in_makefile(text: str) -> Iterator[Translation]:
     """Yield what the targets that a proxy's Makefile usually has became."""
     for number, line in enumerate(text.splitlines(), 1):
         target = re.match(r"([A-Za-z][\w-]*)\s*:(?!=)", line)
         if target and target[1] in _TARGETS:
-            yield Told(number, f"make {target[1]}", BUILT_IN, _TARGETS[target[1]])
+            yield Translation(number, f"make {target[1]}", BUILT_IN, _TARGETS[target[1]])
 
 
-def in_compose(text: str) -> Iterator[Told]:
+def in_compose(text: str) -> Iterator[Translation]:
     """Yield what the services of a compose file became."""
     try:
         document = bounded_yaml.read(text).value
@@ -78,11 +78,13 @@ def in_compose(text: str) -> Iterator[Told]:
             (n for n, one in enumerate(text.splitlines(), 1) if re.match(rf"\s+{re.escape(str(name))}\s*:", one)), 1
         )
         if "litellm" in image:
-            yield Told(line, f"service {name}", NOT_NEEDED, "LiteLLM runs inside the daemon: docker compose down")
+            yield Translation(
+                line, f"service {name}", NOT_NEEDED, "LiteLLM runs inside the daemon: docker compose down"
+            )
         elif "postgres" in image or "redis" in image:
-            yield Told(line, f"service {name}", NOT_NEEDED, "the gateway needs no database: docker compose down")
+            yield Translation(line, f"service {name}", NOT_NEEDED, "the gateway needs no database: docker compose down")
         else:
-            yield Told(line, f"service {name}", YOURS, "the gateway knows nothing of it")
+            yield Translation(line, f"service {name}", YOURS, "the gateway knows nothing of it")
 
 
 def _text(file: Path) -> str:

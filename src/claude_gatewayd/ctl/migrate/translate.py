@@ -3,36 +3,25 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config.keys import KEYS, NAMES
 from claude_gatewayd.config.model import Bedrock, Config
-from claude_gatewayd.ctl.migrate.document import Document
+from claude_gatewayd.ctl.migrate import known_keys
+from claude_gatewayd.ctl.migrate.document import Document, Place
+from claude_gatewayd.ctl.migrate.translation import BUILT_IN, CARRIED, NOT_NEEDED, UNKNOWN, YOURS, Translation, Verdict
 from claude_gatewayd.errors import GatewayError
-
-Verdict = Literal["carried over", "built in", "not needed", "yours to do", "not understood"]
-CARRIED, BUILT_IN, NOT_NEEDED, YOURS, UNKNOWN = Verdict.__args__  # type: ignore[attr-defined]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What became of one thing: the line and the name that it has in the old file."""
-
-    line: int
-    what: str
-    verdict: Verdict
-    says: str
 
 
 @dataclass(slots=True)
-class Moved:
+class MigratedConfig:
     """What a configuration comes to: values of config.toml by (section, name), and what LiteLLM goes on with."""
 
     values: dict[tuple[str, str], Any] = field(default_factory=dict)
     models: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
+    translations: list[Translation] = field(default_factory=list)
 
     @property
     def litellm(self) -> dict[str, Any]:
@@ -42,67 +31,22 @@ class Moved:
 
 
 _KEYS = {(key.section, key.name): key for key in KEYS}
-_ROUTER = ("num_retries", "timeout", "allowed_fails", "cooldown_time", "retry_after")
-_ROUTER_ELSEWHERE = {"request_timeout": "timeout", "num_retries": "num_retries", "allowed_fails": "allowed_fails",
-                     "cooldown_time": "cooldown_time", "retry_after": "retry_after"}  # fmt: skip
-_NO_CHOICE = "there is one Anthropic and one Bedrock: nothing to choose between"
-_ROUTER_NOT_NEEDED = {
-    "routing_strategy": _NO_CHOICE,
-    "routing_strategy_args": _NO_CHOICE,
-    "enable_pre_call_checks": "Anthropic judges requests itself",
-    "redis_host": "the circuit is kept in the daemon",
-    "redis_port": "the circuit is kept in the daemon",
-    "redis_password": "the circuit is kept in the daemon",
-    "redis_url": "the circuit is kept in the daemon",
-}
-_NO_DATABASE = "the gateway needs no database, and no PostgreSQL container"
-_GENERAL = {
-    "master_key": (NOT_NEEDED, "callers bring their own credential; unset ANTHROPIC_AUTH_TOKEN if it holds this key"),
-    "custom_auth": (BUILT_IN, "callers are known by their own credential, which Anthropic judges"),
-    "database_url": (NOT_NEEDED, _NO_DATABASE),
-    "store_model_in_db": (NOT_NEEDED, _NO_DATABASE),
-    "forward_client_headers_to_llm_api": (BUILT_IN, "all headers go to Anthropic as they came"),
-    "disable_spend_logs": (NOT_NEEDED, _NO_DATABASE),
-    "background_health_checks": (NOT_NEEDED, "claude-gatewayctl health asks nobody, and costs nothing"),
-    "health_check_interval": (NOT_NEEDED, "claude-gatewayctl health asks nobody, and costs nothing"),
-}
-_VARIABLES = {"AWS_PROFILE": ("bedrock", "profile"), "AWS_REGION": ("bedrock", "region"),
-              "AWS_DEFAULT_REGION": ("bedrock", "region"), "LITELLM_PORT": ("listen", "port")}  # fmt: skip
-_AWS = {"aws_profile_name": "profile", "aws_region_name": "region", "aws_bedrock_runtime_endpoint": "runtime_endpoint",
-        "timeout": "timeout"}  # fmt: skip
-_AWS_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-_NOT_CACHED = "one caller's answer would be given to another; prompts of Claude's models are cached without it"
-_SETTINGS = {
-    "cache": (NOT_NEEDED, _NOT_CACHED),
-    "cache_params": (NOT_NEEDED, _NOT_CACHED),
-    "enable_redis_auth_cache": (NOT_NEEDED, _NOT_CACHED),
-    "enable_anthropic_prompt_caching": (BUILT_IN, "Claude Code says itself what is to be cached"),
-    "anthropic_sse_ping_interval_seconds": (BUILT_IN, "the silences of a stream are broken by pings"),
-    "sse_keepalive_ping_interval_seconds": (BUILT_IN, "the silences of a stream are broken by pings"),
-    "ssl_verify": (YOURS, "certificates are always checked; name your company's CA by [network] ca_file"),
-} | dict.fromkeys(
-    ("api_base", "api_key", "api_version", "organization", "headers", "model_alias_map"),
-    (YOURS, "give it to the entries of model_list: here it would go for Claude's models too"),
-)
-_NO_OTHER_WAY = "only Bedrock stands in, and only when Anthropic cannot: see [router]"
-_FALLBACKS = ("default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "disable_cooldowns",
-              "num_retries_per_request")  # fmt: skip
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}/")
 
 
-class _Translation:
+class _Translator:
     def __init__(self, document: Document, environ: Mapping[str, str], source_of: Callable[[str], str | None]) -> None:
         self._document = document
         self._environ = environ
         self._source_of = source_of
         self._bedrock: dict[str, str] = {}  # model_name -> what Bedrock is asked for
-        self.moved = Moved()
+        self.migrated = MigratedConfig()
 
-    def tell(self, place: tuple[str | int, ...], verdict: Verdict, says: str, what: str = "") -> None:
-        named = what or ".".join(str(part) for part in place if not isinstance(part, int))
-        self.moved.told.append(Told(self._document.line(*place), named, verdict, says))
+    def _note(self, place: Place, verdict: Verdict, explanation: str, item: str = "") -> None:
+        name = item or ".".join(str(part) for part in place if not isinstance(part, int))
+        self.migrated.translations.append(Translation(self._document.line(*place), name, verdict, explanation))
 
-    def whole(self) -> None:
+    def translate(self) -> None:
         sections: dict[str, Callable[[Any], None]] = {
             "model_list": self._models,
             "router_settings": self._router,
@@ -114,7 +58,7 @@ class _Translation:
             value = self._document.values[name]
             wanted = list if name == "model_list" else dict
             if value is not None and not isinstance(value, wanted):
-                self.tell((name,), UNKNOWN, f"it must be a {'list' if wanted is list else 'mapping'}")
+                self._note((name,), UNKNOWN, f"it must be a {'list' if wanted is list else 'mapping'}")
         for name, read in sections.items():  # models first: fallbacks name them
             value = self._document.values.get(name)
             if isinstance(value, dict) and name != "model_list":
@@ -123,12 +67,12 @@ class _Translation:
                 read(value)
         for name in self._document.values:
             if name not in sections:
-                self.tell((str(name),), UNKNOWN, "it is left where it is, and not used")
-        self.moved.told += [
-            Told(line, what, UNKNOWN, f"{why}: it is left out") for line, what, why in self._document.left_out
+                self._note((str(name),), UNKNOWN, "it is left where it is, and not used")
+        self.migrated.translations += [
+            Translation(line, what, UNKNOWN, f"{why}: it is left out") for line, what, why in self._document.left_out
         ]
-        # what an anchor says in several places is told once
-        self.moved.told = sorted(dict.fromkeys(self.moved.told), key=lambda told: told.line)
+        # what an anchor says in several places is reported once
+        self.migrated.translations = sorted(dict.fromkeys(self.migrated.translations), key=lambda one: one.line)
 
     # -- model_list
 
@@ -139,7 +83,7 @@ class _Translation:
             name = entry.get("model_name") if isinstance(entry, dict) else None
             model = params.get("model") if isinstance(params, dict) else None
             if not isinstance(name, str) or not isinstance(params, dict) or not isinstance(model, str):
-                self.tell(place, UNKNOWN, "it has no model_name, or no litellm_params.model", "model_list entry")
+                self._note(place, UNKNOWN, "it has no model_name, or no litellm_params.model", "model_list entry")
             elif model.startswith("bedrock/"):
                 self._bedrock_model(place, name, model, params, entry)
             elif model.startswith("anthropic/") or (model.startswith("claude-") and "/" not in model):
@@ -147,38 +91,38 @@ class _Translation:
             else:
                 self._for_litellm(place, name, model, entry)
 
-    def _for_litellm(self, place: tuple[str | int, ...], name: str, model: str, entry: dict[str, Any]) -> None:
+    def _for_litellm(self, place: Place, name: str, model: str, entry: dict[str, Any]) -> None:
         if name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_forced(name):
-            self.tell(
+            self._note(
                 place, UNKNOWN, f"{model} cannot stand under this name, which is the gateway's own: rename it", name
             )
         else:
-            self.moved.models.append(entry)
-            self.tell(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
+            self.migrated.models.append(entry)
+            self._note(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
 
-    def _anthropic_model(self, place: tuple[str | int, ...], name: str, model: str, params: dict[str, Any]) -> None:
+    def _anthropic_model(self, place: Place, name: str, model: str, params: dict[str, Any]) -> None:
         if "*" in name or "*" in model or name == model:
-            self.tell(
+            self._note(
                 place, BUILT_IN, "Claude's models go to Anthropic as they are asked for, each and every one", name
             )
         else:
-            self.moved.values["aliases", name] = model
-            self.tell(place, CARRIED, f'[aliases] {name} = "{model}"', name)
+            self.migrated.values["aliases", name] = model
+            self._note(place, CARRIED, f'[aliases] {name} = "{model}"', name)
         for key, value in _texts(params):
             where = (*place, "litellm_params", key)
             if key == "api_key":
-                self.tell(
+                self._note(
                     where, NOT_NEEDED, "each caller's own credential goes to Anthropic, and no key of a proxy", key
                 )
             elif key == "api_base":
                 self._value(where, "anthropic", "base_url", value, key)
             elif "timeout" in key:
-                self.tell(where, NOT_NEEDED, "see first_byte_timeout and response_timeout in [anthropic]", key)
+                self._note(where, NOT_NEEDED, "see first_byte_timeout and response_timeout in [anthropic]", key)
             elif key != "model":
-                self.tell(where, NOT_NEEDED, "requests to Anthropic stay as they came", key)
+                self._note(where, NOT_NEEDED, "requests to Anthropic stay as they came", key)
 
     def _bedrock_model(
-        self, place: tuple[str | int, ...], name: str, model: str, params: dict[str, Any], entry: dict[str, Any]
+        self, place: Place, name: str, model: str, params: dict[str, Any], entry: dict[str, Any]
     ) -> None:
         there = re.sub(r"\A(converse|invoke|converse_like)/", "", model.removeprefix("bedrock/"))
         in_path = _REGION.match(there)
@@ -195,158 +139,156 @@ class _Translation:
         if not stem.startswith("claude-"):
             self._for_litellm(place, name, model, entry)
             return
-        region = self.moved.values.get(("bedrock", "region"), Bedrock().region)
+        region = self.migrated.values.get(("bedrock", "region"), Bedrock().region)
         known = bedrock_models.find(stem, str(region))
         if known is not None and known.model == there:
-            self.tell(place, BUILT_IN, f"the gateway knows it as {there}", name)
+            self._note(place, BUILT_IN, f"the gateway knows it as {there}", name)
         else:
-            self.moved.values["bedrock.models", stem] = there
-            self.tell(place, CARRIED, f'[bedrock.models] {stem} = "{there}"', name)
+            self.migrated.values["bedrock.models", stem] = there
+            self._note(place, CARRIED, f'[bedrock.models] {stem} = "{there}"', name)
 
-    def _bedrock_param(self, where: tuple[str | int, ...], key: str, value: Any) -> None:
-        if key in _AWS:
-            self._value(where, "bedrock", _AWS[key], value, key)
-        elif key in _AWS_KEYS and str(value).startswith("os.environ/AWS_"):
-            self.tell(where, BUILT_IN, "AWS keys of the environment are used as they are", key)
-        elif key in _AWS_KEYS:
+    def _bedrock_param(self, where: Place, key: str, value: Any) -> None:
+        if key in known_keys.AWS_PARAMS:
+            self._value(where, "bedrock", known_keys.AWS_PARAMS[key], value, key)
+        elif key in known_keys.AWS_KEYS and str(value).startswith("os.environ/AWS_"):
+            self._note(where, BUILT_IN, "AWS keys of the environment are used as they are", key)
+        elif key in known_keys.AWS_KEYS:
             hint = "keys do not belong into a file like this: aws configure --profile NAME, then [bedrock] profile"
-            self.tell(where, YOURS, hint, key)
+            self._note(where, YOURS, hint, key)
         elif key in ("aws_role_name", "aws_session_name", "aws_web_identity_token"):
             hint = "make it a profile in ~/.aws/config (role_arn, source_profile), then [bedrock] profile"
-            self.tell(where, YOURS, hint, key)
+            self._note(where, YOURS, hint, key)
         elif key not in ("model",):
-            self.tell(where, NOT_NEEDED, "Bedrock gets what Claude Code itself would send there", key)
+            self._note(where, NOT_NEEDED, "Bedrock gets what Claude Code itself would send there", key)
 
     # -- the settings
 
     def _router(self, settings: dict[str, Any]) -> None:
         for key, value in settings.items():
             where = ("router_settings", key)
-            if key in _ROUTER:
+            if key in known_keys.ROUTER_VALUES:
                 self._value(where, "router", key, value)
             elif key == "fallbacks":
                 self._fallbacks(where, value)
             elif key == "model_group_alias" and isinstance(value, dict):
                 for name, model in value.items():
-                    self.moved.values["aliases", str(name)] = str(model)
-                    self.tell((*where, name), CARRIED, f'[aliases] {name} = "{model}"')
-            elif key in _ROUTER_NOT_NEEDED:
-                self.tell(where, NOT_NEEDED, _ROUTER_NOT_NEEDED[key])
-            elif key in _FALLBACKS:
-                self.tell(where, UNKNOWN, _NO_OTHER_WAY)
+                    self.migrated.values["aliases", str(name)] = str(model)
+                    self._note((*where, name), CARRIED, f'[aliases] {name} = "{model}"')
+            elif key in known_keys.ROUTER_SETTINGS:
+                self._note(where, NOT_NEEDED, known_keys.ROUTER_SETTINGS[key])
+            elif key in known_keys.OTHER_FALLBACKS:
+                self._note(where, UNKNOWN, known_keys.NO_OTHER_FALLBACK)
             else:
-                self.tell(where, UNKNOWN, "there is nothing like it in [router]")
+                self._note(where, UNKNOWN, "there is nothing like it in [router]")
 
     def _settings(self, settings: dict[str, Any]) -> None:
         for key, value in settings.items():
             where = ("litellm_settings", key)
-            if key in _ROUTER_ELSEWHERE:
-                self._value(where, "router", _ROUTER_ELSEWHERE[key], value)
+            if key in known_keys.ROUTER_VALUES_ELSEWHERE:
+                self._value(where, "router", known_keys.ROUTER_VALUES_ELSEWHERE[key], value)
             elif key == "fallbacks":
                 self._fallbacks(where, value)
-            elif key in _FALLBACKS:
-                self.tell(where, UNKNOWN, _NO_OTHER_WAY)
+            elif key in known_keys.OTHER_FALLBACKS:
+                self._note(where, UNKNOWN, known_keys.NO_OTHER_FALLBACK)
             elif key in ("callbacks", "success_callback", "failure_callback"):
                 self._callbacks(where, key, value)
             elif key in ("custom_auth", "master_key", "database_url"):
-                self.tell(where, *_GENERAL[key])
-            elif key in _SETTINGS:
-                self.tell(where, *_SETTINGS[key])
+                self._note(where, *known_keys.GENERAL_SETTINGS[key])
+            elif key in known_keys.LITELLM_SETTINGS:
+                self._note(where, *known_keys.LITELLM_SETTINGS[key])
             elif key == "set_verbose" and value:
                 self._value(where, "log", "level", "debug")
             elif key in ("set_verbose", "json_logs"):
-                self.tell(where, NOT_NEEDED, "[log] level says how much is logged")
+                self._note(where, NOT_NEEDED, "[log] level says how much is logged")
             else:
-                self.moved.settings[key] = value
-                self.tell(where, CARRIED, "LiteLLM goes on with it; requests to Anthropic do not pass through LiteLLM")
+                self.migrated.settings[key] = value
+                self._note(where, CARRIED, "LiteLLM goes on with it; requests to Anthropic do not pass through LiteLLM")
 
     def _general(self, settings: dict[str, Any]) -> None:
         for key, value in settings.items():
             where = ("general_settings", key)
-            if key in _GENERAL:
-                self.tell(where, *_GENERAL[key])
+            if key in known_keys.GENERAL_SETTINGS:
+                self._note(where, *known_keys.GENERAL_SETTINGS[key])
             elif key.startswith("database"):
-                self.tell(where, NOT_NEEDED, _NO_DATABASE)
+                self._note(where, NOT_NEEDED, known_keys.NO_DATABASE)
             else:
-                self.tell(where, UNKNOWN, f"there is nothing like it here{': it is off' if value is False else ''}")
+                self._note(where, UNKNOWN, f"there is nothing like it here{': it is off' if value is False else ''}")
 
     def _variables(self, variables: dict[str, Any]) -> None:
         for name, value in variables.items():
             where = ("environment_variables", name)
-            if name in _VARIABLES:
-                self._value(where, *_VARIABLES[name], value)
+            if name in known_keys.VARIABLES:
+                self._value(where, *known_keys.VARIABLES[name], value)
             elif name.startswith("DATABASE_"):
-                self.tell(where, NOT_NEEDED, _NO_DATABASE)
+                self._note(where, NOT_NEEDED, known_keys.NO_DATABASE)
             elif name.startswith("LITELLM_"):
-                self.tell(where, NOT_NEEDED, "LiteLLM runs inside the daemon, which sets it up")
+                self._note(where, NOT_NEEDED, "LiteLLM runs inside the daemon, which sets it up")
             else:
-                self.tell(
+                self._note(
                     where, YOURS, "set it where the daemon gets its environment; it is not written into config.toml"
                 )
 
-    def _fallbacks(self, where: tuple[str | int, ...], value: Any) -> None:
+    def _fallbacks(self, where: Place, value: Any) -> None:
         for index, entry in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(entry, dict):
-                self.tell((*where, index), UNKNOWN, "it must name a model and its fallbacks")
+                self._note((*where, index), UNKNOWN, "it must name a model and its fallbacks")
                 continue
             for name, targets in entry.items():
                 self._fallback((*where, index, str(name)), str(name), targets)
 
-    def _fallback(self, where: tuple[str | int, ...], name: str, targets: Any) -> None:
-        told = f"fallbacks.{name}"
+    def _fallback(self, where: Place, name: str, targets: Any) -> None:
+        item = f"fallbacks.{name}"
         names = [str(target) for target in (targets if isinstance(targets, list) else [targets])]
         there = [self._bedrock.get(t) or (t.removesuffix("-bedrock") if t.endswith("-bedrock") else "") for t in names]
         lost = [target for target, found in zip(names, there, strict=True) if not found]
         if lost:
-            self.tell(where, UNKNOWN, f"{', '.join(lost)}: only models of Bedrock stand in for Anthropic's", told)
+            self._note(where, UNKNOWN, f"{', '.join(lost)}: only models of Bedrock stand in for Anthropic's", item)
         wanted = [found for found in there if found]
         if "*" in name:
-            self.tell(
+            self._note(
                 where,
                 UNKNOWN,
                 "write an entry in [router.fallbacks] for each model; without one, the same is asked",
-                told,
+                item,
             )
         elif wanted == [name]:
-            self.tell(
-                where, BUILT_IN, "each model of Anthropic's falls back to the same one at Bedrock", f"fallbacks.{name}"
-            )
+            self._note(where, BUILT_IN, "each model of Anthropic's falls back to the same one at Bedrock", item)
         elif wanted:
-            self.moved.values["router.fallbacks", name] = wanted
+            self.migrated.values["router.fallbacks", name] = wanted
             quoted = ", ".join(f'"{one}"' for one in wanted)
-            self.tell(where, CARRIED, f"[router.fallbacks] {name} = [{quoted}]", told)
+            self._note(where, CARRIED, f"[router.fallbacks] {name} = [{quoted}]", item)
 
-    def _callbacks(self, where: tuple[str | int, ...], key: str, value: Any) -> None:
+    def _callbacks(self, where: Place, key: str, value: Any) -> None:
         kept = []
         names = value if isinstance(value, list) else [value]
         for index, name in enumerate(names):
             place = (*where, index) if isinstance(value, list) else where
             source = self._source_of(str(name)) if isinstance(name, str) and "." in name else ""
             if not isinstance(name, str):
-                self.tell(place, UNKNOWN, "it must be a text: module.object", key)
+                self._note(place, UNKNOWN, "it must be a text: module.object", key)
             elif source is None:
-                self.tell(place, UNKNOWN, "there is no such module beside the file", f"{key} {name}")
+                self._note(place, UNKNOWN, "there is no such module beside the file", f"{key} {name}")
             elif passes_tokens_on(source):
                 says = "it hands the caller's token to LiteLLM; here it goes straight to Anthropic, and never to AWS"
-                self.tell(place, BUILT_IN, says, f"{key} {name}")
+                self._note(place, BUILT_IN, says, f"{key} {name}")
             else:
                 kept.append(name)
                 how = "it is loaded from where it lies" if source else "it is one of LiteLLM's own"
-                self.tell(
+                self._note(
                     place, CARRIED, f"{how}; it sees what LiteLLM serves: Bedrock and the other models", f"{key} {name}"
                 )
         if kept:
-            self.moved.settings[key] = kept if isinstance(value, list) else kept[0]
+            self.migrated.settings[key] = kept if isinstance(value, list) else kept[0]
 
     # -- values
 
-    def _value(self, where: tuple[str | int, ...], section: str, name: str, raw: Any, what: str = "") -> None:
+    def _value(self, where: Place, section: str, name: str, raw: Any, what: str = "") -> None:
         """Take over one value, if config.toml takes it, and nothing else has been said before."""
         value = self._resolved(raw)
         shown = f"[{section}] {name}"
         if value is None:
             variable = str(raw).removeprefix("os.environ/")
-            self.tell(
+            self._note(
                 where, YOURS, f"{variable} is not set here: claude-gatewayctl config set {section}.{name} VALUE", what
             )
             return
@@ -355,15 +297,17 @@ class _Translation:
         try:
             _KEYS[section, name].read(value)
         except GatewayError as error:
-            self.tell(where, UNKNOWN, f"{shown} {error.message}", what)
+            self._note(where, UNKNOWN, f"{shown} {error.message}", what)
             return
-        before = self.moved.values.get((section, name))
+        before = self.migrated.values.get((section, name))
         if before is not None and before != value:
-            self.tell(where, UNKNOWN, f"{shown} is {before} already, by a line before: the gateway has one", what)
+            self._note(where, UNKNOWN, f"{shown} is {before} already, by a line before: the gateway has one", what)
             return
-        self.moved.values[section, name] = value
-        told = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else value
-        self.tell(where, CARRIED, f"{shown} = {told}", what)
+        self.migrated.values[section, name] = value
+        shown_value = (
+            f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else value
+        )
+        self._note(where, CARRIED, f"{shown} = {shown_value}", what)
 
     def _resolved(self, raw: Any) -> Any:
         if isinstance(raw, str) and raw.startswith("os.environ/"):
@@ -373,14 +317,14 @@ class _Translation:
 
 def translate(
     document: Document, environ: Mapping[str, str], source_of: Callable[[str], str | None] = lambda _: ""
-) -> Moved:
+) -> MigratedConfig:
     """Return what a configuration comes to.
 
     *source_of* returns the text of the module of a callback, None if there is none beside the file.
     """
-    translation = _Translation(document, environ, source_of)
-    translation.whole()
-    return translation.moved
+    translator = _Translator(document, environ, source_of)
+    translator.translate()
+    return translator.migrated
 
 
 def _texts(params: Mapping[Any, Any]) -> Iterable[tuple[str, Any]]:

@@ -13,7 +13,8 @@ from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import document_of
 from claude_gatewayd.ctl.migrate import document, project_files, translate
-from claude_gatewayd.ctl.migrate.translate import UNKNOWN, YOURS, Moved, Told
+from claude_gatewayd.ctl.migrate.translate import MigratedConfig
+from claude_gatewayd.ctl.migrate.translation import UNKNOWN, YOURS, Translation
 from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.system import files
@@ -41,21 +42,29 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     if file.name == LEFT:
         raise GatewayError(f"cannot import {file}: it is what an import has written", "name the proxy's own file")
     old = document.read(file)
-    moved = translate.translate(old, os.environ, lambda name: project_files.source_of(file.parent, name))
-    told = [(file, one) for one in moved.told] + project_files.look(file.parent)
-    left = _left(moved, file)
+    migrated = translate.translate(old, os.environ, lambda name: project_files.source_of(file.parent, name))
+    translations = [(file, one) for one in migrated.translations] + project_files.look(file.parent)
+    left = _left(migrated, file)
     target = paths.config_path(os.environ)
     before = target.read_bytes() if target.exists() else b""
-    text = _config(moved, before.decode("utf-8-sig"), file, file.parent / LEFT if left else None)
+    text = _config(migrated, before.decode("utf-8-sig"), file, file.parent / LEFT if left else None)
     writes = [(file.parent / LEFT, left)] * bool(left) + [(target, text)] * (text.encode() != before)
     kept = [] if dry_run else [_write(path, new) for path, new in writes]
-    said = {
+    report = {
         "file": str(file),
-        "lines": [{"file": str(where), "line": one.line, "what": one.what, "verdict": one.verdict, "says": one.says}
-                  for where, one in told],
+        "lines": [
+            {
+                "file": str(where),
+                "line": one.line,
+                "what": one.item,
+                "verdict": one.verdict,
+                "says": one.explanation,
+            }
+            for where, one in translations
+        ],
         "written": [] if dry_run else [str(path) for path, _ in writes],
         "kept": [str(path) for path in kept if path is not None],
-    }  # fmt: skip
+    }
     lines = []
     for number, (path, new) in enumerate(writes):
         if dry_run:
@@ -65,17 +74,17 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
             lines.append(f"Wrote {path}" + (f" (the file as it was: {copy})" if copy else ""))
     if not writes:
         lines.append(f"Nothing to write: {target} says it all")
-    rest = "\n".join([*lines, *_next(told)])
-    plain = "\n".join([*_table(told), rest])
-    show(said, plain, lambda _: f"{_drawn(told)}\n{printable.lines(rest)}", in_json=in_json)
+    rest = "\n".join([*lines, *_next(translations)])
+    plain = "\n".join([*_table(translations), rest])
+    show(report, plain, lambda _: f"{_drawn(translations)}\n{printable.lines(rest)}", in_json=in_json)
     return DONE
 
 
-def _config(moved: Moved, text: str, file: Path, left: Path | None) -> str:
+def _config(migrated: MigratedConfig, text: str, file: Path, left: Path | None) -> str:
     """Return config.toml with what was carried over. Raises ConfigInvalid."""
     target = paths.config_path(os.environ)
     before: dict[str, Any] = document_of(target, text.encode()).tables  # type: ignore[assignment]
-    values = dict(moved.values)
+    values = dict(migrated.values)
     if left is not None:
         values["litellm", "config"] = str(left)
     wanted = {place for place, _ in translate.differing(values.items())}
@@ -94,13 +103,13 @@ def _config(moved: Moved, text: str, file: Path, left: Path | None) -> str:
     return text
 
 
-def _left(moved: Moved, file: Path) -> str:
+def _left(migrated: MigratedConfig, file: Path) -> str:
     """Return the configuration that LiteLLM goes on with, "" where nothing is left."""
-    if not moved.litellm:
+    if not migrated.litellm:
         return ""
     import yaml  # LiteLLM's own
 
-    text: str = yaml.safe_dump(moved.litellm, sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(migrated.litellm, sort_keys=False, allow_unicode=True)
     return f"# What of {file.name} LiteLLM goes on with; by claude-gatewayctl import.\n{text}"
 
 
@@ -125,28 +134,28 @@ def masked(text: str) -> str:
     return re.sub(r"(://)[^/\s\"'@]*@", r"\1***@", text)
 
 
-def _rows(told: list[tuple[Path, Told]]) -> list[tuple[str, str, str, str]]:
-    return [(f"{where.name}:{one.line}", one.what, one.verdict, masked(one.says)) for where, one in told]
+def _rows(translations: list[tuple[Path, Translation]]) -> list[tuple[str, str, str, str]]:
+    return [(f"{where.name}:{one.line}", one.item, one.verdict, masked(one.explanation)) for where, one in translations]
 
 
-def _drawn(told: list[tuple[Path, Told]]) -> str:
+def _drawn(translations: list[tuple[Path, Translation]]) -> str:
     from claude_gatewayd.ctl.terminal import tables
 
     def row(place: str, what: str, verdict: str, says: str) -> list[tables.Cell]:
         style = "yellow" if verdict in (UNKNOWN, YOURS) else "green"
         return [[(place, "dim")], [(what, "bold")], [(verdict, style)], [(says, "")]]
 
-    return tables.drawn(("line", "what", "became", ""), (row(*cells) for cells in _rows(told)))
+    return tables.drawn(("line", "what", "became", ""), (row(*cells) for cells in _rows(translations)))
 
 
-def _table(told: list[tuple[Path, Told]]) -> list[str]:
-    rows = _rows(told)
+def _table(translations: list[tuple[Path, Translation]]) -> list[str]:
+    rows = _rows(translations)
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
 
 
-def _next(told: list[tuple[Path, Told]]) -> list[str]:
-    open_ends = sum(one.verdict in (UNKNOWN, YOURS) for _, one in told)
+def _next(translations: list[tuple[Path, Translation]]) -> list[str]:
+    open_ends = sum(one.verdict in (UNKNOWN, YOURS) for _, one in translations)
     lines = []
     if open_ends:
         lines.append(f"Look at the {open_ends} line{'s' * (open_ends != 1)} that say yours to do, or not understood.")

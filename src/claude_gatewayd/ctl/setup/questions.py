@@ -42,14 +42,14 @@ def answers(flags: Flags, facts: Facts, environ: Mapping[str, str], *, asks: boo
     """Return what the person wants, and what is here when that which is to be moved over has been."""
     moves = _moves(flags, facts, asks=asks)
     if moves is not None:
-        moved = translate.translate(
+        migrated = translate.translate(
             document.read(moves), os.environ, lambda name: project_files.source_of(moves.parent, name)
         )
         facts = replace(
             facts,
-            written={**facts.written, **moved.values},
-            wanted=str(moved.values.get(PROFILE, facts.wanted)),
-            region=str(moved.values.get(REGION, facts.region)),
+            written={**facts.written, **migrated.values},
+            wanted=str(migrated.values.get(PROFILE, facts.wanted)),
+            region=str(migrated.values.get(REGION, facts.region)),
         )
     profile = _profile(flags, facts, asks=asks)
     region = _region(flags, facts, profile, asks=asks)
