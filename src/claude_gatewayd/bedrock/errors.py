@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from claude_gatewayd import printable
 
 
-class Trouble(NamedTuple):
+class BedrockFailure(NamedTuple):
     """A failure: Bedrock's own name for it ("" where it gave none), its status and its words; *hint* is a command."""
 
     kind: str
@@ -20,7 +20,7 @@ class Trouble(NamedTuple):
     hint: str = ""
 
 
-class Meaning(NamedTuple):
+class ErrorReply(NamedTuple):
     """What the client is told. *lines* are header lines that go with it."""
 
     status: int
@@ -74,7 +74,7 @@ _BY_MODEL: Final = "The model returned the following errors: "  # Converse's, an
 # GW: the client knows this sentence only where it is the whole message.
 _TOO_LONG: Final = "Input is too long."
 # CC, GW: 400s by whose words the client mends its request, or compacts the conversation.
-_HEALS: Final = re.compile(
+_CLIENT_FIXABLE: Final = re.compile(
     r"Input is too long\.?\Z|Input is too long for requested model|prompt is too long"
     r"|Extra inputs are not permitted|Unexpected value\(s\) .* for the `anthropic-beta` header"
     r"|Input should be 'user' or 'assistant'|Unexpected role|does not support the effort parameter"
@@ -97,25 +97,25 @@ _LONGEST: Final = 2000
 _LOOKED_AT: Final = 8000  # of a text that may be of any length: we are on the relay's loop
 
 
-def read(status: int, body: bytes) -> Trouble:
+def read(status: int, body: bytes) -> BedrockFailure:
     """Read what the engine says of a failure."""
     try:
         said = json.loads(body)
-        return Trouble(str(said["kind"]), int(said["status"]), str(said["message"]), str(said.get("hint", "")))
+        return BedrockFailure(str(said["kind"]), int(said["status"]), str(said["message"]), str(said.get("hint", "")))
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
-        return Trouble("", status, "")
+        return BedrockFailure("", status, "")
 
 
-def read_event(data: bytes) -> Trouble:
+def read_event(data: bytes) -> BedrockFailure:
     """Read the error event that a stream has, the engine's or Anthropic's own."""
     try:
         said = json.loads(data)
         if "kind" in said:
             return read(502, data)
         error = said["error"]
-        return Trouble("", _OF_TYPES.get(str(error["type"]), 500), str(error["message"]))
+        return BedrockFailure("", _OF_TYPES.get(str(error["type"]), 500), str(error["message"]))
     except (ValueError, LookupError, TypeError, RecursionError):
-        return Trouble("", 502, "")
+        return BedrockFailure("", 502, "")
 
 
 def masked(text: str) -> str:
@@ -123,128 +123,134 @@ def masked(text: str) -> str:
     return _SECRETS.sub("***", _ARN.sub("***", _SIGNED.sub("***", text[:_LOOKED_AT])))[:_LONGEST]
 
 
-def is_credentials(trouble: Trouble) -> bool:
+def is_credential_failure(failure: BedrockFailure) -> bool:
     """Say whether the keys are the cause: expired, unknown, not there."""
-    if trouble.kind:
-        return trouble.kind in _CREDENTIALS
-    return trouble.status in (401, 403) and _OF_CREDENTIALS.search(trouble.message[:_LOOKED_AT]) is not None
+    if failure.kind:
+        return failure.kind in _CREDENTIALS
+    return failure.status in (401, 403) and _OF_CREDENTIALS.search(failure.message[:_LOOKED_AT]) is not None
 
 
-def is_refused_key(trouble: Trouble) -> bool:
+def is_key_refused(failure: BedrockFailure) -> bool:
     """Say whether AWS has refused the key of a call: another may do."""
-    return is_credentials(trouble) and trouble.kind not in _NO_OTHER_KEY
+    return is_credential_failure(failure) and failure.kind not in _NO_OTHER_KEY
 
 
-def is_signature(trouble: Trouble) -> bool:
+def is_signature_failure(failure: BedrockFailure) -> bool:
     """Say whether it is about the signature of earlier thinking, which another provider has signed."""
-    return trouble.status == 400 and not is_credentials(trouble) and _SIGNATURE.search(trouble.message) is not None
+    return (
+        failure.status == 400 and not is_credential_failure(failure) and _SIGNATURE.search(failure.message) is not None
+    )
 
 
-def is_schema(trouble: Trouble) -> bool:
+def is_schema_failure(failure: BedrockFailure) -> bool:
     """Say whether it is about a schema to which the model's answer was to be bound."""
-    return trouble.status == 400 and "output_config" in trouble.message[:_LOOKED_AT] and heals(trouble)
+    return failure.status == 400 and "output_config" in failure.message[:_LOOKED_AT] and is_client_fixable(failure)
 
 
-def heals(trouble: Trouble) -> bool:
+def is_client_fixable(failure: BedrockFailure) -> bool:
     """Say whether the client mends its request by these words, which must then reach it as they are."""
-    if trouble.status not in (400, 413) or is_credentials(trouble) or trouble.kind == "ServiceQuotaExceededException":
+    if (
+        failure.status not in (400, 413)
+        or is_credential_failure(failure)
+        or failure.kind == "ServiceQuotaExceededException"
+    ):
         return False
-    return masked(trouble.message) == trouble.message and _HEALS.search(trouble.message) is not None
+    return masked(failure.message) == failure.message and _CLIENT_FIXABLE.search(failure.message) is not None
 
 
-def another_may_do(trouble: Trouble) -> bool:
+def is_worth_another_model(failure: BedrockFailure) -> bool:
     """Say whether another model may answer where this one did not."""
-    if is_credentials(trouble) or heals(trouble) or trouble.kind in NOT_REACHED:
+    if is_credential_failure(failure) or is_client_fixable(failure) or failure.kind in NOT_REACHED:
         return False
-    return _is_model(trouble) or _is_access(trouble) or meaning(trouble).status in (429, 500, 502, 503, 504, 529)
+    return _is_model(failure) or _is_access(failure) or error_reply(failure).status in (429, 500, 502, 503, 504, 529)
 
 
-def meaning(trouble: Trouble) -> Meaning:
+def error_reply(failure: BedrockFailure) -> ErrorReply:
     """Return what a client is told that gets no other answer."""
-    if heals(trouble):
-        bare = trouble.message.removeprefix(_BY_MODEL)
-        text = _TOO_LONG if bare.rstrip(".") == _TOO_LONG[:-1] else trouble.message
-        return Meaning(trouble.status, _TYPES[trouble.status], printable.lines(text))
-    words = printable.lines(masked(trouble.message))  # Claude Code shows it on a terminal
-    if is_credentials(trouble):
+    if is_client_fixable(failure):
+        bare = failure.message.removeprefix(_BY_MODEL)
+        text = _TOO_LONG if bare.rstrip(".") == _TOO_LONG[:-1] else failure.message
+        return ErrorReply(failure.status, _TYPES[failure.status], printable.lines(text))
+    words = printable.lines(masked(failure.message))  # Claude Code shows it on a terminal
+    if is_credential_failure(failure):
         why = (
             words
-            if trouble.kind == "KeysUnavailable"
-            else f"Bedrock does not accept the AWS credentials ({trouble.kind or trouble.status})"
+            if failure.kind == "KeysUnavailable"
+            else f"Bedrock does not accept the AWS credentials ({failure.kind or failure.status})"
         )
-        return Meaning(403, "permission_error", f"{why}. {_mend(trouble)}", (_NO_RETRY,))
-    if _is_access(trouble):
+        return ErrorReply(403, "permission_error", f"{why}. {_mend(failure)}", (_NO_RETRY,))
+    if _is_access(failure):
         text = f"AWS does not let this role use the model: {words}"
-        return Meaning(403, "permission_error", text, (_NO_RETRY,))
-    if _is_model(trouble):
+        return ErrorReply(403, "permission_error", text, (_NO_RETRY,))
+    if _is_model(failure):
         text = f"Bedrock does not have this model here: {words}. Name its id in [bedrock.models] of config.toml"
-        return Meaning(404, "not_found_error", text, (_NO_RETRY,))
-    if trouble.kind in NOT_REACHED:
-        return Meaning(*_KINDS[trouble.kind], f"{told_to_person(trouble)}{_hint(trouble)}", (_NO_RETRY,))
-    if trouble.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken", "NotAsAsked"):
-        status, kind = _KINDS[trouble.kind]
-        return Meaning(status, kind, told_to_person(trouble))
-    kind = trouble.kind[:1].upper() + trouble.kind[1:]  # in a stream they begin with a small letter
+        return ErrorReply(404, "not_found_error", text, (_NO_RETRY,))
+    if failure.kind in NOT_REACHED:
+        return ErrorReply(*_KINDS[failure.kind], f"{describe(failure)}{_hint(failure)}", (_NO_RETRY,))
+    if failure.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken", "NotAsAsked"):
+        status, kind = _KINDS[failure.kind]
+        return ErrorReply(status, kind, describe(failure))
+    kind = failure.kind[:1].upper() + failure.kind[1:]  # in a stream they begin with a small letter
     if kind in _KINDS:
         status, error_type = _KINDS[kind]
-    elif trouble.status in (401, 403):  # whatever it is, waiting does not help
-        return Meaning(403, "permission_error", f"Bedrock: {words or trouble.status}", (_NO_RETRY,))
+    elif failure.status in (401, 403):  # whatever it is, waiting does not help
+        return ErrorReply(403, "permission_error", f"Bedrock: {words or failure.status}", (_NO_RETRY,))
     # LiteLLM gives an error of a stream that it does not know as a 400 without a word: no fault of the request.
-    elif trouble.status == 413 or (trouble.status == 400 and (kind or words)):
-        status, error_type = trouble.status, _TYPES[trouble.status]
+    elif failure.status == 413 or (failure.status == 400 and (kind or words)):
+        status, error_type = failure.status, _TYPES[failure.status]
     else:
-        status = trouble.status if trouble.status in (429, 500, 503, 504, 529) else 502
+        status = failure.status if failure.status in (429, 500, 503, 504, 529) else 502
         error_type = _TYPES.get(status, "api_error")
     lines = (b"x-should-retry: true",) if status == 529 else ()
-    return Meaning(
+    return ErrorReply(
         status, error_type, f"Bedrock: {words}" if words and status != 400 else words or "Bedrock failed", lines
     )
 
 
-def mends(trouble: Trouble) -> str:
+def recovery_hint(failure: BedrockFailure) -> str:
     """Return the sentence that tells how Bedrock would work again; "" where that is not for a person to do."""
-    if trouble.kind in NOT_REACHED:
-        return f"Bedrock could not step in: {told_to_person(trouble)}{_hint(trouble)}"
-    if not is_credentials(trouble):
+    if failure.kind in NOT_REACHED:
+        return f"Bedrock could not step in: {describe(failure)}{_hint(failure)}"
+    if not is_credential_failure(failure):
         return ""
-    return f"Bedrock could not step in: {told_to_person(trouble)}. {_mend(trouble)}"
+    return f"Bedrock could not step in: {describe(failure)}. {_mend(failure)}"
 
 
-def told_to_person(trouble: Trouble) -> str:
+def describe(failure: BedrockFailure) -> str:
     """Say what is wrong, for a log, a status, a message."""
-    if trouble.kind in ("KeysUnavailable", "EngineFailed") or (
-        trouble.kind in ("Unreachable", *NOT_REACHED) and trouble.message
+    if failure.kind in ("KeysUnavailable", "EngineFailed") or (
+        failure.kind in ("Unreachable", *NOT_REACHED) and failure.message
     ):
-        return printable.lines(masked(trouble.message))
+        return printable.lines(masked(failure.message))
     fixed = {"Certificate": "the certificate of Bedrock's endpoint is not trusted",
              "Proxy": "the proxy does not let us through to Bedrock",
              "Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",
              "Timeout": "no byte of Bedrock's answer came in time",
              "NotAsAsked": "Bedrock's answer does not fit the schema that was asked for"}  # fmt: skip
-    return fixed.get(trouble.kind) or f"Bedrock answered {trouble.kind or trouble.status}"
+    return fixed.get(failure.kind) or f"Bedrock answered {failure.kind or failure.status}"
 
 
-def said(trouble: Trouble) -> str:
+def summary(failure: BedrockFailure) -> str:
     """Say it in a header: no word of the upstream's but its name for the failure."""
-    kind = trouble.kind if re.fullmatch(r"\w{1,60}", trouble.kind, re.ASCII) else ""
-    return f"bedrock {kind} {trouble.status}".replace("  ", " ")
+    kind = failure.kind if re.fullmatch(r"\w{1,60}", failure.kind, re.ASCII) else ""
+    return f"bedrock {kind} {failure.status}".replace("  ", " ")
 
 
-def _hint(trouble: Trouble) -> str:
-    return f". Run: {trouble.hint}" if trouble.hint else ""
+def _hint(failure: BedrockFailure) -> str:
+    return f". Run: {failure.hint}" if failure.hint else ""
 
 
-def _mend(trouble: Trouble) -> str:
-    return f"Run: {trouble.hint}" if trouble.hint else "Renew the AWS credentials, then: claude-gatewayctl status"
+def _mend(failure: BedrockFailure) -> str:
+    return f"Run: {failure.hint}" if failure.hint else "Renew the AWS credentials, then: claude-gatewayctl status"
 
 
-def _is_access(trouble: Trouble) -> bool:
-    return trouble.kind == "AccessDeniedException" or (
-        trouble.status == 400 and bool(_NO_ACCESS.search(trouble.message))
+def _is_access(failure: BedrockFailure) -> bool:
+    return failure.kind == "AccessDeniedException" or (
+        failure.status == 400 and bool(_NO_ACCESS.search(failure.message))
     )
 
 
-def _is_model(trouble: Trouble) -> bool:
-    return trouble.kind == "ResourceNotFoundException" or (
-        trouble.status == 400 and _MODEL.search(trouble.message) is not None
+def _is_model(failure: BedrockFailure) -> bool:
+    return failure.kind == "ResourceNotFoundException" or (
+        failure.status == 400 and _MODEL.search(failure.message) is not None
     )

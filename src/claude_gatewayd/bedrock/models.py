@@ -103,7 +103,7 @@ def bare(asked: str) -> str:
     return ALIASES.get(name, name)
 
 
-def is_forced(asked: str) -> bool:
+def is_bedrock_only(asked: str) -> bool:
     """Say whether a name asks for Bedrock, whatever Anthropic can."""
     marks = _MARK.search(asked)
     return _NATIVE.match(asked) is not None or (marks is not None and BEDROCK_SUFFIX in marks[0])

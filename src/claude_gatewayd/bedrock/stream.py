@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.bedrock import errors as bedrock_errors
-from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 
@@ -18,7 +18,7 @@ _LONGEST: Final = 16 * 1024 * 1024
 _FOREIGN: Final = ("amazon-bedrock-invocationMetrics", "litellm_call_id", "provider_specific_fields", "_hidden_params")
 
 
-_BROKEN: Final = Trouble("Broken", 502, "")
+_BROKEN: Final = BedrockFailure("Broken", 502, "")
 
 
 class Usage(NamedTuple):
@@ -33,18 +33,20 @@ class Usage(NamedTuple):
 class Rewriter:
     """Rewrite a stream, event by event. *asked* is the model as the client named it.
 
-    *began*: message_start has been told. *complete*: an end has been, message_stop or an error: then *trouble*.
+    *began*: message_start has been told. *complete*: an end has been, message_stop or an error: then *failure*.
     """
 
     def __init__(self, asked: str) -> None:
         self.began = False
         self.complete = False
-        self.trouble: Trouble | None = None
+        self.failure: BedrockFailure | None = None
         self.usage = Usage()
         self._asked = asked
         self._buffer = bytearray()
         self._looked = 0  # so far there is no end of an event in it
-        self._error: Trouble | None = None  # nothing more is told but this, held back for what the engine knows of it
+        self._error: BedrockFailure | None = (
+            None  # nothing more is told but this, held back for what the engine knows of it
+        )
 
     def feed(self, payload: Bytes) -> bytes:
         """Return what is to be told of the next bytes: whole events."""
@@ -67,10 +69,10 @@ class Rewriter:
         if self.complete:
             return b""
         late = failure is not None and failure.kind == "timeout"
-        self.trouble = self._error or Trouble("Timeout" if late else "Broken", 502, "")
+        self.failure = self._error or BedrockFailure("Timeout" if late else "Broken", 502, "")
         self.complete = True
-        meaning = bedrock_errors.meaning(self.trouble)
-        return anthropic_errors.error_event(meaning.status, meaning.message, meaning.error_type)
+        reply = bedrock_errors.error_reply(self.failure)
+        return anthropic_errors.error_event(reply.status, reply.message, reply.error_type)
 
     def _tell(self, event: bytes) -> bytes:
         """Return an event as Anthropic would tell it; nothing of one that it would not."""
@@ -103,7 +105,7 @@ class Rewriter:
             self._error = _BROKEN  # what was in it is lost, so the answer is not whole, whatever follows
             return b""
         if not name and "error" in said:  # LiteLLM's own form
-            self._error = Trouble("", 502, "")
+            self._error = BedrockFailure("", 502, "")
             return b""
         kind = name or str(said.get("type", "")).encode(errors="replace")
         if _PLAIN.fullmatch(kind) is None or said.get("type", kind.decode()) != kind.decode():

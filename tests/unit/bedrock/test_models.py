@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock import models as bedrock_models
-from claude_gatewayd.bedrock.models import ALIASES, GEOGRAPHIES, NAMES, Family, bare, family_of, find, is_forced
+from claude_gatewayd.bedrock.models import ALIASES, GEOGRAPHIES, NAMES, Family, bare, family_of, find, is_bedrock_only
 
 ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
 
@@ -148,7 +148,7 @@ def test_families(name: str, family: str) -> None:
     ],
 )
 def test_what_forces_bedrock(asked: str, forced: bool) -> None:
-    assert is_forced(asked) is forced
+    assert is_bedrock_only(asked) is forced
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_whole_stream() -> None:
     assert events[-1][1] == {"type": "message_stop"}
     assert "total_tokens" not in json.dumps(events)
     assert rewriter.usage == Usage(3, 9, 22, 7)
-    assert rewriter.trouble is None
+    assert rewriter.failure is None
 
 
 def test_deltas_go_byte_for_byte() -> None:
@@ -133,7 +133,7 @@ def test_cuts_change_nothing_of_what_was_recorded(stream: bytes, data: st.DataOb
     pieces = [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])]
     whole_events, once = told(stream)
     events, often = told(*pieces)
-    assert (events, often.usage, often.trouble) == (whole_events, once.usage, once.trouble)
+    assert (events, often.usage, often.failure) == (whole_events, once.usage, once.failure)
 
 
 @given(st.lists(st.sampled_from(ANYTHING)))
@@ -144,7 +144,7 @@ def test_whatever_comes_it_begins_and_ends_as_it_must(pieces: list[bytes]) -> No
     assert names.count("message_start") <= 1
     assert [name for name in names if name in ("message_stop", "error")] == names[-1:]
     assert rewriter.complete
-    assert (rewriter.trouble is not None) == (names[-1] == "error")
+    assert (rewriter.failure is not None) == (names[-1] == "error")
 
 
 def test_a_long_event_is_looked_at_once() -> None:
@@ -200,7 +200,7 @@ def test_it_never_ends_as_if_it_were_whole(pieces: tuple[bytes, ...], failure: K
     assert isinstance(error, dict)
     assert error["type"] == kind
     assert "123456789012" not in json.dumps(events)
-    assert rewriter.trouble is not None
+    assert rewriter.failure is not None
 
 
 def test_after_the_end_nothing_is_told() -> None:

@@ -92,7 +92,7 @@ class _Translator:
                 self._for_litellm(place, name, model, entry)
 
     def _for_litellm(self, place: Place, name: str, model: str, entry: dict[str, Any]) -> None:
-        if name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_forced(name):
+        if name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_bedrock_only(name):
             self._note(
                 place, UNKNOWN, f"{model} cannot stand under this name, which is the gateway's own: rename it", name
             )

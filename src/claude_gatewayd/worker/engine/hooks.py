@@ -15,7 +15,7 @@ from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.worker.engine.chat import request as chat_request
 from claude_gatewayd.worker.engine.chat.thoughts import Listener, Thoughts
 from claude_gatewayd.worker.engine.model_map import Models
-from claude_gatewayd.worker.engine.request_context import Trouble, record
+from claude_gatewayd.worker.engine.request_context import BedrockFailure, record
 from claude_gatewayd.worker.engine.settings import Plan
 
 _OF_AWS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
@@ -127,13 +127,13 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
             here.trouble = trouble_of(original_exception)
 
 
-def _no_keys(error: KeysUnavailable | TimeoutError) -> Trouble:
+def _no_keys(error: KeysUnavailable | TimeoutError) -> BedrockFailure:
     """Say why there are no keys; where that may be over soon, as what a client does well to try again."""
     if isinstance(error, TimeoutError):
-        return Trouble("Unreachable", 503, "AWS credentials did not come in time")
+        return BedrockFailure("Unreachable", 503, "AWS credentials did not come in time")
     if error.passing:
-        return Trouble("Unreachable", 503, error.message)
-    return Trouble("KeysUnavailable", 403, error.message, error.hint)
+        return BedrockFailure("Unreachable", 503, error.message)
+    return BedrockFailure("KeysUnavailable", 403, error.message, error.hint)
 
 
 def _is_of_claude(kwargs: Mapping[str, Any]) -> bool:
@@ -171,21 +171,21 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield this
 
 
-def trouble_of(error: BaseException) -> Trouble:
+def trouble_of(error: BaseException) -> BedrockFailure:
     """Find the upstream's own answer among exceptions that LiteLLM has raised from one another."""
-    found = Trouble("", 0, "")
+    found = BedrockFailure("", 0, "")
     chain = list(_chain(error))
     for this in chain:
         if isinstance(this, ssl.SSLCertVerificationError):
-            return Trouble("Certificate", 503, "")
+            return BedrockFailure("Certificate", 503, "")
         if type(this).__name__ in _AT_THE_PROXY:
-            return Trouble("Proxy", 503, "")
+            return BedrockFailure("Proxy", 503, "")
     for this in chain:
         name = type(this).__name__
         if name in _UNREACHABLE:
-            return Trouble("Unreachable", 503, "")
+            return BedrockFailure("Unreachable", 503, "")
         if name in _BROKEN or _is_of_a_success(this):
-            return Trouble("Broken", 502, "")
+            return BedrockFailure("Broken", 502, "")
         if name == "BedrockError" or (not found.status and hasattr(this, "status_code")):
             status = getattr(this, "status_code", 0)
             message = str(getattr(this, "message", "") or this)
@@ -196,11 +196,11 @@ def trouble_of(error: BaseException) -> Trouble:
             if status == 400 and not getattr(this, "headers", None) and (kind or not text) and kind not in _OF_REQUESTS:
                 status = 502  # botocore gives an event of a stream that its model does not have as a 400
             if isinstance(status, int) and (name == "BedrockError" or not found.status):
-                found = Trouble(kind or found.kind, status, text)
+                found = BedrockFailure(kind or found.kind, status, text)
             if name == "BedrockError" and kind:
                 return found
             if _CUT.match(message):
-                return Trouble("Broken", 502, "")
+                return BedrockFailure("Broken", 502, "")
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 from claude_gatewayd.bedrock.errors import masked
-from claude_gatewayd.worker.engine.request_context import Record, Trouble, record
+from claude_gatewayd.worker.engine.request_context import BedrockFailure, Record, record
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -211,7 +211,7 @@ class _Bedrock:
         status = trouble.status
         if not status or (status == 400 and trouble.kind.lower() != "validationexception"):
             status = 502  # the answer has begun: what the request asked for has been understood
-        trouble = Trouble(trouble.kind, status, trouble.message)
+        trouble = BedrockFailure(trouble.kind, status, trouble.message)
         event = b"\n\nevent: engine_error\ndata: " + trouble.as_json() + b"\n\n"
         await self._send({"type": "http.response.body", "body": message.get("body", b"") + event})
 
@@ -231,14 +231,14 @@ def _as_named(piece: bytes) -> bytes:
             except (ValueError, RecursionError):
                 continue  # it is seen by whoever reads the stream
             if isinstance(said, dict) and (b"\r" in name or said.get("type") != name.decode(errors="replace")):
-                return b"event: engine_error\ndata: " + Trouble("Broken", 502, "").as_json() + b"\n\n"
+                return b"event: engine_error\ndata: " + BedrockFailure("Broken", 502, "").as_json() + b"\n\n"
     return piece
 
 
-def _own_words(status: int, body: bytes) -> Trouble:
+def _own_words(status: int, body: bytes) -> BedrockFailure:
     """Read what LiteLLM says of itself."""
     try:
         said = json.loads(body)["error"]["message"]
     except (ValueError, LookupError, TypeError):
         said = ""
-    return Trouble("", status, str(said)[:2000])
+    return BedrockFailure("", status, str(said)[:2000])

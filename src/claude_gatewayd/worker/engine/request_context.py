@@ -8,7 +8,7 @@ from claude_gatewayd.worker.engine.chat.thoughts import Listener
 
 
 @dataclass(slots=True)
-class Trouble:
+class BedrockFailure:
     """What went wrong at an upstream of LiteLLM's: by the upstream's own name, status and words where it gave any.
 
     *hint* is the command that mends it, where it is ours to know.
@@ -42,7 +42,7 @@ class Record:
     model_id: str = ""
     nowhere: str = ""
     api_base: str = ""
-    trouble: Trouble | None = None
+    trouble: BedrockFailure | None = None
     ended: bool = False
     caller: str = ""
     listener: Listener | None = None

@@ -195,7 +195,7 @@ def _take_model(own: Own, entry: Any, number: int) -> Iterator[Problem]:
         yield Problem(
             own.where("model_list"), f"has an entry without model_name or litellm_params.model: {which}", hint
         )
-    elif name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_forced(name):
+    elif name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_bedrock_only(name):
         hint = "give it a model_name of its own, without * or bedrock; Claude's models are served by the gateway itself"
         yield Problem(own.where("model_name", name), f'"{name}" is not used', hint)
     elif "ollama" in params["model"] and not params.get("api_base"):

@@ -132,7 +132,7 @@ class Gateway:
                 return await self._lanes.engine.answer(call)
             if path in _HELD and _may_be_json(request.fields):
                 await self._read(call)
-                if bedrock_models.is_forced(call.model):
+                if bedrock_models.is_bedrock_only(call.model):
                     return await self._ask_bedrock(call)
                 if await self._lanes.engine.serves(call):
                     return await self._lanes.engine.answer(call)
@@ -176,7 +176,7 @@ class Gateway:
             betas = request.fields.all_of(b"anthropic-beta")
             call.instead.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
         await self._read(call)
-        if bedrock_models.is_forced(call.model):
+        if bedrock_models.is_bedrock_only(call.model):
             return await self._ask_bedrock(call)
         return await self._lanes.anthropic.answer(call)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.worker.engine.middleware import SPENDS, Doorman
-from claude_gatewayd.worker.engine.request_context import Trouble, record
+from claude_gatewayd.worker.engine.request_context import BedrockFailure, record
 
 KEY = "invented"
 OF_BEDROCK = [(b"authorization", b"Bearer invented"), (b"x-gateway-model-id", b"arn:x")]
@@ -19,7 +19,7 @@ ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine
 class App:
     """An application that answers as it is told, and notes what it was asked."""
 
-    def __init__(self, *said: dict[str, Any], trouble: Trouble | None = None, holds: bool = False) -> None:
+    def __init__(self, *said: dict[str, Any], trouble: BedrockFailure | None = None, holds: bool = False) -> None:
         self.said = said
         self.trouble = trouble
         self.holds = holds
@@ -122,7 +122,7 @@ def test_money_is_spent_by_the_gateways_word_alone(path: str) -> None:
 
 
 def test_a_failure_is_told_in_bedrocks_words() -> None:
-    app = App(head(500), body(b"LiteLLM says"), trouble=Trouble("ThrottlingException", 429, "Too many"))
+    app = App(head(500), body(b"LiteLLM says"), trouble=BedrockFailure("ThrottlingException", 429, "Too many"))
     status, said = ask(app)
     assert (status, json.loads(said)) == (429, {"kind": "ThrottlingException", "status": 429, "message": "Too many"})
 
@@ -134,7 +134,9 @@ def test_a_failure_of_litellms_own() -> None:
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/messages"])
 def test_a_failure_for_the_client_is_as_litellm_says_it(path: str) -> None:
-    app = App(head(429), body(b"as OpenAI "), body(b"says it"), trouble=Trouble("ThrottlingException", 429, "Too many"))
+    app = App(
+        head(429), body(b"as OpenAI "), body(b"says it"), trouble=BedrockFailure("ThrottlingException", 429, "Too many")
+    )
     app.said[1]["more_body"] = True
     assert ask(app, path=path, headers=GOOD) == (429, b"as OpenAI says it")
 
@@ -202,7 +204,9 @@ def test_an_error_in_a_stream_tells_nothing_either(frame: str, told: str | None)
 
 
 def test_a_stream_that_fails_ends_with_why() -> None:
-    app = App(head(), body(b"event: x\n\n", more=True), body(b""), trouble=Trouble("throttlingException", 429, "m"))
+    app = App(
+        head(), body(b"event: x\n\n", more=True), body(b""), trouble=BedrockFailure("throttlingException", 429, "m")
+    )
     status, said = ask(app)
     assert status == 200
     assert said.startswith(b"event: x\n\n")
@@ -214,15 +218,15 @@ def test_a_stream_that_fails_ends_with_why() -> None:
 @pytest.mark.parametrize(
     ("trouble", "status"),
     [
-        (Trouble("", 400, ""), 502),
-        (Trouble("", 400, "words"), 502),
-        (Trouble("brandNewException", 400, "words"), 502),
-        (Trouble("validationException", 400, "blocked"), 400),
-        (Trouble("throttlingException", 429, ""), 429),
-        (Trouble("", 0, ""), 502),
+        (BedrockFailure("", 400, ""), 502),
+        (BedrockFailure("", 400, "words"), 502),
+        (BedrockFailure("brandNewException", 400, "words"), 502),
+        (BedrockFailure("validationException", 400, "blocked"), 400),
+        (BedrockFailure("throttlingException", 429, ""), 429),
+        (BedrockFailure("", 0, ""), 502),
     ],
 )
-def test_a_stream_that_has_begun_fails_by_no_fault_of_the_request(trouble: Trouble, status: int) -> None:
+def test_a_stream_that_has_begun_fails_by_no_fault_of_the_request(trouble: BedrockFailure, status: int) -> None:
     said = ask(App(head(), body(b"event: x\n\n", more=True), body(b""), trouble=trouble))[1]
     assert json.loads(said.rpartition(b"data: ")[2])["status"] == status
 

@@ -14,7 +14,7 @@ from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic.headers import own_limits, patience, reset_of, retry_after, should_retry
 from claude_gatewayd.anthropic.refusals import TOLD_BY_WORDS, read_refusal
 from claude_gatewayd.bedrock import errors as bedrock_errors
-from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
@@ -99,7 +99,7 @@ class AnthropicLane:
         second = self._second(call)
         if second is None:
             return await self._finish(call, await self._ask(call, None, None), None)
-        said: Trouble | None = None
+        said: BedrockFailure | None = None
         key = _circuit_of(call)
         standing = self._circuits.ask(key)
         if standing == "open" and await self._obstacle(call, second) is None:
@@ -142,14 +142,14 @@ class AnthropicLane:
             lacks = f"this request, for a fault of the gateway ({type(error).__name__})"
         return None if lacks is None else _Obstacle(f"Bedrock does not serve {lacks}", only_here=True)
 
-    async def _from_bedrock(self, call: Call, second: BedrockLane, key: Key) -> int | Trouble:
+    async def _from_bedrock(self, call: Call, second: BedrockLane, key: Key) -> int | BedrockFailure:
         call.way.cause = self._circuits.why(key) or call.way.fallback
         answered = await self._within(call, second)
         if not isinstance(answered, int):
-            call.way.fallback = f"{call.way.fallback}; {bedrock_errors.said(answered)}"
+            call.way.fallback = f"{call.way.fallback}; {bedrock_errors.summary(answered)}"
         return answered
 
-    async def _within(self, call: Call, second: BedrockLane) -> int | Trouble:
+    async def _within(self, call: Call, second: BedrockLane) -> int | BedrockFailure:
         """Let Bedrock's lane answer. What is raised there before a byte was sent costs nobody Anthropic's answer."""
         try:
             return await second.answer(call)
@@ -158,7 +158,7 @@ class AnthropicLane:
                 raise
             logger.exception("Bedrock could not be asked: this is a fault of the gateway")
             why = f"cannot ask Bedrock: a fault of the gateway ({type(error).__name__})"
-            return Trouble("EngineFailed", 503, why, "claude-gatewayctl logs")
+            return BedrockFailure("EngineFailed", 503, why, "claude-gatewayctl logs")
 
     async def _ask(self, call: Call, second: BedrockLane | None, key: Key | None) -> _Last:
         """Ask, and ask again as long as `policy` says so.
@@ -340,7 +340,7 @@ class AnthropicLane:
             why = "limit reached" if policy.status_of(outcome) == 429 else policy.reason(outcome)
             self._circuits.rejected(key, outcome.refusal.reset, why)
 
-    async def _finish(self, call: Call, last: _Last, said: Trouble | None) -> int:
+    async def _finish(self, call: Call, last: _Last, said: BedrockFailure | None) -> int:
         """Send on what came last of Anthropic, or what says more where Bedrock failed too."""
         if said is not None and (last.failed is not None or policy.is_trouble(last.outcome)):
             if last.answer is not None:  # it was asked last, for the circuit was open
@@ -354,18 +354,18 @@ class AnthropicLane:
         assert last.failed is not None
         raise self._unreachable(call, last.failed, "")
 
-    def _both_failed(self, call: Call, last: _Last, said: Trouble) -> int:
+    def _both_failed(self, call: Call, last: _Last, said: BedrockFailure) -> int:
         """Tell the person what helps most; who fell back to what is in the headers."""
-        if not bedrock_errors.heals(said):
+        if not bedrock_errors.is_client_fixable(said):
             self._tally.served.by_nobody(
-                (call.digest, call.model), call.way.cause, bedrock_errors.told_to_person(said), said.hint
+                (call.digest, call.model), call.way.cause, bedrock_errors.describe(said), said.hint
             )
         exchange = call.exchange
         answered = last.kept is not None or last.failed is None
-        whose = policy.after_both_failed(heals=bedrock_errors.heals(said), answered=answered)
+        whose = policy.after_both_failed(heals=bedrock_errors.is_client_fixable(said), answered=answered)
         if whose == "bedrock" and self._bedrock is not None:  # the client mends its request by these words
             return self._bedrock.tell(call, said)
-        mends = bedrock_errors.mends(said)
+        mends = bedrock_errors.recovery_hint(said)
         kept = last.kept
         if kept is not None:
             if mends:

@@ -17,7 +17,7 @@ from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock import request as bedrock_request
 from claude_gatewayd.bedrock import stream as bedrock_stream
 from claude_gatewayd.bedrock import structured_output
-from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.bedrock.request import Shaped
 from claude_gatewayd.http1 import head
@@ -41,7 +41,7 @@ _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _PLAIN_NAME = re.compile(r"[a-z0-9_.\[\]-]{1,60}", re.ASCII | re.IGNORECASE)
 _MOST_NAMES = 100
 _REQUEST_ID = b"llm_provider-x-amzn-requestid"
-_BROKEN = Trouble("Broken", 502, "")
+_BROKEN = BedrockFailure("Broken", 502, "")
 _encoder = msgspec.json.Encoder()
 
 
@@ -99,7 +99,7 @@ class BedrockLane:
             return await asyncio.to_thread(bedrock_request.why_not, call.document, target.family)
         return bedrock_request.why_not(call.document, target.family)
 
-    async def answer(self, call: Call) -> int | Trouble:
+    async def answer(self, call: Call) -> int | BedrockFailure:
         """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
         try:
             await self._keeper.keys()
@@ -107,18 +107,18 @@ class BedrockLane:
         except KeysUnavailable as problem:
             return self._failed(_no_keys(problem))
         except EngineFailed as problem:
-            return self._failed(Trouble("EngineFailed", 503, problem.message, problem.hint))
+            return self._failed(BedrockFailure("EngineFailed", 503, problem.message, problem.hint))
         assert call.document is not None
         if message_threads.is_partial(call.document):
             return message_threads.ask_for_all(call, "Bedrock")
         self._tell_left_out(call, call.document)
-        said: int | Trouble = Trouble("", 404, "")
+        said: int | BedrockFailure = BedrockFailure("", 404, "")
         targets = self._targets(call)
         for target in targets:
             if len(targets) > 1 and await self._lacks(call, target) is not None:
                 continue
             said = await self._ask(call, target)
-            if isinstance(said, int) or not bedrock_errors.another_may_do(said):
+            if isinstance(said, int) or not bedrock_errors.is_worth_another_model(said):
                 break
         return said if isinstance(said, int) else self._failed(await self._explained(said))
 
@@ -133,10 +133,10 @@ class BedrockLane:
             return said
         return self.tell(call, said)
 
-    def tell(self, call: Call, trouble: Trouble) -> int:
+    def tell(self, call: Call, trouble: BedrockFailure) -> int:
         """Answer a call with why Bedrock did not. Return the status."""
         self._is_from_here(call)
-        meaning = bedrock_errors.meaning(trouble)
+        meaning = bedrock_errors.error_reply(trouble)
         text = anthropic_errors.error_body(meaning.status, meaning.message, meaning.error_type)
         lines = [JSON, *meaning.lines, *call.way.lines]
         call.exchange.reply(meaning.status, anthropic_errors.reason(meaning.status), lines, text)
@@ -160,7 +160,7 @@ class BedrockLane:
         found = (bedrock_models.find(model, settings.region, settings.geography, settings.models) for model in wanted)
         return [target for target in found if target is not None]
 
-    async def _ask(self, call: Call, target: Target) -> int | Trouble:
+    async def _ask(self, call: Call, target: Target) -> int | BedrockFailure:
         """Ask; and once more where the keys or the thinking were refused, and there is something else to ask with."""
         assert call.document is not None
         document = call.document
@@ -190,10 +190,14 @@ class BedrockLane:
                 return _no_keys(problem)
             except UpstreamFailed as failed:
                 if failed.kind == "timeout":
-                    return Trouble("Timeout", 504, "")
-                return Trouble("EngineFailed", 503, failed.detail) if failed.silent else Trouble("Broken", 502, "")
+                    return BedrockFailure("Timeout", 504, "")
+                return (
+                    BedrockFailure("EngineFailed", 503, failed.detail)
+                    if failed.silent
+                    else BedrockFailure("Broken", 502, "")
+                )
             said = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
-            if bedrock_errors.is_refused_key(said):
+            if bedrock_errors.is_key_refused(said):
                 try:
                     self._keeper.heed(said.message)
                 except KeysUnavailable as problem:
@@ -205,16 +209,16 @@ class BedrockLane:
                     return said._replace(hint=self._keeper.snapshot().hint)
                 logger.info("Bedrock refuses the AWS keys (%s): asked once more with new ones", said.kind)
                 may_renew = False
-            elif thinks and bedrock_errors.is_signature(said):
+            elif thinks and bedrock_errors.is_signature_failure(said):
                 logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
                 thinks, document = False, bedrock_request.without_thinking(document)
-            elif bound and bedrock_errors.is_schema(said) and bedrock_request.goes_by_tool(document):
+            elif bound and bedrock_errors.is_schema_failure(said) and bedrock_request.goes_by_tool(document):
                 logger.info("Bedrock does not bind %s to a schema: asked once more by a tool", target.name)
                 bound = False
             else:
                 return said
 
-    async def _explained(self, trouble: Trouble) -> Trouble:
+    async def _explained(self, trouble: BedrockFailure) -> BedrockFailure:
         """Say who it is that stands between us and Bedrock, which LiteLLM does not tell: by a handshake."""
         if trouble.kind not in bedrock_errors.NOT_REACHED:
             return trouble
@@ -237,7 +241,7 @@ class BedrockLane:
             lines.append(b"anthropic-beta: " + ",".join(shaped.betas).encode())
         return Outgoing(head.write_request(b"POST", MESSAGES, lines), body, False)
 
-    async def _tell(self, call: Call, answer: Answer) -> int | Trouble:
+    async def _tell(self, call: Call, answer: Answer) -> int | BedrockFailure:
         """Send a good answer on, unless its stream begins with an error."""
         asked = call.asked.model or call.model
         if not answer.is_stream:
@@ -251,7 +255,7 @@ class BedrockLane:
         first = await answer.first_event(self._settings.timeout)
         if first.verdict == "waiting":
             answer.abort()
-            return Trouble("Timeout", 504, "")
+            return BedrockFailure("Timeout", 504, "")
         if first.verdict == "error":
             answer.abort()
             return bedrock_errors.read_event(first.data)
@@ -272,11 +276,11 @@ class BedrockLane:
             )
         finally:
             self._tally.stream_ended()
-        if rewriter.trouble is not None:
-            self._failed(rewriter.trouble)
+        if rewriter.failure is not None:
+            self._failed(rewriter.failure)
         return 200
 
-    async def _tell_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | Trouble:
+    async def _tell_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | BedrockFailure:
         """Send an answer on that a tool was called with, if it fits the schema that was asked for."""
         kept = await answer.keep(most=_WHOLE, within=_WHOLE_WITHIN)
         text = bedrock_stream.whole(kept.body, call.asked.model or call.model) if kept is not None else None
@@ -284,7 +288,7 @@ class BedrockLane:
             return _BROKEN
         message = await asyncio.to_thread(structured_output.as_asked, msgspec.json.decode(text), schema)
         if message is None:
-            return Trouble("NotAsAsked", 502, "")
+            return BedrockFailure("NotAsAsked", 502, "")
         self._succeeded(call)
         if call.asked.stream:
             lines, told = [_EVENTS, b"cache-control: no-cache"], structured_output.events(message)
@@ -305,9 +309,9 @@ class BedrockLane:
         if self._tally.bedrock_ok():
             logger.info("Bedrock answers again")
 
-    def _failed(self, trouble: Trouble) -> Trouble:
-        if self._tally.bedrock_failed(bedrock_errors.told_to_person(trouble)):
-            logger.warning("Bedrock cannot answer: %s", bedrock_errors.told_to_person(trouble))
+    def _failed(self, trouble: BedrockFailure) -> BedrockFailure:
+        if self._tally.bedrock_failed(bedrock_errors.describe(trouble)):
+            logger.warning("Bedrock cannot answer: %s", bedrock_errors.describe(trouble))
         return trouble
 
 
@@ -317,11 +321,11 @@ def _request_id(answer: ResponseHead) -> Lines:
     return [b"request-id: " + named] if re.fullmatch(rb"[\w-]{1,64}", named) else []
 
 
-def _no_keys(problem: KeysUnavailable) -> Trouble:
+def _no_keys(problem: KeysUnavailable) -> BedrockFailure:
     """Return that there are no keys. Where that may be over soon, a client does well to try again."""
     if problem.passing:
-        return Trouble("Unreachable", 503, problem.message)
-    return Trouble("KeysUnavailable", 403, problem.message, problem.hint)
+        return BedrockFailure("Unreachable", 503, problem.message)
+    return BedrockFailure("KeysUnavailable", 403, problem.message, problem.hint)
 
 
 def _carried(target: Target) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import pytest
 
 from claude_gatewayd.anthropic.request import Asked
-from claude_gatewayd.bedrock.errors import Trouble
+from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes, Source
@@ -105,7 +105,7 @@ class Bedrock:
         """Say what it lacks."""
         return self.lacks
 
-    async def answer(self, call: Call) -> int | Trouble:
+    async def answer(self, call: Call) -> int | BedrockFailure:
         """Answer."""
         self.asked.append(asyncio.get_running_loop().time())
         call.way.upstream = "bedrock"
