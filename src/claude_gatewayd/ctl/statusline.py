@@ -40,7 +40,7 @@ def statusline(arguments: argparse.Namespace) -> int:
     try:
         parts = line(client.ask("status", _WITHIN), time.time(), os.environ)
     except client.NotRunning as error:
-        parts = [Part(f"gateway down: {error.hint.removeprefix('start it: ')}", "trouble")]
+        parts = [Part(f"gateway down: {error.hint}", "trouble")]
     except GatewayError:
         parts = [Part("gateway does not answer: claude-gatewayctl doctor", "trouble")]
     if arguments.json:

@@ -9,7 +9,7 @@ from claude_gatewayd.paths import control_socket, is_installed
 
 
 class NotRunning(GatewayError):
-    """Nobody answers at the control socket."""
+    """Nobody answers at the control socket; the hint is the command that starts the daemon."""
 
 
 def ask(command: str, seconds: float = 10.0) -> wire.Message:
@@ -22,8 +22,8 @@ def ask(command: str, seconds: float = 10.0) -> wire.Message:
             sock.connect(path)
         except OSError as error:
             why = "not running" if isinstance(error, (FileNotFoundError, ConnectionRefusedError)) else error.strerror
-            how = "claude-gatewayctl start" if is_installed(os.environ) else "start it: claude-gatewayd"
-            raise NotRunning(f"cannot reach claude-gatewayd at {path}: {why}", how) from None
+            start = "claude-gatewayctl start" if is_installed(os.environ) else "claude-gatewayd"
+            raise NotRunning(f"cannot reach claude-gatewayd at {path}: {why}", start) from None
         try:
             sock.sendall(wire.encode({"command": command}))
             line = b""

@@ -196,7 +196,7 @@ def test_the_life_of_a_service(inside: Inside) -> None:
     for verb in ("start", "restart", "enable", "disable", "logs"):
         said = inside.bad(f"claude-gatewayctl {verb}")
         assert "it is not installed\n  claude-gatewayctl install" in said, verb
-    assert "not running\n  start it: claude-gatewayd" in inside.bad("claude-gatewayctl stop", 3)
+    assert "not running\n  claude-gatewayd" in inside.bad("claude-gatewayctl stop", 3)
 
     inside.good("claude-gatewayctl install")
     first = status(inside)["pid"]

@@ -89,7 +89,7 @@ def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
     inside.good(f"mkdir -p ~/.local/bin; ln -s {current}/claude-gatewayctl {current}/claude-gatewayd ~/.local/bin")
     said = inside.good("claude-gatewayctl uninstall", 60)
     assert "(claude-gatewayctl uninstall --purge removes that too)" in said
-    assert "not running\n  start it: claude-gatewayd" in inside.bad("~/.local/bin/claude-gatewayctl status", 3)
+    assert "not running\n  claude-gatewayd" in inside.bad("~/.local/bin/claude-gatewayctl status", 3)
     inside.good("~/.local/bin/claude-gatewayctl uninstall --purge", 60)
     left = [file for file in files(inside) if file not in before]
     assert [Path(file).name for file in left] == ["page.html"], "the browser's own"
