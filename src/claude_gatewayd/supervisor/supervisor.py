@@ -20,12 +20,13 @@ from typing import IO, Any
 import claude_gatewayd
 from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.ipc import control, wire
+from claude_gatewayd.ipc import control
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service.notify import Notifier
 from claude_gatewayd.supervisor import reexec, terminal
 from claude_gatewayd.supervisor import scope as parting
 from claude_gatewayd.supervisor import status as telling
+from claude_gatewayd.supervisor.commands import Commands
 from claude_gatewayd.supervisor.generation import Record
 from claude_gatewayd.supervisor.generations import LINGER, TICK, Generations
 from claude_gatewayd.supervisor.listener import Listener
@@ -62,13 +63,14 @@ class Supervisor:
         self._managed = hold.managed
         self._before = before
         self._program = Program.own()
+        self.program_path = self._program.path
         self._unit = parting.own_unit()
         self._loop = asyncio.get_running_loop()
         self._notifier = Notifier(os.environ)
         self._apology = Apology(self._listener.socket)
         self._predecessors = Predecessors(paths.predecessors_file(os.environ))
         self._problems: list[Problem] = []  # why none of ours can serve
-        self._generations = Generations(self._listener.socket, self._listener.bound, self._refuse, self._predecessors)
+        self.generations = Generations(self._listener.socket, self._listener.bound, self._refuse, self._predecessors)
         self._started_at = before.started_at if before else time.time()
         self._had_terminal = before.had_terminal if before else terminal.is_there()
         # nohup(1)
@@ -87,7 +89,7 @@ class Supervisor:
     async def run(self) -> list[Problem]:
         """Live. Returns why that could not begin, if so."""
         self._handle_signals()
-        server = await control.serve(self._hold.control, self._commands(), self._conversations)
+        server = await control.serve(self._hold.control, Commands(self).by_name(), self._conversations)
         ticks = self._loop.create_task(self._tick())
         try:
             if self._before is not None:
@@ -106,12 +108,12 @@ class Supervisor:
 
     async def _startup(self) -> list[Problem]:
         """Start the first generation. Returns why there is none, if that is a reason to end."""
-        starting = self._loop.create_task(self._generations.replace())
+        starting = self._loop.create_task(self.generations.replace())
         stopping = self._loop.create_task(self._stop_asked.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not starting.done():
-            self._generations.kill()
+            self.generations.kill()
         problems = await starting
         if self._stop_asked.is_set():
             return []
@@ -121,18 +123,18 @@ class Supervisor:
             for problem in problems:
                 logger.error("cannot serve: %s", problem)
             self._refuse(problems)
-            self._generations.recover(problems)
+            self.generations.recover(problems)
         self._state = "serving"
-        self._notifier.ready(telling.one_line(self._status(), time.time()))
+        self._notifier.ready(telling.one_line(self.status(), time.time()))
         if not problems and not self._managed:
             terminal.greet(self._url)
         return []
 
     def _go_on(self, before: State) -> None:
         """Go on where the program that we were has stopped."""
-        self._generations.take_over(before.generations, before.past)
+        self.generations.take_over(before.generations, before.past)
         self._state = "serving"
-        self._notifier.ready(telling.one_line(self._status(), time.time()))
+        self._notifier.ready(telling.one_line(self.status(), time.time()))
         logger.info("claude-gatewayd %s goes on as pid %d", claude_gatewayd.__version__, os.getpid())
 
     def _refuse(self, problems: list[Problem]) -> None:
@@ -151,14 +153,14 @@ class Supervisor:
         if job in ("", "restart", "stop") and await self._part(stay=stay):
             logger.info("stopped")
             return
-        under_way = sum(g.snapshot.get("under_way", 0) for g in self._generations)
+        under_way = sum(g.snapshot.get("under_way", 0) for g in self.generations)
         logger.info("stopping: %d request%s under way (again to end at once)", under_way, "s"[under_way == 1 :])
         self._predecessors.dismiss()
         self._apology.apologise([])
         self._listener.socket.close()
         if job == "exit":
-            self._loop.call_later(_MANAGER_ENDS, self._generations.kill)
-        await self._generations.stop()
+            self._loop.call_later(_MANAGER_ENDS, self.generations.kill)
+        await self.generations.stop()
         logger.info("stopped")
 
     async def _part(self, *, stay: bool) -> bool:
@@ -166,8 +168,8 @@ class Supervisor:
 
         Return whether they are there.
         """
-        self._generations.leave_off()
-        living = [g for g in self._generations if g.state in ("serving", "draining")]
+        self.generations.leave_off()
+        living = [g for g in self.generations if g.state in ("serving", "draining")]
         if not living:
             return stay  # and what is to be ended of before us, is ended otherwise
         drain = max(generation.longest_drain(LINGER) for generation in living)
@@ -191,10 +193,10 @@ class Supervisor:
     # -- signals
 
     def _handle_signals(self) -> None:
-        self._loop.add_signal_handler(signal.SIGCHLD, self._generations.reap)
+        self._loop.add_signal_handler(signal.SIGCHLD, self.generations.reap)
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop)
+            self._loop.add_signal_handler(number, self.stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, reexec.SIGNALS)
 
     def _hang_up(self) -> None:
@@ -202,19 +204,20 @@ class Supervisor:
         if self._had_terminal and not terminal.is_there():
             terminal.leave()
             if not self._outlives_terminal:
-                self._stop()
+                self.stop()
         else:
-            self._reload()
+            self.reload()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End after what is under way; asked a second time, at once."""
         if self._stop_asked.is_set():
             logger.warning("ending at once")
-            self._generations.kill()
+            self.generations.kill()
         self._stop_asked.set()
 
     # -- reload
 
-    def _reload(self) -> asyncio.Future[list[Problem]]:
+    def reload(self) -> asyncio.Future[list[Problem]]:
         """Reload. One that comes while another runs is carried out after it, for all who asked meanwhile."""
         if self._reload_asked is None:
             self._reload_asked = self._loop.create_future()
@@ -233,12 +236,12 @@ class Supervisor:
             asked.set_result(problems)
             if self._state == "stopping":
                 continue
-            current = self._generations.current
+            current = self.generations.current
             if not problems and current is not None:
                 logging.getLogger().setLevel(current.snapshot["log_level"].upper())
             if problems and current is None:
                 self._refuse(problems)
-            self._notifier.ready(telling.one_line(self._status(), time.time()))
+            self._notifier.ready(telling.one_line(self.status(), time.time()))
         self._reloading = None
 
     async def _take_up(self) -> list[Problem]:
@@ -249,10 +252,10 @@ class Supervisor:
             return [Problem("installation", error.message, error.hint)]
         if program != self._program and (problems := await self._ask_successor(program.interpreter)):
             return problems
-        if problems := await self._generations.replace(program.interpreter):
+        if problems := await self.generations.replace(program.interpreter):
             self._becomes = ""
             return problems
-        current = self._generations.current
+        current = self.generations.current
         if program == self._program and current is not None and current.snapshot["code"] != self._program.code:
             # what our Python imports is elsewhere now, where we could not see it change
             for problem in await self._ask_successor(program.interpreter):
@@ -270,16 +273,16 @@ class Supervisor:
     def _may_become(self) -> bool:
         """Say whether nothing is under way that only this program knows of."""
         at_rest = self._state == "serving" and self._reloading is None and not self._stop_asked.is_set()
-        return at_rest and not (self._conversations or self._generations.busy or self._problems)
+        return at_rest and not (self._conversations or self.generations.busy or self._problems)
 
     def _become(self) -> None:
         interpreter, self._becomes = self._becomes, ""
         logger.info("going on with %s", interpreter)
         try:
-            reexec.become(interpreter, self._as_state(self._generations.handed_over()))
+            reexec.become(interpreter, self._as_state(self.generations.handed_over()))
         except OSError as error:
             logger.error("going on as we are, claude-gatewayd %s: %s", claude_gatewayd.__version__, error)
-            self._generations.kept()
+            self.generations.kept()
 
     def _as_state(self, generations: Sequence[Record]) -> State:
         return State(
@@ -293,55 +296,17 @@ class Supervisor:
             outlives_terminal=self._outlives_terminal,
             log_level=logging.getLevelName(logging.getLogger().level).lower(),
             last_reload=self._last_reload,
-            past=self._generations.past,
+            past=self.generations.past,
             generations=tuple(generations),
         )
 
-    # -- control
+    # -- what we are
 
-    def _commands(self) -> dict[str, control.Command]:
-        return {
-            "status": self._command_status,
-            "health": self._command_health,
-            "look-at-login": self._command_look_at_login,
-            "reload": self._command_reload,
-            "stop": self._command_stop,
-            "version": self._command_version,
-        }
-
-    async def _command_status(self) -> wire.Message:
-        return self._status()
-
-    async def _command_health(self) -> wire.Message:
-        return telling.health(self._status(), time.time())
-
-    async def _command_look_at_login(self) -> wire.Message:
-        for generation in self._generations:
-            generation.look_at_login()
-        return {}
-
-    async def _command_reload(self) -> wire.Message:
-        begun = time.monotonic()
-        problems = await asyncio.shield(self._reload())
-        current = self._generations.current
-        return {
-            "applied": not problems,
-            "problems": _dicts(problems),
-            "seconds": round(time.monotonic() - begun, 3),
-            "generation": current.number if current is not None else None,
-        }
-
-    async def _command_stop(self) -> wire.Message:
-        self._loop.call_soon(self._stop)
-        return {"stopping": True, "pid": os.getpid(), "under_way": self._status()["under_way"]}
-
-    async def _command_version(self) -> wire.Message:
-        return {"version": claude_gatewayd.__version__, "program": self._program.path}
-
-    def _status(self) -> dict[str, Any]:
-        generations = list(self._generations)
-        seen = telling.together([self._generations.past, *(g.snapshot for g in generations)])
-        current = self._generations.current
+    def status(self) -> dict[str, Any]:
+        """Return what `status --json` prints: docs/status-json.md."""
+        generations = list(self.generations)
+        seen = telling.together([self.generations.past, *(g.snapshot for g in generations)])
+        current = self.generations.current
         problems = self._problems
         state = self._state
         if state == "serving" and current is None:
@@ -374,11 +339,11 @@ class Supervisor:
         while True:
             for _ in range(_TICKS_A_SECOND):
                 await asyncio.sleep(TICK)
-                self._generations.tick()
+                self.generations.tick()
                 self._predecessors.tick()
                 if self._becomes and self._may_become():
                     self._become()
-            current = self._generations.current
+            current = self.generations.current
             if current is None or current.silent_for * TICK <= 2:
                 self._notifier.alive()
             if self._problems:
@@ -386,16 +351,16 @@ class Supervisor:
             if current is not None and current.is_outdated and self._loop.time() > self._renew_at:
                 self._renew_at = self._loop.time() + _RENEW_AGAIN
                 logger.warning("generation %d cannot load LiteLLM: the installation has changed", current.number)
-                self._reload()
+                self.reload()
             match self._state:
                 case "starting":
                     self._notifier.extend_timeout(_ROOM_TO_START)
                     if not self._predecessors:
-                        self._generations.hurry()
+                        self.generations.hurry()
                 case "stopping":
                     self._notifier.extend_timeout(5)
                 case "serving" if self._reloading is None:
-                    self._notifier.status(telling.one_line(self._status(), time.time()))
+                    self._notifier.status(telling.one_line(self.status(), time.time()))
 
 
 def _dicts(problems: list[Problem]) -> list[dict[str, str]]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import claude_gatewayd
 
+RELAY = "worker/relay/relay.py"
+
 _HOLD = """
 import os as _os, time as _time
 while _os.path.exists({gate!r}):
@@ -22,7 +24,7 @@ class Build:
         self.environ = {"PYTHONPATH": str(directory)}
         self._gate = directory / "gate"
         self._package = package
-        relay = package / "relay.py"
+        relay = package / RELAY
         relay.write_text(relay.read_text() + _HOLD.format(gate=str(self._gate)) + more)
         self._good: dict[str, str] = {}
 
@@ -34,12 +36,12 @@ class Build:
         """Let them go on."""
         self._gate.unlink(missing_ok=True)
 
-    def spoil(self, file: str = "relay.py") -> None:
+    def spoil(self, file: str = RELAY) -> None:
         """Make it one that no worker, or whoever imports *file*, can start from."""
         self._good[file] = (self._package / file).read_text()
         (self._package / file).write_text('raise ImportError("a broken upgrade")\n')
 
-    def mend(self, file: str = "relay.py") -> None:
+    def mend(self, file: str = RELAY) -> None:
         """Make it good again."""
         (self._package / file).write_text(self._good.pop(file))
 

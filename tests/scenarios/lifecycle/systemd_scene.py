@@ -24,7 +24,7 @@ from typing import Any
 from tests.daemon import BIN, drop_in_of_a_checkout, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.load import Load
-from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.build import RELAY, Build
 from tests.scenarios.lifecycle.calls import Stream, post
 
 PORT = 47000
@@ -392,7 +392,7 @@ def _wheel(version: str, relay: str = "", supervisor: str = "") -> str:
     package = source / "src/claude_gatewayd"
     init = package / "__init__.py"
     init.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text()))
-    for file, more in (("relay.py", relay), ("supervisor/main.py", supervisor)):
+    for file, more in ((RELAY, relay), ("supervisor/main.py", supervisor)):
         (package / file).write_text(more + (package / file).read_text())
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=source, check=True, capture_output=True

@@ -1,0 +1,75 @@
+"""The commands of the control socket: what each asks of the supervisor, and what it replies."""
+
+import asyncio
+import os
+import time
+from typing import Any, Protocol
+
+import claude_gatewayd
+from claude_gatewayd.ipc import control, wire
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.supervisor import status as status_report
+from claude_gatewayd.supervisor.generations import Generations
+
+
+class Daemon(Protocol):
+    """What commands need of the supervisor."""
+
+    generations: Generations
+    program_path: str
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status` replies."""
+
+    def reload(self) -> asyncio.Future[list[Problem]]:
+        """Reload; the future has why that could not be."""
+
+    def stop(self) -> None:
+        """End after what is under way."""
+
+
+class Commands:
+    """Carry out commands on a supervisor."""
+
+    def __init__(self, supervisor: Daemon) -> None:
+        self._supervisor = supervisor
+
+    def by_name(self) -> dict[str, control.Command]:
+        """Return the commands. Their names and the fields of their replies are a contract."""
+        return {
+            "status": self._status,
+            "health": self._health,
+            "look-at-login": self._look_at_login,
+            "reload": self._reload,
+            "stop": self._stop,
+            "version": self._version,
+        }
+
+    async def _status(self) -> wire.Message:
+        return self._supervisor.status()
+
+    async def _health(self) -> wire.Message:
+        return status_report.health(self._supervisor.status(), time.time())
+
+    async def _look_at_login(self) -> wire.Message:
+        for generation in self._supervisor.generations:
+            generation.look_at_login()
+        return {}
+
+    async def _reload(self) -> wire.Message:
+        begun = time.monotonic()
+        problems = await asyncio.shield(self._supervisor.reload())
+        current = self._supervisor.generations.current
+        return {
+            "applied": not problems,
+            "problems": [problem.as_dict() for problem in problems],
+            "seconds": round(time.monotonic() - begun, 3),
+            "generation": current.number if current is not None else None,
+        }
+
+    async def _stop(self) -> wire.Message:
+        asyncio.get_running_loop().call_soon(self._supervisor.stop)
+        return {"stopping": True, "pid": os.getpid(), "under_way": self._supervisor.status()["under_way"]}
+
+    async def _version(self) -> wire.Message:
+        return {"version": claude_gatewayd.__version__, "program": self._supervisor.program_path}
