@@ -116,7 +116,7 @@ def test_signals_wait_for_the_next_program(fake: FakeAnthropic, build: Build) ->
     ("file", "why"),
     [
         ("supervisor/main.py", "supervisor: cannot take over: ImportError: a broken upgrade"),
-        ("supervisor/takeover.py", "supervisor: cannot take over: ImportError: a broken upgrade"),
+        ("supervisor/reexec.py", "supervisor: cannot take over: ImportError: a broken upgrade"),
         ("worker.py", "worker: ended with status 1 before it served"),
     ],
 )
