@@ -4,18 +4,16 @@ botocore is imported where it is used: it takes a third of a second, and not eve
 from the process's environment and the profile, as with every tool of AWS; how they are reached is Egress's to say.
 """
 
-import sys
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from claude_gatewayd.aws import clock
 from claude_gatewayd.aws.unreachable import CannotReach
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.network.egress import Egress
 
-CLOCK_OFF = 300.0  # seconds that AWS allows between the date of a signature and its own
 _CONNECT_WITHIN, _ANSWER_WITHIN, _TRIES = 5.0, 20.0, 3
 
 
@@ -102,28 +100,15 @@ def call(function: Callable[..., Any], what: str, **given: object) -> dict[str, 
     return answer
 
 
-def skew_of(answer: Mapping[str, Any], now: float) -> float:
-    """Return how many seconds AWS's clock was ahead of *now*, the time at which it answered; 0.0 if it does not say."""
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-    try:
-        return parsedate_to_datetime(date).timestamp() - now
-    except (TypeError, ValueError):
-        return 0.0
-
-
 def check_clock(answer: Mapping[str, Any], what: str) -> None:
     """Raise WrongClock where an answer that has just come shows that AWS would not accept a signature of ours."""
-    skew = skew_of(answer, time.time())
-    if abs(skew) > CLOCK_OFF:
+    skew = clock.skew_of(answer, time.time())
+    if abs(skew) > clock.MAX_SKEW:
         raise _wrong_clock(what, skew)
 
 
 def _wrong_clock(what: str, skew: float) -> WrongClock:
-    minutes = abs(skew) / 60
-    told = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
-    direction = "slow" if skew > 0 else "fast"
-    hint = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"
-    return WrongClock(f"cannot {what}: the clock of this machine is {told} {direction} by AWS's", hint)
+    return WrongClock(f"cannot {what}: {clock.describe(skew)}", clock.SET_CLOCK)
 
 
 def _told(error: Exception, what: str) -> CallFailed:
@@ -139,7 +124,7 @@ def _told(error: Exception, what: str) -> CallFailed:
         return Offline(f"cannot {what}: AWS cannot be reached{at}; this machine seems to be offline")
     if not isinstance(error, exceptions.ClientError):
         return ServiceError(f"cannot {what}: the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
-    skew = skew_of(response, time.time())
+    skew = clock.skew_of(response, time.time())
     text = str(response.get("Error", {}).get("Message", ""))
     if "Signature expired" in text or "Signature not yet current" in text:
         return _wrong_clock(what, skew)

@@ -1,12 +1,10 @@
 """What a failure on the way to keys means for a person: its cause, why, and the command that mends it."""
 
-import re
 import shlex
-import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
+from claude_gatewayd.aws import clock
 from claude_gatewayd.aws.client import CallFailed, Offline, Refused, Throttled, WrongClock
 from claude_gatewayd.aws.facts import Failure
 
@@ -14,10 +12,6 @@ _BAD_KEYS: Final = frozenset((
     "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException",
     "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthFailure",
 ))  # fmt: skip
-# "Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z (20260101T001000Z - 5 min.)"
-_OFF: Final = re.compile(
-    r"Signature (?:expired|not yet current): (\d{8}T\d{6}Z) is (?:now|still) \w+ than \d{8}T\d{6}Z \((\d{8}T\d{6}Z)"
-)
 
 
 class Failed(Exception):
@@ -46,7 +40,7 @@ def of(error: CallFailed, whose: Whose) -> Failure:
     """Return what a call that failed means."""
     why = error.message.partition(": ")[2] or error.message
     if isinstance(error, WrongClock):
-        return Failure("clock", why, _SET_CLOCK)
+        return Failure("clock", why, clock.SET_CLOCK)
     if isinstance(error, Offline):
         return Failure("offline", why)
     if isinstance(error, Throttled):
@@ -71,19 +65,6 @@ def refused(source: str, hint: str, code: str = "") -> Failure:
     return Failure("refused", f"AWS does not take {the}{source}" + (f" ({code})" if code else ""), hint)
 
 
-def clock(off: float) -> Failure:
-    """Return that this machine's clock is wrong; AWS's is *off* seconds ahead of it."""
-    minutes = f"{abs(off) / 60:.0f} min {'slow' if off > 0 else 'fast'}"
-    return Failure("clock", f"the clock of this machine is {minutes} by AWS's, which refuses what it signs", _SET_CLOCK)
-
-
-_SET_CLOCK: Final = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"
-
-
-def skew_in(message: str) -> float | None:
-    """Return how far AWS's clock is ahead of the one that signed, where AWS says that it is too far."""
-    found = _OFF.search(message)
-    if found is None:
-        return None
-    signed, theirs = (datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for text in found.groups())
-    return (theirs - signed).total_seconds()
+def wrong_clock(skew: float) -> Failure:
+    """Return that this machine's clock is wrong; AWS's is *skew* seconds ahead of it."""
+    return Failure("clock", clock.describe(skew), clock.SET_CLOCK)

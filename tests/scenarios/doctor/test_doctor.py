@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.aws.profiles.source import find_source
 from claude_gatewayd.config.model import Anthropic, Config
-from claude_gatewayd.ctl.doctor import gather, network
+from claude_gatewayd.ctl.doctor import gather
 from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
@@ -103,7 +104,7 @@ def test_what_is_wrong_is_mended_and_then_all_is_well(daemon: Daemon, punctual: 
 def test_a_clock_that_is_wrong(daemon: Daemon) -> None:
     clock = next(one for one in doctor(daemon)[1]["findings"] if one["check"] == "clock")
     assert clock["state"] == "fail"
-    assert clock["mend"] == network.SET_CLOCK
+    assert clock["mend"] == SET_CLOCK
 
 
 def test_it_takes_less_than_five_seconds_though_nothing_answers(daemon: Daemon) -> None:
@@ -144,7 +145,7 @@ def test_the_text_says_what_why_and_what_to_type(daemon: Daemon) -> None:
     lines = done.stdout.splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith("FAIL  clock          is "))
     margin = " " * lines[at].index("is ")
-    assert lines[at + 1 : at + 3] == [f"{margin}AWS refuses what is signed now", f"{margin}{network.SET_CLOCK}"]
+    assert lines[at + 1 : at + 3] == [f"{margin}AWS refuses what is signed now", f"{margin}{SET_CLOCK}"]
     assert lines[-1].endswith(" failed")
 
 

@@ -132,7 +132,7 @@ def test_a_clock_that_is_ten_minutes_off(kept: Kept) -> None:
         kept.aws.kill_keys()
         reply = kept.ask()
         assert reply.status == 529
-        assert "the clock of this machine is 10 min slow" in reply.error
+        assert "this machine's clock is 10 min behind AWS's" in reply.error
         assert "Run: sudo timedatectl set-ntp true" in reply.error or "sntp" in reply.error
         assert reply.headers["x-should-retry"] == "false"
         said = kept.wait_state("down")

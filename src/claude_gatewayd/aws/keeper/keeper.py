@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
-from claude_gatewayd.aws import failures
+from claude_gatewayd.aws import clock, failures
 from claude_gatewayd.aws.assess import due, keys_due
 from claude_gatewayd.aws.facts import Failure, Got, Life
 from claude_gatewayd.aws.failures import Failed
@@ -103,9 +103,9 @@ class Keeper:
 
     def heed(self, message: str) -> None:
         """Raise KeysUnavailable where AWS says that it is this machine's clock: no other keys would do."""
-        off = failures.skew_in(message)
+        off = clock.skew_in(message)
         if off is not None:
-            self._known.failed(failures.clock(off))
+            self._known.failed(failures.wrong_clock(off))
             raise self._known.unavailable("")
 
     def has_others_than(self, keys: AwsKeys) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from claude_gatewayd.aws.client import call, make_client, skew_of
+from claude_gatewayd.aws import clock
+from claude_gatewayd.aws.client import call, make_client
 from claude_gatewayd.aws.facts import Failure, Life
 from claude_gatewayd.aws.failures import Failed
 from claude_gatewayd.aws.keys import AwsKeys
@@ -77,15 +78,7 @@ def _name(wanted: str) -> str:
 
 def _read(said: Mapping[str, Any]) -> tuple[AwsKeys, Life, float]:
     now = time.time()
-    skew = skew_of(said, now)
+    skew = clock.skew_of(said, now)
     found = said["Credentials"]
     keys = AwsKeys(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
-    return keys, Life(now, found["Expiration"].timestamp() - steadied(skew)), skew
-
-
-def steadied(skew: float) -> float:
-    """Return a skew without what is noise: a Date has whole seconds, and has travelled."""
-    return skew if abs(skew) > _NOISE else 0.0
-
-
-_NOISE = 30.0
+    return keys, Life(now, found["Expiration"].timestamp() - clock.without_noise(skew)), skew

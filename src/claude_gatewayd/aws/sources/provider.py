@@ -7,9 +7,9 @@ from hashlib import sha256
 from shlex import quote
 from typing import Final
 
-from claude_gatewayd.aws import failures
+from claude_gatewayd.aws import clock, failures
 from claude_gatewayd.aws.assess import keys_due
-from claude_gatewayd.aws.client import CLOCK_OFF, CallFailed, Refused
+from claude_gatewayd.aws.client import CallFailed, Refused
 from claude_gatewayd.aws.facts import Facts, Failure, Got, Life
 from claude_gatewayd.aws.failures import Failed, Whose
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
@@ -145,7 +145,7 @@ class SourceWay:
             assert again.life is not None
             self._base = again.keys, again.life
             found, life, skew = self._assume_all(again.keys)
-        failure = failures.clock(skew) if abs(skew) > CLOCK_OFF else got.failure
+        failure = failures.wrong_clock(skew) if abs(skew) > clock.MAX_SKEW else got.failure
         return Got(found, life, got.login, failure)
 
     def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Life, float]:
@@ -175,7 +175,7 @@ class SourceWay:
                 raise Failed(Failure("broken", why, self._whose.check)) from None
         if plan.base == "web-identity":
             found, life, skew = assume_role.by_web_identity(plan.values, self._region, self._egress, plan.profile)
-            return Got(found, life, failure=failures.clock(skew) if abs(skew) > CLOCK_OFF else None)
+            return Got(found, life, failure=failures.wrong_clock(skew) if abs(skew) > clock.MAX_SKEW else None)
         from claude_gatewayd.aws.sources import botocore_providers  # here, for botocore comes with it
 
         return botocore_providers.keys_of(plan, self._source.environ, self._egress, self._whose, now)

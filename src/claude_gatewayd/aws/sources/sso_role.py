@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from claude_gatewayd.aws import failures
+from claude_gatewayd.aws import clock, failures
 from claude_gatewayd.aws.assess import login_due
-from claude_gatewayd.aws.client import CLOCK_OFF, CallFailed, Refused, call, make_client, skew_of
+from claude_gatewayd.aws.client import CallFailed, Refused, call, make_client
 from claude_gatewayd.aws.facts import Failure, Got, Life, Login
 from claude_gatewayd.aws.failures import Failed, Whose
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile
-from claude_gatewayd.aws.sources.assume_role import steadied
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.aws.sso.oidc import Denied, Expired, InvalidClient, InvalidGrant, Oidc
 from claude_gatewayd.aws.sso.token_cache import Token
@@ -97,8 +96,8 @@ class SsoKeys:
             if failure is not None:
                 raise Failed(failure) from None
             got, life, skew = self._ask_portal_again(token)
-        if abs(skew) > CLOCK_OFF:
-            failure = failures.clock(skew)
+        if abs(skew) > clock.MAX_SKEW:
+            failure = failures.wrong_clock(skew)
         return Got(got, life, self._login(token), failure)
 
     def _ask_portal_again(self, token: Token) -> tuple[AwsKeys, Life, float]:
@@ -120,9 +119,9 @@ class SsoKeys:
             accessToken=token.access_token,
         )
         now = self._now()
-        skew = skew_of(answer, now)
+        skew = clock.skew_of(answer, now)
         said = answer["roleCredentials"]
-        ends = float(said["expiration"]) / 1000 - steadied(skew)
+        ends = float(said["expiration"]) / 1000 - clock.without_noise(skew)
         return AwsKeys(said["accessKeyId"], said["secretAccessKey"], said["sessionToken"]), Life(now, ends), skew
 
     # -- the token

@@ -1,15 +1,14 @@
 """Checks of what lies beyond this machine: Anthropic, the clock, AWS, and real answers through each lane. Pure."""
 
-import sys
 from collections.abc import Iterator
 from shlex import quote
 from typing import NamedTuple
 
+from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
 from claude_gatewayd.system.clock_time import clock_time
 
 CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
-SET_CLOCK = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"
 LOGIN_ENDS_SOON = 3600.0
 
 

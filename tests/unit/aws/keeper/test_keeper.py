@@ -463,7 +463,7 @@ def test_a_wrong_clock_is_named() -> None:
         scene.keeper.heed("The request signature we calculated does not match the signature you provided.")
         with pytest.raises(KeysUnavailable) as caught:
             scene.keeper.heed(STALE)
-        assert "the clock of this machine is 10 min slow" in caught.value.message
+        assert "this machine's clock is 10 min behind AWS's" in caught.value.message
         assert "login" not in caught.value.message
         assert scene.fetched == ["keys"]  # others would be no better
         assert scene.keeper.snapshot().state == "down"

@@ -312,7 +312,7 @@ def test_a_wrong_clock(home: AwsHome) -> None:
     assert abs(got.life.ends - time.time() - 1800) < 5
     assert got.failure is not None
     assert got.failure.cause == "clock"
-    assert "60 min fast" in got.failure.why
+    assert "60 min ahead of" in got.failure.why
 
 
 # -- roles, and what else there is

@@ -404,7 +404,10 @@ def test_a_wrong_clock(home: AwsHome, aws: FakeAws, way: Way) -> None:
     person = Person()
     error = refused(home, way, person=person)
     assert isinstance(error, WrongClock)
-    assert error.message == "cannot start a login: the clock of this machine is 10 min slow by AWS's"
+    assert (
+        error.message
+        == "cannot start a login: this machine's clock is 10 min behind AWS's, so AWS rejects its signatures"
+    )
     assert not person.urls
     assert not person.codes
 

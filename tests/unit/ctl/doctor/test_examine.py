@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.doctor import claude_code, examine, machine, network
 from claude_gatewayd.ctl.doctor.claude_code import Login, OwnSettings
@@ -166,7 +167,7 @@ def test_the_way_to_anthropic(failed: str, mend: str) -> None:
     assert said(network.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
 
 
-@pytest.mark.parametrize(("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", network.SET_CLOCK)])])
+@pytest.mark.parametrize(("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", SET_CLOCK)])])
 def test_the_clock(skew: float | None, clock: list[tuple[str, str]]) -> None:
     assert said(network.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
 
