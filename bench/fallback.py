@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import MODEL, Stage, keys_of, turn
+from tests.support.daemon import Daemon
+from tests.support.stage import MODEL, Stage, keys_of, turn
 
 ROUNDS = 100
 CONFIG = '[router]\nallowed_fails = 100\n[litellm]\nload = "lazy"\n'

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.leftovers import Run
+from tests.support.leftovers import Run
 
 _run = pytest.StashKey[Run]()
 _found = pytest.StashKey[list[str]]()

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tests.daemon import Daemon
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
-from tests.scenarios.fallback.stage import Stage, keys_of
+from tests.support.daemon import Daemon
+from tests.support.stage import Stage, keys_of
 
 Lane = Literal["anthropic", "bedrock"]
 LANES: Final[tuple[Lane, ...]] = ("anthropic", "bedrock")

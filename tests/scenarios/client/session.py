@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from tests.scenarios.client.claude import Claude, binary_of
 from tests.scenarios.client.screen import Screen
-from tests.terminal import Window
+from tests.support.terminal import Window
 
 ENTER: Final = "\r"
 DOWN: Final = "\x1b[B"

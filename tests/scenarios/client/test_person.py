@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.daemon import BIN, Daemon, free_port
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.client.claude import Claude, binary_of
 from tests.scenarios.client.scenarios import hello
+from tests.support.daemon import BIN, Daemon, free_port
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(60)]
 

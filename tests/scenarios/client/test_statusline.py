@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.client.claude import binary_of
 from tests.scenarios.client.session import seen_before
-from tests.scenarios.lifecycle.calls import post
-from tests.terminal import Window
+from tests.support.calls import post
+from tests.support.daemon import Daemon, wait_until
+from tests.support.terminal import Window
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(90)]
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.daemon import Daemon, free_port, wait_until
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
 from tests.scenarios.client.claude import KEY, OAUTH, SUBSCRIPTION, Claude, Credential
 from tests.scenarios.client.scenarios import SCENARIOS, hello
-from tests.scenarios.lifecycle.calls import post
+from tests.support.calls import post
+from tests.support.daemon import Daemon, free_port, wait_until
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(60)]
 

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.terminal import Window
+from tests.support.daemon import BIN, Daemon, wait_until
+from tests.support.terminal import Window
 
 CTL = str(BIN / "claude-gatewayctl")
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\u2028"

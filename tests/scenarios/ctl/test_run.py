@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemon import BIN, Daemon
+from tests.support.daemon import BIN, Daemon
 
 CLAUDE = f"""#!{sys.executable} -I
 import json, os, signal, sys

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.ctl.terminal import CTRL_C, CTRL_D, Terminal
+from tests.support.daemon import BIN, Daemon
 
 ADMIN, READER = "Dev.Admin", "Dev.ReadOnly"
 

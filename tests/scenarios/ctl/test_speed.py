@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.daemon import BIN, Daemon
+from tests.support.daemon import BIN, Daemon
 
 TURNS = 9
 ROUNDS = 4

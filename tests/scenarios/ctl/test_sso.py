@@ -16,9 +16,9 @@ import pytest
 
 from claude_gatewayd.ctl.aws.browser import Opening, open_page
 from claude_gatewayd.paths import control_socket
-from tests.daemon import BIN, Daemon
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
+from tests.support.daemon import BIN, Daemon
 
 CTL = str(BIN / "claude-gatewayctl")
 

@@ -9,10 +9,10 @@ from claude_gatewayd.aws import snapshot
 from claude_gatewayd.supervisor import generation
 from claude_gatewayd.worker.engine import engine
 from claude_gatewayd.worker.notices import notice
-from tests.daemon import ROOT, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import Stage, keys_of, turn
+from tests.support.daemon import ROOT, Daemon, wait_until
+from tests.support.stage import Stage, keys_of, turn
 
 PAGE = (ROOT / "docs" / "status-json.md").read_text()
 ROWS = {row[1]: (row[2], row[3]) for row in re.finditer(r"^\| `([^`]+)` \| ([^|]+) \|(.*)\|$", PAGE, re.MULTILINE)}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import BIN, Daemon
-from tests.terminal import Window
+from tests.support.daemon import BIN, Daemon
+from tests.support.terminal import Window
 
 CTL = str(BIN / "claude-gatewayctl")
 WATCHED = "\x1b[?1049h"

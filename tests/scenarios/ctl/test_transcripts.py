@@ -21,11 +21,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
-from tests.scenarios.lifecycle.calls import post
+from tests.support.calls import post
+from tests.support.daemon import BIN, Daemon, wait_until
 
 FILES = sorted(Path(__file__).parent.glob("*.transcript"))
 SLOW = {"approving"}  # an SDK is loaded for each of its lines

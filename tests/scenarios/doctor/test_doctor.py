@@ -16,9 +16,9 @@ from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.aws.profiles.source import find_source
 from claude_gatewayd.config.model import Anthropic, Config
 from claude_gatewayd.ctl.doctor import gather
-from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
+from tests.support.daemon import BIN, Daemon
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.ctl.doctor import gather
-from tests.daemon import BIN
+from tests.support.daemon import BIN
 
 pytestmark = pytest.mark.slow
 

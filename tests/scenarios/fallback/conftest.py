@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.scenarios.fallback.elsewhere import Elsewhere, standing
-from tests.scenarios.fallback.stage import Stage, keys_of
+from tests.support.daemon import Daemon
+from tests.support.stage import Stage, keys_of
 
 CONFIG = """
 [anthropic]

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import Stage, keys_of
-from tests.scenarios.relay.upstream import Upstream
+from tests.fakes.upstream import Upstream
+from tests.support.daemon import Daemon
+from tests.support.stage import Stage, keys_of
 
 CONFIG = """
 [router]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
 from tests.fakes.bedrock import FakeBedrock
+from tests.support.daemon import Daemon, wait_until
 
 MODEL = "claude-opus-4-8"
 PATIENCE = 60.0

@@ -13,7 +13,7 @@ import zstandard
 
 from tests.fakes.anthropic import Coding, Fault, Stall, Wire
 from tests.fakes.anthropic_model import Answer, error_envelope, sse_event
-from tests.scenarios.fallback.stage import Reply, Stage, turn
+from tests.support.stage import Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from claude_gatewayd.bedrock.features import ASKED_BETAS
 from tests.fakes import shapes
 from tests.fakes.bedrock import model_of
 from tests.fakes.shapes import Shape
-from tests.scenarios.fallback.stage import Stage, turn
+from tests.support.stage import Stage, turn
 
 pytestmark = pytest.mark.slow
 

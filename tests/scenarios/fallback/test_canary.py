@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import MODEL, Stage, keys_of, turn
 from tests.scenarios.relay.test_canary import CANARY, hold_nowhere, holds
+from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import MODEL, Stage, keys_of, turn
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.fallback.stage import Reply, Stage
+from tests.support.stage import Reply, Stage
 
 pytestmark = pytest.mark.slow
 

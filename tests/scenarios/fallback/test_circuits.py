@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import Stage, keys_of
+from tests.support.daemon import Daemon
+from tests.support.stage import Stage, keys_of
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,8 @@ import json
 import subprocess
 from typing import Any
 
-from tests.daemon import BIN
-from tests.scenarios.fallback.stage import Stage
+from tests.support.daemon import BIN
+from tests.support.stage import Stage
 
 
 def pings(stage: Stage) -> dict[str, Any]:

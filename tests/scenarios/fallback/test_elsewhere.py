@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.bedrock_frames import EVENT_STREAM, chunk_piece, event_frame
+from tests.fakes.upstream import Script, says
 from tests.scenarios.fallback.elsewhere import Elsewhere
-from tests.scenarios.fallback.stage import Reply
-from tests.scenarios.relay.upstream import Script, says
+from tests.support.stage import Reply
 
 pytestmark = pytest.mark.slow
 

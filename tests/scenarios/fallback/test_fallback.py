@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import shapes
 from tests.fakes.anthropic import Coding, Fault, Held, Wire
 from tests.fakes.anthropic_model import error_answer
-from tests.scenarios.fallback.stage import MODEL, Stage, turn
+from tests.support.stage import MODEL, Stage, turn
 
 pytestmark = pytest.mark.slow
 

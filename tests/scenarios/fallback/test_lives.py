@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import MODEL, Stage, keys_of, turn
+from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import MODEL, Stage, keys_of, turn
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.system.clock_time import clock_time
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import Stage, keys_of
-from tests.unit.worker.notices.programs import Programs
+from tests.fakes.programs import Programs
+from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import Stage, keys_of
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,7 +10,7 @@ import brotli
 import pytest
 import zstandard
 
-from tests.scenarios.fallback.stage import MODEL, Reply, Stage, turn
+from tests.support.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
 

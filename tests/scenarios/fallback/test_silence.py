@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.fakes.bedrock_frames import EVENT_STREAM, chunk_piece
+from tests.fakes.upstream import Script
 from tests.scenarios.fallback.elsewhere import Elsewhere, standing
-from tests.scenarios.fallback.stage import MODEL, Reply, turn
 from tests.scenarios.fallback.test_elsewhere import HELLO, PING, START, TEXT
-from tests.scenarios.relay.upstream import Script
+from tests.support.stage import MODEL, Reply, turn
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.fallback.stage import MODEL, Stage, turn
+from tests.support.stage import MODEL, Stage, turn
 
 pytestmark = pytest.mark.slow
 

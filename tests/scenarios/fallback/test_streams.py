@@ -11,7 +11,7 @@ from tests.fakes.anthropic import MESSAGES, Fault
 from tests.fakes.anthropic_model import Answer, Piece
 from tests.fakes.bedrock import STREAM
 from tests.fakes.bedrock_frames import Part, chunk_piece
-from tests.scenarios.fallback.stage import MODEL, Reply, Stage, turn
+from tests.support.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
 

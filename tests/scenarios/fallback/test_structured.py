@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import shapes
-from tests.scenarios.fallback.stage import Stage, turn
+from tests.support.stage import Stage, turn
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.fallback.stage import MODEL, Reply, Stage, turn
+from tests.support.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
 

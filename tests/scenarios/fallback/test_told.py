@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.scenarios.fallback.stage import MODEL, Reply, Stage, turn
+from tests.support.stage import MODEL, Reply, Stage, turn
 
 pytestmark = pytest.mark.slow
 

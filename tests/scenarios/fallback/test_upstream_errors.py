@@ -12,9 +12,9 @@ import time
 import pytest
 
 from tests.fakes.bedrock_frames import EVENT_STREAM, exception_piece
+from tests.fakes.upstream import Script, Upstream, says
 from tests.scenarios.fallback.elsewhere import Elsewhere
-from tests.scenarios.fallback.stage import MODEL, Reply, Stage
-from tests.scenarios.relay.upstream import Script, Upstream, says
+from tests.support.stage import MODEL, Reply, Stage
 
 pytestmark = pytest.mark.slow
 

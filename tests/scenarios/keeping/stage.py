@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.fallback.stage import Reply, Stage, turn
+from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import Reply, Stage, turn
 
 KEYS_LIVE: Final = 6.0
 TOKENS_LIVE: Final = 9.0

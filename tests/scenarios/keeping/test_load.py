@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.aws_state import ACCOUNT
-from tests.scenarios.fallback.stage import turn
 from tests.scenarios.keeping.stage import CONFIG, KEYS_LIVE, TOKENS_LIVE, Kept, Load, kept_daemon
+from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import turn
 
 pytestmark = pytest.mark.slow
 

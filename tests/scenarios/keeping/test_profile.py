@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
+from tests.support.daemon import Daemon, wait_until
 
 pytestmark = pytest.mark.slow
 

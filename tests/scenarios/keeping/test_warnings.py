@@ -13,11 +13,11 @@ import pytest
 
 from claude_gatewayd.paths import control_socket
 from claude_gatewayd.system.clock_time import clock_time
-from tests.daemon import Daemon, wait_until
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
-from tests.scenarios.lifecycle.manager import Manager
-from tests.unit.worker.notices.programs import Programs
+from tests.fakes.programs import Programs
+from tests.fakes.systemd import Manager
+from tests.support.daemon import Daemon, wait_until
 
 pytestmark = [
     pytest.mark.slow,

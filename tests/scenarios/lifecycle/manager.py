@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from tests.daemon import wait_until
-from tests.leftovers import short_directory
+from tests.support.daemon import wait_until
+from tests.support.leftovers import short_directory
 
 
 class Manager:

@@ -1,6 +1,6 @@
 """What happens to a daemon under a real user manager. It runs inside one; `test_systemd` starts it and judges.
 
-    tests/with-user-systemd -- PYTHON -m tests.scenarios.lifecycle.systemd_scene SCENE
+    tests/support/with-user-systemd -- PYTHON -m tests.scenarios.lifecycle.systemd_scene SCENE
 
 Each event goes on under a load of its own. A line of JSON says what came of it.
 """
@@ -21,11 +21,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.daemon import BIN, drop_in_of_a_checkout, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.load import Load
 from tests.scenarios.lifecycle.build import RELAY, Build
-from tests.scenarios.lifecycle.calls import Stream, post
+from tests.support.calls import Stream, post
+from tests.support.daemon import BIN, drop_in_of_a_checkout, wait_until
+from tests.support.load import Load
 
 PORT = 47000
 UNIT = "claude-gatewayd"

@@ -14,11 +14,11 @@ import pytest
 
 from claude_gatewayd.supervisor import reexec
 from claude_gatewayd.supervisor.reexec import State
-from tests.daemon import BIN, Daemon, children, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.load import Load
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import HEADERS, Stream, message, post
+from tests.support.calls import HEADERS, Stream, message, post
+from tests.support.daemon import BIN, Daemon, children, wait_until
+from tests.support.load import Load
 
 
 def becomes(daemon: Daemon) -> int:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import Stream, error_of, post
 from tests.scenarios.lifecycle.test_stop import CUT
+from tests.support.calls import Stream, error_of, post
+from tests.support.daemon import Daemon, wait_until
 
 
 class Callers:

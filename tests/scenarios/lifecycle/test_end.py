@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle import slow_litellm
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import post
+from tests.support.calls import post
+from tests.support.daemon import Daemon, wait_until
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 GONE_WITHIN = 20.0  # a drain of nothing, with all that may be waited for

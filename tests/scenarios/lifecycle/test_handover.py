@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.load import Load
-from tests.scenarios.lifecycle.calls import Stream, post
+from tests.support.calls import Stream, post
+from tests.support.daemon import Daemon, wait_until
+from tests.support.load import Load
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import error_of, post
 from tests.scenarios.lifecycle.test_reload import BROKEN, PROBLEMS
+from tests.support.calls import error_of, post
+from tests.support.daemon import Daemon, wait_until
 
 ROOT = os.getuid() == 0
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import BIN, Daemon
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.fallback.stage import Stage
+from tests.support.daemon import BIN, Daemon
+from tests.support.stage import Stage
 
 VERBS = [
     "status", "", "statusline", "health", "doctor", "config show", "config check", "config path",

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.ipc import wire
-from tests.daemon import BIN, Daemon, free_port, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import HEADERS, Stream, message, post
+from tests.support.calls import HEADERS, Stream, message, post
+from tests.support.daemon import BIN, Daemon, free_port, wait_until
 
 BROKEN = """\
 [listen]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, free_port, wait_until
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.systemd import Manager, environment_of
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import HEADERS, Stream, error_of, message, post
-from tests.scenarios.lifecycle.manager import Manager, environment_of
 from tests.scenarios.lifecycle.test_reload import BROKEN, PROBLEMS
+from tests.support.calls import HEADERS, Stream, error_of, message, post
+from tests.support.daemon import Daemon, free_port, wait_until
 
 
 @pytest.fixture

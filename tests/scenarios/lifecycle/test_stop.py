@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import Stream, post
+from tests.support.calls import Stream, post
+from tests.support.daemon import BIN, Daemon, wait_until
 
 CUT = (http.client.IncompleteRead, OSError)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.calls import error_of, post
+from tests.support.calls import error_of, post
+from tests.support.daemon import Daemon, wait_until
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 VALUE_OF_NOTHING = b"[profile x]\nregion\n  us-east-1\n"

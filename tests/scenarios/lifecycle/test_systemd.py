@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 REPOSITORY = Path(__file__).parents[3]
-LAUNCHER = REPOSITORY / "tests/with-user-systemd"
+LAUNCHER = REPOSITORY / "tests/support/with-user-systemd"
 CANNOT = 77
 COLUMNS = ("requests", "failed", "refused", "reset", "cut", "silent", "not_200", "slowest", "noticed", "seconds")
 

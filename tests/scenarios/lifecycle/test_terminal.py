@@ -12,9 +12,9 @@ from typing import Self
 
 import pytest
 
-from tests.daemon import BIN, Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.calls import Stream, post
+from tests.support.calls import Stream, post
+from tests.support.daemon import BIN, Daemon, wait_until
 
 
 class Window:

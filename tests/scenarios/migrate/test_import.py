@@ -14,7 +14,7 @@ import yaml
 from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.worker.engine import user_config
-from tests.daemon import BIN
+from tests.support.daemon import BIN
 
 HERE = Path(__file__).parent
 SECRETS = ("sk-1234", "sk-very-secret", "AKIASECRET", "postgresql://", ":pw@")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
@@ -14,7 +13,8 @@ from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.inspection import Inspection
 from tests.fakes.socks_proxy import SocksProxy
-from tests.scenarios.fallback.stage import Stage, turn
+from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import Stage, turn
 
 PROFILE = "Sandbox.AdministratorAccess"
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.inspection import Inspection
+from tests.support.daemon import Daemon
 
 PROFILE = "Sandbox.AdministratorAccess"
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.daemon import Daemon
 from tests.fakes.anthropic import FakeAnthropic, Wire
+from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.raw import Client, Reply, ask
-from tests.scenarios.relay.upstream import Upstream
+from tests.support.daemon import Daemon
 
 
 class Scene:

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 
-from tests.daemon import Daemon
+from tests.fakes.upstream import Upstream, says
 from tests.scenarios.relay.raw import ask, messages, request
-from tests.scenarios.relay.upstream import Upstream, says
+from tests.support.daemon import Daemon
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from claude_gatewayd.http1 import framing
-from tests.scenarios.lifecycle.calls import message
+from tests.support.calls import message
 
 TOKEN = b"Authorization: Bearer sk-ant-oat01-invented"
 HOST = b"Host: 127.0.0.1:47000"

@@ -16,11 +16,11 @@ from typing import Self, get_args
 import pytest
 import trustme
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import Cut, FakeAnthropic
-from tests.scenarios.lifecycle.calls import message
+from tests.fakes.upstream import Upstream, says
 from tests.scenarios.relay.raw import HOST, JSON, Client, Reply, ask, chunked, messages, request
-from tests.scenarios.relay.upstream import Upstream, says
+from tests.support.calls import message
+from tests.support.daemon import Daemon, wait_until
 
 CONFIG = """
 [listen]

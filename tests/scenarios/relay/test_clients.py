@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.daemon import Daemon, wait_until
 from tests.fakes.anthropic import Wire
-from tests.scenarios.lifecycle.calls import message
+from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.conftest import Scene
 from tests.scenarios.relay.raw import HOST, JSON, TOKEN, Client, chunked, messages, request
-from tests.scenarios.relay.upstream import Upstream
+from tests.support.calls import message
+from tests.support.daemon import Daemon, wait_until
 
 CONFIG = """
 [listen]

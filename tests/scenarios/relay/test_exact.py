@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from claude_gatewayd.http1.framing import Chunked, Follower, UntilClose
-from tests.daemon import Daemon
 from tests.fakes import shapes
 from tests.fakes.anthropic import FakeAnthropic, Wire
 from tests.fakes.shapes import SHAPES, Shape
-from tests.scenarios.lifecycle.calls import message
+from tests.fakes.upstream import Upstream, says
 from tests.scenarios.relay.conftest import Scene
 from tests.scenarios.relay.raw import HOST, JSON, TOKEN, Client, Reply, ask, chunked, messages, request
-from tests.scenarios.relay.upstream import Upstream, says
+from tests.support.calls import message
+from tests.support.daemon import Daemon
 
 CONFIG = """
 [router]

@@ -12,13 +12,13 @@ from typing import get_args
 import pytest
 import trustme
 
-from tests.daemon import Daemon
 from tests.fakes.anthropic import Coding, Cut, FakeAnthropic, Wire
 from tests.fakes.anthropic_http import How
-from tests.scenarios.lifecycle.calls import message
+from tests.fakes.upstream import Script, Upstream, says
 from tests.scenarios.relay.conftest import Scene
 from tests.scenarios.relay.raw import JSON, Client, Reply, ask, chunked, messages, request
-from tests.scenarios.relay.upstream import Script, Upstream, says
+from tests.support.calls import message
+from tests.support.daemon import Daemon
 
 CONFIG = """
 [router]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.daemon import Daemon
 from tests.scenarios.relay.raw import ask, messages
+from tests.support.daemon import Daemon
 
 CONFIG = "[router]\nnum_retries = 2\nretry_after = 0\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

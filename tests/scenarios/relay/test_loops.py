@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 
 from claude_gatewayd.worker.relay import forwarding_loops
-from tests.daemon import Daemon
 from tests.scenarios.relay.raw import JSON, ask, messages, request
+from tests.support.daemon import Daemon
 
 CALLS = {
     "message": messages("[[x]]"),

@@ -5,10 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from claude_gatewayd.http1 import framing
-from tests.daemon import wait_until
+from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.conftest import Scene
 from tests.scenarios.relay.raw import Client, Reply, messages, request
-from tests.scenarios.relay.upstream import Upstream
+from tests.support.daemon import wait_until
 
 MANY = 300
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import Daemon
-from tests.scenarios.lifecycle.calls import message
+from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.raw import JSON, PATIENCE, Client, request
-from tests.scenarios.relay.upstream import Upstream
+from tests.support.calls import message
+from tests.support.daemon import Daemon
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/statm")
 

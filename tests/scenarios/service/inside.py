@@ -1,4 +1,4 @@
-"""A systemd user manager of a test's own: `tests/with-user-systemd`, and a shell inside it."""
+"""A systemd user manager of a test's own: `tests/support/with-user-systemd`, and a shell inside it."""
 
 import json
 import os
@@ -12,10 +12,10 @@ from typing import IO, Any, Self
 
 import pytest
 
-from tests.daemon import BIN
+from tests.support.daemon import BIN
 
 ROOT = Path(__file__).parents[3]
-LAUNCHER = ROOT / "tests" / "with-user-systemd"
+LAUNCHER = ROOT / "tests" / "support" / "with-user-systemd"
 _CANNOT = 77
 
 # Carries out one shell command a line, and says how each went.

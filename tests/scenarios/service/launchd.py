@@ -20,8 +20,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.daemon import BIN, free_port
-from tests.leftovers import short_directory
+from tests.support.daemon import BIN, free_port
+from tests.support.leftovers import short_directory
 
 HERE = Path(__file__).parent
 LABEL = "dev.claude-gateway.gatewayd"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.daemon import BIN
 from tests.scenarios.service.inside import Inside
 from tests.scenarios.service.test_install import LINK, UNITS, listens, status
+from tests.support.daemon import BIN
 
 
 def nothing_is_written(inside: Inside) -> bool:

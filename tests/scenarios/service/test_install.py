@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from tests.daemon import BIN, drop_in_of_a_checkout
 from tests.scenarios.service.inside import ROOT, Inside
+from tests.support.daemon import BIN, drop_in_of_a_checkout
 
 UNITS = f"{Inside.home}/.config/systemd/user"
 ENVIRONMENT = f"{Inside.home}/.config/claude-gateway/environment"

@@ -18,10 +18,10 @@ from claude_gatewayd.service import launchd
 from claude_gatewayd.service.activation import launchd_sockets
 from claude_gatewayd.service.manager import Place, State
 from claude_gatewayd.service.templates import template
-from tests.daemon import BIN, free_port, wait_until
-from tests.scenarios.lifecycle.manager import environment_of
+from tests.fakes.systemd import environment_of
 from tests.scenarios.service.inside import ROOT
 from tests.scenarios.service.launchd import LABEL, Mac
+from tests.support.daemon import BIN, free_port, wait_until
 
 # -- the plist
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import free_port
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.service.inside import ROOT, Inside
+from tests.support.daemon import free_port
 
 pytestmark = pytest.mark.slow
 

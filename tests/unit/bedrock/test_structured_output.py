@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.bedrock import structured_output
-from tests.scenarios.fallback.stage import Reply
+from tests.support.stage import Reply
 
 SCHEMA = {
     "type": "object",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.http1.framing import Chunked, Counted, Follower, UntilClose, chunk, last_chunk
 from claude_gatewayd.http1.head import Malformed
-from tests.unit.http1.cuts import cut, cut_anywhere
+from tests.support.cuts import cut, cut_anywhere
 
 FUZZ = settings(max_examples=300, deadline=None)
 MORE = settings(max_examples=600, deadline=None)

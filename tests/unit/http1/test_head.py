@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import HOP_BY_HOP, MAX_HEAD, Malformed, RequestHead, ResponseHead
-from tests.unit.http1.cuts import cut_anywhere
+from tests.support.cuts import cut_anywhere
 
 FUZZ = settings(max_examples=300, deadline=None)
 

@@ -11,7 +11,7 @@ import trustme
 
 from claude_gatewayd.http1 import tcp
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
-from tests.unit.http1.loop import on_uvloop, until
+from tests.support.loop import on_uvloop, until
 
 
 def read_all(conn: socket.socket) -> None:

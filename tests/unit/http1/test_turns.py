@@ -17,8 +17,8 @@ from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.http1.server.exchange import BodyCut, Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from tests.fakes.transport import Wire, settle
-from tests.unit.http1.cuts import cut
-from tests.unit.http1.loop import on_uvloop, until
+from tests.support.cuts import cut
+from tests.support.loop import on_uvloop, until
 from tests.unit.http1.server.test_connection import MB, PATIENT, Serving, refusal, request
 from tests.unit.http1.upstream.test_connection import Upstream
 

@@ -19,7 +19,7 @@ from claude_gatewayd.network.proxy import Proxy, parse
 from claude_gatewayd.network.trust import CaFile, NoCertificates, context_for, decide
 from tests.fakes.socks_proxy import SocksProxy
 from tests.fakes.transport import settle
-from tests.unit.http1.loop import on_uvloop
+from tests.support.loop import on_uvloop
 
 HOST = "upstream.test"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

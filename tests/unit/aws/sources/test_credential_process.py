@@ -14,7 +14,7 @@ from claude_gatewayd.aws.facts import Life
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.sources import credential_process
 from claude_gatewayd.aws.sources.credential_process import ProcessFailed, Running
-from tests.daemon import wait_until
+from tests.support.daemon import wait_until
 
 SECRET = "secret-canary"
 NOW = 1_767_268_800.0  # 2026-01-01T12:00:00Z

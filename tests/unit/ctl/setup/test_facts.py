@@ -11,7 +11,7 @@ import pytest
 
 from claude_gatewayd.ctl.setup import gather
 from claude_gatewayd.ctl.setup.facts import Profile, Proxy, Service, by_itself, proxy_file, ranked, region_of
-from tests.daemon import free_port
+from tests.support.daemon import free_port
 
 CONFIG = """
 [profile Zeta.AdministratorAccess]

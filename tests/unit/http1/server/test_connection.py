@@ -19,8 +19,8 @@ from claude_gatewayd.http1.server.connection import Handler, Limits, ServerConne
 from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
 from tests.fakes.transport import Wire, settle
-from tests.unit.http1.cuts import cut_anywhere
-from tests.unit.http1.loop import Client, on_uvloop, until
+from tests.support.cuts import cut_anywhere
+from tests.support.loop import Client, on_uvloop, until
 
 MB = 1024 * 1024
 PATIENT = Limits()

@@ -14,9 +14,9 @@ from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.http1.upstream.pool import Pool
 from tests.fakes.transport import Wire, settle
-from tests.unit.http1.cuts import cut_anywhere
-from tests.unit.http1.leaping import on_leaping_time
-from tests.unit.http1.loop import on_uvloop, until
+from tests.support.cuts import cut_anywhere
+from tests.support.leaping import on_leaping_time
+from tests.support.loop import on_uvloop, until
 
 KB = 1024
 FUZZ = settings(max_examples=200, deadline=None)

@@ -10,7 +10,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.http1.upstream.failure import UpstreamFailed
 from claude_gatewayd.http1.upstream.pool import Pool
 from tests.fakes.transport import Wire, settle
-from tests.unit.http1.loop import on_uvloop, until
+from tests.support.loop import on_uvloop, until
 
 REQUEST = b"POST / HTTP/1.1\r\n\r\n"
 STILL = 0.03

@@ -14,7 +14,7 @@ from claude_gatewayd.aws import AwsKeys
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker.engine import Engine, EngineFailed, Plan
 from claude_gatewayd.worker.engine.user_config import Own
-from tests.unit.http1.loop import until
+from tests.support.loop import until
 
 
 class App:

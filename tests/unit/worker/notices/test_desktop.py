@@ -18,9 +18,9 @@ import pytest
 
 from claude_gatewayd.worker.notices import command, desktop, run_command
 from claude_gatewayd.worker.notices.notice import Event, Notice
-from tests.daemon import wait_until
+from tests.fakes.programs import Programs
+from tests.support.daemon import wait_until
 from tests.unit.worker.notices.bus import NotificationService
-from tests.unit.worker.notices.programs import Programs
 
 UGLY = "a <b> & \"c\" 'd' $HOME `id` \\n %s é\tend"
 NOTICE = Notice("login-needed", "Bedrock works until 14:10", UGLY, "claude-gatewayctl sso-login", until=1_764_079_800.4)

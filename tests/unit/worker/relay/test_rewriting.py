@@ -13,7 +13,7 @@ from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.relay.rewriting import Unchanged, retell
-from tests.unit.http1.leaping import Loop
+from tests.support.leaping import Loop
 
 if TYPE_CHECKING:
     from claude_gatewayd.worker.relay.relay import Answer

@@ -16,7 +16,7 @@ import requests
 
 from claude_gatewayd.worker.engine.network import http_clients
 from claude_gatewayd.worker.engine.request_context import Record, record
-from tests.scenarios.relay.upstream import Upstream, says
+from tests.fakes.upstream import Upstream, says
 
 HTML = b"<p>The service is unavailable.</p>\n"
 LARGE = HTML * 150_000  # 5 MB

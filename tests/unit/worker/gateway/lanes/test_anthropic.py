@@ -26,7 +26,7 @@ from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Rules
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
 from tests.fakes.transport import Wire
-from tests.unit.http1.leaping import on_leaping_time
+from tests.support.leaping import on_leaping_time
 
 if TYPE_CHECKING:
     from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane

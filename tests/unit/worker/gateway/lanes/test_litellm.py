@@ -12,7 +12,7 @@ from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.gateway.lanes.litellm import EngineLane, Settings
 from claude_gatewayd.worker.gateway.tickets import Tickets
-from tests.unit.http1.loop import until
+from tests.support.loop import until
 from tests.unit.worker.engine.test_engine import App, engine
 
 NOBODY: Any = None  # is asked here

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leftovers import VARIABLE, Run, short_directory
+from tests.support.leftovers import VARIABLE, Run, short_directory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")

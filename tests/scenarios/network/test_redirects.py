@@ -18,7 +18,7 @@ from claude_gatewayd.aws.sources import botocore_providers
 from claude_gatewayd.aws.sso.oidc import Oidc, Registration
 from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.network.egress import Egress
-from tests.scenarios.relay.upstream import Upstream, says
+from tests.fakes.upstream import Upstream, says
 
 SECRET = "secret-canary"
 EGRESS = Egress({})

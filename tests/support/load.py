@@ -73,8 +73,8 @@ class Load:
     def __init__(self, port: int) -> None:
         self.found = Found()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.load", str(port)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
+            [sys.executable, "-m", "tests.support.load", str(port)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -13,12 +13,12 @@ from signal import SIGKILL
 from types import TracebackType
 from typing import Any, Self
 
-from tests.leftovers import short_directory
+from tests.support.leftovers import short_directory
 
 BIN = Path(sys.executable).parent
 
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def drop_in_of_a_checkout() -> str:
