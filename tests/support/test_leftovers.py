@@ -16,11 +16,17 @@ from tests.support.leftovers import VARIABLE, Run, short_directory
 def test_a_process_is_found_and_ended(known_by: str) -> None:
     run = Run(gone_within=0.0)
     environ = {"HOME": str(run.directory)} if known_by == "environment" else {}
+    cwd = run.directory if known_by == "directory" else "/"
     with subprocess.Popen(
-        ["sleep", "60"], env=environ, cwd=run.directory if known_by == "directory" else "/", start_new_session=True
+        ["cat"], env=environ, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        assert process.stdout.read(1) == b"x"  # it runs: until then it has no command line
         (found,) = run.end()
-        assert found == f"a process, pid {process.pid}: sleep 60"
+        assert found == f"a process, pid {process.pid}: cat"
         assert process.wait(5) == -signal.SIGKILL
 
 
