@@ -4,42 +4,49 @@ import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from claude_gatewayd import printable
 
-# facts of the contract that `claude gateway` publishes, section "Errors"; anything else of the 500s is api_error.
-_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    408: "invalid_request_error",
-    413: "request_too_large",
-    421: "invalid_request_error",
-    429: "rate_limit_error",
-    431: "invalid_request_error",
-    501: "not_supported",
-    529: "overloaded_error",
+# The one table of error types and their statuses. A = platform.claude.com/docs/en/api/errors; GW = the contract that
+# `claude gateway` of 2.1.330 publishes, which has 429 for billing_error too: the cap of a gateway.
+STATUS_OF_TYPE: Final[Mapping[str, int]] = {
+    "invalid_request_error": 400,  # A: and any other 4xx
+    "authentication_error": 401,
+    "billing_error": 402,  # A
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,  # GW: and any other 5xx, 503 too
+    "not_supported": 501,  # GW
+    "timeout_error": 504,  # A
+    "overloaded_error": 529,
 }
+_TYPE_OF_STATUS: Final = {status: error_type for error_type, status in STATUS_OF_TYPE.items()}
 _LONGEST = 1000  # of words that somebody else has for a failure
 _EVENT = re.compile(rb"\A\s*(?:event:[^\n]*\n)?data: ?([^\r\n]*)")
 
 
-def error_body(status: int, message: str, kind: str = "", details: Mapping[str, str] | None = None) -> bytes:
-    """Return Anthropic's envelope round *message*, which the person reads: what, why, and the command that mends it.
+def type_of(status: int) -> str:
+    """Return the error type that a status has by itself."""
+    return _TYPE_OF_STATUS.get(status) or ("invalid_request_error" if 400 <= status < 500 else "api_error")
 
-    *kind* is the error's type where it is not the one that the status has by itself, *details* are for programs.
+
+def error_body(status: int, message: str, details: Mapping[str, str] | None = None) -> bytes:
+    """Return an error in Anthropic's envelope.
+
+    *message* is shown to the person: what failed, why, and the command that fixes it. *details* are for programs.
     """
-    error: dict[str, object] = {"type": kind or _TYPES.get(status, "api_error"), "message": message}
+    error: dict[str, object] = {"type": type_of(status), "message": message}
     if details:
         error["details"] = dict(details)
     return json.dumps({"type": "error", "error": error}).encode()
 
 
-def error_event(status: int, message: str, kind: str = "") -> bytes:
+def error_event(status: int, message: str) -> bytes:
     """Return the same as an SSE event, for a stream that has begun."""
-    return b"event: error\ndata: " + error_body(status, message, kind) + b"\n\n"
+    return b"event: error\ndata: " + error_body(status, message) + b"\n\n"
 
 
 def read_error(body: bytes) -> tuple[str, str]:
@@ -62,9 +69,9 @@ def with_sentence(body: bytes, sentence: str) -> bytes | None:
         return None
 
 
-def openai_error_body(status: int, message: str, kind: str = "") -> bytes:
+def openai_error_body(status: int, message: str) -> bytes:
     """Return OpenAI's envelope round *message*. It is one in Anthropic's form too, for a client that knows that one."""
-    error = {"message": message, "type": kind or _TYPES.get(status, "api_error"), "param": None, "code": None}
+    error = {"message": message, "type": type_of(status), "param": None, "code": None}
     return json.dumps({"type": "error", "error": error}).encode()
 
 
@@ -74,7 +81,7 @@ def as_openai_error(status: int, body: bytes) -> bytes:
     error = document.get("error")
     if isinstance(error, dict) and isinstance(error.get("message"), str):
         kind = error.get("type")
-        named = {} if isinstance(kind, str) and kind not in ("", "None") else {"type": _TYPES.get(status, "api_error")}
+        named = {} if isinstance(kind, str) and kind not in ("", "None") else {"type": type_of(status)}
         own = error["message"].partition("\nTraceback")[0]  # without LiteLLM's, with the paths of this machine
         message = printable.lines(own)  # a client shows it on a terminal
         whole = {"param": None, "code": None, **error, **named, "message": message}

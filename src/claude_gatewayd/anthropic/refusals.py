@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
+from claude_gatewayd.anthropic.errors import type_of
+
 # Statuses whose meaning is in their words.
 TOLD_BY_WORDS: Final = frozenset((400, 402, 429))
 
@@ -75,7 +77,7 @@ def read_refusal(
     for words in _REFUSALS:
         if words.text.search(message) and (words.word or own):
             return Refusal(own | {words.word} if words.word else own, words.scope, _regained(message))
-    if status == 402 or kind == "billing_error":  # A: 402 is billing_error
+    if status == 402 or kind == type_of(402):
         return Refusal(own | {"billing"}, "account")
     if status != 429:
         return None

@@ -9,6 +9,7 @@ import re
 from typing import Final, NamedTuple
 
 from claude_gatewayd import printable
+from claude_gatewayd.anthropic.errors import STATUS_OF_TYPE
 
 
 class BedrockFailure(NamedTuple):
@@ -24,32 +25,31 @@ class ErrorReply(NamedTuple):
     """What the client is told. *lines* are header lines that go with it."""
 
     status: int
-    error_type: str
     message: str
     lines: tuple[bytes, ...] = ()
 
 
 _NO_RETRY: Final = b"x-should-retry: false"
 
-# Of a kind: status and type for the client. M has 424 for a model's error and 408 for its time-out, which the client
+# The status that the client gets for a kind. M has 424 for a model's error and 408 for its time-out, which the client
 # takes for faults of its request.
-_KINDS: Final = {
-    "ThrottlingException": (429, "rate_limit_error"),
-    "ModelNotReadyException": (429, "rate_limit_error"),
-    "ServiceQuotaExceededException": (429, "rate_limit_error"),  # M: 400, but waiting helps
-    "ModelTimeoutException": (504, "timeout_error"),
-    "ModelErrorException": (502, "api_error"),
-    "ModelStreamErrorException": (502, "api_error"),
-    "InternalServerException": (500, "api_error"),
-    "ServiceUnavailableException": (529, "overloaded_error"),  # CC: backs off, and says so
-    "ResourceNotFoundException": (404, "not_found_error"),
-    "Unreachable": (503, "api_error"),
-    "Broken": (502, "api_error"),
-    "Timeout": (504, "timeout_error"),
-    "EngineFailed": (503, "api_error"),
-    "NotAsAsked": (502, "api_error"),
-    "Certificate": (502, "api_error"),
-    "Proxy": (502, "api_error"),
+_STATUS_OF_KIND: Final = {
+    "ThrottlingException": 429,
+    "ModelNotReadyException": 429,
+    "ServiceQuotaExceededException": 429,  # M: 400, but waiting helps
+    "ModelTimeoutException": 504,
+    "ModelErrorException": 502,
+    "ModelStreamErrorException": 502,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 529,  # CC: backs off, and says so
+    "ResourceNotFoundException": 404,
+    "Unreachable": 503,
+    "Broken": 502,
+    "Timeout": 504,
+    "EngineFailed": 503,
+    "NotAsAsked": 502,
+    "Certificate": 502,
+    "Proxy": 502,
 }
 # Something stands between us and Bedrock, and only a person can mend it.
 NOT_REACHED: Final = frozenset(("Certificate", "Proxy"))
@@ -62,13 +62,6 @@ _CREDENTIALS: Final = frozenset((
 _NO_OTHER_KEY: Final = frozenset(("KeysUnavailable", "NotAuthorized", "OptInRequired"))
 # Where the answer names no kind: the words of AWS's front door.
 _OF_CREDENTIALS: Final = re.compile(r"security token|signature|credential|api key|authentication failed", re.IGNORECASE)
-_TYPES: Final = {
-    400: "invalid_request_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
-    429: "rate_limit_error", 500: "api_error", 503: "overloaded_error", 504: "timeout_error",
-    529: "overloaded_error",
-}  # fmt: skip
-_OF_TYPES: Final = {"overloaded_error": 529, "api_error": 500, "rate_limit_error": 429, "timeout_error": 504,
-                    "invalid_request_error": 400, "request_too_large": 413}  # fmt: skip
 
 _BY_MODEL: Final = "The model returned the following errors: "  # Converse's, and some of invoke's
 # GW: the client knows this sentence only where it is the whole message.
@@ -113,7 +106,7 @@ def read_event(data: bytes) -> BedrockFailure:
         if "kind" in said:
             return read(502, data)
         error = said["error"]
-        return BedrockFailure("", _OF_TYPES.get(str(error["type"]), 500), str(error["message"]))
+        return BedrockFailure("", STATUS_OF_TYPE.get(str(error["type"]), 500), str(error["message"]))
     except (ValueError, LookupError, TypeError, RecursionError):
         return BedrockFailure("", 502, "")
 
@@ -170,7 +163,7 @@ def error_reply(failure: BedrockFailure) -> ErrorReply:
     if is_client_fixable(failure):
         bare = failure.message.removeprefix(_BY_MODEL)
         text = _TOO_LONG if bare.rstrip(".") == _TOO_LONG[:-1] else failure.message
-        return ErrorReply(failure.status, _TYPES[failure.status], printable.lines(text))
+        return ErrorReply(failure.status, printable.lines(text))
     words = printable.lines(masked(failure.message))  # Claude Code shows it on a terminal
     if is_credential_failure(failure):
         why = (
@@ -178,33 +171,29 @@ def error_reply(failure: BedrockFailure) -> ErrorReply:
             if failure.kind == "KeysUnavailable"
             else f"Bedrock does not accept the AWS credentials ({failure.kind or failure.status})"
         )
-        return ErrorReply(403, "permission_error", f"{why}. {_mend(failure)}", (_NO_RETRY,))
+        return ErrorReply(403, f"{why}. {_mend(failure)}", (_NO_RETRY,))
     if _is_access(failure):
         text = f"AWS does not let this role use the model: {words}"
-        return ErrorReply(403, "permission_error", text, (_NO_RETRY,))
+        return ErrorReply(403, text, (_NO_RETRY,))
     if _is_model(failure):
         text = f"Bedrock does not have this model here: {words}. Name its id in [bedrock.models] of config.toml"
-        return ErrorReply(404, "not_found_error", text, (_NO_RETRY,))
+        return ErrorReply(404, text, (_NO_RETRY,))
     if failure.kind in NOT_REACHED:
-        return ErrorReply(*_KINDS[failure.kind], f"{describe(failure)}{_hint(failure)}", (_NO_RETRY,))
+        return ErrorReply(_STATUS_OF_KIND[failure.kind], f"{describe(failure)}{_hint(failure)}", (_NO_RETRY,))
     if failure.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken", "NotAsAsked"):
-        status, kind = _KINDS[failure.kind]
-        return ErrorReply(status, kind, describe(failure))
+        return ErrorReply(_STATUS_OF_KIND[failure.kind], describe(failure))
     kind = failure.kind[:1].upper() + failure.kind[1:]  # in a stream they begin with a small letter
-    if kind in _KINDS:
-        status, error_type = _KINDS[kind]
+    if kind in _STATUS_OF_KIND:
+        status = _STATUS_OF_KIND[kind]
     elif failure.status in (401, 403):  # whatever it is, waiting does not help
-        return ErrorReply(403, "permission_error", f"Bedrock: {words or failure.status}", (_NO_RETRY,))
+        return ErrorReply(403, f"Bedrock: {words or failure.status}", (_NO_RETRY,))
     # LiteLLM gives an error of a stream that it does not know as a 400 without a word: no fault of the request.
     elif failure.status == 413 or (failure.status == 400 and (kind or words)):
-        status, error_type = failure.status, _TYPES[failure.status]
+        status = failure.status
     else:
         status = failure.status if failure.status in (429, 500, 503, 504, 529) else 502
-        error_type = _TYPES.get(status, "api_error")
     lines = (b"x-should-retry: true",) if status == 529 else ()
-    return ErrorReply(
-        status, error_type, f"Bedrock: {words}" if words and status != 400 else words or "Bedrock failed", lines
-    )
+    return ErrorReply(status, f"Bedrock: {words}" if words and status != 400 else words or "Bedrock failed", lines)
 
 
 def recovery_hint(failure: BedrockFailure) -> str:

@@ -72,7 +72,7 @@ class Rewriter:
         self.failure = self._error or BedrockFailure("Timeout" if late else "Broken", 502, "")
         self.complete = True
         reply = bedrock_errors.error_reply(self.failure)
-        return anthropic_errors.error_event(reply.status, reply.message, reply.error_type)
+        return anthropic_errors.error_event(reply.status, reply.message)
 
     def _tell(self, event: bytes) -> bytes:
         """Return an event as Anthropic would tell it; nothing of one that it would not."""

@@ -4,11 +4,11 @@ An exit instead would be worse: a service manager would start us again and again
 """
 
 import asyncio
-import json
 import logging
 import re
 import socket
 
+from claude_gatewayd.anthropic.errors import error_body
 from claude_gatewayd.problem import Problem
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def _answer(problems: list[Problem], request: bytes) -> bytes:
     if _OURS.search(request) and not _PAGE.search(request):  # a web page learns nothing of this machine
         said = "; ".join(f"{p.where}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in problems)
         message = f"claude-gatewayd cannot serve: {said}. Mend it, then run: claude-gatewayctl reload"
-    body = json.dumps({"type": "error", "error": {"type": "api_error", "message": message}}).encode()
+    body = error_body(503, message)
     return (
         b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
         b"connection: close\r\n\r\n" % len(body)

@@ -11,9 +11,11 @@ from claude_gatewayd.anthropic import errors as anthropic_errors
     ("status", "kind", "reason"),
     [
         (400, "invalid_request_error", b"Bad Request"),
+        (402, "billing_error", b"Payment Required"),
         (401, "authentication_error", b"Unauthorized"),
         (403, "permission_error", b"Forbidden"),
         (404, "not_found_error", b"Not Found"),
+        (405, "invalid_request_error", b"Method Not Allowed"),
         (408, "invalid_request_error", b"Request Timeout"),
         (413, "request_too_large", None),
         (421, "invalid_request_error", b"Misdirected Request"),
@@ -23,7 +25,7 @@ from claude_gatewayd.anthropic import errors as anthropic_errors
         (501, "not_supported", b"Not Implemented"),
         (502, "api_error", b"Bad Gateway"),
         (503, "api_error", b"Service Unavailable"),
-        (504, "api_error", b"Gateway Timeout"),
+        (504, "timeout_error", b"Gateway Timeout"),
         (505, "api_error", b"HTTP Version Not Supported"),
         (529, "overloaded_error", b"Overloaded"),
         (599, "api_error", b""),
@@ -95,3 +97,8 @@ def test_whatever_fails_is_told_in_openais_form(body: bytes, error: dict[str, ob
 def test_openais_form_of_our_own() -> None:
     error = {"message": "cannot", "type": "permission_error", "param": None, "code": None}
     assert json.loads(anthropic_errors.openai_error_body(403, "cannot")) == {"type": "error", "error": error}
+
+
+def test_a_type_and_its_status_name_each_other() -> None:
+    table = anthropic_errors.STATUS_OF_TYPE
+    assert {kind: anthropic_errors.type_of(status) for kind, status in table.items()} == {kind: kind for kind in table}

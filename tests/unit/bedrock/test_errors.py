@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from claude_gatewayd.anthropic.errors import type_of
 from claude_gatewayd.bedrock import errors
 from claude_gatewayd.bedrock.errors import BedrockFailure
 
@@ -56,7 +57,7 @@ ARN = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123/heron@ex
 )
 def test_what_the_client_is_told(failure: BedrockFailure, status: int, kind: str) -> None:
     meaning = errors.error_reply(failure)
-    assert (meaning.status, meaning.error_type) == (status, kind)
+    assert (meaning.status, type_of(meaning.status)) == (status, kind)
     assert meaning.message
     assert "123456789012" not in meaning.message
     assert (b"x-should-retry: false" in meaning.lines) == (status in (403, 404))

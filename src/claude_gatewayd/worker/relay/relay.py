@@ -135,8 +135,8 @@ class Answer:
             if watch is None or counted or not watch.between_events:
                 exchange.abort()
                 return failure
-            kind = "timeout_error" if failure.kind == "timeout" else "api_error"
-            sink.write(anthropic_errors.error_event(502, f"Anthropic's answer broke off: {failure.detail}", kind))
+            status = 504 if failure.kind == "timeout" else 502
+            sink.write(anthropic_errors.error_event(status, f"Anthropic's answer broke off: {failure.detail}"))
         if isinstance(sink, Payload):
             sink.end(trailers)
         exchange.finish()

@@ -72,8 +72,8 @@ class Unchanged:
             return b""
         self.complete = True
         why = failure.detail if failure is not None else "its stream ended without message_stop"
-        kind = "timeout_error" if failure is not None and failure.kind == "timeout" else "api_error"
-        return anthropic_errors.error_event(502, f"{self._whose}'s answer broke off: {why}", kind)
+        status = 504 if failure is not None and failure.kind == "timeout" else 502
+        return anthropic_errors.error_event(status, f"{self._whose}'s answer broke off: {why}")
 
 
 def _masked(event: bytes) -> bytes:

@@ -137,7 +137,7 @@ class BedrockLane:
         """Answer a call with why Bedrock did not. Return the status."""
         self._is_from_here(call)
         meaning = bedrock_errors.error_reply(trouble)
-        text = anthropic_errors.error_body(meaning.status, meaning.message, meaning.error_type)
+        text = anthropic_errors.error_body(meaning.status, meaning.message)
         lines = [JSON, *meaning.lines, *call.way.lines]
         call.exchange.reply(meaning.status, anthropic_errors.reason(meaning.status), lines, text)
         return meaning.status

@@ -9,6 +9,7 @@ Sources of the tables: A = platform.claude.com/docs/en/api/errors; R = RFC 9110;
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from claude_gatewayd.anthropic.errors import STATUS_OF_TYPE
 from claude_gatewayd.anthropic.refusals import Refusal
 
 # Whose trouble is it? These are Anthropic's, or of what stands before it, not the request's: the same request may
@@ -35,10 +36,6 @@ RETRIED_STATUSES: Final = frozenset(_TROUBLES)
 # All that can be Anthropic's trouble, in the words of `[router] fallback_on`. A 429 is: a limit, not the request's
 # fault. A limit of the account is "limit", too; money that is used up, or was not paid, "billing".
 FALLBACK_ON: Final = frozenset(("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing"))
-
-# A: the types that Anthropic's trouble has. The others are the request's own fault.
-_STATUS_OF_ERRORS: Final = {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529,
-                            "billing_error": 402}  # fmt: skip
 
 _QUICK: Final = 3.0  # seconds that a person hardly notices beside a model's answer
 _LONG: Final = 60.0  # of a Retry-After: beyond it Claude Code gives up, too (CC)
@@ -123,7 +120,7 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 def status_of_error(kind: str) -> int:
     """Return the status that an error has which comes as the first event of a stream, behind a 200."""
-    return _STATUS_OF_ERRORS.get(kind, 400)
+    return STATUS_OF_TYPE.get(kind, 400)
 
 
 def status_of(outcome: Answered) -> int:
@@ -188,9 +185,9 @@ def reason(outcome: Outcome) -> str:
         return "none"
     if isinstance(outcome, Failed):
         return "timeout" if outcome.timeout else "connection"
-    if outcome.first_error is not None and outcome.first_error in _STATUS_OF_ERRORS:
-        return f"first event {outcome.first_error}"
     status = status_of(outcome)
+    if outcome.first_error is not None and status != 400:  # so it is a type of the table, and no text of theirs
+        return f"first event {outcome.first_error}"
     return " ".join([str(status), *sorted(words(outcome))]) if status in (400, 402) else str(status)
 
 
