@@ -272,7 +272,9 @@ def test_only_the_engine_knows_litellm() -> None:
         assert not knows or name.startswith("worker.engine."), name
 
 
-@pytest.mark.parametrize("module", ["worker.__main__", "worker.worker", "worker.assembly", "worker.engine"])
+@pytest.mark.parametrize(
+    "module", ["worker.__main__", "worker.worker", "worker.inputs", "worker.assembly", "worker.engine"]
+)
 def test_litellm_and_boto3_are_loaded_when_they_are_needed(module: str) -> None:
     """And not before the worker serves Anthropic's lane."""
     assert not foreign(loaded_by(f"claude_gatewayd.{module}")) & {"litellm", "boto3", "botocore", "yaml", "brotli"}

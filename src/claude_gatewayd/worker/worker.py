@@ -6,27 +6,21 @@ told to drain, or when the supervisor is gone; unless it was told to outlive it.
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import time
-from dataclasses import dataclass
 from typing import Any
 
-import claude_gatewayd
-from claude_gatewayd import paths
-from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1.server.accept import Acceptor
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.ipc.channel import Channel
-from claude_gatewayd.network.connect import Connector
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.system import installation, memory, process_exit
-from claude_gatewayd.worker import assembly
-from claude_gatewayd.worker.assembly import Access, Assembly
+from claude_gatewayd.system import installation, process_exit
+from claude_gatewayd.worker import status
+from claude_gatewayd.worker.assembly import assemble
 from claude_gatewayd.worker.engine import EngineFailed
-from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
 
 logger = logging.getLogger(__name__)
 
@@ -40,48 +34,16 @@ _ORPHANS_LINGER = 6.0
 _CLOSED_WITHIN = 10.0  # from the end of the last request to that of the process: everything on the way has its limit
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How a generation starts: whether one that serves is there to be succeeded, and whether that has LiteLLM.
-
-    A *probe* does all that comes before it would accept, and ends.
-    """
-
-    succeeds: bool
-    with_engine: bool
-    probe: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a generation is made of, found good before it begins."""
-
-    settings: Config
-    connector: Connector
-    key: str
-    proven: Proven
-    access: Access
-
-
 class Worker:
     """Serve until told to drain."""
 
-    def __init__(self, given: Given, start: Start, listener: socket.socket, channel: Channel) -> None:
-        self._config = given.settings
-        self._start = start
+    def __init__(self, inputs: WorkerInputs, mode: StartMode, listener: socket.socket, channel: Channel) -> None:
+        self._inputs = inputs
+        self._mode = mode
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._news: asyncio.TimerHandle | None = None
-        private = socket.create_server(("127.0.0.1", 0))
-        plan = assembly.engine_plan(
-            given.settings,
-            paths.engine_socket(os.environ, os.getpid()),
-            f"http://127.0.0.1:{private.getsockname()[1]}",
-            given.access.egress,
-        )
-        self._parts = Assembly(
-            given.settings, given.connector, given.key, given.proven, given.access, plan, self._changed, os.environ
-        )
+        self._parts = assemble(inputs, self._changed)
         gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)
         self._acceptor = Acceptor(
@@ -89,16 +51,16 @@ class Worker:
             lambda: ServerConnection(gateway.handle, self._connections, Limits()),
             lambda: self._connections.make_room(MAX_CONNECTIONS),
         )
-        self._litellms = Connections(gateway.refusal)
-        self._private = Acceptor(
-            private,
-            lambda: ServerConnection(gateway.handle_private, self._litellms, Limits()),
-            lambda: len(self._litellms) < MAX_CONNECTIONS,
+        self._loopback_connections = Connections(gateway.refusal)
+        self._loopback_acceptor = Acceptor(
+            inputs.loopback,
+            lambda: ServerConnection(gateway.handle_private, self._loopback_connections, Limits()),
+            lambda: len(self._loopback_connections) < MAX_CONNECTIONS,
         )
         self._linger = 0.0
-        self._told_to_drain: asyncio.Future[None] = self._loop.create_future()
+        self._drain_ordered: asyncio.Future[None] = self._loop.create_future()
         self._serves = False
-        self._told_to_hurry: asyncio.Future[None] = self._loop.create_future()
+        self._hurry_ordered: asyncio.Future[None] = self._loop.create_future()
         self._outlives = False
         self._linger_at_signal = 0.0
         self._loaded_at = time.time()
@@ -110,40 +72,40 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._signalled)
         beat = self._loop.create_task(self._beat())
-        self._private.start()
-        if self._start.probe:
+        self._loopback_acceptor.start()
+        if self._mode.probe:
             await self._try_out()
         else:
             await self._serve()
         await self._drain()
         process_exit.limit(_CLOSED_WITHIN)
-        self._private.stop()
-        self._litellms.abort()
+        self._loopback_acceptor.stop()
+        self._loopback_connections.abort()
         await self._parts.close()
         beat.cancel()
         self._tell("ending")
 
     async def _serve(self) -> None:
         """Accept until told to drain."""
-        wants_engine = self._parts.eager or self._start.with_engine
-        if self._start.succeeds:
+        wants_engine = self._inputs.loads_engine_at_start or self._mode.with_engine
+        if self._mode.succeeds:
             self._hear()  # with keys from the one that serves there is none to be asked for at once
-            self._parts.keep()
+            self._parts.bedrock.start()
             if wants_engine:
                 await self._load_first()
         self._acceptor.start()
         self._serves = True
         self._channel.tell("ready", **self._snapshot())
-        if not self._start.succeeds:
-            self._parts.keep()
+        if not self._mode.succeeds:
+            self._parts.bedrock.start()
         if wants_engine:
             self._parts.engine.start()
-        await self._told_to_drain
+        await self._drain_ordered
 
     async def _try_out(self) -> None:
         """Do what may fail in an installation that is no good, and tell what came of it."""
         try:
-            if self._parts.may_need_engine:
+            if self._inputs.may_need_engine:
                 self._parts.engine.start()
                 await self._parts.engine.ready(_ENGINE_WITHIN)
         except EngineFailed as problem:
@@ -155,7 +117,7 @@ class Worker:
         """Load LiteLLM before taking over: the one that serves goes on meanwhile, and Bedrock is never away."""
         self._parts.engine.start()
         ready = self._loop.create_task(self._parts.engine.ready(_ENGINE_WITHIN))
-        sooner = (self._told_to_drain, self._told_to_hurry)
+        sooner = (self._drain_ordered, self._hurry_ordered)
         await asyncio.wait((ready, *sooner), return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             ready.cancel()
@@ -164,8 +126,8 @@ class Worker:
 
     async def _beat(self) -> None:
         while True:
-            if self._serves and not self._told_to_drain.done():  # else another generation tells the person
-                self._parts.warner.tick()
+            if self._serves and not self._drain_ordered.done():  # else another generation tells the person
+                self._parts.notices.tick()
                 self._tell()  # who is told of something finds it in the status
             for _ in range(_BEATS_A_SECOND):
                 await asyncio.sleep(_BEAT)
@@ -186,10 +148,10 @@ class Worker:
         """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
         self._acceptor.stop()
         # The supervisor ends a drain that hangs; but there may be none any more.
-        process_exit.limit(self._config.listen.drain_timeout + _ORPHANS_LINGER + _CLOSED_WITHIN)
+        process_exit.limit(self._inputs.config.listen.drain_timeout + _ORPHANS_LINGER + _CLOSED_WITHIN)
         await self._acceptor.settled()
         try:
-            async with asyncio.timeout(self._config.listen.drain_timeout + self._linger):
+            async with asyncio.timeout(self._inputs.config.listen.drain_timeout + self._linger):
                 self._connections.drain(self._linger)
                 await self._connections.all_ended()
         except TimeoutError:
@@ -210,14 +172,14 @@ class Worker:
                 case "drain":
                     self._drain_soon(float(message.get("linger", 0.0)))
                 case "hurry":
-                    if not self._told_to_hurry.done():
-                        self._told_to_hurry.set_result(None)
+                    if not self._hurry_ordered.done():
+                        self._hurry_ordered.set_result(None)
                 case "lend-keys":
-                    self._channel.tell("lent", loan=self._parts.lend())
+                    self._channel.tell("lent", loan=self._parts.bedrock.lend())
                 case "borrow-keys":
-                    self._parts.borrow(message.get("loan"))
+                    self._parts.bedrock.borrow(message.get("loan"))
                 case "look-at-login":
-                    self._parts.look_at_login()
+                    self._parts.bedrock.look_at_login()
                 case "outlive":
                     self._outlives = True
                     self._linger_at_signal = float(message.get("linger", 0.0))
@@ -226,26 +188,14 @@ class Worker:
         self._drain_soon(self._linger_at_signal)
 
     def _drain_soon(self, linger: float) -> None:
-        if not self._told_to_drain.done():
+        if not self._drain_ordered.done():
             self._linger = linger
-            self._told_to_drain.set_result(None)
+            self._drain_ordered.set_result(None)
         elif linger < self._linger:  # told again: the daemon itself ends
             self._linger = linger
             if self._connections.draining:
                 self._connections.drain(linger)
 
     def _snapshot(self) -> dict[str, Any]:
-        return {
-            "snapshot": self._parts.snapshot()
-            | {
-                "connections": len(self._connections),
-                "memory": memory.resident(),
-                "config": str(self._config.source) if self._config.source else None,
-                "config_loaded_at": self._loaded_at,
-                "drain_timeout": self._config.listen.drain_timeout,
-                "log_level": self._config.log.level,
-                "version": claude_gatewayd.__version__,
-                "code": self._code,
-                "outdated": self._parts.engine.outdated,
-            }
-        }
+        process = status.of_process(self._inputs.config, self._loaded_at, self._code, len(self._connections))
+        return {"snapshot": status.of_parts(self._parts) | process}

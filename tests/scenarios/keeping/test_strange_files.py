@@ -25,7 +25,7 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
-from claude_gatewayd.worker import assembly
+from claude_gatewayd.worker import inputs
 from claude_gatewayd.worker.gateway.known_credentials import Proven
 from claude_gatewayd.worker.notices.due import Due, Told
 from claude_gatewayd.worker.notices.store import Kept
@@ -93,7 +93,7 @@ JSON = st.recursive(
 def starts(environ: Mapping[str, str], files: Mapping[str, bytes]) -> SourceWay:
     """Do what a worker does at its start, and return the way to keys."""
     given = config.load(environ)  # raises nothing: these variables are not ours
-    access = assembly.bedrock_access(given, environ)
+    access = inputs.bedrock_access(given, environ)
     assert access.enabled or access.why
     way = SourceWay(access.source, given.bedrock.region, access.egress)
     facts = way.facts()
@@ -130,7 +130,7 @@ def test_a_worker_starts_and_looks_again(
         for name in ("x", "default", *read.profiles):
             with contextlib.suppress(GatewayError):
                 sso_profile(around, name)
-        source = assembly.bedrock_access(config.load(around), around).source
+        source = inputs.bedrock_access(config.load(around), around).source
         assert find_again(source) is not None
         gather.sso(source, NOW)  # doctor, setup
 
@@ -230,7 +230,7 @@ class _Raises(Exception):
 def test_what_nobody_has_thought_of_is_a_failure_of_bedrock(tmp_path: Path) -> None:
     """A way has one wall: whatever is raised below it comes out as why there are no keys, without its text."""
     environ = {"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "s"}
-    access = assembly.bedrock_access(Config(), environ)
+    access = inputs.bedrock_access(Config(), environ)
 
     class Way(SourceWay):
         def _first(self, *, keys: bool) -> Got:

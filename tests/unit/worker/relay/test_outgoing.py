@@ -1,6 +1,7 @@
 """A request as it goes upstream; and through a whole gateway in memory, what framing may do to a body."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.egress import Egress
-from claude_gatewayd.worker.assembly import Access, Assembly, engine_plan
+from claude_gatewayd.worker.assembly import assemble
 from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.inputs import BedrockAccess, WorkerInputs
 from claude_gatewayd.worker.relay.outgoing import outgoing
 from tests.fakes.transport import Wire, settle
 
@@ -72,16 +74,18 @@ class Whole:
             aliases={"old": "new"},
         )
         nowhere = Path("/dev/null/nowhere")  # where not even root can make a directory
-        self.gateway = Assembly(
-            settings,
-            self._connect,
-            "cgw-key",
-            Proven(nowhere / "proven.json", "key"),
-            Access(False, Source("none"), Egress({})),
-            engine_plan(settings, nowhere / "socket", "", Egress({})),
-            lambda: None,
-            {"HOME": "/nonexistent"},
-        ).gateway
+        with socket.socket() as loopback:
+            inputs = WorkerInputs(
+                config=settings,
+                environ={"HOME": "/nonexistent"},
+                gateway_key="cgw-key",
+                known_credentials=Proven(nowhere / "proven.json", "key"),
+                anthropic=self._connect,
+                bedrock=BedrockAccess(False, Source("none"), Egress({})),
+                engine_socket=nowhere / "socket",
+                loopback=loopback,
+            )
+            self.gateway = assemble(inputs, lambda: None).gateway
         self.client = Wire(ServerConnection(self.gateway.handle, Connections(self.gateway.refusal), Limits()))
 
     async def _connect(self) -> UpstreamConnection:

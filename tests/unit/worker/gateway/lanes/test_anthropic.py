@@ -16,7 +16,7 @@ from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.http1.upstream.pool import Pool
-from claude_gatewayd.worker.assembly import _anthropic_settings
+from claude_gatewayd.worker.assembly import anthropic_lane_settings
 from claude_gatewayd.worker.gateway.authorization import Spending
 from claude_gatewayd.worker.gateway.call import Call, Refused
 from claude_gatewayd.worker.gateway.caller import Caller
@@ -150,7 +150,7 @@ class Lane:
     """The lane at its defaults, between the two, and a caller who may spend."""
 
     def __init__(self, tmp_path: Path, *, has_bedrock: bool = True) -> None:
-        settings = _anthropic_settings(Config())
+        settings = anthropic_lane_settings(Config())
         self.loop = asyncio.get_running_loop()
         self.anthropic, self.bedrock = Anthropic(), Bedrock()
         relay = Relay(Pool(self.anthropic.connect))

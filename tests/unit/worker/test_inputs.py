@@ -6,7 +6,7 @@ import pytest
 
 from claude_gatewayd.config.model import Anthropic, Config, Listen
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.worker import assembly
+from claude_gatewayd.worker import inputs
 
 SECRET = "hunter2-canary"
 
@@ -25,7 +25,7 @@ SECRET = "hunter2-canary"
 )
 def test_a_proxy_that_is_none_is_refused_with_its_place(variable: str, value: str, message: str) -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        assembly.connector(Config(), {variable: value})
+        inputs.anthropic_connector(Config(), {variable: value})
     (problem,) = caught.value.problems
     assert problem.where == f"environment {variable}"
     assert message in problem.message
@@ -34,9 +34,9 @@ def test_a_proxy_that_is_none_is_refused_with_its_place(variable: str, value: st
 
 
 def test_a_proxy_that_nobody_needs_is_not_looked_at() -> None:
-    assembly.connector(Config(), {"HTTPS_PROXY": "ftp://x", "NO_PROXY": ".anthropic.com"})
-    assembly.connector(Config(anthropic=Anthropic(proxy="none")), {"HTTPS_PROXY": "ftp://x"})
-    assembly.connector(Config(anthropic=Anthropic(base_url="http://127.0.0.1:1")), {"HTTP_PROXY": "ftp://x"})
+    inputs.anthropic_connector(Config(), {"HTTPS_PROXY": "ftp://x", "NO_PROXY": ".anthropic.com"})
+    inputs.anthropic_connector(Config(anthropic=Anthropic(proxy="none")), {"HTTPS_PROXY": "ftp://x"})
+    inputs.anthropic_connector(Config(anthropic=Anthropic(base_url="http://127.0.0.1:1")), {"HTTP_PROXY": "ftp://x"})
 
 
 def test_a_file_that_holds_no_certificate_is_refused_with_its_place(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_file_that_holds_no_certificate_is_refused_with_its_place(tmp_path: Pa
         (Config(), {"NODE_EXTRA_CA_CERTS": str(file)}, "environment NODE_EXTRA_CA_CERTS"),
     ):
         with pytest.raises(ConfigInvalid) as caught:
-            assembly.connector(settings, environ)
+            inputs.anthropic_connector(settings, environ)
         (problem,) = caught.value.problems
         assert problem.where == where
         assert "certificates" in problem.message
@@ -58,7 +58,7 @@ def test_a_file_that_holds_no_certificate_is_refused_with_its_place(tmp_path: Pa
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     environ = {"HTTPS_PROXY": "ftp://x", "SSL_CERT_FILE": str(tmp_path / "absent")}
     with pytest.raises(ConfigInvalid) as caught:
-        assembly.connector(Config(), environ)
+        inputs.anthropic_connector(Config(), environ)
     assert [problem.where for problem in caught.value.problems] == [
         "environment HTTPS_PROXY",
         "environment SSL_CERT_FILE",
@@ -79,7 +79,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 )
 def test_a_socket_at_hand(listen: Listen, address: tuple[str, int], bound: str, message: str | None) -> None:
     if message is None:
-        assembly.refuse_what_cannot_change(Config(listen=listen), address, bound)
+        inputs.check_listener(Config(listen=listen), address, bound)
         return
     with pytest.raises(ConfigInvalid, match=message):
-        assembly.refuse_what_cannot_change(Config(listen=listen), address, bound)
+        inputs.check_listener(Config(listen=listen), address, bound)

@@ -1,0 +1,138 @@
+"""What a worker starts with: read, checked and bound before anything runs, or refused with its place."""
+
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claude_gatewayd import paths
+from claude_gatewayd.aws import Source, find_source
+from claude_gatewayd.aws.profiles.source import ca_bundle, unusable
+from claude_gatewayd.config.model import Config
+from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection
+from claude_gatewayd.network import egress, reach
+from claude_gatewayd.network.connect import Connector
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.network.proxy import is_loopback
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.system.secret_file import read_or_make_gateway_key
+from claude_gatewayd.worker.gateway import known_credentials
+from claude_gatewayd.worker.gateway.known_credentials import Proven
+
+
+@dataclass(frozen=True, slots=True)
+class StartMode:
+    """How a generation starts.
+
+    *succeeds*: another generation serves until this one does. *with_engine*: that one has LiteLLM loaded, so this one
+    loads it too. *probe*: do all that comes before accepting, report, and end.
+    """
+
+    succeeds: bool
+    with_engine: bool
+    probe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BedrockAccess:
+    """Whether Bedrock may be asked, with which keys, and how AWS is reached. *why* says why it may not be."""
+
+    enabled: bool
+    source: Source
+    egress: Egress
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInputs:
+    """What a generation is made of.
+
+    *environ* is a copy: LiteLLM changes that of the process. *anthropic* makes connections to Anthropic,
+    *engine_socket* is where LiteLLM will listen, and *loopback* listens for the requests that LiteLLM sends back.
+    """
+
+    config: Config
+    environ: Mapping[str, str]
+    gateway_key: str
+    known_credentials: Proven
+    anthropic: Callable[[], Awaitable[UpstreamConnection]]
+    bedrock: BedrockAccess
+    engine_socket: Path
+    loopback: socket.socket
+
+    @property
+    def may_need_engine(self) -> bool:
+        """Whether any request could need LiteLLM."""
+        return self.bedrock.enabled or bool(self.config.litellm.config)
+
+    @property
+    def loads_engine_at_start(self) -> bool:
+        """Whether LiteLLM is loaded before anybody needs it."""
+        return self.may_need_engine and self.config.litellm.load == "eager"
+
+
+def collect(config: Config, environ: Mapping[str, str], pid: int) -> WorkerInputs:
+    """Read the files that a generation needs, and bind its own port. Raises GatewayError, ConfigInvalid among them."""
+    environ = dict(environ)
+    return WorkerInputs(
+        config=config,
+        environ=environ,
+        anthropic=anthropic_connector(config, environ),
+        gateway_key=read_or_make_gateway_key(paths.gateway_key_file(environ)),
+        known_credentials=known_credentials.of_state(environ),
+        bedrock=bedrock_access(config, environ),
+        engine_socket=paths.engine_socket(environ, pid),
+        loopback=socket.create_server(("127.0.0.1", 0)),
+    )
+
+
+def anthropic_connector(config: Config, environ: Mapping[str, str]) -> Connector:
+    """Return what makes connections to Anthropic. Raises ConfigInvalid."""
+    route = egress.to_anthropic(config, environ)
+    return reach.connector(config.anthropic.base_url, route, config.anthropic.connect_timeout)
+
+
+def bedrock_access(config: Config, environ: Mapping[str, str]) -> BedrockAccess:
+    """Return whether Bedrock may be asked. With `enabled = "auto"` it may if there are any AWS credentials."""
+    bedrock = config.bedrock
+    source = find_source(environ, bedrock.profile)
+    if config.aws_problems and source.kind != "none":
+        source = unusable(config.aws_problems[0], environ, bedrock.profile)
+    route = egress.of(config, environ).trusting(*ca_bundle(environ, source.profile))
+    if bedrock.enabled == "false":
+        return BedrockAccess(False, source, route, "[bedrock] enabled is false")
+    # A profile that cannot be used still means that Bedrock is wanted: it is read again when its file changes.
+    if bedrock.enabled == "auto" and source.kind == "none" and not source.profile:
+        return BedrockAccess(False, source, route, source.why)
+    return BedrockAccess(True, source, route)
+
+
+def check_listener(config: Config, address: Any, bound: str) -> None:
+    """Refuse a configuration that does not fit the listening socket. *bound* is "" for an inherited socket.
+
+    Raises ConfigInvalid.
+    """
+    where = str(config.source or "environment")
+    wanted = f"{config.listen.host}:{config.listen.port}"
+    if bound and bound != wanted:
+        raise ConfigInvalid(
+            [
+                Problem(
+                    f"{where} [listen]",
+                    f"the address cannot change from {bound} to {wanted} while the daemon runs",
+                    "claude-gatewayctl stop, then start it again",
+                )
+            ]
+        )
+    if isinstance(address, tuple) and not is_loopback(address[0]) and not config.listen.remote:
+        raise ConfigInvalid(
+            [
+                Problem(
+                    f"{where} [listen] remote",
+                    f"the inherited socket listens on {address[0]}, which other machines can reach",
+                    "set remote = true: callers must then send the gateway key (claude-gatewayctl key)",
+                )
+            ]
+        )

@@ -1,0 +1,38 @@
+"""How a generation is, as JSON: the worker sends it to the supervisor, which shows it in `status`."""
+
+from typing import Any
+
+import claude_gatewayd
+from claude_gatewayd.config.model import Config
+from claude_gatewayd.system import memory
+from claude_gatewayd.worker.assembly import Parts
+
+
+def of_parts(parts: Parts) -> dict[str, Any]:
+    """Return how the parts are. Its fields are those of docs/status-json.md."""
+    litellm = parts.engine.snapshot()
+    if litellm["state"] == "off":
+        litellm["why"] = "it loads when it is needed"
+    counts = parts.tally.snapshot()
+    status = counts | parts.bedrock.status()
+    status["bedrock"] |= counts["bedrock"]
+    return status | {
+        "litellm": litellm,
+        "circuits": parts.circuits.snapshot(),
+        "notices": parts.notices.standing(),
+        "outdated": parts.engine.outdated,
+    }
+
+
+def of_process(config: Config, loaded_at: float, code: str, connections: int) -> dict[str, Any]:
+    """Return what is known of the worker itself: *code* is the mark of the program that it runs."""
+    return {
+        "connections": connections,
+        "memory": memory.resident(),
+        "config": str(config.source) if config.source else None,
+        "config_loaded_at": loaded_at,
+        "drain_timeout": config.listen.drain_timeout,
+        "log_level": config.log.level,
+        "version": claude_gatewayd.__version__,
+        "code": code,
+    }
