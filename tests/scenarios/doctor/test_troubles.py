@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from claude_gatewayd.ctl.doctor.examine import Ground, examinations
+from claude_gatewayd.ctl.doctor.checks import Context, checks
 from claude_gatewayd.ctl.main import VERBS
 
 ROOT = Path(__file__).parents[3]
@@ -12,7 +12,7 @@ ROWS = [
     for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
     if line.startswith("| `")
 ]
-# What one examination finds besides what it is named after.
+# What one check finds besides what it is named after.
 _WITHIN = {"version": "daemon", "clock": "Anthropic", "Bedrock": "AWS", "AWS login": "AWS", "callback": "LiteLLM",
            "LiteLLM config": "LiteLLM"}  # fmt: skip
 # No fault of this machine, gone with the next request, or before there is a doctor.
@@ -36,13 +36,13 @@ _NO_CHECK = (
 
 def test_each_trouble_has_a_check(tmp_path: Path) -> None:
     status = {"bedrock": {"enabled": True}, "address": "http://127.0.0.1:9"}
-    known = {*examinations(Ground({"HOME": str(tmp_path)}, tmp_path, status, ""), deep=True), *_WITHIN}
+    known = {*checks(Context.gather({"HOME": str(tmp_path)}, tmp_path, status, deep=True)), *_WITHIN}
     assert len(ROWS) > 40
     for row in ROWS:
         assert len(row) == 3, row
-        checks = [] if row[2] == "–" else row[2].split(", ")
-        assert set(checks) <= known, row
-        assert bool(checks) != row[0].strip("`").startswith(_NO_CHECK), row
+        named = [] if row[2] == "–" else row[2].split(", ")
+        assert set(named) <= known, row
+        assert bool(named) != row[0].strip("`").startswith(_NO_CHECK), row
 
 
 def test_each_command_that_is_named_exists() -> None:

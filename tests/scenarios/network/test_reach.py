@@ -110,10 +110,11 @@ def test_a_configuration_that_is_wrong_elsewhere_still_names_the_ca(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("failed", "state", "found"),
-    [("", "ok", "x can be reached"), ("certificate", "fail", "its certificate is not trusted"),
-     ("proxy", "fail", "the proxy does not let us through"), ("offline", "fail", "x cannot be reached")],
+    [("", "ok", "x is reachable"), ("certificate", "fail", "its certificate is not trusted"),
+     ("proxy", "fail", "the proxy refuses the connection"), ("offline", "fail", "x is not reachable")],
 )  # fmt: skip
 def test_what_doctor_says(failed: str, state: str, found: str) -> None:
-    finding = network.to_bedrock("x", failed, "why", "mend this" if failed == "certificate" else "")
+    hint = "mend this" if failed == "certificate" else ""
+    finding = network.bedrock_endpoint(network.Handshake("x", failed, "why", hint))
     assert (finding.check, finding.state, finding.found) == ("Bedrock", state, found)
     assert bool(finding.mend) == bool(failed)

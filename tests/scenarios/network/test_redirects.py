@@ -80,7 +80,7 @@ def test_aws(asked: tuple[Upstream, Upstream], ask: Callable[[str], None]) -> No
 def test_the_doctor(asked: tuple[Upstream, Upstream]) -> None:
     upstream, other = asked
     assert gather.ping(upstream.url, SECRET, "anthropic", {"authorization": SECRET}).status == 307
-    assert gather.answers(upstream.url) == ""
+    assert gather.why_no_answer(upstream.url) == ""
     assert other.requests.empty()
 
 

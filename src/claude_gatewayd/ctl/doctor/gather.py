@@ -25,9 +25,8 @@ from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
 from claude_gatewayd.ctl.doctor.claude_code import Login, OwnSettings
 from claude_gatewayd.ctl.doctor.machine import Mode, Service
-from claude_gatewayd.ctl.doctor.network import Ping, Reached, Sso
+from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, Sso
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
-from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network import egress
 from claude_gatewayd.network import reach as reach_upstream
 from claude_gatewayd.service.platform import choose
@@ -39,8 +38,8 @@ _MODEL = "claude-haiku-4-5-20251001"
 _FAILURES = {"offline": "name", "timeout": "time", "certificate": "certificate", "proxy": "proxy"}
 
 
-def answers(url: str) -> str:
-    """Return why a request to *url* is not answered, "" if it is."""
+def why_no_answer(url: str) -> str:
+    """Return why a request to *url* gets no answer, "" if it gets one."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
     try:
@@ -97,13 +96,14 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
     return Reached(host, way, "", "", _skew(answer.getheader("date"), middle))
 
 
-def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> tuple[str, UpstreamFailed | None]:
-    """Go to Bedrock as the worker does, and say no more than a handshake; return whither, and why that fails."""
+def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> Handshake:
+    """Shake hands with Bedrock's endpoint, by the same route as the worker, and send nothing."""
     bedrock = settings.bedrock
     url = bedrock.runtime_endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com"
     reached = egress.of(settings, environ).trusting(*ca_bundle(environ, profile))
     # twice the time, where a certificate is looked at
-    return urlsplit(url).hostname or "", reach_upstream.handshake_blocking(url, reached, _SECONDS / 2)
+    host, failed = urlsplit(url).hostname or "", reach_upstream.handshake_blocking(url, reached, _SECONDS / 2)
+    return Handshake(host) if failed is None else Handshake(host, failed.kind, failed.detail, failed.hint)
 
 
 def service(environ: Mapping[str, str]) -> Service:
@@ -127,11 +127,6 @@ def service(environ: Mapping[str, str]) -> Service:
         upgraded=paths.is_upgraded(found.program, environ),
         moves_streams=ours.moves_streams(environ) if found.file else None,
     )
-
-
-def is_installed(environ: Mapping[str, str]) -> bool:
-    """Say whether `install` was here: it leaves the service's environment."""
-    return paths.is_installed(environ)
 
 
 def program() -> str:

@@ -127,7 +127,7 @@ _ENDING = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN")
 _MAY_DIFFER = ("PATH", "TZ")
 
 
-def surroundings(daemon: Mapping[str, str], shell: Mapping[str, str], *, by_service: bool) -> Iterator[Finding]:
+def environment(daemon: Mapping[str, str], shell: Mapping[str, str], *, by_service: bool) -> Iterator[Finding]:
     """Judge the environment of the running daemon, {} where it cannot be seen, beside what a shell would hand on."""
     if not daemon:
         return

@@ -86,13 +86,23 @@ def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, no
         )
 
 
-def to_bedrock(host: str, failed: str, why: str, hint: str) -> Finding:
-    """Judge the way to Bedrock's endpoint, by a handshake that costs nothing."""
+class Handshake(NamedTuple):
+    """What a TLS handshake with *host* came to: the kind of failure, "" for none, with *why* and a hint."""
+
+    host: str
+    failed: str = ""
+    why: str = ""
+    hint: str = ""
+
+
+def bedrock_endpoint(handshake: Handshake) -> Finding:
+    """Judge the route to Bedrock's endpoint, by a handshake that costs nothing."""
+    host, failed, why, hint = handshake
     if not failed:
-        return ok("Bedrock", f"{host} can be reached")
-    found = {"certificate": "its certificate is not trusted", "proxy": "the proxy does not let us through"}
+        return ok("Bedrock", f"{host} is reachable")
+    found = {"certificate": "its certificate is not trusted", "proxy": "the proxy refuses the connection"}
     mend = hint or f"curl -sv -o /dev/null https://{host}/"
-    return Finding("Bedrock", "fail", found.get(failed, f"{host} cannot be reached"), why, mend)
+    return Finding("Bedrock", "fail", found.get(failed, f"{host} is not reachable"), why, mend)
 
 
 def credentials(keys: Status, told: str, region: str, now: float) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from claude_gatewayd.ctl import daemon, ensure_running
 from claude_gatewayd.ctl.claude_code import edit_settings
 from claude_gatewayd.ctl.claude_code.verbs import this_gateway
-from claude_gatewayd.ctl.doctor import examine
-from claude_gatewayd.ctl.doctor.examine import Ground
+from claude_gatewayd.ctl.doctor.checks import Context
+from claude_gatewayd.ctl.doctor.examine import examine
 from claude_gatewayd.ctl.doctor.finding import Finding
 from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
 from claude_gatewayd.ctl.terminal.progress import During
@@ -47,15 +47,16 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _look(*, deep: bool) -> list[Finding]:
+    status, why_not = None, ""
     try:
-        ground = Ground(os.environ, Path.cwd(), client.ask("status", 3.0), "")
+        status = client.ask("status", 3.0)
     except client.NotRunning:
-        ground = Ground(os.environ, Path.cwd(), None, "is not running")
+        why_not = "is not running"
     except GatewayError as error:
-        ground = Ground(os.environ, Path.cwd(), None, error.message)
-    what = "A request goes through each lane; LiteLLM may have to load first" if deep else "Looking"
-    with During(what):
-        return examine.examine(examine.examinations(ground, deep=deep), examine.limit(deep=deep))
+        why_not = error.message
+    context = Context.gather(os.environ, Path.cwd(), status, why_not, deep=deep)
+    with During("Sending a request through each lane; LiteLLM may have to load first" if deep else "Checking"):
+        return examine(context)
 
 
 def _fix(finding: Finding) -> str:

@@ -1,7 +1,9 @@
 """What each check makes of what was gathered: the state, and the command that mends it."""
 
+import os
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.doctor import claude_code, examine, machine, network
+from claude_gatewayd.ctl.doctor.checks import Context
 from claude_gatewayd.ctl.doctor.claude_code import Login, OwnSettings
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
 from claude_gatewayd.ctl.doctor.machine import Mode, Service
@@ -116,7 +119,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SESSION_TOKEN": "x"}
 def test_the_environment_of_the_daemon(
     daemon: dict[str, str], shell: dict[str, str], by_service: bool, wanted: list[tuple[str, str]]
 ) -> None:
-    found = list(machine.surroundings(daemon, shell, by_service=by_service))
+    found = list(machine.environment(daemon, shell, by_service=by_service))
     assert said(found) == wanted
     assert not [one for one in found if "ASIAX" in f"{one}"]
 
@@ -280,14 +283,15 @@ def test_pings() -> None:
 def test_what_hangs_or_breaks_keeps_nothing_else_back() -> None:
     never = threading.Event()
 
-    def hang() -> list[Finding]:
+    def hang(_context: Context) -> list[Finding]:
         never.wait(5)
         return []
 
-    def fail() -> list[Finding]:
+    def fail(_context: Context) -> list[Finding]:
         raise RuntimeError("a fault of ours")
 
-    found = examine.examine({"a": hang, "b": fail, "c": lambda: [ok("c", "well")]}, 0.2)
+    context = Context.gather({"HOME": os.devnull}, Path("/"), None, deep=False)
+    found = examine.run({"a": hang, "b": fail, "c": lambda _: [ok("c", "well")]}, context, 0.2)
     never.set()
     assert [(one.check, one.state) for one in found] == [("a", "fail"), ("b", "fail"), ("c", "ok")]
     assert "a fault of ours" in found[1].why

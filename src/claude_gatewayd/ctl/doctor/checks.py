@@ -1,0 +1,201 @@
+"""The table of what doctor checks. Each check gathers what it needs, and leaves the judgement to a pure function."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import claude_gatewayd
+from claude_gatewayd import paths
+from claude_gatewayd.aws.profiles.source import find_source
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.config.model import Config
+from claude_gatewayd.ctl.claude_code import clients, edit_settings
+from claude_gatewayd.ctl.claude_code import obstacles as claude_obstacles
+from claude_gatewayd.ctl.claude_code.settings import BASE_URL
+from claude_gatewayd.ctl.doctor import claude_code, gather, machine, network
+from claude_gatewayd.ctl.doctor.finding import Finding, Status
+from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.problem import Problem
+from claude_gatewayd.service import environment
+from claude_gatewayd.system import ports
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every check starts from, gathered once.
+
+    *status* is the daemon's, None where it does not answer, with *why_not*. *config* holds the defaults where the file
+    cannot be used; *problems* says why.
+    """
+
+    environ: Mapping[str, str]
+    directory: Path
+    status: Status | None
+    why_not: str
+    config: Config
+    problems: tuple[Problem, ...]
+    deep: bool
+
+    @classmethod
+    def gather(
+        cls, environ: Mapping[str, str], directory: Path, status: Status | None, why_not: str = "", *, deep: bool
+    ) -> Self:
+        """Read the configuration. Never raises: a broken one is for a check to report."""
+        try:
+            loaded = config.load(environ)
+            problems = loaded.aws_problems
+        except ConfigInvalid as invalid:
+            loaded, problems = Config(), invalid.problems
+        return cls(environ, directory, status, why_not, loaded, tuple(problems), deep)
+
+    @property
+    def url(self) -> str:
+        """Return the gateway's address for callers on this machine."""
+        if self.status is not None:
+            return edit_settings.for_callers(self.status["address"])
+        return edit_settings.here(self.environ).url
+
+    @property
+    def key(self) -> str:
+        """Return the gateway key, "" where none has been made."""
+        return edit_settings.here(self.environ).key
+
+    @property
+    def settings_file(self) -> Path:
+        """Return Claude Code's settings.json."""
+        return claude_obstacles.settings_file(self.environ)
+
+    @property
+    def daemon_environ(self) -> Mapping[str, str]:
+        """Return the daemon's environment, {} where it cannot be seen."""
+        return gather.environment_of(self.status["pid"]) if self.status is not None else {}
+
+
+Check = Callable[[Context], Iterable[Finding]]
+
+
+def checks(context: Context) -> dict[str, Check]:
+    """Return the checks to run, by name, in the order in which they are reported."""
+    pings: dict[str, Check] = {}
+    if context.deep and context.status is not None:
+        pings["ping anthropic"] = _ping_anthropic
+        if context.status["bedrock"]["enabled"]:
+            pings["ping bedrock"] = _ping_bedrock
+    return {**_CHECKS, **pings}
+
+
+def _daemon(context: Context) -> Iterable[Finding]:
+    installed = paths.is_installed(context.environ)
+    return machine.daemon(context.status, context.why_not, claude_gatewayd.__version__, installed=installed)
+
+
+def _port(context: Context) -> Iterable[Finding]:
+    if context.status is not None:
+        return machine.port(context.status, context.url, None, gather.why_no_answer(context.url))
+    return machine.port(None, context.url, ports.who_listens(edit_settings.here_port(context.environ)), "")
+
+
+def _service(context: Context) -> Iterable[Finding]:
+    return machine.service(gather.service(context.environ), gather.program(), context.status)
+
+
+def _environment(context: Context) -> Iterable[Finding]:
+    shell, _left_out = environment.taken_over(context.environ)
+    by_service = context.status is not None and context.status["inherited"]
+    return machine.environment(context.daemon_environ, shell, by_service=by_service)
+
+
+def _configuration(context: Context) -> Iterable[Finding]:
+    path = paths.config_path(context.environ)
+    changed_at = path.stat().st_mtime if path.exists() else 0.0
+    file = str(path) if path.exists() else ""
+    yield from machine.configuration(context.problems, file, changed_at, context.status)
+    yield from machine.limits(context.config.listen.max_body)
+
+
+def _litellm(context: Context) -> Iterable[Finding]:
+    status = context.status
+    known = status is not None and status["litellm"]["state"] in ("ready", "loading", "failed")
+    tried: Mapping[str, Any] | None = None
+    if context.deep and not known:
+        tried = gather.try_litellm(context.config.litellm.config, context.environ)
+    return machine.litellm(*gather.litellm(), status, tried)
+
+
+def _anthropic(context: Context) -> Iterable[Finding]:
+    return network.anthropic(gather.reach(context.config, context.environ), context.status)
+
+
+def _aws(context: Context) -> Iterable[Finding]:
+    settings, status, now = context.config, context.status, time.time()
+    source = find_source(context.environ, settings.bedrock.profile)
+    if settings.bedrock.enabled == "false":
+        mend = "claude-gatewayctl config set bedrock.enabled auto --reload"
+        yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", mend, now)
+        return
+    yield from network.bedrock(status, source.kind, source.told, source.why, source.hint, now)
+    if source.kind != "none":
+        yield network.bedrock_endpoint(gather.reach_bedrock(settings, context.environ, source.profile))
+    if status is None or not status.get("credentials"):  # else the daemon's keeper has reported on the login
+        yield from network.sso(gather.sso(source, now), now)
+
+
+def _claude_code(context: Context) -> Iterable[Finding]:
+    path = clients.find(context.environ)
+    return claude_code.client(str(path or ""), clients.version(path, context.environ) if path else "")
+
+
+def _credential(context: Context) -> Iterable[Finding]:
+    return claude_code.credential(gather.login(context.environ, context.settings_file), time.time())
+
+
+def _settings(context: Context) -> Iterable[Finding]:
+    own = gather.own_settings(context.settings_file, context.key)
+    shell, remote = context.environ.get(BASE_URL, ""), context.config.listen.remote
+    return claude_code.settings(own, shell, context.url, remote=remote)
+
+
+def _variables(context: Context) -> Iterable[Finding]:
+    found = claude_obstacles.find(context.environ, context.directory, context.url)
+    daemon = context.daemon_environ
+    return claude_code.obstacles(found, [name for name in claude_obstacles.SWITCHES if name in daemon])
+
+
+def _disk(context: Context) -> Iterable[Finding]:
+    return machine.disk(*gather.disk(context.environ))
+
+
+def _permissions(context: Context) -> Iterable[Finding]:
+    return machine.permissions(gather.modes(context.environ))
+
+
+def _ping_anthropic(context: Context) -> Iterable[Finding]:
+    credential = gather.credential_headers(context.environ, context.settings_file)
+    if not credential:
+        return network.no_ping()
+    return network.ping(gather.ping(context.url, context.key, "anthropic", credential))
+
+
+def _ping_bedrock(context: Context) -> Iterable[Finding]:
+    credential = gather.credential_headers(context.environ, context.settings_file)
+    return network.ping(gather.ping(context.url, context.key, "bedrock", credential))
+
+
+_CHECKS: dict[str, Check] = {
+    "daemon": _daemon,
+    "port": _port,
+    "service": _service,
+    "environment": _environment,
+    "configuration": _configuration,
+    "LiteLLM": _litellm,
+    "Anthropic": _anthropic,
+    "AWS": _aws,
+    "Claude Code": _claude_code,
+    "credential": _credential,
+    "settings": _settings,
+    "variables": _variables,
+    "disk": _disk,
+    "permissions": _permissions,
+}
