@@ -10,18 +10,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd.aws import clock
+from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.unreachable import CannotReach
-from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.network.egress import Egress
 
 _CONNECT_WITHIN, _ANSWER_WITHIN, _TRIES = 5.0, 20.0, 3
 
 
-class CallFailed(GatewayError):
+class CallFailed(AwsError):
     """AWS did not do what it was asked for. *code* is its name for that, "" where it did not get to say one."""
 
-    def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(self, action: str, why: str, hint: str = "", *, code: str = "") -> None:
+        super().__init__(action, why, hint)
         self.code = code
 
 
@@ -70,11 +71,11 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
         return session.create_client(service, config=config, **keys)
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
-        raise ServiceError(f"cannot ask {service}: {problem.where}: {problem.message}", problem.hint) from None
+        raise ServiceError(f"ask {service}", f"{problem.where}: {problem.message}", problem.hint) from None
     except ConfigParseError as error:  # the SDK takes less for a configuration than we do
         path = str(error.kwargs["path"])
         why = f"the AWS SDK cannot read {path}"
-        raise ServiceError(f"cannot ask {service}: {why}", "aws configure list-profiles") from None
+        raise ServiceError(f"ask {service}", why, "aws configure list-profiles") from None
     except Exception as error:  # whatever an SDK raises over a configuration that only it reads
         raise _told(error, f"ask {service}") from None
 
@@ -87,14 +88,14 @@ def call(function: Callable[..., Any], what: str, **given: object) -> dict[str, 
     try:
         answer: dict[str, Any] = function(**given)
     except ResponseParserError:
-        other = "what answers is not AWS (a proxy or the login page of a network between)"
-        raise ServiceError(f"cannot {what}: {other}") from None
+        why = "what answers is not AWS (a proxy or the login page of a network between)"
+        raise ServiceError(what, why) from None
     except CannotReach as error:
         kind = Offline if error.failed.kind in ("offline", "connect", "timeout") else ServiceError
-        raise kind(f"cannot {what}: {error.failed.detail}", error.failed.hint) from None
+        raise kind(what, error.failed.detail, error.failed.hint) from None
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
-        raise ServiceError(f"cannot {what}: {problem.where}: {problem.message}", problem.hint) from None
+        raise ServiceError(what, f"{problem.where}: {problem.message}", problem.hint) from None
     except (BotoCoreError, ClientError, OSError) as error:
         raise _told(error, what) from None
     return answer
@@ -108,7 +109,7 @@ def check_clock(answer: Mapping[str, Any], what: str) -> None:
 
 
 def _wrong_clock(what: str, skew: float) -> WrongClock:
-    return WrongClock(f"cannot {what}: {clock.describe(skew)}", clock.SET_CLOCK)
+    return WrongClock(what, clock.describe(skew), clock.SET_CLOCK)
 
 
 def _told(error: Exception, what: str) -> CallFailed:
@@ -121,15 +122,15 @@ def _told(error: Exception, what: str) -> CallFailed:
     if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError, OSError)):
         host = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", ""))).hostname
         at = f" at {host}" if host else ""  # a region that there is not looks the same as no network
-        return Offline(f"cannot {what}: AWS cannot be reached{at}; this machine seems to be offline")
+        return Offline(what, f"AWS cannot be reached{at}; this machine seems to be offline")
     if not isinstance(error, exceptions.ClientError):
-        return ServiceError(f"cannot {what}: the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
+        return ServiceError(what, f"the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
     skew = clock.skew_of(response, time.time())
     text = str(response.get("Error", {}).get("Message", ""))
     if "Signature expired" in text or "Signature not yet current" in text:
         return _wrong_clock(what, skew)
     if status == 429 or code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"):
-        return Throttled(f"cannot {what}: AWS asks for fewer requests", code=code)
+        return Throttled(what, "AWS asks for fewer requests", code=code)
     if status >= 500:
-        return ServiceError(f"cannot {what}: AWS is out of order ({code or status})", code=code)
-    return Refused(f"cannot {what}: AWS says {code or status}", code=code)
+        return ServiceError(what, f"AWS is out of order ({code or status})", code=code)
+    return Refused(what, f"AWS says {code or status}", code=code)

@@ -38,7 +38,7 @@ class Whose:
 
 def of(error: CallFailed, whose: Whose) -> Failure:
     """Return what a call that failed means."""
-    why = error.message.partition(": ")[2] or error.message
+    why = error.why
     if isinstance(error, WrongClock):
         return Failure("clock", why, clock.SET_CLOCK)
     if isinstance(error, Offline):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.aws.errors import AwsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,9 @@ class AwsKeys:
     bearer: str = field(default="", repr=False)
 
 
-class KeysUnavailable(GatewayError):
+class KeysUnavailable(AwsError):
     """There are no keys: why, and the command that mends it. *passing*: it may be over before a person can act."""
 
-    def __init__(self, message: str, hint: str = "", *, passing: bool = False) -> None:
-        super().__init__(message, hint)
+    def __init__(self, why: str, hint: str = "", *, passing: bool = False) -> None:
+        super().__init__("get AWS credentials", why, hint)
         self.passing = passing

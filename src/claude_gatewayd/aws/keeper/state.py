@@ -54,4 +54,4 @@ class Known:
         snapshot, failure = self.snapshot(), self.facts.failure
         passing = failure is None or failure.cause in ("offline", "busy")
         why = snapshot.why or otherwise
-        return KeysUnavailable(f"cannot get AWS credentials: {why}", snapshot.hint, passing=passing)
+        return KeysUnavailable(why, snapshot.hint, passing=passing)

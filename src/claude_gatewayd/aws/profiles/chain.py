@@ -137,7 +137,7 @@ def _has_keys(values: Values) -> bool:
 def _step(name: str, values: Values) -> Step:
     if values.get("mfa_serial"):
         raise KeysUnavailable(
-            f"cannot get AWS credentials: profile {name} wants an MFA code, and a daemon has no terminal to ask at",
+            f"profile {name} wants an MFA code, and a daemon has no terminal to ask at",
             f"aws configure export-credentials --format env --profile {shlex.quote(name)}",
         )
     seconds = values.get("duration_seconds", "")
@@ -204,11 +204,11 @@ def _unknown(name: str, names: list[str], profiles: Mapping[str, Values]) -> Key
         if len(names) > 1
         else f"there is no profile {name}"
     )
-    return KeysUnavailable(f"cannot get AWS credentials: {whose}{near(name, profiles)}", "aws configure list-profiles")
+    return KeysUnavailable(f"{whose}{near(name, profiles)}", "aws configure list-profiles")
 
 
 def _wrong(name: str, why: str) -> KeysUnavailable:
     return KeysUnavailable(
-        f"cannot get AWS credentials: profile {name} is not complete: {why}",
+        f"profile {name} is not complete: {why}",
         f"aws configure list --profile {shlex.quote(name)}",
     )

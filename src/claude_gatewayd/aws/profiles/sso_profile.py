@@ -7,9 +7,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.profiles import chain as planning
 from claude_gatewayd.aws.profiles.source import config_files, read_profiles
-from claude_gatewayd.errors import GatewayError
 
 _OF_A_LOGIN: Final = ("sso_start_url", "sso_region")
 _OF_A_ROLE: Final = ("sso_account_id", "sso_role_name")
@@ -46,19 +46,27 @@ class SsoProfile:
         return f"profile {self.asked}{through}"
 
 
+class SsoProfileInvalid(AwsError):
+    """A profile gives no SSO login to log in with."""
+
+    def __init__(self, requested: str, why: str, hint: str) -> None:
+        super().__init__(f"log in with profile {requested}", why, hint)
+
+
 def sso_profile(environ: Mapping[str, str], asked: str) -> SsoProfile:
-    """Return the SSO login behind the profile *asked*. Raises GatewayError with all that is wrong with it."""
+    """Return the SSO login behind the profile *asked*. Raises SsoProfileInvalid with all that is wrong with it."""
     files = config_files(environ)
     known, sessions, problem = read_profiles(files)
     if problem is not None:
-        raise GatewayError(f"cannot log in with profile {asked}: {problem.where} {problem.message}", problem.hint)
+        raise SsoProfileInvalid(asked, f"{problem.where} {problem.message}", problem.hint)
     names = planning.chain(asked, known)
     name = names[-1]
     if name not in known:
         raise _unknown(name, asked, known, files[0])
     if name in names[1:-1] or (name == asked and len(set(names)) > 1):
-        raise GatewayError(
-            f"cannot log in with profile {asked}: its roles go in a circle: {' -> '.join(names)}",
+        raise SsoProfileInvalid(
+            asked,
+            f"its roles go in a circle: {' -> '.join(names)}",
             f"aws configure list --profile {quote(asked)}",
         )
     if not is_sso(known[name]):
@@ -88,8 +96,9 @@ def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, 
     if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
         wrong.append(f"sso_start_url must begin with https://, and is {url}")
     if wrong:
-        raise GatewayError(
-            f"cannot log in with profile {asked}: {_of(name, asked)}{'; '.join(wrong)}",
+        raise SsoProfileInvalid(
+            asked,
+            f"{_of(name, asked)}{'; '.join(wrong)}",
             f"aws configure sso --profile {quote(name)}",
         )
     named = together.get("sso_registration_scopes", "")
@@ -106,7 +115,7 @@ def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, 
     )
 
 
-def _unknown(name: str, asked: str, known: Mapping[str, Settings], file: Path) -> GatewayError:
+def _unknown(name: str, asked: str, known: Mapping[str, Settings], file: Path) -> SsoProfileInvalid:
     near = get_close_matches(name, known, 1, 0.5)
     if name != asked:
         why = f"its source_profile {name} is not in {file}"
@@ -116,14 +125,13 @@ def _unknown(name: str, asked: str, known: Mapping[str, Settings], file: Path) -
         why = f"there is no such profile in {file}"
     why += planning.near(name, known)
     hint = f"claude-gatewayctl sso-login --profile {quote(near[0])}" if near and name == asked else ""
-    return GatewayError(
-        f"cannot log in with profile {asked}: {why}", hint or f"aws configure sso --profile {quote(asked)}"
-    )
+    return SsoProfileInvalid(asked, why, hint or f"aws configure sso --profile {quote(asked)}")
 
 
-def _no_sso(name: str, asked: str) -> GatewayError:
-    return GatewayError(
-        f"cannot log in with profile {asked}: {_of(name, asked)}it gets its keys in another way than by SSO",
+def _no_sso(name: str, asked: str) -> SsoProfileInvalid:
+    return SsoProfileInvalid(
+        asked,
+        f"{_of(name, asked)}it gets its keys in another way than by SSO",
         f"aws configure list --profile {quote(asked)}",
     )
 

@@ -10,6 +10,7 @@ from typing import Final
 from claude_gatewayd.aws import clock, failures
 from claude_gatewayd.aws.assess import keys_due
 from claude_gatewayd.aws.client import CallFailed, Refused
+from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.facts import Facts, Failure, Got, Life
 from claude_gatewayd.aws.failures import Failed, Whose
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
@@ -48,8 +49,10 @@ class SourceWay:
             if self._plan.base in ("sso", "sso-legacy"):
                 self._login = sso_profile(source.environ, source.profile)
                 self._sso = SsoKeys(source.environ, self._egress, self._login, self._whose, now)
-        except GatewayError as error:
-            self._wrong = Failure("setup", error.message.partition(": ")[2], error.hint)
+        except AwsError as error:
+            self._wrong = Failure("setup", error.why, error.hint)
+        except GatewayError as error:  # there is no home directory
+            self._wrong = Failure("setup", error.message, error.hint)
         except Exception as error:
             self._wrong = self._unexpected(error)
 
@@ -202,5 +205,5 @@ def _plan(source: Source) -> Plan:
     if source.kind == "surroundings":
         return planning.of_surroundings(source.environ) or Plan("none", "none")
     if source.kind == "none":
-        raise KeysUnavailable(f"cannot get AWS credentials: {source.why}", source.hint)
+        raise KeysUnavailable(source.why, source.hint)
     return planning.of_profile(source.profile, sources.read_profiles(source.files).profiles, source.environ)

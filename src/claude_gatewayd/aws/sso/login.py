@@ -238,7 +238,7 @@ def _client_name(profile: SsoProfile) -> str:
 
 
 def _denied(profile: SsoProfile) -> Denied:
-    return Denied("cannot log in: it was denied in the browser", _again(profile))
+    return Denied("log in", "it was denied in the browser", _again(profile))
 
 
 def _timed_out(profile: SsoProfile, within: float) -> TimedOut:

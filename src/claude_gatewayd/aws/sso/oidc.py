@@ -180,11 +180,11 @@ def _meant(refused: Refused, what: str) -> CallFailed:
         "InvalidRequestException": (Refused, "AWS does not take the start URL or another setting"),
     }
     kind, why = means.get(refused.code, (Refused, f"AWS says {refused.code}"))
-    return kind(f"cannot {what}: {why}", code=refused.code)
+    return kind(what, why, code=refused.code)
 
 
 def _got(answer: dict[str, Any], name: str, what: str) -> object:
     """Return a field that has to be there."""
     if not answer.get(name):
-        raise ServiceError(f"cannot {what}: AWS has answered without {name}")
+        raise ServiceError(what, f"AWS has answered without {name}")
     return answer[name]

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd import paths
+from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.profiles import chain as planning
 from claude_gatewayd.aws.profiles.source import Sections, Source, config_files, find_source, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import sso_profile
@@ -139,8 +140,8 @@ def _profile(environ: Mapping[str, str], known: Sections, name: str) -> Profile:
         how = planning.of_profile(name, known, environ)
         if how.base in ("sso", "sso-legacy"):
             sso_profile(environ, name)
-    except GatewayError as error:
-        return Profile(name, trouble=error.message.partition(": ")[2])
+    except AwsError as error:
+        return Profile(name, trouble=error.why)
     region = region_of(name, known)
     return Profile(name, how.kind, how.account, how.role, region, login=_login(environ, name))
 
