@@ -1,7 +1,6 @@
 """The token file: what is in it, who may break it, and two who write it."""
 
 import json
-import multiprocessing
 import os
 import stat
 import subprocess
@@ -193,23 +192,24 @@ def test_nothing_half_written_is_left(file: Path) -> None:
     assert os.listdir(file.parent) == [file.name]
 
 
-def _write_in_place(file: Path, times: int) -> None:
-    """Write as the AWS CLI does."""
-    for number in range(times):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.truncate()
-            opened.write(json.dumps({**SAID, "accessToken": f"theirs-{number}" + "x" * (number % 7)}))
-        time.sleep(0.01)  # a tool that writes without a pause leaves no whole file to anybody
+_WRITE_IN_PLACE = """
+import json, os, sys, time
+file, token = sys.argv[1], json.loads(sys.argv[2])
+for number in range(100):
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)  # as the AWS CLI does
+    with os.fdopen(descriptor, "w") as opened:
+        opened.truncate()
+        opened.write(json.dumps({**token, "accessToken": f"theirs-{number}" + "x" * (number % 7)}))
+    time.sleep(0.01)  # a tool that writes without a pause leaves no whole file to anybody
+"""
 
 
 def test_two_writers_and_a_reader(file: Path) -> None:
     """We write, and so does a tool that writes in place: whoever reads gets one of the tokens, whole."""
     token_cache.write(file, TOKEN)
-    other = multiprocessing.get_context("spawn").Process(target=_write_in_place, args=(file, 100))
-    other.start()
+    other = subprocess.Popen([sys.executable, "-c", _WRITE_IN_PLACE, str(file), json.dumps(SAID)])
     seen = spoiled = 0
-    while other.is_alive():
+    while other.poll() is None:
         try:
             token = token_cache.read(file)
         except CorruptToken:
@@ -219,7 +219,7 @@ def test_two_writers_and_a_reader(file: Path) -> None:
         assert token.access_token.startswith(("theirs-", "ours-", "access-canary"))
         token_cache.write(file, replace(TOKEN, access_token=f"ours-{seen}"))
         seen += 1
-    other.join()
+    assert other.returncode == 0
     assert seen > spoiled
     assert token_cache.read(file)
 
