@@ -10,15 +10,25 @@ from typing import Final, NamedTuple
 
 from claude_gatewayd import printable
 from claude_gatewayd.anthropic.errors import STATUS_OF_TYPE
+from claude_gatewayd.errors import GatewayError
 
 
 class BedrockFailure(NamedTuple):
-    """A failure: Bedrock's own name for it ("" where it gave none), its status and its words; *hint* is a command."""
+    """Why a request failed at Bedrock, or on the way there.
+
+    *kind* is Bedrock's own name for it, or one of ours; "" where there is none. *hint* is the command that fixes it,
+    where we know one.
+    """
 
     kind: str
     status: int
     message: str
     hint: str = ""
+
+    def as_json(self) -> bytes:
+        """Return what `read` reads, the form that a failure has between engine and gateway."""
+        fields = {"kind": self.kind, "status": self.status, "message": self.message}
+        return json.dumps(fields | ({"hint": self.hint} if self.hint else {})).encode()
 
 
 class ErrorReply(NamedTuple):
@@ -109,6 +119,16 @@ def read_event(data: bytes) -> BedrockFailure:
         return BedrockFailure("", STATUS_OF_TYPE.get(str(error["type"]), 500), str(error["message"]))
     except (ValueError, LookupError, TypeError, RecursionError):
         return BedrockFailure("", 502, "")
+
+
+def no_keys(error: GatewayError, *, passing: bool) -> BedrockFailure:
+    """Return the failure of a request for which there are no AWS keys.
+
+    Where that may be *passing*, the client is told to try again; else that a person has to act.
+    """
+    if passing:
+        return BedrockFailure("Unreachable", 503, error.message)
+    return BedrockFailure("KeysUnavailable", 403, error.message, error.hint)
 
 
 def masked(text: str) -> str:

@@ -12,10 +12,11 @@ from litellm.integrations.custom_logger import CustomLogger
 from claude_gatewayd.aws import AwsKeys, KeysUnavailable
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys
 from claude_gatewayd.worker.engine.chat import request as chat_request
 from claude_gatewayd.worker.engine.chat.thoughts import Listener, Thoughts
 from claude_gatewayd.worker.engine.model_map import Models
-from claude_gatewayd.worker.engine.request_context import BedrockFailure, record
+from claude_gatewayd.worker.engine.request_context import record
 from claude_gatewayd.worker.engine.settings import Plan
 
 _OF_AWS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
@@ -101,7 +102,9 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         except (KeysUnavailable, TimeoutError) as error:
             here = record.get()
             if here is not None:
-                here.trouble = _no_keys(error)
+                if isinstance(error, TimeoutError):
+                    error = KeysUnavailable("AWS credentials did not come in time", passing=True)
+                here.trouble = no_keys(error, passing=error.passing)
             raise
         if keys.bearer:
             kwargs["api_key"] = keys.bearer
@@ -125,15 +128,6 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         here = record.get()
         if here is not None and here.trouble is None:
             here.trouble = trouble_of(original_exception)
-
-
-def _no_keys(error: KeysUnavailable | TimeoutError) -> BedrockFailure:
-    """Say why there are no keys; where that may be over soon, as what a client does well to try again."""
-    if isinstance(error, TimeoutError):
-        return BedrockFailure("Unreachable", 503, "AWS credentials did not come in time")
-    if error.passing:
-        return BedrockFailure("Unreachable", 503, error.message)
-    return BedrockFailure("KeysUnavailable", 403, error.message, error.hint)
 
 
 def _is_of_claude(kwargs: Mapping[str, Any]) -> bool:

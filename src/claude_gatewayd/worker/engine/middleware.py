@@ -7,8 +7,8 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
-from claude_gatewayd.bedrock.errors import masked
-from claude_gatewayd.worker.engine.request_context import BedrockFailure, Record, record
+from claude_gatewayd.bedrock.errors import BedrockFailure, masked
+from claude_gatewayd.worker.engine.request_context import Record, record
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -1,28 +1,10 @@
 """What the parts of the engine know of one request to it: its ticket, and what went wrong."""
 
-import json
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.worker.engine.chat.thoughts import Listener
-
-
-@dataclass(slots=True)
-class BedrockFailure:
-    """What went wrong at an upstream of LiteLLM's: by the upstream's own name, status and words where it gave any.
-
-    *hint* is the command that mends it, where it is ours to know.
-    """
-
-    kind: str
-    status: int
-    message: str
-    hint: str = ""
-
-    def as_json(self) -> bytes:
-        """Return the form that it has on the private socket."""
-        said = {"kind": self.kind, "status": self.status, "message": self.message}
-        return json.dumps(said | ({"hint": self.hint} if self.hint else {})).encode()
 
 
 @dataclass(slots=True)

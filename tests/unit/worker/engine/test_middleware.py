@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.worker.engine.middleware import SPENDS, Doorman
-from claude_gatewayd.worker.engine.request_context import BedrockFailure, record
+from claude_gatewayd.worker.engine.request_context import record
 
 KEY = "invented"
 OF_BEDROCK = [(b"authorization", b"Bearer invented"), (b"x-gateway-model-id", b"arn:x")]

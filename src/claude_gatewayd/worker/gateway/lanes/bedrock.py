@@ -105,7 +105,7 @@ class BedrockLane:
             await self._keeper.keys()
             await self._engine.ready(_LOADED_WITHIN)
         except KeysUnavailable as problem:
-            return self._failed(_no_keys(problem))
+            return self._failed(bedrock_errors.no_keys(problem, passing=problem.passing))
         except EngineFailed as problem:
             return self._failed(BedrockFailure("EngineFailed", 503, problem.message, problem.hint))
         assert call.document is not None
@@ -187,7 +187,7 @@ class BedrockLane:
                     return await self._tell(call, answer)
                 kept = await answer.keep()
             except KeysUnavailable as problem:
-                return _no_keys(problem)
+                return bedrock_errors.no_keys(problem, passing=problem.passing)
             except UpstreamFailed as failed:
                 if failed.kind == "timeout":
                     return BedrockFailure("Timeout", 504, "")
@@ -201,7 +201,7 @@ class BedrockLane:
                 try:
                     self._keeper.heed(said.message)
                 except KeysUnavailable as problem:
-                    return _no_keys(problem)
+                    return bedrock_errors.no_keys(problem, passing=problem.passing)
                 if was_first and self._keeper.has_others_than(keys):
                     was_first = False  # these came while it was asked: which of them were refused, nobody knows
                     continue
@@ -319,13 +319,6 @@ def _request_id(answer: ResponseHead) -> Lines:
     """Return Bedrock's own id of a request, for whoever asks AWS about it. LiteLLM tells that of streams only."""
     named = answer.fields.get(_REQUEST_ID)
     return [b"request-id: " + named] if re.fullmatch(rb"[\w-]{1,64}", named) else []
-
-
-def _no_keys(problem: KeysUnavailable) -> BedrockFailure:
-    """Return that there are no keys. Where that may be over soon, a client does well to try again."""
-    if problem.passing:
-        return BedrockFailure("Unreachable", 503, problem.message)
-    return BedrockFailure("KeysUnavailable", 403, problem.message, problem.hint)
 
 
 def _carried(target: Target) -> tuple[str, str]:
