@@ -18,11 +18,11 @@ from claude_gatewayd.worker.gateway import gateway
 from claude_gatewayd.worker.gateway.authorization import Spending
 from claude_gatewayd.worker.gateway.gateway import Gateway, Lanes
 from claude_gatewayd.worker.gateway.known_credentials import Proven, label
-from claude_gatewayd.worker.gateway.lanes import anthropic as anthropic_lane
 from claude_gatewayd.worker.gateway.lanes import bedrock as bedrock_lane
 from claude_gatewayd.worker.gateway.lanes import litellm as litellm_lane
 from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
+from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
 from claude_gatewayd.worker.gateway.lanes.circuit import Circuits
 from claude_gatewayd.worker.gateway.lanes.circuit import Rules as CircuitRules
@@ -140,9 +140,9 @@ def _engine_settings(inputs: WorkerInputs) -> Plan:
     )
 
 
-def anthropic_lane_settings(config: Config) -> anthropic_lane.Settings:
+def anthropic_lane_settings(config: Config) -> AnthropicLaneSettings:
     router = config.router
-    return anthropic_lane.Settings(
+    return AnthropicLaneSettings(
         origin=Origin.of(config.anthropic.base_url),
         rules=policy.Rules(router.num_retries, router.timeout, router.retry_after, router.fallback_on),
         first_byte_timeout=config.anthropic.first_byte_timeout,

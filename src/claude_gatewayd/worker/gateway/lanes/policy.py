@@ -70,9 +70,10 @@ class Failed(NamedTuple):
 
 
 Outcome = Answered | Failed
+Verdict = Literal["", "good", "failed", "limit"]  # on a circuit
 
 
-class Attempt(NamedTuple):
+class Progress(NamedTuple):
     """How far a request has come.
 
     *replayable*: its whole body is at hand. *repeatable*: doing it twice does no harm. *retries* have been made,
@@ -161,7 +162,7 @@ def is_outage(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) or (outcome.refusal is None and status_of(outcome) in _TROUBLES)
 
 
-def verdict(outcome: Outcome, rules: Rules, *, own_circuit: bool) -> Literal["", "good", "failed", "limit"]:
+def verdict(outcome: Outcome, rules: Rules, *, own_circuit: bool) -> Verdict:
     """Say what an outcome is to a circuit: a success, a failure, a limit that is reached, or "", nothing.
 
     Only what is fallen back on counts against it. A 429 about one request says nothing of others, but for those that
@@ -179,6 +180,39 @@ def verdict(outcome: Outcome, rules: Rules, *, own_circuit: bool) -> Literal["",
     return "failed"
 
 
+class Lessons(NamedTuple):
+    """What an outcome shows beyond its own request.
+
+    *failure*: how Anthropic fails, "" where it answers. *alarm*: it may soon not answer. *is_account*: the refusal
+    speaks of the account's money. *is_served*: the client has an answer of Anthropic's. *circuit* is what `verdict`
+    says, and *reason* why.
+    """
+
+    failure: str
+    alarm: bool
+    is_account: bool
+    is_served: bool
+    circuit: Verdict
+    reason: str
+
+
+def lessons(outcome: Outcome, rules: Rules, *, warned: bool, own_circuit: bool) -> Lessons:
+    """Return what an outcome shows. *warned*: its headers say that a limit is near; for *own_circuit* see `verdict`."""
+    circuit, why = verdict(outcome, rules, own_circuit=own_circuit), reason(outcome)
+    if isinstance(outcome, Failed):
+        return Lessons(why, True, False, False, circuit, why)
+    status, troubled = outcome.status, is_trouble(outcome)
+    failure = ""
+    if status >= 500 or (status != 200 and is_outage(outcome)):
+        failure = f"answered {status}"
+    elif status == 200 and troubled:
+        failure = why
+    if circuit == "limit" and status_of(outcome) == 429:
+        why = "limit reached"
+    is_account = status != 429 and outcome.refusal is not None and outcome.refusal.scope == "account"
+    return Lessons(failure, troubled or warned, is_account, status < 300 and not troubled, circuit, why)
+
+
 def reason(outcome: Outcome) -> str:
     """Name an outcome for a person: what x-gateway-fallback says. ASCII, none of it the upstream's own choice."""
     if not is_trouble(outcome):
@@ -191,19 +225,19 @@ def reason(outcome: Outcome) -> str:
     return " ".join([str(status), *sorted(words(outcome))]) if status in (400, 402) else str(status)
 
 
-def decide(outcome: Outcome, attempt: Attempt, rules: Rules) -> Decision:
+def decide(outcome: Outcome, progress: Progress, rules: Rules) -> Decision:
     """Decide what an outcome means.
 
     A retry is for when there is nowhere to fall to, or where it may save money. None begins after `timeout`, and none
     in the place of a try that waits; a longer Retry-After is passed on.
     """
-    if not attempt.replayable:
+    if not progress.replayable:
         return PASS_ON
-    if isinstance(outcome, Failed) and outcome.stale and not attempt.refreshed:
+    if isinstance(outcome, Failed) and outcome.stale and not progress.refreshed:
         return REFRESH
-    if attempt.fallback and not words(outcome).isdisjoint(rules.fallback_on):
-        return _before_money(outcome, attempt, rules)
-    if attempt.only_here or not attempt.repeatable or attempt.retries >= rules.num_retries:
+    if progress.fallback and not words(outcome).isdisjoint(rules.fallback_on):
+        return _before_money(outcome, progress, rules)
+    if progress.only_here or not progress.repeatable or progress.retries >= rules.num_retries:
         return PASS_ON
     if isinstance(outcome, Failed) and (outcome.lasting or outcome.waited):
         return PASS_ON
@@ -213,23 +247,23 @@ def decide(outcome: Outcome, attempt: Attempt, rules: Rules) -> Decision:
             return PASS_ON
         if outcome.retry_after is not None:
             wait = outcome.retry_after
-    if attempt.elapsed + wait >= rules.timeout:
+    if progress.elapsed + wait >= rules.timeout:
         return PASS_ON
     return Decision("retry", wait)
 
 
-def _before_money(outcome: Outcome, attempt: Attempt, rules: Rules) -> Decision:
+def _before_money(outcome: Outcome, progress: Progress, rules: Rules) -> Decision:
     """Fall back; but try once more first where the limit is about one request, and that may be over in a moment.
 
     Where it would take longer, the first in a minute falls back at once, and only those after it are tried again.
     """
     if not isinstance(outcome, Answered) or status_of(outcome) != 429 or outcome.should_retry is False:
         return FALL_BACK
-    if attempt.retries or not rules.num_retries or (outcome.refusal and outcome.refusal.scope == "account"):
+    if progress.retries or not rules.num_retries or (outcome.refusal and outcome.refusal.scope == "account"):
         return FALL_BACK
     named = min(rules.retry_after, 1.0) if outcome.retry_after is None else outcome.retry_after
-    wait = named if named <= _QUICK else 1.0 if attempt.bought and named <= _LONG else None
-    return FALL_BACK if wait is None or attempt.elapsed + wait >= rules.timeout else Decision("retry first", wait)
+    wait = named if named <= _QUICK else 1.0 if progress.bought and named <= _LONG else None
+    return FALL_BACK if wait is None or progress.elapsed + wait >= rules.timeout else Decision("retry first", wait)
 
 
 def after_both_failed(*, heals: bool, answered: bool) -> Literal["bedrock", "anthropic", "own"]:

@@ -15,9 +15,9 @@ from claude_gatewayd.worker.gateway.lanes.policy import (
     PASS_ON,
     REFRESH,
     Answered,
-    Attempt,
     Decision,
     Failed,
+    Progress,
     Rules,
     decide,
 )
@@ -31,7 +31,7 @@ def retry(after: float) -> Decision:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "attempt", "decision"),
+    ("outcome", "progress", "decision"),
     [
         (Answered(200), MESSAGE, PASS_ON),
         (Answered(400), MESSAGE, PASS_ON),
@@ -82,11 +82,11 @@ def retry(after: float) -> Decision:
         (Failed(stale=True), MESSAGE | {"refreshed": True, "repeatable": False}, PASS_ON),
     ],
 )
-def test_rows(outcome: Answered | Failed, attempt: dict[str, Any], decision: Decision) -> None:
-    assert decide(outcome, Attempt(**attempt), RULES) == decision
+def test_rows(outcome: Answered | Failed, progress: dict[str, Any], decision: Decision) -> None:
+    assert decide(outcome, Progress(**progress), RULES) == decision
 
 
-def reasons_to_stop(outcome: Answered | Failed, attempt: Attempt, rules: Rules) -> set[str]:
+def reasons_to_stop(outcome: Answered | Failed, progress: Progress, rules: Rules) -> set[str]:
     """Why it must not be tried again, each reason on its own."""
     wait = rules.retry_after
     found = set()
@@ -97,13 +97,13 @@ def reasons_to_stop(outcome: Answered | Failed, attempt: Attempt, rules: Rules) 
             found.add("Anthropic says no")
         if outcome.retry_after is not None:
             wait = outcome.retry_after
-    if not attempt.replayable:
+    if not progress.replayable:
         found.add("the body has gone")
-    if not attempt.repeatable:
+    if not progress.repeatable:
         found.add("doing it twice does harm")
-    if attempt.retries >= rules.num_retries:
+    if progress.retries >= rules.num_retries:
         found.add("tried often enough")
-    if attempt.elapsed + wait >= rules.timeout:
+    if progress.elapsed + wait >= rules.timeout:
         found.add("no time left")
     return found
 
@@ -118,17 +118,17 @@ def test_the_whole_table() -> None:
         for retry_after in (None, 0.0, 30.0, 120.0, math.inf)
         for should_retry in (None, False, True)
     ]
-    attempts = [
-        Attempt(replayable, repeatable, retries, elapsed, refreshed)
+    progresses = [
+        Progress(replayable, repeatable, retries, elapsed, refreshed)
         for replayable, repeatable, refreshed in itertools.product(booleans, repeat=3)
         for retries in (0, 2, 3, 4)
         for elapsed in (0.0, 100.0, 115.0, 120.0)
     ]
-    for outcome, attempt in itertools.product(outcomes, attempts):
-        decision = decide(outcome, attempt, RULES)
-        if isinstance(outcome, Failed) and outcome.stale and attempt.replayable and not attempt.refreshed:
+    for outcome, progress in itertools.product(outcomes, progresses):
+        decision = decide(outcome, progress, RULES)
+        if isinstance(outcome, Failed) and outcome.stale and progress.replayable and not progress.refreshed:
             assert decision == REFRESH
-        elif reasons_to_stop(outcome, attempt, RULES):
+        elif reasons_to_stop(outcome, progress, RULES):
             assert decision == PASS_ON
         else:
             wait = outcome.retry_after if isinstance(outcome, Answered) else None
@@ -137,9 +137,9 @@ def test_the_whole_table() -> None:
 
 def test_no_retries_at_all() -> None:
     rules = Rules(num_retries=0, timeout=120.0, retry_after=5.0)
-    assert decide(Answered(529), Attempt(**MESSAGE), rules) == PASS_ON
-    assert decide(Failed(), Attempt(**MESSAGE), rules) == PASS_ON
-    assert decide(Failed(stale=True), Attempt(**MESSAGE), rules) == REFRESH
+    assert decide(Answered(529), Progress(**MESSAGE), rules) == PASS_ON
+    assert decide(Failed(), Progress(**MESSAGE), rules) == PASS_ON
+    assert decide(Failed(stale=True), Progress(**MESSAGE), rules) == REFRESH
 
 
 # fallback
@@ -224,9 +224,9 @@ def test_the_whole_table_of_fallback(without: str | None) -> None:
     for (outcome, words), retries, refreshed, repeatable in itertools.product(
         outcomes_and_words(), (0, 3), (False, True), (False, True)
     ):
-        attempt = Attempt(True, repeatable, retries, refreshed=refreshed, fallback=True)
+        progress = Progress(True, repeatable, retries, refreshed=refreshed, fallback=True)
         falls = bool(words & rules.fallback_on)
-        decision = decide(outcome, attempt, rules)
+        decision = decide(outcome, progress, rules)
         if isinstance(outcome, Failed) and outcome.stale and not refreshed:
             assert decision == REFRESH
         elif decision.act == "retry first":
@@ -236,21 +236,21 @@ def test_the_whole_table_of_fallback(without: str | None) -> None:
         elif falls:
             assert decision == FALL_BACK
         else:
-            assert decision == decide(outcome, attempt._replace(fallback=False), rules) != FALL_BACK
+            assert decision == decide(outcome, progress._replace(fallback=False), rules) != FALL_BACK
         assert policy.words(outcome) == words
         assert policy.is_trouble(outcome) is bool(words)
-        assert not (policy.is_success(outcome) and (words or decide(outcome, attempt, rules) != PASS_ON))
+        assert not (policy.is_success(outcome) and (words or decide(outcome, progress, rules) != PASS_ON))
         for own in (False, True):
             verdict = policy.verdict(outcome, rules, own_circuit=own)
             assert verdict in (("failed", "limit", "") if falls else ("good", ""))
 
 
-LATER = Attempt(True, True, fallback=True, retries=1)
-ONCE = Attempt(True, True, fallback=True)
+LATER = Progress(True, True, fallback=True, retries=1)
+ONCE = Progress(True, True, fallback=True)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "attempt", "decision"),
+    ("outcome", "progress", "decision"),
     [
         # about one request, and over in a moment: no money before a second try
         (Answered(429), ONCE, Decision("retry first", 1.0)),
@@ -274,14 +274,14 @@ ONCE = Attempt(True, True, fallback=True)
         (Answered(402, refusal=BROKE), ONCE, FALL_BACK),
         (Answered(400, refusal=EXTRA), ONCE, FALL_BACK),
         # nowhere to fall to: the client tries again by itself
-        (Answered(429), Attempt(True, True), PASS_ON),
-        (Answered(400, refusal=SPENT), Attempt(True, True), PASS_ON),
-        (Answered(529), Attempt(True, True, fallback=True, elapsed=119.5), FALL_BACK),
-        (Answered(429), Attempt(True, True, fallback=True, elapsed=119.5), FALL_BACK),
+        (Answered(429), Progress(True, True), PASS_ON),
+        (Answered(400, refusal=SPENT), Progress(True, True), PASS_ON),
+        (Answered(529), Progress(True, True, fallback=True, elapsed=119.5), FALL_BACK),
+        (Answered(429), Progress(True, True, fallback=True, elapsed=119.5), FALL_BACK),
     ],
 )
-def test_before_money_is_spent(outcome: Answered, attempt: Attempt, decision: Decision) -> None:
-    assert decide(outcome, attempt, RULES) == decision
+def test_before_money_is_spent(outcome: Answered, progress: Progress, decision: Decision) -> None:
+    assert decide(outcome, progress, RULES) == decision
 
 
 def test_who_wants_no_retries_gets_none_before_money_either() -> None:
@@ -396,12 +396,12 @@ def test_how_long_a_client_waits(value: bytes, seconds: float) -> None:
 
 @pytest.mark.parametrize("outcome", [outcome for outcome, _ in outcomes_and_words()])
 def test_without_the_body_there_is_no_fallback(outcome: Answered | Failed) -> None:
-    assert decide(outcome, Attempt(False, True, fallback=True), RULES) == PASS_ON
+    assert decide(outcome, Progress(False, True, fallback=True), RULES) == PASS_ON
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FIRST_ERRORS if kind is not None])
 def test_a_stream_that_begins_with_an_error_is_not_retried(kind: str) -> None:
-    assert decide(Answered(200, first_error=kind), Attempt(**MESSAGE), RULES) == PASS_ON
+    assert decide(Answered(200, first_error=kind), Progress(**MESSAGE), RULES) == PASS_ON
     assert policy.status_of_error(kind) == FIRST_ERRORS[kind]
 
 
@@ -472,3 +472,43 @@ def test_should_retry(value: bytes | None, says: bool | None) -> None:
 
 def test_idempotent_methods() -> None:
     assert {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"} == IDEMPOTENT_METHODS
+
+
+ACCOUNT = Refusal(frozenset(("429", "limit")), "account", 5.0)
+NO_MONEY = Refusal(frozenset(("billing",)), "account")
+ONE_REQUEST = Refusal(frozenset(("429",)), "request")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "lessons"),
+    [
+        # failure, alarm, is_account, is_served, circuit, reason
+        (Answered(201), ("", False, False, True, "good", "none")),
+        (Answered(400), ("", False, False, False, "", "none")),
+        (Answered(404), ("", False, False, False, "", "none")),
+        (Answered(501), ("answered 501", False, False, False, "", "none")),
+        (Answered(408), ("answered 408", True, False, False, "failed", "408")),
+        (Answered(529), ("answered 529", True, False, False, "failed", "529")),
+        (Answered(429), ("", True, False, False, "", "429")),
+        (Answered(429, refusal=ONE_REQUEST), ("", True, False, False, "", "429")),
+        (Answered(429, refusal=ACCOUNT), ("", True, False, False, "limit", "limit reached")),
+        (Answered(400, refusal=NO_MONEY), ("", True, True, False, "limit", "400 billing")),
+        (Answered(402, refusal=NO_MONEY), ("", True, True, False, "limit", "402 billing")),
+        (Answered(200, first_error="overloaded_error"),
+         ("first event overloaded_error", True, False, False, "failed", "first event overloaded_error")),
+        (Answered(200, first_error="invalid_request_error"), ("", False, False, True, "good", "none")),
+        (Failed(), ("connection", True, False, False, "failed", "connection")),
+        (Failed(timeout=True), ("timeout", True, False, False, "failed", "timeout")),
+    ],
+)  # fmt: skip
+def test_lessons(outcome: Answered | Failed, lessons: tuple[object, ...]) -> None:
+    assert policy.lessons(outcome, RULES, warned=False, own_circuit=False) == lessons
+
+
+def test_a_limit_that_is_near_is_an_alarm() -> None:
+    assert policy.lessons(Answered(404), RULES, warned=True, own_circuit=False).alarm
+
+
+def test_a_request_with_limits_of_its_own_has_a_circuit_of_its_own() -> None:
+    lessons = policy.lessons(Answered(429, refusal=ONE_REQUEST), RULES, warned=False, own_circuit=True)
+    assert (lessons.circuit, lessons.reason) == ("failed", "429")

@@ -1,0 +1,223 @@
+"""Ask Anthropic: one attempt, and further ones as long as `policy` says so."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic.headers import patience, reset_of, retry_after, should_retry
+from claude_gatewayd.anthropic.refusals import TOLD_BY_WORDS, Refusal, read_refusal
+from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.network.connect import Origin
+from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.call import Call
+from claude_gatewayd.worker.gateway.lanes import policy
+from claude_gatewayd.worker.gateway.lanes.circuit import Key
+from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
+from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
+from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
+from claude_gatewayd.worker.relay.outgoing import Outgoing, outgoing
+from claude_gatewayd.worker.relay.relay import Answer, Relay
+from claude_gatewayd.worker.tally import Tally
+
+_FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back longer, whatever comes after them
+_REFUSAL_WITHIN = 2.0  # seconds for the body of a refusal, whose words say what it means
+_CLIENT_TIMEOUT = b"x-stainless-timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicLaneSettings:
+    """What Anthropic is asked by. Times in seconds."""
+
+    origin: Origin
+    rules: policy.Rules
+    first_byte_timeout: float
+    response_timeout: float
+
+
+class Attempt(NamedTuple):
+    """What one attempt came to: an *answer* whose body is still to be read, or a *failure* to get one."""
+
+    outcome: policy.Outcome
+    answer: Answer | None = None
+    failure: UpstreamFailed | None = None
+
+    @property
+    def is_limit(self) -> bool:
+        """Say whether it is a 429, whatever its limit is of."""
+        return isinstance(self.outcome, policy.Answered) and policy.status_of(self.outcome) == 429
+
+
+class Result(NamedTuple):
+    """What all attempts came to. *falls_back*: it is to be answered by Bedrock instead.
+
+    *answer* is the last one, or one before it where the last attempt failed; None where there is none, or where it
+    could not be kept. *outcome* and *failure* are the last attempt's.
+    """
+
+    outcome: policy.Outcome
+    answer: Answer | KeptAnswer | None = None
+    failure: UpstreamFailed | None = None
+    falls_back: bool = False
+
+
+class Attempts:
+    """Ask Anthropic for one call after another."""
+
+    def __init__(
+        self,
+        settings: AnthropicLaneSettings,
+        relay: Relay,
+        authorization: Spending,
+        recorder: OutcomeRecorder,
+        tally: Tally,
+    ) -> None:
+        self._settings = settings
+        self._relay = relay
+        self._authorization = authorization
+        self._recorder = recorder
+        self._tally = tally
+        self._now = asyncio.get_running_loop().time  # looked up once: it is a system call up to Python 3.11
+
+    async def ask(self, call: Call, fallback: Fallback | None, circuit: Key | None) -> Result:
+        """Ask until there is a success, a reason to fall back, or nothing else to try.
+
+        *circuit* is None where there is never a fallback: then it makes no difference what an answer begins with.
+        """
+        settings = self._settings
+        now = self._now
+        head = call.exchange.head
+        request = outgoing(head, call.target, call.held, settings.origin, call.not_upstream, call.instead)
+        repeatable = call.is_messages or head.method in IDEMPOTENT_METHODS
+        started = now()
+        retries, refreshed = 0, False
+        earlier: Result | None = None
+        while True:
+            remaining = None
+            if earlier is not None and fallback is None:
+                # The client can be answered already, so a retry ends with the time for retries. The first attempt has
+                # all the time that the client waits.
+                remaining = settings.rules.timeout - (now() - started)
+                if remaining <= 0:
+                    return earlier
+            attempt = await self._attempt(
+                call, request, fallback, started, remaining, inspect=circuit is not None, fresh=refreshed
+            )
+            outcome, answer = attempt.outcome, attempt.answer
+            if answer is not None and policy.is_success(outcome):
+                self._recorder.success(call, answer.head, circuit)
+                return Result(outcome, answer)
+            progress = policy.Progress(
+                request.body is not None, repeatable, retries, now() - started, refreshed, fallback is not None
+            )
+            if fallback is not None and attempt.is_limit:
+                progress = progress._replace(bought=self._authorization.bought_lately(call))
+            decision = policy.decide(outcome, progress, settings.rules)
+            if decision.act == "refresh":
+                refreshed = True
+                continue
+            self._recorder.record(
+                call,
+                outcome,
+                answer.head if answer is not None else None,
+                attempt.failure,
+                circuit if decision.act != "retry first" else None,
+            )
+            if decision.act in ("fallback", "retry first") and fallback is not None:
+                obstacle = await fallback.obstacle(call)
+                if obstacle is None and decision.act == "fallback":
+                    call.way.fallback = policy.reason(outcome)
+                    if attempt.is_limit and not retries:
+                        self._authorization.buys(call)
+                    return Result(outcome, answer, attempt.failure, falls_back=True)
+                if obstacle is not None:
+                    call.way.fallback = f"none; {obstacle.reason}"
+                    fallback = None
+                    progress = progress._replace(fallback=False, only_here=obstacle.only_anthropic)
+                    decision = policy.decide(outcome, progress, settings.rules)
+            if decision.act == "pass":
+                # An earlier answer says more than a later failure to get one.
+                last = earlier.answer if answer is None and earlier is not None else answer
+                return Result(outcome, last, attempt.failure)
+            kept = await answer.keep() if answer is not None else None
+            earlier = Result(outcome, kept or (earlier.answer if earlier is not None else None), attempt.failure)
+            retries += 1
+            self._tally.retried()
+            await asyncio.sleep(decision.after)
+
+    async def _attempt(
+        self,
+        call: Call,
+        request: Outgoing,
+        fallback: Fallback | None,
+        started: float,
+        remaining: float | None,
+        *,
+        inspect: bool,
+        fresh: bool,
+    ) -> Attempt:
+        """Ask once. Without a *fallback* the time limit is the client's, which began to wait when all this *started*.
+
+        *remaining* is what is left of the time for retries. With *inspect*, the first event of a stream is looked at,
+        and the body of a refusal.
+        """
+        settings = self._settings
+        extend = None
+        if fallback is None:
+            seconds = self._client_patience(call, started)
+            if remaining is not None:
+                seconds = min(seconds, remaining)
+        else:
+            seconds = settings.first_byte_timeout if call.asked.stream else settings.response_timeout
+            extend = partial(self._extend, call, fallback, started)
+        try:
+            answer = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=fresh, longer=extend)
+            status = answer.head.status
+            if status < 300 and not (inspect and status == 200 and answer.is_stream):
+                return Attempt(policy.Answered(status), answer)
+            first_error, refusal = await _inspect(answer) if inspect else (None, None)
+        except UpstreamFailed as failed:
+            timeout = failed.kind == "timeout"
+            outcome = policy.Failed(failed.stale, failed.kind == "certificate", timeout, timeout and failed.asked)
+            return Attempt(outcome, failure=failed)
+        if status < 300 and first_error is None:
+            return Attempt(policy.Answered(status), answer)
+        fields = answer.head.fields
+        wait, again = retry_after(fields.get(b"retry-after")), should_retry(fields.get(b"x-should-retry"))
+        return Attempt(policy.Answered(status, wait, again, first_error, refusal), answer)
+
+    def _client_patience(self, call: Call, started: float) -> float:
+        """Return how many seconds more a client waits for a first byte."""
+        value = call.exchange.head.fields.get(_CLIENT_TIMEOUT)
+        waited = self._now() - started
+        return patience(value, self._settings.response_timeout) - waited
+
+    async def _extend(self, call: Call, fallback: Fallback, started: float) -> float:
+        """Return how many seconds more to wait for the first byte: none where Bedrock is to answer in its place."""
+        if policy.falls_back_on_timeout(self._settings.rules):
+            obstacle = await fallback.obstacle(call)
+            if obstacle is None:
+                return 0.0
+            call.way.fallback = f"none; {obstacle.reason}"
+        return self._client_patience(call, started)
+
+
+async def _inspect(answer: Answer) -> tuple[str | None, Refusal | None]:
+    """Return the type of the error that a stream begins with, and what an answer says of limits and money.
+
+    Raises UpstreamFailed.
+    """
+    status, fields = answer.head.status, answer.head.fields
+    if status == 200 and answer.is_stream:
+        first = await answer.first_event(_FIRST_EVENT_WITHIN)
+        if first.verdict != "error":
+            return None, None
+        kind, message = anthropic_errors.read_error(first.data)
+        status = policy.status_of_error(kind)
+        return first.error, read_refusal(status, fields, kind, message, reset_of(fields))
+    if status in TOLD_BY_WORDS:
+        kind, message = await answer.error(_REFUSAL_WITHIN)
+        return None, read_refusal(status, fields, kind, message, reset_of(fields))
+    return None, None
