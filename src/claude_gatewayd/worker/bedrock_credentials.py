@@ -5,8 +5,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from claude_gatewayd.aws import Keeper, Loan, SourceWay
+from claude_gatewayd.aws.keeper.handover import Loan
+from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.sources.provider import SourceWay
 from claude_gatewayd.config.model import Bedrock
 from claude_gatewayd.network import egress, reach
 from claude_gatewayd.worker.inputs import WorkerInputs

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd import paths
-from claude_gatewayd.aws import Source, find_source
-from claude_gatewayd.aws.profiles.source import ca_bundle, unusable
+from claude_gatewayd.aws.profiles.source import Source, ca_bundle, find_source, unusable
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection

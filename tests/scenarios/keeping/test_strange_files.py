@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.aws import Keeper, SourceWay
 from claude_gatewayd.aws.facts import Got
 from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.aws.profiles import static_keys
 from claude_gatewayd.aws.profiles.source import find_again, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import sso_profile
 from claude_gatewayd.aws.sources import credential_process
+from claude_gatewayd.aws.sources.provider import SourceWay
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.model import Config

@@ -162,7 +162,7 @@ CONTENTS = (
 
 
 NO_KEYS = """
-from claude_gatewayd.aws import Keeper as _Keeper
+from claude_gatewayd.aws.keeper.keeper import Keeper as _Keeper
 async def _keys(self):
     raise ZeroDivisionError("canary")
 _Keeper.keys = _keys

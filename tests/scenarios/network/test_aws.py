@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.aws import SourceWay, find_source
 from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.profiles.source import find_source
+from claude_gatewayd.aws.sources.provider import SourceWay
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.network.trust import CaFile
 from tests.fakes.aws import FakeAws

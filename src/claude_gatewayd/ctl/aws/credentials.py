@@ -35,8 +35,9 @@ def credentials(arguments: argparse.Namespace) -> int:
 
 def _look(*, check: bool) -> dict[str, Any]:
     """Return how the credentials are that a daemon would have which is started from here."""
-    from claude_gatewayd.aws import SourceWay, find_source
     from claude_gatewayd.aws.keeper import once
+    from claude_gatewayd.aws.profiles.source import find_source
+    from claude_gatewayd.aws.sources.provider import SourceWay
     from claude_gatewayd.config import loading as config
     from claude_gatewayd.network import egress
 

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from claude_gatewayd.aws import AwsKeys
+from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.network.egress import for_libraries
 from claude_gatewayd.worker.engine import environment

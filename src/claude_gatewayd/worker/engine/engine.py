@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
-from claude_gatewayd.aws import AwsKeys
+from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.network.connect import UnixConnector

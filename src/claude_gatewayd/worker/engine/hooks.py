@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from claude_gatewayd.aws import AwsKeys, KeysUnavailable
+from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys

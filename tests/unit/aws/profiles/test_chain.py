@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.aws import KeysUnavailable, SourceWay, find_source
+from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.aws.profiles.chain import Plan, Step, of_environment, of_profile
-from claude_gatewayd.aws.profiles.source import read_profiles
+from claude_gatewayd.aws.profiles.source import find_source, read_profiles
+from claude_gatewayd.aws.sources.provider import SourceWay
 from claude_gatewayd.network.egress import Egress
 
 SECRET = "secret-canary"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.aws import SourceWay, find_source
 from claude_gatewayd.aws.profiles import ini
-from claude_gatewayd.aws.profiles.source import find_again
+from claude_gatewayd.aws.profiles.source import find_again, find_source
+from claude_gatewayd.aws.sources.provider import SourceWay
 from claude_gatewayd.network.egress import Egress
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "secret-canary"}

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws import SourceWay, find_source
 from claude_gatewayd.aws.facts import Failure, Got
 from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.profiles.source import find_source
+from claude_gatewayd.aws.sources.provider import SourceWay
 from claude_gatewayd.network.egress import Egress
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws import AwsKeys
+from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker.engine import Engine, EngineFailed, Plan
 from claude_gatewayd.worker.engine.user_config import Own

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.aws import Source
+from claude_gatewayd.aws.profiles.source import Source
 from claude_gatewayd.config.model import Anthropic, Config, Listen, Router
 from claude_gatewayd.http1.head import parse_request
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection

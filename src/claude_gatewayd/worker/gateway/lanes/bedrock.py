@@ -11,7 +11,8 @@ import msgspec
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic.request import MESSAGES
-from claude_gatewayd.aws import Keeper, KeysUnavailable
+from claude_gatewayd.aws.keeper.keeper import Keeper
+from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock import request as bedrock_request
