@@ -24,14 +24,14 @@ class Situation(NamedTuple):
     claude_is_there: bool = True
 
 
-class Step(NamedTuple):
+class NextStep(NamedTuple):
     """A command to type, and what for."""
 
     command: str
     why: str
 
 
-BEGIN = Step(f"{CTL} setup", "set all up, in one guided run")
+BEGIN = NextStep(f"{CTL} setup", "set all up, in one guided run")
 
 
 def overview() -> int:
@@ -48,7 +48,7 @@ def overview() -> int:
         claude_points_here=_points_here(said),
         claude_is_there=shutil.which("claude") is not None,
     )
-    steps = [Step(*map(printable.one_line, step)) for step in next_steps(situation)]
+    steps = [NextStep(*map(printable.one_line, step)) for step in next_steps(situation)]
     width = max(len(step.command) for step in steps)
     in_colour = colour.wanted(sys.stdout, os.environ)
     plain = printable.lines(plain)
@@ -60,42 +60,42 @@ def overview() -> int:
     return NOT_RUNNING if said is None else DONE
 
 
-def next_steps(situation: Situation) -> Iterator[Step]:
+def next_steps(situation: Situation) -> Iterator[NextStep]:
     """Yield the commands that are of use now, the most urgent first, and always where to find the others."""
     said = situation.said
     if said is None and situation.is_installed:
-        yield Step(f"{CTL} start", "start the service")
-        yield Step(f"{CTL} logs", "why it ended")
-        yield Step(f"{CTL} doctor", "what is wrong, and what mends it")
+        yield NextStep(f"{CTL} start", "start the service")
+        yield NextStep(f"{CTL} logs", "why it ended")
+        yield NextStep(f"{CTL} doctor", "what is wrong, and what mends it")
         if situation.claude_points_here:
-            yield Step(f"{CTL} run --direct", "Claude Code around the gateway, this once")
+            yield NextStep(f"{CTL} run --direct", "Claude Code around the gateway, this once")
     elif said is None:
         yield BEGIN
         if situation.claude_is_there:
-            yield Step(f"{CTL} run", "Claude Code through the gateway, just this once")
+            yield NextStep(f"{CTL} run", "Claude Code through the gateway, just this once")
     else:
         yield from _while_it_runs(said, situation)
-    yield Step(f"{CTL} --help", "all there is")
+    yield NextStep(f"{CTL} --help", "all there is")
 
 
-def _while_it_runs(said: dict[str, Any], situation: Situation) -> Iterator[Step]:
+def _while_it_runs(said: dict[str, Any], situation: Situation) -> Iterator[NextStep]:
     hints = dict.fromkeys(notice["hint"] for notice in said["notices"] if notice["hint"])
     for hint in hints:
         why = next(notice["title"] for notice in said["notices"] if notice["hint"] == hint)
         if hint != f"{CTL} status":  # that is what is shown already
-            yield Step(hint, why)
+            yield NextStep(hint, why)
     if said["problems"]:
-        yield Step(f"{CTL} config check", "what is wrong with the configuration")
-        yield Step(f"{CTL} reload", "take it up when it is mended")
+        yield NextStep(f"{CTL} config check", "what is wrong with the configuration")
+        yield NextStep(f"{CTL} reload", "take it up when it is mended")
     if not situation.claude_points_here:
-        yield Step(f"{CTL} configure-claude", "point Claude Code here for good")
-        yield Step(f"{CTL} run", "or just this once")
+        yield NextStep(f"{CTL} configure-claude", "point Claude Code here for good")
+        yield NextStep(f"{CTL} run", "or just this once")
     if not situation.is_installed:
-        yield Step(f"{CTL} install --now", "have it run from each login on: it was started by hand")
+        yield NextStep(f"{CTL} install --now", "have it run from each login on: it was started by hand")
     if said["anthropic"]["state"] == "failing" or said["notices"] or said["problems"]:
-        yield Step(f"{CTL} doctor", "what is wrong, and what mends it")
+        yield NextStep(f"{CTL} doctor", "what is wrong, and what mends it")
     if said["state"] == "serving" and not said["notices"]:
-        yield Step(f"{CTL} status --watch", "look on")
+        yield NextStep(f"{CTL} status --watch", "look on")
 
 
 def _points_here(said: dict[str, Any] | None) -> bool:

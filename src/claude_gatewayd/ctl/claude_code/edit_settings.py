@@ -16,7 +16,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl.claude_code import lock, obstacles, settings
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
-from claude_gatewayd.ctl.claude_code.settings import Change, Edited, Target, Was
+from claude_gatewayd.ctl.claude_code.settings import Change, Edited, GatewayTarget, Was
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files as rewrite
 
@@ -25,7 +25,7 @@ _Edit = Callable[[str, "_Memory"], tuple[str, Edited]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EditOutcome:
     """What was changed in *file*, where the old one is kept, and the difference as it may be shown.
 
     *text* is the file as it is then, which may hold secrets; *repository* is the one of git's that the file lies in.
@@ -56,13 +56,13 @@ class _Memory:
     original: str = ""
 
 
-def here(environ: Mapping[str, str]) -> Target:
+def here(environ: Mapping[str, str]) -> GatewayTarget:
     """Return this gateway by what the configuration says, with the key if it has been made. Never raises."""
     try:
         key = paths.gateway_key_file(environ).read_text().strip()
     except (OSError, UnicodeDecodeError):
         key = ""
-    return Target(url_of(*config.listen_address_or_default(environ)), key)
+    return GatewayTarget(url_of(*config.listen_address_or_default(environ)), key)
 
 
 def here_port(environ: Mapping[str, str]) -> int:
@@ -82,7 +82,9 @@ def for_callers(address: str) -> str:
     return url_of(parts.hostname or "127.0.0.1", parts.port or 80)
 
 
-def configure(environ: Mapping[str, str], target: Target, *, dry_run: bool = False, status_line: str = "") -> Outcome:
+def configure(
+    environ: Mapping[str, str], target: GatewayTarget, *, dry_run: bool = False, status_line: str = ""
+) -> EditOutcome:
     """Point Claude Code at *target*. A second time changes nothing. Raises GatewayError.
 
     *status_line* is the command of its status line, "" to leave that as it is.
@@ -98,7 +100,7 @@ def configure(environ: Mapping[str, str], target: Target, *, dry_run: bool = Fal
     return _change(environ, edit, dry_run=dry_run, forget=False)
 
 
-def remove(environ: Mapping[str, str], target: Target, *, dry_run: bool = False) -> Outcome:
+def remove(environ: Mapping[str, str], target: GatewayTarget, *, dry_run: bool = False) -> EditOutcome:
     """Undo it, so that no address stays behind that nobody serves. Raises GatewayError."""
 
     def edit(text: str, memory: _Memory) -> tuple[str, Edited]:
@@ -115,7 +117,7 @@ def remove(environ: Mapping[str, str], target: Target, *, dry_run: bool = False)
     return _change(environ, edit, dry_run=dry_run, forget=True)
 
 
-def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: bool) -> Outcome:
+def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: bool) -> EditOutcome:
     file = obstacles.settings_file(environ)
     if not dry_run and file.parent.is_dir():
         with _alone(environ):
@@ -132,7 +134,7 @@ def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: b
         return _carry_out(file, environ, edit, forget=forget)
 
 
-def _carry_out(file: Path, environ: Mapping[str, str], edit: _Edit, *, forget: bool) -> Outcome:
+def _carry_out(file: Path, environ: Mapping[str, str], edit: _Edit, *, forget: bool) -> EditOutcome:
     store = _store(environ)
     memories = _read_memories(store)
     memory = memories.get(str(file), _Memory({}))
@@ -233,7 +235,7 @@ def _encoded(text: str, before: bytes | None) -> bytes:
     return mark + text.encode()
 
 
-def _outcome(file: Path, data: bytes | None, after: str, edited: Edited, kept: Path | None) -> Outcome:
+def _outcome(file: Path, data: bytes | None, after: str, edited: Edited, kept: Path | None) -> EditOutcome:
     before = _decoded(data)
     difference = ""
     if edited.changes:
@@ -243,7 +245,7 @@ def _outcome(file: Path, data: bytes | None, after: str, edited: Edited, kept: P
         others = bool(file.stat().st_mode & 0o044)
     except OSError:
         others = False
-    return Outcome(file, edited.changes, edited.left, kept, difference, others, _repository(file), after)
+    return EditOutcome(file, edited.changes, edited.left, kept, difference, others, _repository(file), after)
 
 
 def _repository(file: Path) -> Path | None:

@@ -35,7 +35,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
+class JsonObject:
     """An object of the text: where its braces stand, and its members in their order."""
 
     start: int
@@ -58,7 +58,7 @@ def _refuse_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def read(text: str) -> Object:
+def read(text: str) -> JsonObject:
     """Return the object that a text is. Raises NotStrict with line and column."""
     try:
         value = _DECODER.decode(text)
@@ -71,7 +71,7 @@ def read(text: str) -> Object:
     return object_at(text, _skip(text, 0))
 
 
-def object_at(text: str, start: int) -> Object:
+def object_at(text: str, start: int) -> JsonObject:
     """Return the object whose opening brace stands at *start* of a text that has been read."""
     members = []
     at = _skip(text, start + 1)
@@ -83,10 +83,10 @@ def object_at(text: str, start: int) -> Object:
         value, end = _DECODER.raw_decode(text, value_start)
         members.append(Member(name, value, at, value_start, end))
         at = _skip(text, end)
-    return Object(start, at + 1, tuple(members))
+    return JsonObject(start, at + 1, tuple(members))
 
 
-def put(text: str, there: Object, name: str, value: Any) -> str:
+def put(text: str, there: JsonObject, name: str, value: Any) -> str:
     """Return the text with a member set: in its place where it has one, else at the end, in the style around it."""
     raw = json.dumps(value, ensure_ascii=False)
     if re.search(r"[\ud800-\udfff]", raw):  # half a character, which only an escape can hold
@@ -111,7 +111,7 @@ def put(text: str, there: Object, name: str, value: Any) -> str:
     return text[: there.start] + "{" + line_end + inner + member + line_end + outer + "}" + text[there.end :]
 
 
-def drop(text: str, there: Object, name: str) -> str:
+def drop(text: str, there: JsonObject, name: str) -> str:
     """Return the text without the members of that name."""
     while there.get(name) is not None:
         at = next(index for index, member in enumerate(there.members) if member.name == name)

@@ -18,7 +18,7 @@ from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HERE, PROXIES, USE_BEDROCK, excepts_all
 from claude_gatewayd.paths import expanduser, home
 
-Kind = Literal["shell", "start-up", "user", "project", "managed"]
+Origin = Literal["shell", "start-up", "user", "project", "managed"]
 
 SOCKET = "ANTHROPIC_UNIX_SOCKET"
 _ELSEWHERE = {
@@ -47,7 +47,7 @@ class Obstacle:
     *harmful* is False for what only may be, like a credential that is not the subscription's.
     """
 
-    kind: Kind
+    kind: Origin
     where: str
     name: str
     why: str
@@ -60,7 +60,7 @@ class Obstacle:
                 "harmful": self.harmful}  # fmt: skip
 
 
-def judge(kind: Kind, where: str, name: str, value: str, url: str, hint: str) -> Obstacle | None:
+def judge(kind: Origin, where: str, name: str, value: str, url: str, hint: str) -> Obstacle | None:
     """Return what a variable does there to a Claude Code that is to talk to *url*; None: no harm."""
     strong = kind in ("project", "managed")
     if name in _ELSEWHERE or name == _TETHER:
@@ -176,7 +176,7 @@ def find(environ: Mapping[str, str], directory: Path, url: str, planned: str | N
     round_it = excepts_all(no_proxy, HERE)
     found: list[Obstacle | None] = []
 
-    def add(kind: Kind, where: str, name: str, value: str, hint: str) -> None:
+    def add(kind: Origin, where: str, name: str, value: str, hint: str) -> None:
         if not (name in PROXIES and round_it):
             found.append(judge(kind, where, name, value, url, hint))
 
@@ -208,7 +208,7 @@ def proxies(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _settings(own: Path, directory: Path, environ: Mapping[str, str]) -> Iterable[tuple[Kind, Path]]:
+def _settings(own: Path, directory: Path, environ: Mapping[str, str]) -> Iterable[tuple[Origin, Path]]:
     yield "user", own
     for file in project_files(directory, environ):
         if file != own:

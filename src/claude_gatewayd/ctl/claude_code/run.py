@@ -12,7 +12,7 @@ from typing import NoReturn
 from claude_gatewayd import paths
 from claude_gatewayd.ctl import ensure_running
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles, run_environment
-from claude_gatewayd.ctl.claude_code.settings import Target
+from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files as rewrite
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     if direct:
         ours = run_environment.around(os.environ, settings, edit_settings.here(os.environ))
     else:
-        target = Target(
+        target = GatewayTarget(
             edit_settings.for_callers(ensure_running.ensure()["address"]),
             read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
         )

@@ -13,7 +13,7 @@ from claude_gatewayd.ctl.claude_code.settings import (
     BASE_URL,
     HEADERS,
     PROXIES,
-    Target,
+    GatewayTarget,
     past_the_proxy,
     with_key,
     without_key,
@@ -29,7 +29,7 @@ class Run(NamedTuple):
     overrides: dict[str, str]
 
 
-def through(environ: Mapping[str, str], settings: Mapping[str, str], target: Target) -> Run:
+def through(environ: Mapping[str, str], settings: Mapping[str, str], target: GatewayTarget) -> Run:
     """Return what leads to *target*. *settings* are the variables of its settings files, the strongest having won."""
     effective = {**environ, **settings}
     wanted = {BASE_URL: target.url, HEADERS: with_key(effective.get(HEADERS, ""), target.key)}
@@ -43,7 +43,7 @@ def through(environ: Mapping[str, str], settings: Mapping[str, str], target: Tar
     return Run(ours, overrides | {name: value for name, value in off.items() if settings.get(name, value) != value})
 
 
-def around(environ: Mapping[str, str], settings: Mapping[str, str], target: Target) -> Run:
+def around(environ: Mapping[str, str], settings: Mapping[str, str], target: GatewayTarget) -> Run:
     """Return what leads to where it would go without the gateway, which gets no key of ours."""
     ours = dict(environ)
     overrides = {}

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd.ctl.claude_code import json_text
-from claude_gatewayd.ctl.claude_code.json_text import NotStrict, Object
+from claude_gatewayd.ctl.claude_code.json_text import JsonObject, NotStrict
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
@@ -25,7 +25,7 @@ HERE = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class GatewayTarget:
     """The gateway to point at: its URL as a caller on this machine writes it, and its key."""
 
     url: str
@@ -68,7 +68,7 @@ class Edited:
 
 def configure(
     text: str,
-    target: Target,
+    target: GatewayTarget,
     shell: Mapping[str, str],
     remembered: Mapping[str, Was] | None = None,
     *,
@@ -100,7 +100,9 @@ def configure(
     return Edited(_carry_out(text, changes), tuple(changes), known, made_env)
 
 
-def remove(text: str, target: Target, remembered: Mapping[str, Was] | None = None, *, made_env: bool = False) -> Edited:
+def remove(
+    text: str, target: GatewayTarget, remembered: Mapping[str, Was] | None = None, *, made_env: bool = False
+) -> Edited:
     """Return *text* as it would be without us. Raises NotStrict. What is no longer ours is left alone, and said so."""
     text = text if text.strip() else "{}\n"
     env = _env(text)
@@ -177,7 +179,7 @@ def masked(text: str) -> str:
     return re.sub(rf'("{HEADERS}"\s*:\s*")((?:[^"\\\n]|\\.)*)(")', hide_headers, text)
 
 
-def _wanted(now: Mapping[str, Any], target: Target, shell: Mapping[str, str]) -> dict[str, Any]:
+def _wanted(now: Mapping[str, Any], target: GatewayTarget, shell: Mapping[str, str]) -> dict[str, Any]:
     headers = now.get(HEADERS)
     line = f"{KEY_HEADER}: {target.key}"
     has_line = isinstance(headers, str) and _keys(headers) == [line]
@@ -191,7 +193,7 @@ def _wanted(now: Mapping[str, Any], target: Target, shell: Mapping[str, str]) ->
     return wanted
 
 
-def _env(text: str) -> Object | None:
+def _env(text: str) -> JsonObject | None:
     """Return the `env` of settings.json; None where it has none. Raises NotStrict."""
     member = json_text.read(text).get("env")
     if member is None:
@@ -202,7 +204,7 @@ def _env(text: str) -> Object | None:
     return json_text.object_at(text, member.value_start)
 
 
-def _now(text: str, env: Object | None) -> dict[str, Any]:
+def _now(text: str, env: JsonObject | None) -> dict[str, Any]:
     """Return the members that may be ours, as they are."""
     now = env.values() if env is not None else {}
     now.pop(STATUS_LINE, None)

@@ -10,9 +10,9 @@ from typing import Any
 from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles
-from claude_gatewayd.ctl.claude_code.edit_settings import Outcome
+from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
-from claude_gatewayd.ctl.claude_code.settings import Change, Target, masked
+from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
 from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
 from claude_gatewayd.ipc import client
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
@@ -73,14 +73,14 @@ def remove_claude(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def removed_text(outcome: Outcome, running: list[int], *, dry_run: bool = False) -> str:
+def removed_text(outcome: EditOutcome, running: list[int], *, dry_run: bool = False) -> str:
     """Return what a person is told of an undone configuration; `uninstall` says it too."""
     lines = _head(outcome, "Claude Code talks to whom it talked to before", dry_run=dry_run)
     lines += [f"  {name} is no longer what was written there, and stays" for name in outcome.left]
     return "\n".join([*lines, *_restart(running)])
 
 
-def this_gateway(*, make_key: bool) -> Target:
+def this_gateway(*, make_key: bool) -> GatewayTarget:
     """Return the gateway as it runs, or as it is configured where it does not run."""
     try:
         url = edit_settings.for_callers(client.ask("status")["address"])
@@ -89,8 +89,8 @@ def this_gateway(*, make_key: bool) -> Target:
         url = edit_settings.url_of(listen.host, listen.port)
     file = paths.gateway_key_file(os.environ)
     if make_key or file.exists():
-        return Target(url, read_or_make_gateway_key(file))
-    return Target(url, "cgw-made-at-the-first-start")
+        return GatewayTarget(url, read_or_make_gateway_key(file))
+    return GatewayTarget(url, "cgw-made-at-the-first-start")
 
 
 def status_line() -> str:
@@ -101,7 +101,7 @@ def status_line() -> str:
     return f"{quote(str(ctl))} statusline"
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
+def told(outcome: EditOutcome) -> dict[str, Any]:
     """Return the form that an outcome has as JSON: without secrets."""
     return {
         "file": str(outcome.file),
@@ -128,7 +128,7 @@ def obstacles_text(found: list[Obstacle]) -> list[str]:
     return lines
 
 
-def _head(outcome: Outcome, done: str, *, dry_run: bool) -> list[str]:
+def _head(outcome: EditOutcome, done: str, *, dry_run: bool) -> list[str]:
     if dry_run:
         return [outcome.difference or f"Nothing would change in {outcome.file}"]
     if not outcome.changes:

@@ -8,7 +8,7 @@ from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
 
 
-class Login(NamedTuple):
+class ClaudeLogin(NamedTuple):
     """What Claude Code is signed in with: *kind* "" for nothing, *place* where that is, *ends* when."""
 
     kind: str
@@ -16,7 +16,7 @@ class Login(NamedTuple):
     ends: float | None = None
 
 
-def credential(login: Login, now: float) -> Iterator[Finding]:
+def credential(login: ClaudeLogin, now: float) -> Iterator[Finding]:
     """Judge what the client brings; what it is worth, only Anthropic can say."""
     if not login.kind:
         yield Finding(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from claude_gatewayd.ctl.doctor.checks import Check, Context, checks
-from claude_gatewayd.ctl.doctor.finding import Finding, State
+from claude_gatewayd.ctl.doctor.finding import Finding, Severity
 
 _LIMIT = 4.5
 _DEEP_LIMIT = 100.0
@@ -44,6 +44,6 @@ def run(to_run: Mapping[str, Check], context: Context, seconds: float) -> list[F
 
 def _timed_out(name: str, seconds: float) -> Finding:
     mend = {"Anthropic": "ping -c 1 api.anthropic.com", "Claude Code": "claude --version"}
-    state: State = "note" if name == "Claude Code" else "fail"
+    state: Severity = "note" if name == "Claude Code" else "fail"
     why = "it hangs, or this machine is very busy"
     return Finding(name, state, f"took longer than {seconds:g} s", why, mend.get(name, "claude-gatewayctl doctor"))

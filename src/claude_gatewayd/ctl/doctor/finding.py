@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Status = Mapping[str, Any]  # what the daemon says of itself
-State = Literal["ok", "note", "fail"]
+Severity = Literal["ok", "note", "fail"]
 Remedy = Literal["", "start", "reload", "configure-claude", "private"]
 
 
@@ -18,7 +18,7 @@ class Finding:
     """
 
     check: str
-    state: State
+    state: Severity
     found: str
     why: str = ""
     mend: str = ""

@@ -23,9 +23,9 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import json_text, obstacles
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
-from claude_gatewayd.ctl.doctor.claude_code import Login, OwnSettings
-from claude_gatewayd.ctl.doctor.machine import Mode, Service
-from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, Sso
+from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
+from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
+from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.network import egress
 from claude_gatewayd.network import reach as reach_upstream
@@ -106,15 +106,15 @@ def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) ->
     return Handshake(host) if failed is None else Handshake(host, failed.kind, failed.detail, failed.hint)
 
 
-def service(environ: Mapping[str, str]) -> Service:
+def service(environ: Mapping[str, str]) -> ServiceReport:
     """Ask the service manager how the service is."""
     ours = choose()
     try:
         ours.check(environ)
         found = ours.state(environ)
     except GatewayError as error:
-        return Service(cannot=error.message, hint=error.hint)
-    return Service(
+        return ServiceReport(cannot=error.message, hint=error.hint)
+    return ServiceReport(
         file=str(found.file or ""),
         starts=found.program,
         leads_to=_real(found.program),
@@ -162,7 +162,7 @@ def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
         return {"state": "failed", "why": f"the process that loads it ends with {done.returncode}"}
 
 
-def sso(source: Source, now: float) -> Sso | None:
+def sso(source: Source, now: float) -> SsoLogin | None:
     """Return the SSO login behind a source of AWS keys, by its files; None where there is none behind it."""
     known = read_profiles(source.files).profiles if source.kind == "profile" else {}
     settings = known.get(source.profile, {})
@@ -172,13 +172,13 @@ def sso(source: Source, now: float) -> Sso | None:
         profile = sso_profile(source.environ, source.profile)
         token = token_cache.read(token_cache.token_file(source.environ, profile.cache_key))
     except GatewayError as error:
-        return Sso(source.profile, error.message, error.hint) if is_sso(settings) else None
+        return SsoLogin(source.profile, error.message, error.hint) if is_sso(settings) else None
     if token is None:
-        return Sso(source.profile, "nobody has logged in on this machine")
-    return Sso(source.profile, ends=token.expires_at, renews=token.can_refresh(now))
+        return SsoLogin(source.profile, "nobody has logged in on this machine")
+    return SsoLogin(source.profile, ends=token.expires_at, renews=token.can_refresh(now))
 
 
-def login(environ: Mapping[str, str], settings_file: Path) -> Login:
+def login(environ: Mapping[str, str], settings_file: Path) -> ClaudeLogin:
     """Return what Claude Code would bring, by the order in which it looks. No secret is returned."""
     settings = obstacles.variables(settings_file)
     for name, kind in (
@@ -186,18 +186,18 @@ def login(environ: Mapping[str, str], settings_file: Path) -> Login:
         ("CLAUDE_CODE_OAUTH_TOKEN", "a subscription's token"),
     ):  # fmt: skip
         if {**environ, **settings}.get(name):
-            return Login(kind, f"{name} in {settings_file}" if settings.get(name) else name)
+            return ClaudeLogin(kind, f"{name} in {settings_file}" if settings.get(name) else name)
     if obstacles.has_helper(settings_file):
-        return Login("a key helper", f"apiKeyHelper in {settings_file}")
+        return ClaudeLogin("a key helper", f"apiKeyHelper in {settings_file}")
     file = settings_file.with_name(".credentials.json")
     oauth = _oauth(file)
     if oauth.get("accessToken"):
         plan = f"a subscription ({oauth['subscriptionType']})" if oauth.get("subscriptionType") else "a login"
         ends = oauth.get("expiresAt")
-        return Login(plan, str(file), ends / 1000 if isinstance(ends, int | float) else None)
+        return ClaudeLogin(plan, str(file), ends / 1000 if isinstance(ends, int | float) else None)
     if sys.platform == "darwin" and _says(["security", "find-generic-password", "-s", "Claude Code-credentials"]):
-        return Login("a login", "the keychain")
-    return Login("", "")
+        return ClaudeLogin("a login", "the keychain")
+    return ClaudeLogin("", "")
 
 
 def own_settings(file: Path, key: str) -> OwnSettings:

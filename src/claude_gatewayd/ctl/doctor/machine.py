@@ -56,7 +56,7 @@ def port(status: Status | None, url: str, holder: Holder | None, answer: str) ->
         yield ok("port", f"{url} answers")
 
 
-class Service(NamedTuple):
+class ServiceReport(NamedTuple):
     """How the service is with its manager. *cannot* says why that one cannot be asked, with *hint*.
 
     *leads_to* is what it starts, without symlinks, "" where that is gone; *upgraded* says that `upgrade` has built it.
@@ -78,7 +78,7 @@ class Service(NamedTuple):
     upgraded: bool = False
 
 
-def service(found: Service, program: str, status: Status | None) -> Iterator[Finding]:
+def service(found: ServiceReport, program: str, status: Status | None) -> Iterator[Finding]:
     """Judge the service. *program* is this installation's daemon, without symlinks."""
     if found.cannot:
         why = f"{found.cannot}; the daemon ends with the machine, and nobody starts it again"

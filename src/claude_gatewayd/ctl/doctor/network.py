@@ -124,7 +124,7 @@ def credentials(keys: Status, told: str, region: str, now: float) -> Iterator[Fi
             yield Finding("AWS", "fail", f"{who} gives no keys", keys.get("why") or "Bedrock cannot step in", mend)
 
 
-class Sso(NamedTuple):
+class SsoLogin(NamedTuple):
     """The SSO login behind the profile that counts: *why* it cannot be used, with *hint*, or when it ends."""
 
     profile: str
@@ -134,7 +134,7 @@ class Sso(NamedTuple):
     renews: bool = False
 
 
-def sso(found: Sso | None, now: float) -> Iterator[Finding]:
+def sso(found: SsoLogin | None, now: float) -> Iterator[Finding]:
     """Judge the SSO login by its file. None: the keys come another way, or a running daemon knows better."""
     if found is None:
         return

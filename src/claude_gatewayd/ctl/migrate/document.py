@@ -12,15 +12,15 @@ from claude_gatewayd.system.bounded_yaml import LeftOut
 
 _MOST_PLACES = 100_000
 
-Place = tuple[str | int, ...]
+YamlPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class LiteLLMDocument:
     """What a YAML file says, in which line each place of it begins, and what was over the bounds of a configuration."""
 
     values: Mapping[str, Any]
-    lines: Mapping[Place, int] = field(default_factory=dict)
+    lines: Mapping[YamlPath, int] = field(default_factory=dict)
     left_out: Sequence[LeftOut] = ()
 
     def line(self, *place: str | int) -> int:
@@ -30,7 +30,7 @@ class Document:
         return self.lines.get(place, 1)
 
 
-def read(file: Path) -> Document:
+def read(file: Path) -> LiteLLMDocument:
     """Read a file. Raises GatewayError."""
     pasted = quote(str(file))
     try:
@@ -50,12 +50,12 @@ def read(file: Path) -> Document:
         raise GatewayError(
             f"cannot read {file}: it is no LiteLLM configuration, which has a model_list", f"less {pasted}"
         )
-    lines: dict[Place, int] = {}
+    lines: dict[YamlPath, int] = {}
     _mark(found.node, (), lines, depth=0)
-    return Document(found.value, lines, found.left_out)
+    return LiteLLMDocument(found.value, lines, found.left_out)
 
 
-def _mark(node: Any, place: Place, lines: dict[Place, int], depth: int) -> None:
+def _mark(node: Any, place: YamlPath, lines: dict[YamlPath, int], depth: int) -> None:
     # an anchor may stand inside of itself, or be told over and over
     if isinstance(node.value, str) or depth > 20 or len(lines) > _MOST_PLACES:
         return

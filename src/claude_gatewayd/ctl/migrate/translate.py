@@ -9,7 +9,7 @@ from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config.keys import KEYS, NAMES
 from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.ctl.migrate import known_keys
-from claude_gatewayd.ctl.migrate.document import Document, Place
+from claude_gatewayd.ctl.migrate.document import LiteLLMDocument, YamlPath
 from claude_gatewayd.ctl.migrate.translation import BUILT_IN, CARRIED, NOT_NEEDED, UNKNOWN, YOURS, Translation, Verdict
 from claude_gatewayd.errors import GatewayError
 
@@ -35,14 +35,16 @@ _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}/")
 
 
 class _Translator:
-    def __init__(self, document: Document, environ: Mapping[str, str], source_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, document: LiteLLMDocument, environ: Mapping[str, str], source_of: Callable[[str], str | None]
+    ) -> None:
         self._document = document
         self._environ = environ
         self._source_of = source_of
         self._bedrock: dict[str, str] = {}  # model_name -> what Bedrock is asked for
         self.migrated = MigratedConfig()
 
-    def _note(self, place: Place, verdict: Verdict, explanation: str, item: str = "") -> None:
+    def _note(self, place: YamlPath, verdict: Verdict, explanation: str, item: str = "") -> None:
         name = item or ".".join(str(part) for part in place if not isinstance(part, int))
         self.migrated.translations.append(Translation(self._document.line(*place), name, verdict, explanation))
 
@@ -91,7 +93,7 @@ class _Translator:
             else:
                 self._for_litellm(place, name, model, entry)
 
-    def _for_litellm(self, place: Place, name: str, model: str, entry: dict[str, Any]) -> None:
+    def _for_litellm(self, place: YamlPath, name: str, model: str, entry: dict[str, Any]) -> None:
         if name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_bedrock_only(name):
             self._note(
                 place, UNKNOWN, f"{model} cannot stand under this name, which is the gateway's own: rename it", name
@@ -100,7 +102,7 @@ class _Translator:
             self.migrated.models.append(entry)
             self._note(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
 
-    def _anthropic_model(self, place: Place, name: str, model: str, params: dict[str, Any]) -> None:
+    def _anthropic_model(self, place: YamlPath, name: str, model: str, params: dict[str, Any]) -> None:
         if "*" in name or "*" in model or name == model:
             self._note(
                 place, BUILT_IN, "Claude's models go to Anthropic as they are asked for, each and every one", name
@@ -122,7 +124,7 @@ class _Translator:
                 self._note(where, NOT_NEEDED, "requests to Anthropic stay as they came", key)
 
     def _bedrock_model(
-        self, place: Place, name: str, model: str, params: dict[str, Any], entry: dict[str, Any]
+        self, place: YamlPath, name: str, model: str, params: dict[str, Any], entry: dict[str, Any]
     ) -> None:
         there = re.sub(r"\A(converse|invoke|converse_like)/", "", model.removeprefix("bedrock/"))
         in_path = _REGION.match(there)
@@ -147,7 +149,7 @@ class _Translator:
             self.migrated.values["bedrock.models", stem] = there
             self._note(place, CARRIED, f'[bedrock.models] {stem} = "{there}"', name)
 
-    def _bedrock_param(self, where: Place, key: str, value: Any) -> None:
+    def _bedrock_param(self, where: YamlPath, key: str, value: Any) -> None:
         if key in known_keys.AWS_PARAMS:
             self._value(where, "bedrock", known_keys.AWS_PARAMS[key], value, key)
         elif key in known_keys.AWS_KEYS and str(value).startswith("os.environ/AWS_"):
@@ -228,7 +230,7 @@ class _Translator:
                     where, YOURS, "set it where the daemon gets its environment; it is not written into config.toml"
                 )
 
-    def _fallbacks(self, where: Place, value: Any) -> None:
+    def _fallbacks(self, where: YamlPath, value: Any) -> None:
         for index, entry in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(entry, dict):
                 self._note((*where, index), UNKNOWN, "it must name a model and its fallbacks")
@@ -236,7 +238,7 @@ class _Translator:
             for name, targets in entry.items():
                 self._fallback((*where, index, str(name)), str(name), targets)
 
-    def _fallback(self, where: Place, name: str, targets: Any) -> None:
+    def _fallback(self, where: YamlPath, name: str, targets: Any) -> None:
         item = f"fallbacks.{name}"
         names = [str(target) for target in (targets if isinstance(targets, list) else [targets])]
         there = [self._bedrock.get(t) or (t.removesuffix("-bedrock") if t.endswith("-bedrock") else "") for t in names]
@@ -258,7 +260,7 @@ class _Translator:
             quoted = ", ".join(f'"{one}"' for one in wanted)
             self._note(where, CARRIED, f"[router.fallbacks] {name} = [{quoted}]", item)
 
-    def _callbacks(self, where: Place, key: str, value: Any) -> None:
+    def _callbacks(self, where: YamlPath, key: str, value: Any) -> None:
         kept = []
         names = value if isinstance(value, list) else [value]
         for index, name in enumerate(names):
@@ -282,7 +284,7 @@ class _Translator:
 
     # -- values
 
-    def _value(self, where: Place, section: str, name: str, raw: Any, what: str = "") -> None:
+    def _value(self, where: YamlPath, section: str, name: str, raw: Any, what: str = "") -> None:
         """Take over one value, if config.toml takes it, and nothing else has been said before."""
         value = self._resolved(raw)
         shown = f"[{section}] {name}"
@@ -316,7 +318,7 @@ class _Translator:
 
 
 def translate(
-    document: Document, environ: Mapping[str, str], source_of: Callable[[str], str | None] = lambda _: ""
+    document: LiteLLMDocument, environ: Mapping[str, str], source_of: Callable[[str], str | None] = lambda _: ""
 ) -> MigratedConfig:
     """Return what a configuration comes to.
 

@@ -10,13 +10,13 @@ from typing import Any
 from claude_gatewayd.ctl import config, daemon, ensure_running
 from claude_gatewayd.ctl.aws import sso
 from claude_gatewayd.ctl.claude_code import clients, obstacles, run_environment, verbs
-from claude_gatewayd.ctl.claude_code.settings import Target
+from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.doctor import gather, network
 from claude_gatewayd.ctl.doctor.finding import Finding
 from claude_gatewayd.ctl.migrate import verb
 from claude_gatewayd.ctl.service import install
-from claude_gatewayd.ctl.setup.facts import Facts
-from claude_gatewayd.ctl.setup.plan import Act, Answers, Step, overrides, values
+from claude_gatewayd.ctl.setup.facts import SetupFacts
+from claude_gatewayd.ctl.setup.plan import Act, Answers, SetupStep, overrides, values
 from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.ctl.terminal.output import DONE, NO, row
 from claude_gatewayd.ctl.terminal.progress import During
@@ -35,7 +35,7 @@ _FIRST: tuple[Act, ...] = ("import", "config")
 _NEED_THE_DAEMON: tuple[Act, ...] = ("linger", "claude", "test")
 
 
-def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_code: bool) -> int:
+def carry_out(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, device_code: bool) -> int:
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
     os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
     acts: dict[Act, Callable[[], int]] = {
@@ -49,8 +49,8 @@ def carry_out(steps: Sequence[Step], facts: Facts, answers: Answers, *, device_c
         "claude": lambda: verbs.point_here(statusline=answers.status_line),
         "test": lambda: _test(answers),
     }
-    done: list[Step] = []
-    failed: list[Step] = []
+    done: list[SetupStep] = []
+    failed: list[SetupStep] = []
     for step in steps:
         if any(one.act in _FIRST for one in failed):
             break
@@ -84,7 +84,7 @@ def _carried_out(act: Callable[[], int]) -> int:
 # -- the steps
 
 
-def _write(facts: Facts, answers: Answers) -> int:
+def _write(facts: SetupFacts, answers: Answers) -> int:
     existed = facts.config_file.exists()
     path, kept = config.write(values(facts, answers))
     print(row("changed" if existed else "wrote", path))
@@ -93,7 +93,7 @@ def _write(facts: Facts, answers: Answers) -> int:
     return DONE
 
 
-def _install(facts: Facts) -> int:
+def _install(facts: SetupFacts) -> int:
     return install.carry_out(install.Options(now=bool(facts.service.by_hand)))[0]
 
 
@@ -141,7 +141,7 @@ def _loaded() -> dict[str, Any]:
     return said
 
 
-def _anthropic(target: Target) -> Finding:
+def _anthropic(target: GatewayTarget) -> Finding:
     """Test Anthropic's lane: with the credential that Claude Code has, or, where only it can read that, by itself."""
     settings = obstacles.settings_file(os.environ)
     login = gather.login(os.environ, settings)
@@ -161,7 +161,7 @@ def _anthropic(target: Target) -> Finding:
     return _by_claude(claude, target, "claude -p hello" if login.kind else "claude /login")
 
 
-def _by_claude(claude: Path, target: Target, mend: str) -> Finding:
+def _by_claude(claude: Path, target: GatewayTarget, mend: str) -> Finding:
     begun, at = time.monotonic(), time.time()
     with During("Claude Code asks Anthropic"):
         why = clients.ask(claude, run_environment.through(os.environ, {}, target).environ, _ANSWERS_WITHIN)
@@ -180,7 +180,7 @@ def _by_claude(claude: Path, target: Target, mend: str) -> Finding:
 # -- the end
 
 
-def _tell_end(steps: Sequence[Step], done: Sequence[Step]) -> int:
+def _tell_end(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> int:
     if len(done) == len(steps):
         acts = [step.act for step in steps]
         if acts not in ([], ["test"]):
@@ -195,7 +195,7 @@ def _tell_end(steps: Sequence[Step], done: Sequence[Step]) -> int:
     return NO
 
 
-def _tell_interrupted(steps: Sequence[Step], done: Sequence[Step]) -> None:
+def _tell_interrupted(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> None:
     left = [step for step in steps if step not in done]
     print("\nStopped.", file=sys.stderr)
     print(f"  done      {_names(done) or 'nothing'}", file=sys.stderr)
@@ -213,7 +213,7 @@ def _undo(acts: Sequence[Act]) -> str:
     return "; ".join(words[act] for act in words if act in acts)
 
 
-def _names(steps: Sequence[Step]) -> str:
+def _names(steps: Sequence[SetupStep]) -> str:
     words = {"import": "the import", "config": "the configuration", "login": "the login at AWS",
              "service": "the service", "background": "the daemon", "reload": "the reload", "linger": "lingering",
              "claude": "Claude Code's settings", "test": "the test"}  # fmt: skip

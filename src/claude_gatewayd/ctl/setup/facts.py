@@ -10,8 +10,8 @@ from claude_gatewayd.aws.profiles.source import Sections
 from claude_gatewayd.aws.snapshot import Kind
 from claude_gatewayd.problem import Problem
 
-Place = tuple[str, str]  # section and name in config.toml
-Login = Literal["", "needed", "there"]  # "": its keys come without an SSO login
+ConfigKey = tuple[str, str]  # section and name in config.toml
+LoginState = Literal["", "needed", "there"]  # "": its keys come without an SSO login
 
 _HOW: Mapping[Kind, str] = {
     "sso": "SSO", "sso-legacy": "SSO", "role-chain": "a role", "process": "a program", "static": "keys",
@@ -32,7 +32,7 @@ class Profile:
     role: str = ""
     region: str = ""
     trouble: str = ""
-    login: Login = ""
+    login: LoginState = ""
 
     @property
     def told(self) -> str:
@@ -44,7 +44,7 @@ class Profile:
         return ", ".join(filter(None, (how, account, self.role, self.region)))
 
 
-class Proxy(NamedTuple):
+class LiteLLMProxy(NamedTuple):
     """A LiteLLM proxy's set-up that is on this machine: by what it shows, and its configuration if that was found."""
 
     signs: tuple[str, ...]
@@ -52,7 +52,7 @@ class Proxy(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceFacts:
     """How the service is. *manager* is "" where none would hear us: *why*, with *hint*.
 
     *settled* says that it is installed from here, enabled and serving; *by_hand* is a daemon that it did not start.
@@ -77,7 +77,7 @@ class Claude(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SetupFacts:
     """What is on this machine.
 
     *written* is what config.toml says, by place, and *defaults* what counts where it says nothing. *wanted*, *region*
@@ -86,8 +86,8 @@ class Facts:
     """
 
     config_file: Path
-    written: Mapping[Place, Any] = field(default_factory=dict)
-    defaults: Mapping[Place, Any] = field(default_factory=dict)
+    written: Mapping[ConfigKey, Any] = field(default_factory=dict)
+    defaults: Mapping[ConfigKey, Any] = field(default_factory=dict)
     profiles: tuple[Profile, ...] = ()
     wanted: str = ""
     region: str = ""
@@ -95,11 +95,11 @@ class Facts:
     bedrock_off: bool = False
     keys: str = ""
     trouble: Problem | None = None
-    service: Service = field(default_factory=Service)
-    proxy: Proxy | None = None
+    service: ServiceFacts = field(default_factory=ServiceFacts)
+    proxy: LiteLLMProxy | None = None
     claude: Claude = field(default_factory=lambda: Claude(Path("settings.json")))
 
-    def says(self, place: Place) -> Any:
+    def says(self, place: ConfigKey) -> Any:
         """Return what the file comes to for a place."""
         return self.written.get(place, self.defaults.get(place))
 

@@ -18,16 +18,16 @@ from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import read_document
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
-from claude_gatewayd.ctl.claude_code.settings import BASE_URL, Target
+from claude_gatewayd.ctl.claude_code.settings import BASE_URL, GatewayTarget
 from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.ctl.setup.facts import (
     Claude,
-    Facts,
-    Login,
-    Place,
+    ConfigKey,
+    LiteLLMProxy,
+    LoginState,
     Profile,
-    Proxy,
-    Service,
+    ServiceFacts,
+    SetupFacts,
     proxy_file,
     ranked,
     region_of,
@@ -41,7 +41,7 @@ _LITELLM_TEXT = re.compile(r"^model_list\s*:", re.MULTILINE)
 _FIRST_FREE = range(1, 100)
 
 
-def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Facts:
+def facts(environ: Mapping[str, str], directory: Path, service: ServiceFacts) -> SetupFacts:
     """Return what is here. Raises ConfigInvalid: a configuration that is no good is the person's to mend."""
     settings = config.effective(environ)
     document = read_document(environ)
@@ -52,7 +52,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: Service) -> Fact
     in_service, _left_out = environment.taken_over(environ)
     source = find_source(in_service, wanted)
     port = int(str(found[PORT].value))
-    return Facts(
+    return SetupFacts(
         config_file=paths.config_path(environ),
         written=_written(document.tables),
         defaults={
@@ -80,7 +80,7 @@ def claude(environ: Mapping[str, str], port: int, status_line: str = "") -> Clau
     file = obstacles.settings_file(environ)
     try:
         outcome = edit_settings.configure(
-            environ, Target(url, target.key or "cgw-"), dry_run=True, status_line=status_line
+            environ, GatewayTarget(url, target.key or "cgw-"), dry_run=True, status_line=status_line
         )
     except GatewayError as error:
         return Claude(file, trouble=error.message, hint=error.hint)
@@ -101,7 +101,7 @@ def free_port(port: int) -> int:
     return next((port + step for step in _FIRST_FREE if not holder(port + step)), port)
 
 
-def proxy(environ: Mapping[str, str], directory: Path, port: int) -> Proxy | None:
+def proxy(environ: Mapping[str, str], directory: Path, port: int) -> LiteLLMProxy | None:
     """Return the LiteLLM proxy that is set up here: a file in *directory*, or who answers where Claude Code looks."""
     signs, file = [], None
     settings = obstacles.variables(obstacles.settings_file(environ))
@@ -122,10 +122,10 @@ def proxy(environ: Mapping[str, str], directory: Path, port: int) -> Proxy | Non
             file = file or beside
     if re.search(r"\blitellm\b", _text(directory / "Makefile"), re.IGNORECASE) and signs:
         signs.append(f"{directory / 'Makefile'} starts it")
-    return Proxy(tuple(dict.fromkeys(signs)), file) if signs else None
+    return LiteLLMProxy(tuple(dict.fromkeys(signs)), file) if signs else None
 
 
-def _written(tables: Mapping[str, Any]) -> dict[Place, Any]:
+def _written(tables: Mapping[str, Any]) -> dict[ConfigKey, Any]:
     return {
         (section, name): value
         for section, table in tables.items()
@@ -146,7 +146,7 @@ def _profile(environ: Mapping[str, str], known: Sections, name: str) -> Profile:
     return Profile(name, how.kind, how.account, how.role, region, login=_login(environ, name))
 
 
-def _login(environ: Mapping[str, str], name: str) -> Login:
+def _login(environ: Mapping[str, str], name: str) -> LoginState:
     source = Source("profile", name, files=config_files(environ), environ=environ)
     found = gather.sso(source, time.time())
     if found is None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config.keys import KEYS
-from claude_gatewayd.ctl.setup.facts import Facts, Place, Profile
+from claude_gatewayd.ctl.setup.facts import ConfigKey, Profile, SetupFacts
 from claude_gatewayd.errors import GatewayError
 
 Act = Literal["import", "config", "login", "service", "background", "reload", "linger", "claude", "test"]
@@ -34,7 +34,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SetupStep:
     """One thing to do, as it is announced; *flag* leaves it out. One that *is_done* stays as it is."""
 
     act: Act
@@ -44,7 +44,7 @@ class Step:
     is_done: bool = False
 
 
-def plan(facts: Facts, answers: Answers) -> list[Step]:
+def plan(facts: SetupFacts, answers: Answers) -> list[SetupStep]:
     """Return the steps. Raises GatewayError where an answer cannot be had."""
     changes = values(facts, answers)
     steps = [*_moves(answers), _config(facts, changes, answers)]
@@ -56,13 +56,13 @@ def plan(facts: Facts, answers: Answers) -> list[Step]:
         steps.append(_claude(facts, answers))
     if answers.test:
         lanes = "Anthropic with your own login" + (" and Bedrock" if answers.profile is not None else "")
-        steps.append(Step("test", f"one small request to {lanes}", flag="--no-test"))
+        steps.append(SetupStep("test", f"one small request to {lanes}", flag="--no-test"))
     return steps
 
 
-def values(facts: Facts, answers: Answers) -> dict[Place, Any]:
+def values(facts: SetupFacts, answers: Answers) -> dict[ConfigKey, Any]:
     """Return what config.toml has to say that it does not say yet: no more than differs from the defaults."""
-    wanted: dict[Place, Any] = {PORT: answers.port}
+    wanted: dict[ConfigKey, Any] = {PORT: answers.port}
     if answers.profile is None:
         if facts.profiles or facts.keys:
             wanted[ENABLED] = False
@@ -77,7 +77,7 @@ def values(facts: Facts, answers: Answers) -> dict[Place, Any]:
 
 def overrides(answers: Answers, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that would go before the answers, as they have to be for these to count."""
-    wanted: dict[Place, str] = {PORT: str(answers.port), REGION: answers.region, PROFILE: answers.profile or ""}
+    wanted: dict[ConfigKey, str] = {PORT: str(answers.port), REGION: answers.region, PROFILE: answers.profile or ""}
     found = {}
     for key in KEYS:
         value = wanted.get((key.section, key.name))
@@ -87,7 +87,7 @@ def overrides(answers: Answers, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def rendered(changes: Mapping[Place, Any]) -> tuple[str, ...]:
+def rendered(changes: Mapping[ConfigKey, Any]) -> tuple[str, ...]:
     """Return values as lines of config.toml."""
     lines: list[str] = []
     for (section, name), value in sorted(changes.items()):
@@ -97,33 +97,33 @@ def rendered(changes: Mapping[Place, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _moves(answers: Answers) -> list[Step]:
+def _moves(answers: Answers) -> list[SetupStep]:
     if answers.moves is None:
         return []
-    return [Step("import", f"what {answers.moves} says, as claude-gatewayctl import does", flag="--no-import")]
+    return [SetupStep("import", f"what {answers.moves} says, as claude-gatewayctl import does", flag="--no-import")]
 
 
-def _config(facts: Facts, changes: Mapping[Place, Any], answers: Answers) -> Step:
+def _config(facts: SetupFacts, changes: Mapping[ConfigKey, Any], answers: Answers) -> SetupStep:
     if changes:
-        return Step("config", f"to {facts.config_file}", rendered(changes))
+        return SetupStep("config", f"to {facts.config_file}", rendered(changes))
     if not facts.written and not answers.moves:
-        return Step("config", f"no {facts.config_file} is needed: the defaults fit", is_done=True)
+        return SetupStep("config", f"no {facts.config_file} is needed: the defaults fit", is_done=True)
     what = "needs nothing more" if answers.moves else "says it all"
-    return Step("config", f"{facts.config_file} {what}", is_done=True)
+    return SetupStep("config", f"{facts.config_file} {what}", is_done=True)
 
 
-def _login(profile: Profile | None, answers: Answers) -> list[Step]:
+def _login(profile: Profile | None, answers: Answers) -> list[SetupStep]:
     if profile is None or not profile.login:
         return []
     if profile.login == "there":
-        return [Step("login", f"profile {profile.name} is logged in at AWS", is_done=True)]
+        return [SetupStep("login", f"profile {profile.name} is logged in at AWS", is_done=True)]
     if not answers.login:
         return []
     how = f"to AWS by SSO, profile {profile.name}: your browser opens, or you get a code"
-    return [Step("login", how, flag="--no-login")]
+    return [SetupStep("login", how, flag="--no-login")]
 
 
-def _serves(facts: Facts, answers: Answers, *, changed: bool) -> list[Step]:
+def _serves(facts: SetupFacts, answers: Answers, *, changed: bool) -> list[SetupStep]:
     """Return the steps after which the daemon serves, with the configuration as it is then."""
     service, url = facts.service, f"http://127.0.0.1:{answers.port}"
     moved = answers.port != facts.port
@@ -131,14 +131,16 @@ def _serves(facts: Facts, answers: Answers, *, changed: bool) -> list[Step]:
         by_hand = (f"the daemon that was started by hand, pid {service.by_hand}, ends for it",)
         if not service.settled or moved or service.by_hand:
             what = "the service of" if not service.settled else "another port for the service of"
-            step = Step(
+            step = SetupStep(
                 "service", f"{what} {service.manager}, on {url}", by_hand if service.by_hand else (), "--no-service"
             )
         elif changed:
-            step = Step("reload", "the daemon takes the configuration up; nobody is cut off")
+            step = SetupStep("reload", "the daemon takes the configuration up; nobody is cut off")
         else:
-            step = Step("service", f"the service of {service.manager} is installed and serves on {url}", is_done=True)
-        lingers = [Step("linger", "let it run while you are not logged in, too")]
+            step = SetupStep(
+                "service", f"the service of {service.manager} is installed and serves on {url}", is_done=True
+            )
+        lingers = [SetupStep("linger", "let it run while you are not logged in, too")]
         return [step, *(lingers if answers.linger and not service.lingers else [])]
     if service.running:
         if moved:
@@ -146,17 +148,17 @@ def _serves(facts: Facts, answers: Answers, *, changed: bool) -> list[Step]:
                 "cannot change the port while claude-gatewayd runs, started by hand", "claude-gatewayctl stop"
             )
         if changed:
-            return [Step("reload", "the daemon takes the configuration up; nobody is cut off")]
-        return [Step("background", f"claude-gatewayd serves on {url}", is_done=True)]
+            return [SetupStep("reload", "the daemon takes the configuration up; nobody is cut off")]
+        return [SetupStep("background", f"claude-gatewayd serves on {url}", is_done=True)]
     if answers.background:
         ends = "it ends with the machine, and nobody starts it again but claude-gatewayctl run"
-        return [Step("background", f"claude-gatewayd in the background, on {url}", (ends,), "--no-background")]
+        return [SetupStep("background", f"claude-gatewayd in the background, on {url}", (ends,), "--no-background")]
     return []
 
 
-def _claude(facts: Facts, answers: Answers) -> Step:
+def _claude(facts: SetupFacts, answers: Answers) -> SetupStep:
     file = facts.claude.file
     if not facts.claude.changes and not facts.claude.trouble:
-        return Step("claude", f"{file} points here", is_done=True)
+        return SetupStep("claude", f"{file} points here", is_done=True)
     line = ("its status line says who serves; remove-claude puts yours back",) if answers.status_line else ()
-    return Step("claude", f"{file}, to talk to http://127.0.0.1:{answers.port}", line, "--no-claude")
+    return SetupStep("claude", f"{file}, to talk to http://127.0.0.1:{answers.port}", line, "--no-claude")

@@ -10,7 +10,7 @@ from shlex import quote
 from claude_gatewayd.config import values
 from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.ctl.setup import gather
-from claude_gatewayd.ctl.setup.facts import Facts, by_itself
+from claude_gatewayd.ctl.setup.facts import SetupFacts, by_itself
 from claude_gatewayd.ctl.setup.plan import PORT, PROFILE, REGION, Answers
 from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.errors import GatewayError
@@ -38,7 +38,7 @@ class Flags:
     dry_run: bool = False
 
 
-def answers(flags: Flags, facts: Facts, environ: Mapping[str, str], *, asks: bool) -> tuple[Facts, Answers]:
+def answers(flags: Flags, facts: SetupFacts, environ: Mapping[str, str], *, asks: bool) -> tuple[SetupFacts, Answers]:
     """Return what the person wants, and what is here when that which is to be moved over has been."""
     moves = _moves(flags, facts, asks=asks)
     if moves is not None:
@@ -70,7 +70,7 @@ def answers(flags: Flags, facts: Facts, environ: Mapping[str, str], *, asks: boo
     )  # fmt: skip
 
 
-def _moves(flags: Flags, facts: Facts, *, asks: bool) -> Path | None:
+def _moves(flags: Flags, facts: SetupFacts, *, asks: bool) -> Path | None:
     if flags.moves:
         file = Path(os.path.abspath(flags.moves))
         return file / "config.yaml" if file.is_dir() else file
@@ -79,7 +79,7 @@ def _moves(flags: Flags, facts: Facts, *, asks: bool) -> Path | None:
     return facts.proxy.file if not asks or prompts.agree(f"Move {facts.proxy.file} over?") else None
 
 
-def _profile(flags: Flags, facts: Facts, *, asks: bool) -> str | None:
+def _profile(flags: Flags, facts: SetupFacts, *, asks: bool) -> str | None:
     """Return the profile for Bedrock, "" where keys come otherwise, None for no Bedrock."""
     good = [one for one in facts.profiles if not one.trouble]
     if flags.profile:
@@ -109,7 +109,7 @@ def _profile(flags: Flags, facts: Facts, *, asks: bool) -> str | None:
     return None if chosen == _NONE else chosen
 
 
-def _known(name: str, facts: Facts) -> str:
+def _known(name: str, facts: SetupFacts) -> str:
     """Return a profile that was named, if it can be used. Raises GatewayError."""
     found = next((one for one in facts.profiles if one.name == name), None)
     if found is None:
@@ -121,7 +121,7 @@ def _known(name: str, facts: Facts) -> str:
     return name
 
 
-def _region(flags: Flags, facts: Facts, profile: str | None, *, asks: bool) -> str:
+def _region(flags: Flags, facts: SetupFacts, profile: str | None, *, asks: bool) -> str:
     if flags.region:
         return values.region(flags.region)
     named = next((one.region for one in facts.profiles if one.name == profile), "")
@@ -131,7 +131,7 @@ def _region(flags: Flags, facts: Facts, profile: str | None, *, asks: bool) -> s
     return prompts.ask("Region of Bedrock?", usual, values.region)
 
 
-def _port(flags: Flags, facts: Facts, *, asks: bool) -> int:
+def _port(flags: Flags, facts: SetupFacts, *, asks: bool) -> int:
     port = int(flags.port or facts.written.get(PORT, facts.port) if facts.proxy else flags.port or facts.port)
     if port == facts.port and facts.service.running:
         return port

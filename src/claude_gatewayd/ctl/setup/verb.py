@@ -14,8 +14,8 @@ from claude_gatewayd.ctl.service import install_plan
 from claude_gatewayd.ctl.service.install import port_number
 from claude_gatewayd.ctl.service.verbs import running
 from claude_gatewayd.ctl.setup import execute, gather, questions
-from claude_gatewayd.ctl.setup.facts import Facts, Service, by_itself
-from claude_gatewayd.ctl.setup.plan import Step, plan
+from claude_gatewayd.ctl.setup.facts import ServiceFacts, SetupFacts, by_itself
+from claude_gatewayd.ctl.setup.plan import SetupStep, plan
 from claude_gatewayd.ctl.setup.questions import Flags
 from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.ctl.terminal.output import DONE, NO, USAGE
@@ -94,21 +94,21 @@ def _flags(given: argparse.Namespace) -> Flags:
 # -- what is here
 
 
-def _service(*, linger: bool) -> Service:
+def _service(*, linger: bool) -> ServiceFacts:
     """Return how the service is, and the daemon. Raises GatewayError with what no answer would help against."""
     said = running()
     try:
         ours = install_plan.service_manager(linger=linger)
     except NoManager as nobody:
         by_hand = said["pid"] if said else 0
-        return Service(why=nobody.message, hint=nobody.hint, running=said is not None, by_hand=by_hand)
+        return ServiceFacts(why=nobody.message, hint=nobody.hint, running=said is not None, by_hand=by_hand)
     found = ours.state(os.environ)
     if found.masked:
-        return Service(why=found.trouble, hint=found.hint, running=said is not None)
+        return ServiceFacts(why=found.trouble, hint=found.hint, running=said is not None)
     steps = install_plan.steps(ours, install_plan.variables(None), sandbox=False)
     pending = [step for step in steps if not step.is_done]
     by_manager = found.active or found.listening
-    return Service(
+    return ServiceFacts(
         manager=ours.NAME,
         settled=not pending and not install_plan.verbs(found, pending) and said is not None,
         running=said is not None or found.listening,
@@ -117,7 +117,7 @@ def _service(*, linger: bool) -> Service:
     )
 
 
-def _tell(facts: Facts, environ: Mapping[str, str]) -> None:
+def _tell(facts: SetupFacts, environ: Mapping[str, str]) -> None:
     """Say what is here that a person may not expect."""
     if clients.find(environ) is None:
         print("Claude Code is not on your PATH: npm install --global @anthropic-ai/claude-code")
@@ -138,7 +138,7 @@ def _tell(facts: Facts, environ: Mapping[str, str]) -> None:
             print(f"  claude-gatewayctl import {quote(str(facts.proxy.file))}    # moves it over")
 
 
-def _not_asked(facts: Facts) -> int:
+def _not_asked(facts: SetupFacts) -> int:
     """Say what to type where nobody can be asked."""
     print("Cannot ask: this is no terminal. Say it all by flags (claude-gatewayctl setup --help):", file=sys.stderr)
     good = [one.name for one in facts.profiles if not one.trouble]
@@ -155,7 +155,7 @@ def _not_asked(facts: Facts) -> int:
 # -- the plan
 
 
-def _show(steps: list[Step]) -> None:
+def _show(steps: list[SetupStep]) -> None:
     """Print the plan: what is done already, and what is to be done."""
     if all(step.is_done or step.act == "test" for step in steps):
         print("Nothing to do: all is set up")

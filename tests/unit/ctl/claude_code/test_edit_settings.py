@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.ctl.claude_code import edit_settings, lock, run_environment
-from claude_gatewayd.ctl.claude_code.settings import Target
+from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.errors import GatewayError
 
 KEY = "cgw-" + "k" * 43
-TARGET = Target("http://127.0.0.1:47000", KEY)
+TARGET = GatewayTarget("http://127.0.0.1:47000", KEY)
 ORIGINAL = (
     '{\n    "model": "opus",\n    "env": {\n        "CLAUDE_CODE_USE_BEDROCK": "1",\n        "A": "b"\n    }\n}\n'
 )
@@ -108,7 +108,7 @@ def test_what_the_person_writes_meanwhile_stays(environ: dict[str, str], file: P
     said["env"]["NEW"] = "c"
     said["theme"] = "dark"
     file.write_text(json.dumps(said))
-    edit_settings.configure(environ, Target("http://127.0.0.1:47001", KEY))
+    edit_settings.configure(environ, GatewayTarget("http://127.0.0.1:47001", KEY))
     edit_settings.remove(environ, TARGET)
     expected = json.loads(ORIGINAL)
     expected["env"]["NEW"] = "c"

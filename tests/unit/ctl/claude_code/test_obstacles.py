@@ -54,7 +54,7 @@ def test_lines_of_start_up_files(line: str, found: list[tuple[str, str]]) -> Non
         ("shell", "CLAUDE_CODE_TETHER_LIVE", "0", None),
     ],
 )  # fmt: skip
-def test_what_it_does(kind: obstacles.Kind, name: str, value: str, harmful: bool | None) -> None:
+def test_what_it_does(kind: obstacles.Origin, name: str, value: str, harmful: bool | None) -> None:
     found = obstacles.judge(kind, "here", name, value, URL, "")
     assert (found.harmful if found else None) == harmful
 

@@ -4,10 +4,10 @@ import pytest
 
 from claude_gatewayd.ctl.claude_code import run_environment
 from claude_gatewayd.ctl.claude_code.obstacles import SWITCHES, judge
-from claude_gatewayd.ctl.claude_code.settings import Target
+from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 
 URL = "http://127.0.0.1:47000"
-TARGET = Target(URL, "K")
+TARGET = GatewayTarget(URL, "K")
 OURS = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: K"}
 
 

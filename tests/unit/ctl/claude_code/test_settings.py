@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.ctl.claude_code import json_text, settings
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
-from claude_gatewayd.ctl.claude_code.settings import Target, Was
+from claude_gatewayd.ctl.claude_code.settings import GatewayTarget, Was
 
 KEY = "cgw-" + "k" * 43
 LINE = f"x-gateway-key: {KEY}"
 URL = "http://127.0.0.1:47000"
-TARGET = Target(URL, KEY)
+TARGET = GatewayTarget(URL, KEY)
 OURS = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_CUSTOM_HEADERS": LINE}
 
 
@@ -49,7 +49,7 @@ def lines(indent: str, end: str = "\n") -> str:
     ],
 )  # fmt: skip
 def test_the_text_around_stays(before: str, after: str) -> None:
-    assert settings.configure(before, Target("U", "K"), {}).text == after
+    assert settings.configure(before, GatewayTarget("U", "K"), {}).text == after
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_is_taken_out(
 
 def test_a_new_address_and_a_value_that_the_person_has_put_there_since() -> None:
     first = settings.configure('{"env": {"ANTHROPIC_BASE_URL": "http://old"}}', TARGET, {})
-    moved = settings.configure(first.text, Target("http://127.0.0.1:47001", KEY), {}, first.remembered)
+    moved = settings.configure(first.text, GatewayTarget("http://127.0.0.1:47001", KEY), {}, first.remembered)
     assert moved.remembered["ANTHROPIC_BASE_URL"] == Was("http://old", "http://127.0.0.1:47001")
     by_hand = moved.text.replace("http://127.0.0.1:47001", "http://by-hand")
     again = settings.configure(by_hand, TARGET, {}, moved.remembered)

@@ -12,10 +12,10 @@ from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.doctor import claude_code, examine, machine, network
 from claude_gatewayd.ctl.doctor.checks import Context
-from claude_gatewayd.ctl.doctor.claude_code import Login, OwnSettings
+from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
-from claude_gatewayd.ctl.doctor.machine import Mode, Service
-from claude_gatewayd.ctl.doctor.network import Ping, Reached, Sso
+from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
+from claude_gatewayd.ctl.doctor.network import Ping, Reached, SsoLogin
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.ports import Holder
 
@@ -67,7 +67,7 @@ def test_port() -> None:
 
 
 INSTALL = "claude-gatewayctl install"
-OURS = Service("/u", "/a", "/here", active=True)
+OURS = ServiceReport("/u", "/a", "/here", active=True)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ OURS = Service("/u", "/a", "/here", active=True)
     [
         (OURS, OK),
         (OURS._replace(lingers=True, moves_streams=True), OK),
-        (Service(), [("note", INSTALL)]),
-        (Service(cannot="cannot reach a service manager", hint="claude-gatewayd"), [("note", "claude-gatewayd")]),
-        (Service(trouble="claude-gatewayd.service is masked", hint="systemctl --user unmask x", enabled=False),
+        (ServiceReport(), [("note", INSTALL)]),
+        (ServiceReport(cannot="cannot reach a service manager", hint="claude-gatewayd"), [("note", "claude-gatewayd")]),
+        (ServiceReport(trouble="claude-gatewayd.service is masked", hint="systemctl --user unmask x", enabled=False),
          [("fail", "systemctl --user unmask x")]),
         (OURS._replace(trouble="nginx (pid 7) has port 47000", hint="end it"), [("fail", "end it")]),
         (OURS._replace(leads_to="/there"), [("fail", INSTALL)]),
@@ -90,7 +90,7 @@ OURS = Service("/u", "/a", "/here", active=True)
         (OURS._replace(moves_streams=False), [*OK, ("note", "sudo apt-get install dbus-user-session")]),
     ],
 )  # fmt: skip
-def test_service(service: Service, wanted: list[tuple[str, str]]) -> None:
+def test_service(service: ServiceReport, wanted: list[tuple[str, str]]) -> None:
     assert said(machine.service(service, "/here", SERVING)) == wanted
 
 
@@ -176,9 +176,9 @@ def test_the_clock(skew: float | None, clock: list[tuple[str, str]]) -> None:
 
 
 def test_credential() -> None:
-    assert said(claude_code.credential(Login("a login", "/f", 200.0), 100.0)) == OK
-    assert said(claude_code.credential(Login("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
-    assert said(claude_code.credential(Login("", ""), 100.0)) == [("fail", "claude /login")]
+    assert said(claude_code.credential(ClaudeLogin("a login", "/f", 200.0), 100.0)) == OK
+    assert said(claude_code.credential(ClaudeLogin("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
+    assert said(claude_code.credential(ClaudeLogin("", ""), 100.0)) == [("fail", "claude /login")]
 
 
 def test_variables() -> None:
@@ -248,15 +248,15 @@ def test_no_bedrock() -> None:
     ("sso", "wanted"),
     [
         (None, []),
-        (Sso("P", ends=10_000.0), OK),
-        (Sso("P", ends=10.0, renews=True), OK),
-        (Sso("P", ends=400.0), [("note", "claude-gatewayctl sso-login --profile P")]),
-        (Sso("P Q", ends=50.0), [("fail", "claude-gatewayctl sso-login --profile 'P Q'")]),
-        (Sso("P", why="nobody has logged in"), [("fail", "claude-gatewayctl sso-login --profile P")]),
-        (Sso("P", why="sso_region is missing", hint="aws configure sso"), [("fail", "aws configure sso")]),
+        (SsoLogin("P", ends=10_000.0), OK),
+        (SsoLogin("P", ends=10.0, renews=True), OK),
+        (SsoLogin("P", ends=400.0), [("note", "claude-gatewayctl sso-login --profile P")]),
+        (SsoLogin("P Q", ends=50.0), [("fail", "claude-gatewayctl sso-login --profile 'P Q'")]),
+        (SsoLogin("P", why="nobody has logged in"), [("fail", "claude-gatewayctl sso-login --profile P")]),
+        (SsoLogin("P", why="sso_region is missing", hint="aws configure sso"), [("fail", "aws configure sso")]),
     ],
 )
-def test_the_login_at_aws(sso: Sso | None, wanted: list[tuple[str, str]]) -> None:
+def test_the_login_at_aws(sso: SsoLogin | None, wanted: list[tuple[str, str]]) -> None:
     assert said(network.sso(sso, 100.0)) == wanted
 
 

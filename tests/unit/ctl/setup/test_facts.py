@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.ctl.setup import gather
-from claude_gatewayd.ctl.setup.facts import Profile, Proxy, Service, by_itself, proxy_file, ranked, region_of
+from claude_gatewayd.ctl.setup.facts import (
+    LiteLLMProxy,
+    Profile,
+    ServiceFacts,
+    by_itself,
+    proxy_file,
+    ranked,
+    region_of,
+)
 from tests.support.daemon import free_port
 
 CONFIG = """
@@ -53,7 +61,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def test_profiles_with_what_is_known_of_them(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".aws" / "config").write_text(CONFIG)
-    found = gather.facts(environ, tmp_path, Service())
+    found = gather.facts(environ, tmp_path, ServiceFacts())
     assert [(one.name, one.told) for one in found.profiles] == [
         ("Zeta.AdministratorAccess", "SSO, account 111122223333, AdministratorAccess, eu-central-1"),
         ("chain", "a role, account 444455556666, Builder, eu-central-1"),
@@ -81,7 +89,7 @@ def test_profiles_with_what_is_known_of_them(environ: dict[str, str], tmp_path: 
 def test_keys_that_a_service_has_before_any_profile(
     environ: dict[str, str], tmp_path: Path, variables: dict[str, str], keys: str
 ) -> None:
-    assert gather.facts({**environ, **variables}, tmp_path, Service()).keys == keys
+    assert gather.facts({**environ, **variables}, tmp_path, ServiceFacts()).keys == keys
 
 
 ADMIN, OTHER_ADMIN = Profile("a.Admin", "sso"), Profile("b.Admin", "sso")
@@ -137,7 +145,7 @@ def test_a_proxy_beside_us(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("other: 1\n")
     assert gather.proxy(environ, tmp_path, 47000) is None, "it is somebody else's"
     (tmp_path / "config.yaml").write_text("model_list:\n  - model_name: x\n")
-    assert gather.proxy(environ, tmp_path, 47000) == Proxy(
+    assert gather.proxy(environ, tmp_path, 47000) == LiteLLMProxy(
         (f"{tmp_path}/config.yaml is LiteLLM's", f"{tmp_path}/Makefile starts it"), tmp_path / "config.yaml"
     )
 
@@ -163,7 +171,7 @@ def test_a_proxy_that_runs_where_claude_code_looks(environ: dict[str, str], tmp_
         settings = {"env": {"ANTHROPIC_BASE_URL": f"http://localhost:{port}"}}
         (tmp_path / ".claude" / "settings.json").write_text(json.dumps(settings))
         says = f"ANTHROPIC_BASE_URL of settings.json names port {port}, where LiteLLM listens, pid {process.pid}"
-        assert gather.proxy(environ, elsewhere, 47000) == Proxy((says,), there / "my.yaml")
+        assert gather.proxy(environ, elsewhere, 47000) == LiteLLMProxy((says,), there / "my.yaml")
         ours = gather.proxy(environ, elsewhere, port)
         assert ours is not None
         assert ours.signs == (f"on port {port} LiteLLM listens, pid {process.pid}",)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.ctl.setup.facts import Claude, Facts, Profile, Service
+from claude_gatewayd.ctl.setup.facts import Claude, Profile, ServiceFacts, SetupFacts
 from claude_gatewayd.ctl.setup.plan import ENABLED, PORT, PROFILE, REGION, Answers, overrides, plan, rendered, values
 from claude_gatewayd.errors import GatewayError
 
@@ -14,25 +14,25 @@ FILE = Path("/home/ada/.config/claude-gateway/config.toml")
 SETTINGS = Path("/home/ada/.claude/settings.json")
 DEFAULTS = {PROFILE: "Sandbox.AdministratorAccess", REGION: "us-west-2", PORT: 47000, ENABLED: "auto"}
 DEV = Profile("Dev", "sso", login="needed")
-NEW = Facts(
+NEW = SetupFacts(
     FILE,
     defaults=DEFAULTS,
     profiles=(DEV, Profile("keys", "static")),
-    service=Service("systemd"),
+    service=ServiceFacts("systemd"),
     claude=Claude(SETTINGS, changes=2),
 )
 SETTLED = replace(
     NEW,
     written={PROFILE: "Dev"},
     profiles=(replace(DEV, login="there"),),
-    service=Service("systemd", settled=True, running=True),
+    service=ServiceFacts("systemd", settled=True, running=True),
     claude=Claude(SETTINGS),
 )
 ANSWERS = Answers("Dev", "us-west-2", 47000)
-ALONE = Service(why="cannot reach a service manager: there is no systemd here")
+ALONE = ServiceFacts(why="cannot reach a service manager: there is no systemd here")
 
 
-def told(facts: Facts, answers: Answers) -> str:
+def told(facts: SetupFacts, answers: Answers) -> str:
     """Return the acts, those that are done already in brackets."""
     return " ".join(f"({step.act})" if step.is_done else step.act for step in plan(facts, answers))
 
@@ -49,13 +49,13 @@ def told(facts: Facts, answers: Answers) -> str:
         (NEW, replace(ANSWERS, profile="keys"), "config service claude test"),
         (NEW, replace(ANSWERS, profile=None), "config service claude test"),
         (NEW, replace(ANSWERS, linger=True), "config login service linger claude test"),
-        (replace(NEW, service=Service("systemd", lingers=True)), replace(ANSWERS, linger=True),
+        (replace(NEW, service=ServiceFacts("systemd", lingers=True)), replace(ANSWERS, linger=True),
          "config login service claude test"),
         (SETTLED, replace(ANSWERS, linger=True), "(config) (login) (service) linger (claude) test"),
         # a running daemon takes a change up; a port is the service manager's
         (SETTLED, replace(ANSWERS, region="eu-central-1"), "config (login) reload (claude) test"),
         (SETTLED, replace(ANSWERS, port=47001), "config (login) service (claude) test"),
-        (replace(SETTLED, service=Service("systemd", running=True)), ANSWERS,
+        (replace(SETTLED, service=ServiceFacts("systemd", running=True)), ANSWERS,
          "(config) (login) service (claude) test"),
         # without a service
         (replace(NEW, service=ALONE), ANSWERS, "config login background claude test"),
@@ -73,12 +73,12 @@ def told(facts: Facts, answers: Answers) -> str:
          "(config) (login) (service) claude test"),
     ],
 )  # fmt: skip
-def test_steps(facts: Facts, answers: Answers, steps: str) -> None:
+def test_steps(facts: SetupFacts, answers: Answers, steps: str) -> None:
     assert told(facts, answers) == steps
 
 
 def test_a_daemon_that_was_started_by_hand_makes_way() -> None:
-    by_hand = replace(SETTLED, service=Service("systemd", running=True, by_hand=77))
+    by_hand = replace(SETTLED, service=ServiceFacts("systemd", running=True, by_hand=77))
     step = next(step for step in plan(by_hand, ANSWERS) if step.act == "service")
     assert step.details == ("the daemon that was started by hand, pid 77, ends for it",)
 
@@ -105,7 +105,9 @@ def test_a_port_cannot_change_under_a_daemon_that_nobody_would_start_again() -> 
         (replace(NEW, keys="keys of the environment"), replace(ANSWERS, profile=""), {}),
     ],
 )  # fmt: skip
-def test_the_configuration_says_no_more_than_it_must(facts: Facts, answers: Answers, wanted: dict[Any, Any]) -> None:
+def test_the_configuration_says_no_more_than_it_must(
+    facts: SetupFacts, answers: Answers, wanted: dict[Any, Any]
+) -> None:
     assert values(facts, answers) == wanted
 
 
