@@ -373,6 +373,54 @@ def upgrade() -> None:
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
 
 
+def between() -> None:
+    """From the wheel of another version, $OTHER_WHEEL, to this one and back: by `upgrade`, and in place."""
+    site = sysconfig.get_path("purelib")
+    with FakeAnthropic() as fake:
+        scene = Scene(fake, {"PYTHONPATH": site})
+        os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
+        os.environ["PATH"] = f"{scene.bin}:{os.environ['PATH']}"
+        other = os.environ["OTHER_WHEEL"]
+        ours = _wheel("99.0.0")
+        app = scene.home / "app"
+        scene.link(_environment(app, other))
+        upgraded = scene.home / ".local/share/claude-gateway/current/bin/claude-gatewayctl"
+        pip = [sys.executable, "-m", "pip", "--python", str(app / "bin/python"), "-q", "--disable-pip-version-check"]
+        in_place = [*pip, "install", "--force-reinstall"]
+        ctl = str(scene.bin / "claude-gatewayctl")
+        try:
+            installed = scene.ctl("install")
+            tell({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
+            streams = Streams(3, 60)
+            pid = scene.main_pid()
+            for event, *commands in (
+                ("upgrade", [ctl, "upgrade", ours]),
+                ("rollback by the newer ctl", [str(upgraded), "upgrade", "--rollback"]),
+                ("forth by the older ctl", [ctl, "upgrade", "--rollback"]),
+                ("rollback by the older ctl", [ctl, "upgrade", "--rollback"]),
+                ("in place", [*in_place, ours], [ctl, "reload"]),
+                ("back in place", [*in_place, other], [ctl, "reload"]),
+                ("in place again", [*in_place, ours], [ctl, "reload"]),
+                ("restart", [ctl, "restart"]),
+                ("back in place, and restart", [*in_place, other], [ctl, "restart"]),
+                ("in place, and restart", [*in_place, ours], [ctl, "restart"]),
+            ):
+                with scene.under_load(event) as told:
+                    done = [
+                        subprocess.run(one, capture_output=True, text=True, timeout=60, check=False) for one in commands
+                    ]
+                    told |= {"status": [one.returncode for one in done]}
+                    told |= {"out": "".join(one.stdout + one.stderr for one in done)}
+                    wait_until(scene.is_serving)
+                    told |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
+                    told["same_pid"] = scene.main_pid() == pid
+            tell({"event": "open streams", **streams.end()})
+        finally:
+            fake.release()
+            tell({"event": "journal", "text": scene.journal()[-40000:]})
+            scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
 def _environment(directory: Path, wheel: str) -> Path:
     """Install a wheel as a person does; return where its programs are."""
     python = [sys.executable, "-m"]
@@ -446,7 +494,7 @@ def _seconds_until(condition: Callable[[], bool]) -> float:
     return round(time.monotonic() - begun, 2)
 
 
-SCENES = {"life": life, "upgrade": upgrade, "litellm": litellm}
+SCENES = {"life": life, "upgrade": upgrade, "litellm": litellm, "between": between}
 
 if __name__ == "__main__":
     SCENES[sys.argv[1]]()

@@ -117,7 +117,7 @@ def test_signals_wait_for_the_next_program(fake: FakeAnthropic, build: Build) ->
     [
         ("supervisor/main.py", "supervisor: cannot take over: ImportError: a broken upgrade"),
         ("supervisor/reexec.py", "supervisor: cannot take over: ImportError: a broken upgrade"),
-        ("worker.py", "worker: ended with status 1 before it served"),
+        ("worker/worker.py", "worker: ended with status 1 before it served"),
     ],
 )
 def test_one_that_could_not_take_over_is_refused(fake: FakeAnthropic, build: Build, file: str, why: str) -> None:
