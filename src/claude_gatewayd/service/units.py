@@ -12,7 +12,7 @@ from claude_gatewayd.service.templates import filled, template
 IDENTIFIER = "claude-gatewayd"
 SERVICE, SOCKET = f"{IDENTIFIER}.service", f"{IDENTIFIER}.socket"
 SANDBOX = f"{SERVICE}.d/50-sandbox.conf"
-SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.parting` makes them
+SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.scope` makes them
 
 _SAFE = re.compile(r"""[^"'\\\x00-\x1f\x7f]+""")  # string_is_safe() of systemd
 

@@ -1,4 +1,4 @@
-"""The commands of the control socket: what each asks of the supervisor, and what it replies."""
+"""The commands of the control socket."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ class Daemon(Protocol):
         """Return what `status` replies."""
 
     def reload(self) -> asyncio.Future[list[Problem]]:
-        """Reload; the future has why that could not be."""
+        """Reload; the future holds the problems that prevented it."""
 
     def stop(self) -> None:
         """End after what is under way."""

@@ -1,4 +1,4 @@
-"""One generation as the supervisor sees it: a worker process, and what it last said of itself."""
+"""One generation as the supervisor sees it: a worker process, and the last snapshot it sent."""
 
 import asyncio
 import logging
@@ -17,21 +17,21 @@ from claude_gatewayd.problem import Problem
 logger = logging.getLogger(__name__)
 
 _DRAIN_GRACE = 5.0
-GONE_WITHIN = 5.0  # from a worker's word that its work is done to the end of its process
+GONE_WITHIN = 5.0  # from a worker's "ending" to the end of its process
 
-State = Literal["starting", "serving", "draining", "ended"]
+Phase = Literal["starting", "serving", "draining", "ended"]
 
-# Systemd's own; a worker that answered it would be taken for the supervisor.
+# systemd's: a worker that used them would be taken for the supervisor
 _NOT_FOR_WORKERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
-    """How a worker is started: by which Python, on which socket, and what it finds there.
+class LaunchSpec:
+    """How to start a worker: the interpreter, the socket, and the mode.
 
-    *bound* is the address that we bound ourselves, empty for an inherited socket. *succeeds* says that another one
-    serves until this one does: so there is time to load LiteLLM first. *with_engine* says that LiteLLM is wanted. A
-    *probe* ends where it would begin to accept.
+    *bound* is the address that we bound ourselves, empty for an inherited socket. *succeeds*: another worker serves
+    until this one does, so there is time to load LiteLLM first. *with_engine*: LiteLLM is wanted. A *probe* ends where
+    it would begin to accept.
     """
 
     interpreter: str
@@ -42,7 +42,7 @@ class Birth:
     probe: bool = False
 
     def command(self, number: int, channel: int) -> list[str]:
-        """Return the command line. A supervisor starts workers of other versions: its arguments keep their sense."""
+        """Return the command line. It starts workers of other versions, too: what an argument means never changes."""
         return [
             *(self.interpreter, "-P", "-m", "claude_gatewayd.worker"),
             *("--listen-fd", str(self.listener.fileno()), "--channel-fd", str(channel)),
@@ -54,12 +54,12 @@ class Birth:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What a supervisor tells the next version of itself of a generation. It goes as JSON."""
+class GenerationState:
+    """A generation as one version of the supervisor hands it to the next, as JSON."""
 
     number: int
     pid: int
-    state: State
+    state: Phase
     beats: bool
     since: float
     serving_since: float | None
@@ -73,19 +73,19 @@ class Generation:
     """A worker from its start to the end of its drain."""
 
     def __init__(self, number: int, pid: int, channel: socket.socket) -> None:
-        """Be the one whose worker is there already; `start` starts one."""
+        """Represent a worker that already runs; `start` starts one."""
         loop = asyncio.get_running_loop()
         self.number = number
         self.pid = pid
-        self.state: State = "starting"
+        self.state: Phase = "starting"
         self.since = time.time()
         self.serving_since: float | None = None
         self.snapshot: dict[str, Any] = {}
         self.problems: list[Problem] = []
-        self.beats = True  # until it says that its loop ends
+        self.beats = True  # until it sends "ending"
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
-        self.overdue_at = math.inf  # on the loop's clock: a drain, or an end, that is not over by then hangs
-        self.is_done = False  # it has said that nothing is left to do but to end
+        self.overdue_at = math.inf  # on the loop's clock: whatever has not drained or ended by then hangs
+        self.is_done = False  # it has sent "ending": only its exit is left
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._borrower: Generation | None = None
@@ -93,16 +93,16 @@ class Generation:
         self._lines = wire.Lines()
         self._channel = channel
         channel.setblocking(False)
-        loop.add_reader(channel.fileno(), self._hear)
+        loop.add_reader(channel.fileno(), self._read_channel)
 
     @classmethod
-    def start(cls, number: int, birth: Birth) -> Self:
+    def start(cls, number: int, spec: LaunchSpec) -> Self:
         """Start the process. Raises OSError."""
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
-                birth.command(number, theirs.fileno()),
-                pass_fds=(birth.listener.fileno(), theirs.fileno()),
+                spec.command(number, theirs.fileno()),
+                pass_fds=(spec.listener.fileno(), theirs.fileno()),
                 env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS},
                 stdin=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the supervisor; draining workers outlive a launchd job
@@ -112,30 +112,30 @@ class Generation:
             raise
         finally:
             theirs.close()
-        process.returncode = 0  # we wait for it by its pid, as for those that we have taken over
+        process.returncode = 0  # no wait() of Popen's: we reap by pid, as for workers that we resumed
         return cls(number, process.pid, ours)
 
     @classmethod
-    def taken_over(cls, record: Record) -> Self:
-        """Return one of the program that we were before."""
-        os.set_inheritable(record.channel, False)
-        one = cls(record.number, record.pid, socket.socket(fileno=record.channel))
-        one.state, one.beats = record.state, record.beats
-        one.since, one.serving_since = record.since, record.serving_since
-        one.snapshot = record.snapshot
-        if record.seconds_left is not None:
-            one.overdue_at = one._loop.time() + record.seconds_left
-        if not record.beats:
-            one._has_done()
-        one._lines.rest = record.unread.encode()
+    def resumed(cls, state: GenerationState) -> Self:
+        """Return a generation that the version before us has handed over."""
+        os.set_inheritable(state.channel, False)
+        one = cls(state.number, state.pid, socket.socket(fileno=state.channel))
+        one.state, one.beats = state.state, state.beats
+        one.since, one.serving_since = state.since, state.serving_since
+        one.snapshot = state.snapshot
+        if state.seconds_left is not None:
+            one.overdue_at = one._loop.time() + state.seconds_left
+        if not state.beats:
+            one._mark_done()
+        one._lines.rest = state.unread.encode()
         _settle(one.settled)
         return one
 
-    def handed_over(self) -> Record:
-        """Return what `taken_over` needs. The channel is inherited from now on, and read no more."""
+    def hand_over(self) -> GenerationState:
+        """Return what `resumed` needs. From now on the channel is inheritable, and not read any more."""
         self._loop.remove_reader(self._channel.fileno())
         self._channel.set_inheritable(True)
-        return Record(
+        return GenerationState(
             self.number,
             self.pid,
             self.state,
@@ -148,78 +148,78 @@ class Generation:
             self._channel.fileno(),
         )
 
-    def kept(self) -> None:
-        """Go on: it was not handed over after all."""
+    def undo_hand_over(self) -> None:
+        """Read the channel again: the hand-over failed."""
         self._channel.set_inheritable(False)
-        self._loop.add_reader(self._channel.fileno(), self._hear)
+        self._loop.add_reader(self._channel.fileno(), self._read_channel)
 
     @property
     def has_engine(self) -> bool:
-        """Say whether it has LiteLLM, or will soon."""
+        """Return whether it has LiteLLM, or is loading it."""
         return self.snapshot.get("litellm", {}).get("state") in ("loading", "ready") or self.is_outdated
 
     @property
     def is_outdated(self) -> bool:
-        """Say whether it cannot load LiteLLM, because files were replaced under it."""
+        """Return whether it cannot load LiteLLM because its files were replaced meanwhile."""
         return bool(self.snapshot.get("outdated"))
 
     def longest_drain(self, linger: float) -> float:
-        """Return the seconds after which a drain that began now hangs."""
+        """Return the seconds after which a drain that began now would count as hung."""
         return float(self.snapshot.get("drain_timeout", 0.0)) + linger + _DRAIN_GRACE
 
     def drain(self, linger: float) -> None:
-        """Tell it to accept no more and to end after what it is doing; idle connections after *linger* seconds."""
+        """Order it to accept no more and end after its requests; idle connections close after *linger* seconds."""
         if self.state != "ended":
             self.state = "draining"
             self.overdue_at = min(self.overdue_at, self._loop.time() + self.longest_drain(linger))
-            self._tell({"do": "drain", "linger": linger})
+            self._order({"do": "drain", "linger": linger})
 
     def hurry(self) -> None:
-        """Tell one that starts to serve as soon as it can: nobody else does."""
-        self._tell({"do": "hurry"})
+        """Order a starting worker to serve as soon as it can: no other does."""
+        self._order({"do": "hurry"})
 
     def lend_keys(self, to: "Generation") -> None:
-        """Let it give its AWS keys to one that is to take its place. We pass them on, and keep nothing of them."""
+        """Have it lend its AWS keys to its successor. They are passed on and not kept."""
         self._borrower = to
-        self._tell({"do": "lend-keys"})
+        self._order({"do": "lend-keys"})
 
     def look_at_login(self) -> None:
-        """Tell it that somebody has logged in to AWS, or out."""
-        self._tell({"do": "look-at-login"})
+        """Have it look for a new login at AWS, or for a logout."""
+        self._order({"do": "look-at-login"})
 
     def outlive(self, linger: float) -> None:
-        """Tell it to go on as it is when we have ended, and to drain at SIGTERM."""
-        self._tell({"do": "outlive", "linger": linger})
+        """Order it to serve on after our end, and to drain at SIGTERM."""
+        self._order({"do": "outlive", "linger": linger})
 
     def kill(self, number: signal.Signals) -> None:
-        """Send a signal, if the process is still there."""
+        """Send a signal, unless the process has ended."""
         if not self.ended.done():
-            os.kill(self.pid, number)  # not reaped: the number is still its own
+            os.kill(self.pid, number)  # not reaped yet, so the pid is still its own
 
     def reap(self) -> None:
-        """Look whether the process has ended."""
+        """Check whether the process has ended."""
         if self.ended.done():
             return
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-        except ChildProcessError:  # reaped by another: what it ended with is not known
+        except ChildProcessError:  # reaped by something else: its status is lost
             pid, status = self.pid, 0
         if not pid:
             return
-        self._hear()  # what it said last
+        self._read_channel()  # its last messages
         self._loop.remove_reader(self._channel.fileno())
         self._channel.close()
         self.state = "ended"
         self.ended.set_result(os.waitstatus_to_exitcode(status))
         _settle(self.settled)
 
-    def _tell(self, message: wire.Message) -> None:
+    def _order(self, message: wire.Message) -> None:
         try:
             self._channel.send(wire.encode(message))
         except OSError as error:
-            logger.debug("worker %d was not told to %s: %s", self.number, message["do"], error)
+            logger.debug("cannot send worker %d the order %s: %s", self.number, message["do"], error)
 
-    def _hear(self) -> None:
+    def _read_channel(self) -> None:
         while True:
             try:
                 data = self._channel.recv(65536)
@@ -232,17 +232,17 @@ class Generation:
                 return
             try:
                 for line in self._lines.feed(data):
-                    self._heard(wire.decode(line))
-            except wire.NotAMessage as problem:
-                logger.warning("worker %d said what is no message: %s", self.number, problem)
+                    self._on_event(wire.decode(line))
+            except wire.NotAMessage as error:
+                logger.warning("worker %d sent an invalid message: %s", self.number, error)
 
-    def _heard(self, message: wire.Message) -> None:
+    def _on_event(self, message: wire.Message) -> None:
         self.silent_for = 0
         event = message.get("event")
         if event == "lent":
             borrower, self._borrower = self._borrower, None
             if borrower is not None and message.get("loan") is not None:
-                borrower._tell({"do": "borrow-keys", "loan": message["loan"]})
+                borrower._order({"do": "borrow-keys", "loan": message["loan"]})
             return
         if event == "refused":
             self.problems = [
@@ -256,15 +256,15 @@ class Generation:
             self.serving_since = time.time()
             _settle(self.settled)
         elif event == "ending":
-            self._has_done()
+            self._mark_done()
 
-    def _has_done(self) -> None:
-        """Note that it only has to end: what it was is served by others, or written."""
+    def _mark_done(self) -> None:
+        """Note that only its exit is left: others serve, and its files are written."""
         self.beats, self.is_done = False, True
         self.overdue_at = min(self.overdue_at, self._loop.time() + GONE_WITHIN)
 
     def end_overdue(self) -> None:
-        """End it if it should have ended by now, and say so."""
+        """Kill it if it should have ended by now."""
         if self._loop.time() <= self.overdue_at:
             return
         self.overdue_at = math.inf

@@ -1,4 +1,4 @@
-"""All generations: one serves, older ones drain. Start, reload, upgrade and recovery are the same act, `replace`."""
+"""All generations: one serves, older ones drain. Start, reload, upgrade and recovery are all `replace`."""
 
 import asyncio
 import logging
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.supervisor import status as telling
-from claude_gatewayd.supervisor.generation import Birth, Generation, Record
+from claude_gatewayd.supervisor import status as status_report
+from claude_gatewayd.supervisor.generation import Generation, GenerationState, LaunchSpec
 from claude_gatewayd.supervisor.predecessors import Predecessors
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ _STABLE_AFTER = 30.0
 class Generations:
     """Keep one generation serving on *listener*.
 
-    *refuse* is called with problems when none can serve, and with none when one does again. *before* are those of
-    another supervisor, which serve until one of ours does.
+    *refuse* is called with the problems when no generation can serve, and with an empty list when one does again.
+    *before* are workers of an earlier supervisor, which serve until one of ours does.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Generations:
         before: Predecessors | None = None,
     ) -> None:
         self.current: Generation | None = None
-        self.past: dict[str, Any] = {}  # what all that have ended saw
+        self.past: dict[str, Any] = {}  # the combined snapshots of all that have ended
         self._interpreter = sys.executable
         self._listener = listener
         self._bound = bound
@@ -62,9 +62,9 @@ class Generations:
         yield from self._draining
 
     async def replace(self, interpreter: str = "") -> list[Problem]:
-        """Start a generation, wait until it serves, let the older one drain. Return why it could not; then it stays.
+        """Start a generation, wait until it serves, drain the older one. On failure the older one stays; returns why.
 
-        It is started by *interpreter*, or by that of the one before it.
+        *interpreter* runs it, by default that of the generation before.
         """
         async with self._one_at_a_time:
             return await self._replace(interpreter or self._interpreter)
@@ -80,31 +80,31 @@ class Generations:
         return []
 
     async def _start(self, interpreter: str, *, succeeds: bool) -> tuple[Generation | None, list[Problem]]:
-        """Start a generation. It may fail, and touches nothing that serves."""
+        """Start a generation. A failure does not affect the one that serves."""
         older = self.current
         with_engine = older.has_engine if older is not None else self._before is not None and self._before.have_engine
-        return await self._begin(Birth(interpreter, self._listener, self._bound, succeeds, with_engine))
+        return await self._begin(LaunchSpec(interpreter, self._listener, self._bound, succeeds, with_engine))
 
     async def probe(self) -> list[Problem]:
-        """Start a generation that ends where it would begin to serve. Return why it could not."""
-        birth = Birth(self._interpreter, self._listener, self._bound, probe=True)
-        one, problems = await self._begin(birth)
+        """Start a generation that ends where it would begin to serve. Returns why it would not get there."""
+        spec = LaunchSpec(self._interpreter, self._listener, self._bound, probe=True)
+        one, problems = await self._begin(spec)
         if one is not None:
             self._draining.append(one)
         if one is not None and (status := await asyncio.shield(one.ended)):
-            problems = [Problem("worker", f"ended with {_death(status)}", "look at the log: it printed why")]
+            problems = [Problem("worker", f"ended with {_describe_exit(status)}", "look at the log: it printed why")]
         return problems
 
-    async def _begin(self, birth: Birth) -> tuple[Generation | None, list[Problem]]:
+    async def _begin(self, spec: LaunchSpec) -> tuple[Generation | None, list[Problem]]:
         self._number += 1
         begun = time.monotonic()
         try:
-            new = Generation.start(self._number, birth)
+            new = Generation.start(self._number, spec)
         except OSError as error:
-            why = f"cannot be started by {birth.interpreter}: {error.strerror or error}"
+            why = f"cannot be started by {spec.interpreter}: {error.strerror or error}"
             return None, [Problem("worker", why, "install it again")]
         self._starting = new
-        if self.current is not None and not birth.probe:
+        if self.current is not None and not spec.probe:
             self.current.lend_keys(new)
         try:
             async with asyncio.timeout(_START_WITHIN):
@@ -126,7 +126,7 @@ class Generations:
         ]
 
     def _hand_over(self, new: Generation) -> None:
-        """Make *new* the one that serves and drain the others. Cannot fail: what can fail belongs into `_start`."""
+        """Make *new* the current generation and drain the other. Cannot fail: what can fail belongs in `_start`."""
         old, self.current = self.current, new
         self._refuse([])
         if old is not None:
@@ -135,16 +135,16 @@ class Generations:
             self._draining.append(old)
 
     def reap(self) -> None:
-        """Look which workers have ended. Called whenever a child has."""
+        """Handle workers that have ended. Called on SIGCHLD."""
         for generation in list(self):
             generation.reap()
             if generation.state != "ended":
                 continue
-            self.past = telling.together([self.past, generation.snapshot])
+            self.past = status_report.combined([self.past, generation.snapshot])
             if generation in self._draining:
                 self._draining.remove(generation)
                 if status := generation.ended.result():
-                    logger.error("generation %d died while it drained: %s", generation.number, _death(status))
+                    logger.error("generation %d died while it drained: %s", generation.number, _describe_exit(status))
                 else:
                     logger.info("generation %d has ended", generation.number)
             elif generation is self.current:
@@ -155,7 +155,7 @@ class Generations:
         if self._stopping:
             return
         status = generation.ended.result()
-        logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, _death(status))
+        logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, _describe_exit(status))
         served = time.time() - (generation.serving_since or time.time())
         if served > _STABLE_AFTER:
             self._back_off = _BACK_OFF
@@ -163,12 +163,12 @@ class Generations:
         self.recover([])
 
     def hurry(self) -> None:
-        """Let one that starts serve as soon as it can: nobody else does."""
+        """Order a starting generation to serve as soon as it can: no other does."""
         if self._starting is not None:
             self._starting.hurry()
 
     def recover(self, known: list[Problem]) -> None:
-        """Start generations until one serves. *known* problems are not logged again."""
+        """Start generations until one serves. *known* problems have been logged already."""
         if self._recovery is None or self._recovery.done():
             self._recovery = asyncio.create_task(self._recover(known))
 
@@ -188,10 +188,10 @@ class Generations:
                 known = problems
                 self._refuse(problems)
 
-    # -- a loop that hangs
+    # -- hung workers
 
     def tick(self) -> None:
-        """Every TICK: watch those that beat. Ticks are counted, not time, so that a sleep is no hang."""
+        """Check the heartbeats, every TICK. Ticks are counted, not time, so that a suspend is not taken for a hang."""
         for generation in self:
             generation.end_overdue()
             if generation.state in ("serving", "draining") and generation.beats:
@@ -209,13 +209,13 @@ class Generations:
             generation.kill(signal.SIGKILL)
 
     def _alarm_after(self) -> int:
-        """Return the ticks of silence that raise an alarm: more of them, where alarms follow one another."""
+        """Return how many ticks of silence raise an alarm: more, the more alarms there have been lately."""
         now = asyncio.get_running_loop().time()
         self._alarms = [at for at in self._alarms if now - at < _STABLE_AFTER]
         return min(_ALARM << max(0, len(self._alarms) - 1), _SILENT_TOO_LONG - 1)
 
     async def _stand_in(self, silent: Generation) -> None:
-        """Start one that serves in the place of one that seems to hang, which is still given its time."""
+        """Start a generation in place of one that seems to hang, and give that one time to recover."""
         self._alarms.append(asyncio.get_running_loop().time())
         logger.warning("generation %d is silent: another one stands in", silent.number)
         if self._starting is not None:
@@ -227,63 +227,63 @@ class Generations:
             new, problems = await self._start(self._interpreter, succeeds=False)
             if new is not None and silent.silent_for >= _ALARM:
                 self._hand_over(new)
-            elif new is not None:  # a false alarm: the one that has all it needs goes on
+            elif new is not None:  # a false alarm: the older one has LiteLLM and keys, so it stays
                 logger.info("generation %d speaks again, generation %d drains", silent.number, new.number)
                 new.drain(LINGER)
                 self._draining.append(new)
         for problem in problems:
             logger.error("no other generation can stand in: %s", problem)
 
-    # -- the end, and going on
+    # -- shutdown and hand-over to the next version
 
     async def stop(self, linger: float = 0.0) -> None:
-        """Let all finish what they are doing, and return when they have."""
-        self._stopping = True  # a recovery sees it; cancelled, it would forget the worker that it has just started
+        """Drain all generations, and return when they have ended."""
+        self._stopping = True  # ends a recovery; cancelling it could orphan a worker that it has just started
         everyone = list(self)
         for generation in everyone:
             generation.drain(linger)
         await asyncio.gather(*(asyncio.shield(generation.ended) for generation in everyone))
 
-    def leave_off(self) -> None:
-        """Start no more, and end one that does not serve yet."""
+    def start_no_more(self) -> None:
+        """Start no more generations, and kill one that does not serve yet."""
         self._stopping = True
         if self._starting is not None:
             self._starting.kill(signal.SIGKILL)
 
     def kill(self) -> None:
-        """End all at once."""
+        """Kill all generations."""
         self._stopping = True
         for generation in self:
             generation.kill(signal.SIGKILL)
 
     @property
     def busy(self) -> bool:
-        """Say whether a generation is being started."""
+        """Return whether a generation is being started."""
         return self._one_at_a_time.locked()
 
-    def handed_over(self) -> list[Record]:
-        """Return what `take_over` needs, in the program that we become."""
-        return [generation.handed_over() for generation in self]
+    def hand_over(self) -> list[GenerationState]:
+        """Return what `resume` needs in the next version."""
+        return [generation.hand_over() for generation in self]
 
-    def kept(self) -> None:
-        """Go on: nothing was handed over after all."""
+    def undo_hand_over(self) -> None:
+        """Take all generations back: the hand-over failed."""
         for generation in self:
-            generation.kept()
+            generation.undo_hand_over()
 
-    def take_over(self, records: Sequence[Record], past: dict[str, Any]) -> None:
-        """Go on with the generations of the program that we were before."""
+    def resume(self, states: Sequence[GenerationState], past: dict[str, Any]) -> None:
+        """Continue with the generations that the version before us has handed over."""
         self.past = past
-        for record in records:
-            self._number = max(self._number, record.number)
-            generation = Generation.taken_over(record)
+        for state in states:
+            self._number = max(self._number, state.number)
+            generation = Generation.resumed(state)
             if generation.state == "serving":
                 self.current = generation
             else:
                 self._draining.append(generation)
-        self.reap()  # the signal of one that has ended meanwhile is lost
+        self.reap()  # a SIGCHLD during the exec is lost
 
 
-def _death(status: int) -> str:
+def _describe_exit(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -23,7 +23,7 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Return how it is reached, as far as one address can say it."""
+        """Return the URL to reach it by; 127.0.0.1 for a socket that listens everywhere."""
         host, port = self.socket.getsockname()[:2]
         if ipaddress.ip_address(host).is_unspecified:
             host = "127.0.0.1"
@@ -31,7 +31,7 @@ class Listener:
 
 
 def inherited(environ: MutableMapping[str, str]) -> Listener | None:
-    """Return the socket that a service manager handed over. It wins over any port that is configured."""
+    """Return the socket that a service manager handed over. It takes precedence over the configured port."""
     sockets = inherited_sockets(environ) or (launchd_sockets() if paths.is_agent(environ) else [])
     listening = [s for s in sockets if s.family in (socket.AF_INET, socket.AF_INET6) and _listens(s)]
     for other in sockets:
@@ -41,7 +41,7 @@ def inherited(environ: MutableMapping[str, str]) -> Listener | None:
 
 
 def bind(host: str, port: int) -> Listener:
-    """Bind to an address. Raises GatewayError, which says who has it."""
+    """Bind to an address. Raises GatewayError, which names the process that has it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,7 +53,7 @@ def bind(host: str, port: int) -> Listener:
         if error.errno == errno.EADDRINUSE:
             holder = who_listens(port)
             who = holder or "another program"
-            # it holds the port while the service is down
+            # the service manager keeps the port while the service is down
             is_service = holder is not None and holder.name in ("systemd", "launchd")
             raise GatewayError(
                 f"cannot listen on {host}:{port}: {who} has the port",

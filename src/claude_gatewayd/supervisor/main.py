@@ -1,4 +1,4 @@
-"""`claude-gatewayd`: read the configuration, take the lock, listen, and live; or go on as the version before did."""
+"""`claude-gatewayd`: read the configuration, take the lock, listen, and run; or continue for an earlier version."""
 
 import argparse
 import asyncio
@@ -20,25 +20,25 @@ from claude_gatewayd.supervisor import listener as listening
 from claude_gatewayd.supervisor import reexec
 from claude_gatewayd.supervisor.generations import Generations
 from claude_gatewayd.supervisor.listener import Listener
-from claude_gatewayd.supervisor.reexec import State
-from claude_gatewayd.supervisor.supervisor import Hold, Supervisor
+from claude_gatewayd.supervisor.reexec import SupervisorState
+from claude_gatewayd.supervisor.supervisor import Resources, Supervisor
 from claude_gatewayd.system import log
 
 EX_CONFIG = 78
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Be the daemon, in the foreground. Returns the exit status: 1 cannot, 2 usage, 78 configuration."""
+    """Run the daemon in the foreground. Returns the exit status: 1 for a failure, 2 for usage, 78 for configuration."""
     parser = argparse.ArgumentParser(
         prog="claude-gatewayd",
         description="Keep Claude Code working: serve on 127.0.0.1:47000, in the foreground.",
-        epilog="Signals: HUP reloads, TERM finishes what is under way and ends. claude-gatewayctl is your hand on it.",
+        epilog="Signals: HUP reloads, TERM finishes what is under way and ends. claude-gatewayctl controls it.",
     )
     parser.add_argument(
         "what", nargs="?", choices=["run", "check"], default="run",
         help="run: the same as no argument; check: say whether this installation could serve, and end",
     )  # fmt: skip
-    parser.add_argument("--state", action="store_true", help=argparse.SUPPRESS)  # check what stands on standard input
+    parser.add_argument("--state", action="store_true", help=argparse.SUPPRESS)  # read from standard input
     parser.add_argument("--version", action="version", version=f"claude-gatewayd {claude_gatewayd.__version__}")
     given = parser.parse_args(argv)
     faulthandler.enable()  # the service manager's watchdog sends SIGABRT
@@ -47,15 +47,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if given.what == "check":
             return _check_state(sys.stdin.read()) if given.state else _check()
-        before = reexec.received(os.environ)
-        return _go_on(before) if before is not None else _run()
+        before = reexec.inherited_state(os.environ)
+        return _resume(before) if before is not None else _run()
     except ConfigInvalid as invalid:
         _print_problems(list(invalid.problems))
         return EX_CONFIG
     except GatewayError as error:
         print(error.for_people(), file=sys.stderr)
         return 1
-    except OSError as error:  # a home that may not be read or written
+    except OSError as error:  # such as a home that may not be read or written
         if error.filename is None:
             raise
         print(of_file(error).for_people(), file=sys.stderr)
@@ -74,41 +74,41 @@ def _run() -> int:
     except ConfigInvalid:
         if not managed:
             raise
-        # The first generation is going to say what is wrong; until it is mended, we answer 503.
+        # The first generation will report what is wrong; until that is fixed, we answer 503.
         address = config.listen_address_or_default(os.environ)
     paths.make_private(paths.runtime_dir(os.environ))
     url = listener.url if listener is not None else "http://{}:{}".format(*address)
     with take(paths.lock_file(os.environ), url) as lock:
         listener = listener or listening.bind(*address)
-        hold = Hold(listener, lock, control.listen(paths.control_socket(os.environ)), managed)
-        return _live(hold, None)
+        resources = Resources(listener, lock, control.listen(paths.control_socket(os.environ)), managed)
+        return _serve(resources, None)
 
 
-def _go_on(before: State) -> int:
-    """Be what another version of us was, in this very process."""
+def _resume(before: SupervisorState) -> int:
+    """Continue in this process for the version that it ran before."""
     log.configure(before.log_level, "supervisor", os.environ)
     for descriptor in (before.listener, before.lock, before.control):
         os.set_inheritable(descriptor, False)
     listener = Listener(socket.socket(fileno=before.listener), before.bound)
     with os.fdopen(before.lock, "a+") as lock:
-        hold = Hold(listener, lock, socket.socket(fileno=before.control), before.managed)
-        return _live(hold, before)
+        resources = Resources(listener, lock, socket.socket(fileno=before.control), before.managed)
+        return _serve(resources, before)
 
 
-def _live(hold: Hold, before: State | None) -> int:
-    problems = asyncio.run(_supervise(hold, before))
+def _serve(resources: Resources, before: SupervisorState | None) -> int:
+    problems = asyncio.run(_supervise(resources, before))
     if not problems:
         return 0
     _print_problems(problems)
     return EX_CONFIG if any(problem.where not in ("worker", "state") for problem in problems) else 1
 
 
-async def _supervise(hold: Hold, before: State | None) -> list[Problem]:
-    return await Supervisor(hold, before).run()
+async def _supervise(resources: Resources, before: SupervisorState | None) -> list[Problem]:
+    return await Supervisor(resources, before).run()
 
 
 def _check() -> int:
-    """Start a generation that ends before it would serve: whether supervisor, worker and configuration are good."""
+    """Start a generation that ends before it would serve, to see whether all that a start needs is there."""
 
     async def probe() -> list[Problem]:
         with listening.bind("127.0.0.1", 0).socket as sock:
@@ -128,7 +128,7 @@ def _check() -> int:
 
 def _check_state(text: str) -> int:
     try:
-        State.of(text)
+        SupervisorState.of(text)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

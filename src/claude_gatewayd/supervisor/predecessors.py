@@ -1,4 +1,4 @@
-"""Workers of a supervisor before this one, which serve on until one of ours does."""
+"""Workers of an earlier supervisor, which serve on until one of ours does."""
 
 import json
 import logging
@@ -18,9 +18,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """A worker of a supervisor before this one, which serves on in its scope.
+    """A worker of an earlier supervisor, which serves on in its scope.
 
-    *drain* is how many seconds it may take to end when it is told to, *told_at* when it was, None while it serves.
+    *drain* is how many seconds its drain may take, *told_at* when it began, None while it serves. These are also the
+    fields of the file, which other versions read.
     """
 
     pid: int
@@ -31,16 +32,16 @@ class Predecessor:
 
     @property
     def is_alive(self) -> bool:
-        """Say whether it is still there."""
+        """Return whether it is still running."""
         return is_in(self.scope, self.pid)
 
     def is_overdue(self, now: float) -> bool:
-        """Say whether it should have ended by now. A clock that was set back gives it its time once more."""
+        """Return whether it should have ended by now. If the clock was set back it gets its time again."""
         return self.told_at is not None and now - self.told_at > self.drain + GONE_WITHIN
 
 
 class Predecessors:
-    """Those that serve on until we do, and then drain. *file* tells the next supervisor of them."""
+    """Those that serve until we do, and then drain. *file* keeps them for the next supervisor."""
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._file = file
@@ -50,26 +51,26 @@ class Predecessors:
         self._draining = [one for one in known if one.told_at is not None]
 
     def __bool__(self) -> bool:
-        """Say whether any of them serves."""
+        """Return whether any of them serves."""
         self._serving = [one for one in self._serving if one.is_alive]
         return bool(self._serving)
 
     @property
     def pids(self) -> list[int]:
-        """Those that serve, as far as is known."""
+        """The pids of those that serve, as far as is known."""
         return [one.pid for one in self._serving]
 
     @property
     def have_engine(self) -> bool:
-        """Say whether one of those that serve has LiteLLM."""
+        """Return whether one that serves has LiteLLM."""
         return any(one.has_engine for one in self._serving)
 
-    def leave(self, these: Sequence[Predecessor]) -> None:
-        """Write down these, and those of before that are still there, for the next supervisor."""
+    def save(self, these: Sequence[Predecessor]) -> None:
+        """Save *these*, and earlier ones that are still running, for the next supervisor."""
         self._write(one for one in (*self._serving, *self._draining, *these) if one in these or one.is_alive)
 
     def dismiss(self) -> None:
-        """Tell those that serve to drain."""
+        """Have those that serve drain."""
         for one in self._serving:
             if one.is_alive:
                 logger.info("the worker before us (pid %d) drains", one.pid)
@@ -80,7 +81,7 @@ class Predecessors:
             self._write(self._draining)
 
     def tick(self) -> None:
-        """End whoever was told to drain and has not ended in its time."""
+        """Kill those whose drain takes too long."""
         if not self._draining:
             return
         now = self._clock()
@@ -100,7 +101,7 @@ class Predecessors:
             else:
                 self._file.unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("the next supervisor is not told of those who serve: %s", error)
+            logger.warning("the next supervisor will not know of the workers that serve: %s", error)
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -1,7 +1,7 @@
-"""To become the next version of ourselves: the same process, with its sockets, its lock and its workers.
+"""Upgrade in place: execv the next version in this process, which keeps its sockets, its lock and its workers.
 
-What we know goes through a file without a name, whose descriptor the next program finds by a variable. It is asked
-first, in a process of its own, whether it can take that over.
+The state goes through an unlinked temporary file, whose descriptor an environment variable names. Before that, the next
+version is asked in a process of its own (`check --state`) whether it can use the state.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from typing import Any, NoReturn, Self
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.supervisor.generation import Record
+from claude_gatewayd.supervisor.generation import GenerationState
 from claude_gatewayd.system import installation
 
 _VARIABLE = "CLAUDE_GATEWAYD_STATE"
 _CHECKED_WITHIN = 30.0
-_MOST_TOLD = 400
+_LONGEST_REASON = 400
 
-# They wait through the change; sent to a program that does not know them yet, they would end it.
+# Blocked during the exec: until the next version handles them they would end it.
 SIGNALS = frozenset({signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What a supervisor is, but for its configuration. A later version may add fields, with a default."""
+class SupervisorState:
+    """All that a supervisor hands to its next version, as JSON. A later version may add fields, with a default."""
 
     listener: int
     bound: str
@@ -42,31 +42,31 @@ class State:
     log_level: str
     last_reload: dict[str, Any] | None
     past: dict[str, Any]
-    generations: tuple[Record, ...]
+    generations: tuple[GenerationState, ...]
 
     @classmethod
     def of(cls, text: str) -> Self:
         """Return what another version has written. Raises ValueError."""
         try:
-            told = json.loads(text)
-            told["generations"] = tuple(Record(**record) for record in told["generations"])
-            return cls(**told)
+            fields = json.loads(text)
+            fields["generations"] = tuple(GenerationState(**one) for one in fields["generations"])
+            return cls(**fields)
         except (TypeError, KeyError) as error:
             raise ValueError(f"not a state that this version knows: {error}") from None
 
 
-def received(environ: MutableMapping[str, str]) -> State | None:
-    """Return what the program that we were has left for us, and take the variable out of *environ*."""
+def inherited_state(environ: MutableMapping[str, str]) -> SupervisorState | None:
+    """Return the state that the version before us has left, and take the variable out of *environ*."""
     pid, _, descriptor = environ.pop(_VARIABLE, "").partition(":")
     if pid != str(os.getpid()):
         return None
     with os.fdopen(int(descriptor)) as file:
         file.seek(0)
-        return State.of(file.read())
+        return SupervisorState.of(file.read())
 
 
-def become(interpreter: str, state: State) -> NoReturn:
-    """Be the program of that Python from now on. Raises OSError where that cannot be; then nothing has changed."""
+def execute(interpreter: str, state: SupervisorState) -> NoReturn:
+    """Replace this program by that of *interpreter*. Raises OSError if that fails; then nothing has changed."""
     descriptors = (state.listener, state.lock, state.control)  # those of the workers' channels are inherited already
     with tempfile.TemporaryFile("w+") as file:
         json.dump(asdict(state), file)
@@ -84,8 +84,8 @@ def become(interpreter: str, state: State) -> NoReturn:
             del os.environ[_VARIABLE]
 
 
-async def can_be_taken_over(interpreter: str, state: State) -> list[Problem]:
-    """Ask the program of that Python whether it could take over from us. Return why it could not."""
+async def check_successor(interpreter: str, state: SupervisorState) -> list[Problem]:
+    """Ask the version of *interpreter* whether it could take over from us. Returns why it could not."""
     try:
         process = await asyncio.create_subprocess_exec(
             *(interpreter, "-P", "-m", "claude_gatewayd.supervisor.main", "check", "--state"),
@@ -102,13 +102,13 @@ async def can_be_taken_over(interpreter: str, state: State) -> list[Problem]:
         return [Problem("supervisor", f"said nothing within {_CHECKED_WITHIN:g} s")]
     if process.returncode == 0:
         return []
-    last = err.decode(errors="replace").strip().rpartition("\n")[2][:_MOST_TOLD]
+    last = err.decode(errors="replace").strip().rpartition("\n")[2][:_LONGEST_REASON]
     return [Problem("supervisor", f"cannot take over: {last or f'exit status {process.returncode}'}")]
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A Python and the code of ours that it runs."""
+    """An interpreter, and which code of ours it runs."""
 
     interpreter: str
     code: str
@@ -123,7 +123,7 @@ class Program:
         """Return the one that has just been started."""
         try:
             return cls.by_path()
-        except GatewayError:  # it is gone already
+        except GatewayError:  # already removed
             return cls(sys.executable, "")
 
     @classmethod

@@ -1,9 +1,9 @@
-"""To end without those who serve: under systemd all that is in our unit ends with us, so they move to a scope.
+"""Workers that outlive the supervisor: systemd ends all processes of a unit, so they move to a scope of their own.
 
-    restart    they serve on there, until a worker of the next supervisor serves and tells them to drain
-    stop       they finish there what is under way; nobody waits for it
+    restart    they serve on there until a worker of the next supervisor serves and has them drain
+    stop       they finish the requests that are under way; nobody waits for that
 
-What is asked of systemd goes through busctl(1), which comes with it. Without a bus all stay where they are.
+systemd is called by busctl(1), which comes with it. Without a message bus the workers stay in the unit.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LOOK_AGAIN = 0.01
 _MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 _END = {"exit.target", "shutdown.target"}
 
-# A successor that cannot serve may take a person a day to mend. Until then they serve, and no longer.
+# If the next supervisor cannot serve, they serve for a day at most while somebody repairs it.
 LONGEST_STAY = 24 * 3600.0
 
 
@@ -45,7 +45,7 @@ async def job_of(unit: str) -> str | None:
 
     None: it cannot be asked.
     """
-    answer = await _ask("ListJobs")
+    answer = await _call_manager("ListJobs")
     return None if answer is None else job_in(answer, unit)
 
 
@@ -61,12 +61,12 @@ def job_in(answer: str, unit: str) -> str:
 async def move(unit: str, pids: Sequence[int], *, longest: float, drain: float) -> str:
     """Move processes to a scope beside *unit*, and return its name when they are there; an empty text if they are not.
 
-    systemd ends them after *longest* seconds, and *drain* seconds after it was told to stop the scope. It is told so
-    when the port is closed for good: they have it open, too.
+    systemd ends them after *longest* seconds, or *drain* seconds after a stop of the scope. The scope is stopped with
+    our socket unit, for the workers have its port open, too.
     """
     stem = unit.removesuffix(".service")
     scope = f"{stem}-drain-{os.getpid()}.scope"
-    answer = await _ask(
+    answer = await _call_manager(
         "StartTransientUnit", "ssa(sv)a(sa(sv))", scope, "fail", "6",
         *("PIDs", "au", str(len(pids)), *map(str, pids)),
         *("Description", "s", f"{stem}: finishing what is under way"),
@@ -78,7 +78,7 @@ async def move(unit: str, pids: Sequence[int], *, longest: float, drain: float) 
     )  # fmt: skip
     if answer is None:
         return ""
-    # It answers before they have moved, and when we end it kills those that have not.
+    # systemd answers before they have moved, and kills those left in the unit when we end.
     deadline = time.monotonic() + _MOVED_WITHIN
     while not all(is_in(scope, pid) or not _cgroup(pid) for pid in pids):
         if time.monotonic() > deadline:
@@ -89,16 +89,16 @@ async def move(unit: str, pids: Sequence[int], *, longest: float, drain: float) 
 
 
 def is_in(scope: str, pid: int) -> bool:
-    """Say whether a process is in a scope: then it is one of ours, whatever its number was used for."""
+    """Return whether a process is in a scope, so that a pid that is in use again is not taken for a worker."""
     return f"/{scope}\n" in _cgroup(pid)
 
 
-async def _ask(method: str, *arguments: str) -> str | None:
-    """Return what systemd answers, or None."""
+async def _call_manager(method: str, *arguments: str) -> str | None:
+    """Return the reply of systemd's manager, or None."""
     try:
         process = await asyncio.create_subprocess_exec(
             *("busctl", "--user", "--json=short", "call", *_MANAGER, method, *arguments),
-            # it would tell our manager of its failures, as if they were ours
+            # busctl would report its own failures there as ours
             env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

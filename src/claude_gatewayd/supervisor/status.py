@@ -17,8 +17,8 @@ _NO_BEDROCK = _WHY | {
 _NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
 
 
-def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
-    """Return what several generations have seen as if it were one: counts added up, Anthropic by the latest word."""
+def combined(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
+    """Return the snapshots of several generations as one: counts added up, Anthropic by its latest outcome."""
     seen = [snapshot for snapshot in snapshots if snapshot]
     requests: Counter[str] = Counter()
     for snapshot in seen:
@@ -32,7 +32,7 @@ def together(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 
 
 def serving(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what counts of the generation that serves alone: Bedrock, LiteLLM, credentials, circuits and notices."""
+    """Return what is taken from the current generation alone: Bedrock, LiteLLM, credentials, circuits, notices."""
     return {
         "bedrock": _NO_BEDROCK | snapshot.get("bedrock", {}),
         "litellm": _NO_LITELLM | snapshot.get("litellm", {}),
@@ -64,7 +64,7 @@ def _anthropic(known: list[Snapshot]) -> dict[str, Any]:
 
 
 def generation(one: Generation) -> dict[str, Any]:
-    """Return what is known of a generation."""
+    """Return one entry of `generations`."""
     return {
         "number": one.number,
         "pid": one.pid,
@@ -88,12 +88,12 @@ def one_line(status: Mapping[str, Any], now: float) -> str:
 
 
 def _headline(notice: Mapping[str, Any]) -> str:
-    """Say the most urgent there is to say, and what mends it; without a countdown, which would change each minute."""
+    """Return a notice and the command that fixes it; without a countdown, which would change every minute."""
     return f"{notice['title']}: run {notice['hint']}; " if notice["hint"] else f"{notice['title']}; "
 
 
 def _bedrock(status: Mapping[str, Any], now: float) -> str:
-    """Say in a word how Bedrock is, and until when."""
+    """Return the state of Bedrock in a word, and until when it lasts."""
     credentials = status["credentials"] or {}
     if _cannot_sign(credentials, now):
         return "down"
@@ -109,13 +109,13 @@ def _bedrock(status: Mapping[str, Any], now: float) -> str:
 
 
 def _cannot_sign(credentials: Mapping[str, Any], now: float) -> bool:
-    """Say whether the credentials are of no use. A worker that is busy tells a little late that they have ended."""
+    """Return whether the credentials cannot be used. A busy worker reports their end a little late."""
     until = credentials.get("works_until")
     return credentials.get("state") in ("down", "unconfigured") or (until is not None and until <= now)
 
 
 def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """Say whether one may rely on the gateway, and why not."""
+    """Return whether the gateway can be relied on, and why not."""
     why = ""
     if status["problems"]:
         why = "; ".join(f"{p['where']}: {p['message']}" for p in status["problems"])

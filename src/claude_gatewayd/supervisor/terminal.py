@@ -1,4 +1,4 @@
-"""The terminal that a person may have started us from: a greeting on it, and what becomes of us when it is gone."""
+"""The terminal that the daemon may have been started from: the greeting, and what to do when it is gone."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ import claude_gatewayd
 
 
 def is_there() -> bool:
-    """Say whether there is a controlling terminal. After a hang-up it cannot be opened any more."""
+    """Return whether there is a controlling terminal. After a hang-up it cannot be opened any more."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -17,7 +17,7 @@ def is_there() -> bool:
 
 
 def leave() -> None:
-    """Write to nowhere what would go to a terminal that is gone: it fails, at the end with exit status 120."""
+    """Redirect output from a terminal that is gone to /dev/null: writes fail, and Python would exit with status 120."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
@@ -25,7 +25,7 @@ def leave() -> None:
 
 
 def greet(url: str) -> None:
-    """Say where we serve, and how Claude Code is told."""
+    """Print where the daemon serves, and how to point Claude Code at it."""
     text = (
         f"claude-gatewayd {claude_gatewayd.__version__} serves on {url}. Point Claude Code at it:\n\n"
         f"    export ANTHROPIC_BASE_URL={url}\n"
@@ -33,5 +33,5 @@ def greet(url: str) -> None:
     )
     try:
         print(text, flush=True)
-    except OSError:  # nobody reads it: no reason to end
+    except OSError:  # nobody reads it, which is no reason to exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,6 @@
-"""Answers while no generation can serve: 503, with the problem and what mends it.
+"""Answer 503 while no generation can serve, with the problem and how to fix it.
 
-An exit instead would be worse: a service manager would start us again and again for the connections that wait.
+To exit instead would be worse: a service manager would restart us over and over for the connections that wait.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 64
 _READ_WITHIN = 5.0
-_PAUSE = 0.1
+_PAUSED_FOR = 0.1
 _MOST = 1024 * 1024
 _OURS = re.compile(rb"\r\nhost:[ \t]*(?:127\.[0-9.]+|localhost|\[::1\])(?::[0-9]+)?[ \t]*\r\n", re.IGNORECASE)
 _PAGE = re.compile(rb"\r\norigin:", re.IGNORECASE)
 
 
-class Apology:
-    """Accept on *listener* and apologise, while there is something to apologise for."""
+class Unavailable:
+    """Accept on *listener* and answer 503 while there are problems."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.problems: list[Problem] = []
@@ -30,20 +30,20 @@ class Apology:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def apologise(self, problems: list[Problem]) -> None:
-        """Answer with *problems* from now on; with none of them, leave the socket to those who serve."""
+    def answer_with(self, problems: list[Problem]) -> None:
+        """Answer with *problems* from now on; with an empty list, leave the socket to the workers."""
         was, self.problems = bool(self.problems), problems
         if problems and not was:
             self._listener.setblocking(False)
-            self._look()
+            self._resume()
         elif was and not problems:
-            self._look_away()
+            self._pause()
 
-    def _look(self) -> None:
+    def _resume(self) -> None:
         if self.problems and len(self._tasks) < _AT_ONCE:
             self._loop.add_reader(self._listener.fileno(), self._ready)
 
-    def _look_away(self) -> None:
+    def _pause(self) -> None:
         self._loop.remove_reader(self._listener.fileno())
 
     def _ready(self) -> None:
@@ -53,18 +53,18 @@ class Apology:
             return
         except OSError as error:
             logger.debug("cannot accept: %s", error)
-            self._look_away()  # it stays ready: looking on would keep a processor busy
-            self._loop.call_later(_PAUSE, self._look)
+            self._pause()  # the socket stays readable: without a pause this would spin
+            self._loop.call_later(_PAUSED_FOR, self._resume)
             return
         task = self._loop.create_task(self._answer(sock))
         self._tasks.add(task)
         task.add_done_callback(self._answered)
         if len(self._tasks) >= _AT_ONCE:
-            self._look_away()
+            self._pause()
 
     def _answered(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        self._look()
+        self._resume()
 
     async def _answer(self, sock: socket.socket) -> None:
         try:
@@ -74,19 +74,21 @@ class Apology:
                     request = await reader.readuntil(b"\r\n\r\n")
                     writer.write(_answer(self.problems, request))
                     writer.write_eof()
-                    while await reader.read(65536):  # read away the body, else a reset overtakes the answer
+                    while await reader.read(
+                        65536
+                    ):  # discard the body: closing with unread data would reset the connection
                         pass
                 finally:
                     writer.close()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            logger.debug("a caller did not wait for the apology: %s", error)
+            logger.debug("a caller did not wait for the answer: %s", error)
 
 
 def _answer(problems: list[Problem], request: bytes) -> bytes:
     message = "claude-gatewayd cannot serve: claude-gatewayctl status says why"
-    if _OURS.search(request) and not _PAGE.search(request):  # a web page learns nothing of this machine
-        said = "; ".join(f"{p.where}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in problems)
-        message = f"claude-gatewayd cannot serve: {said}. Mend it, then run: claude-gatewayctl reload"
+    if _OURS.search(request) and not _PAGE.search(request):  # web pages and other machines learn no details
+        described = "; ".join(f"{p.where}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in problems)
+        message = f"claude-gatewayd cannot serve: {described}. Mend it, then run: claude-gatewayctl reload"
     body = error_body(503, message)
     return (
         b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"

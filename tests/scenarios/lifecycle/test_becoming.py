@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.supervisor import reexec
-from claude_gatewayd.supervisor.reexec import State
+from claude_gatewayd.supervisor.reexec import SupervisorState
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
 from tests.support.calls import HEADERS, Stream, message, post
@@ -202,18 +202,18 @@ def test_a_worker_under_which_files_were_replaced_loads_no_litellm(fake: FakeAnt
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"listener": 3}', '{"generations": [{"number": 1}]}'])
 def test_a_state_of_another_kind_is_no_state(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
-        State.of(text)
+        SupervisorState.of(text)
 
 
 def test_what_cannot_be_started_changes_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as control, open(os.devnull) as lock:
-        state = State(
+        state = SupervisorState(
             listener=listener.fileno(), bound="", lock=lock.fileno(), control=control.fileno(), managed=True,
             started_at=0.0, had_terminal=False, outlives_terminal=False, log_level="info", last_reload=None, past={},
             generations=(),
         )  # fmt: skip
         with pytest.raises(FileNotFoundError):
-            reexec.become("/nonexistent/python", state)
+            reexec.execute("/nonexistent/python", state)
         assert not any(os.get_inheritable(descriptor) for descriptor in (listener.fileno(), lock.fileno()))
         assert "CLAUDE_GATEWAYD_STATE" not in os.environ
         assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & reexec.SIGNALS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.supervisor import scope as parting
+from claude_gatewayd.supervisor import scope
 from claude_gatewayd.supervisor.predecessors import Predecessor, Predecessors
 
 UNIT = "claude-gatewayd.service"
@@ -30,7 +30,7 @@ ABOVE = "/user.slice/user-1000.slice/user@1000.service"
     ],
 )
 def test_the_unit_of_a_process(cgroup: str, expected: str) -> None:
-    assert parting.unit_of(cgroup) == expected
+    assert scope.unit_of(cgroup) == expected
 
 
 def jobs(**kinds: str) -> str:
@@ -54,23 +54,19 @@ def jobs(**kinds: str) -> str:
     ],
 )
 def test_the_job_of_a_unit(answer: str, expected: str) -> None:
-    assert parting.job_in(answer, UNIT) == expected
+    assert scope.job_in(answer, UNIT) == expected
 
 
 def test_a_process_that_only_has_the_number_is_left_alone(tmp_path: Path) -> None:
     """By now it may be any process's. Those that are in the scope are seen in `test_systemd`."""
     file = tmp_path / "predecessors.json"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        Predecessors(file).leave(
-            [Predecessor(process.pid, "claude-gatewayd-drain-1.scope", has_engine=True, drain=1.0)]
-        )
+        Predecessors(file).save([Predecessor(process.pid, "claude-gatewayd-drain-1.scope", has_engine=True, drain=1.0)])
         known = Predecessors(file)
         assert (known.pids, known.have_engine) == ([process.pid], True)
         known.dismiss()
         assert not file.exists()
-        Predecessors(file).leave(
-            [Predecessor(process.pid, "claude-gatewayd-drain-1.scope", has_engine=True, drain=1.0)]
-        )
+        Predecessors(file).save([Predecessor(process.pid, "claude-gatewayd-drain-1.scope", has_engine=True, drain=1.0)])
         assert not Predecessors(file)
         assert process.poll() is None
 
@@ -84,7 +80,7 @@ def test_one_that_does_not_end_is_ended(tmp_path: Path, caplog: pytest.LogCaptur
         assert process.stdout is not None
         process.stdout.readline()
         first = Predecessors(file, lambda: now[0])
-        first.leave([Predecessor(process.pid, scope, has_engine=False, drain=30.0)])
+        first.save([Predecessor(process.pid, scope, has_engine=False, drain=30.0)])
         known = Predecessors(file, lambda: now[0])
         known.dismiss()
         assert not known
@@ -109,6 +105,4 @@ def test_a_file_that_is_no_good_is_none(tmp_path: Path, text: str) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_no_reason_to_stay(tmp_path: Path) -> None:
-    Predecessors(tmp_path / "gone" / "predecessors.json").leave(
-        [Predecessor(1, "x.scope", has_engine=False, drain=1.0)]
-    )
+    Predecessors(tmp_path / "gone" / "predecessors.json").save([Predecessor(1, "x.scope", has_engine=False, drain=1.0)])
