@@ -54,7 +54,10 @@ def state_that_is_none(home: Path) -> Mapping[str, str]:
         (config(b"#" * 1_500_000), ".aws/config cannot be used: it has more than 1024 kib"),
         (variables(AWS_CONFIG_FILE="/dev/zero"), ""),
         (variables(**KEYS, AWS_REGION="Oregon"), "environment AWS_REGION must be an AWS region"),
-        (variables(**KEYS, AWS_ENDPOINT_URL="nowhere"), "environment AWS_ENDPOINT_URL must be"),
+        (
+            variables(**KEYS, AWS_ENDPOINT_URL="nowhere", AWS_ENDPOINT_URL_BEDROCK_RUNTIME=""),
+            "environment AWS_ENDPOINT_URL must be",
+        ),
         (a_pipe, ""),
         (state_that_is_none, ""),
     ],
