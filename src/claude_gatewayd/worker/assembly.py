@@ -14,19 +14,15 @@ from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
 from claude_gatewayd.worker.engine import Engine, Plan
-from claude_gatewayd.worker.gateway import gateway
-from claude_gatewayd.worker.gateway.authorization import Spending
-from claude_gatewayd.worker.gateway.gateway import Gateway, Lanes
-from claude_gatewayd.worker.gateway.known_credentials import Proven, label
-from claude_gatewayd.worker.gateway.lanes import bedrock as bedrock_lane
-from claude_gatewayd.worker.gateway.lanes import litellm as litellm_lane
+from claude_gatewayd.worker.gateway.authorization import Authorization
+from claude_gatewayd.worker.gateway.gateway import Gateway, GatewaySettings, Lanes
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label
 from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
 from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings
-from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
-from claude_gatewayd.worker.gateway.lanes.circuit import Circuits
-from claude_gatewayd.worker.gateway.lanes.circuit import Rules as CircuitRules
-from claude_gatewayd.worker.gateway.lanes.litellm import EngineLane
+from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, BedrockLaneSettings
+from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
+from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
 from claude_gatewayd.worker.notices import Kept, Messenger, Rules, Warner, command, desktop
@@ -46,7 +42,7 @@ class Parts:
     circuits: Circuits
     tally: Tally
     notices: Warner
-    known_credentials: Proven
+    known_credentials: KnownCredentials
     pools: tuple[Pool, ...]
 
     async def close(self) -> None:
@@ -69,7 +65,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     pools = Pool(inputs.anthropic), Pool(engine.connect)
     to_anthropic, to_engine = (Relay(pool) for pool in pools)
     tickets = Tickets()
-    spending = Spending(inputs.known_credentials, to_anthropic, Origin.of(config.anthropic.base_url))
+    authorization = Authorization(inputs.known_credentials, to_anthropic, Origin.of(config.anthropic.base_url))
     bedrock = None
     if access.enabled:
         bedrock = BedrockLane(
@@ -86,14 +82,14 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             anthropic_lane_settings(config),
             to_anthropic,
             fallback,
-            spending,
+            authorization,
             circuits,
             tally,
             engine.start if fallback is not None else lambda: None,  # at a first sign of trouble: it takes seconds
         ),
         bedrock=bedrock,
-        engine=EngineLane(
-            litellm_lane.Settings(config.anthropic.response_timeout), engine, to_engine, spending, tickets
+        litellm=LiteLLMLane(
+            LiteLLMLaneSettings(config.anthropic.response_timeout), engine, to_engine, authorization, tickets
         ),
         without_bedrock=access.why,
     )
@@ -101,7 +97,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         gateway=Gateway(
             _gateway_settings(config, inputs.gateway_key),
             lanes,
-            spending,
+            authorization,
             inputs.known_credentials,
             tickets,
             Budget(_BUFFERED_BODIES * config.listen.max_body),
@@ -117,8 +113,8 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     )
 
 
-def _gateway_settings(config: Config, key: str) -> gateway.Settings:
-    return gateway.Settings(
+def _gateway_settings(config: Config, key: str) -> GatewaySettings:
+    return GatewaySettings(
         hosts=frozenset(config.listen.hosts),
         key=key,
         remote=config.listen.remote,
@@ -144,15 +140,15 @@ def anthropic_lane_settings(config: Config) -> AnthropicLaneSettings:
     router = config.router
     return AnthropicLaneSettings(
         origin=Origin.of(config.anthropic.base_url),
-        rules=policy.Rules(router.num_retries, router.timeout, router.retry_after, router.fallback_on),
+        rules=policy.RouterRules(router.num_retries, router.timeout, router.retry_after, router.fallback_on),
         first_byte_timeout=config.anthropic.first_byte_timeout,
         response_timeout=config.anthropic.response_timeout,
     )
 
 
-def _bedrock_lane_settings(config: Config, api_base: str) -> bedrock_lane.Settings:
+def _bedrock_lane_settings(config: Config, api_base: str) -> BedrockLaneSettings:
     bedrock = config.bedrock
-    return bedrock_lane.Settings(
+    return BedrockLaneSettings(
         region=bedrock.region,
         geography=bedrock.geography,
         models=bedrock.models,

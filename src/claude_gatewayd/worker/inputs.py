@@ -18,7 +18,7 @@ from claude_gatewayd.network.proxy import is_loopback
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 from claude_gatewayd.worker.gateway import known_credentials
-from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class WorkerInputs:
     config: Config
     environ: Mapping[str, str]
     gateway_key: str
-    known_credentials: Proven
+    known_credentials: KnownCredentials
     anthropic: Callable[[], Awaitable[UpstreamConnection]]
     bedrock: BedrockAccess
     engine_socket: Path
@@ -80,7 +80,7 @@ def collect(config: Config, environ: Mapping[str, str], pid: int) -> WorkerInput
         environ=environ,
         anthropic=anthropic_connector(config, environ),
         gateway_key=read_or_make_gateway_key(paths.gateway_key_file(environ)),
-        known_credentials=known_credentials.of_state(environ),
+        known_credentials=known_credentials.load(environ),
         bedrock=bedrock_access(config, environ),
         engine_socket=paths.engine_socket(environ, pid),
         loopback=socket.create_server(("127.0.0.1", 0)),

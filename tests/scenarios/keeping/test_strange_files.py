@@ -27,7 +27,7 @@ from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.worker import inputs
-from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.notices.due import Due, Told
 from claude_gatewayd.worker.notices.store import Kept
 
@@ -170,7 +170,7 @@ def test_state_files_cost_nothing(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "state.json")
         file.write_bytes(content)
-        assert Proven(file, "key", clock=lambda: NOW).knows("nobody's") in (True, False)
+        assert KnownCredentials(file, "key", clock=lambda: NOW).knows("nobody's") in (True, False)
         kept = Kept(file, lambda: NOW)
         assert kept.claim(lambda told: Due([], told)).notices == []
         kept.claim(lambda _told: Due([], Told()))
@@ -180,7 +180,7 @@ def test_state_files_cost_nothing(content: bytes) -> None:
 def test_state_files_that_were_made_for_it(tmp_path: Path, said: str) -> None:
     file = tmp_path / "state.json"
     file.write_text(said)
-    assert not Proven(file, "key", clock=lambda: NOW).knows("b")
+    assert not KnownCredentials(file, "key", clock=lambda: NOW).knows("b")
     file.write_text(said)
     Kept(file, lambda: NOW).claim(lambda told: Due([], told))
 

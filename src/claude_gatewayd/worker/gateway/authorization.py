@@ -11,8 +11,8 @@ from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
-from claude_gatewayd.worker.gateway.known_credentials import Proven, label, proves
-from claude_gatewayd.worker.relay.outgoing import outgoing
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label, proves
+from claude_gatewayd.worker.relay.outgoing import outgoing_request
 from claude_gatewayd.worker.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -27,11 +27,11 @@ _COUNT = json.dumps(
 _NEEDED = {b"content-type": b"Content-Type: application/json", b"anthropic-version": b"anthropic-version: 2023-06-01"}
 
 
-class Spending:
+class Authorization:
     """Judge callers, and learn from what Anthropic answers them."""
 
-    def __init__(self, proven: Proven, anthropic: Relay, origin: Origin) -> None:
-        self._proven = proven
+    def __init__(self, known: KnownCredentials, anthropic: Relay, origin: Origin) -> None:
+        self._known = known
         self._anthropic = anthropic
         self._origin = origin
         self._loop = asyncio.get_running_loop()
@@ -39,16 +39,16 @@ class Spending:
         self._refusals: OrderedDict[str, tuple[float, Refused]] = OrderedDict()
         self._bought: OrderedDict[str, float] = OrderedDict()
 
-    def may(self, call: Call) -> bool:
+    def may_spend(self, call: Call) -> bool:
         """Say whether a caller may spend, by what is known."""
-        return call.caller.has_key or (bool(call.digest) and self._proven.knows(call.digest))
+        return call.caller.has_key or (bool(call.digest) and self._known.knows(call.digest))
 
-    def bought_lately(self, call: Call) -> bool:
+    def bought_recently(self, call: Call) -> bool:
         """Say whether a caller has had an answer for money within a minute where Anthropic was not tried again."""
         at = self._bought.get(call.digest)
         return at is not None and self._loop.time() - at < _LATELY
 
-    def buys(self, call: Call) -> None:
+    def note_purchase(self, call: Call) -> None:
         """Note that a caller gets one now."""
         self._bought[call.digest] = self._loop.time()
         self._bought.move_to_end(call.digest)
@@ -57,20 +57,20 @@ class Spending:
 
     def learn(self, call: Call, status: int, fields: head.Fields, *, is_account: bool = False) -> None:
         """Learn from Anthropic's answer to a caller. *is_account*: it speaks of the account's money."""
-        if not call.digest or self._proven.is_fresh(call.digest):
+        if not call.digest or self._known.is_fresh(call.digest):
             return
         if proves(status, fields, call.exchange.head.method, call.path, is_account=is_account):
             self._refusals.pop(call.digest, None)
-            if not self._proven.knows(call.digest):
+            if not self._known.knows(call.digest):
                 logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
-            self._proven.learn(call.digest)
+            self._known.learn(call.digest)
 
     async def require(self, call: Call) -> None:
         """Let a caller pass who may spend; one who is not known is checked by a call that costs nothing.
 
         Raises Refused.
         """
-        if self.may(call):
+        if self.may_spend(call):
             return
         assert call.digest  # nobody comes so far without a credential or the key
         known = self._refusals.get(call.digest)
@@ -96,15 +96,17 @@ class Spending:
         request = call.exchange.head
         query = b"?beta=true" if b"anthropic-beta" in request.fields else b""
         missing = [line for name, line in _NEEDED.items() if name not in request.fields]
-        way = outgoing(request, COUNT_TOKENS + query, _COUNT, self._origin, call.not_upstream, call.instead + missing)
+        check = outgoing_request(
+            request, COUNT_TOKENS + query, _COUNT, self._origin, call.dropped_headers, call.replaced_headers + missing
+        )
         try:
-            answer = await self._anthropic.ask(None, way, seconds=_CHECKED_WITHIN, fresh=False)
+            answer = await self._anthropic.ask(None, check, seconds=_CHECKED_WITHIN, fresh=False)
             await answer.keep()
         except UpstreamFailed as failed:
             return Refused(503, _cannot_check(failed.detail), b"retry-after: 10")
         status = answer.head.status
         if proves(status, answer.head.fields, b"POST", COUNT_TOKENS):
-            self._proven.learn(call.digest)
+            self._known.learn(call.digest)
             logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
             return None
         if status in (401, 403):

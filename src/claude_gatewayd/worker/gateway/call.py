@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class Way:
+class Route:
     """What an answer tells of its way: who answered, what was fallen back from, and where LiteLLM asked.
 
     *cause* is why Bedrock is asked in Anthropic's place, for the person; "" where it is not.
@@ -72,13 +72,13 @@ class Call:
     path: bytes
     target: bytes
     digest: str = ""
-    held: Bytes | None = None
-    asked: Asked = UNREADABLE
+    body: Bytes | None = None
+    parsed: Asked = UNREADABLE
     model: str = ""
     document: dict[str, Any] | None = None
-    not_upstream: frozenset[bytes] = frozenset()
-    instead: Lines = field(default_factory=list)
-    way: Way = field(default_factory=Way)
+    dropped_headers: frozenset[bytes] = frozenset()
+    replaced_headers: Lines = field(default_factory=list)
+    route: Route = field(default_factory=Route)
 
     @property
     def is_messages(self) -> bool:
@@ -86,9 +86,9 @@ class Call:
         return self.path == MESSAGES and self.exchange.head.method == b"POST"
 
 
-async def parsed(call: Call) -> Any:
+async def parse_json(call: Call) -> Any:
     """Return a held body as what its JSON says, off the loop where that takes long. Raises NotJson."""
-    held = call.held or b""
+    held = call.body or b""
     try:
         return await asyncio.to_thread(_decoder.decode, held) if len(held) > LARGE else _decoder.decode(held)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -22,12 +22,12 @@ class Caller(NamedTuple):
     """Who is calling.
 
     *credential* is what was brought for Anthropic, b"" for nothing; only Anthropic can say whether it is good.
-    *has_key*: the gateway's key was brought; *keyed* are the headers that hold it, and so go to no upstream.
+    *has_key*: the gateway's key was brought; *key_headers* are the headers that hold it, and so go to no upstream.
     """
 
     credential: bytes
     has_key: bool
-    keyed: frozenset[bytes]
+    key_headers: frozenset[bytes]
 
     @property
     def form(self) -> Form:
@@ -41,24 +41,24 @@ class Caller(NamedTuple):
         return f"Caller({self.form or 'no'} credential{', gateway key' if self.has_key else ''})"
 
 
-def who(fields: Mapping[bytes, bytes], key: str) -> Caller:
+def identify(fields: Mapping[bytes, bytes], key: str) -> Caller:
     """Say who is calling. How long it takes does not tell how much of a *key* is right."""
     wanted = key.encode()
     has_key = False
-    keyed = _NONE
+    key_headers = _NONE
     found = []
     for name in FOR_ANTHROPIC:
         value = fields.get(name)
         if value:
             if _is(value, wanted):
-                has_key, keyed = True, keyed | {name}
+                has_key, key_headers = True, key_headers | {name}
             else:
                 found.append(value)
     for name in FOR_THE_GATEWAY:
         value = fields.get(name)
         if value and _is(value, wanted):
             has_key = True
-    return Caller(b"\0".join(found), has_key, keyed)
+    return Caller(b"\0".join(found), has_key, key_headers)
 
 
 def api_key_as_bearer(caller: Caller) -> bytes:

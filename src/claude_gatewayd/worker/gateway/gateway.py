@@ -12,14 +12,14 @@ from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
-from claude_gatewayd.worker.gateway import caller as auth
+from claude_gatewayd.worker.gateway import caller as callers
 from claude_gatewayd.worker.gateway import guard
-from claude_gatewayd.worker.gateway.authorization import Spending
-from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, Refused, Way
-from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.gateway.authorization import Authorization
+from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, Refused, Route
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
-from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, EngineLane
+from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, LiteLLMLane
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
@@ -27,12 +27,12 @@ from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 _HELD = frozenset((MESSAGES, COUNT_TOKENS))
 _HELLO = frozenset((b"/", b"/api/hello"))  # what Claude Code warms its connection up with
 _PREFIX = b"/anthropic"  # a base URL of older set-ups: http://127.0.0.1:47000/anthropic
-_OWN = Way(upstream="none").lines  # of what we answer ourselves
+_OWN = Route(upstream="none").lines  # of what we answer ourselves
 _OAUTH_BETA = b"oauth-2025-04-20"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class GatewaySettings:
     """What one generation goes by. *key* is required of every caller where *remote*."""
 
     hosts: frozenset[str]
@@ -49,7 +49,7 @@ class Lanes:
 
     anthropic: AnthropicLane
     bedrock: BedrockLane | None
-    engine: EngineLane
+    litellm: LiteLLMLane
     without_bedrock: str
 
 
@@ -58,18 +58,18 @@ class Gateway:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: GatewaySettings,
         lanes: Lanes,
-        spending: Spending,
-        proven: Proven,
+        authorization: Authorization,
+        known: KnownCredentials,
         tickets: Tickets,
         budget: Budget,
         tally: Tally,
     ) -> None:
         self._settings = settings
         self._lanes = lanes
-        self._spending = spending
-        self._proven = proven
+        self._authorization = authorization
+        self._known = known
         self._tickets = tickets
         self._budget = budget
         self._tally = tally
@@ -114,7 +114,7 @@ class Gateway:
     async def _answer(self, exchange: Exchange) -> int:
         request = exchange.head
         authority = guard.authority_of(request.target)[0]
-        refusal = guard.judge(request.fields, authority, self._settings.hosts)
+        refusal = guard.check(request.fields, authority, self._settings.hosts)
         if refusal is not None:
             raise Refused(refusal.status, refusal.message, NO_RETRY)
         path, target = _path(request.target)
@@ -129,28 +129,28 @@ class Gateway:
         if request.method == b"POST":
             if path in ROUTES:
                 await self._read_coded(call)
-                return await self._lanes.engine.answer(call)
+                return await self._lanes.litellm.answer(call)
             if path in _HELD and _may_be_json(request.fields):
                 await self._read(call)
                 if bedrock_models.is_bedrock_only(call.model):
                     return await self._ask_bedrock(call)
-                if await self._lanes.engine.serves(call):
-                    return await self._lanes.engine.answer(call)
-        if call.held is None and exchange.body_done and not request.length and not request.chunked:
-            call.held = b""
+                if await self._lanes.litellm.serves(call):
+                    return await self._lanes.litellm.answer(call)
+        if call.body is None and exchange.body_done and not request.length and not request.chunked:
+            call.body = b""
         if not call.caller.credential:
             raise _no_credential()
         return await self._lanes.anthropic.answer(call)
 
     async def _ask_bedrock(self, call: Call) -> int:
         """Answer a call for a model that is Bedrock's by its name."""
-        call.way.upstream = "bedrock"
+        call.route.upstream = "bedrock"
         if call.path == COUNT_TOKENS:
             # Claude Code estimates then (measured); Bedrock counts for few models, and none by its profile.
-            raise Refused(501, "cannot count tokens for Bedrock", NO_RETRY, *call.way.lines)
+            raise Refused(501, "cannot count tokens for Bedrock", NO_RETRY, *call.route.lines)
         if self._lanes.bedrock is None:
-            raise Refused(400, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.way.lines)
-        await self._spending.require(call)
+            raise Refused(400, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
+        await self._authorization.require(call)
         return await self._lanes.bedrock.serve(call)
 
     async def _answer_ticket(self, exchange: Exchange) -> int:
@@ -165,16 +165,16 @@ class Gateway:
             MESSAGES,
             request.target,
             outer.digest,
-            not_upstream=frozenset(auth.FOR_ANTHROPIC),
-            way=outer.way,
+            dropped_headers=frozenset(callers.FOR_ANTHROPIC),
+            route=outer.route,
         )
-        call.way.upstream, call.way.api_base = "anthropic", self._settings.base_url
+        call.route.upstream, call.route.api_base = "anthropic", self._settings.base_url
         own = outer.exchange.head.fields
-        mine = [name for name in auth.FOR_ANTHROPIC if name in own and name not in outer.not_upstream]
-        call.instead = [*outer.instead, *(name + b": " + own[name] for name in mine)]
+        mine = [name for name in callers.FOR_ANTHROPIC if name in own and name not in outer.dropped_headers]
+        call.replaced_headers = [*outer.replaced_headers, *(name + b": " + own[name] for name in mine)]
         if outer.caller.form == "oauth":
             betas = request.fields.all_of(b"anthropic-beta")
-            call.instead.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
+            call.replaced_headers.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
         await self._read(call)
         if bedrock_models.is_bedrock_only(call.model):
             return await self._ask_bedrock(call)
@@ -182,22 +182,22 @@ class Gateway:
 
     def _admitted(self, exchange: Exchange, path: bytes, target: bytes) -> Call:
         """Return the call of a caller who may speak to us at all."""
-        caller = auth.who(exchange.head.fields, self._settings.key)
+        caller = callers.identify(exchange.head.fields, self._settings.key)
         if self._settings.remote and not caller.has_key:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
             raise Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
         if not caller.credential and not caller.has_key:
             raise _no_credential()
-        instead, dropped = [], caller.keyed
-        if path in ROUTES and (key := auth.api_key_as_bearer(caller)):  # Anthropic takes it in its own header alone
+        replaced, dropped = [], caller.key_headers
+        if path in ROUTES and (key := callers.api_key_as_bearer(caller)):  # Anthropic takes it in its own header alone
             caller = caller._replace(credential=key)
-            instead, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
-        digest = self._proven.digest(caller.credential) if caller.credential else ""
-        return Call(exchange, caller, path, target, digest, not_upstream=dropped, instead=instead)
+            replaced, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
+        digest = self._known.digest(caller.credential) if caller.credential else ""
+        return Call(exchange, caller, path, target, digest, dropped_headers=dropped, replaced_headers=replaced)
 
     async def _read(self, call: Call) -> None:
         """Hold the body, and read what is asked for; an alias takes the place of the model's name."""
-        call.held = await call.exchange.hold(self._settings.max_body, self._budget)
+        call.body = await call.exchange.hold(self._settings.max_body, self._budget)
         await self._read_held(call)
 
     async def _read_coded(self, call: Call) -> None:
@@ -206,31 +206,31 @@ class Gateway:
         if not content_coding.knows(named):
             message = "cannot read the request: its content-encoding is none of gzip, deflate, br, zstd"
             raise Refused(415, message, b"accept-encoding: gzip, deflate, br, zstd", NO_RETRY)
-        call.held = await call.exchange.hold(self._settings.max_body, self._budget)
+        call.body = await call.exchange.hold(self._settings.max_body, self._budget)
         if named:
             most = min(self._settings.max_body, max(0, self._budget.left))
             try:
-                call.held = await asyncio.to_thread(content_coding.expanded, named, call.held, most)
+                call.body = await asyncio.to_thread(content_coding.expanded, named, call.body, most)
             except content_coding.NotDecoded:
                 message = f"cannot read the request: its body is not in {named.decode('latin-1')}, as it says"
                 raise Refused(400, message, NO_RETRY) from None
             except content_coding.TooMuch:
                 raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
-            call.exchange.charge(len(call.held))
+            call.exchange.charge(len(call.body))
         await self._read_held(call)
 
     async def _read_held(self, call: Call) -> None:
-        assert call.held is not None
-        call.asked = anthropic_request.read(call.held)
-        call.model = anthropic_request.routing_name(call.asked.model or "")
-        alias = self._settings.aliases.get(call.model) if call.asked.model is not None else None
+        assert call.body is not None
+        call.parsed = anthropic_request.read(call.body)
+        call.model = anthropic_request.routing_name(call.parsed.model or "")
+        alias = self._settings.aliases.get(call.model) if call.parsed.model is not None else None
         if alias is None:
             return
         call.model = alias
-        if len(call.held) > LARGE:  # it is read through sign by sign: not on the loop
-            call.held = await asyncio.to_thread(anthropic_request.with_model, call.held, alias)
+        if len(call.body) > LARGE:  # it is read through sign by sign: not on the loop
+            call.body = await asyncio.to_thread(anthropic_request.with_model, call.body, alias)
         else:
-            call.held = anthropic_request.with_model(call.held, alias)
+            call.body = anthropic_request.with_model(call.body, alias)
 
     def _body_refused(self, problem: BodyCut | BodyTooLarge | OverBudget) -> Refused:
         if isinstance(problem, BodyTooLarge):

@@ -18,7 +18,7 @@ _LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a request is refused, and with which status."""
 
     status: int
@@ -37,14 +37,14 @@ def authority_of(target: bytes) -> tuple[bytes | None, bytes]:
     return authority, path if path.startswith(b"/") else b"/" + path
 
 
-def judge(fields: Mapping[bytes, bytes], authority: bytes | None, hosts: frozenset[str]) -> Refusal | None:
+def check(fields: Mapping[bytes, bytes], authority: bytes | None, hosts: frozenset[str]) -> Rejection | None:
     """Return why a request is refused, or None. *hosts* are the further names of `[listen] hosts`."""
     if authority is not None or b"host" in fields:  # HTTP/1.0 may have none
         name = _name(fields[b"host"] if authority is None else authority)
         if name not in hosts and name.removesuffix(".") not in hosts and not is_loopback(name):
-            return Refusal(421, "cannot serve this Host: it is neither loopback nor in [listen] hosts")
+            return Rejection(421, "cannot serve this Host: it is neither loopback nor in [listen] hosts")
     if b"origin" in fields:
-        return Refusal(403, "cannot serve a web page: requests with an Origin are refused")
+        return Rejection(403, "cannot serve a web page: requests with an Origin are refused")
     return None
 
 

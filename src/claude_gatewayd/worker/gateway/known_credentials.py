@@ -59,17 +59,17 @@ def label(digest: str) -> str:
     return digest[:4]
 
 
-def of_state(environ: Mapping[str, str]) -> "Proven":
+def load(environ: Mapping[str, str]) -> "KnownCredentials":
     """Return those of the state directory. They are about AWS's money alone: what is wrong there costs no start."""
     try:
         key = read_or_make_secret(paths.proven_key_file(environ), "", "the key of proven credentials")
     except GatewayError as error:
         logger.warning("%s: callers are known again when Anthropic answers them (%s)", error.message, error.hint)
         key = secrets.token_urlsafe(32)
-    return Proven(paths.proven_file(environ), key)
+    return KnownCredentials(paths.proven_file(environ), key)
 
 
-class Proven:
+class KnownCredentials:
     """Remember credentials for 30 days after their last use. Two generations, or daemons, share what they learn."""
 
     def __init__(self, file: Path, key: str, *, clock: Callable[[], float] = time.time) -> None:

@@ -22,13 +22,13 @@ def is_partial(body: Mapping[str, Any]) -> bool:
     return goes_on or (isinstance(resumption, dict) and bool(resumption.get("token")))
 
 
-def ask_for_all(call: Call, whose: str) -> int:
+def reply_unknown_thread(call: Call, whose: str) -> int:
     """Answer that the conversation is not known here, as Anthropic does when it has forgotten it. Return the status.
 
     *whose* names who would answer.
     """
-    call.way.upstream = "none"
+    call.route.upstream = "none"
     why = f"{whose} would answer, and knows nothing of the thread: send the whole conversation"
     text = anthropic_errors.error_body(404, why, details=_NOT_HERE)
-    call.exchange.reply(404, anthropic_errors.reason(404), [JSON, *call.way.lines], text)
+    call.exchange.reply(404, anthropic_errors.reason(404), [JSON, *call.route.lines], text)
     return 404

@@ -18,7 +18,7 @@ _NO_HEADERS: frozenset[bytes] = frozenset()
 _NO_LINES: Lines = []
 
 
-class Outgoing(NamedTuple):
+class OutgoingRequest(NamedTuple):
     """A request as it goes upstream. *body* is None where it streams from the client as it comes.
 
     *repeatable*: to do it twice does no harm, and costs nothing.
@@ -26,31 +26,31 @@ class Outgoing(NamedTuple):
 
     head: bytes
     body: Bytes | None
-    without_answer_body: bool
+    no_response_body: bool
     repeatable: bool = False
 
 
-def outgoing(
+def outgoing_request(
     request: RequestHead,
     path: bytes,
     body: Bytes | None,
     origin: Origin,
     drop: frozenset[bytes] = _NO_HEADERS,
-    instead: Lines = _NO_LINES,
-) -> Outgoing:
+    replaced: Lines = _NO_LINES,
+) -> OutgoingRequest:
     """Write a request for *origin*: its header lines in their order as they came, less those that end at a gateway.
 
     The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
-    *drop* are headers that go no further either; the lines of *instead* stand in for those of the same names.
+    *drop* are headers that go no further either; the lines of *replaced* stand in for those of the same names.
     """
     put = {b"host": b": " + origin.authority}
     if body is not None and (request.chunked or len(body) != (request.length or 0)):
         put[b"transfer-encoding"] = b"Content-Length: %d" % len(body)
         put[b"content-length"] = b": %d" % len(body)
     ends_here = _ENDS_HERE | drop if drop else _ENDS_HERE
-    if instead:
-        ends_here |= {line.partition(b":")[0].lower() for line in instead}
-    lines = request.without(ends_here, put) + instead
+    if replaced:
+        ends_here |= {line.partition(b":")[0].lower() for line in replaced}
+    lines = request.without(ends_here, put) + replaced
     if request.is_http_10 and b"host" not in request.fields:
         lines.append(b"Host: " + origin.authority)
     mark = forwarding_loops.mark(request.fields, origin.host)
@@ -58,4 +58,4 @@ def outgoing(
         lines.append(mark)
     target = origin.prefix + path
     written = head.write_request(request.method, target, lines)
-    return Outgoing(written, body, request.method == b"HEAD", request.method in head.IDEMPOTENT_METHODS)
+    return OutgoingRequest(written, body, request.method == b"HEAD", request.method in head.IDEMPOTENT_METHODS)

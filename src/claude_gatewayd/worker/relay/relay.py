@@ -15,7 +15,7 @@ from claude_gatewayd.http1.upstream import mute
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
-from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, Outgoing
+from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, OutgoingRequest
 from claude_gatewayd.worker.relay.sinks import Counted, Memory, Payload
 
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
@@ -229,7 +229,7 @@ class Relay:
     async def ask(
         self,
         exchange: Exchange | None,
-        request: Outgoing,
+        request: OutgoingRequest,
         *,
         seconds: float,
         fresh: bool,
@@ -277,11 +277,11 @@ class Relay:
         return Answer(connection, self._pool, answer)
 
 
-def _send(exchange: Exchange | None, request: Outgoing, connection: UpstreamConnection) -> None:
+def _send(exchange: Exchange | None, request: OutgoingRequest, connection: UpstreamConnection) -> None:
     connection.send(
         request.head,
         request.body or b"",
-        without_body=request.without_answer_body,
+        without_body=request.no_response_body,
         complete=request.body is not None,
         interim=_interim(exchange, connection) if exchange is not None else None,
     )

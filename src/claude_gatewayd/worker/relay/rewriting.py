@@ -21,7 +21,7 @@ _LAST: Final = re.compile(rb"(?:\A|(?<=\n))event: ?(message_stop|error)\r?\n")
 _LONGEST: Final = 16 * 1024 * 1024
 
 
-class Teller(Protocol):
+class StreamRewriter(Protocol):
     """What puts a stream into other words. *complete*: its end has been told."""
 
     complete: bool
@@ -35,7 +35,7 @@ class Teller(Protocol):
         ...
 
 
-class Unchanged:
+class Passthrough:
     """Tell a stream of messages as it is, event by event, and never let it end as if it were complete when it is not.
 
     *whose* is who answers, as the person knows it.
@@ -82,8 +82,8 @@ def _masked(event: bytes) -> bytes:
     return anthropic_errors.error_event(told.status, bedrock_errors.masked(told.message))
 
 
-async def retell(
-    answer: Answer, exchange: Exchange, lines: Lines, teller: Teller, *, silence: float, ping_after: float
+async def rewrite_stream(
+    answer: Answer, exchange: Exchange, lines: Lines, teller: StreamRewriter, *, silence: float, ping_after: float
 ) -> UpstreamFailed | None:
     """Send an answer's stream to the client in *teller*'s words. Returns how the upstream failed, if it did.
 
@@ -117,7 +117,7 @@ class _Told:
     those of a client that does not read: nothing but pings would be waiting for it.
     """
 
-    def __init__(self, payload: Payload, teller: Teller, ping_after: float) -> None:
+    def __init__(self, payload: Payload, teller: StreamRewriter, ping_after: float) -> None:
         self.payload = payload
         self._teller = teller
         self._source: Source | None = None

@@ -10,7 +10,7 @@ import pytest
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
-from claude_gatewayd.worker.gateway.caller import api_key_as_bearer, who
+from claude_gatewayd.worker.gateway.caller import api_key_as_bearer, identify
 
 SRC = str(Path(__file__).parents[4] / "src")
 
@@ -39,10 +39,10 @@ AUTHORIZATION, X_API_KEY = b"authorization", b"x-api-key"
     ],
 )
 def test_what_is_brought_for_anthropic(fields: dict[bytes, bytes], form: str, credential: bytes) -> None:
-    caller = who(fields, KEY)
+    caller = identify(fields, KEY)
     assert (caller.form, caller.credential) == (form, credential)
     assert not caller.has_key
-    assert not caller.keyed
+    assert not caller.key_headers
     assert "abc" not in repr(caller)
 
 
@@ -53,13 +53,13 @@ def test_what_is_brought_for_anthropic(fields: dict[bytes, bytes], form: str, cr
 )  # fmt: skip
 @pytest.mark.parametrize("name", [b"x-gateway-key", b"x-litellm-api-key", AUTHORIZATION, X_API_KEY])
 def test_gateway_key(name: bytes, sent: bytes, right: bool) -> None:
-    assert who({name: sent}, KEY).has_key is right
+    assert identify({name: sent}, KEY).has_key is right
 
 
 def test_the_gateways_key_is_no_credential() -> None:
     """It goes to no upstream, and beside it a credential counts."""
-    assert who({AUTHORIZATION: b"Bearer cgw-key"}, KEY) == (b"", True, frozenset((AUTHORIZATION,)))
-    assert who({AUTHORIZATION: b"Bearer cgw-key", X_API_KEY: API}, KEY) == (
+    assert identify({AUTHORIZATION: b"Bearer cgw-key"}, KEY) == (b"", True, frozenset((AUTHORIZATION,)))
+    assert identify({AUTHORIZATION: b"Bearer cgw-key", X_API_KEY: API}, KEY) == (
         API,
         True,
         frozenset((AUTHORIZATION,)),
@@ -151,9 +151,9 @@ def test_a_directory_in_its_place(tmp_path: Path) -> None:
     ],
 )
 def test_an_api_key_as_a_bearer(fields: dict[bytes, bytes], key: bytes) -> None:
-    assert api_key_as_bearer(who(fields, "cgw-key")) == key
+    assert api_key_as_bearer(identify(fields, "cgw-key")) == key
 
 
 def test_an_api_key_as_a_bearer_beside_the_gateways() -> None:
     fields = {b"authorization": b"Bearer sk-ant-api03-x", b"x-api-key": b"cgw-key"}
-    assert api_key_as_bearer(who(fields, "cgw-key")) == b"sk-ant-api03-x"
+    assert api_key_as_bearer(identify(fields, "cgw-key")) == b"sk-ant-api03-x"

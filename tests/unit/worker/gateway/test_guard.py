@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_gatewayd.worker.gateway.guard import authority_of, judge
+from claude_gatewayd.worker.gateway.guard import authority_of, check
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ HOSTS = frozenset(("gateway.example", "192.0.2.7"))
     ],
 )  # fmt: skip
 def test_our_own_hosts(host: bytes) -> None:
-    assert judge({b"host": host}, None, HOSTS) is None
-    assert judge({b"host": b"evil.example"}, host, HOSTS) is None  # the absolute form wins (RFC 9112 3.2.2)
+    assert check({b"host": host}, None, HOSTS) is None
+    assert check({b"host": b"evil.example"}, host, HOSTS) is None  # the absolute form wins (RFC 9112 3.2.2)
 
 
 @pytest.mark.parametrize(
@@ -59,29 +59,29 @@ def test_our_own_hosts(host: bytes) -> None:
     ],
 )  # fmt: skip
 def test_foreign_hosts(host: bytes) -> None:
-    for refusal in (judge({b"host": host}, None, HOSTS), judge({b"host": b"localhost"}, host, HOSTS)):
+    for refusal in (check({b"host": host}, None, HOSTS), check({b"host": b"localhost"}, host, HOSTS)):
         assert refusal is not None
         assert refusal.status == 421
 
 
 def test_an_absolute_form_without_a_host() -> None:
-    refusal = judge({b"host": b"localhost"}, b"", HOSTS)
+    refusal = check({b"host": b"localhost"}, b"", HOSTS)
     assert refusal is not None
     assert refusal.status == 421
 
 
 def test_http_10_without_a_host() -> None:
-    assert judge({}, None, HOSTS) is None
+    assert check({}, None, HOSTS) is None
 
 
 @pytest.mark.parametrize("origin", [b"https://evil.example", b"http://localhost:47000", b"null", b""])
 def test_web_pages(origin: bytes) -> None:
-    refusal = judge({b"host": b"localhost", b"origin": origin}, None, HOSTS)
+    refusal = check({b"host": b"localhost", b"origin": origin}, None, HOSTS)
     assert refusal is not None
     assert refusal.status == 403
 
 
 def test_a_foreign_host_is_told_before_the_origin() -> None:
-    refusal = judge({b"host": b"evil.example", b"origin": b"http://evil.example"}, None, HOSTS)
+    refusal = check({b"host": b"evil.example", b"origin": b"http://evil.example"}, None, HOSTS)
     assert refusal is not None
     assert refusal.status == 421

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.worker.gateway.known_credentials import Proven, proves
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, proves
 
 DAY = 86400.0
 JSON = {b"content-type": b"application/json", b"request-id": b"req_1"}
@@ -57,22 +57,22 @@ class Clock:
         return self.now
 
 
-def learned(file: Path, clock: Clock, *credentials: bytes) -> Proven:
+def learned(file: Path, clock: Clock, *credentials: bytes) -> KnownCredentials:
     """Return a memory that has learned of some credentials, and has written it down."""
 
-    async def learn() -> Proven:
-        proven = Proven(file, "key", clock=clock)
+    async def learn() -> KnownCredentials:
+        known = KnownCredentials(file, "key", clock=clock)
         for credential in credentials:
-            proven.learn(proven.digest(credential))
-        await proven.close()
-        return proven
+            known.learn(known.digest(credential))
+        await known.close()
+        return known
 
     return asyncio.run(learn())
 
 
 def knows(file: Path, clock: Clock, credential: bytes, key: str = "key") -> bool:
-    proven = Proven(file, key, clock=clock)
-    return proven.knows(proven.digest(credential))
+    known = KnownCredentials(file, key, clock=clock)
+    return known.knows(known.digest(credential))
 
 
 def test_for_thirty_days(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_two_share_what_they_learn(tmp_path: Path) -> None:
     file, clock = tmp_path / "proven.json", Clock()
 
     async def both() -> None:
-        one, other = Proven(file, "key", clock=clock), Proven(file, "key", clock=clock)
+        one, other = KnownCredentials(file, "key", clock=clock), KnownCredentials(file, "key", clock=clock)
         one.learn(one.digest(b"a"))
         await one.close()
         assert other.knows(other.digest(b"a"))
@@ -129,10 +129,10 @@ def test_a_clock_that_was_wrong_makes_nothing_good_for_ever(tmp_path: Path) -> N
     clock.now += 3650 * DAY
     learned(file, clock, b"token")
     clock.now -= 3650 * DAY
-    proven = Proven(file, "key", clock=clock)
-    assert proven.knows(proven.digest(b"token"))
+    known = KnownCredentials(file, "key", clock=clock)
+    assert known.knows(known.digest(b"token"))
     clock.now += 31 * DAY
-    assert not proven.knows(proven.digest(b"token"))
+    assert not known.knows(known.digest(b"token"))
 
 
 def test_it_is_not_good_for_ever_by_restarts_either(tmp_path: Path) -> None:
@@ -153,10 +153,10 @@ def test_what_another_wrote_of_a_time_to_come_is_not_written_again(tmp_path: Pat
     file, clock = tmp_path / "proven.json", Clock()
 
     async def learn() -> None:
-        proven = Proven(file, "key", clock=clock)
+        known = KnownCredentials(file, "key", clock=clock)
         file.write_text(json.dumps({"other": clock.now + 999 * DAY}))
-        proven.learn(proven.digest(b"token"))
-        await proven.close()
+        known.learn(known.digest(b"token"))
+        await known.close()
 
     asyncio.run(learn())
     assert json.loads(file.read_text())["other"] == clock.now
@@ -170,11 +170,11 @@ def test_a_lock_that_another_keeps_is_not_waited_for_without_end(
         fcntl.flock(held, fcntl.LOCK_EX)
 
         async def learn() -> None:
-            proven = Proven(file, "key")
-            proven.learn(proven.digest(b"token"))
+            known = KnownCredentials(file, "key")
+            known.learn(known.digest(b"token"))
             async with asyncio.timeout(10):
-                await proven.close()
-            assert proven.knows(proven.digest(b"token"))
+                await known.close()
+            assert known.knows(known.digest(b"token"))
 
         asyncio.run(learn())
     assert "another process keeps it locked" in caplog.text
@@ -195,10 +195,10 @@ def test_a_place_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, cap
     file = tmp_path / "file" / "proven.json"
 
     async def learn() -> None:
-        proven = Proven(file, "key")
-        proven.learn(proven.digest(b"token"))
-        await proven.close()
-        assert proven.knows(proven.digest(b"token"))
+        known = KnownCredentials(file, "key")
+        known.learn(known.digest(b"token"))
+        await known.close()
+        assert known.knows(known.digest(b"token"))
 
     asyncio.run(learn())
     assert "cannot keep" in caplog.text

@@ -15,9 +15,9 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker.assembly import assemble
-from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.inputs import BedrockAccess, WorkerInputs
-from claude_gatewayd.worker.relay.outgoing import outgoing
+from claude_gatewayd.worker.relay.outgoing import outgoing_request
 from tests.fakes.transport import Wire, settle
 
 ORIGIN = Origin.of("http://upstream.test:8080/base")
@@ -27,7 +27,7 @@ HOST = b"Host: upstream.test:8080"
 def written(*lines: bytes, body: bytes | None, first: bytes = b"POST /x HTTP/1.1") -> list[bytes]:
     """Return the lines of what goes up for a request."""
     request = parse_request(b"\r\n".join([first, *lines]) + b"\r\n\r\n")
-    way = outgoing(request, request.target, body, ORIGIN)
+    way = outgoing_request(request, request.target, body, ORIGIN)
     assert way.body == body
     assert way.head.endswith(b"\r\n\r\n")
     return way.head[:-4].split(b"\r\n")
@@ -79,7 +79,7 @@ class Whole:
                 config=settings,
                 environ={"HOME": "/nonexistent"},
                 gateway_key="cgw-key",
-                known_credentials=Proven(nowhere / "proven.json", "key"),
+                known_credentials=KnownCredentials(nowhere / "proven.json", "key"),
                 anthropic=self._connect,
                 bedrock=BedrockAccess(False, Source("none"), Egress({})),
                 engine_socket=nowhere / "socket",

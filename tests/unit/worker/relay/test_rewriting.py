@@ -12,7 +12,7 @@ from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.worker.relay.rewriting import Unchanged, retell
+from claude_gatewayd.worker.relay.rewriting import Passthrough, rewrite_stream
 from tests.support.leaping import Loop
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def told(script: Callable[[Sink, Client], Awaitable[None]]) -> tuple[list[tuple[
         exchange = Exchange(client, head.parse_request(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n"))
         upstream = Upstream(lambda sink: script(sink, client))
         answer = cast("Answer", upstream)
-        await retell(answer, exchange, [], Rewriter("x"), silence=999, ping_after=10)
+        await rewrite_stream(answer, exchange, [], Rewriter("x"), silence=999, ping_after=10)
         await asyncio.sleep(100)  # a timer that was left behind would tell more
         return client.said, upstream
 
@@ -196,7 +196,7 @@ LAST = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 def test_a_stream_as_it_is_however_it_is_cut(ending: bytes) -> None:
     stream = (ALONE + b": a comment\n\n" + PING + LAST).replace(b"\n", ending)
     for size in (1, 2, 3, 7, 50, len(stream)):
-        teller = Unchanged("own")
+        teller = Passthrough("own")
         pieces = [teller.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
         assert b"".join(pieces) == stream
         assert all(piece.endswith(ending * 2) for piece in pieces if piece), "a ping may stand between any two"
@@ -207,7 +207,7 @@ def test_a_stream_as_it_is_however_it_is_cut(ending: bytes) -> None:
 @pytest.mark.parametrize("cut", [0, len(ALONE), len(ALONE) + 20, len(ALONE + LAST) - 1])
 @pytest.mark.parametrize("failure", [None, UpstreamFailed("timeout", "no byte came", silent=False)])
 def test_one_without_an_end_ends_in_an_error(cut: int, failure: UpstreamFailed | None) -> None:
-    teller = Unchanged("own")
+    teller = Passthrough("own")
     told = teller.feed((ALONE + LAST)[:cut]) + teller.finish(failure)
     *_, last, nothing = told.split(b"\n\n")
     assert nothing == b""
@@ -219,7 +219,7 @@ def test_one_without_an_end_ends_in_an_error(cut: int, failure: UpstreamFailed |
 def test_an_error_in_the_middle_is_the_end_however_long_it_is() -> None:
     message = "of arn:aws:bedrock:us-west-2:123456789012:x " + "y" * 100_000
     error = {"type": "error", "error": {"type": "overloaded_error", "message": message}}
-    teller = Unchanged("own")
+    teller = Passthrough("own")
     told = teller.feed(ALONE + b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n" + LAST)
     assert teller.complete
     assert told.startswith(ALONE + b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"')

@@ -10,12 +10,12 @@ from claude_gatewayd.anthropic.headers import own_limits
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings, Attempts, Result
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
-from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Key
+from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey, Circuits
 from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.relay import Answer, Relay
@@ -35,7 +35,7 @@ class AnthropicLane:
         settings: AnthropicLaneSettings,
         relay: Relay,
         bedrock: BedrockLane | None,
-        authorization: Spending,
+        authorization: Authorization,
         circuits: Circuits,
         tally: Tally,
         alarm: Callable[[], None],
@@ -49,14 +49,14 @@ class AnthropicLane:
 
     async def answer(self, call: Call) -> int:
         """Answer a call. Raises Refused, BodyCut."""
-        fallback = self._fallback if call.is_messages and call.held is not None else None
+        fallback = self._fallback if call.is_messages and call.body is not None else None
         if fallback is None:
             return await self._finish(call, await self._attempts.ask(call, None, None), None)
         failure: BedrockFailure | None = None
         circuit = _circuit_of(call)
         standing = self._circuits.ask(circuit)
         if standing == "open" and await fallback.obstacle(call) is None:
-            call.way.fallback = f"circuit open ({self._circuits.why(circuit)})"
+            call.route.fallback = f"circuit open ({self._circuits.why(circuit)})"
             answered = await self._from_bedrock(call, fallback, circuit)
             if isinstance(answered, int):
                 return answered
@@ -80,11 +80,11 @@ class AnthropicLane:
                 keeping.cancel()
         return await self._finish(call, result._replace(answer=kept), answered)
 
-    async def _from_bedrock(self, call: Call, fallback: Fallback, circuit: Key) -> int | BedrockFailure:
-        call.way.cause = self._circuits.why(circuit) or call.way.fallback
+    async def _from_bedrock(self, call: Call, fallback: Fallback, circuit: CircuitKey) -> int | BedrockFailure:
+        call.route.cause = self._circuits.why(circuit) or call.route.fallback
         answered = await fallback.answer(call)
         if not isinstance(answered, int):
-            call.way.fallback = f"{call.way.fallback}; {bedrock_errors.summary(answered)}"
+            call.route.fallback = f"{call.route.fallback}; {bedrock_errors.summary(answered)}"
         return answered
 
     async def _finish(self, call: Call, result: Result, failure: BedrockFailure | None) -> int:
@@ -97,7 +97,7 @@ class AnthropicLane:
         if isinstance(answer, Answer):
             return await self._pass_on(call, answer)
         if answer is not None:
-            answer.pass_on(call.exchange, call.way.lines)
+            answer.pass_on(call.exchange, call.route.lines)
             return answer.head.status
         raise self._no_answer(call, result, "")
 
@@ -106,7 +106,7 @@ class AnthropicLane:
         heals = bedrock_errors.is_client_fixable(failure)
         if not heals:
             self._tally.served.by_nobody(
-                (call.digest, call.model), call.way.cause, bedrock_errors.describe(failure), failure.hint
+                (call.digest, call.model), call.route.cause, bedrock_errors.describe(failure), failure.hint
             )
         kept = result.answer
         answered = kept is not None or result.failure is None
@@ -118,9 +118,9 @@ class AnthropicLane:
         assert not isinstance(kept, Answer)
         if mends:
             # Without it Claude Code would try for minutes what only a person can mend.
-            kept.pass_on_with(call.exchange, [*call.way.lines, NO_RETRY], mends)
+            kept.pass_on_with(call.exchange, [*call.route.lines, NO_RETRY], mends)
         else:
-            kept.pass_on(call.exchange, call.way.lines)
+            kept.pass_on(call.exchange, call.route.lines)
         return kept.head.status
 
     def _no_answer(self, call: Call, result: Result, mends: str) -> Refused:
@@ -129,12 +129,12 @@ class AnthropicLane:
             return self._unreachable(call, result.failure, mends)
         assert isinstance(result.outcome, policy.Answered)
         status = policy.status_of(result.outcome)
-        lines = [*call.way.lines, *([NO_RETRY] if mends else [])]
+        lines = [*call.route.lines, *([NO_RETRY] if mends else [])]
         return Refused(status, f"Anthropic answered {status}. {mends}".strip(), *lines)
 
     def _unreachable(self, call: Call, failure: UpstreamFailed, mends: str) -> Refused:
         hint = f" ({failure.hint})" if failure.hint else ""
-        lines = [*call.way.lines]
+        lines = [*call.route.lines]
         if failure.kind == "certificate" or mends:
             lines.append(NO_RETRY)  # Claude Code would try again for three minutes
         status = 504 if failure.kind == "timeout" else 502
@@ -147,18 +147,22 @@ class AnthropicLane:
             try:
                 watched = call.is_messages and answer.head.status == 200
                 failure = await answer.pass_on(
-                    call.exchange, call.way.lines, silence=silence, watched=watched, only_pings=_PING_SILENCES * silence
+                    call.exchange,
+                    call.route.lines,
+                    silence=silence,
+                    watched=watched,
+                    only_pings=_PING_SILENCES * silence,
                 )
             finally:
                 self._tally.stream_ended()
         else:
-            failure = await answer.pass_on(call.exchange, call.way.lines, silence=silence, watched=False)
+            failure = await answer.pass_on(call.exchange, call.route.lines, silence=silence, watched=False)
         if failure is not None:
             self._recorder.failed(failure.detail)
         return answer.head.status
 
 
-def _circuit_of(call: Call) -> Key:
+def _circuit_of(call: Call) -> CircuitKey:
     """Return which circuit a call belongs to. What is asked for by a beta with limits of its own has its own."""
     betas = call.exchange.head.fields.all_of(b"anthropic-beta")
     own = own_limits(betas) if betas else ""

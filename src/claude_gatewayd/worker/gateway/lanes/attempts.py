@@ -11,14 +11,14 @@ from claude_gatewayd.anthropic.refusals import TOLD_BY_WORDS, Refusal, read_refu
 from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
-from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.lanes import policy
-from claude_gatewayd.worker.gateway.lanes.circuit import Key
+from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey
 from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
-from claude_gatewayd.worker.relay.outgoing import Outgoing, outgoing
+from claude_gatewayd.worker.relay.outgoing import OutgoingRequest, outgoing_request
 from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.tally import Tally
 
@@ -32,7 +32,7 @@ class AnthropicLaneSettings:
     """What Anthropic is asked by. Times in seconds."""
 
     origin: Origin
-    rules: policy.Rules
+    rules: policy.RouterRules
     first_byte_timeout: float
     response_timeout: float
 
@@ -70,7 +70,7 @@ class Attempts:
         self,
         settings: AnthropicLaneSettings,
         relay: Relay,
-        authorization: Spending,
+        authorization: Authorization,
         recorder: OutcomeRecorder,
         tally: Tally,
     ) -> None:
@@ -81,7 +81,7 @@ class Attempts:
         self._tally = tally
         self._now = asyncio.get_running_loop().time  # looked up once: it is a system call up to Python 3.11
 
-    async def ask(self, call: Call, fallback: Fallback | None, circuit: Key | None) -> Result:
+    async def ask(self, call: Call, fallback: Fallback | None, circuit: CircuitKey | None) -> Result:
         """Ask until there is a success, a reason to fall back, or nothing else to try.
 
         *circuit* is None where there is never a fallback: then it makes no difference what an answer begins with.
@@ -89,7 +89,9 @@ class Attempts:
         settings = self._settings
         now = self._now
         head = call.exchange.head
-        request = outgoing(head, call.target, call.held, settings.origin, call.not_upstream, call.instead)
+        request = outgoing_request(
+            head, call.target, call.body, settings.origin, call.dropped_headers, call.replaced_headers
+        )
         repeatable = call.is_messages or head.method in IDEMPOTENT_METHODS
         started = now()
         retries, refreshed = 0, False
@@ -113,7 +115,7 @@ class Attempts:
                 request.body is not None, repeatable, retries, now() - started, refreshed, fallback is not None
             )
             if fallback is not None and attempt.is_limit:
-                progress = progress._replace(bought=self._authorization.bought_lately(call))
+                progress = progress._replace(bought=self._authorization.bought_recently(call))
             decision = policy.decide(outcome, progress, settings.rules)
             if decision.act == "refresh":
                 refreshed = True
@@ -128,12 +130,12 @@ class Attempts:
             if decision.act in ("fallback", "retry first") and fallback is not None:
                 obstacle = await fallback.obstacle(call)
                 if obstacle is None and decision.act == "fallback":
-                    call.way.fallback = policy.reason(outcome)
+                    call.route.fallback = policy.reason(outcome)
                     if attempt.is_limit and not retries:
-                        self._authorization.buys(call)
+                        self._authorization.note_purchase(call)
                     return Result(outcome, answer, attempt.failure, falls_back=True)
                 if obstacle is not None:
-                    call.way.fallback = f"none; {obstacle.reason}"
+                    call.route.fallback = f"none; {obstacle.reason}"
                     fallback = None
                     progress = progress._replace(fallback=False, only_here=obstacle.only_anthropic)
                     decision = policy.decide(outcome, progress, settings.rules)
@@ -150,7 +152,7 @@ class Attempts:
     async def _attempt(
         self,
         call: Call,
-        request: Outgoing,
+        request: OutgoingRequest,
         fallback: Fallback | None,
         started: float,
         remaining: float | None,
@@ -170,7 +172,7 @@ class Attempts:
             if remaining is not None:
                 seconds = min(seconds, remaining)
         else:
-            seconds = settings.first_byte_timeout if call.asked.stream else settings.response_timeout
+            seconds = settings.first_byte_timeout if call.parsed.stream else settings.response_timeout
             extend = partial(self._extend, call, fallback, started)
         try:
             answer = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=fresh, longer=extend)
@@ -200,7 +202,7 @@ class Attempts:
             obstacle = await fallback.obstacle(call)
             if obstacle is None:
                 return 0.0
-            call.way.fallback = f"none; {obstacle.reason}"
+            call.route.fallback = f"none; {obstacle.reason}"
         return self._client_patience(call, started)
 
 

@@ -26,10 +26,10 @@ from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
 from claude_gatewayd.worker.gateway import message_threads
-from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parsed
-from claude_gatewayd.worker.relay.outgoing import Outgoing
+from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
+from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
 from claude_gatewayd.worker.relay.relay import Answer, Relay
-from claude_gatewayd.worker.relay.rewriting import retell
+from claude_gatewayd.worker.relay.rewriting import rewrite_stream
 from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ _encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BedrockLaneSettings:
     """What Bedrock is asked by. *fallbacks* name the models to ask in the place of one, *timeout* is in seconds."""
 
     region: str
@@ -63,7 +63,7 @@ class BedrockLane:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: BedrockLaneSettings,
         engine: Engine,
         relay: Relay,
         keeper: Keeper,
@@ -78,11 +78,11 @@ class BedrockLane:
         self._look = look
         self._left_out: set[str] = set()
 
-    async def why_not(self, call: Call) -> str | None:
+    async def unsupported(self, call: Call) -> str | None:
         """Say why Bedrock cannot answer a call, whatever its state; None: it can. Reads the body, once."""
         if call.document is None:
             try:
-                document = await parsed(call)
+                document = await parse_json(call)
             except NotJson:
                 return "a body that is no JSON"
             if not isinstance(document, dict):
@@ -96,7 +96,7 @@ class BedrockLane:
 
     async def _lacks(self, call: Call, target: Target) -> str | None:
         assert call.document is not None
-        if call.held is not None and len(call.held) > LARGE:
+        if call.body is not None and len(call.body) > LARGE:
             return await asyncio.to_thread(bedrock_request.why_not, call.document, target.family)
         return bedrock_request.why_not(call.document, target.family)
 
@@ -111,7 +111,7 @@ class BedrockLane:
             return self._failed(BedrockFailure("EngineFailed", 503, problem.message, problem.hint))
         assert call.document is not None
         if message_threads.is_partial(call.document):
-            return message_threads.ask_for_all(call, "Bedrock")
+            return message_threads.reply_unknown_thread(call, "Bedrock")
         self._tell_left_out(call, call.document)
         said: int | BedrockFailure = BedrockFailure("", 404, "")
         targets = self._targets(call)
@@ -126,20 +126,20 @@ class BedrockLane:
     async def serve(self, call: Call) -> int:
         """Answer a call that is for Bedrock, whatever comes of it. Raises Refused."""
         self._is_from_here(call)
-        lacks = await self.why_not(call)
+        lacks = await self.unsupported(call)
         if lacks is not None:
-            raise Refused(400, f"cannot ask Bedrock: it does not serve {lacks}", NO_RETRY, *call.way.lines)
+            raise Refused(400, f"cannot ask Bedrock: it does not serve {lacks}", NO_RETRY, *call.route.lines)
         said = await self.answer(call)
         if isinstance(said, int):
             return said
-        return self.tell(call, said)
+        return self.reply_failure(call, said)
 
-    def tell(self, call: Call, trouble: BedrockFailure) -> int:
+    def reply_failure(self, call: Call, trouble: BedrockFailure) -> int:
         """Answer a call with why Bedrock did not. Return the status."""
         self._is_from_here(call)
         meaning = bedrock_errors.error_reply(trouble)
         text = anthropic_errors.error_body(meaning.status, meaning.message)
-        lines = [JSON, *meaning.lines, *call.way.lines]
+        lines = [JSON, *meaning.lines, *call.route.lines]
         call.exchange.reply(meaning.status, anthropic_errors.reason(meaning.status), lines, text)
         return meaning.status
 
@@ -148,7 +148,7 @@ class BedrockLane:
         names = bedrock_request.unknown_fields(document)
         if not names:
             return
-        call.way.fallback = f"{call.way.fallback}; left out: {', '.join(names)}"
+        call.route.fallback = f"{call.route.fallback}; left out: {', '.join(names)}"
         new = {name if _PLAIN_NAME.fullmatch(name) else "(a strange name)" for name in names} - self._left_out
         if new and len(self._left_out) < _MOST_NAMES:
             self._left_out |= new
@@ -167,13 +167,13 @@ class BedrockLane:
         document = call.document
         thinks = may_renew = was_first = bound = True
         beta = call.exchange.head.fields.all_of(b"anthropic-beta")
-        large = call.held is not None and len(call.held) > LARGE
+        large = call.body is not None and len(call.body) > LARGE
         while True:
             make = functools.partial(
                 bedrock_request.shape, document, beta.decode("latin-1"), target.family, bound=bound
             )
             shaped = await asyncio.to_thread(make) if large else make()
-            stream = bool(call.asked.stream) and shaped.schema is None
+            stream = bool(call.parsed.stream) and shaped.schema is None
             patience = self._settings.timeout if stream else max(self._settings.timeout, _WHOLE_WITHIN)
             if large:
                 way = await asyncio.to_thread(self._outgoing, shaped, target, stream=stream)
@@ -226,7 +226,7 @@ class BedrockLane:
         failed = await self._look()
         return trouble if failed is None else trouble._replace(message=failed.detail, hint=failed.hint)
 
-    def _outgoing(self, shaped: Shaped, target: Target, *, stream: bool) -> Outgoing:
+    def _outgoing(self, shaped: Shaped, target: Target, *, stream: bool) -> OutgoingRequest:
         model, model_id = _carried(target)
         body = _encoder.encode({"model": f"bedrock/{model}", "stream": stream, **shaped.body})
         lines = [
@@ -240,18 +240,18 @@ class BedrockLane:
             lines.append(b"x-gateway-model-id: " + model_id.encode("ascii", "replace"))
         if shaped.betas:
             lines.append(b"anthropic-beta: " + ",".join(shaped.betas).encode())
-        return Outgoing(head.write_request(b"POST", MESSAGES, lines), body, False)
+        return OutgoingRequest(head.write_request(b"POST", MESSAGES, lines), body, False)
 
     async def _tell(self, call: Call, answer: Answer) -> int | BedrockFailure:
         """Send a good answer on, unless its stream begins with an error."""
-        asked = call.asked.model or call.model
+        asked = call.parsed.model or call.model
         if not answer.is_stream:
             kept = await answer.keep(most=_WHOLE, within=_WHOLE_WITHIN)
-            message = bedrock_stream.whole(kept.body, asked) if kept is not None and not call.asked.stream else None
+            message = bedrock_stream.whole(kept.body, asked) if kept is not None and not call.parsed.stream else None
             if message is None:
                 return _BROKEN
             self._succeeded(call)
-            call.exchange.reply(200, b"OK", [JSON, *call.way.lines], message)
+            call.exchange.reply(200, b"OK", [JSON, *call.route.lines], message)
             return 200
         first = await answer.first_event(self._settings.timeout)
         if first.verdict == "waiting":
@@ -260,17 +260,17 @@ class BedrockLane:
         if first.verdict == "error":
             answer.abort()
             return bedrock_errors.read_event(first.data)
-        if not call.asked.stream or first.name not in (b"", b"message_start"):
+        if not call.parsed.stream or first.name not in (b"", b"message_start"):
             answer.abort()
             return _BROKEN
         self._succeeded(call)
         rewriter = bedrock_stream.Rewriter(asked)
         self._tally.stream_began()
         try:
-            await retell(
+            await rewrite_stream(
                 answer,
                 call.exchange,
-                [_EVENTS, b"cache-control: no-cache", *_request_id(answer.head), *call.way.lines],
+                [_EVENTS, b"cache-control: no-cache", *_request_id(answer.head), *call.route.lines],
                 rewriter,
                 silence=self._settings.timeout,
                 ping_after=_PING_AFTER,
@@ -284,29 +284,29 @@ class BedrockLane:
     async def _tell_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | BedrockFailure:
         """Send an answer on that a tool was called with, if it fits the schema that was asked for."""
         kept = await answer.keep(most=_WHOLE, within=_WHOLE_WITHIN)
-        text = bedrock_stream.whole(kept.body, call.asked.model or call.model) if kept is not None else None
+        text = bedrock_stream.whole(kept.body, call.parsed.model or call.model) if kept is not None else None
         if text is None:
             return _BROKEN
         message = await asyncio.to_thread(structured_output.as_asked, msgspec.json.decode(text), schema)
         if message is None:
             return BedrockFailure("NotAsAsked", 502, "")
         self._succeeded(call)
-        if call.asked.stream:
+        if call.parsed.stream:
             lines, told = [_EVENTS, b"cache-control: no-cache"], structured_output.events(message)
         else:
             lines, told = [JSON], _encoder.encode(message)
-        call.exchange.reply(200, b"OK", [*lines, *call.way.lines], told)
+        call.exchange.reply(200, b"OK", [*lines, *call.route.lines], told)
         return 200
 
     def _is_from_here(self, call: Call) -> None:
-        call.way.upstream = "bedrock"
-        call.way.api_base = self._settings.api_base
+        call.route.upstream = "bedrock"
+        call.route.api_base = self._settings.api_base
 
     def _succeeded(self, call: Call) -> None:
         self._is_from_here(call)
         self._keeper.accepted()
-        if call.way.cause:
-            self._tally.fell_back((call.digest, call.model), call.way.cause)
+        if call.route.cause:
+            self._tally.fell_back((call.digest, call.model), call.route.cause)
         if self._tally.bedrock_ok():
             logger.info("Bedrock answers again")
 

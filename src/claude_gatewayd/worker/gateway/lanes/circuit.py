@@ -24,12 +24,12 @@ LONGEST_WISH = 600.0  # of a Retry-After
 _MOST = 512
 _LONGEST_NAME = 100
 
-Key = tuple[str, str]
-Standing = Literal["closed", "open", "probe"]
+CircuitKey = tuple[str, str]
+CircuitState = Literal["closed", "open", "probe"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class CircuitRules:
     """What opens a circuit: more than *allowed_fails* failures within a minute; for *cooldown_time* seconds."""
 
     allowed_fails: int
@@ -54,7 +54,7 @@ class Circuit:
     is_probing: bool = False
     why: str = ""
 
-    def ask(self, now: float) -> Standing:
+    def ask(self, now: float) -> CircuitState:
         """Say what a request may do. One that is told "probe" goes with what `probing` returns."""
         if not self.is_open:
             return "closed"
@@ -68,7 +68,7 @@ class Circuit:
         """Give a probe back that came to no verdict: the next request is one."""
         return replace(self, probe_at=now, is_probing=False) if self.is_probing else self
 
-    def failed(self, now: float, why: str, rules: Rules, retry_after: float | None = None) -> "Circuit":
+    def failed(self, now: float, why: str, rules: CircuitRules, retry_after: float | None = None) -> "Circuit":
         """Count a failure. A *retry_after* that is longer than the cool-down takes its place, within ten minutes."""
         if self.is_open and not self.is_probing:
             return self  # of a request that was under way before, or had nowhere else to go: it proves nothing new
@@ -79,7 +79,7 @@ class Circuit:
             return Circuit(recent)
         return self._opened(now, now + max(rules.cooldown_time, min(retry_after or 0.0, LONGEST_WISH)), why)
 
-    def rejected(self, now: float, reset: float, why: str, rules: Rules) -> "Circuit":
+    def rejected(self, now: float, reset: float, why: str, rules: CircuitRules) -> "Circuit":
         """Open until a limit's *reset*. Without one that can be, until that known before, or to cool down."""
         if now < reset <= now + LONGEST_LIMIT:
             return self._opened(now, reset, why, limit=True)
@@ -101,13 +101,17 @@ class Circuits:
     *label* says how a credential is called in the log and the status.
     """
 
-    def __init__(self, rules: Rules, label: Callable[[str], str], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, rules: CircuitRules, label: Callable[[str], str], clock: Callable[[], float] = time.time
+    ) -> None:
         self._rules = rules
         self._label = label
         self._clock = clock
-        self._circuits: OrderedDict[Key, Circuit] = OrderedDict()  # those that have nothing to tell are not in it
+        self._circuits: OrderedDict[CircuitKey, Circuit] = (
+            OrderedDict()
+        )  # those that have nothing to tell are not in it
 
-    def ask(self, key: Key) -> Standing:
+    def ask(self, key: CircuitKey) -> CircuitState:
         """Say what a request may do. After "probe" a verdict must follow, or `released`."""
         key = _short(key)
         circuit = self._circuits.get(key)
@@ -120,25 +124,25 @@ class Circuits:
             self._circuits[key] = circuit.probing(now)
         return standing
 
-    def why(self, key: Key) -> str:
+    def why(self, key: CircuitKey) -> str:
         """Say what opened a circuit; "" for a closed one."""
         return self._circuits.get(_short(key), CLOSED).why
 
-    def succeeded(self, key: Key) -> None:
+    def succeeded(self, key: CircuitKey) -> None:
         """Close a circuit: Anthropic answers."""
         circuit = self._circuits.pop(_short(key), CLOSED)
         if circuit.is_open:
             logger.info("the circuit of %s for %s closes: Anthropic answers", *self._named(key))
 
-    def failed(self, key: Key, why: str, retry_after: float | None = None) -> None:
+    def failed(self, key: CircuitKey, why: str, retry_after: float | None = None) -> None:
         """Count a failure against a circuit. *retry_after* is what the answer asks for, in seconds."""
         self._change(key, lambda circuit, now: circuit.failed(now, why, self._rules, retry_after))
 
-    def rejected(self, key: Key, reset: float, why: str) -> None:
+    def rejected(self, key: CircuitKey, reset: float, why: str) -> None:
         """Open a circuit until a limit's *reset*, 0 for one that is not known."""
         self._change(key, lambda circuit, now: circuit.rejected(now, reset, why, self._rules))
 
-    def released(self, key: Key) -> None:
+    def released(self, key: CircuitKey) -> None:
         """Give back a probe that came to no verdict. After a verdict it does nothing."""
         if _short(key) in self._circuits:
             self._change(key, lambda circuit, now: circuit.released(now))
@@ -152,7 +156,7 @@ class Circuits:
             if circuit.is_open and circuit.since <= now < circuit.until
         ]
 
-    def _change(self, key: Key, change: Callable[[Circuit, float], Circuit]) -> None:
+    def _change(self, key: CircuitKey, change: Callable[[Circuit, float], Circuit]) -> None:
         key = _short(key)
         now = self._clock()
         before = self._circuits.get(key, CLOSED)
@@ -166,12 +170,12 @@ class Circuits:
             until = clock_time(after.until, now)
             logger.warning("the circuit of %s for %s opens until %s (%s)", *self._named(key), until, after.why)
 
-    def _named(self, key: Key) -> tuple[str, str]:
+    def _named(self, key: CircuitKey) -> tuple[str, str]:
         """Return what a credential and a model are called in the log; a model's name is whatever the caller wrote."""
         return self._label(key[0]), ascii(_short(key)[1])[1:-1]
 
 
-def _short(key: Key) -> Key:
+def _short(key: CircuitKey) -> CircuitKey:
     """Bound what a key takes of memory."""
     digest, model = key
     return digest, model[:_LONGEST_NAME]

@@ -4,7 +4,7 @@ import logging
 from typing import NamedTuple
 
 from claude_gatewayd.bedrock.errors import BedrockFailure
-from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
 
@@ -21,16 +21,16 @@ class Obstacle(NamedTuple):
 class Fallback:
     """Answer calls from Bedrock in Anthropic's place."""
 
-    def __init__(self, bedrock: BedrockLane, authorization: Spending) -> None:
+    def __init__(self, bedrock: BedrockLane, authorization: Authorization) -> None:
         self._bedrock = bedrock
         self._authorization = authorization
 
     async def obstacle(self, call: Call) -> Obstacle | None:
         """Return why a call cannot fall back, None if it can. The answer may change while Anthropic is asked."""
-        if not self._authorization.may(call):
+        if not self._authorization.may_spend(call):
             return Obstacle("this credential may not spend AWS money yet", only_anthropic=False)
         try:
-            unsupported = await self._bedrock.why_not(call)
+            unsupported = await self._bedrock.unsupported(call)
         except Exception as error:
             logger.exception("cannot tell whether Bedrock serves a request: this is a fault of the gateway")
             unsupported = f"this request, for a fault of the gateway ({type(error).__name__})"
@@ -49,4 +49,4 @@ class Fallback:
 
     def reply_failure(self, call: Call, failure: BedrockFailure) -> int:
         """Answer a call with Bedrock's failure. Return the status."""
-        return self._bedrock.tell(call, failure)
+        return self._bedrock.reply_failure(call, failure)

@@ -18,12 +18,12 @@ from claude_gatewayd.http1.head import HOP_BY_HOP, Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
 from claude_gatewayd.worker.gateway import message_threads
-from claude_gatewayd.worker.gateway.authorization import Spending
-from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, NotJson, Refused, parsed
+from claude_gatewayd.worker.gateway.authorization import Authorization
+from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, NotJson, Refused, parse_json
 from claude_gatewayd.worker.gateway.tickets import Tickets
-from claude_gatewayd.worker.relay.outgoing import Outgoing
+from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
 from claude_gatewayd.worker.relay.relay import Answer, Relay
-from claude_gatewayd.worker.relay.rewriting import Unchanged, retell
+from claude_gatewayd.worker.relay.rewriting import Passthrough, rewrite_stream
 
 ROUTES = frozenset(route.encode() for route in middleware.OPENAI_ROUTES)
 TICKET = b"x-gateway-ticket"
@@ -59,20 +59,27 @@ _OF_ITS_BODY = frozenset((b"content-type", b"content-length", b"content-encoding
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class LiteLLMLaneSettings:
     """What the lane goes by. *response_timeout* is in seconds."""
 
     response_timeout: float
 
 
-class EngineLane:
+class LiteLLMLane:
     """Answer calls by LiteLLM's own routes."""
 
-    def __init__(self, settings: Settings, engine: Engine, relay: Relay, spending: Spending, tickets: Tickets) -> None:
+    def __init__(
+        self,
+        settings: LiteLLMLaneSettings,
+        engine: Engine,
+        relay: Relay,
+        authorization: Authorization,
+        tickets: Tickets,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._relay = relay
-        self._spending = spending
+        self._authorization = authorization
         self._tickets = tickets
 
     async def serves(self, call: Call) -> bool:
@@ -87,22 +94,24 @@ class EngineLane:
 
     async def answer(self, call: Call) -> int:
         """Answer a call. Raises Refused."""
-        call.way.upstream = "litellm"
+        call.route.upstream = "litellm"
         if call.path == COUNT_TOKENS:
-            raise Refused(501, "cannot count tokens for a model of [litellm] config", NO_RETRY, *call.way.lines)
+            raise Refused(501, "cannot count tokens for a model of [litellm] config", NO_RETRY, *call.route.lines)
         body = await self._checked(call)
         try:
             await self._engine.ready(_LOADED_WITHIN)
         except EngineFailed as problem:
             hint = f" ({problem.hint})" if problem.hint else ""
-            raise Refused(503, f"cannot serve: {problem.message}{hint}", b"retry-after: 10", *call.way.lines) from None
+            raise Refused(
+                503, f"cannot serve: {problem.message}{hint}", b"retry-after: 10", *call.route.lines
+            ) from None
         theirs = call.model in self._engine.model_names
         if theirs:
-            await self._spending.require(call)  # whoever is billed for it: it is not the caller
+            await self._authorization.require(call)  # whoever is billed for it: it is not the caller
             if call.path == MESSAGES and call.document is not None and message_threads.is_partial(call.document):
-                return message_threads.ask_for_all(call, call.model[:100])
+                return message_threads.reply_unknown_thread(call, call.model[:100])
         elif not bedrock_models.is_anthropics(call.model):  # of several, by commas, LiteLLM would ask each
-            raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.way.lines)
+            raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.route.lines)
         ticket = self._tickets.issue(call)
         try:
             answer = await self._relay.ask(
@@ -112,17 +121,21 @@ class EngineLane:
                 fresh=False,
             )
         except UpstreamFailed as failed:
-            raise Refused(502, f"cannot serve: LiteLLM {failed.detail}", *call.way.lines) from None
+            raise Refused(502, f"cannot serve: LiteLLM {failed.detail}", *call.route.lines) from None
         finally:
             self._tickets.recall(ticket)
-        if theirs and not call.way.api_base:
-            call.way.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
+        if theirs and not call.route.api_base:
+            call.route.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
         if answer.head.status >= 400:
             return await _pass_error_on(call, answer)
         if call.path == MESSAGES and answer.is_stream:
             return await self._pass_messages_on(call, answer)
         await answer.pass_on(
-            call.exchange, call.way.lines, drop=_NOT_PASSED_BACK, silence=self._settings.response_timeout, watched=False
+            call.exchange,
+            call.route.lines,
+            drop=_NOT_PASSED_BACK,
+            silence=self._settings.response_timeout,
+            watched=False,
         )
         return answer.head.status
 
@@ -132,11 +145,11 @@ class EngineLane:
         try:
             first = await answer.first_event(silence)
         except UpstreamFailed as failed:
-            raise Refused(502, f"cannot serve: {call.model} failed: {failed.detail}", *call.way.lines) from None
+            raise Refused(502, f"cannot serve: {call.model} failed: {failed.detail}", *call.route.lines) from None
         if first.verdict == "waiting":
             answer.abort()
-            raise Refused(504, f"cannot serve: {call.model} said nothing in time", *call.way.lines)
-        lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), *call.way.lines]
+            raise Refused(504, f"cannot serve: {call.model} said nothing in time", *call.route.lines)
+        lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), *call.route.lines]
         if first.verdict == "error":
             answer.abort()
             trouble = bedrock_errors.read_event(first.data)
@@ -144,17 +157,19 @@ class EngineLane:
             call.exchange.reply(status, anthropic_errors.reason(status), [JSON, *lines], body)
             return status
         lines.append(b"content-type: text/event-stream; charset=utf-8")
-        await retell(answer, call.exchange, lines, Unchanged(call.model), silence=silence, ping_after=_PING_AFTER)
+        await rewrite_stream(
+            answer, call.exchange, lines, Passthrough(call.model), silence=silence, ping_after=_PING_AFTER
+        )
         return 200
 
     async def _checked(self, call: Call) -> bytes:
         """Return the body without what is not a caller's to choose."""
         try:
-            document = await parsed(call)
+            document = await parse_json(call)
         except NotJson:
-            raise Refused(400, "cannot read the request: its body is no JSON", NO_RETRY, *call.way.lines) from None
+            raise Refused(400, "cannot read the request: its body is no JSON", NO_RETRY, *call.route.lines) from None
         if not isinstance(document, dict) or not isinstance(document.get("model"), str):
-            raise Refused(400, 'cannot read the request: its body names no "model"', NO_RETRY, *call.way.lines)
+            raise Refused(400, 'cannot read the request: its body names no "model"', NO_RETRY, *call.route.lines)
         chosen = [key for key in document if key in _NOT_THE_CALLERS or key.startswith(("aws_", "vertex_", "azure_"))]
         for key in chosen:
             del document[key]
@@ -163,7 +178,7 @@ class EngineLane:
         call.document = document
         return msgspec.json.encode(document)
 
-    def _outgoing(self, call: Call, body: bytes, ticket: bytes, *, spends: bool) -> Outgoing:
+    def _outgoing(self, call: Call, body: bytes, ticket: bytes, *, spends: bool) -> OutgoingRequest:
         fields = call.exchange.head.fields
         lines: Lines = [b"Host: litellm", b"Authorization: " + self._engine.authorization]
         lines += [name + b": " + fields[name] for name in _PASSED if name in fields]
@@ -171,7 +186,7 @@ class EngineLane:
         lines.append(b"x-gateway-caller: " + (call.digest or "key").encode())
         if spends:
             lines.append(middleware.SPENDS)
-        return Outgoing(head.write_request(b"POST", call.path, lines), body, False)
+        return OutgoingRequest(head.write_request(b"POST", call.path, lines), body, False)
 
 
 async def _pass_error_on(call: Call, answer: Answer) -> int:
@@ -181,7 +196,7 @@ async def _pass_error_on(call: Call, answer: Answer) -> int:
     if kept is not None:
         coded = b"" if kept.plain else answer.head.fields.get(b"content-encoding")
         body = content_coding.decoded(coded, kept.body)
-    lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), JSON, *call.way.lines]
+    lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), JSON, *call.route.lines]
     if call.path == MESSAGES:
         status, body = _in_anthropics_words(status, body)
     else:

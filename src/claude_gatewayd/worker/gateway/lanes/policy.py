@@ -93,7 +93,7 @@ class Progress(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RouterRules:
     """The `[router]` part of the configuration that this goes by. Times in seconds."""
 
     num_retries: int
@@ -152,7 +152,7 @@ def is_trouble(outcome: Outcome) -> bool:
     return bool(words(outcome))
 
 
-def falls_back_on_timeout(rules: Rules) -> bool:
+def falls_back_on_timeout(rules: RouterRules) -> bool:
     """Say whether a first byte that does not come is a reason to fall back."""
     return "timeout" in rules.fallback_on
 
@@ -162,7 +162,7 @@ def is_outage(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) or (outcome.refusal is None and status_of(outcome) in _TROUBLES)
 
 
-def verdict(outcome: Outcome, rules: Rules, *, own_circuit: bool) -> Verdict:
+def verdict(outcome: Outcome, rules: RouterRules, *, own_circuit: bool) -> Verdict:
     """Say what an outcome is to a circuit: a success, a failure, a limit that is reached, or "", nothing.
 
     Only what is fallen back on counts against it. A 429 about one request says nothing of others, but for those that
@@ -196,7 +196,7 @@ class Lessons(NamedTuple):
     reason: str
 
 
-def lessons(outcome: Outcome, rules: Rules, *, warned: bool, own_circuit: bool) -> Lessons:
+def lessons(outcome: Outcome, rules: RouterRules, *, warned: bool, own_circuit: bool) -> Lessons:
     """Return what an outcome shows. *warned*: its headers say that a limit is near; for *own_circuit* see `verdict`."""
     circuit, why = verdict(outcome, rules, own_circuit=own_circuit), reason(outcome)
     if isinstance(outcome, Failed):
@@ -225,7 +225,7 @@ def reason(outcome: Outcome) -> str:
     return " ".join([str(status), *sorted(words(outcome))]) if status in (400, 402) else str(status)
 
 
-def decide(outcome: Outcome, progress: Progress, rules: Rules) -> Decision:
+def decide(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision:
     """Decide what an outcome means.
 
     A retry is for when there is nowhere to fall to, or where it may save money. None begins after `timeout`, and none
@@ -252,7 +252,7 @@ def decide(outcome: Outcome, progress: Progress, rules: Rules) -> Decision:
     return Decision("retry", wait)
 
 
-def _before_money(outcome: Outcome, progress: Progress, rules: Rules) -> Decision:
+def _before_money(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision:
     """Fall back; but try once more first where the limit is about one request, and that may be over in a moment.
 
     Where it would take longer, the first in a minute falls back at once, and only those after it are tried again.

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.lanes import policy
-from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Key
+from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey, Circuits
 from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ class OutcomeRecorder:
 
     def __init__(
         self,
-        rules: policy.Rules,
-        authorization: Spending,
+        rules: policy.RouterRules,
+        authorization: Authorization,
         circuits: Circuits,
         tally: Tally,
         alarm: Callable[[], None],
@@ -37,7 +37,7 @@ class OutcomeRecorder:
         self._tally = tally
         self._alarm = alarm
 
-    def success(self, call: Call, response: ResponseHead, circuit: Key | None) -> None:
+    def success(self, call: Call, response: ResponseHead, circuit: CircuitKey | None) -> None:
         """Record a success: what `record` would come to, without the table, for nearly every request is one."""
         self._authorization.learn(call, response.status, response.fields)
         self._answers()
@@ -45,7 +45,7 @@ class OutcomeRecorder:
             self._alarm()
         if call.is_messages:
             self._tally.served.by_anthropic((call.digest, call.model))
-        if circuit is not None and self._authorization.may(call):
+        if circuit is not None and self._authorization.may_spend(call):
             self._circuits.succeeded(circuit)
 
     def record(
@@ -54,7 +54,7 @@ class OutcomeRecorder:
         outcome: policy.Outcome,
         response: ResponseHead | None,
         failure: UpstreamFailed | None,
-        circuit: Key | None,
+        circuit: CircuitKey | None,
     ) -> None:
         """Record any other outcome. It has a *response*, or a *failure* to get one."""
         warned = response is not None and response.fields.get(_STATUS) == b"allowed_warning"
@@ -71,7 +71,7 @@ class OutcomeRecorder:
         if lessons.is_served and call.is_messages:
             self._tally.served.by_anthropic((call.digest, call.model))
         # A circuit is for those who have somewhere else to go.
-        if circuit is not None and self._authorization.may(call):
+        if circuit is not None and self._authorization.may_spend(call):
             self._apply(circuit, lessons, outcome)
 
     def failed(self, detail: str) -> None:
@@ -83,7 +83,7 @@ class OutcomeRecorder:
         if self._tally.anthropic_ok():
             logger.info("Anthropic answers again")
 
-    def _apply(self, circuit: Key, lessons: policy.Lessons, outcome: policy.Outcome) -> None:
+    def _apply(self, circuit: CircuitKey, lessons: policy.Lessons, outcome: policy.Outcome) -> None:
         answered = outcome if isinstance(outcome, policy.Answered) else None
         if lessons.circuit == "good":
             self._circuits.succeeded(circuit)

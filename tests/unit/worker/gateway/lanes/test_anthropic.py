@@ -17,12 +17,12 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.worker.assembly import anthropic_lane_settings
-from claude_gatewayd.worker.gateway.authorization import Spending
+from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import Call, Refused
 from claude_gatewayd.worker.gateway.caller import Caller
-from claude_gatewayd.worker.gateway.known_credentials import Proven
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
-from claude_gatewayd.worker.gateway.lanes.circuit import Circuits, Rules
+from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
 from tests.fakes.transport import Wire
@@ -101,15 +101,15 @@ class Bedrock:
         self.asked: list[float] = []
         self.lacks: str | None = None
 
-    async def why_not(self, call: Call) -> str | None:
+    async def unsupported(self, call: Call) -> str | None:
         """Say what it lacks."""
         return self.lacks
 
     async def answer(self, call: Call) -> int | BedrockFailure:
         """Answer."""
         self.asked.append(asyncio.get_running_loop().time())
-        call.way.upstream = "bedrock"
-        call.exchange.reply(200, b"OK", call.way.lines, b"{}")
+        call.route.upstream = "bedrock"
+        call.exchange.reply(200, b"OK", call.route.lines, b"{}")
         return 200
 
 
@@ -154,11 +154,11 @@ class Lane:
         self.loop = asyncio.get_running_loop()
         self.anthropic, self.bedrock = Anthropic(), Bedrock()
         relay = Relay(Pool(self.anthropic.connect))
-        spending = Spending(Proven(tmp_path / "known", "key"), relay, settings.origin)
+        authorization = Authorization(KnownCredentials(tmp_path / "known", "key"), relay, settings.origin)
         # The circuit's clock is the loop's, from a day that is not long ago.
-        circuits = Circuits(Rules(1, 60.0), str, lambda: 1.8e9 + self.loop.time())
+        circuits = Circuits(CircuitRules(1, 60.0), str, lambda: 1.8e9 + self.loop.time())
         second = cast("BedrockLane", self.bedrock) if has_bedrock else None
-        self.lane = AnthropicLane(settings, relay, second, spending, circuits, Tally(lambda: None), lambda: None)
+        self.lane = AnthropicLane(settings, relay, second, authorization, circuits, Tally(lambda: None), lambda: None)
 
     async def ask(self, *headers: bytes, stream: bool = True) -> Told:
         """Ask for a message."""
@@ -180,7 +180,7 @@ class Lane:
             status = await self.lane.answer(call)
         except Refused as refused:
             status = refused.status
-        return Told(status, call.way.upstream, call.way.fallback, self.loop.time() - begun)
+        return Told(status, call.route.upstream, call.route.fallback, self.loop.time() - begun)
 
 
 @pytest.mark.parametrize("after", [100.0, 170.0, 240.0, 590.0])

@@ -14,12 +14,12 @@ from claude_gatewayd.worker.gateway.lanes.circuit import (
     PROBE_EVERY,
     PROBE_LASTS,
     Circuit,
+    CircuitRules,
     Circuits,
-    Rules,
 )
 
 NOW = 1_800_000_000.0
-RULES = Rules(allowed_fails=1, cooldown_time=60.0)
+RULES = CircuitRules(allowed_fails=1, cooldown_time=60.0)
 KEY = ("1f3a", "claude-opus-4-8")
 
 
@@ -27,7 +27,7 @@ KEY = ("1f3a", "claude-opus-4-8")
 def test_more_than_the_allowed_failures_open_it(allowed: int, fails: int, is_open: bool) -> None:
     circuit = CLOSED
     for n in range(fails):
-        circuit = circuit.failed(NOW + n, "529", Rules(allowed, 60.0))
+        circuit = circuit.failed(NOW + n, "529", CircuitRules(allowed, 60.0))
     assert circuit.is_open is is_open
 
 
@@ -40,7 +40,7 @@ def test_failures_count_together_for_a_minute() -> None:
     ("after", "standing"), [(0, "open"), (59, "open"), (60, "probe"), (600, "probe"), (-5, "probe")]
 )
 def test_after_failures_it_cools_down(after: float, standing: str) -> None:
-    circuit = CLOSED.failed(NOW, "529", Rules(0, 60.0))
+    circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0))
     assert circuit.ask(NOW + after) == standing
 
 
@@ -55,7 +55,7 @@ def test_a_reached_limit(reset: float, probed_after: float) -> None:
 
 
 def test_one_probe_at_a_time() -> None:
-    circuit = CLOSED.failed(NOW, "529", Rules(0, 60.0))
+    circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0))
     probing = circuit.probing(NOW + 60)
     assert probing.ask(NOW + 61) == "open"
     assert probing.ask(NOW + 60 + PROBE_LASTS) == "probe"  # it was lost
@@ -93,12 +93,12 @@ def test_the_reset_in_a_header(value: bytes, reset: float) -> None:
     ],
 )
 def test_a_longer_pause_is_granted(retry_after: float | None, cooldown: float, opens_for: float) -> None:
-    circuit = CLOSED.failed(NOW, "429", Rules(0, cooldown), retry_after)
+    circuit = CLOSED.failed(NOW, "429", CircuitRules(0, cooldown), retry_after)
     assert circuit.until == circuit.probe_at == NOW + opens_for
 
 
 def test_what_was_under_way_does_not_prolong_it() -> None:
-    circuit = CLOSED.failed(NOW, "529", Rules(0, 60.0))
+    circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0))
     assert circuit.failed(NOW + 30, "timeout", RULES) == circuit
     assert circuit.failed(NOW + 61, "timeout", RULES).ask(NOW + 61) == "probe"
 
@@ -108,7 +108,7 @@ def test_failures_of_a_time_to_come_are_forgotten() -> None:
 
 
 def test_a_limit_takes_the_place_of_a_cool_down() -> None:
-    circuit = CLOSED.failed(NOW, "529", Rules(0, 60.0)).rejected(NOW + 1, NOW + 9000, "limit", RULES)
+    circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0)).rejected(NOW + 1, NOW + 9000, "limit", RULES)
     assert (circuit.until, circuit.probe_at, circuit.why) == (NOW + 9000, NOW + 1 + PROBE_EVERY, "limit")
 
 
@@ -139,7 +139,7 @@ STEPS = st.lists(
 @given(STEPS, st.integers(0, 2))
 def test_whatever_happens(steps: list[tuple[str, float, float]], allowed_fails: int) -> None:
     """One probe at a time; closed after a success; never open longer than a limit or the longest pause can be."""
-    rules = Rules(allowed_fails, 60.0)
+    rules = CircuitRules(allowed_fails, 60.0)
     circuit: Circuit = CLOSED
     now = NOW
     probe_until = -1.0
@@ -182,7 +182,7 @@ class Clock:
 def test_all_of_them(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock = Clock()
-    circuits = Circuits(Rules(0, 60.0), lambda digest: f"cred-{digest[:2]}", clock)
+    circuits = Circuits(CircuitRules(0, 60.0), lambda digest: f"cred-{digest[:2]}", clock)
     other = ("ffff", KEY[1])
     circuits.failed(KEY, "529")
     assert (circuits.ask(KEY), circuits.ask(other), circuits.ask((KEY[0], "claude-haiku-4-5"))) == (
@@ -206,7 +206,7 @@ def test_all_of_them(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_probe_after_probe_that_fails_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    circuits = Circuits(Rules(0, 60.0), str, clock)
+    circuits = Circuits(CircuitRules(0, 60.0), str, clock)
     circuits.failed(KEY, "529")
     for _ in range(10):
         clock.now += 60
@@ -223,7 +223,7 @@ def test_probe_after_probe_that_fails_is_no_news(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_name_cannot_write_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    circuits = Circuits(Rules(0, 60.0), str, Clock())
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
     circuits.failed(("1f3a", "claude\n<3>all is lost\u2028" + "x" * 1000), "529")
     (line,) = caplog.messages
     assert line.isprintable()
@@ -233,7 +233,7 @@ def test_a_name_cannot_write_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_probe_is_given_back_once() -> None:
     clock = Clock()
-    circuits = Circuits(Rules(0, 60.0), str, clock)
+    circuits = Circuits(CircuitRules(0, 60.0), str, clock)
     circuits.released(KEY)
     assert circuits.ask(KEY) == "closed"
     circuits.failed(KEY, "529")
@@ -248,7 +248,7 @@ def test_a_probe_is_given_back_once() -> None:
 
 def test_one_that_is_over_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    circuits = Circuits(Rules(0, 60.0), str, clock)
+    circuits = Circuits(CircuitRules(0, 60.0), str, clock)
     circuits.failed(KEY, "529")
     assert circuits.snapshot()
     for later in (60, -1):
@@ -257,7 +257,7 @@ def test_one_that_is_over_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_last_used_are_kept() -> None:
-    circuits = Circuits(Rules(0, 60.0), str, Clock())
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
     circuits.failed(KEY, "529")
     for n in range(600):
         circuits.failed((str(n), "m"), "529")
@@ -265,7 +265,7 @@ def test_the_last_used_are_kept() -> None:
 
 
 def test_they_are_bounded() -> None:
-    circuits = Circuits(Rules(0, 60.0), str, Clock())
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
     for n in range(2000):
         circuits.failed((str(n), "m" * 10_000), "529")
     assert len(circuits.snapshot()) == 512

@@ -10,7 +10,7 @@ from claude_gatewayd.anthropic.request import MESSAGES
 from claude_gatewayd.worker.engine import Engine
 from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.caller import Caller
-from claude_gatewayd.worker.gateway.lanes.litellm import EngineLane, Settings
+from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from tests.support.loop import until
 from tests.unit.worker.engine.test_engine import App, engine
@@ -18,13 +18,13 @@ from tests.unit.worker.engine.test_engine import App, engine
 NOBODY: Any = None  # is asked here
 
 
-def serves(lane: EngineLane, model: str) -> asyncio.Task[bool]:
+def serves(lane: LiteLLMLane, model: str) -> asyncio.Task[bool]:
     call = Call(NOBODY, Caller(b"x", False, frozenset()), MESSAGES, MESSAGES, model=model)
     return asyncio.get_running_loop().create_task(lane.serves(call))
 
 
-def lane_of(it: Engine) -> EngineLane:
-    return EngineLane(Settings(1.0), it, NOBODY, NOBODY, Tickets())
+def lane_of(it: Engine) -> LiteLLMLane:
+    return LiteLLMLane(LiteLLMLaneSettings(1.0), it, NOBODY, NOBODY, Tickets())
 
 
 @pytest.mark.parametrize(("configured", "model"), [(False, "echo"), (True, "claude-opus-4-8"), (True, "")])

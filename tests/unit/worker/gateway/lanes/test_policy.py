@@ -18,11 +18,11 @@ from claude_gatewayd.worker.gateway.lanes.policy import (
     Decision,
     Failed,
     Progress,
-    Rules,
+    RouterRules,
     decide,
 )
 
-RULES = Rules(num_retries=3, timeout=120.0, retry_after=5.0)
+RULES = RouterRules(num_retries=3, timeout=120.0, retry_after=5.0)
 MESSAGE = {"replayable": True, "repeatable": True}
 
 
@@ -86,7 +86,7 @@ def test_rows(outcome: Answered | Failed, progress: dict[str, Any], decision: De
     assert decide(outcome, Progress(**progress), RULES) == decision
 
 
-def reasons_to_stop(outcome: Answered | Failed, progress: Progress, rules: Rules) -> set[str]:
+def reasons_to_stop(outcome: Answered | Failed, progress: Progress, rules: RouterRules) -> set[str]:
     """Why it must not be tried again, each reason on its own."""
     wait = rules.retry_after
     found = set()
@@ -136,7 +136,7 @@ def test_the_whole_table() -> None:
 
 
 def test_no_retries_at_all() -> None:
-    rules = Rules(num_retries=0, timeout=120.0, retry_after=5.0)
+    rules = RouterRules(num_retries=0, timeout=120.0, retry_after=5.0)
     assert decide(Answered(529), Progress(**MESSAGE), rules) == PASS_ON
     assert decide(Failed(), Progress(**MESSAGE), rules) == PASS_ON
     assert decide(Failed(stale=True), Progress(**MESSAGE), rules) == REFRESH
@@ -220,7 +220,7 @@ def outcomes_and_words() -> list[tuple[Answered | Failed, frozenset[str]]]:
 @pytest.mark.parametrize("without", [None, *sorted(policy.FALLBACK_ON)])
 def test_the_whole_table_of_fallback(without: str | None) -> None:
     """Every outcome, with every word left out once: with somewhere to fall to, it falls, or it is as without."""
-    rules = Rules(3, 120.0, 5.0, policy.FALLBACK_ON - {without})
+    rules = RouterRules(3, 120.0, 5.0, policy.FALLBACK_ON - {without})
     for (outcome, words), retries, refreshed, repeatable in itertools.product(
         outcomes_and_words(), (0, 3), (False, True), (False, True)
     ):
@@ -285,7 +285,7 @@ def test_before_money_is_spent(outcome: Answered, progress: Progress, decision: 
 
 
 def test_who_wants_no_retries_gets_none_before_money_either() -> None:
-    assert decide(Answered(429), ONCE, Rules(0, 120.0, 5.0)) == FALL_BACK
+    assert decide(Answered(429), ONCE, RouterRules(0, 120.0, 5.0)) == FALL_BACK
 
 
 @pytest.mark.parametrize(
