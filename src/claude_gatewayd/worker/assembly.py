@@ -13,7 +13,7 @@ from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
-from claude_gatewayd.worker.engine import Engine, Plan
+from claude_gatewayd.worker.engine import Engine, EngineSettings
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.gateway import Gateway, GatewaySettings, Lanes
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label
@@ -25,7 +25,7 @@ from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
-from claude_gatewayd.worker.notices import Kept, Messenger, Rules, Warner, command, desktop
+from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
 
@@ -41,7 +41,7 @@ class Parts:
     bedrock: BedrockCredentials
     circuits: Circuits
     tally: Tally
-    notices: Warner
+    notices: Notices
     known_credentials: KnownCredentials
     pools: tuple[Pool, ...]
 
@@ -57,10 +57,10 @@ class Parts:
 def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     """Make the parts, and connect them. *on_change* is called when the status has changed."""
     config, access = inputs.config, inputs.bedrock
-    plan = _engine_settings(inputs)
+    engine_settings = _engine_settings(inputs)
     tally = Tally(on_change)
-    credentials = BedrockCredentials(inputs, plan.bedrock, on_change)
-    engine = Engine(plan, credentials.keeper.keys, on_change)
+    credentials = BedrockCredentials(inputs, engine_settings.bedrock, on_change)
+    engine = Engine(engine_settings, credentials.keeper.keys, on_change)
     circuits = Circuits(CircuitRules(config.router.allowed_fails, config.router.cooldown_time), label)
     pools = Pool(inputs.anthropic), Pool(engine.connect)
     to_anthropic, to_engine = (Relay(pool) for pool in pools)
@@ -69,7 +69,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     bedrock = None
     if access.enabled:
         bedrock = BedrockLane(
-            _bedrock_lane_settings(config, plan.bedrock),
+            _bedrock_lane_settings(config, engine_settings.bedrock),
             engine,
             to_engine,
             credentials.keeper,
@@ -124,9 +124,9 @@ def _gateway_settings(config: Config, key: str) -> GatewaySettings:
     )
 
 
-def _engine_settings(inputs: WorkerInputs) -> Plan:
+def _engine_settings(inputs: WorkerInputs) -> EngineSettings:
     config = inputs.config
-    return Plan(
+    return EngineSettings(
         socket=inputs.engine_socket,
         config=Path(config.litellm.config) if config.litellm.config else None,
         region=config.bedrock.region,
@@ -158,12 +158,12 @@ def _bedrock_lane_settings(config: Config, api_base: str) -> BedrockLaneSettings
     )
 
 
-def _notices(inputs: WorkerInputs, credentials: Callable[[], Snapshot], tally: Tally) -> Warner:
+def _notices(inputs: WorkerInputs, credentials: Callable[[], Snapshot], tally: Tally) -> Notices:
     config, environ = inputs.config, inputs.environ
     messengers: dict[str, Messenger] = {}
     if config.notify.enabled:
         messengers["the desktop notification"] = partial(desktop.show, environ=environ)
     if config.notify.command:
         messengers["[notify] command"] = partial(command.run, config.notify.command, environ=environ)
-    store = Kept(paths.notices_file(environ))
-    return Warner(credentials, tally.served.serving, Rules(config.sso.warn_before), store, messengers)
+    store = NoticeStore(paths.notices_file(environ))
+    return Notices(credentials, tally.serving.current, NoticeRules(config.sso.warn_before), store, messengers)

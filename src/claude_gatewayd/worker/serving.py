@@ -10,8 +10,8 @@ LAPSES = 600.0  # who has not asked for so long, while Anthropic answered anothe
 _MOST = 256
 _LONGEST_NAME = 100
 
-Key = tuple[str, str]  # a caller's credential, as a digest, and a model: each may have its own limit
-By = Literal["", "anthropic", "bedrock", "nobody"]
+ServingKey = tuple[str, str]  # a caller's credential, as a digest, and a model: each may have its own limit
+ServedBy = Literal["", "anthropic", "bedrock", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +22,25 @@ class Serving:
     and *hint* the command that mends it.
     """
 
-    by: By = ""
+    by: ServedBy = ""
     since: float = 0.0
     why: str = ""
     trouble: str = ""
     hint: str = ""
 
 
-class Served:
+class ServingTracker:
     """Note who answered whom. Whoever Anthropic answers has nothing to tell, so only the others are kept."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._elsewhere: OrderedDict[Key, tuple[Serving, float]] = OrderedDict()  # with the time of the last word
+        self._elsewhere: OrderedDict[ServingKey, tuple[Serving, float]] = (
+            OrderedDict()
+        )  # with the time of the last word
         self._since: float | None = None  # nobody is served elsewhere
         self._last = 0.0
 
-    def by_anthropic(self, key: Key) -> None:
+    def by_anthropic(self, key: ServingKey) -> None:
         """Note that Anthropic answered."""
         self._last = self._clock()
         if self._elsewhere:
@@ -46,15 +48,15 @@ class Served:
         if self._since is None and not self._elsewhere:
             self._since = self._last
 
-    def by_bedrock(self, key: Key, why: str) -> None:
+    def by_bedrock(self, key: ServingKey, why: str) -> None:
         """Note that Bedrock answered in Anthropic's place."""
         self._note(key, "bedrock", why, "", "")
 
-    def by_nobody(self, key: Key, why: str, trouble: str, hint: str) -> None:
+    def by_nobody(self, key: ServingKey, why: str, trouble: str, hint: str) -> None:
         """Note that Bedrock was to answer in Anthropic's place, and could not."""
         self._note(key, "nobody", why, trouble, hint)
 
-    def _note(self, key: Key, by: By, why: str, trouble: str, hint: str) -> None:
+    def _note(self, key: ServingKey, by: ServedBy, why: str, trouble: str, hint: str) -> None:
         now = self._clock()
         key = _short(key)
         before = self._elsewhere.pop(key, None)
@@ -64,7 +66,7 @@ class Served:
         while len(self._elsewhere) > _MOST:
             self._elsewhere.popitem(last=False)
 
-    def serving(self) -> Serving:
+    def current(self) -> Serving:
         """Return who serves, by the worst that anybody sees: neither of them, Bedrock, Anthropic."""
         now = self._clock()
         for key, (_, last) in list(self._elsewhere.items()):
@@ -83,7 +85,7 @@ class Served:
         return Serving("anthropic", self._since)
 
 
-def _short(key: Key) -> Key:
+def _short(key: ServingKey) -> ServingKey:
     """Bound what a key takes of memory: a model's name is whatever the caller wrote."""
     digest, model = key
     return digest, model[:_LONGEST_NAME]

@@ -19,7 +19,7 @@ def of_parts(parts: Parts) -> dict[str, Any]:
     return status | {
         "litellm": litellm,
         "circuits": parts.circuits.snapshot(),
-        "notices": parts.notices.standing(),
+        "notices": parts.notices.active(),
         "outdated": parts.engine.outdated,
     }
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from claude_gatewayd.worker.serving import Key, Served
+from claude_gatewayd.worker.serving import ServingKey, ServingTracker
 
 CLIENT_GONE = 499  # nginx's number for a client that went away before its answer was complete
 
@@ -25,7 +25,7 @@ class Tally:
         self._fallbacks = 0
         self._anthropic = _Upstream()
         self._bedrock = _Upstream()
-        self.served = Served()
+        self.serving = ServingTracker()
 
     def answered(self, status: int) -> None:
         """Count an answer."""
@@ -46,10 +46,10 @@ class Tally:
         """Count a retry."""
         self._retries += 1
 
-    def fell_back(self, key: Key, why: str) -> None:
+    def fell_back(self, key: ServingKey, why: str) -> None:
         """Count a request that Bedrock answers in Anthropic's place."""
         self._fallbacks += 1
-        self.served.by_bedrock(key, why)
+        self.serving.by_bedrock(key, why)
 
     def anthropic_ok(self) -> bool:
         """Note that Anthropic answered. Return whether that is news."""

@@ -94,7 +94,7 @@ def test_the_words_are_all_there() -> None:
     for path, words in (
         ("credentials.state", get_args(snapshot.State)),
         ("credentials.kind", get_args(snapshot.Kind)),
-        ("litellm.state", get_args(engine.State)),
+        ("litellm.state", get_args(engine.EngineState)),
         ("generations[].state", [word for word in get_args(generation.Phase) if word != "ended"]),
         ("notices[].event", get_args(notice.Event)),
     ):

@@ -28,8 +28,8 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.worker import inputs
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
-from claude_gatewayd.worker.notices.due import Due, Told
-from claude_gatewayd.worker.notices.store import Kept
+from claude_gatewayd.worker.notices.due import Due, NoticeHistory
+from claude_gatewayd.worker.notices.store import NoticeStore
 
 NOW = 1_764_072_000.0
 
@@ -171,9 +171,9 @@ def test_state_files_cost_nothing(content: bytes) -> None:
         file = Path(directory, "state.json")
         file.write_bytes(content)
         assert KnownCredentials(file, "key", clock=lambda: NOW).knows("nobody's") in (True, False)
-        kept = Kept(file, lambda: NOW)
-        assert kept.claim(lambda told: Due([], told)).notices == []
-        kept.claim(lambda _told: Due([], Told()))
+        kept = NoticeStore(file, lambda: NOW)
+        assert kept.claim(lambda history: Due([], history)).notices == []
+        kept.claim(lambda _history: Due([], NoticeHistory()))
 
 
 @pytest.mark.parametrize("said", ['{"a": 1%s}' % ("0" * 400), "[" * 100_000, '{"a": NaN}', '{"a": Infinity}'])
@@ -182,7 +182,7 @@ def test_state_files_that_were_made_for_it(tmp_path: Path, said: str) -> None:
     file.write_text(said)
     assert not KnownCredentials(file, "key", clock=lambda: NOW).knows("b")
     file.write_text(said)
-    Kept(file, lambda: NOW).claim(lambda told: Due([], told))
+    NoticeStore(file, lambda: NOW).claim(lambda history: Due([], history))
 
 
 @settings(max_examples=60, deadline=None)

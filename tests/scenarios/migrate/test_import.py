@@ -82,7 +82,7 @@ def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
     migrated.settings.pop("success_callback")  # they import LiteLLM, which takes seconds
     file = proxy / "left.yaml"
     file.write_text(yaml.safe_dump(migrated.litellm))
-    taken = user_config.read(file, {})
+    taken = user_config.read_user_config(file, {})
     assert taken.problems == []
     assert taken.model_names == {"gpt-5"}
 

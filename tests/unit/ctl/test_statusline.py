@@ -7,7 +7,7 @@ import pytest
 
 from claude_gatewayd.aws.snapshot import Snapshot
 from claude_gatewayd.ctl.statusline import Part, line
-from claude_gatewayd.worker.notices.notice import Rules, standing
+from claude_gatewayd.worker.notices.notice import NoticeRules, active
 from claude_gatewayd.worker.serving import Serving
 
 NOW = time.mktime((2026, 11, 25, 14, 30, 0, 0, 0, -1))
@@ -24,7 +24,7 @@ def said(**more: Any) -> dict[str, Any]:
 
 def noticed(snapshot: Snapshot, serving: Serving) -> dict[str, Any]:
     """Return the status of a daemon that has these things to tell, in its own words."""
-    return said(notices=[one.as_dict() for one in standing(snapshot, serving, NOW, Rules())])
+    return said(notices=[one.as_dict() for one in active(snapshot, serving, NOW, NoticeRules())])
 
 
 def sso(**more: Any) -> Snapshot:

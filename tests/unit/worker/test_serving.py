@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_gatewayd.worker.serving import LAPSES, Served, Serving
+from claude_gatewayd.worker.serving import LAPSES, Serving, ServingTracker
 
 OPUS, HAIKU = ("digest", "claude-opus-4-8"), ("digest", "claude-haiku-4-5")
 
@@ -23,68 +23,70 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def served(clock: Clock) -> Served:
-    return Served(clock)
+def serving(clock: Clock) -> ServingTracker:
+    return ServingTracker(clock)
 
 
-def test_nobody_has_asked(served: Served) -> None:
-    assert served.serving() == Serving()
+def test_nobody_has_asked(serving: ServingTracker) -> None:
+    assert serving.current() == Serving()
 
 
-def test_anthropic_serves_since_its_first_answer(served: Served, clock: Clock) -> None:
-    served.by_anthropic(OPUS)
+def test_anthropic_serves_since_its_first_answer(serving: ServingTracker, clock: Clock) -> None:
+    serving.by_anthropic(OPUS)
     clock.now += 5
-    served.by_anthropic(HAIKU)
-    assert served.serving() == Serving("anthropic", 1000.0)
+    serving.by_anthropic(HAIKU)
+    assert serving.current() == Serving("anthropic", 1000.0)
 
 
-def test_bedrock_serves_since_its_first_answer_for_the_latest_reason(served: Served, clock: Clock) -> None:
-    served.by_bedrock(OPUS, "529")
+def test_bedrock_serves_since_its_first_answer_for_the_latest_reason(serving: ServingTracker, clock: Clock) -> None:
+    serving.by_bedrock(OPUS, "529")
     clock.now += 5
-    served.by_bedrock(OPUS, "limit reached")
-    assert served.serving() == Serving("bedrock", 1000.0, "limit reached")
+    serving.by_bedrock(OPUS, "limit reached")
+    assert serving.current() == Serving("bedrock", 1000.0, "limit reached")
 
 
-def test_another_model_that_anthropic_answers_changes_nothing(served: Served, clock: Clock) -> None:
-    served.by_bedrock(OPUS, "limit reached")
+def test_another_model_that_anthropic_answers_changes_nothing(serving: ServingTracker, clock: Clock) -> None:
+    serving.by_bedrock(OPUS, "limit reached")
     clock.now += 5
-    served.by_anthropic(HAIKU)
-    assert served.serving().by == "bedrock"
+    serving.by_anthropic(HAIKU)
+    assert serving.current().by == "bedrock"
     clock.now += 5
-    served.by_anthropic(OPUS)
-    assert served.serving() == Serving("anthropic", 1010.0)
+    serving.by_anthropic(OPUS)
+    assert serving.current() == Serving("anthropic", 1010.0)
 
 
-def test_the_worst_that_anybody_sees(served: Served, clock: Clock) -> None:
-    served.by_nobody(HAIKU, "529", "Bedrock cannot be reached", "claude-gatewayctl status")
+def test_the_worst_that_anybody_sees(serving: ServingTracker, clock: Clock) -> None:
+    serving.by_nobody(HAIKU, "529", "Bedrock cannot be reached", "claude-gatewayctl status")
     clock.now += 5
-    served.by_bedrock(OPUS, "529")
-    assert served.serving() == Serving("nobody", 1000.0, "529", "Bedrock cannot be reached", "claude-gatewayctl status")
-    served.by_bedrock(HAIKU, "connection")
-    assert served.serving() == Serving("bedrock", 1005.0, "connection")
+    serving.by_bedrock(OPUS, "529")
+    assert serving.current() == Serving(
+        "nobody", 1000.0, "529", "Bedrock cannot be reached", "claude-gatewayctl status"
+    )
+    serving.by_bedrock(HAIKU, "connection")
+    assert serving.current() == Serving("bedrock", 1005.0, "connection")
 
 
-def test_who_asks_no_more_is_forgotten_when_anthropic_answers_others(served: Served, clock: Clock) -> None:
-    served.by_bedrock(OPUS, "529")
+def test_who_asks_no_more_is_forgotten_when_anthropic_answers_others(serving: ServingTracker, clock: Clock) -> None:
+    serving.by_bedrock(OPUS, "529")
     clock.now += LAPSES + 1
-    assert served.serving().by == "bedrock"  # nobody has asked since: nothing has changed
-    served.by_anthropic(HAIKU)
-    assert served.serving() == Serving("anthropic", 1000.0 + LAPSES + 1)
+    assert serving.current().by == "bedrock"  # nobody has asked since: nothing has changed
+    serving.by_anthropic(HAIKU)
+    assert serving.current() == Serving("anthropic", 1000.0 + LAPSES + 1)
 
 
-def test_a_clock_that_is_set_back(served: Served, clock: Clock) -> None:
+def test_a_clock_that_is_set_back(serving: ServingTracker, clock: Clock) -> None:
     clock.now = 9000.0
-    served.by_bedrock(OPUS, "529")
+    serving.by_bedrock(OPUS, "529")
     clock.now = 1000.0
-    served.by_anthropic(OPUS)
-    assert served.serving() == Serving("anthropic", 1000.0)
+    serving.by_anthropic(OPUS)
+    assert serving.current() == Serving("anthropic", 1000.0)
 
 
-def test_what_is_kept_is_bounded(served: Served) -> None:
+def test_what_is_kept_is_bounded(serving: ServingTracker) -> None:
     for number in range(1000):
-        served.by_bedrock((f"{number}", "x" * 10_000), "529")
-    kept = served._elsewhere
+        serving.by_bedrock((f"{number}", "x" * 10_000), "529")
+    kept = serving._elsewhere
     assert len(kept) == 256
     assert max(len(model) for _, model in kept) == 100
-    served.by_anthropic(("999", "x" * 10_000))
+    serving.by_anthropic(("999", "x" * 10_000))
     assert len(kept) == 255

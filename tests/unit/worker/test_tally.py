@@ -50,7 +50,7 @@ def test_nothing_yet(tally: Tally) -> None:
 def test_an_answer_of_bedrocks_in_anthropics_place_is_counted_and_known(tally: Tally) -> None:
     tally.fell_back(("digest", "claude-opus-4-8"), "529")
     assert tally.snapshot()["fallbacks"] == 1
-    assert (tally.served.serving().by, tally.served.serving().why) == ("bedrock", "529")
+    assert (tally.serving.current().by, tally.serving.current().why) == ("bedrock", "529")
 
 
 def test_counts(tally: Tally) -> None:

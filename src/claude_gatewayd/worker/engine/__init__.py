@@ -4,6 +4,6 @@ The only room that knows LiteLLM. It is loaded in the engine's thread, when `Eng
 """
 
 from claude_gatewayd.worker.engine.engine import Engine, EngineFailed
-from claude_gatewayd.worker.engine.settings import Plan
+from claude_gatewayd.worker.engine.settings import EngineSettings
 
-__all__ = ["Engine", "EngineFailed", "Plan"]
+__all__ = ["Engine", "EngineFailed", "EngineSettings"]

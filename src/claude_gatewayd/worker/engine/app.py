@@ -23,11 +23,11 @@ from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.network.egress import for_libraries
 from claude_gatewayd.worker.engine import environment
-from claude_gatewayd.worker.engine import user_config as own_configuration
-from claude_gatewayd.worker.engine.network.bridge import Bridge
+from claude_gatewayd.worker.engine.network.bridge import SocksBridge
 from claude_gatewayd.worker.engine.raised import describe
-from claude_gatewayd.worker.engine.request_context import Record, record
-from claude_gatewayd.worker.engine.settings import Plan
+from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
+from claude_gatewayd.worker.engine.settings import EngineSettings
+from claude_gatewayd.worker.engine.user_config import describe_rejection, read_user_config
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +42,12 @@ _LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "uvicorn", "o
 class App:
     """LiteLLM's application. Making one imports LiteLLM, which takes seconds; `run` serves until `stop`."""
 
-    def __init__(self, plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> None:
+    def __init__(self, settings: EngineSettings, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> None:
         warnings.simplefilter("ignore")  # of LiteLLM's dependencies, now and later: nobody here can mend them
-        context = plan.egress.context()
-        proxies = for_libraries(plan.egress, plan.bedrock)
-        socks = plan.egress.socks_proxy()
-        self._bridge = Bridge(socks) if socks is not None else None
+        context = settings.egress.context()
+        proxies = for_libraries(settings.egress, settings.bedrock)
+        socks = settings.egress.socks_proxy()
+        self._bridge = SocksBridge(socks) if socks is not None else None
         if self._bridge is not None:
             proxies |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), self._bridge.url)
         withheld = environment.prepare(os.environ, proxies)
@@ -58,14 +58,14 @@ class App:
         import uvicorn
 
         from claude_gatewayd.worker.engine.hooks import Hooks
-        from claude_gatewayd.worker.engine.middleware import Doorman
-        from claude_gatewayd.worker.engine.model_map import Models
+        from claude_gatewayd.worker.engine.middleware import AccessMiddleware
+        from claude_gatewayd.worker.engine.model_map import ModelRegistry
         from claude_gatewayd.worker.engine.network import http_clients
         from claude_gatewayd.worker.engine.network import trust as engine_trust
 
         _hush()
-        self._litellm, self._proxy, self._plan, self._key = litellm, proxy, plan, key
-        self.own = own_configuration.read(plan.config, withheld)
+        self._litellm, self._proxy, self._settings, self._key = litellm, proxy, settings, key
+        self.own = read_user_config(settings.config, withheld)
         litellm.suppress_debug_info = True
         litellm.expose_router_debug_in_errors = False
         litellm.strip_anthropic_total_tokens = True
@@ -84,9 +84,9 @@ class App:
         _invent_no_finish()
         http_clients.restrain()
         http_clients.restrain_redaction()
-        litellm.logging_callback_manager.add_litellm_callback(Hooks(plan, keys, Models()))
+        litellm.logging_callback_manager.add_litellm_callback(Hooks(settings, keys, ModelRegistry()))
         config = uvicorn.Config(
-            Doorman(proxy.app, key),
+            AccessMiddleware(proxy.app, key),
             loop="none",
             lifespan="on",
             http="httptools",
@@ -139,7 +139,7 @@ class App:
 
     async def _uvicorn(self) -> str:
         try:
-            await self._server.serve(sockets=[_listener(str(self._plan.socket))])
+            await self._server.serve(sockets=[_listener(str(self._settings.socket))])
         except SystemExit:  # its word for "the application did not start"; not to reach the loop
             return "its application did not start (LITELLM_LOG=DEBUG shows why)"
         return "it has been ended"
@@ -151,14 +151,14 @@ class App:
     async def _configure(self) -> None:
         """Hand LiteLLM its configuration, and take what it makes of it, as its own start-up does."""
         own = self.own
-        for key in [key for key in own.settings if callable(getattr(self._litellm, key, None))]:
+        for key in [key for key in own.litellm_settings if callable(getattr(self._litellm, key, None))]:
             self._leave_out(key, "it is the name of a part of LiteLLM's program")
         try:
-            await self._load(own.model_list, own.settings)
+            await self._load(own.model_list, own.litellm_settings)
         except Exception as error:  # whatever a person's entry can lead to: the others, and ours, must not suffer
-            if not own.model_list and not own.settings:
+            if not own.model_list and not own.litellm_settings:
                 raise
-            logger.debug("LiteLLM does not take %s: %s", self._plan.config, own_configuration.why(error))
+            logger.debug("LiteLLM does not take %s: %s", self._settings.config, describe_rejection(error))
             await self._load_what_is_good()
         served = self._proxy.llm_router.get_model_names()
         for entry in [entry for entry in own.model_list if entry["model_name"] not in served]:
@@ -168,12 +168,12 @@ class App:
     async def _load_what_is_good(self) -> None:
         """Try each setting and each model by itself. What LiteLLM does not take is told, and left out."""
         own, unset = self.own, object()
-        for key, value in list(own.settings.items()):
+        for key, value in list(own.litellm_settings.items()):
             was = getattr(self._litellm, key, unset)
             try:
                 await self._load([], {key: value})
             except Exception as error:
-                self._leave_out(key, own_configuration.why(error))
+                self._leave_out(key, describe_rejection(error))
                 if was is not unset:
                     setattr(self._litellm, key, was)
                 elif hasattr(self._litellm, key):
@@ -182,19 +182,19 @@ class App:
             try:
                 await self._load([entry], {})
             except Exception as error:
-                self._leave_out(entry, own_configuration.why(error))
+                self._leave_out(entry, describe_rejection(error))
         try:
-            await self._load(own.model_list, own.settings)
+            await self._load(own.model_list, own.litellm_settings)
         except Exception as error:  # each is good, but not with the others
-            own.refuse(str(own.file), f"LiteLLM does not take it: {own_configuration.why(error)}", _UNUSED)
-            own.model_list, own.settings = [], {}
+            own.refuse(str(own.file), f"LiteLLM does not take it: {describe_rejection(error)}", _UNUSED)
+            own.model_list, own.litellm_settings = [], {}
             await self._load([], {})
 
     def _leave_out(self, what: str | dict[str, Any], why: str) -> None:
         """Leave out a setting, by its key, or an entry of the model list; and say so."""
         own, told = self.own, f"LiteLLM does not take it: {why}"
         if isinstance(what, str):
-            del own.settings[what]
+            del own.litellm_settings[what]
             own.refuse(own.where(what), told, "the other settings are used; mend it, then: claude-gatewayctl reload")
         else:
             own.model_list.remove(what)
@@ -202,9 +202,9 @@ class App:
             hint = "the other models are served; mend it, then: claude-gatewayctl reload"
             own.refuse(own.where("model_name", name), f'"{name}": {told}', hint)
 
-    async def _load(self, model_list: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+    async def _load(self, model_list: list[dict[str, Any]], litellm_settings: dict[str, Any]) -> None:
         proxy = self._proxy
-        document = _document(self._plan, model_list, settings, self._key)
+        document = _document(self._settings, model_list, litellm_settings, self._key)
 
         async def given(config_file_path: str | None = None) -> dict[str, Any]:  # noqa: ARG001 - by this name
             return copy.deepcopy(document)
@@ -228,10 +228,10 @@ class App:
 
     def _register(self) -> None:
         """Register the person's callbacks: behind the warming up, which is nobody's request."""
-        from claude_gatewayd.worker.engine.callbacks import why_not
+        from claude_gatewayd.worker.engine.callbacks import load_error
 
         for key, callback in self.own.loaded:
-            if isinstance(callback, str) and (why := why_not(key, callback)):
+            if isinstance(callback, str) and (why := load_error(key, callback)):
                 self.own.not_loaded(callback, why)
             elif key == "callbacks":
                 self._litellm.logging_callback_manager.add_litellm_callback(callback)
@@ -260,7 +260,7 @@ class App:
 
     async def _ask_ourselves(self, path: str, asked: dict[str, Any], nowhere: str) -> None:
         """Make a request to the application itself, by ASGI, that ends at *nowhere*."""
-        record.set(Record(nowhere=nowhere))
+        current_request.set(RequestContext(nowhere=nowhere))
         body = json.dumps(asked).encode()
         said = [{"type": "http.request", "body": body, "more_body": False}]
         ended = asyncio.Event()
@@ -293,16 +293,18 @@ class App:
             ended.set()
 
 
-def _document(plan: Plan, model_list: list[dict[str, Any]], settings: dict[str, Any], key: str) -> dict[str, Any]:
+def _document(
+    settings: EngineSettings, model_list: list[dict[str, Any]], litellm_settings: dict[str, Any], key: str
+) -> dict[str, Any]:
     """Return the configuration that LiteLLM gets. Retries, cool-downs and fallbacks are the gateway's."""
-    loopback = {"model": "anthropic/claude-*", "api_base": plan.loopback, "api_key": "ticket"}
+    loopback = {"model": "anthropic/claude-*", "api_base": settings.loopback, "api_key": "ticket"}
     return {
         "model_list": [
             {"model_name": "bedrock/*", "litellm_params": {"model": "bedrock/*"}},
             {"model_name": "claude-*", "litellm_params": loopback},
             *model_list,
         ],
-        "litellm_settings": {"num_retries": 0, "request_timeout": _LONGEST, "drop_params": True, **settings},
+        "litellm_settings": {"num_retries": 0, "request_timeout": _LONGEST, "drop_params": True, **litellm_settings},
         "router_settings": {
             "num_retries": 0,
             "disable_cooldowns": True,
@@ -355,11 +357,11 @@ def _invent_no_finish() -> None:
     last_chunk = CustomStreamWrapper.finish_reason_handler
 
     def finish_reason_handler(self: Any) -> Any:
-        here = record.get()
+        context = current_request.get()
         told = self.received_finish_reason or self.intermittent_finish_reason
         if self.custom_llm_provider in ("gemini", "vertex_ai_beta"):  # Gemini's, by Google's API and by Vertex
             told = None  # LiteLLM has said so itself, of the first chunk
-        if not told and here is not None and not here.ended:
+        if not told and context is not None and not context.ended:
             message = "its stream ended without a reason to finish"
             raise BadGatewayError(message, self.custom_llm_provider or "", self.model)
         return last_chunk(self)

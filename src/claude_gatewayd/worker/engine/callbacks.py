@@ -22,7 +22,7 @@ _INSTALLED_BY_LITELLM = {"sentry": "sentry_sdk", "slack": "slack_bolt"}  # it wo
 _LONGEST = 300
 
 
-def why_not(key: str, name: str) -> str:
+def load_error(key: str, name: str) -> str:
     """Make the callback that *key* of the settings names; return why it cannot be made, "" if it could."""
     package = _INSTALLED_BY_LITELLM.get(name)
     if package is not None and importlib.util.find_spec(package) is None:

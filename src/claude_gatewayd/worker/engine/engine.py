@@ -17,7 +17,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.network.connect import UnixConnector
 from claude_gatewayd.system import installation
 from claude_gatewayd.worker.engine.raised import describe
-from claude_gatewayd.worker.engine.settings import Plan
+from claude_gatewayd.worker.engine.settings import EngineSettings
 
 if TYPE_CHECKING:
     from claude_gatewayd.worker.engine.app import App
@@ -35,18 +35,18 @@ _QUIET_FOR = 60.0
 
 _CODE = installation.mark()
 
-State = Literal["off", "loading", "ready", "failed"]
-Load = Callable[[Plan, str, Callable[[], Awaitable[AwsKeys]]], "App"]
+EngineState = Literal["off", "loading", "ready", "failed"]
+LoadApp = Callable[[EngineSettings, str, Callable[[], Awaitable[AwsKeys]]], "App"]
 
 
 class EngineFailed(GatewayError):
     """LiteLLM is not there: why, and what helps."""
 
 
-def _load(plan: Plan, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> "App":
+def _load(settings: EngineSettings, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> "App":
     from claude_gatewayd.worker.engine.app import App
 
-    return App(plan, key, keys)
+    return App(settings, key, keys)
 
 
 class _Quiet:
@@ -74,14 +74,14 @@ class Engine:
 
     def __init__(
         self,
-        plan: Plan,
+        settings: EngineSettings,
         keys: Callable[[], Coroutine[Any, Any, AwsKeys]],
         changed: Callable[[], None],
-        load: Load = _load,
+        load: LoadApp = _load,
     ) -> None:
-        self.state: State = "off"
+        self.state: EngineState = "off"
         self.outdated = False  # what would be loaded now does not belong to what runs here
-        self._plan = plan
+        self._settings = settings
         self._keys = keys
         self._changed = changed
         self._load = load
@@ -94,7 +94,7 @@ class Engine:
         self._stopped = False
         self._seconds = 0.0
         self._key = secrets.token_urlsafe(32)
-        self._connector = UnixConnector(str(plan.socket), seconds=_CONNECTED_WITHIN, name="LiteLLM")
+        self._connector = UnixConnector(str(settings.socket), seconds=_CONNECTED_WITHIN, name="LiteLLM")
 
     def start(self) -> None:
         """Begin to load LiteLLM, unless that has been done, or is another than we were started with."""
@@ -135,7 +135,7 @@ class Engine:
     @property
     def has_config(self) -> bool:
         """Say whether there is a configuration of the person's own."""
-        return self._plan.config is not None
+        return self._settings.config is not None
 
     @property
     def model_names(self) -> frozenset[str]:
@@ -146,9 +146,9 @@ class Engine:
         """Return how it is, for the status. *seconds* is what loading took."""
         own = self._app.own if self._app is not None else None
         config = None
-        if self._plan.config is not None:
+        if self._settings.config is not None:
             problems = [problem.as_dict() for problem in own.problems] if own is not None else []
-            config = {"path": str(self._plan.config), "problems": problems}
+            config = {"path": str(self._settings.config), "problems": problems}
         return {
             "state": self.state,
             "version": _version(),
@@ -166,7 +166,7 @@ class Engine:
         if self._app is not None:
             self._app.stop()
             await asyncio.to_thread(self._thread.join, _ENDED_WITHIN)
-        self._plan.socket.unlink(missing_ok=True)
+        self._settings.socket.unlink(missing_ok=True)
 
     # -- in the engine's thread
 
@@ -179,7 +179,7 @@ class Engine:
 
         doing = "be loaded"
         try:
-            self._app = self._load(self._plan, self._key, self._keys_from_there)
+            self._app = self._load(self._settings, self._key, self._keys_from_there)
             doing = "go on"
             why = self._app.run(is_ready) if not self._stopped else ""
         except BaseException as error:
@@ -197,13 +197,13 @@ class Engine:
         async with asyncio.timeout(_KEYS_WITHIN):
             return await asyncio.wrap_future(asked)
 
-    def _tell(self, state: State, why: str, seconds: float = 0.0) -> None:
+    def _tell(self, state: EngineState, why: str, seconds: float = 0.0) -> None:
         try:
             self._loop.call_soon_threadsafe(self._became, state, why, seconds)
         except RuntimeError:
             pass  # the worker's loop has ended
 
-    def _became(self, state: State, why: str = "", seconds: float = 0.0) -> None:
+    def _became(self, state: EngineState, why: str = "", seconds: float = 0.0) -> None:
         self.state, self._why, self._seconds = state, why, seconds
         if state == "loading":
             logger.info("LiteLLM %s is being loaded", _version())

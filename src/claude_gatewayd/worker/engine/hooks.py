@@ -14,10 +14,10 @@ from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys
 from claude_gatewayd.worker.engine.chat import request as chat_request
-from claude_gatewayd.worker.engine.chat.thoughts import Listener, Thoughts
-from claude_gatewayd.worker.engine.model_map import Models
-from claude_gatewayd.worker.engine.request_context import record
-from claude_gatewayd.worker.engine.settings import Plan
+from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder, ThinkingStore
+from claude_gatewayd.worker.engine.model_map import ModelRegistry
+from claude_gatewayd.worker.engine.request_context import current_request
+from claude_gatewayd.worker.engine.settings import EngineSettings
 
 _OF_AWS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name", "aws_role_name",
            "aws_session_name", "aws_web_identity_token", "api_key")  # fmt: skip
@@ -27,12 +27,12 @@ _DEEPEST = 8  # of exceptions that were raised from one another
 class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into by mypy
     """Registered once, as an object. Never keeps, or writes, what it is given: there are keys in it."""
 
-    def __init__(self, plan: Plan, keys: Callable[[], Awaitable[AwsKeys]], models: Models) -> None:
+    def __init__(self, settings: EngineSettings, keys: Callable[[], Awaitable[AwsKeys]], models: ModelRegistry) -> None:
         super().__init__()
-        self._plan = plan
+        self._settings = settings
         self._keys = keys
         self._models = models
-        self._thoughts = Thoughts()
+        self._thoughts = ThinkingStore()
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: Any = None, *_: Any
@@ -42,34 +42,34 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
             self._put_right(kwargs)
         model = str(kwargs.get("model", ""))
         provider = kwargs.get("custom_llm_provider")  # None for chat
-        here = record.get()
-        if here is not None and here.nowhere:
-            kwargs |= {"api_base": here.nowhere, "api_key": "none"}
+        context = current_request.get()
+        if context is not None and context.nowhere:
+            kwargs |= {"api_base": context.nowhere, "api_key": "none"}
             if provider == "bedrock" or model.startswith("bedrock/"):
                 del kwargs["api_base"], kwargs["api_key"]
                 kwargs |= dict.fromkeys(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"), "none")
-                kwargs |= {"aws_bedrock_runtime_endpoint": here.nowhere, "aws_region_name": self._plan.region}
-        elif kwargs.get("api_base") == self._plan.loopback:
-            kwargs["api_key"] = here.ticket if here is not None else ""
+                kwargs |= {"aws_bedrock_runtime_endpoint": context.nowhere, "aws_region_name": self._settings.region}
+        elif kwargs.get("api_base") == self._settings.loopback:
+            kwargs["api_key"] = context.ticket if context is not None else ""
         elif kwargs.get("mock_response") is not None:
             pass
-        elif here is None or not here.spends:
+        elif context is None or not context.spends:
             # Whatever a body can make of LiteLLM's router: without the gateway's word it leads nowhere else.
             raise PermissionError("this request is for Claude's models at Anthropic alone")
         elif provider == "bedrock" or model.startswith("bedrock/"):
             self._models.know(model)
-            if here.model_id:
-                kwargs["model_id"] = here.model_id
+            if context.model_id:
+                kwargs["model_id"] = context.model_id
             if not any(kwargs.get(name) for name in _OF_AWS):  # a deployment of the person's may have keys of its own
                 await self._sign(kwargs)
             if kwargs.get("aws_access_key_id") and kwargs.get("aws_session_token") is None:
                 kwargs["aws_session_token"] = ""  # none: what is missing LiteLLM takes from the environment
-            region = kwargs.get("aws_region_name") or self._plan.region
-            here.api_base = _where(
+            region = kwargs.get("aws_region_name") or self._settings.region
+            context.api_base = _where(
                 kwargs.get("aws_bedrock_runtime_endpoint") or f"https://bedrock-runtime.{region}.amazonaws.com"
             )
         else:
-            here.api_base = _where(kwargs.get("api_base"))
+            context.api_base = _where(kwargs.get("api_base"))
         return kwargs
 
     def _put_right(self, kwargs: dict[str, Any]) -> None:
@@ -85,11 +85,11 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
             return
         messages = chat_request.without_empty_texts(messages)
-        here = record.get()
-        if here is not None and here.caller:
-            here.listener = Listener(self._thoughts, here.caller)
-        if here is not None and chat_request.thinks(kwargs):
-            known = {ids: self._thoughts.of(here.caller, ids) for ids in chat_request.unthought(messages)}
+        context = current_request.get()
+        if context is not None and context.caller:
+            context.listener = ThinkingRecorder(self._thoughts, context.caller)
+        if context is not None and chat_request.thinks(kwargs):
+            known = {ids: self._thoughts.of(context.caller, ids) for ids in chat_request.unthought(messages)}
             messages = chat_request.with_thinking(messages, {ids: blocks for ids, blocks in known.items() if blocks})
             if chat_request.begins_unthought(messages) and _takes_budget(kwargs, model):
                 kwargs.pop("thinking", None)  # for this turn: it would be refused, and cannot be made to have thought
@@ -100,11 +100,11 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         try:
             keys = await self._keys()
         except (KeysUnavailable, TimeoutError) as error:
-            here = record.get()
-            if here is not None:
+            context = current_request.get()
+            if context is not None:
                 if isinstance(error, TimeoutError):
                     error = KeysUnavailable("AWS credentials did not come in time", passing=True)
-                here.trouble = no_keys(error, passing=error.passing)
+                context.trouble = no_keys(error, passing=error.passing)
             raise
         if keys.bearer:
             kwargs["api_key"] = keys.bearer
@@ -113,9 +113,9 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
             kwargs["aws_secret_access_key"] = keys.secret_key
             if keys.session_token:
                 kwargs["aws_session_token"] = keys.session_token
-        kwargs.setdefault("aws_region_name", self._plan.region)
-        if self._plan.endpoint:
-            kwargs.setdefault("aws_bedrock_runtime_endpoint", self._plan.endpoint)
+        kwargs.setdefault("aws_region_name", self._settings.region)
+        if self._settings.endpoint:
+            kwargs.setdefault("aws_bedrock_runtime_endpoint", self._settings.endpoint)
 
     async def async_post_call_failure_hook(
         self,
@@ -125,9 +125,9 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         **__: Any,
     ) -> None:
         """Note what went wrong, in the upstream's own words."""
-        here = record.get()
-        if here is not None and here.trouble is None:
-            here.trouble = trouble_of(original_exception)
+        context = current_request.get()
+        if context is not None and context.trouble is None:
+            context.trouble = trouble_of(original_exception)
 
 
 def _is_of_claude(kwargs: Mapping[str, Any]) -> bool:

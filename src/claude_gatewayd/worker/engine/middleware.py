@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 from claude_gatewayd.bedrock.errors import BedrockFailure, masked
-from claude_gatewayd.worker.engine.request_context import Record, record
+from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -30,7 +30,7 @@ _DATA = re.compile(rb"^data: (.*)$", re.MULTILINE)
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
 
 
-class Doorman:
+class AccessMiddleware:
     """Let the gateway through to *app*, by *key*, on the routes that are open; refuse all else."""
 
     def __init__(self, app: Asgi, key: str) -> None:
@@ -52,15 +52,15 @@ class Doorman:
             )
             await send({"type": "http.response.body", "body": _NOT_FOUND})
             return
-        here = Record(
+        context = RequestContext(
             ticket=headers.get(b"x-gateway-ticket", b"").decode("latin-1"),
             spends=b"x-gateway-spends" in headers,
             model_id=headers.get(b"x-gateway-model-id", b"").decode("latin-1"),
             caller=headers.get(b"x-gateway-caller", b"").decode("latin-1"),
         )
-        record.set(here)
+        current_request.set(context)
         # Without a ticket it is Bedrock's lane that asks, and tells the client itself what went wrong.
-        told = _Bedrock(send, here) if scope["path"] == MESSAGES and not here.ticket else _Masked(send, here)
+        told = _Bedrock(send, context) if scope["path"] == MESSAGES and not context.ticket else _Masked(send, context)
         client = _Client(receive)
         work = asyncio.create_task(self._app(scope, client.receive, told))
         gone = asyncio.create_task(client.gone())
@@ -101,17 +101,17 @@ class _Masked:
     That it tells of some providers only, and never of Bedrock.
     """
 
-    def __init__(self, send: Send, here: Record) -> None:
+    def __init__(self, send: Send, context: RequestContext) -> None:
         self._send = send
-        self._here = here
+        self._context = context
         self._failed: Message | None = None  # the beginning of an error
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [(n, v) for n, v in message.get("headers", ()) if v or n != _API_BASE]
-            if self._here.api_base and _API_BASE not in dict(headers):
-                headers.append((_API_BASE, self._here.api_base.encode("latin-1", "replace")))
+            if self._context.api_base and _API_BASE not in dict(headers):
+                headers.append((_API_BASE, self._context.api_base.encode("latin-1", "replace")))
             headers = [(n, _mask(v) if n.startswith(_OF_A_MODEL) else v) for n, v in headers]
             message = {**message, "headers": headers}
             if message["status"] < 400:
@@ -172,9 +172,9 @@ def _mask(text: bytes) -> bytes:
 class _Bedrock:
     """Tell of failures at Bedrock in the words of Bedrock, which LiteLLM wraps up in its own."""
 
-    def __init__(self, send: Send, here: Record) -> None:
+    def __init__(self, send: Send, context: RequestContext) -> None:
         self._send = send
-        self._here = here
+        self._context = context
         self._failed = False
 
     async def __call__(self, message: Message) -> None:
@@ -194,7 +194,7 @@ class _Bedrock:
             await self._send(message)
 
     async def _tell_trouble(self) -> None:
-        trouble = self._here.trouble
+        trouble = self._context.trouble
         if trouble is None or not trouble.status:
             trouble = _own_words(self._status, self._body)
         body = trouble.as_json()
@@ -204,7 +204,7 @@ class _Bedrock:
 
     async def _end(self, message: Message) -> None:
         """End a stream: with what went wrong, where something did."""
-        trouble = self._here.trouble
+        trouble = self._context.trouble
         if trouble is None:
             await self._send({**message, "body": _as_named(message.get("body", b""))})
             return

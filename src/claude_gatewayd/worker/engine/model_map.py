@@ -9,7 +9,7 @@ from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.models import Family
 
 
-class Models:
+class ModelRegistry:
     """Tell LiteLLM of models by their family, each once: of those that it knows too, for some it knows wrongly."""
 
     def __init__(self) -> None:

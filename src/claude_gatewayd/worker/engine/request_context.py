@@ -4,11 +4,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from claude_gatewayd.bedrock.errors import BedrockFailure
-from claude_gatewayd.worker.engine.chat.thoughts import Listener
+from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder
 
 
 @dataclass(slots=True)
-class Record:
+class RequestContext:
     """One request. Shared by all the tasks and contexts in which LiteLLM works on it.
 
     *spends*: it may take AWS keys of ours, and models of the person's own; else it comes back to us, by its ticket.
@@ -27,7 +27,7 @@ class Record:
     trouble: BedrockFailure | None = None
     ended: bool = False
     caller: str = ""
-    listener: Listener | None = None
+    listener: ThinkingRecorder | None = None
 
 
-record: ContextVar[Record | None] = ContextVar("record", default=None)
+current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

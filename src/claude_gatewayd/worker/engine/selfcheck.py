@@ -15,8 +15,8 @@ from claude_gatewayd.config.loading import load_what_is_good
 from claude_gatewayd.network import egress
 from claude_gatewayd.system import process_exit
 from claude_gatewayd.worker.engine import environment
-from claude_gatewayd.worker.engine import user_config as own_configuration
 from claude_gatewayd.worker.engine.raised import describe
+from claude_gatewayd.worker.engine.user_config import read_user_config
 
 
 def main(argv: list[str]) -> int:
@@ -36,12 +36,12 @@ def _tried(config: Path | None) -> dict[str, Any]:
     try:
         import litellm.proxy.proxy_server  # noqa: F401 - it is what a worker loads
 
-        from claude_gatewayd.worker.engine.callbacks import why_not
+        from claude_gatewayd.worker.engine.callbacks import load_error
     except BaseException as error:  # whatever an import of 4,000 modules can raise, SystemExit too
         return {"state": "failed", "why": f"it cannot be loaded: {describe(error)}"}
-    own = own_configuration.read(config, withheld)
+    own = read_user_config(config, withheld)
     for key, callback in own.loaded:
-        if isinstance(callback, str) and (why := why_not(key, callback)):
+        if isinstance(callback, str) and (why := load_error(key, callback)):
             own.not_loaded(callback, why)
     return {
         "state": "loadable",

@@ -7,7 +7,7 @@ from claude_gatewayd.network.egress import Egress
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EngineSettings:
     """What an engine is started with.
 
     *socket* is where it serves, *config* a LiteLLM configuration of the person's own, *endpoint* Bedrock's where it is

@@ -67,13 +67,13 @@ class Callback:
 
 
 @dataclass(slots=True)
-class Own:
+class UserConfig:
     """What is used of a person's configuration, and what is not."""
 
     file: Path | None = None
     text: str = ""
     model_list: list[dict[str, Any]] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)
+    litellm_settings: dict[str, Any] = field(default_factory=dict)
     loaded: list[tuple[str, Any]] = field(default_factory=list)  # key of litellm_settings, callback
     callbacks: list[Callback] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -111,12 +111,12 @@ class Own:
             self.callbacks.append(Callback(name, why))
 
 
-def read(file: Path | None, withheld: Mapping[str, str]) -> Own:
+def read_user_config(file: Path | None, withheld: Mapping[str, str]) -> UserConfig:
     """Read the configuration. Never fails: what cannot be used is in `problems`, or with its callback.
 
     *withheld* are the variables that LiteLLM does not see in its environment; those that are named here it gets.
     """
-    own = Own(file)
+    own = UserConfig(file)
     if file is None:
         return own
     try:
@@ -137,7 +137,7 @@ def read(file: Path | None, withheld: Mapping[str, str]) -> Own:
     return own
 
 
-def why(error: Exception) -> str:
+def describe_rejection(error: Exception) -> str:
     """Say what is wrong with an entry. Pydantic's own text would show what is in it, which may be a key."""
     errors = getattr(error, "errors", None)
     if callable(errors):
@@ -156,7 +156,7 @@ def _given(value: Any, withheld: Mapping[str, str]) -> Any:
     return value
 
 
-def _take(own: Own, document: Any, file: Path) -> Iterator[Problem]:
+def _take(own: UserConfig, document: Any, file: Path) -> Iterator[Problem]:
     if document is None:
         return
     if not isinstance(document, dict):
@@ -183,10 +183,10 @@ def _take(own: Own, document: Any, file: Path) -> Iterator[Problem]:
         elif key in _CALLBACKS:
             _take_callbacks(own, key, value, file.parent)
         elif isinstance(key, str) and key not in _OURS_IN_SETTINGS:
-            own.settings[key] = value
+            own.litellm_settings[key] = value
 
 
-def _take_model(own: Own, entry: Any, number: int) -> Iterator[Problem]:
+def _take_model(own: UserConfig, entry: Any, number: int) -> Iterator[Problem]:
     name = entry.get("model_name") if isinstance(entry, dict) else None
     params = entry.get("litellm_params") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not isinstance(params, dict) or not isinstance(params.get("model"), str):
@@ -206,7 +206,7 @@ def _take_model(own: Own, entry: Any, number: int) -> Iterator[Problem]:
         own.model_list.append(entry)
 
 
-def _take_callbacks(own: Own, key: str, value: Any, directory: Path) -> None:
+def _take_callbacks(own: UserConfig, key: str, value: Any, directory: Path) -> None:
     """Load what is named: modules that lie beside the file, or LiteLLM's own by one word."""
     for name in value[:_MOST_PROBLEMS] if isinstance(value, list) else [value]:
         if not isinstance(name, str):

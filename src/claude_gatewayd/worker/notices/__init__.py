@@ -1,7 +1,7 @@
 """What a person is told, and how: notices, each once per transition, over generations and restarts."""
 
-from claude_gatewayd.worker.notices.notice import Rules
-from claude_gatewayd.worker.notices.notifier import Messenger, Warner
-from claude_gatewayd.worker.notices.store import Kept
+from claude_gatewayd.worker.notices.notice import NoticeRules
+from claude_gatewayd.worker.notices.notifier import Messenger, Notices
+from claude_gatewayd.worker.notices.store import NoticeStore
 
-__all__ = ["Kept", "Messenger", "Rules", "Warner"]
+__all__ = ["Messenger", "NoticeRules", "NoticeStore", "Notices"]

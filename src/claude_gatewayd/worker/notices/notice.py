@@ -32,7 +32,7 @@ _WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class NoticeRules:
     """When a person is told: *warn_before* an end, in minutes, the longest first."""
 
     warn_before: tuple[int, ...] = (60, 15, 5)
@@ -63,7 +63,7 @@ class Notice:
         return asdict(self)
 
 
-def standing(snapshot: Snapshot, serving: Serving, now: float, rules: Rules) -> list[Notice]:
+def active(snapshot: Snapshot, serving: Serving, now: float, rules: NoticeRules) -> list[Notice]:
     """Return what is true now, whether it was told or not, the most urgent first."""
     found = []
     if serving.by == "nobody":

@@ -1,4 +1,4 @@
-"""What has been told, in a file of the state directory: so that no generation, and no daemon, tells it again."""
+"""What has been sent, in a file of the state directory: so that no generation, and no daemon, tells it again."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.system import files, small_file
-from claude_gatewayd.worker.notices.due import Due, Mark, Told
+from claude_gatewayd.worker.notices.due import Due, Mark, NoticeHistory
 from claude_gatewayd.worker.serving import Serving
 
 logger = logging.getLogger(__name__)
@@ -22,16 +22,16 @@ _MOST = 50
 _KEPT_FOR = 30 * 86400.0
 
 
-class Kept:
+class NoticeStore:
     """Keep what has been told in *file*. Its methods block for two seconds at most: they are for a thread."""
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._file = file
         self._clock = clock
-        self._remembered: Told | None = None  # what could not be written
+        self._remembered: NoticeHistory | None = None  # what could not be written
 
-    def claim(self, decide: Callable[[Told], Due]) -> Due:
-        """Let *decide* say what to tell, and keep that it is told: before it is, and by one of all who might.
+    def claim(self, decide: Callable[[NoticeHistory], Due]) -> Due:
+        """Let *decide* say what to tell, and keep that it is sent: before it is, and by one of all who might.
 
         Where nothing can be kept, this process remembers it.
         """
@@ -40,36 +40,38 @@ class Kept:
             with files.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
                 before = self._remembered or self._read()
                 made = decide(before)
-                if made.told is not before or self._remembered is not None:
-                    self._write(made.told)
+                if made.history is not before or self._remembered is not None:
+                    self._write(made.history)
                 self._remembered = None
         except OSError as error:
             made = made or decide(self._remembered or self._read())
-            self._remembered = made.told
-            logger.warning("cannot keep in %s what has been told: %s", self._file, error.strerror or error)
+            self._remembered = made.history
+            logger.warning("cannot keep in %s what has been sent: %s", self._file, error.strerror or error)
         return made
 
-    def _read(self) -> Told:
+    def _read(self) -> NoticeHistory:
         try:
             return _parsed(small_file.read(self._file, _LARGEST))
         except FileNotFoundError:
-            return Told()
+            return NoticeHistory()
         except (OSError, ValueError) as error:
             logger.warning("%s cannot be read: something may be told twice (%s)", self._file, error)
-            return Told()
+            return NoticeHistory()
 
-    def _write(self, told: Told) -> None:
-        files.write(self._file, json.dumps(_form(told, self._clock())).encode())
+    def _write(self, history: NoticeHistory) -> None:
+        files.write(self._file, json.dumps(_form(history, self._clock())).encode())
 
 
-def _form(told: Told, now: float) -> dict[str, Any]:
+def _form(history: NoticeHistory, now: float) -> dict[str, Any]:
     """Return what is written: what was told a month ago does not matter any more."""
-    fresh = sorted((item for item in told.ends.items() if now - item[1].at < _KEPT_FOR), key=lambda item: -item[1].at)
-    serving = told.serving
+    fresh = sorted(
+        (item for item in history.ends.items() if now - item[1].at < _KEPT_FOR), key=lambda item: -item[1].at
+    )
+    serving = history.serving
     return {
         "ends": {name: list(mark) for name, mark in fresh[:_MOST]},
-        "login": list(told.login) if told.login is not None else None,
-        "last": {event: at for event, at in told.last.items() if now - at < _KEPT_FOR},
+        "login": list(history.login) if history.login is not None else None,
+        "last": {event: at for event, at in history.last.items() if now - at < _KEPT_FOR},
         "serving": {
             "by": serving.by, "since": serving.since,
             "why": serving.why, "trouble": serving.trouble, "hint": serving.hint,
@@ -77,14 +79,14 @@ def _form(told: Told, now: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _parsed(content: bytes) -> Told:
+def _parsed(content: bytes) -> NoticeHistory:
     """Return what a file says. Raises ValueError."""
     try:
         said = json.loads(content)
         serving = Serving(**{name: said["serving"][name] for name in ("by", "since", "why", "trouble", "hint")})
         if serving.by not in ("anthropic", "bedrock", "nobody"):
             raise ValueError("nobody serves so")
-        return Told(
+        return NoticeHistory(
             {str(name): _mark(raw) for name, raw in said["ends"].items()},
             _mark(said["login"]) if said["login"] is not None else None,
             replace(serving, since=_number(serving.since)),

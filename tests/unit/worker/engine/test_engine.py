@@ -12,8 +12,8 @@ import pytest
 
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.network.egress import Egress
-from claude_gatewayd.worker.engine import Engine, EngineFailed, Plan
-from claude_gatewayd.worker.engine.user_config import Own
+from claude_gatewayd.worker.engine import Engine, EngineFailed, EngineSettings
+from claude_gatewayd.worker.engine.user_config import UserConfig
 from tests.support.loop import until
 
 
@@ -21,7 +21,7 @@ class App:
     """An application that is ready when `go` is set, and serves until it is stopped."""
 
     def __init__(self, *_: Any) -> None:
-        self.own = Own()
+        self.own = UserConfig()
         self.go = threading.Event()
         self.stopped = threading.Event()
         self.collects: list[bool] = []  # as it was while loading, and when it was ready
@@ -52,8 +52,8 @@ async def keys() -> AwsKeys:
 
 
 def engine(tmp_path: Path, load: Callable[..., Any], config: Path | None = None) -> Engine:
-    plan = Plan(tmp_path / "socket", config, "us-west-2", "", "http://127.0.0.1:9", Egress({}))
-    return Engine(plan, keys, lambda: None, load)
+    settings = EngineSettings(tmp_path / "socket", config, "us-west-2", "", "http://127.0.0.1:9", Egress({}))
+    return Engine(settings, keys, lambda: None, load)
 
 
 def test_no_garbage_is_collected_until_it_is_ready(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.network.egress import Egress
-from claude_gatewayd.worker.engine import Plan
-from claude_gatewayd.worker.engine.request_context import Record, record
+from claude_gatewayd.worker.engine import EngineSettings
+from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 
 LOOPBACK = "http://127.0.0.1:47999"
 BEDROCK = {"model": "us.anthropic.claude-opus-4-8", "custom_llm_provider": "bedrock"}
@@ -27,8 +27,8 @@ OURS = {
     "aws_region_name": "us-west-2",
     "aws_bedrock_runtime_endpoint": "http://here",
 }
-NO_WORD = Record(ticket="t-1")
-SPENDS = Record(spends=True)
+NO_WORD = RequestContext(ticket="t-1")
+SPENDS = RequestContext(spends=True)
 
 
 @pytest.fixture
@@ -46,36 +46,36 @@ def hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
     try:
         module = importlib.import_module(ours[0])
-        plan = Plan(tmp_path / "socket", None, "us-west-2", "http://here", LOOPBACK, Egress({}))
-        yield module.Hooks(plan, keys, importlib.import_module(ours[1]).Models())
+        settings = EngineSettings(tmp_path / "socket", None, "us-west-2", "http://here", LOOPBACK, Egress({}))
+        yield module.Hooks(settings, keys, importlib.import_module(ours[1]).ModelRegistry())
     finally:
         for name in ours:
             sys.modules.pop(name, None)
 
 
-def given(hooks: Any, kwargs: dict[str, Any], here: Record | None) -> dict[str, Any]:
+def given(hooks: Any, kwargs: dict[str, Any], context: RequestContext | None) -> dict[str, Any]:
     """Return what is given to a call that is made for a request."""
-    record.set(here)
+    current_request.set(context)
     try:
         found: dict[str, Any] = asyncio.run(hooks.async_pre_call_deployment_hook(dict(kwargs), None))
     finally:
-        record.set(None)
+        current_request.set(None)
     return found
 
 
-@pytest.mark.parametrize("here", [None, NO_WORD], ids=["nobody's", "no word"])
+@pytest.mark.parametrize("context", [None, NO_WORD], ids=["nobody's", "no word"])
 @pytest.mark.parametrize("kwargs", [BEDROCK, CHAT, ECHO, BACK | {"api_base": "http://127.0.0.1:4799"}], ids=str)
 def test_without_the_gateways_word_nothing_is_called_that_costs(
-    hooks: Any, kwargs: dict[str, Any], here: Record | None
+    hooks: Any, kwargs: dict[str, Any], context: RequestContext | None
 ) -> None:
     with pytest.raises(PermissionError):
-        given(hooks, kwargs, here)
+        given(hooks, kwargs, context)
 
 
 @pytest.mark.parametrize("kwargs", [BEDROCK, CHAT], ids=str)
 def test_bedrock_by_our_keys(hooks: Any, kwargs: dict[str, Any]) -> None:
     assert given(hooks, kwargs, SPENDS) == kwargs | OURS
-    named = given(hooks, kwargs, Record(spends=True, model_id="arn:x"))
+    named = given(hooks, kwargs, RequestContext(spends=True, model_id="arn:x"))
     assert named == kwargs | OURS | {"model_id": "arn:x"}
 
 
@@ -103,14 +103,14 @@ def test_another_provider_gets_nothing(hooks: Any) -> None:
     ids=str,
 )  # fmt: skip
 def test_where_it_goes_is_noted(hooks: Any, kwargs: dict[str, Any], where: str) -> None:
-    here = Record(spends=True)
-    given(hooks, kwargs, here)
-    assert here.api_base == where
+    context = RequestContext(spends=True)
+    given(hooks, kwargs, context)
+    assert context.api_base == where
 
 
-@pytest.mark.parametrize("here", [NO_WORD, Record(ticket="t-1", spends=True)], ids=["no word", "spends"])
-def test_back_to_us_by_the_ticket(hooks: Any, here: Record) -> None:
-    assert given(hooks, BACK, here) == BACK | {"api_key": "t-1"}
+@pytest.mark.parametrize("context", [NO_WORD, RequestContext(ticket="t-1", spends=True)], ids=["no word", "spends"])
+def test_back_to_us_by_the_ticket(hooks: Any, context: RequestContext) -> None:
+    assert given(hooks, BACK, context) == BACK | {"api_key": "t-1"}
 
 
 def test_an_error_of_any_depth_is_read(hooks: Any) -> None:

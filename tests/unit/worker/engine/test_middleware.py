@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.bedrock.errors import BedrockFailure
-from claude_gatewayd.worker.engine.middleware import SPENDS, Doorman
-from claude_gatewayd.worker.engine.request_context import record
+from claude_gatewayd.worker.engine.middleware import SPENDS, AccessMiddleware
+from claude_gatewayd.worker.engine.request_context import current_request
 
 KEY = "invented"
 OF_BEDROCK = [(b"authorization", b"Bearer invented"), (b"x-gateway-model-id", b"arn:x")]
@@ -29,12 +29,12 @@ class App:
         self.cancelled = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        here = record.get()
-        assert here is not None
-        self.asked.append((here.ticket, here.model_id))
-        self.spends = here.spends
+        context = current_request.get()
+        assert context is not None
+        self.asked.append((context.ticket, context.model_id))
+        self.spends = context.spends
         await receive()
-        here.trouble = self.trouble
+        context.trouble = self.trouble
         for message in self.said:
             await send(message)
         try:
@@ -74,7 +74,7 @@ def sent(
 
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
         async with asyncio.timeout(5):
-            await Doorman(app, KEY)(scope, receive, send)
+            await AccessMiddleware(app, KEY)(scope, receive, send)
         return said
 
     return asyncio.run(talk())
@@ -167,9 +167,9 @@ def test_a_failure_that_is_no_json_tells_nothing_either() -> None:
 def test_where_litellm_has_asked(theirs: Any, told: bytes) -> None:
     class Asks(App):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            here = record.get()
-            assert here is not None
-            here.api_base = "https://here"
+            context = current_request.get()
+            assert context is not None
+            context.api_base = "https://here"
             await super().__call__(scope, receive, send)
 
     for status in (200, 500):

@@ -9,13 +9,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.worker.engine.user_config import Own, read
+from claude_gatewayd.worker.engine.user_config import UserConfig, read_user_config
 
 
-def own(tmp_path: Path, text: str, withheld: dict[str, str] | None = None) -> Own:
+def own(tmp_path: Path, text: str, withheld: dict[str, str] | None = None) -> UserConfig:
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    return read(file, withheld or {})
+    return read_user_config(file, withheld or {})
 
 
 def entry(name: str, params: str = "model: openai/x") -> str:
@@ -58,7 +58,7 @@ def test_names_that_are_the_persons(tmp_path: Path, name: str) -> None:
 )
 def test_settings_that_are_ours(tmp_path: Path, setting: str, hint: str) -> None:
     it = own(tmp_path, f"litellm_settings:\n  drop_params: true\n  {setting}\n")
-    assert it.settings == {"drop_params": True}
+    assert it.litellm_settings == {"drop_params": True}
     (problem,) = it.problems
     assert problem.where == f"{tmp_path}/config.yaml:3 {setting.partition(':')[0]}"
     assert hint in problem.hint
@@ -67,7 +67,7 @@ def test_settings_that_are_ours(tmp_path: Path, setting: str, hint: str) -> None
 
 def test_a_cache_that_is_off_is_no_problem(tmp_path: Path) -> None:
     it = own(tmp_path, "litellm_settings: {cache: false}")
-    assert (it.settings, it.problems) == ({}, [])
+    assert (it.litellm_settings, it.problems) == ({}, [])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_an_alias_inside_itself_costs_the_entry_it_is_in(tmp_path: Path) -> None
 def test_aliases_that_multiply_cost_what_they_are_in(tmp_path: Path) -> None:
     it = own(tmp_path, BOMB + entry("good") + "litellm_settings: {drop_params: true, metadata: *a11}\n")
     assert it.model_names == {"good"}
-    assert it.settings["drop_params"] is True
+    assert it.litellm_settings["drop_params"] is True
     assert it.problems
 
 
@@ -151,7 +151,7 @@ def test_of_very_many_mistakes_a_hundred_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", [os.devnull, "/dev/zero", "/", "/nonexistent/config.yaml"])
 def test_what_is_no_file_holds_nobody_up(file: str) -> None:
-    it = read(Path(file), {})
+    it = read_user_config(Path(file), {})
     assert len(it.problems) == (file != os.devnull)
 
 
@@ -178,6 +178,6 @@ def test_whatever_stands_there_is_read(text: str, below: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "config.yaml")
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
-        it = read(file, {})
+        it = read_user_config(file, {})
         assert all(isinstance(name, str) for name in it.model_names)
         assert all(problem.as_dict() for problem in it.problems)

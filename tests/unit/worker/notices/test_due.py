@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.aws.snapshot import Kind, Snapshot, State
-from claude_gatewayd.worker.notices.due import QUIET, SETTLED, Told, due, known
-from claude_gatewayd.worker.notices.notice import DAY, Notice, Rules, in_words, standing
+from claude_gatewayd.worker.notices.due import QUIET, SETTLED, NoticeHistory, due, known
+from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules, active, in_words
 from claude_gatewayd.worker.serving import Serving
 
 NOON = 1_764_072_000.0  # 12:00 UTC
@@ -30,11 +30,11 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Story:
-    """A person who is told, and what has been told so far."""
+    """A person who is notified, and what has been told so far."""
 
-    def __init__(self, rules: Rules = Rules()) -> None:  # noqa: B008  frozen
+    def __init__(self, rules: NoticeRules = NoticeRules()) -> None:  # noqa: B008  frozen
         self.rules = rules
-        self.told = Told()
+        self.history = NoticeHistory()
         self.now = NOON
         self.snapshot = WELL
         self.serving = Serving()
@@ -44,14 +44,14 @@ class Story:
         self.snapshot = snapshot or self.snapshot
         self.serving = serving or self.serving
         self.now = self.now if at is None else at
-        notices, self.told = due(self.snapshot, self.serving, self.told, self.now, self.rules)
-        again = due(self.snapshot, self.serving, self.told, self.now, self.rules)
+        notices, self.history = due(self.snapshot, self.serving, self.history, self.now, self.rules)
+        again = due(self.snapshot, self.serving, self.history, self.now, self.rules)
         assert again.notices == []
-        assert again.told is self.told
+        assert again.history is self.history
         return [notice.title for notice in notices]
 
     def until(self, end: float, step: float = 60.0) -> list[tuple[int, str]]:
-        """Look each minute until then; return what was told, and how many minutes before."""
+        """Look each minute until then; return what was notified, and how many minutes before."""
         found = []
         while self.now < end:
             found += [(round((end - self.now) / 60), title) for title in self.look()]
@@ -107,32 +107,34 @@ def test_what_renews_itself_or_has_no_end_is_not(snapshot: Snapshot) -> None:
 
 def test_the_words_for_what_does_not_renew_itself() -> None:
     near = replace(LEGACY, token_ends=NOON + 1800)
-    (notice,) = standing(near, Serving(), NOON, Rules())
+    (notice,) = active(near, Serving(), NOON, NoticeRules())
     assert notice.line == (
         "The AWS login of profile corp ends at 12:30: run claude-gatewayctl sso-login "
         "(it does not renew itself, and Bedrock stops when the last keys of it end)"
     )
     keys = Snapshot("expiring", "temporary", keys_end=NOON + 1800, hint="aws-vault exec corp")
-    (notice,) = standing(keys, Serving(), NOON, Rules())
+    (notice,) = active(keys, Serving(), NOON, NoticeRules())
     assert (notice.title, notice.hint) == ("The AWS keys end at 12:30", "aws-vault exec corp")
     assert notice.message == "they do not renew themselves, and Bedrock cannot step in after that"
 
 
 def test_other_times_by_configuration() -> None:
-    story = Story(Rules((90, 10)))
+    story = Story(NoticeRules((90, 10)))
     story.look(LEGACY)
     assert [before for before, _ in story.until(NOON + 2 * HOUR)] == [90, 10]
-    story = Story(Rules(()))
+    story = Story(NoticeRules(()))
     story.look(LEGACY)
     assert story.until(NOON + 2 * HOUR) == []
 
 
-@pytest.mark.parametrize(("wakes_before", "told"), [(50, [50, 15, 5]), (14, [14, 5]), (3, [3]), (-1, [])])
-def test_after_a_sleep_the_nearest_step_is_told_and_those_before_it_are_not(wakes_before: int, told: list[int]) -> None:
+@pytest.mark.parametrize(("wakes_before", "steps"), [(50, [50, 15, 5]), (14, [14, 5]), (3, [3]), (-1, [])])
+def test_after_a_sleep_the_nearest_step_is_told_and_those_before_it_are_not(
+    wakes_before: int, steps: list[int]
+) -> None:
     story = Story()
     story.look(LEGACY)
     story.now = NOON + 2 * HOUR - 60 * wakes_before
-    assert [before for before, _ in story.until(NOON + 2 * HOUR)] == told
+    assert [before for before, _ in story.until(NOON + 2 * HOUR)] == steps
 
 
 def test_a_new_end_is_told_of_anew_and_keys_that_live_shortly_are_no_storm() -> None:
@@ -142,11 +144,11 @@ def test_a_new_end_is_told_of_anew_and_keys_that_live_shortly_are_no_storm() -> 
     story.look(replace(LEGACY, token_ends=NOON + 10 * HOUR))
     assert len(story.until(NOON + 10 * HOUR)) == 3
     story = Story()
-    told = 0
+    sent = 0
     while story.now < NOON + 5 * HOUR:  # keys of 15 minutes, replaced every 10
-        told += len(story.look(Snapshot("ok", "temporary", keys_end=story.now + 15 * 60)))
-        told += len(story.until(story.now + 10 * 60))
-    assert told <= 5 * 60 / 15
+        sent += len(story.look(Snapshot("ok", "temporary", keys_end=story.now + 15 * 60)))
+        sent += len(story.until(story.now + 10 * 60))
+    assert sent <= 5 * 60 / 15
 
 
 def test_a_clock_that_is_set_back_tells_nothing_twice() -> None:
@@ -166,7 +168,7 @@ REFUSED = replace(SSO, state="login-needed", works_until=NOON + 2 * HOUR + 600, 
 def test_a_login_that_is_renewed_no_longer_is_told_of_at_once_then_15_and_5_minutes_before() -> None:
     story = Story()
     assert story.look(SSO) == []
-    (notice,) = due(REFUSED, Serving(), story.told, NOON, story.rules).notices
+    (notice,) = due(REFUSED, Serving(), story.history, NOON, story.rules).notices
     assert notice.line == (
         "Bedrock works until 14:10: run claude-gatewayctl sso-login (AWS no longer renews the login)"
     )
@@ -264,7 +266,7 @@ def test_a_registration_is_told_of_a_day_before_its_end() -> None:
 def test_bedrock_serves_and_anthropic_is_back() -> None:
     story = Story()
     assert story.look(serving=ANTHROPIC) == []
-    (notice,) = due(WELL, BEDROCK, story.told, NOON, story.rules).notices
+    (notice,) = due(WELL, BEDROCK, story.history, NOON, story.rules).notices
     assert notice.line == ("Claude Code is served by Bedrock since 12:00: a limit of your subscription is reached")
     assert story.look(serving=BEDROCK) == ["Claude Code is served by Bedrock since 12:00"]
     assert story.look(at=NOON + HOUR) == []
@@ -281,25 +283,25 @@ def test_a_first_answer_of_anthropics_is_no_news() -> None:
 def test_an_anthropic_that_comes_and_goes_is_no_storm() -> None:
     """A day of it, a change every 20 seconds."""
     story = Story()
-    told: list[str] = []
+    sent: list[str] = []
     while story.now < NOON + DAY:
-        told += story.look(serving=replace(BEDROCK, since=story.now))
+        sent += story.look(serving=replace(BEDROCK, since=story.now))
         since = story.now = story.now + 20
-        told += story.look(serving=Serving("anthropic", since), at=since + SETTLED)
+        sent += story.look(serving=Serving("anthropic", since), at=since + SETTLED)
         story.now = since + 20
-    assert len(told) <= 2 * DAY / QUIET
-    told = []
+    assert len(sent) <= 2 * DAY / QUIET
+    sent = []
     while story.now < NOON + 2 * DAY:  # never for long enough to be said to be back
-        told += story.look(serving=replace(BEDROCK, since=story.now))
-        told += story.look(serving=Serving("anthropic", story.now + 1), at=story.now + 1)
+        sent += story.look(serving=replace(BEDROCK, since=story.now))
+        sent += story.look(serving=Serving("anthropic", story.now + 1), at=story.now + 1)
         story.now += SETTLED - 2
-    assert len(told) == 1
+    assert len(sent) == 1
 
 
 def test_neither_could_answer() -> None:
     story = Story()
     nobody = Serving("nobody", NOON, "529", "cannot get AWS credentials: the login has ended", "aws sso login")
-    (notice,) = due(WELL, nobody, story.told, NOON, story.rules).notices
+    (notice,) = due(WELL, nobody, story.history, NOON, story.rules).notices
     assert (notice.hint, notice.message) == (
         "aws sso login",
         "Anthropic answers 529; cannot get AWS credentials: the login has ended",
@@ -315,12 +317,12 @@ def test_neither_could_answer() -> None:
 
 
 def test_what_an_earlier_generation_saw_begin_goes_on() -> None:
-    told = Told(serving=BEDROCK)
-    assert known(Serving("bedrock", NOON + HOUR, "529"), told) == Serving("bedrock", NOON, "529")
-    assert known(Serving("anthropic", NOON + HOUR), told) == Serving("anthropic", NOON + HOUR)
-    assert known(Serving("nobody", NOON + HOUR), told) == Serving("nobody", NOON + HOUR)
-    assert known(Serving("bedrock", NOON + HOUR), Told()) == Serving("bedrock", NOON + HOUR)
-    assert known(Serving(), told) == Serving()  # nobody has asked since: it may have passed
+    history = NoticeHistory(serving=BEDROCK)
+    assert known(Serving("bedrock", NOON + HOUR, "529"), history) == Serving("bedrock", NOON, "529")
+    assert known(Serving("anthropic", NOON + HOUR), history) == Serving("anthropic", NOON + HOUR)
+    assert known(Serving("nobody", NOON + HOUR), history) == Serving("nobody", NOON + HOUR)
+    assert known(Serving("bedrock", NOON + HOUR), NoticeHistory()) == Serving("bedrock", NOON + HOUR)
+    assert known(Serving(), history) == Serving()  # nobody has asked since: it may have passed
 
 
 # the clock set back, for who serves
@@ -342,19 +344,19 @@ def events(notices: list[Notice]) -> list[str]:
 
 
 def test_what_stands_is_what_is_true_the_most_urgent_first() -> None:
-    rules = Rules()
-    assert standing(WELL, Serving(), NOON, rules) == []
-    assert standing(SSO, ANTHROPIC, NOON, rules) == []
-    assert standing(LEGACY, ANTHROPIC, NOON, rules) == []
+    rules = NoticeRules()
+    assert active(WELL, Serving(), NOON, rules) == []
+    assert active(SSO, ANTHROPIC, NOON, rules) == []
+    assert active(LEGACY, ANTHROPIC, NOON, rules) == []
     near = replace(LEGACY, token_ends=NOON + 3599)
-    assert events(standing(near, BEDROCK, NOON, rules)) == ["credentials-end", "bedrock-serves"]
-    assert events(standing(near, Serving("nobody", NOON, "529"), NOON, rules)) == ["nobody-serves", "credentials-end"]
-    assert standing(near, ANTHROPIC, NOON, Rules(())) == []
-    assert events(standing(REFUSED, BEDROCK, NOON, rules)) == ["login-needed", "bedrock-serves"]
-    assert events(standing(REFUSED, ANTHROPIC, NOON + 5 * HOUR, rules)) == ["bedrock-unusable"]
-    assert events(standing(replace(SSO, state="down"), ANTHROPIC, NOON, rules)) == ["bedrock-unusable"]
+    assert events(active(near, BEDROCK, NOON, rules)) == ["credentials-end", "bedrock-serves"]
+    assert events(active(near, Serving("nobody", NOON, "529"), NOON, rules)) == ["nobody-serves", "credentials-end"]
+    assert active(near, ANTHROPIC, NOON, NoticeRules(())) == []
+    assert events(active(REFUSED, BEDROCK, NOON, rules)) == ["login-needed", "bedrock-serves"]
+    assert events(active(REFUSED, ANTHROPIC, NOON + 5 * HOUR, rules)) == ["bedrock-unusable"]
+    assert events(active(replace(SSO, state="down"), ANTHROPIC, NOON, rules)) == ["bedrock-unusable"]
     registered = replace(SSO, registration_ends=NOON + HOUR)
-    assert events(standing(registered, ANTHROPIC, NOON, rules)) == ["registration-ends"]
+    assert events(active(registered, ANTHROPIC, NOON, rules)) == ["registration-ends"]
 
 
 @pytest.mark.parametrize(
@@ -376,6 +378,6 @@ def test_reasons_in_words(why: str, words: str) -> None:
 
 
 def test_a_text_that_is_not_ours_stays_short_and_on_one_line() -> None:
-    (notice,) = standing(replace(SSO, state="down", why="x\n" * 1000), ANTHROPIC, NOON, Rules())
+    (notice,) = active(replace(SSO, state="down", why="x\n" * 1000), ANTHROPIC, NOON, NoticeRules())
     assert "\n" not in notice.line
     assert len(notice.line) < 400

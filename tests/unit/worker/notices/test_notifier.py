@@ -1,4 +1,4 @@
-"""From what is true to who is told."""
+"""From what is true to who is notified of it."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ import pytest
 from claude_gatewayd.aws.snapshot import Snapshot
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.supervisor import status
-from claude_gatewayd.worker.notices import Kept, Rules, Warner
+from claude_gatewayd.worker.notices import NoticeRules, Notices, NoticeStore
 from claude_gatewayd.worker.notices.notice import Notice
 from claude_gatewayd.worker.serving import Serving
 
@@ -47,12 +47,12 @@ class World:
             await self.hold.wait()
         return self.fails
 
-    def warner(self, file: Path, look: Callable[[], Snapshot] | None = None) -> Warner:
+    def warner(self, file: Path, look: Callable[[], Snapshot] | None = None) -> Notices:
         def now() -> float:
             return self.now
 
         look = look or (lambda: self.snapshot)
-        return Warner(look, lambda: self.serving, Rules(), Kept(file, now), {"a friend": self.send}, now)
+        return Notices(look, lambda: self.serving, NoticeRules(), NoticeStore(file, now), {"a friend": self.send}, now)
 
     @property
     def events(self) -> list[str]:
@@ -69,8 +69,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "notices.json"
 
 
-async def settle(warner: Warner) -> None:
-    """Return when nothing is being told."""
+async def settle(warner: Notices) -> None:
+    """Return when nothing is being sent."""
     while warner._telling is not None:
         await asyncio.wait((warner._telling,))
         await asyncio.sleep(0)
@@ -102,10 +102,10 @@ def test_each_is_told_once_by_all_generations(world: World, file: Path, caplog: 
 
     lives(story)
     assert world.events == ["login-needed", "bedrock-serves"]
-    told = [(record.levelname, record.message) for record in caplog.records]
-    assert [level for level, _ in told] == ["WARNING", "INFO"]
-    assert "run claude-gatewayctl sso-login (AWS no longer renews the login)" in told[0][1]
-    assert "Anthropic answers 529" in told[1][1]
+    logged = [(record.levelname, record.message) for record in caplog.records]
+    assert [level for level, _ in logged] == ["WARNING", "INFO"]
+    assert "run claude-gatewayctl sso-login (AWS no longer renews the login)" in logged[0][1]
+    assert "Anthropic answers 529" in logged[1][1]
 
 
 def test_nothing_is_read_or_written_while_there_is_nothing_to_tell(world: World, file: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_messenger_that_takes_its_time_holds_nothing_up(world: World, file: Pa
         world.snapshot = REFUSED
         for _ in range(10):
             warner.tick()
-            assert [one["event"] for one in warner.standing()] == ["login-needed", "bedrock-serves"]
+            assert [one["event"] for one in warner.active()] == ["login-needed", "bedrock-serves"]
         assert world.events == ["bedrock-serves"]
         world.hold.set()
         await settle(warner)
@@ -183,7 +183,7 @@ def test_a_fault_is_told_once_and_ends_nothing(world: World, file: Path, caplog:
         faulty = world.warner(file, look)
         for _ in range(3):
             faulty.tick()
-        assert faulty.standing() == []
+        assert faulty.active() == []
 
     lives(story)
     assert [record.message for record in caplog.records] == [
@@ -200,10 +200,10 @@ def test_a_new_generation_shows_what_an_older_one_has_told(world: World, file: P
         world.serving = replace(BEDROCK, since=NOW + 600)
         new = world.warner(file)
         new.tick()
-        assert new.standing() == []  # it does not know yet
+        assert new.active() == []  # it does not know yet
         await settle(new)
         new.tick()
-        assert [(one["event"], one["since"]) for one in new.standing()] == [("bedrock-serves", NOW)]
+        assert [(one["event"], one["since"]) for one in new.active()] == [("bedrock-serves", NOW)]
 
     lives(story)
 

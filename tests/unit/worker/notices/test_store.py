@@ -1,4 +1,4 @@
-"""The file of what has been told: one tells, the others know."""
+"""The file of what has been history: one tells, the others know."""
 
 import fcntl
 import json
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.worker.notices import store
-from claude_gatewayd.worker.notices.due import Due, Mark, Told
-from claude_gatewayd.worker.notices.store import Kept
+from claude_gatewayd.worker.notices.due import Due, Mark, NoticeHistory
+from claude_gatewayd.worker.notices.store import NoticeStore
 from claude_gatewayd.worker.serving import Serving
 
 NOW = 1_764_072_000.0
-ALL = Told(
+ALL = NoticeHistory(
     {"15": Mark(NOW + 900, NOW), "registration": Mark(NOW + 9000, NOW)},
     Mark(NOW, NOW),
     Serving("nobody", NOW, "529", "cannot", "aws sso login"),
@@ -37,13 +37,13 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "state" / "notices.json"
 
 
-def make(file: Path) -> Kept:
-    return Kept(file, lambda: NOW)
+def make(file: Path) -> NoticeStore:
+    return NoticeStore(file, lambda: NOW)
 
 
-def read(file: Path) -> Told:
+def read(file: Path) -> NoticeHistory:
     """Return what a new generation finds."""
-    return make(file).claim(lambda told: Due([], told)).told
+    return make(file).claim(lambda history: Due([], history)).history
 
 
 def test_what_was_told_is_found_again(file: Path) -> None:
@@ -55,7 +55,7 @@ def test_what_was_told_is_found_again(file: Path) -> None:
 
 
 def test_nothing_to_tell_writes_nothing(file: Path) -> None:
-    assert read(file) == Told()
+    assert read(file) == NoticeHistory()
     assert not file.exists()
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_none_of_ours_is_as_good_as_none(
 ) -> None:
     file.parent.mkdir()
     file.write_text(text, encoding="latin-1")
-    assert read(file) == Told()
+    assert read(file) == NoticeHistory()
     assert "cannot be read: something may be told twice" in caplog.text
     make(file).claim(lambda _: Due([], ALL))
     assert read(file) == ALL
@@ -98,11 +98,11 @@ def test_where_nothing_can_be_kept_it_is_remembered(tmp_path: Path, caplog: pyte
     in_the_way = tmp_path / "state"
     in_the_way.touch()
     here = make(in_the_way / "notices.json")
-    assert here.claim(lambda _: Due([], ALL)).told == ALL
+    assert here.claim(lambda _: Due([], ALL)).history == ALL
     assert "cannot keep in" in caplog.text
-    assert here.claim(lambda told: Due([], told)).told == ALL
+    assert here.claim(lambda history: Due([], history)).history == ALL
     in_the_way.unlink()
-    here.claim(lambda told: Due([], told))  # and written as soon as that is possible
+    here.claim(lambda history: Due([], history))  # and written as soon as that is possible
     assert read(in_the_way / "notices.json") == ALL
 
 
@@ -114,9 +114,9 @@ def test_a_lock_that_somebody_keeps_holds_nothing_up(
     with file.with_suffix(".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         here = make(file)
-        assert here.claim(lambda told: Due([], replace(told, login=None))).told == replace(ALL, login=None)
+        assert here.claim(lambda history: Due([], replace(history, login=None))).history == replace(ALL, login=None)
         assert "another process keeps it locked" in caplog.text
-    here.claim(lambda told: Due([], told))
+    here.claim(lambda history: Due([], history))
     assert read(file) == replace(ALL, login=None)
 
 
@@ -125,15 +125,15 @@ import sys
 from pathlib import Path
 from claude_gatewayd.aws.snapshot import Snapshot
 from claude_gatewayd.worker.notices.due import due
-from claude_gatewayd.worker.notices.store import Kept
-from claude_gatewayd.worker.notices.notice import Rules
+from claude_gatewayd.worker.notices.store import NoticeStore
+from claude_gatewayd.worker.notices.notice import NoticeRules
 from claude_gatewayd.worker.serving import Serving
 
-kept = Kept(Path(sys.argv[1]), lambda: 1e9)
+kept = NoticeStore(Path(sys.argv[1]), lambda: 1e9)
 for line in sys.stdin:
     end = 1e9 + 6000 * int(line)
     snapshot = Snapshot("ok", "temporary", keys_end=end)
-    made = kept.claim(lambda told: due(snapshot, Serving(), told, end - 14 * 60, Rules()))
+    made = kept.claim(lambda history: due(snapshot, Serving(), history, end - 14 * 60, NoticeRules()))
     print(len(made.notices), flush=True)
 """
 
@@ -144,14 +144,14 @@ def test_of_several_processes_one_tells(file: Path) -> None:
     processes = [
         subprocess.Popen([sys.executable, "-c", CLAIM, str(file)], stdin=pipe, stdout=pipe, text=True) for _ in range(4)
     ]
-    told = []
+    history = []
     for number in range(1, 21):
         for process in processes:
             assert process.stdin is not None
             process.stdin.write(f"{number}\n")
             process.stdin.flush()
-        told.append(sum(int(process.stdout.readline()) for process in processes if process.stdout is not None))
+        history.append(sum(int(process.stdout.readline()) for process in processes if process.stdout is not None))
     for process in processes:
         process.communicate(timeout=20)
         assert process.returncode == 0
-    assert told == [1] * 20
+    assert history == [1] * 20

@@ -16,7 +16,7 @@ _CHUNK: Final = 64 * 1024
 _LONGEST: Final = 8192
 
 
-class Bridge:
+class SocksBridge:
     """It listens as soon as it is made; `serve` answers, until it is cancelled. Nobody else knows its password."""
 
     def __init__(self, proxy: Proxy) -> None:

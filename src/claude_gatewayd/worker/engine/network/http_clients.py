@@ -17,7 +17,7 @@ from httpx import Request, Response
 
 from claude_gatewayd.anthropic import events
 from claude_gatewayd.http1 import content_coding
-from claude_gatewayd.worker.engine.request_context import Record, record
+from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 
 MOST = 64 * 1024  # bytes of an error, decoded
 READ_WITHIN = 5.0  # seconds: for a body that comes drop by drop
@@ -61,20 +61,20 @@ def _restrain_httpx() -> None:
         response = await async_send(self, request, **options | {"stream": True, "follow_redirects": False})
         if not _is_answer(response):
             return await _aread_in_part(response)
-        here = record.get()
+        context = current_request.get()
         if stream:
-            if here is not None and events.is_stream(
+            if context is not None and events.is_stream(
                 response.headers.get("content-type", "").encode("latin-1", "replace")
             ):
-                response.stream = _Ending(response, here)
+                response.stream = _Ending(response, context)
         else:
             try:
                 await response.aread()
             except BaseException:
                 await response.aclose()
                 raise
-            if here is not None and here.listener is not None:
-                here.listener.whole(response.content)
+            if context is not None and context.listener is not None:
+                context.listener.whole(response.content)
         return response
 
     httpx.Client.send = send  # type: ignore[method-assign]
@@ -129,13 +129,13 @@ class _Part:
 class _Ending(httpx.AsyncByteStream):
     """A stream of events as it is, and a note where it says itself that it is over, as OpenAI's and Gemini's do."""
 
-    def __init__(self, response: Response, here: Record) -> None:
+    def __init__(self, response: Response, context: RequestContext) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._stream = response.stream
-        self._here = here
+        self._context = context
         self._decoder = _decoder_of(response)
         self._tail = b""
-        here.ended = False
+        context.ended = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for raw in self._stream:
@@ -147,13 +147,13 @@ class _Ending(httpx.AsyncByteStream):
 
     def _look(self, raw: bytes) -> None:
         if self._decoder is None or self._decoder.blind:
-            self._here.ended = True
+            self._context.ended = True
             return
         decoded = self._decoder.feed(raw)
-        if self._here.listener is not None:
-            self._here.listener.feed(decoded)
+        if self._context.listener is not None:
+            self._context.listener.feed(decoded)
         seen = self._tail + decoded
-        self._here.ended = self._here.ended or _DONE.search(seen) is not None
+        self._context.ended = self._context.ended or _DONE.search(seen) is not None
         self._tail = seen[-_TAIL:]
 
 

@@ -105,7 +105,7 @@ class AnthropicLane:
         """Answer with what helps the person most; the headers say what else was tried."""
         heals = bedrock_errors.is_client_fixable(failure)
         if not heals:
-            self._tally.served.by_nobody(
+            self._tally.serving.by_nobody(
                 (call.digest, call.model), call.route.cause, bedrock_errors.describe(failure), failure.hint
             )
         kept = result.answer

@@ -44,7 +44,7 @@ class OutcomeRecorder:
         if response.fields.get(_STATUS) == b"allowed_warning":
             self._alarm()
         if call.is_messages:
-            self._tally.served.by_anthropic((call.digest, call.model))
+            self._tally.serving.by_anthropic((call.digest, call.model))
         if circuit is not None and self._authorization.may_spend(call):
             self._circuits.succeeded(circuit)
 
@@ -69,7 +69,7 @@ class OutcomeRecorder:
         if lessons.alarm:
             self._alarm()
         if lessons.is_served and call.is_messages:
-            self._tally.served.by_anthropic((call.digest, call.model))
+            self._tally.serving.by_anthropic((call.digest, call.model))
         # A circuit is for those who have somewhere else to go.
         if circuit is not None and self._authorization.may_spend(call):
             self._apply(circuit, lessons, outcome)

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from claude_gatewayd.network.proxy import parse
-from claude_gatewayd.worker.engine.network.bridge import Bridge
+from claude_gatewayd.worker.engine.network.bridge import SocksBridge
 from tests.fakes.socks_proxy import SocksProxy
 
 TARGET = "bedrock.test:443"
 
 
-async def ask(bridge: Bridge, *, method: str = "CONNECT", password: str = "") -> tuple[str, bytes]:
+async def ask(bridge: SocksBridge, *, method: str = "CONNECT", password: str = "") -> tuple[str, bytes]:
     """Ask for TARGET and say hello; return the status line, and what came back."""
     url = urlsplit(bridge.url)
     user = base64.b64encode(f"{url.username}:{password or url.password}".encode()).decode()
@@ -45,7 +45,7 @@ def test_who_is_let_through(given: dict[str, str], status: str) -> None:
     async def run() -> None:
         there = await asyncio.start_server(echo, "127.0.0.1", 0)
         with SocksProxy({TARGET: there.sockets[0].getsockname()[1]}) as proxy:
-            bridge = Bridge(parse(proxy.url))
+            bridge = SocksBridge(parse(proxy.url))
             serving = asyncio.create_task(bridge.serve())
             said = await ask(bridge, **given)
             assert said == (f"HTTP/1.1 {status}", b"hello" if status.startswith("200") else b"")
@@ -62,7 +62,7 @@ def test_who_is_let_through(given: dict[str, str], status: str) -> None:
 def test_a_proxy_that_refuses() -> None:
     async def run() -> None:
         with SocksProxy({}) as proxy:
-            bridge = Bridge(parse(proxy.url))
+            bridge = SocksBridge(parse(proxy.url))
             serving = asyncio.create_task(bridge.serve())
             assert await ask(bridge) == ("HTTP/1.1 502 Bad Gateway", b"")
             serving.cancel()

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from claude_gatewayd.worker.engine.network import http_clients
-from claude_gatewayd.worker.engine.request_context import Record, record
+from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 from tests.fakes.upstream import Upstream, says
 
 HTML = b"<p>The service is unavailable.</p>\n"
@@ -205,10 +205,10 @@ def test_the_others_follow_no_redirect_either(upstream: Upstream) -> None:
 @pytest.mark.parametrize("coding", ["", "gzip", "of nobody"])
 @pytest.mark.parametrize(("body", "ended"), [(b"data: x\n\ndata: [DONE]\n\n", True), (b'data: "[DONE]"\n\n', False)])
 def test_a_stream_that_says_that_it_is_over(upstream: Upstream, coding: str, body: bytes, ended: bool) -> None:
-    here = Record()
+    context = RequestContext()
 
     async def ask() -> bytes:
-        record.set(here)
+        current_request.set(context)
         async with httpx.AsyncClient() as client, client.stream("POST", upstream.url) as reply:
             return b"".join([raw async for raw in reply.aiter_raw()])
 
@@ -216,4 +216,4 @@ def test_a_stream_that_says_that_it_is_over(upstream: Upstream, coding: str, bod
     lines = [b"Content-Type: text/event-stream"] + ([b"Content-Encoding: " + coding.encode()] if coding else [])
     upstream.will(says(answer(200, *lines, body=sent)))
     assert asyncio.run(ask()) == sent
-    assert here.ended is (ended or coding == "of nobody"), "of what we cannot read we do not say that it is cut"
+    assert context.ended is (ended or coding == "of nobody"), "of what we cannot read we do not say that it is cut"

@@ -14,7 +14,7 @@ _LONGEST = 1024 * 1024  # of one turn's
 _KINDS = ("thinking", "redacted_thinking")
 
 
-class Thoughts:
+class ThinkingStore:
     """Keep the thinking of the last turns."""
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class Thoughts:
         return None
 
 
-class Listener:
+class ThinkingRecorder:
     """Listen to one answer of Anthropic's, event by event or whole, for what is to be kept of it."""
 
-    def __init__(self, thoughts: Thoughts, caller: str) -> None:
+    def __init__(self, thoughts: ThinkingStore, caller: str) -> None:
         self._thoughts = thoughts
         self._caller = caller
         self._rest = b""

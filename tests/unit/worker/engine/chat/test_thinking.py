@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from claude_gatewayd.worker.engine.chat import thoughts
-from claude_gatewayd.worker.engine.chat.thoughts import Listener, Thoughts
+from claude_gatewayd.worker.engine.chat import thinking
+from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder, ThinkingStore
 from tests.fakes.anthropic_model import Reply, whole_message
 
 BLOCK = {"type": "thinking", "thinking": "hm, tool_use", "signature": "ab"}
@@ -30,8 +30,8 @@ STREAM = b"".join((
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10_000])
 def test_a_stream_however_it_is_cut(size: int) -> None:
-    kept = Thoughts()
-    listener = Listener(kept, "me")
+    kept = ThinkingStore()
+    listener = ThinkingRecorder(kept, "me")
     for at in range(0, len(STREAM), size):
         listener.feed(STREAM[at : at + size])
     for ids in (["t1"], ["t2"], ["t1", "t2"], ["other", "t2"]):
@@ -41,9 +41,9 @@ def test_a_stream_however_it_is_cut(size: int) -> None:
 
 
 def test_a_whole_answer() -> None:
-    kept = Thoughts()
+    kept = ThinkingStore()
     message = whole_message(Reply(("hi",), think=True, tool=("get", {})), {}, "t1")
-    Listener(kept, "me").whole(json.dumps(message).encode())
+    ThinkingRecorder(kept, "me").whole(json.dumps(message).encode())
     found = kept.of("me", ["t1"])
     assert found is not None
     assert found[0]["signature"]
@@ -51,22 +51,22 @@ def test_a_whole_answer() -> None:
 
 @pytest.mark.parametrize("said", [b"", b"[]", b"{", b'{"content": [1, {"type": "tool_use"}]}', b"data: [" * 10_000])
 def test_what_is_no_answer(said: bytes) -> None:
-    kept = Thoughts()
-    listener = Listener(kept, "me")
+    kept = ThinkingStore()
+    listener = ThinkingRecorder(kept, "me")
     listener.whole(said)
     listener.feed(b"data:" + said + b"tool_use\n" + b'data: {"type":"content_block_delta","index":{},"thinking":1}\n')
     assert kept.of("me", ["t1"]) is None
 
 
 def test_no_more_is_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thoughts, "_MOST", 1000)
-    kept = Thoughts()
+    monkeypatch.setattr(thinking, "_MOST", 1000)
+    kept = ThinkingStore()
     for number in range(100):
         kept.keep("me", [f"t{number}"], [BLOCK])
         kept.keep("me", [f"t{number}"], [BLOCK])
     there = [number for number in range(100) if kept.of("me", [f"t{number}"])]
     assert there == list(range(100 - len(there), 100))
     assert 1 < len(there) < 20
-    monkeypatch.setattr(thoughts, "_LONGEST", 10)
+    monkeypatch.setattr(thinking, "_LONGEST", 10)
     kept.keep("me", ["large"], [BLOCK])
     assert kept.of("me", ["large"]) is None
