@@ -18,6 +18,7 @@ from claude_gatewayd.config.model import Anthropic, Bedrock, Config, Listen, Lit
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.paths import expanduser
 from claude_gatewayd.problem import Problem
+from claude_gatewayd.system.addresses import addresses, is_loopback
 
 T = TypeVar("T")
 
@@ -124,7 +125,7 @@ def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[
 
     # what takes more than the value itself to judge; a default is never at fault
     listen, anthropic = Listen(**good["listen"]), Anthropic(**good["anthropic"])
-    if not listen.remote and not values.is_loopback(listen.host):
+    if not listen.remote and not is_loopback(listen.host):
         complain("listen", "host", _not_loopback(listen.host))
         listen = replace(listen, host=Listen().host)
     if ("anthropic", "base_url") in given and _is_own_address(anthropic.base_url, listen):
@@ -229,8 +230,8 @@ def _is_own_address(url: str, listen: Listen) -> bool:
     host = parts.hostname or ""
     if listen.port != (parts.port or (443 if parts.scheme == "https" else 80)):
         return False
-    ours, theirs = values.addresses(listen.host), values.addresses(host)
-    everywhere = any(address.is_unspecified for address in ours) and values.is_loopback(host)
+    ours, theirs = addresses(listen.host), addresses(host)
+    everywhere = any(address.is_unspecified for address in ours) and is_loopback(host)
     return host in listen.hosts or everywhere or not set(ours).isdisjoint(theirs)
 
 

@@ -5,13 +5,13 @@ GatewayError with what is wrong. An `as_` function turns a text of the environme
 given; what it cannot read it leaves as it is, for the reader to refuse.
 """
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system.addresses import addresses, is_loopback
 
 DAY = 86400
 UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
@@ -265,22 +265,6 @@ def _url(raw: object, schemes: tuple[str, ...] = ("http", "https")) -> tuple[str
 def _is_host(name: str) -> bool:
     label = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
     return re.fullmatch(rf"{label}(\.{label})*", name) is not None or bool(addresses(name))
-
-
-def addresses(host: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
-    """Return the addresses that *host* stands for, as far as that is known without asking the network."""
-    if "%" in host:  # a zone, which ip_address() takes whatever it holds
-        return ()
-    try:
-        literals = ("127.0.0.1", "::1") if host.lower() == "localhost" else (host,)
-        return tuple(map(ipaddress.ip_address, literals))
-    except ValueError:
-        return ()
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether *host* is this machine and no other."""
-    return any(found.is_loopback for found in addresses(host))
 
 
 def as_number(text: str) -> object:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
+from claude_gatewayd.system.addresses import is_loopback
+
 # Of each scheme: the version of SOCKS, the usual port, and whether the proxy resolves names. socks5:// would have us
 # resolve them, as curl reads it; but who needs such a proxy often has no resolver for the world outside. socks:// is
 # what GNOME writes.
@@ -170,16 +172,6 @@ def excepted(host: str, port: int, exceptions: str) -> bool:
         if domain and (host == domain or host.endswith(f".{domain}") or _in_network(host, domain)):
             return True
     return False
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine by its very name."""
-    if host.lower() in ("127.0.0.1", "localhost", "localhost.", "::1"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _in_network(host: str, network: str) -> bool:

@@ -9,7 +9,7 @@ from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Connector, Origin
 from claude_gatewayd.network.egress import Egress
-from claude_gatewayd.network.proxy import is_loopback
+from claude_gatewayd.system.addresses import is_loopback
 
 if TYPE_CHECKING:
     from claude_gatewayd.problem import Problem

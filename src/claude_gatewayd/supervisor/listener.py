@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service.activation import inherited_sockets, launchd_sockets
+from claude_gatewayd.system.addresses import to_bind
 from claude_gatewayd.system.ports import who_listens
 
 _BACKLOG = 4096
@@ -42,11 +43,12 @@ def inherited(environ: MutableMapping[str, str]) -> Listener | None:
 
 def bind(host: str, port: int) -> Listener:
     """Bind to an address. Raises GatewayError, which names the process that has it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    address = to_bind(host)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind(("127.0.0.1" if host == "localhost" else host, port))
+        sock.bind((address, port))
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()

@@ -10,6 +10,7 @@ import socket
 
 from claude_gatewayd.anthropic.errors import error_body
 from claude_gatewayd.problem import Problem
+from claude_gatewayd.system.addresses import host_of, is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ _AT_ONCE = 64
 _READ_WITHIN = 5.0
 _PAUSED_FOR = 0.1
 _MOST = 1024 * 1024
-_OURS = re.compile(rb"\r\nhost:[ \t]*(?:127\.[0-9.]+|localhost|\[::1\])(?::[0-9]+)?[ \t]*\r\n", re.IGNORECASE)
+_HOST = re.compile(rb"\r\nhost:([^\r\n]*)(?=\r\n)", re.IGNORECASE)
 _PAGE = re.compile(rb"\r\norigin:", re.IGNORECASE)
 
 
@@ -86,7 +87,9 @@ class Unavailable:
 
 def _answer(problems: list[Problem], request: bytes) -> bytes:
     message = "claude-gatewayd cannot serve: claude-gatewayctl status says why"
-    if _OURS.search(request) and not _PAGE.search(request):  # web pages and other machines learn no details
+    hosts = _HOST.findall(request)
+    is_ours = len(hosts) == 1 and is_loopback(host_of(hosts[0]))
+    if is_ours and not _PAGE.search(request):  # web pages and other machines learn no details
         described = "; ".join(f"{p.where}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in problems)
         message = f"claude-gatewayd cannot serve: {described}. Mend it, then run: claude-gatewayctl reload"
     body = error_body(503, message)

@@ -14,8 +14,8 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.network import egress, reach
 from claude_gatewayd.network.connect import Connector
 from claude_gatewayd.network.egress import Egress
-from claude_gatewayd.network.proxy import is_loopback
 from claude_gatewayd.problem import Problem
+from claude_gatewayd.system.addresses import is_loopback
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 from claude_gatewayd.worker.gateway import known_credentials
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from claude_gatewayd.network.proxy import Proxy, excepted, is_loopback, parse, proxy_for
+from claude_gatewayd.network.proxy import Proxy, excepted, parse, proxy_for
 
 HOST = "api.anthropic.com"
 
@@ -156,27 +156,3 @@ def test_a_password_is_not_shown() -> None:
 )
 def test_no_proxy(exceptions: str, host: str, port: int, expected: bool) -> None:
     assert excepted(host, port, exceptions) is expected
-
-
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.255.0.1", "::1", "[::1]"])
-def test_loopback(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "",
-        "0.0.0.0",
-        "::",
-        "128.0.0.1",
-        "localhost.example",
-        "127.0.0.1.example",
-        "127.1",
-        "2130706433",
-        "0x7f.1",
-        "fe80::1",
-    ],
-)
-def test_not_loopback(host: str) -> None:
-    assert not is_loopback(host)

@@ -6,10 +6,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 from typing import Final
+from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.profiles import chain as planning
 from claude_gatewayd.aws.profiles.source import config_files, read_profiles
+from claude_gatewayd.system.addresses import is_loopback
 
 _OF_A_LOGIN: Final = ("sso_start_url", "sso_region")
 _OF_A_ROLE: Final = ("sso_account_id", "sso_role_name")
@@ -79,6 +81,15 @@ def is_sso(settings: Settings) -> bool:
     return any(name in settings for name in ("sso_session", *_OF_A_ROLE, "sso_start_url"))
 
 
+def _is_confidential(url: str) -> bool:
+    """Say whether nobody on the way can read what is sent to a URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
 def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, Settings]) -> SsoProfile:
     session = settings.get("sso_session", "")
     of_session = sessions.get(session, {})
@@ -93,7 +104,7 @@ def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, 
     if missing := [key for key in needed if not together.get(key)]:
         wrong.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     url = together.get("sso_start_url", "")
-    if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    if url and not _is_confidential(url):
         wrong.append(f"sso_start_url must begin with https://, and is {url}")
     if wrong:
         raise SsoProfileInvalid(

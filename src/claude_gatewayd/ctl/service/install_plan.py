@@ -13,6 +13,7 @@ from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import Link, Write
 from claude_gatewayd.service.manager import Manager, Place, State, Verb
 from claude_gatewayd.service.platform import choose
+from claude_gatewayd.system.addresses import to_bind
 
 PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
 
@@ -89,8 +90,7 @@ def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[Write | Lin
     """Return the files of an installation. Raises ConfigInvalid: what could not serve is not installed."""
     listen = config.load({**os.environ, **given.values}).listen
     link = Link(paths.installation_link(os.environ), _here())
-    host = "127.0.0.1" if listen.host == "localhost" else listen.host
-    place = Place(link.path / "bin", host, listen.port, given.file, sandbox)
+    place = Place(link.path / "bin", to_bind(listen.host), listen.port, given.file, sandbox)
     return [
         Write(given.file, given.text, 0o600, "\n".join(given.shown.values())),
         *_way_back(link),

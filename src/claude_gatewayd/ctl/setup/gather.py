@@ -36,6 +36,7 @@ from claude_gatewayd.ctl.setup.plan import ENABLED, PORT, PROFILE, REGION
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
 from claude_gatewayd.system import ports
+from claude_gatewayd.system.addresses import is_loopback
 
 _LITELLM_TEXT = re.compile(r"^model_list\s*:", re.MULTILINE)
 _FIRST_FREE = range(1, 100)
@@ -157,7 +158,7 @@ def _login(environ: Mapping[str, str], name: str) -> LoginState:
 
 def _loopback(url: str) -> Any:
     parts = urlsplit(url)
-    return parts if parts.hostname in ("127.0.0.1", "localhost", "::1") and _port(parts) else None
+    return parts if is_loopback(parts.hostname or "") and _port(parts) else None
 
 
 def _port(parts: Any) -> int:

@@ -7,14 +7,10 @@ by the Origin that browsers add, and by a Host that is not ours.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
-from claude_gatewayd.network.proxy import is_loopback
+from claude_gatewayd.system.addresses import host_of, is_loopback
 
-# RFC 9112 3.2: a host and a port, nothing else. Of `127.0.0.1:x@evil` a client takes the other end for the host.
-_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\x00-\x20\x7f:/?#@\[\]\\%,]+))(?::([0-9]{0,5}))?")
 _AUTHORITY_END = re.compile(rb"[/?]")
-_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +36,9 @@ def authority_of(target: bytes) -> tuple[bytes | None, bytes]:
 def check(fields: Mapping[bytes, bytes], authority: bytes | None, hosts: frozenset[str]) -> Rejection | None:
     """Return why a request is refused, or None. *hosts* are the further names of `[listen] hosts`."""
     if authority is not None or b"host" in fields:  # HTTP/1.0 may have none
-        name = _name(fields[b"host"] if authority is None else authority)
+        name = host_of(fields[b"host"] if authority is None else authority)
         if name not in hosts and name.removesuffix(".") not in hosts and not is_loopback(name):
             return Rejection(421, "cannot serve this Host: it is neither loopback nor in [listen] hosts")
     if b"origin" in fields:
         return Rejection(403, "cannot serve a web page: requests with an Origin are refused")
     return None
-
-
-@lru_cache(maxsize=64)
-def _name(host: bytes) -> str:
-    """Return the name of a Host value without its port, "" for what is none."""
-    found = _HOST.fullmatch(host.decode("latin-1").strip(" \t").lower())
-    if found is None or int(found[3] or 0) > _LAST_PORT:
-        return ""
-    return found[1] or found[2]

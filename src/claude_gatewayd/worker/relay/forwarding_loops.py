@@ -6,10 +6,9 @@ Anthropic itself carry none: they stay as they came.
 
 import secrets
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 
-from claude_gatewayd.network.proxy import is_loopback
+from claude_gatewayd.system.addresses import is_loopback
 
 HEADER: Final = b"x-claude-gatewayd-passed"
 _MOST: Final = 8  # gateways in a row
@@ -28,15 +27,10 @@ def comes_back(fields: Mapping[bytes, bytes]) -> bool:
 
 def mark(fields: Mapping[bytes, bytes], host: str) -> bytes | None:
     """Return the header line that a request to *host* carries, None for one that leaves this machine."""
-    if not _is_here(host):
+    if not is_loopback(host):
         return None
     return HEADER + b": " + b", ".join([*_passed(fields), _OURS]) if HEADER in fields else _LINE
 
 
 def _passed(fields: Mapping[bytes, bytes]) -> list[bytes]:
     return [name.strip() for name in fields[HEADER].split(b",")]
-
-
-@lru_cache(maxsize=16)
-def _is_here(host: str) -> bool:
-    return is_loopback(host)

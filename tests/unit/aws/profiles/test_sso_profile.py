@@ -132,6 +132,12 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
             "sso_start_url must begin with https://, and is http://heron",
             "aws configure sso --profile x",
         ),
+        (
+            f"[profile x]\nsso_region = a\nsso_start_url = http://localhost.heron/start\n{ROLE}",
+            "x",
+            "sso_start_url must begin with https://, and is http://localhost.heron/start",
+            "aws configure sso --profile x",
+        ),
         ("[profile x\n", "x", r"/.*/config:1 cannot be used: the line stands above", r"${EDITOR:-vi} +1 /"),
     ],
 )

@@ -1,0 +1,44 @@
+"""Which addresses a host name stands for, and whether that is this machine. Pure: nothing is resolved."""
+
+import ipaddress
+import re
+from functools import lru_cache
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_LOCALHOST = ("127.0.0.1", "::1")
+# RFC 9112 3.2: a host and a port, nothing else. Of `127.0.0.1:x@evil` a client takes the other end for the host.
+_AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\x00-\x20\x7f:/?#@\[\]\\%,]+))(?::([0-9]{0,5}))?")
+_LAST_PORT = 65535
+
+
+def addresses(host: str) -> tuple[Address, ...]:
+    """Return the addresses of a host that need no resolver: a literal's own, or those of "localhost"; else none."""
+    name = host.lower()
+    literals = _LOCALHOST if name in ("localhost", "localhost.") else (name.removeprefix("[").removesuffix("]"),)
+    if "%" in name:  # a zone, which ip_address() takes whatever it holds
+        return ()
+    try:
+        return tuple(map(ipaddress.ip_address, literals))
+    except ValueError:
+        return ()
+
+
+@lru_cache(maxsize=64)
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine by its very name, and no other."""
+    return any(address.is_loopback for address in addresses(host))
+
+
+def to_bind(host: str) -> str:
+    """Return the address to listen on for a host: a number, so that no resolver is asked; IPv4 for "localhost"."""
+    return str(next(iter(addresses(host)), host))
+
+
+@lru_cache(maxsize=64)
+def host_of(authority: bytes) -> str:
+    """Return the host of a Host header, in lower case and without port or brackets; "" for what is none."""
+    found = _AUTHORITY.fullmatch(authority.decode("latin-1").strip(" \t").lower())
+    if found is None or int(found[3] or 0) > _LAST_PORT:
+        return ""
+    return found[1] or found[2]
