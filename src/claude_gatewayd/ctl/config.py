@@ -62,12 +62,12 @@ def config(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     found = configuration.effective(os.environ)
     path = paths.config_path(os.environ)
-    said = {
+    report = {
         "path": str(path),
         "exists": path.exists(),
         "values": [{"key": f"{one.section}.{one.name}", "value": _plain(one), "from": one.where} for one in found],
     }
-    show(said, _as_toml(found), colour.toml, in_json=arguments.json)
+    show(report, _as_toml(found), colour.toml, in_json=arguments.json)
     return DONE
 
 

@@ -28,16 +28,18 @@ def status(arguments: argparse.Namespace) -> int:
         from claude_gatewayd.ctl import watch
 
         return watch.status(in_json=arguments.json)
-    said = client.ask("status")
-    show(said, text.status(said, time.time()), colour.status, in_json=arguments.json)
+    reply = client.ask("status")
+    show(reply, text.status(reply, time.time()), colour.status, in_json=arguments.json)
     return DONE
 
 
 def health(arguments: argparse.Namespace) -> int:
     """Say whether one may rely on the gateway; exit 1 if not."""
-    said = client.ask("health")
-    show(said, "healthy" if said["healthy"] else f"not healthy: {said['why']}", colour.answer, in_json=arguments.json)
-    return DONE if said["healthy"] else NO
+    reply = client.ask("health")
+    show(
+        reply, "healthy" if reply["healthy"] else f"not healthy: {reply['why']}", colour.answer, in_json=arguments.json
+    )
+    return DONE if reply["healthy"] else NO
 
 
 def reload(_arguments: argparse.Namespace) -> int:
@@ -50,12 +52,12 @@ def hand_over() -> int:
     from claude_gatewayd.ctl.terminal.progress import During
 
     with During("A new generation starts; the old one serves meanwhile"):
-        said = client.ask("reload", RELOAD_WITHIN)
-    if said["applied"]:
-        print(f"Reloaded in {said['seconds']:.2f} s: generation {said['generation']} serves")
+        reply = client.ask("reload", RELOAD_WITHIN)
+    if reply["applied"]:
+        print(f"Reloaded in {reply['seconds']:.2f} s: generation {reply['generation']} serves")
         return DONE
     print("Not reloaded, nothing has changed:", file=sys.stderr)
-    print(text.problems(said["problems"]), file=sys.stderr)
+    print(text.problems(reply["problems"]), file=sys.stderr)
     return NO
 
 

@@ -34,7 +34,7 @@ def _ensure() -> dict[str, Any]:
     begun = time.monotonic()
     while time.monotonic() - begun < _WITHIN:
         try:
-            said = client.ask("status")
+            status = client.ask("status")
         except client.NotRunning:
             if pid is None:  # at first, or when one that was stopping has ended
                 pid = 0 if _by_service_manager() else _in_background(log)
@@ -42,11 +42,12 @@ def _ensure() -> dict[str, Any]:
             elif pid and not is_alive(pid) and not lock_is_held():
                 raise GatewayError("cannot start claude-gatewayd: " + _last_words(log, read_from), _HINT) from None
         else:
-            if said["state"] == "serving":
-                return said
-            if said["problems"]:
+            if status["state"] == "serving":
+                return status
+            if status["problems"]:
                 raise GatewayError(
-                    "cannot serve: " + "; ".join(f"{one['where']}: {one['message']}" for one in said["problems"]), _HINT
+                    "cannot serve: " + "; ".join(f"{one['where']}: {one['message']}" for one in status["problems"]),
+                    _HINT,
                 )
         time.sleep(_AGAIN)
     raise GatewayError(f"cannot use the gateway: it does not serve after {_WITHIN:g} s", _HINT)

@@ -91,14 +91,14 @@ def main(argv: list[str] | None = None) -> int:
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(printable.guarded, streams)
     try:
-        return _answer(given)
+        return _run(given)
     finally:
         sys.stdout, sys.stderr = streams
 
 
-def _answer(given: list[str]) -> int:
+def _run(given: list[str]) -> int:
     try:
-        code = _carry_out(given)
+        code = _dispatch(given)
         try:
             sys.stdout.flush()
         except BrokenPipeError:
@@ -121,7 +121,7 @@ def _answer(given: list[str]) -> int:
         return 130
 
 
-def _carry_out(given: list[str]) -> int:
+def _dispatch(given: list[str]) -> int:
     if not given:
         from claude_gatewayd.ctl.overview import overview
 

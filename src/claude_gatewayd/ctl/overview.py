@@ -18,7 +18,7 @@ CTL = "claude-gatewayctl"
 class Situation(NamedTuple):
     """What decides about the next step: the status of the daemon that runs, or None, and what is set up."""
 
-    said: dict[str, Any] | None
+    status: dict[str, Any] | None
     is_installed: bool
     claude_points_here: bool
     claude_is_there: bool = True
@@ -36,16 +36,16 @@ BEGIN = NextStep(f"{CTL} setup", "set all up, in one guided run")
 
 def overview() -> int:
     """Show the status, or that nothing runs, and the next useful commands. Returns the exit status of `status`."""
-    said: dict[str, Any] | None = None
+    status: dict[str, Any] | None = None
     try:
-        said = client.ask("status")
-        plain = text.status(said, time.time())
+        status = client.ask("status")
+        plain = text.status(status, time.time())
     except client.NotRunning as error:
         plain = f"down  {error.message}"
     situation = Situation(
-        said,
+        status,
         is_installed=paths.is_installed(os.environ),  # `install` leaves it
-        claude_points_here=_points_here(said),
+        claude_points_here=_points_here(status),
         claude_is_there=shutil.which("claude") is not None,
     )
     steps = [NextStep(*map(printable.one_line, step)) for step in next_steps(situation)]
@@ -57,34 +57,34 @@ def overview() -> int:
         shown = colour.ink(command, colour.CYAN) if in_colour else command
         lines.append(f"  {shown}{' ' * (width - len(command))}    {why}")
     print("\n".join(lines), file=printable.around(sys.stdout))
-    return NOT_RUNNING if said is None else DONE
+    return NOT_RUNNING if status is None else DONE
 
 
 def next_steps(situation: Situation) -> Iterator[NextStep]:
     """Yield the commands that are of use now, the most urgent first, and always where to find the others."""
-    said = situation.said
-    if said is None and situation.is_installed:
+    status = situation.status
+    if status is None and situation.is_installed:
         yield NextStep(f"{CTL} start", "start the service")
         yield NextStep(f"{CTL} logs", "why it ended")
         yield NextStep(f"{CTL} doctor", "what is wrong, and what mends it")
         if situation.claude_points_here:
             yield NextStep(f"{CTL} run --direct", "Claude Code around the gateway, this once")
-    elif said is None:
+    elif status is None:
         yield BEGIN
         if situation.claude_is_there:
             yield NextStep(f"{CTL} run", "Claude Code through the gateway, just this once")
     else:
-        yield from _while_it_runs(said, situation)
+        yield from _while_it_runs(status, situation)
     yield NextStep(f"{CTL} --help", "all there is")
 
 
-def _while_it_runs(said: dict[str, Any], situation: Situation) -> Iterator[NextStep]:
-    hints = dict.fromkeys(notice["hint"] for notice in said["notices"] if notice["hint"])
+def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[NextStep]:
+    hints = dict.fromkeys(notice["hint"] for notice in status["notices"] if notice["hint"])
     for hint in hints:
-        why = next(notice["title"] for notice in said["notices"] if notice["hint"] == hint)
+        why = next(notice["title"] for notice in status["notices"] if notice["hint"] == hint)
         if hint != f"{CTL} status":  # that is what is shown already
             yield NextStep(hint, why)
-    if said["problems"]:
+    if status["problems"]:
         yield NextStep(f"{CTL} config check", "what is wrong with the configuration")
         yield NextStep(f"{CTL} reload", "take it up when it is mended")
     if not situation.claude_points_here:
@@ -92,16 +92,16 @@ def _while_it_runs(said: dict[str, Any], situation: Situation) -> Iterator[NextS
         yield NextStep(f"{CTL} run", "or just this once")
     if not situation.is_installed:
         yield NextStep(f"{CTL} install --now", "have it run from each login on: it was started by hand")
-    if said["anthropic"]["state"] == "failing" or said["notices"] or said["problems"]:
+    if status["anthropic"]["state"] == "failing" or status["notices"] or status["problems"]:
         yield NextStep(f"{CTL} doctor", "what is wrong, and what mends it")
-    if said["state"] == "serving" and not said["notices"]:
+    if status["state"] == "serving" and not status["notices"]:
         yield NextStep(f"{CTL} status --watch", "look on")
 
 
-def _points_here(said: dict[str, Any] | None) -> bool:
+def _points_here(status: dict[str, Any] | None) -> bool:
     """Say whether Claude Code's settings name the address of the gateway, as it runs or as it is configured."""
     from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
     from claude_gatewayd.ctl.claude_code.settings import BASE_URL
 
-    here = edit_settings.here(os.environ).url if said is None else edit_settings.for_callers(said["address"])
+    here = edit_settings.here(os.environ).url if status is None else edit_settings.for_callers(status["address"])
     return obstacles.variables(obstacles.settings_file(os.environ)).get(BASE_URL) == here

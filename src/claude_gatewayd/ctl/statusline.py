@@ -57,18 +57,18 @@ def statusline(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def line(said: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> list[Part]:
+def line(status: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> list[Part]:
     """Return what there is to say of a status, the lane first."""
-    if said["problems"]:
+    if status["problems"]:
         return [Part("gateway refuses, its configuration is no good: claude-gatewayctl config check", "trouble")]
-    if said["state"] != "serving":
-        return [Part(_NOT_SERVING.get(said["state"], f"gateway {said['state']}"), "warning")]
-    if _goes_around(said["address"], environ):
+    if status["state"] != "serving":
+        return [Part(_NOT_SERVING.get(status["state"], f"gateway {status['state']}"), "warning")]
+    if _goes_around(status["address"], environ):
         return [Part("around the gateway", "warning")]
-    notices = said["notices"]
+    notices = status["notices"]
     lane = next((_lane(notice, now) for notice in notices if notice["event"] in _SERVING), None)
-    if lane is None and said["anthropic"]["state"] == "failing":
-        lane = Part(f"Anthropic {said['anthropic']['failure']}", "warning")
+    if lane is None and status["anthropic"]["state"] == "failing":
+        lane = Part(f"Anthropic {status['anthropic']['failure']}", "warning")
     others = [_other(notice, now) for notice in notices if notice["event"] not in _SERVING]
     return [lane or Part("Anthropic"), *others]
 

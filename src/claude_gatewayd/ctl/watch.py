@@ -29,7 +29,7 @@ def status(*, in_json: bool) -> int:
         try:
             while True:
                 if in_json:
-                    print(json.dumps(_said()), flush=True)
+                    print(json.dumps(_status()), flush=True)
                 elif on_terminal:
                     _draw(frame(printable.lines(_plain()), *shutil.get_terminal_size()))
                 else:
@@ -49,7 +49,7 @@ def frame(plain: str, columns: int, rows: int) -> str:
     return _HOME + "".join(f"{line}{_REST_OF_LINE}\r\n" for line in painted.split("\n")) + _REST
 
 
-def _said() -> dict[str, object]:
+def _status() -> dict[str, object]:
     try:
         return client.ask("status", _ANSWERS_WITHIN)
     except GatewayError as error:

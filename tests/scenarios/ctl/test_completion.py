@@ -89,8 +89,8 @@ def test_bash(home: Path) -> None:
         + "TYPED\n"
     )
     got = run(home, shell("bash"), "--norc", "-c", script)
-    for (typed, words), said in zip(CASES, got, strict=True):
-        assert said.split() == words, typed
+    for (typed, words), offered in zip(CASES, got, strict=True):
+        assert offered.split() == words, typed
 
 
 def test_bash_takes_apart_an_option_with_its_value(home: Path) -> None:
@@ -107,8 +107,8 @@ def test_fish(home: Path) -> None:
     fish = shell("fish")
     asked = "; echo ---; ".join(f"complete -C 'claude-gatewayctl {typed}'" for typed, _ in CASES)
     got = "\n".join(run(home, fish, "--no-config", "-c", f"source {completion.places(environ(home))['fish']}; {asked}"))
-    for (typed, words), said in zip(CASES, got.split("---"), strict=True):
-        assert sorted(line.partition("\t")[0] for line in said.strip().splitlines()) == sorted(words), typed
+    for (typed, words), offered in zip(CASES, got.split("---"), strict=True):
+        assert sorted(line.partition("\t")[0] for line in offered.strip().splitlines()) == sorted(words), typed
 
 
 class Zsh:

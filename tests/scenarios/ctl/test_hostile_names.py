@@ -45,10 +45,10 @@ def daemon() -> Iterator[Daemon]:
 def test_nothing_acts(daemon: Daemon, words: list[str]) -> None:
     environ = {**daemon.environ, "NO_COLOR": "1"}
     done = subprocess.run([CTL, *words], env=environ, capture_output=True, timeout=60, check=False, cwd=daemon.home)
-    said = (done.stdout + done.stderr).decode()
-    assert said.strip()
-    assert "Traceback" not in said
-    assert not ACTS.search(said)
+    output = (done.stdout + done.stderr).decode()
+    assert output.strip()
+    assert "Traceback" not in output
+    assert not ACTS.search(output)
     with Window([CTL, *words], daemon.environ | {"NO_COLOR": ""}, cwd=daemon.home) as window:
         shown = window.rest()
         assert shown.strip()
@@ -70,10 +70,10 @@ def test_a_litellm_configuration() -> None:
         own.write_text(f'"{evil}": 1\nmodel_list: []\nlitellm_settings: {{callbacks: ["{evil}.b"]}}\n')
         with daemon:
             wait_until(lambda: daemon.status()["litellm"]["state"] in ("ready", "failed"), 60, daemon.describe)
-            said = daemon.ctl("status").stdout + daemon.ctl("doctor").stdout
-            assert "forged" in said
+            output = daemon.ctl("status").stdout + daemon.ctl("doctor").stdout
+            assert "forged" in output
             assert "forged" in daemon.log
-            assert not ACTS.search(said + daemon.log)
+            assert not ACTS.search(output + daemon.log)
             assert not [line for line in daemon.log.splitlines() if line.startswith("12:00:00 ERROR   supervisor: f")]
             assert "\\u001b" not in daemon.ctl("status", "--json").stdout
 
@@ -100,8 +100,8 @@ def test_what_a_proxy_says() -> None:
         with Daemon(upstream="https://upstream.test", environ=environ) as daemon:
             call = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
             call.request("POST", "/v1/messages", b'{"model": "claude-x"}', {"authorization": "Bearer sk-ant-oat01-x"})
-            told = json.loads(call.getresponse().read())["error"]["message"]
+            message = json.loads(call.getresponse().read())["error"]["message"]
             call.close()
-            assert "407" in told
-            assert not ACTS.search(told + daemon.log + daemon.ctl("status").stdout)
+            assert "407" in message
+            assert not ACTS.search(message + daemon.log + daemon.ctl("status").stdout)
         proxy.shutdown(socket.SHUT_RDWR)

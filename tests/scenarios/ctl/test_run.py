@@ -62,7 +62,7 @@ def run(daemon: Daemon, place: Path, *words: str, **more: str) -> subprocess.Com
     )  # fmt: skip
 
 
-def said(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def seen(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -71,27 +71,27 @@ def said(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def test_it_is_claude_with_our_environment(daemon: Daemon, place: Path) -> None:
     done = run(daemon, place, "-p", "--", "a b", EXIT="7")
     assert (done.returncode, done.stderr) == (7, "")
-    told = said(done)
-    assert told["argv"] == ["-p", "--", "a b"]
-    assert told["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
-    assert told["environ"]["ANTHROPIC_CUSTOM_HEADERS"].startswith("x-gateway-key: cgw-")
-    assert "CLAUDE_CODE_USE_BEDROCK" not in told["environ"]
-    assert said(run(daemon, place, "--", "--direct"))["argv"] == ["--direct"]
+    claude = seen(done)
+    assert claude["argv"] == ["-p", "--", "a b"]
+    assert claude["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
+    assert claude["environ"]["ANTHROPIC_CUSTOM_HEADERS"].startswith("x-gateway-key: cgw-")
+    assert "CLAUDE_CODE_USE_BEDROCK" not in claude["environ"]
+    assert seen(run(daemon, place, "--", "--direct"))["argv"] == ["--direct"]
 
 
 def test_over_what_settings_files_say(daemon: Daemon, place: Path) -> None:
     settings = place / "home" / ".claude" / "settings.json"
     settings.write_text('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}')
     done = run(daemon, place, "--settings", '{"model": "opus"}', "-p")
-    told = said(done)
-    assert told["argv"][0] == "--settings"
-    assert told["argv"][2:] == ["-p"]
-    assert told["settings"] == {
+    claude = seen(done)
+    assert claude["argv"][0] == "--settings"
+    assert claude["argv"][2:] == ["-p"]
+    assert claude["settings"] == {
         "text": {"model": "opus", "env": {"ANTHROPIC_BASE_URL": daemon.url, "CLAUDE_CODE_USE_BEDROCK": "0"}},
         "mode": 0o600,
     }
     assert settings.read_text().startswith('{"env"')
-    around = said(run(daemon, place, "--direct"))
+    around = seen(run(daemon, place, "--direct"))
     assert "ANTHROPIC_CUSTOM_HEADERS" not in around["environ"]
     assert around["argv"] == []
 
@@ -112,7 +112,7 @@ def test_a_claude_that_is_a_script_that_comes_back(daemon: Daemon, place: Path) 
     wrapper.write_text(f'#!/bin/sh\nexec {BIN / "claude-gatewayctl"} run "$@"\n')
     wrapper.chmod(0o755)
     path = f"{wrapper.parent}:{place / 'bin'}:{os.environ['PATH']}"
-    assert said(run(daemon, place, "-p", PATH=path))["argv"] == ["-p"]
+    assert seen(run(daemon, place, "-p", PATH=path))["argv"] == ["-p"]
     (place / "bin" / "claude").unlink()
     done = run(daemon, place, "-p", PATH=f"{wrapper.parent}:/usr/bin:/bin")
     assert done.returncode == 1
@@ -132,15 +132,15 @@ def test_it_starts_the_daemon_which_stays(place: Path) -> None:
     try:
         done = run(daemon, place)
         assert done.stderr.startswith("claude-gatewayd was not running; it starts in the background, its log is ")
-        assert said(done)["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
+        assert seen(done)["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
         status = daemon.status()
         assert status["state"] == "serving"
-        assert os.getsid(status["pid"]) not in (os.getsid(0), said(done)["pid"])
+        assert os.getsid(status["pid"]) not in (os.getsid(0), seen(done)["pid"])
         assert run(daemon, place).stderr == ""
         assert daemon.ctl("stop", "--now").returncode == 0
         with ThreadPoolExecutor(3) as pool:  # all at once: one daemon, and all find it
             all_three = list(pool.map(lambda _: run(daemon, place), range(3)))
-        assert {said(one)["environ"]["ANTHROPIC_BASE_URL"] for one in all_three} == {daemon.url}
+        assert {seen(one)["environ"]["ANTHROPIC_BASE_URL"] for one in all_three} == {daemon.url}
         assert [one["number"] for one in daemon.status()["generations"]] == [1]
         assert daemon.ctl("stop", "--now").returncode == 0
         daemon.config_file.write_text("[listen]\nprot = 1\n")

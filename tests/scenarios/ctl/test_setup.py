@@ -282,10 +282,10 @@ def test_a_litellm_proxy_is_moved_over(person: Newcomer) -> None:
         terminal.answer("Region of Bedrock? [eu-west-1]")
         terminal.answer("Go ahead? [Y/n]")
         assert terminal.end() == 0, terminal.text
-    said = tomllib.loads(person.daemon.config_file.read_text())
-    assert said["bedrock"]["profile"] == "other.Admin"
-    assert said["bedrock"]["region"] == "eu-west-1"
-    assert said["router"] == {"num_retries": 1}
+    written = tomllib.loads(person.daemon.config_file.read_text())
+    assert written["bedrock"]["profile"] == "other.Admin"
+    assert written["bedrock"]["region"] == "eu-west-1"
+    assert written["router"] == {"num_retries": 1}
     done = person.daemon.ctl("setup", "--yes", "--no-background", "--no-login")
     assert "Nothing to do: all is set up\n" in done.stdout
     assert f"claude-gatewayctl import {person.home}/config.yaml" in done.stdout

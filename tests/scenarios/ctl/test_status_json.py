@@ -53,10 +53,10 @@ def fits(kind: str, wanted: str) -> bool:
     )
 
 
-def check(said: dict[str, Any]) -> set[str]:
+def check(status: dict[str, Any]) -> set[str]:
     """Hold a status against the page; return the fields that it has."""
     found = set()
-    for path, kind in fields(said):
+    for path, kind in fields(status):
         if kind == "object" and path not in ROWS:
             continue  # its own fields are in the page
         assert path in ROWS, f"{path} ({kind}) is not in docs/status-json.md"

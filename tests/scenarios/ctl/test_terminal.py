@@ -82,9 +82,9 @@ def test_watch_in_a_pipe_is_a_line_each_time(daemon: Daemon) -> None:
         [CTL, "status", "--watch", "--json"], env=daemon.environ, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        said = [json.loads(process.stdout.readline()) for _ in range(2)]
-        assert [one["state"] for one in said] == ["serving", "serving"]
-        assert said[1]["uptime"] > said[0]["uptime"]
+        statuses = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert [one["state"] for one in statuses] == ["serving", "serving"]
+        assert statuses[1]["uptime"] > statuses[0]["uptime"]
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
 

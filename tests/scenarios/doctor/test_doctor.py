@@ -68,14 +68,14 @@ def doctor(daemon: Daemon, *words: str, **environ: str) -> tuple[int, dict[str, 
     )  # fmt: skip
     assert done.stderr == ""
     assert OAUTH_TOKEN not in done.stdout
-    said: dict[str, Any] = json.loads(done.stdout)
-    assert (done.returncode == 0) == said["healthy"]
-    return done.returncode, said
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode == 0) == report["healthy"]
+    return done.returncode, report
 
 
-def states(said: dict[str, Any]) -> dict[str, str]:
+def states(report: dict[str, Any]) -> dict[str, str]:
     worst: dict[str, str] = {}
-    for one in said["findings"]:
+    for one in report["findings"]:
         if one["state"] == "fail" or one["check"] not in worst:
             worst[one["check"]] = one["state"]
     return worst
@@ -83,19 +83,21 @@ def states(said: dict[str, Any]) -> dict[str, str]:
 
 def test_what_is_wrong_is_mended_and_then_all_is_well(daemon: Daemon, punctual: str) -> None:
     there = {"CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": punctual}
-    code, said = doctor(daemon, **there)
+    code, report = doctor(daemon, **there)
     assert code == 1
-    assert [one["mend"] for one in said["findings"] if one["state"] == "fail"] == ["claude-gatewayctl configure-claude"]
+    assert [one["mend"] for one in report["findings"] if one["state"] == "fail"] == [
+        "claude-gatewayctl configure-claude"
+    ]
     state = daemon.home / "s" / "claude-gateway"
     (state / "gateway.key").chmod(0o644)
     daemon.config_file.write_text("[log]\nlevel = 'debug'\n")
-    _, said = doctor(daemon, **there)
-    failing = {name for name, state in states(said).items() if state == "fail"}
+    _, report = doctor(daemon, **there)
+    failing = {name for name, state in states(report).items() if state == "fail"}
     assert failing == {"configuration", "settings", "permissions"}
-    code, said = doctor(daemon, "--fix", **there)
-    assert code == 0, said
-    assert len(said["fixed"]) == 3
-    assert all(line.startswith("Mended: ") for line in said["fixed"])
+    code, report = doctor(daemon, "--fix", **there)
+    assert code == 0, report
+    assert len(report["fixed"]) == 3
+    assert all(line.startswith("Mended: ") for line in report["fixed"])
     assert (state / "gateway.key").stat().st_mode & 0o777 == 0o600
     assert daemon.generation()["number"] == 2
     assert doctor(daemon, "--fix", **there)[1]["fixed"] == []
@@ -111,15 +113,15 @@ def test_it_takes_less_than_five_seconds_though_nothing_answers(daemon: Daemon) 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         nowhere = f"http://127.0.0.1:{silent.getsockname()[1]}"
         begun = time.monotonic()
-        _, said = doctor(daemon, CLAUDE_GATEWAY_ANTHROPIC_BASE_URL=nowhere)
+        _, report = doctor(daemon, CLAUDE_GATEWAY_ANTHROPIC_BASE_URL=nowhere)
         assert time.monotonic() - begun < 5.5
-    assert states(said)["Anthropic"] == "fail"
+    assert states(report)["Anthropic"] == "fail"
 
 
 def test_what_leads_elsewhere_is_named(daemon: Daemon) -> None:
     (daemon.home / ".bashrc").write_text("export CLAUDE_CODE_USE_BEDROCK=1\n")
-    _, said = doctor(daemon, ANTHROPIC_AUTH_TOKEN="sk-1234")
-    found = {one["found"]: one["state"] for one in said["findings"] if one["check"] == "variables"}
+    _, report = doctor(daemon, ANTHROPIC_AUTH_TOKEN="sk-1234")
+    found = {one["found"]: one["state"] for one in report["findings"] if one["check"] == "variables"}
     assert found == {
         f"CLAUDE_CODE_USE_BEDROCK in {daemon.home}/.bashrc:1": "fail", "ANTHROPIC_AUTH_TOKEN in this shell": "fail"
     }  # fmt: skip
@@ -130,9 +132,9 @@ def test_without_a_daemon_and_with_another_on_its_port() -> None:
     daemon = Daemon()
     try:
         with socket.create_server(("127.0.0.1", daemon.port)):
-            code, said = doctor(daemon)
+            code, report = doctor(daemon)
         assert code == 1
-        found = {one["check"]: one for one in said["findings"]}
+        found = {one["check"]: one for one in report["findings"]}
         assert found["daemon"]["mend"] == "claude-gatewayctl setup"
         assert " is taken by " in found["port"]["found"]
         assert "(pid " in found["port"]["found"]

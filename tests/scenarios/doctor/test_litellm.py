@@ -42,6 +42,6 @@ def test_it_is_loaded_in_a_process_of_its_own(config: Path, tmp_path: Path) -> N
 
 def test_one_that_cannot_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['litellm'] = None\n")
-    said = gather.try_litellm("", {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)})
-    assert said["state"] == "failed"
-    assert "cannot be loaded" in said["why"]
+    reply = gather.try_litellm("", {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)})
+    assert reply["state"] == "failed"
+    assert "cannot be loaded" in reply["why"]

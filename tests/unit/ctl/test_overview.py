@@ -11,7 +11,7 @@ CTL = "claude-gatewayctl"
 LOGIN = f"{CTL} sso-login"
 
 
-def said(**more: Any) -> dict[str, Any]:
+def status(**more: Any) -> dict[str, Any]:
     return {"state": "serving", "problems": [], "notices": [], "anthropic": {"state": "ok"}, **more}
 
 
@@ -20,7 +20,7 @@ def notice(hint: str) -> dict[str, Any]:
 
 
 DOWN = Situation(None, is_installed=False, claude_points_here=False)
-SET_UP = Situation(said(), is_installed=True, claude_points_here=True)
+SET_UP = Situation(status(), is_installed=True, claude_points_here=True)
 
 TABLE = [
     (DOWN, ["setup", "run"]),
@@ -30,11 +30,11 @@ TABLE = [
     (SET_UP, ["status --watch"]),
     (SET_UP._replace(claude_points_here=False), ["configure-claude", "run", "status --watch"]),
     (SET_UP._replace(is_installed=False), ["install --now", "status --watch"]),
-    (SET_UP._replace(said=said(notices=[notice(LOGIN), notice(LOGIN), notice("")])), ["sso-login", "doctor"]),
-    (SET_UP._replace(said=said(notices=[notice(f"{CTL} status")])), ["doctor"]),
-    (SET_UP._replace(said=said(anthropic={"state": "failing"})), ["doctor", "status --watch"]),
-    (SET_UP._replace(said=said(state="refusing", problems=[{"where": "x"}])), ["config check", "reload", "doctor"]),
-    (SET_UP._replace(said=said(state="starting")), []),
+    (SET_UP._replace(status=status(notices=[notice(LOGIN), notice(LOGIN), notice("")])), ["sso-login", "doctor"]),
+    (SET_UP._replace(status=status(notices=[notice(f"{CTL} status")])), ["doctor"]),
+    (SET_UP._replace(status=status(anthropic={"state": "failing"})), ["doctor", "status --watch"]),
+    (SET_UP._replace(status=status(state="refusing", problems=[{"where": "x"}])), ["config check", "reload", "doctor"]),
+    (SET_UP._replace(status=status(state="starting")), []),
 ]
 
 

@@ -16,7 +16,7 @@ URL = "http://127.0.0.1:47000"
 LOGIN = "claude-gatewayctl sso-login"
 
 
-def said(**more: Any) -> dict[str, Any]:
+def status(**more: Any) -> dict[str, Any]:
     """Return of a status what counts here."""
     anthropic = {"state": "ok", "failure": ""}
     return {"state": "serving", "problems": [], "address": URL, "notices": [], "anthropic": anthropic, **more}
@@ -24,7 +24,7 @@ def said(**more: Any) -> dict[str, Any]:
 
 def noticed(snapshot: Snapshot, serving: Serving) -> dict[str, Any]:
     """Return the status of a daemon that has these things to tell, in its own words."""
-    return said(notices=[one.as_dict() for one in active(snapshot, serving, NOW, NoticeRules())])
+    return status(notices=[one.as_dict() for one in active(snapshot, serving, NOW, NoticeRules())])
 
 
 def sso(**more: Any) -> Snapshot:
@@ -39,13 +39,14 @@ ANTHROPIC = Serving("anthropic", SINCE)
 @pytest.mark.parametrize(
     ("status", "parts"),
     [
-        (said(), [Part("Anthropic")]),
-        (said(anthropic={"state": "unknown", "failure": ""}), [Part("Anthropic")]),
-        (said(anthropic={"state": "failing", "failure": "answered 529"}), [Part("Anthropic answered 529", "warning")]),
-        (said(state="starting"), [Part("gateway starts", "warning")]),
-        (said(state="recovering"), [Part("gateway recovers", "warning")]),
-        (said(state="stopping"), [Part("gateway stops", "warning")]),
-        (said(state="refusing", problems=[{"where": "x"}]),
+        (status(), [Part("Anthropic")]),
+        (status(anthropic={"state": "unknown", "failure": ""}), [Part("Anthropic")]),
+        (status(anthropic={"state": "failing", "failure": "answered 529"}),
+         [Part("Anthropic answered 529", "warning")]),
+        (status(state="starting"), [Part("gateway starts", "warning")]),
+        (status(state="recovering"), [Part("gateway recovers", "warning")]),
+        (status(state="stopping"), [Part("gateway stops", "warning")]),
+        (status(state="refusing", problems=[{"where": "x"}]),
          [Part("gateway refuses, its configuration is no good: claude-gatewayctl config check", "trouble")]),
         (noticed(sso(), LIMIT), [Part("Bedrock since 14:02: a limit of your subscription is reached", "warning")]),
         (noticed(sso(), NOBODY), [Part(f"neither Anthropic nor Bedrock since 14:02: {LOGIN}", "trouble")]),
@@ -77,4 +78,4 @@ def test_line(status: dict[str, Any], parts: list[Part]) -> None:
     ],
 )
 def test_a_claude_code_that_goes_around_is_told(environ: dict[str, str], goes_around: bool) -> None:
-    assert (line(said(), NOW, environ) == [Part("around the gateway", "warning")]) is goes_around
+    assert (line(status(), NOW, environ) == [Part("around the gateway", "warning")]) is goes_around

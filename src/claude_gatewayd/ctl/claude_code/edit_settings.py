@@ -121,7 +121,7 @@ def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: b
     file = obstacles.settings_file(environ)
     if not dry_run and file.parent.is_dir():
         with _alone(environ):
-            return _carry_out(file, environ, edit, forget=forget)
+            return _apply(file, environ, edit, forget=forget)
     data = _read(file)
     after, edited = _edited(file, data, edit, _read_memories(_store(environ)).get(str(file), _Memory({})))
     if dry_run or not edited.changes:
@@ -131,10 +131,10 @@ def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: b
     except OSError as error:
         raise _cannot("make", file.parent, error) from None
     with _alone(environ):
-        return _carry_out(file, environ, edit, forget=forget)
+        return _apply(file, environ, edit, forget=forget)
 
 
-def _carry_out(file: Path, environ: Mapping[str, str], edit: _Edit, *, forget: bool) -> EditOutcome:
+def _apply(file: Path, environ: Mapping[str, str], edit: _Edit, *, forget: bool) -> EditOutcome:
     store = _store(environ)
     memories = _read_memories(store)
     memory = memories.get(str(file), _Memory({}))
@@ -270,13 +270,13 @@ def _hash(text: str) -> str:
 def _read_memories(store: Path) -> dict[str, _Memory]:
     """Return what is remembered. A file that is no good is as none: then what is plainly ours is still known."""
     try:
-        said = json.loads(store.read_text())
+        document = json.loads(store.read_text())
         return {
             name: _Memory(
                 {key: Was(was["before"], was["ours"]) for key, was in one["values"].items()},
                 bool(one["made_env"]), bool(one["made_file"]), str(one["written"]), str(one["original"]),
             )
-            for name, one in said["files"].items()
+            for name, one in document["files"].items()
         }  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

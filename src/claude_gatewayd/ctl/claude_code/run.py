@@ -78,10 +78,10 @@ def _with_overrides(words: list[str], overrides: dict[str, str]) -> list[str]:
     if not overrides:
         return words
     try:
-        rest, said = run_environment.merged(words, overrides, lambda name: Path(name).read_text("utf-8-sig"))
+        rest, document = run_environment.merged(words, overrides, lambda name: Path(name).read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise GatewayError(f"cannot read what --settings says: {error}", "claude --help") from None
-    text = json.dumps(said).encode()
+    text = json.dumps(document).encode()
     directory = paths.runtime_dir(os.environ)
     paths.make_private(directory)
     file = directory / f"run-{sha256(text).hexdigest()[:12]}.json"

@@ -77,7 +77,7 @@ def merged(
             given = word.partition("=")[2]
         else:
             rest.append(word)
-    said = json.loads(given if given.lstrip().startswith("{") else read(given)) if given else {}
-    if not isinstance(said, dict) or not isinstance(said.get("env", {}), dict):
+    settings_argument = json.loads(given if given.lstrip().startswith("{") else read(given)) if given else {}
+    if not isinstance(settings_argument, dict) or not isinstance(settings_argument.get("env", {}), dict):
         raise ValueError("--settings must be an object, and env in it too")
-    return rest, {**said, "env": {**said.get("env", {}), **overrides}}
+    return rest, {**settings_argument, "env": {**settings_argument.get("env", {}), **overrides}}

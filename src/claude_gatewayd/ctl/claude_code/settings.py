@@ -97,7 +97,7 @@ def configure(
         known[name] = Was(known[name].before if name in known else before, value)
     if any(change.after is not None and change.name != STATUS_LINE for change in changes) and env is None:
         made_env = True
-    return Edited(_carry_out(text, changes), tuple(changes), known, made_env)
+    return Edited(_apply(text, changes), tuple(changes), known, made_env)
 
 
 def remove(
@@ -126,7 +126,7 @@ def remove(
             left.append(name)
     if HEADERS not in ours and target.key and f"{KEY_HEADER}: {target.key}" in _keys(str(now.get(HEADERS))):
         changes.append(Change(HEADERS, now[HEADERS], "\n".join(_others(now[HEADERS])) or None))
-    edited = _carry_out(text, changes)
+    edited = _apply(text, changes)
     env = _env(edited)
     if made_env and env is not None and not env.members:
         edited = json_text.drop(edited, json_text.read(edited), "env")
@@ -217,7 +217,7 @@ def _is_our_status_line(value: object) -> bool:
     return isinstance(command, str) and bool(re.search(r"(^|/)claude-gatewayctl'? statusline$", command))
 
 
-def _carry_out(text: str, changes: list[Change]) -> str:
+def _apply(text: str, changes: list[Change]) -> str:
     for change in changes:
         if change.name == STATUS_LINE:
             top = json_text.read(text)

@@ -45,7 +45,7 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
     outcome = edit_settings.configure(os.environ, target, dry_run=dry_run, status_line=line)
     found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
     running = clients.running() if outcome.changes and not dry_run else []
-    said = told(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
+    report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
     lines = _head(outcome, f"Claude Code talks to {target.url}", dry_run=dry_run)
     lines += obstacles_text(found)
     lines += _restart(running)
@@ -57,7 +57,7 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
         )
     if outcome.changes and not dry_run:
         lines.append("Back to how it was: claude-gatewayctl remove-claude")
-    show(said, "\n".join(lines), in_json=in_json)
+    show(report, "\n".join(lines), in_json=in_json)
     return DONE
 
 
@@ -66,7 +66,7 @@ def remove_claude(arguments: argparse.Namespace) -> int:
     outcome = edit_settings.remove(os.environ, edit_settings.here(os.environ), dry_run=arguments.dry_run)
     running = clients.running() if outcome.changes and not arguments.dry_run else []
     show(
-        told(outcome) | {"running": running},
+        as_json(outcome) | {"running": running},
         removed_text(outcome, running, dry_run=arguments.dry_run),
         in_json=arguments.json,
     )
@@ -101,7 +101,7 @@ def status_line() -> str:
     return f"{quote(str(ctl))} statusline"
 
 
-def told(outcome: EditOutcome) -> dict[str, Any]:
+def as_json(outcome: EditOutcome) -> dict[str, Any]:
     """Return the form that an outcome has as JSON: without secrets."""
     return {
         "file": str(outcome.file),

@@ -57,16 +57,16 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
     parts = urlsplit(settings.anthropic.base_url)
     host, tls = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
-    way = ""
+    route = ""
     try:
         reached = egress.to_anthropic(settings, environ)
         proxy = reached.proxy_to(host, port, tls=tls)
         first = (proxy.host, proxy.port) if proxy else (host, port)
-        way = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
+        route = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
         if proxy and (proxy.tls or proxy.socks):  # http.client speaks neither: that we get there has to do
             failed = reach_upstream.handshake_blocking(settings.anthropic.base_url, reached, _SECONDS / 2)
             named = _FAILURES.get(failed.kind, "connection") if failed is not None else ""
-            return Reached(host, way, named, failed.detail if failed is not None else "", None)
+            return Reached(host, route, named, failed.detail if failed is not None else "", None)
         connection = http.client.HTTPConnection(*first, timeout=_SECONDS)
         if tls:
             context = reached.context()
@@ -82,18 +82,18 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         finally:
             connection.close()
     except socket.gaierror as error:
-        return Reached(host, way, "name", error.strerror or str(error), None)
+        return Reached(host, route, "name", error.strerror or str(error), None)
     except ssl.SSLCertVerificationError as error:
         failed = reach_upstream.handshake_blocking(settings.anthropic.base_url, reached, _SECONDS / 2)
-        return Reached(host, way, "certificate", failed.detail if failed is not None else error.verify_message, None)
+        return Reached(host, route, "certificate", failed.detail if failed is not None else error.verify_message, None)
     except TimeoutError:
-        return Reached(host, way, "time", f"{_SECONDS:g} s", None)
+        return Reached(host, route, "time", f"{_SECONDS:g} s", None)
     except ConfigInvalid as invalid:
-        return Reached(host, way, "proxy", "; ".join(f"{p.where}: {p.message}" for p in invalid.problems), None)
+        return Reached(host, route, "proxy", "; ".join(f"{p.where}: {p.message}" for p in invalid.problems), None)
     except (OSError, http.client.HTTPException) as error:
         refused = "proxy" if "Tunnel" in str(error) else "connection"
-        return Reached(host, way, refused, getattr(error, "strerror", None) or str(error), None)
-    return Reached(host, way, "", "", _skew(answer.getheader("date"), middle))
+        return Reached(host, route, refused, getattr(error, "strerror", None) or str(error), None)
+    return Reached(host, route, "", "", _skew(answer.getheader("date"), middle))
 
 
 def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> Handshake:
@@ -154,8 +154,8 @@ def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
             command, env=dict(environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRIED_WITHIN,
             check=False,
         )  # fmt: skip
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
     except subprocess.TimeoutExpired:
         return {"state": "failed", "why": f"it does not load within {_TRIED_WITHIN:g} s"}
     except ValueError:
@@ -195,7 +195,7 @@ def login(environ: Mapping[str, str], settings_file: Path) -> ClaudeLogin:
         plan = f"a subscription ({oauth['subscriptionType']})" if oauth.get("subscriptionType") else "a login"
         ends = oauth.get("expiresAt")
         return ClaudeLogin(plan, str(file), ends / 1000 if isinstance(ends, int | float) else None)
-    if sys.platform == "darwin" and _says(["security", "find-generic-password", "-s", "Claude Code-credentials"]):
+    if sys.platform == "darwin" and _succeeds(["security", "find-generic-password", "-s", "Claude Code-credentials"]):
         return ClaudeLogin("a login", "the keychain")
     return ClaudeLogin("", "")
 
@@ -262,13 +262,13 @@ def ping(url: str, key: str, lane: str, credential: Mapping[str, str]) -> Ping:
     try:
         connection.request("POST", "/v1/messages", json.dumps(body), headers)
         answer = connection.getresponse()
-        said = _message(answer.read(65536))
+        document = _message(answer.read(65536))
     except (OSError, http.client.HTTPException) as error:
         return Ping(lane, 0, "", "", str(error) or type(error).__name__, time.monotonic() - begun)
     finally:
         connection.close()
     upstream, fallback = (answer.getheader(f"x-gateway-{name}") or "" for name in ("upstream", "fallback"))
-    return Ping(lane, answer.status, upstream, fallback, said, time.monotonic() - begun)
+    return Ping(lane, answer.status, upstream, fallback, document, time.monotonic() - begun)
 
 
 def credential_headers(environ: Mapping[str, str], settings_file: Path) -> dict[str, str]:
@@ -289,10 +289,10 @@ def credential_headers(environ: Mapping[str, str], settings_file: Path) -> dict[
 
 def _oauth(file: Path) -> dict[str, Any]:
     try:
-        said = json.loads(file.read_text())["claudeAiOauth"]
+        document = json.loads(file.read_text())["claudeAiOauth"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _message(body: bytes) -> str:
@@ -314,7 +314,7 @@ def _real(path: str) -> str:
     return os.path.realpath(path) if path and os.path.exists(path) else ""
 
 
-def _says(command: list[str]) -> bool:
+def _succeeds(command: list[str]) -> bool:
     try:
         return subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):

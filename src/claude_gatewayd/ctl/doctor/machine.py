@@ -157,8 +157,8 @@ def configuration(
         yield Finding("configuration", "fail", problem.where, hint, "claude-gatewayctl config check")
     last = status["last_reload"] if status is not None else None
     if last is not None and not last["applied"]:
-        said = "; ".join(f"{one['where']}: {one['message']}" for one in last["problems"])
-        yield Finding("configuration", "fail", "the last reload was refused", said, "claude-gatewayctl reload")
+        refusal = "; ".join(f"{one['where']}: {one['message']}" for one in last["problems"])
+        yield Finding("configuration", "fail", "the last reload was refused", refusal, "claude-gatewayctl reload")
     if problems or status is None or status["config"]["loaded_at"] is None:
         if not problems:
             yield ok("configuration", file or "built-in defaults")

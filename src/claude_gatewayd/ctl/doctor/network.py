@@ -16,7 +16,7 @@ class Reached(NamedTuple):
     """How far a connection to Anthropic came: to *failed* ("" for an answer), with *why*; *skew* of the clock."""
 
     host: str
-    way: str
+    route: str
     failed: str
     why: str
     skew: float | None
@@ -45,10 +45,10 @@ def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
     if reached.failed:
         why = f"{_SAYS[reached.failed]} ({reached.why})"
         yield Finding(
-            "Anthropic", "fail", f"{reached.host}{reached.way}", why, _MENDS[reached.failed].format(host=reached.host)
+            "Anthropic", "fail", f"{reached.host}{reached.route}", why, _MENDS[reached.failed].format(host=reached.host)
         )
     else:
-        yield ok("Anthropic", f"{reached.host} answers{reached.way}")
+        yield ok("Anthropic", f"{reached.host} answers{reached.route}")
     if reached.skew is not None and abs(reached.skew) > CLOCK_MAY_DIFFER:
         ahead = "fast" if reached.skew > 0 else "slow"
         yield Finding(
@@ -65,21 +65,21 @@ def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def bedrock(status: Status | None, kind: str, told: str, why: str, hint: str, now: float) -> Iterator[Finding]:
-    """Judge Bedrock: where keys come from (*kind*, *told*), what the daemon knows of them, and the last answers."""
+def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: str, now: float) -> Iterator[Finding]:
+    """Judge Bedrock: the source of its keys (*kind*, *keys_from*), what the daemon knows of them, the last answers."""
     keys = (status or {}).get("credentials") or {}
     if kind == "none" and not keys.get("why"):  # else the daemon wants keys, and knows why there are none
         yield Finding("Bedrock", "note", "is off", f"{why}: nobody steps in when Anthropic cannot", hint)
         return
     if status is None:
-        yield ok("Bedrock", f"{told}; the daemon, which would know more, does not run")
+        yield ok("Bedrock", f"{keys_from}; the daemon, which would know more, does not run")
         return
     how = status["bedrock"]
     if not how["enabled"]:
         mend = "claude-gatewayctl config set bedrock.enabled auto"
         yield Finding("Bedrock", "note", "is off", f"{how['why']}: nobody steps in when Anthropic cannot", mend)
         return
-    yield from credentials(status.get("credentials") or {}, told, how["region"], now)
+    yield from credentials(status.get("credentials") or {}, keys_from, how["region"], now)
     if (how["last_failure"] or 0) > (how["last_success"] or 0):
         yield Finding(
             "Bedrock", "fail", "its last answer was a failure", how["failure"], "claude-gatewayctl doctor --deep"
@@ -105,9 +105,9 @@ def bedrock_endpoint(handshake: Handshake) -> Finding:
     return Finding("Bedrock", "fail", found.get(failed, f"{host} is not reachable"), why, mend)
 
 
-def credentials(keys: Status, told: str, region: str, now: float) -> Iterator[Finding]:
+def credentials(keys: Status, keys_from: str, region: str, now: float) -> Iterator[Finding]:
     """Judge the AWS credentials by what the daemon's keeper says of them, {} for nothing."""
-    who = ", ".join(filter(None, (keys.get("source") or told, keys.get("role", ""), region)))
+    who = ", ".join(filter(None, (keys.get("source") or keys_from, keys.get("role", ""), region)))
     until = keys.get("works_until")
     mend = keys.get("hint") or "claude-gatewayctl credentials --check"
     match keys.get("state", "ok"):
@@ -157,7 +157,7 @@ class Ping(NamedTuple):
     status: int
     upstream: str
     fallback: str
-    said: str
+    message: str
     seconds: float
 
 
@@ -179,4 +179,4 @@ def ping(answer: Ping) -> Iterator[Finding]:
     else:
         found = f"answered {answer.status}" if answer.status else "no answer"
         mend = "claude /login" if answer.status == 401 else "claude-gatewayctl status"
-        yield Finding(check, "fail", found, answer.said, mend)
+        yield Finding(check, "fail", found, answer.message, mend)

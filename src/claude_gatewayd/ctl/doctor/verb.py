@@ -40,9 +40,11 @@ def doctor(arguments: argparse.Namespace) -> int:
             if finding.remedy and finding.state != "ok":
                 fixed.append(_fix(finding))
         found = _look(deep=arguments.deep) if fixed else found
-    said = {"healthy": not _failed(found), "findings": [one.as_dict() for one in found], "fixed": fixed}
+    report = {"healthy": not _failed(found), "findings": [one.as_dict() for one in found], "fixed": fixed}
     plain = "\n".join([*fixed, *_lines(found), _sum(found)])
-    show(said, plain, lambda _: "\n".join([*map(one_line, fixed), _table(found), _sum(found)]), in_json=arguments.json)
+    show(
+        report, plain, lambda _: "\n".join([*map(one_line, fixed), _table(found), _sum(found)]), in_json=arguments.json
+    )
     return NO if _failed(found) else DONE
 
 

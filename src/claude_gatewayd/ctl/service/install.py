@@ -15,7 +15,7 @@ from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code.verbs import removed_text
 from claude_gatewayd.ctl.service import completion, install_plan
 from claude_gatewayd.ctl.service.install_plan import PROGRAMS
-from claude_gatewayd.ctl.service.verbs import end_at_once, refuse_foreign, running, told, wait_serving
+from claude_gatewayd.ctl.service.verbs import end_at_once, refuse_foreign, report_start, running, wait_serving
 from claude_gatewayd.ctl.terminal.output import DONE, NO, row
 from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
@@ -60,13 +60,13 @@ class Options:
 def install(arguments: argparse.Namespace) -> int:
     """Install the service of systemd or launchd, start it, and wait until it serves."""
     given = Options(arguments.now, arguments.linger, arguments.sandbox, arguments.port, arguments.dry_run)
-    code, address = carry_out(given)
+    code, address = install_service(given)
     if address:
         print("\n".join(_next(choose(), address)))
     return code
 
 
-def carry_out(given: Options) -> tuple[int, str]:
+def install_service(given: Options) -> tuple[int, str]:
     """Do what `install` does; return its exit status, and the address if anything was done."""
     begun = time.monotonic()
     ours = install_plan.service_manager(linger=given.linger, sandbox=given.sandbox)
@@ -76,16 +76,18 @@ def carry_out(given: Options) -> tuple[int, str]:
     variables = install_plan.variables(given.port)
     steps = install_plan.steps(ours, variables, sandbox=given.sandbox)
     pending = [step for step in steps if not step.is_done]
-    said = running()
-    late = install_plan.unread(steps, time.time() - said["uptime"]) if said and said["pid"] == found.pid else []
+    status = running()
+    late = install_plan.unread(steps, time.time() - status["uptime"]) if status and status["pid"] == found.pid else []
     verbs = install_plan.verbs(found, [*pending, *late])
     lingers = not given.linger or ours.lingers(os.environ)
     if given.dry_run:
         _print_plan(ours, steps, verbs, linger=not lingers)
         return DONE, ""
-    if not pending and not verbs and lingers and said:
+    if not pending and not verbs and lingers and status:
         completed = _printed(completion.install(os.environ))
-        return told(said, "Running already" if completed else "Nothing to do: installed and running already"), ""
+        return report_start(
+            status, "Running already" if completed else "Nothing to do: installed and running already"
+        ), ""
     _say_elsewhere(found, steps)
     for step in pending:
         print(row(step.do(), f"{step.path}"), *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
@@ -102,14 +104,14 @@ def carry_out(given: Options) -> tuple[int, str]:
         if verb == "enable":
             print(row("enabled", "it starts when you log in"), flush=True)
     with During("Starting"):
-        said = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
+        status = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
     how = "restarted" if found.active else "started"
-    code = told(said, row(how, f"in {time.monotonic() - begun:.1f} s"))
+    code = report_start(status, row(how, f"in {time.monotonic() - begun:.1f} s"))
     if not lingers:
         ours.linger(os.environ)
         print(row("lingers", "it starts with the machine, and runs while you are not logged in"))
     _printed(completion.install(os.environ))
-    return code, said["address"]
+    return code, status["address"]
 
 
 def uninstall(arguments: argparse.Namespace) -> int:
@@ -232,17 +234,17 @@ def _release_claude_code() -> None:
 
 def _make_way(found: State, *, now: bool) -> None:
     """End a daemon that was started by hand, at once, if that is wished; else raise GatewayError where there is one."""
-    said = running()
-    if not now or said is None or found.active or found.listening:
+    status = running()
+    if not now or status is None or found.active or found.listening:
         refuse_foreign(found, "start the service", "claude-gatewayctl install --now")
         return
     end_at_once()
     deadline = time.monotonic() + _ENDS_WITHIN
     while lock_is_held():
         if time.monotonic() > deadline:
-            raise GatewayError(f"cannot end the daemon that runs: pid {said['pid']} goes on", f"kill {said['pid']}")
+            raise GatewayError(f"cannot end the daemon that runs: pid {status['pid']} goes on", f"kill {status['pid']}")
         time.sleep(0.05)
-    print(row("ended", f"the daemon that was started by hand, pid {said['pid']}"))
+    print(row("ended", f"the daemon that was started by hand, pid {status['pid']}"))
 
 
 def _own_directories() -> list[Path]:

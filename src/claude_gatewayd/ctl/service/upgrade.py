@@ -126,16 +126,16 @@ def in_place(prefix: str, *, editable: bool) -> str:
 def _running(link: Path) -> str:
     """Return the version that runs, or an empty text. Raises GatewayError for one that does not start from *link*."""
     try:
-        said = client.ask("version")
+        reply = client.ask("version")
     except client.NotRunning:
         return ""
-    program = said.get("program", "")
+    program = reply.get("program", "")
     if not Path(program).is_relative_to(link):
         raise GatewayError(
             f"cannot upgrade: the daemon that runs was started by {program or 'hand'}, not from {link}",
             "claude-gatewayctl stop, then: claude-gatewayctl start",
         )
-    return str(said["version"])
+    return str(reply["version"])
 
 
 def _before(before: Path, now: Path) -> Path:
@@ -170,10 +170,10 @@ def _reload() -> list[dict[str, str]]:
     """Hand over to what the link leads to. Return why that could not be."""
     try:
         with During("Reloading"):
-            said = client.ask("reload", _RELOADED_WITHIN)
+            reply = client.ask("reload", _RELOADED_WITHIN)
     except client.NotRunning:
         return []  # ended meanwhile: the next start is one of the new version
-    problems: list[dict[str, str]] = said["problems"]
+    problems: list[dict[str, str]] = reply["problems"]
     return problems
 
 

@@ -41,13 +41,13 @@ def start(_arguments: argparse.Namespace) -> int:
     """Start the service, and wait until it serves."""
     begun = time.monotonic()
     ours, found = _startable("start")
-    if found.active and found.listening and (said := running()) and said["pid"] == found.pid:
-        return told(said, f"Running already, pid {said['pid']}")
+    if found.active and found.listening and (status := running()) and status["pid"] == found.pid:
+        return report_start(status, f"Running already, pid {status['pid']}")
     refuse_foreign(found, "start the service")
     with During("Starting"):
         ours.act("start", os.environ)
-        said = wait_serving(ours)
-    return told(said, f"Started in {time.monotonic() - begun:.1f} s")
+        status = wait_serving(ours)
+    return report_start(status, f"Started in {time.monotonic() - begun:.1f} s")
 
 
 def restart(_arguments: argparse.Namespace) -> int:
@@ -57,8 +57,8 @@ def restart(_arguments: argparse.Namespace) -> int:
     refuse_foreign(found, "restart the service")
     with During("Restarting; whoever connects is served"):
         ours.act("restart" if found.listening else "start", os.environ)
-        said = wait_serving(ours, instead_of=found.pid)
-    return told(said, f"Restarted in {time.monotonic() - begun:.1f} s")
+        status = wait_serving(ours, instead_of=found.pid)
+    return report_start(status, f"Restarted in {time.monotonic() - begun:.1f} s")
 
 
 def stop(arguments: argparse.Namespace) -> int:
@@ -77,15 +77,15 @@ def stop(arguments: argparse.Namespace) -> int:
         return DONE
     if not found.active and not found.listening:
         return _stop_by_hand(begun, now=arguments.now)
-    said = running()
-    if said is not None and said["pid"] == found.pid:
-        _tell_under_way(said, now=arguments.now)
+    status = running()
+    if status is not None and status["pid"] == found.pid:
+        _announce_stop(status, now=arguments.now)
     with During("Stopping"):
         if arguments.now:
-            _cut(ours, said)
+            _cut(ours, status)
         else:
             ours.act("stop", os.environ)
-    finishes = said is not None and said["under_way"] and any(is_alive(one["pid"]) for one in said["generations"])
+    finishes = status is not None and status["under_way"] and any(is_alive(one["pid"]) for one in status["generations"])
     print(
         f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed"
         f"{'; what was under way finishes by itself' if finishes else ''} (claude-gatewayctl start opens it)"
@@ -95,12 +95,12 @@ def stop(arguments: argparse.Namespace) -> int:
 
 def enable(_arguments: argparse.Namespace) -> int:
     """Let the service start when you log in."""
-    return _switch("enable", is_on=True, said="it starts when you log in")
+    return _switch("enable", is_on=True, effect="it starts when you log in")
 
 
 def disable(_arguments: argparse.Namespace) -> int:
     """Let the service no longer start when you log in; what runs goes on."""
-    return _switch("disable", is_on=False, said="it no longer starts when you log in; what runs goes on")
+    return _switch("disable", is_on=False, effect="it no longer starts when you log in; what runs goes on")
 
 
 def logs(arguments: argparse.Namespace) -> int:
@@ -127,9 +127,9 @@ def wait_serving(ours: Manager, instead_of: int = 0) -> dict[str, Any]:
     looks = 0
     deadline = time.monotonic() + _SERVES_WITHIN
     while time.monotonic() < deadline:
-        said = running()
-        if said is not None and said["pid"] != instead_of and said["state"] != "starting":
-            return said
+        status = running()
+        if status is not None and status["pid"] != instead_of and status["state"] != "starting":
+            return status
         looks += 1
         if looks % _ASK_EVERY == 0 and (found := ours.state(os.environ)).trouble:
             raise GatewayError(f"cannot start the service: {found.trouble}", found.hint)
@@ -139,22 +139,23 @@ def wait_serving(ours: Manager, instead_of: int = 0) -> dict[str, Any]:
     )
 
 
-def told(said: dict[str, Any], how: str) -> int:
+def report_start(status: dict[str, Any], how: str) -> int:
     """Print how it went; return the exit status."""
-    if said["problems"]:
+    if status["problems"]:
         print(f"{how}, but it cannot serve:", file=sys.stderr)
-        print(text.problems(said["problems"]), file=sys.stderr)
+        print(text.problems(status["problems"]), file=sys.stderr)
         return NO
-    print(f"{how}: it serves on {said['address']}")
+    print(f"{how}: it serves on {status['address']}")
     return DONE
 
 
 def refuse_foreign(found: State, what: str, hint: str = "claude-gatewayctl stop") -> None:
     """Raise GatewayError where a daemon runs that the service manager did not start."""
-    said = running()
-    if said is not None and not found.active and not found.listening:
+    status = running()
+    if status is not None and not found.active and not found.listening:
         raise GatewayError(
-            f"cannot {what}: claude-gatewayd runs already, started by hand (pid {said['pid']}, {said['address']})", hint
+            f"cannot {what}: claude-gatewayd runs already, started by hand (pid {status['pid']}, {status['address']})",
+            hint,
         )
 
 
@@ -197,24 +198,24 @@ def _startable(verb: str) -> tuple[Manager, State]:
     return ours, found
 
 
-def _switch(verb: manager.Verb, *, is_on: bool, said: str) -> int:
+def _switch(verb: manager.Verb, *, is_on: bool, effect: str) -> int:
     begun = time.monotonic()
     ours, found = _startable(verb) if is_on else _installed(verb)
     if found.enabled == is_on:
-        print(f"{verb.capitalize()}d already: {said}")
+        print(f"{verb.capitalize()}d already: {effect}")
         return DONE
     ours.act(verb, os.environ)
-    print(f"{verb.capitalize()}d in {time.monotonic() - begun:.1f} s: {said}")
+    print(f"{verb.capitalize()}d in {time.monotonic() - begun:.1f} s: {effect}")
     return DONE
 
 
-def _cut(ours: Manager, said: dict[str, Any] | None) -> None:
+def _cut(ours: Manager, status: dict[str, Any] | None) -> None:
     """Stop the service, and whatever it would wait for or leave behind to finish its streams."""
     with ThreadPoolExecutor(1) as other:
         stopping = other.submit(ours.act, "stop", os.environ)
         end_at_once()  # of one that says that it is stopping, systemd waits for the end and tells it nothing more
         stopping.result()
-    for generation in said["generations"] if said else ():
+    for generation in status["generations"] if status else ():
         try:
             os.kill(generation["pid"], signal.SIGKILL)
         except OSError:
@@ -223,23 +224,23 @@ def _cut(ours: Manager, said: dict[str, Any] | None) -> None:
 
 
 def _stop_by_hand(begun: float, *, now: bool) -> int:
-    said = client.ask("stop")
+    status = client.ask("stop")
     if now:
         try:
             client.ask("stop")
         except GatewayError:
             pass  # it has ended meanwhile
-    _tell_under_way(said, now=now)
+    _announce_stop(status, now=now)
     with During("Stopping"):
-        while is_alive(said["pid"]) and lock_is_held():
+        while is_alive(status["pid"]) and lock_is_held():
             time.sleep(_LOOK_EVERY)
     print(f"Stopped after {time.monotonic() - begun:.1f} s")
     return DONE
 
 
-def _tell_under_way(said: dict[str, Any], *, now: bool) -> None:
-    if said["under_way"] and not now:
-        under_way = text.counted(said["under_way"], "request")
+def _announce_stop(status: dict[str, Any], *, now: bool) -> None:
+    if status["under_way"] and not now:
+        under_way = text.counted(status["under_way"], "request")
         print(f"Stopping: {under_way} under way (claude-gatewayctl stop --now cuts what is left)", flush=True)
 
 

@@ -88,8 +88,8 @@ def run(command: list[str], what: str, purpose: str, seconds: float, environ: Ma
     limit.start()
     try:
         assert process.stdout is not None
-        with During(what) as during, process.stdout as said:
-            for line in said:
+        with During(what) as during, process.stdout as output:
+            for line in output:
                 lines.append(line.rstrip())
                 during.detail = lines[-1]
             status = process.wait()
@@ -116,11 +116,11 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 def reason(lines: list[str]) -> str:
     """Return what a program that failed has printed to say why: pip's errors, or what stands last."""
-    said = [line for line in lines if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
-    if not errors and any(line.startswith("Traceback ") for line in said):
-        errors = said[-1:]
-    return "\n  ".join((errors or said)[-_LAST_LINES:])
+    output = [line for line in lines if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in output if line.startswith("ERROR: ")]
+    if not errors and any(line.startswith("Traceback ") for line in output):
+        errors = output[-1:]
+    return "\n  ".join((errors or output)[-_LAST_LINES:])
 
 
 def remove_all_but(*kept: Path) -> None:

@@ -35,7 +35,7 @@ _FIRST: tuple[Act, ...] = ("import", "config")
 _NEED_THE_DAEMON: tuple[Act, ...] = ("linger", "claude", "test")
 
 
-def carry_out(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, device_code: bool) -> int:
+def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, device_code: bool) -> int:
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
     os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
     acts: dict[Act, Callable[[], int]] = {
@@ -59,19 +59,19 @@ def carry_out(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *
             continue
         try:
             if step.act in ("login", "test"):  # they wait for a person or a network, and can be cut
-                (done if _carried_out(acts[step.act]) == DONE else failed).append(step)
+                (done if _run_step(acts[step.act]) == DONE else failed).append(step)
                 continue
             with prompts.undivided() as was_pressed:
-                (done if _carried_out(acts[step.act]) == DONE else failed).append(step)
+                (done if _run_step(acts[step.act]) == DONE else failed).append(step)
             if was_pressed():
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
-            _tell_interrupted(steps, done)
+            _print_interrupted(steps, done)
             return 130
-    return _tell_end(steps, done)
+    return _print_summary(steps, done)
 
 
-def _carried_out(act: Callable[[], int]) -> int:
+def _run_step(act: Callable[[], int]) -> int:
     """Carry out one step; what stands against it is said."""
     sys.stdout.flush()
     try:
@@ -94,12 +94,12 @@ def _write(facts: SetupFacts, answers: Answers) -> int:
 
 
 def _install(facts: SetupFacts) -> int:
-    return install.carry_out(install.Options(now=bool(facts.service.by_hand)))[0]
+    return install.install_service(install.Options(now=bool(facts.service.by_hand)))[0]
 
 
 def _start() -> int:
-    said = ensure_running.ensure()
-    print(row("started", f"claude-gatewayd, pid {said['pid']}: it serves on {said['address']}"))
+    status = ensure_running.ensure()
+    print(row("started", f"claude-gatewayd, pid {status['pid']}: it serves on {status['address']}"))
     return DONE
 
 
@@ -112,18 +112,20 @@ def _linger() -> int:
 def _test(answers: Answers) -> int:
     """Send a request through each lane, and say how it was answered."""
     target = verbs.this_gateway(make_key=True)
-    good = _told(_anthropic(target))
-    said = _loaded()
-    if said["bedrock"]["enabled"]:
+    good = _print_result(_anthropic(target))
+    status = _loaded()
+    if status["bedrock"]["enabled"]:
         with During("A request to Bedrock"):
             (found,) = network.ping(gather.ping(target.url, target.key, "bedrock", {}))
-        good = _told(found) and good
+        good = _print_result(found) and good
     elif answers.profile is not None:
-        good = _told(Finding("ping bedrock", "fail", "is off", said["bedrock"]["why"], "claude-gatewayctl doctor"))
+        good = _print_result(
+            Finding("ping bedrock", "fail", "is off", status["bedrock"]["why"], "claude-gatewayctl doctor")
+        )
     return DONE if good else NO
 
 
-def _told(found: Finding) -> bool:
+def _print_result(found: Finding) -> bool:
     lane, good = found.check.removeprefix("ping ").capitalize(), found.state == "ok"
     lines = [row("tested" if good else "FAILED", f"{lane} {found.found}"), *filter(None, (found.why, found.mend))]
     print(*lines, sep=f"\n{'':12}", flush=True)
@@ -133,12 +135,12 @@ def _told(found: Finding) -> bool:
 def _loaded() -> dict[str, Any]:
     """Return the daemon's status when LiteLLM, which Bedrock needs, has been loaded, or cannot be."""
     deadline = time.monotonic() + _LOADS_WITHIN
-    said = client.ask("status")
+    status = client.ask("status")
     with During("LiteLLM is being loaded"):
-        while said["litellm"]["state"] == "loading" and time.monotonic() < deadline:
+        while status["litellm"]["state"] == "loading" and time.monotonic() < deadline:
             time.sleep(_LOOK_EVERY)
-            said = client.ask("status")
-    return said
+            status = client.ask("status")
+    return status
 
 
 def _anthropic(target: GatewayTarget) -> Finding:
@@ -180,7 +182,7 @@ def _by_claude(claude: Path, target: GatewayTarget, mend: str) -> Finding:
 # -- the end
 
 
-def _tell_end(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> int:
+def _print_summary(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> int:
     if len(done) == len(steps):
         acts = [step.act for step in steps]
         if acts not in ([], ["test"]):
@@ -195,7 +197,7 @@ def _tell_end(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> int:
     return NO
 
 
-def _tell_interrupted(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> None:
+def _print_interrupted(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> None:
     left = [step for step in steps if step not in done]
     print("\nStopped.", file=sys.stderr)
     print(f"  done      {_names(done) or 'nothing'}", file=sys.stderr)

@@ -35,7 +35,7 @@ class Profile:
     login: LoginState = ""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Return what is known of it, for a line of a list."""
         if self.trouble:
             return f"cannot be used: {self.trouble}"

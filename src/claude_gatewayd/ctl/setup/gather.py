@@ -88,7 +88,7 @@ def claude(environ: Mapping[str, str], port: int, status_line: str = "") -> Clau
     return Claude(file, len(outcome.changes))
 
 
-def holder(port: int) -> str:
+def port_owner(port: int) -> str:
     """Return who has a port that is to be ours, "" for nobody."""
     with socket.socket() as sock:
         sock.settimeout(1)
@@ -99,7 +99,7 @@ def holder(port: int) -> str:
 
 def free_port(port: int) -> int:
     """Return the next port that nobody has."""
-    return next((port + step for step in _FIRST_FREE if not holder(port + step)), port)
+    return next((port + step for step in _FIRST_FREE if not port_owner(port + step)), port)
 
 
 def proxy(environ: Mapping[str, str], directory: Path, port: int) -> LiteLLMProxy | None:
@@ -109,8 +109,8 @@ def proxy(environ: Mapping[str, str], directory: Path, port: int) -> LiteLLMProx
     places = {"settings.json": settings.get(BASE_URL, ""), "this shell": environ.get(BASE_URL, "")}
     asked = {name: parts.port for name, url in places.items() if (parts := _loopback(url)) and parts.port != port}
     for where, other in [*asked.items(), ("", port)]:
-        holder = ports.who_listens(other) if other else None
-        pid = holder.pid if holder is not None else 0
+        owner = ports.who_listens(other) if other else None
+        pid = owner.pid if owner is not None else 0
         command, cwd = _process(pid)
         if any("litellm" in word.lower() for word in command):
             names = f"{BASE_URL} of {where} names port {other}, where" if where else f"on port {other}"

@@ -102,7 +102,7 @@ def _profile(flags: Flags, facts: SetupFacts, *, asks: bool) -> str | None:
     print("AWS profiles, first those whose roles can reach Bedrock, by their names:")
     width = max(len(one.name) for one in facts.profiles)
     for number, one in enumerate(facts.profiles, 1):
-        print(f"  {'-' if one.trouble else number:>2}  {one.name:<{width}}  {one.told}")
+        print(f"  {'-' if one.trouble else number:>2}  {one.name:<{width}}  {one.description}")
     print(f"   0  {_NONE:<{width}}  Anthropic alone: nobody steps in when it cannot serve")
     names = [_NONE, *(one.name for one in good)]
     chosen = prompts.choose("Which one for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
@@ -135,7 +135,7 @@ def _port(flags: Flags, facts: SetupFacts, *, asks: bool) -> int:
     port = int(flags.port or facts.written.get(PORT, facts.port) if facts.proxy else flags.port or facts.port)
     if port == facts.port and facts.service.running:
         return port
-    who = gather.holder(port)
+    who = gather.port_owner(port)
     if not who:
         return port
     free = gather.free_port(port + 1)
@@ -144,7 +144,7 @@ def _port(flags: Flags, facts: SetupFacts, *, asks: bool) -> int:
 
     def read(given: str) -> int:
         number = values.whole(1, 65535)(values.as_number(given))
-        if there := gather.holder(number):
+        if there := gather.port_owner(number):
             raise GatewayError(f"{there} has it")
         return number
 

@@ -62,7 +62,7 @@ def setup(arguments: argparse.Namespace) -> int:
     if not terminal and not arguments.yes and not arguments.dry_run:
         return _not_asked(facts)
     try:
-        _tell(facts, environ)
+        _print_findings(facts, environ)
         facts, answers = questions.answers(_flags(arguments), facts, environ, asks=asks)
         facts = replace(
             facts, claude=gather.claude(environ, answers.port, status_line() if answers.status_line else "")
@@ -79,7 +79,7 @@ def setup(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nNothing has been done.", file=sys.stderr)
         return 130
-    return execute.carry_out(pending, facts, answers, device_code=arguments.device_code)
+    return execute.execute(pending, facts, answers, device_code=arguments.device_code)
 
 
 def _flags(given: argparse.Namespace) -> Flags:
@@ -96,28 +96,28 @@ def _flags(given: argparse.Namespace) -> Flags:
 
 def _service(*, linger: bool) -> ServiceFacts:
     """Return how the service is, and the daemon. Raises GatewayError with what no answer would help against."""
-    said = running()
+    status = running()
     try:
         ours = install_plan.service_manager(linger=linger)
     except NoManager as nobody:
-        by_hand = said["pid"] if said else 0
-        return ServiceFacts(why=nobody.message, hint=nobody.hint, running=said is not None, by_hand=by_hand)
+        by_hand = status["pid"] if status else 0
+        return ServiceFacts(why=nobody.message, hint=nobody.hint, running=status is not None, by_hand=by_hand)
     found = ours.state(os.environ)
     if found.masked:
-        return ServiceFacts(why=found.trouble, hint=found.hint, running=said is not None)
+        return ServiceFacts(why=found.trouble, hint=found.hint, running=status is not None)
     steps = install_plan.steps(ours, install_plan.variables(None), sandbox=False)
     pending = [step for step in steps if not step.is_done]
     by_manager = found.active or found.listening
     return ServiceFacts(
         manager=ours.NAME,
-        settled=not pending and not install_plan.verbs(found, pending) and said is not None,
-        running=said is not None or found.listening,
-        by_hand=said["pid"] if said and not by_manager else 0,
+        settled=not pending and not install_plan.verbs(found, pending) and status is not None,
+        running=status is not None or found.listening,
+        by_hand=status["pid"] if status and not by_manager else 0,
         lingers=ours.lingers(os.environ),
     )
 
 
-def _tell(facts: SetupFacts, environ: Mapping[str, str]) -> None:
+def _print_findings(facts: SetupFacts, environ: Mapping[str, str]) -> None:
     """Say what is here that a person may not expect."""
     if clients.find(environ) is None:
         print("Claude Code is not on your PATH: npm install --global @anthropic-ai/claude-code")

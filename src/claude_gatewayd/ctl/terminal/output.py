@@ -14,11 +14,11 @@ DONE, NO, USAGE, NOT_RUNNING, CONFIGURATION = 0, 1, 2, 3, 78
 
 
 def show(
-    said: dict[str, Any], plain: str, painted: Callable[[str], str] | None = None, *, in_json: bool = False
+    value: dict[str, Any], plain: str, painted: Callable[[str], str] | None = None, *, in_json: bool = False
 ) -> None:
-    """Print *said* as JSON where that is asked for, else *plain*; *painted* where colours are wanted."""
+    """Print *value* as JSON where that is asked for, else *plain*; *painted* where colours are wanted."""
     if in_json:
-        print(json.dumps(said, indent=2))
+        print(json.dumps(value, indent=2))
     elif painted is not None and colour.wanted(sys.stdout, os.environ):
         print(painted(printable.lines(plain)), file=printable.around(sys.stdout))
     else:

@@ -22,22 +22,22 @@ class During:
         self._what = what
         self._quiet_for = quiet_for
         self._over = threading.Event()
-        self._teller: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            self._teller = threading.Thread(target=self._tell, name="progress", daemon=True)
-            self._teller.start()
+            self._thread = threading.Thread(target=self._count, name="progress", daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        if self._teller is not None:
-            self._teller.join()
+        if self._thread is not None:
+            self._thread.join()
 
-    def _tell(self) -> None:
+    def _count(self) -> None:
         if self._over.wait(self._quiet_for):
             return
         seconds = 0

@@ -5,48 +5,48 @@ from typing import Any
 from claude_gatewayd.system.clock_time import clock_time
 
 
-def status(said: dict[str, Any], now: float) -> str:
+def status(reply: dict[str, Any], now: float) -> str:
     """Return the text of `status`."""
-    lines = [f"{said['state']}  {said['address']}  (claude-gatewayd {said['version']}, pid {said['pid']})"]
-    for problem in said["problems"]:
+    lines = [f"{reply['state']}  {reply['address']}  (claude-gatewayd {reply['version']}, pid {reply['pid']})"]
+    for problem in reply["problems"]:
         lines.append(f"  problem      {problem['where']}: {problem['message']}")
         if problem["hint"]:
             lines.append(f"               {problem['hint']}")
-    for notice in said["notices"]:
+    for notice in reply["notices"]:
         lines += _notice(notice, now)
-    if said["predecessors"]:
-        pids = ", ".join(map(str, said["predecessors"]))
+    if reply["predecessors"]:
+        pids = ", ".join(map(str, reply["predecessors"]))
         lines.append(f"  meanwhile    the worker before the restart serves on, pid {pids}")
-    lines.append(f"  up           {duration(said['uptime'])}")
-    config = said["config"]
+    lines.append(f"  up           {duration(reply['uptime'])}")
+    config = reply["config"]
     if config["loaded_at"] is not None:
         lines.append(f"  config       {config['path'] or 'built-in defaults'}, loaded {ago(config['loaded_at'], now)}")
-    lines.append(f"  Anthropic    {_anthropic(said['anthropic'], now)}")
-    lines.append(f"  Bedrock      {_bedrock(said['bedrock'], now)}")
-    found = (said["bedrock"].get(name, "") for name in ("unreachable", "unreachable_hint"))
+    lines.append(f"  Anthropic    {_anthropic(reply['anthropic'], now)}")
+    lines.append(f"  Bedrock      {_bedrock(reply['bedrock'], now)}")
+    found = (reply["bedrock"].get(name, "") for name in ("unreachable", "unreachable_hint"))
     lines += [f"               {line}" for line in found if line]
-    if said["credentials"] is not None:
-        lines += credentials(said["credentials"], now)
-    lines += _litellm(said["litellm"])
-    lines += [f"  circuit      {circuit(one, now)}" for one in said["circuits"]]
-    total = sum(said["requests"].values())
-    by_status = ", ".join(f"{count} x {status}" for status, count in said["requests"].items())
+    if reply["credentials"] is not None:
+        lines += credentials(reply["credentials"], now)
+    lines += _litellm(reply["litellm"])
+    lines += [f"  circuit      {circuit(one, now)}" for one in reply["circuits"]]
+    total = sum(reply["requests"].values())
+    by_status = ", ".join(f"{count} x {status}" for status, count in reply["requests"].items())
     notes = [by_status]
-    if said["retries"]:
-        notes.append(counted(said["retries"], "retry", "retries"))
-    if said["fallbacks"]:
-        notes.append(f"{said['fallbacks']} answered by Bedrock")
+    if reply["retries"]:
+        notes.append(counted(reply["retries"], "retry", "retries"))
+    if reply["fallbacks"]:
+        notes.append(f"{reply['fallbacks']} answered by Bedrock")
     lines.append(f"  requests     {total}" + (f" ({'; '.join(notes)})" if total else ""))
-    lines.append(f"  under way    {said['under_way']}, of them streams {said['streams']}")
-    for generation in said["generations"]:
+    lines.append(f"  under way    {reply['under_way']}, of them streams {reply['streams']}")
+    for generation in reply["generations"]:
         lines.append(
             f"  generation   {generation['number']} {generation['state']}, pid {generation['pid']}, "
             f"since {ago(generation['since'], now)}, {generation['connections']} connections, "
             f"{mebibytes(generation['memory'])}"
         )
-    memory = said["memory"]
+    memory = reply["memory"]
     lines.append(f"  memory       supervisor {mebibytes(memory['supervisor'])}, workers {mebibytes(memory['workers'])}")
-    last = said["last_reload"]
+    last = reply["last_reload"]
     if last is not None:
         lines.append(f"  last reload  {'applied' if last['applied'] else 'refused'} {ago(last['at'], now)}")
         lines += [f"               {p['where']}: {p['message']}" for p in last["problems"]]

@@ -104,10 +104,10 @@ def test_a_file_that_we_made_goes_again(environ: dict[str, str], file: Path) -> 
 def test_what_the_person_writes_meanwhile_stays(environ: dict[str, str], file: Path) -> None:
     file.write_text(ORIGINAL)
     edit_settings.configure(environ, TARGET)
-    said = json.loads(file.read_text())
-    said["env"]["NEW"] = "c"
-    said["theme"] = "dark"
-    file.write_text(json.dumps(said))
+    settings = json.loads(file.read_text())
+    settings["env"]["NEW"] = "c"
+    settings["theme"] = "dark"
+    file.write_text(json.dumps(settings))
     edit_settings.configure(environ, GatewayTarget("http://127.0.0.1:47001", KEY))
     edit_settings.remove(environ, TARGET)
     expected = json.loads(ORIGINAL)
@@ -250,10 +250,10 @@ def test_many_at_once_and_a_client_that_takes_no_lock(environ: dict[str, str], f
         number = 0
         while not stop.is_set():
             number += 1
-            said = json.loads(file.read_text())
-            said["count"] = number
+            settings = json.loads(file.read_text())
+            settings["count"] = number
             temporary = file.with_name(f"settings.json.tmp.{number}")
-            temporary.write_text(json.dumps(said, indent=2))
+            temporary.write_text(json.dumps(settings, indent=2))
             temporary.replace(file)
             time.sleep(0.01)
 

@@ -60,7 +60,7 @@ def test_around(
 
 
 @pytest.mark.parametrize(
-    ("words", "rest", "said"),
+    ("words", "rest", "merged"),
     [
         (["-p", "x"], ["-p", "x"], {"env": {"A": "0"}}),
         (["--settings", '{"model": "opus", "env": {"A": "1", "B": "2"}}', "-p"], ["-p"],
@@ -70,9 +70,9 @@ def test_around(
         (["--", "--settings", "x"], ["--", "--settings", "x"], {"env": {"A": "0"}}),
     ],
 )  # fmt: skip
-def test_the_persons_own_settings_are_kept(words: list[str], rest: list[str], said: dict[str, object]) -> None:
+def test_the_persons_own_settings_are_kept(words: list[str], rest: list[str], merged: dict[str, object]) -> None:
     files = {"theirs.json": '{"theme": "dark"}'}
-    assert run_environment.merged(words, {"A": "0"}, files.__getitem__) == (rest, said)
+    assert run_environment.merged(words, {"A": "0"}, files.__getitem__) == (rest, merged)
 
 
 @pytest.mark.parametrize("given", ["[]", '{"env": []}', "no json"])

@@ -31,7 +31,7 @@ SERVING: dict[str, Any] = {
 REFUSING = SERVING | {"state": "refusing", "problems": [{"where": "/c:1", "message": "is wrong", "hint": ""}]}
 
 
-def said(findings: Iterable[Finding]) -> list[tuple[str, str]]:
+def judged(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     """Return state and mending command of each; whatever is not well has a reason and a command."""
     found = list(findings)
     for one in found:
@@ -45,23 +45,25 @@ CONFIGURE = "claude-gatewayctl configure-claude"
 
 
 def test_daemon() -> None:
-    def judged(status: dict[str, Any] | None, mine: str = "1.0.0", *, installed: bool = True) -> list[tuple[str, str]]:
-        return said(machine.daemon(status, "is not running", mine, installed=installed))
+    def of_daemon(
+        status: dict[str, Any] | None, mine: str = "1.0.0", *, installed: bool = True
+    ) -> list[tuple[str, str]]:
+        return judged(machine.daemon(status, "is not running", mine, installed=installed))
 
-    assert judged(SERVING) == OK
-    assert judged(None) == [("fail", "claude-gatewayctl start")]
-    assert judged(None, installed=False) == [("fail", "claude-gatewayctl setup")]
-    assert judged(REFUSING) == [("fail", "claude-gatewayctl config check")]
-    assert judged(SERVING | {"state": "recovering"}) == [("fail", "claude-gatewayctl logs")]
-    assert judged(SERVING, "1.0.1") == [*OK, ("note", "claude-gatewayctl restart")]
+    assert of_daemon(SERVING) == OK
+    assert of_daemon(None) == [("fail", "claude-gatewayctl start")]
+    assert of_daemon(None, installed=False) == [("fail", "claude-gatewayctl setup")]
+    assert of_daemon(REFUSING) == [("fail", "claude-gatewayctl config check")]
+    assert of_daemon(SERVING | {"state": "recovering"}) == [("fail", "claude-gatewayctl logs")]
+    assert of_daemon(SERVING, "1.0.1") == [*OK, ("note", "claude-gatewayctl restart")]
 
 
 def test_port() -> None:
-    assert said(machine.port(SERVING, URL, None, "")) == OK
-    assert said(machine.port(SERVING, URL, None, "timed out")) == [("fail", "claude-gatewayctl status")]
+    assert judged(machine.port(SERVING, URL, None, "")) == OK
+    assert judged(machine.port(SERVING, URL, None, "timed out")) == [("fail", "claude-gatewayctl status")]
     (taken,) = machine.port(None, URL, Holder("nginx", 7), "")
     assert (taken.state, taken.found) == ("fail", f"{URL} is taken by nginx (pid 7)")
-    assert said(machine.port(None, URL, None, "")) == []
+    assert judged(machine.port(None, URL, None, "")) == []
     (ours,) = machine.port(None, URL, Holder("claude-gatewayd", 7), "")
     assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"
 
@@ -91,14 +93,14 @@ OURS = ServiceReport("/u", "/a", "/here", active=True)
     ],
 )  # fmt: skip
 def test_service(service: ServiceReport, wanted: list[tuple[str, str]]) -> None:
-    assert said(machine.service(service, "/here", SERVING)) == wanted
+    assert judged(machine.service(service, "/here", SERVING)) == wanted
 
 
 def test_a_daemon_beside_its_service() -> None:
     by_hand = SERVING | {"inherited": False}
     idle = OURS._replace(active=False)
-    assert said(machine.service(idle, "/here", by_hand)) == [*OK, ("note", f"{INSTALL} --now")]
-    assert said(machine.service(idle, "/here", None)) == OK
+    assert judged(machine.service(idle, "/here", by_hand)) == [*OK, ("note", f"{INSTALL} --now")]
+    assert judged(machine.service(idle, "/here", None)) == OK
 
 
 KEYS = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SESSION_TOKEN": "x"}
@@ -120,40 +122,40 @@ def test_the_environment_of_the_daemon(
     daemon: dict[str, str], shell: dict[str, str], by_service: bool, wanted: list[tuple[str, str]]
 ) -> None:
     found = list(machine.environment(daemon, shell, by_service=by_service))
-    assert said(found) == wanted
+    assert judged(found) == wanted
     assert not [one for one in found if "ASIAX" in f"{one}"]
 
 
 def test_configuration() -> None:
     check, reload = "claude-gatewayctl config check", "claude-gatewayctl reload"
-    assert said(machine.configuration([], "/c", 50.0, SERVING)) == OK
-    assert said(machine.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
-    assert said(machine.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
-    assert said(machine.configuration([], "", 0.0, None)) == OK
-    assert said(machine.limits(64 * 2**20)) == []
-    assert said(machine.limits(2**20)) == [("note", "claude-gatewayctl config unset listen.max_body")]
+    assert judged(machine.configuration([], "/c", 50.0, SERVING)) == OK
+    assert judged(machine.configuration([], "/c", 150.0, SERVING)) == [("note", reload)]
+    assert judged(machine.configuration([], "/other", 50.0, SERVING)) == [("fail", reload)]
+    assert judged(machine.configuration([], "", 0.0, None)) == OK
+    assert judged(machine.limits(64 * 2**20)) == []
+    assert judged(machine.limits(2**20)) == [("note", "claude-gatewayctl config unset listen.max_body")]
     last = {"applied": False, "problems": [{"where": "worker", "message": "ended with status 1", "hint": ""}]}
-    assert said(machine.configuration([], "/c", 50.0, SERVING | {"last_reload": last})) == [("fail", reload), *OK]
+    assert judged(machine.configuration([], "/c", 50.0, SERVING | {"last_reload": last})) == [("fail", reload), *OK]
     two = [Problem("/c:1", "is wrong"), Problem("/c:2", "is wrong too", "mend it so")]
-    assert said(machine.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
+    assert judged(machine.configuration(two, "/c", 50.0, SERVING)) == [("fail", check), ("fail", check)]
 
 
 def test_litellm() -> None:
-    assert said(machine.litellm("1.2", "1.2", SERVING)) == OK
-    assert said(machine.litellm("1.2", "", None)) == OK
-    assert said(machine.litellm("1.3", "1.2", SERVING)) == [("fail", "claude-gatewayctl upgrade")]
-    assert said(machine.litellm("", "1.2", None)) == [("fail", "claude-gatewayctl upgrade")]
+    assert judged(machine.litellm("1.2", "1.2", SERVING)) == OK
+    assert judged(machine.litellm("1.2", "", None)) == OK
+    assert judged(machine.litellm("1.3", "1.2", SERVING)) == [("fail", "claude-gatewayctl upgrade")]
+    assert judged(machine.litellm("", "1.2", None)) == [("fail", "claude-gatewayctl upgrade")]
     failed = SERVING | {"litellm": {"state": "failed", "why": "ImportError", "callbacks": []}}
-    assert said(machine.litellm("1.2", "1.2", failed)) == [("fail", "claude-gatewayctl upgrade")]
+    assert judged(machine.litellm("1.2", "1.2", failed)) == [("fail", "claude-gatewayctl upgrade")]
     callbacks = [{"name": "a.b", "loaded": True, "why": ""}, {"name": "c.d", "loaded": False, "why": "ImportError"}]
     problems = [{"where": "/l:3", "message": "is not used", "hint": "use [router]"}]
     with_both = SERVING | {"litellm": {"state": "ready", "callbacks": callbacks, "config": {"problems": problems}}}
     reload = "claude-gatewayctl reload"
-    assert said(machine.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    assert judged(machine.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
     tried = {"state": "loadable", "callbacks": callbacks, "config": {"problems": problems}}
-    assert said(machine.litellm("1.2", "1.2", None, tried)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    assert judged(machine.litellm("1.2", "1.2", None, tried)) == [*OK, ("note", reload), *OK, ("fail", reload)]
     broken = {"state": "failed", "why": "ImportError"}
-    assert said(machine.litellm("1.2", "1.2", None, broken)) == [("fail", "claude-gatewayctl upgrade")]
+    assert judged(machine.litellm("1.2", "1.2", None, broken)) == [("fail", "claude-gatewayctl upgrade")]
 
 
 @pytest.mark.parametrize(
@@ -167,34 +169,34 @@ def test_litellm() -> None:
     ],
 )
 def test_the_way_to_anthropic(failed: str, mend: str) -> None:
-    assert said(network.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
+    assert judged(network.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
 
 
 @pytest.mark.parametrize(("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", SET_CLOCK)])])
 def test_the_clock(skew: float | None, clock: list[tuple[str, str]]) -> None:
-    assert said(network.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
+    assert judged(network.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
 
 
 def test_credential() -> None:
-    assert said(claude_code.credential(ClaudeLogin("a login", "/f", 200.0), 100.0)) == OK
-    assert said(claude_code.credential(ClaudeLogin("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
-    assert said(claude_code.credential(ClaudeLogin("", ""), 100.0)) == [("fail", "claude /login")]
+    assert judged(claude_code.credential(ClaudeLogin("a login", "/f", 200.0), 100.0)) == OK
+    assert judged(claude_code.credential(ClaudeLogin("a login", "/f", 50.0), 100.0)) == [("note", "claude")]
+    assert judged(claude_code.credential(ClaudeLogin("", ""), 100.0)) == [("fail", "claude /login")]
 
 
 def test_variables() -> None:
     harmful = Obstacle("start-up", "~/.bashrc:3", "CLAUDE_CODE_USE_BEDROCK", "why", "vi +3 ~/.bashrc")
     harmless = Obstacle("shell", "this shell", "ANTHROPIC_API_KEY", "why", "unset ANTHROPIC_API_KEY", harmful=False)
-    assert said(claude_code.obstacles([], [])) == OK
-    assert said(claude_code.obstacles([harmful], [])) == [("fail", "vi +3 ~/.bashrc")]
-    assert said(claude_code.obstacles([harmless], ["A"])) == [
+    assert judged(claude_code.obstacles([], [])) == OK
+    assert judged(claude_code.obstacles([harmful], [])) == [("fail", "vi +3 ~/.bashrc")]
+    assert judged(claude_code.obstacles([harmless], ["A"])) == [
         ("note", "unset ANTHROPIC_API_KEY"), ("note", "systemctl --user unset-environment A"), *OK
     ]  # fmt: skip
 
 
 def test_client() -> None:
-    assert said(claude_code.client("/bin/claude", "2.1.330")) == OK
-    assert said(claude_code.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
-    assert said(claude_code.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
+    assert judged(claude_code.client("/bin/claude", "2.1.330")) == OK
+    assert judged(claude_code.client("/bin/claude", "")) == [("fail", "/bin/claude --version")]
+    assert judged(claude_code.client("", "")) == [("fail", "npm install --global @anthropic-ai/claude-code")]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_client() -> None:
     ],
 )
 def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple[str, str]]) -> None:
-    assert said(claude_code.settings(own, shell, URL, remote=remote)) == wanted
+    assert judged(claude_code.settings(own, shell, URL, remote=remote)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -234,14 +236,14 @@ def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple
 )  # fmt: skip
 def test_bedrock(keys: dict[str, Any] | None, bedrock: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
     status = SERVING | {"credentials": keys, "bedrock": SERVING["bedrock"] | bedrock}
-    assert said(network.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
+    assert judged(network.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
 
 
 def test_no_bedrock() -> None:
-    assert said(network.bedrock(SERVING, "none", "", "no profile P", "aws configure sso", 0.0)) == [
+    assert judged(network.bedrock(SERVING, "none", "", "no profile P", "aws configure sso", 0.0)) == [
         ("note", "aws configure sso")
     ]
-    assert said(network.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
+    assert judged(network.bedrock(None, "profile", "profile P", "", "", 0.0)) == OK
 
 
 @pytest.mark.parametrize(
@@ -257,27 +259,27 @@ def test_no_bedrock() -> None:
     ],
 )
 def test_the_login_at_aws(sso: SsoLogin | None, wanted: list[tuple[str, str]]) -> None:
-    assert said(network.sso(sso, 100.0)) == wanted
+    assert judged(network.sso(sso, 100.0)) == wanted
 
 
 def test_disk_and_permissions() -> None:
-    assert said(machine.disk(5 * 2**30, "/s")) == OK
-    assert said(machine.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
-    assert said(machine.disk(2**20, "/a b")) == [("fail", "df -h '/a b'")]
-    assert said(machine.permissions([Mode("/k", 0o600, 0o600, ours=True), Mode("/d", 0o500, 0o700, ours=True)])) == OK
-    assert said(machine.permissions([Mode("/k", 0o640, 0o600, ours=True)])) == [("fail", "chmod 600 /k")]
-    assert said(machine.permissions([Mode("/k", 0o600, 0o600, ours=False)])) == [("fail", "ls -ld /k")]
+    assert judged(machine.disk(5 * 2**30, "/s")) == OK
+    assert judged(machine.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
+    assert judged(machine.disk(2**20, "/a b")) == [("fail", "df -h '/a b'")]
+    assert judged(machine.permissions([Mode("/k", 0o600, 0o600, ours=True), Mode("/d", 0o500, 0o700, ours=True)])) == OK
+    assert judged(machine.permissions([Mode("/k", 0o640, 0o600, ours=True)])) == [("fail", "chmod 600 /k")]
+    assert judged(machine.permissions([Mode("/k", 0o600, 0o600, ours=False)])) == [("fail", "ls -ld /k")]
 
 
 def test_pings() -> None:
-    assert said(network.ping(Ping("bedrock", 200, "bedrock", "none", "", 1.0))) == OK
-    assert said(network.ping(Ping("anthropic", 200, "bedrock", "529", "", 1.0))) == [
+    assert judged(network.ping(Ping("bedrock", 200, "bedrock", "none", "", 1.0))) == OK
+    assert judged(network.ping(Ping("anthropic", 200, "bedrock", "529", "", 1.0))) == [
         ("fail", "claude-gatewayctl status")
     ]
-    assert said(network.ping(Ping("anthropic", 401, "anthropic", "", "no such key", 1.0))) == [
+    assert judged(network.ping(Ping("anthropic", 401, "anthropic", "", "no such key", 1.0))) == [
         ("fail", "claude /login")
     ]
-    assert said(network.ping(Ping("bedrock", 0, "", "", "timed out", 1.0))) == [("fail", "claude-gatewayctl status")]
+    assert judged(network.ping(Ping("bedrock", 0, "", "", "timed out", 1.0))) == [("fail", "claude-gatewayctl status")]
 
 
 def test_what_hangs_or_breaks_keeps_nothing_else_back() -> None:

@@ -62,7 +62,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def test_profiles_with_what_is_known_of_them(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".aws" / "config").write_text(CONFIG)
     found = gather.facts(environ, tmp_path, ServiceFacts())
-    assert [(one.name, one.told) for one in found.profiles] == [
+    assert [(one.name, one.description) for one in found.profiles] == [
         ("Zeta.AdministratorAccess", "SSO, account 111122223333, AdministratorAccess, eu-central-1"),
         ("chain", "a role, account 444455556666, Builder, eu-central-1"),
         ("static", "keys"),
@@ -182,6 +182,6 @@ def test_a_proxy_that_runs_where_claude_code_looks(environ: dict[str, str], tmp_
 def test_who_has_a_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert f"(pid {os.getpid()})" in gather.holder(port)
+        assert f"(pid {os.getpid()})" in gather.port_owner(port)
         assert gather.free_port(port) != port
-    assert gather.holder(port) == ""
+    assert gather.port_owner(port) == ""

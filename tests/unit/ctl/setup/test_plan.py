@@ -32,7 +32,7 @@ ANSWERS = Answers("Dev", "us-west-2", 47000)
 ALONE = ServiceFacts(why="cannot reach a service manager: there is no systemd here")
 
 
-def told(facts: SetupFacts, answers: Answers) -> str:
+def described(facts: SetupFacts, answers: Answers) -> str:
     """Return the acts, those that are done already in brackets."""
     return " ".join(f"({step.act})" if step.is_done else step.act for step in plan(facts, answers))
 
@@ -74,7 +74,7 @@ def told(facts: SetupFacts, answers: Answers) -> str:
     ],
 )  # fmt: skip
 def test_steps(facts: SetupFacts, answers: Answers, steps: str) -> None:
-    assert told(facts, answers) == steps
+    assert described(facts, answers) == steps
 
 
 def test_a_daemon_that_was_started_by_hand_makes_way() -> None:

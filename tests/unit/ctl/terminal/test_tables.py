@@ -19,8 +19,8 @@ ROWS: list[list[tables.Cell]] = [
 def test_words_are_kept_and_commands_in_one_piece(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = tables.drawn(("", "check", "finding"), ROWS).split("\n")
-    said = " ".join(" ".join(lines).split())
-    assert f"FAIL Bedrock is off {WHY} {COMMAND} ok disk 75 GiB free" in said
+    words = " ".join(" ".join(lines).split())
+    assert f"FAIL Bedrock is off {WHY} {COMMAND} ok disk 75 GiB free" in words
     assert [line.strip() for line in lines].count(COMMAND) == 1
     assert all(len(line) <= max(columns, len(COMMAND) + 17) for line in lines)
     assert {line.index(text) for line in lines for text in ("is off", COMMAND, "75 GiB") if text in line} == {15}
