@@ -8,6 +8,7 @@ from typing import Self
 HEADERS = {"authorization": "Bearer sk-ant-oat01-invented", "content-type": "application/json"}
 MODEL = "claude-opus-5-5"
 PATIENCE = 30.0
+CUT = (http.client.IncompleteRead, OSError)  # what a client gets of an answer that is cut
 
 
 def message(prompt: str = "hi", *, stream: bool = False, model: str = MODEL) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.anthropic import MESSAGES, FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.relay.test_canary import CANARY, hold_nowhere, holds
+from tests.support.canary import CANARY, hold_nowhere, holds
 from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import MODEL, Stage, keys_of, turn
 

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.bedrock_frames import EVENT_STREAM, chunk_piece
 from tests.fakes.upstream import Script
 from tests.scenarios.fallback.elsewhere import Elsewhere, standing
-from tests.scenarios.fallback.test_elsewhere import HELLO, PING, START, TEXT
+from tests.scenarios.fallback.frames import HELLO, PING, START, TEXT
 from tests.support.stage import MODEL, Reply, turn
 
 pytestmark = pytest.mark.slow

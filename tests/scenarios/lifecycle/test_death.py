@@ -11,8 +11,7 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.test_stop import CUT
-from tests.support.calls import Stream, error_of, post
+from tests.support.calls import CUT, Stream, error_of, post
 from tests.support.daemon import Daemon, wait_until
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
+from tests.scenarios.lifecycle.broken_config import BROKEN, PROBLEMS
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.test_reload import BROKEN, PROBLEMS
 from tests.support.calls import error_of, post
 from tests.support.daemon import Daemon, wait_until
 

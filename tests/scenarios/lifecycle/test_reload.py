@@ -11,19 +11,10 @@ import pytest
 
 from claude_gatewayd.ipc import wire
 from tests.fakes.anthropic import FakeAnthropic
+from tests.scenarios.lifecycle.broken_config import BROKEN, PROBLEMS
 from tests.scenarios.lifecycle.build import Build
 from tests.support.calls import HEADERS, Stream, message, post
 from tests.support.daemon import BIN, Daemon, free_port, wait_until
-
-BROKEN = """\
-[listen]
-drain_timeout = "soon"
-prot = 47001
-
-[log]
-level = "loud"
-"""
-PROBLEMS = ("[listen] drain_timeout: must be", "[listen] prot: is not a known key", "[log] level: must be one of")
 
 
 def states(daemon: Daemon) -> dict[int, str]:

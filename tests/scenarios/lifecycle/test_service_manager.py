@@ -11,8 +11,8 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.systemd import Manager, environment_of
+from tests.scenarios.lifecycle.broken_config import BROKEN, PROBLEMS
 from tests.scenarios.lifecycle.build import Build
-from tests.scenarios.lifecycle.test_reload import BROKEN, PROBLEMS
 from tests.support.calls import HEADERS, Stream, error_of, message, post
 from tests.support.daemon import Daemon, free_port, wait_until
 

@@ -1,6 +1,5 @@
 """The end: what is under way is finished, unless it may not be, and nothing is left behind."""
 
-import http.client
 import signal
 import socket
 import subprocess
@@ -10,10 +9,8 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
-from tests.support.calls import Stream, post
+from tests.support.calls import CUT, Stream, post
 from tests.support.daemon import BIN, Daemon, wait_until
-
-CUT = (http.client.IncompleteRead, OSError)
 
 
 def is_stopping(daemon: Daemon) -> bool:

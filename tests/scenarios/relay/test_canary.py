@@ -2,13 +2,11 @@
 
 import base64
 import contextlib
-import os
 import shutil
 import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, get_args
@@ -20,6 +18,7 @@ from tests.fakes.anthropic import Cut, FakeAnthropic
 from tests.fakes.upstream import Upstream, says
 from tests.scenarios.relay.raw import HOST, JSON, Client, Reply, ask, chunked, messages, request
 from tests.support.calls import message
+from tests.support.canary import CANARY, PASSWORD, hold_nowhere, holds, written
 from tests.support.daemon import Daemon, wait_until
 
 CONFIG = """
@@ -41,60 +40,12 @@ quick = "claude-haiku-5-5"
 [log]
 level = "debug"
 """
-CANARY = "Canary7Zq"
 BEARER = f"sk-ant-oat01-{CANARY}-bearer-000000000000AA"
 API_KEY = f"sk-ant-api03-{CANARY}-apikey-000000000000AA"
 GATEWAY_KEY = f"cgw-{CANARY}-gateway-0000000000000000000"
-PASSWORD = f"{CANARY}-p@ss/word"
-IN_ANY_FORM = [
-    CANARY.encode(),
-    *(base64.b64encode(b"x" * n + CANARY.encode())[4:-4] for n in range(3)),  # wherever in a longer text it is
-    base64.b64encode(f"user:{PASSWORD}".encode()),
-]
 OWN_KEY = b"x-gateway-key: " + GATEWAY_KEY.encode()
 BY_BEARER = b"Authorization: Bearer " + BEARER.encode()
 BY_KEY = b"x-api-key: " + API_KEY.encode()
-
-
-def holds(data: bytes) -> bool:
-    return any(form in data for form in IN_ANY_FORM)
-
-
-def written(home: Path) -> Iterator[tuple[Path, bytes]]:
-    """Yield all that is in a directory: names, contents, and where links lead."""
-    for path in home.rglob("*"):
-        assert not holds(os.fsencode(path))
-        if path.is_symlink():
-            yield path, os.fsencode(path.readlink())
-        elif path.is_file():
-            yield path, path.read_bytes()
-
-
-def said(daemon: Daemon) -> Iterator[tuple[str, str]]:
-    for verb in (
-        "status",
-        "status --json",
-        "health",
-        "health --json",
-        "version",
-        "version --json",
-        "reload",
-        "nonsense",
-    ):
-        done = daemon.ctl(*verb.split())
-        yield verb, done.stdout + done.stderr
-
-
-def hold_nowhere(daemon: Daemon, *, but: Path | None = None) -> None:
-    """Hold that no secret is in what the daemon has written, nor in what it says."""
-    for verb, text in said(daemon):
-        assert not holds(text.encode()), verb
-    looked_at = []
-    for path, data in written(daemon.home):
-        if path != but:
-            assert not holds(data), f"{path}: {data[:2000]!r}"
-            looked_at.append(path.name)
-    assert "log" in looked_at
 
 
 class Caller:
@@ -214,7 +165,7 @@ def everything_that_is_refused(call: Caller) -> None:
 
 
 def everything_that_is_left(fake: FakeAnthropic, call: Caller) -> None:
-    leave: list[Callable[[Client], None]] = [Client.close, Client.reset]
+    leave = [Client.close, Client.reset]
     for way in leave:
         for data in (
             message_with_secrets(),

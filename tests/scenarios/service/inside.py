@@ -119,3 +119,16 @@ class Inside:
 def has(program: str) -> bool:
     """Say whether this machine has a program."""
     return shutil.which(program) is not None
+
+
+UNITS = f"{Inside.home}/.config/systemd/user"
+LINK = f"{Inside.home}/.local/share/claude-gateway/current"
+
+
+def status(inside: Inside) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(inside.good("claude-gatewayctl status --json"))
+    return said
+
+
+def listens(inside: Inside, port: int = 47000) -> bool:
+    return inside.run(f"exec 3<>/dev/tcp/127.0.0.1/{port}").returncode == 0

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.scenarios.service.inside import Inside
-from tests.scenarios.service.test_install import LINK, UNITS, listens, status
+from tests.scenarios.service.inside import LINK, UNITS, Inside, listens, status
 from tests.support.daemon import BIN
 
 

@@ -2,14 +2,11 @@
 
 import json
 import re
-from typing import Any
 
-from tests.scenarios.service.inside import ROOT, Inside
+from tests.scenarios.service.inside import LINK, ROOT, UNITS, Inside, listens, status
 from tests.support.daemon import BIN, drop_in_of_a_checkout
 
-UNITS = f"{Inside.home}/.config/systemd/user"
 ENVIRONMENT = f"{Inside.home}/.config/claude-gateway/environment"
-LINK = f"{Inside.home}/.local/share/claude-gateway/current"
 SERVED = r"in \d+\.\d s: it serves on http://127\.0\.0\.1:47000$"
 
 # a request whose body does not come
@@ -18,15 +15,6 @@ UNDER_WAY = (
     "x-api-key: sk-ant-api03-x\\r\\nContent-Length: 9\\r\\n\\r\\n' >&3; sleep 60) >/dev/null 2>&1 & "
     "until claude-gatewayctl status --json | grep -q '\"under_way\": 1'; do sleep 0.1; done"
 )
-
-
-def status(inside: Inside) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(inside.good("claude-gatewayctl status --json"))
-    return said
-
-
-def listens(inside: Inside, port: int = 47000) -> bool:
-    return inside.run(f"exec 3<>/dev/tcp/127.0.0.1/{port}").returncode == 0
 
 
 def exposure(inside: Inside) -> float:

@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.scenarios.service.inside import ROOT
+from tests.support.daemon import ROOT
 
 NAMES = [
     "completion/claude-gatewayctl.bash",

@@ -10,32 +10,9 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws.keys import AwsKeys
-from claude_gatewayd.network.egress import Egress
-from claude_gatewayd.worker.engine import Engine, EngineFailed, EngineSettings
-from claude_gatewayd.worker.engine.user_config import UserConfig
+from claude_gatewayd.worker.engine import EngineFailed
 from tests.support.loop import until
-
-
-class App:
-    """An application that is ready when `go` is set, and serves until it is stopped."""
-
-    def __init__(self, *_: Any) -> None:
-        self.own = UserConfig()
-        self.go = threading.Event()
-        self.stopped = threading.Event()
-        self.collects: list[bool] = []  # as it was while loading, and when it was ready
-
-    def run(self, ready: Callable[[], None]) -> str:
-        self.collects.append(gc.isenabled())
-        self.go.wait(10)
-        ready()
-        self.collects.append(gc.isenabled())
-        self.stopped.wait(10)
-        return "it has been ended"
-
-    def stop(self) -> None:
-        self.stopped.set()
+from tests.unit.worker.engine.application import App, engine
 
 
 @pytest.fixture(autouse=True)
@@ -45,15 +22,6 @@ def _as_it_was() -> Iterator[None]:
     gc.enable()
     gc.unfreeze()
     sys.setswitchinterval(interval)
-
-
-async def keys() -> AwsKeys:
-    return AwsKeys("id", "secret")
-
-
-def engine(tmp_path: Path, load: Callable[..., Any], config: Path | None = None) -> Engine:
-    settings = EngineSettings(tmp_path / "socket", config, "us-west-2", "", "http://127.0.0.1:9", Egress({}))
-    return Engine(settings, keys, lambda: None, load)
 
 
 def test_no_garbage_is_collected_until_it_is_ready(tmp_path: Path) -> None:

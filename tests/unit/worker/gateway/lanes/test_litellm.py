@@ -13,7 +13,7 @@ from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from tests.support.loop import until
-from tests.unit.worker.engine.test_engine import App, engine
+from tests.unit.worker.engine.application import App, engine
 
 NOBODY: Any = None  # is asked here
 
