@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
+from tests.support.fetched import CLIENTS, why_missing
 
-CLIENTS: Final = Path(__file__).resolve().parents[3] / ".cache" / "clients"
 VERSIONS: Final[Sequence[str]] = tomllib.loads(Path(__file__).with_name("clients.toml").read_text())["claude-code"]
 TIMEOUT: Final = 50.0
 
@@ -25,21 +25,9 @@ def binary_of(version: str) -> Path:
     return CLIENTS / version / "claude"
 
 
-def why_missing(version: str) -> str:
+def why_no_client(version: str) -> str:
     """Return why a version is not there, or nothing."""
-    return "" if binary_of(version).exists() else _why_missing(version, f"Claude Code {version}")
-
-
-def why_no_packages(language: str) -> str:
-    """Return why the packages for "python" or "node" are not there, or nothing."""
-    return "" if (CLIENTS / f"{language}.fetched").exists() else _why_missing(language, f"the SDKs for {language}")
-
-
-def _why_missing(name: str, title: str) -> str:
-    try:
-        return f"{title}: " + (CLIENTS / f"{name}.missing").read_text().strip()
-    except FileNotFoundError:
-        return f"{title}: not fetched, run scripts/fetch-clients"
+    return "" if binary_of(version).exists() else why_missing(version, f"Claude Code {version}")
 
 
 @dataclass(frozen=True, slots=True)

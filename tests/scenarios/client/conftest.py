@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.client.claude import VERSIONS, why_missing, why_no_packages
+from tests.scenarios.client.claude import VERSIONS, why_no_client
 from tests.scenarios.client.scene import Scene, between_the_two
+from tests.support.fetched import why_no_packages
 
 OLDEST, *BETWEEN, NEWEST = VERSIONS
 
@@ -15,7 +16,7 @@ OLDEST, *BETWEEN, NEWEST = VERSIONS
 def version(request: pytest.FixtureRequest) -> str:
     """A version of Claude Code that scripts/fetch-clients fetched: the oldest and the newest; extended, all."""
     wanted: str = request.param
-    if reason := why_missing(wanted):
+    if reason := why_no_client(wanted):
         pytest.skip(reason)
     return wanted
 
@@ -23,7 +24,7 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def newest() -> str:
     """The newest version of Claude Code, where one is enough."""
-    if reason := why_missing(NEWEST):
+    if reason := why_no_client(NEWEST):
         pytest.skip(reason)
     return NEWEST
 
@@ -37,7 +38,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[Scene]:
     """One gateway for all the tests with a Bedrock: LiteLLM takes seconds."""
-    reasons = [*map(why_missing, VERSIONS), *map(why_no_packages, ("python", "node"))]
+    reasons = [*map(why_no_client, VERSIONS), *map(why_no_packages, ("python", "node"))]
     if all(reasons):
         pytest.skip(reasons[0])  # before it is loaded for nobody
     with between_the_two() as scene:

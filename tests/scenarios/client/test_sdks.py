@@ -15,8 +15,9 @@ from typing import Any, Final
 import pytest
 
 from tests.fakes.shapes import API_KEY
-from tests.scenarios.client.claude import CLIENTS, binary_of, why_no_packages
+from tests.scenarios.client.claude import binary_of
 from tests.scenarios.client.scene import LANES, Lane, Scene
+from tests.support.fetched import CLIENTS, why_no_packages
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(180)]
 
