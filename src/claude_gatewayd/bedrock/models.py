@@ -109,6 +109,11 @@ def is_bedrock_only(asked: str) -> bool:
     return _NATIVE.match(asked) is not None or (marks is not None and BEDROCK_SUFFIX in marks[0])
 
 
+def is_reserved(name: str) -> bool:
+    """Say whether a name is the gateway's own: no model of a person's may take it."""
+    return name.startswith("claude-") or "*" in name or "bedrock/" in name or is_bedrock_only(name)
+
+
 def is_anthropics(asked: str) -> bool:
     """Say whether a name is spelled as Anthropic spells them, marks aside."""
     return _SPELLED.match(_MARK.sub("", asked)) is not None

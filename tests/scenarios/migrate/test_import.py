@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.worker.engine import user_config
@@ -88,9 +89,11 @@ def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
 
 
 def test_no_setting_is_kept_that_the_engine_refuses(tmp_path: Path) -> None:
-    refused = sorted(user_config._OURS_IN_SETTINGS)  # the two must agree, and neither can import the other
-    migrated, _ = translated("litellm_settings:\n" + "".join(f"  {name}: 1\n" for name in refused), tmp_path)
+    text = "litellm_settings:\n" + "".join(f"  {name}: 1\n" for name in litellm_keys.SETTINGS)
+    migrated, _ = translated(text, tmp_path)
     assert migrated.settings == {}
+    file = tmp_path / "config.yaml"
+    assert user_config.read_user_config(file, {}).litellm_settings == {}
 
 
 def translated(text: str, tmp_path: Path, **environ: str) -> tuple[translate.MigratedConfig, dict[str, str]]:

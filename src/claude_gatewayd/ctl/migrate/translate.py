@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.config.keys import KEYS, NAMES
+from claude_gatewayd.config.litellm_keys import NO_DATABASE, ReservedKey
 from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.ctl.migrate import known_keys
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument, YamlPath
@@ -76,6 +78,10 @@ class _Translator:
         # what an anchor says in several places is reported once
         self.migrated.translations = sorted(dict.fromkeys(self.migrated.translations), key=lambda one: one.line)
 
+    def _note_reserved(self, place: YamlPath, key: ReservedKey) -> None:
+        # What belongs into config.toml has been moved there, unless there is nothing like it.
+        self._note(place, UNKNOWN if key.by == "config.toml" else key.by, key.reason)
+
     # -- model_list
 
     def _models(self, entries: list[Any]) -> None:
@@ -94,7 +100,7 @@ class _Translator:
                 self._for_litellm(place, name, model, entry)
 
     def _for_litellm(self, place: YamlPath, name: str, model: str, entry: dict[str, Any]) -> None:
-        if name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_bedrock_only(name):
+        if bedrock_models.is_reserved(name):
             self._note(
                 place, UNKNOWN, f"{model} cannot stand under this name, which is the gateway's own: rename it", name
             )
@@ -178,8 +184,8 @@ class _Translator:
                     self._note((*where, name), CARRIED, f'[aliases] {name} = "{model}"')
             elif key in known_keys.ROUTER_SETTINGS:
                 self._note(where, NOT_NEEDED, known_keys.ROUTER_SETTINGS[key])
-            elif key in known_keys.OTHER_FALLBACKS:
-                self._note(where, UNKNOWN, known_keys.NO_OTHER_FALLBACK)
+            elif key in litellm_keys.SETTINGS:
+                self._note_reserved(where, litellm_keys.SETTINGS[key])
             else:
                 self._note(where, UNKNOWN, "there is nothing like it in [router]")
 
@@ -190,18 +196,12 @@ class _Translator:
                 self._value(where, "router", known_keys.ROUTER_VALUES_ELSEWHERE[key], value)
             elif key == "fallbacks":
                 self._fallbacks(where, value)
-            elif key in known_keys.OTHER_FALLBACKS:
-                self._note(where, UNKNOWN, known_keys.NO_OTHER_FALLBACK)
-            elif key in ("callbacks", "success_callback", "failure_callback"):
+            elif key in litellm_keys.CALLBACKS:
                 self._callbacks(where, key, value)
-            elif key in ("custom_auth", "master_key", "database_url"):
-                self._note(where, *known_keys.GENERAL_SETTINGS[key])
-            elif key in known_keys.LITELLM_SETTINGS:
-                self._note(where, *known_keys.LITELLM_SETTINGS[key])
             elif key == "set_verbose" and value:
                 self._value(where, "log", "level", "debug")
-            elif key in ("set_verbose", "json_logs"):
-                self._note(where, NOT_NEEDED, "[log] level says how much is logged")
+            elif key in litellm_keys.SETTINGS:
+                self._note_reserved(where, litellm_keys.SETTINGS[key])
             else:
                 self.migrated.settings[key] = value
                 self._note(where, CARRIED, "LiteLLM goes on with it; requests to Anthropic do not pass through LiteLLM")
@@ -210,9 +210,9 @@ class _Translator:
         for key, value in settings.items():
             where = ("general_settings", key)
             if key in known_keys.GENERAL_SETTINGS:
-                self._note(where, *known_keys.GENERAL_SETTINGS[key])
+                self._note_reserved(where, known_keys.GENERAL_SETTINGS[key])
             elif key.startswith("database"):
-                self._note(where, NOT_NEEDED, known_keys.NO_DATABASE)
+                self._note_reserved(where, NO_DATABASE)
             else:
                 self._note(where, UNKNOWN, f"there is nothing like it here{': it is off' if value is False else ''}")
 
@@ -222,7 +222,7 @@ class _Translator:
             if name in known_keys.VARIABLES:
                 self._value(where, *known_keys.VARIABLES[name], value)
             elif name.startswith("DATABASE_"):
-                self._note(where, NOT_NEEDED, known_keys.NO_DATABASE)
+                self._note_reserved(where, NO_DATABASE)
             elif name.startswith("LITELLM_"):
                 self._note(where, NOT_NEEDED, "LiteLLM runs inside the daemon, which sets it up")
             else:

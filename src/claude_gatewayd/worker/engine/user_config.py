@@ -11,46 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import bounded_yaml, small_file
 from claude_gatewayd.worker.engine.raised import describe
 
 logger = logging.getLogger(__name__)
 
-_OURS = {
-    "router_settings": "use [router] of config.toml: retries, cool-down and fallback are decided in one place",
-    "general_settings": "the gateway asks callers for their own credential; its port is [listen] of config.toml",
-    "environment_variables": "set them where the daemon gets its environment; os.environ/NAME works in model_list",
-    "include": "write it all into one file",
-}
-_DECIDED_ELSEWHERE = (
-    "num_retries", "num_retries_per_request", "fallbacks", "default_fallbacks", "context_window_fallbacks",
-    "content_policy_fallbacks", "allowed_fails", "cooldown_time", "request_timeout", "disable_cooldowns", "retry_after",
-)  # fmt: skip
-_FOR_ALL = ("api_base", "api_key", "api_version", "organization", "headers", "model_alias_map")
-_OURS_IN_SETTINGS = (
-    dict.fromkeys(_DECIDED_ELSEWHERE, "use [router] of config.toml")
-    | dict.fromkeys(_FOR_ALL, "give it to the entries of model_list: here it would go for Claude's models too")
-    | dict.fromkeys(
-        ("cache", "cache_params", "enable_redis_auth_cache"),
-        "one caller's answer would be given to another; the prompts of Claude's models are cached without it",
-    )
-    | {
-        "enable_anthropic_prompt_caching": "Claude Code says itself what is to be cached",
-        "anthropic_sse_ping_interval_seconds": "the gateway breaks the silences of a stream itself",
-        "sse_keepalive_ping_interval_seconds": "its pings would hide an upstream that is dead",
-        "set_verbose": "use [log] level of config.toml",
-        "json_logs": "use [log] level of config.toml",
-        "custom_auth": "callers are known by their own credential, or by the gateway key (claude-gatewayctl key)",
-        "database_url": "the gateway keeps no database of LiteLLM's",
-        "master_key": "the gateway makes one at each start",
-        "ssl_verify": "certificates are always checked; name your company's CA by [network] ca_file of config.toml",
-    }
-)
 _FROM_ENVIRONMENT = "os.environ/"
 _MOST_PROBLEMS = 100  # that are told: all of them go to whoever asks for the status
 _LONGEST_NAME = 100
-_CALLBACKS = ("callbacks", "success_callback", "failure_callback")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
 
 
@@ -163,8 +133,8 @@ def _take(own: UserConfig, document: Any, file: Path) -> Iterator[Problem]:
         yield Problem(str(file), "must be a mapping with model_list and litellm_settings", "")
         return
     for key in document:
-        if key in _OURS:
-            yield Problem(own.where(key), "is not used", _OURS[key])
+        if key in litellm_keys.SECTIONS:
+            yield Problem(own.where(key), "is not used", litellm_keys.SECTIONS[key])
         elif key not in ("model_list", "litellm_settings"):
             yield Problem(own.where(str(key)), "is not used", "known are model_list and litellm_settings")
     models = document.get("model_list") or []
@@ -178,11 +148,11 @@ def _take(own: UserConfig, document: Any, file: Path) -> Iterator[Problem]:
         yield Problem(own.where("litellm_settings"), "must be a mapping", "")
         return
     for key, value in settings.items():
-        if key in _OURS_IN_SETTINGS and (value is not False or key == "ssl_verify"):
-            yield Problem(own.where(key), "is not used", _OURS_IN_SETTINGS[key])
-        elif key in _CALLBACKS:
+        if key in litellm_keys.SETTINGS and (value is not False or key == "ssl_verify"):
+            yield Problem(own.where(key), "is not used", litellm_keys.SETTINGS[key].reason)
+        elif key in litellm_keys.CALLBACKS:
             _take_callbacks(own, key, value, file.parent)
-        elif isinstance(key, str) and key not in _OURS_IN_SETTINGS:
+        elif isinstance(key, str) and key not in litellm_keys.SETTINGS:
             own.litellm_settings[key] = value
 
 
@@ -195,7 +165,7 @@ def _take_model(own: UserConfig, entry: Any, number: int) -> Iterator[Problem]:
         yield Problem(
             own.where("model_list"), f"has an entry without model_name or litellm_params.model: {which}", hint
         )
-    elif name.startswith("claude-") or "*" in name or "bedrock/" in name or bedrock_models.is_bedrock_only(name):
+    elif bedrock_models.is_reserved(name):
         hint = "give it a model_name of its own, without * or bedrock; Claude's models are served by the gateway itself"
         yield Problem(own.where("model_name", name), f'"{name}" is not used', hint)
     elif "ollama" in params["model"] and not params.get("api_base"):

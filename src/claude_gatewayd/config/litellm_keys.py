@@ -1,0 +1,64 @@
+"""The keys of a LiteLLM configuration that the gateway keeps from LiteLLM, each with the reason.
+
+The engine leaves them out and reports the reason; `import` reports the same, and moves values to config.toml.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+Replacement = Literal["config.toml", "built in", "not needed", "yours to do"]
+
+
+class ReservedKey(NamedTuple):
+    """A key that LiteLLM does not get. *by* is what takes its place, *reason* what a person reads."""
+
+    by: Replacement
+    reason: str
+
+
+_ROUTER: Final = ReservedKey("config.toml", "use [router] of config.toml")
+_OTHER_FALLBACK: Final = ReservedKey(
+    "config.toml", "only Bedrock stands in, and only when Anthropic cannot: see [router]"
+)
+_PER_MODEL: Final = ReservedKey(
+    "yours to do", "give it to the entries of model_list: here it would go for Claude's models too"
+)
+_SHARED_CACHE: Final = ReservedKey(
+    "not needed", "one caller's answer would be given to another; prompts of Claude's models are cached without it"
+)
+_PINGS: Final = ReservedKey("built in", "the silences of a stream are broken by pings")
+_LOG: Final = ReservedKey("not needed", "use [log] level of config.toml")
+NO_DATABASE: Final = ReservedKey("not needed", "the gateway needs no database, and no PostgreSQL container")
+
+# Sections at the top of the file. All but model_list and litellm_settings are reserved, known or not.
+SECTIONS: Final = {
+    "router_settings": "use [router] of config.toml: retries, cool-down and fallback are decided in one place",
+    "general_settings": "callers are asked for their own credential; the port is [listen] of config.toml",
+    "environment_variables": "set them where the daemon gets its environment; os.environ/NAME works in model_list",
+    "include": "write it all into one file",
+}
+
+# Keys of litellm_settings.
+SETTINGS: Final = {
+    **dict.fromkeys(
+        ("num_retries", "num_retries_per_request", "fallbacks", "allowed_fails", "cooldown_time", "request_timeout",
+         "disable_cooldowns", "retry_after"),
+        _ROUTER,
+    ),
+    **dict.fromkeys(("default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks"), _OTHER_FALLBACK),
+    **dict.fromkeys(
+        ("api_base", "api_key", "api_version", "organization", "headers", "model_alias_map"), _PER_MODEL
+    ),
+    **dict.fromkeys(("cache", "cache_params", "enable_redis_auth_cache"), _SHARED_CACHE),
+    **dict.fromkeys(("anthropic_sse_ping_interval_seconds", "sse_keepalive_ping_interval_seconds"), _PINGS),
+    **dict.fromkeys(("set_verbose", "json_logs"), _LOG),
+    "enable_anthropic_prompt_caching": ReservedKey("built in", "Claude Code says itself what is to be cached"),
+    "custom_auth": ReservedKey("built in", "callers are known by their own credential, which Anthropic judges"),
+    "master_key": ReservedKey(
+        "not needed", "callers bring their own credential; unset ANTHROPIC_AUTH_TOKEN if it holds this key"
+    ),
+    "database_url": NO_DATABASE,
+    "ssl_verify": ReservedKey(
+        "yours to do", "certificates are always checked; name your company's CA by [network] ca_file"
+    ),
+}  # fmt: skip
+CALLBACKS: Final = ("callbacks", "success_callback", "failure_callback")
