@@ -1,4 +1,4 @@
-"""What a person is told, and how: notices, each once per transition, over generations and restarts."""
+"""Notices to the person: which, when and how. Each is sent once per transition, over generations and restarts."""
 
 from claude_gatewayd.worker.notices.notice import NoticeRules
 from claude_gatewayd.worker.notices.notifier import Messenger, Notices

@@ -1,4 +1,4 @@
-"""Notifications on the desktop, by the programs that it brings. Best effort: a server has no desktop."""
+"""Notifications on the desktop, by the programs that come with it. Best effort: a server has no desktop."""
 
 import html
 import os
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from claude_gatewayd.worker.notices import run_command
 from claude_gatewayd.worker.notices.notice import Notice
 
-_WITHIN = 5.0
+_TIMEOUT = 5.0  # seconds
 _APP = "claude-gateway"
-# The texts go as arguments of the script, so that nothing in them is ever AppleScript.
+# The texts are arguments of the script, so that nothing in them is ever run as AppleScript.
 _SCRIPT = (
     "on run argv",
     "display notification (item 2 of argv) with title (item 1 of argv)",
@@ -20,12 +20,12 @@ _SCRIPT = (
 
 
 async def show(notice: Notice, environ: Mapping[str, str]) -> str:
-    """Show a notification, where there seems to be a desktop. Return why it is not shown, else ""."""
+    """Show a notification if there seems to be a desktop. Return why it failed, "" if it did not."""
     if sys.platform != "darwin" and not _has_bus(environ):
         return ""
     failed = "neither notify-send nor gdbus is installed" if sys.platform != "darwin" else "osascript is not installed"
     for argv in commands_for(notice, environ, sys.platform):
-        why = await run_command.run(argv, run_command.surroundings(environ), _WITHIN, heard=False)
+        why = await run_command.run(argv, run_command.allowed_environment(environ), _TIMEOUT, log_stderr=False)
         if not why:
             return ""
         failed = f"{argv[0]}: {why}"
@@ -33,7 +33,7 @@ async def show(notice: Notice, environ: Mapping[str, str]) -> str:
 
 
 def commands_for(notice: Notice, environ: Mapping[str, str], platform: str) -> list[list[str]]:
-    """Return the commands that may show a notice, the best first."""
+    """Return the commands that can show a notice, the best first."""
     body = f"{notice.message}\n{notice.hint}" if notice.hint else notice.message
     if platform == "darwin":
         script = [part for line in _SCRIPT for part in ("-e", line)]
@@ -44,7 +44,7 @@ def commands_for(notice: Notice, environ: Mapping[str, str], platform: str) -> l
         ("dialog-warning", "critical", 2) if notice.is_urgent else ("dialog-information", "normal", 1)
     )
     if _is_installed("notify-send", environ):
-        shown = markup.replace("\\", "\\\\")  # notify-send reads \n and its like
+        shown = markup.replace("\\", "\\\\")  # notify-send interprets \n and the like
         commands.append(
             ["notify-send", f"--app-name={_APP}", f"--icon={icon}", f"--urgency={urgency}", "--", notice.title, shown]
         )
@@ -63,7 +63,7 @@ def _by_gdbus(icon: str, title: str, body: str, urgency: int) -> list[str]:
 
 
 def _gvariant(text: str) -> str:
-    """Return a text as gdbus reads it. Unquoted, what looks like another type would be one."""
+    """Quote a text for gdbus, which would take an unquoted one for another type if it looks like it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

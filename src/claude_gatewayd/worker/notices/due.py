@@ -1,4 +1,4 @@
-"""Which notices are due, given what has been sent: each once, and a flapping upstream is no storm. Pure."""
+"""Which notices are due, given what has been sent: each once, however often an upstream flaps. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,13 +9,13 @@ from claude_gatewayd.worker.notices import notice as words
 from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules
 from claude_gatewayd.worker.serving import Serving
 
-SETTLED = 10.0  # seconds for which nobody has needed Bedrock, before Anthropic is said to be back
-QUIET = 900.0  # the same trouble, come again, is told no sooner
-_SAME = 60.0  # two ends that differ by less are one
+SETTLED = 10.0  # seconds without need of Bedrock before the notice that Anthropic is back
+QUIET = 900.0  # seconds before a notice of the same event may be sent again
+_SAME = 60.0  # seconds: two ends that differ by less count as one
 
 
-class Mark(NamedTuple):
-    """Something was sent: of which end (0.0 where it has none), and when."""
+class Sent(NamedTuple):
+    """A notice that was sent: which end it was about (0.0 for none), and when."""
 
     end: float
     at: float
@@ -23,28 +23,28 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NoticeHistory:
-    """What has been sent.
+    """What has been sent so far.
 
-    *ends* has a mark for each step before an end, by its minutes, and for "registration". *login* is the mark of the
-    last trouble with the credentials, by the end of the login's token; where that is not known, until it has passed.
-    *serving* is who serves, as far as that was sent. *last* is when an event was last told that may come again.
+    *ends*: what was sent before an end, by the step in minutes, or "registration". *login*: the last notice about
+    credentials that do not work, with the end of the login's token; without a known end it is dropped once they work.
+    *serving*: who serves, as last reported. *last*: when each event that can recur was last sent.
     """
 
-    ends: Mapping[str, Mark] = field(default_factory=dict)
-    login: Mark | None = None
+    ends: Mapping[str, Sent] = field(default_factory=dict)
+    login: Sent | None = None
     serving: Serving = field(default_factory=lambda: Serving("anthropic"))
     last: Mapping[str, float] = field(default_factory=dict)
 
 
 class Due(NamedTuple):
-    """The notices that are due, and what has been told once they are. The same *told* means there is nothing to do."""
+    """The notices that are due, and the history once they are sent. The same *history* object: nothing to do."""
 
     notices: list[Notice]
     history: NoticeHistory
 
 
 def due(snapshot: Snapshot, serving: Serving, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
-    """Decide what to tell. Where several steps before an end were missed, only the nearest is sent."""
+    """Decide what to send. Of several missed steps before an end only the nearest is sent."""
     notices: list[Notice] = []
     for decide in (_credentials, _steps, _registration):
         found, history = decide(snapshot, history, now, rules)
@@ -53,15 +53,15 @@ def due(snapshot: Snapshot, serving: Serving, history: NoticeHistory, now: float
     return Due(notices + found, history)
 
 
-def known(serving: Serving, history: NoticeHistory) -> Serving:
-    """Return who serves, and since when: an earlier generation may have seen it begin."""
+def with_known_start(serving: Serving, history: NoticeHistory) -> Serving:
+    """Return who serves, with the start that an earlier generation may have seen."""
     return replace(serving, since=history.serving.since) if serving.by == history.serving.by != "anthropic" else serving
 
 
 def _credentials(snapshot: Snapshot, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
-    """Tell of the transition to a state that needs a person. To be offline is none: it passes by itself.
+    """Report the transition to a state that needs a person. Being offline does not: it passes by itself.
 
-    One token comes to its end once: a generation that has not tried it yet says that all is well, and means nothing.
+    A token ends only once. A new generation that has not tried it yet takes it for good, which is no recovery.
     """
     if snapshot.state in ("ok", "expiring", "unconfigured"):
         passed = history.login is not None and not history.login.end
@@ -69,36 +69,36 @@ def _credentials(snapshot: Snapshot, history: NoticeHistory, now: float, rules: 
     if snapshot.state == "down" and not snapshot.hint:
         return Due([], history)
     end = snapshot.token_ends or 0.0
-    found = words.trouble(snapshot, now)
+    found = words.credentials_failure(snapshot, now)
     last = history.last.get(found.event)
     if history.login is not None and _is_same(end, history.login.end):
-        # That Bedrock has stopped is no news after the word that it would. The other way round it is.
+        # After "Bedrock works until ..." the notice that it has stopped adds nothing. The other way round it does.
         if found.event == "bedrock-unusable" or (last is not None and last >= history.login.at):
             return Due([], history)
     elif not end and _is_recent(last, now, QUIET):
         return Due([], history)
-    history = replace(history, login=Mark(end, now), last={**history.last, found.event: now})
+    history = replace(history, login=Sent(end, now), last={**history.last, found.event: now})
     until = snapshot.works_until
-    if until is not None:  # what the steps before it would say has just been said
-        history = _marked(history, _passed(snapshot, until, now, rules), until, now)
+    if until is not None:  # this notice covers the steps that have passed
+        history = _with_sent(history, _passed(snapshot, until, now, rules), until, now)
     return Due([found], history)
 
 
 def _steps(snapshot: Snapshot, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
-    end = words.end_of(snapshot)
+    end = words.manual_renewal_due(snapshot)
     passed = _passed(snapshot, end, now, rules) if end is not None else []
     if end is None or not passed:
         return Due([], history)
     nearest = min(passed)
-    if _is_told(history.ends.get(str(nearest)), end, now, 60.0 * nearest):
+    if _was_sent(history.ends.get(str(nearest)), end, now, 60.0 * nearest):
         return Due([], history)
-    return Due([words.credentials_end(snapshot, end, now)], _marked(history, passed, end, now))
+    return Due([words.credentials_end(snapshot, end, now)], _with_sent(history, passed, end, now))
 
 
 def _passed(snapshot: Snapshot, end: float, now: float, rules: NoticeRules) -> list[int]:
-    """Return the steps before an end that are behind us.
+    """Return the steps before an end that have been reached.
 
-    That a login which renews itself did not takes the place of the first.
+    For a login that renews itself, the notice that it no longer does replaces the first step.
     """
     steps = rules.warn_before[1:] if snapshot.refreshable else rules.warn_before
     return [step for step in steps if 0 < end - now <= 60.0 * step]
@@ -108,10 +108,10 @@ def _registration(snapshot: Snapshot, history: NoticeHistory, now: float, _rules
     end = snapshot.registration_ends
     if end is None or not words.registration_is_near(snapshot, now):
         return Due([], history)
-    if _is_told(history.ends.get("registration"), end, now, DAY):
+    if _was_sent(history.ends.get("registration"), end, now, DAY):
         return Due([], history)
-    marked = replace(history, ends={**history.ends, "registration": Mark(end, now)})
-    return Due([words.registration_ends(snapshot, now)], marked)
+    history = replace(history, ends={**history.ends, "registration": Sent(end, now)})
+    return Due([words.registration_ends(snapshot, now)], history)
 
 
 def _serving(serving: Serving, history: NoticeHistory, now: float) -> Due:
@@ -128,13 +128,13 @@ def _serving(serving: Serving, history: NoticeHistory, now: float) -> Due:
     return Due([found], replace(history, serving=serving, last={**history.last, found.event: now}))
 
 
-def _marked(history: NoticeHistory, steps: list[int], end: float, now: float) -> NoticeHistory:
-    return replace(history, ends={**history.ends, **{str(step): Mark(end, now) for step in steps}})
+def _with_sent(history: NoticeHistory, steps: list[int], end: float, now: float) -> NoticeHistory:
+    return replace(history, ends={**history.ends, **{str(step): Sent(end, now) for step in steps}})
 
 
-def _is_told(mark: Mark | None, end: float, now: float, pause: float) -> bool:
-    """Say whether a step was told of this end; or of another so lately that keys which live shortly were a storm."""
-    return mark is not None and (_is_same(mark.end, end) or _is_recent(mark.at, now, pause))
+def _was_sent(sent: Sent | None, end: float, now: float, pause: float) -> bool:
+    """Whether this step was sent for this end, or for another so lately that short-lived keys would flood a person."""
+    return sent is not None and (_is_same(sent.end, end) or _is_recent(sent.at, now, pause))
 
 
 def _is_same(one: float, other: float) -> bool:
@@ -142,5 +142,5 @@ def _is_same(one: float, other: float) -> bool:
 
 
 def _is_recent(at: float | None, now: float, within: float) -> bool:
-    """Say whether a time was just now. One that is to come was written by a clock that has been set back since."""
+    """Whether a time was just now. One in the future was written before the clock was set back: it does not count."""
     return at is not None and 0 <= now - at < within

@@ -1,4 +1,4 @@
-"""What a person is told: the words of each notice, and which of them are true now. Pure."""
+"""The notices that a person can get: their texts, and which of them are true now. Pure."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -16,12 +16,12 @@ Event = Literal[
 DAY = 86400.0
 STATUS = "claude-gatewayctl status"
 LOGIN = "claude-gatewayctl sso-login"
-_LONGEST = 300  # of a text that is not ours alone
+_MAX_TEXT = 300  # of a text that quotes others
 _BY_SSO = ("sso", "sso-legacy", "role-chain")
-_CALLED = dict.fromkeys((*_BY_SSO, "login"), ("AWS login", "ends", "it does not renew itself")) | {
+_KINDS = dict.fromkeys((*_BY_SSO, "login"), ("AWS login", "ends", "it does not renew itself")) | {
     "bearer": ("Bedrock API key", "ends", "it does not renew itself")
 }
-_WHY = {
+_CAUSES = {
     "limit reached": "a limit of your subscription is reached",
     "400 limit": "a usage limit of your account is reached",
     "400 billing": "your credit at Anthropic is used up, or your organization disabled",
@@ -33,16 +33,16 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class NoticeRules:
-    """When a person is told: *warn_before* an end, in minutes, the longest first."""
+    """When notices are due: *warn_before* an end, in minutes, the longest first."""
 
     warn_before: tuple[int, ...] = (60, 15, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to know. *event* is for programs; *hint* is the command that mends it, "" where nothing has to be.
+    """One notice. *event* is for programs; *hint* is the command that helps, "" if nothing has to be done.
 
-    *since* and *until* are seconds since the epoch. *is_urgent*: somebody should do something.
+    *since* and *until* are seconds since the epoch. *is_urgent*: a person should act.
     """
 
     event: Event
@@ -64,13 +64,15 @@ class Notice:
 
 
 def active(snapshot: Snapshot, serving: Serving, now: float, rules: NoticeRules) -> list[Notice]:
-    """Return what is true now, whether it was told or not, the most urgent first."""
+    """Return the notices that are true now, sent or not, the most urgent first."""
     found = []
     if serving.by == "nobody":
         found.append(nobody_serves(serving))
     if snapshot.state in ("login-needed", "down"):
-        found.append(trouble(snapshot, now))
-    elif (end := end_of(snapshot)) is not None and 0 < end - now <= 60.0 * max(rules.warn_before, default=0):
+        found.append(credentials_failure(snapshot, now))
+    elif (end := manual_renewal_due(snapshot)) is not None and 0 < end - now <= 60.0 * max(
+        rules.warn_before, default=0
+    ):
         found.append(credentials_end(snapshot, end, now))
     if serving.by == "bedrock":
         found.append(bedrock_serves(serving, now))
@@ -79,41 +81,41 @@ def active(snapshot: Snapshot, serving: Serving, now: float, rules: NoticeRules)
     return found
 
 
-def end_of(snapshot: Snapshot) -> float | None:
-    """Return when what a person has to renew ends; None where it renews itself, or is over."""
+def manual_renewal_due(snapshot: Snapshot) -> float | None:
+    """Return the end of what a person has to renew; None if it renews itself, or has ended."""
     if snapshot.state == "login-needed":
         return snapshot.works_until
     if snapshot.state not in ("ok", "expiring") or snapshot.refreshable:
         return None
     if snapshot.token_ends is not None or snapshot.works_until is not None:
         return snapshot.token_ends if snapshot.token_ends is not None else snapshot.works_until
-    # Keys that a role, a process or a machine gives end too, and the next ones come by themselves.
+    # The keys of a role, a process or a machine end as well, but new ones come by themselves.
     return snapshot.keys_end if snapshot.kind in ("temporary", "bearer") else None
 
 
 def registration_is_near(snapshot: Snapshot, now: float) -> bool:
-    """Say whether a login that renews itself soon cannot, for our registration as a client ends."""
+    """Whether a login soon stops renewing itself, because our registration as a client ends."""
     if not snapshot.refreshable or snapshot.registration_ends is None or snapshot.state not in ("ok", "expiring"):
         return False
     return 0 < snapshot.registration_ends - now < DAY
 
 
-def trouble(snapshot: Snapshot, now: float) -> Notice:
-    """Say that Bedrock stops, or has stopped, for want of credentials."""
+def credentials_failure(snapshot: Snapshot, now: float) -> Notice:
+    """Bedrock stops, or has stopped, for lack of credentials."""
     until = snapshot.works_until if snapshot.works_until is not None and snapshot.works_until > now else None
     usual = ("the AWS login has ended", LOGIN) if snapshot.state == "login-needed" else ("no AWS credentials work", "")
-    why, hint = _short(snapshot.why or usual[0]), snapshot.hint or usual[1]
+    why, hint = _shortened(snapshot.why or usual[0]), snapshot.hint or usual[1]
     if until is None:
         return Notice("bedrock-unusable", "Bedrock cannot be used", why, hint)
     return Notice("login-needed", f"Bedrock works until {clock_time(until, now)}", why, hint, until=until)
 
 
 def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
-    """Say when credentials end that do not renew themselves."""
+    """Credentials end that do not renew themselves."""
     if snapshot.state == "login-needed":
-        return trouble(snapshot, now)
+        return credentials_failure(snapshot, now)
     after = "Bedrock stops when the last keys of it end" if snapshot.token_ends else "Bedrock cannot step in after that"
-    what, ends, renews = _CALLED.get(snapshot.kind, ("AWS keys", "end", "they do not renew themselves"))
+    what, ends, renews = _KINDS.get(snapshot.kind, ("AWS keys", "end", "they do not renew themselves"))
     whose = f" of {snapshot.source}" if snapshot.source else ""
     return Notice(
         "credentials-end",
@@ -125,7 +127,7 @@ def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
 
 
 def registration_ends(snapshot: Snapshot, now: float) -> Notice:
-    """Say when the login loses what it renews itself by."""
+    """The login soon stops renewing itself."""
     end = snapshot.registration_ends or now
     return Notice(
         "registration-ends",
@@ -138,40 +140,42 @@ def registration_ends(snapshot: Snapshot, now: float) -> Notice:
 
 
 def bedrock_serves(serving: Serving, now: float) -> Notice:
-    """Say that Bedrock answers in Anthropic's place."""
+    """Bedrock answers in Anthropic's place."""
     title = f"Claude Code is served by Bedrock since {clock_time(serving.since, now)}"
-    return Notice("bedrock-serves", title, in_words(serving.why), since=serving.since, is_urgent=False)
+    return Notice("bedrock-serves", title, describe_cause(serving.why), since=serving.since, is_urgent=False)
 
 
 def nobody_serves(serving: Serving) -> Notice:
-    """Say that Bedrock was needed and could not."""
-    message = _short(f"{in_words(serving.why)}; {serving.trouble}" if serving.trouble else in_words(serving.why))
+    """Bedrock was needed, and could not answer either."""
+    message = _shortened(
+        f"{describe_cause(serving.why)}; {serving.trouble}" if serving.trouble else describe_cause(serving.why)
+    )
     title = "Neither Anthropic nor Bedrock answers"
     return Notice("nobody-serves", title, message, serving.hint or STATUS, since=serving.since)
 
 
 def anthropic_back(before: Serving, since: float) -> Notice:
-    """Say that what was told before is over, *since* Anthropic answers."""
-    took = f" after {minutes(since - before.since)}" if since > before.since > 0 else ""
+    """The outage that *before* was about is over: Anthropic answers again *since* then."""
+    took = f" after {duration(since - before.since)}" if since > before.since > 0 else ""
     message = "Bedrock is no longer needed" if before.by == "bedrock" else "it answers as before"
     return Notice("anthropic-back", f"Anthropic is back{took}", message, is_urgent=False)
 
 
-def in_words(why: str) -> str:
-    """Return what the words of `policy` and the circuit mean to a person."""
-    if why in _WHY:
-        return _WHY[why]
+def describe_cause(why: str) -> str:
+    """Return a reason of `policy` or of the circuit as a person reads it."""
+    if why in _CAUSES:
+        return _CAUSES[why]
     return f"Anthropic answers {why.removeprefix('first event ')}" if why else "Anthropic cannot"
 
 
-def minutes(seconds: float) -> str:
-    """Return a duration as people say it."""
+def duration(seconds: float) -> str:
+    """Return a duration to the minute, or to the hour."""
     whole = round(seconds / 60)
     if whole < 1:
         return "less than a minute"
     return f"{whole} min" if whole < 120 else f"{round(whole / 60)} h"
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     flat = one_line(" ".join(text.split()))
-    return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"
+    return flat if len(flat) <= _MAX_TEXT else f"{flat[: _MAX_TEXT - 1]}…"

@@ -1,4 +1,4 @@
-"""Tell the person what they should know: in the log, on the desktop, by their own command; each once."""
+"""Send notices to the person: to the log, the desktop and their own command, each notice once."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from claude_gatewayd.aws.snapshot import Snapshot
-from claude_gatewayd.worker.notices.due import Due, NoticeHistory, due, known
+from claude_gatewayd.worker.notices.due import Due, NoticeHistory, due, with_known_start
 from claude_gatewayd.worker.notices.notice import Notice, NoticeRules, active
 from claude_gatewayd.worker.notices.store import NoticeStore
 from claude_gatewayd.worker.serving import Serving
@@ -18,79 +18,81 @@ Messenger = Callable[[Notice], Awaitable[str]]
 
 
 class Notices:
-    """Look at the credentials and at who serves, and tell what is due by all *messengers*, by name.
+    """Watch the credentials and who serves, and send what is due by every one of *messengers*.
 
-    `tick` is called once a second, by the generation that serves and by no other. A messenger returns why it could not.
+    Only the generation that serves calls `tick`, once a second. A messenger returns why it failed, "" if it did not.
     """
 
     def __init__(
         self,
-        look: Callable[[], Snapshot],
+        credentials: Callable[[], Snapshot],
         serving: Callable[[], Serving],
         rules: NoticeRules,
-        kept: NoticeStore,
+        store: NoticeStore,
         messengers: Mapping[str, Messenger],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._look = look
+        self._credentials = credentials
         self._serving = serving
         self._rules = rules
-        self._kept = kept
+        self._store = store
         self._messengers = messengers
         self._clock = clock
-        self._history: NoticeHistory | None = None  # it has not been read yet, what an earlier generation has told
-        self._telling: asyncio.Task[None] | None = None
+        self._history: NoticeHistory | None = None  # None until the store has been read
+        self._sending: asyncio.Task[None] | None = None
         self._active: list[Notice] = []
         self._failing: dict[str, str] = {}
-        self._is_faulty = False
+        self._has_faulted = False
 
     def tick(self) -> None:
-        """Look, and begin to tell what is due. Whatever goes wrong is no reason for the caller to fail."""
+        """Begin to send what is due. Never raises: a fault here must not end the worker."""
         try:
             decide, history = self._decide(), self._history
             if history is not None:
-                self._active = active(self._look(), known(self._serving(), history), self._clock(), self._rules)
-            if self._telling is None and (history is None or decide(history).history is not history):
-                self._telling = asyncio.get_running_loop().create_task(self._tell(decide))
-                self._telling.add_done_callback(self._done)
+                self._active = active(
+                    self._credentials(), with_known_start(self._serving(), history), self._clock(), self._rules
+                )
+            if self._sending is None and (history is None or decide(history).history is not history):
+                self._sending = asyncio.get_running_loop().create_task(self._send_due(decide))
+                self._sending.add_done_callback(self._on_sent)
         except Exception as error:
-            self._fault(error)
+            self._log_fault(error)
 
     def active(self) -> list[dict[str, Any]]:
-        """Return what is true since the last look, for the status."""
+        """Return what was true at the last tick, sent or not, for the status."""
         return [notice.as_dict() for notice in self._active]
 
     async def close(self) -> None:
-        """Tell no more."""
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.wait((self._telling,))
+        """Stop sending."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait((self._sending,))
 
     def _decide(self) -> Callable[[NoticeHistory], Due]:
-        """Return the decision about things as they are now: it is made in a thread, which must not look itself."""
-        snapshot, serving, now, rules = self._look(), self._serving(), self._clock(), self._rules
+        """Return the decision about things as they are now, for the thread of the store, which must not read them."""
+        snapshot, serving, now, rules = self._credentials(), self._serving(), self._clock(), self._rules
         return lambda history: due(snapshot, serving, history, now, rules)
 
-    async def _tell(self, decide: Callable[[NoticeHistory], Due]) -> None:
-        notices, self._history = await asyncio.to_thread(self._kept.claim, decide)
+    async def _send_due(self, decide: Callable[[NoticeHistory], Due]) -> None:
+        notices, self._history = await asyncio.to_thread(self._store.claim, decide)
         for notice in notices:
             logger.log(logging.WARNING if notice.is_urgent else logging.INFO, "%s", notice.line)
         for notice in notices:
-            await asyncio.gather(*(self._send(name, notice) for name in self._messengers))
+            await asyncio.gather(*(self._deliver(name, notice) for name in self._messengers))
 
-    async def _send(self, name: str, notice: Notice) -> None:
+    async def _deliver(self, name: str, notice: Notice) -> None:
         why = await self._messengers[name](notice)
         if why and self._failing.get(name) != why:
             logger.warning("%s failed: %s", name, why)
         self._failing[name] = why
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._telling = None
+    def _on_sent(self, task: "asyncio.Task[None]") -> None:
+        self._sending = None
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fault(error)
+            self._log_fault(error)
 
-    def _fault(self, error: BaseException) -> None:
-        """Log it once: it comes again with the next tick."""
-        if not self._is_faulty:
-            self._is_faulty = True
-            logger.error("cannot tell what there is to tell: this is a fault of the daemon", exc_info=error)
+    def _log_fault(self, error: BaseException) -> None:
+        """Log the first fault only: it comes again with every tick."""
+        if not self._has_faulted:
+            self._has_faulted = True
+            logger.error("cannot send notices: this is a fault of the daemon", exc_info=error)

@@ -1,4 +1,4 @@
-"""Run a person's command, or a program of the desktop's, to its end."""
+"""Run a command of the person's, or a program of the desktop, with a time limit."""
 
 import asyncio
 import os
@@ -6,10 +6,10 @@ import signal
 from asyncio.subprocess import DEVNULL
 from collections.abc import Mapping, Sequence
 
-_ENDS_WITHIN = 2.0  # after SIGKILL
+_KILL_TIMEOUT = 2.0  # seconds
 
-# All that such a command gets of our environment: it holds AWS keys, and may hold others.
-_PASSED_ON = frozenset((
+# All that a command gets of our environment, which holds AWS keys and may hold other secrets.
+_ALLOWED = frozenset((
     "HOME", "USER", "LOGNAME", "SHELL", "PATH", "TMPDIR", "TZ", "LANG", "LANGUAGE",
     "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS",
     "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_SESSION_TYPE",
@@ -19,20 +19,20 @@ _PASSED_ON = frozenset((
 ))  # fmt: skip
 
 
-def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what of the environment is passed on: the session, the language, the way to the network; no key."""
-    return {name: text for name, text in environ.items() if name in _PASSED_ON or name.startswith("LC_")}
+def allowed_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a command gets of the environment: session, language, proxies and certificates; no keys."""
+    return {name: text for name, text in environ.items() if name in _ALLOWED or name.startswith("LC_")}
 
 
-async def run(argv: Sequence[str], environ: Mapping[str, str], seconds: float, *, heard: bool) -> str:
-    """Run a command; return why it failed, "" if it did not. What it says on standard error is for our log if *heard*.
+async def run(argv: Sequence[str], environ: Mapping[str, str], seconds: float, *, log_stderr: bool) -> str:
+    """Run a command; return why it failed, "" if it did not. With *log_stderr* its standard error goes to our log.
 
-    It leads a group of its own, which is killed when the command ends, when its time is over, or when we are cancelled.
+    It leads a process group of its own, which is killed when the command ends or times out, or when we are cancelled.
     """
     try:
         process = await asyncio.create_subprocess_exec(
             *argv, env=dict(environ), cwd="/",
-            stdin=DEVNULL, stdout=DEVNULL, stderr=None if heard else DEVNULL, start_new_session=True,
+            stdin=DEVNULL, stdout=DEVNULL, stderr=None if log_stderr else DEVNULL, start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         return f"it cannot be run: {getattr(error, 'strerror', None) or error}"
@@ -47,7 +47,7 @@ async def run(argv: Sequence[str], environ: Mapping[str, str], seconds: float, *
         except (ProcessLookupError, PermissionError):  # macOS: of a group of zombies
             pass
         try:
-            async with asyncio.timeout(_ENDS_WITHIN):
+            async with asyncio.timeout(_KILL_TIMEOUT):
                 await process.wait()
         except TimeoutError:
             pass

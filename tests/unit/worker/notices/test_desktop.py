@@ -83,7 +83,7 @@ def test_gdbus_where_notify_send_fails(programs: Programs, environ: dict[str, st
 def test_why_nothing_is_shown(
     programs: Programs, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desktop, "_WITHIN", 0.5)
+    monkeypatch.setattr(desktop, "_TIMEOUT", 0.5)
     assert show(environ) == "neither notify-send nor gdbus is installed"
     programs.install("notify-send", "sys.exit(3)")
     assert show(environ) == "notify-send: it ended with status 3"
@@ -255,7 +255,7 @@ def is_alive(pid: int) -> bool:
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_WITHIN", 0.5)
+    monkeypatch.setattr(command, "_TIMEOUT", 0.5)
     line = f"trap '' TERM; sleep 60 & echo $! $$ > {tmp_path}/pids; wait"
     assert run(line) == "it was not done in 0.5 s and was ended"
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
@@ -271,7 +271,7 @@ def test_what_a_command_leaves_behind_is_ended(tmp_path: Path) -> None:
 def test_a_command_of_a_daemon_that_ends(tmp_path: Path) -> None:
     async def cancelled() -> None:
         argv = ["/bin/sh", "-c", f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; sleep 60"]
-        running = asyncio.create_task(run_command.run(argv, {}, 60.0, heard=False))
+        running = asyncio.create_task(run_command.run(argv, {}, 60.0, log_stderr=False))
         while not (tmp_path / "pid").exists():  # noqa: ASYNC110  no event crosses to another process
             await asyncio.sleep(0.01)
         running.cancel()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.aws.snapshot import Kind, Snapshot, State
-from claude_gatewayd.worker.notices.due import QUIET, SETTLED, NoticeHistory, due, known
-from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules, active, in_words
+from claude_gatewayd.worker.notices.due import QUIET, SETTLED, NoticeHistory, due, with_known_start
+from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules, active, describe_cause
 from claude_gatewayd.worker.serving import Serving
 
 NOON = 1_764_072_000.0  # 12:00 UTC
@@ -318,11 +318,11 @@ def test_neither_could_answer() -> None:
 
 def test_what_an_earlier_generation_saw_begin_goes_on() -> None:
     history = NoticeHistory(serving=BEDROCK)
-    assert known(Serving("bedrock", NOON + HOUR, "529"), history) == Serving("bedrock", NOON, "529")
-    assert known(Serving("anthropic", NOON + HOUR), history) == Serving("anthropic", NOON + HOUR)
-    assert known(Serving("nobody", NOON + HOUR), history) == Serving("nobody", NOON + HOUR)
-    assert known(Serving("bedrock", NOON + HOUR), NoticeHistory()) == Serving("bedrock", NOON + HOUR)
-    assert known(Serving(), history) == Serving()  # nobody has asked since: it may have passed
+    assert with_known_start(Serving("bedrock", NOON + HOUR, "529"), history) == Serving("bedrock", NOON, "529")
+    assert with_known_start(Serving("anthropic", NOON + HOUR), history) == Serving("anthropic", NOON + HOUR)
+    assert with_known_start(Serving("nobody", NOON + HOUR), history) == Serving("nobody", NOON + HOUR)
+    assert with_known_start(Serving("bedrock", NOON + HOUR), NoticeHistory()) == Serving("bedrock", NOON + HOUR)
+    assert with_known_start(Serving(), history) == Serving()  # nobody has asked since: it may have passed
 
 
 # the clock set back, for who serves
@@ -374,7 +374,7 @@ def test_what_stands_is_what_is_true_the_most_urgent_first() -> None:
     ],
 )
 def test_reasons_in_words(why: str, words: str) -> None:
-    assert in_words(why) == words
+    assert describe_cause(why) == words
 
 
 def test_a_text_that_is_not_ours_stays_short_and_on_one_line() -> None:

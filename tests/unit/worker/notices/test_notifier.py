@@ -47,7 +47,7 @@ class World:
             await self.hold.wait()
         return self.fails
 
-    def warner(self, file: Path, look: Callable[[], Snapshot] | None = None) -> Notices:
+    def notices(self, file: Path, look: Callable[[], Snapshot] | None = None) -> Notices:
         def now() -> float:
             return self.now
 
@@ -69,10 +69,10 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "notices.json"
 
 
-async def settle(warner: Notices) -> None:
+async def settle(notices: Notices) -> None:
     """Return when nothing is being sent."""
-    while warner._telling is not None:
-        await asyncio.wait((warner._telling,))
+    while notices._sending is not None:
+        await asyncio.wait((notices._sending,))
         await asyncio.sleep(0)
 
 
@@ -87,18 +87,18 @@ def test_each_is_told_once_by_all_generations(world: World, file: Path, caplog: 
     caplog.set_level(logging.INFO)
 
     async def story() -> None:
-        old, new = world.warner(file), world.warner(file)
-        for warner in (old, new, old):  # both at once, as in the moment of a hand-over
-            warner.tick()
-            await settle(warner)
+        old, new = world.notices(file), world.notices(file)
+        for notices in (old, new, old):  # both at once, as in the moment of a hand-over
+            notices.tick()
+            await settle(notices)
         world.snapshot, world.serving = REFUSED, BEDROCK
         old.tick()
         new.tick()
         await asyncio.gather(settle(old), settle(new))
-        another = world.warner(file)  # after a restart
-        for warner in (old, new, another):
-            warner.tick()
-            await settle(warner)
+        another = world.notices(file)  # after a restart
+        for notices in (old, new, another):
+            notices.tick()
+            await settle(notices)
 
     lives(story)
     assert world.events == ["login-needed", "bedrock-serves"]
@@ -110,13 +110,13 @@ def test_each_is_told_once_by_all_generations(world: World, file: Path, caplog: 
 
 def test_nothing_is_read_or_written_while_there_is_nothing_to_tell(world: World, file: Path) -> None:
     async def story() -> None:
-        warner = world.warner(file)
-        warner.tick()
-        assert warner._telling is not None  # it reads, once, what others have told
-        await settle(warner)
+        notices = world.notices(file)
+        notices.tick()
+        assert notices._sending is not None  # it reads, once, what others have told
+        await settle(notices)
         for _ in range(100):
-            warner.tick()
-            assert warner._telling is None
+            notices.tick()
+            assert notices._sending is None
 
     lives(story)
     assert not file.exists()
@@ -126,20 +126,20 @@ def test_a_messenger_that_takes_its_time_holds_nothing_up(world: World, file: Pa
     """Nothing queues: what has changed meanwhile is told afterwards, as it then is."""
 
     async def story() -> None:
-        warner = world.warner(file)
+        notices = world.notices(file)
         world.hold = asyncio.Event()
         world.serving = BEDROCK
-        warner.tick()
+        notices.tick()
         await world.was_sent.wait()
         world.snapshot = REFUSED
         for _ in range(10):
-            warner.tick()
-            assert [one["event"] for one in warner.active()] == ["login-needed", "bedrock-serves"]
+            notices.tick()
+            assert [one["event"] for one in notices.active()] == ["login-needed", "bedrock-serves"]
         assert world.events == ["bedrock-serves"]
         world.hold.set()
-        await settle(warner)
-        warner.tick()
-        await settle(warner)
+        await settle(notices)
+        notices.tick()
+        await settle(notices)
         assert world.events == ["bedrock-serves", "login-needed"]
 
     lives(story)
@@ -147,14 +147,14 @@ def test_a_messenger_that_takes_its_time_holds_nothing_up(world: World, file: Pa
 
 def test_close_waits_for_nobody(world: World, file: Path) -> None:
     async def story() -> None:
-        warner = world.warner(file)
-        await warner.close()
+        notices = world.notices(file)
+        await notices.close()
         world.hold = asyncio.Event()
         world.serving = BEDROCK
-        warner.tick()
+        notices.tick()
         await world.was_sent.wait()
         async with asyncio.timeout(5):
-            await warner.close()
+            await notices.close()
 
     lives(story)
 
@@ -163,11 +163,11 @@ def test_a_messenger_that_fails_is_logged_when_that_is_news(
     world: World, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:
-        warner = world.warner(file)
+        notices = world.notices(file)
         for number, world.fails in enumerate(("no bus", "no bus", "", "no bus", "status 1")):
             world.snapshot = replace(REFUSED, token_ends=NOW + 1000 * number)
-            warner.tick()
-            await settle(warner)
+            notices.tick()
+            await settle(notices)
         assert len(world.sent) == 5
 
     lives(story)
@@ -180,25 +180,23 @@ def test_a_fault_is_told_once_and_ends_nothing(world: World, file: Path, caplog:
         def look() -> Snapshot:
             raise ZeroDivisionError
 
-        faulty = world.warner(file, look)
+        faulty = world.notices(file, look)
         for _ in range(3):
             faulty.tick()
         assert faulty.active() == []
 
     lives(story)
-    assert [record.message for record in caplog.records] == [
-        "cannot tell what there is to tell: this is a fault of the daemon"
-    ]
+    assert [record.message for record in caplog.records] == ["cannot send notices: this is a fault of the daemon"]
 
 
 def test_a_new_generation_shows_what_an_older_one_has_told(world: World, file: Path) -> None:
     async def story() -> None:
-        old = world.warner(file)
+        old = world.notices(file)
         world.serving = BEDROCK
         old.tick()
         await settle(old)
         world.serving = replace(BEDROCK, since=NOW + 600)
-        new = world.warner(file)
+        new = world.notices(file)
         new.tick()
         assert new.active() == []  # it does not know yet
         await settle(new)

@@ -1,4 +1,4 @@
-"""The file of what has been history: one tells, the others know."""
+"""The file of the notices that were sent: one process sends, the others know."""
 
 import fcntl
 import json
@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.worker.notices import store
-from claude_gatewayd.worker.notices.due import Due, Mark, NoticeHistory
+from claude_gatewayd.worker.notices.due import Due, NoticeHistory, Sent
 from claude_gatewayd.worker.notices.store import NoticeStore
 from claude_gatewayd.worker.serving import Serving
 
 NOW = 1_764_072_000.0
 ALL = NoticeHistory(
-    {"15": Mark(NOW + 900, NOW), "registration": Mark(NOW + 9000, NOW)},
-    Mark(NOW, NOW),
+    {"15": Sent(NOW + 900, NOW), "registration": Sent(NOW + 9000, NOW)},
+    Sent(NOW, NOW),
     Serving("nobody", NOW, "529", "cannot", "aws sso login"),
     {"bedrock-serves": NOW},
 )
@@ -60,7 +60,7 @@ def test_nothing_to_tell_writes_nothing(file: Path) -> None:
 
 
 def test_what_was_told_long_ago_is_dropped_and_the_rest_is_bounded(file: Path) -> None:
-    many = {f"{n}": Mark(NOW, NOW - n) for n in range(100)} | {"old": Mark(NOW, NOW - 31 * 86400)}
+    many = {f"{n}": Sent(NOW, NOW - n) for n in range(100)} | {"old": Sent(NOW, NOW - 31 * 86400)}
     make(file).claim(lambda _: Due([], replace(ALL, ends=many, last={"bedrock-serves": NOW - 31 * 86400})))
     assert list(read(file).ends) == [f"{n}" for n in range(50)]
     assert read(file).last == {}
@@ -89,7 +89,7 @@ def test_a_file_that_is_none_of_ours_is_as_good_as_none(
     file.parent.mkdir()
     file.write_text(text, encoding="latin-1")
     assert read(file) == NoticeHistory()
-    assert "cannot be read: something may be told twice" in caplog.text
+    assert "a notice may be sent twice" in caplog.text
     make(file).claim(lambda _: Due([], ALL))
     assert read(file) == ALL
 
@@ -99,7 +99,7 @@ def test_where_nothing_can_be_kept_it_is_remembered(tmp_path: Path, caplog: pyte
     in_the_way.touch()
     here = make(in_the_way / "notices.json")
     assert here.claim(lambda _: Due([], ALL)).history == ALL
-    assert "cannot keep in" in caplog.text
+    assert "cannot write" in caplog.text
     assert here.claim(lambda history: Due([], history)).history == ALL
     in_the_way.unlink()
     here.claim(lambda history: Due([], history))  # and written as soon as that is possible
@@ -109,7 +109,7 @@ def test_where_nothing_can_be_kept_it_is_remembered(tmp_path: Path, caplog: pyte
 def test_a_lock_that_somebody_keeps_holds_nothing_up(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(store, "_LOCKED_WITHIN", 0.05)
+    monkeypatch.setattr(store, "_LOCK_TIMEOUT", 0.05)
     make(file).claim(lambda _: Due([], ALL))
     with file.with_suffix(".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
