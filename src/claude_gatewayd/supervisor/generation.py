@@ -245,10 +245,7 @@ class Generation:
                 borrower._order({"do": "borrow-keys", "loan": message["loan"]})
             return
         if event == "refused":
-            self.problems = [
-                Problem(str(p.get("where", "")), str(p.get("message", "")), str(p.get("hint", "")))
-                for p in message.get("problems", ())
-            ]
+            self.problems = [Problem.from_message(one) for one in message.get("problems", ())]
             return
         self.snapshot = message.get("snapshot", self.snapshot)
         if event == "ready" and self.state == "starting":

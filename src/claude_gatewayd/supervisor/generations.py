@@ -71,10 +71,10 @@ class Generations:
 
     async def _replace(self, interpreter: str) -> list[Problem]:
         if self._stopping:
-            return [Problem("daemon", "it is stopping")]
+            return [_system("daemon", "it is stopping")]
         new, problems = await self._start(interpreter, succeeds=self.current is not None or bool(self._before))
         if new is None:
-            return [Problem("daemon", "it is stopping")] if self._stopping else problems
+            return [_system("daemon", "it is stopping")] if self._stopping else problems
         self._interpreter = interpreter
         self._hand_over(new)
         return []
@@ -92,7 +92,7 @@ class Generations:
         if one is not None:
             self._draining.append(one)
         if one is not None and (status := await asyncio.shield(one.ended)):
-            problems = [Problem("worker", f"ended with {_describe_exit(status)}", "look at the log: it printed why")]
+            problems = [_system("worker", f"ended with {_describe_exit(status)}", "look at the log: it printed why")]
         return problems
 
     async def _begin(self, spec: LaunchSpec) -> tuple[Generation | None, list[Problem]]:
@@ -102,7 +102,7 @@ class Generations:
             new = Generation.start(self._number, spec)
         except OSError as error:
             why = f"cannot be started by {spec.interpreter}: {error.strerror or error}"
-            return None, [Problem("worker", why, "install it again")]
+            return None, [_system("worker", why, "install it again")]
         self._starting = new
         if self.current is not None and not spec.probe:
             self.current.lend_keys(new)
@@ -112,7 +112,7 @@ class Generations:
         except TimeoutError:
             new.kill(signal.SIGKILL)
             await new.ended
-            return None, [Problem("worker", f"did not serve within {_START_WITHIN:g} s and was ended")]
+            return None, [_system("worker", f"did not serve within {_START_WITHIN:g} s and was ended")]
         finally:
             self._starting = None
         if new.state == "serving":
@@ -122,7 +122,7 @@ class Generations:
             return None, new.problems
         status = await new.ended
         return None, [
-            Problem("worker", f"ended with status {status} before it served", "look at the log: it printed why")
+            _system("worker", f"ended with status {status} before it served", "look at the log: it printed why")
         ]
 
     def _hand_over(self, new: Generation) -> None:
@@ -281,6 +281,10 @@ class Generations:
             else:
                 self._draining.append(generation)
         self.reap()  # a SIGCHLD during the exec is lost
+
+
+def _system(where: str, message: str, hint: str = "") -> Problem:
+    return Problem(where, message, hint, "system")
 
 
 def _describe_exit(status: int) -> str:

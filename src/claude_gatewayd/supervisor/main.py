@@ -100,7 +100,7 @@ def _serve(resources: Resources, before: SupervisorState | None) -> int:
     if not problems:
         return 0
     _print_problems(problems)
-    return EX_CONFIG if any(problem.where not in ("worker", "state") for problem in problems) else 1
+    return EX_CONFIG if any(problem.kind == "configuration" for problem in problems) else 1
 
 
 async def _supervise(resources: Resources, before: SupervisorState | None) -> list[Problem]:

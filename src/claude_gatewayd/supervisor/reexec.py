@@ -92,18 +92,22 @@ async def check_successor(interpreter: str, state: SupervisorState) -> list[Prob
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
     except OSError as error:
-        return [Problem("supervisor", f"cannot be started by {interpreter}: {error.strerror}", "install it again")]
+        return [_problem(f"cannot be started by {interpreter}: {error.strerror}", "install it again")]
     try:
         async with asyncio.timeout(_CHECKED_WITHIN):
             _, err = await process.communicate(json.dumps(asdict(state)).encode())
     except TimeoutError:
         process.kill()
         await process.wait()
-        return [Problem("supervisor", f"said nothing within {_CHECKED_WITHIN:g} s")]
+        return [_problem(f"did not answer within {_CHECKED_WITHIN:g} s")]
     if process.returncode == 0:
         return []
     last = err.decode(errors="replace").strip().rpartition("\n")[2][:_LONGEST_REASON]
-    return [Problem("supervisor", f"cannot take over: {last or f'exit status {process.returncode}'}")]
+    return [_problem(f"cannot take over: {last or f'exit status {process.returncode}'}")]
+
+
+def _problem(message: str, hint: str = "") -> Problem:
+    return Problem("supervisor", message, hint, "system")
 
 
 @dataclass(frozen=True, slots=True)

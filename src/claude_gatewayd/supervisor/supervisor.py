@@ -247,7 +247,7 @@ class Supervisor:
         try:
             program = Program.by_path()
         except GatewayError as error:
-            return [Problem("installation", error.message, error.hint)]
+            return [Problem("installation", error.message, error.hint, "system")]
         if program != self._program and (problems := await self._check_successor(program.interpreter)):
             return problems
         if problems := await self.generations.replace(program.interpreter):

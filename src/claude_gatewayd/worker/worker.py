@@ -109,7 +109,7 @@ class Worker:
                 self._parts.engine.start()
                 await self._parts.engine.ready(_ENGINE_WITHIN)
         except EngineFailed as problem:
-            self._channel.tell("refused", problems=[Problem("LiteLLM", problem.message, problem.hint).as_dict()])
+            self._channel.tell("refused", problems=[Problem("LiteLLM", problem.message, problem.hint).as_message()])
             return
         self._channel.tell("ready", **self._snapshot())
 
