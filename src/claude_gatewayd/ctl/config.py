@@ -137,7 +137,7 @@ def _path(arguments: argparse.Namespace) -> int:
 def write(values: Mapping[tuple[str, str], object]) -> tuple[Path, Path | None]:
     """Set all of *values* in the file, or none. Returns the file, and where the one before is kept."""
     path, data, document = _file()
-    changed = config_edit.Changed(data.decode("utf-8-sig"), comments_kept=True)
+    changed = config_edit.EditedText(data.decode("utf-8-sig"), comments_kept=True)
     for (section, name), value in values.items():
         changed = config_edit.put(changed.text, section, name, value)
     return path, _write(path, data, changed, document)
@@ -169,7 +169,7 @@ def _file() -> tuple[Path, bytes, Document]:
     return path, data, document_of(path, data)
 
 
-def _write(path: Path, data: bytes, changed: config_edit.Changed, before: Document) -> Path | None:
+def _write(path: Path, data: bytes, changed: config_edit.EditedText, before: Document) -> Path | None:
     """Write the file if it is valid as a whole, whatever the environment says; else raise ConfigInvalid.
 
     Returns where the old one is kept.
@@ -191,7 +191,7 @@ def _write(path: Path, data: bytes, changed: config_edit.Changed, before: Docume
 
 
 def _after(
-    arguments: argparse.Namespace, section: str, name: str, kept: Path | None, changed: config_edit.Changed
+    arguments: argparse.Namespace, section: str, name: str, kept: Path | None, changed: config_edit.EditedText
 ) -> int:
     """Say what follows: where the old file is, what overrides the new value, and how it comes to count."""
     if kept is not None:

@@ -17,6 +17,7 @@ TURNS = 9
 ROUNDS = 4
 HEAVY = {
     "asyncio",
+    "tomlkit",
     "uvloop",
     "httptools",
     "msgspec",

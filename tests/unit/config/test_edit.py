@@ -61,12 +61,28 @@ def test_put(text: str, section: str, name: str, value: object, after: str) -> N
         ("# c\nlisten.port = 1\n", "listen", "host", "h", {"listen": {"port": 1, "host": "h"}}),
     ],
 )
-def test_what_the_edit_does_not_know_is_written_anew(
+def test_inline_tables_and_dotted_keys_keep_their_comments(
     text: str, section: str, name: str, value: object, said: dict[str, Any]
 ) -> None:
     changed = config_edit.put(text, section, name, value)
     assert tomllib.loads(changed.text) == said
-    assert not changed.comments_kept
+    assert changed.text.startswith("# c\n")
+    assert changed.comments_kept
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "name", "after"),
+    [
+        ('[router.fallbacks] # c\na = ["b"]\n', "router", "timeout",
+         '[router.fallbacks] # c\na = ["b"]\n\n[router]\ntimeout = 7\n'),
+        ('[sso] # c\n[sso.x] # d\ny = 1\n[log]\n', "sso", "z", '[sso] # c\nz = 7\n[sso.x] # d\ny = 1\n[log]\n'),
+        ("[a.b]\nc = 1\n[log]\n[a] # d\ne = 1 # f\n", "a", "e", "[a.b]\nc = 1\n[log]\n[a] # d\ne = 7 # f\n"),
+        ("[listen] # c\n# port = 1\n\n[log]\n", "listen", "port", "[listen] # c\nport = 7\n# port = 1\n\n[log]\n"),
+        ("[log]\r\n# c\r\n", "listen", "port", "[log]\r\n# c\r\n\r\n[listen]\r\nport = 7\r\n"),
+    ],
+)  # fmt: skip
+def test_sections_in_any_order(text: str, section: str, name: str, after: str) -> None:
+    assert config_edit.put(text, section, name, 7) == (after, True)
 
 
 def test_drop() -> None:
