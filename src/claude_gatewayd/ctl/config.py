@@ -35,22 +35,22 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         one.set_defaults(what=what)
         return one
 
-    takes_json(
-        add("show", "Show each value as it counts, and where it comes from; the output is a config.toml.", _show)
-    )
+    takes_json(add("show", "Show the values in effect and where each comes from, in the form of a config.toml.", _show))
     one = add(
-        "set", "Set a value: listen.port 47001. Comments stay; nothing is written unless all of it is valid.", _set
+        "set", "Set a value, such as listen.port 47001. Comments are kept; an invalid result is not written.", _set
     )
-    one.add_argument("key", metavar="KEY", help="SECTION.NAME, as `config show` has them")
-    one.add_argument("value", metavar="VALUE", help="as in the environment: a text without quotes, a list with commas")
-    one.add_argument("--reload", action="store_true", help="let the running daemon take it up at once")
-    one = add("unset", "Take a value out of the file, so that the default counts.", _unset)
+    one.add_argument("key", metavar="KEY", help="SECTION.NAME, as in `config show`")
+    one.add_argument(
+        "value", metavar="VALUE", help="as in an environment variable: text without quotes, lists with commas"
+    )
+    one.add_argument("--reload", action="store_true", help="reload the running daemon afterwards")
+    one = add("unset", "Remove a value from the file, so that its default applies.", _unset)
     one.add_argument("key", metavar="KEY")
-    one.add_argument("--reload", action="store_true", help="let the running daemon take it up at once")
-    one = add("check", "Say all that is wrong with a file; exit 78 if anything is.", _check)
-    one.add_argument("file", metavar="FILE", nargs="?", help="another file than the one that counts")
+    one.add_argument("--reload", action="store_true", help="reload the running daemon afterwards")
+    one = add("check", "Report every problem in the configuration; exit 78 if there is one.", _check)
+    one.add_argument("file", metavar="FILE", nargs="?", help="check this file instead of the one in use")
     takes_json(one)
-    takes_json(add("path", "Show which file counts, whether it exists or not.", _path))
+    takes_json(add("path", "Show the path of the configuration file, whether it exists or not.", _path))
 
 
 def config(arguments: argparse.Namespace) -> int:

@@ -19,11 +19,11 @@ health_arguments = key_arguments = version_arguments = takes_json
 def status_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `status` takes."""
     takes_json(parser)
-    parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="refresh every two seconds until Ctrl-C")
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show what is: state, generations, Anthropic, requests, memory."""
+    """Show the daemon's state: generations, Anthropic, Bedrock, requests, memory."""
     if arguments.watch:
         from claude_gatewayd.ctl import watch
 
@@ -34,7 +34,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def health(arguments: argparse.Namespace) -> int:
-    """Say whether one may rely on the gateway; exit 1 if not."""
+    """Report whether the gateway is healthy; exit 1 if it is not."""
     reply = client.ask("health")
     show(
         reply, "healthy" if reply["healthy"] else f"not healthy: {reply['why']}", colour.answer, in_json=arguments.json
@@ -43,7 +43,7 @@ def health(arguments: argparse.Namespace) -> int:
 
 
 def reload(_arguments: argparse.Namespace) -> int:
-    """Start a new generation and hand over to it; exit 1 and say why if it could not."""
+    """Start a generation with the current configuration and switch to it; exit 1 if that fails."""
     return hand_over()
 
 
@@ -77,7 +77,7 @@ def key(arguments: argparse.Namespace) -> int:
 
 
 def version(arguments: argparse.Namespace) -> int:
-    """Show the version of this program and of the running daemon."""
+    """Show the versions of this program and of the running daemon."""
     mine = claude_gatewayd.__version__
     try:
         running = client.ask("version")["version"]

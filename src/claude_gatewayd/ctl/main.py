@@ -1,10 +1,10 @@
 """`claude-gatewayctl`: one function a verb.
 
-A verb's function is in the module that the table names, which is imported for it alone: so each verb costs what it
-needs. NAME(arguments) carries it out and returns the exit status, NAME_arguments(parser) declares what it takes.
+The table names the module of each verb's function, and only that module is imported: so each verb costs what it needs.
+NAME(arguments) runs the verb and returns the exit status; NAME_arguments(parser) declares its arguments.
 
-Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the daemon is not running, 78 configuration. They never depend
-on --json. Nothing heavy is imported here: a test holds the list. Without a verb it says how things are, and what next.
+Exit codes: 0 success, 1 failure or unhealthy, 2 usage error, 3 daemon not running, 78 invalid configuration. They never
+depend on --json. Nothing heavy is imported here: a test holds the list. Without a verb: the state, and what to do next.
 """
 
 import argparse
@@ -22,65 +22,77 @@ from claude_gatewayd.ipc.client import NotRunning
 
 # A theme, and its verbs: name, module, summary.
 VERBS = {
-    "begin": (
+    "get started": (
         (
             "setup",
             "setup.verb",
-            "Set all up in one guided run: AWS, configuration, service, login, Claude Code, a test.",
+            "Set up everything in one guided run: AWS, configuration, service, login, Claude Code, and a test.",
         ),
     ),
     "use Claude Code through the gateway": (
-        ("run", "claude_code.run", "Become Claude Code through the gateway, which is started if it does not run."),
+        ("run", "claude_code.run", "Run Claude Code through the gateway, starting the gateway if necessary."),
         (
             "configure-claude",
             "claude_code.verbs",
-            "Point Claude Code at this gateway, in its settings.json; twice is once.",
+            "Point Claude Code at this gateway by editing its settings.json; safe to repeat.",
         ),
-        ("remove-claude", "claude_code.verbs", "Take what is ours out of settings.json, and put back what was there."),
+        ("remove-claude", "claude_code.verbs", "Undo configure-claude: restore what settings.json had before."),
     ),
-    "see how the daemon is, and let it take up a change": (
-        ("status", "daemon", "Show what is: state, generations, Anthropic, requests, memory."),
-        ("statusline", "statusline", "Say in one line who serves: for Claude Code's status line."),
-        ("health", "daemon", "Say whether one may rely on the gateway; exit 1 if not."),
-        ("reload", "daemon", "Start a new generation and hand over to it; exit 1 and say why if it could not."),
+    "inspect and reload the daemon": (
+        ("status", "daemon", "Show the daemon's state: generations, Anthropic, Bedrock, requests, memory."),
+        ("statusline", "statusline", "Print one line for Claude Code's status line: which provider is serving."),
+        ("health", "daemon", "Report whether the gateway is healthy; exit 1 if it is not."),
+        (
+            "reload",
+            "daemon",
+            "Start a generation with the current configuration and switch to it; exit 1 if that fails.",
+        ),
         ("key", "daemon", "Show the gateway key, which callers of a remote gateway send as x-gateway-key."),
-        ("version", "daemon", "Show the version of this program and of the running daemon."),
+        ("version", "daemon", "Show the versions of this program and of the running daemon."),
     ),
-    "have it run: the service of systemd or launchd": (
+    "manage the service (systemd or launchd)": (
         (
             "install",
             "service.install",
-            "Install the service of systemd or launchd, start it, and wait until it serves.",
+            "Install the systemd or launchd service, start it, and wait until it is serving.",
         ),
         (
             "uninstall",
             "service.install",
-            "Stop the service and take away what install made; with --purge, all there is.",
+            "Stop the service and remove what install created; --purge removes all data as well.",
         ),
-        ("start", "service.verbs", "Start the service, and wait until it serves."),
-        ("stop", "service.verbs", "Finish what is under way, then end; with --now, end at once."),
-        ("restart", "service.verbs", "Start the program anew, and wait until it serves; nobody is refused meanwhile."),
-        ("upgrade", "service.upgrade", "Put another version into the place of the running one; --rollback goes back."),
-        ("enable", "service.verbs", "Let the service start when you log in."),
-        ("disable", "service.verbs", "Let the service no longer start when you log in; what runs goes on."),
-        ("logs", "service.verbs", "Show the log: of the journal, or of our own file on macOS."),
+        ("start", "service.verbs", "Start the service and wait until it is serving."),
+        ("stop", "service.verbs", "Finish the requests in progress, then stop; --now stops at once."),
+        (
+            "restart",
+            "service.verbs",
+            "Restart the program and wait until it is serving; no connection is refused meanwhile.",
+        ),
+        (
+            "upgrade",
+            "service.upgrade",
+            "Replace the running version with another one; --rollback returns to the previous one.",
+        ),
+        ("enable", "service.verbs", "Start the service whenever you log in."),
+        ("disable", "service.verbs", "Do not start the service when you log in; a running service keeps running."),
+        ("logs", "service.verbs", "Show the log: the systemd journal, or a file on macOS."),
     ),
-    "keep AWS ready to step in": (
-        ("sso-login", "aws.sso", "Log in to AWS by SSO, in the browser or by a code."),
-        ("sso-logout", "aws.sso", "End the SSO session at AWS, and remove its token here."),
+    "manage AWS credentials": (
+        ("sso-login", "aws.sso", "Log in to AWS with SSO, in the browser or with a code."),
+        ("sso-logout", "aws.sso", "End the AWS SSO session and delete its token from this machine."),
         (
             "credentials",
             "aws.credentials",
-            "Show the AWS credentials behind Bedrock; with --check, ask AWS about them.",
+            "Show the AWS credentials used for Bedrock; --check verifies them with AWS.",
         ),
     ),
-    "configure it": (
-        ("config", "config", "Show, change or check the configuration: config.toml."),
-        ("import", "migrate.verb", "Move a LiteLLM proxy's set-up over, and say line by line what became of it."),
-        ("completion", "service.completion", "Print the script that completes words for bash, zsh or fish."),
+    "configure the gateway": (
+        ("config", "config", "Show, change or check the configuration file, config.toml."),
+        ("import", "migrate.verb", "Import a LiteLLM proxy's configuration and report line by line what became of it."),
+        ("completion", "service.completion", "Print the completion script for bash, zsh or fish."),
     ),
-    "find out what is wrong, and mend it": (
-        ("doctor", "doctor.verb", "Say what is wrong, why, and which command mends it; exit 1 if anything fails."),
+    "troubleshoot": (
+        ("doctor", "doctor.verb", "Diagnose problems and name the command that fixes each; exit 1 if a check fails."),
     ),
 }
 
@@ -181,7 +193,8 @@ def _no_verb() -> argparse.ArgumentParser:
         usage="claude-gatewayctl [-h] [VERB ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=_all_verbs(),
-        epilog="Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the daemon is not running, 78 configuration.",
+        epilog="Exit codes: 0 success, 1 failure or unhealthy, 2 usage error, 3 daemon not running, "
+        "78 invalid configuration.",
     )
 
 
@@ -189,12 +202,12 @@ def _all_verbs() -> str:
     """Return what one may want to do, and the verbs for it."""
     in_colour = colour.wanted(sys.stdout, os.environ)
     width = max(len(verb) for verbs in VERBS.values() for verb, *_ in verbs)
-    lines = ["Your hand on claude-gatewayd. Without a verb: how things are, and what to do next."]
+    lines = ["Control claude-gatewayd. Without a verb, show its state and what to do next."]
     for theme, verbs in VERBS.items():
         heading = sentence(theme)
         lines += ["", colour.ink(heading, colour.BOLD) if in_colour else heading]
         lines += [f"  {verb.ljust(width)}  {summary.removesuffix('.')}" for verb, _, summary in verbs]
-    return "\n".join([*lines, "", "More about one of them: claude-gatewayctl VERB --help"])
+    return "\n".join([*lines, "", "Help for a verb: claude-gatewayctl VERB --help"])
 
 
 def function_of(verb: str) -> str:

@@ -25,14 +25,14 @@ _BECAME = "CLAUDE_GATEWAYCTL_RUN"
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `run` takes: all that is not --direct is Claude Code's, whatever it looks like."""
     parser.usage = "claude-gatewayctl run [--direct] [--] [claude's arguments]"
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="claude's own arguments")
-    parser.epilog = "--direct  go around the gateway. The exit status, and what signals do, are claude's."
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments for claude")
+    parser.epilog = "--direct bypasses the gateway. The exit status and the handling of signals are claude's."
     parser.prefix_chars = "\0"
     parser.set_defaults(help=parser.format_help)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Become Claude Code through the gateway, which is started if it does not run; --direct goes around it."""
+    """Run Claude Code through the gateway, starting it if necessary; --direct bypasses it."""
     words: list[str] = arguments.arguments
     if words[:1] in (["-h"], ["--help"]):
         print(arguments.help())

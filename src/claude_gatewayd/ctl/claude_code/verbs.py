@@ -20,21 +20,23 @@ from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
 def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `configure-claude` takes."""
-    parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
     takes_json(parser)
     parser.add_argument(
-        "--statusline", action="store_true", help="have its status line say who serves; remove-claude puts yours back"
+        "--statusline",
+        action="store_true",
+        help="show in its status line which provider is serving; remove-claude restores yours",
     )
 
 
 def remove_claude_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `remove-claude` takes."""
-    parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
     takes_json(parser)
 
 
 def configure_claude(arguments: argparse.Namespace) -> int:
-    """Point Claude Code at this gateway, in its settings.json; twice is once."""
+    """Point Claude Code at this gateway by editing its settings.json; safe to repeat."""
     return point_here(statusline=arguments.statusline, dry_run=arguments.dry_run, in_json=arguments.json)
 
 
@@ -62,7 +64,7 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
 
 
 def remove_claude(arguments: argparse.Namespace) -> int:
-    """Take out of Claude Code's settings.json what is ours, and put back what was there before."""
+    """Undo configure-claude: restore what settings.json had before."""
     outcome = edit_settings.remove(os.environ, edit_settings.here(os.environ), dry_run=arguments.dry_run)
     running = clients.running() if outcome.changes and not arguments.dry_run else []
     show(

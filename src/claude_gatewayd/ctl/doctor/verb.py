@@ -22,17 +22,17 @@ _STYLES = {"ok": "green", "note": "yellow", "fail": "bold red"}
 
 def doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `doctor` takes."""
-    parser.add_argument("--fix", action="store_true", help="mend what is safe to mend, and look again")
+    parser.add_argument("--fix", action="store_true", help="fix what can be fixed safely, then check again")
     parser.add_argument(
         "--deep",
         action="store_true",
-        help="send a real request of one token through each lane, with your own credential",
+        help="also send a one-token request through each lane, with your own credential",
     )
     takes_json(parser)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Say what is wrong, why, and which command mends it; exit 1 if anything fails."""
+    """Diagnose problems and name the command that fixes each; exit 1 if a check fails."""
     found = _look(deep=arguments.deep)
     fixed = []
     if arguments.fix:

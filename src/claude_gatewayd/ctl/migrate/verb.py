@@ -25,8 +25,8 @@ LEFT = "claude-gateway.yaml"
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `import` takes."""
-    parser.add_argument("file", metavar="PATH/config.yaml", help="the proxy's configuration, or its directory")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
+    parser.add_argument("file", metavar="PATH/config.yaml", help="the proxy's config.yaml, or the directory it is in")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be written and write nothing")
     takes_json(parser)
 
 

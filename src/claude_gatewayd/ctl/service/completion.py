@@ -37,7 +37,7 @@ class Word(NamedTuple):
 
 def completion_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `completion` takes."""
-    parser.add_argument("shell", choices=SHELLS, help="bash, zsh or fish; `install` puts it where the shell finds it")
+    parser.add_argument("shell", choices=SHELLS, help="the shell; `install` puts the script where the shell finds it")
 
 
 def completion(arguments: argparse.Namespace) -> int:
@@ -131,7 +131,7 @@ def words() -> Iterator[Word]:
     for rows in main.VERBS.values():
         for verb, _, summary in rows:
             yield Word("", verb, summary.removesuffix("."))
-    yield Word("", "--help", "show all verbs")
+    yield Word("", "--help", "list all verbs")
     for rows in main.VERBS.values():
         for verb, module, summary in rows:
             yield from _of(verb, main.parser(verb, module, summary))
@@ -141,7 +141,7 @@ def words() -> Iterator[Word]:
 
 def _of(path: str, parser: argparse.ArgumentParser) -> Iterator[Word]:
     if parser.prefix_chars == "\0":  # `run`: what follows is claude's
-        yield Word(path, "--direct", "go around the gateway")
+        yield Word(path, "--direct", "bypass the gateway")
         yield Word(path, "", kind="files")
         return
     for action in parser._actions:  # there is no public way, and it has been so since argparse is there

@@ -34,16 +34,18 @@ _DOING: dict[Verb, str] = {
 
 def install_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `install` takes."""
-    parser.add_argument("--now", action="store_true", help="end a daemon that was started by hand, and take its place")
-    parser.add_argument("--linger", action="store_true", help="run also while you are not logged in (systemd)")
-    parser.add_argument("--sandbox", action="store_true", help="see no more of the machine than it needs (systemd)")
-    parser.add_argument("--port", type=port_number, metavar="N", help="listen on another port than 47000")
-    parser.add_argument("--dry-run", action="store_true", help="print files and commands, and do nothing")
+    parser.add_argument("--now", action="store_true", help="stop a daemon that was started by hand and take its place")
+    parser.add_argument("--linger", action="store_true", help="keep running while you are logged out (systemd)")
+    parser.add_argument(
+        "--sandbox", action="store_true", help="give the service access only to what it needs (systemd)"
+    )
+    parser.add_argument("--port", type=port_number, metavar="N", help="port to listen on (default: 47000)")
+    parser.add_argument("--dry-run", action="store_true", help="print the files and commands and change nothing")
 
 
 def uninstall_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `uninstall` takes."""
-    parser.add_argument("--purge", action="store_true", help="remove configuration, key, records and logs as well")
+    parser.add_argument("--purge", action="store_true", help="also remove configuration, gateway key, records and logs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Options:
 
 
 def install(arguments: argparse.Namespace) -> int:
-    """Install the service of systemd or launchd, start it, and wait until it serves."""
+    """Install the systemd or launchd service, start it, and wait until it is serving."""
     given = Options(arguments.now, arguments.linger, arguments.sandbox, arguments.port, arguments.dry_run)
     code, address = install_service(given)
     if address:
@@ -115,7 +117,7 @@ def install_service(given: Options) -> tuple[int, str]:
 
 
 def uninstall(arguments: argparse.Namespace) -> int:
-    """Stop the service and take away what install made; with --purge, all there is."""
+    """Stop the service and remove what install created; --purge removes all data as well."""
     ours = choose()
     ours.check(os.environ)
     found = ours.state(os.environ)

@@ -33,13 +33,13 @@ _VERSION = re.compile(r"\d[\w.!+-]*", re.ASCII)
 def upgrade_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `upgrade` takes."""
     parser.add_argument(
-        "what", nargs="?", metavar="VERSION|WHEEL", help="a version, or a wheel's file; else the newest"
+        "what", nargs="?", metavar="VERSION|WHEEL", help="a version or a wheel file (default: the newest version)"
     )
-    parser.add_argument("--rollback", action="store_true", help="back to the version before")
+    parser.add_argument("--rollback", action="store_true", help="return to the previous version")
 
 
 def upgrade(arguments: argparse.Namespace) -> int:
-    """Put another version into the place of the running one, if it can serve; exit 1 and say why if it cannot."""
+    """Replace the running version with another one, if that can serve; exit 1 if it cannot."""
     if arguments.rollback and arguments.what:
         print(
             "claude-gatewayctl upgrade: --rollback goes back to the version before, and takes no other", file=sys.stderr

@@ -27,18 +27,18 @@ _LINES = 50
 
 def stop_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `stop` takes."""
-    parser.add_argument("--now", action="store_true", help="cut what is under way")
+    parser.add_argument("--now", action="store_true", help="stop at once and cut off the requests in progress")
 
 
 def logs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `logs` takes."""
-    parser.add_argument("-f", "--follow", action="store_true", help="go on as more is logged")
-    parser.add_argument("-n", "--lines", type=_count, metavar="N", help=f"that many lines (default {_LINES})")
-    parser.add_argument("--since", default="", metavar="T", help="from that time on: 09:30, '1h ago', today")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing as more is logged")
+    parser.add_argument("-n", "--lines", type=_count, metavar="N", help=f"number of lines to show (default {_LINES})")
+    parser.add_argument("--since", default="", metavar="T", help="show entries since this time: 09:30, '1h ago', today")
 
 
 def start(_arguments: argparse.Namespace) -> int:
-    """Start the service, and wait until it serves."""
+    """Start the service and wait until it is serving."""
     begun = time.monotonic()
     ours, found = _startable("start")
     if found.active and found.listening and (status := running()) and status["pid"] == found.pid:
@@ -51,7 +51,7 @@ def start(_arguments: argparse.Namespace) -> int:
 
 
 def restart(_arguments: argparse.Namespace) -> int:
-    """Start the program anew, and wait until it serves; nobody is refused meanwhile."""
+    """Restart the program and wait until it is serving; no connection is refused meanwhile."""
     begun = time.monotonic()
     ours, found = _startable("restart")
     refuse_foreign(found, "restart the service")
@@ -62,7 +62,7 @@ def restart(_arguments: argparse.Namespace) -> int:
 
 
 def stop(arguments: argparse.Namespace) -> int:
-    """Finish what is under way, then end; with --now, end at once."""
+    """Finish the requests in progress, then stop; --now stops at once."""
     begun = time.monotonic()
     ours = choose()
     try:
@@ -94,17 +94,17 @@ def stop(arguments: argparse.Namespace) -> int:
 
 
 def enable(_arguments: argparse.Namespace) -> int:
-    """Let the service start when you log in."""
+    """Start the service whenever you log in."""
     return _switch("enable", is_on=True, effect="it starts when you log in")
 
 
 def disable(_arguments: argparse.Namespace) -> int:
-    """Let the service no longer start when you log in; what runs goes on."""
+    """Do not start the service when you log in; a running service keeps running."""
     return _switch("disable", is_on=False, effect="it no longer starts when you log in; what runs goes on")
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    """Show the log: of the journal, or of our own file on macOS."""
+    """Show the log: the systemd journal, or a file on macOS."""
     ours, _found = _installed("show the log of")
     lines = arguments.lines if arguments.lines is not None or arguments.since else _LINES
     ours.logs(lines, arguments.since, os.environ, follow=arguments.follow)

@@ -31,30 +31,36 @@ _LABELS = {
 
 def setup_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `setup` takes: an answer to each question, and what to leave out."""
-    parser.add_argument("--yes", action="store_true", help="ask nothing: what is not given by a flag is as usual")
-    parser.add_argument("--dry-run", action="store_true", help="show the plan, and do nothing")
-    aws = parser.add_mutually_exclusive_group()
-    aws.add_argument("--profile", metavar="P", help="the AWS profile for Bedrock")
-    aws.add_argument("--no-aws", action="store_true", help="no Bedrock: Anthropic alone")
-    parser.add_argument("--region", metavar="R", help="the region of Bedrock (default: the profile's)")
-    parser.add_argument("--port", type=port_number, metavar="N", help="listen on another port than 47000")
-    moves = parser.add_mutually_exclusive_group()
-    moves.add_argument("--import", dest="moves", metavar="PATH", help="move this LiteLLM proxy's config.yaml over")
-    moves.add_argument("--no-import", action="store_true", help="move nothing over")
     parser.add_argument(
-        "--no-service", action="store_true", help="install no service: the daemon runs in the background"
+        "--yes", action="store_true", help="ask no questions; use the default for anything not given by a flag"
     )
-    parser.add_argument("--no-background", action="store_true", help="start nothing in the background either")
-    parser.add_argument("--linger", action="store_true", help="run also while you are not logged in (systemd)")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
+    aws = parser.add_mutually_exclusive_group()
+    aws.add_argument("--profile", metavar="P", help="AWS profile to use for Bedrock")
+    aws.add_argument("--no-aws", action="store_true", help="set up without Bedrock: Anthropic only")
+    parser.add_argument("--region", metavar="R", help="AWS region for Bedrock (default: the profile's)")
+    parser.add_argument("--port", type=port_number, metavar="N", help="port to listen on (default: 47000)")
+    moves = parser.add_mutually_exclusive_group()
+    moves.add_argument("--import", dest="moves", metavar="PATH", help="import this LiteLLM proxy's config.yaml")
+    moves.add_argument("--no-import", action="store_true", help="do not import a LiteLLM proxy's configuration")
+    parser.add_argument(
+        "--no-service", action="store_true", help="install no service; run the daemon in the background instead"
+    )
+    parser.add_argument("--no-background", action="store_true", help="do not start the daemon in the background either")
+    parser.add_argument("--linger", action="store_true", help="keep running while you are logged out (systemd)")
     parser.add_argument("--no-login", action="store_true", help="do not log in to AWS")
-    parser.add_argument("--device-code", action="store_true", help="log in to AWS by a code, to type in any browser")
-    parser.add_argument("--no-claude", action="store_true", help="leave Claude Code's settings as they are")
-    parser.add_argument("--statusline", action="store_true", help="have Claude Code's status line say who serves")
-    parser.add_argument("--no-test", action="store_true", help="send no request")
+    parser.add_argument(
+        "--device-code", action="store_true", help="log in to AWS with a code that you enter in any browser"
+    )
+    parser.add_argument("--no-claude", action="store_true", help="leave Claude Code's settings unchanged")
+    parser.add_argument(
+        "--statusline", action="store_true", help="show in Claude Code's status line which provider is serving"
+    )
+    parser.add_argument("--no-test", action="store_true", help="send no test requests")
 
 
 def setup(arguments: argparse.Namespace) -> int:
-    """Set all up in one guided run: AWS, configuration, service, login, Claude Code, a test."""
+    """Set up everything in one guided run: AWS, configuration, service, login, Claude Code, and a test."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     asks = terminal and not arguments.yes and not arguments.dry_run
     environ = {**environment.written(os.environ), **os.environ}

@@ -32,4 +32,4 @@ def row(what: str, text: object) -> str:
 
 def takes_json(parser: argparse.ArgumentParser) -> None:
     """Let a verb that reads answer in JSON."""
-    parser.add_argument("--json", action="store_true", help="print JSON, whose fields are stable")
+    parser.add_argument("--json", action="store_true", help="print JSON; its fields are stable")
