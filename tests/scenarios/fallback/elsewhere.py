@@ -21,6 +21,9 @@ LITELLM = """
 model_list:
   - model_name: own-openai
     litellm_params: {model: openai/own, api_base: UPSTREAM/v1, api_key: sk-own}
+  - model_name: own-lenient
+    litellm_params:
+      {model: openai/own, api_base: UPSTREAM/v1, api_key: sk-own, allowed_openai_params: [of_theirs, api_base]}
   - model_name: own-anthropic
     litellm_params: {model: anthropic/own, api_base: UPSTREAM, api_key: sk-own}
   - model_name: own-invoke

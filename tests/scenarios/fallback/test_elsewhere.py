@@ -40,6 +40,18 @@ def ask(elsewhere: Elsewhere, path: str, model: str, *, stream: bool = True, **m
     return elsewhere.stage.ask(json.dumps(body).encode(), path=path)
 
 
+@pytest.mark.parametrize(("model", "passed"), [("own-openai", False), ("own-lenient", True)])
+def test_a_field_that_the_persons_model_allows(elsewhere: Elsewhere, model: str, passed: bool) -> None:
+    """Any other is left out, and the caller is told so."""
+    elsewhere.upstream.will(stream(HELLO, STOP, DONE))
+    reply = ask(elsewhere, CHAT, model, top_p=0.5, of_theirs=7, api_base="http://127.0.0.1:9")
+    assert reply.status == 200, reply
+    sent = json.loads(elsewhere.upstream.request().partition(b"\r\n\r\n")[2])
+    assert (sent["top_p"], sent.get("of_theirs")) == (0.5, 7 if passed else None)
+    left_out = "api_base" if passed else "of_theirs, api_base"
+    assert reply.headers["x-gateway-fallback"] == f"none; left out: {left_out}"
+
+
 def last_of_chat(reply: Reply) -> Any:
     """Return what the last event of a stream in OpenAI's form says, [DONE] left aside."""
     lines = [line[6:] for line in reply.body.decode().split("\n") if line.startswith("data: ")]

@@ -103,12 +103,15 @@ def test_an_unknown_model(stage: Stage) -> None:
 
 def test_a_caller_decides_nothing_that_policy_decides(stage: Stage) -> None:
     own: dict[str, Any] = {"api_base": "http://127.0.0.1:9", "api_key": "sk-own", "num_retries": 5,
-           "mock_response": "mocked", "aws_profile_name": "other", "extra_headers": {"x-own": "1"}}  # fmt: skip
+           "mock_response": "mocked", "aws_profile_name": "other", "extra_headers": {"x-own": "1"},
+           "of_next_year": 1}  # fmt: skip
     reply = stage.ask(chat(**own), path=ROUTES[0])
     assert reply.status == 200, reply
     assert "good morning" in said(reply)
     (asked,) = stage.to_anthropic()
     assert asked.header("x-own") is None
+    assert not own.keys() & asked.json().keys()
+    assert reply.headers["x-gateway-fallback"] == f"none; left out: {', '.join(own)}"
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,10 @@ class Engine:
         """The models of the person's own configuration; none before it is ready."""
         return self._app.own.model_names if self._app is not None else frozenset()
 
+    def allowed_fields(self, model: str) -> frozenset[str]:
+        """Return the fields of a body that the person's configuration of a model allows besides the usual ones."""
+        return self._app.own.allowed_fields(model) if self._app is not None else frozenset()
+
     def snapshot(self) -> dict[str, Any]:
         """Return how it is, for the status. *seconds* is what loading took."""
         own = self._app.own if self._app is not None else None

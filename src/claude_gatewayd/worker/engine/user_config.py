@@ -53,6 +53,12 @@ class UserConfig:
         """The models that it serves."""
         return frozenset(entry["model_name"] for entry in self.model_list)
 
+    def allowed_fields(self, model: str) -> frozenset[str]:
+        """Return what `allowed_openai_params` of a model's entries name."""
+        entries = (entry["litellm_params"] for entry in self.model_list if entry["model_name"] == model)
+        lists = (entry.get("allowed_openai_params") for entry in entries)
+        return frozenset(name for names in lists if isinstance(names, list) for name in names if isinstance(name, str))
+
     def where(self, key: str, value: str = "") -> str:
         """Return the place of a key in the file, of the one with that *value* where it stands there more than once."""
         key = key[:_LONGEST_NAME]

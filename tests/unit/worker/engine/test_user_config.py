@@ -181,3 +181,13 @@ def test_whatever_stands_there_is_read(text: str, below: str) -> None:
         it = read_user_config(file, {})
         assert all(isinstance(name, str) for name in it.model_names)
         assert all(problem.as_dict() for problem in it.problems)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"), [("[of_theirs, 7]", {"of_theirs"}), ("of_theirs", set()), ("{a: 1}", set())]
+)
+def test_the_fields_that_a_model_allows(tmp_path: Path, value: str, names: set[str]) -> None:
+    text = f"model_list:\n- {{model_name: good, litellm_params: {{model: openai/x, allowed_openai_params: {value}}}}}\n"
+    it = own(tmp_path, text)
+    assert it.allowed_fields("good") == names
+    assert it.allowed_fields("another") == set()

@@ -27,6 +27,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
 from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
+from claude_gatewayd.worker.gateway.lanes.left_out import LeftOutFields
 from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
 from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.relay.rewriting import rewrite_stream
@@ -39,8 +40,6 @@ _WHOLE = 32 * 1024 * 1024
 _WHOLE_WITHIN = 600.0
 _PING_AFTER = 10.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
-_PLAIN_NAME = re.compile(r"[a-z0-9_.\[\]-]{1,60}", re.ASCII | re.IGNORECASE)
-_MOST_NAMES = 100
 _REQUEST_ID = b"llm_provider-x-amzn-requestid"
 _BROKEN = BedrockFailure("Broken", 502, "")
 _encoder = msgspec.json.Encoder()
@@ -76,7 +75,7 @@ class BedrockLane:
         self._keeper = keeper
         self._tally = tally
         self._look = look
-        self._left_out: set[str] = set()
+        self._left_out = LeftOutFields("Bedrock", "the gateway does not know them")
 
     async def unsupported(self, call: Call) -> str | None:
         """Say why Bedrock cannot answer a call, whatever its state; None: it can. Reads the body, once."""
@@ -112,7 +111,7 @@ class BedrockLane:
         assert call.document is not None
         if message_threads.is_partial(call.document):
             return message_threads.reply_unknown_thread(call, "Bedrock")
-        self._tell_left_out(call, call.document)
+        self._left_out.report(call, bedrock_request.unknown_fields(call.document))
         said: int | BedrockFailure = BedrockFailure("", 404, "")
         targets = self._targets(call)
         for target in targets:
@@ -142,17 +141,6 @@ class BedrockLane:
         lines = [JSON, *meaning.lines, *call.route.lines]
         call.exchange.reply(meaning.status, anthropic_errors.reason(meaning.status), lines, text)
         return meaning.status
-
-    def _tell_left_out(self, call: Call, document: dict[str, object]) -> None:
-        """Tell the caller, and once the log, of fields that Bedrock is not given although nothing is known of them."""
-        names = bedrock_request.unknown_fields(document)
-        if not names:
-            return
-        call.route.fallback = f"{call.route.fallback}; left out: {', '.join(names)}"
-        new = {name if _PLAIN_NAME.fullmatch(name) else "(a strange name)" for name in names} - self._left_out
-        if new and len(self._left_out) < _MOST_NAMES:
-            self._left_out |= new
-            logger.warning("Bedrock is not given the fields %s: the gateway does not know them", ", ".join(sorted(new)))
 
     def _targets(self, call: Call) -> list[Target]:
         settings = self._settings

@@ -5,6 +5,7 @@ with a ticket, and the request takes the same way as any other.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,8 @@ from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
 from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, NotJson, Refused, parse_json
+from claude_gatewayd.worker.gateway.lanes import body_fields
+from claude_gatewayd.worker.gateway.lanes.left_out import LeftOutFields
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
 from claude_gatewayd.worker.relay.relay import Answer, Relay
@@ -30,18 +33,9 @@ TICKET = b"x-gateway-ticket"
 
 _LOADED_WITHIN = 60.0
 _PING_AFTER = 10.0
+_MOST_REPORTED = 20
+_NOT_LISTED = "allow one by allowed_openai_params of the model, in the file of [litellm] config"
 _PASSED = (b"content-type", b"accept", b"anthropic-version", b"anthropic-beta")
-# LiteLLM would let a caller choose where its own secrets go, or decide what `policy` decides.
-_NOT_THE_CALLERS = frozenset((
-    "api_key", "api_base", "base_url", "api_version", "extra_headers", "headers", "custom_llm_provider", "organization",
-    "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks", "num_retries",
-    "max_retries", "mock_response", "mock_tool_calls", "mock_timeout", "model_list", "litellm_params", "callbacks",
-    "success_callback", "failure_callback", "litellm_logging_obj", "litellm_metadata", "litellm_call_id", "no-log",
-    "guardrails", "cache", "caching", "router", "proxy_server_request", "secret_fields", "provider_specific_header",
-    "specific_deployment", "allowed_model_region", "use_litellm_proxy", "vertex_credentials", "azure_ad_token",
-    "user_config", "router_settings_override", "fastest_response",
-    "s3_bucket_name", "gcs_bucket_name", "client", "ssl_verify", "disable_fallbacks", "use_in_pass_through",
-))  # fmt: skip
 _NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
     (
         b"x-litellm-model-api-base",
@@ -81,6 +75,7 @@ class LiteLLMLane:
         self._relay = relay
         self._authorization = authorization
         self._tickets = tickets
+        self._left_out = LeftOutFields("LiteLLM", _NOT_LISTED)
 
     async def serves(self, call: Call) -> bool:
         """Say whether a call is for a model of the person's own configuration. LiteLLM has to have read it."""
@@ -97,7 +92,7 @@ class LiteLLMLane:
         call.route.upstream = "litellm"
         if call.path == COUNT_TOKENS:
             raise Refused(501, "cannot count tokens for a model of [litellm] config", NO_RETRY, *call.route.lines)
-        body = await self._checked(call)
+        document = await self._document(call)
         try:
             await self._engine.ready(_LOADED_WITHIN)
         except EngineFailed as problem:
@@ -112,6 +107,7 @@ class LiteLLMLane:
                 return message_threads.reply_unknown_thread(call, call.model[:100])
         elif not bedrock_models.is_anthropics(call.model):  # of several, by commas, LiteLLM would ask each
             raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.route.lines)
+        body, left_out = self._body(call, document)
         ticket = self._tickets.issue(call)
         try:
             answer = await self._relay.ask(
@@ -124,6 +120,7 @@ class LiteLLMLane:
             raise Refused(502, f"cannot serve: LiteLLM {failed.detail}", *call.route.lines) from None
         finally:
             self._tickets.recall(ticket)
+        self._left_out.report(call, body_fields.to_report(call.path, left_out)[:_MOST_REPORTED])
         if theirs and not call.route.api_base:
             call.route.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
         if answer.head.status >= 400:
@@ -162,21 +159,24 @@ class LiteLLMLane:
         )
         return 200
 
-    async def _checked(self, call: Call) -> bytes:
-        """Return the body without what is not a caller's to choose."""
+    async def _document(self, call: Call) -> dict[str, Any]:
+        """Return the body as an object that names a model. Raises Refused."""
         try:
             document = await parse_json(call)
         except NotJson:
             raise Refused(400, "cannot read the request: its body is no JSON", NO_RETRY, *call.route.lines) from None
         if not isinstance(document, dict) or not isinstance(document.get("model"), str):
             raise Refused(400, 'cannot read the request: its body names no "model"', NO_RETRY, *call.route.lines)
-        chosen = [key for key in document if key in _NOT_THE_CALLERS or key.startswith(("aws_", "vertex_", "azure_"))]
-        for key in chosen:
-            del document[key]
-        if call.model != document["model"] and call.model:
-            document["model"] = call.model  # an alias
+        if call.model:
+            document["model"] = call.model  # an alias has another name
         call.document = document
-        return msgspec.json.encode(document)
+        return document
+
+    def _body(self, call: Call, document: dict[str, Any]) -> tuple[bytes, list[str]]:
+        """Return the body for LiteLLM, and the names of the fields that are left out of it."""
+        allowed = body_fields.allowed(call.path, self._engine.allowed_fields(call.model))
+        sent = {name: value for name, value in document.items() if name in allowed}
+        return msgspec.json.encode(sent), [name for name in document if name not in allowed]
 
     def _outgoing(self, call: Call, body: bytes, ticket: bytes, *, spends: bool) -> OutgoingRequest:
         fields = call.exchange.head.fields
