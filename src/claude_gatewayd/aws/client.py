@@ -26,19 +26,19 @@ class CallFailed(AwsError):
         self.code = code
 
 
-class Offline(CallFailed):
+class AwsOffline(CallFailed):
     """AWS cannot be reached: nothing is said about the credentials."""
 
 
-class Throttled(CallFailed):
+class AwsThrottled(CallFailed):
     """AWS asks for fewer requests."""
 
 
-class ServiceError(CallFailed):
+class AwsServiceError(CallFailed):
     """AWS is out of order, or answers what nobody expects."""
 
 
-class Refused(CallFailed):
+class AwsRefused(CallFailed):
     """AWS says no, and says with *code* why."""
 
 
@@ -71,48 +71,48 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
         return session.create_client(service, config=config, **keys)
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
-        raise ServiceError(f"ask {service}", f"{problem.where}: {problem.message}", problem.hint) from None
+        raise AwsServiceError(f"ask {service}", f"{problem.where}: {problem.message}", problem.hint) from None
     except ConfigParseError as error:  # the SDK takes less for a configuration than we do
         path = str(error.kwargs["path"])
         why = f"the AWS SDK cannot read {path}"
-        raise ServiceError(f"ask {service}", why, "aws configure list-profiles") from None
+        raise AwsServiceError(f"ask {service}", why, "aws configure list-profiles") from None
     except Exception as error:  # whatever an SDK raises over a configuration that only it reads
-        raise _told(error, f"ask {service}") from None
+        raise _as_failure(error, f"ask {service}") from None
 
 
-def call(function: Callable[..., Any], what: str, **given: object) -> dict[str, Any]:
+def call(function: Callable[..., Any], action: str, **arguments: object) -> dict[str, Any]:
     """Return the answer of a client's *function*; raise CallFailed, with "cannot *what*: …", where there is none."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError  # none of the SDK's other errors
 
     try:
-        answer: dict[str, Any] = function(**given)
+        response: dict[str, Any] = function(**arguments)
     except ResponseParserError:
         why = "what answers is not AWS (a proxy or the login page of a network between)"
-        raise ServiceError(what, why) from None
+        raise AwsServiceError(action, why) from None
     except CannotReach as error:
-        kind = Offline if error.failed.kind in ("offline", "connect", "timeout") else ServiceError
-        raise kind(what, error.failed.detail, error.failed.hint) from None
+        kind = AwsOffline if error.failed.kind in ("offline", "connect", "timeout") else AwsServiceError
+        raise kind(action, error.failed.detail, error.failed.hint) from None
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
-        raise ServiceError(what, f"{problem.where}: {problem.message}", problem.hint) from None
+        raise AwsServiceError(action, f"{problem.where}: {problem.message}", problem.hint) from None
     except (BotoCoreError, ClientError, OSError) as error:
-        raise _told(error, what) from None
-    return answer
+        raise _as_failure(error, action) from None
+    return response
 
 
-def check_clock(answer: Mapping[str, Any], what: str) -> None:
+def check_clock(response: Mapping[str, Any], action: str) -> None:
     """Raise WrongClock where an answer that has just come shows that AWS would not accept a signature of ours."""
-    skew = clock.skew_of(answer, time.time())
+    skew = clock.skew_of(response, time.time())
     if abs(skew) > clock.MAX_SKEW:
-        raise _wrong_clock(what, skew)
+        raise _wrong_clock(action, skew)
 
 
-def _wrong_clock(what: str, skew: float) -> WrongClock:
-    return WrongClock(what, clock.describe(skew), clock.SET_CLOCK)
+def _wrong_clock(action: str, skew: float) -> WrongClock:
+    return WrongClock(action, clock.describe(skew), clock.SET_CLOCK)
 
 
-def _told(error: Exception, what: str) -> CallFailed:
+def _as_failure(error: Exception, action: str) -> CallFailed:
     """Say in our words what the SDK says in its own, which may hold anything."""
     from botocore import exceptions
 
@@ -122,15 +122,15 @@ def _told(error: Exception, what: str) -> CallFailed:
     if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError, OSError)):
         host = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", ""))).hostname
         at = f" at {host}" if host else ""  # a region that there is not looks the same as no network
-        return Offline(what, f"AWS cannot be reached{at}; this machine seems to be offline")
+        return AwsOffline(action, f"AWS cannot be reached{at}; this machine seems to be offline")
     if not isinstance(error, exceptions.ClientError):
-        return ServiceError(what, f"the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
+        return AwsServiceError(action, f"the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
     skew = clock.skew_of(response, time.time())
     text = str(response.get("Error", {}).get("Message", ""))
     if "Signature expired" in text or "Signature not yet current" in text:
-        return _wrong_clock(what, skew)
+        return _wrong_clock(action, skew)
     if status == 429 or code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"):
-        return Throttled(what, "AWS asks for fewer requests", code=code)
+        return AwsThrottled(action, "AWS asks for fewer requests", code=code)
     if status >= 500:
-        return ServiceError(what, f"AWS is out of order ({code or status})", code=code)
-    return Refused(what, f"AWS says {code or status}", code=code)
+        return AwsServiceError(action, f"AWS is out of order ({code or status})", code=code)
+    return AwsRefused(action, f"AWS says {code or status}", code=code)

@@ -4,18 +4,18 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from claude_gatewayd.aws.keys import AwsKeys
-from claude_gatewayd.aws.snapshot import Kind
+from claude_gatewayd.aws.snapshot import CredentialKind
 
 # login: a person must log in. offline: nobody answers. clock: this machine's is wrong. refused: AWS does not take the
 # keys. setup: the configuration must be mended. busy: AWS has no time. broken: anything else.
-Cause = Literal["login", "offline", "clock", "refused", "setup", "busy", "broken"]
+FailureCause = Literal["login", "offline", "clock", "refused", "setup", "busy", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What went wrong *times* in a row, the last time *at*. *why* is in plain words, *hint* a command."""
 
-    cause: Cause
+    cause: FailureCause
     why: str
     hint: str = ""
     at: float = 0.0
@@ -28,7 +28,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class Validity:
     """From when to when something is good, on this machine's clock; *ends* is None where nobody knows."""
 
     since: float
@@ -36,7 +36,7 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class SsoLogin:
     """An SSO login as its file has it."""
 
     since: float
@@ -46,31 +46,31 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CredentialFacts:
     """All that is known. *keys* is None while there are none; *renewable*: asking again gives others.
 
     The *kind* of a profile that is broken is "none". *refused*: AWS has not taken these very keys. *failure* is of the
     last attempt, None once one has succeeded. *mend* is the command by which a person begins anew.
     """
 
-    kind: Kind
+    kind: CredentialKind
     source: str = ""
     profile: str = ""
     renewable: bool = True
-    keys: Life | None = None
+    keys: Validity | None = None
     refused: bool = False
-    login: Login | None = None
+    login: SsoLogin | None = None
     failure: Failure | None = None
-    mend: str = ""
+    login_command: str = ""
     account: str = ""
     role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
+class FetchResult:
     """What an attempt brought. *keys* is None where none were wanted; *failure* is what went wrong all the same."""
 
     keys: AwsKeys | None = None
-    life: Life | None = None
-    login: Login | None = None
+    validity: Validity | None = None
+    login: SsoLogin | None = None
     failure: Failure | None = None

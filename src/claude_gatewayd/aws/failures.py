@@ -1,11 +1,11 @@
-"""What a failure on the way to keys means for a person: its cause, why, and the command that mends it."""
+"""What a failure to get keys means for a person: its cause, the reason, and the command that fixes it."""
 
 import shlex
 from dataclasses import dataclass
 from typing import Final
 
 from claude_gatewayd.aws import clock
-from claude_gatewayd.aws.client import CallFailed, Offline, Refused, Throttled, WrongClock
+from claude_gatewayd.aws.client import AwsOffline, AwsRefused, AwsThrottled, CallFailed, WrongClock
 from claude_gatewayd.aws.facts import Failure
 
 _BAD_KEYS: Final = frozenset((
@@ -14,8 +14,8 @@ _BAD_KEYS: Final = frozenset((
 ))  # fmt: skip
 
 
-class Failed(Exception):
-    """Nothing came of an attempt."""
+class FetchFailed(Exception):
+    """An attempt to get keys brought none."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.why)
@@ -23,44 +23,51 @@ class Failed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
-    """Whose credentials they are, for what a person is told. *login* is the command that begins them anew."""
+class FailureContext:
+    """Whose credentials failed. *login_command* is what logs in again, "" where there is no login."""
 
     source: str
     profile: str
-    login: str
+    login_command: str
 
     @property
-    def check(self) -> str:
-        """Return the command that shows the same failure in the SDK's words."""
+    def check_command(self) -> str:
+        """Return the command with which the AWS CLI shows the same failure."""
         return "aws sts get-caller-identity" + (f" --profile {shlex.quote(self.profile)}" if self.profile else "")
 
 
-def of(error: CallFailed, whose: Whose) -> Failure:
-    """Return what a call that failed means."""
+def from_call(error: CallFailed, context: FailureContext) -> Failure:
+    """Return what a failed call means."""
     why = error.why
     if isinstance(error, WrongClock):
         return Failure("clock", why, clock.SET_CLOCK)
-    if isinstance(error, Offline):
+    if isinstance(error, AwsOffline):
         return Failure("offline", why)
-    if isinstance(error, Throttled):
+    if isinstance(error, AwsThrottled):
         return Failure("busy", why)
-    if not isinstance(error, Refused):
+    if not isinstance(error, AwsRefused):
         return Failure("broken", why, error.hint)
     if error.code in _BAD_KEYS:
-        return refused(whose.source, whose.login or whose.check, error.code)
+        return keys_rejected(context.source, context.login_command or context.check_command, error.code)
     if error.code in ("ForbiddenException", "AccessDenied", "AccessDeniedException"):
-        return Failure("setup", f"AWS does not give {whose.source} this account and role ({error.code})", whose.check)
-    return Failure("setup", f"AWS refuses {whose.source} ({error.code or 'without a word'})", whose.check)
+        return Failure(
+            "setup", f"AWS does not give {context.source} this account and role ({error.code})", context.check_command
+        )
+    return Failure("setup", f"AWS refuses {context.source} ({error.code or 'without a word'})", context.check_command)
 
 
-def login(whose: Whose) -> Failure:
+def login_ended(context: FailureContext) -> Failure:
     """Return that a person has to log in."""
-    return Failure("login", f"the login of {whose.source} has ended", whose.login)
+    return Failure("login", f"the login of {context.source} has ended", context.login_command)
 
 
-def refused(source: str, hint: str, code: str = "") -> Failure:
-    """Return that AWS does not take the keys of *source*, which may be a name for keys itself."""
+def not_logged_in(context: FailureContext) -> Failure:
+    """Return that there is no login at all."""
+    return Failure("login", f"nobody is logged in for {context.source}", context.login_command)
+
+
+def keys_rejected(source: str, hint: str, code: str = "") -> Failure:
+    """Return that AWS rejects the keys of *source*, which may itself be called keys."""
     the = "the " if source.startswith("keys ") else "the keys of " if source.startswith("profile ") else ""
     return Failure("refused", f"AWS does not take {the}{source}" + (f" ({code})" if code else ""), hint)
 
@@ -68,3 +75,8 @@ def refused(source: str, hint: str, code: str = "") -> Failure:
 def wrong_clock(skew: float) -> Failure:
     """Return that this machine's clock is wrong; AWS's is *skew* seconds ahead of it."""
     return Failure("clock", clock.describe(skew), clock.SET_CLOCK)
+
+
+def if_too_far_apart(skew: float) -> Failure | None:
+    """Return the failure of a wrong clock if *skew* is more than AWS allows: what it signs next will be rejected."""
+    return wrong_clock(skew) if abs(skew) > clock.MAX_SKEW else None

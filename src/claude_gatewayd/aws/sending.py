@@ -20,7 +20,7 @@ from claude_gatewayd.network import reach, socks
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.network.proxy import Proxy
 
-_LOOK_WITHIN: Final = 5.0
+_HANDSHAKE_TIMEOUT: Final = 5.0
 
 
 class Sender:
@@ -44,7 +44,7 @@ class Sender:
             if not isinstance(error, (SSLError, ProxyConnectionError)) and (proxy is None or not proxy.socks):
                 raise
             # they say little of who it was: a handshake of our own says it as it does of every upstream
-            failed = reach.handshake_blocking(request.url, self._egress, _LOOK_WITHIN)
+            failed = reach.handshake_blocking(request.url, self._egress, _HANDSHAKE_TIMEOUT)
             if failed is not None:
                 raise CannotReach(failed) from None
             raise NotConnected(error=error) from None  # it has passed: botocore tries again
@@ -62,9 +62,9 @@ class _Session(URLLib3Session):  # type: ignore[misc]  # botocore has no types
         self._context = context
         super().__init__(timeout=timeout)
         if proxy is not None and proxy.socks:
-            self._manager.pool_classes_by_scheme = _pools_over(proxy, timeout[0])
+            self._manager.pool_classes_by_scheme = _socks_pools(proxy, timeout[0])
         elif proxy is not None:
-            self._proxy_config = _Through(proxy)
+            self._proxy_config = _OneProxy(proxy)
 
     def _get_ssl_context(self) -> ssl.SSLContext:
         return self._context
@@ -76,7 +76,7 @@ class _Session(URLLib3Session):  # type: ignore[misc]  # botocore has no types
         return self._context
 
 
-class _Through(ProxyConfiguration):  # type: ignore[misc]
+class _OneProxy(ProxyConfiguration):  # type: ignore[misc]
     """One proxy for every URL."""
 
     def __init__(self, proxy: Proxy) -> None:
@@ -87,7 +87,7 @@ class _Through(ProxyConfiguration):  # type: ignore[misc]
         return {"Proxy-Authorization": self._proxy.authorization} if self._proxy.user else {}
 
 
-def _pools_over(proxy: Proxy, seconds: float) -> dict[str, type]:
+def _socks_pools(proxy: Proxy, seconds: float) -> dict[str, type]:
     """Return botocore's kinds of pools, but for how their connections are made: over a SOCKS proxy."""
 
     def over(kind: type) -> type:

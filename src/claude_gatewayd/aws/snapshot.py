@@ -3,15 +3,15 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-State = Literal["unconfigured", "ok", "expiring", "login-needed", "down"]
-Kind = Literal[
+CredentialState = Literal["unconfigured", "ok", "expiring", "login-needed", "down"]
+CredentialKind = Literal[
     "none", "sso", "sso-legacy", "role-chain", "process", "static", "temporary", "web-identity", "login", "bearer",
     "container",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class CredentialSnapshot:
     """The credentials at one moment. Times are seconds since the epoch, None where they are not known or have no end.
 
     *source* is how a person calls where they come from. *refreshable*: the login renews itself until AWS ends it.
@@ -19,8 +19,8 @@ class Snapshot:
     that mends it, both "" where all is well. *account* and *role* are what STS says, "" before it was asked.
     """
 
-    state: State
-    kind: Kind
+    state: CredentialState
+    kind: CredentialKind
     source: str = ""
     profile: str = ""
     refreshable: bool = False

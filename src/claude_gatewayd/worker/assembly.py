@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from claude_gatewayd import paths
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.upstream.pool import Pool
@@ -158,7 +158,7 @@ def _bedrock_lane_settings(config: Config, api_base: str) -> BedrockLaneSettings
     )
 
 
-def _notices(inputs: WorkerInputs, credentials: Callable[[], Snapshot], tally: Tally) -> Notices:
+def _notices(inputs: WorkerInputs, credentials: Callable[[], CredentialSnapshot], tally: Tally) -> Notices:
     config, environ = inputs.config, inputs.environ
     messengers: dict[str, Messenger] = {}
     if config.notify.enabled:

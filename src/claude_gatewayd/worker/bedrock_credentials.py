@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from claude_gatewayd.aws.keeper.handover import Loan
+from claude_gatewayd.aws.keeper.handover import HandedOverKeys
 from claude_gatewayd.aws.keeper.keeper import Keeper
-from claude_gatewayd.aws.snapshot import Snapshot
-from claude_gatewayd.aws.sources.provider import SourceWay
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
+from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.config.model import Bedrock
 from claude_gatewayd.network import egress, reach
 from claude_gatewayd.worker.inputs import WorkerInputs
@@ -25,8 +25,10 @@ class BedrockCredentials:
     def __init__(self, inputs: WorkerInputs, bedrock_url: str, on_change: Callable[[], None]) -> None:
         self._access = inputs.bedrock
         self._config = inputs.config.bedrock
-        way = SourceWay(self._access.source, self._config.region, egress.of(inputs.config, inputs.environ))
-        self.keeper = Keeper(way, on_change)
+        provider = ProfileKeyProvider(
+            self._access.source, self._config.region, egress.of(inputs.config, inputs.environ)
+        )
+        self.keeper = Keeper(provider, on_change)
         self.reach = reach.Watch("Bedrock", bedrock_url, self._access.egress, on_change)
 
     def start(self) -> None:
@@ -44,18 +46,18 @@ class BedrockCredentials:
 
     def lend(self) -> dict[str, Any] | None:
         """Return the keys for the next generation, as a message; None for none. They are secret."""
-        loan = self.keeper.lend()
-        return loan.as_message() if loan is not None else None
+        keys = self.keeper.hand_over()
+        return keys.as_message() if keys is not None else None
 
     def borrow(self, message: object) -> None:
         """Take the keys that the previous generation lent."""
-        loan = Loan.of_message(message)
-        if loan is not None and self._access.enabled:
-            self.keeper.borrow(loan)
+        keys = HandedOverKeys.of_message(message)
+        if keys is not None and self._access.enabled:
+            self.keeper.take_over(keys)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> CredentialSnapshot:
         """Return how the credentials are."""
-        return self.keeper.snapshot() if self._access.enabled else Snapshot("unconfigured", "none")
+        return self.keeper.snapshot() if self._access.enabled else CredentialSnapshot("unconfigured", "none")
 
     def status(self) -> dict[str, Any]:
         """Return what the status has of Bedrock and of its credentials."""

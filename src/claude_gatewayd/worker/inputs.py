@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd import paths
-from claude_gatewayd.aws.profiles.source import Source, ca_bundle, find_source, unusable
+from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, find_source, unusable_source
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
@@ -39,7 +39,7 @@ class BedrockAccess:
     """Whether Bedrock may be asked, with which keys, and how AWS is reached. *why* says why it may not be."""
 
     enabled: bool
-    source: Source
+    source: KeySource
     egress: Egress
     why: str = ""
 
@@ -98,7 +98,7 @@ def bedrock_access(config: Config, environ: Mapping[str, str]) -> BedrockAccess:
     bedrock = config.bedrock
     source = find_source(environ, bedrock.profile)
     if config.aws_problems and source.kind != "none":
-        source = unusable(config.aws_problems[0], environ, bedrock.profile)
+        source = unusable_source(config.aws_problems[0], environ, bedrock.profile)
     route = egress.of(config, environ).trusting(*ca_bundle(environ, source.profile))
     if bedrock.enabled == "false":
         return BedrockAccess(False, source, route, "[bedrock] enabled is false")

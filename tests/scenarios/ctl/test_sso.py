@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from claude_gatewayd.ctl.aws.browser import Opening, open_page
+from claude_gatewayd.ctl.aws.browser import BrowserLaunch, open_page
 from claude_gatewayd.paths import control_socket
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
@@ -192,7 +192,7 @@ def script(directory: Path, name: str, status: int = 0) -> str:
     return str(file)
 
 
-def opened(opening: Opening | None) -> bool:
+def opened(opening: BrowserLaunch | None) -> bool:
     """Wait for what was asked to open a page; say whether it did."""
     assert opening is not None
     opening._process.wait(10)

@@ -92,8 +92,8 @@ def test_every_field_is_documented() -> None:
 
 def test_the_words_are_all_there() -> None:
     for path, words in (
-        ("credentials.state", get_args(snapshot.State)),
-        ("credentials.kind", get_args(snapshot.Kind)),
+        ("credentials.state", get_args(snapshot.CredentialState)),
+        ("credentials.kind", get_args(snapshot.CredentialKind)),
         ("litellm.state", get_args(engine.EngineState)),
         ("generations[].state", [word for word in get_args(generation.Phase) if word != "ended"]),
         ("notices[].event", get_args(notice.Event)),

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.aws.facts import Got
-from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.facts import FetchResult
+from claude_gatewayd.aws.failures import FetchFailed
 from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.aws.profiles import static_keys
 from claude_gatewayd.aws.profiles.source import find_again, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import sso_profile
 from claude_gatewayd.aws.sources import credential_process
-from claude_gatewayd.aws.sources.provider import SourceWay
+from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.model import Config
@@ -91,23 +91,23 @@ JSON = st.recursive(
 )
 
 
-def starts(environ: Mapping[str, str], files: Mapping[str, bytes]) -> SourceWay:
-    """Do what a worker does at its start, and return the way to keys."""
+def starts(environ: Mapping[str, str], files: Mapping[str, bytes]) -> ProfileKeyProvider:
+    """Do what a worker does at its start, and return the provider of keys."""
     given = config.load(environ)  # raises nothing: these variables are not ours
     access = inputs.bedrock_access(given, environ)
     assert access.enabled or access.why
-    way = SourceWay(access.source, given.bedrock.region, access.egress)
-    facts = way.facts()
-    assert way.mark
-    told = Keeper(way, lambda: None).snapshot().as_dict()
-    assert wire.encode({"why": access.why, "source": access.source.told, **told})
+    provider = ProfileKeyProvider(access.source, given.bedrock.region, access.egress)
+    facts = provider.facts()
+    assert provider.fingerprint
+    snapshot = Keeper(provider, lambda: None).snapshot().as_dict()
+    assert wire.encode({"why": access.why, "source": access.source.description, **snapshot})
     if access.source.kind == "none":
         assert access.source.why
         assert access.source.hint
         assert facts.kind == "none"
     for content in files.values():  # a key that stands there is in no sentence
         assert b"invented" not in content or "invented" not in f"{access.why} {access.source.why} {facts.failure}"
-    return way
+    return provider
 
 
 @settings(max_examples=300, deadline=None)
@@ -121,10 +121,10 @@ def test_a_worker_starts_and_looks_again(
         (aws / "config").write_bytes(conf)
         (aws / "credentials").write_bytes(credentials)
         around = {"HOME": home, "XDG_RUNTIME_DIR": home, "PATH": os.environ["PATH"], **environ}
-        way = starts(around, {"config": conf, "credentials": credentials})
+        provider = starts(around, {"config": conf, "credentials": credentials})
         (aws / "config").write_bytes(later)
         os.utime(aws / "config", (1, 1))
-        again = way.renewed()
+        again = provider.reloaded()
         assert again is None or again.facts() is not None
         read = read_profiles((aws / "config", aws / "credentials"))
         assert (read.problem is None) or not (read.profiles or read.sessions)
@@ -216,12 +216,12 @@ def test_no_line_of_a_credential_process_raises_anything_else(line: str) -> None
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(TEXTS, TIMES), JSON)
 def test_what_is_written_down_is_read_or_left(text: str, said: object) -> None:
-    static_keys.moment(text)
-    static_keys.moment(said)
-    static_keys.bearer_life(text, NOW)
-    static_keys.bearer_life(f"bedrock-api-key-{text}", NOW)
-    static_keys.jwt_ends(text)
-    static_keys.jwt_ends(f"a.{text}.b")
+    static_keys.parse_time(text)
+    static_keys.parse_time(said)
+    static_keys.bearer_validity(text, NOW)
+    static_keys.bearer_validity(f"bedrock-api-key-{text}", NOW)
+    static_keys.jwt_expiry(text)
+    static_keys.jwt_expiry(f"a.{text}.b")
 
 
 class _Raises(Exception):
@@ -229,15 +229,15 @@ class _Raises(Exception):
 
 
 def test_what_nobody_has_thought_of_is_a_failure_of_bedrock(tmp_path: Path) -> None:
-    """A way has one wall: whatever is raised below it comes out as why there are no keys, without its text."""
+    """Whatever is raised in a provider comes out as the reason why there are no keys, without its text."""
     environ = {"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "s"}
     access = inputs.bedrock_access(Config(), environ)
 
-    class Way(SourceWay):
-        def _first(self, *, keys: bool) -> Got:
+    class RaisingProvider(ProfileKeyProvider):
+        def _base_keys(self, *, keys: bool) -> FetchResult:
             raise _Raises("secret-canary")
 
-    with pytest.raises(Failed) as caught:
-        Way(access.source, "us-west-2", access.egress).fetch(keys=True, force=False)
+    with pytest.raises(FetchFailed) as caught:
+        RaisingProvider(access.source, "us-west-2", access.egress).fetch(keys=True, force=False)
     assert "_Raises" in caught.value.failure.why
     assert "canary" not in str(caught.value.failure)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.failures import FetchFailed
 from claude_gatewayd.aws.profiles.source import find_source
-from claude_gatewayd.aws.sources.provider import SourceWay
+from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.network.trust import CaFile
 from tests.fakes.aws import FakeAws
@@ -46,9 +46,9 @@ def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AwsHo
     return home
 
 
-def way(home: AwsHome, profile: str = "x", *files: CaFile, proxy: str = "", **environ: str) -> SourceWay:
+def way(home: AwsHome, profile: str = "x", *files: CaFile, proxy: str = "", **environ: str) -> ProfileKeyProvider:
     given = {**home.environ, "XDG_RUNTIME_DIR": str(home.path), **environ}
-    return SourceWay(find_source(given, profile), home.aws.region, Egress(given, files, proxy))
+    return ProfileKeyProvider(find_source(given, profile), home.aws.region, Egress(given, files, proxy))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_renewal_by_sso_oidc_too(home: AwsHome, inspection: Inspection) -> Non
 
 
 def test_without_it_the_failure_says_who_signed_and_what_helps(home: AwsHome) -> None:
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(FetchFailed) as caught:
         way(home).fetch(keys=True, force=False)
     failure = caught.value.failure
     assert "the certificate of 127.0.0.1 is not trusted" in failure.why
@@ -95,7 +95,7 @@ def test_without_it_the_failure_says_who_signed_and_what_helps(home: AwsHome) ->
 
 
 def test_a_bundle_that_is_none_is_told_with_its_place(home: AwsHome, tmp_path: Path) -> None:
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(FetchFailed) as caught:
         way(home, AWS_CA_BUNDLE=str(tmp_path / "absent.pem")).fetch(keys=True, force=False)
     assert "environment AWS_CA_BUNDLE: is no file of certificates" in caught.value.failure.why
 
@@ -118,7 +118,7 @@ def test_through_the_proxy(home: AwsHome, inspection: Inspection, monkeypatch: p
 def test_a_proxy_that_refuses_is_named(home: AwsHome, inspection: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
     portal = f"{OUTSIDE}:{home.aws.ports['portal']}"
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", f"https://{portal}")
-    with ConnectProxy(user="me:secret") as proxy, pytest.raises(Failed) as caught:
+    with ConnectProxy(user="me:secret") as proxy, pytest.raises(FetchFailed) as caught:
         way(home, SSL_CERT_FILE=inspection.ca_file, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}").fetch(
             keys=True, force=False
         )
@@ -145,10 +145,10 @@ def test_a_socks_proxy_that_refuses_or_is_not_there_is_named(
     home: AwsHome, inspection: Inspection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", f"https://{OUTSIDE}")
-    with SocksProxy({}) as proxy, pytest.raises(Failed) as caught:
+    with SocksProxy({}) as proxy, pytest.raises(FetchFailed) as caught:
         way(home, SSL_CERT_FILE=inspection.ca_file, all_proxy=proxy.url).fetch(keys=True, force=False)
     assert "the proxy refused: Connection not allowed" in caught.value.failure.why
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(FetchFailed) as caught:
         way(home, SSL_CERT_FILE=inspection.ca_file, all_proxy=proxy.url).fetch(keys=True, force=False)
     assert f"{OUTSIDE} through the proxy 127.0.0.1 could not be reached" in caught.value.failure.why
     assert caught.value.failure.cause == "offline"

@@ -12,8 +12,8 @@ import pytest
 
 import claude_gatewayd
 from claude_gatewayd.aws.client import CallFailed, call, make_client
-from claude_gatewayd.aws.failures import Failed, Whose
-from claude_gatewayd.aws.profiles.chain import Plan
+from claude_gatewayd.aws.failures import FailureContext, FetchFailed
+from claude_gatewayd.aws.profiles.chain import CredentialChain
 from claude_gatewayd.aws.sources import botocore_providers
 from claude_gatewayd.aws.sso.oidc import Oidc, Registration
 from claude_gatewayd.ctl.doctor import gather
@@ -44,7 +44,7 @@ def of_the_portal(_url: str) -> None:
 
 
 def of_the_login(_url: str) -> None:
-    Oidc("us-west-2", EGRESS).by_refresh(Registration("id", SECRET, 0.0), SECRET)
+    Oidc("us-west-2", EGRESS).by_refresh_token(Registration("id", SECRET, 0.0), SECRET)
 
 
 def of_a_registration(_url: str) -> None:
@@ -58,20 +58,20 @@ def of_sts(_url: str) -> None:
 
 def of_a_container(url: str) -> None:
     environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url, "AWS_CONTAINER_AUTHORIZATION_TOKEN": SECRET}
-    plan = Plan("container", "container", "", {"credential_source": "ecscontainer"})
-    botocore_providers.keys_of(plan, environ, EGRESS, Whose("a container", "", ""), 0.0)
+    plan = CredentialChain("container", "container", "", {"credential_source": "ecscontainer"})
+    botocore_providers.keys_of(plan, environ, EGRESS, FailureContext("a container", "", ""), 0.0)
 
 
 def of_a_machine(url: str) -> None:
     environ = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url}
-    plan = Plan("container", "container", "", {"credential_source": "ec2instancemetadata"})
-    botocore_providers.keys_of(plan, environ, EGRESS, Whose("a machine", "", ""), 0.0)
+    plan = CredentialChain("container", "container", "", {"credential_source": "ec2instancemetadata"})
+    botocore_providers.keys_of(plan, environ, EGRESS, FailureContext("a machine", "", ""), 0.0)
 
 
 @pytest.mark.parametrize("ask", [of_the_portal, of_the_login, of_a_registration, of_sts, of_a_container, of_a_machine])
 def test_aws(asked: tuple[Upstream, Upstream], ask: Callable[[str], None]) -> None:
     upstream, other = asked
-    with pytest.raises((CallFailed, Failed)):
+    with pytest.raises((CallFailed, FetchFailed)):
         ask(upstream.url)
     assert not upstream.requests.empty()
     assert other.requests.empty()

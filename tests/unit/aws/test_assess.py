@@ -7,45 +7,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.aws.assess import assess, due, keys_due, login_due, patience
-from claude_gatewayd.aws.facts import Facts, Failure, Life, Login
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.assess import assess, due, keys_due, login_due, retry_delay
+from claude_gatewayd.aws.facts import CredentialFacts, Failure, SsoLogin, Validity
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 
 NOW = 1_000_000.0
 MIN, HOUR = 60.0, 3600.0
 MEND = "claude-gatewayctl sso-login"
 
 
-def keys(left: float | None, life: float = HOUR) -> Life:
+def keys(left: float | None, life: float = HOUR) -> Validity:
     """Return the life of keys that have so long left."""
-    return Life(NOW, None) if left is None else Life(NOW + left - life, NOW + left)
+    return Validity(NOW, None) if left is None else Validity(NOW + left - life, NOW + left)
 
 
-def login(left: float, life: float = HOUR, *, refreshable: bool = True) -> Login:
-    return Login(NOW + left - life, NOW + left, refreshable, NOW + 90 * 86400)
+def login(left: float, life: float = HOUR, *, refreshable: bool = True) -> SsoLogin:
+    return SsoLogin(NOW + left - life, NOW + left, refreshable, NOW + 90 * 86400)
 
 
 def failure(cause: Any, *, ago: float = 0.0, times: int = 1) -> Failure:
     return Failure(cause, f"it is {cause}", f"mend {cause}", NOW - ago, times)
 
 
-SSO = Facts("sso", "profile x", "x", mend=MEND, keys=keys(50 * MIN), login=login(50 * MIN))
+SSO = CredentialFacts("sso", "profile x", "x", login_command=MEND, keys=keys(50 * MIN), login=login(50 * MIN))
 LEGACY = replace(SSO, kind="sso-legacy", login=login(7 * HOUR, 8 * HOUR, refreshable=False))
-STATIC = Facts("static", "profile x", "x", renewable=False, keys=keys(None))
-TEMPORARY = Facts("temporary", "profile x", "x", renewable=False, keys=keys(2 * HOUR))
-PROCESS = Facts("process", "profile x", "x", keys=keys(50 * MIN))
+STATIC = CredentialFacts("static", "profile x", "x", renewable=False, keys=keys(None))
+TEMPORARY = CredentialFacts("temporary", "profile x", "x", renewable=False, keys=keys(2 * HOUR))
+PROCESS = CredentialFacts("process", "profile x", "x", keys=keys(50 * MIN))
 
 
 @pytest.mark.parametrize(
     ("facts", "state", "works_for", "next_in", "why", "hint"),
     [
-        pytest.param(Facts("none", failure=failure("setup")), "unconfigured", None, None, "setup", "mend", id="none"),
         pytest.param(
-            Facts("none", "profile x", "x", failure=failure("setup")),
+            CredentialFacts("none", failure=failure("setup")),
+            "unconfigured", None, None, "setup", "mend",
+            id="none",
+        ),
+        pytest.param(
+            CredentialFacts("none", "profile x", "x", failure=failure("setup")),
             "down", None, None, "setup", "mend", id="a profile that is broken",
         ),
-        pytest.param(Facts("sso"), "ok", None, 0, "", "", id="nobody has asked yet"),
-        pytest.param(Facts("static", renewable=False), "ok", None, 0, "", "", id="static, not read yet"),
+        pytest.param(CredentialFacts("sso"), "ok", None, 0, "", "", id="nobody has asked yet"),
+        pytest.param(CredentialFacts("static", renewable=False), "ok", None, 0, "", "", id="static, not read yet"),
         # all is well
         pytest.param(SSO, "ok", None, 20 * MIN, "", "", id="half of the keys' life comes first"),
         pytest.param(replace(SSO, login=login(20 * MIN)), "ok", None, 5 * MIN, "", "", id="the token comes first"),
@@ -155,26 +159,28 @@ PROCESS = Facts("process", "profile x", "x", keys=keys(50 * MIN))
         pytest.param(replace(SSO, failure=failure("clock")), "down", None, 20 * MIN, "clock", "mend", id="clock"),
     ],
 )  # fmt: skip
-def test_states(facts: Facts, state: str, works_for: float | None, next_in: float | None, why: str, hint: str) -> None:
-    said = assess(facts, NOW)
-    assert said.state == state
-    assert (None if said.works_until is None else said.works_until - NOW) == works_for
-    assert (None if said.next_check is None else said.next_check - NOW) == next_in
-    assert why in said.why
-    assert bool(said.why) == bool(why)
-    assert hint in said.hint
-    assert bool(said.hint) == bool(hint)
+def test_states(
+    facts: CredentialFacts, state: str, works_for: float | None, next_in: float | None, why: str, hint: str
+) -> None:
+    snapshot = assess(facts, NOW)
+    assert snapshot.state == state
+    assert (None if snapshot.works_until is None else snapshot.works_until - NOW) == works_for
+    assert (None if snapshot.next_check is None else snapshot.next_check - NOW) == next_in
+    assert why in snapshot.why
+    assert bool(snapshot.why) == bool(why)
+    assert hint in snapshot.hint
+    assert bool(snapshot.hint) == bool(hint)
 
 
 @pytest.mark.parametrize("cause", ["offline", "busy", "broken"])
 @pytest.mark.parametrize("had", [keys(-5), keys(5), None])
-def test_who_cannot_reach_aws_is_not_to_log_in(cause: Any, had: Life | None) -> None:
+def test_who_cannot_reach_aws_is_not_to_log_in(cause: Any, had: Validity | None) -> None:
     assert assess(replace(SSO, keys=had, failure=Failure(cause, "it passes")), NOW).hint == ""
 
 
 def test_what_it_tells_besides() -> None:
-    said = assess(replace(SSO, account="111122223333", role="Admin"), NOW)
-    assert said == Snapshot(
+    snapshot = assess(replace(SSO, account="111122223333", role="Admin"), NOW)
+    assert snapshot == CredentialSnapshot(
         "ok", "sso", "profile x", "x", refreshable=True, token_ends=NOW + 50 * MIN, registration_ends=NOW + 90 * 86400,
         keys_end=NOW + 50 * MIN, next_check=NOW + 20 * MIN, account="111122223333", role="Admin",
     )  # fmt: skip
@@ -187,7 +193,7 @@ def test_what_it_tells_besides() -> None:
 def test_keys_are_renewed_in_time(age: float, life: float) -> None:
     """At half of their life; and what lives over 20 minutes is renewed with 10 left, whatever the life."""
     ends = NOW - age + life
-    at = keys_due(Life(NOW - age, ends))
+    at = keys_due(Validity(NOW - age, ends))
     assert at is not None
     assert abs((ends - at) - life / 2) < 0.001
     assert life <= 20 * MIN or ends - at >= 10 * MIN
@@ -197,25 +203,25 @@ def test_keys_are_renewed_in_time(age: float, life: float) -> None:
     ("life", "left"), [(HOUR, 15 * MIN), (30 * MIN, 15 * MIN), (20 * MIN, 10 * MIN), (9, 4.5), (0, 0), (-5, 0)]
 )
 def test_a_token_is_renewed_in_time(life: float, left: float) -> None:
-    at = login_due(Login(NOW, NOW + life, refreshable=True))
+    at = login_due(SsoLogin(NOW, NOW + life, refreshable=True))
     assert at == NOW + life - left
-    assert login_due(Login(NOW, NOW + life)) is None
+    assert login_due(SsoLogin(NOW, NOW + life)) is None
 
 
 @given(st.sampled_from(["login", "offline", "clock", "refused", "setup", "busy", "broken"]), st.integers(1, 10**6),
        st.none() | st.floats(-HOUR, 12 * HOUR))  # fmt: skip
 def test_patience_has_bounds(cause: Any, times: int, left: float | None) -> None:
-    wait = patience(failure(cause, times=times), None if left is None else keys(left), NOW)
+    wait = retry_delay(failure(cause, times=times), None if left is None else keys(left), NOW)
     assert 0.5 <= wait <= 300
 
 
 @given(st.floats(0, 2 * HOUR))
 def test_what_is_due_is_told(later: float) -> None:
     """The next check is never in the past, and never later than what is due."""
-    said = assess(SSO, NOW + later)
+    snapshot = assess(SSO, NOW + later)
     wanted = due(SSO, NOW + later)
     assert wanted is not None
-    assert said.next_check == max(wanted, NOW + later)
+    assert snapshot.next_check == max(wanted, NOW + later)
 
 
 def test_a_failure_counts_what_is_alike() -> None:

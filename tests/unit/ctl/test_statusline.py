@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.ctl.statusline import Part, line
 from claude_gatewayd.worker.notices.notice import NoticeRules, active
 from claude_gatewayd.worker.serving import Serving
@@ -22,13 +22,13 @@ def status(**more: Any) -> dict[str, Any]:
     return {"state": "serving", "problems": [], "address": URL, "notices": [], "anthropic": anthropic, **more}
 
 
-def noticed(snapshot: Snapshot, serving: Serving) -> dict[str, Any]:
+def noticed(snapshot: CredentialSnapshot, serving: Serving) -> dict[str, Any]:
     """Return the status of a daemon that has these things to tell, in its own words."""
     return status(notices=[one.as_dict() for one in active(snapshot, serving, NOW, NoticeRules())])
 
 
-def sso(**more: Any) -> Snapshot:
-    return Snapshot(**{"state": "ok", "kind": "sso", "source": "profile Sandbox", **more})
+def sso(**more: Any) -> CredentialSnapshot:
+    return CredentialSnapshot(**{"state": "ok", "kind": "sso", "source": "profile Sandbox", **more})
 
 
 LIMIT = Serving("bedrock", SINCE, "limit reached")

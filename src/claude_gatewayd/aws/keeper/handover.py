@@ -1,28 +1,28 @@
-"""Keys that a generation leaves to the next one, which may get none itself: where the login is over, they live on."""
+"""Keys that a generation hands over to the next one, which may get none itself: they outlive the login."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.keys import AwsKeys
 
 
 @dataclass(frozen=True, slots=True)
-class Loan:
-    """Keys, how long they live, and the *mark* of the way that they came by: on another way they are not wanted."""
+class HandedOverKeys:
+    """Keys, how long they are valid, and the *fingerprint* of the provider that got them: no other may use them."""
 
-    mark: str
+    fingerprint: str
     keys: AwsKeys
-    life: Life
+    validity: Validity
 
     def as_message(self) -> dict[str, Any]:
-        """Return the form in which it goes from worker to worker, and nowhere else: the keys are in it."""
-        return asdict(self)
+        """Return the form in which they pass from worker to worker, and nowhere else: the keys are in it."""
+        return {"mark": self.fingerprint, "keys": asdict(self.keys), "life": asdict(self.validity)}
 
     @classmethod
-    def of_message(cls, said: Any) -> Self | None:
-        """Return what `as_message` has made, by this version or another; None for what is none of it."""
+    def of_message(cls, message: Any) -> Self | None:
+        """Return what `as_message` made, in this version or another; None for anything else."""
         try:
-            return cls(str(said["mark"]), AwsKeys(**said["keys"]), Life(**said["life"]))
+            return cls(str(message["mark"]), AwsKeys(**message["keys"]), Validity(**message["life"]))
         except (TypeError, KeyError):
             return None

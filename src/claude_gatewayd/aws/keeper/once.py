@@ -3,20 +3,20 @@
 from dataclasses import replace
 
 from claude_gatewayd.aws.assess import assess
-from claude_gatewayd.aws.failures import Failed
-from claude_gatewayd.aws.keeper.environment import Way
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.failures import FetchFailed
+from claude_gatewayd.aws.keeper.environment import KeyProvider
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 
 
-def look(way: Way, now: float, *, check: bool) -> Snapshot:
+def check_once(provider: KeyProvider, now: float, *, check: bool) -> CredentialSnapshot:
     """Get keys by *way*, and with *check* ask STS whose they are; return how it is. Blocks, by the clients' limits."""
-    facts = way.facts()
+    facts = provider.facts()
     try:
-        got = way.fetch(keys=True, force=False)
-        facts = replace(facts, keys=got.life, login=got.login, failure=got.failure)
-        if check and got.keys is not None and got.keys.access_key:
-            account, role = way.identity(got.keys)
+        result = provider.fetch(keys=True, force=False)
+        facts = replace(facts, keys=result.validity, login=result.login, failure=result.failure)
+        if check and result.keys is not None and result.keys.access_key:
+            account, role = provider.identity(result.keys)
             facts = replace(facts, account=account, role=role)
-    except Failed as failed:
+    except FetchFailed as failed:
         facts = replace(facts, failure=failed.failure, refused=failed.failure.cause == "refused")
     return replace(assess(facts, now), next_check=None)  # nobody renews what nobody keeps

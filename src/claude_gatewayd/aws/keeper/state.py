@@ -5,23 +5,23 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from claude_gatewayd.aws.assess import assess, due
-from claude_gatewayd.aws.facts import Facts, Failure
+from claude_gatewayd.aws.facts import CredentialFacts, Failure
 from claude_gatewayd.aws.keys import KeysUnavailable
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 
 logger = logging.getLogger(__name__)
 
 
-class Known:
+class KeeperState:
     """Hold *facts*. *changed* is called when there are others."""
 
-    def __init__(self, facts: Facts, now: Callable[[], float], changed: Callable[[], None]) -> None:
+    def __init__(self, facts: CredentialFacts, now: Callable[[], float], changed: Callable[[], None]) -> None:
         self.facts = facts
         self._now = now
         self._changed = changed
-        self._told = ""  # the last state that the log has heard of
+        self._logged_state = ""  # the last state that the log has heard of
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> CredentialSnapshot:
         """Return how it is."""
         return assess(self.facts, self._now())
 
@@ -30,22 +30,22 @@ class Known:
         wanted = due(self.facts, self._now())
         return wanted is not None and wanted <= self._now()
 
-    def know(self, facts: Facts) -> None:
+    def update(self, facts: CredentialFacts) -> None:
         """Know something new. The log hears of a change of state once."""
         self.facts = facts
-        self.look()
+        self.log_change()
         self._changed()
 
-    def failed(self, failure: Failure) -> None:
+    def record_failure(self, failure: Failure) -> None:
         """Know that an attempt came to nothing."""
-        self.know(replace(self.facts, failure=failure.after(self.facts.failure, self._now())))
+        self.update(replace(self.facts, failure=failure.after(self.facts.failure, self._now())))
 
-    def look(self) -> None:
+    def log_change(self) -> None:
         """Look at the state, which time alone may have changed."""
         snapshot = self.snapshot()
-        if snapshot.state == self._told:
+        if snapshot.state == self._logged_state:
             return
-        self._told = snapshot.state
+        self._logged_state = snapshot.state
         why = f", {snapshot.why}" if snapshot.why else ""  # what mends it is told by a notice, once for all generations
         logger.info("AWS credentials of %s: %s%s", self.facts.source, snapshot.state, why)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.aws.profiles import static_keys
-from claude_gatewayd.aws.snapshot import Kind
+from claude_gatewayd.aws.snapshot import CredentialKind
 
 Values = Mapping[str, str]
 
@@ -19,56 +19,56 @@ _CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CR
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AssumedRole:
     """A role to assume."""
 
     arn: str
     session_name: str = ""
     external_id: str = ""
-    seconds: int = 0
+    duration: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CredentialChain:
     """Where keys come from. *kind* is what a person calls it, *base* where the first keys come from.
 
     *profile* is whose the base is, "" for none's, *values* what that profile says, *steps* the roles that follow.
     """
 
-    kind: Kind
-    base: Kind
+    kind: CredentialKind
+    base: CredentialKind
     profile: str = ""
     values: Values = field(default_factory=dict, repr=False)
-    steps: tuple[Step, ...] = ()
+    roles: tuple[AssumedRole, ...] = ()
 
     @property
     def renewable(self) -> bool:
         """Say whether asking again gives other keys."""
-        return bool(self.steps) or self.base not in ("static", "temporary", "bearer", "none")
+        return bool(self.roles) or self.base not in ("static", "temporary", "bearer", "none")
 
     @property
     def account(self) -> str:
         """Return the account, where the profile names it."""
-        if self.steps:
-            return self.steps[-1].arn.split(":")[4] if self.steps[-1].arn.count(":") >= 5 else ""
+        if self.roles:
+            return self.roles[-1].arn.split(":")[4] if self.roles[-1].arn.count(":") >= 5 else ""
         return self.values.get("sso_account_id", "") if self.base.startswith("sso") else ""
 
     @property
     def role(self) -> str:
         """Return the role, where the profile names it."""
-        if self.steps:
-            return self.steps[-1].arn.rpartition("/")[2]
+        if self.roles:
+            return self.roles[-1].arn.rpartition("/")[2]
         return self.values.get("sso_role_name", "") if self.base.startswith("sso") else ""
 
 
-def of_environment(environ: Mapping[str, str]) -> Plan:
+def of_environment(environ: Mapping[str, str]) -> CredentialChain:
     """Return the plan where the environment itself holds keys."""
     values = static_keys.of_environment(environ)
-    kind: Kind = "temporary" if static_keys.TOKEN in values else "static"
-    return Plan(kind, kind, values=values)
+    kind: CredentialKind = "temporary" if static_keys.TOKEN in values else "static"
+    return CredentialChain(kind, kind, values=values)
 
 
-def of_surroundings(environ: Mapping[str, str]) -> Plan | None:
+def of_container(environ: Mapping[str, str]) -> CredentialChain | None:
     """Return the plan where this process runs with a role of its own: a pod, a container."""
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
         values = {
@@ -76,25 +76,25 @@ def of_surroundings(environ: Mapping[str, str]) -> Plan | None:
             "role_arn": environ["AWS_ROLE_ARN"],
             "role_session_name": environ.get("AWS_ROLE_SESSION_NAME", ""),
         }
-        return Plan("web-identity", "web-identity", values=values)
+        return CredentialChain("web-identity", "web-identity", values=values)
     if any(environ.get(name) for name in _CONTAINER):
-        return Plan("container", "container")
+        return CredentialChain("container", "container")
     return None
 
 
-def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, str]) -> Plan:
+def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, str]) -> CredentialChain:
     """Return how profile *name* comes by its keys, in botocore's order. Raises KeysUnavailable."""
-    names = chain(name, profiles)
-    steps: list[Step] = []
+    names = source_profiles(name, profiles)
+    roles: list[AssumedRole] = []
     for name in names:
         if name not in profiles:
-            raise _unknown(name, names, profiles)
+            raise _no_such_profile(name, names, profiles)
         values = profiles[name]
-        if not _assumes(values) or (steps and _has_keys(values)):
+        if not _assumes(values) or (roles and _has_keys(values)):
             break
-        if len(steps) == len(names) - 1 and name in names[:-1]:
-            raise _wrong(names[0], f"its roles go in a circle: {' -> '.join(names)}")
-        steps.append(_step(name, values))
+        if len(roles) == len(names) - 1 and name in names[:-1]:
+            raise _incomplete(names[0], f"its roles go in a circle: {' -> '.join(names)}")
+        roles.append(_assumed_role(name, values))
         source, named = values.get("credential_source"), values.get("source_profile")
         if (source is None) == (named is None):
             what = (
@@ -102,17 +102,17 @@ def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, 
                 if source
                 else "neither source_profile nor credential_source"
             )
-            raise _wrong(name, f"it has role_arn, and {what}")
+            raise _incomplete(name, f"it has role_arn, and {what}")
         if source is not None:
-            return _of_source(name, source, tuple(reversed(steps)), environ)
+            return _of_credential_source(name, source, tuple(reversed(roles)), environ)
     base = _base(name, values, environ)
     if base in ("static", "temporary") and not (values.get(static_keys.KEY_ID) and values.get(static_keys.SECRET)):
         lacking = static_keys.SECRET if values.get(static_keys.KEY_ID) else static_keys.KEY_ID
-        raise _wrong(name, f"it has half a key: {lacking} is missing")
-    return Plan("role-chain" if steps else base, base, name, values, tuple(reversed(steps)))
+        raise _incomplete(name, f"it has half a key: {lacking} is missing")
+    return CredentialChain("role-chain" if roles else base, base, name, values, tuple(reversed(roles)))
 
 
-def chain(name: str, profiles: Mapping[str, Values]) -> list[str]:
+def source_profiles(name: str, profiles: Mapping[str, Values]) -> list[str]:
     """Return *name* and the profiles below it, each of which gives the keys to assume the role of the one before.
 
     The last is the base, or there is none such, or the chain has come back to it.
@@ -134,36 +134,40 @@ def _has_keys(values: Values) -> bool:
     return static_keys.KEY_ID in values or static_keys.SECRET in values
 
 
-def _step(name: str, values: Values) -> Step:
+def _assumed_role(name: str, values: Values) -> AssumedRole:
     if values.get("mfa_serial"):
         raise KeysUnavailable(
             f"profile {name} wants an MFA code, and a daemon has no terminal to ask at",
             f"aws configure export-credentials --format env --profile {shlex.quote(name)}",
         )
-    seconds = values.get("duration_seconds", "")
-    return Step(
+    duration = values.get("duration_seconds", "")
+    return AssumedRole(
         values["role_arn"],
         values.get("role_session_name", ""),
         values.get("external_id", ""),
-        int(seconds) if seconds.isdecimal() and len(seconds) < _DIGITS else 0,
+        int(duration) if duration.isdecimal() and len(duration) < _DIGITS else 0,
     )
 
 
-def _of_source(name: str, source: str, steps: tuple[Step, ...], environ: Mapping[str, str]) -> Plan:
+def _of_credential_source(
+    name: str, source: str, roles: tuple[AssumedRole, ...], environ: Mapping[str, str]
+) -> CredentialChain:
     if source.lower() == "environment":
         plan = of_environment(environ)
         if len([part for part in (static_keys.KEY_ID, static_keys.SECRET) if part in plan.values]) < 2:
-            raise _wrong(name, "its credential_source is Environment, and the daemon's environment has no AWS keys")
-        return Plan("role-chain", plan.base, values=plan.values, steps=steps)
+            raise _incomplete(
+                name, "its credential_source is Environment, and the daemon's environment has no AWS keys"
+            )
+        return CredentialChain("role-chain", plan.base, values=plan.values, roles=roles)
     if source.lower() in ("ec2instancemetadata", "ecscontainer"):
-        return Plan("role-chain", "container", values={"credential_source": source.lower()}, steps=steps)
-    raise _wrong(name, f"its credential_source {source[:40]} is none that there is")
+        return CredentialChain("role-chain", "container", values={"credential_source": source.lower()}, roles=roles)
+    raise _incomplete(name, f"its credential_source {source[:40]} is none that there is")
 
 
-def _base(name: str, values: Values, environ: Mapping[str, str]) -> Kind:
+def _base(name: str, values: Values, environ: Mapping[str, str]) -> CredentialKind:
     if "web_identity_token_file" in values:
         if not values.get("role_arn"):
-            raise _wrong(name, "it has web_identity_token_file, and no role_arn")
+            raise _incomplete(name, "it has web_identity_token_file, and no role_arn")
         return "web-identity"
     if any(key in values for key in _SSO):
         return "sso" if "sso_session" in values else "sso-legacy"
@@ -174,10 +178,10 @@ def _base(name: str, values: Values, environ: Mapping[str, str]) -> Kind:
     if "credential_process" in values:
         return "process"
     if "sso_session" in values or "sso_start_url" in values:
-        raise _wrong(name, f"it logs in by SSO, and lacks {' and '.join(_SSO)}")
+        raise _incomplete(name, f"it logs in by SSO, and lacks {' and '.join(_SSO)}")
     if any(environ.get(variable) for variable in _CONTAINER) or is_on_ec2(environ):
         return "container"
-    raise _wrong(name, "it names no way to get any")
+    raise _incomplete(name, "it names no way to get any")
 
 
 def is_on_ec2(environ: Mapping[str, str]) -> bool:
@@ -192,22 +196,22 @@ def is_on_ec2(environ: Mapping[str, str]) -> bool:
         return False
 
 
-def near(name: str, known: Mapping[str, object]) -> str:
+def did_you_mean(name: str, names: Mapping[str, object]) -> str:
     """Ask for the names that somebody may have meant; "" for none."""
-    found = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    found = get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
-def _unknown(name: str, names: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:
-    whose = (
+def _no_such_profile(name: str, names: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:
+    context = (
         f"profile {names[-2]} has the source_profile {name}, and there is none"
         if len(names) > 1
         else f"there is no profile {name}"
     )
-    return KeysUnavailable(f"{whose}{near(name, profiles)}", "aws configure list-profiles")
+    return KeysUnavailable(f"{context}{did_you_mean(name, profiles)}", "aws configure list-profiles")
 
 
-def _wrong(name: str, why: str) -> KeysUnavailable:
+def _incomplete(name: str, why: str) -> KeysUnavailable:
     return KeysUnavailable(
         f"profile {name} is not complete: {why}",
         f"aws configure list --profile {shlex.quote(name)}",

@@ -27,7 +27,7 @@ _CONTINUED: Final = getattr(configparser, "MultilineContinuationError", Attribut
 Sections = Mapping[str, Mapping[str, str]]
 
 
-class Unusable(Exception):
+class FileUnusable(Exception):
     """A file that cannot be used."""
 
     def __init__(self, problem: Problem) -> None:
@@ -35,7 +35,7 @@ class Unusable(Exception):
         self.problem = problem
 
 
-def sections(file: Path) -> Sections:
+def read_sections(file: Path) -> Sections:
     """Return what stands in a file, nothing where there is none. Raises Unusable.
 
     A file that has not changed is not read again: several ask for it at a start, which Anthropic's lane waits for.
@@ -48,7 +48,7 @@ def sections(file: Path) -> Sections:
         return {}
     read = _read(file, (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size))
     if isinstance(read, Problem):
-        raise Unusable(read)
+        raise FileUnusable(read)
     return read
 
 
@@ -56,7 +56,7 @@ def sections(file: Path) -> Sections:
 def _read(file: Path, _version: tuple[int, int, int, int]) -> Sections | Problem:
     try:
         return _parsed(file)
-    except Unusable as error:
+    except FileUnusable as error:
         return error.problem
 
 
@@ -71,8 +71,8 @@ def _parsed(file: Path) -> Sections:
 
     try:
         content = small_file.read(file, _LARGEST)
-        for mark, why, mend in _MARKS:
-            if content.startswith(mark):
+        for fingerprint, why, mend in _MARKS:
+            if content.startswith(fingerprint):
                 raise _unusable(f"{file}:1", why, f"{mend} {shell} > {shell}.new && mv {shell}.new {shell}")
         parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
         parser.read_file(counted(content.decode(errors="replace")))
@@ -84,7 +84,7 @@ def _parsed(file: Path) -> Sections:
         return {}
     except OSError as error:
         raise _unusable(str(file), (error.strerror or str(error)).lower(), f"ls -ld {shell}") from None
-    except Unusable:
+    except FileUnusable:
         raise
     except Exception as error:  # the parser raises also what it does not declare
         collected = getattr(error, "errors", None)  # ParsingError comes at the end, with all of its lines
@@ -103,5 +103,5 @@ def _what_is_wrong(error: Exception) -> str:
     return f"the line cannot be read ({type(error).__name__})"
 
 
-def _unusable(where: str, why: str, hint: str) -> Unusable:
-    return Unusable(Problem(where, f"cannot be used: {why}", hint))
+def _unusable(where: str, why: str, hint: str) -> FileUnusable:
+    return FileUnusable(Problem(where, f"cannot be used: {why}", hint))

@@ -7,39 +7,39 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal, NamedTuple
 
-from claude_gatewayd.aws.profiles import chain as planning
+from claude_gatewayd.aws.profiles import chain as chains
 from claude_gatewayd.aws.profiles import ini
+from claude_gatewayd.aws.profiles.ini import Sections
 from claude_gatewayd.network.trust import CaFile
 from claude_gatewayd.paths import expanduser
 from claude_gatewayd.problem import Problem
 
-Kind = Literal["environment", "bearer", "profile", "surroundings", "none"]
-Sections = Mapping[str, Mapping[str, str]]
+SourceKind = Literal["environment", "bearer", "profile", "container", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class KeySource:
     """A source of keys. *environ* is what the SDK is to see, *files* are those it would read, *why* there is none.
 
     *wanted* is the profile that was asked for; *promised*: it has been there, and no other is meant.
     """
 
-    kind: Kind
+    kind: SourceKind
     profile: str = ""
     why: str = ""
     hint: str = ""
     files: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    wanted: str = ""
-    promised: bool = False
+    requested: str = ""
+    pinned: bool = False
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Return how a person calls it."""
         names = {
             "environment": "keys of the environment",
             "bearer": "a Bedrock API key of the environment",
-            "surroundings": "the role of this container",
+            "container": "the role of this container",
         }
         return names.get(self.kind, f"profile {self.profile}" if self.profile else "")
 
@@ -56,7 +56,7 @@ class Profiles(NamedTuple):
     problem: Problem | None = None
 
 
-def find_source(environ: Mapping[str, str], profile: str) -> Source:
+def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
     """Return the source that counts: a Bedrock API key, keys of the environment, *profile*, or "default" if it exists.
 
     A Bedrock API key goes before all else with every SDK of AWS, and the environment's keys before a profile.
@@ -64,48 +64,50 @@ def find_source(environ: Mapping[str, str], profile: str) -> Source:
     copy = dict(environ)
     files = config_files(environ)
     if environ.get("AWS_BEARER_TOKEN_BEDROCK"):
-        return Source("bearer", environ=copy, wanted=profile)
+        return KeySource("bearer", environ=copy, requested=profile)
     if environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
-        return Source("environment", environ=copy, wanted=profile)
-    known, _, problem = read_profiles(files)
+        return KeySource("environment", environ=copy, requested=profile)
+    profiles, _, problem = read_profiles(files)
     if problem is not None:
-        return unusable(problem, environ, profile, files)
+        return unusable_source(problem, environ, profile, files)
     for name in (profile, "default"):
-        if name in known:
-            return Source("profile", name, files=files, environ=copy, wanted=profile, promised=name == profile)
-    if planning.of_surroundings(environ) is not None:
-        return Source("surroundings", environ=copy, wanted=profile)
-    why = f"there are no AWS keys in the environment, and no profile {profile}{planning.near(profile, known)}"
+        if name in profiles:
+            return KeySource("profile", name, files=files, environ=copy, requested=profile, pinned=name == profile)
+    if chains.of_container(environ) is not None:
+        return KeySource("container", environ=copy, requested=profile)
+    why = f"there are no AWS keys in the environment, and no profile {profile}{chains.did_you_mean(profile, profiles)}"
     hint = f"aws configure sso --profile {profile}"
-    return Source("none", why=why, hint=hint, files=files, environ=copy, wanted=profile)
+    return KeySource("none", why=why, hint=hint, files=files, environ=copy, requested=profile)
 
 
-def unusable(problem: Problem, environ: Mapping[str, str], profile: str, files: tuple[Path, ...] = ()) -> Source:
+def unusable_source(
+    problem: Problem, environ: Mapping[str, str], profile: str, files: tuple[Path, ...] = ()
+) -> KeySource:
     """Return the source of somebody who has a configuration of AWS that is to be mended."""
     why = f"{problem.where} {problem.message}"
-    return Source("none", profile, why, problem.hint, files, dict(environ), profile)
+    return KeySource("none", profile, why, problem.hint, files, dict(environ), profile)
 
 
-def find_again(before: Source) -> Source:
+def find_again(before: KeySource) -> KeySource:
     """Return the source that counts now. A profile that was asked for, found, and has gone is no other's account."""
-    now = find_source(before.environ, before.wanted)
-    if not before.promised or now.promised:
+    now = find_source(before.environ, before.requested)
+    if not before.pinned or now.pinned:
         return now
     if now.kind == "none" and now.profile:  # the files cannot be used now
-        return replace(now, promised=True)
-    name = before.wanted
+        return replace(now, pinned=True)
+    name = before.requested
     why = f"there is no profile {name} any more in {before.files[0]}"
     return replace(now, kind="none", profile=name, why=why, hint=f"aws configure sso --profile {quote(name)}",
-                   files=before.files, promised=True)  # fmt: skip
+                   files=before.files, pinned=True)  # fmt: skip
 
 
 def ca_bundle(environ: Mapping[str, str], profile: str) -> tuple[CaFile, ...]:
     """Return the file of certificates that AWS's own tools would take for a profile, if one is named."""
     if named := environ.get("AWS_CA_BUNDLE"):
         return (CaFile("environment AWS_CA_BUNDLE", named),)
-    known = read_profiles(config_files(environ)).profiles if profile else {}
-    for name in planning.chain(profile, known):
-        if named := known.get(name, {}).get("ca_bundle"):
+    profiles = read_profiles(config_files(environ)).profiles if profile else {}
+    for name in chains.source_profiles(profile, profiles):
+        if named := profiles.get(name, {}).get("ca_bundle"):
             return (CaFile(f"profile {name}: ca_bundle", str(expanduser(named, environ))),)
     return ()
 
@@ -121,8 +123,8 @@ def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
 def read_profiles(files: tuple[Path, ...]) -> Profiles:
     """Return what the two files name. Whatever they are, it is a `problem` at most: nothing is raised."""
     try:
-        config, credentials = (ini.sections(file) for file in files)
-    except ini.Unusable as error:
+        config, credentials = (ini.read_sections(file) for file in files)
+    except ini.FileUnusable as error:
         return Profiles({}, {}, error.problem)
     named: dict[str, dict[str, str]] = {}
     for section, values in config.items():
@@ -138,12 +140,12 @@ def read_profiles(files: tuple[Path, ...]) -> Profiles:
     return Profiles(named, sessions)
 
 
-def stamp(files: tuple[Path, ...]) -> tuple[tuple[int, int, int], ...]:
+def file_versions(files: tuple[Path, ...]) -> tuple[tuple[int, int, int], ...]:
     """Return what tells whether a file has changed since."""
-    return tuple(_changed(file) for file in files)
+    return tuple(_file_version(file) for file in files)
 
 
-def _changed(file: Path) -> tuple[int, int, int]:
+def _file_version(file: Path) -> tuple[int, int, int]:
     try:
         status = os.stat(file)
     except OSError:

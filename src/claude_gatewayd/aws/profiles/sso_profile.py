@@ -13,10 +13,10 @@ from claude_gatewayd.aws.profiles import chain as planning
 from claude_gatewayd.aws.profiles.source import config_files, read_profiles
 from claude_gatewayd.system.addresses import is_loopback
 
-_OF_A_LOGIN: Final = ("sso_start_url", "sso_region")
-_OF_A_ROLE: Final = ("sso_account_id", "sso_role_name")
+_LOGIN_KEYS: Final = ("sso_start_url", "sso_region")
+_ROLE_KEYS: Final = ("sso_account_id", "sso_role_name")
 
-Settings = Mapping[str, str]
+Section = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class SsoProfile:
     A legacy profile has no *session*, and no *scopes*: AWS gives it nothing to refresh with.
     """
 
-    asked: str
+    requested: str
     name: str
     session: str
     start_url: str
@@ -42,10 +42,10 @@ class SsoProfile:
         return self.session or self.start_url
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Return how a person calls it."""
-        through = f", through {self.name}" if self.name != self.asked else ""
-        return f"profile {self.asked}{through}"
+        through = f", through {self.name}" if self.name != self.requested else ""
+        return f"profile {self.requested}{through}"
 
 
 class SsoProfileInvalid(AwsError):
@@ -55,30 +55,30 @@ class SsoProfileInvalid(AwsError):
         super().__init__(f"log in with profile {requested}", why, hint)
 
 
-def sso_profile(environ: Mapping[str, str], asked: str) -> SsoProfile:
+def sso_profile(environ: Mapping[str, str], requested: str) -> SsoProfile:
     """Return the SSO login behind the profile *asked*. Raises SsoProfileInvalid with all that is wrong with it."""
     files = config_files(environ)
-    known, sessions, problem = read_profiles(files)
+    profiles, sessions, problem = read_profiles(files)
     if problem is not None:
-        raise SsoProfileInvalid(asked, f"{problem.where} {problem.message}", problem.hint)
-    names = planning.chain(asked, known)
+        raise SsoProfileInvalid(requested, f"{problem.where} {problem.message}", problem.hint)
+    names = planning.source_profiles(requested, profiles)
     name = names[-1]
-    if name not in known:
-        raise _unknown(name, asked, known, files[0])
-    if name in names[1:-1] or (name == asked and len(set(names)) > 1):
+    if name not in profiles:
+        raise _no_such_profile(name, requested, profiles, files[0])
+    if name in names[1:-1] or (name == requested and len(set(names)) > 1):
         raise SsoProfileInvalid(
-            asked,
+            requested,
             f"its roles go in a circle: {' -> '.join(names)}",
-            f"aws configure list --profile {quote(asked)}",
+            f"aws configure list --profile {quote(requested)}",
         )
-    if not is_sso(known[name]):
-        raise _no_sso(name, asked)
-    return _complete(asked, name, known[name], sessions)
+    if not is_sso(profiles[name]):
+        raise _not_sso(name, requested)
+    return _complete(requested, name, profiles[name], sessions)
 
 
-def is_sso(settings: Settings) -> bool:
+def is_sso(section: Section) -> bool:
     """Say whether a profile gets its keys from an SSO login."""
-    return any(name in settings for name in ("sso_session", *_OF_A_ROLE, "sso_start_url"))
+    return any(name in section for name in ("sso_session", *_ROLE_KEYS, "sso_start_url"))
 
 
 def _is_confidential(url: str) -> bool:
@@ -90,32 +90,32 @@ def _is_confidential(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
-def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, Settings]) -> SsoProfile:
-    session = settings.get("sso_session", "")
+def _complete(requested: str, name: str, section: Section, sessions: Mapping[str, Section]) -> SsoProfile:
+    session = section.get("sso_session", "")
     of_session = sessions.get(session, {})
-    wrong = []
-    if "sso_session" in settings and session not in sessions:
-        wrong.append(f"there is no [sso-session {session}]{planning.near(session, sessions)}")
+    problems = []
+    if "sso_session" in section and session not in sessions:
+        problems.append(f"there is no [sso-session {session}]{planning.did_you_mean(session, sessions)}")
     for key, value in of_session.items():
-        if settings.get(key, value) != value:
-            wrong.append(f"{key} is {settings[key]} in the profile, and {value} in [sso-session {session}]")
-    together = {**of_session, **settings}
-    needed = (*_OF_A_LOGIN, *_OF_A_ROLE) if not wrong else _OF_A_ROLE
+        if section.get(key, value) != value:
+            problems.append(f"{key} is {section[key]} in the profile, and {value} in [sso-session {session}]")
+    together = {**of_session, **section}
+    needed = (*_LOGIN_KEYS, *_ROLE_KEYS) if not problems else _ROLE_KEYS
     if missing := [key for key in needed if not together.get(key)]:
-        wrong.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+        problems.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     url = together.get("sso_start_url", "")
     if url and not _is_confidential(url):
-        wrong.append(f"sso_start_url must begin with https://, and is {url}")
-    if wrong:
+        problems.append(f"sso_start_url must begin with https://, and is {url}")
+    if problems:
         raise SsoProfileInvalid(
-            asked,
-            f"{_of(name, asked)}{'; '.join(wrong)}",
+            requested,
+            f"{_via(name, requested)}{'; '.join(problems)}",
             f"aws configure sso --profile {quote(name)}",
         )
     named = together.get("sso_registration_scopes", "")
-    scopes = tuple(scope.strip() for scope in named.split(",") if scope.strip()) or (SCOPE,)
+    scopes = tuple(scope.strip() for scope in named.split(",") if scope.strip()) or (ACCOUNT_ACCESS,)
     return SsoProfile(
-        asked=asked,
+        requested=requested,
         name=name,
         session=session,
         start_url=url,
@@ -126,29 +126,29 @@ def _complete(asked: str, name: str, settings: Settings, sessions: Mapping[str, 
     )
 
 
-def _unknown(name: str, asked: str, known: Mapping[str, Settings], file: Path) -> SsoProfileInvalid:
-    near = get_close_matches(name, known, 1, 0.5)
-    if name != asked:
+def _no_such_profile(name: str, requested: str, profiles: Mapping[str, Section], file: Path) -> SsoProfileInvalid:
+    near = get_close_matches(name, profiles, 1, 0.5)
+    if name != requested:
         why = f"its source_profile {name} is not in {file}"
-    elif not known:
+    elif not profiles:
         why = f"there are no profiles in {file}"
     else:
         why = f"there is no such profile in {file}"
-    why += planning.near(name, known)
-    hint = f"claude-gatewayctl sso-login --profile {quote(near[0])}" if near and name == asked else ""
-    return SsoProfileInvalid(asked, why, hint or f"aws configure sso --profile {quote(asked)}")
+    why += planning.did_you_mean(name, profiles)
+    hint = f"claude-gatewayctl sso-login --profile {quote(near[0])}" if near and name == requested else ""
+    return SsoProfileInvalid(requested, why, hint or f"aws configure sso --profile {quote(requested)}")
 
 
-def _no_sso(name: str, asked: str) -> SsoProfileInvalid:
+def _not_sso(name: str, requested: str) -> SsoProfileInvalid:
     return SsoProfileInvalid(
-        asked,
-        f"{_of(name, asked)}it gets its keys in another way than by SSO",
-        f"aws configure list --profile {quote(asked)}",
+        requested,
+        f"{_via(name, requested)}it gets its keys in another way than by SSO",
+        f"aws configure list --profile {quote(requested)}",
     )
 
 
-def _of(name: str, asked: str) -> str:
-    return f"in its source_profile {name}, " if name != asked else ""
+def _via(name: str, requested: str) -> str:
+    return f"in its source_profile {name}, " if name != requested else ""
 
 
-SCOPE: Final = "sso:account:access"  # who registers with it gets a refresh token
+ACCOUNT_ACCESS: Final = "sso:account:access"  # who registers with it gets a refresh token

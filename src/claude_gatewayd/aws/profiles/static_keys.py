@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.keys import AwsKeys
 
 KEY_ID, SECRET, TOKEN = "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
@@ -28,13 +28,13 @@ def keys_of(values: Mapping[str, str]) -> AwsKeys:
     return AwsKeys(values[KEY_ID], values[SECRET], values.get(TOKEN) or values.get("aws_security_token", ""))
 
 
-def life_of(values: Mapping[str, str], now: float) -> Life:
+def validity_of(values: Mapping[str, str], now: float) -> Validity:
     """Return how long they are good, as far as it is written beside them."""
-    ends = next((seconds for name in _ENDS if (seconds := moment(values.get(name, ""))) is not None), None)
-    return Life(now, ends)
+    ends = next((seconds for name in _ENDS if (seconds := parse_time(values.get(name, ""))) is not None), None)
+    return Validity(now, ends)
 
 
-def moment(text: object) -> float | None:
+def parse_time(text: object) -> float | None:
     """Return a time in ISO 8601 as seconds since the epoch, None where it is none; without a zone it is UTC."""
     if not isinstance(text, str) or not text:
         return None
@@ -45,21 +45,21 @@ def moment(text: object) -> float | None:
         return None
 
 
-def bearer_life(bearer: str, now: float) -> Life:
+def bearer_validity(bearer: str, now: float) -> Validity:
     """Return how long a Bedrock API key is good: a short-term one is a signed URL with its own end, in base64."""
     if not bearer.startswith(_BEARER):
-        return Life(now)
+        return Validity(now)
     try:
         signed = bearer.removeprefix(_BEARER)
         query = parse_qs(urlsplit(base64.b64decode(signed + "=" * (-len(signed) % 4)).decode()).query)
         begins = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         ends = begins + timedelta(seconds=int(query["X-Amz-Expires"][0]))
     except (binascii.Error, ValueError, KeyError, OverflowError):
-        return Life(now)
-    return Life(begins.timestamp(), ends.timestamp())
+        return Validity(now)
+    return Validity(begins.timestamp(), ends.timestamp())
 
 
-def jwt_ends(token: str) -> float | None:
+def jwt_expiry(token: str) -> float | None:
     """Return when a web identity token ends, by its own word, which only AWS can verify."""
     try:
         body = token.split(".")[1]

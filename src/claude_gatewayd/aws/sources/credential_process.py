@@ -10,47 +10,51 @@ import threading
 import time
 from collections.abc import Mapping
 
-from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.keys import AwsKeys
-from claude_gatewayd.aws.profiles.static_keys import moment
+from claude_gatewayd.aws.profiles.static_keys import parse_time
 
-_WITHIN = 30.0
-_LAST = 5.0  # between the end of its output and its own
-_MOST = 64 * 1024
+_TIMEOUT = 30.0
+_EXIT_TIMEOUT = 5.0  # between the end of its output and its own
+_MAX_OUTPUT = 64 * 1024
 
 
 class ProcessFailed(Exception):
     """It gave no keys. What it printed is not told: it may hold anything."""
 
 
-class Running:
+class RunningProcess:
     """The process that runs now, for whoever cannot wait for its end. One that is started after `end` is ended too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._over = False
+        self._terminated = False
 
-    def began(self, process: "subprocess.Popen[bytes] | None") -> None:
+    def set_process(self, process: "subprocess.Popen[bytes] | None") -> None:
         """Note which it is, None for none any more."""
         with self._lock:
             self._process = process
-        if self._over:
-            self.end()
+        if self._terminated:
+            self.terminate()
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """End it, with all that it has started. Does not wait: the thread that runs it does."""
         with self._lock:
-            self._over = True
+            self._terminated = True
             if self._process is not None and self._process.poll() is None:
                 _kill(self._process)
 
 
 def run(
-    command: str, environ: Mapping[str, str], now: float, within: float = _WITHIN, running: Running | None = None
-) -> tuple[AwsKeys, Life]:
+    command: str,
+    environ: Mapping[str, str],
+    now: float,
+    timeout: float = _TIMEOUT,
+    running: RunningProcess | None = None,
+) -> tuple[AwsKeys, Validity]:
     """Return what *command* prints. Raises ProcessFailed."""
-    running = running or Running()
+    running = running or RunningProcess()
     try:
         words = shlex.split(command)
         process = subprocess.Popen(
@@ -65,63 +69,63 @@ def run(
         why = error.strerror if isinstance(error, OSError) and error.strerror else "its command line cannot be read"
         raise ProcessFailed(f"cannot be started: {why.lower()}") from None
     try:
-        running.began(process)
-        said = _output(process, time.monotonic() + within)
-        status = process.wait(_LAST)
+        running.set_process(process)
+        output = _read_output(process, time.monotonic() + timeout)
+        status = process.wait(_EXIT_TIMEOUT)
     except (TimeoutError, subprocess.TimeoutExpired):
-        _end(process)
-        raise ProcessFailed(f"was not done within {within:g} s, and was ended") from None
+        _kill_and_wait(process)
+        raise ProcessFailed(f"was not done within {timeout:g} s, and was ended") from None
     except ValueError:
-        _end(process)
-        raise ProcessFailed(f"printed more than {_MOST // 1024} KiB, and was ended") from None
+        _kill_and_wait(process)
+        raise ProcessFailed(f"printed more than {_MAX_OUTPUT // 1024} KiB, and was ended") from None
     except BaseException:  # Ctrl-C
-        _end(process)
+        _kill_and_wait(process)
         raise
     finally:
-        running.began(None)
+        running.set_process(None)
     if status != 0:
         raise ProcessFailed(f"ended with status {status}")
-    return _read(said, now)
+    return _keys_in(output, now)
 
 
-def _output(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
+def _read_output(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
     """Return all that it prints. Raises TimeoutError, ValueError for too much."""
     assert process.stdout is not None
-    said = b""
+    output = b""
     with process.stdout as pipe, selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not selector.select(left):
                 raise TimeoutError
-            data = os.read(pipe.fileno(), _MOST)
+            data = os.read(pipe.fileno(), _MAX_OUTPUT)
             if not data:
-                return said
-            said += data
-            if len(said) > _MOST:
+                return output
+            output += data
+            if len(output) > _MAX_OUTPUT:
                 raise ValueError
 
 
-def _read(said: bytes, now: float) -> tuple[AwsKeys, Life]:
+def _keys_in(output: bytes, now: float) -> tuple[AwsKeys, Validity]:
     try:
-        read = json.loads(said)
+        document = json.loads(output)
     except (ValueError, RecursionError):
         raise ProcessFailed("printed what is no JSON") from None
-    if not isinstance(read, dict) or read.get("Version") != 1:
+    if not isinstance(document, dict) or document.get("Version") != 1:
         raise ProcessFailed('printed JSON without "Version": 1')
-    parts = [read.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
-    access_key, secret_key, token = (part if isinstance(part, str) else "" for part in parts)
+    fields = [document.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    access_key, secret_key, token = (field if isinstance(field, str) else "" for field in fields)
     if not access_key or not secret_key:
         raise ProcessFailed("printed no AccessKeyId or no SecretAccessKey")
-    ends = moment(read.get("Expiration"))
-    if read.get("Expiration") and ends is None:
+    ends = parse_time(document.get("Expiration"))
+    if document.get("Expiration") and ends is None:
         raise ProcessFailed("printed an Expiration that is no time")
     if ends is not None and ends <= now:
         raise ProcessFailed("printed keys that have ended already")
-    return AwsKeys(access_key, secret_key, token), Life(now, ends)
+    return AwsKeys(access_key, secret_key, token), Validity(now, ends)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _kill_and_wait(process: "subprocess.Popen[bytes]") -> None:
     """End it and whatever it has started. One that did its work may leave an agent behind, which is then its own."""
     _kill(process)
     process.wait()

@@ -1,4 +1,4 @@
-"""The way to keys that a configuration of AWS describes: one base, roles on it. All of it blocks, but what is pure."""
+"""Keys as an AWS configuration describes them: a base, and the roles assumed on it. Fetching blocks."""
 
 import time
 from collections.abc import Callable
@@ -7,203 +7,227 @@ from hashlib import sha256
 from shlex import quote
 from typing import Final
 
-from claude_gatewayd.aws import clock, failures
+from claude_gatewayd.aws import failures
 from claude_gatewayd.aws.assess import keys_due
-from claude_gatewayd.aws.client import CallFailed, Refused
+from claude_gatewayd.aws.client import AwsRefused, CallFailed
 from claude_gatewayd.aws.errors import AwsError
-from claude_gatewayd.aws.facts import Facts, Failure, Got, Life
-from claude_gatewayd.aws.failures import Failed, Whose
+from claude_gatewayd.aws.facts import CredentialFacts, Failure, FetchResult, Validity
+from claude_gatewayd.aws.failures import FailureContext, FetchFailed
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
-from claude_gatewayd.aws.profiles import chain as planning
-from claude_gatewayd.aws.profiles import source as sources
+from claude_gatewayd.aws.profiles import chain as chains
+from claude_gatewayd.aws.profiles import source as source_files
 from claude_gatewayd.aws.profiles import static_keys
-from claude_gatewayd.aws.profiles.chain import Plan
-from claude_gatewayd.aws.profiles.source import Source
+from claude_gatewayd.aws.profiles.chain import CredentialChain
+from claude_gatewayd.aws.profiles.source import KeySource
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.aws.sources import assume_role, credential_process
-from claude_gatewayd.aws.sources.sso_role import SsoKeys
+from claude_gatewayd.aws.sources.sso_role import SsoRoleKeys
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.network.egress import Egress
 
 _EXPIRED: Final = frozenset(("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"))
 
 
-class SourceWay:
-    """The way of a Source. Used by one thread at a time, but for `identity`."""
+class ProfileKeyProvider:
+    """Get the keys of a KeySource. For one thread at a time, except `identity`."""
 
-    def __init__(self, source: Source, region: str, egress: Egress, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, source: KeySource, region: str, egress: Egress, now: Callable[[], float] = time.time) -> None:
         self._source = source
         self._region = region
-        self._given = egress
-        self._egress = egress.trusting(*sources.ca_bundle(source.environ, source.profile))
+        self._base_egress = egress
+        self._egress = egress.trusting(*source_files.ca_bundle(source.environ, source.profile))
         self._now = now
-        self._stamp = sources.stamp(source.files)
-        self._wrong: Failure | None = None
-        self._plan = Plan("none", "none")
-        self._login: SsoProfile | None = None
-        self._sso: SsoKeys | None = None
-        self._base: tuple[AwsKeys, Life] | None = None
-        self._running = credential_process.Running()
+        self._file_versions = source_files.file_versions(source.files)
+        self._setup_failure: Failure | None = None
+        self._chain = CredentialChain("none", "none")
+        self._sso_profile: SsoProfile | None = None
+        self._sso: SsoRoleKeys | None = None
+        self._base: tuple[AwsKeys, Validity] | None = None
+        self._process = credential_process.RunningProcess()
         try:
-            self._plan = _plan(source)
-            if self._plan.base in ("sso", "sso-legacy"):
-                self._login = sso_profile(source.environ, source.profile)
-                self._sso = SsoKeys(source.environ, self._egress, self._login, self._whose, now)
+            self._chain = _chain_of(source)
+            if self._chain.base in ("sso", "sso-legacy"):
+                self._sso_profile = sso_profile(source.environ, source.profile)
+                self._sso = SsoRoleKeys(source.environ, self._egress, self._sso_profile, self._context, now)
         except AwsError as error:
-            self._wrong = Failure("setup", error.why, error.hint)
+            self._setup_failure = Failure("setup", error.why, error.hint)
         except GatewayError as error:  # there is no home directory
-            self._wrong = Failure("setup", error.message, error.hint)
+            self._setup_failure = Failure("setup", error.message, error.hint)
         except Exception as error:
-            self._wrong = self._unexpected(error)
+            self._setup_failure = self._unexpected(error)
 
     @property
-    def mark(self) -> str:
-        """Return what is the same for ways to the same keys, and tells nothing of them."""
-        plan = self._plan
-        told = repr((plan, sorted(plan.values.items()), self._login, self._region))
-        return sha256(told.encode()).hexdigest()
+    def fingerprint(self) -> str:
+        """Return what is equal for providers of the same keys, and reveals nothing about them."""
+        return sha256(_canonical(self._chain, self._sso_profile, self._region).encode()).hexdigest()
 
-    def facts(self) -> Facts:
-        """Return what is known before anybody was asked."""
-        plan = self._plan
-        kind = plan.kind if self._source.kind != "none" else "none"
-        return Facts(
+    def facts(self) -> CredentialFacts:
+        """Return what is known without asking AWS."""
+        chain = self._chain
+        kind = chain.kind if self._source.kind != "none" else "none"
+        return CredentialFacts(
             kind=kind,
-            source=self._source.told,
+            source=self._source.description,
             profile=self._source.profile,
-            renewable=plan.renewable,
-            failure=self._wrong,
-            mend=self._whose.login,
-            account=plan.account,
-            role=plan.role,
+            renewable=chain.renewable,
+            failure=self._setup_failure,
+            login_command=self._context.login_command,
+            account=chain.account,
+            role=chain.role,
         )
 
-    def renewed(self) -> "SourceWay | None":
-        """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
-        if sources.stamp(self._source.files) != self._stamp:
-            now = SourceWay(sources.find_again(self._source), self._region, self._given, self._now)
-            ours = self._plan, self._login, self._wrong, self._egress
-            if (now._plan, now._login, now._wrong, now._egress) != ours:
+    def reloaded(self) -> "ProfileKeyProvider | None":
+        """Return a provider for what the files say now: itself if only the login changed, None if nothing did."""
+        if source_files.file_versions(self._source.files) != self._file_versions:
+            now = ProfileKeyProvider(source_files.find_again(self._source), self._region, self._base_egress, self._now)
+            ours = self._chain, self._sso_profile, self._setup_failure, self._egress
+            if (now._chain, now._sso_profile, now._setup_failure, now._egress) != ours:
                 return now
-            self._stamp = now._stamp
+            self._file_versions = now._file_versions
             return self
         return self if self._sso is not None and self._sso.changed() else None
 
-    def fetch(self, *, keys: bool, force: bool) -> Got:
-        """Renew what is due, and get keys if they are wanted; *force*: nothing that is kept is good. Raises Failed."""
-        if self._wrong is not None:
-            raise Failed(self._wrong)
+    def fetch(self, *, keys: bool, force: bool) -> FetchResult:
+        """Renew what is due, and get keys if wanted; with *force*, trust nothing cached. Raises FetchFailed."""
+        if self._setup_failure is not None:
+            raise FetchFailed(self._setup_failure)
         try:
-            return self._through_roles(keys=keys, force=force) if self._plan.steps else self._first(keys=keys)
-        except Failed:
+            return self._with_roles(keys=keys, force=force) if self._chain.roles else self._base_keys(keys=keys)
+        except FetchFailed:
             raise
         except CallFailed as error:
-            raise Failed(failures.of(error, self._whose)) from None
+            raise FetchFailed(failures.from_call(error, self._context)) from None
         except Exception as error:
-            raise Failed(self._unexpected(error)) from None
+            raise FetchFailed(self._unexpected(error)) from None
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
-        """Return account and role of keys. Raises Failed."""
+        """Return the account and the role of *keys*. Raises FetchFailed."""
         try:
             return assume_role.identity(keys, self._region, self._egress, self._source.profile)
         except CallFailed as error:
-            raise Failed(failures.of(error, self._whose)) from None
+            raise FetchFailed(failures.from_call(error, self._context)) from None
         except Exception as error:
-            raise Failed(self._unexpected(error)) from None
+            raise FetchFailed(self._unexpected(error)) from None
 
     def _unexpected(self, error: Exception) -> Failure:
-        """Return what nobody has thought of, in files of AWS or in its SDK, as a failure of Bedrock's, no more.
+        """Return an error that nobody foresaw, in AWS's files or its SDK, as a failure: the worker goes on.
 
-        The error's own text may hold anything, keys too.
+        The text of the error is left out: it may contain anything, keys included.
         """
-        return Failure("broken", f"{self._source.told} gives no keys ({type(error).__name__})", self._whose.check)
+        why = f"{self._source.description} gives no keys ({type(error).__name__})"
+        return Failure("broken", why, self._context.check_command)
 
-    def end(self) -> None:
-        """End a process that is under way: it may hang, and nobody waits for it any more."""
-        self._running.end()
+    def close(self) -> None:
+        """Kill a credential_process that is still running: it may hang, and nobody waits for it any longer."""
+        self._process.terminate()
 
-    def _through_roles(self, *, keys: bool, force: bool) -> Got:
-        """Assume role after role. The base's keys are kept as long as they are young: they live longer, often."""
+    def _with_roles(self, *, keys: bool, force: bool) -> FetchResult:
+        """Assume the roles one after the other. The base's keys often live longer, and are reused while they do."""
         now = self._now()
         due = keys_due(self._base[1]) if self._base is not None else 0.0
-        fresh = force or (due is not None and due <= now)
+        renew_base = force or (due is not None and due <= now)
         try:
-            got = self._first(keys=fresh and (keys or force))
-        except (Failed, CallFailed) as error:
+            result = self._base_keys(keys=renew_base and (keys or force))
+        except (FetchFailed, CallFailed) as error:
             ends = self._base[1].ends if self._base is not None else 0.0
             if ends is not None and ends <= now:
                 raise
-            got = Got(failure=error.failure if isinstance(error, Failed) else failures.of(error, self._whose))
-        if got.keys is not None and got.life is not None:
-            self._base = got.keys, got.life
+            result = FetchResult(failure=self._as_failure(error))
+        if result.keys is not None and result.validity is not None:
+            self._base = result.keys, result.validity
         if not keys or self._base is None:
-            return replace(got, keys=None, life=None)
+            return replace(result, keys=None, validity=None)
         try:
-            found, life, skew = self._assume_all(self._base[0])
-        except Refused as refused:
-            if refused.code not in _EXPIRED or got.keys is not None:
+            role_keys, validity, skew = self._assume_all(self._base[0])
+        except AwsRefused as refused:
+            if refused.code not in _EXPIRED or result.keys is not None:
                 raise
-            again = self._first(keys=True)
-            assert again.keys is not None
-            assert again.life is not None
-            self._base = again.keys, again.life
-            found, life, skew = self._assume_all(again.keys)
-        failure = failures.wrong_clock(skew) if abs(skew) > clock.MAX_SKEW else got.failure
-        return Got(found, life, got.login, failure)
+            fresh = self._base_keys(keys=True)
+            assert fresh.keys is not None
+            assert fresh.validity is not None
+            self._base = fresh.keys, fresh.validity
+            role_keys, validity, skew = self._assume_all(fresh.keys)
+        return FetchResult(role_keys, validity, result.login, failures.if_too_far_apart(skew) or result.failure)
 
-    def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Life, float]:
-        keys, life, skew = base, Life(self._now()), 0.0
-        for step in self._plan.steps:
-            keys, life, skew = assume_role.assume(step, keys, self._region, self._egress, self._plan.profile)
-        return keys, life, skew
+    def _as_failure(self, error: FetchFailed | CallFailed) -> Failure:
+        return error.failure if isinstance(error, FetchFailed) else failures.from_call(error, self._context)
 
-    def _first(self, *, keys: bool) -> Got:
-        """Get the keys of the base. Raises Failed, CallFailed."""
-        plan, now = self._plan, self._now()
+    def _assume_all(self, base: AwsKeys) -> tuple[AwsKeys, Validity, float]:
+        keys, validity, skew = base, Validity(self._now()), 0.0
+        for role in self._chain.roles:
+            keys, validity, skew = assume_role.assume(role, keys, self._region, self._egress, self._chain.profile)
+        return keys, validity, skew
+
+    def _base_keys(self, *, keys: bool) -> FetchResult:
+        """Get the keys of the base. Raises FetchFailed, CallFailed."""
+        chain, now = self._chain, self._now()
         if self._sso is not None:
             return self._sso.fetch(keys=keys)
         if not keys:
-            return Got()
-        if plan.base == "bearer":
-            bearer = plan.values["bearer"]
-            return Got(AwsKeys("", "", bearer=bearer), static_keys.bearer_life(bearer, now))
-        if plan.base in ("static", "temporary"):
-            return Got(static_keys.keys_of(plan.values), static_keys.life_of(plan.values, now))
-        if plan.base == "process":
+            return FetchResult()
+        if chain.base == "bearer":
+            bearer = chain.values["bearer"]
+            return FetchResult(AwsKeys("", "", bearer=bearer), static_keys.bearer_validity(bearer, now))
+        if chain.base in ("static", "temporary"):
+            return FetchResult(static_keys.keys_of(chain.values), static_keys.validity_of(chain.values, now))
+        if chain.base == "process":
             try:
-                line, environ = plan.values["credential_process"], self._source.environ
-                return Got(*credential_process.run(line, environ, now, running=self._running))
+                command, environ = chain.values["credential_process"], self._source.environ
+                return FetchResult(*credential_process.run(command, environ, now, running=self._process))
             except credential_process.ProcessFailed as failed:
-                why = f"the credential_process of profile {plan.profile} {failed}"
-                raise Failed(Failure("broken", why, self._whose.check)) from None
-        if plan.base == "web-identity":
-            found, life, skew = assume_role.by_web_identity(plan.values, self._region, self._egress, plan.profile)
-            return Got(found, life, failure=failures.wrong_clock(skew) if abs(skew) > clock.MAX_SKEW else None)
-        from claude_gatewayd.aws.sources import botocore_providers  # here, for botocore comes with it
+                why = f"the credential_process of profile {chain.profile} {failed}"
+                raise FetchFailed(Failure("broken", why, self._context.check_command)) from None
+        if chain.base == "web-identity":
+            issued, validity, skew = assume_role.by_web_identity(
+                chain.values, self._region, self._egress, chain.profile
+            )
+            return FetchResult(issued, validity, failure=failures.if_too_far_apart(skew))
+        from claude_gatewayd.aws.sources import botocore_providers  # here, because it imports botocore
 
-        return botocore_providers.keys_of(plan, self._source.environ, self._egress, self._whose, now)
+        return botocore_providers.keys_of(chain, self._source.environ, self._egress, self._context, now)
 
     @property
-    def _whose(self) -> Whose:
-        source, plan = self._source, self._plan
-        profile = plan.profile or source.profile
-        of_default = "" if profile in ("", source.wanted) else f" --profile {quote(profile)}"
+    def _context(self) -> FailureContext:
+        source, chain = self._source, self._chain
+        profile = chain.profile or source.profile
+        option = "" if profile in ("", source.requested) else f" --profile {quote(profile)}"
         commands = {
-            "sso": f"claude-gatewayctl sso-login{of_default}",
-            "sso-legacy": f"claude-gatewayctl sso-login{of_default}",
+            "sso": f"claude-gatewayctl sso-login{option}",
+            "sso-legacy": f"claude-gatewayctl sso-login{option}",
             "login": f"aws login --profile {quote(profile)}",
         }
-        return Whose(source.told, source.profile, commands.get(plan.base, ""))
+        return FailureContext(source.description, source.profile, commands.get(chain.base, ""))
 
 
-def _plan(source: Source) -> Plan:
-    """Return how a source comes by its keys. Raises KeysUnavailable."""
+def _chain_of(source: KeySource) -> CredentialChain:
+    """Return how a source gets its keys. Raises KeysUnavailable."""
     if source.kind == "bearer":
-        return Plan("bearer", "bearer", values={"bearer": source.environ["AWS_BEARER_TOKEN_BEDROCK"]})
+        return CredentialChain("bearer", "bearer", values={"bearer": source.environ["AWS_BEARER_TOKEN_BEDROCK"]})
     if source.kind == "environment":
-        return planning.of_environment(source.environ)
-    if source.kind == "surroundings":
-        return planning.of_surroundings(source.environ) or Plan("none", "none")
+        return chains.of_environment(source.environ)
+    if source.kind == "container":
+        return chains.of_container(source.environ) or CredentialChain("none", "none")
     if source.kind == "none":
         raise KeysUnavailable(source.why, source.hint)
-    return planning.of_profile(source.profile, sources.read_profiles(source.files).profiles, source.environ)
+    return chains.of_profile(source.profile, source_files.read_profiles(source.files).profiles, source.environ)
+
+
+def _canonical(chain: CredentialChain, login: SsoProfile | None, region: str) -> str:
+    """Return everything that the keys depend on, as a text.
+
+    The text is the `repr` that the first versions took, their names included: in an upgrade the new worker accepts the
+    old one's keys only where both arrive at the same fingerprint.
+    """
+    steps = "".join(
+        f"Step(arn={role.arn!r}, session_name={role.session_name!r}, external_id={role.external_id!r}, "
+        f"seconds={role.duration!r}), "
+        for role in chain.roles
+    )
+    steps = f"({steps[:-1] if len(chain.roles) == 1 else steps[:-2]})"
+    plan = f"Plan(kind={chain.kind!r}, base={chain.base!r}, profile={chain.profile!r}, steps={steps})"
+    sso = login and (
+        f"SsoProfile(asked={login.requested!r}, name={login.name!r}, session={login.session!r}, "
+        f"start_url={login.start_url!r}, region={login.region!r}, scopes={login.scopes!r}, "
+        f"account_id={login.account_id!r}, role_name={login.role_name!r})"
+    )
+    return f"({plan}, {sorted(chain.values.items())!r}, {sso}, {region!r})"

@@ -1,8 +1,8 @@
-"""Keys by SSO: an access token of the login, renewed as long as AWS lets us, and with it a role's keys of the portal.
+"""Keys by SSO: the login's access token, renewed for as long as AWS allows, and a role's keys from the portal for it.
 
-All of it blocks. botocore does half of this by itself: it never uses a valid token while SSO-OIDC is out of reach,
-never refreshes one that the portal has refused, and believes an answer of InvalidGrant though another program of this
-machine has renewed the login in the meantime.
+All of it blocks. botocore does only half of this: it does not use a valid token while SSO-OIDC cannot be reached, does
+not refresh one that the portal rejected, and takes InvalidGrant for the end of the session although another program may
+have renewed the login in the meantime.
 """
 
 import logging
@@ -13,184 +13,187 @@ from typing import Any, Final
 
 from claude_gatewayd.aws import clock, failures
 from claude_gatewayd.aws.assess import login_due
-from claude_gatewayd.aws.client import CallFailed, Refused, call, make_client
-from claude_gatewayd.aws.facts import Failure, Got, Life, Login
-from claude_gatewayd.aws.failures import Failed, Whose
+from claude_gatewayd.aws.client import AwsRefused, CallFailed, call, make_client
+from claude_gatewayd.aws.facts import Failure, FetchResult, SsoLogin, Validity
+from claude_gatewayd.aws.failures import FailureContext, FetchFailed
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile
 from claude_gatewayd.aws.sso import token_cache
-from claude_gatewayd.aws.sso.oidc import Denied, Expired, InvalidClient, InvalidGrant, Oidc
-from claude_gatewayd.aws.sso.token_cache import Token
+from claude_gatewayd.aws.sso.oidc import AccessDenied, CodeExpired, InvalidClient, InvalidGrant, Oidc
+from claude_gatewayd.aws.sso.token_cache import SsoToken
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.network.egress import Egress
 
 logger = logging.getLogger(__name__)
 
-_LOCKED_WITHIN: Final = 20.0
-# After InvalidGrant: whoever has used the refresh token before us has AWS's answer, and is about to write it.
-_LOOKS: Final = (0.0, 0.1, 0.3, 0.6)
+_LOCK_TIMEOUT: Final = 20.0
+# After InvalidGrant: whoever used the refresh token before us has the new one, and is about to write it.
+_REREADS: Final = (0.0, 0.1, 0.3, 0.6)
 
 
-class SsoKeys:
-    """The keys of one role of one login. Used by one thread at a time."""
+class SsoRoleKeys:
+    """Get the keys of one role with one login. For one thread at a time."""
 
     def __init__(
         self,
         environ: Mapping[str, str],
         egress: Egress,
-        login: SsoProfile,
-        whose: Whose,
+        profile: SsoProfile,
+        context: FailureContext,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.file = token_cache.token_file(environ, login.cache_key)
+        self.file = token_cache.token_file(environ, profile.cache_key)
         self._environ = environ
         self._egress = egress
-        self._sso = login
-        self._whose = whose
+        self._profile = profile
+        self._context = context
         self._now = now
         self._sleep = sleep
         self._portal: Any = None
         self._oidc: Oidc | None = None
-        self._seen = _stat(self.file)
-        self._on_disk: Token | None = None
-        # What was on disk, and what we have got for it: that counts, though it could not be written, or another program
-        # has put back what it had read before. AWS takes a refresh token once.
-        self._renewal: tuple[Token, Token] | None = None
+        self._seen_version = _file_version(self.file)
+        self._on_disk: SsoToken | None = None
+        # What was on disk, and what we got for it. The latter counts even if it could not be written, or if another
+        # program wrote the former back: AWS accepts a refresh token only once.
+        self._renewal: tuple[SsoToken, SsoToken] | None = None
 
     def changed(self) -> bool:
-        """Say whether another program has written the login since it was read."""
-        return _stat(self.file) != self._seen
+        """Return whether another program has written the token file since it was read."""
+        return _file_version(self.file) != self._seen_version
 
-    def fetch(self, *, keys: bool) -> Got:
-        """Renew the token if it is due, and get keys if they are wanted. Raises Failed, CallFailed."""
-        token = self._read()
+    def fetch(self, *, keys: bool) -> FetchResult:
+        """Renew the token if it is due, and get keys if wanted. Raises FetchFailed, CallFailed."""
+        token = self._read_token()
         failure: Failure | None = None
-        due = login_due(self._login(token))
+        due = login_due(self._login_facts(token))
         if due is not None and due <= self._now():
-            token, failure = self._renewed(token)
+            token, failure = self._renew_token(token)
         elif token.expires_at <= self._now():
-            failure = failures.login(self._whose)
+            failure = failures.login_ended(self._context)
         alive = token.expires_at > self._now()
         if keys and not alive:
-            raise Failed(failure or failures.login(self._whose))
-        without = Got(login=self._login(token), failure=failure)
+            raise FetchFailed(failure or failures.login_ended(self._context))
+        login_only = FetchResult(login=self._login_facts(token), failure=failure)
         if keys:
-            return self._keys(token, failure)
+            return self._fetch_keys(token, failure)
         if failure is None or not alive:
-            return without
-        try:  # the token that lives on may be the last: the younger the keys, the longer Bedrock works
-            return self._keys(token, failure)
-        except (Failed, CallFailed):
-            return without
+            return login_only
+        try:  # this token may be the last one: the younger the keys, the longer Bedrock works
+            return self._fetch_keys(token, failure)
+        except (FetchFailed, CallFailed):
+            return login_only
 
-    def _keys(self, token: Token, failure: Failure | None) -> Got:
-        """Get keys with *token*, which could not be renewed for *failure*; it may end before its time."""
+    def _fetch_keys(self, token: SsoToken, failure: Failure | None) -> FetchResult:
+        """Get keys with *token*, which AWS may end early. *failure* is why it could not be renewed, if it was tried."""
         try:
-            got, life, skew = self._ask_portal(token)
-        except Refused as refused:
+            keys, validity, skew = self._get_role_credentials(token)
+        except AwsRefused as refused:
             if refused.code != "UnauthorizedException":
                 raise
             if failure is None:
-                token, failure = self._renewed(token)
+                token, failure = self._renew_token(token)
             if failure is not None:
-                raise Failed(failure) from None
-            got, life, skew = self._ask_portal_again(token)
-        if abs(skew) > clock.MAX_SKEW:
-            failure = failures.wrong_clock(skew)
-        return Got(got, life, self._login(token), failure)
+                raise FetchFailed(failure) from None
+            keys, validity, skew = self._get_role_credentials_again(token)
+        return FetchResult(keys, validity, self._login_facts(token), failures.if_too_far_apart(skew) or failure)
 
-    def _ask_portal_again(self, token: Token) -> tuple[AwsKeys, Life, float]:
+    def _get_role_credentials_again(self, token: SsoToken) -> tuple[AwsKeys, Validity, float]:
         try:
-            return self._ask_portal(token)
-        except Refused as refused:
+            return self._get_role_credentials(token)
+        except AwsRefused as refused:
             if refused.code == "UnauthorizedException":
-                raise Failed(failures.login(self._whose)) from None
+                raise FetchFailed(failures.login_ended(self._context)) from None
             raise
 
-    def _ask_portal(self, token: Token) -> tuple[AwsKeys, Life, float]:
+    def _get_role_credentials(self, token: SsoToken) -> tuple[AwsKeys, Validity, float]:
         if self._portal is None:
-            self._portal = make_client("sso", self._sso.region, self._egress, self._sso.name)
-        answer = call(
+            self._portal = make_client("sso", self._profile.region, self._egress, self._profile.name)
+        response = call(
             self._portal.get_role_credentials,
             "get keys of the SSO portal",
-            roleName=self._sso.role_name,
-            accountId=self._sso.account_id,
+            roleName=self._profile.role_name,
+            accountId=self._profile.account_id,
             accessToken=token.access_token,
         )
         now = self._now()
-        skew = clock.skew_of(answer, now)
-        said = answer["roleCredentials"]
-        ends = float(said["expiration"]) / 1000 - clock.without_noise(skew)
-        return AwsKeys(said["accessKeyId"], said["secretAccessKey"], said["sessionToken"]), Life(now, ends), skew
+        skew = clock.skew_of(response, now)
+        credentials = response["roleCredentials"]
+        ends = float(credentials["expiration"]) / 1000 - clock.without_noise(skew)
+        return (
+            AwsKeys(credentials["accessKeyId"], credentials["secretAccessKey"], credentials["sessionToken"]),
+            Validity(now, ends),
+            skew,
+        )
 
     # -- the token
 
-    def _read(self) -> Token:
-        """Return the login that counts. Raises Failed where there is none."""
-        self._seen = _stat(self.file)
+    def _read_token(self) -> SsoToken:
+        """Return the current token. Raises FetchFailed where nobody is logged in."""
+        self._seen_version = _file_version(self.file)
         try:
             token = token_cache.read(self.file, self._sleep)
         except token_cache.CorruptToken:
-            raise Failed(Failure("login", f"the login in {self.file} is damaged", self._whose.login)) from None
+            why = f"the login in {self.file} is damaged"
+            raise FetchFailed(Failure("login", why, self._context.login_command)) from None
         except GatewayError as error:
-            raise Failed(Failure("setup", error.message, error.hint)) from None
+            raise FetchFailed(Failure("setup", error.message, error.hint)) from None
         if token is None:
-            raise Failed(Failure("login", f"nobody is logged in for {self._whose.source}", self._whose.login))
+            raise FetchFailed(failures.not_logged_in(self._context))
         self._on_disk = token
         if self._renewal is not None and self._renewal[0].access_token == token.access_token:
             return self._renewal[1]
         return token
 
-    def _login(self, token: Token) -> Login:
-        since = self._seen[0] / 1e9
-        return Login(since, token.expires_at, token.can_refresh(self._now()), token.registration_expires_at)
+    def _login_facts(self, token: SsoToken) -> SsoLogin:
+        since = self._seen_version[0] / 1e9
+        return SsoLogin(since, token.expires_at, token.can_refresh(self._now()), token.registration_expires_at)
 
-    def _renewed(self, token: Token) -> tuple[Token, Failure | None]:
-        """Return the token that counts after one attempt to renew it, and why it is the old one."""
+    def _renew_token(self, token: SsoToken) -> tuple[SsoToken, Failure | None]:
+        """Try once to renew *token*. Return the current one, and why it could not be renewed."""
         if not token.can_refresh(self._now()):
-            return token, failures.login(self._whose)
+            return token, failures.login_ended(self._context)
         try:
-            with token_cache.locked(self._environ, self.file, _LOCKED_WITHIN):
-                latest = self._read()
+            with token_cache.locked(self._environ, self.file, _LOCK_TIMEOUT):
+                latest = self._read_token()
                 if latest.access_token != token.access_token:  # another generation or program was faster
                     return latest, None
                 return self._refresh(latest)
         except CallFailed as error:
-            return token, failures.of(error, self._whose)
-        except GatewayError as error:  # the lock
+            return token, failures.from_call(error, self._context)
+        except GatewayError as error:  # the lock was not to be had
             return token, Failure("broken", error.message, error.hint)
 
-    def _refresh(self, token: Token) -> tuple[Token, Failure | None]:
+    def _refresh(self, token: SsoToken) -> tuple[SsoToken, Failure | None]:
         if self._oidc is None:
-            self._oidc = Oidc(self._sso.region, self._egress, self._sso.name)
+            self._oidc = Oidc(self._profile.region, self._egress, self._profile.name)
         try:
-            granted = self._oidc.by_refresh(token.registration, token.refresh_token)
-        except (InvalidGrant, InvalidClient, Expired, Denied):
-            for pause in _LOOKS:
+            grant = self._oidc.by_refresh_token(token.registration, token.refresh_token)
+        except (InvalidGrant, InvalidClient, CodeExpired, AccessDenied):
+            for pause in _REREADS:
                 self._sleep(pause)
-                latest = self._read()
+                latest = self._read_token()
                 if latest.access_token != token.access_token:
                     return latest, None
-            return token, failures.login(self._whose)
-        new = token.renewed(granted)
+            return token, failures.login_ended(self._context)
+        new = token.renewed(grant)
         old = self._on_disk or token
         try:
-            held = token_cache.swap(self.file, old, new)
+            stored = token_cache.replace_if_unchanged(self.file, old, new)
         except GatewayError as error:
             logger.warning("the login is renewed, but kept in memory only: %s", error.message)
             self._renewal = old, new
             return new, None
         finally:
-            self._seen = _stat(self.file)
-        if held is None:  # somebody has logged out meanwhile
-            raise Failed(Failure("login", f"nobody is logged in for {self._whose.source}", self._whose.login))
-        self._renewal = old, held
-        logger.info("the login of %s is renewed", self._whose.source)
-        return held, None
+            self._seen_version = _file_version(self.file)
+        if stored is None:  # somebody logged out in the meantime
+            raise FetchFailed(failures.not_logged_in(self._context))
+        self._renewal = old, stored
+        logger.info("the login of %s is renewed", self._context.source)
+        return stored, None
 
 
-def _stat(file: Path) -> tuple[int, int, int]:
+def _file_version(file: Path) -> tuple[int, int, int]:
     try:
         status = file.stat()
     except OSError:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from claude_gatewayd.aws.sso.oidc import CALLBACK_PATH
 
-_LOOKS: Final = 0.05  # seconds until the server notices that it is to end
+_POLL_INTERVAL: Final = 0.05  # seconds until the server notices that it is to end
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto; padding: 0 1rem }}
@@ -24,14 +24,14 @@ _PAGE: Final = """<!doctype html>
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class CallbackResult:
     """What the browser has brought: a code, or AWS's word for why there is none."""
 
     code: str = field(default="", repr=False)
     error: str = ""
 
 
-class Callback:
+class CallbackServer:
     """Listen on 127.0.0.1 alone, on a port of its own, until the block ends.
 
     Only who knows *state* is heard: any page in any browser can send a request here.
@@ -39,22 +39,22 @@ class Callback:
 
     def __init__(self) -> None:
         self.state = secrets.token_urlsafe(32)
-        self._came: queue.Queue[Came] = queue.Queue(1)
+        self._results: queue.Queue[CallbackResult] = queue.Queue(1)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.callback = self
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_LOOKS,), name="sso-callback", daemon=True
+            target=self._server.serve_forever, args=(_POLL_INTERVAL,), name="sso-callback", daemon=True
         )
 
     @property
-    def redirect(self) -> str:
+    def redirect_uri(self) -> str:
         """Return the address, for AWS."""
         return f"http://127.0.0.1:{self._server.server_address[1]}{CALLBACK_PATH}"
 
-    def wait(self, seconds: float) -> Came | None:
+    def wait(self, seconds: float) -> CallbackResult | None:
         """Return what has come, None if nothing has in *seconds*."""
         try:
-            return self._came.get(timeout=seconds)
+            return self._results.get(timeout=seconds)
         except queue.Empty:
             return None
 
@@ -69,7 +69,7 @@ class Callback:
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, target: str) -> tuple[int, str, str]:
+    def respond(self, target: str) -> tuple[int, str, str]:
         """Take a request; return status, title and text of the page for it."""
         parts = urlsplit(target)
         if parts.path != CALLBACK_PATH:
@@ -77,21 +77,21 @@ class Callback:
         query = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
         if not hmac.compare_digest(query.get("state", "").encode(), self.state.encode()):
             return 400, "Another login", "This page belongs to another login, or to none. Nothing has happened."
-        came = Came(query.get("code", ""), "" if query.get("code") else _word(query.get("error", "")))
+        result = CallbackResult(query.get("code", ""), "" if query.get("code") else _error_code(query.get("error", "")))
         try:
-            self._came.put_nowait(came)
+            self._results.put_nowait(result)
         except queue.Full:
             pass  # the page was loaded again
-        if came.code:
+        if result.code:
             return 200, "Approved", "The login ends in your terminal. You can close this page."
-        return 200, "Not approved", f"AWS says {came.error}. Your terminal says how to try again."
+        return 200, "Not approved", f"AWS says {result.error}. Your terminal says how to try again."
 
 
 class _Server(socketserver.ThreadingTCPServer):
     """A thread for each connection: browsers open some in advance, and say nothing on them."""
 
     daemon_threads = True
-    callback: Callback
+    callback: CallbackServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Leave a connection that broke."""
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer the browser."""
         assert isinstance(self.server, _Server)
-        status, title, text = self.server.callback.answer(self.path)
+        status, title, text = self.server.callback.respond(self.path)
         page = _PAGE.format(title=escape(title), text=escape(text)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -123,6 +123,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing: the code is in the request line."""
 
 
-def _word(text: str) -> str:
+def _error_code(text: str) -> str:
     """Return an OAuth error if it looks like one: it is shown to a person."""
     return text if text.replace("_", "").isalpha() and text.isascii() and len(text) < 40 else "an error that is none"

@@ -5,37 +5,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from claude_gatewayd.aws.client import CallFailed, Refused, ServiceError, call, check_clock, make_client
+from claude_gatewayd.aws.client import AwsRefused, AwsServiceError, CallFailed, call, check_clock, make_client
 from claude_gatewayd.network.egress import Egress
 
 CALLBACK_PATH: Final = "/oauth/callback"
 REGISTERED_REDIRECT: Final = f"http://127.0.0.1{CALLBACK_PATH}"  # without a port: AWS wants it so, and ignores it later
 
 _DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
-_USUAL_INTERVAL: Final = 5  # RFC 8628, where the server names none
+_DEFAULT_INTERVAL: Final = 5  # RFC 8628, where the server names none
 
 
-class Pending(Refused):
+class AuthorizationPending(AwsRefused):
     """The person has not decided yet."""
 
 
-class SlowDown(Refused):
+class SlowDown(AwsRefused):
     """We ask too often: five seconds more between two questions, says RFC 8628."""
 
 
-class Denied(Refused):
+class AccessDenied(AwsRefused):
     """The person, or the organisation, has said no."""
 
 
-class Expired(Refused):
+class CodeExpired(AwsRefused):
     """The code is over."""
 
 
-class InvalidGrant(Refused):
+class InvalidGrant(AwsRefused):
     """What we have to show is worth nothing (any more): for a refresh token, the session is over or another used it."""
 
 
-class InvalidClient(Refused):
+class InvalidClient(AwsRefused):
     """The registration is over, or AWS does not know it."""
 
 
@@ -45,7 +45,7 @@ class Registration:
 
     client_id: str
     client_secret: str = field(repr=False)
-    ends: float
+    expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,18 @@ class DeviceCode:
 
     code: str = field(repr=False)
     user_code: str
-    page: str
-    full_page: str
+    verification_uri: str
+    verification_uri_complete: str
     expires_in: float
     interval: float
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class TokenGrant:
     """Tokens. *ends* is the access token's; *refresh_token* is "" where AWS gave none."""
 
     access_token: str = field(repr=False)
-    ends: float
+    expires_at: float
     refresh_token: str = field(default="", repr=False)
 
 
@@ -97,29 +97,29 @@ class Oidc:
 
     def start_device(self, registration: Registration, start_url: str) -> DeviceCode:
         """Ask for a device code."""
-        what = "start a login"
-        answer = self._ask(
+        action = "start a login"
+        response = self._ask(
             self._client.start_device_authorization,
-            what,
+            action,
             clientId=registration.client_id,
             clientSecret=registration.client_secret,
             startUrl=start_url,
         )
-        page = str(_got(answer, "verificationUri", what))
+        verification_uri = str(_required(response, "verificationUri", action))
         return DeviceCode(
-            code=str(_got(answer, "deviceCode", what)),
-            user_code=str(_got(answer, "userCode", what)),
-            page=page,
-            full_page=str(answer.get("verificationUriComplete") or page),
-            expires_in=float(answer.get("expiresIn") or 600),
-            interval=float(answer.get("interval") or _USUAL_INTERVAL),
+            code=str(_required(response, "deviceCode", action)),
+            user_code=str(_required(response, "userCode", action)),
+            verification_uri=verification_uri,
+            verification_uri_complete=str(response.get("verificationUriComplete") or verification_uri),
+            expires_in=float(response.get("expiresIn") or 600),
+            interval=float(response.get("interval") or _DEFAULT_INTERVAL),
         )
 
-    def by_device(self, registration: Registration, device: DeviceCode) -> Granted:
+    def by_device_code(self, registration: Registration, device: DeviceCode) -> TokenGrant:
         """Return the tokens of a login by device code. Raises Pending, SlowDown, Denied, Expired."""
         return self._grant("finish the login", registration, grantType=_DEVICE_GRANT, deviceCode=device.code)
 
-    def by_code(self, registration: Registration, code: str, verifier: str, redirect: str) -> Granted:
+    def by_authorization_code(self, registration: Registration, code: str, verifier: str, redirect: str) -> TokenGrant:
         """Return the tokens for what the browser has brought back."""
         return self._grant(
             "finish the login",
@@ -130,61 +130,61 @@ class Oidc:
             redirectUri=redirect,
         )
 
-    def by_refresh(self, registration: Registration, refresh_token: str) -> Granted:
+    def by_refresh_token(self, registration: Registration, refresh_token: str) -> TokenGrant:
         """Return new tokens, silently. Raises InvalidGrant, InvalidClient."""
         return self._grant("renew the login", registration, grantType="refresh_token", refreshToken=refresh_token)
 
     def _register(self, name: str, scopes: Sequence[str], **more: object) -> Registration:
-        what = "start a login"
-        given = {**more, "scopes": list(scopes)} if scopes else more
-        answer = self._ask(self._client.register_client, what, clientName=name, clientType="public", **given)
-        check_clock(answer, what)
+        action = "start a login"
+        arguments = {**more, "scopes": list(scopes)} if scopes else more
+        response = self._ask(self._client.register_client, action, clientName=name, clientType="public", **arguments)
+        check_clock(response, action)
         return Registration(
-            client_id=str(_got(answer, "clientId", what)),
-            client_secret=str(_got(answer, "clientSecret", what)),
-            ends=float(answer.get("clientSecretExpiresAt") or 0),
+            client_id=str(_required(response, "clientId", action)),
+            client_secret=str(_required(response, "clientSecret", action)),
+            expires_at=float(response.get("clientSecretExpiresAt") or 0),
         )
 
-    def _grant(self, what: str, registration: Registration, **given: str) -> Granted:
-        answer = self._ask(
+    def _grant(self, action: str, registration: Registration, **arguments: str) -> TokenGrant:
+        response = self._ask(
             self._client.create_token,
-            what,
+            action,
             clientId=registration.client_id,
             clientSecret=registration.client_secret,
-            **given,
+            **arguments,
         )
-        return Granted(
-            access_token=str(_got(answer, "accessToken", what)),
-            ends=time.time() + float(answer.get("expiresIn") or 0),
-            refresh_token=str(answer.get("refreshToken") or ""),
+        return TokenGrant(
+            access_token=str(_required(response, "accessToken", action)),
+            expires_at=time.time() + float(response.get("expiresIn") or 0),
+            refresh_token=str(response.get("refreshToken") or ""),
         )
 
-    def _ask(self, function: Any, what: str, **given: object) -> dict[str, Any]:
+    def _ask(self, function: Any, action: str, **arguments: object) -> dict[str, Any]:
         try:
-            return call(function, what, **given)
-        except Refused as refused:
-            raise _meant(refused, what) from None
+            return call(function, action, **arguments)
+        except AwsRefused as refused:
+            raise _as_oauth_error(refused, action) from None
 
 
-def _meant(refused: Refused, what: str) -> CallFailed:
+def _as_oauth_error(refused: AwsRefused, action: str) -> CallFailed:
     """Return the refusal as what it means in OAuth."""
     means: dict[str, tuple[type[CallFailed], str]] = {
-        "AuthorizationPendingException": (Pending, "nobody has approved it yet"),
+        "AuthorizationPendingException": (AuthorizationPending, "nobody has approved it yet"),
         "SlowDownException": (SlowDown, "AWS asks for fewer requests"),
-        "AccessDeniedException": (Denied, "it was denied in the browser"),
-        "ExpiredTokenException": (Expired, "the code is over"),
+        "AccessDeniedException": (AccessDenied, "it was denied in the browser"),
+        "ExpiredTokenException": (CodeExpired, "the code is over"),
         "InvalidGrantException": (InvalidGrant, "AWS does not take what we have (any more)"),
         "InvalidClientException": (InvalidClient, "AWS does not know this client (any more)"),
         "UnauthorizedClientException": (InvalidClient, "AWS does not let this client do that"),
-        "InvalidScopeException": (Refused, "AWS does not know one of the scopes"),
-        "InvalidRequestException": (Refused, "AWS does not take the start URL or another setting"),
+        "InvalidScopeException": (AwsRefused, "AWS does not know one of the scopes"),
+        "InvalidRequestException": (AwsRefused, "AWS does not take the start URL or another setting"),
     }
-    kind, why = means.get(refused.code, (Refused, f"AWS says {refused.code}"))
-    return kind(what, why, code=refused.code)
+    kind, why = means.get(refused.code, (AwsRefused, f"AWS says {refused.code}"))
+    return kind(action, why, code=refused.code)
 
 
-def _got(answer: dict[str, Any], name: str, what: str) -> object:
+def _required(response: dict[str, Any], name: str, action: str) -> object:
     """Return a field that has to be there."""
-    if not answer.get(name):
-        raise ServiceError(what, f"AWS has answered without {name}")
-    return answer[name]
+    if not response.get(name):
+        raise AwsServiceError(action, f"AWS has answered without {name}")
+    return response[name]

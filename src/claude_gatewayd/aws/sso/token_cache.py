@@ -17,16 +17,16 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
-from claude_gatewayd.aws.sso.oidc import Granted, Registration
+from claude_gatewayd.aws.sso.oidc import Registration, TokenGrant
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home, make_private, runtime_dir
 from claude_gatewayd.system import files, small_file
 
-_LATEST: Final = 253402300799.0  # the last second of 9999
+_MAX_TIME: Final = 253402300799.0  # the last second of 9999
 _READS: Final = 4
 _BETWEEN_READS: Final = 0.05  # seconds; a writer that writes in place needs less than a millisecond
 _LOCK_LOOKS: Final = 0.05
-_OURS: Final = (
+_OUR_FIELDS: Final = (
     "startUrl", "region", "accessToken", "expiresAt", "clientId", "clientSecret", "registrationExpiresAt",
     "refreshToken",
 )  # fmt: skip
@@ -37,7 +37,7 @@ class CorruptToken(GatewayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SsoToken:
     """A token file. Times are seconds since the epoch; what may be missing is "" or None; *more* is not ours."""
 
     start_url: str
@@ -48,7 +48,7 @@ class Token:
     client_secret: str = field(default="", repr=False)
     registration_expires_at: float | None = None
     refresh_token: str = field(default="", repr=False)
-    more: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    other_fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def can_refresh(self, now: float) -> bool:
         """Say whether there is what refreshing needs, and the registration lives."""
@@ -60,44 +60,44 @@ class Token:
         """Return the client that the token was given to."""
         return Registration(self.client_id, self.client_secret, self.registration_expires_at or 0.0)
 
-    def renewed(self, granted: Granted) -> "Token":
+    def renewed(self, grant: TokenGrant) -> "SsoToken":
         """Return this token with what a refresh has brought; an answer without a refresh token leaves the old one."""
         return replace(
             self,
-            access_token=granted.access_token,
-            expires_at=granted.ends,
-            refresh_token=granted.refresh_token or self.refresh_token,
+            access_token=grant.access_token,
+            expires_at=grant.expires_at,
+            refresh_token=grant.refresh_token or self.refresh_token,
         )
 
     def to_json(self) -> str:
         """Return the content of the file."""
-        said = {
-            **self.more,
+        fields = {
+            **self.other_fields,
             "startUrl": self.start_url,
             "region": self.region,
             "accessToken": self.access_token,
             "expiresAt": _iso(self.expires_at),
         }
         if self.client_id:
-            said |= {"clientId": self.client_id, "clientSecret": self.client_secret}
+            fields |= {"clientId": self.client_id, "clientSecret": self.client_secret}
         if self.registration_expires_at is not None:
-            said["registrationExpiresAt"] = _iso(self.registration_expires_at)
+            fields["registrationExpiresAt"] = _iso(self.registration_expires_at)
         if self.refresh_token:
-            said["refreshToken"] = self.refresh_token
-        return json.dumps(said)
+            fields["refreshToken"] = self.refresh_token
+        return json.dumps(fields)
 
 
-def token_from(start_url: str, region: str, registration: Registration, granted: Granted) -> Token:
+def token_from(start_url: str, region: str, registration: Registration, grant: TokenGrant) -> SsoToken:
     """Return the token of a login."""
-    return Token(
+    return SsoToken(
         start_url,
         region,
-        granted.access_token,
-        granted.ends,
+        grant.access_token,
+        grant.expires_at,
         registration.client_id,
         registration.client_secret,
-        registration.ends,
-        granted.refresh_token,
+        registration.expires_at,
+        grant.refresh_token,
     )
 
 
@@ -111,7 +111,7 @@ def token_file(environ: Mapping[str, str], name: str) -> Path:
     return cache_dir(environ) / f"{sha1(name.encode(), usedforsecurity=False).hexdigest()}.json"
 
 
-def read(file: Path, sleep: Callable[[float], None] = time.sleep) -> Token | None:
+def read(file: Path, sleep: Callable[[float], None] = time.sleep) -> SsoToken | None:
     """Return the token in *file*, None where there is no such file. Blocks up to 150 ms while it is torn.
 
     Raises CorruptToken for one that holds none, and GatewayError for one that cannot be read.
@@ -130,39 +130,41 @@ def read(file: Path, sleep: Callable[[float], None] = time.sleep) -> Token | Non
     raise CorruptToken(f"cannot use {file}: it holds no SSO token", "claude-gatewayctl sso-login")
 
 
-def parse(content: bytes) -> Token | None:
+def parse(content: bytes) -> SsoToken | None:
     """Return the token that a file's *content* is, None where it is none, or half of one."""
     try:
-        said = json.loads(content)
-        return Token(
-            start_url=_text(said, "startUrl"),
-            region=_text(said, "region"),
-            access_token=_text(said, "accessToken", needed=True),
-            expires_at=_moment(said["expiresAt"]),
-            client_id=_text(said, "clientId"),
-            client_secret=_text(said, "clientSecret"),
-            registration_expires_at=_moment(said["registrationExpiresAt"]) if "registrationExpiresAt" in said else None,
-            refresh_token=_text(said, "refreshToken"),
-            more={name: value for name, value in said.items() if name not in _OURS},
+        fields = json.loads(content)
+        return SsoToken(
+            start_url=_text(fields, "startUrl"),
+            region=_text(fields, "region"),
+            access_token=_text(fields, "accessToken", needed=True),
+            expires_at=_parse_time(fields["expiresAt"]),
+            client_id=_text(fields, "clientId"),
+            client_secret=_text(fields, "clientSecret"),
+            registration_expires_at=_parse_time(fields["registrationExpiresAt"])
+            if "registrationExpiresAt" in fields
+            else None,
+            refresh_token=_text(fields, "refreshToken"),
+            other_fields={name: value for name, value in fields.items() if name not in _OUR_FIELDS},
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def write(file: Path, token: Token) -> None:
+def write(file: Path, token: SsoToken) -> None:
     """Put *token* into *file*, whole or not at all, with mode 0600; keep the fields in it that are not ours."""
     try:
         old = parse(small_file.read(file))
     except OSError:
         old = None
-    content = replace(token, more={**(old.more if old else {}), **token.more}).to_json()
+    content = replace(token, other_fields={**(old.other_fields if old else {}), **token.other_fields}).to_json()
     try:
         files.write(file, content.encode())
     except OSError as error:
         raise _unwritable(file.parent, error) from None
 
 
-def swap(file: Path, old: Token, new: Token) -> Token | None:
+def replace_if_unchanged(file: Path, old: SsoToken, new: SsoToken) -> SsoToken | None:
     """Write *new* if *file* still holds *old*; return what it holds then, None where somebody has logged out.
 
     A login of another tool that came between is newer than what we have got for the session before it.
@@ -221,18 +223,18 @@ def locked(environ: Mapping[str, str], file: Path, seconds: float = 30.0) -> Ite
         yield
 
 
-def _text(said: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
-    value = said.get(name, "")
+def _text(fields: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
+    value = fields.get(name, "")
     if not isinstance(value, str) or (needed and not value):
         raise ValueError(name)
     return value
 
 
-def _moment(text: str) -> float:
+def _parse_time(text: str) -> float:
     """Read a time as any of AWS's tools writes it. Raises ValueError, also for one that could not be written again."""
     moment = datetime.fromisoformat(text.replace("UTC", "Z"))
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= seconds <= _LATEST:
+    if not 0 <= seconds <= _MAX_TIME:
         raise ValueError("a time of another age")
     return seconds
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 _OPENERS = {"darwin": ("open",), "linux": ("xdg-open", "wslview", "gio open")}
 
 
-class Opening:
+class BrowserLaunch:
     """A browser that was asked to open a page; *name* is how a person calls what was asked."""
 
     def __init__(self, name: str, process: "subprocess.Popen[bytes]") -> None:
@@ -22,7 +22,7 @@ class Opening:
         return bool(self._process.poll())
 
 
-def open_page(url: str, environ: Mapping[str, str], platform: str = sys.platform) -> Opening | None:
+def open_page(url: str, environ: Mapping[str, str], platform: str = sys.platform) -> BrowserLaunch | None:
     """Ask the first program that is there to open *url*; None if none is. BROWSER goes first, as everywhere."""
     named = environ.get("BROWSER", "").split(os.pathsep)
     for command in (*named, *_OPENERS.get(platform, ("xdg-open",))):
@@ -44,5 +44,5 @@ def open_page(url: str, environ: Mapping[str, str], platform: str = sys.platform
             )
         except OSError:
             continue
-        return Opening(os.path.basename(words[0]), process)
+        return BrowserLaunch(os.path.basename(words[0]), process)
     return None

@@ -20,33 +20,33 @@ def credentials_arguments(parser: argparse.ArgumentParser) -> None:
 def credentials(arguments: argparse.Namespace) -> int:
     """Show them: source, identity, what ends when; with --check, ask AWS."""
     try:
-        how = None if arguments.check else client.ask("status")["credentials"]
+        credentials = None if arguments.check else client.ask("status")["credentials"]
     except client.NotRunning:
-        how = None
-    whose = "this shell" if how is None else "the daemon"
-    if how is None:
+        credentials = None
+    whose = "this shell" if credentials is None else "the daemon"
+    if credentials is None:
         with During("Asking AWS"):
-            how = _look(check=arguments.check)
-    said = {"whose": whose, **how}
-    show(said, _text(said, time.time()), in_json=arguments.json)
-    works = how["state"] in ("ok", "expiring", "login-needed") and not (arguments.check and how["why"])
+            credentials = _check_here(check=arguments.check)
+    answer = {"whose": whose, **credentials}
+    show(answer, _text(answer, time.time()), in_json=arguments.json)
+    works = credentials["state"] in ("ok", "expiring", "login-needed") and not (arguments.check and credentials["why"])
     return DONE if works else NO
 
 
-def _look(*, check: bool) -> dict[str, Any]:
+def _check_here(*, check: bool) -> dict[str, Any]:
     """Return how the credentials are that a daemon would have which is started from here."""
     from claude_gatewayd.aws.keeper import once
     from claude_gatewayd.aws.profiles.source import find_source
-    from claude_gatewayd.aws.sources.provider import SourceWay
+    from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
     from claude_gatewayd.config import loading as config
     from claude_gatewayd.network import egress
 
     settings = config.load(os.environ)
     source = find_source(os.environ, settings.bedrock.profile)
-    way = SourceWay(source, settings.bedrock.region, egress.of(settings, os.environ))
-    return once.look(way, time.time(), check=check).as_dict()
+    provider = ProfileKeyProvider(source, settings.bedrock.region, egress.of(settings, os.environ))
+    return once.check_once(provider, time.time(), check=check).as_dict()
 
 
-def _text(how: dict[str, Any], now: float) -> str:
-    first = f"{how['source'] or 'no AWS credentials'}, as {how['whose']} has it"
-    return "\n".join([first, *text.credentials(how, now)])
+def _text(credentials: dict[str, Any], now: float) -> str:
+    first = f"{credentials['source'] or 'no AWS credentials'}, as {credentials['whose']} has it"
+    return "\n".join([first, *text.credentials(credentials, now)])

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from claude_gatewayd.aws.profiles.source import ca_bundle, config_files, find_source, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
-from claude_gatewayd.aws.sso.login import choose_way, log_in, log_out
+from claude_gatewayd.aws.sso.login import choose_method, log_in, log_out
 from claude_gatewayd.aws.sso.oidc import DeviceCode
 from claude_gatewayd.config.loading import load, load_what_is_good
-from claude_gatewayd.ctl.aws.browser import Opening, open_page
+from claude_gatewayd.ctl.aws.browser import BrowserLaunch, open_page
 from claude_gatewayd.ctl.terminal import colour, progress
 from claude_gatewayd.ctl.terminal.output import DONE, NO
 from claude_gatewayd.errors import GatewayError
@@ -21,7 +21,7 @@ from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.printable import around, one_line
 from claude_gatewayd.system.clock_time import clock_time
 
-_ANSWERS_WITHIN: Final = 3.0
+_DAEMON_TIMEOUT: Final = 3.0
 
 
 def sso_login_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,18 +33,18 @@ def sso_login_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sso_login(arguments: argparse.Namespace) -> int:
     """Log in to AWS by SSO, in the browser or by a code."""
-    return log_in_to(_asked(arguments), device_code=arguments.device_code, browser=not arguments.no_browser)
+    return log_in_to(_requested_profile(arguments), device_code=arguments.device_code, browser=not arguments.no_browser)
 
 
 def log_in_to(name: str, *, device_code: bool = False, browser: bool = True) -> int:
     """Do what `sso-login` does with a profile; return the exit status."""
     profile = sso_profile(os.environ, name)
-    way = choose_way(profile, os.environ, device_code=device_code)
-    if way.why:
-        print(f"By device code: {way.why}", file=sys.stderr)
-    terminal = _Terminal(profile, opens=way.browser and browser)
+    method = choose_method(profile, os.environ, device_code=device_code)
+    if method.why:
+        print(f"By device code: {method.why}", file=sys.stderr)
+    terminal = _TerminalPrompt(profile, opens=method.has_browser and browser)
     try:
-        token = log_in(profile, os.environ, _egress(profile), way, terminal)
+        token = log_in(profile, os.environ, _egress(profile), method, terminal)
     except KeyboardInterrupt:
         terminal.clear()
         print("Given up: nothing has changed", file=sys.stderr)
@@ -53,9 +53,9 @@ def log_in_to(name: str, *, device_code: bool = False, browser: bool = True) -> 
         terminal.clear()
     until = clock_time(token.expires_at, time.time())
     renewed = "it renews itself until AWS ends the session" if token.refresh_token else "nothing renews it"
-    print(f"Logged in: {profile.told}, account {profile.account_id}, role {profile.role_name}")
+    print(f"Logged in: {profile.description}, account {profile.account_id}, role {profile.role_name}")
     print(f"  the token ends at {until}; {renewed}")
-    _hand_over(profile)
+    _after_login(profile)
     return DONE
 
 
@@ -66,14 +66,14 @@ def sso_logout_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sso_logout(arguments: argparse.Namespace) -> int:
     """End the SSO session at AWS, and remove its token here."""
-    profile = sso_profile(os.environ, _asked(arguments))
+    profile = sso_profile(os.environ, _requested_profile(arguments))
     with progress.During("Telling AWS"):
         outcome = log_out(profile, os.environ, _egress(profile))
     if outcome == "not logged in":
-        print(f"Not logged in: {profile.told}")
+        print(f"Not logged in: {profile.description}")
         return DONE
-    _tell_daemon()
-    print(f"Logged out: {profile.told}; keys that were given out live on until their own end, 12 hours at most")
+    _notify_daemon()
+    print(f"Logged out: {profile.description}; keys that were given out live on until their own end, 12 hours at most")
     if outcome == "only here":
         print(
             "Its token is removed here, but AWS could not be told: there the session lives on until its end",
@@ -87,85 +87,85 @@ def _takes_profile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", help="a profile of ~/.aws/config (default: the one that the daemon uses)")
 
 
-def _asked(arguments: argparse.Namespace) -> str:
+def _requested_profile(arguments: argparse.Namespace) -> str:
     """Return the profile that is meant: without --profile that of the daemon, or of one that would start from here."""
     if arguments.profile:
         return str(arguments.profile)
-    running = _ask("status")
-    if running is not None and running["credentials"] and running["credentials"]["profile"]:
-        return str(running["credentials"]["profile"])
-    wanted = load(os.environ).bedrock.profile
-    known = read_profiles(config_files(os.environ)).profiles
-    return wanted if wanted in known or "default" not in known else "default"
+    status = _ask_daemon("status")
+    if status is not None and status["credentials"] and status["credentials"]["profile"]:
+        return str(status["credentials"]["profile"])
+    configured = load(os.environ).bedrock.profile
+    names = read_profiles(config_files(os.environ)).profiles
+    return configured if configured in names or "default" not in names else "default"
 
 
 def _egress(profile: SsoProfile) -> Egress:
     """Return how AWS is reached for a profile, as the daemon would. What else is set wrong does not matter here."""
-    return egress.of(load_what_is_good(os.environ), os.environ).trusting(*ca_bundle(os.environ, profile.asked))
+    return egress.of(load_what_is_good(os.environ), os.environ).trusting(*ca_bundle(os.environ, profile.requested))
 
 
-def _hand_over(profile: SsoProfile) -> None:
+def _after_login(profile: SsoProfile) -> None:
     """Tell the daemon of the login, and the person where it would not look at it at all."""
-    running = _ask("status")
-    if running is None:
-        source = find_source(os.environ, profile.asked)
+    status = _ask_daemon("status")
+    if status is None:
+        source = find_source(os.environ, profile.requested)
         if source.kind in ("bearer", "environment"):
-            print(f"But with this environment the daemon uses {source.told}, before any login", file=sys.stderr)
-    elif not running["bedrock"]["enabled"]:
-        print(f"But the running daemon has Bedrock off: {running['bedrock']['why']}", file=sys.stderr)
+            print(f"But with this environment the daemon uses {source.description}, before any login", file=sys.stderr)
+    elif not status["bedrock"]["enabled"]:
+        print(f"But the running daemon has Bedrock off: {status['bedrock']['why']}", file=sys.stderr)
         print("  claude-gatewayctl reload", file=sys.stderr)
-    elif not (running["credentials"] or {}).get("kind", "").startswith(("sso", "role-chain", "none")):
-        print(f"But the running daemon uses {running['bedrock']['source']}, before any login", file=sys.stderr)
+    elif not (status["credentials"] or {}).get("kind", "").startswith(("sso", "role-chain", "none")):
+        print(f"But the running daemon uses {status['bedrock']['source']}, before any login", file=sys.stderr)
     else:
-        _tell_daemon()
+        _notify_daemon()
         print("The running daemon takes it from here")
 
 
-def _tell_daemon() -> None:
+def _notify_daemon() -> None:
     """Let the running daemon look at the login at once; it would see by itself, in five seconds."""
-    _ask("look-at-login")
+    _ask_daemon("look-at-login")
 
 
-def _ask(command: str) -> dict[str, Any] | None:
+def _ask_daemon(command: str) -> dict[str, Any] | None:
     """Return what the running daemon says, None where none does: a login needs no daemon."""
     try:
-        return client.ask(command, _ANSWERS_WITHIN)
+        return client.ask(command, _DAEMON_TIMEOUT)
     except GatewayError:
         return None
 
 
-class _Terminal:
+class _TerminalPrompt:
     """The person, at a terminal or behind a pipe: what they need on stdout, that time passes on a terminal's stderr."""
 
     def __init__(self, profile: SsoProfile, *, opens: bool) -> None:
         self._profile = profile
         self._opens = opens
-        self._opening: Opening | None = None
+        self._opening: BrowserLaunch | None = None
         self._progress = sys.stderr.isatty()
 
-    def go_to(self, url: str) -> None:
+    def open_page(self, url: str) -> None:
         """Open the browser, and show the address anyway."""
-        told = "Log in at" if not self._open(url) else "The browser opens to log in; if it does not, go to"
-        print(f"{told}\n\n  {url}\n", flush=True)
+        described = "Log in at" if not self._open(url) else "The browser opens to log in; if it does not, go to"
+        print(f"{described}\n\n  {url}\n", flush=True)
 
-    def type_in(self, device: DeviceCode) -> None:
+    def show_code(self, device: DeviceCode) -> None:
         """Show the code so that nobody overlooks it."""
-        self._open(device.full_page)
+        self._open(device.verification_uri_complete)
         rule = f"  +{'-' * (len(device.user_code) + 8)}+"
         in_bold = colour.wanted(sys.stdout, os.environ)
         code = one_line(device.user_code)
         shown = colour.ink(code, colour.BOLD) if in_bold else code
-        print(f"Log in at\n\n  {device.full_page}\n\nand see that it shows this code:\n", flush=True)
+        print(f"Log in at\n\n  {device.verification_uri_complete}\n\nand see that it shows this code:\n", flush=True)
         print(f"{rule}\n  |    {shown}    |\n{rule}\n", file=around(sys.stdout), flush=True)
 
-    def wait(self, left: float) -> None:
+    def waiting(self, left: float) -> None:
         """Say on a terminal how long we wait yet."""
         if self._opening is not None and self._opening.has_failed():
             progress.say(f"{self._opening.name} could not open it: go there yourself")
             self._opening = None
         if self._progress:
-            told = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
-            progress.show(f"Waiting for you in the browser, {told} more (Ctrl-C gives up) ")
+            described = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+            progress.show(f"Waiting for you in the browser, {described} more (Ctrl-C gives up) ")
 
     def clear(self) -> None:
         """Take the line of progress away."""

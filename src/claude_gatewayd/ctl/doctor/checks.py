@@ -135,7 +135,7 @@ def _aws(context: Context) -> Iterable[Finding]:
         mend = "claude-gatewayctl config set bedrock.enabled auto --reload"
         yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", mend, now)
         return
-    yield from network.bedrock(status, source.kind, source.told, source.why, source.hint, now)
+    yield from network.bedrock(status, source.kind, source.description, source.why, source.hint, now)
     if source.kind != "none":
         yield network.bedrock_endpoint(gather.reach_bedrock(settings, context.environ, source.profile))
     if status is None or not status.get("credentials"):  # else the daemon's keeper has reported on the login

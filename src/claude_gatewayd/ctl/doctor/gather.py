@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd import paths
-from claude_gatewayd.aws.profiles.source import Source, ca_bundle, read_profiles
+from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import is_sso, sso_profile
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.config.model import Config
@@ -162,7 +162,7 @@ def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
         return {"state": "failed", "why": f"the process that loads it ends with {done.returncode}"}
 
 
-def sso(source: Source, now: float) -> SsoLogin | None:
+def sso(source: KeySource, now: float) -> SsoLogin | None:
     """Return the SSO login behind a source of AWS keys, by its files; None where there is none behind it."""
     known = read_profiles(source.files).profiles if source.kind == "profile" else {}
     settings = known.get(source.profile, {})

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from claude_gatewayd.aws.profiles.source import Sections
-from claude_gatewayd.aws.snapshot import Kind
+from claude_gatewayd.aws.profiles.ini import Sections
+from claude_gatewayd.aws.snapshot import CredentialKind
 from claude_gatewayd.problem import Problem
 
 ConfigKey = tuple[str, str]  # section and name in config.toml
 LoginState = Literal["", "needed", "there"]  # "": its keys come without an SSO login
 
-_HOW: Mapping[Kind, str] = {
+_HOW: Mapping[CredentialKind, str] = {
     "sso": "SSO", "sso-legacy": "SSO", "role-chain": "a role", "process": "a program", "static": "keys",
     "temporary": "keys that end", "web-identity": "a web identity", "login": "aws login", "container": "this machine",
 }  # fmt: skip
@@ -27,7 +27,7 @@ class Profile:
     """A profile of AWS's files: by what *kind* of way it comes by keys, or *trouble*, why it cannot."""
 
     name: str
-    kind: Kind = "none"
+    kind: CredentialKind = "none"
     account: str = ""
     role: str = ""
     region: str = ""

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from claude_gatewayd import paths
 from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.profiles import chain as planning
-from claude_gatewayd.aws.profiles.source import Sections, Source, config_files, find_source, read_profiles
+from claude_gatewayd.aws.profiles.ini import Sections
+from claude_gatewayd.aws.profiles.source import KeySource, config_files, find_source, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import sso_profile
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import read_document
@@ -67,7 +68,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: ServiceFacts) ->
         region="" if found[REGION].where == "default" else str(found[REGION].value),
         port=port,
         bedrock_off=found[ENABLED].value == "false",
-        keys=source.told if source.kind not in ("profile", "none") else "",
+        keys=source.description if source.kind not in ("profile", "none") else "",
         trouble=trouble,
         service=service,
         proxy=proxy(environ, directory, port),
@@ -148,7 +149,7 @@ def _profile(environ: Mapping[str, str], known: Sections, name: str) -> Profile:
 
 
 def _login(environ: Mapping[str, str], name: str) -> LoginState:
-    source = Source("profile", name, files=config_files(environ), environ=environ)
+    source = KeySource("profile", name, files=config_files(environ), environ=environ)
     found = gather.sso(source, time.time())
     if found is None:
         return ""

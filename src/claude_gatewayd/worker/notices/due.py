@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.worker.notices import notice as words
 from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules
 from claude_gatewayd.worker.serving import Serving
@@ -43,7 +43,7 @@ class Due(NamedTuple):
     history: NoticeHistory
 
 
-def due(snapshot: Snapshot, serving: Serving, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
+def due(snapshot: CredentialSnapshot, serving: Serving, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
     """Decide what to send. Of several missed steps before an end only the nearest is sent."""
     notices: list[Notice] = []
     for decide in (_credentials, _steps, _registration):
@@ -58,7 +58,7 @@ def with_known_start(serving: Serving, history: NoticeHistory) -> Serving:
     return replace(serving, since=history.serving.since) if serving.by == history.serving.by != "anthropic" else serving
 
 
-def _credentials(snapshot: Snapshot, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
+def _credentials(snapshot: CredentialSnapshot, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
     """Report the transition to a state that needs a person. Being offline does not: it passes by itself.
 
     A token ends only once. A new generation that has not tried it yet takes it for good, which is no recovery.
@@ -84,7 +84,7 @@ def _credentials(snapshot: Snapshot, history: NoticeHistory, now: float, rules: 
     return Due([found], history)
 
 
-def _steps(snapshot: Snapshot, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
+def _steps(snapshot: CredentialSnapshot, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
     end = words.manual_renewal_due(snapshot)
     passed = _passed(snapshot, end, now, rules) if end is not None else []
     if end is None or not passed:
@@ -95,7 +95,7 @@ def _steps(snapshot: Snapshot, history: NoticeHistory, now: float, rules: Notice
     return Due([words.credentials_end(snapshot, end, now)], _with_sent(history, passed, end, now))
 
 
-def _passed(snapshot: Snapshot, end: float, now: float, rules: NoticeRules) -> list[int]:
+def _passed(snapshot: CredentialSnapshot, end: float, now: float, rules: NoticeRules) -> list[int]:
     """Return the steps before an end that have been reached.
 
     For a login that renews itself, the notice that it no longer does replaces the first step.
@@ -104,7 +104,7 @@ def _passed(snapshot: Snapshot, end: float, now: float, rules: NoticeRules) -> l
     return [step for step in steps if 0 < end - now <= 60.0 * step]
 
 
-def _registration(snapshot: Snapshot, history: NoticeHistory, now: float, _rules: NoticeRules) -> Due:
+def _registration(snapshot: CredentialSnapshot, history: NoticeHistory, now: float, _rules: NoticeRules) -> Due:
     end = snapshot.registration_ends
     if end is None or not words.registration_is_near(snapshot, now):
         return Due([], history)

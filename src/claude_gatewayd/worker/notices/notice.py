@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.printable import one_line
 from claude_gatewayd.system.clock_time import clock_time
 from claude_gatewayd.worker.serving import Serving
@@ -63,7 +63,7 @@ class Notice:
         return asdict(self)
 
 
-def active(snapshot: Snapshot, serving: Serving, now: float, rules: NoticeRules) -> list[Notice]:
+def active(snapshot: CredentialSnapshot, serving: Serving, now: float, rules: NoticeRules) -> list[Notice]:
     """Return the notices that are true now, sent or not, the most urgent first."""
     found = []
     if serving.by == "nobody":
@@ -81,7 +81,7 @@ def active(snapshot: Snapshot, serving: Serving, now: float, rules: NoticeRules)
     return found
 
 
-def manual_renewal_due(snapshot: Snapshot) -> float | None:
+def manual_renewal_due(snapshot: CredentialSnapshot) -> float | None:
     """Return the end of what a person has to renew; None if it renews itself, or has ended."""
     if snapshot.state == "login-needed":
         return snapshot.works_until
@@ -93,14 +93,14 @@ def manual_renewal_due(snapshot: Snapshot) -> float | None:
     return snapshot.keys_end if snapshot.kind in ("temporary", "bearer") else None
 
 
-def registration_is_near(snapshot: Snapshot, now: float) -> bool:
+def registration_is_near(snapshot: CredentialSnapshot, now: float) -> bool:
     """Whether a login soon stops renewing itself, because our registration as a client ends."""
     if not snapshot.refreshable or snapshot.registration_ends is None or snapshot.state not in ("ok", "expiring"):
         return False
     return 0 < snapshot.registration_ends - now < DAY
 
 
-def credentials_failure(snapshot: Snapshot, now: float) -> Notice:
+def credentials_failure(snapshot: CredentialSnapshot, now: float) -> Notice:
     """Bedrock stops, or has stopped, for lack of credentials."""
     until = snapshot.works_until if snapshot.works_until is not None and snapshot.works_until > now else None
     usual = ("the AWS login has ended", LOGIN) if snapshot.state == "login-needed" else ("no AWS credentials work", "")
@@ -110,7 +110,7 @@ def credentials_failure(snapshot: Snapshot, now: float) -> Notice:
     return Notice("login-needed", f"Bedrock works until {clock_time(until, now)}", why, hint, until=until)
 
 
-def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
+def credentials_end(snapshot: CredentialSnapshot, end: float, now: float) -> Notice:
     """Credentials end that do not renew themselves."""
     if snapshot.state == "login-needed":
         return credentials_failure(snapshot, now)
@@ -126,7 +126,7 @@ def credentials_end(snapshot: Snapshot, end: float, now: float) -> Notice:
     )
 
 
-def registration_ends(snapshot: Snapshot, now: float) -> Notice:
+def registration_ends(snapshot: CredentialSnapshot, now: float) -> Notice:
     """The login soon stops renewing itself."""
     end = snapshot.registration_ends or now
     return Notice(

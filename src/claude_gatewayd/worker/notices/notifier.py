@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.worker.notices.due import Due, NoticeHistory, due, with_known_start
 from claude_gatewayd.worker.notices.notice import Notice, NoticeRules, active
 from claude_gatewayd.worker.notices.store import NoticeStore
@@ -25,7 +25,7 @@ class Notices:
 
     def __init__(
         self,
-        credentials: Callable[[], Snapshot],
+        credentials: Callable[[], CredentialSnapshot],
         serving: Callable[[], Serving],
         rules: NoticeRules,
         store: NoticeStore,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws.facts import Facts, Failure, Got, Life, Login
-from claude_gatewayd.aws.failures import Failed
-from claude_gatewayd.aws.keeper.environment import Outside
-from claude_gatewayd.aws.keeper.handover import Loan
+from claude_gatewayd.aws.facts import CredentialFacts, Failure, FetchResult, SsoLogin, Validity
+from claude_gatewayd.aws.failures import FetchFailed
+from claude_gatewayd.aws.keeper.environment import KeeperEnvironment
+from claude_gatewayd.aws.keeper.handover import HandedOverKeys
 from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 
@@ -37,45 +37,47 @@ class Clock:
 
 
 @dataclass
-class FakeWay:
-    """A way to keys that live *life*; *asked* says for what it was asked."""
+class FakeProvider:
+    """A way to keys that live *lifetime*; *asked* says for what it was asked."""
 
     clock: Clock
     kind: Any = "sso"
-    life: float | None = HOUR
+    lifetime: float | None = HOUR
     renewable: bool = True
     failure: Failure | None = None
-    login: Login | None = None
-    changed: "FakeWay | None" = None
+    login: SsoLogin | None = None
+    changed: "FakeProvider | None" = None
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
     stuck: bool = False  # each fetch gives the same keys
-    ended: bool = False
+    closed: bool = False
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         return str(self.kind)
 
-    def facts(self) -> Facts:
-        return Facts(self.kind, "profile x", "" if self.kind == "none" else "x", renewable=self.renewable, mend=MEND)
+    def facts(self) -> CredentialFacts:
+        return CredentialFacts(
+            self.kind, "profile x", "" if self.kind == "none" else "x", renewable=self.renewable, login_command=MEND
+        )
 
-    def fetch(self, *, keys: bool, force: bool) -> Got:
+    def fetch(self, *, keys: bool, force: bool) -> FetchResult:
         self.asked.append(("forced " if force else "") + ("keys" if keys else "login"))
         if self.failure is not None:
-            raise Failed(self.failure)
+            raise FetchFailed(self.failure)
         if not keys:
-            return Got(login=self.login)
+            return FetchResult(login=self.login)
         number = 1 if self.stuck else sum("keys" in asked for asked in self.asked)
         now = self.clock.wall
-        life = Life(now, None if self.life is None else now + self.life)
-        return Got(AwsKeys(f"ASIA{number}", SECRET, "t"), life, self.login)
+        validity = Validity(now, None if self.lifetime is None else now + self.lifetime)
+        return FetchResult(AwsKeys(f"ASIA{number}", SECRET, "t"), validity, self.login)
 
-    def renewed(self) -> "FakeWay | None":
+    def reloaded(self) -> "FakeProvider | None":
         changed, self.changed = self.changed, None
         return changed
 
-    def end(self) -> None:
-        self.ended = True
+    def close(self) -> None:
+        self.closed = True
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         self.asked.append(f"who is {keys.access_key}")
@@ -87,25 +89,25 @@ class Scene:
 
     def __init__(self, within: float = 10.0, **given: Any) -> None:
         self.clock = Clock()
-        self.way = FakeWay(self.clock, **given)
-        self.told = 0
+        self.provider = FakeProvider(self.clock, **given)
+        self.changes = 0
 
         async def run(function: Callable[[], Any]) -> Any:
-            if self.way.gate is not None:
-                await self.way.gate.wait()
+            if self.provider.gate is not None:
+                await self.provider.gate.wait()
             return function()
 
         def changed() -> None:
-            self.told += 1
+            self.changes += 1
 
         self.keeper = Keeper(
-            self.way, changed, Outside(lambda: self.clock.wall, lambda: self.clock.steady, run, within)
+            self.provider, changed, KeeperEnvironment(lambda: self.clock.wall, lambda: self.clock.steady, run, within)
         )
 
     @property
     def fetched(self) -> list[str]:
         """What was asked for, but whose the keys are."""
-        return [asked for asked in self.way.asked if not asked.startswith("who")]
+        return [asked for asked in self.provider.asked if not asked.startswith("who")]
 
     async def key(self) -> str:
         """Return the key that a call gets, and let what it began in the background end."""
@@ -143,11 +145,11 @@ def test_nobody_waits_for_a_renewal_that_is_not_needed_yet() -> None:
         assert await scene.key() == "ASIA1"
         assert scene.fetched == ["keys"]
         scene.clock.passes(2)
-        scene.way.gate = asyncio.Event()
+        scene.provider.gate = asyncio.Event()
         async with asyncio.timeout(1):
             assert await scene.key() == "ASIA1"  # the renewal goes on beside it
             assert await scene.key() == "ASIA1"
-        scene.way.gate.set()
+        scene.provider.gate.set()
         await settle()
         assert await scene.key() == "ASIA2"
         assert scene.fetched == ["keys", "keys"]
@@ -157,13 +159,13 @@ def test_nobody_waits_for_a_renewal_that_is_not_needed_yet() -> None:
 
 def test_many_callers_one_renewal() -> None:
     async def acts(scene: Scene) -> None:
-        scene.way.gate = asyncio.Event()
+        scene.provider.gate = asyncio.Event()
         calls = [asyncio.create_task(scene.key()) for _ in range(50)]
         await settle()
-        scene.way.gate.set()
+        scene.provider.gate.set()
         assert set(await asyncio.gather(*calls)) == {"ASIA1"}
         assert scene.fetched == ["keys"]
-        assert scene.way.asked.count("who is ASIA1") == 1
+        assert scene.provider.asked.count("who is ASIA1") == 1
 
     play(Scene(), acts)
 
@@ -171,7 +173,7 @@ def test_many_callers_one_renewal() -> None:
 def test_keys_are_used_to_their_last_second() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
-        scene.way.failure = OFFLINE
+        scene.provider.failure = OFFLINE
         for _ in range(59):
             scene.clock.passes(60)
             assert await scene.key() == "ASIA1"
@@ -185,7 +187,7 @@ def test_keys_are_used_to_their_last_second() -> None:
         said = scene.keeper.snapshot()
         assert (said.state, said.hint) == ("down", "")  # offline is no reason to log in
         assert 20 < len(scene.fetched) < 60  # tried again and again, but not by every call
-        scene.way.failure = None
+        scene.provider.failure = None
         scene.clock.passes(1)
         assert await scene.key() != "ASIA1"
         assert scene.keeper.snapshot().state == "ok"
@@ -212,8 +214,8 @@ def test_a_login_is_noticed_at_once() -> None:
         scene.clock.passes(5)
         await scene.why_none()
         assert len(scene.fetched) == 1  # AWS has said no; a person is needed
-        scene.way.failure = None
-        scene.way.changed = scene.way  # whoever it was that has written the token file
+        scene.provider.failure = None
+        scene.provider.changed = scene.provider  # whoever it was that has written the token file
         assert await scene.key() == "ASIA2"
         assert scene.keeper.snapshot().state == "ok"
 
@@ -224,10 +226,10 @@ def test_a_login_is_noticed_without_a_call() -> None:
     async def acts(scene: Scene) -> None:
         await scene.keeper.check()
         assert scene.keeper.snapshot().state == "down"
-        scene.way.failure = None
+        scene.provider.failure = None
         await scene.keeper.check()
         assert scene.keeper.snapshot().state == "down"
-        scene.way.changed = scene.way
+        scene.provider.changed = scene.provider
         await scene.keeper.check()
         assert scene.keeper.snapshot().state == "ok"
 
@@ -239,7 +241,7 @@ def test_a_login_is_noticed_at_once_where_somebody_says_so() -> None:
         scene.keeper.start()
         await settle()
         assert scene.keeper.snapshot().state == "down"
-        scene.way.failure, scene.way.changed = None, scene.way
+        scene.provider.failure, scene.provider.changed = None, scene.provider
         await settle()
         assert scene.keeper.snapshot().state == "down"
         scene.keeper.wake()
@@ -252,8 +254,8 @@ def test_a_login_is_noticed_at_once_where_somebody_says_so() -> None:
 def test_a_login_that_is_written_while_all_is_well_costs_no_keys() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
-        scene.way.changed = scene.way
-        scene.way.login = Login(scene.clock.wall, scene.clock.wall + HOUR, refreshable=True)
+        scene.provider.changed = scene.provider
+        scene.provider.login = SsoLogin(scene.clock.wall, scene.clock.wall + HOUR, refreshable=True)
         await scene.keeper.check()
         assert scene.fetched == ["keys", "login"]
         assert scene.keeper.snapshot().token_ends == scene.clock.wall + HOUR
@@ -264,8 +266,8 @@ def test_a_login_that_is_written_while_all_is_well_costs_no_keys() -> None:
 def test_another_configuration_is_another_way() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
-        other = FakeWay(scene.clock, "static", None, renewable=False)
-        scene.way.changed = other
+        other = FakeProvider(scene.clock, "static", None, renewable=False)
+        scene.provider.changed = other
         await scene.keeper.check()
         assert scene.keeper.snapshot().kind == "static"
         await scene.key()
@@ -277,13 +279,15 @@ def test_another_configuration_is_another_way() -> None:
 
 def test_what_an_older_way_comes_to_says_nothing_of_the_new_one() -> None:
     async def acts(scene: Scene) -> None:
-        scene.way.gate = asyncio.Event()
-        scene.way.failure = LOGIN
+        scene.provider.gate = asyncio.Event()
+        scene.provider.failure = LOGIN
         waiting = asyncio.create_task(scene.why_none())
         await settle()
-        scene.keeper._way = FakeWay(scene.clock, "static", None, renewable=False)
-        scene.keeper._known.know(scene.keeper._way.facts())  # as where the files are looked at while a renewal begins
-        scene.way.gate.set()
+        scene.keeper._provider = FakeProvider(scene.clock, "static", None, renewable=False)
+        scene.keeper._state.update(
+            scene.keeper._provider.facts()
+        )  # as where the files are looked at while a renewal begins
+        scene.provider.gate.set()
         await waiting
         assert scene.keeper.snapshot().state == "ok"
         await scene.keeper.check()
@@ -296,10 +300,10 @@ def test_what_an_older_way_comes_to_says_nothing_of_the_new_one() -> None:
 def test_keys_that_were_refused_are_renewed_once_for_all() -> None:
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
-        answers = await asyncio.gather(*(scene.keeper.renewed_after(keys) for _ in range(10)))
+        answers = await asyncio.gather(*(scene.keeper.renew_after_rejection(keys) for _ in range(10)))
         assert all(answers)
         assert scene.fetched == ["keys", "forced keys"]
-        assert await scene.keeper.renewed_after(keys)  # a straggler: there are others already
+        assert await scene.keeper.renew_after_rejection(keys)  # a straggler: there are others already
         assert scene.fetched == ["keys", "forced keys"]
         assert await scene.key() == "ASIA2"
 
@@ -312,9 +316,9 @@ def test_a_forced_renewal_does_not_take_one_that_is_not_for_its_own(callers: int
 
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
-        scene.way.gate = gate = asyncio.Event()
-        scene.keeper._renew(force=False)  # somebody has written the login
-        answers = [asyncio.create_task(scene.keeper.renewed_after(keys)) for _ in range(callers)]
+        scene.provider.gate = gate = asyncio.Event()
+        scene.keeper._start_renewal(force=False)  # somebody has written the login
+        answers = [asyncio.create_task(scene.keeper.renew_after_rejection(keys)) for _ in range(callers)]
         await settle()
         gate.set()
         assert all(await asyncio.gather(*answers))
@@ -329,11 +333,11 @@ def test_a_renewal_under_way_that_brings_other_keys_is_enough() -> None:
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
         scene.clock.passes(HOUR / 2 + 1)
-        scene.way.gate = asyncio.Event()
+        scene.provider.gate = asyncio.Event()
         assert (await scene.keeper.keys()) == keys  # and a renewal goes on beside it
-        answer = asyncio.create_task(scene.keeper.renewed_after(keys))
+        answer = asyncio.create_task(scene.keeper.renew_after_rejection(keys))
         await settle()
-        scene.way.gate.set()
+        scene.provider.gate.set()
         assert await answer
         assert scene.fetched == ["keys", "keys"]
 
@@ -343,8 +347,8 @@ def test_a_renewal_under_way_that_brings_other_keys_is_enough() -> None:
 def test_after_a_sleep_a_look_at_the_login_alone_does_not_do() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
-        scene.way.gate = gate = asyncio.Event()
-        scene.keeper._renew(force=False)
+        scene.provider.gate = gate = asyncio.Event()
+        scene.keeper._start_renewal(force=False)
         scene.clock.wall += 8 * MINUTES
         waiting = asyncio.create_task(scene.key())
         await settle()
@@ -360,15 +364,15 @@ def test_a_refusal_of_keys_that_changed_while_they_were_asked_with_uses_up_no_re
 
     async def acts(scene: Scene) -> None:
         older = await scene.keeper.keys()
-        assert not scene.keeper.has_others_than(older)
+        assert not scene.keeper.has_other_keys_than(older)
         scene.clock.passes(HOUR / 2 + 1)
         await scene.keeper.check()
-        assert scene.keeper.has_others_than(older)
+        assert scene.keeper.has_other_keys_than(older)
         newer = await scene.keeper.keys()
-        assert await scene.keeper.renewed_after(newer)
+        assert await scene.keeper.renew_after_rejection(newer)
         assert scene.fetched == ["keys", "keys", "forced keys"]
         scene.clock.passes(HOUR + 1)
-        assert not scene.keeper.has_others_than(older)  # they have ended
+        assert not scene.keeper.has_other_keys_than(older)  # they have ended
 
     play(Scene(), acts)
 
@@ -381,8 +385,8 @@ def test_a_session_that_was_revoked_is_asked_for_again_in_five_minutes() -> None
         await settle()
         keys = await scene.keeper.keys()
         scene.clock.passes(MINUTES)
-        scene.way.failure = LOGIN
-        assert not await scene.keeper.renewed_after(keys)
+        scene.provider.failure = LOGIN
+        assert not await scene.keeper.renew_after_rejection(keys)
         said = scene.keeper.snapshot()
         assert said.state == "down"
         assert said.next_check == scene.clock.wall + 5 * MINUTES
@@ -390,7 +394,7 @@ def test_a_session_that_was_revoked_is_asked_for_again_in_five_minutes() -> None
         scene.clock.passes(5 * MINUTES - 1)
         await scene.keeper.check()
         assert len(scene.fetched) == asked
-        scene.way.failure = None
+        scene.provider.failure = None
         scene.clock.passes(1)
         await scene.keeper.check()
         assert scene.fetched[asked:] == ["keys"]
@@ -404,10 +408,10 @@ def test_refused_keys_that_come_again_are_no_reason_to_ask_on_and_on() -> None:
 
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
-        scene.way.failure = OFFLINE
-        assert not await scene.keeper.renewed_after(keys)
+        scene.provider.failure = OFFLINE
+        assert not await scene.keeper.renew_after_rejection(keys)
         assert scene.keeper.snapshot().next_check == scene.clock.wall + 1
-        scene.way.failure = None
+        scene.provider.failure = None
         for _ in range(100):
             scene.clock.passes(1)
             await scene.keeper.check()
@@ -420,24 +424,24 @@ def test_refused_keys_that_come_again_are_no_reason_to_ask_on_and_on() -> None:
 def test_keys_that_cannot_be_renewed_are_not_asked_with_again() -> None:
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
-        assert not await scene.keeper.renewed_after(keys)
+        assert not await scene.keeper.renew_after_rejection(keys)
         said = scene.keeper.snapshot()
         assert (said.state, said.hint) == ("down", MEND)
         assert said.why == "AWS does not take the keys of profile x"
         assert await scene.key() == "ASIA1"  # they are all there are, and AWS may have erred
         for _ in range(20):
-            assert not await scene.keeper.renewed_after(keys)
+            assert not await scene.keeper.renew_after_rejection(keys)
         assert len(scene.fetched) == 3  # not once a call
-        scene.keeper.accepted()
+        scene.keeper.note_accepted()
         assert scene.keeper.snapshot().state == "ok"
 
-    play(Scene(stuck=True, life=None, renewable=False, kind="static"), acts)
+    play(Scene(stuck=True, lifetime=None, renewable=False, kind="static"), acts)
 
 
 def test_keys_that_are_refused_however_new_they_are() -> None:
     async def acts(scene: Scene) -> None:
         for _ in range(30):
-            await scene.keeper.renewed_after(await scene.keeper.keys())
+            await scene.keeper.renew_after_rejection(await scene.keeper.keys())
             scene.clock.passes(0.1)
         assert len(scene.fetched) == 3
         assert scene.keeper.snapshot().state == "down"
@@ -448,8 +452,8 @@ def test_keys_that_are_refused_however_new_they_are() -> None:
 def test_a_renewal_that_fails_says_more_than_the_refusal() -> None:
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
-        scene.way.failure = LOGIN
-        assert not await scene.keeper.renewed_after(keys)
+        scene.provider.failure = LOGIN
+        assert not await scene.keeper.renew_after_rejection(keys)
         assert scene.keeper.snapshot().hint == MEND
         assert "login" in scene.keeper.snapshot().why
         assert scene.keeper.snapshot().state == "down"
@@ -460,14 +464,14 @@ def test_a_renewal_that_fails_says_more_than_the_refusal() -> None:
 def test_a_wrong_clock_is_named() -> None:
     async def acts(scene: Scene) -> None:
         await scene.keeper.keys()
-        scene.keeper.heed("The request signature we calculated does not match the signature you provided.")
+        scene.keeper.check_rejection("The request signature we calculated does not match the signature you provided.")
         with pytest.raises(KeysUnavailable) as caught:
-            scene.keeper.heed(STALE)
+            scene.keeper.check_rejection(STALE)
         assert "this machine's clock is 10 min behind AWS's" in caught.value.message
         assert "login" not in caught.value.message
         assert scene.fetched == ["keys"]  # others would be no better
         assert scene.keeper.snapshot().state == "down"
-        scene.keeper.accepted()
+        scene.keeper.note_accepted()
         assert scene.keeper.snapshot().state == "ok"
 
     play(Scene(), acts)
@@ -494,7 +498,7 @@ def test_after_a_sleep_or_another_clock_keys_are_looked_at_before_they_are_used(
 def test_awake_and_offline_with_keys_that_live() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
-        scene.way.failure = OFFLINE
+        scene.provider.failure = OFFLINE
         scene.clock.wall += 120
         assert await scene.key() == "ASIA1"
         assert scene.keeper.snapshot().state == "ok"
@@ -505,7 +509,7 @@ def test_awake_and_offline_with_keys_that_live() -> None:
 def test_a_clock_that_is_set_back_makes_no_keys_live_longer() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
-        scene.way.failure = OFFLINE
+        scene.provider.failure = OFFLINE
         scene.clock.steady += HOUR + 1
         await scene.why_none()
 
@@ -514,11 +518,11 @@ def test_a_clock_that_is_set_back_makes_no_keys_live_longer() -> None:
 
 def test_a_call_waits_for_so_long_at_most() -> None:
     async def acts(scene: Scene) -> None:
-        scene.way.gate = asyncio.Event()
+        scene.provider.gate = asyncio.Event()
         problem = await scene.why_none()
         assert "did not come within" in problem.message
         assert problem.passing
-        scene.way.gate.set()
+        scene.provider.gate.set()
         await settle()
         assert await scene.key() == "ASIA1"
         assert scene.fetched == ["keys"]
@@ -527,12 +531,12 @@ def test_a_call_waits_for_so_long_at_most() -> None:
 
 
 def test_whatever_an_sdk_raises_is_told_without_its_text() -> None:
-    class Strange(FakeWay):
-        def fetch(self, *, keys: bool, force: bool) -> Got:
+    class Strange(FakeProvider):
+        def fetch(self, *, keys: bool, force: bool) -> FetchResult:
             raise RuntimeError(SECRET)
 
     async def acts(scene: Scene) -> None:
-        scene.keeper._way = Strange(scene.clock)
+        scene.keeper._provider = Strange(scene.clock)
         problem = await scene.why_none()
         assert "RuntimeError" in problem.message
         assert SECRET not in f"{problem.message} {scene.keeper.snapshot()}"
@@ -545,11 +549,11 @@ def test_the_log_hears_of_a_change_once(caplog: pytest.LogCaptureFixture) -> Non
 
     async def acts(scene: Scene) -> None:
         await scene.key()
-        scene.way.failure = LOGIN
+        scene.provider.failure = LOGIN
         for _ in range(100):
             scene.clock.passes(60)
             await scene.keeper.check()
-        scene.way.failure, scene.way.changed = None, scene.way
+        scene.provider.failure, scene.provider.changed = None, scene.provider
         for _ in range(10):
             await scene.keeper.check()
 
@@ -569,18 +573,18 @@ def test_keys_are_lent_to_the_next_generation() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
         scene.clock.passes(10)
-        loan = scene.keeper.lend()
-        assert loan is not None
-        assert SECRET not in repr(loan)
-        arrived = Loan.of_message(json.loads(json.dumps(loan.as_message())))
-        assert arrived == loan
+        handed_over = scene.keeper.hand_over()
+        assert handed_over is not None
+        assert SECRET not in repr(handed_over)
+        arrived = HandedOverKeys.of_message(json.loads(json.dumps(handed_over.as_message())))
+        assert arrived == handed_over
         next_one = Scene(failure=LOGIN)
         next_one.clock.passes(10)
-        next_one.keeper.borrow(arrived)
+        next_one.keeper.take_over(arrived)
         await settle()
-        assert next_one.way.asked == ["login"]
+        assert next_one.provider.asked == ["login"]
         said = next_one.keeper.snapshot()
-        assert (said.state, said.works_until) == ("login-needed", loan.life.ends)
+        assert (said.state, said.works_until) == ("login-needed", handed_over.validity.ends)
         next_one.clock.passes(HOUR - 11)
         assert await next_one.key() == "ASIA1"
         next_one.clock.passes(2)
@@ -592,29 +596,29 @@ def test_keys_are_lent_to_the_next_generation() -> None:
 
 def test_keys_that_are_not_lent_and_such_as_are_not_wanted() -> None:
     async def acts(scene: Scene) -> None:
-        assert scene.keeper.lend() is None  # there are none
+        assert scene.keeper.hand_over() is None  # there are none
         keys = await scene.keeper.keys()
-        loan = scene.keeper.lend()
-        assert loan is not None
+        handed_over = scene.keeper.hand_over()
+        assert handed_over is not None
         for other in (Scene(kind="process"), Scene()):
-            if other.way.kind == "sso":
+            if other.provider.kind == "sso":
                 await other.keeper.keys()
-            other.keeper.borrow(loan)
+            other.keeper.take_over(handed_over)
             await settle()
             assert other.fetched in ([], ["keys"])
             await other.keeper.close()
-        scene.way.failure = LOGIN
-        assert not await scene.keeper.renewed_after(keys)
-        assert scene.keeper.lend() is None  # AWS does not take them
+        scene.provider.failure = LOGIN
+        assert not await scene.keeper.renew_after_rejection(keys)
+        assert scene.keeper.hand_over() is None  # AWS does not take them
         scene.clock.passes(HOUR)
-        assert scene.keeper.lend() is None  # they have ended
+        assert scene.keeper.hand_over() is None  # they have ended
 
     play(Scene(), acts)
 
 
-@pytest.mark.parametrize("said", [None, {}, [], {"mark": "x", "keys": {"of": "another version"}, "life": {}}])
-def test_what_is_no_loan(said: object) -> None:
-    assert Loan.of_message(said) is None
+@pytest.mark.parametrize("message", [None, {}, [], {"mark": "x", "keys": {"of": "another version"}, "life": {}}])
+def test_a_message_that_holds_no_keys(message: object) -> None:
+    assert HandedOverKeys.of_message(message) is None
 
 
 def test_no_credentials_at_all() -> None:
@@ -622,7 +626,7 @@ def test_no_credentials_at_all() -> None:
         scene.keeper.start()
         await settle()
         assert scene.keeper.snapshot().state == "unconfigured"
-        assert scene.way.asked == []
+        assert scene.provider.asked == []
 
     play(Scene(kind="none"), acts)
 
@@ -633,7 +637,7 @@ def test_it_is_told_who_it_is() -> None:
         said = scene.keeper.snapshot()
         assert (said.account, said.role) == ("111122223333", "Admin")
         assert SECRET not in repr(said.as_dict())
-        assert scene.told
+        assert scene.changes
 
     play(Scene(), acts)
 
@@ -648,13 +652,13 @@ def test_it_ends_while_a_thread_is_stuck() -> None:
             await stuck.wait()
 
         clock = Clock()
-        way = FakeWay(clock)
-        keeper = Keeper(way, lambda: None, Outside(run=run))
+        provider = FakeProvider(clock)
+        keeper = Keeper(provider, lambda: None, KeeperEnvironment(run_in_thread=run))
         keeper.start()
         waiting: Awaitable[AwsKeys] = asyncio.ensure_future(keeper.keys())
         await settle()
         await asyncio.wait_for(keeper.close(), 1)
-        assert way.ended
+        assert provider.closed
         with pytest.raises(asyncio.CancelledError):
             await waiting
 

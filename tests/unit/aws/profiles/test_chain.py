@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.aws.keys import KeysUnavailable
-from claude_gatewayd.aws.profiles.chain import Plan, Step, of_environment, of_profile
+from claude_gatewayd.aws.profiles.chain import AssumedRole, CredentialChain, of_environment, of_profile
 from claude_gatewayd.aws.profiles.source import find_source, read_profiles
-from claude_gatewayd.aws.sources.provider import SourceWay
+from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.network.egress import Egress
 
 SECRET = "secret-canary"
@@ -94,18 +94,18 @@ source_profile = statics
 [profile bare]
 region = us-west-2
 """
-DEEP = Step("arn:aws:iam::444455556666:role/path/Deep", "me", "x", 900)
+DEEP = AssumedRole("arn:aws:iam::444455556666:role/path/Deep", "me", "x", 900)
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
-def plan_of(tmp_path: Path, name: str, **environ: str) -> Plan:
+def chain_of(tmp_path: Path, name: str, **environ: str) -> CredentialChain:
     (tmp_path / "config").write_text(CONFIG)
     known = read_profiles((tmp_path / "config", tmp_path / "credentials"))
     return of_profile(name, known.profiles, {"AWS_EC2_METADATA_DISABLED": "true", **environ})
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "base", "steps", "renewable", "who"),
+    ("name", "kind", "base", "roles", "renewable", "who"),
     [
         ("sso", "sso", "sso", (), True, ("111122223333", "Admin")),
         ("legacy", "sso-legacy", "sso-legacy", (), True, ("111122223333", "Admin")),
@@ -116,26 +116,32 @@ def plan_of(tmp_path: Path, name: str, **environ: str) -> Plan:
         ("web", "web-identity", "web-identity", (), True, ("", "")),
         ("chain", "role-chain", "sso", (DEEP,), True, ("444455556666", "Deep")),
         (
-            "longer", "role-chain", "sso", (DEEP, Step("arn:aws:iam::444455556666:role/Deeper")), True,
+            "longer", "role-chain", "sso", (DEEP, AssumedRole("arn:aws:iam::444455556666:role/Deeper")), True,
             ("444455556666", "Deeper"),
         ),
         (
-            "of-itself", "role-chain", "static", (Step("arn:aws:iam::444455556666:role/Own"),), True,
+            "of-itself", "role-chain", "static", (AssumedRole("arn:aws:iam::444455556666:role/Own"),), True,
             ("444455556666", "Own"),
         ),
         (
-            "of-machine", "role-chain", "container", (Step("arn:aws:iam::444455556666:role/Own"),), True,
+            "of-machine", "role-chain", "container", (AssumedRole("arn:aws:iam::444455556666:role/Own"),), True,
             ("444455556666", "Own"),
         ),
     ],
 )  # fmt: skip
-def test_the_way(
-    tmp_path: Path, name: str, kind: str, base: str, steps: tuple[Step, ...], renewable: bool, who: tuple[str, str]
+def test_chains(
+    tmp_path: Path,
+    name: str,
+    kind: str,
+    base: str,
+    roles: tuple[AssumedRole, ...],
+    renewable: bool,
+    who: tuple[str, str],
 ) -> None:
-    plan = plan_of(tmp_path, name)
-    assert (plan.kind, plan.base, plan.steps, plan.renewable) == (kind, base, steps, renewable)
-    assert (plan.account, plan.role) == who
-    assert SECRET not in repr(plan)
+    chain = chain_of(tmp_path, name)
+    assert (chain.kind, chain.base, chain.roles, chain.renewable) == (kind, base, roles, renewable)
+    assert (chain.account, chain.role) == who
+    assert SECRET not in repr(chain)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +170,7 @@ def test_the_way(
 )
 def test_what_is_wrong(tmp_path: Path, name: str, says: str, hint: str) -> None:
     with pytest.raises(KeysUnavailable) as caught:
-        plan_of(tmp_path, name)
+        chain_of(tmp_path, name)
     assert caught.value.message.startswith("cannot get AWS credentials: ")
     assert says in caught.value.message
     assert hint in caught.value.hint
@@ -172,15 +178,15 @@ def test_what_is_wrong(tmp_path: Path, name: str, says: str, hint: str) -> None:
 
 
 def test_keys_of_the_environment_in_a_chain(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, "of-environment", **KEYS)
-    assert (plan.kind, plan.base) == ("role-chain", "static")
-    assert plan_of(tmp_path, "of-environment", AWS_SESSION_TOKEN="t", **KEYS).base == "temporary"
+    chain = chain_of(tmp_path, "of-environment", **KEYS)
+    assert (chain.kind, chain.base) == ("role-chain", "static")
+    assert chain_of(tmp_path, "of-environment", AWS_SESSION_TOKEN="t", **KEYS).base == "temporary"
 
 
 def test_a_container(tmp_path: Path) -> None:
-    assert plan_of(tmp_path, "bare", AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1/x").base == "container"
+    assert chain_of(tmp_path, "bare", AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1/x").base == "container"
     enabled = {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1"}
-    assert plan_of(tmp_path, "bare", **enabled).base == "container"
+    assert chain_of(tmp_path, "bare", **enabled).base == "container"
 
 
 def test_the_environment() -> None:
@@ -204,4 +210,21 @@ def test_what_mends_it(tmp_path: Path, profile: str, wanted: str, mend: str) -> 
     environ = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "HOME": str(tmp_path)}
     source = find_source(environ, wanted)
     assert source.profile == profile
-    assert SourceWay(source, "us-west-2", Egress({})).facts().mend == mend
+    assert ProfileKeyProvider(source, "us-west-2", Egress({})).facts().login_command == mend
+
+
+@pytest.mark.parametrize(
+    ("profile", "fingerprint"),
+    [
+        ("sso", "2599b72a4f3c1ba2ba0ab47b2f146c130df90f9a8b1dfc8dda29ba11f7da10bc"),
+        ("static", "d50fde939cfaab8321d8a89f7ad6fb0a30f7f62808b06b1a81c32f84ee89d097"),
+        ("chain", "b3f2ef03dc6bf8ce27f1371360aacc29b51de4879f1584fc1ebaaf3e2bdb78d6"),
+        ("longer", "6430f73a960d4089efd2b35bb87d67fc7c9a1d74be559011072227dd58dc693b"),
+    ],
+)
+def test_the_fingerprint_is_the_one_of_earlier_versions(tmp_path: Path, profile: str, fingerprint: str) -> None:
+    """In an upgrade the old worker's keys pass to the new one, but only to the same fingerprint."""
+    (tmp_path / "config").write_text(CONFIG)
+    environ = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
+    source = find_source({**environ, "HOME": str(tmp_path)}, profile)
+    assert ProfileKeyProvider(source, "us-west-2", Egress({})).fingerprint == fingerprint

@@ -7,7 +7,7 @@ import pytest
 
 from claude_gatewayd.aws.profiles import ini
 from claude_gatewayd.aws.profiles.source import find_again, find_source
-from claude_gatewayd.aws.sources.provider import SourceWay
+from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.network.egress import Egress
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "secret-canary"}
@@ -72,7 +72,7 @@ def test_a_profile_that_goes_is_no_other_account(tmp_path: Path) -> None:
     for text in ("[default]\n", "", "[default]\n[profile dev2]\n", "[profile dev", "[default]\n"):
         file.write_text(text)
         source = find_again(source)
-        assert (source.kind, source.profile, source.told) == ("none", "dev", "profile dev")
+        assert (source.kind, source.profile, source.description) == ("none", "dev", "profile dev")
         if text == "[profile dev":
             assert source.why == f"{file}:1 cannot be used: the line stands above the first [section]"
         else:
@@ -158,7 +158,7 @@ def test_a_file_is_parsed_once_for_all_who_ask(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file)}
     before = ini._read.cache_info().misses
     source = find_source(environ, "p7")
-    assert SourceWay(source, "us-west-2", Egress(environ)).facts().kind == "sso"
+    assert ProfileKeyProvider(source, "us-west-2", Egress(environ)).facts().kind == "sso"
     assert ini._read.cache_info().misses == before + 1
     file.write_text("[profile p8]\n")
     assert find_source(environ, "p7").kind == "none"

@@ -32,7 +32,7 @@ def test_a_session(tmp_path: Path) -> None:
         "111122223333", "Admin",
     )  # fmt: skip
     assert profile.cache_key == "corp"
-    assert profile.told == "profile good"
+    assert profile.description == "profile good"
 
 
 def test_a_session_without_scopes_has_the_one_that_refreshes(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ role_arn = arn:aws:iam::1:role/Nearer
 source_profile = good
 """
     profile = found(tmp_path, config, "far")
-    assert (profile.asked, profile.name, profile.session) == ("far", "good", "corp")
-    assert profile.told == "profile far, through good"
+    assert (profile.requested, profile.name, profile.session) == ("far", "good", "corp")
+    assert profile.description == "profile far, through good"
 
 
 def test_the_same_said_twice_is_no_contradiction(tmp_path: Path) -> None:

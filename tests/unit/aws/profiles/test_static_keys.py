@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.profiles import static_keys
 
 NOW = 1_800_000_000.0
@@ -32,13 +32,13 @@ AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC).timestamp()
     ],
 )
 def test_moments(text: object, moment: float | None) -> None:
-    assert static_keys.moment(text) == moment
+    assert static_keys.parse_time(text) == moment
 
 
 @pytest.mark.parametrize("name", ["x_security_token_expires", "aws_expiration", "expiration"])
 def test_an_end_beside_the_keys(name: str) -> None:
-    assert static_keys.life_of({name: "2026-01-01T12:00:00Z"}, NOW) == Life(NOW, AT)
-    assert static_keys.life_of({name: "soon"}, NOW) == Life(NOW, None)
+    assert static_keys.validity_of({name: "2026-01-01T12:00:00Z"}, NOW) == Validity(NOW, AT)
+    assert static_keys.validity_of({name: "soon"}, NOW) == Validity(NOW, None)
 
 
 def test_an_end_in_the_environment() -> None:
@@ -47,7 +47,7 @@ def test_an_end_in_the_environment() -> None:
         "AWS_SECRET_ACCESS_KEY": "b",
         "AWS_CREDENTIAL_EXPIRATION": "2026-01-01T12:00:00Z",
     }
-    assert static_keys.life_of(static_keys.of_environment(environ), NOW) == Life(NOW, AT)
+    assert static_keys.validity_of(static_keys.of_environment(environ), NOW) == Validity(NOW, AT)
 
 
 def bearer(query: str, *, prefix: str = "bedrock-api-key-") -> str:
@@ -72,7 +72,7 @@ GOOD = "Action=CallWithBearerToken&X-Amz-Date=20260101T120000Z&X-Amz-Expires=432
     ],
 )
 def test_the_end_of_a_bedrock_api_key(key: str, ends: float | None) -> None:
-    assert static_keys.bearer_life(key, NOW).ends == ends
+    assert static_keys.bearer_validity(key, NOW).ends == ends
 
 
 def jwt(said: object) -> str:
@@ -94,4 +94,4 @@ def jwt(said: object) -> str:
     ],
 )
 def test_the_end_of_a_web_identity(token: str, ends: float | None) -> None:
-    assert static_keys.jwt_ends(token) == ends
+    assert static_keys.jwt_expiry(token) == ends

@@ -3,10 +3,10 @@
 import pytest
 from botocore import exceptions
 
-from claude_gatewayd.aws.failures import Whose
+from claude_gatewayd.aws.failures import FailureContext
 from claude_gatewayd.aws.sources import botocore_providers
 
-WHOSE = Whose("profile cli", "cli", "aws login --profile cli")
+CONTEXT = FailureContext("profile cli", "cli", "aws login --profile cli")
 SECRET = "secret-canary"
 
 
@@ -25,6 +25,6 @@ SECRET = "secret-canary"
     ],
 )
 def test_what_a_failure_means(error: Exception, cause: str, hint: str) -> None:
-    said = botocore_providers._told(error, WHOSE)
-    assert (said.cause, said.hint) == (cause, hint)
-    assert SECRET not in said.why
+    failure = botocore_providers._as_failure(error, CONTEXT)
+    assert (failure.cause, failure.hint) == (cause, hint)
+    assert SECRET not in failure.why

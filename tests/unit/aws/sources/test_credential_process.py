@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.aws.facts import Life
+from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.sources import credential_process
-from claude_gatewayd.aws.sources.credential_process import ProcessFailed, Running
+from claude_gatewayd.aws.sources.credential_process import ProcessFailed, RunningProcess
 from tests.support.daemon import wait_until
 
 SECRET = "secret-canary"
@@ -29,7 +29,7 @@ def prints(said: object) -> str:
     return command(f"print({json.dumps(said)!r})")
 
 
-def run(line: str, within: float = 20.0, running: Running | None = None) -> tuple[AwsKeys, Life]:
+def run(line: str, within: float = 20.0, running: RunningProcess | None = None) -> tuple[AwsKeys, Validity]:
     return credential_process.run(line, os.environ, NOW, within, running)
 
 
@@ -41,8 +41,8 @@ def failure(line: str, within: float = 20.0) -> str:
 
 
 def test_keys_and_their_end() -> None:
-    assert run(prints(GOOD)) == (AwsKeys("ASIAX", SECRET, "t"), Life(NOW, None))
-    assert run(prints({**GOOD, "Expiration": "2026-01-01T13:00:00Z"}))[1] == Life(NOW, NOW + 3600)
+    assert run(prints(GOOD)) == (AwsKeys("ASIAX", SECRET, "t"), Validity(NOW, None))
+    assert run(prints({**GOOD, "Expiration": "2026-01-01T13:00:00Z"}))[1] == Validity(NOW, NOW + 3600)
     assert run(prints({name: GOOD[name] for name in GOOD if name != "SessionToken"}))[0] == AwsKeys("ASIAX", SECRET)
 
 
@@ -89,7 +89,7 @@ def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
 def test_who_runs_one_may_end_before_it_does(tmp_path: Path) -> None:
     """A worker that ends waits for no command, and leaves none behind."""
     child = tmp_path / "child"
-    running, said = Running(), []
+    running, said = RunningProcess(), []
 
     def get_keys() -> None:
         try:
@@ -100,7 +100,7 @@ def test_who_runs_one_may_end_before_it_does(tmp_path: Path) -> None:
     waiting = threading.Thread(target=get_keys)
     waiting.start()
     wait_until(child.exists)
-    running.end()
+    running.terminate()
     waiting.join(10)
     assert said == ["ended with status -9"]
     wait_until(lambda: not _runs(int(child.read_text())))

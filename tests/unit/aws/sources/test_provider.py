@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws.facts import Failure, Got
-from claude_gatewayd.aws.failures import Failed
+from claude_gatewayd.aws.facts import Failure, FetchResult
+from claude_gatewayd.aws.failures import FetchFailed
 from claude_gatewayd.aws.profiles.source import find_source
-from claude_gatewayd.aws.sources.provider import SourceWay
+from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.network.egress import Egress
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
@@ -49,24 +49,24 @@ def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AwsHo
     return home
 
 
-def way(home: AwsHome, profile: str = "x", **environ: str) -> SourceWay:
+def provider(home: AwsHome, profile: str = "x", **environ: str) -> ProfileKeyProvider:
     given = {**home.environ, "XDG_RUNTIME_DIR": str(home.path), **environ}
-    return SourceWay(find_source(given, profile), home.aws.region, Egress(given))
+    return ProfileKeyProvider(find_source(given, profile), home.aws.region, Egress(given))
 
 
-def failure(one: SourceWay, *, force: bool = False) -> Failure:
-    with pytest.raises(Failed) as caught:
-        one.fetch(keys=True, force=force)
-    said = f"{caught.value} {caught.value.failure}"
-    assert not [secret for secret in os.environ.get("SECRETS", "").split() if secret in said]
+def failure(provider_: ProfileKeyProvider, *, force: bool = False) -> Failure:
+    with pytest.raises(FetchFailed) as caught:
+        provider_.fetch(keys=True, force=force)
+    failed = f"{caught.value} {caught.value.failure}"
+    assert not [secret for secret in os.environ.get("SECRETS", "").split() if secret in failed]
     return caught.value.failure
 
 
-def keys(one: SourceWay, *, force: bool = False) -> Got:
-    got = one.fetch(keys=True, force=force)
-    assert got.keys is not None
-    assert got.life is not None
-    return got
+def keys(provider_: ProfileKeyProvider, *, force: bool = False) -> FetchResult:
+    result = provider_.fetch(keys=True, force=force)
+    assert result.keys is not None
+    assert result.validity is not None
+    return result
 
 
 def log_in(home: AwsHome, left: float) -> dict[str, Any]:
@@ -83,45 +83,45 @@ def log_in(home: AwsHome, left: float) -> dict[str, Any]:
 
 def test_keys_of_a_login(home: AwsHome) -> None:
     home.log_in()
-    got = keys(way(home))
-    assert got.keys is not None
-    assert got.keys.access_key in home.aws.keys
-    assert got.life is not None
-    assert got.life.ends is not None
-    assert abs(got.life.ends - time.time() - 3600) < 5
-    assert got.login is not None
-    assert got.login.refreshable
-    assert got.failure is None
-    assert way(home).identity(got.keys) == (ACCOUNT, ROLE)
+    result = keys(provider(home))
+    assert result.keys is not None
+    assert result.keys.access_key in home.aws.keys
+    assert result.validity is not None
+    assert result.validity.ends is not None
+    assert abs(result.validity.ends - time.time() - 3600) < 5
+    assert result.login is not None
+    assert result.login.refreshable
+    assert result.failure is None
+    assert provider(home).identity(result.keys) == (ACCOUNT, ROLE)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 1, "GetCallerIdentity": 1}
 
 
 def test_a_legacy_profile(home: AwsHome) -> None:
     home.legacy_profile("old")
     home.log_in(home.aws.start_url)
-    got = keys(way(home, "old"))
-    assert got.login is not None
-    assert not got.login.refreshable
+    result = keys(provider(home, "old"))
+    assert result.login is not None
+    assert not result.login.refreshable
 
 
 def test_nobody_is_logged_in(home: AwsHome) -> None:
-    said = failure(way(home))
-    assert (said.cause, said.hint) == ("login", LOGIN)
-    assert said.why == "nobody is logged in for profile x"
+    failed = failure(provider(home))
+    assert (failed.cause, failed.hint) == ("login", LOGIN)
+    assert failed.why == "nobody is logged in for profile x"
     assert dict(home.aws.counts()) == {}
 
 
 def test_a_token_is_renewed_in_time(home: AwsHome) -> None:
     old = log_in(home, 300)
-    one = way(home)
-    got = one.fetch(keys=False, force=False)
+    provider_ = provider(home)
+    result = provider_.fetch(keys=False, force=False)
     assert dict(home.aws.counts()) == {"CreateToken": 1}
-    assert got.login is not None
-    assert got.login.ends > time.time() + 3500
+    assert result.login is not None
+    assert result.login.ends > time.time() + 3500
     new = home.token()
     assert new["accessToken"] != old["accessToken"]
     assert new["refreshToken"] != old["refreshToken"]
-    assert one.renewed() is None  # we have written it ourselves
+    assert provider_.reloaded() is None  # we have written it ourselves
     assert home.token_file().stat().st_mode & 0o777 == 0o600
 
 
@@ -131,19 +131,19 @@ def test_the_session_is_over(home: AwsHome, left: int) -> None:
     log_in(home, left)
     home.aws.fail_next("CreateToken", AwsError("InvalidGrantException", "Invalid grant"), times=9)
     if left > 0:
-        got = way(home).fetch(keys=False, force=False)
-        assert got.failure is not None
-        said = got.failure
-        assert got.keys is not None
+        result = provider(home).fetch(keys=False, force=False)
+        assert result.failure is not None
+        failed = result.failure
+        assert result.keys is not None
     else:
-        said = failure(way(home))
-    assert (said.cause, said.hint, said.why) == ("login", LOGIN, "the login of profile x has ended")
+        failed = failure(provider(home))
+    assert (failed.cause, failed.hint, failed.why) == ("login", LOGIN, "the login of profile x has ended")
 
 
 def test_a_token_that_ends_before_its_time(home: AwsHome) -> None:
     home.log_in()
     home.aws.revoke_tokens()
-    keys(way(home))
+    keys(provider(home))
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "CreateToken": 1}
 
 
@@ -151,15 +151,15 @@ def test_a_token_that_cannot_be_renewed_ends_before_its_time(home: AwsHome) -> N
     home.legacy_profile("old")
     home.log_in(home.aws.start_url)
     home.aws.revoke_tokens()
-    said = failure(way(home, "old"))
-    assert (said.cause, said.hint) == ("login", f"{LOGIN}")
+    failed = failure(provider(home, "old"))
+    assert (failed.cause, failed.hint) == ("login", f"{LOGIN}")
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 1}
 
 
 def test_the_portal_refuses_a_token_however_new(home: AwsHome) -> None:
     home.log_in()
     home.aws.fail_next("GetRoleCredentials", AwsError("UnauthorizedException", "Session token not found"), times=9)
-    assert failure(way(home)).cause == "login"
+    assert failure(provider(home)).cause == "login"
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "CreateToken": 1}
 
 
@@ -167,19 +167,19 @@ def test_the_portal_refuses_a_token_however_new(home: AwsHome) -> None:
 def test_offline_is_no_ended_login(home: AwsHome, service: str) -> None:
     log_in(home, -1)
     (home.aws.oidc_down if service == "oidc" else home.aws.portal_down)()
-    said = failure(way(home))
-    assert said.cause == "offline"
-    assert "login" not in said.hint
-    assert "offline" in said.why
+    failed = failure(provider(home))
+    assert failed.cause == "offline"
+    assert "login" not in failed.hint
+    assert "offline" in failed.why
 
 
 def test_a_valid_token_is_used_while_it_cannot_be_renewed(home: AwsHome) -> None:
     """botocore would raise here: a network that is away for a moment in the last 15 minutes of each hour."""
     log_in(home, 300)
     home.aws.oidc_down()
-    got = keys(way(home))
-    assert got.failure is not None
-    assert got.failure.cause == "offline"
+    result = keys(provider(home))
+    assert result.failure is not None
+    assert result.failure.cause == "offline"
 
 
 @pytest.mark.parametrize(
@@ -193,19 +193,19 @@ def test_a_valid_token_is_used_while_it_cannot_be_renewed(home: AwsHome) -> None
 def test_what_the_portal_may_say(home: AwsHome, error: AwsError, cause: str) -> None:
     home.log_in()
     home.aws.fail_next("GetRoleCredentials", error, times=9)
-    assert failure(way(home)).cause == cause
+    assert failure(provider(home)).cause == cause
 
 
 def test_another_program_has_renewed_the_login(home: AwsHome) -> None:
     """It has used our refresh token, AWS refuses it, and what counts is on the disk a moment later."""
     spent = log_in(home, 300)
-    one = way(home)
+    provider_ = provider(home)
     theirs = home.aws.log_in()
     home.aws.state.refresh_tokens[spent["refreshToken"]].used = True
     late = threading.Timer(0.6, home.write_token, (theirs,))
     late.start()
-    got = keys(one)
-    assert got.failure is None
+    result = keys(provider_)
+    assert result.failure is None
     assert home.token()["accessToken"] == theirs["accessToken"]
     late.join()
 
@@ -214,26 +214,26 @@ def test_two_at_once_renew_once(home: AwsHome) -> None:
     """Two generations, or two daemons: the second waits for the lock, reads again, and has nothing to do."""
     log_in(home, 300)
     home.aws.latency["CreateToken"] = 0.3
-    found: list[Got] = []
+    found: list[FetchResult] = []
     threads = [
-        threading.Thread(target=lambda: found.append(way(home).fetch(keys=False, force=False))) for _ in range(8)
+        threading.Thread(target=lambda: found.append(provider(home).fetch(keys=False, force=False))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert home.aws.count("CreateToken") == 1
-    assert [got.failure for got in found] == [None] * 8
-    assert len({got.login.ends // 2 for got in found if got.login is not None}) <= 2
+    assert [result.failure for result in found] == [None] * 8
+    assert len({result.login.ends // 2 for result in found if result.login is not None}) <= 2
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"accessToken": "x"}', '{"a": 1}{"a": 1}', "\x00" * 100, "[]"])
 def test_torn_for_good(home: AwsHome, content: str) -> None:
     home.log_in()
     home.token_file().write_text(content)
-    said = failure(way(home))
-    assert (said.cause, said.hint) == ("login", LOGIN)
-    assert "damaged" in said.why
+    failed = failure(provider(home))
+    assert (failed.cause, failed.hint) == ("login", LOGIN)
+    assert "damaged" in failed.why
 
 
 def test_torn_for_a_moment(home: AwsHome) -> None:
@@ -242,22 +242,22 @@ def test_torn_for_a_moment(home: AwsHome) -> None:
     home.token_file().write_text(whole[:40])
     late = threading.Timer(0.08, home.token_file().write_text, (whole,))
     late.start()
-    assert keys(way(home)).failure is None
+    assert keys(provider(home)).failure is None
     late.join()
 
 
 def test_a_cache_that_cannot_be_written(home: AwsHome, caplog: pytest.LogCaptureFixture) -> None:
     """AWS takes a refresh token once: what has come for it is kept in memory, and renewed from there."""
     before = log_in(home, 300)
-    one = way(home)
+    provider_ = provider(home)
     home.aws.lives.access_token = 300  # so that each is due at once
     with unwritable(home.cache):
         for turn in range(2):
-            assert keys(one).failure is None
+            assert keys(provider_).failure is None
             assert home.aws.count("CreateToken") == turn + 1
         assert home.token() == before
     assert "kept in memory only: cannot write to" in caplog.text
-    assert keys(one).failure is None
+    assert keys(provider_).failure is None
     assert home.token() != before
 
 
@@ -278,26 +278,26 @@ def unwritable(directory: Path) -> Iterator[None]:
 
 
 def test_a_new_login_is_noticed(home: AwsHome) -> None:
-    one = way(home)
-    assert failure(one).cause == "login"
-    assert one.renewed() is None
+    provider_ = provider(home)
+    assert failure(provider_).cause == "login"
+    assert provider_.reloaded() is None
     home.log_in()
-    assert one.renewed() is one
-    keys(one)
-    assert one.renewed() is None
+    assert provider_.reloaded() is provider_
+    keys(provider_)
+    assert provider_.reloaded() is None
 
 
 def test_another_profile_is_noticed(home: AwsHome) -> None:
     home.log_in()
-    one = way(home)
-    keys(one)
+    provider_ = provider(home)
+    keys(provider_)
     home.section("profile unrelated", "region = us-east-1")
-    assert one.renewed() is one
-    assert one.renewed() is None
+    assert provider_.reloaded() is provider_
+    assert provider_.reloaded() is None
     home.config.write_text(home.config.read_text().replace(ROLE, "ReadOnly"))
-    other = one.renewed()
+    other = provider_.reloaded()
     assert other is not None
-    assert other is not one
+    assert other is not provider_
     assert other.facts().role == "ReadOnly"
 
 
@@ -307,13 +307,13 @@ def test_a_wrong_clock(home: AwsHome) -> None:
     home.log_in()
     home.write_token({**home.token(), "expiresAt": "2100-01-01T00:00:00Z"})
     home.aws.lives.keys = 1800
-    got = keys(way(home))
-    assert got.life is not None
-    assert got.life.ends is not None
-    assert abs(got.life.ends - time.time() - 1800) < 5
-    assert got.failure is not None
-    assert got.failure.cause == "clock"
-    assert "60 min ahead of" in got.failure.why
+    result = keys(provider(home))
+    assert result.validity is not None
+    assert result.validity.ends is not None
+    assert abs(result.validity.ends - time.time() - 1800) < 5
+    assert result.failure is not None
+    assert result.failure.cause == "clock"
+    assert "60 min ahead of" in result.failure.why
 
 
 # -- roles, and what else there is
@@ -322,46 +322,46 @@ def test_a_wrong_clock(home: AwsHome) -> None:
 def test_a_chain_keeps_the_keys_below_while_they_are_young(home: AwsHome) -> None:
     home.chain_profile("deep", "x")
     home.log_in()
-    one = way(home, "deep")
+    provider_ = provider(home, "deep")
     for _ in range(3):
-        keys(one)
+        keys(provider_)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 1, "AssumeRole": 3}
-    keys(one, force=True)
+    keys(provider_, force=True)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "AssumeRole": 4}
     home.aws.kill_keys()
-    keys(one)
+    keys(provider_)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 3, "AssumeRole": 6}
 
 
 def test_a_chain_outlives_its_login(home: AwsHome) -> None:
     home.chain_profile("deep", "x")
     home.log_in()
-    one = way(home, "deep")
-    keys(one)
+    provider_ = provider(home, "deep")
+    keys(provider_)
     home.aws.revoke_session()
     home.write_token({**home.token(), "expiresAt": "2000-01-01T00:00:00Z"})
-    got = keys(one)
-    assert got.failure is not None
-    assert (got.failure.cause, got.failure.hint) == ("login", f"{LOGIN} --profile x")
+    result = keys(provider_)
+    assert result.failure is not None
+    assert (result.failure.cause, result.failure.hint) == ("login", f"{LOGIN} --profile x")
 
 
 def test_a_role_that_nobody_may_assume(home: AwsHome) -> None:
     home.chain_profile("deep", "x", role_arn=f"arn:aws:iam::{ACCOUNT}:role/Other")
     home.log_in()
-    said = failure(way(home, "deep"))
-    assert said.cause == "setup"
-    assert "AccessDenied" in said.why
+    failed = failure(provider(home, "deep"))
+    assert failed.cause == "setup"
+    assert "AccessDenied" in failed.why
 
 
 def test_web_identity(home: AwsHome, tmp_path: Path) -> None:
     token = tmp_path / "token"
     home.section("profile web", f"role_arn = {WEB_ROLE}", f"web_identity_token_file = {token}")
-    said = failure(way(home, "web"))
-    assert "cannot be read: no such file" in said.why
+    failed = failure(provider(home, "web"))
+    assert "cannot be read: no such file" in failed.why
     token.write_text("invented.web.identity\n")
-    assert keys(way(home, "web")).failure is None
+    assert keys(provider(home, "web")).failure is None
     token.write_text(_jwt(time.time() - 1))
-    assert "has ended" in failure(way(home, "web")).why
+    assert "has ended" in failure(provider(home, "web")).why
     assert home.aws.count("AssumeRoleWithWebIdentity") == 1
 
 
@@ -375,9 +375,9 @@ def _jwt(ends: float) -> str:
 def test_the_role_of_a_pod(home: AwsHome, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("invented.web.identity")
-    one = way(home, "absent", AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ROLE_ARN=WEB_ROLE)
-    assert one.facts().kind == "web-identity"
-    assert keys(one).failure is None
+    provider_ = provider(home, "absent", AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ROLE_ARN=WEB_ROLE)
+    assert provider_.facts().kind == "web-identity"
+    assert keys(provider_).failure is None
 
 
 def test_temporary_keys_in_a_file(home: AwsHome) -> None:
@@ -388,15 +388,15 @@ def test_temporary_keys_in_a_file(home: AwsHome) -> None:
         file.write_text("\n".join(["[tmp]", *lines, "x_security_token_expires = 2100-01-01T00:00:00Z"]) + "\n")
 
     write(1)
-    one = way(home, "tmp")
-    got = keys(one)
-    assert got.life is not None
-    assert got.life.ends is not None
-    assert not one.facts().renewable
+    provider_ = provider(home, "tmp")
+    result = keys(provider_)
+    assert result.validity is not None
+    assert result.validity.ends is not None
+    assert not provider_.facts().renewable
     write(2)
-    other = one.renewed()
-    assert isinstance(other, SourceWay)
-    assert other is not one
+    other = provider_.reloaded()
+    assert isinstance(other, ProfileKeyProvider)
+    assert other is not provider_
     again = keys(other).keys
     assert again is not None
     assert again.access_key == "ASIA2"
@@ -405,28 +405,28 @@ def test_temporary_keys_in_a_file(home: AwsHome) -> None:
 def test_keys_of_the_environment(home: AwsHome) -> None:
     environ = {"AWS_ACCESS_KEY_ID": "ASIA1", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t",
                "AWS_CREDENTIAL_EXPIRATION": "2100-01-01T00:00:00Z"}  # fmt: skip
-    one = way(home, **environ)
-    got = keys(one)
-    assert one.facts().kind == "temporary"
-    assert got.life is not None
-    assert got.life.ends is not None
+    provider_ = provider(home, **environ)
+    result = keys(provider_)
+    assert provider_.facts().kind == "temporary"
+    assert result.validity is not None
+    assert result.validity.ends is not None
 
 
 def test_a_process(home: AwsHome) -> None:
-    said: dict[str, Any] = {"Version": 1, "AccessKeyId": "ASIAX", "SecretAccessKey": "s", "SessionToken": "t"}
-    line = shlex.join([sys.executable, "-c", f"print({json.dumps(said)!r})"])
+    failed: dict[str, Any] = {"Version": 1, "AccessKeyId": "ASIAX", "SecretAccessKey": "s", "SessionToken": "t"}
+    line = shlex.join([sys.executable, "-c", f"print({json.dumps(failed)!r})"])
     home.section("profile process", f"credential_process = {line}")
-    got = keys(way(home, "process")).keys
-    assert got is not None
-    assert got.access_key == "ASIAX"
+    result = keys(provider(home, "process")).keys
+    assert result is not None
+    assert result.access_key == "ASIAX"
     home.section("profile broken", f"credential_process = {sys.executable} -c exit(3)")
-    assert "credential_process of profile broken ended with status" in failure(way(home, "broken")).why
+    assert "credential_process of profile broken ended with status" in failure(provider(home, "broken")).why
 
 
 def test_a_bedrock_api_key(home: AwsHome) -> None:
-    got = keys(way(home, AWS_BEARER_TOKEN_BEDROCK="invented")).keys
-    assert got is not None
-    assert got.bearer == "invented"
+    result = keys(provider(home, AWS_BEARER_TOKEN_BEDROCK="invented")).keys
+    assert result is not None
+    assert result.bearer == "invented"
 
 
 class Metadata(BaseHTTPRequestHandler):
@@ -440,11 +440,11 @@ class Metadata(BaseHTTPRequestHandler):
         keys = {"Code": "Success", "AccessKeyId": "ASIAM", "SecretAccessKey": "s", "Token": "t", "Expiration": ends}
         self._answer("a-role" if self.path.endswith("/security-credentials/") else json.dumps(keys))
 
-    def _answer(self, said: str) -> None:
+    def _answer(self, failed: str) -> None:
         self.send_response(200)
-        self.send_header("content-length", str(len(said)))
+        self.send_header("content-length", str(len(failed)))
         self.end_headers()
-        self.wfile.write(said.encode())
+        self.wfile.write(failed.encode())
 
     def log_message(self, *_: object) -> None:
         pass
@@ -460,37 +460,37 @@ def test_the_role_of_a_machine(home: AwsHome, where: str) -> None:
             "container": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}keys"},
             "instance": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url, "AWS_EC2_METADATA_DISABLED": "false"},
         }[where]
-        one = way(home, "bare", **found)
-        got = keys(one)
+        provider_ = provider(home, "bare", **found)
+        result = keys(provider_)
         server.shutdown()
-    assert one.facts().kind == "container"
-    assert got.keys is not None
-    assert got.keys.access_key == "ASIAM"
-    assert got.life is not None
-    assert got.life.ends is not None
-    assert abs(got.life.ends - time.time() - 3600) < 60
+    assert provider_.facts().kind == "container"
+    assert result.keys is not None
+    assert result.keys.access_key == "ASIAM"
+    assert result.validity is not None
+    assert result.validity.ends is not None
+    assert abs(result.validity.ends - time.time() - 3600) < 60
 
 
 def test_aws_login_names_what_is_missing(home: AwsHome) -> None:
     if find_spec("awscrt") is not None:
         pytest.skip("awscrt is installed here")
     home.section("profile cli", "login_session = arn:aws:iam::111122223333:user/heron")
-    said = failure(way(home, "cli"))
-    assert said.cause == "setup"
-    assert "needs awscrt" in said.why
-    assert said.hint.endswith("-m pip install 'claude-gatewayd[aws-login]'")
+    failed = failure(provider(home, "cli"))
+    assert failed.cause == "setup"
+    assert "needs awscrt" in failed.why
+    assert failed.hint.endswith("-m pip install 'claude-gatewayd[aws-login]'")
 
 
 def test_a_profile_that_cannot_work_asks_nobody(home: AwsHome) -> None:
     home.section("profile mfa", f"role_arn = {CHAINED_ROLE}", "source_profile = x", "mfa_serial = arn:x")
-    said = failure(way(home, "mfa"))
-    assert "MFA" in said.why
+    failed = failure(provider(home, "mfa"))
+    assert "MFA" in failed.why
     home.section("profile torn", "sso_session = crop", "sso_account_id = 1", "sso_role_name = x")
-    assert "did you mean corp?" in failure(way(home, "torn")).why
+    assert "did you mean corp?" in failure(provider(home, "torn")).why
     assert dict(home.aws.counts()) == {}
 
 
 def test_no_way_at_all(home: AwsHome) -> None:
-    one = way(home, "xx")
-    assert one.facts().kind == "none"
-    assert "no profile xx (did you mean x?)" in failure(one).why
+    provider_ = provider(home, "xx")
+    assert provider_.facts().kind == "none"
+    assert "no profile xx (did you mean x?)" in failure(provider_).why

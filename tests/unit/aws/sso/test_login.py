@@ -15,12 +15,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from claude_gatewayd.aws.client import Offline, WrongClock
+from claude_gatewayd.aws.client import AwsOffline, WrongClock
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.aws.sso import login, token_cache
-from claude_gatewayd.aws.sso.login import Way, choose_way, log_in, log_out
-from claude_gatewayd.aws.sso.oidc import Denied, DeviceCode
-from claude_gatewayd.aws.sso.token_cache import Token
+from claude_gatewayd.aws.sso.login import LoginMethod, choose_method, log_in, log_out
+from claude_gatewayd.aws.sso.oidc import AccessDenied, DeviceCode
+from claude_gatewayd.aws.sso.token_cache import SsoToken
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.network.egress import Egress
 from tests.fakes.aws import FakeAws
@@ -28,7 +28,7 @@ from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, ROLE, AwsError
 from tests.fakes.browser import visit
 
-BROWSER, DEVICE = Way("browser"), Way("device-code")
+BROWSER, DEVICE = LoginMethod("browser"), LoginMethod("device-code")
 
 
 class Clock:
@@ -46,7 +46,7 @@ class Clock:
         self.slept.append(seconds)
 
 
-class Person:
+class FakePrompt:
     """Somebody who goes where they are sent, or does what a test wants."""
 
     def __init__(self, goes: Callable[[str], object] = visit) -> None:
@@ -54,18 +54,18 @@ class Person:
         self.urls: list[str] = []
         self.codes: list[DeviceCode] = []
         self.waited = 0
-        self.page = ""
+        self.verification_uri = ""
 
-    def go_to(self, url: str) -> None:
+    def open_page(self, url: str) -> None:
         self.urls.append(url)
         got = self.goes(url)
-        self.page = got[1] if isinstance(got, tuple) else ""
+        self.verification_uri = got[1] if isinstance(got, tuple) else ""
 
-    def type_in(self, device: DeviceCode) -> None:
+    def show_code(self, device: DeviceCode) -> None:
         self.codes.append(device)
 
-    def wait(self, left: float) -> None:
-        assert 0 < left <= login.WITHIN
+    def waiting(self, left: float) -> None:
+        assert 0 < left <= login.APPROVAL_TIMEOUT
         self.waited += 1
 
 
@@ -100,13 +100,15 @@ def environ_of(home: AwsHome) -> dict[str, str]:
     return {**home.environ, "XDG_RUNTIME_DIR": str(home.path)}
 
 
-def logged_in(home: AwsHome, way: Way, person: Person | None = None, profile: str = "sso", **more: Any) -> Token:
+def logged_in(
+    home: AwsHome, method: LoginMethod, prompt: FakePrompt | None = None, profile: str = "sso", **more: Any
+) -> SsoToken:
     environ = environ_of(home)
-    return log_in(sso_profile(environ, profile), environ, Egress(environ), way, person or Person(), **more)
+    return log_in(sso_profile(environ, profile), environ, Egress(environ), method, prompt or FakePrompt(), **more)
 
 
-def by_device(home: AwsHome, clock: Clock, person: Person | None = None, profile: str = "sso") -> Token:
-    return logged_in(home, DEVICE, person, profile, sleep=clock.sleep, clock=clock)
+def by_device(home: AwsHome, clock: Clock, prompt: FakePrompt | None = None, profile: str = "sso") -> SsoToken:
+    return logged_in(home, DEVICE, prompt, profile, sleep=clock.sleep, clock=clock)
 
 
 def identity(home: AwsHome, profile: str = "sso") -> str:
@@ -129,9 +131,9 @@ def is_good(home: AwsHome) -> bool:
 ISO = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
-@pytest.mark.parametrize("way", [BROWSER, DEVICE])
-def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clock, way: Way) -> None:
-    token = logged_in(home, way, sleep=clock.sleep, clock=clock)
+@pytest.mark.parametrize("method", [BROWSER, DEVICE])
+def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clock, method: LoginMethod) -> None:
+    token = logged_in(home, method, sleep=clock.sleep, clock=clock)
     file = home.token_file("corp")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     said = json.loads(file.read_text())
@@ -148,10 +150,10 @@ def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clo
     assert ROLE in identity(home)
 
 
-@pytest.mark.parametrize("way", [BROWSER, DEVICE])
-def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: Clock, way: Way) -> None:
+@pytest.mark.parametrize("method", [BROWSER, DEVICE])
+def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: Clock, method: LoginMethod) -> None:
     aws.lives.access_token = 600  # below botocore's fifteen minutes
-    token = logged_in(home, way, sleep=clock.sleep, clock=clock)
+    token = logged_in(home, method, sleep=clock.sleep, clock=clock)
     aws.lives.access_token = 3600
     aws.forget_calls()
     assert ROLE in identity(home)
@@ -159,7 +161,7 @@ def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: Clock, way: W
     renewed = token_cache.read(home.token_file("corp"))
     assert renewed is not None
     assert renewed.refresh_token not in ("", token.refresh_token)
-    assert renewed.registration == replace(token.registration, ends=renewed.registration.ends)
+    assert renewed.registration == replace(token.registration, expires_at=renewed.registration.expires_at)
 
 
 def test_a_legacy_profile(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
@@ -207,8 +209,8 @@ def test_a_runtime_directory_that_is_no_good_does_not_cost_the_login(home: AwsHo
 
 
 def test_what_the_browser_is_sent_to(home: AwsHome, aws: FakeAws) -> None:
-    person = Person()
-    logged_in(home, BROWSER, person)
+    prompt = FakePrompt()
+    logged_in(home, BROWSER, prompt)
     assert json.loads(aws.calls_of("RegisterClient")[0].body) == {
         "clientName": "claude-gateway-corp",
         "clientType": "public",
@@ -217,7 +219,7 @@ def test_what_the_browser_is_sent_to(home: AwsHome, aws: FakeAws) -> None:
         "redirectUris": ["http://127.0.0.1/oauth/callback"],
         "issuerUrl": aws.start_url,
     }
-    page = urlsplit(person.urls[0])
+    page = urlsplit(prompt.urls[0])
     assert f"{page.scheme}://{page.netloc}{page.path}" == f"{aws.url('oidc')}/authorize"
     query = parse_qs(page.query)
     assert set(query) == {
@@ -227,7 +229,7 @@ def test_what_the_browser_is_sent_to(home: AwsHome, aws: FakeAws) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/oauth/callback", query["redirect_uri"][0])
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", query["code_challenge"][0])
     assert len(query["state"][0]) >= 43
-    assert "<h1>Approved</h1>" in person.page
+    assert "<h1>Approved</h1>" in prompt.verification_uri
     assert aws.counts() == {"RegisterClient": 1, "Authorize": 1, "CreateToken": 1}
 
 
@@ -248,7 +250,7 @@ def test_the_browser_that_comes_back_with_another_state(home: AwsHome) -> None:
         pages.append(visit(back.replace("/oauth/callback", "/elsewhere") + f"?code=stolen&state={state}"))
         return visit(url)
 
-    logged_in(home, BROWSER, Person(goes))
+    logged_in(home, BROWSER, FakePrompt(goes))
     assert [status for status, _ in pages] == [400, 400, 400, 400, 404]
     assert "another login" in pages[0][1]
     assert is_good(home)
@@ -265,13 +267,13 @@ def test_it_listens_on_this_machine_alone(home: AwsHome) -> None:
 
     if not Path("/proc/net/tcp").exists():
         pytest.skip("/proc/net/tcp tells who listens where, and is Linux's")
-    logged_in(home, BROWSER, Person(goes))
+    logged_in(home, BROWSER, FakePrompt(goes))
     assert [address.partition(":")[0] for address in tables] == ["0100007F"]
 
 
-def refused(home: AwsHome, way: Way, **more: Any) -> GatewayError:
+def refused(home: AwsHome, method: LoginMethod, **more: Any) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        logged_in(home, way, **more)
+        logged_in(home, method, **more)
     assert not home.token_file().exists()
     assert not list(home.path.rglob("*.tmp"))
     shown = f"{caught.value.message} {caught.value.hint} {caught.value!r}"
@@ -281,12 +283,12 @@ def refused(home: AwsHome, way: Way, **more: Any) -> GatewayError:
 
 def test_who_denies_in_the_browser(home: AwsHome, aws: FakeAws) -> None:
     aws.user("denies")
-    person = Person()
-    error = refused(home, BROWSER, person=person)
-    assert isinstance(error, Denied)
+    prompt = FakePrompt()
+    error = refused(home, BROWSER, prompt=prompt)
+    assert isinstance(error, AccessDenied)
     assert error.message == "cannot log in: it was denied in the browser"
     assert error.hint == "claude-gatewayctl sso-login --profile sso"
-    assert "<h1>Not approved</h1>" in person.page
+    assert "<h1>Not approved</h1>" in prompt.verification_uri
 
 
 @pytest.mark.parametrize(
@@ -298,19 +300,19 @@ def test_a_browser_that_comes_back_with_an_error(home: AwsHome, error: str, told
         query = parse_qs(urlsplit(url).query)
         return visit(f"{query['redirect_uri'][0]}?{urlencode({'error': error, 'state': query['state'][0]})}")
 
-    person = Person(goes)
-    assert told in refused(home, BROWSER, person=person).message
-    assert "<script>" not in person.page
+    prompt = FakePrompt(goes)
+    assert told in refused(home, BROWSER, prompt=prompt).message
+    assert "<script>" not in prompt.verification_uri
 
 
 def test_a_browser_that_never_comes_back(home: AwsHome, aws: FakeAws) -> None:
     aws.user("ignores")
-    person = Person()
-    error = refused(home, BROWSER, person=person, within=0.3)
+    prompt = FakePrompt()
+    error = refused(home, BROWSER, prompt=prompt, timeout=0.3)
     assert error.message == "cannot log in: nobody approved it in the browser within 0.3 s"
-    assert person.waited >= 1
+    assert prompt.waited >= 1
     with pytest.raises(OSError, match="refused"):
-        visit(parse_qs(urlsplit(person.urls[0]).query)["redirect_uri"][0])
+        visit(parse_qs(urlsplit(prompt.urls[0]).query)["redirect_uri"][0])
 
 
 def test_a_code_that_aws_does_not_take(home: AwsHome, aws: FakeAws) -> None:
@@ -318,14 +320,14 @@ def test_a_code_that_aws_does_not_take(home: AwsHome, aws: FakeAws) -> None:
     assert refused(home, BROWSER).message.startswith("cannot finish the login: ")
 
 
-@pytest.mark.parametrize("way", [BROWSER, DEVICE])
-def test_who_gives_up(home: AwsHome, clock: Clock, aws: FakeAws, way: Way) -> None:
-    class Impatient(Person):
-        def wait(self, left: float) -> None:
+@pytest.mark.parametrize("method", [BROWSER, DEVICE])
+def test_who_gives_up(home: AwsHome, clock: Clock, aws: FakeAws, method: LoginMethod) -> None:
+    class Impatient(FakePrompt):
+        def waiting(self, left: float) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        logged_in(home, way, Impatient(lambda _url: None), sleep=clock.sleep, clock=clock)
+        logged_in(home, method, Impatient(lambda _url: None), sleep=clock.sleep, clock=clock)
     assert list(home.cache.iterdir()) == []
 
 
@@ -335,15 +337,15 @@ def test_who_gives_up(home: AwsHome, clock: Clock, aws: FakeAws, way: Way) -> No
 def test_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
     aws.state.device_polls = 3
     aws.state.device_interval = 2
-    person = Person()
-    by_device(home, clock, person)
-    assert person.codes[0].full_page.endswith(f"?user_code={person.codes[0].user_code}")
+    prompt = FakePrompt()
+    by_device(home, clock, prompt)
+    assert prompt.codes[0].verification_uri_complete.endswith(f"?user_code={prompt.codes[0].user_code}")
     assert json.loads(aws.calls_of("RegisterClient")[0].body) == {
         "clientName": "claude-gateway-corp", "clientType": "public", "scopes": ["sso:account:access"],
     }  # fmt: skip
     assert aws.count("CreateToken") == 4
     assert sum(clock.slept) == pytest.approx(8.0)
-    assert person.waited == 8
+    assert prompt.waited == 8
 
 
 def test_slow_down_means_five_seconds_more_each_time(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
@@ -363,7 +365,7 @@ def test_a_network_that_is_away_for_a_moment(home: AwsHome, aws: FakeAws, clock:
 def test_who_denies_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
     aws.user("denies")
     error = refused(home, DEVICE, sleep=clock.sleep, clock=clock)
-    assert isinstance(error, Denied)
+    assert isinstance(error, AccessDenied)
     assert error.message == "cannot log in: it was denied in the browser"
 
 
@@ -382,34 +384,34 @@ def test_a_code_that_nobody_types(home: AwsHome, aws: FakeAws, clock: Clock, aws
 # -- before anybody is bothered
 
 
-@pytest.mark.parametrize("way", [BROWSER, DEVICE])
-def test_a_cache_directory_that_cannot_be_written(home: AwsHome, aws: FakeAws, way: Way) -> None:
+@pytest.mark.parametrize("method", [BROWSER, DEVICE])
+def test_a_cache_directory_that_cannot_be_written(home: AwsHome, aws: FakeAws, method: LoginMethod) -> None:
     (home.path / ".aws" / "sso").write_text("in the way")
-    assert "cannot write to" in refused(home, way).message
+    assert "cannot write to" in refused(home, method).message
     assert aws.counts() == {}
 
 
-@pytest.mark.parametrize("way", [BROWSER, DEVICE])
-def test_offline(home: AwsHome, aws: FakeAws, way: Way) -> None:
+@pytest.mark.parametrize("method", [BROWSER, DEVICE])
+def test_offline(home: AwsHome, aws: FakeAws, method: LoginMethod) -> None:
     aws.offline()
-    error = refused(home, way)
-    assert isinstance(error, Offline)
+    error = refused(home, method)
+    assert isinstance(error, AwsOffline)
     assert error.message == "cannot start a login: AWS cannot be reached at 127.0.0.1; this machine seems to be offline"
     aws.up()
 
 
-@pytest.mark.parametrize("way", [BROWSER, DEVICE])
-def test_a_wrong_clock(home: AwsHome, aws: FakeAws, way: Way) -> None:
+@pytest.mark.parametrize("method", [BROWSER, DEVICE])
+def test_a_wrong_clock(home: AwsHome, aws: FakeAws, method: LoginMethod) -> None:
     aws.state.clock_offset = 600.0
-    person = Person()
-    error = refused(home, way, person=person)
+    prompt = FakePrompt()
+    error = refused(home, method, prompt=prompt)
     assert isinstance(error, WrongClock)
     assert (
         error.message
         == "cannot start a login: this machine's clock is 10 min behind AWS's, so AWS rejects its signatures"
     )
-    assert not person.urls
-    assert not person.codes
+    assert not prompt.urls
+    assert not prompt.codes
 
 
 def test_a_start_url_that_is_not_aws_s(home: AwsHome, aws: FakeAws) -> None:
@@ -426,49 +428,49 @@ LEGACY = replace(MODERN, session="", scopes=())
 @pytest.mark.parametrize(
     ("profile", "environ", "files", "platform", "device_code", "expected"),
     [
-        (MODERN, {"DISPLAY": ":0"}, (), "linux", False, Way("browser")),
-        (MODERN, {"WAYLAND_DISPLAY": "w"}, (), "linux", False, Way("browser")),
-        (MODERN, {}, (), "darwin", False, Way("browser")),
-        (MODERN, {"DISPLAY": ":0"}, (), "linux", True, Way("device-code")),
-        (MODERN, {}, (), "linux", True, Way("device-code", browser=False)),
-        (MODERN, {}, (), "linux", False, Way("device-code", "there is no display here", browser=False)),
-        (MODERN, {"BROWSER": "lynx"}, (), "linux", False, Way("browser")),
-        (MODERN, {"BROWSER": "code"}, ("/.dockerenv",), "linux", False, Way("browser")),
+        (MODERN, {"DISPLAY": ":0"}, (), "linux", False, LoginMethod("browser")),
+        (MODERN, {"WAYLAND_DISPLAY": "w"}, (), "linux", False, LoginMethod("browser")),
+        (MODERN, {}, (), "darwin", False, LoginMethod("browser")),
+        (MODERN, {"DISPLAY": ":0"}, (), "linux", True, LoginMethod("device-code")),
+        (MODERN, {}, (), "linux", True, LoginMethod("device-code", has_browser=False)),
+        (MODERN, {}, (), "linux", False, LoginMethod("device-code", "there is no display here", has_browser=False)),
+        (MODERN, {"BROWSER": "lynx"}, (), "linux", False, LoginMethod("browser")),
+        (MODERN, {"BROWSER": "code"}, ("/.dockerenv",), "linux", False, LoginMethod("browser")),
         (
             MODERN, {"DISPLAY": ":0"}, ("/.dockerenv",), "linux", False,
-            Way("device-code", "this is a container", browser=False),
+            LoginMethod("device-code", "this is a container", has_browser=False),
         ),
         (
             MODERN, {"DISPLAY": ":0"}, ("/run/.containerenv",), "linux", False,
-            Way("device-code", "this is a container", browser=False),
+            LoginMethod("device-code", "this is a container", has_browser=False),
         ),
         (
             MODERN, {"DISPLAY": ":0", "container": "podman"}, (), "linux", False,
-            Way("device-code", "this is a container", browser=False),
+            LoginMethod("device-code", "this is a container", has_browser=False),
         ),
         (
             MODERN, {"SSH_CONNECTION": "1 2 3 4", "DISPLAY": ":10", "BROWSER": "x"}, (), "linux", False,
-            Way("device-code", "this is an SSH session", browser=False),
+            LoginMethod("device-code", "this is an SSH session", has_browser=False),
         ),
         (
             MODERN, {"SSH_TTY": "/dev/pts/1"}, (), "darwin", False,
-            Way("device-code", "this is an SSH session", browser=False),
+            LoginMethod("device-code", "this is an SSH session", has_browser=False),
         ),
         (
             MODERN, {"WSL_DISTRO_NAME": "Debian", "DISPLAY": ":0"}, (), "linux", False,
-            Way("device-code", "this is WSL, whose browser may not reach it", browser=False),
+            LoginMethod("device-code", "this is WSL, whose browser may not reach it", has_browser=False),
         ),
         (
             LEGACY, {"DISPLAY": ":0"}, (), "linux", False,
-            Way("device-code", "a profile without an sso-session knows no other way"),
+            LoginMethod("device-code", "a profile without an sso-session knows no other way"),
         ),
     ],
 )  # fmt: skip
 def test_which_way(
     profile: SsoProfile, environ: dict[str, str], files: tuple[str, ...], platform: str, device_code: bool,
-    expected: Way,
+    expected: LoginMethod,
 ) -> None:  # fmt: skip
-    chosen = choose_way(profile, environ, device_code=device_code, exists=files.__contains__, platform=platform)
+    chosen = choose_method(profile, environ, device_code=device_code, exists=files.__contains__, platform=platform)
     assert chosen == expected
 
 

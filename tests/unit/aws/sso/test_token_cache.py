@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.aws.sso import token_cache
-from claude_gatewayd.aws.sso.oidc import Granted, Registration
-from claude_gatewayd.aws.sso.token_cache import CorruptToken, Token
+from claude_gatewayd.aws.sso.oidc import Registration, TokenGrant
+from claude_gatewayd.aws.sso.token_cache import CorruptToken, SsoToken
 from claude_gatewayd.errors import GatewayError
 
 SECRETS = ("access-canary", "secret-canary", "refresh-canary")
@@ -29,7 +29,7 @@ SAID: dict[str, Any] = {
     "registrationExpiresAt": "2027-02-23T08:00:00Z",
     "refreshToken": "refresh-canary",
 }
-TOKEN = Token(
+TOKEN = SsoToken(
     SAID["startUrl"], "us-west-2", "access-canary", 1795597200.0, "client", "secret-canary", 1803369600.0,
     "refresh-canary",
 )  # fmt: skip
@@ -46,8 +46,8 @@ def put(file: Path, content: bytes | dict[str, Any]) -> None:
 
 
 def found(file: Path) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(file.read_text())
-    return said
+    fields: dict[str, Any] = json.loads(file.read_text())
+    return fields
 
 
 def test_its_name_is_the_one_that_the_aws_cli_looks_for(tmp_path: Path) -> None:
@@ -150,11 +150,11 @@ def test_fields_of_others_are_kept_and_the_old_refresh_token_too(file: Path) -> 
     put(file, {**SAID, "kiroSaid": {"deep": [1]}})
     token = token_cache.read(file)
     assert token is not None
-    token_cache.write(file, token.renewed(Granted("new", 1795600800.0)))
+    token_cache.write(file, token.renewed(TokenGrant("new", 1795600800.0)))
     expected = {**SAID, "kiroSaid": {"deep": [1]}, "accessToken": "new", "expiresAt": "2026-11-25T10:00:00Z"}
     assert found(file) == expected
     login = token_cache.token_from(
-        "https://x/start", "us-east-1", Registration("c2", "s2", 1803369600.0), Granted("n", 0)
+        "https://x/start", "us-east-1", Registration("c2", "s2", 1803369600.0), TokenGrant("n", 0)
     )
     token_cache.write(file, login)
     assert found(file)["kiroSaid"] == {"deep": [1]}
@@ -163,16 +163,16 @@ def test_fields_of_others_are_kept_and_the_old_refresh_token_too(file: Path) -> 
 
 def test_a_login_of_another_tool_wins_over_a_refresh(file: Path) -> None:
     token_cache.write(file, TOKEN)
-    renewed = TOKEN.renewed(Granted("renewed", 1795600800.0, "refresh-2"))
-    assert token_cache.swap(file, TOKEN, renewed) == renewed
+    renewed = TOKEN.renewed(TokenGrant("renewed", 1795600800.0, "refresh-2"))
+    assert token_cache.replace_if_unchanged(file, TOKEN, renewed) == renewed
     login = replace(TOKEN, access_token="login")
     token_cache.write(file, login)
-    assert token_cache.swap(file, renewed, replace(renewed, access_token="late")) == login
+    assert token_cache.replace_if_unchanged(file, renewed, replace(renewed, access_token="late")) == login
     assert found(file)["accessToken"] == "login"
     put(file, b"{")
-    assert token_cache.swap(file, login, renewed) == renewed, "what is spoiled is mended"
+    assert token_cache.replace_if_unchanged(file, login, renewed) == renewed, "what is spoiled is mended"
     assert token_cache.remove(file) is True
-    assert token_cache.swap(file, renewed, login) is None, "who has logged out stays so"
+    assert token_cache.replace_if_unchanged(file, renewed, login) is None, "who has logged out stays so"
     assert not file.exists()
 
 

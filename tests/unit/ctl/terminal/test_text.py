@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.ctl.terminal import text
 
 NOW = 1_800_000_000.0
 MIN = 60.0
 DAY = 86400.0
 NOON = time.mktime((2026, 11, 29, 12, 0, 0, 0, 0, -1))
-OK = Snapshot(
+OK = CredentialSnapshot(
     "ok", "sso", "profile x", "x", refreshable=True, token_ends=NOW + 50 * MIN, keys_end=NOW + 40 * MIN,
     next_check=NOW + 10 * MIN, account="111122223333", role="Admin",
 )  # fmt: skip
@@ -35,11 +35,11 @@ OVER = replace(
              "keys until (in 40 min 0 s)"],
         ),
         (
-            Snapshot("ok", "sso", "profile x", next_check=NOW),
+            CredentialSnapshot("ok", "sso", "profile x", next_check=NOW),
             ["credentials  ok", "they are being got just now"],
         ),
         (
-            Snapshot("ok", "process", "profile x", keys_end=NOW + MIN, next_check=NOW - 1),
+            CredentialSnapshot("ok", "process", "profile x", keys_end=NOW + MIN, next_check=NOW - 1),
             ["credentials  ok", "keys until (in 1 min 0 s)", "they are being renewed just now"],
         ),
         (  # of a login that is over it does not matter how long its token would be good
@@ -56,7 +56,7 @@ OVER = replace(
         ),
     ],
 )  # fmt: skip
-def test_credentials(how: Snapshot, lines: list[str]) -> None:
+def test_credentials(how: CredentialSnapshot, lines: list[str]) -> None:
     shown = [line.strip() for line in text.credentials(how.as_dict(), NOW)]
     assert [re.sub(r"(?:\w{3} \d\d \w{3} )?\d\d:\d\d (?=\()", "", line) for line in shown] == lines
 

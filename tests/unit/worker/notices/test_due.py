@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws.snapshot import Kind, Snapshot, State
+from claude_gatewayd.aws.snapshot import CredentialKind, CredentialSnapshot, CredentialState
 from claude_gatewayd.worker.notices.due import QUIET, SETTLED, NoticeHistory, due, with_known_start
 from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules, active, describe_cause
 from claude_gatewayd.worker.serving import Serving
@@ -15,8 +15,8 @@ from claude_gatewayd.worker.serving import Serving
 NOON = 1_764_072_000.0  # 12:00 UTC
 HOUR = 3600.0
 ANTHROPIC, BEDROCK = Serving("anthropic", NOON - HOUR), Serving("bedrock", NOON, "limit reached")
-WELL = Snapshot("unconfigured", "none")
-LEGACY = Snapshot("ok", "sso-legacy", source="profile corp", token_ends=NOON + 2 * HOUR)
+WELL = CredentialSnapshot("unconfigured", "none")
+LEGACY = CredentialSnapshot("ok", "sso-legacy", source="profile corp", token_ends=NOON + 2 * HOUR)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,9 @@ class Story:
         self.snapshot = WELL
         self.serving = Serving()
 
-    def look(self, snapshot: Snapshot | None = None, serving: Serving | None = None, at: float | None = None) -> Any:
+    def look(
+        self, snapshot: CredentialSnapshot | None = None, serving: Serving | None = None, at: float | None = None
+    ) -> Any:
         """Return the titles of what is due; a second look finds nothing more."""
         self.snapshot = snapshot or self.snapshot
         self.serving = serving or self.serving
@@ -80,26 +82,28 @@ def test_a_token_that_does_not_renew_itself_is_told_of_60_15_and_5_minutes_befor
     ],
 )
 @pytest.mark.parametrize("state", ["ok", "expiring"])
-def test_so_is_whatever_does_not_renew_itself(state: State, kind: Kind, fields: dict[str, float], title: str) -> None:
+def test_so_is_whatever_does_not_renew_itself(
+    state: CredentialState, kind: CredentialKind, fields: dict[str, float], title: str
+) -> None:
     story = Story()
-    story.look(Snapshot(state, kind, source="x", **fields))  # type: ignore[arg-type]
+    story.look(CredentialSnapshot(state, kind, source="x", **fields))  # type: ignore[arg-type]
     assert story.until(NOON + 2 * HOUR) == [(60, title), (15, title), (5, title)]
 
 
 @pytest.mark.parametrize(
     "snapshot",
     [
-        Snapshot("ok", "sso", refreshable=True, token_ends=NOON + HOUR, keys_end=NOON + HOUR),
-        Snapshot("ok", "process", keys_end=NOON + HOUR),
-        Snapshot("ok", "role-chain", keys_end=NOON + HOUR),
-        Snapshot("ok", "web-identity", keys_end=NOON + HOUR),
-        Snapshot("ok", "container", keys_end=NOON + HOUR),
-        Snapshot("ok", "static"),
-        Snapshot("down", "sso", why="AWS cannot be reached", works_until=NOON + HOUR),
+        CredentialSnapshot("ok", "sso", refreshable=True, token_ends=NOON + HOUR, keys_end=NOON + HOUR),
+        CredentialSnapshot("ok", "process", keys_end=NOON + HOUR),
+        CredentialSnapshot("ok", "role-chain", keys_end=NOON + HOUR),
+        CredentialSnapshot("ok", "web-identity", keys_end=NOON + HOUR),
+        CredentialSnapshot("ok", "container", keys_end=NOON + HOUR),
+        CredentialSnapshot("ok", "static"),
+        CredentialSnapshot("down", "sso", why="AWS cannot be reached", works_until=NOON + HOUR),
         WELL,
     ],
 )
-def test_what_renews_itself_or_has_no_end_is_not(snapshot: Snapshot) -> None:
+def test_what_renews_itself_or_has_no_end_is_not(snapshot: CredentialSnapshot) -> None:
     story = Story()
     assert story.look(snapshot) == []
     assert story.until(NOON + 2 * HOUR) == []
@@ -112,7 +116,7 @@ def test_the_words_for_what_does_not_renew_itself() -> None:
         "The AWS login of profile corp ends at 12:30: run claude-gatewayctl sso-login "
         "(it does not renew itself, and Bedrock stops when the last keys of it end)"
     )
-    keys = Snapshot("expiring", "temporary", keys_end=NOON + 1800, hint="aws-vault exec corp")
+    keys = CredentialSnapshot("expiring", "temporary", keys_end=NOON + 1800, hint="aws-vault exec corp")
     (notice,) = active(keys, Serving(), NOON, NoticeRules())
     assert (notice.title, notice.hint) == ("The AWS keys end at 12:30", "aws-vault exec corp")
     assert notice.message == "they do not renew themselves, and Bedrock cannot step in after that"
@@ -146,7 +150,7 @@ def test_a_new_end_is_told_of_anew_and_keys_that_live_shortly_are_no_storm() -> 
     story = Story()
     sent = 0
     while story.now < NOON + 5 * HOUR:  # keys of 15 minutes, replaced every 10
-        sent += len(story.look(Snapshot("ok", "temporary", keys_end=story.now + 15 * 60)))
+        sent += len(story.look(CredentialSnapshot("ok", "temporary", keys_end=story.now + 15 * 60)))
         sent += len(story.until(story.now + 10 * 60))
     assert sent <= 5 * 60 / 15
 
@@ -161,7 +165,7 @@ def test_a_clock_that_is_set_back_tells_nothing_twice() -> None:
 
 # a login that renews itself
 
-SSO = Snapshot("ok", "sso", source="profile corp", refreshable=True, token_ends=NOON + HOUR)
+SSO = CredentialSnapshot("ok", "sso", source="profile corp", refreshable=True, token_ends=NOON + HOUR)
 REFUSED = replace(SSO, state="login-needed", works_until=NOON + 2 * HOUR + 600, why="AWS no longer renews the login")
 
 
@@ -203,7 +207,7 @@ def test_a_generation_that_has_not_tried_yet_makes_it_no_news() -> None:
 
 def test_a_trouble_without_a_login_is_told_again_when_it_has_passed_but_is_no_storm() -> None:
     story = Story()
-    well = Snapshot("ok", "static")
+    well = CredentialSnapshot("ok", "static")
     refused = replace(well, state="down", why="AWS does not know these keys", hint="aws configure")
     assert story.look(refused) == ["Bedrock cannot be used"]
     for _ in range(30):

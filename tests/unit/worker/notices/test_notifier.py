@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.supervisor import status
 from claude_gatewayd.worker.notices import NoticeRules, Notices, NoticeStore
@@ -17,7 +17,7 @@ from claude_gatewayd.worker.notices.notice import Notice
 from claude_gatewayd.worker.serving import Serving
 
 NOW = 1_764_072_000.0
-REFUSED = Snapshot(
+REFUSED = CredentialSnapshot(
     "login-needed",
     "sso",
     refreshable=True,
@@ -32,7 +32,7 @@ class World:
     """What there is to look at, and a messenger that keeps what it was given; by *hold* it takes its time."""
 
     def __init__(self) -> None:
-        self.snapshot = Snapshot("unconfigured", "none")
+        self.snapshot = CredentialSnapshot("unconfigured", "none")
         self.serving = Serving()
         self.now = NOW
         self.sent: list[Notice] = []
@@ -47,7 +47,7 @@ class World:
             await self.hold.wait()
         return self.fails
 
-    def notices(self, file: Path, look: Callable[[], Snapshot] | None = None) -> Notices:
+    def notices(self, file: Path, look: Callable[[], CredentialSnapshot] | None = None) -> Notices:
         def now() -> float:
             return self.now
 
@@ -177,7 +177,7 @@ def test_a_messenger_that_fails_is_logged_when_that_is_news(
 
 def test_a_fault_is_told_once_and_ends_nothing(world: World, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
-        def look() -> Snapshot:
+        def look() -> CredentialSnapshot:
             raise ZeroDivisionError
 
         faulty = world.notices(file, look)

@@ -123,7 +123,7 @@ def test_a_lock_that_somebody_keeps_holds_nothing_up(
 CLAIM = """
 import sys
 from pathlib import Path
-from claude_gatewayd.aws.snapshot import Snapshot
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.worker.notices.due import due
 from claude_gatewayd.worker.notices.store import NoticeStore
 from claude_gatewayd.worker.notices.notice import NoticeRules
@@ -132,7 +132,7 @@ from claude_gatewayd.worker.serving import Serving
 kept = NoticeStore(Path(sys.argv[1]), lambda: 1e9)
 for line in sys.stdin:
     end = 1e9 + 6000 * int(line)
-    snapshot = Snapshot("ok", "temporary", keys_end=end)
+    snapshot = CredentialSnapshot("ok", "temporary", keys_end=end)
     made = kept.claim(lambda history: due(snapshot, Serving(), history, end - 14 * 60, NoticeRules()))
     print(len(made.notices), flush=True)
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.aws.profiles.source import Source
+from claude_gatewayd.aws.profiles.source import KeySource
 from claude_gatewayd.config.model import Anthropic, Config, Listen, Router
 from claude_gatewayd.http1.head import parse_request
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
@@ -81,7 +81,7 @@ class Whole:
                 gateway_key="cgw-key",
                 known_credentials=KnownCredentials(nowhere / "proven.json", "key"),
                 anthropic=self._connect,
-                bedrock=BedrockAccess(False, Source("none"), Egress({})),
+                bedrock=BedrockAccess(False, KeySource("none"), Egress({})),
                 engine_socket=nowhere / "socket",
                 loopback=loopback,
             )

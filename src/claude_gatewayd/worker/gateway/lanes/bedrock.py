@@ -188,13 +188,13 @@ class BedrockLane:
             said = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
             if bedrock_errors.is_key_refused(said):
                 try:
-                    self._keeper.heed(said.message)
+                    self._keeper.check_rejection(said.message)
                 except KeysUnavailable as problem:
                     return bedrock_errors.no_keys(problem, passing=problem.passing)
-                if was_first and self._keeper.has_others_than(keys):
+                if was_first and self._keeper.has_other_keys_than(keys):
                     was_first = False  # these came while it was asked: which of them were refused, nobody knows
                     continue
-                if not (may_renew and await self._keeper.renewed_after(keys)):
+                if not (may_renew and await self._keeper.renew_after_rejection(keys)):
                     return said._replace(hint=self._keeper.snapshot().hint)
                 logger.info("Bedrock refuses the AWS keys (%s): asked once more with new ones", said.kind)
                 may_renew = False
@@ -292,7 +292,7 @@ class BedrockLane:
 
     def _succeeded(self, call: Call) -> None:
         self._is_from_here(call)
-        self._keeper.accepted()
+        self._keeper.note_accepted()
         if call.route.cause:
             self._tally.fell_back((call.digest, call.model), call.route.cause)
         if self._tally.bedrock_ok():
