@@ -1,12 +1,12 @@
 """Errors in the form that Anthropic gives its errors and Claude Code shows to the person; and in OpenAI's."""
 
 import json
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from claude_gatewayd import printable
+from claude_gatewayd.anthropic.sse import data_of, spans
 
 # The one table of error types and their statuses. A = platform.claude.com/docs/en/api/errors; GW = the contract that
 # `claude gateway` of 2.1.330 publishes, which has 429 for billing_error too: the cap of a gateway.
@@ -25,7 +25,6 @@ STATUS_OF_TYPE: Final[Mapping[str, int]] = {
 }
 _TYPE_OF_STATUS: Final = {status: error_type for error_type, status in STATUS_OF_TYPE.items()}
 _LONGEST = 1000  # of words that somebody else has for a failure
-_EVENT = re.compile(rb"\A\s*(?:event:[^\n]*\n)?data: ?([^\r\n]*)")
 
 
 def type_of(status: int) -> str:
@@ -106,12 +105,13 @@ def _document(body: bytes) -> dict[str, Any]:
 
     Empty where there is none.
     """
-    event = _EVENT.search(body)
+    if (stream := body.lstrip()).startswith((b"event:", b"data:")):
+        body = data_of(next((stream[:end] for _start, end, _after in spans(stream)), stream))
     try:
-        said = json.loads(event[1] if event is not None else body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def reason(status: int) -> bytes:

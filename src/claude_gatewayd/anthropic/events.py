@@ -5,26 +5,21 @@ import re
 from typing import Literal, NamedTuple
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic.sse import EOL, EventSplitter, data_of, name_of, spans
 from claude_gatewayd.http1.content_coding import Decoder
 
 _TAIL = 4096
 _LONGEST_FIRST = 32 * 1024  # pings before it and all: they are parsed on the relay's loop
-_EOL = rb"(?>\r\n|\n|\r)"  # a line ends in one of three ways, and a CR with its LF is never two ends
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
 # event only when the empty line behind it has come.
-_END = re.compile(rb"[\r\n]event: ?(?:message_stop|error)%b(?:[^\r\n]+%b)*%b" % (_EOL, _EOL, _EOL))
-_BETWEEN = re.compile(rb"(?:\A|%b)%b\Z" % (_EOL, _EOL))
-
-
-def is_stream(content_type: bytes) -> bool:
-    """Say whether an answer of this type is a stream of events."""
-    return content_type.lower().startswith(b"text/event-stream")
+_END = re.compile(rb"[\r\n]event: ?(?:message_stop|error)%b(?:[^\r\n]+%b)*%b" % (EOL, EOL, EOL))
+_BETWEEN = re.compile(rb"(?:\A|%b)%b\Z" % (EOL, EOL))
 
 
 # What says nothing but that somebody is there: a ping, named or not, a comment, an empty line.
 _PINGS = re.compile(
     rb"(?:event: ?ping%b(?:data:[^\r\n]*+%b)*+%b|data: ?\{\s*+\"type\":\s*+\"ping\"\s*+\}%b%b|:[^\r\n]*+%b|%b)*+"
-    % ((_EOL,) * 7)
+    % ((EOL,) * 7)
 )
 _LONGEST_PING = 256
 _E, _BLANK, _P = b"e p"
@@ -115,35 +110,26 @@ class First(NamedTuple):
 
 
 _WAITING = First("waiting")
-_END_OF_EVENT = re.compile(_EOL + _EOL)
-_NAME = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]*)" + _EOL)
-_BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + _EOL)
-_DATA = re.compile(rb"(?:^|[\r\n])data: ?([^\r\n]*)")
+_BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + EOL)
 
 
 class FirstEvent:
     """Find out what a stream of events begins with, pings left aside, as soon as that can be told."""
 
-    __slots__ = ("_buffer", "_left", "_looked")
+    __slots__ = ("_left", "_splitter")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._looked = 0  # so far there is no end of an event in it
+        self._splitter = EventSplitter()
         self._left = _LONGEST_FIRST
 
     def feed(self, payload: bytes | memoryview) -> First:
         """Look at the next bytes."""
-        self._buffer += payload[: self._left]
-        self._left -= min(len(payload), self._left)
-        at = 0
-        while (end := _END_OF_EVENT.search(self._buffer, max(at, self._looked))) is not None:
-            told = _told(bytes(self._buffer[at : end.start()]))
-            if told is not _WAITING:
-                return told
-            at = end.end()
-        del self._buffer[:at]
-        self._looked = max(0, len(self._buffer) - 3)  # an end of four bytes may be cut
-        named = _BEGUN.match(self._buffer)
+        seen = payload[: self._left]
+        self._left -= len(seen)
+        for event in self._splitter.feed(seen):
+            if (first := _classify(event)) is not _WAITING:
+                return first
+        named = _BEGUN.match(self._splitter.rest)
         if named is not None and named[1] not in (b"ping", b"error", b"engine_error"):
             return First("content", name=named[1])  # its name is enough
         return _WAITING if self._left else First("content")
@@ -151,33 +137,29 @@ class FirstEvent:
 
 def with_sentence(stream: bytes, sentence: str) -> bytes | None:
     """Return a stream that begins with an error, with a sentence more in its message; None for any other."""
-    at = 0
-    while (end := _END_OF_EVENT.search(stream, at)) is not None:
-        told = _told(stream[at : end.start()])
-        if told is not _WAITING:
-            error = anthropic_errors.with_sentence(told.data, sentence)
-            if told.verdict != "error" or error is None:
+    for start, end, after in spans(stream):
+        first = _classify(stream[start:end])
+        if first is not _WAITING:
+            error = anthropic_errors.with_sentence(first.data, sentence)
+            if first.verdict != "error" or error is None:
                 return None
-            return b"%bevent: error\ndata: %b\n\n%b" % (stream[:at], error, stream[end.end() :])
-        at = end.end()
+            return b"%bevent: error\ndata: %b\n\n%b" % (stream[:start], error, stream[after:])
     return None
 
 
-def _told(event: bytes) -> First:
-    """Judge a whole event."""
-    name = _NAME.search(event + b"\n")
-    data = b"\n".join(_DATA.findall(event))
-    if name is None and not data:
+def _classify(event: bytes) -> First:
+    """Say what a whole event is, if it is the first."""
+    kind, data = name_of(event), data_of(event)
+    if not kind and not data:
         return _WAITING  # a comment
     try:
-        said = json.loads(data)
+        document = json.loads(data)
     except (ValueError, RecursionError):
-        said = None
-    kind = name[1] if name is not None else b""
-    if isinstance(said, dict):
-        kind = kind or str(said.get("type", "")).encode(errors="replace")
+        document = None
+    if isinstance(document, dict):
+        kind = kind or str(document.get("type", "")).encode(errors="replace")
         if kind in (b"error", b"engine_error"):
-            error = said.get("error")
+            error = document.get("error")
             named = error.get("type") if isinstance(error, dict) else None
             return First("error", named if isinstance(named, str) else "api_error", data)
     return _WAITING if kind == b"ping" else First("content", name=kind)

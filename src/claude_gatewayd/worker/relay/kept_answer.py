@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
-from claude_gatewayd.anthropic import events
+from claude_gatewayd.anthropic import events, sse
 from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, ResponseHead
 from claude_gatewayd.http1.server.exchange import Exchange
@@ -32,7 +32,7 @@ class KeptAnswer:
         """Send it to the client with a sentence more in its message, if it is an error in Anthropic's envelope."""
         fields = self.head.fields
         plain = self.body if self.plain else content_coding.decoded(fields.get(b"content-encoding"), self.body)
-        add = events.with_sentence if events.is_stream(fields.get(b"content-type")) else anthropic_errors.with_sentence
+        add = events.with_sentence if sse.is_stream(fields.get(b"content-type")) else anthropic_errors.with_sentence
         told = add(plain, sentence)
         if told is None:
             self.pass_on(exchange, extra)

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Awaitable, Callable
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
-from claude_gatewayd.anthropic import events
+from claude_gatewayd.anthropic import events, sse
 from claude_gatewayd.anthropic.events import First, FirstEvent, StreamWatch
 from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.http1.flow import Bytes, Sink
@@ -36,7 +36,7 @@ class Answer:
     @property
     def is_stream(self) -> bool:
         """Say whether it is a stream of events."""
-        return events.is_stream(self.head.fields.get(b"content-type"))
+        return sse.is_stream(self.head.fields.get(b"content-type"))
 
     async def first_event(self, seconds: float) -> First:
         """Say what a stream begins with, its pings left aside, as far as that can be told within *seconds*.

@@ -5,6 +5,7 @@ import re
 from typing import Final, Protocol
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic.sse import PING, EventSplitter, data_of
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.flow import Bytes, Source
@@ -14,8 +15,6 @@ from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.relay.relay import Answer
 from claude_gatewayd.worker.relay.sinks import Payload
 
-PING = b'event: ping\ndata: {"type": "ping"}\n\n'
-_END_OF_EVENT: Final = re.compile(rb"\r?\n\r?\n")
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name.
 _LAST: Final = re.compile(rb"(?:\A|(?<=\n))event: ?(message_stop|error)\r?\n")
 _LONGEST: Final = 16 * 1024 * 1024
@@ -44,27 +43,19 @@ class Passthrough:
     def __init__(self, whose: str) -> None:
         self.complete = False
         self._whose = whose
-        self._buffer = bytearray()  # of an event that has not come whole
+        self._splitter = EventSplitter()
 
     def feed(self, payload: Bytes) -> bytes:
         """Return the events that are whole."""
-        buffer = self._buffer
-        looked = max(0, len(buffer) - 3)  # an end may have been cut
-        buffer += payload
-        # A piece of LiteLLM's ends with its event, nearly always.
-        end = len(buffer) if buffer.endswith((b"\n\n", b"\r\n\r\n")) else 0
-        if not end:
-            end = max((found.end() for found in _END_OF_EVENT.finditer(buffer, looked)), default=0)
-        told = bytes(buffer[:end])
-        del buffer[:end]
-        if len(buffer) > _LONGEST:
-            buffer.clear()
-        if self.complete or not end:
+        whole = self._splitter.feed_raw(payload)
+        if len(self._splitter.rest) > _LONGEST:
+            self._splitter.clear()
+        if self.complete or not whole:
             return b""
-        if (last := _LAST.search(told)) is None:
-            return told
+        if (last := _LAST.search(whole)) is None:
+            return whole
         self.complete = True
-        return told if last[1] == b"message_stop" else told[: last.start()] + _masked(told[last.start() :])
+        return whole if last[1] == b"message_stop" else whole[: last.start()] + _masked(whole[last.start() :])
 
     def finish(self, failure: UpstreamFailed | None) -> bytes:
         """Return an error where there was no end."""
@@ -76,10 +67,10 @@ class Passthrough:
         return anthropic_errors.error_event(status, f"{self._whose}'s answer broke off: {why}")
 
 
-def _masked(event: bytes) -> bytes:
-    """Return an error with no more of its words than a person reads, and none that tell of an account."""
-    told = bedrock_errors.read_event(event.partition(b"data:")[2].partition(b"\n")[0])
-    return anthropic_errors.error_event(told.status, bedrock_errors.masked(told.message))
+def _masked(events: bytes) -> bytes:
+    """Return the error that these events begin with, without what tells of an account."""
+    failure = bedrock_errors.read_event(data_of(EventSplitter().feed(events)[0]))
+    return anthropic_errors.error_event(failure.status, bedrock_errors.masked(failure.message))
 
 
 async def rewrite_stream(

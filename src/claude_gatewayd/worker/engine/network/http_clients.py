@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 from httpx import Request, Response
 
-from claude_gatewayd.anthropic import events
+from claude_gatewayd.anthropic import sse
 from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 
@@ -63,7 +63,7 @@ def _restrain_httpx() -> None:
             return await _aread_in_part(response)
         context = current_request.get()
         if stream:
-            if context is not None and events.is_stream(
+            if context is not None and sse.is_stream(
                 response.headers.get("content-type", "").encode("latin-1", "replace")
             ):
                 response.stream = _Ending(response, context)
