@@ -72,7 +72,7 @@ def log_file(environ: Mapping[str, str]) -> Path:
     return home(environ) / "Library/Logs" / APP / "claude-gatewayd.log"
 
 
-def printed_file(environ: Mapping[str, str]) -> Path:
+def launchd_output_file(environ: Mapping[str, str]) -> Path:
     """Return where launchd puts what an agent prints: the plist names it."""
     return log_file(environ).with_name("launchd.log")
 
@@ -115,12 +115,12 @@ def gateway_key_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "gateway.key"
 
 
-def proven_file(environ: Mapping[str, str]) -> Path:
+def known_credentials_file(environ: Mapping[str, str]) -> Path:
     """Return the file of the credentials that Anthropic has shown to be real, as keyed hashes."""
     return state_dir(environ) / "proven.json"
 
 
-def proven_key_file(environ: Mapping[str, str]) -> Path:
+def known_credentials_key_file(environ: Mapping[str, str]) -> Path:
     """Return the file that holds the key of these hashes."""
     return state_dir(environ) / "proven.key"
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from claude_gatewayd.config import values
 from claude_gatewayd.config.file import Document, read_document
-from claude_gatewayd.config.keys import ENDPOINTS, KEYS, NAMES, SECTIONS, TABLES, Key
+from claude_gatewayd.config.keys import ENDPOINTS, KEYS, NAMES, SECTIONS, TABLES, KeySpec
 from claude_gatewayd.config.model import Anthropic, Bedrock, Config, Listen, LiteLlm, Log, Network, Notify, Router, Sso
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.paths import expanduser
@@ -32,7 +32,7 @@ class Setting(NamedTuple):
     where: str
 
 
-class Given(NamedTuple):
+class RawValue(NamedTuple):
     """A value as a source gives it: where that is, and how to write it there."""
 
     where: str
@@ -49,7 +49,7 @@ def load(environ: Mapping[str, str]) -> Config:
     return config
 
 
-def load_what_is_good(environ: Mapping[str, str]) -> Config:
+def load_with_defaults(environ: Mapping[str, str]) -> Config:
     """Return the configuration with a default in the place of each wrong value; never raise."""
     return _collect(environ)[0]
 
@@ -70,12 +70,12 @@ def without_overrides(environ: Mapping[str, str]) -> dict[str, str]:
 def effective(environ: Mapping[str, str]) -> list[Setting]:
     """Return all that can be set, as it counts, and where each comes from; raise ConfigInvalid."""
     document = read_document(environ)
-    config, problems = judge(document, environ)
+    config, problems = evaluate(document, environ)
     if problems:
         raise ConfigInvalid(problems)
     found = []
     for key in KEYS:
-        given = _given(key, document, environ)
+        given = _raw_value(key, document, environ)
         where = given.where.removesuffix(f" [{key.section}] {key.name}") if given else "default"
         value = getattr(getattr(config, key.section), key.name)
         if key.name == "runtime_endpoint" and not (given and given.raw) and value:
@@ -94,13 +94,13 @@ def effective(environ: Mapping[str, str]) -> list[Setting]:
 def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     """Return the configuration with a default in the place of each wrong value, and all that is wrong."""
     try:
-        return judge(read_document(environ), environ)
+        return evaluate(read_document(environ), environ)
     except ConfigInvalid as error:
-        config, problems = judge(Document(None, "", {}), environ)
+        config, problems = evaluate(Document(None, "", {}), environ)
         return config, [*error.problems, *problems]
 
 
-def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
+def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     """Return what a file and an environment come to, a default in the place of each wrong value, and all problems.
 
     Those of AWS's own variables are in the configuration.
@@ -108,7 +108,7 @@ def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[
     problems = [*_unknown_names(document), *_unknown_variables(environ)]
     aws_problems: list[Problem] = []
     good: dict[str, dict[str, Any]] = {section: {} for section in NAMES}
-    given: dict[tuple[str, str], Given] = {}
+    given: dict[tuple[str, str], RawValue] = {}
 
     def complain(section: str, name: str, error: GatewayError) -> None:
         source = given[section, name]
@@ -116,7 +116,7 @@ def judge(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[
         found.append(Problem(source.where, error.message, error.hint or f"{mend}{source.example}"))
 
     for key in KEYS:
-        if found := _given(key, document, environ):
+        if found := _raw_value(key, document, environ):
             given[key.section, key.name] = found
             try:
                 good[key.section][key.name] = key.read(found.raw)
@@ -207,16 +207,16 @@ def _begins(variable: str, table: str) -> bool:
     return f"{variable}_".startswith(f"CLAUDE_GATEWAY_{table.replace('.', '_')}_".upper())
 
 
-def _given(key: Key, document: Document, environ: Mapping[str, str]) -> Given | None:
+def _raw_value(key: KeySpec, document: Document, environ: Mapping[str, str]) -> RawValue | None:
     """Return what the strongest source says. A variable that is set to nothing says nothing."""
     for variable in key.variables:
         if text := environ.get(variable, "").strip():
             example = key.example.strip('[]"')  # as the shell wants it
             by_aws = variable.startswith("AWS_")
-            return Given(f"environment {variable}", key.from_text(text), f"{variable}={example}", by_aws)
+            return RawValue(f"environment {variable}", key.from_text(text), f"{variable}={example}", by_aws)
     table = document.tables.get(key.section)
     if isinstance(table, dict) and key.name in table:
-        return Given(document.where(key.section, key.name), table[key.name], f"{key.name} = {key.example}")
+        return RawValue(document.where(key.section, key.name), table[key.name], f"{key.name} = {key.example}")
     return None
 
 

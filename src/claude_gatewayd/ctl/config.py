@@ -119,9 +119,9 @@ def _check(arguments: argparse.Namespace) -> int:
 def _checked(environ: dict[str, str], *, overrides: bool) -> str:
     """Return the file in which nothing is wrong, "" where there is none. Raises ConfigInvalid."""
     document = read_document(environ)
-    problems = configuration.judge(document, configuration.without_overrides(environ))[1]
+    problems = configuration.evaluate(document, configuration.without_overrides(environ))[1]
     if overrides:
-        config, found = configuration.judge(document, environ)
+        config, found = configuration.evaluate(document, environ)
         problems += [problem for problem in (*found, *config.aws_problems) if problem not in problems]
     if problems:
         raise ConfigInvalid(problems)
@@ -176,9 +176,9 @@ def _write(path: Path, data: bytes, changed: config_edit.EditedText, before: Doc
     """
     new = changed.text.encode()
     environ = configuration.without_overrides(os.environ)
-    problems = configuration.judge(document_of(path, new), environ)[1]
+    problems = configuration.evaluate(document_of(path, new), environ)[1]
     if problems:
-        others = configuration.judge(before, environ)[1]
+        others = configuration.evaluate(before, environ)[1]
         print(f"Nothing has been written{': mend the rest first' if others else ''}.", file=sys.stderr)
         raise ConfigInvalid(problems)
     try:

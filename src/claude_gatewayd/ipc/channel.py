@@ -17,21 +17,21 @@ class Channel:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
-        self._lines = wire.Lines()
+        self._lines = wire.LineBuffer()
         self._unsent = b""
 
     def fileno(self) -> int:
         """Return the descriptor, for the loop to watch."""
         return self._socket.fileno()
 
-    def tell(self, event: str, **details: Any) -> None:
+    def send_event(self, event: str, **details: Any) -> None:
         """Tell the supervisor. A supervisor that is gone, or does not read, is no reason to stop serving."""
         if self._unsent:
             self._send(self._unsent)
         if not self._unsent:  # else this news is dropped: the next has all of it again
             self._send(wire.encode({"event": event, **details}))
 
-    def tell_last(self, event: str, **details: Any) -> None:
+    def send_last(self, event: str, **details: Any) -> None:
         """Tell the supervisor something that must arrive, and wait for it. Nothing else is done by this process."""
         self._socket.settimeout(_LAST_WORD_WITHIN)
         try:

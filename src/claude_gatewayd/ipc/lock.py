@@ -32,7 +32,7 @@ def lock_is_held() -> bool:
     return False
 
 
-def take(path: Path, url: str) -> IO[str]:
+def acquire(path: Path, url: str) -> IO[str]:
     """Take the lock and write down who has it. Raises GatewayError with the one who has it already.
 
     The lock ends with the file, however we end.

@@ -37,7 +37,7 @@ def error(code: str, message: str, hint: str = "") -> Message:
     return {"error": {"code": code, "message": message, "hint": hint}}
 
 
-class Lines:
+class LineBuffer:
     """Cut a stream of bytes into lines. *rest* is the beginning of one."""
 
     def __init__(self) -> None:

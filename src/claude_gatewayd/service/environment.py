@@ -42,7 +42,7 @@ _HEAD = """\
 """
 
 
-def taken_over(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[dict[str, str], list[str]]:
+def collect(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[dict[str, str], list[str]]:
     """Return what of a shell's environment a service needs, and the names of what it must not have.
 
     *also* are names that the person's own configuration refers to.
@@ -72,7 +72,7 @@ def references(text: str) -> list[str]:
 
 
 def shown(name: str, value: str, also: Iterable[str] = ()) -> str:
-    """Return NAME=value as it may be seen by whoever looks over a shoulder. *also* are names as for `taken_over`."""
+    """Return NAME=value as it may be seen by whoever looks over a shoulder. *also* are names as for `collect`."""
     if name in also or (_SECRET.search(name) and not _NOT_SECRET.search(name)):
         return f"{name}=***"
     if "://" in value or name.upper().endswith("_PROXY"):
@@ -118,10 +118,10 @@ def _entries(text: str) -> Iterator[tuple[str, str, int, int]]:
 
 def adopt(environ: MutableMapping[str, str]) -> None:
     """Take the file's variables into *environ*, as systemd does for its units. Raises GatewayError."""
-    environ.update(written(environ))
+    environ.update(stored(environ))
 
 
-def written(environ: Mapping[str, str]) -> dict[str, str]:
+def stored(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the file has; there may be none. Raises GatewayError."""
     file = environment_file(environ)
     try:

@@ -10,7 +10,7 @@ from claude_gatewayd.system import files
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class FileWrite:
     """A file. *shown* is its text as it may be seen, where it holds secrets."""
 
     path: Path
@@ -44,7 +44,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Symlink:
     """A symlink."""
 
     path: Path

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import AGENT, home, log_file, printed_file
-from claude_gatewayd.service.files import Write
-from claude_gatewayd.service.manager import NoManager, Place, State, Verb
+from claude_gatewayd.paths import AGENT, home, launchd_output_file, log_file
+from claude_gatewayd.service.files import FileWrite
+from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.templates import template
 from claude_gatewayd.system import logfile
 from claude_gatewayd.system.ports import who_listens
@@ -30,7 +30,7 @@ _GONE_WITHIN = 75.0  # the plist's ExitTimeOut, and some
 _FREE_WITHIN = 10.0
 _IN_PROGRESS = 36
 _NOT_LOADED = (3, 113)  # "No such process", "Could not find service"
-# What is said while a label is being taken down. 5, "Input/output error", is said of much else too.
+# what launchctl answers while a label is being removed; 5, "Input/output error", has many other causes, too
 _PASSING = (5, _IN_PROGRESS, 37, *_NOT_LOADED)
 _LOOK_EVERY = 0.1
 
@@ -43,7 +43,7 @@ def plist_file(environ: Mapping[str, str]) -> Path:
     return home(environ) / "Library/LaunchAgents" / f"{LABEL}.plist"
 
 
-def plist(place: Place, environ: Mapping[str, str]) -> bytes:
+def plist(place: ServiceSpec, environ: Mapping[str, str]) -> bytes:
     """Return the plist. launchd expands nothing, so every path is written out."""
 
     def written_out(value: Any) -> Any:
@@ -71,9 +71,9 @@ def installed(environ: Mapping[str, str]) -> list[Path]:
     return [file] if file.is_file() else []
 
 
-def files(place: Place, environ: Mapping[str, str]) -> list[Write]:
+def files(place: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
     """Return what has to be on disk."""
-    return [Write(plist_file(environ), plist(place, environ).decode())]
+    return [FileWrite(plist_file(environ), plist(place, environ).decode())]
 
 
 # -- the manager
@@ -91,17 +91,17 @@ def _domain(environ: Mapping[str, str]) -> str:
     return gui if _launchctl(["print", gui], environ).returncode == 0 else f"user/{os.getuid()}"
 
 
-def state(environ: Mapping[str, str]) -> State:
+def state(environ: Mapping[str, str]) -> ServiceState:
     """Return how the agent is."""
     domain, file = _domain(environ), plist_file(environ)
     printed = _launchctl(["print", f"{domain}/{LABEL}"], environ)
     disabled = _launchctl(["print-disabled", domain], environ)
-    return understood(
+    return parse_state(
         printed.stdout if printed.returncode == 0 else "", disabled.stdout, file if file.exists() else None
     )
 
 
-def understood(printed: str, disabled: str, file: Path | None) -> State:
+def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
     """Return what `launchctl print` says. Its output is no API: what cannot be found there counts as unknown."""
     pid = re.search(r"^\tpid = (\d+)$", printed, re.MULTILINE)
     code = re.search(r"^\tlast exit code = (-?\d+)", printed, re.MULTILINE)
@@ -112,7 +112,7 @@ def understood(printed: str, disabled: str, file: Path | None) -> State:
             agent = plistlib.loads(file.read_bytes())
             program, port = str(agent["ProgramArguments"][0]), int(agent["Sockets"]["http"]["SockServiceName"])
         except (xml.parsers.expat.ExpatError, OSError, ValueError, LookupError, TypeError):
-            return State(file=file, trouble=f"{file} cannot be read", hint="claude-gatewayctl install")
+            return ServiceState(file=file, trouble=f"{file} cannot be read", hint="claude-gatewayctl install")
     trouble, hint = "", ""
     if file is None:
         trouble, hint = "it is not installed", "claude-gatewayctl install"
@@ -124,7 +124,7 @@ def understood(printed: str, disabled: str, file: Path | None) -> State:
         if who := who_listens(port):  # as this user sees it: launchd itself is root's
             trouble = f"{who} has port {port}"
             hint = "end that program, or: claude-gatewayctl install --port 47001"
-    return State(
+    return ServiceState(
         file=file,
         program=program,
         active=bool(printed),
@@ -240,9 +240,9 @@ def moves_streams(_environ: Mapping[str, str]) -> bool:
 def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: bool) -> None:
     """Show our own log: launchd keeps none."""
     file = log_file(environ)
-    sys.stdout.write(logfile.read(file, lines, logfile.moment(since, time.time()) if since else ""))
+    sys.stdout.write(logfile.read(file, lines, logfile.parse_time(since, time.time()) if since else ""))
     sys.stdout.flush()
-    printed = printed_file(environ)
+    printed = launchd_output_file(environ)
     if printed.exists() and printed.stat().st_size:
         print(f"What was printed besides, as at a crash: {printed}", file=sys.stderr)
     if follow:
@@ -265,8 +265,8 @@ def _launchctl(words: list[str], environ: Mapping[str, str], seconds: float = 20
 
 
 def _refused(what: str, done: subprocess.CompletedProcess[str], environ: Mapping[str, str]) -> GatewayError:
-    said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    reason = said[0] if said else f"launchctl {shlex.join(done.args[1:])} ended with status {done.returncode}"
+    result = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    reason = result[0] if result else f"launchctl {shlex.join(done.args[1:])} ended with status {done.returncode}"
     return GatewayError(
         f"cannot {what}: {reason}",
         f"launchctl print {_domain(environ)}/{LABEL}; plutil -lint {shlex.quote(str(plist_file(environ)))}",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service.files import Write
+from claude_gatewayd.service.files import FileWrite
 
 Verb = Literal["load", "start", "stop", "restart", "enable", "disable"]
 
@@ -16,7 +16,7 @@ class NoManager(GatewayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServiceSpec:
     """What a service is to be: which programs, on which address, with which file of its environment."""
 
     bin: Path
@@ -27,7 +27,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ServiceState:
     """What the manager says of the service. *file* is None where it is not installed, *pid* 0 where it does not run.
 
     *listening* says that the manager holds the port, *stale* that it has yet to read what is on disk. *trouble* is
@@ -55,13 +55,13 @@ class Manager(Protocol):
     def check(self, environ: Mapping[str, str], /) -> None:
         """Raise NoManager, with why, where it would not hear us."""
 
-    def state(self, environ: Mapping[str, str], /) -> State:
+    def state(self, environ: Mapping[str, str], /) -> ServiceState:
         """Return how the service is. Raises GatewayError."""
 
     def installed(self, environ: Mapping[str, str], /) -> list[Path]:
         """Return what of ours is on disk."""
 
-    def files(self, place: Place, environ: Mapping[str, str], /) -> list[Write]:
+    def files(self, place: ServiceSpec, environ: Mapping[str, str], /) -> list[FileWrite]:
         """Return what has to be on disk."""
 
     def commands(self, verb: Verb, environ: Mapping[str, str], /) -> tuple[str, ...]:

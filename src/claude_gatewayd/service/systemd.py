@@ -12,8 +12,8 @@ from pathlib import Path
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home
 from claude_gatewayd.service import units
-from claude_gatewayd.service.files import Write
-from claude_gatewayd.service.manager import NoManager, Place, State, Verb
+from claude_gatewayd.service.files import FileWrite
+from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.units import IDENTIFIER, SANDBOX, SERVICE, SOCKET
 from claude_gatewayd.system.ports import who_listens
 
@@ -89,15 +89,15 @@ def moves_streams(environ: Mapping[str, str]) -> bool:
     return os.path.exists(f"{_runtime_dir(environ)}/bus")
 
 
-def state(environ: Mapping[str, str]) -> State:
+def state(environ: Mapping[str, str]) -> ServiceState:
     """Return how the service is."""
-    said = _run(f"systemctl --user show --property={','.join(_PROPERTIES)} {SERVICE} {SOCKET}", environ, 20)
-    if said.returncode:
-        raise _refused("ask systemd", said)
-    return understood(said.stdout)
+    result = _run(f"systemctl --user show --property={','.join(_PROPERTIES)} {SERVICE} {SOCKET}", environ, 20)
+    if result.returncode:
+        raise _refused("ask systemd", result)
+    return parse_state(result.stdout)
 
 
-def understood(text: str) -> State:
+def parse_state(text: str) -> ServiceState:
     """Return what `systemctl show` says of service and socket."""
     shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
     unit = {one.get("Id", ""): one for one in shown}
@@ -106,7 +106,7 @@ def understood(text: str) -> State:
     file = service.get("FragmentPath", "")
     program = re.match(r"\{ path=(.*?) ; argv\[\]=", service.get("ExecStart", ""))
     trouble, hint = _trouble(service, socket, masked, program[1] if program else "")
-    return State(
+    return ServiceState(
         file=Path(file) if file and service.get("LoadState") == "loaded" else None,
         program=program[1] if program else "",
         active=service.get("ActiveState") in ("active", "activating", "reloading", "deactivating"),
@@ -140,10 +140,10 @@ def _trouble(service: Mapping[str, str], socket: Mapping[str, str], masked: list
 
 def directory(environ: Mapping[str, str]) -> Path:
     """Return where a person's units lie, by what the manager says: its XDG_CONFIG_HOME may not be that of a shell."""
-    said = _run("systemctl --user show --property=UnitPath --value", environ, 20)
-    if said.returncode:
-        raise _refused("ask systemd", said)
-    return unit_directory(said.stdout, home(environ))
+    result = _run("systemctl --user show --property=UnitPath --value", environ, 20)
+    if result.returncode:
+        raise _refused("ask systemd", result)
+    return unit_directory(result.stdout, home(environ))
 
 
 def unit_directory(unit_path: str, at_home: Path) -> Path:
@@ -155,11 +155,11 @@ def unit_directory(unit_path: str, at_home: Path) -> Path:
     return Path(own[0]) if own else usual
 
 
-def files(place: Place, environ: Mapping[str, str]) -> list[Write]:
+def files(place: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
     """Return what has to be on disk. A sandbox that is there stays."""
     where = directory(environ)
     place = replace(place, sandbox=place.sandbox or (where / SANDBOX).is_file())
-    return [Write(where / name, text) for name, text in units.texts(place, environ).items()]
+    return [FileWrite(where / name, text) for name, text in units.texts(place, environ).items()]
 
 
 def installed(environ: Mapping[str, str]) -> list[Path]:
@@ -268,8 +268,8 @@ def _run(command: str, environ: Mapping[str, str], seconds: float) -> subprocess
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    return said[0].rstrip(".") if said else ""
+    result = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return result[0].rstrip(".") if result else ""
 
 
 def _refused(what: str, done: subprocess.CompletedProcess[str]) -> GatewayError:

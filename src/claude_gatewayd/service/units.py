@@ -6,7 +6,7 @@ from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home, state_dir
-from claude_gatewayd.service.manager import Place
+from claude_gatewayd.service.manager import ServiceSpec
 from claude_gatewayd.service.templates import filled, template
 
 IDENTIFIER = "claude-gatewayd"
@@ -17,7 +17,7 @@ SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.scope` makes them
 _SAFE = re.compile(r"""[^"'\\\x00-\x1f\x7f]+""")  # string_is_safe() of systemd
 
 
-def texts(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+def texts(place: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the text of each unit file, by its name below the directory of units."""
     address = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
     daemon, ctl = (_word(place.bin / name) for name in ("claude-gatewayd", "claude-gatewayctl"))

@@ -90,7 +90,7 @@ class Generation:
         self.ended: asyncio.Future[int] = loop.create_future()
         self._borrower: Generation | None = None
         self._loop = loop
-        self._lines = wire.Lines()
+        self._lines = wire.LineBuffer()
         self._channel = channel
         channel.setblocking(False)
         loop.add_reader(channel.fileno(), self._read_channel)

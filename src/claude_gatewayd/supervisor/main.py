@@ -13,7 +13,7 @@ from claude_gatewayd import paths, printable
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
 from claude_gatewayd.ipc import control
-from claude_gatewayd.ipc.lock import take
+from claude_gatewayd.ipc.lock import acquire
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.supervisor import listener as listening
@@ -78,7 +78,7 @@ def _run() -> int:
         address = config.listen_address_or_default(os.environ)
     paths.make_private(paths.runtime_dir(os.environ))
     url = listener.url if listener is not None else "http://{}:{}".format(*address)
-    with take(paths.lock_file(os.environ), url) as lock:
+    with acquire(paths.lock_file(os.environ), url) as lock:
         listener = listener or listening.bind(*address)
         resources = Resources(listener, lock, control.listen(paths.control_socket(os.environ)), managed)
         return _serve(resources, None)

@@ -133,4 +133,4 @@ class Program:
     @classmethod
     def by_path(cls) -> Self:
         """Return the one that would be started now, by the path that we were started by. Raises GatewayError."""
-        return cls(installation.interpreter(sys.orig_argv, sys.executable), installation.mark())
+        return cls(installation.interpreter(sys.orig_argv, sys.executable), installation.fingerprint())

@@ -45,7 +45,7 @@ def _named_by(start: bytes) -> str:
     return named if os.path.isabs(named) and os.path.basename(named).startswith("python") else ""
 
 
-def mark(package: Path = _PACKAGE) -> str:
+def fingerprint(package: Path = _PACKAGE) -> str:
     """Return what tells the code of a package from that of another, or from its own after a change of the files."""
     seen = []
     try:

@@ -65,10 +65,13 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
 
 
 def _file(environ: Mapping[str, str]) -> logging.Handler | None:
-    from claude_gatewayd.system.logfile import RotatedFile, cut  # here, for it loads much that is needed nowhere else
+    from claude_gatewayd.system.logfile import (  # here, for it loads much that is needed nowhere else
+        RotatedFile,
+        truncate,
+    )
 
     try:
-        cut(paths.printed_file(environ))
+        truncate(paths.launchd_output_file(environ))
         return RotatedFile(paths.log_file(environ))
     except OSError as error:
         print(printable.one_line(f"cannot log to {paths.log_file(environ)}: {error.strerror}"), file=sys.stderr)

@@ -52,7 +52,7 @@ class RotatedFile(logging.handlers.WatchedFileHandler):
         os.chmod(self._path, 0o600)
 
 
-def cut(path: Path, most: int = _MOST) -> None:
+def truncate(path: Path, most: int = _MOST) -> None:
     """Empty a file that has grown too large, and that whoever appends to it never rotates."""
     try:
         if path.stat().st_size > most:
@@ -84,7 +84,7 @@ def read(path: Path, lines: int | None, since: str) -> str:
     return "".join(kept if lines is None else kept[-lines:] if lines else [])
 
 
-def moment(text: str, now: float) -> str:
+def parse_time(text: str, now: float) -> str:
     """Return a time that a person types, as the log writes it: 09:30, 2026-11-25 09:30, 2h ago, today."""
     today = time.strftime("%Y-%m-%d", time.localtime(now))
     if text == "today":

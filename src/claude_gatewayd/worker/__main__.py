@@ -52,10 +52,10 @@ def main(argv: list[str] | None = None) -> int:
         inputs.check_listener(settings, listener.getsockname(), arguments.bound)
         collected = inputs.collect(settings, os.environ, os.getpid())
     except ConfigInvalid as invalid:
-        channel.tell_last("refused", problems=[problem.as_message() for problem in invalid.problems[:_MAX_PROBLEMS]])
+        channel.send_last("refused", problems=[problem.as_message() for problem in invalid.problems[:_MAX_PROBLEMS]])
         return 78
     except GatewayError as error:
-        channel.tell_last("refused", problems=[Problem("state", error.message, error.hint, "system").as_message()])
+        channel.send_last("refused", problems=[Problem("state", error.message, error.hint, "system").as_message()])
         return 1
     log.configure(settings.log.level, who, os.environ)
     content_coding.load_all()

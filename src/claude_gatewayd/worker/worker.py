@@ -64,7 +64,7 @@ class Worker:
         self._outlives = False
         self._linger_at_signal = 0.0
         self._loaded_at = time.time()
-        self._code = installation.mark()
+        self._code = installation.fingerprint()
 
     async def run(self) -> None:
         """Live: serve, wait for the end, drain."""
@@ -95,7 +95,7 @@ class Worker:
                 await self._load_first()
         self._acceptor.start()
         self._serves = True
-        self._channel.tell("ready", **self._snapshot())
+        self._channel.send_event("ready", **self._snapshot())
         if not self._mode.succeeds:
             self._parts.bedrock.start()
         if wants_engine:
@@ -109,9 +109,11 @@ class Worker:
                 self._parts.engine.start()
                 await self._parts.engine.ready(_ENGINE_WITHIN)
         except EngineFailed as problem:
-            self._channel.tell("refused", problems=[Problem("LiteLLM", problem.message, problem.hint).as_message()])
+            self._channel.send_event(
+                "refused", problems=[Problem("LiteLLM", problem.message, problem.hint).as_message()]
+            )
             return
-        self._channel.tell("ready", **self._snapshot())
+        self._channel.send_event("ready", **self._snapshot())
 
     async def _load_first(self) -> None:
         """Load LiteLLM before taking over: the one that serves goes on meanwhile, and Bedrock is never away."""
@@ -142,7 +144,7 @@ class Worker:
         if self._news is not None:
             self._news.cancel()
             self._news = None
-        self._channel.tell(event, **self._snapshot())
+        self._channel.send_event(event, **self._snapshot())
 
     async def _drain(self) -> None:
         """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
@@ -175,7 +177,7 @@ class Worker:
                     if not self._hurry_ordered.done():
                         self._hurry_ordered.set_result(None)
                 case "lend-keys":
-                    self._channel.tell("lent", loan=self._parts.bedrock.lend())
+                    self._channel.send_event("lent", loan=self._parts.bedrock.lend())
                 case "borrow-keys":
                     self._parts.bedrock.borrow(message.get("loan"))
                 case "look-at-login":

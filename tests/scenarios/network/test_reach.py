@@ -105,7 +105,7 @@ def test_a_configuration_that_is_wrong_elsewhere_still_names_the_ca(tmp_path: Pa
     environ = {
         "HOME": str(tmp_path), "CLAUDE_GATEWAY_NETWORK_CA_FILE": f"{tmp_path}/ca.pem", "CLAUDE_GATEWAY_LOG_LEVEL": "x"
     }  # fmt: skip
-    assert config.load_what_is_good(environ).network.ca_file == f"{tmp_path}/ca.pem"
+    assert config.load_with_defaults(environ).network.ca_file == f"{tmp_path}/ca.pem"
 
 
 @pytest.mark.parametrize(

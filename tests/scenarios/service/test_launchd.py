@@ -16,7 +16,7 @@ import pytest
 
 from claude_gatewayd.service import launchd
 from claude_gatewayd.service.activation import launchd_sockets
-from claude_gatewayd.service.manager import Place, State
+from claude_gatewayd.service.manager import ServiceSpec, ServiceState
 from claude_gatewayd.service.templates import template
 from tests.fakes.systemd import environment_of
 from tests.scenarios.service.inside import ROOT
@@ -78,11 +78,11 @@ def faults(value: Any, schema: Any, where: str = "") -> list[str]:
     return [] if type(value) in schema else [f"{where}: {value!r} is no {schema[0].__name__}"]
 
 
-PLACE = Place(Path("/opt/x y/bin"), "127.0.0.1", 47000, Path("/environment"))
+PLACE = ServiceSpec(Path("/opt/x y/bin"), "127.0.0.1", 47000, Path("/environment"))
 ADA = {"HOME": "/Users/ada"}
 
 
-def agent(place: Place = PLACE) -> dict[str, Any]:
+def agent(place: ServiceSpec = PLACE) -> dict[str, Any]:
     made: dict[str, Any] = plistlib.loads(launchd.plist(place, ADA))
     return made
 
@@ -134,7 +134,7 @@ def test_nothing_of_a_person_or_a_version_is_in_it() -> None:
     ],
 )
 def test_its_socket(host: str, port: int, socket: dict[str, str]) -> None:
-    made = agent(Place(PLACE.bin, host, port, PLACE.environment_file))
+    made = agent(ServiceSpec(PLACE.bin, host, port, PLACE.environment_file))
     assert made["Sockets"] == {"http": {"SockType": "stream", **socket}}
 
 
@@ -170,19 +170,21 @@ def test_what_print_says(printed: str, disabled: str, expected: dict[str, Any], 
     program = tmp_path / "bin" / "claude-gatewayd"
     program.parent.mkdir()
     program.touch()
-    file.write_bytes(launchd.plist(Place(program.parent, "127.0.0.1", 9, PLACE.environment_file), ADA))
-    found = launchd.understood(printed, disabled, file)
+    file.write_bytes(launchd.plist(ServiceSpec(program.parent, "127.0.0.1", 9, PLACE.environment_file), ADA))
+    found = launchd.parse_state(printed, disabled, file)
     assert {name: getattr(found, name) for name in expected} == expected
 
 
 def test_what_is_on_disk_is_no_good(tmp_path: Path) -> None:
-    assert launchd.understood("", "", None) == State(trouble="it is not installed", hint="claude-gatewayctl install")
+    assert launchd.parse_state("", "", None) == ServiceState(
+        trouble="it is not installed", hint="claude-gatewayctl install"
+    )
     file = tmp_path / "a.plist"
     for text in ("<plist", "<plist version='1.0'><dict/></plist>"):
         file.write_text(text)
-        assert launchd.understood("", "", file).trouble == f"{file} cannot be read"
+        assert launchd.parse_state("", "", file).trouble == f"{file} cannot be read"
     file.write_bytes(launchd.plist(PLACE, ADA))
-    assert launchd.understood("", "", file).trouble == "/opt/x y/bin/claude-gatewayd is not there any more"
+    assert launchd.parse_state("", "", file).trouble == "/opt/x y/bin/claude-gatewayd is not there any more"
 
 
 # -- with a stand-in for launchd

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_gatewayd.ipc import wire
-from claude_gatewayd.ipc.wire import Lines, NotAMessage
+from claude_gatewayd.ipc.wire import LineBuffer, NotAMessage
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10), lambda inner: st.lists(inner, max_size=3)
@@ -21,7 +21,7 @@ MESSAGES = st.dictionaries(st.text(max_size=5), VALUES, max_size=4)
 def test_messages_arrive_however_they_are_cut(messages: list[dict[str, Any]], data: st.DataObject) -> None:
     stream = b"".join(map(wire.encode, messages))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    lines = Lines()
+    lines = LineBuffer()
     got = [
         wire.decode(line)
         for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
@@ -50,14 +50,14 @@ def test_not_a_message(line: bytes) -> None:
 @pytest.mark.parametrize("size", [1000, wire.MAX_LINE, 2 * wire.MAX_LINE])
 def test_a_line_that_is_too_long_is_refused_however_it_comes(size: int) -> None:
     line = b"x" * (wire.MAX_LINE + 1) + b"\n"
-    lines = Lines()
+    lines = LineBuffer()
     with pytest.raises(NotAMessage, match="too long"):
         deque(lines.feed(line[at : at + size]) for at in range(0, len(line), size))
 
 
 def test_the_longest_line() -> None:
     line = b"x" * wire.MAX_LINE
-    assert Lines().feed(line + b"\n" + line) == [line]
+    assert LineBuffer().feed(line + b"\n" + line) == [line]
 
 
 def test_error() -> None:

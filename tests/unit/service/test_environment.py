@@ -28,7 +28,7 @@ SHELL = {
 
 
 def test_what_is_taken_over() -> None:
-    kept, left_out = environment.taken_over(SHELL)
+    kept, left_out = environment.collect(SHELL)
     assert kept == {
         "PATH": "/usr/local/bin:/usr/bin",
         "AWS_PROFILE": "Sandbox",
@@ -43,28 +43,28 @@ def test_what_is_taken_over() -> None:
 
 def test_a_file_that_is_named_from_here_is_named_from_everywhere() -> None:
     for named, kept in (("c.toml", os.path.abspath("c.toml")), ("/x/c.toml", "/x/c.toml"), ("~/c.toml", "~/c.toml")):
-        assert environment.taken_over({"CLAUDE_GATEWAY_CONFIG": named}) == ({"CLAUDE_GATEWAY_CONFIG": kept}, [])
+        assert environment.collect({"CLAUDE_GATEWAY_CONFIG": named}) == ({"CLAUDE_GATEWAY_CONFIG": kept}, [])
 
 
 def test_what_the_persons_configuration_refers_to() -> None:
     also = environment.references("model_list:\n- {api_key: os.environ/OPENAI_API_KEY}\n# os.environ/OPENAI_API_KEY\n")
     assert also == ["OPENAI_API_KEY"]
-    kept, _ = environment.taken_over(SHELL, also)
+    kept, _ = environment.collect(SHELL, also)
     assert kept["OPENAI_API_KEY"] == "sk-1"
 
 
 def test_keys_that_end_within_hours_are_left_out() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "ASIA1", "AWS_SECRET_ACCESS_KEY": "s"}
-    lasting, left_out = environment.taken_over({**keys, "AWS_PROFILE": "p"})
+    lasting, left_out = environment.collect({**keys, "AWS_PROFILE": "p"})
     assert (lasting, left_out) == ({**keys, "AWS_PROFILE": "p"}, [])
-    kept, left_out = environment.taken_over({**keys, "AWS_PROFILE": "p", "AWS_SESSION_TOKEN": "t"})
+    kept, left_out = environment.collect({**keys, "AWS_PROFILE": "p", "AWS_SESSION_TOKEN": "t"})
     assert kept == {"AWS_PROFILE": "p"}
     assert left_out == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
 
 
 @pytest.mark.parametrize("value", ["a\x01b", "\x7f", "\udcff", "a\rb"])
 def test_what_systemd_would_not_take_is_left_out(value: str) -> None:
-    assert environment.taken_over({"AWS_PROFILE": value}) == ({}, ["AWS_PROFILE"])
+    assert environment.collect({"AWS_PROFILE": value}) == ({}, ["AWS_PROFILE"])
 
 
 @pytest.mark.parametrize(

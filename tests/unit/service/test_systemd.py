@@ -7,19 +7,19 @@ import pytest
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import systemd, templates, units
-from claude_gatewayd.service.manager import Place
+from claude_gatewayd.service.manager import ServiceSpec
 
 ADA = {"HOME": "/home/ada"}
 BIN = Path("/home/ada/.local/share/claude-gateway/current/bin")
 FILE = Path("/home/ada/.config/claude-gateway/environment")
 
 
-def lines(place: Place, environ: dict[str, str] = ADA) -> dict[str, list[str]]:
+def lines(place: ServiceSpec, environ: dict[str, str] = ADA) -> dict[str, list[str]]:
     return {name: text.splitlines() for name, text in units.texts(place, environ).items()}
 
 
 def test_nothing_but_the_places_differs_from_the_templates() -> None:
-    written = lines(Place(BIN, "127.0.0.1", 47000, FILE, sandbox=True))
+    written = lines(ServiceSpec(BIN, "127.0.0.1", 47000, FILE, sandbox=True))
     assert written["claude-gatewayd.socket"] == templates.template("systemd/claude-gatewayd.socket").splitlines()
     drop_in = written["claude-gatewayd.service.d/50-sandbox.conf"]
     assert drop_in == templates.template("systemd/50-sandbox.conf").splitlines()
@@ -32,7 +32,10 @@ def test_nothing_but_the_places_differs_from_the_templates() -> None:
 
 
 def test_no_sandbox_unless_it_is_asked_for() -> None:
-    assert sorted(lines(Place(BIN, "127.0.0.1", 47000, FILE))) == ["claude-gatewayd.service", "claude-gatewayd.socket"]
+    assert sorted(lines(ServiceSpec(BIN, "127.0.0.1", 47000, FILE))) == [
+        "claude-gatewayd.service",
+        "claude-gatewayd.socket",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ def test_no_sandbox_unless_it_is_asked_for() -> None:
     ],
 )
 def test_the_address(host: str, port: int, line: str) -> None:
-    assert line in lines(Place(BIN, host, port, FILE))["claude-gatewayd.socket"]
+    assert line in lines(ServiceSpec(BIN, host, port, FILE))["claude-gatewayd.socket"]
 
 
 @pytest.mark.parametrize(
@@ -57,24 +60,24 @@ def test_the_address(host: str, port: int, line: str) -> None:
     ],
 )
 def test_a_path_is_one_word(directory: str, word: str) -> None:
-    written = lines(Place(Path(directory), "127.0.0.1", 47000, FILE))["claude-gatewayd.service"]
+    written = lines(ServiceSpec(Path(directory), "127.0.0.1", 47000, FILE))["claude-gatewayd.service"]
     assert f"ExecStart={word} run" in written
 
 
 @pytest.mark.parametrize("directory", ['/opt/a"b', "/opt/it's", "/opt/a\\b", "/opt/a\nb"])
 def test_a_path_that_systemd_refuses(directory: str) -> None:
     with pytest.raises(GatewayError, match="systemd refuses a path with quotes, backslashes") as caught:
-        units.texts(Place(Path(directory), "127.0.0.1", 47000, FILE), ADA)
+        units.texts(ServiceSpec(Path(directory), "127.0.0.1", 47000, FILE), ADA)
     assert "XDG_DATA_HOME" in caught.value.hint
 
 
 def test_the_environment_file_is_the_rest_of_its_line() -> None:
-    written = lines(Place(BIN, "127.0.0.1", 47000, Path("/my files/100%/environment")))["claude-gatewayd.service"]
+    written = lines(ServiceSpec(BIN, "127.0.0.1", 47000, Path("/my files/100%/environment")))["claude-gatewayd.service"]
     assert "EnvironmentFile=-/my files/100%%/environment" in written
 
 
 def test_the_sandbox_lets_the_daemon_write_where_its_state_is() -> None:
-    written = lines(Place(BIN, "127.0.0.1", 47000, FILE, sandbox=True), {**ADA, "XDG_STATE_HOME": "/srv/ada"})
+    written = lines(ServiceSpec(BIN, "127.0.0.1", 47000, FILE, sandbox=True), {**ADA, "XDG_STATE_HOME": "/srv/ada"})
     assert "ReadWritePaths=%h -/srv/ada/claude-gateway" in written["claude-gatewayd.service.d/50-sandbox.conf"]
 
 
@@ -153,12 +156,12 @@ def said(*shown: dict[str, str]) -> str:
     ],
 )  # fmt: skip
 def test_what_is_understood(service: dict[str, str], socket: dict[str, str], expected: dict[str, Any]) -> None:
-    found = systemd.understood(said({**SERVICE, **service}, {**SOCKET, **socket}))
+    found = systemd.parse_state(said({**SERVICE, **service}, {**SOCKET, **socket}))
     assert {name: getattr(found, name) for name in expected} == expected
 
 
 def test_silence_is_understood_too() -> None:
-    assert systemd.understood("").file is None
+    assert systemd.parse_state("").file is None
 
 
 @pytest.mark.parametrize(

@@ -60,21 +60,21 @@ def test_a_link_is_followed_anew_each_time(tmp_path: Path) -> None:
 def test_the_mark_changes_with_any_file_of_the_code(tmp_path: Path) -> None:
     package = tmp_path / "claude_gatewayd"
     shutil.copytree(Path(claude_gatewayd.__file__).parent, package)
-    seen = {installation.mark(package)}
-    assert installation.mark(package) in seen
-    assert installation.mark() not in seen, "another place is another installation"
+    seen = {installation.fingerprint(package)}
+    assert installation.fingerprint(package) in seen
+    assert installation.fingerprint() not in seen, "another place is another installation"
 
     status = (package / "ctl/terminal/text.py").stat()
     os.utime(package / "ctl/terminal/text.py", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    seen.add(installation.mark(package))
+    seen.add(installation.fingerprint(package))
     (package / "ipc/wire.py").unlink()
-    seen.add(installation.mark(package))
+    seen.add(installation.fingerprint(package))
     (package / "new.py").touch()
-    seen.add(installation.mark(package))
+    seen.add(installation.fingerprint(package))
     assert len(seen) == 4
 
     (package / "__pycache__").mkdir(exist_ok=True)
     (package / "__pycache__/new.cpython-311.pyc").touch()
-    assert installation.mark(package) in seen, "what Python writes there is no change"
+    assert installation.fingerprint(package) in seen, "what Python writes there is no change"
     shutil.rmtree(package)
-    assert installation.mark(package) == ""
+    assert installation.fingerprint(package) == ""

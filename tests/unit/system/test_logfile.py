@@ -80,20 +80,20 @@ NOW = time.mktime((2026, 11, 25, 12, 0, 0, 0, 0, -1))
     ],
 )
 def test_a_time(text: str, expected: str) -> None:
-    assert logfile.moment(text, NOW) == expected
+    assert logfile.parse_time(text, NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["noon", "25:00", "2026-13-01", ""])
 def test_no_time(text: str) -> None:
     with pytest.raises(GatewayError, match="cannot tell what time"):
-        logfile.moment(text, NOW)
+        logfile.parse_time(text, NOW)
 
 
 def test_what_nobody_rotates_is_cut(tmp_path: Path) -> None:
     file = tmp_path / "launchd.log"
-    logfile.cut(file)
+    logfile.truncate(file)
     file.write_text("x" * 11)
-    logfile.cut(file, 11)
+    logfile.truncate(file, 11)
     assert file.stat().st_size == 11
-    logfile.cut(file, 10)
+    logfile.truncate(file, 10)
     assert file.stat().st_size == 0

@@ -10,7 +10,7 @@ from claude_gatewayd.aws.profiles.source import ca_bundle, config_files, find_so
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.aws.sso.login import choose_method, log_in, log_out
 from claude_gatewayd.aws.sso.oidc import DeviceCode
-from claude_gatewayd.config.loading import load, load_what_is_good
+from claude_gatewayd.config.loading import load, load_with_defaults
 from claude_gatewayd.ctl.aws.browser import BrowserLaunch, open_page
 from claude_gatewayd.ctl.terminal import colour, progress
 from claude_gatewayd.ctl.terminal.output import DONE, NO
@@ -101,7 +101,7 @@ def _requested_profile(arguments: argparse.Namespace) -> str:
 
 def _egress(profile: SsoProfile) -> Egress:
     """Return how AWS is reached for a profile, as the daemon would. What else is set wrong does not matter here."""
-    return egress.of(load_what_is_good(os.environ), os.environ).trusting(*ca_bundle(os.environ, profile.requested))
+    return egress.of(load_with_defaults(os.environ), os.environ).trusting(*ca_bundle(os.environ, profile.requested))
 
 
 def _after_login(profile: SsoProfile) -> None:

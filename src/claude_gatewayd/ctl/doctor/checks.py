@@ -102,7 +102,7 @@ def _service(context: Context) -> Iterable[Finding]:
 
 
 def _environment(context: Context) -> Iterable[Finding]:
-    shell, _left_out = environment.taken_over(context.environ)
+    shell, _left_out = environment.collect(context.environ)
     by_service = context.status is not None and context.status["inherited"]
     return machine.environment(context.daemon_environ, shell, by_service=by_service)
 

@@ -97,7 +97,7 @@ def _config(migrated: MigratedConfig, text: str, file: Path, left: Path | None) 
         if ((section, name) in wanted or name in table) and table.get(name) != value:
             text = config_edit.put(text, section, name, value).text
     tomllib.loads(text)
-    problems = config.judge(document_of(target, text.encode()), config.without_overrides(os.environ))[1]
+    problems = config.evaluate(document_of(target, text.encode()), config.without_overrides(os.environ))[1]
     if problems:
         raise ConfigInvalid(problems)
     return text

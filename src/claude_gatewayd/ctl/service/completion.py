@@ -12,7 +12,7 @@ from claude_gatewayd.config.keys import KEYS
 from claude_gatewayd.ctl import main
 from claude_gatewayd.ctl.terminal.output import DONE, row
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.service.files import Write, remove, remove_if_empty
+from claude_gatewayd.service.files import FileWrite, remove, remove_if_empty
 from claude_gatewayd.service.templates import filled, template
 
 SHELLS = ("bash", "zsh", "fish")
@@ -52,9 +52,9 @@ def script(shell: str) -> str:
     return filled(template(f"completion/claude-gatewayctl.{shell}"), (_HERE, lines))
 
 
-def files(environ: Mapping[str, str]) -> dict[str, Write]:
+def files(environ: Mapping[str, str]) -> dict[str, FileWrite]:
     """Return the file in which each shell that is there looks for it."""
-    return {shell: Write(path, script(shell)) for shell, path in places(environ).items() if shutil.which(shell)}
+    return {shell: FileWrite(path, script(shell)) for shell, path in places(environ).items() if shutil.which(shell)}
 
 
 def places(environ: Mapping[str, str]) -> dict[str, Path]:
@@ -94,7 +94,7 @@ def renew(program: Path, environ: Mapping[str, str]) -> Iterator[str]:
                 [program, "completion", shell], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                 timeout=_PRINTED_WITHIN, check=True,
             )  # fmt: skip
-            step = Write(path, done.stdout)
+            step = FileWrite(path, done.stdout)
             if _OURS in done.stdout[:200] and not step.is_done:
                 step.do()
                 yield row("completes", path)

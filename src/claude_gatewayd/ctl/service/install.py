@@ -21,8 +21,8 @@ from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc.lock import lock_is_held
 from claude_gatewayd.service import environment
-from claude_gatewayd.service.files import Link, Write, remove, remove_if_empty
-from claude_gatewayd.service.manager import Manager, State, Verb
+from claude_gatewayd.service.files import FileWrite, Symlink, remove, remove_if_empty
+from claude_gatewayd.service.manager import Manager, ServiceState, Verb
 from claude_gatewayd.service.platform import choose
 
 _ENDS_WITHIN = 15.0
@@ -175,11 +175,11 @@ def _printed(lines: Iterator[str]) -> bool:
     return bool(found)
 
 
-def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, linger: bool) -> None:
+def _print_plan(ours: Manager, steps: list[FileWrite | Symlink], verbs: list[Verb], *, linger: bool) -> None:
     for step in steps:
         if step.is_done:
             print(f"# {step.path}: is there, and stays as it is\n")
-        elif isinstance(step, Link):
+        elif isinstance(step, Symlink):
             print(f"ln -sfn {shlex.quote(str(step.target))} {shlex.quote(str(step.path))}\n")
         else:
             print(f"# {step.path}, mode {step.mode:04o}\n{step.shown or step.text.rstrip()}\n")
@@ -194,9 +194,9 @@ def _print_plan(ours: Manager, steps: list[Write | Link], verbs: list[Verb], *, 
     )
 
 
-def _say_elsewhere(found: State, steps: list[Write | Link]) -> None:
+def _say_elsewhere(found: ServiceState, steps: list[FileWrite | Symlink]) -> None:
     """Say so where the service is that of another installation: from now on it is ours."""
-    links = {step.path: step for step in steps if isinstance(step, Link)}
+    links = {step.path: step for step in steps if isinstance(step, Symlink)}
     ours = str(links[paths.installation_link(os.environ)].target / "bin" / PROGRAMS[0])
     there = os.path.realpath(found.program)
     if found.file is not None and there != os.path.realpath(ours):
@@ -229,12 +229,12 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
 
 def _release_claude_code() -> None:
     """Take our address out of Claude Code's settings, if it is there."""
-    outcome = edit_settings.remove(os.environ, edit_settings.here({**os.environ, **environment.written(os.environ)}))
+    outcome = edit_settings.remove(os.environ, edit_settings.here({**os.environ, **environment.stored(os.environ)}))
     if outcome.changes:
         print(removed_text(outcome, clients.running()))
 
 
-def _make_way(found: State, *, now: bool) -> None:
+def _make_way(found: ServiceState, *, now: bool) -> None:
     """End a daemon that was started by hand, at once, if that is wished; else raise GatewayError where there is one."""
     status = running()
     if not now or status is None or found.active or found.listening:

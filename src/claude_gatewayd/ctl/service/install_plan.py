@@ -10,8 +10,8 @@ from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
-from claude_gatewayd.service.files import Link, Write
-from claude_gatewayd.service.manager import Manager, Place, State, Verb
+from claude_gatewayd.service.files import FileWrite, Symlink
+from claude_gatewayd.service.manager import Manager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.platform import choose
 from claude_gatewayd.system.addresses import to_bind
 
@@ -73,45 +73,45 @@ def variables(port: int | None) -> Variables:
 
     What an earlier installation, or the person, wrote down stays, as long as this shell does not say otherwise.
     """
-    before = environment.written(os.environ)
+    before = environment.stored(os.environ)
     try:
         own = config.load({**os.environ, **before}).litellm.config
         also = environment.references(Path(own).read_text()) if own else []
     except (GatewayError, OSError, ValueError):
         also = []  # what is wrong with a configuration is said later, all of it
-    taken, left_out = environment.taken_over(os.environ, also)
+    taken, left_out = environment.collect(os.environ, also)
     asked = {} if port is None else {"CLAUDE_GATEWAY_LISTEN_PORT": str(port)}
     values = {**before, **taken, **asked}
     shown = {name: environment.shown(name, value, also) for name, value in sorted(values.items())}
     return Variables(paths.environment_file(os.environ), before, values, shown, left_out)
 
 
-def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[Write | Link]:
+def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[FileWrite | Symlink]:
     """Return the files of an installation. Raises ConfigInvalid: what could not serve is not installed."""
     listen = config.load({**os.environ, **given.values}).listen
-    link = Link(paths.installation_link(os.environ), _here())
-    place = Place(link.path / "bin", to_bind(listen.host), listen.port, given.file, sandbox)
+    link = Symlink(paths.installation_link(os.environ), _here())
+    place = ServiceSpec(link.path / "bin", to_bind(listen.host), listen.port, given.file, sandbox)
     return [
-        Write(given.file, given.text, 0o600, "\n".join(given.shown.values())),
+        FileWrite(given.file, given.text, 0o600, "\n".join(given.shown.values())),
         *_way_back(link),
         link,
         *ours.files(place, os.environ),
     ]
 
 
-def _way_back(link: Link) -> Iterator[Link]:
+def _way_back(link: Symlink) -> Iterator[Symlink]:
     """Yield the link by which `upgrade --rollback` goes back, where the service is that of another installation."""
     there = link.path.resolve()
     if link.path.is_symlink() and not link.is_done and (there / "bin" / PROGRAMS[0]).exists():
-        yield Link(paths.previous_link(os.environ), there)
+        yield Symlink(paths.previous_link(os.environ), there)
 
 
-def unread(steps: list[Write | Link], started_at: float) -> list[Write | Link]:
+def unread(steps: list[FileWrite | Symlink], started_at: float) -> list[FileWrite | Symlink]:
     """Return the files that were written after the daemon had started: by hand, or by an `install` that was cut off."""
-    return [step for step in steps if isinstance(step, Write) and step.is_done and step.written_at > started_at]
+    return [step for step in steps if isinstance(step, FileWrite) and step.is_done and step.written_at > started_at]
 
 
-def verbs(found: State, pending: list[Write | Link]) -> list[Verb]:
+def verbs(found: ServiceState, pending: list[FileWrite | Symlink]) -> list[Verb]:
     """Return what the service manager has to do, in this order."""
     changed = {step.path.suffix for step in pending}
     wanted: list[Verb] = []

@@ -23,7 +23,7 @@ from claude_gatewayd.ctl.terminal.output import DONE, NO, USAGE
 from claude_gatewayd.ctl.terminal.progress import During
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client, wire
-from claude_gatewayd.service.files import Link
+from claude_gatewayd.service.files import Symlink
 
 _RELOADED_WITHIN = 180.0
 _GOES_ON_WITHIN = 15.0
@@ -64,20 +64,20 @@ def upgrade(arguments: argparse.Namespace) -> int:
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
-        Link(link, new).do()
+        Symlink(link, new).do()
         try:
             problems = _reload() if running else []
         except BaseException:
-            Link(link, old).do()  # and nothing is removed: the daemon may be about to start it
+            Symlink(link, old).do()  # and nothing is removed: the daemon may be about to start it
             raise
         if problems:
-            Link(link, old).do()
+            Symlink(link, old).do()
             if not arguments.rollback:
                 shutil.rmtree(new, ignore_errors=True)
             print(f"Not upgraded: {version} could not serve, {running} serves on:", file=sys.stderr)
             print(text.problems(problems), file=sys.stderr)
             return NO
-        Link(before, old).do()
+        Symlink(before, old).do()
         virtualenvs.remove_all_but(new, old)
     if running and not _goes_on_as(version):
         print(f"The generation of {version} serves; its supervisor did not take over, see the log", file=sys.stderr)

@@ -16,7 +16,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.ipc.lock import is_alive, lock_is_held
 from claude_gatewayd.service import manager
-from claude_gatewayd.service.manager import Manager, NoManager, State
+from claude_gatewayd.service.manager import Manager, NoManager, ServiceState
 from claude_gatewayd.service.platform import choose
 
 _SERVES_WITHIN = 60.0
@@ -71,7 +71,7 @@ def stop(arguments: argparse.Namespace) -> int:
         stopped = not found.active and not found.listening and running() is None
         left = arguments.now and stopped and ours.cut(os.environ)
     except NoManager:
-        found, left = State(), False  # what runs was started by hand
+        found, left = ServiceState(), False  # what runs was started by hand
     if left:
         print("Cut what an earlier stop had left to finish")
         return DONE
@@ -149,7 +149,7 @@ def report_start(status: dict[str, Any], how: str) -> int:
     return DONE
 
 
-def refuse_foreign(found: State, what: str, hint: str = "claude-gatewayctl stop") -> None:
+def refuse_foreign(found: ServiceState, what: str, hint: str = "claude-gatewayctl stop") -> None:
     """Raise GatewayError where a daemon runs that the service manager did not start."""
     status = running()
     if status is not None and not found.active and not found.listening:
@@ -171,7 +171,7 @@ def end_at_once() -> None:
 # -- parts
 
 
-def _installed(verb: str) -> tuple[Manager, State]:
+def _installed(verb: str) -> tuple[Manager, ServiceState]:
     """Return the service manager and how our service is with it. Raises GatewayError where there is none."""
     ours = choose()
     ours.check(os.environ)
@@ -181,7 +181,7 @@ def _installed(verb: str) -> tuple[Manager, State]:
     return ours, found
 
 
-def _startable(verb: str) -> tuple[Manager, State]:
+def _startable(verb: str) -> tuple[Manager, ServiceState]:
     """Return the same, where there is something to start; say so where it is another installation's."""
     ours, found = _installed(verb)
     mine = os.path.join(os.path.dirname(sys.executable), "claude-gatewayd")

@@ -68,7 +68,7 @@ def try_out(directory: Path) -> str:
     """Start a generation of that version which serves nobody, by its own supervisor. Return its version."""
     daemon = str(directory / "bin/claude-gatewayd")
     version = run([daemon, "--version"], "Trying", f"start {daemon}", _TRIED_WITHIN).strip().rpartition(" ")[2]
-    service = {**os.environ, **environment.written(os.environ)}
+    service = {**os.environ, **environment.stored(os.environ)}
     run([daemon, "check"], f"Trying {version}", f"use {version}, which could not serve", _TRIED_WITHIN, service)
     return version
 

@@ -51,7 +51,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: ServiceFacts) ->
     wanted = str(found[PROFILE].value)
     usual = Config()
     known, _, trouble = read_profiles(config_files(environ))
-    in_service, _left_out = environment.taken_over(environ)
+    in_service, _left_out = environment.collect(environ)
     source = find_source(in_service, wanted)
     port = int(str(found[PORT].value))
     return SetupFacts(

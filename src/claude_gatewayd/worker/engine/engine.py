@@ -33,7 +33,7 @@ _SWITCH_INTERVAL = 0.0005
 # Nor is garbage collected until it is ready and warm (most of all: 93 ms, then 43). At most for so long
 _QUIET_FOR = 60.0
 
-_CODE = installation.mark()
+_CODE = installation.fingerprint()
 
 EngineState = Literal["off", "loading", "ready", "failed"]
 LoadApp = Callable[[EngineSettings, str, Callable[[], Awaitable[AwsKeys]]], "App"]
@@ -100,7 +100,7 @@ class Engine:
         """Begin to load LiteLLM, unless that has been done, or is another than we were started with."""
         if self.state != "off":
             return
-        if installation.mark() != _CODE:
+        if installation.fingerprint() != _CODE:
             self.outdated = True
             self._became("failed", "the installation has changed since this generation started")
             return

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from claude_gatewayd.config.loading import load_what_is_good
+from claude_gatewayd.config.loading import load_with_defaults
 from claude_gatewayd.network import egress
 from claude_gatewayd.system import process_exit
 from claude_gatewayd.worker.engine import environment
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
 
 
 def _tried(config: Path | None) -> dict[str, Any]:
-    settings = load_what_is_good(os.environ)
+    settings = load_with_defaults(os.environ)
     proxies = egress.for_libraries(egress.of(settings, os.environ), "")
     withheld = environment.prepare(os.environ, proxies)
     try:

@@ -62,11 +62,11 @@ def label(digest: str) -> str:
 def load(environ: Mapping[str, str]) -> "KnownCredentials":
     """Return those of the state directory. They are about AWS's money alone: what is wrong there costs no start."""
     try:
-        key = read_or_make_secret(paths.proven_key_file(environ), "", "the key of proven credentials")
+        key = read_or_make_secret(paths.known_credentials_key_file(environ), "", "the key of proven credentials")
     except GatewayError as error:
         logger.warning("%s: callers are known again when Anthropic answers them (%s)", error.message, error.hint)
         key = secrets.token_urlsafe(32)
-    return KnownCredentials(paths.proven_file(environ), key)
+    return KnownCredentials(paths.known_credentials_file(environ), key)
 
 
 class KnownCredentials:
