@@ -27,6 +27,8 @@ from tests.fakes.aws_state import ACCOUNT, CHAINED_ROLE, ROLE, WEB_ROLE, AwsErro
 
 LOGIN = "claude-gatewayctl sso-login"
 
+FAILURES: list[str] = []  # what this test's have said
+
 
 @pytest.fixture
 def aws() -> Iterator[FakeAws]:
@@ -36,8 +38,11 @@ def aws() -> Iterator[FakeAws]:
 
 
 @pytest.fixture
-def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AwsHome:
-    """Return a home directory that botocore sees too: it takes endpoints from the process's environment."""
+def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsHome]:
+    """Yield a home directory that botocore sees too: it takes endpoints from the process's environment.
+
+    At the end no secret that AWS has issued may be in what the failures have said.
+    """
     home = AwsHome(tmp_path, aws)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -46,7 +51,9 @@ def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AwsHo
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     home.sso_session()
     home.sso_profile("x")
-    return home
+    FAILURES.clear()
+    yield home
+    assert not [secret for secret in aws.secrets if any(secret in message for message in FAILURES)]
 
 
 def provider(home: AwsHome, profile: str = "x", **environ: str) -> ProfileKeyProvider:
@@ -57,13 +64,13 @@ def provider(home: AwsHome, profile: str = "x", **environ: str) -> ProfileKeyPro
 def failure(provider_: ProfileKeyProvider, *, force: bool = False) -> Failure:
     with pytest.raises(FetchFailed) as caught:
         provider_.fetch(keys=True, force=force)
-    failed = f"{caught.value} {caught.value.failure}"
-    assert not [secret for secret in os.environ.get("SECRETS", "").split() if secret in failed]
+    FAILURES.append(f"{caught.value} {caught.value.failure}")
     return caught.value.failure
 
 
 def keys(provider_: ProfileKeyProvider, *, force: bool = False) -> FetchResult:
     result = provider_.fetch(keys=True, force=force)
+    FAILURES.append(f"{result.failure}")
     assert result.keys is not None
     assert result.validity is not None
     return result
