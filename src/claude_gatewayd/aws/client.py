@@ -51,7 +51,7 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
 
     It takes what *profile* says about where AWS is, but never its keys.
     """
-    import botocore.session
+    import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.exceptions import ConfigParseError
@@ -66,9 +66,9 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
     )
     config = limits if keys else limits.merge(Config(signature_version=UNSIGNED))
     try:
-        session = botocore.session.Session(profile=profile or None)
-        session.register("before-send", Sender(egress, _CONNECT_WITHIN, _ANSWER_WITHIN))
-        return session.create_client(service, config=config, **keys)
+        session = boto3.Session(profile_name=profile or None)
+        session.events.register("before-send", Sender(egress, _CONNECT_WITHIN, _ANSWER_WITHIN))
+        return session.client(service, config=config, **keys)
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
         raise AwsServiceError(f"ask {service}", f"{problem.where}: {problem.message}", problem.hint) from None

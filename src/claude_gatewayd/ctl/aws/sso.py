@@ -42,7 +42,7 @@ def log_in_to(name: str, *, device_code: bool = False, browser: bool = True) -> 
     method = choose_method(profile, os.environ, device_code=device_code)
     if method.why:
         print(f"By device code: {method.why}", file=sys.stderr)
-    terminal = _TerminalPrompt(profile, opens=method.has_browser and browser)
+    terminal = _TerminalPrompt(opens=method.has_browser and browser)
     try:
         token = log_in(profile, os.environ, _egress(profile), method, terminal)
     except KeyboardInterrupt:
@@ -137,8 +137,7 @@ def _ask_daemon(command: str) -> dict[str, Any] | None:
 class _TerminalPrompt:
     """The person, at a terminal or behind a pipe: what they need on stdout, that time passes on a terminal's stderr."""
 
-    def __init__(self, profile: SsoProfile, *, opens: bool) -> None:
-        self._profile = profile
+    def __init__(self, *, opens: bool) -> None:
         self._opens = opens
         self._opening: BrowserLaunch | None = None
         self._progress = sys.stderr.isatty()
