@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.bedrock.features import LEFT_OUT, NOT_SERVED, PUT_OTHERWISE, TABLE
+from claude_gatewayd.bedrock.features import CHANGED, LEFT_OUT, NOT_SERVED, TABLE
 from claude_gatewayd.bedrock.models import Family
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bedrock.md").read_text()
@@ -21,7 +21,7 @@ def table(section: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     ("section", "data"),
-    [("Left out", LEFT_OUT), ("Put otherwise", PUT_OTHERWISE), ("Not served", NOT_SERVED)],
+    [("Left out", LEFT_OUT), ("Changed", CHANGED), ("Not served", NOT_SERVED)],
 )
 def test_the_page_prints_the_data(section: str, data: Mapping[str, str]) -> None:
     printed = {what.strip("`"): why.removesuffix(".") for what, why in table(section)}

@@ -1,6 +1,6 @@
-"""What Bedrock takes of a request, by family of models; and what is left out or put otherwise, and why. Data.
+"""What Bedrock accepts, by family of models; and which fields are left out or changed, and why. Data.
 
-docs/bedrock.md prints LEFT_OUT, PUT_OTHERWISE and NOT_SERVED. What is in none of them is sent as it is.
+docs/bedrock.md prints LEFT_OUT, CHANGED and NOT_SERVED. What is in none of them is sent as it is.
 
 Sources: CC N = measured with Claude Code 2.1.197, 2.1.330 and 2.1.332, table N; 330 = read in the binary of 2.1.330;
 LL = LiteLLM 1.106.2's model map; AWS = Amazon Bedrock's user guide; A = Anthropic's documentation.
@@ -113,68 +113,68 @@ SENT: Final[Mapping[str, tuple[str, ...]]] = {
     "output_config": ("effort", "format"),
 }  # fmt: skip
 
-# Field by field, with the reason why an answer is the same without it, or why nothing is promised by it.
+# Each field, with the reason why the answer is the same without it, or why it guarantees nothing.
 LEFT_OUT: Final[Mapping[str, str]] = {
-    "model": "it is in the address that Bedrock is asked at",
-    "stream": "the same",
-    "betas": "the header has them; one that Bedrock lacks only lets a field be used, and that is judged by itself",
-    "cache_control": "where to cache by itself: a matter of cost",
-    "context_management": "it spares tokens; the model sees the whole conversation",
-    "compaction": "the same",
-    "diagnostics": "for Anthropic's own figures",
-    "tags": "for Anthropic's own figures",
-    "billing_policy": "who pays Anthropic, and how",
-    "service_tier": "how fast, and at which price at Anthropic",
-    "speed": "the same",
-    "user_profile_id": "for Anthropic's own figures",
-    "workspace_id": "for Anthropic's own figures",
-    "fallback_credit_token": "money at Anthropic",
-    "fallbacks": "models that Anthropic would ask; here `fallbacks` of `[router]` says so",
-    "safeguards": "Anthropic's verdict on calls of tools: without one Claude Code's auto mode judges itself, or denies",
-    "thread": "a thread that is created has the whole conversation; of one that goes on it is asked for (404)",
-    "resumption": "an offer to go on later; what goes on with an answer is asked for as a whole (404)",
-    "messages[].output_config": "effort for one turn: the request's own is used",
-    "messages[].clear_at": "it spares tokens; the model sees the message for longer",
-    "tools[].eager_input_streaming": "how the input of a tool is cut into events",
-    "tools[].input_examples": "they help a model to call the tool; Bedrock takes them with a beta of its own only",
-    "tools[].allowed_callers": "only for the code execution tool, which is not served",
-    "thinking.block_binding": "whether Anthropic refuses thinking of another conversation",
-    "output_config.task_budget": "advice to the model; `max_tokens` is the limit",
+    "model": "it is part of the URL at Bedrock",
+    "stream": "it is part of the URL at Bedrock",
+    "betas": "the header has them; a beta that Bedrock lacks only permits a field, and each field is judged by itself",
+    "cache_control": "automatic caching: it affects only the cost",
+    "context_management": "it saves tokens; without it the model sees the whole conversation",
+    "compaction": "it saves tokens; without it the model sees the whole conversation",
+    "diagnostics": "for Anthropic's own statistics",
+    "tags": "for Anthropic's own statistics",
+    "billing_policy": "how Anthropic is paid",
+    "service_tier": "speed and price at Anthropic",
+    "speed": "speed and price at Anthropic",
+    "user_profile_id": "for Anthropic's own statistics",
+    "workspace_id": "for Anthropic's own statistics",
+    "fallback_credit_token": "credit at Anthropic",
+    "fallbacks": "models that Anthropic would try; here `[router.fallbacks]` decides",
+    "safeguards": "Anthropic's check of tool calls: without it, Claude Code's auto mode asks you, or denies them",
+    "thread": "a new thread has the whole conversation; for a continued one, the client is asked for it (404)",
+    "resumption": "an offer to continue later; to continue, the client is asked for the whole conversation (404)",
+    "messages[].output_config": "effort for one turn: the request's effort is used",
+    "messages[].clear_at": "it saves tokens; without it the model sees the message for longer",
+    "tools[].eager_input_streaming": "how a tool's input is divided into events",
+    "tools[].input_examples": "hints for calling the tool; Bedrock accepts them only with a beta of its own",
+    "tools[].allowed_callers": "only for the code execution tool, which does not go to Bedrock",
+    "thinking.block_binding": "whether Anthropic refuses thinking blocks of another conversation",
+    "output_config.task_budget": "a hint to the model; `max_tokens` is the limit",
 }
 
-# What is said in other words, because the family that answers knows no better.
-PUT_OTHERWISE: Final[Mapping[str, str]] = {
-    "max_tokens": "at most what the model can",
-    "temperature, top_p, top_k": "left out from Opus 4.7 on, where any is refused",
-    "thinking": "with a budget or adaptive, as the model knows it; `between_tools` is left out, and `disabled` with "
-    "models that do not think by themselves, or always do",
-    "thinking.display": "`updates` with its beta, from 5.1 on, else `omitted`; left out before Opus 4.7",
-    "output_config.effort": "the next lower one that the model has",
-    "output_config.format": "models that cannot be bound to a schema get it as the only tool that they may call; the "
-    "input of that call is checked against the schema, and is the answer",
+# What is sent in another form, because the model's family supports no other.
+CHANGED: Final[Mapping[str, str]] = {
+    "max_tokens": "at most the model's maximum",
+    "temperature, top_p, top_k": "left out from Opus 4.7 on, where Bedrock refuses them",
+    "thinking": "with a budget or adaptive, as the model supports; `between_tools` is left out, and so is `disabled` "
+    "for models that do not think by default, or always think",
+    "thinking.display": "`updates` with its beta from 5.1 on, otherwise `omitted`; left out before Opus 4.7",
+    "output_config.effort": "the next lower level that the model supports",
+    "output_config.format": "models without structured output get the schema as the only tool that they may call; the "
+    "input of that call is validated against the schema, and is the answer",
     "output_format": "the older name of `output_config.format`",
     "cache_control": "without `ttl` and `scope`",
-    "system": "without the line `x-anthropic-billing-header`, which spoils Bedrock's cache",
-    "system messages": "up to Opus 4.7 within the user's message, as a reminder",
+    "system": "without the line `x-anthropic-billing-header`, which defeats Bedrock's cache",
+    "system messages": "up to Opus 4.7 moved into the user's message, as a reminder",
     "tool_addition": "the tool is declared with the others",
-    "tool_removal": "left out: the tool stays declared, and the client refuses a call of it",
-    "tool_reference": "left out with models that have no tool search",
-    "tool_use.caller": "left out: it is always the model",
-    "fallback": "left out: a mark that another model answered",
-    "thinking blocks": "left out for models without thinking, and where Bedrock refuses a signature, once",
-    "metadata": "of it `user_id`",
+    "tool_removal": "left out: the tool stays declared, and the client refuses calls to it",
+    "tool_reference": "left out for models without tool search",
+    "tool_use.caller": "left out: the caller is always the model",
+    "fallback": "left out: it marks that another model answered",
+    "thinking blocks": "left out for models without thinking, and in one more attempt if Bedrock refuses a signature",
+    "metadata": "only `user_id`",
 }
 
-# What only Anthropic can do: such a request does not go to Bedrock.
+# What only Anthropic can do: such a request is not sent to Bedrock.
 NOT_SERVED: Final[Mapping[str, str]] = {
-    "tools of a kind of their own": "web search, web fetch, code execution, toolsets and other server tools; and the "
-    "computer, bash, text editor and memory tools where the model at Bedrock lacks them",
-    "tools[].strict": "with models that do not take it: from Opus 4.7 on, and before 4.5",
-    "output_config.format": "with models that cannot be bound to a schema, where there are tools as well, or where the "
-    "schema is none of an object",
+    "Anthropic's own tools": "web search, web fetch, code execution, toolsets and other server tools; also the "
+    "computer, bash, text editor and memory tools if the model at Bedrock lacks them",
+    "tools[].strict": "for models that do not support it: from Opus 4.7 on, and before 4.5",
+    "output_config.format": "for models without structured output, if the request has tools as well, or if the "
+    "schema is not that of an object",
     "mcp_servers": "MCP connectors run at Anthropic",
-    "container": "it is at Anthropic",
-    "inference_geo": "where an answer is made; at Bedrock `[bedrock] geography` says so",
-    "files and URLs": "an image or a document that Anthropic would fetch",
-    "blocks of server tools": "a conversation that Anthropic's own tools have written in",
+    "container": "containers are at Anthropic",
+    "inference_geo": "where the answer is computed; at Bedrock `[bedrock] geography` decides",
+    "files and URLs": "images and documents that Anthropic would fetch",
+    "results of server tools": "conversations that contain output of Anthropic's own tools",
 }

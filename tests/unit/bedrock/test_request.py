@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from claude_gatewayd.bedrock.features import (
     ASKED_BETAS,
     BETAS,
+    CHANGED,
     COMPUTER_USE,
     COMPUTER_USE_OLD,
     LEFT_OUT,
-    PUT_OTHERWISE,
     SENT,
     TABLE,
 )
@@ -634,7 +634,7 @@ def test_nothing_is_left_out_silently(place: str, name: str, value: Any, family:
     sent = at(shaped.body, place)
     if isinstance(sent, dict) and sent.get(name) == value:
         return
-    otherwise = {part for names in PUT_OTHERWISE for part in names.split(", ")}
+    otherwise = {part for names in CHANGED for part in names.split(", ")}
     if path in LEFT_OUT or path in otherwise or (name in SENT[place] and {place, name} & otherwise):
         return
     if shaped.schema is not None and name in ("format", "output_format", "tools", "tool_choice"):
