@@ -28,6 +28,7 @@ _NO_CHECK = (
     "NAME's answer broke off",
     "x-gateway-fallback: none; Bedrock does not",
     "x-gateway-fallback: 529; left out",
+    "x-gateway-fallback: none; left out",
     "Bedrock's answer does not fit",
     "Cannot set up",
     "a connection that was idle",
