@@ -1,1 +1,1 @@
-"""One generation: one configuration, one set of imports, immutable for its life. Read `worker.worker` first."""
+"""One generation: one configuration, one set of imports, immutable for its life. Start with `worker.worker`."""

@@ -59,7 +59,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     config, access = inputs.config, inputs.bedrock
     engine_settings = _engine_settings(inputs)
     tally = Tally(on_change)
-    credentials = BedrockCredentials(inputs, engine_settings.bedrock, on_change)
+    credentials = BedrockCredentials(inputs, engine_settings.bedrock_url, on_change)
     engine = Engine(engine_settings, credentials.keeper.keys, on_change)
     circuits = Circuits(CircuitRules(config.router.allowed_fails, config.router.cooldown_time), label)
     pools = Pool(inputs.anthropic), Pool(engine.connect)
@@ -69,7 +69,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     bedrock = None
     if access.enabled:
         bedrock = BedrockLane(
-            _bedrock_lane_settings(config, engine_settings.bedrock),
+            _bedrock_lane_settings(config, engine_settings.bedrock_url),
             engine,
             to_engine,
             credentials.keeper,

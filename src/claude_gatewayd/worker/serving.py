@@ -1,4 +1,4 @@
-"""Who answers Claude Code's messages: Anthropic, Bedrock in its place, or neither; since when, and why. No socket."""
+"""Who answers Claude Code's messages: Anthropic, Bedrock in its place, or neither; since when, and why."""
 
 import time
 from collections import OrderedDict
@@ -6,20 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-LAPSES = 600.0  # who has not asked for so long, while Anthropic answered another, may not come again
-_MOST = 256
-_LONGEST_NAME = 100
+# A caller that was not answered by Anthropic, and has not asked again for so many seconds, is forgotten: but only if
+# Anthropic has answered another one since.
+LAPSES = 600.0
+_MAX_CALLERS = 256
+_MAX_MODEL_NAME = 100
 
-ServingKey = tuple[str, str]  # a caller's credential, as a digest, and a model: each may have its own limit
+ServingKey = tuple[str, str]  # the digest of a caller's credential, and a model: each pair may have a limit of its own
 ServedBy = Literal["", "anthropic", "bedrock", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Who serves, "" where nobody has asked yet, and *since* when: seconds since the epoch.
+    """Who serves, "" if nobody has asked yet, and *since* when, in seconds since the epoch.
 
-    *why* is why Anthropic does not, by the words of `policy` and the circuit; *trouble* why Bedrock does not either,
-    and *hint* the command that mends it.
+    *why* is why Anthropic does not serve, as `policy` and the circuit put it; *trouble* why Bedrock does not either,
+    and *hint* the command that helps.
     """
 
     by: ServedBy = ""
@@ -30,21 +32,21 @@ class Serving:
 
 
 class ServingTracker:
-    """Note who answered whom. Whoever Anthropic answers has nothing to tell, so only the others are kept."""
+    """Track who was answered by whom. Only callers that Anthropic does not answer are kept."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._elsewhere: OrderedDict[ServingKey, tuple[Serving, float]] = (
             OrderedDict()
-        )  # with the time of the last word
-        self._since: float | None = None  # nobody is served elsewhere
+        )  # with the time of the last request
+        self._since: float | None = None  # when Anthropic began to answer everybody
         self._last = 0.0
 
     def by_anthropic(self, key: ServingKey) -> None:
         """Note that Anthropic answered."""
         self._last = self._clock()
         if self._elsewhere:
-            self._elsewhere.pop(_short(key), None)
+            self._elsewhere.pop(_bounded(key), None)
         if self._since is None and not self._elsewhere:
             self._since = self._last
 
@@ -53,21 +55,21 @@ class ServingTracker:
         self._note(key, "bedrock", why, "", "")
 
     def by_nobody(self, key: ServingKey, why: str, trouble: str, hint: str) -> None:
-        """Note that Bedrock was to answer in Anthropic's place, and could not."""
+        """Note that Bedrock was asked in Anthropic's place, and failed too."""
         self._note(key, "nobody", why, trouble, hint)
 
     def _note(self, key: ServingKey, by: ServedBy, why: str, trouble: str, hint: str) -> None:
         now = self._clock()
-        key = _short(key)
+        key = _bounded(key)
         before = self._elsewhere.pop(key, None)
         since = before[0].since if before is not None and before[0].by == by else now
         self._elsewhere[key] = Serving(by, since, why, trouble, hint), now
         self._since = None
-        while len(self._elsewhere) > _MOST:
+        while len(self._elsewhere) > _MAX_CALLERS:
             self._elsewhere.popitem(last=False)
 
     def current(self) -> Serving:
-        """Return who serves, by the worst that anybody sees: neither of them, Bedrock, Anthropic."""
+        """Return the worst that any caller sees: nobody answers, Bedrock does, or Anthropic."""
         now = self._clock()
         for key, (_, last) in list(self._elsewhere.items()):
             if self._last > last and not 0 <= now - last < LAPSES:
@@ -85,7 +87,7 @@ class ServingTracker:
         return Serving("anthropic", self._since)
 
 
-def _short(key: ServingKey) -> ServingKey:
-    """Bound what a key takes of memory: a model's name is whatever the caller wrote."""
+def _bounded(key: ServingKey) -> ServingKey:
+    """Bound the memory that a key takes: a caller can write anything as the name of a model."""
     digest, model = key
-    return digest, model[:_LONGEST_NAME]
+    return digest, model[:_MAX_MODEL_NAME]

@@ -1,4 +1,4 @@
-"""What a generation has seen: counts, open streams, and how Anthropic is. Pushed to the supervisor as a snapshot."""
+"""What a generation has counted: requests, open streams, and how the upstreams do. Part of its status."""
 
 import time
 from collections import Counter
@@ -13,11 +13,11 @@ CLIENT_GONE = 499  # nginx's number for a client that went away before its answe
 class Tally:
     """Count requests by the status of their answers, and keep the last success and failure of Anthropic.
 
-    *changed* is called when there is something to tell on.
+    *on_change* is called when the status has changed.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
         self.streams = 0
         self.under_way = 0
         self._statuses: Counter[int] = Counter()
@@ -29,18 +29,18 @@ class Tally:
 
     def answered(self, status: int) -> None:
         """Count an answer."""
-        self._changed()
+        self._on_change()
         self._statuses[status] += 1
 
     def stream_began(self) -> None:
         """Count an open stream."""
         self.streams += 1
-        self._changed()
+        self._on_change()
 
     def stream_ended(self) -> None:
-        """Count one less."""
+        """Count a stream that ended."""
         self.streams -= 1
-        self._changed()
+        self._on_change()
 
     def retried(self) -> None:
         """Count a retry."""
@@ -52,19 +52,19 @@ class Tally:
         self.serving.by_bedrock(key, why)
 
     def anthropic_ok(self) -> bool:
-        """Note that Anthropic answered. Return whether that is news."""
+        """Note that Anthropic answered. Return whether it failed before."""
         return self._anthropic.ok()
 
     def anthropic_failed(self, what: str) -> bool:
-        """Note that it did not, or that it answered that it cannot. Return whether that is news."""
+        """Note that it did not, or answered that it cannot. Return whether it did not fail before."""
         return self._anthropic.failed(what)
 
     def bedrock_ok(self) -> bool:
-        """Note that Bedrock answered. Return whether that is news."""
+        """Note that Bedrock answered. Return whether it failed before."""
         return self._bedrock.ok()
 
     def bedrock_failed(self, what: str) -> bool:
-        """Note that it did not. Return whether that is news."""
+        """Note that it did not. Return whether it did not fail before."""
         return self._bedrock.failed(what)
 
     def snapshot(self) -> dict[str, Any]:
@@ -75,8 +75,8 @@ class Tally:
             "fallbacks": self._fallbacks,
             "streams": self.streams,
             "under_way": self.under_way,
-            "anthropic": {"state": self._anthropic.state} | self._anthropic.told(),
-            "bedrock": self._bedrock.told(),
+            "anthropic": {"state": self._anthropic.state} | self._anthropic.as_dict(),
+            "bedrock": self._bedrock.as_dict(),
         }
 
 
@@ -87,24 +87,24 @@ class _Upstream:
         self._last_success: float | None = None
         self._last_failure: float | None = None
         self._failure = ""
-        self._failing = False  # not told from the times: a clock may be set back
+        self._failing = False  # not derived from the times: a clock may be set back
 
     def ok(self) -> bool:
-        news = self._failing
+        has_changed = self._failing
         self._failing = False
         self._last_success = time.time()
-        return news
+        return has_changed
 
     def failed(self, what: str) -> bool:
-        news = not self._failing
+        has_changed = not self._failing
         self._failing = True
         self._last_failure = time.time()
         self._failure = what
-        return news
+        return has_changed
 
     @property
     def state(self) -> str:
         return "failing" if self._failing else "ok" if self._last_success else "unknown"
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return {"last_success": self._last_success, "last_failure": self._last_failure, "failure": self._failure}

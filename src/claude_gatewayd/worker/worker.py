@@ -1,7 +1,7 @@
 """One generation: one configuration, one set of imports, immutable for its life.
 
-It serves on a socket that the supervisor owns, tells the supervisor over a socket pair how it is, and ends when it is
-told to drain, or when the supervisor is gone; unless it was told to outlive it.
+It serves on a socket that the supervisor owns, and reports its status over a socket pair. It drains and exits when
+ordered to, or when the supervisor is gone, unless it was ordered to outlive it.
 """
 
 import asyncio
@@ -26,24 +26,24 @@ logger = logging.getLogger(__name__)
 
 _BEAT = 0.25
 _BEATS_A_SECOND = round(1 / _BEAT)
-_NEWS = 0.1  # how old news may be
+_REPORT_DELAY = 0.1  # changes within it make one message
 MAX_CONNECTIONS = 2000
-_ENGINE_WITHIN = 60.0  # a hand-over waits no longer for LiteLLM
-# A supervisor that was killed has closed nobody's connection: who has one, and is about to send, is answered.
+_ENGINE_TIMEOUT = 60.0  # a hand-over waits no longer for LiteLLM
+# A killed supervisor has closed no client's connection: requests that come on those are answered this long.
 _ORPHANS_LINGER = 6.0
-_CLOSED_WITHIN = 10.0  # from the end of the last request to that of the process: everything on the way has its limit
+_CLOSE_TIMEOUT = 10.0  # from the end of the last request to the exit of the process
 
 
 class Worker:
-    """Serve until told to drain."""
+    """Serve until ordered to drain."""
 
     def __init__(self, inputs: WorkerInputs, mode: StartMode, listener: socket.socket, channel: Channel) -> None:
         self._inputs = inputs
         self._mode = mode
         self._channel = channel
         self._loop = asyncio.get_running_loop()
-        self._news: asyncio.TimerHandle | None = None
-        self._parts = assemble(inputs, self._changed)
+        self._pending_report: asyncio.TimerHandle | None = None
+        self._parts = assemble(inputs, self._report_soon)
         gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)
         self._acceptor = Acceptor(
@@ -59,42 +59,42 @@ class Worker:
         )
         self._linger = 0.0
         self._drain_ordered: asyncio.Future[None] = self._loop.create_future()
-        self._serves = False
+        self._is_serving = False
         self._hurry_ordered: asyncio.Future[None] = self._loop.create_future()
-        self._outlives = False
+        self._outlives_supervisor = False
         self._linger_at_signal = 0.0
         self._loaded_at = time.time()
         self._code = installation.fingerprint()
 
     async def run(self) -> None:
-        """Live: serve, wait for the end, drain."""
-        self._loop.add_reader(self._channel.fileno(), self._hear)
+        """Serve, drain, and close."""
+        self._loop.add_reader(self._channel.fileno(), self._receive_orders)
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._signalled)
+            self._loop.add_signal_handler(number, self._on_signal)
         beat = self._loop.create_task(self._beat())
         self._loopback_acceptor.start()
         if self._mode.probe:
-            await self._try_out()
+            await self._probe()
         else:
             await self._serve()
         await self._drain()
-        process_exit.limit(_CLOSED_WITHIN)
+        process_exit.limit(_CLOSE_TIMEOUT)
         self._loopback_acceptor.stop()
         self._loopback_connections.abort()
         await self._parts.close()
         beat.cancel()
-        self._tell("ending")
+        self._report("ending")
 
     async def _serve(self) -> None:
-        """Accept until told to drain."""
+        """Accept until ordered to drain."""
         wants_engine = self._inputs.loads_engine_at_start or self._mode.with_engine
         if self._mode.succeeds:
-            self._hear()  # with keys from the one that serves there is none to be asked for at once
+            self._receive_orders()  # with keys lent by the generation that serves, none need to be fetched at once
             self._parts.bedrock.start()
             if wants_engine:
-                await self._load_first()
+                await self._load_engine_first()
         self._acceptor.start()
-        self._serves = True
+        self._is_serving = True
         self._channel.send_event("ready", **self._snapshot())
         if not self._mode.succeeds:
             self._parts.bedrock.start()
@@ -102,12 +102,12 @@ class Worker:
             self._parts.engine.start()
         await self._drain_ordered
 
-    async def _try_out(self) -> None:
-        """Do what may fail in an installation that is no good, and tell what came of it."""
+    async def _probe(self) -> None:
+        """Load what may fail in a broken installation, and report how it went."""
         try:
             if self._inputs.may_need_engine:
                 self._parts.engine.start()
-                await self._parts.engine.ready(_ENGINE_WITHIN)
+                await self._parts.engine.ready(_ENGINE_TIMEOUT)
         except EngineFailed as problem:
             self._channel.send_event(
                 "refused", problems=[Problem("LiteLLM", problem.message, problem.hint).as_message()]
@@ -115,10 +115,10 @@ class Worker:
             return
         self._channel.send_event("ready", **self._snapshot())
 
-    async def _load_first(self) -> None:
-        """Load LiteLLM before taking over: the one that serves goes on meanwhile, and Bedrock is never away."""
+    async def _load_engine_first(self) -> None:
+        """Load LiteLLM before taking over: the older generation serves meanwhile, so Bedrock is always available."""
         self._parts.engine.start()
-        ready = self._loop.create_task(self._parts.engine.ready(_ENGINE_WITHIN))
+        ready = self._loop.create_task(self._parts.engine.ready(_ENGINE_TIMEOUT))
         sooner = (self._drain_ordered, self._hurry_ordered)
         await asyncio.wait((ready, *sooner), return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
@@ -128,45 +128,45 @@ class Worker:
 
     async def _beat(self) -> None:
         while True:
-            if self._serves and not self._drain_ordered.done():  # else another generation tells the person
+            if self._is_serving and not self._drain_ordered.done():  # otherwise another generation sends the notices
                 self._parts.notices.tick()
-                self._tell()  # who is told of something finds it in the status
+                self._report()  # what a notice is about is in the status at once
             for _ in range(_BEATS_A_SECOND):
                 await asyncio.sleep(_BEAT)
-                self._tell()
+                self._report()
 
-    def _changed(self) -> None:
-        """Tell the supervisor soon, so that `status` is never far behind. Many changes make one message."""
-        if self._news is None:
-            self._news = self._loop.call_later(_NEWS, self._tell)
+    def _report_soon(self) -> None:
+        """Report to the supervisor soon, so that `status` is up to date. Many changes make one message."""
+        if self._pending_report is None:
+            self._pending_report = self._loop.call_later(_REPORT_DELAY, self._report)
 
-    def _tell(self, event: str = "beat") -> None:
-        if self._news is not None:
-            self._news.cancel()
-            self._news = None
+    def _report(self, event: str = "beat") -> None:
+        if self._pending_report is not None:
+            self._pending_report.cancel()
+            self._pending_report = None
         self._channel.send_event(event, **self._snapshot())
 
     async def _drain(self) -> None:
-        """Accept no more, finish what is under way. What is not done in `drain_timeout` is cut."""
+        """Stop accepting and finish open requests. What is not done within `drain_timeout` is cut off."""
         self._acceptor.stop()
-        # The supervisor ends a drain that hangs; but there may be none any more.
-        process_exit.limit(self._inputs.config.listen.drain_timeout + _ORPHANS_LINGER + _CLOSED_WITHIN)
+        # The supervisor ends a drain that hangs, but it may be gone.
+        process_exit.limit(self._inputs.config.listen.drain_timeout + _ORPHANS_LINGER + _CLOSE_TIMEOUT)
         await self._acceptor.settled()
         try:
             async with asyncio.timeout(self._inputs.config.listen.drain_timeout + self._linger):
                 self._connections.drain(self._linger)
                 await self._connections.all_ended()
         except TimeoutError:
-            logger.warning("%d connections were not done in time and are cut", len(self._connections))
+            logger.warning("%d connections did not finish in time: closing them", len(self._connections))
             self._connections.abort()
             await asyncio.sleep(0)
 
-    def _hear(self) -> None:
+    def _receive_orders(self) -> None:
         messages = self._channel.receive()
         if messages is None:
             self._loop.remove_reader(self._channel.fileno())
-            if not self._outlives:
-                logger.warning("the supervisor is gone: finishing what is under way")
+            if not self._outlives_supervisor:
+                logger.warning("the supervisor is gone: finishing open requests")
                 self._drain_soon(_ORPHANS_LINGER)
             return
         for message in messages:
@@ -183,17 +183,17 @@ class Worker:
                 case "look-at-login":
                     self._parts.bedrock.look_at_login()
                 case "outlive":
-                    self._outlives = True
+                    self._outlives_supervisor = True
                     self._linger_at_signal = float(message.get("linger", 0.0))
 
-    def _signalled(self) -> None:
+    def _on_signal(self) -> None:
         self._drain_soon(self._linger_at_signal)
 
     def _drain_soon(self, linger: float) -> None:
         if not self._drain_ordered.done():
             self._linger = linger
             self._drain_ordered.set_result(None)
-        elif linger < self._linger:  # told again: the daemon itself ends
+        elif linger < self._linger:  # ordered again: the daemon itself ends
             self._linger = linger
             if self._connections.draining:
                 self._connections.drain(linger)

@@ -58,7 +58,7 @@ def test_what_is_used_in_its_place_is_told() -> None:
             source = "profile default (there is no profile dev)"
             assert daemon.status()["bedrock"]["source"] == source
             assert source in daemon.ctl("status").stdout
-            assert "WARNING worker 1: there is no profile dev: Bedrock is asked with profile default" in daemon.log
+            assert "WARNING worker 1: there is no profile dev: using profile default for Bedrock" in daemon.log
             home.sso_profile("dev")
             home.log_in()
             wait_until(lambda: daemon.status()["bedrock"]["source"] == "profile dev", 20, daemon.describe)

@@ -1,6 +1,6 @@
-"""LiteLLM in this process, behind a wall: a thread and a loop of its own, spoken to over a private socket.
+"""LiteLLM in this process, isolated: in a thread and an event loop of its own, reached over a private socket.
 
-The only room that knows LiteLLM. It is loaded in the engine's thread, when `Engine.start` says so, and never before.
+No other package knows LiteLLM. It is imported in the engine's thread, and not before `Engine.start`.
 """
 
 from claude_gatewayd.worker.engine.engine import Engine, EngineFailed

@@ -45,7 +45,7 @@ class App:
     def __init__(self, settings: EngineSettings, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> None:
         warnings.simplefilter("ignore")  # of LiteLLM's dependencies, now and later: nobody here can mend them
         context = settings.egress.context()
-        proxies = for_libraries(settings.egress, settings.bedrock)
+        proxies = for_libraries(settings.egress, settings.bedrock_url)
         socks = settings.egress.socks_proxy()
         self._bridge = SocksBridge(socks) if socks is not None else None
         if self._bridge is not None:

@@ -185,7 +185,7 @@ class _Bedrock:
         elif self._failed and message["type"] == "http.response.body":
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self._tell_trouble()
+                await self._send_failure()
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             await self._end(message)
         else:
@@ -193,26 +193,26 @@ class _Bedrock:
                 message = {**message, "body": _as_named(message.get("body", b""))}
             await self._send(message)
 
-    async def _tell_trouble(self) -> None:
-        trouble = self._context.trouble
-        if trouble is None or not trouble.status:
-            trouble = _own_words(self._status, self._body)
-        body = trouble.as_json()
+    async def _send_failure(self) -> None:
+        failure = self._context.failure
+        if failure is None or not failure.status:
+            failure = _own_words(self._status, self._body)
+        body = failure.as_json()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await self._send({"type": "http.response.start", "status": trouble.status, "headers": headers})
+        await self._send({"type": "http.response.start", "status": failure.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
     async def _end(self, message: Message) -> None:
         """End a stream: with what went wrong, where something did."""
-        trouble = self._context.trouble
-        if trouble is None:
+        failure = self._context.failure
+        if failure is None:
             await self._send({**message, "body": _as_named(message.get("body", b""))})
             return
-        status = trouble.status
-        if not status or (status == 400 and trouble.kind.lower() != "validationexception"):
+        status = failure.status
+        if not status or (status == 400 and failure.kind.lower() != "validationexception"):
             status = 502  # the answer has begun: what the request asked for has been understood
-        trouble = BedrockFailure(trouble.kind, status, trouble.message)
-        event = b"\n\nevent: engine_error\ndata: " + trouble.as_json() + b"\n\n"
+        failure = BedrockFailure(failure.kind, status, failure.message)
+        event = b"\n\nevent: engine_error\ndata: " + failure.as_json() + b"\n\n"
         await self._send({"type": "http.response.body", "body": message.get("body", b"") + event})
 
 

@@ -1,4 +1,4 @@
-"""What LiteLLM has to know of a model of Bedrock's, so that it carries a request as it is."""
+"""What LiteLLM has to know of a Bedrock model, so that it passes a request on unchanged."""
 
 from typing import Any
 
@@ -8,30 +8,29 @@ from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.models import Family
 
+_MAX_REMEMBERED = 1000
+
 
 class ModelRegistry:
-    """Tell LiteLLM of models by their family, each once: of those that it knows too, for some it knows wrongly."""
+    """Register models with LiteLLM by their family, each once; known ones too, for LiteLLM is wrong about some."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
+        self._registered: set[str] = set()
 
-    def know(self, model: str) -> None:
-        """See that LiteLLM knows *model*, an id of Bedrock's, with or without the name of its provider."""
+    def register(self, model: str) -> None:
+        """Register *model*, an id of Bedrock's, with or without the prefix of its provider."""
         name = model.removeprefix("bedrock/")
-        if name in self._known or "claude" not in name:
+        if name in self._registered or "claude" not in name:
             return
-        if len(self._known) > _MOST:
-            self._known.clear()
-        self._known.add(name)
+        if len(self._registered) > _MAX_REMEMBERED:
+            self._registered.clear()
+        self._registered.add(name)
         costs = {} if name in litellm.model_cost else {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
         litellm.register_model({name: flags(bedrock_models.family_of(name)) | costs})
 
 
-_MOST = 1000
-
-
 def flags(family: Family) -> dict[str, Any]:
-    """Return what LiteLLM's model map says of such a model (model_prices_and_context_window.json)."""
+    """Return the entry of LiteLLM's model map for a family (model_prices_and_context_window.json)."""
     takes = features.TABLE[family]
     thinks = takes.thinking != "none"
     return {

@@ -1,12 +1,12 @@
-"""What LiteLLM, or code of a person's own, has raised: in words, whatever it is."""
+"""Exceptions of LiteLLM, or of a person's own code, as text."""
 
-_MOST = 300
+_MAX_TEXT = 300
 
 
 def describe(error: BaseException) -> str:
-    """Return its name, and what it says of itself, if it can."""
+    """Return the type and the message of an exception. Even one whose `__str__` fails is described."""
     try:
         words = str(error)
     except Exception:
         words = ""
-    return f"{type(error).__name__}: {words}"[:_MOST]
+    return f"{type(error).__name__}: {words}"[:_MAX_TEXT]

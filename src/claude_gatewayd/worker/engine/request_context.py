@@ -1,4 +1,4 @@
-"""What the parts of the engine know of one request to it: its ticket, and what went wrong."""
+"""What the parts of the engine know of the request that LiteLLM works on."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request. Shared by all the tasks and contexts in which LiteLLM works on it.
+    """One request, shared by all the tasks in which LiteLLM works on it.
 
-    *spends*: it may take AWS keys of ours, and models of the person's own; else it comes back to us, by its ticket.
-    *api_base* is where LiteLLM asks, "" where that is not known.
-    *model_id* is what Bedrock is to be asked for in the place of the model's own id, *nowhere* the URL at which the
-    request must end, for warming up; "" for neither. *ended*: the last stream of an upstream's said that it is over, by
-    a mark of its own or in a coding that we do not know. *caller* is whose request it is, by a digest; *listener* hears
-    what an upstream of Claude's answers.
+    *ticket* stands for the caller's credential if the request comes back to the gateway; *spends* means that it may
+    instead use our AWS keys and the person's own models. *caller* is a digest of the credential.
+    *model_id* is asked of Bedrock instead of the model's own id, "" for none. *nowhere* is the URL at which a request
+    for warming up must end, "" for any other. *api_base* is where LiteLLM sends it, "" if that is not known.
+    *failure* is what went wrong. *ended*: the upstream's stream has marked its end, or is in a content coding that we
+    cannot read. *recorder* gets the answer of a Claude model.
     """
 
     ticket: str = ""
@@ -24,10 +24,10 @@ class RequestContext:
     model_id: str = ""
     nowhere: str = ""
     api_base: str = ""
-    trouble: BedrockFailure | None = None
+    failure: BedrockFailure | None = None
     ended: bool = False
     caller: str = ""
-    listener: ThinkingRecorder | None = None
+    recorder: ThinkingRecorder | None = None
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

@@ -1,4 +1,4 @@
-"""What an engine is started with."""
+"""The settings of the engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +8,10 @@ from claude_gatewayd.network.egress import Egress
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine is started with.
+    """What the engine is started with.
 
-    *socket* is where it serves, *config* a LiteLLM configuration of the person's own, *endpoint* Bedrock's where it is
-    not AWS's own, *loopback* the URL of this worker's port for LiteLLM, *egress* how AWS is reached.
+    *socket* is where it listens, *config* the person's own LiteLLM configuration, *endpoint* Bedrock's, "" for the
+    usual one, *loopback* the URL at which LiteLLM reaches this worker, *egress* how AWS is reached.
     """
 
     socket: Path
@@ -22,6 +22,6 @@ class EngineSettings:
     egress: Egress
 
     @property
-    def bedrock(self) -> str:
-        """Return where Bedrock is."""
+    def bedrock_url(self) -> str:
+        """The URL of Bedrock."""
         return self.endpoint or f"https://bedrock-runtime.{self.region}.amazonaws.com"

@@ -118,5 +118,5 @@ def test_an_error_of_any_depth_is_read(hooks: Any) -> None:
         status_code = 503
         message = '{"a":' * 20_000
 
-    found = sys.modules[type(hooks).__module__].trouble_of(BedrockError())
+    found = sys.modules[type(hooks).__module__].failure_of(BedrockError())
     assert found.status == 503

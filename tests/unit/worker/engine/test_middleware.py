@@ -20,9 +20,9 @@ ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine
 class App:
     """An application that answers as it is told, and notes what it was asked."""
 
-    def __init__(self, *said: dict[str, Any], trouble: BedrockFailure | None = None, holds: bool = False) -> None:
+    def __init__(self, *said: dict[str, Any], failure: BedrockFailure | None = None, holds: bool = False) -> None:
         self.said = said
-        self.trouble = trouble
+        self.failure = failure
         self.holds = holds
         self.asked: list[tuple[str, str]] = []
         self.spends = False
@@ -34,7 +34,7 @@ class App:
         self.asked.append((context.ticket, context.model_id))
         self.spends = context.spends
         await receive()
-        context.trouble = self.trouble
+        context.failure = self.failure
         for message in self.said:
             await send(message)
         try:
@@ -123,7 +123,7 @@ def test_money_is_spent_by_the_gateways_word_alone(path: str) -> None:
 
 
 def test_a_failure_is_told_in_bedrocks_words() -> None:
-    app = App(head(500), body(b"LiteLLM says"), trouble=BedrockFailure("ThrottlingException", 429, "Too many"))
+    app = App(head(500), body(b"LiteLLM says"), failure=BedrockFailure("ThrottlingException", 429, "Too many"))
     status, said = ask(app)
     assert (status, json.loads(said)) == (429, {"kind": "ThrottlingException", "status": 429, "message": "Too many"})
 
@@ -136,7 +136,7 @@ def test_a_failure_of_litellms_own() -> None:
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/messages"])
 def test_a_failure_for_the_client_is_as_litellm_says_it(path: str) -> None:
     app = App(
-        head(429), body(b"as OpenAI "), body(b"says it"), trouble=BedrockFailure("ThrottlingException", 429, "Too many")
+        head(429), body(b"as OpenAI "), body(b"says it"), failure=BedrockFailure("ThrottlingException", 429, "Too many")
     )
     app.said[1]["more_body"] = True
     assert ask(app, path=path, headers=GOOD) == (429, b"as OpenAI says it")
@@ -206,7 +206,7 @@ def test_an_error_in_a_stream_tells_nothing_either(frame: str, told: str | None)
 
 def test_a_stream_that_fails_ends_with_why() -> None:
     app = App(
-        head(), body(b"event: x\n\n", more=True), body(b""), trouble=BedrockFailure("throttlingException", 429, "m")
+        head(), body(b"event: x\n\n", more=True), body(b""), failure=BedrockFailure("throttlingException", 429, "m")
     )
     status, said = ask(app)
     assert status == 200
@@ -217,7 +217,7 @@ def test_a_stream_that_fails_ends_with_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "status"),
+    ("failure", "status"),
     [
         (BedrockFailure("", 400, ""), 502),
         (BedrockFailure("", 400, "words"), 502),
@@ -227,8 +227,8 @@ def test_a_stream_that_fails_ends_with_why() -> None:
         (BedrockFailure("", 0, ""), 502),
     ],
 )
-def test_a_stream_that_has_begun_fails_by_no_fault_of_the_request(trouble: BedrockFailure, status: int) -> None:
-    said = ask(App(head(), body(b"event: x\n\n", more=True), body(b""), trouble=trouble))[1]
+def test_a_stream_that_has_begun_fails_by_no_fault_of_the_request(failure: BedrockFailure, status: int) -> None:
+    said = ask(App(head(), body(b"event: x\n\n", more=True), body(b""), failure=failure))[1]
     assert json.loads(said.rpartition(b"data: ")[2])["status"] == status
 
 

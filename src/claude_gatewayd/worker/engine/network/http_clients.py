@@ -73,8 +73,8 @@ def _restrain_httpx() -> None:
             except BaseException:
                 await response.aclose()
                 raise
-            if context is not None and context.listener is not None:
-                context.listener.whole(response.content)
+            if context is not None and context.recorder is not None:
+                context.recorder.whole(response.content)
         return response
 
     httpx.Client.send = send  # type: ignore[method-assign]
@@ -150,8 +150,8 @@ class _Ending(httpx.AsyncByteStream):
             self._context.ended = True
             return
         decoded = self._decoder.feed(raw)
-        if self._context.listener is not None:
-            self._context.listener.feed(decoded)
+        if self._context.recorder is not None:
+            self._context.recorder.feed(decoded)
         seen = self._tail + decoded
         self._context.ended = self._context.ended or _DONE.search(seen) is not None
         self._tail = seen[-_TAIL:]
