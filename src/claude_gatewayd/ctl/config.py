@@ -105,14 +105,14 @@ def _check(arguments: argparse.Namespace) -> int:
         environ["CLAUDE_GATEWAY_CONFIG"] = os.path.abspath(arguments.file)
     path = paths.config_path(environ)
     try:
-        where = _checked(environ, overrides=not arguments.file) or f"there is no {path}: the defaults"
+        where = _checked(environ, overrides=not arguments.file) or f"no {path}, using defaults"
     except ConfigInvalid as invalid:
         if not arguments.json:
             raise
         problems = [problem.as_dict() for problem in invalid.problems]
         show({"path": str(path), "problems": problems}, "", in_json=arguments.json)
         return CONFIGURATION
-    show({"path": str(path), "problems": []}, f"{where}: nothing is wrong", in_json=arguments.json)
+    show({"path": str(path), "problems": []}, f"{where}: valid", in_json=arguments.json)
     return DONE
 
 
@@ -179,7 +179,7 @@ def _write(path: Path, data: bytes, changed: config_edit.EditedText, before: Doc
     problems = configuration.evaluate(document_of(path, new), environ)[1]
     if problems:
         others = configuration.evaluate(before, environ)[1]
-        print(f"Nothing has been written{': mend the rest first' if others else ''}.", file=sys.stderr)
+        print(f"Nothing was written{': fix the other problems first' if others else ''}.", file=sys.stderr)
         raise ConfigInvalid(problems)
     try:
         kept = files.keep(data, path.name, paths.state_dir(os.environ) / "backups") if data else None
@@ -195,23 +195,23 @@ def _after(
 ) -> int:
     """Say what follows: where the old file is, what overrides the new value, and how it comes to count."""
     if kept is not None:
-        print(f"  the file as it was: {kept}")
+        print(f"  backup: {kept}")
         if not changed.comments_kept:
-            print("  comments that are no longer in the file are in that copy")
+            print("  comments that could not be kept are in the backup")
     key = next((one for one in KEYS if (one.section, one.name) == (section, name)), None)
     for variable in key.variables if key else ():
         if os.environ.get(variable, "").strip():
-            print(f"  {variable} of this shell goes before the file")
+            print(f"  {variable} in this shell overrides the file")
     try:
         client.ask("version")
     except client.NotRunning:
         return DONE
     if (section, name) in _NEEDS_RESTART:
-        print("It counts when the daemon has been stopped and started: claude-gatewayctl stop")
+        print("Takes effect once the daemon has been stopped and started again: claude-gatewayctl stop")
     elif arguments.reload:
         return daemon.reload(arguments)
     else:
-        print("It counts after: claude-gatewayctl reload")
+        print("Takes effect after: claude-gatewayctl reload")
     return DONE
 
 

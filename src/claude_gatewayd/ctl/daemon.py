@@ -51,10 +51,10 @@ def hand_over() -> int:
     """Do what `reload` does; return the exit status."""
     from claude_gatewayd.ctl.terminal.progress import During
 
-    with During("A new generation starts; the old one serves meanwhile"):
+    with During("Starting a new generation; the old one keeps serving"):
         reply = client.ask("reload", RELOAD_WITHIN)
     if reply["applied"]:
-        print(f"Reloaded in {reply['seconds']:.2f} s: generation {reply['generation']} serves")
+        print(f"Reloaded in {reply['seconds']:.2f} s: generation {reply['generation']} is serving")
         return DONE
     print("Not reloaded, nothing has changed:", file=sys.stderr)
     print(text.problems(reply["problems"]), file=sys.stderr)
@@ -69,9 +69,7 @@ def key(arguments: argparse.Namespace) -> int:
     try:
         found = file.read_text().strip()
     except OSError as error:
-        raise GatewayError(
-            f"cannot read the gateway key in {file}: {error.strerror}", "start the daemon once: claude-gatewayd"
-        ) from None
+        raise GatewayError(f"cannot read the gateway key in {file}: {error.strerror}", "claude-gatewayd") from None
     show({"key": found, "file": str(file)}, found, in_json=arguments.json)
     return DONE
 

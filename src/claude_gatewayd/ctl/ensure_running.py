@@ -23,7 +23,7 @@ _AGAIN = 0.05
 
 def ensure() -> dict[str, Any]:
     """Return the status of a daemon that serves, started if need be. Raises GatewayError."""
-    with During("Waiting for claude-gatewayd to serve"):
+    with During("Waiting for claude-gatewayd"):
         return _ensure()
 
 
@@ -50,10 +50,10 @@ def _ensure() -> dict[str, Any]:
                     _HINT,
                 )
         time.sleep(_AGAIN)
-    raise GatewayError(f"cannot use the gateway: it does not serve after {_WITHIN:g} s", _HINT)
+    raise GatewayError(f"cannot use the gateway: it is not serving after {_WITHIN:g} s", _HINT)
 
 
-_HINT = "claude-gatewayctl doctor; or go around it: claude-gatewayctl run --direct"
+_HINT = "claude-gatewayctl doctor; or bypass it: claude-gatewayctl run --direct"
 
 
 def _by_service_manager() -> bool:
@@ -80,7 +80,7 @@ def _in_background(log: Path) -> int:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd="/", timeout=_WITHIN,
         check=True,
     )  # fmt: skip
-    progress.say(f"claude-gatewayd was not running; it starts in the background, its log is {log}")
+    progress.say(f"claude-gatewayd was not running; starting it in the background (log: {log})")
     return int(done.stdout)
 
 
@@ -90,5 +90,5 @@ def _last_words(log: Path, read_from: int) -> str:
             file.seek(read_from)
             lines = file.read(65536).decode(errors="replace").strip().splitlines()
     except OSError as error:
-        return f"it ended, and {log} cannot be read: {error.strerror}"
-    return "\n".join(lines[-8:]) or f"it ended without a word in {log}"
+        return f"it exited, and {log} cannot be read: {error.strerror}"
+    return "\n".join(lines[-8:]) or f"it exited without logging anything to {log}"

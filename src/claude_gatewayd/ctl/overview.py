@@ -31,7 +31,7 @@ class NextStep(NamedTuple):
     why: str
 
 
-BEGIN = NextStep(f"{CTL} setup", "set all up, in one guided run")
+BEGIN = NextStep(f"{CTL} setup", "set up everything in one guided run")
 
 
 def overview() -> int:
@@ -65,17 +65,17 @@ def next_steps(situation: Situation) -> Iterator[NextStep]:
     status = situation.status
     if status is None and situation.is_installed:
         yield NextStep(f"{CTL} start", "start the service")
-        yield NextStep(f"{CTL} logs", "why it ended")
-        yield NextStep(f"{CTL} doctor", "what is wrong, and what mends it")
+        yield NextStep(f"{CTL} logs", "see why it stopped")
+        yield NextStep(f"{CTL} doctor", "diagnose problems and get the fixes")
         if situation.claude_points_here:
-            yield NextStep(f"{CTL} run --direct", "Claude Code around the gateway, this once")
+            yield NextStep(f"{CTL} run --direct", "run Claude Code once without the gateway")
     elif status is None:
         yield BEGIN
         if situation.claude_is_there:
-            yield NextStep(f"{CTL} run", "Claude Code through the gateway, just this once")
+            yield NextStep(f"{CTL} run", "run Claude Code once through the gateway")
     else:
         yield from _while_it_runs(status, situation)
-    yield NextStep(f"{CTL} --help", "all there is")
+    yield NextStep(f"{CTL} --help", "list all verbs")
 
 
 def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[NextStep]:
@@ -85,17 +85,17 @@ def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[Nex
         if hint != f"{CTL} status":  # that is what is shown already
             yield NextStep(hint, why)
     if status["problems"]:
-        yield NextStep(f"{CTL} config check", "what is wrong with the configuration")
-        yield NextStep(f"{CTL} reload", "take it up when it is mended")
+        yield NextStep(f"{CTL} config check", "show what is wrong with the configuration")
+        yield NextStep(f"{CTL} reload", "load it once it is fixed")
     if not situation.claude_points_here:
-        yield NextStep(f"{CTL} configure-claude", "point Claude Code here for good")
-        yield NextStep(f"{CTL} run", "or just this once")
+        yield NextStep(f"{CTL} configure-claude", "point Claude Code here permanently")
+        yield NextStep(f"{CTL} run", "or run it through the gateway once")
     if not situation.is_installed:
-        yield NextStep(f"{CTL} install --now", "have it run from each login on: it was started by hand")
+        yield NextStep(f"{CTL} install --now", "start it at every login; it was started by hand")
     if status["anthropic"]["state"] == "failing" or status["notices"] or status["problems"]:
-        yield NextStep(f"{CTL} doctor", "what is wrong, and what mends it")
+        yield NextStep(f"{CTL} doctor", "diagnose problems and get the fixes")
     if status["state"] == "serving" and not status["notices"]:
-        yield NextStep(f"{CTL} status --watch", "look on")
+        yield NextStep(f"{CTL} status --watch", "watch the status")
 
 
 def _points_here(status: dict[str, Any] | None) -> bool:

@@ -23,7 +23,7 @@ _WITHIN = 0.3
 _SEPARATOR = " · "
 _COLOURS = {"ok": "", "warning": paint.YELLOW, "trouble": paint.RED}
 _SERVING = ("bedrock-serves", "nobody-serves")
-_NOT_SERVING = {"starting": "gateway starts", "recovering": "gateway recovers", "stopping": "gateway stops"}
+_NOT_SERVING = {"starting": "gateway starting", "recovering": "gateway recovering", "stopping": "gateway stopping"}
 
 statusline_arguments = takes_json
 
@@ -42,7 +42,7 @@ def statusline(arguments: argparse.Namespace) -> int:
     except client.NotRunning as error:
         parts = [Part(f"gateway down: {error.hint}", "trouble")]
     except GatewayError:
-        parts = [Part("gateway does not answer: claude-gatewayctl doctor", "trouble")]
+        parts = [Part("gateway not responding: claude-gatewayctl doctor", "trouble")]
     if arguments.json:
         import json
 
@@ -60,11 +60,11 @@ def statusline(arguments: argparse.Namespace) -> int:
 def line(status: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> list[Part]:
     """Return what there is to say of a status, the lane first."""
     if status["problems"]:
-        return [Part("gateway refuses, its configuration is no good: claude-gatewayctl config check", "trouble")]
+        return [Part("gateway cannot serve, invalid configuration: claude-gatewayctl config check", "trouble")]
     if status["state"] != "serving":
         return [Part(_NOT_SERVING.get(status["state"], f"gateway {status['state']}"), "warning")]
     if _goes_around(status["address"], environ):
-        return [Part("around the gateway", "warning")]
+        return [Part("bypassing the gateway", "warning")]
     notices = status["notices"]
     lane = next((_lane(notice, now) for notice in notices if notice["event"] in _SERVING), None)
     if lane is None and status["anthropic"]["state"] == "failing":
@@ -85,9 +85,9 @@ def _other(notice: Mapping[str, Any], now: float) -> Part:
     left = notice["until"] - now if notice["until"] is not None else 0.0
     counted = _duration(left) if left > 0 else ""
     words = {
-        "login-needed": f"Bedrock works {counted} more",
+        "login-needed": f"Bedrock works for another {counted}",
         "credentials-end": f"AWS credentials end in {counted}",
-        "registration-ends": f"AWS login renews itself {counted} more",
+        "registration-ends": f"AWS login renews for another {counted}",
     }.get(notice["event"] if counted else "", notice["title"])
     mend = f": {notice['hint']}" if notice["hint"] else ""
     return Part(words + mend, "warning" if counted else "trouble")

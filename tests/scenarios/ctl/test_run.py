@@ -116,14 +116,14 @@ def test_a_claude_that_is_a_script_that_comes_back(daemon: Daemon, place: Path) 
     (place / "bin" / "claude").unlink()
     done = run(daemon, place, "-p", PATH=f"{wrapper.parent}:/usr/bin:/bin")
     assert done.returncode == 1
-    assert "than the scripts that come back here" in done.stderr
+    assert "is a script that calls claude-gatewayctl run" in done.stderr
 
 
 def test_without_a_claude(daemon: Daemon, place: Path) -> None:
     done = run(daemon, place, PATH="/nonexistent")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        "Cannot start claude: there is none on the PATH", "  npm install --global @anthropic-ai/claude-code"
+        "Cannot start claude: it is not on the PATH", "  npm install --global @anthropic-ai/claude-code"
     ]  # fmt: skip
 
 

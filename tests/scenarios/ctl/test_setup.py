@@ -90,34 +90,34 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
         closing(Newcomer(aws, anthropic.url, bedrock.url)) as person,
     ):
         with person.setup() as terminal:
-            terminal.answer("Which one for Bedrock? [1]", "4")
-            terminal.answer("4 is none of them\nWhich one for Bedrock? [1]", ADMIN)
-            terminal.answer("Region of Bedrock? [us-west-2]", "nowhere")
-            terminal.answer("Region of Bedrock? [us-west-2]")
-            terminal.answer("Start it in the background? [Y/n]")
-            terminal.answer("Let Claude Code talk to it? [Y/n]", "yes")
+            terminal.answer("Which profile for Bedrock? [1]", "4")
+            terminal.answer("4 is none of them\nWhich profile for Bedrock? [1]", ADMIN)
+            terminal.answer("AWS region for Bedrock? [us-west-2]", "nowhere")
+            terminal.answer("AWS region for Bedrock? [us-west-2]")
+            terminal.answer("Start the daemon in the background? [Y/n]")
+            terminal.answer("Point Claude Code at the gateway? [Y/n]", "yes")
             terminal.answer("Go ahead? [Y/n]", "y")
             assert terminal.end() == 0, terminal.text
         text = terminal.text.replace(str(person.home), "~").replace(str(person.daemon.port), "PORT")
         assert (
-            "AWS profiles, first those whose roles can reach Bedrock, by their names:\n"
+            "AWS profiles, those most likely to reach Bedrock first:\n"
             "   1  Dev.Admin     SSO, account 111122223333, AdministratorAccess, us-west-2\n"
             "   2  other.Admin   a role, account 111122223333, Chained, us-west-2\n"
             "   3  Dev.ReadOnly  SSO, account 111122223333, AdministratorAccess, us-west-2\n"
             "   -  broken        cannot be used: there is no [sso-session corpp] (did you mean corp?)\n"
-            "   0  none          Anthropic alone: nobody steps in when it cannot serve\n"
+            "   0  none          Anthropic only: no fallback when it fails\n"
         ) in text
-        plan = text[text.index("What setup does:") : text.index("\n\nGo ahead?")]
+        plan = text[text.index("Setup will:") : text.index("\n\nGo ahead?")]
         assert re.sub(r"   \(not with (--[a-z-]+)\)", r" | \1", plan) == (
-            "What setup does:\n"
+            "Setup will:\n"
             "   1. write     to ~/c/claude-gateway/config.toml\n"
             "                  [bedrock]\n"
             '                  profile = "Dev.Admin"\n'
             "                  [listen]\n"
             "                  port = PORT\n"
-            "   2. log in    to AWS by SSO, profile Dev.Admin: your browser opens, or you get a code | --no-login\n"
+            "   2. log in    to AWS with SSO, profile Dev.Admin: opens your browser, or shows a code | --no-login\n"
             "   3. start     claude-gatewayd in the background, on http://127.0.0.1:PORT | --no-background\n"
-            "                  it ends with the machine, and nobody starts it again but claude-gatewayctl run\n"
+            "                  after a reboot only claude-gatewayctl run starts it again\n"
             "   4. configure ~/.claude/settings.json, to talk to http://127.0.0.1:PORT | --no-claude\n"
             "   5. test      one small request to Anthropic with your own login and Bedrock | --no-test"
         )
@@ -128,17 +128,17 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
         assert "tested    Anthropic answered in " in after
         assert "with a subscription (max) (~/.claude/.credentials.json)" in after
         assert "tested    Bedrock answered in " in after
-        assert "To undo it: claude-gatewayctl remove-claude; claude-gatewayctl stop" in after
+        assert "To undo: claude-gatewayctl remove-claude; claude-gatewayctl stop" in after
         assert OAUTH_TOKEN not in text
         assert tomllib.loads(person.daemon.config_file.read_text())["bedrock"] == {"profile": ADMIN}
         assert person.daemon.url in person.settings.read_text()
 
         before = {path: (person.home / path).stat() for path in person.files_of_ours() if "/s/" not in path}
         with person.setup("--no-test") as terminal:
-            terminal.answer("Which one for Bedrock? [1]")
-            terminal.answer("Region of Bedrock? [us-west-2]")
+            terminal.answer("Which profile for Bedrock? [1]")
+            terminal.answer("AWS region for Bedrock? [us-west-2]")
             assert terminal.end() == 0, terminal.text
-        assert "Nothing to do: all is set up\n" in terminal.text
+        assert "Nothing to do: everything is set up\n" in terminal.text
         assert {path: (person.home / path).stat().st_mtime_ns for path in before} == {
             path: stat.st_mtime_ns for path, stat in before.items()
         }
@@ -157,8 +157,9 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
 
 def test_ctrl_c_at_any_question_has_done_nothing(person: Newcomer) -> None:
     questions = [
-        ("Which one for Bedrock? [1]", "1"), ("Region of Bedrock? [us-west-2]", ""),
-        ("Start it in the background? [Y/n]", ""), ("Let Claude Code talk to it? [Y/n]", ""), ("Go ahead? [Y/n]", ""),
+        ("Which profile for Bedrock? [1]", "1"), ("AWS region for Bedrock? [us-west-2]", ""),
+        ("Start the daemon in the background? [Y/n]", ""),
+        ("Point Claude Code at the gateway? [Y/n]", ""), ("Go ahead? [Y/n]", ""),
     ]  # fmt: skip
     for number in range(len(questions)):
         with person.setup() as terminal:
@@ -167,13 +168,13 @@ def test_ctrl_c_at_any_question_has_done_nothing(person: Newcomer) -> None:
             terminal.read_until(questions[number][0])
             terminal.press(CTRL_C if number % 2 else CTRL_D)
             assert terminal.end(20) == 130, terminal.text
-        assert terminal.text.endswith("\nNothing has been done.\n")
+        assert terminal.text.endswith("\nNothing was changed.\n")
         assert person.files_of_ours() == []
     with person.setup("--profile", ADMIN, "--region", "eu-west-1", "--no-background") as terminal:
         terminal.answer("Go ahead? [Y/n]", "n")
         assert terminal.end(20) == 1
     with socket.create_server(("127.0.0.1", person.daemon.port)), person.setup("--no-aws") as terminal:
-        terminal.read_until(f"Port {person.daemon.port} is taken by ")
+        terminal.read_until(f"Port {person.daemon.port} is in use by ")
         terminal.answer("Which one? [", str(person.daemon.port))
         terminal.read_until(" has it\n")
         terminal.press(CTRL_C)
@@ -193,7 +194,7 @@ def test_ctrl_c_in_mid_step(person: Newcomer) -> None:
         "Given up: nothing has changed\n\nStopped.\n"
         "  done      the configuration\n"
         "  not done  the login at AWS, the daemon, Claude Code's settings\n"
-        "To go on: claude-gatewayctl setup\n"
+        "To continue: claude-gatewayctl setup\n"
     )
     assert person.files_of_ours() == ["c/claude-gateway/config.toml"]
 
@@ -202,12 +203,12 @@ def test_ctrl_c_in_mid_step(person: Newcomer) -> None:
         terminal.read_until("it starts in the background")
         terminal.press(CTRL_C)
         assert terminal.end(30) == 130, terminal.text
-    assert "Ctrl-C: this step comes to its end first; once more cuts it\nstarted   claude-gatewayd" in terminal.text
+    assert "Ctrl-C: finishing this step first; press again to stop now\nstarted   claude-gatewayd" in terminal.text
     assert terminal.text.endswith(
         "  done      the daemon\n"
         "  not done  Claude Code's settings\n"
-        "To go on: claude-gatewayctl setup\n"
-        "To undo it: claude-gatewayctl stop\n"
+        "To continue: claude-gatewayctl setup\n"
+        "To undo: claude-gatewayctl stop\n"
     )
     assert person.daemon.status()["state"] == "serving"
     assert not person.settings.exists()
@@ -221,7 +222,7 @@ def test_what_cannot_be_done_is_said_and_the_rest_is(person: Newcomer) -> None:
     assert "started   claude-gatewayd" in done.stdout
     assert "it is not strict JSON" in done.stderr
     assert done.stderr.endswith(
-        "\nNot done: the login at AWS, Claude Code's settings. When that is mended: claude-gatewayctl setup\n"
+        "\nNot done: the login at AWS, Claude Code's settings. Once that is fixed: claude-gatewayctl setup\n"
     )
     assert person.settings.read_text() == "{broken"
 
@@ -231,7 +232,7 @@ def test_where_nobody_can_be_asked(person: Newcomer) -> None:
     done = person.daemon.ctl("setup")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "Cannot ask: this is no terminal. Say it all by flags (claude-gatewayctl setup --help):",
+        "Cannot ask: this is not a terminal. Answer by flags instead (claude-gatewayctl setup --help):",
         "  claude-gatewayctl setup --yes --profile Another.Admin",
         "  claude-gatewayctl setup --yes --profile Dev.Admin",
         "  claude-gatewayctl setup --yes --profile other.Admin",
@@ -273,13 +274,13 @@ def test_a_litellm_proxy_is_moved_over(person: Newcomer) -> None:
     )
     with person.setup("--no-background") as terminal:
         terminal.answer("Move ", "n")
-        terminal.read_until("Which one for Bedrock? [1]")
+        terminal.read_until("Which profile for Bedrock? [1]")
         terminal.press(CTRL_C)
         terminal.end()
     with person.setup("--no-background", "--no-login") as terminal:
         terminal.answer(f"Move {person.home}/config.yaml over? [Y/n]")
-        terminal.answer("Which one for Bedrock? [2]")
-        terminal.answer("Region of Bedrock? [eu-west-1]")
+        terminal.answer("Which profile for Bedrock? [2]")
+        terminal.answer("AWS region for Bedrock? [eu-west-1]")
         terminal.answer("Go ahead? [Y/n]")
         assert terminal.end() == 0, terminal.text
     written = tomllib.loads(person.daemon.config_file.read_text())
@@ -287,7 +288,7 @@ def test_a_litellm_proxy_is_moved_over(person: Newcomer) -> None:
     assert written["bedrock"]["region"] == "eu-west-1"
     assert written["router"] == {"num_retries": 1}
     done = person.daemon.ctl("setup", "--yes", "--no-background", "--no-login")
-    assert "Nothing to do: all is set up\n" in done.stdout
+    assert "Nothing to do: everything is set up\n" in done.stdout
     assert f"claude-gatewayctl import {person.home}/config.yaml" in done.stdout
 
 
@@ -307,7 +308,7 @@ def test_a_login_that_only_claude_code_can_read(aws: FakeAws) -> None:
         )
         for script, status, says in (
             (f"#!{sys.executable} -I\n{asks}", 0, f"tested    Anthropic answered {claude} in "),
-            ("#!/bin/sh\necho ok\n", 1, "FAILED    Anthropic was asked by .*\n            it went around the gateway"),
+            ("#!/bin/sh\necho ok\n", 1, "FAILED    Anthropic was asked by .*\n            it bypassed the gateway"),
             ("#!/bin/sh\necho 'Invalid API key · Please run /login'; exit 1\n", 1,
              "in vain\n            Invalid API key · Please run /login\n            claude /login\n"),
             ("", 1, "FAILED    Anthropic was not asked: there is no login of Claude Code\n"),

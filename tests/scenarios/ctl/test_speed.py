@@ -94,7 +94,7 @@ def test_the_status_line_waits_for_nobody(daemon: Daemon) -> None:
         os.kill(daemon.pid, signal.SIGCONT)
         os.close(reading)
         os.close(writing)
-    assert json.loads(done.stdout)["text"] == "gateway does not answer: claude-gatewayctl doctor"
+    assert json.loads(done.stdout)["text"] == "gateway not responding: claude-gatewayctl doctor"
     assert (done.returncode, done.stderr) == (0, "")
     assert took < 3  # 0.3 s of it are the wait, the rest is the start of Python on a busy machine
 

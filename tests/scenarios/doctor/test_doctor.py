@@ -97,7 +97,7 @@ def test_what_is_wrong_is_mended_and_then_all_is_well(daemon: Daemon, punctual: 
     code, report = doctor(daemon, "--fix", **there)
     assert code == 0, report
     assert len(report["fixed"]) == 3
-    assert all(line.startswith("Mended: ") for line in report["fixed"])
+    assert all(line.startswith("Fixed: ") for line in report["fixed"])
     assert (state / "gateway.key").stat().st_mode & 0o777 == 0o600
     assert daemon.generation()["number"] == 2
     assert doctor(daemon, "--fix", **there)[1]["fixed"] == []
@@ -136,7 +136,7 @@ def test_without_a_daemon_and_with_another_on_its_port() -> None:
         assert code == 1
         found = {one["check"]: one for one in report["findings"]}
         assert found["daemon"]["mend"] == "claude-gatewayctl setup"
-        assert " is taken by " in found["port"]["found"]
+        assert " is in use by " in found["port"]["found"]
         assert "(pid " in found["port"]["found"]
     finally:
         daemon.close()
@@ -147,7 +147,7 @@ def test_the_text_says_what_why_and_what_to_type(daemon: Daemon) -> None:
     lines = done.stdout.splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith("FAIL  clock          is "))
     margin = " " * lines[at].index("is ")
-    assert lines[at + 1 : at + 3] == [f"{margin}AWS refuses what is signed now", f"{margin}{SET_CLOCK}"]
+    assert lines[at + 1 : at + 3] == [f"{margin}AWS rejects signatures made with this clock", f"{margin}{SET_CLOCK}"]
     assert lines[-1].endswith(" failed")
 
 

@@ -390,7 +390,7 @@ def test_an_open_circuit_goes_to_bedrock_alone(stage: Stage) -> None:
     assert len(stage.to_anthropic()) == 1
     # the worker tells it a tenth of a second later
     wait_until(lambda: MODEL in {circuit["model"] for circuit in stage.daemon.status()["circuits"]}, 2)
-    assert "Anthropic is left alone until" in stage.daemon.ctl("status").stdout
+    assert "Anthropic is skipped until" in stage.daemon.ctl("status").stdout
     # another model, another caller: not their trouble
     assert stage.ask(turn(model="claude-haiku-4-5")).headers["x-gateway-upstream"] == "anthropic"
     assert time.monotonic() - begun < 3

@@ -37,7 +37,7 @@ def test_the_new_one_serves_and_the_old_one_finishes(fake: FakeAnthropic, way: s
             else:
                 done = daemon.ctl("reload")
                 assert (done.returncode, done.stderr) == (0, "")
-                assert done.stdout.endswith("s: generation 2 serves\n")
+                assert done.stdout.endswith("s: generation 2 is serving\n")
             assert states(daemon) == {2: "serving", 1: "draining"}
             assert post(daemon.port)[0] == 200
             assert daemon.status()["last_reload"]["applied"] is True

@@ -208,7 +208,7 @@ def test_ctl_stop_waits_for_the_end(fake: FakeAnthropic, now: bool) -> None:
                 finally:
                     ctl.kill()
             assert ctl.returncode == 0
-            assert ("Stopping: 1 request under way" in said) is not now
+            assert ("Stopping: 1 request in progress" in said) is not now
             assert "Stopped after " in said
             assert "fault" not in said
         assert_nothing_is_left(daemon)

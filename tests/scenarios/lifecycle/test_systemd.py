@@ -107,7 +107,7 @@ def test_what_the_service_manager_is_told(life: Told) -> None:
     assert "worker: ended with status 1" in broken["health"]
     assert "the worker before it serves on" in broken["unit"]
     assert broken["text"].startswith("waiting  http://127.0.0.1:47000 ")
-    assert "meanwhile    the worker before the restart serves on, pid " in broken["text"]
+    assert "predecessor  the worker from before the restart keeps serving, pid " in broken["text"]
 
 
 def test_a_start_answers_all_that_came_before_it(life: Told) -> None:
@@ -180,11 +180,11 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
     assert (good["status"], good["version"], good["same_pid"]) == (0, "0.2.0", True)
     assert good["out"].startswith("Upgraded from 0.1.1 to 0.2.0 in ")
     assert good["err"] == ""
-    assert "Your claude-gatewayctl is still the one of before. For the new one: ln -sf " in good["out"]
+    assert "Your claude-gatewayctl is still the previous version. To use the new one: ln -sf " in good["out"]
 
     unfit = told["upgrade to one that cannot serve"]
     assert (unfit["status"], unfit["out"], unfit["version"]) == (1, "", "0.2.0")
-    assert "Not upgraded: 0.3.0 could not serve, 0.2.0 serves on:\n  worker: ended with status 1" in unfit["err"]
+    assert "Not upgraded: 0.3.0 could not serve; 0.2.0 keeps serving:\n  worker: ended with status 1" in unfit["err"]
 
     broken = told["upgrade to one that is broken"]
     assert (broken["status"], broken["out"], broken["version"]) == (1, "", "0.2.0")
@@ -200,7 +200,7 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
     assert told["restart"]["err"] == "", "that is the service's version, though not the ctl's"
     before = told["install by the one before"]
     assert (before["status"], before["version"], before["same_pid"]) == (0, "0.1.1", False)
-    assert "(claude-gatewayctl upgrade --rollback leads back)" in before["out"]
+    assert "(to go back: claude-gatewayctl upgrade --rollback)" in before["out"]
     assert told["kept"] == {"versions": 1, "back": True}, "those that were refused are removed"
 
 

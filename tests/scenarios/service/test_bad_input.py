@@ -25,10 +25,10 @@ def test_no_systemd(bare: Inside) -> None:
 def test_without_the_variables_of_a_login(inside: Inside) -> None:
     """`su` and some ways of ssh do not set them; the manager is there all the same."""
     bare = "env -u XDG_RUNTIME_DIR -u DBUS_SESSION_BUS_ADDRESS"
-    assert "it serves on" in inside.good(f"{bare} claude-gatewayctl install")
+    assert "serving on" in inside.good(f"{bare} claude-gatewayctl install")
     assert inside.good(f"{bare} claude-gatewayctl health") == "healthy\n"
     # after `su` they are those of the first user
-    assert "it serves on" in inside.good(f"{bare} env XDG_RUNTIME_DIR=/run/systemd claude-gatewayctl restart")
+    assert "serving on" in inside.good(f"{bare} env XDG_RUNTIME_DIR=/run/systemd claude-gatewayctl restart")
 
 
 @pytest.mark.parametrize("wrong", [Inside.home, "/nonexistent"])
@@ -63,7 +63,7 @@ def test_no_bus(inside: Inside) -> None:
     """The manager has a socket of its own. Only to move streams aside in a restart takes a bus."""
     inside.good(f"systemctl --user stop dbus.socket dbus.service; rm -f {Inside.runtime}/bus")
     said = inside.good("claude-gatewayctl install")
-    assert "it serves on" in said
+    assert "serving on" in said
     assert "apt-get install dbus-user-session    # without it a restart waits for open streams" in said
     assert inside.good("claude-gatewayctl restart").startswith("Restarted in ")
     assert inside.good("claude-gatewayctl stop").startswith("Stopped after ")
@@ -84,7 +84,7 @@ def test_a_masked_unit(inside: Inside, unit: str) -> None:
     for verb in ("start", "restart", "enable"):
         assert f"Cannot {verb} the service: {unit} is masked\n" in inside.run(f"claude-gatewayctl {verb}").stderr
     inside.good(said.splitlines()[1])
-    assert "it serves on" in inside.good("claude-gatewayctl install")
+    assert "serving on" in inside.good("claude-gatewayctl install")
 
 
 def test_a_unit_of_another_installation(inside: Inside) -> None:
@@ -99,7 +99,7 @@ def test_a_unit_of_another_installation(inside: Inside) -> None:
     )
     said = inside.good("claude-gatewayctl install")
     assert f"was       {other}/bin/claude-gatewayd; from now on the service starts {BIN}/claude-gatewayd\n" in said
-    assert "(claude-gatewayctl upgrade --rollback leads back)" in said
+    assert "(to go back: claude-gatewayctl upgrade --rollback)" in said
     assert inside.good(f"readlink {LINK.replace('current', 'previous')}").strip() == other
     assert "restarted in " in said
     assert inside.good(f"readlink {LINK}").strip() == str(BIN.parent)
@@ -109,16 +109,16 @@ def test_a_unit_of_another_installation(inside: Inside) -> None:
 def test_an_installation_that_is_deleted_later(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     inside.good(f"ln -sfn {Inside.home}/gone {LINK}")
-    assert status(inside)["state"] == "serving", "what runs goes on"
+    assert status(inside)["state"] == "serving", "a running service keeps running"
     for verb in ("restart", "start", "enable"):
         said = inside.bad(f"claude-gatewayctl {verb}")
-        assert f"it starts {LINK}/bin/claude-gatewayd, which is not there any more\n  claude-gatewayctl install" in said
+        assert f"it starts {LINK}/bin/claude-gatewayd, which no longer exists\n  claude-gatewayctl install" in said
     assert inside.run("systemctl --user restart claude-gatewayd").returncode == 1, "it fails visibly"
     assert "203/EXEC" in inside.run("systemctl --user status claude-gatewayd").stdout
     assert "claude-gatewayd: No such file or directory" in inside.good("claude-gatewayctl logs")
     assert listens(inside), "the port stays: whoever connects waits"
     said = inside.good("claude-gatewayctl install")
-    assert "which is not there any more; from now on the service starts " in said
+    assert "which no longer exists; from now on the service starts " in said
     assert status(inside)["state"] == "serving"
 
 
@@ -133,14 +133,14 @@ def test_a_port_that_another_program_has(inside: Inside) -> None:
     )
     assert f"python3 (pid {pid}) has port 47000" in inside.bad("claude-gatewayctl start")
     inside.good(f"kill {pid}; until ! kill -0 {pid}; do sleep 0.05; done", 20)
-    assert "it serves on" in inside.good("claude-gatewayctl start")
+    assert "serving on" in inside.good("claude-gatewayctl start")
 
 
 def test_a_daemon_that_was_started_by_hand(inside: Inside) -> None:
     inside.good("claude-gatewayd >/dev/null 2>&1 & echo $! > ~/pid")
     inside.good("until claude-gatewayctl health; do sleep 0.05; done", 20)
     pid = inside.good("cat ~/pid").strip()
-    told = f"claude-gatewayd runs already, started by hand (pid {pid}, http://127.0.0.1:47000)\n"
+    told = f"claude-gatewayd is already running, started by hand (pid {pid}, http://127.0.0.1:47000)\n"
     done = inside.run("claude-gatewayctl install")
     assert (done.returncode, done.stderr) == (
         1, f"Cannot start the service: {told}  claude-gatewayctl install --now\n"
@@ -181,7 +181,7 @@ def test_no_permission(inside: Inside) -> None:
     said = inside.bad("claude-gatewayctl install")
     assert said == (f"Cannot write {UNITS}/claude-gatewayd.socket: permission denied\n  ls -ld {UNITS}\n")
     inside.good("chmod 700 ~/.config/systemd")
-    assert "it serves on" in inside.good("claude-gatewayctl install"), "what was begun is brought to its end"
+    assert "serving on" in inside.good("claude-gatewayctl install"), "what was begun is brought to its end"
 
 
 def test_a_full_disk() -> None:
@@ -192,7 +192,7 @@ def test_a_full_disk() -> None:
         assert said.startswith(f"Cannot write {UNITS}/claude-gatewayd.service: no space left on device\n  df -h ")
         assert inside.good(f"ls -A {UNITS}") == "claude-gatewayd.socket\n", "no half of a file stays behind"
         inside.good(f"mount -o remount,size=64k {UNITS}")
-        assert "it serves on" in inside.good("claude-gatewayctl install")
+        assert "serving on" in inside.good("claude-gatewayctl install")
 
 
 def test_by_sudo() -> None:

@@ -7,7 +7,7 @@ from tests.scenarios.service.inside import LINK, ROOT, UNITS, Inside, listens, s
 from tests.support.daemon import BIN, drop_in_of_a_checkout
 
 ENVIRONMENT = f"{Inside.home}/.config/claude-gateway/environment"
-SERVED = r"in \d+\.\d s: it serves on http://127\.0\.0\.1:47000$"
+SERVED = r"in \d+\.\d s, serving on http://127\.0\.0\.1:47000$"
 
 # a request whose body does not come
 UNDER_WAY = (
@@ -64,7 +64,7 @@ def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
     before = inside.good(listing)
     assert UNITS in before
     again = inside.good("claude-gatewayctl install")
-    assert again == "Nothing to do: installed and running already: it serves on http://127.0.0.1:47000\n"
+    assert again == "Nothing to do: already installed and running, serving on http://127.0.0.1:47000\n"
     assert inside.good(listing) == before
     assert status(inside)["pid"] == running["pid"]
 
@@ -93,7 +93,7 @@ def test_a_dry_run_shows_all_and_does_nothing(bare: Inside) -> None:
         "systemctl --user daemon-reload\n"
         "systemctl --user enable claude-gatewayd.socket claude-gatewayd.service\n"
         "systemctl --user start claude-gatewayd.socket claude-gatewayd.service\n"
-        "# Nothing has been done.\n"
+        "# Nothing was changed.\n"
     )
     assert not listens(bare)
 
@@ -108,14 +108,14 @@ def test_what_changes_is_changed_and_the_rest_stays(inside: Inside) -> None:
     # by hand, or by an `install` that was cut off before the restart
     inside.good(f"echo AWS_REGION=eu-west-9 >> {ENVIRONMENT}")
     said = inside.good("env -u AWS_PROFILE claude-gatewayctl install")
-    assert said.startswith(f"unread    {ENVIRONMENT}: changed since the daemon has started\nrestarted in ")
+    assert said.startswith(f"unread    {ENVIRONMENT}: changed since the daemon started\nrestarted in ")
     assert "AWS_REGION=eu-west-9" in inside.good(f"tr '\\0' '\\n' < /proc/{status(inside)['pid']}/environ")
     # a shell that knows less takes nothing away
     names = "-u AWS_PROFILE -u AWS_ENDPOINT_URL_DYNAMODB"
     assert inside.good(f"env {names} claude-gatewayctl install").startswith("Nothing to do")
     said = inside.good("claude-gatewayctl install --port 47001")
     assert f"changed   {UNITS}/claude-gatewayd.socket" in said
-    assert "it serves on http://127.0.0.1:47001" in said
+    assert "serving on http://127.0.0.1:47001" in said
     assert not listens(inside)
     assert inside.good("claude-gatewayctl install").splitlines()[-1].endswith("127.0.0.1:47001"), "the port is kept"
     # the person's own changes
@@ -138,7 +138,7 @@ def test_a_home_with_an_awkward_name(inside: Inside) -> None:
     """Its blanks and percent signs mean something to systemd."""
     home = f"{Inside.home}/100% of größe"
     inside.put(f"{home}/.config/claude-gateway/config.toml", "")
-    assert "it serves on" in inside.good(f"HOME='{home}' LITELLM_PORT=47009 claude-gatewayctl install")
+    assert "serving on" in inside.good(f"HOME='{home}' LITELLM_PORT=47009 claude-gatewayctl install")
     environ = inside.good(f"tr '\\0' '\\n' < /proc/{status(inside)['pid']}/environ")
     assert "LITELLM_PORT=47009\n" in environ, "systemd has found the file"
     assert inside.good("claude-gatewayctl reload").startswith("Reloaded in ")
@@ -168,7 +168,7 @@ def test_lingering(inside: Inside) -> None:
     """No logind is here, so it cannot be had; all else is done, and who may do it is said."""
     done = inside.run("claude-gatewayctl install --linger")
     assert done.returncode == 1
-    assert "it serves on" in done.stdout
+    assert "serving on" in done.stdout
     assert done.stderr.startswith("Cannot let the service run without a login: ")
     assert "sudo loginctl enable-linger gatewayd-test" in done.stderr
     inside.put(f"{Inside.home}/bin/loginctl", f'#!/bin/sh\necho "$@" >> {Inside.home}/asked\n')
@@ -188,7 +188,7 @@ def test_the_life_of_a_service(inside: Inside) -> None:
 
     inside.good("claude-gatewayctl install")
     first = status(inside)["pid"]
-    assert inside.good("claude-gatewayctl start").startswith(f"Running already, pid {first}: ")
+    assert inside.good("claude-gatewayctl start").startswith(f"Already running, pid {first}: ")
     assert re.fullmatch("Restarted " + SERVED, inside.good("claude-gatewayctl restart").strip())
     assert status(inside)["pid"] != first
     assert re.fullmatch(r"Stopped after \d\.\d s, the port is closed \(.*\)\n", inside.good("claude-gatewayctl stop"))
@@ -199,10 +199,10 @@ def test_the_life_of_a_service(inside: Inside) -> None:
     inside.good("claude-gatewayctl stop")
     assert re.fullmatch("Restarted " + SERVED, inside.good("claude-gatewayctl restart").strip()), "it starts, too"
 
-    assert inside.good("claude-gatewayctl enable").startswith("Enabled already: ")
+    assert inside.good("claude-gatewayctl enable").startswith("Already enabled: ")
     assert re.match(r"Disabled in \d\.\d s: ", inside.good("claude-gatewayctl disable"))
     assert inside.run("systemctl --user is-enabled claude-gatewayd.service").stdout == "disabled\n"
-    assert inside.good("claude-gatewayctl disable").startswith("Disabled already: ")
+    assert inside.good("claude-gatewayctl disable").startswith("Already disabled: ")
     assert listens(inside)
     assert re.match(r"Enabled in \d\.\d s: ", inside.good("claude-gatewayctl enable"))
     inside.good("systemctl --user is-enabled claude-gatewayd.service claude-gatewayd.socket")
@@ -235,11 +235,14 @@ def test_what_a_stop_leaves_to_finish_is_cut_too(inside: Inside) -> None:
     (worker,) = (generation["pid"] for generation in status(inside)["generations"])
     inside.good(UNDER_WAY)
     said = inside.good("claude-gatewayctl stop", 20)
-    assert said.startswith("Stopping: 1 request under way (claude-gatewayctl stop --now cuts what is left)\n")
-    assert "the port is closed; what was under way finishes by itself (" in said
+    assert said.startswith("Stopping: 1 request in progress (claude-gatewayctl stop --now cuts off the rest)\n")
+    assert "the port is closed; requests in progress will finish (" in said
     assert not listens(inside)
     assert inside.run(f"kill -0 {worker}").returncode == 0
-    assert inside.good("claude-gatewayctl stop --now", 20) == "Cut what an earlier stop had left to finish\n"
+    assert (
+        inside.good("claude-gatewayctl stop --now", 20)
+        == "Cut off the requests that an earlier stop had left to finish\n"
+    )
     inside.good(f"while kill -0 {worker}; do sleep 0.05; done", 20)
     inside.bad("claude-gatewayctl stop --now", 3)
 

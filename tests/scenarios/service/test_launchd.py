@@ -211,7 +211,7 @@ def listens(mac: Mac) -> bool:
 def test_the_life_of_an_agent(mac: Mac) -> None:
     said = mac.good("install", environ={"AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage"})
     assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in said
-    assert f"it serves on http://127.0.0.1:{mac.port}" in said
+    assert f"serving on http://127.0.0.1:{mac.port}" in said
     assert commands(mac) == ["enable", "enable", "bootstrap"]
     plist = mac.home / "Library/LaunchAgents" / f"{LABEL}.plist"
     assert faults(plistlib.loads(plist.read_bytes()), SCHEMA) == []
@@ -304,7 +304,7 @@ def test_a_label_that_takes_its_time() -> None:
         # the port changes, so the plist: bootout, and bootstrap as soon as it may
         mac.port = free_port()
         said = mac.good("install", "--port", str(mac.port))
-        assert f"it serves on http://127.0.0.1:{mac.port}" in said
+        assert f"serving on http://127.0.0.1:{mac.port}" in said
 
 
 def test_over_ssh_without_a_session_at_the_screen() -> None:
@@ -336,7 +336,7 @@ def test_no_launchctl(mac: Mac) -> None:
 def test_what_launchd_has_not(mac: Mac, option: str) -> None:
     done = mac.ctl("install", option)
     assert (done.returncode, done.stderr) == (
-        1, f"Cannot use {option}: launchd has no such thing\n  claude-gatewayctl install\n"
+        1, f"Cannot use {option}: launchd does not support it\n  claude-gatewayctl install\n"
     )  # fmt: skip
 
 
@@ -347,9 +347,7 @@ def test_an_installation_that_is_deleted_later(mac: Mac) -> None:
     link.symlink_to(mac.home / "gone")
     done = mac.ctl("restart")
     assert done.returncode == 1
-    assert (
-        f"it starts {link}/bin/claude-gatewayd, which is not there any more\n  claude-gatewayctl install" in done.stderr
-    )
+    assert f"it starts {link}/bin/claude-gatewayd, which no longer exists\n  claude-gatewayctl install" in done.stderr
     assert "restarted in " in mac.good("install")
 
 

@@ -59,10 +59,10 @@ def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
     for line in ("wrote     ", "Logged in: profile Dev.Admin", "enabled   ", "started   in ", "Claude Code talks to "):
         assert f"\n{line}" in said
     assert said.count("\ntested    ") == 2, said
-    assert "To undo it: claude-gatewayctl uninstall" in said
+    assert "To undo: claude-gatewayctl uninstall" in said
 
     again = inside.good("claude-gatewayctl setup --yes", 60)
-    assert "Nothing to do: all is set up\n" in again
+    assert "Nothing to do: everything is set up\n" in again
     assert again.count("   ok ") == 4
     assert again.count("\ntested    ") == 2
     # what is changed is taken up, without a restart of the service

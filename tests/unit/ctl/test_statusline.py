@@ -43,11 +43,11 @@ ANTHROPIC = Serving("anthropic", SINCE)
         (status(anthropic={"state": "unknown", "failure": ""}), [Part("Anthropic")]),
         (status(anthropic={"state": "failing", "failure": "answered 529"}),
          [Part("Anthropic answered 529", "warning")]),
-        (status(state="starting"), [Part("gateway starts", "warning")]),
-        (status(state="recovering"), [Part("gateway recovers", "warning")]),
-        (status(state="stopping"), [Part("gateway stops", "warning")]),
+        (status(state="starting"), [Part("gateway starting", "warning")]),
+        (status(state="recovering"), [Part("gateway recovering", "warning")]),
+        (status(state="stopping"), [Part("gateway stopping", "warning")]),
         (status(state="refusing", problems=[{"where": "x"}]),
-         [Part("gateway refuses, its configuration is no good: claude-gatewayctl config check", "trouble")]),
+         [Part("gateway cannot serve, invalid configuration: claude-gatewayctl config check", "trouble")]),
         (noticed(sso(), LIMIT), [Part("Bedrock since 14:02: a limit of your subscription is reached", "warning")]),
         (noticed(sso(), NOBODY), [Part(f"neither Anthropic nor Bedrock since 14:02: {LOGIN}", "trouble")]),
         (noticed(sso(token_ends=NOW + 720), ANTHROPIC),
@@ -55,11 +55,11 @@ ANTHROPIC = Serving("anthropic", SINCE)
         (noticed(sso(token_ends=NOW + 7200), ANTHROPIC), [Part("Anthropic")]),  # nothing to do yet
         (noticed(sso(state="login-needed", works_until=NOW + 2460), LIMIT),
          [Part("Bedrock since 14:02: a limit of your subscription is reached", "warning"),
-          Part(f"Bedrock works 41 min more: {LOGIN}", "warning")]),
+          Part(f"Bedrock works for another 41 min: {LOGIN}", "warning")]),
         (noticed(sso(state="login-needed"), ANTHROPIC),
          [Part("Anthropic"), Part(f"Bedrock cannot be used: {LOGIN}", "trouble")]),
         (noticed(sso(refreshable=True, registration_ends=NOW + 7200), ANTHROPIC),
-         [Part("Anthropic"), Part(f"AWS login renews itself 2 h more: {LOGIN}", "warning")]),
+         [Part("Anthropic"), Part(f"AWS login renews for another 2 h: {LOGIN}", "warning")]),
     ],
 )  # fmt: skip
 def test_line(status: dict[str, Any], parts: list[Part]) -> None:
@@ -78,4 +78,4 @@ def test_line(status: dict[str, Any], parts: list[Part]) -> None:
     ],
 )
 def test_a_claude_code_that_goes_around_is_told(environ: dict[str, str], goes_around: bool) -> None:
-    assert (line(status(), NOW, environ) == [Part("around the gateway", "warning")]) is goes_around
+    assert (line(status(), NOW, environ) == [Part("bypassing the gateway", "warning")]) is goes_around

@@ -184,7 +184,7 @@ def _edited(file: Path, data: bytes | None, edit: _Edit, memory: _Memory) -> tup
         place = f" at line {broken.line}, column {broken.column}" if broken.line else ""
         raise GatewayError(
             f"cannot change {file}: it is not strict JSON{place}: {broken.why}. "
-            "Claude Code ignores such a file as a whole; it is left as it is",
+            "Claude Code ignores the whole file; it is left as it is",
             f"${{EDITOR:-vi}} +{broken.line or 1} {quote(str(file))}",
         ) from None
 

@@ -22,13 +22,13 @@ Origin = Literal["shell", "start-up", "user", "project", "managed"]
 
 SOCKET = "ANTHROPIC_UNIX_SOCKET"
 _ELSEWHERE = {
-    USE_BEDROCK: "Claude Code talks to Bedrock itself, and not to the gateway",
-    "CLAUDE_CODE_USE_VERTEX": "Claude Code talks to Google Vertex, and not to the gateway",
-    "CLAUDE_CODE_USE_FOUNDRY": "Claude Code talks to Microsoft Foundry, and not to the gateway",
-    "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock itself, and not to the gateway",
-    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "Claude Code talks to Anthropic's platform on AWS, and not to the gateway",
-    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "Claude Code talks to Anthropic on Google Cloud, and not to the gateway",
-    SOCKET: "Claude Code talks to a socket, and not to the gateway",
+    USE_BEDROCK: "Claude Code talks to Bedrock directly, not to the gateway",
+    "CLAUDE_CODE_USE_VERTEX": "Claude Code talks to Google Vertex, not to the gateway",
+    "CLAUDE_CODE_USE_FOUNDRY": "Claude Code talks to Microsoft Foundry, not to the gateway",
+    "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock directly, not to the gateway",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "Claude Code talks to Anthropic's platform on AWS, not to the gateway",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "Claude Code talks to Anthropic on Google Cloud, not to the gateway",
+    SOCKET: "Claude Code talks to a socket, not to the gateway",
 }
 _TETHER = "CLAUDE_CODE_TETHER_LIVE"
 SWITCHES = tuple(_ELSEWHERE)
@@ -74,18 +74,20 @@ def judge(kind: Origin, where: str, name: str, value: str, url: str, hint: str) 
         if value.rstrip("/") == url or kind == "user":
             return None
         if strong:
-            return Obstacle(kind, where, name, "it goes before your own settings, and names another address", hint)
-        why = "it names another address; settings.json goes before it, but programs that read it themselves do not"
+            return Obstacle(kind, where, name, "it overrides your own settings with another address", hint)
+        why = "it names another address; settings.json overrides it for Claude Code, but not for other programs"
         return Obstacle(kind, where, name, why, hint, harmful=False)
     if name in PROXIES:
-        why = "Claude Code asks this proxy for 127.0.0.1 too; configure-claude writes a NO_PROXY that goes round it"
+        why = "Claude Code uses this proxy even for 127.0.0.1; configure-claude writes a NO_PROXY that prevents it"
         return Obstacle(kind, where, name, why, "claude-gatewayctl configure-claude") if value else None
     if name in _CREDENTIALS:
         if not value:
             return None
         known = value.startswith(("sk-ant-", "$"))
-        why = "Claude Code sends it in place of your subscription's login"
-        return Obstacle(kind, where, name, why if known else f"{why}, and Anthropic does not know it", hint, not known)
+        why = "Claude Code sends it instead of your subscription login"
+        return Obstacle(
+            kind, where, name, why if known else f"{why}, and it is not a credential of Anthropic's", hint, not known
+        )
     return None
 
 
@@ -184,7 +186,7 @@ def find(environ: Mapping[str, str], directory: Path, url: str, planned: str | N
         for name, value in values.items():
             add(kind, str(file), name, value, f"${{EDITOR:-vi}} {quote(str(file))}")
         if "apiKeyHelper" in values:
-            why = "its key is sent in place of your subscription's login"
+            why = "its key is sent instead of your subscription login"
             hint = f"${{EDITOR:-vi}} {quote(str(file))}"
             found.append(Obstacle(kind, str(file), "apiKeyHelper", why, hint, harmful=False))
     for name in NAMES:

@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     found = clients.find(os.environ, but=became)
     if found is None:
         what = (
-            "there is no other claude than the scripts that come back here" if became else "there is none on the PATH"
+            "every claude on the PATH is a script that calls claude-gatewayctl run"
+            if became
+            else "it is not on the PATH"
         )
         raise GatewayError(f"cannot start claude: {what}", "npm install --global @anthropic-ai/claude-code")
     settings = _settings()

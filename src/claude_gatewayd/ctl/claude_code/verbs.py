@@ -48,17 +48,15 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
     found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
     running = clients.running() if outcome.changes and not dry_run else []
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
-    lines = _head(outcome, f"Claude Code talks to {target.url}", dry_run=dry_run)
+    lines = _head(outcome, f"Claude Code now uses {target.url}", dry_run=dry_run)
     lines += obstacles_text(found)
     lines += _restart(running)
     if outcome.others_can_read and not dry_run:
-        lines.append(f"Others can read the file, and it holds the gateway key: chmod 600 {outcome.file}")
+        lines.append(f"Other users can read this file, which holds the gateway key: chmod 600 {outcome.file}")
     if outcome.repository is not None and outcome.changes:
-        lines.append(
-            f"The file is in a git repository, {outcome.repository}: the gateway key must not go into a commit"
-        )
+        lines.append(f"The file is in a git repository, {outcome.repository}: do not commit the gateway key")
     if outcome.changes and not dry_run:
-        lines.append("Back to how it was: claude-gatewayctl remove-claude")
+        lines.append("To undo: claude-gatewayctl remove-claude")
     show(report, "\n".join(lines), in_json=in_json)
     return DONE
 
@@ -77,8 +75,8 @@ def remove_claude(arguments: argparse.Namespace) -> int:
 
 def removed_text(outcome: EditOutcome, running: list[int], *, dry_run: bool = False) -> str:
     """Return what a person is told of an undone configuration; `uninstall` says it too."""
-    lines = _head(outcome, "Claude Code talks to whom it talked to before", dry_run=dry_run)
-    lines += [f"  {name} is no longer what was written there, and stays" for name in outcome.left]
+    lines = _head(outcome, "Claude Code is configured as before", dry_run=dry_run)
+    lines += [f"  {name} has been changed since and is left as it is" for name in outcome.left]
     return "\n".join([*lines, *_restart(running)])
 
 
@@ -119,8 +117,8 @@ def obstacles_text(found: list[Obstacle]) -> list[str]:
     """Return the lines that name what is in the way, the harmful first."""
     lines = []
     for heading, some in (
-        ("In the way:", [one for one in found if one.harmful]),
-        ("To know:", [one for one in found if not one.harmful]),
+        ("Conflicts:", [one for one in found if one.harmful]),
+        ("Notes:", [one for one in found if not one.harmful]),
     ):
         if some:
             lines.append(heading)
@@ -135,13 +133,13 @@ def _head(outcome: EditOutcome, done: str, *, dry_run: bool) -> list[str]:
         return [outcome.difference or f"Nothing would change in {outcome.file}"]
     if not outcome.changes:
         return [f"Nothing to change in {outcome.file}"]
-    lines = [f"{done}, by {outcome.file}"]
+    lines = [f"{done} ({outcome.file})"]
     for one in outcome.changes:
         before, after = _shown(one, one.before), _shown(one, one.after)
         was = f"  (was {before})" if before is not None else ""
-        lines.append(f"  {one.name}  {after if after is not None else 'taken out'}{was}")
+        lines.append(f"  {one.name}  {after if after is not None else 'removed'}{was}")
     if outcome.kept is not None:
-        lines.append(f"  the file as it was: {outcome.kept}")
+        lines.append(f"  backup: {outcome.kept}")
     return lines
 
 
@@ -149,7 +147,7 @@ def _restart(running: list[int]) -> list[str]:
     if not running:
         return []
     pids = ", ".join(map(str, running))
-    return [f"Restart the Claude Code that runs (pid {pids}): settings are read at its start"]
+    return [f"Restart Claude Code (pid {pids}): it reads its settings only when it starts"]
 
 
 def _shown(one: Change, value: Any) -> str | None:

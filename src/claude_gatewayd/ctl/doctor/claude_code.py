@@ -20,8 +20,8 @@ def credential(login: ClaudeLogin, now: float) -> Iterator[Finding]:
     """Judge what the client brings; what it is worth, only Anthropic can say."""
     if not login.kind:
         yield Finding(
-            "credential", "fail", "Claude Code has none", "the gateway passes the caller's own on, and has none itself",
-            "claude /login",
+            "credential", "fail", "Claude Code has none",
+            "the gateway passes on the caller's credential and has none of its own", "claude /login",
         )  # fmt: skip
     elif login.ends is not None and login.ends < now:
         yield Finding(
@@ -43,21 +43,26 @@ def obstacles(found: Iterable[Obstacle], in_service: Sequence[str]) -> Iterator[
         yield Finding("variables", "fail" if one.harmful else "note", f"{one.name} in {one.where}", one.why, one.hint)
     for name in in_service:
         yield Finding(
-            "variables", "note", f"{name} in the running service", "what started it has it, and so may your terminals",
+            "variables", "note", f"{name} in the running service",
+            "whatever started the daemon has it, and so may your terminals",
             f"systemctl --user unset-environment {name}",
         )  # fmt: skip
     if clear:
-        yield ok("variables", "nothing leads Claude Code elsewhere")
+        yield ok("variables", "nothing points Claude Code elsewhere")
 
 
 def client(path: str, version: str) -> Iterator[Finding]:
     """Judge whether Claude Code is there."""
     if not path:
         mend = "npm install --global @anthropic-ai/claude-code"
-        yield Finding("Claude Code", "fail", "is not on the PATH", "there is nobody to serve", mend)
+        yield Finding("Claude Code", "fail", "is not on the PATH", "the gateway serves nobody without it", mend)
     elif not version:
         yield Finding(
-            "Claude Code", "fail", f"{path} does not say its version", "it does not start", f"{quote(path)} --version"
+            "Claude Code",
+            "fail",
+            f"{path} does not report its version",
+            "it does not start",
+            f"{quote(path)} --version",
         )
     else:
         yield ok("Claude Code", f"{version}, {path}")
@@ -76,19 +81,19 @@ def settings(own: OwnSettings, shell: str, url: str, *, remote: bool) -> Iterato
     """Judge settings.json. *shell* is the base URL of this shell; *remote*: the gateway asks callers for its key."""
     mend = "claude-gatewayctl configure-claude"
     if own.broken:
-        why = "Claude Code ignores such a file as a whole"
+        why = "Claude Code ignores the whole file"
         yield Finding("settings", "fail", own.broken, why, f"${{EDITOR:-vi}} {quote(own.file)}")
     elif own.points_at.rstrip("/") == url and own.has_key:
         yield ok("settings", f"{own.file} points here")
     elif own.points_at.rstrip("/") == url:
         why = "Bedrock steps in only for a credential that Anthropic has accepted before"
-        why = "remote = true is set: without the key each request is answered by 401" if remote else why
+        why = "remote = true is set: without the key every request gets 401" if remote else why
         found = f"{own.file} points here, without the gateway key"
         yield Finding("settings", "fail" if remote else "note", found, why, mend, "configure-claude")
     elif not own.points_at and shell.rstrip("/") == url:
-        why = "a Claude Code that is started elsewhere goes around the gateway"
+        why = "Claude Code started elsewhere bypasses the gateway"
         yield Finding("settings", "note", "only this shell points here", why, mend, "configure-claude")
     else:
         found = f"points at {own.points_at}" if own.points_at else "does not point here"
-        why = "Claude Code goes around the gateway"
+        why = "Claude Code bypasses the gateway"
         yield Finding("settings", "fail", f"{own.file} {found}", why, mend, "configure-claude")

@@ -16,21 +16,21 @@ def daemon(status: Status | None, why_not: str, mine: str, *, installed: bool) -
     """Judge whether the daemon runs, serves, and is of this version. *installed*: as a service."""
     if status is None:
         mend = "claude-gatewayctl start" if installed else "claude-gatewayctl setup"
-        why = "Claude Code finds nobody at the gateway's address"
+        why = "nothing answers at the gateway's address"
         yield Finding("daemon", "fail", why_not, why, mend, "start")
         return
     problems = "; ".join(f"{one['where']}: {one['message']}" for one in status["problems"])
     if status["state"] == "serving":
-        yield ok("daemon", f"serves on {status['address']} (pid {status['pid']})")
+        yield ok("daemon", f"serving on {status['address']} (pid {status['pid']})")
     else:
         yield Finding(
-            "daemon", "fail", f"is {status['state']}", problems or "no generation serves",
+            "daemon", "fail", f"is {status['state']}", problems or "no generation is serving",
             "claude-gatewayctl config check" if problems else "claude-gatewayctl logs",
         )  # fmt: skip
     if status["version"] != mine:
         yield Finding(
             "version", "note", f"the daemon is {status['version']}, this is {mine}",
-            "an upgrade counts when a new generation serves", "claude-gatewayctl restart",
+            "an upgrade takes effect with a new generation", "claude-gatewayctl restart",
         )  # fmt: skip
 
 
@@ -38,18 +38,18 @@ def port(status: Status | None, url: str, holder: Holder | None, answer: str) ->
     """Judge who has the port. *holder* is who listens on it, *answer* what came of a request, "" for an answer."""
     if status is None and holder is not None and holder.name == "claude-gatewayd":
         yield Finding(
-            "port", "fail", f"{url} is served by {holder}, which this shell does not find",
+            "port", "fail", f"{url} is served by {holder}, which this shell cannot reach",
             "it was started with another XDG_RUNTIME_DIR or HOME",
             "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status",
         )  # fmt: skip
     elif status is None and holder:
         yield Finding(
-            "port", "fail", f"{url} is taken by {holder}", "claude-gatewayd cannot listen there",
+            "port", "fail", f"{url} is in use by {holder}", "claude-gatewayd cannot listen there",
             "claude-gatewayctl config set listen.port 47001",
         )  # fmt: skip
     elif status is not None and answer:
         yield Finding(
-            "port", "fail", f"{url} does not answer: {answer}", "the daemon runs, and a request does not get through",
+            "port", "fail", f"{url} does not answer: {answer}", "the daemon is running, but a request gets no answer",
             "claude-gatewayctl status",
         )  # fmt: skip
     elif status is not None:
@@ -81,44 +81,46 @@ class ServiceReport(NamedTuple):
 def service(found: ServiceReport, program: str, status: Status | None) -> Iterator[Finding]:
     """Judge the service. *program* is this installation's daemon, without symlinks."""
     if found.cannot:
-        why = f"{found.cannot}; the daemon ends with the machine, and nobody starts it again"
-        yield Finding("service", "note", "there can be none", why, found.hint)
+        why = f"{found.cannot}; the daemon does not come back after a reboot"
+        yield Finding("service", "note", "cannot be installed", why, found.hint)
         return
     if not found.file and not found.trouble.endswith("masked"):
         yield Finding(
-            "service", "note", "is not installed", "the daemon ends with your session, and nobody starts it again",
+            "service", "note", "is not installed", "the daemon stops with your session, and nothing restarts it",
             "claude-gatewayctl install",
         )  # fmt: skip
         return
     if found.trouble:
         yield Finding("service", "fail", "cannot run", found.trouble, found.hint)
     elif found.upgraded and found.leads_to not in ("", program):
-        yield ok("service", f"{found.file} starts what `upgrade` has put there, {found.leads_to}")
+        yield ok("service", f"{found.file} starts the upgraded version, {found.leads_to}")
     elif found.leads_to != program:
         why = f"it starts {found.starts}" + ("" if found.leads_to else ", which does not exist")
-        yield Finding("service", "fail", f"{found.file} is of another installation", why, "claude-gatewayctl install")
+        yield Finding(
+            "service", "fail", f"{found.file} belongs to another installation", why, "claude-gatewayctl install"
+        )
     elif found.stale:
-        why = "what is on disk has changed, and the service manager goes by what it was"
-        yield Finding("service", "note", "is not what its files say", why, "claude-gatewayctl install")
+        why = "its files have changed since the service manager read them"
+        yield Finding("service", "note", "is out of date", why, "claude-gatewayctl install")
     else:
         yield ok("service", f"{found.file} starts this installation")
     if not found.enabled and found.file:
         yield Finding(
-            "service", "fail", "is not enabled", "nobody starts it when you log in", "claude-gatewayctl enable"
+            "service", "fail", "is not enabled", "it does not start when you log in", "claude-gatewayctl enable"
         )
     if status is not None and not status["inherited"] and not found.active:
         yield Finding(
-            "service", "note", "does not run: the daemon was started by hand", "it ends, and nobody starts it again",
-            "claude-gatewayctl install --now",
+            "service", "note", "is not running: the daemon was started by hand",
+            "if the daemon stops, nothing restarts it", "claude-gatewayctl install --now",
         )  # fmt: skip
     if found.lingers is False:
         yield Finding(
-            "service", "note", "ends when you log out", "over SSH, or in a job that outlives your login, it is gone",
+            "service", "note", "stops when you log out", "it is gone for SSH sessions and jobs that outlive your login",
             "claude-gatewayctl install --linger",
         )  # fmt: skip
     if found.moves_streams is False:
         yield Finding(
-            "service", "note", "has no message bus", "a restart waits for open streams, in place of moving them aside",
+            "service", "note", "has no message bus", "a restart waits for open streams instead of moving them aside",
             "sudo apt-get install dbus-user-session",
         )  # fmt: skip
 
@@ -136,16 +138,16 @@ def environment(daemon: Mapping[str, str], shell: Mapping[str, str], *, by_servi
         mend = f"systemctl --user unset-environment {' '.join(_ENDING)}; claude-gatewayctl restart"
         yield Finding(
             "environment", "fail", "the daemon was started with temporary AWS keys",
-            "they end within hours, and until it is started without them it looks at no profile",
+            "they expire within hours, and while they are set no profile is used",
             mend if by_service else f"unset {' '.join(_ENDING)}; claude-gatewayctl stop",
         )  # fmt: skip
     other = [name for name, value in shell.items() if name not in _MAY_DIFFER and daemon.get(name, "") != value]
     if other:
-        why = "the daemon goes by its own environment; this hands it what this shell has"
-        why = why if by_service else "the daemon goes by its own environment; start it again from this shell"
+        why = "the daemon uses its own environment; this command copies this shell's"
+        why = why if by_service else "the daemon uses its own environment; start it again from this shell"
         yield Finding("environment", "note", f"this shell differs from the daemon's in {', '.join(other)}", why, again)
     elif not all(daemon.get(name) for name in _ENDING):
-        yield ok("environment", "the daemon's is that of this shell, where it matters")
+        yield ok("environment", "the daemon's matches this shell's where it matters")
 
 
 def configuration(
@@ -166,24 +168,24 @@ def configuration(
     loaded = status["config"]["path"] or ""
     if loaded != file:
         yield Finding(
-            "configuration", "fail", f"the daemon has {loaded or 'built-in defaults'}, this shell {file or 'no file'}",
-            "they look in different places: CLAUDE_GATEWAY_CONFIG, XDG_CONFIG_HOME or HOME differ, or it is new",
+            "configuration", "fail", f"the daemon uses {loaded or 'built-in defaults'}, this shell {file or 'no file'}",
+            "CLAUDE_GATEWAY_CONFIG, XDG_CONFIG_HOME or HOME differ, or the file is new",
             "claude-gatewayctl reload", "reload",
         )  # fmt: skip
     elif changed_at > status["config"]["loaded_at"]:
         yield Finding(
-            "configuration", "note", f"{file} has changed since it was loaded", "the daemon goes by what it was before",
-            "claude-gatewayctl reload", "reload",
+            "configuration", "note", f"{file} has changed since it was loaded",
+            "the daemon still uses the earlier version", "claude-gatewayctl reload", "reload",
         )  # fmt: skip
     else:
-        yield ok("configuration", f"{file or 'built-in defaults'}, loaded as it is")
+        yield ok("configuration", f"{file or 'built-in defaults'}, up to date")
 
 
 def limits(max_body: int) -> Iterator[Finding]:
     """Judge limits that are lower than what Claude Code sends."""
     if max_body < LARGEST_REQUEST:
         yield Finding(
-            "configuration", "note", f"[listen] max_body is {max_body} bytes", "Anthropic takes up to 32 MB",
+            "configuration", "note", f"[listen] max_body is {max_body} bytes", "Anthropic accepts up to 32 MB",
             "claude-gatewayctl config unset listen.max_body",
         )  # fmt: skip
 
@@ -199,7 +201,7 @@ def litellm(
     if not installed:
         yield Finding("LiteLLM", "fail", "is not installed", "Bedrock cannot step in without it", again)
     elif pinned and installed != pinned:
-        why = f"this version of the gateway was built for {pinned}, and tested with no other"
+        why = f"this version of the gateway is tested with {pinned} only"
         yield Finding("LiteLLM", "fail", f"{installed} is installed", why, again)
     how: Mapping[str, Any] = tried or (status["litellm"] if status is not None else {"state": "off"})
     if how["state"] == "failed":
@@ -229,7 +231,7 @@ def disk(free: int, place: str) -> Iterator[Finding]:
             "disk",
             "fail" if state == "fail" else "note",
             room,
-            "what is learned cannot be kept",
+            "state cannot be saved",
             f"df -h {quote(place)}",
         )
 
@@ -256,10 +258,10 @@ def permissions(modes: Sequence[Mode]) -> Iterator[Finding]:
             mend = f"chmod {one.may:o} {quote(one.path)}"
             found = f"{one.path} has mode {one.bits:o}"
             yield Finding(
-                "permissions", "fail", found, "others can reach what is yours alone", mend, "private", one.path
+                "permissions", "fail", found, "other users can access private files", mend, "private", one.path
             )
         else:
             continue
         good = False
     if good and modes:
-        yield ok("permissions", "what is yours alone is yours alone")
+        yield ok("permissions", "private files are private")

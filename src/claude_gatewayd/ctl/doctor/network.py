@@ -33,10 +33,10 @@ _MENDS = {
 
 _SAYS = {
     "name": "its name cannot be resolved: this machine seems to be offline",
-    "connection": "it cannot be connected to",
+    "connection": "the connection fails",
     "time": "it does not answer in time",
-    "certificate": "its certificate is not trusted: a company that inspects TLS, mostly",
-    "proxy": "the proxy does not let it through",
+    "certificate": "its certificate is not trusted; usually a company inspects TLS",
+    "proxy": "the proxy refuses the connection",
 }
 
 
@@ -52,11 +52,11 @@ def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
     if reached.skew is not None and abs(reached.skew) > CLOCK_MAY_DIFFER:
         ahead = "fast" if reached.skew > 0 else "slow"
         yield Finding(
-            "clock", "fail", f"is {abs(reached.skew) / 60:.0f} minutes {ahead}", "AWS refuses what is signed now",
-            SET_CLOCK,
+            "clock", "fail", f"is {abs(reached.skew) / 60:.0f} minutes {ahead}",
+            "AWS rejects signatures made with this clock", SET_CLOCK,
         )  # fmt: skip
     elif reached.skew is not None:
-        yield ok("clock", f"right within {max(1, round(abs(reached.skew)))} s")
+        yield ok("clock", f"accurate to within {max(1, round(abs(reached.skew)))} s")
     how = status["anthropic"] if status is not None else {"state": "unknown"}
     if how["state"] == "failing" and not reached.failed:
         yield Finding(
@@ -69,21 +69,19 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
     """Judge Bedrock: the source of its keys (*kind*, *keys_from*), what the daemon knows of them, the last answers."""
     keys = (status or {}).get("credentials") or {}
     if kind == "none" and not keys.get("why"):  # else the daemon wants keys, and knows why there are none
-        yield Finding("Bedrock", "note", "is off", f"{why}: nobody steps in when Anthropic cannot", hint)
+        yield Finding("Bedrock", "note", "is off", f"{why}: there is no fallback when Anthropic fails", hint)
         return
     if status is None:
-        yield ok("Bedrock", f"{keys_from}; the daemon, which would know more, does not run")
+        yield ok("Bedrock", f"{keys_from}; the daemon is not running, so no more is known")
         return
     how = status["bedrock"]
     if not how["enabled"]:
         mend = "claude-gatewayctl config set bedrock.enabled auto"
-        yield Finding("Bedrock", "note", "is off", f"{how['why']}: nobody steps in when Anthropic cannot", mend)
+        yield Finding("Bedrock", "note", "is off", f"{how['why']}: there is no fallback when Anthropic fails", mend)
         return
     yield from credentials(status.get("credentials") or {}, keys_from, how["region"], now)
     if (how["last_failure"] or 0) > (how["last_success"] or 0):
-        yield Finding(
-            "Bedrock", "fail", "its last answer was a failure", how["failure"], "claude-gatewayctl doctor --deep"
-        )
+        yield Finding("Bedrock", "fail", "its last request failed", how["failure"], "claude-gatewayctl doctor --deep")
 
 
 class Handshake(NamedTuple):
@@ -121,7 +119,7 @@ def credentials(keys: Status, keys_from: str, region: str, now: float) -> Iterat
         case "login-needed":
             yield Finding("AWS", "fail", f"{who} needs a login", keys.get("why") or "Bedrock cannot step in", mend)
         case _:
-            yield Finding("AWS", "fail", f"{who} gives no keys", keys.get("why") or "Bedrock cannot step in", mend)
+            yield Finding("AWS", "fail", f"{who} provides no keys", keys.get("why") or "Bedrock cannot step in", mend)
 
 
 class SsoLogin(NamedTuple):
@@ -163,7 +161,7 @@ class Ping(NamedTuple):
 
 def no_ping() -> Iterator[Finding]:
     """Say that Anthropic was not asked: there is no login, or only Claude Code itself can read it."""
-    why = "there is no login of Claude Code here that anybody else could read"
+    why = "there is no Claude Code login here that another program can read"
     yield Finding("ping anthropic", "note", "was not sent", why, "claude --print hello")
 
 
@@ -175,7 +173,7 @@ def ping(answer: Ping) -> Iterator[Finding]:
     elif answer.status == 200:
         why = f"x-gateway-fallback: {answer.fallback}"
         mend = "claude-gatewayctl status"
-        yield Finding(check, "fail", f"{answer.upstream or 'nobody known'} answered in its place", why, mend)
+        yield Finding(check, "fail", f"{answer.upstream or 'an unknown upstream'} answered instead", why, mend)
     else:
         found = f"answered {answer.status}" if answer.status else "no answer"
         mend = "claude /login" if answer.status == 401 else "claude-gatewayctl status"

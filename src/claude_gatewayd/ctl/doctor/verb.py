@@ -69,15 +69,15 @@ def _fix(finding: Finding) -> str:
                 ensure_running.ensure()
             case "reload":
                 if not client.ask("reload", daemon.RELOAD_WITHIN)["applied"]:
-                    return f"Not mended: {finding.mend}: the configuration is refused"
+                    return f"Not fixed: {finding.mend}: the configuration is refused"
             case "configure-claude":
                 edit_settings.configure(os.environ, this_gateway(make_key=True))
             case "private":
                 path = Path(finding.target)
                 path.chmod(0o700 if path.is_dir() else 0o600)
     except (GatewayError, OSError) as error:
-        return f"Not mended: {finding.mend}: {error}"
-    return f"Mended: {finding.check} {finding.found}"
+        return f"Not fixed: {finding.mend}: {error}"
+    return f"Fixed: {finding.check} {finding.found}"
 
 
 def _failed(found: list[Finding]) -> bool:
@@ -107,5 +107,5 @@ def _table(found: list[Finding]) -> str:
 def _sum(found: list[Finding]) -> str:
     count = {state: sum(one.state == state for one in found) for state in _MARKS}
     if not count["fail"] and not count["note"]:
-        return f"All is well: {count['ok']} checks"
-    return f"{count['ok']} ok, {count['note']} to know, {count['fail']} failed"
+        return f"All {count['ok']} checks passed"
+    return f"{count['ok']} ok, {count['note']} notes, {count['fail']} failed"

@@ -71,7 +71,7 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
             lines += [f"Would write {path}:", *(f"  {line}".rstrip() for line in masked(new).splitlines())]
         else:
             copy = kept[number]
-            lines.append(f"Wrote {path}" + (f" (the file as it was: {copy})" if copy else ""))
+            lines.append(f"Wrote {path}" + (f" (backup: {copy})" if copy else ""))
     if not writes:
         lines.append(f"Nothing to write: {target} says it all")
     rest = "\n".join([*lines, *_next(translations)])

@@ -81,7 +81,7 @@ def install(environ: Mapping[str, str]) -> Iterator[str]:
             continue
         yield row("completes", step.path)
         if shell == "zsh" and not _zsh_looks_there(environ):
-            yield row("", "zsh looks there if ~/.zshrc says, before compinit: fpath=(~/.zfunc $fpath)")
+            yield row("", "for zsh to find it, add to ~/.zshrc, before compinit: fpath=(~/.zfunc $fpath)")
 
 
 def renew(program: Path, environ: Mapping[str, str]) -> Iterator[str]:

@@ -88,15 +88,15 @@ def install_service(given: Options) -> tuple[int, str]:
     if not pending and not verbs and lingers and status:
         completed = _printed(completion.install(os.environ))
         return report_start(
-            status, "Running already" if completed else "Nothing to do: installed and running already"
+            status, "Already running" if completed else "Nothing to do: already installed and running"
         ), ""
     _say_elsewhere(found, steps)
     for step in pending:
         print(row(step.do(), f"{step.path}"), *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
     for step in late:
-        print(row("unread", f"{step.path}: changed since the daemon has started"))
+        print(row("unread", f"{step.path}: changed since the daemon started"))
     if variables.left_out:
-        why = "keys that end within hours, or what a file cannot hold"
+        why = "temporary keys, or values that the file cannot hold"
         print(row("left out", f"{', '.join(variables.left_out)}: {why}"))
     for verb in verbs:
         if verb in ("start", "restart"):
@@ -111,7 +111,7 @@ def install_service(given: Options) -> tuple[int, str]:
     code = report_start(status, row(how, f"in {time.monotonic() - begun:.1f} s"))
     if not lingers:
         ours.linger(os.environ)
-        print(row("lingers", "it starts with the machine, and runs while you are not logged in"))
+        print(row("lingers", "it starts at boot and keeps running while you are logged out"))
     _printed(completion.install(os.environ))
     return code, status["address"]
 
@@ -150,7 +150,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
     kept = [path for path in _own_directories() if path.is_dir() and any(path.iterdir())]
     if arguments.purge:
         if lock_is_held():
-            raise GatewayError("cannot purge: claude-gatewayd runs, started by hand", "claude-gatewayctl stop")
+            raise GatewayError("cannot purge: claude-gatewayd is running, started by hand", "claude-gatewayctl stop")
         for path in [link for link in _links() if remove(link)]:
             print(row("removed", path))
         for path in kept:
@@ -178,7 +178,7 @@ def _printed(lines: Iterator[str]) -> bool:
 def _print_plan(ours: Manager, steps: list[FileWrite | Symlink], verbs: list[Verb], *, linger: bool) -> None:
     for step in steps:
         if step.is_done:
-            print(f"# {step.path}: is there, and stays as it is\n")
+            print(f"# {step.path}: already there, unchanged\n")
         elif isinstance(step, Symlink):
             print(f"ln -sfn {shlex.quote(str(step.target))} {shlex.quote(str(step.path))}\n")
         else:
@@ -189,9 +189,7 @@ def _print_plan(ours: Manager, steps: list[FileWrite | Symlink], verbs: list[Ver
     commands = [command for verb in verbs for command in ours.commands(verb, os.environ)]
     if linger:
         commands.append("loginctl enable-linger")
-    print(
-        "\n".join([*dict.fromkeys(commands), "# Nothing has been done." if commands else "# There is nothing to do."])
-    )
+    print("\n".join([*dict.fromkeys(commands), "# Nothing was changed." if commands else "# Nothing to do."]))
 
 
 def _say_elsewhere(found: ServiceState, steps: list[FileWrite | Symlink]) -> None:
@@ -200,10 +198,10 @@ def _say_elsewhere(found: ServiceState, steps: list[FileWrite | Symlink]) -> Non
     ours = str(links[paths.installation_link(os.environ)].target / "bin" / PROGRAMS[0])
     there = os.path.realpath(found.program)
     if found.file is not None and there != os.path.realpath(ours):
-        gone = "" if os.path.exists(there) else ", which is not there any more"
+        gone = "" if os.path.exists(there) else ", which no longer exists"
         print(row("was", f"{there}{gone}; from now on the service starts {ours}"))
         if paths.previous_link(os.environ) in links:
-            print(row("", "(claude-gatewayctl upgrade --rollback leads back)"))
+            print(row("", "(to go back: claude-gatewayctl upgrade --rollback)"))
 
 
 def to_find_us() -> str:
@@ -219,7 +217,7 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
     yield f"  {ctl} configure-claude    # point Claude Code at {address}"
     yield f"  {ctl} status"
     if not ours.lingers(os.environ):
-        yield f"  {ctl} install --linger    # to have it run while you are not logged in, too"
+        yield f"  {ctl} install --linger    # to keep it running while you are logged out"
     if not ours.moves_streams(os.environ):
         yield "  sudo apt-get install dbus-user-session    # without it a restart waits for open streams"
 
@@ -244,7 +242,9 @@ def _make_way(found: ServiceState, *, now: bool) -> None:
     deadline = time.monotonic() + _ENDS_WITHIN
     while lock_is_held():
         if time.monotonic() > deadline:
-            raise GatewayError(f"cannot end the daemon that runs: pid {status['pid']} goes on", f"kill {status['pid']}")
+            raise GatewayError(
+                f"cannot stop the running daemon: pid {status['pid']} does not exit", f"kill {status['pid']}"
+            )
         time.sleep(0.05)
     print(row("ended", f"the daemon that was started by hand, pid {status['pid']}"))
 

@@ -22,13 +22,13 @@ def service_manager(*, linger: bool = False, sandbox: bool = False) -> Manager:
     """Return the service manager, or raise GatewayError with why it cannot do what is asked for."""
     if os.getuid() == 0 and (person := os.environ.get("SUDO_USER", "root")) != "root":
         raise GatewayError(
-            f"cannot install by sudo: the service is {person}'s own, not root's", "claude-gatewayctl install"
+            f"cannot install with sudo: the service belongs to {person}, not to root", "claude-gatewayctl install"
         )
     ours = choose()
     ours.check(os.environ)
     for option, wanted in (("linger", linger), ("sandbox", sandbox)):
         if wanted and option not in ours.OPTIONS:
-            raise GatewayError(f"cannot use --{option}: {ours.NAME} has no such thing", "claude-gatewayctl install")
+            raise GatewayError(f"cannot use --{option}: {ours.NAME} does not support it", "claude-gatewayctl install")
     if sandbox and (problem := ours.why_no_sandbox(os.environ)) is not None:
         raise problem
     return ours

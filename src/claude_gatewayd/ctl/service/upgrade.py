@@ -41,9 +41,7 @@ def upgrade_arguments(parser: argparse.ArgumentParser) -> None:
 def upgrade(arguments: argparse.Namespace) -> int:
     """Replace the running version with another one, if that can serve; exit 1 if it cannot."""
     if arguments.rollback and arguments.what:
-        print(
-            "claude-gatewayctl upgrade: --rollback goes back to the version before, and takes no other", file=sys.stderr
-        )
+        print("claude-gatewayctl upgrade: --rollback takes no version", file=sys.stderr)
         return USAGE
     begun = time.monotonic()
     link = paths.installation_link(os.environ)
@@ -74,22 +72,25 @@ def upgrade(arguments: argparse.Namespace) -> int:
             Symlink(link, old).do()
             if not arguments.rollback:
                 shutil.rmtree(new, ignore_errors=True)
-            print(f"Not upgraded: {version} could not serve, {running} serves on:", file=sys.stderr)
+            print(f"Not upgraded: {version} could not serve; {running} keeps serving:", file=sys.stderr)
             print(text.problems(problems), file=sys.stderr)
             return NO
         Symlink(before, old).do()
         virtualenvs.remove_all_but(new, old)
     if running and not _goes_on_as(version):
-        print(f"The generation of {version} serves; its supervisor did not take over, see the log", file=sys.stderr)
+        print(
+            f"Version {version} is serving, but its supervisor did not take over: see claude-gatewayctl logs",
+            file=sys.stderr,
+        )
     seconds = time.monotonic() - begun
     was = f" from {running}" if running else ""
-    print(f"{'Back' if arguments.rollback else 'Upgraded'}{was} to {version} in {seconds:.1f} s")
+    print(f"{'Rolled back' if arguments.rollback else 'Upgraded'}{was} to {version} in {seconds:.1f} s")
     for line in completion.renew(new / "bin/claude-gatewayctl", os.environ):
         print(line)
     if not running:
-        print("The daemon does not run: claude-gatewayctl start")
+        print("The daemon is not running: claude-gatewayctl start")
     if not arguments.rollback:
-        print("If it is worse: claude-gatewayctl upgrade --rollback")
+        print("To go back: claude-gatewayctl upgrade --rollback")
     if hint := other_ctl(shutil.which("claude-gatewayctl"), link):
         print(hint)
     return DONE
@@ -105,8 +106,8 @@ def _refuse_without(link: Path) -> None:
     package = Path(claude_gatewayd.__file__).parent
     editable = not package.is_relative_to(Path(sys.prefix).resolve()) and not package.is_relative_to(sys.prefix)
     raise GatewayError(
-        f"cannot upgrade beside the running version: no service starts from {link}",
-        f"claude-gatewayctl install, and then again; or in place: {in_place(sys.prefix, editable=editable)}",
+        f"cannot upgrade: no service runs from {link}",
+        f"claude-gatewayctl install, then upgrade again; or in place: {in_place(sys.prefix, editable=editable)}",
     )
 
 
@@ -132,7 +133,7 @@ def _running(link: Path) -> str:
     program = reply.get("program", "")
     if not Path(program).is_relative_to(link):
         raise GatewayError(
-            f"cannot upgrade: the daemon that runs was started by {program or 'hand'}, not from {link}",
+            f"cannot upgrade: the running daemon was started by {program or 'hand'}, not from {link}",
             "claude-gatewayctl stop, then: claude-gatewayctl start",
         )
     return str(reply["version"])
@@ -141,9 +142,9 @@ def _running(link: Path) -> str:
 def _before(before: Path, now: Path) -> Path:
     found = before.resolve()
     if not before.is_symlink() or found == now:
-        raise GatewayError("cannot go back: there was no version before this one", "claude-gatewayctl upgrade VERSION")
+        raise GatewayError("cannot go back: there is no previous version", "claude-gatewayctl upgrade VERSION")
     if not (found / "bin/claude-gatewayd").exists():
-        raise GatewayError(f"cannot go back: {found} is not there any more", "claude-gatewayctl upgrade VERSION")
+        raise GatewayError(f"cannot go back: {found} no longer exists", "claude-gatewayctl upgrade VERSION")
     return found
 
 
@@ -206,4 +207,4 @@ def other_ctl(found: str | None, link: Path) -> str:
         how = f"ln -sf {shlex.quote(str(link / 'bin/claude-gatewayctl'))} {shlex.quote(found)}"
     else:
         how = f"export PATH={shlex.quote(str(link / 'bin'))}:$PATH"
-    return f"Your claude-gatewayctl is still the one of before. For the new one: {how}"
+    return f"Your claude-gatewayctl is still the previous version. To use the new one: {how}"

@@ -42,7 +42,7 @@ def start(_arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     ours, found = _startable("start")
     if found.active and found.listening and (status := running()) and status["pid"] == found.pid:
-        return report_start(status, f"Running already, pid {status['pid']}")
+        return report_start(status, f"Already running, pid {status['pid']}")
     refuse_foreign(found, "start the service")
     with During("Starting"):
         ours.act("start", os.environ)
@@ -55,7 +55,7 @@ def restart(_arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     ours, found = _startable("restart")
     refuse_foreign(found, "restart the service")
-    with During("Restarting; whoever connects is served"):
+    with During("Restarting; no connection is refused"):
         ours.act("restart" if found.listening else "start", os.environ)
         status = wait_serving(ours, instead_of=found.pid)
     return report_start(status, f"Restarted in {time.monotonic() - begun:.1f} s")
@@ -73,7 +73,7 @@ def stop(arguments: argparse.Namespace) -> int:
     except NoManager:
         found, left = ServiceState(), False  # what runs was started by hand
     if left:
-        print("Cut what an earlier stop had left to finish")
+        print("Cut off the requests that an earlier stop had left to finish")
         return DONE
     if not found.active and not found.listening:
         return _stop_by_hand(begun, now=arguments.now)
@@ -88,7 +88,7 @@ def stop(arguments: argparse.Namespace) -> int:
     finishes = status is not None and status["under_way"] and any(is_alive(one["pid"]) for one in status["generations"])
     print(
         f"Stopped after {time.monotonic() - begun:.1f} s, the port is closed"
-        f"{'; what was under way finishes by itself' if finishes else ''} (claude-gatewayctl start opens it)"
+        f"{'; requests in progress will finish' if finishes else ''} (claude-gatewayctl start reopens it)"
     )
     return DONE
 
@@ -100,7 +100,9 @@ def enable(_arguments: argparse.Namespace) -> int:
 
 def disable(_arguments: argparse.Namespace) -> int:
     """Do not start the service when you log in; a running service keeps running."""
-    return _switch("disable", is_on=False, effect="it no longer starts when you log in; what runs goes on")
+    return _switch(
+        "disable", is_on=False, effect="it no longer starts when you log in; a running service keeps running"
+    )
 
 
 def logs(arguments: argparse.Namespace) -> int:
@@ -135,7 +137,8 @@ def wait_serving(ours: Manager, instead_of: int = 0) -> dict[str, Any]:
             raise GatewayError(f"cannot start the service: {found.trouble}", found.hint)
         time.sleep(_LOOK_EVERY)
     raise GatewayError(
-        f"cannot tell that the service serves: no answer within {_SERVES_WITHIN:g} s", "claude-gatewayctl logs -n 20"
+        f"cannot confirm that the service is serving: no answer within {_SERVES_WITHIN:g} s",
+        "claude-gatewayctl logs -n 20",
     )
 
 
@@ -145,7 +148,7 @@ def report_start(status: dict[str, Any], how: str) -> int:
         print(f"{how}, but it cannot serve:", file=sys.stderr)
         print(text.problems(status["problems"]), file=sys.stderr)
         return NO
-    print(f"{how}: it serves on {status['address']}")
+    print(f"{how}, serving on {status['address']}")
     return DONE
 
 
@@ -153,10 +156,8 @@ def refuse_foreign(found: ServiceState, what: str, hint: str = "claude-gatewayct
     """Raise GatewayError where a daemon runs that the service manager did not start."""
     status = running()
     if status is not None and not found.active and not found.listening:
-        raise GatewayError(
-            f"cannot {what}: claude-gatewayd runs already, started by hand (pid {status['pid']}, {status['address']})",
-            hint,
-        )
+        found_at = f"pid {status['pid']}, {status['address']}"
+        raise GatewayError(f"cannot {what}: claude-gatewayd is already running, started by hand ({found_at})", hint)
 
 
 def end_at_once() -> None:
@@ -187,7 +188,7 @@ def _startable(verb: str) -> tuple[Manager, ServiceState]:
     mine = os.path.join(os.path.dirname(sys.executable), "claude-gatewayd")
     if found.program and not os.path.exists(found.program):
         raise GatewayError(
-            f"cannot {verb} the service: it starts {found.program}, which is not there any more",
+            f"cannot {verb} the service: it starts {found.program}, which no longer exists",
             "claude-gatewayctl install",
         )
     if paths.is_upgraded(found.program, os.environ):
@@ -202,7 +203,7 @@ def _switch(verb: manager.Verb, *, is_on: bool, effect: str) -> int:
     begun = time.monotonic()
     ours, found = _startable(verb) if is_on else _installed(verb)
     if found.enabled == is_on:
-        print(f"{verb.capitalize()}d already: {effect}")
+        print(f"Already {verb}d: {effect}")
         return DONE
     ours.act(verb, os.environ)
     print(f"{verb.capitalize()}d in {time.monotonic() - begun:.1f} s: {effect}")
@@ -241,7 +242,7 @@ def _stop_by_hand(begun: float, *, now: bool) -> int:
 def _announce_stop(status: dict[str, Any], *, now: bool) -> None:
     if status["under_way"] and not now:
         under_way = text.counted(status["under_way"], "request")
-        print(f"Stopping: {under_way} under way (claude-gatewayctl stop --now cuts what is left)", flush=True)
+        print(f"Stopping: {under_way} in progress (claude-gatewayctl stop --now cuts off the rest)", flush=True)
 
 
 def _count(given: str) -> int:

@@ -89,7 +89,7 @@ def _write(facts: SetupFacts, answers: Answers) -> int:
     path, kept = config.write(values(facts, answers))
     print(row("changed" if existed else "wrote", path))
     if kept is not None:
-        print(row("", f"the file as it was: {kept}"))
+        print(row("", f"backup: {kept}"))
     return DONE
 
 
@@ -99,13 +99,13 @@ def _install(facts: SetupFacts) -> int:
 
 def _start() -> int:
     status = ensure_running.ensure()
-    print(row("started", f"claude-gatewayd, pid {status['pid']}: it serves on {status['address']}"))
+    print(row("started", f"claude-gatewayd, pid {status['pid']}, serving on {status['address']}"))
     return DONE
 
 
 def _linger() -> int:
     choose().linger(os.environ)
-    print(row("lingers", "it starts with the machine, and runs while you are not logged in"))
+    print(row("lingers", "it starts at boot and keeps running while you are logged out"))
     return DONE
 
 
@@ -173,7 +173,7 @@ def _by_claude(claude: Path, target: GatewayTarget, mend: str) -> Finding:
     deadline = time.monotonic() + _TOLD_WITHIN
     while (client.ask("status")["anthropic"]["last_success"] or 0) < at:
         if time.monotonic() > deadline:
-            why = "it went around the gateway, or Bedrock has answered"
+            why = "it bypassed the gateway, or Bedrock answered"
             return Finding("ping anthropic", "fail", f"was asked by {claude}", why, "claude-gatewayctl doctor")
         time.sleep(_LOOK_EVERY)
     return Finding("ping anthropic", "ok", f"answered {claude} in {seconds:.1f} s")
@@ -186,14 +186,14 @@ def _print_summary(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> int
     if len(done) == len(steps):
         acts = [step.act for step in steps]
         if acts not in ([], ["test"]):
-            print("\nAll is set up. How it is: claude-gatewayctl status. What is wrong: claude-gatewayctl doctor")
+            print("\nSetup is complete. Status: claude-gatewayctl status. Problems: claude-gatewayctl doctor")
             if {"service", "background"} & set(acts):
-                print(f"To undo it: {_undo(acts)}")
+                print(f"To undo: {_undo(acts)}")
             if needed := install.to_find_us():
                 print(f"  {needed}")
         return DONE
     left = [step for step in steps if step not in done]
-    print(f"\nNot done: {_names(left)}. When that is mended: claude-gatewayctl setup", file=sys.stderr)
+    print(f"\nNot done: {_names(left)}. Once that is fixed: claude-gatewayctl setup", file=sys.stderr)
     return NO
 
 
@@ -202,9 +202,9 @@ def _print_interrupted(steps: Sequence[SetupStep], done: Sequence[SetupStep]) ->
     print("\nStopped.", file=sys.stderr)
     print(f"  done      {_names(done) or 'nothing'}", file=sys.stderr)
     print(f"  not done  {_names(left) or 'nothing'}", file=sys.stderr)
-    print("To go on: claude-gatewayctl setup", file=sys.stderr)
+    print("To continue: claude-gatewayctl setup", file=sys.stderr)
     if undo := _undo([step.act for step in done]):
-        print(f"To undo it: {undo}", file=sys.stderr)
+        print(f"To undo: {undo}", file=sys.stderr)
 
 
 def _undo(acts: Sequence[Act]) -> str:

@@ -100,15 +100,17 @@ def rendered(changes: Mapping[ConfigKey, Any]) -> tuple[str, ...]:
 def _moves(answers: Answers) -> list[SetupStep]:
     if answers.moves is None:
         return []
-    return [SetupStep("import", f"what {answers.moves} says, as claude-gatewayctl import does", flag="--no-import")]
+    return [
+        SetupStep("import", f"the settings of {answers.moves}, as claude-gatewayctl import does", flag="--no-import")
+    ]
 
 
 def _config(facts: SetupFacts, changes: Mapping[ConfigKey, Any], answers: Answers) -> SetupStep:
     if changes:
         return SetupStep("config", f"to {facts.config_file}", rendered(changes))
     if not facts.written and not answers.moves:
-        return SetupStep("config", f"no {facts.config_file} is needed: the defaults fit", is_done=True)
-    what = "needs nothing more" if answers.moves else "says it all"
+        return SetupStep("config", f"no {facts.config_file} is needed: the defaults are right", is_done=True)
+    what = "needs no more changes" if answers.moves else "is up to date"
     return SetupStep("config", f"{facts.config_file} {what}", is_done=True)
 
 
@@ -119,7 +121,7 @@ def _login(profile: Profile | None, answers: Answers) -> list[SetupStep]:
         return [SetupStep("login", f"profile {profile.name} is logged in at AWS", is_done=True)]
     if not answers.login:
         return []
-    how = f"to AWS by SSO, profile {profile.name}: your browser opens, or you get a code"
+    how = f"to AWS with SSO, profile {profile.name}: opens your browser, or shows a code"
     return [SetupStep("login", how, flag="--no-login")]
 
 
@@ -128,30 +130,30 @@ def _serves(facts: SetupFacts, answers: Answers, *, changed: bool) -> list[Setup
     service, url = facts.service, f"http://127.0.0.1:{answers.port}"
     moved = answers.port != facts.port
     if answers.service and service.manager:
-        by_hand = (f"the daemon that was started by hand, pid {service.by_hand}, ends for it",)
+        by_hand = (f"stops the daemon that was started by hand, pid {service.by_hand}",)
         if not service.settled or moved or service.by_hand:
             what = "the service of" if not service.settled else "another port for the service of"
             step = SetupStep(
                 "service", f"{what} {service.manager}, on {url}", by_hand if service.by_hand else (), "--no-service"
             )
         elif changed:
-            step = SetupStep("reload", "the daemon takes the configuration up; nobody is cut off")
+            step = SetupStep("reload", "load the configuration; no request is cut off")
         else:
             step = SetupStep(
                 "service", f"the service of {service.manager} is installed and serves on {url}", is_done=True
             )
-        lingers = [SetupStep("linger", "let it run while you are not logged in, too")]
+        lingers = [SetupStep("linger", "keep it running while you are logged out")]
         return [step, *(lingers if answers.linger and not service.lingers else [])]
     if service.running:
         if moved:
             raise GatewayError(
-                "cannot change the port while claude-gatewayd runs, started by hand", "claude-gatewayctl stop"
+                "cannot change the port while claude-gatewayd is running, started by hand", "claude-gatewayctl stop"
             )
         if changed:
-            return [SetupStep("reload", "the daemon takes the configuration up; nobody is cut off")]
+            return [SetupStep("reload", "load the configuration; no request is cut off")]
         return [SetupStep("background", f"claude-gatewayd serves on {url}", is_done=True)]
     if answers.background:
-        ends = "it ends with the machine, and nobody starts it again but claude-gatewayctl run"
+        ends = "after a reboot only claude-gatewayctl run starts it again"
         return [SetupStep("background", f"claude-gatewayd in the background, on {url}", (ends,), "--no-background")]
     return []
 
@@ -160,5 +162,9 @@ def _claude(facts: SetupFacts, answers: Answers) -> SetupStep:
     file = facts.claude.file
     if not facts.claude.changes and not facts.claude.trouble:
         return SetupStep("claude", f"{file} points here", is_done=True)
-    line = ("its status line says who serves; remove-claude puts yours back",) if answers.status_line else ()
+    line = (
+        ("its status line shows which provider is serving; remove-claude restores yours",)
+        if answers.status_line
+        else ()
+    )
     return SetupStep("claude", f"{file}, to talk to http://127.0.0.1:{answers.port}", line, "--no-claude")

@@ -57,13 +57,13 @@ def answers(flags: Flags, facts: SetupFacts, environ: Mapping[str, str], *, asks
     service = flags.service
     background = flags.background
     if asks and facts.service.manager and service and not facts.service.settled:
-        service = prompts.agree(f"Install it as a service of {facts.service.manager}, which starts when you log in?")
+        service = prompts.agree(f"Install a {facts.service.manager} service that starts when you log in?")
     if asks and background and not facts.service.running and not (service and facts.service.manager):
-        background = prompts.agree("Start it in the background?")
+        background = prompts.agree("Start the daemon in the background?")
     serves = background or facts.service.running or (service and bool(facts.service.manager))
     claude = flags.claude
     if asks and claude and serves and gather.claude(environ, port).changes:
-        claude = prompts.agree("Let Claude Code talk to it?")
+        claude = prompts.agree("Point Claude Code at the gateway?")
     return facts, Answers(
         profile, region, port, moves, service, background, flags.linger, flags.login, claude,
         flags.statusline, flags.test,
@@ -76,7 +76,7 @@ def _moves(flags: Flags, facts: SetupFacts, *, asks: bool) -> Path | None:
         return file / "config.yaml" if file.is_dir() else file
     if not flags.imports or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
         return None
-    return facts.proxy.file if not asks or prompts.agree(f"Move {facts.proxy.file} over?") else None
+    return facts.proxy.file if not asks or prompts.agree(f"Import {facts.proxy.file}?") else None
 
 
 def _profile(flags: Flags, facts: SetupFacts, *, asks: bool) -> str | None:
@@ -99,13 +99,13 @@ def _profile(flags: Flags, facts: SetupFacts, *, asks: bool) -> str | None:
                 f"claude-gatewayctl setup --yes --profile {quote(good[0].name)}, or --no-aws",
             )
         return usual or good[0].name
-    print("AWS profiles, first those whose roles can reach Bedrock, by their names:")
+    print("AWS profiles, those most likely to reach Bedrock first:")
     width = max(len(one.name) for one in facts.profiles)
     for number, one in enumerate(facts.profiles, 1):
         print(f"  {'-' if one.trouble else number:>2}  {one.name:<{width}}  {one.description}")
-    print(f"   0  {_NONE:<{width}}  Anthropic alone: nobody steps in when it cannot serve")
+    print(f"   0  {_NONE:<{width}}  Anthropic only: no fallback when it fails")
     names = [_NONE, *(one.name for one in good)]
-    chosen = prompts.choose("Which one for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
+    chosen = prompts.choose("Which profile for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
     return None if chosen == _NONE else chosen
 
 
@@ -128,7 +128,7 @@ def _region(flags: Flags, facts: SetupFacts, profile: str | None, *, asks: bool)
     usual = facts.region or named or str(facts.defaults[REGION])
     if profile is None or not asks:
         return usual
-    return prompts.ask("Region of Bedrock?", usual, values.region)
+    return prompts.ask("AWS region for Bedrock?", usual, values.region)
 
 
 def _port(flags: Flags, facts: SetupFacts, *, asks: bool) -> int:
@@ -140,12 +140,12 @@ def _port(flags: Flags, facts: SetupFacts, *, asks: bool) -> int:
         return port
     free = gather.free_port(port + 1)
     if not asks or flags.port:
-        raise GatewayError(f"cannot use port {port}: {who} has it", f"claude-gatewayctl setup --port {free}")
+        raise GatewayError(f"cannot use port {port}: it is in use by {who}", f"claude-gatewayctl setup --port {free}")
 
     def read(given: str) -> int:
         number = values.whole(1, 65535)(values.as_number(given))
         if there := gather.port_owner(number):
-            raise GatewayError(f"{there} has it")
+            raise GatewayError(f"it is in use by {there}")
         return number
 
-    return prompts.ask(f"Port {port} is taken by {who}. Which one?", str(free), read)
+    return prompts.ask(f"Port {port} is in use by {who}. Which port instead?", str(free), read)

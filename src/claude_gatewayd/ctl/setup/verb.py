@@ -77,13 +77,13 @@ def setup(arguments: argparse.Namespace) -> int:
         pending = [step for step in steps if not step.is_done]
         _show(steps)
         if arguments.dry_run:
-            print("Nothing has been done.")
+            print("Nothing was changed.")
             return DONE
         if asks and any(step.act != "test" for step in pending) and not prompts.agree("Go ahead?"):
-            print("Nothing has been done.")
+            print("Nothing was changed.")
             return NO
     except KeyboardInterrupt:
-        print("\nNothing has been done.", file=sys.stderr)
+        print("\nNothing was changed.", file=sys.stderr)
         return 130
     return execute.execute(pending, facts, answers, device_code=arguments.device_code)
 
@@ -128,25 +128,27 @@ def _print_findings(facts: SetupFacts, environ: Mapping[str, str]) -> None:
     if clients.find(environ) is None:
         print("Claude Code is not on your PATH: npm install --global @anthropic-ai/claude-code")
     if not facts.service.manager:
-        print(f"{sentence(facts.service.why)}, so that there can be no service.")
+        print(f"{sentence(facts.service.why)}, so no service can be installed.")
         print(f"  {facts.service.hint}")
     if facts.keys:
         print(f"AWS: {facts.keys}; no profile is needed")
     elif facts.trouble is not None:
-        print(f"{facts.trouble.where} {facts.trouble.message}. Until it is mended, Bedrock cannot step in:")
+        print(f"{facts.trouble.where} {facts.trouble.message}. Until it is fixed, Bedrock cannot step in:")
         print(f"  {facts.trouble.hint}")
     elif not facts.profiles:
-        print("There are no AWS profiles, so that Bedrock cannot step in. To have one, and then setup again:")
+        print("There are no AWS profiles, so Bedrock cannot step in. To create one, then run setup again:")
         print("  aws configure sso --profile Sandbox.AdministratorAccess")
     if facts.proxy is not None:
-        print("There is a LiteLLM proxy: " + "; ".join(facts.proxy.signs))
+        print("Found a LiteLLM proxy: " + "; ".join(facts.proxy.signs))
         if facts.config_file.exists() and facts.proxy.file:
-            print(f"  claude-gatewayctl import {quote(str(facts.proxy.file))}    # moves it over")
+            print(f"  claude-gatewayctl import {quote(str(facts.proxy.file))}    # imports it")
 
 
 def _not_asked(facts: SetupFacts) -> int:
     """Say what to type where nobody can be asked."""
-    print("Cannot ask: this is no terminal. Say it all by flags (claude-gatewayctl setup --help):", file=sys.stderr)
+    print(
+        "Cannot ask: this is not a terminal. Answer by flags instead (claude-gatewayctl setup --help):", file=sys.stderr
+    )
     good = [one.name for one in facts.profiles if not one.trouble]
     found = by_itself(facts.profiles, facts.wanted)
     if facts.keys or not good or found:
@@ -164,17 +166,17 @@ def _not_asked(facts: SetupFacts) -> int:
 def _show(steps: list[SetupStep]) -> None:
     """Print the plan: what is done already, and what is to be done."""
     if all(step.is_done or step.act == "test" for step in steps):
-        print("Nothing to do: all is set up")
+        print("Nothing to do: everything is set up")
         for step in steps:
             if step.is_done:
                 print(f"   ok {step.text}")
         return
-    print("\nWhat setup does:")
+    print("\nSetup will:")
     number = 0
     for step in steps:
         number += not step.is_done
         mark = "ok" if step.is_done else f"{number}."
         label = "" if step.is_done else f"{_LABELS[step.act]:<10}"
-        left_out = f"   (not with {step.flag})" if step.flag and not step.is_done else ""
+        left_out = f"   (skip with {step.flag})" if step.flag and not step.is_done else ""
         print(f"  {mark:>3} {label}{step.text}{left_out}", *step.details, sep=f"\n{'':18}")
     print(flush=True)

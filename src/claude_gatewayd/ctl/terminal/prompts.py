@@ -21,7 +21,7 @@ def choose(question: str, names: Sequence[str], usual: str) -> str:
             return given
         if given.isdecimal() and int(given) < len(names):
             return names[int(given)]
-        raise GatewayError(f"{given} is none of them")
+        raise GatewayError(f"{given} is not one of the choices")
 
     return ask(question, str(names.index(usual)), read)
 
@@ -64,7 +64,7 @@ def undivided() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed = True
         # past Python's own buffer, in which it may be writing just now
-        os.write(sys.stderr.fileno(), b"\nCtrl-C: this step comes to its end first; once more cuts it\n")
+        os.write(sys.stderr.fileno(), b"\nCtrl-C: finishing this step first; press again to stop now\n")
 
     before = signal.signal(signal.SIGINT, note)
     try:

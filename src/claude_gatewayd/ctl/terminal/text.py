@@ -16,7 +16,7 @@ def status(reply: dict[str, Any], now: float) -> str:
         lines += _notice(notice, now)
     if reply["predecessors"]:
         pids = ", ".join(map(str, reply["predecessors"]))
-        lines.append(f"  meanwhile    the worker before the restart serves on, pid {pids}")
+        lines.append(f"  predecessor  the worker from before the restart keeps serving, pid {pids}")
     lines.append(f"  up           {duration(reply['uptime'])}")
     config = reply["config"]
     if config["loaded_at"] is not None:
@@ -37,7 +37,7 @@ def status(reply: dict[str, Any], now: float) -> str:
     if reply["fallbacks"]:
         notes.append(f"{reply['fallbacks']} answered by Bedrock")
     lines.append(f"  requests     {total}" + (f" ({'; '.join(notes)})" if total else ""))
-    lines.append(f"  under way    {reply['under_way']}, of them streams {reply['streams']}")
+    lines.append(f"  in progress  {reply['under_way']}, of which {reply['streams']} streaming")
     for generation in reply["generations"]:
         lines.append(
             f"  generation   {generation['number']} {generation['state']}, pid {generation['pid']}, "
@@ -56,7 +56,7 @@ def status(reply: dict[str, Any], now: float) -> str:
 def circuit(one: dict[str, Any], now: float) -> str:
     """Return what an open circuit means: for whom, until when, and why."""
     who = f"{one['model']} with credential {one['credential']}"
-    return f"{who}: Anthropic is left alone until {clock_time(one['until'], now)} ({one['why']})"
+    return f"{who}: Anthropic is skipped until {clock_time(one['until'], now)} ({one['why']})"
 
 
 def credentials(how: dict[str, Any], now: float) -> list[str]:
@@ -73,7 +73,7 @@ def credentials(how: dict[str, Any], now: float) -> list[str]:
     if how["keys_end"] is not None:
         more.append(f"keys {_end(how['keys_end'], now)}")
     if how["next_check"] is not None and how["next_check"] <= now:
-        more.append("they are being got just now" if how["keys_end"] is None else "they are being renewed just now")
+        more.append("being fetched now" if how["keys_end"] is None else "being renewed now")
     elif how["next_check"] is not None:
         more.append(f"next {'renewal' if works else 'attempt'} {until(how['next_check'], now)}")
     more += [how["why"], how["hint"]]
@@ -87,7 +87,7 @@ def _end(at: float, now: float) -> str:
 def _state(how: dict[str, Any], now: float) -> str:
     if how["state"] == "ok" and how["works_until"] is None:
         return "ok"
-    words = {"login-needed": "a login is needed"}.get(how["state"], how["state"])
+    words = {"login-needed": "login needed"}.get(how["state"], how["state"])
     if how["works_until"] is None:
         return str(words)
     if how["works_until"] <= now:

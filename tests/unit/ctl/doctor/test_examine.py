@@ -62,7 +62,7 @@ def test_port() -> None:
     assert judged(machine.port(SERVING, URL, None, "")) == OK
     assert judged(machine.port(SERVING, URL, None, "timed out")) == [("fail", "claude-gatewayctl status")]
     (taken,) = machine.port(None, URL, Holder("nginx", 7), "")
-    assert (taken.state, taken.found) == ("fail", f"{URL} is taken by nginx (pid 7)")
+    assert (taken.state, taken.found) == ("fail", f"{URL} is in use by nginx (pid 7)")
     assert judged(machine.port(None, URL, None, "")) == []
     (ours,) = machine.port(None, URL, Holder("claude-gatewayd", 7), "")
     assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"

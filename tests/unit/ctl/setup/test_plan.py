@@ -80,11 +80,11 @@ def test_steps(facts: SetupFacts, answers: Answers, steps: str) -> None:
 def test_a_daemon_that_was_started_by_hand_makes_way() -> None:
     by_hand = replace(SETTLED, service=ServiceFacts("systemd", running=True, by_hand=77))
     step = next(step for step in plan(by_hand, ANSWERS) if step.act == "service")
-    assert step.details == ("the daemon that was started by hand, pid 77, ends for it",)
+    assert step.details == ("stops the daemon that was started by hand, pid 77",)
 
 
 def test_a_port_cannot_change_under_a_daemon_that_nobody_would_start_again() -> None:
-    with pytest.raises(GatewayError, match="cannot change the port while claude-gatewayd runs") as raised:
+    with pytest.raises(GatewayError, match="cannot change the port while claude-gatewayd is running") as raised:
         plan(replace(SETTLED, service=replace(ALONE, running=True)), replace(ANSWERS, port=47001))
     assert raised.value.hint == "claude-gatewayctl stop"
 

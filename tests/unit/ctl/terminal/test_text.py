@@ -34,15 +34,15 @@ OVER = replace(
         ),
         (
             CredentialSnapshot("ok", "sso", "profile x", next_check=NOW),
-            ["credentials  ok", "they are being got just now"],
+            ["credentials  ok", "being fetched now"],
         ),
         (
             CredentialSnapshot("ok", "process", "profile x", keys_end=NOW + MIN, next_check=NOW - 1),
-            ["credentials  ok", "keys until 12:01 (in 1 min 0 s)", "they are being renewed just now"],
+            ["credentials  ok", "keys until 12:01 (in 1 min 0 s)", "being renewed now"],
         ),
         (  # of a login that is over it does not matter how long its token would be good
             OVER,
-            ["credentials  a login is needed: Bedrock works until 12:40 (in 40 min 0 s), "
+            ["credentials  login needed: Bedrock works until 12:40 (in 40 min 0 s), "
              "account 111122223333 role Admin",
              "keys until 12:40 (in 40 min 0 s)", "next attempt 12:10 (in 10 min 0 s)",
              "it has ended", "claude-gatewayctl sso-login"],
@@ -64,6 +64,6 @@ def test_a_circuit_that_ends_in_six_days_has_a_date() -> None:
     circuit = {"credential": "oauth 1f3a", "model": "claude-opus-5-5", "why": "limit reached", "until": NOW + 6 * DAY}
     shown = text.circuit(circuit, NOW)
     assert shown == (
-        "claude-opus-5-5 with credential oauth 1f3a: Anthropic is left alone until Sat 05 Dec 12:00 (limit reached)"
+        "claude-opus-5-5 with credential oauth 1f3a: Anthropic is skipped until Sat 05 Dec 12:00 (limit reached)"
     )
     assert "until 13:00 (" in text.circuit(circuit | {"until": NOW + 3600}, NOW)
