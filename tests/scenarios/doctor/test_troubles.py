@@ -47,6 +47,11 @@ def test_each_trouble_has_a_check(tmp_path: Path) -> None:
         assert bool(named) != row[0].strip("`").startswith(_NO_CHECK), row
 
 
+def test_no_message_has_two_rows() -> None:
+    messages = [row[0] for row in ROWS]
+    assert sorted({message for message in messages if messages.count(message) > 1}) == []
+
+
 def test_each_command_that_is_named_exists() -> None:
     verbs = {verb for theme in VERBS.values() for verb, *_ in theme}
     files = [
