@@ -1,4 +1,4 @@
-"""Who may spend AWS money: callers with the gateway key, and those whose credential Anthropic has shown to be real."""
+"""Who may spend AWS money: callers with the gateway key, and those whose credential Anthropic accepts."""
 
 import asyncio
 import json
@@ -17,18 +17,21 @@ from claude_gatewayd.worker.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
 
-_CHECKED_WITHIN = 10.0
-_REFUSED_FOR = 10.0  # seconds that a refusal stands: a burst of one caller makes one call
+_CHECK_TIMEOUT = 10.0
+_REFUSED_FOR = 10.0  # seconds to remember a refusal: a burst of requests makes one check
 _REMEMBERED = 256
-_LATELY = 60.0  # seconds
-_COUNT = json.dumps(
+_RECENT = 60.0  # seconds
+_CHECK_BODY = json.dumps(
     {"model": bedrock_models.ALIASES["claude-haiku"], "messages": [{"role": "user", "content": "foo"}]}
 ).encode()
-_NEEDED = {b"content-type": b"Content-Type: application/json", b"anthropic-version": b"anthropic-version: 2023-06-01"}
+_REQUIRED_HEADERS = {
+    b"content-type": b"Content-Type: application/json",
+    b"anthropic-version": b"anthropic-version: 2023-06-01",
+}
 
 
 class Authorization:
-    """Judge callers, and learn from what Anthropic answers them."""
+    """Decide which callers may spend, and learn it from Anthropic's answers to them."""
 
     def __init__(self, known: KnownCredentials, anthropic: Relay, origin: Origin) -> None:
         self._known = known
@@ -40,44 +43,44 @@ class Authorization:
         self._bought: OrderedDict[str, float] = OrderedDict()
 
     def may_spend(self, call: Call) -> bool:
-        """Say whether a caller may spend, by what is known."""
+        """Whether a caller may spend, as far as is known."""
         return call.caller.has_key or (bool(call.digest) and self._known.knows(call.digest))
 
     def bought_recently(self, call: Call) -> bool:
-        """Say whether a caller has had an answer for money within a minute where Anthropic was not tried again."""
+        """Whether a caller got a paid answer within the last minute without a second attempt at Anthropic."""
         at = self._bought.get(call.digest)
-        return at is not None and self._loop.time() - at < _LATELY
+        return at is not None and self._loop.time() - at < _RECENT
 
     def note_purchase(self, call: Call) -> None:
-        """Note that a caller gets one now."""
+        """Note that a caller gets such an answer now."""
         self._bought[call.digest] = self._loop.time()
         self._bought.move_to_end(call.digest)
         while len(self._bought) > _REMEMBERED:
             self._bought.popitem(last=False)
 
     def learn(self, call: Call, status: int, fields: head.Fields, *, is_account: bool = False) -> None:
-        """Learn from Anthropic's answer to a caller. *is_account*: it speaks of the account's money."""
+        """Learn from Anthropic's answer to a caller. *is_account*: it refuses for want of the account's money."""
         if not call.digest or self._known.is_fresh(call.digest):
             return
         if proves(status, fields, call.exchange.head.method, call.path, is_account=is_account):
             self._refusals.pop(call.digest, None)
             if not self._known.knows(call.digest):
-                logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
+                logger.info("Anthropic accepts the credential %s: it may use Bedrock", label(call.digest))
             self._known.learn(call.digest)
 
     async def require(self, call: Call) -> None:
-        """Let a caller pass who may spend; one who is not known is checked by a call that costs nothing.
+        """Return if a caller may spend. An unknown credential is checked by a request that costs nothing.
 
         Raises Refused.
         """
         if self.may_spend(call):
             return
-        assert call.digest  # nobody comes so far without a credential or the key
+        assert call.digest  # without the key, there is a credential: others were refused before
         known = self._refusals.get(call.digest)
         if known is not None and known[0] > self._loop.time():
             raise known[1]
         check = self._checks.get(call.digest)
-        if check is None:  # one at a time for a credential, whatever becomes of the request that began it
+        if check is None:  # one per credential, and it outlives the request that began it
             check = self._checks[call.digest] = asyncio.create_task(self._check(call))
             check.add_done_callback(lambda _: self._checks.pop(call.digest, None))
         refusal = await asyncio.shield(check)
@@ -89,34 +92,39 @@ class Authorization:
             raise refusal
 
     async def _check(self, call: Call) -> Refused | None:
-        """Ask Anthropic to count a word with the caller's credential. Return why the caller may not spend.
+        """Have Anthropic count the tokens of a word with the caller's credential. Return why the caller may not spend.
 
-        Not for the model that was asked for, which Anthropic may not have, or not have any more.
+        This is not for the model of the request: Anthropic may not have it, or no longer.
         """
         request = call.exchange.head
         query = b"?beta=true" if b"anthropic-beta" in request.fields else b""
-        missing = [line for name, line in _NEEDED.items() if name not in request.fields]
+        missing = [line for name, line in _REQUIRED_HEADERS.items() if name not in request.fields]
         check = outgoing_request(
-            request, COUNT_TOKENS + query, _COUNT, self._origin, call.dropped_headers, call.replaced_headers + missing
+            request,
+            COUNT_TOKENS + query,
+            _CHECK_BODY,
+            self._origin,
+            call.dropped_headers,
+            call.replaced_headers + missing,
         )
         try:
-            answer = await self._anthropic.ask(None, check, seconds=_CHECKED_WITHIN, fresh=False)
+            answer = await self._anthropic.ask(None, check, seconds=_CHECK_TIMEOUT, fresh=False)
             await answer.keep()
         except UpstreamFailed as failed:
             return Refused(503, _cannot_check(failed.detail), b"retry-after: 10")
         status = answer.head.status
         if proves(status, answer.head.fields, b"POST", COUNT_TOKENS):
             self._known.learn(call.digest)
-            logger.info("the credential %s is good at Anthropic: it may use Bedrock", label(call.digest))
+            logger.info("Anthropic accepts the credential %s: it may use Bedrock", label(call.digest))
             return None
         if status in (401, 403):
             return Refused(
-                status, f"cannot use Bedrock for this caller: Anthropic does not know the credential. {_HOW}", NO_RETRY
+                status, f"cannot use Bedrock for this caller: Anthropic rejects the credential. {_HINT}", NO_RETRY
             )
         return Refused(503, _cannot_check(f"it answered {status}"), b"retry-after: 10")
 
 
-_HOW = "Log in with `claude` and /login, or send the header x-gateway-key with what `claude-gatewayctl key` shows"
+_HINT = "Log in with `claude` and /login, or send the header x-gateway-key with what `claude-gatewayctl key` shows"
 
 
 def _cannot_check(why: str) -> str:

@@ -1,4 +1,4 @@
-"""One request on its way through the gateway: who asks for what, and what the answer will tell about its way."""
+"""A request inside the gateway: its caller, its body, and the route that it takes."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.worker.gateway.caller import Caller
 
-LARGE = 256 * 1024  # bytes of a body: beyond it, reading and writing JSON take milliseconds, and not on the loop
+LARGE = 256 * 1024  # bytes: larger bodies are parsed and written in a thread
 NO_RETRY = b"x-should-retry: false"
 JSON = b"content-type: application/json"
 _USUAL: Lines = [b"x-gateway-upstream: anthropic", b"x-gateway-fallback: none"]
@@ -22,11 +22,11 @@ _NOT_PLAIN = re.compile(r"[^ -~]")
 
 
 class NotJson(Exception):
-    """A body that was to be read is no JSON."""
+    """The body is not JSON."""
 
 
 class Refused(Exception):
-    """A request that goes no further: the answer it gets, and the header lines that come with it."""
+    """The gateway refuses a request itself: the status, the message and the header lines of its answer."""
 
     def __init__(self, status: int, message: str, *lines: bytes) -> None:
         super().__init__(message)
@@ -37,9 +37,10 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Route:
-    """What an answer tells of its way: who answered, what was fallen back from, and where LiteLLM asked.
+    """The route of a request, as the headers of the answer report it.
 
-    *cause* is why Bedrock is asked in Anthropic's place, for the person; "" where it is not.
+    *upstream* answered; *fallback* is why it was not the first choice; *api_base* is where LiteLLM sent the request.
+    *cause* is why Bedrock is asked in Anthropic's place, for the status; "" if it is not.
     """
 
     upstream: str = "anthropic"
@@ -49,7 +50,7 @@ class Route:
 
     @property
     def lines(self) -> Lines:
-        """The header lines that tell it."""
+        """The header lines that report it."""
         if self.upstream == "anthropic" and self.fallback == "none" and not self.api_base:
             return _USUAL
         lines = [b"x-gateway-upstream: " + _plain(self.upstream), b"x-gateway-fallback: " + _plain(self.fallback)]
@@ -60,11 +61,11 @@ class Route:
 
 @dataclass(slots=True)
 class Call:
-    """A request. *held* is its body where that was read, *document* that body parsed where that was needed.
+    """A request. *body* is None if it has not been read; *document* is the parsed JSON, where that was needed.
 
-    *asked* is what the body asks for as it came, *model* the name that counts: after an alias, without "[1m]".
-    Where LiteLLM made it, for a caller of whom it knows nothing but a ticket, the lines of *instead* stand in for the
-    request's own, and it shares its *way* with the caller's request. *not_upstream* are headers for no upstream.
+    *parsed* are the fields of the body that decide the route; *model* is the model to route by: after an alias,
+    without "[1m]". No upstream gets the *dropped_headers*. The *replaced_headers* are lines that take the place of the
+    request's own. A request that LiteLLM makes for a caller shares the *route* of the caller's request.
     """
 
     exchange: Exchange
@@ -82,19 +83,19 @@ class Call:
 
     @property
     def is_messages(self) -> bool:
-        """Say whether it is one for a message: what fallback and circuit are for."""
+        """Whether it asks for a message: only then there is a fallback, and a circuit."""
         return self.path == MESSAGES and self.exchange.head.method == b"POST"
 
 
 async def parse_json(call: Call) -> Any:
-    """Return a held body as what its JSON says, off the loop where that takes long. Raises NotJson."""
-    held = call.body or b""
+    """Return the parsed body; a large one is parsed in a thread. Raises NotJson."""
+    body = call.body or b""
     try:
-        return await asyncio.to_thread(_decoder.decode, held) if len(held) > LARGE else _decoder.decode(held)
+        return await asyncio.to_thread(_decoder.decode, body) if len(body) > LARGE else _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NotJson from None
 
 
 def _plain(text: str) -> bytes:
-    """Return what can stand in a header: a name that a caller made up is no way to write lines of its own."""
+    """Make a text safe for a header: a caller's model name must not be able to add lines."""
     return _NOT_PLAIN.sub("?", text)[:200].encode()

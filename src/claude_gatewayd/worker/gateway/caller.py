@@ -1,4 +1,4 @@
-"""Who is calling, and whether they may."""
+"""Identify callers: by their credential for Anthropic, and by the gateway key."""
 
 import hmac
 import re
@@ -21,8 +21,8 @@ Form = Literal["", "oauth", "api-key", "other"]
 class Caller(NamedTuple):
     """Who is calling.
 
-    *credential* is what was brought for Anthropic, b"" for nothing; only Anthropic can say whether it is good.
-    *has_key*: the gateway's key was brought; *key_headers* are the headers that hold it, and so go to no upstream.
+    *credential* is what was sent for Anthropic, b"" for nothing; only Anthropic can tell whether it is valid.
+    *has_key*: the gateway key was sent; *key_headers* hold it, and go to no upstream.
     """
 
     credential: bytes
@@ -31,7 +31,7 @@ class Caller(NamedTuple):
 
     @property
     def form(self) -> Form:
-        """Say of which form the credential is; of two the first that is one of Anthropic's counts."""
+        """The form of the credential. If two were sent, it is the form of the first one of Anthropic's."""
         known = _FORM.search(self.credential)
         if known is None:
             return "other" if self.credential else ""
@@ -42,7 +42,7 @@ class Caller(NamedTuple):
 
 
 def identify(fields: Mapping[bytes, bytes], key: str) -> Caller:
-    """Say who is calling. How long it takes does not tell how much of a *key* is right."""
+    """Identify the caller. The time that this takes does not reveal how much of a *key* is right."""
     wanted = key.encode()
     has_key = False
     key_headers = _NONE
@@ -50,25 +50,25 @@ def identify(fields: Mapping[bytes, bytes], key: str) -> Caller:
     for name in FOR_ANTHROPIC:
         value = fields.get(name)
         if value:
-            if _is(value, wanted):
+            if _matches(value, wanted):
                 has_key, key_headers = True, key_headers | {name}
             else:
                 found.append(value)
     for name in FOR_THE_GATEWAY:
         value = fields.get(name)
-        if value and _is(value, wanted):
+        if value and _matches(value, wanted):
             has_key = True
     return Caller(b"\0".join(found), has_key, key_headers)
 
 
 def api_key_as_bearer(caller: Caller) -> bytes:
-    """Return the API key that a caller has sent as a bearer, as OpenAI's SDKs do with any; b"" where it is none."""
+    """Return the API key that was sent as a bearer token, as OpenAI's SDKs send any key; b"" if there is none."""
     found = _API_KEY_AS_BEARER.match(caller.credential)
     return found[1] if found is not None else b""
 
 
-def _is(value: bytes, wanted: bytes) -> bool:
-    """Compare a header's value, a bearer or bare, with the key. Its length, which any key has, is no secret."""
-    if not len(wanted) <= len(value) <= len(wanted) + 12:
+def _matches(value: bytes, key: bytes) -> bool:
+    """Compare a header's value, with or without "Bearer", with the key. The length of keys is no secret."""
+    if not len(key) <= len(value) <= len(key) + 12:
         return False
-    return hmac.compare_digest(_BEARER.sub(b"", value, count=1), wanted)
+    return hmac.compare_digest(_BEARER.sub(b"", value, count=1), key)

@@ -1,4 +1,4 @@
-"""One request's way through the gateway: guard, who, lane. The lanes do the rest."""
+"""Handle one request: check it, identify the caller, and choose the lane. The lanes do the rest."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -24,16 +24,16 @@ from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
-_HELD = frozenset((MESSAGES, COUNT_TOKENS))
-_HELLO = frozenset((b"/", b"/api/hello"))  # what Claude Code warms its connection up with
-_PREFIX = b"/anthropic"  # a base URL of older set-ups: http://127.0.0.1:47000/anthropic
-_OWN = Route(upstream="none").lines  # of what we answer ourselves
+_READ = frozenset((MESSAGES, COUNT_TOKENS))
+_HELLO = frozenset((b"/", b"/api/hello"))  # requested by Claude Code to open its connection early
+_PREFIX = b"/anthropic"  # of older base URLs: http://127.0.0.1:47000/anthropic
+_NO_UPSTREAM = Route(upstream="none").lines
 _OAUTH_BETA = b"oauth-2025-04-20"
 
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """What one generation goes by. *key* is required of every caller where *remote*."""
+    """The gateway's settings. If *remote*, every caller must send the *key*."""
 
     hosts: frozenset[str]
     key: str
@@ -45,7 +45,7 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """Where a request can go. *bedrock* is None where it is not enabled; then *without_bedrock* says why."""
+    """Where a request can go. *bedrock* is None if it is not enabled; *without_bedrock* says why."""
 
     anthropic: AnthropicLane
     bedrock: BedrockLane | None
@@ -54,7 +54,7 @@ class Lanes:
 
 
 class Gateway:
-    """Answer requests, each by `handle`; those that LiteLLM makes for a caller, by `handle_private`."""
+    """Answer requests: callers' by `handle`, those that LiteLLM makes for a caller by `handle_private`."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Gateway:
         tally = self._tally
         tally.under_way += 1
         try:
-            tally.answered(await self._told(exchange, self._answer(exchange)))
+            tally.answered(await self._respond(exchange, self._answer(exchange)))
         except asyncio.CancelledError:
             if not exchange.finished:
                 tally.answered(CLIENT_GONE)
@@ -88,11 +88,11 @@ class Gateway:
             tally.under_way -= 1
 
     async def handle_private(self, exchange: Exchange) -> None:
-        """Answer one request of LiteLLM's, which is part of a request that is counted already."""
-        await self._told(exchange, self._answer_ticket(exchange))
+        """Answer a request of LiteLLM's. It is part of a caller's request, which is counted already."""
+        await self._respond(exchange, self._answer_ticket(exchange))
 
-    async def _told(self, exchange: Exchange, answering: Coroutine[None, None, int]) -> int:
-        """Return the status of an answer; a refusal is made one."""
+    async def _respond(self, exchange: Exchange, answering: Coroutine[None, None, int]) -> int:
+        """Answer a request, with an error if it is refused. Return the status."""
         try:
             return await answering
         except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
@@ -100,15 +100,17 @@ class Gateway:
             speaks_openai = _path(exchange.head.target)[0] in ROUTES
             write = anthropic_errors.openai_error_body if speaks_openai else anthropic_errors.error_body
             text = write(refused.status, refused.message)
-            told = () if any(line.startswith(b"x-gateway-upstream") for line in refused.lines) else _OWN
-            exchange.reply(refused.status, anthropic_errors.reason(refused.status), [JSON, *refused.lines, *told], text)
+            route = () if any(line.startswith(b"x-gateway-upstream") for line in refused.lines) else _NO_UPSTREAM
+            exchange.reply(
+                refused.status, anthropic_errors.reason(refused.status), [JSON, *refused.lines, *route], text
+            )
             return refused.status
 
     def refusal(self, problem: Malformed) -> bytes:
-        """Return the whole answer to what is not a request at all."""
+        """Return the complete response to bytes that are not an HTTP request."""
         self._tally.answered(problem.status)
         text = anthropic_errors.error_body(problem.status, f"cannot read the request: {problem.why}")
-        lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *_OWN, b"Connection: close"]
+        lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *_NO_UPSTREAM, b"Connection: close"]
         return head.write_response(problem.status, anthropic_errors.reason(problem.status), lines) + text
 
     async def _answer(self, exchange: Exchange) -> int:
@@ -119,7 +121,7 @@ class Gateway:
             raise Refused(refusal.status, refusal.message, NO_RETRY)
         path, target = _path(request.target)
         if request.method == b"HEAD" and path in _HELLO:
-            exchange.reply(200, b"OK", _OWN, b"")
+            exchange.reply(200, b"OK", _NO_UPSTREAM, b"")
             return 200
         if forwarding_loops.HEADER in request.fields and forwarding_loops.comes_back(request.fields):
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
@@ -128,9 +130,9 @@ class Gateway:
         call = self._admitted(exchange, path, target)
         if request.method == b"POST":
             if path in ROUTES:
-                await self._read_coded(call)
+                await self._read_decoded(call)
                 return await self._lanes.litellm.answer(call)
-            if path in _HELD and _may_be_json(request.fields):
+            if path in _READ and _may_be_json(request.fields):
                 await self._read(call)
                 if bedrock_models.is_bedrock_only(call.model):
                     return await self._ask_bedrock(call)
@@ -143,10 +145,10 @@ class Gateway:
         return await self._lanes.anthropic.answer(call)
 
     async def _ask_bedrock(self, call: Call) -> int:
-        """Answer a call for a model that is Bedrock's by its name."""
+        """Answer a call for a `*-bedrock` model."""
         call.route.upstream = "bedrock"
         if call.path == COUNT_TOKENS:
-            # Claude Code estimates then (measured); Bedrock counts for few models, and none by its profile.
+            # Then Claude Code estimates (measured). Bedrock counts for few models, and for none by its profile.
             raise Refused(501, "cannot count tokens for Bedrock", NO_RETRY, *call.route.lines)
         if self._lanes.bedrock is None:
             raise Refused(400, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
@@ -154,7 +156,7 @@ class Gateway:
         return await self._lanes.bedrock.serve(call)
 
     async def _answer_ticket(self, exchange: Exchange) -> int:
-        """Answer what LiteLLM asks for a caller, with the caller's own credential in the ticket's place."""
+        """Answer a request that LiteLLM makes for a caller: the ticket is replaced by the caller's own credential."""
         request = exchange.head
         outer = self._tickets.redeem(request.fields.get(b"x-api-key"))
         if outer is None or request.method != b"POST" or request.target.partition(b"?")[0] != MESSAGES:
@@ -181,7 +183,7 @@ class Gateway:
         return await self._lanes.anthropic.answer(call)
 
     def _admitted(self, exchange: Exchange, path: bytes, target: bytes) -> Call:
-        """Return the call of a caller who may speak to us at all."""
+        """Identify the caller. Raises Refused without a credential, or without the key where it is required."""
         caller = callers.identify(exchange.head.fields, self._settings.key)
         if self._settings.remote and not caller.has_key:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
@@ -189,19 +191,19 @@ class Gateway:
         if not caller.credential and not caller.has_key:
             raise _no_credential()
         replaced, dropped = [], caller.key_headers
-        if path in ROUTES and (key := callers.api_key_as_bearer(caller)):  # Anthropic takes it in its own header alone
+        if path in ROUTES and (key := callers.api_key_as_bearer(caller)):  # Anthropic accepts it in its own header only
             caller = caller._replace(credential=key)
             replaced, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
         digest = self._known.digest(caller.credential) if caller.credential else ""
         return Call(exchange, caller, path, target, digest, dropped_headers=dropped, replaced_headers=replaced)
 
     async def _read(self, call: Call) -> None:
-        """Hold the body, and read what is asked for; an alias takes the place of the model's name."""
+        """Read the body, and from it the model; an alias is replaced by the model that it stands for."""
         call.body = await call.exchange.hold(self._settings.max_body, self._budget)
-        await self._read_held(call)
+        await self._parse(call)
 
-    async def _read_coded(self, call: Call) -> None:
-        """Do the same with a body that may be compressed, and goes nowhere as it came. Raises Refused."""
+    async def _read_decoded(self, call: Call) -> None:
+        """Read a body that may be compressed: it is written anew for LiteLLM in any case. Raises Refused."""
         named = call.exchange.head.fields.get(b"content-encoding")
         if not content_coding.knows(named):
             message = "cannot read the request: its content-encoding is none of gzip, deflate, br, zstd"
@@ -212,14 +214,14 @@ class Gateway:
             try:
                 call.body = await asyncio.to_thread(content_coding.expanded, named, call.body, most)
             except content_coding.NotDecoded:
-                message = f"cannot read the request: its body is not in {named.decode('latin-1')}, as it says"
+                message = f"cannot read the request: its body is not the {named.decode('latin-1')} that it claims"
                 raise Refused(400, message, NO_RETRY) from None
             except content_coding.TooMuch:
                 raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
             call.exchange.charge(len(call.body))
-        await self._read_held(call)
+        await self._parse(call)
 
-    async def _read_held(self, call: Call) -> None:
+    async def _parse(self, call: Call) -> None:
         assert call.body is not None
         call.parsed = anthropic_request.read(call.body)
         call.model = anthropic_request.routing_name(call.parsed.model or "")
@@ -227,7 +229,7 @@ class Gateway:
         if alias is None:
             return
         call.model = alias
-        if len(call.body) > LARGE:  # it is read through sign by sign: not on the loop
+        if len(call.body) > LARGE:  # it is scanned character by character
             call.body = await asyncio.to_thread(anthropic_request.with_model, call.body, alias)
         else:
             call.body = anthropic_request.with_model(call.body, alias)
@@ -243,7 +245,7 @@ class Gateway:
 
 
 def _path(target: bytes) -> tuple[bytes, bytes]:
-    """Return the path that a request target is for, and the same with its query."""
+    """Return the path of a request target, and the path with its query."""
     target = guard.authority_of(target)[1]
     if target.startswith(_PREFIX) and target[len(_PREFIX) :][:1] in (b"/", b"?", b""):
         target = target[len(_PREFIX) :] or b"/"

@@ -1,7 +1,7 @@
-"""Who may speak to the gateway at all: programs of this machine, no web pages.
+"""Refuse web pages: only programs on this machine, or with a configured Host, may use the gateway.
 
-A page in the person's browser can send requests to loopback, and by DNS rebinding read the answers. Both show:
-by the Origin that browsers add, and by a Host that is not ours.
+A page in the person's browser can send requests to loopback, and read the answers by DNS rebinding. The Origin that
+browsers add gives away the one, a Host that is not ours the other.
 """
 
 import re
@@ -34,7 +34,7 @@ def authority_of(target: bytes) -> tuple[bytes | None, bytes]:
 
 
 def check(fields: Mapping[bytes, bytes], authority: bytes | None, hosts: frozenset[str]) -> Rejection | None:
-    """Return why a request is refused, or None. *hosts* are the further names of `[listen] hosts`."""
+    """Return why a request is refused, or None. *hosts* are the names in `[listen] hosts`."""
     if authority is not None or b"host" in fields:  # HTTP/1.0 may have none
         name = host_of(fields[b"host"] if authority is None else authority)
         if name not in hosts and name.removesuffix(".") not in hosts and not is_loopback(name):

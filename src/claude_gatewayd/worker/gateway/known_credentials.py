@@ -1,4 +1,4 @@
-"""The credentials that Anthropic has shown to be real: keyed hashes of them, kept in a file of the state directory."""
+"""The credentials that Anthropic has accepted: their keyed hashes, in a file in the state directory."""
 
 import asyncio
 import hashlib
@@ -17,12 +17,12 @@ from claude_gatewayd.system.secret_file import read_or_make_secret
 logger = logging.getLogger(__name__)
 
 _GOOD_FOR = 30 * 86400.0
-_RENEWED_AFTER = 86400.0  # an older entry is written anew when it is used
-_MOST = 1000
-_LOCKED_WITHIN = 2.0
+_RENEWED_AFTER = 86400.0  # an older entry is renewed when it is used
+_MOST_ENTRIES = 1000
+_LOCK_TIMEOUT = 2.0
 _LOOKED_EVERY = 0.05
-# What asks for a credential before it answers, by method: to OPTIONS, or a GET where there is nothing to get, anything
-# between us and Anthropic may say yes.
+# The paths that check the credential before they answer, by method. OPTIONS, or a GET of anything else, may be answered
+# by whatever stands between us and Anthropic.
 _AUTHENTICATED = {
     b"POST": (b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/messages/batches"),
     b"GET": (b"/v1/models", b"/v1/messages/batches"),
@@ -32,11 +32,11 @@ _LIMITS = (b"anthropic-ratelimit-unified-", b"anthropic-ratelimit-requests-")
 
 
 def proves(status: int, fields: Mapping[bytes, bytes], method: bytes, path: bytes, *, is_account: bool = False) -> bool:
-    """Say whether an answer shows that its caller's credential is real.
+    """Whether an answer shows that Anthropic accepts the caller's credential.
 
-    A success does, where one is asked for; a page of something between us and Anthropic does not. So does a 429 with
-    the limits of an account, and what *is_account*, a refusal that speaks of the account's money: who was not known
-    would not have got them.
+    A success does, on a path that checks it, unless it is a page from something between us and Anthropic. So does a
+    429 with the limits of an account, or a refusal for want of the account's money, *is_account*: Anthropic sends
+    neither to an unknown caller.
     """
     if b"request-id" not in fields or not _is_authenticated(method, path):
         return False
@@ -50,55 +50,55 @@ def proves(status: int, fields: Mapping[bytes, bytes], method: bytes, path: byte
 
 def _is_authenticated(method: bytes, path: bytes) -> bool:
     if b".." in path or b"%" in path:
-        return False  # it may lead to where nobody asks for a credential
+        return False  # it may lead to a path that does not check the credential
     return path in _AUTHENTICATED.get(method, ()) or path.startswith(_BELOW.get(method, ()))
 
 
 def label(digest: str) -> str:
-    """Return what a credential is called where people read: enough to tell one from another."""
+    """Return a credential's name in the log and the status: enough to tell one from another."""
     return digest[:4]
 
 
 def load(environ: Mapping[str, str]) -> "KnownCredentials":
-    """Return those of the state directory. They are about AWS's money alone: what is wrong there costs no start."""
+    """Return those in the state directory. Only Bedrock needs them, so an error here never stops a start."""
     try:
-        key = read_or_make_secret(paths.known_credentials_key_file(environ), "", "the key of proven credentials")
+        key = read_or_make_secret(paths.known_credentials_key_file(environ), "", "the key of known credentials")
     except GatewayError as error:
-        logger.warning("%s: callers are known again when Anthropic answers them (%s)", error.message, error.hint)
+        logger.warning("%s; callers are known again when Anthropic answers them (%s)", error.message, error.hint)
         key = secrets.token_urlsafe(32)
     return KnownCredentials(paths.known_credentials_file(environ), key)
 
 
 class KnownCredentials:
-    """Remember credentials for 30 days after their last use. Two generations, or daemons, share what they learn."""
+    """Remember credentials for 30 days after their last use. Generations, and other daemons, share the file."""
 
     def __init__(self, file: Path, key: str, *, clock: Callable[[], float] = time.time) -> None:
         self._file = file
         self._key = key.encode()[:64]
         self._clock = clock
         self._known: dict[str, float] = {}
-        self._seen: tuple[int, int] | None = None  # of the file, when it was read: time of change, and inode
+        self._seen: tuple[int, int] | None = None  # mtime and inode of the file when it was read
         self._writing: asyncio.Task[None] | None = None
         self._unwritten = False
-        if self._read():  # else such an entry would be of today with each start
+        if self._read():  # a time in the future: without a rewrite, each start would renew that entry
             try:
                 self._write(dict(self._known))
             except OSError as error:
-                self._cannot_keep(error)
+                self._log_write_error(error)
 
     def digest(self, credential: bytes) -> str:
-        """Return the keyed hash of a credential: BLAKE2b, for HMAC by OpenSSL takes 25 times as long."""
+        """Return the keyed hash of a credential. BLAKE2b: HMAC by OpenSSL takes 25 times as long."""
         return hashlib.blake2b(credential, digest_size=16, key=self._key).hexdigest()
 
     def knows(self, digest: str) -> bool:
-        """Say whether a credential has been shown to be real, in the last 30 days."""
+        """Whether Anthropic has accepted a credential within the last 30 days."""
         if digest not in self._known:
             self._read()
         at = self._known.get(digest)
         return at is not None and self._clock() - at < _GOOD_FOR
 
     def learn(self, digest: str) -> None:
-        """Remember a credential. It is written down soon, by another thread."""
+        """Remember a credential. A thread writes it to the file soon after."""
         if self.is_fresh(digest):
             return
         self._known[digest] = self._clock()
@@ -107,12 +107,12 @@ class KnownCredentials:
             self._writing = asyncio.get_running_loop().create_task(self._write_soon())
 
     def is_fresh(self, digest: str) -> bool:
-        """Say whether there is nothing to learn: it was learned within the last day."""
+        """Whether there is nothing to learn: it was learned within the last day."""
         at = self._known.get(digest)
         return at is not None and 0 <= self._clock() - at < _RENEWED_AFTER
 
     async def close(self) -> None:
-        """Return when all is written."""
+        """Wait until everything is written."""
         if self._writing is not None:
             await self._writing
 
@@ -122,15 +122,15 @@ class KnownCredentials:
                 self._unwritten = False
                 await asyncio.to_thread(self._write, dict(self._known))
         except OSError as error:
-            self._cannot_keep(error)
+            self._log_write_error(error)
         finally:
             self._writing = None
 
-    def _cannot_keep(self, error: OSError) -> None:
-        logger.warning("cannot keep what credentials are good in %s: %s", self._file, error.strerror or error)
+    def _log_write_error(self, error: OSError) -> None:
+        logger.warning("cannot write the known credentials to %s: %s", self._file, error.strerror or error)
 
     def _read(self) -> bool:
-        """Take in what the file has, if it has changed. Return whether a time to come is in it."""
+        """Read the file if it has changed. Return whether it has a time in the future."""
         try:
             status = self._file.stat()
             seen = status.st_mtime_ns, status.st_ino
@@ -141,17 +141,17 @@ class KnownCredentials:
         except FileNotFoundError:
             return False
         except (OSError, ValueError, RecursionError):
-            logger.warning("%s cannot be read: callers are known again when Anthropic answers them", self._file)
+            logger.warning("cannot read %s: callers are known again when Anthropic answers them", self._file)
             return False
         now = self._clock()
         for digest, at in found.items():
-            # A time to come is a clock's that was wrong: it would be good for ever.
+            # A time in the future is from a clock that was wrong. Such an entry would never expire.
             self._known[digest] = max(self._known.get(digest, 0.0), min(at, now))
         return any(at > now for at in found.values())
 
     def _write(self, known: dict[str, float]) -> None:
-        """Write all that is known, and what others have written meanwhile. Runs in a thread."""
-        with files.locked(self._file.with_suffix(".lock"), _LOCKED_WITHIN):
+        """Write all that is known, merged with what others have written meanwhile. Runs in a thread."""
+        with files.locked(self._file.with_suffix(".lock"), _LOCK_TIMEOUT):
             try:
                 theirs = _parsed(small_file.read(self._file))
             except (OSError, ValueError, RecursionError):
@@ -159,16 +159,16 @@ class KnownCredentials:
             now = self._clock()
             merged = {digest: max(known.get(digest, 0.0), theirs.get(digest, 0.0)) for digest in known | theirs}
             fresh = [(min(at, now), digest) for digest, at in merged.items() if now - at < _GOOD_FOR]
-            kept = {digest: round(at, 3) for at, digest in sorted(fresh, reverse=True)[:_MOST]}
+            kept = {digest: round(at, 3) for at, digest in sorted(fresh, reverse=True)[:_MOST_ENTRIES]}
             files.write(self._file, json.dumps(kept).encode())
 
 
 def _parsed(content: bytes) -> dict[str, float]:
-    """Return what a file says. Raises ValueError."""
+    """Return the content of a file. Raises ValueError."""
     found = json.loads(content)
     if not isinstance(found, dict):
-        raise ValueError("no object")
+        raise ValueError("not an object")
     try:
         return {digest: float(at) for digest, at in found.items() if isinstance(at, int | float)}
-    except OverflowError:  # a whole number may have any length
-        raise ValueError("a number is no time") from None
+    except OverflowError:  # JSON integers may have any length
+        raise ValueError("a number is not a time") from None

@@ -1,15 +1,15 @@
-"""One-use tickets: what LiteLLM carries in the place of a caller's credential, which it never sees."""
+"""One-use tickets, which stand for a caller's credential in LiteLLM: it never sees the credential itself."""
 
 import secrets
 from collections import OrderedDict
 
 from claude_gatewayd.worker.gateway.call import Call
 
-_MOST = 4096
+_MOST_TICKETS = 4096
 
 
 class Tickets:
-    """Hand out tickets for calls, and take each back once."""
+    """Issue tickets for calls, and redeem each once."""
 
     def __init__(self) -> None:
         self._calls: OrderedDict[bytes, Call] = OrderedDict()
@@ -18,7 +18,7 @@ class Tickets:
         """Return a ticket for *call*, good until it is redeemed or recalled."""
         ticket = b"ticket-" + secrets.token_urlsafe(24).encode()
         self._calls[ticket] = call
-        while len(self._calls) > _MOST:
+        while len(self._calls) > _MOST_TICKETS:
             self._calls.popitem(last=False)
         return ticket
 
@@ -27,5 +27,5 @@ class Tickets:
         return self._calls.pop(ticket, None)
 
     def recall(self, ticket: bytes) -> None:
-        """Make a ticket worthless: its call is over."""
+        """Invalidate a ticket: its call is over."""
         self._calls.pop(ticket, None)

@@ -201,4 +201,4 @@ def test_a_place_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, cap
         assert known.knows(known.digest(b"token"))
 
     asyncio.run(learn())
-    assert "cannot keep" in caplog.text
+    assert "cannot write" in caplog.text
