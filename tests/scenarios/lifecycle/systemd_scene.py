@@ -388,6 +388,8 @@ def between() -> None:
         pip = [sys.executable, "-m", "pip", "--python", str(app / "bin/python"), "-q", "--disable-pip-version-check"]
         in_place = [*pip, "install", "--force-reinstall"]
         ctl = str(scene.bin / "claude-gatewayctl")
+        # else pip finds the package in PYTHONPATH, too, and removes nothing of the one that it replaces
+        alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         try:
             installed = scene.ctl("install")
             tell({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
@@ -407,8 +409,12 @@ def between() -> None:
             ):
                 with scene.under_load(event) as told:
                     done = [
-                        subprocess.run(one, capture_output=True, text=True, timeout=60, check=False) for one in commands
-                    ]
+                        subprocess.run(
+                            one, env=alone if one[:4] == in_place[:4] else None,
+                            capture_output=True, text=True, timeout=60, check=False,
+                        )
+                        for one in commands
+                    ]  # fmt: skip
                     told |= {"status": [one.returncode for one in done]}
                     told |= {"out": "".join(one.stdout + one.stderr for one in done)}
                     wait_until(scene.is_serving)
