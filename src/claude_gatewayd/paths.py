@@ -1,10 +1,10 @@
-"""Say where things are kept.
+"""Where files are kept.
 
-The daemon and the CLI must come to the same answer, though a service manager starts one, a shell the other.
-So the places are those of platformdirs, but worked out here: from *environ* alone, and in the same way with
-every version of platformdirs (4.14 warns, and goes elsewhere, when the runtime directory's mode is not 0700);
-without systemd's $STATE_DIRECTORY, which differs between systemd 252 and 254; and on macOS without the XDG
-variables, for launchd does not have those of the shell.
+The daemon and the CLI must agree on it, though a service manager starts one and a shell the other. So the directories
+are those of platformdirs, but computed here: from *environ* alone; independently of the version of platformdirs (4.14
+warns, and uses another directory, when the mode of the runtime directory is not 0700); without systemd's
+$STATE_DIRECTORY, which differs between systemd 252 and 254; and on macOS without the XDG variables, which launchd does
+not take from the shell.
 """
 
 import os
@@ -28,22 +28,22 @@ def config_path(environ: Mapping[str, str]) -> Path:
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
-    """Return the directory of what outlives a reboot."""
+    """Return the directory of files that are kept over a reboot."""
     return _user_dir(environ, "XDG_STATE_HOME", ".local/state")
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
-    """Return the directory of programs: what `install` and `upgrade` make."""
+    """Return the directory of the installations that `install` and `upgrade` manage."""
     return _user_dir(environ, "XDG_DATA_HOME", ".local/share")
 
 
 def installation_link(environ: Mapping[str, str]) -> Path:
-    """Return the symlink to the installation that the service starts. A unit names programs below it alone."""
+    """Return the symlink to the installation that the service starts. Units name programs below it only."""
     return data_dir(environ) / "current"
 
 
 def previous_link(environ: Mapping[str, str]) -> Path:
-    """Return the symlink to what that one led to before: there `upgrade --rollback` leads back."""
+    """Return the symlink to the installation before that one, to which `upgrade --rollback` returns."""
     return data_dir(environ) / "previous"
 
 
@@ -53,17 +53,17 @@ def versions_dir(environ: Mapping[str, str]) -> Path:
 
 
 def is_upgraded(program: str, environ: Mapping[str, str]) -> bool:
-    """Say whether a program is of an installation that `upgrade` has built."""
+    """Return whether a program belongs to an installation that `upgrade` has built."""
     return Path(os.path.realpath(program)).is_relative_to(os.path.realpath(versions_dir(environ)))
 
 
 def environment_file(environ: Mapping[str, str]) -> Path:
-    """Return the file of what the service is to have of a shell's environment."""
+    """Return the file with the environment variables that the service takes over from a shell."""
     return _user_dir(environ, "XDG_CONFIG_HOME", ".config") / "environment"
 
 
 def is_installed(environ: Mapping[str, str]) -> bool:
-    """Say whether `install` has left its file; not where its directory cannot be read."""
+    """Return whether `install` has written its file; False if its directory cannot be read."""
     return os.path.isfile(environment_file(environ))  # Path.is_file() would raise there
 
 
@@ -73,12 +73,12 @@ def log_file(environ: Mapping[str, str]) -> Path:
 
 
 def launchd_output_file(environ: Mapping[str, str]) -> Path:
-    """Return where launchd puts what an agent prints: the plist names it."""
+    """Return where launchd writes what an agent prints: the plist names it."""
     return log_file(environ).with_name("launchd.log")
 
 
 def is_agent(environ: Mapping[str, str]) -> bool:
-    """Say whether launchd has started this process as our agent, or the one that it descends from."""
+    """Return whether launchd has started this process, or an ancestor, as our agent."""
     return environ.get("XPC_SERVICE_NAME") == AGENT
 
 
@@ -90,7 +90,7 @@ def runtime_dir(environ: Mapping[str, str]) -> Path:
         return short
     if len(os.fsencode(long / APP / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
         return long / APP
-    from hashlib import sha256  # here, for it loads OpenSSL: 15 ms that nearly nobody needs
+    from hashlib import sha256  # here, for it loads OpenSSL, which takes 15 ms and is rarely needed
 
     return short.with_name(f"{short.name}-{sha256(os.fsencode(long / APP)).hexdigest()[:8]}")
 
@@ -101,12 +101,12 @@ def control_socket(environ: Mapping[str, str]) -> Path:
 
 
 def lock_file(environ: Mapping[str, str]) -> Path:
-    """Return the file whose lock means that a daemon runs."""
+    """Return the file that a running daemon keeps locked."""
     return runtime_dir(environ) / "lock"
 
 
 def predecessors_file(environ: Mapping[str, str]) -> Path:
-    """Return the file in which a supervisor tells the next one of workers that serve until it does."""
+    """Return the file that lists workers of an earlier supervisor, which serve until the next one does."""
     return runtime_dir(environ) / "predecessors.json"
 
 
@@ -116,7 +116,7 @@ def gateway_key_file(environ: Mapping[str, str]) -> Path:
 
 
 def known_credentials_file(environ: Mapping[str, str]) -> Path:
-    """Return the file of the credentials that Anthropic has shown to be real, as keyed hashes."""
+    """Return the file of the credentials that Anthropic has accepted, as keyed hashes."""
     return state_dir(environ) / "proven.json"
 
 
@@ -126,12 +126,12 @@ def known_credentials_key_file(environ: Mapping[str, str]) -> Path:
 
 
 def notices_file(environ: Mapping[str, str]) -> Path:
-    """Return the file of what the person has been told."""
+    """Return the file of the notices that have been sent."""
     return state_dir(environ) / "notices.json"
 
 
 def engine_socket(environ: Mapping[str, str], pid: int) -> Path:
-    """Return the socket on which a worker finds its LiteLLM. Its name may be 4 longer than the control socket's."""
+    """Return the socket between a worker and its LiteLLM. Its name may be 4 longer than the control socket's."""
     return runtime_dir(environ) / f"llm-{pid}.sock"
 
 
@@ -158,14 +158,14 @@ def expanduser(text: str, environ: Mapping[str, str]) -> Path:
 
 
 def make_private(directory: Path) -> None:
-    """Make *directory* one that nobody else can enter, or raise GatewayError.
+    """Create *directory* so that nobody else can enter it, or raise GatewayError.
 
-    Whoever is first in /tmp owns the name, so a directory that is already there is only taken if it is ours.
+    In /tmp anybody can create the name first, so an existing directory is only used if it is ours.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (owner := os.lstat(directory).st_uid) == os.getuid():  # of a symlink: the link's own owner
-            # one look and one act on the same descriptor: nothing can be swapped in between
+            # check and change on one descriptor: nothing can be swapped in between
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 status = os.fstat(descriptor)
@@ -199,7 +199,7 @@ def _user_dir(environ: Mapping[str, str], variable: str, default: str) -> Path:
 
 
 def _runtime_base(environ: Mapping[str, str]) -> Path | None:
-    """Return where the directory of our own goes, or None where the system offers no such place."""
+    """Return the parent of the runtime directory, or None where the system has none."""
     if sys.platform == "darwin":
         return home(environ) / "Library/Caches/TemporaryItems"
     named, usual = environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"

@@ -1,4 +1,4 @@
-"""Read config.toml, and know in which line of it a key is."""
+"""Read config.toml, and find the line of a key in it."""
 
 import re
 import tomllib
@@ -13,20 +13,20 @@ from claude_gatewayd.problem import Problem
 
 
 class Document(NamedTuple):
-    """A configuration file: what TOML made of it, and its text for line numbers."""
+    """A configuration file: its tables, and its text for line numbers."""
 
     source: Path | None
     text: str
     tables: Mapping[str, Any]
 
     def where(self, section: str, name: str = "") -> str:
-        """Return the place of a section, or of a key in one; *section* is "" for a key outside of all."""
+        """Return the place of a section, or of a key in one; *section* is "" for a key outside any section."""
         place = f"[{section}] {name}".strip() if section else name
         line = self._line(section, name)
         return f"{self.source}:{line} {place}" if line else f"{self.source} {place}"
 
     def _line(self, section: str, name: str) -> int:
-        """Return where the key, or else its section, seems to be; TOML's parser does not tell."""
+        """Return the line where the key, or else its section, seems to be; TOML's parser does not report it."""
         target = ".".join(filter(None, (section, name)))
         table, fallback = "", 0
         for number, line in enumerate(self.text.split("\n"), 1):
@@ -45,7 +45,7 @@ class Document(NamedTuple):
 
 
 def read_document(environ: Mapping[str, str]) -> Document:
-    """Return the file, an empty one where there is none; raise ConfigInvalid if it is of no use.
+    """Return the file, an empty one if there is none; raise ConfigInvalid if it cannot be used.
 
     A file that $CLAUDE_GATEWAY_CONFIG names must exist.
     """
@@ -70,7 +70,7 @@ def read_document(environ: Mapping[str, str]) -> Document:
 
 
 def document_of(path: Path, data: bytes) -> Document:
-    """Return what a file with this content is; raise ConfigInvalid if it is no TOML."""
+    """Return the document of a file with this content; raise ConfigInvalid if it is not TOML."""
     where, pasted = str(path), quote(str(path))
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
@@ -86,7 +86,7 @@ def document_of(path: Path, data: bytes) -> Document:
 
 
 def _syntax_problem(path: Path, text: str, reason: str) -> Problem:
-    """Put the place that TOML's parser names at the end of its reason to where a person looks for it."""
+    """Return the problem with the line at its beginning; TOML's parser puts it at the end of its message."""
     end = f"{text.count(chr(10)) + 1}", f"{len(text) - text.rfind(chr(10))}"
     line, column = found.groups() if (found := re.search(r"at line (\d+), column (\d+)", reason)) else end
     what = reason.partition(" (at ")[0]

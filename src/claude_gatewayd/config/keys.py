@@ -1,4 +1,4 @@
-"""What can be set, and where each value may come from: KEYS for values, TABLES for sections of a person's own names."""
+"""The keys of the configuration and their variables: KEYS for values, TABLES for sections with names of one's own."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from claude_gatewayd.config import values
 
 
 class KeySpec(NamedTuple):
-    """One thing that can be set: from a text of the environment to TOML's value, and from that to ours."""
+    """One key: *from_text* turns a variable's text into a TOML value, *read* turns that into ours."""
 
     section: str
     name: str
@@ -22,7 +22,7 @@ class KeySpec(NamedTuple):
         return (own, *_ALSO.get((self.section, self.name), ()))
 
 
-# Variables that others read too, and that a person who has set them expects to count.
+# Variables of other programs, which people who set them expect to have an effect.
 _ALSO = {
     ("listen", "port"): ("LITELLM_PORT",),
     ("bedrock", "profile"): ("AWS_PROFILE",),

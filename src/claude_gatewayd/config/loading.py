@@ -1,7 +1,6 @@
-"""Read config.toml and the environment into one frozen Config, or say everything that is wrong with them.
+"""Read config.toml and the environment into one frozen Config, or report everything that is wrong with them.
 
-KEYS lists all that can be set, TABLES the sections of names. Only the strongest source of a value is read: a wrong
-value in the file does no harm while the environment overrides it.
+Only the strongest source of a value is read: a wrong value in the file does no harm while the environment overrides it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +23,7 @@ T = TypeVar("T")
 
 
 class Setting(NamedTuple):
-    """One value that counts, and its place: "default", a variable, or a line of the file."""
+    """A value in effect, and where it comes from: "default", a variable, or a line of the file."""
 
     section: str
     name: str
@@ -33,16 +32,16 @@ class Setting(NamedTuple):
 
 
 class RawValue(NamedTuple):
-    """A value as a source gives it: where that is, and how to write it there."""
+    """A value before it is validated: its place, and an example of how to write it there."""
 
     where: str
     raw: object
     example: str
-    by_aws: bool = False  # by a variable that is AWS's own
+    by_aws: bool = False  # from a variable of AWS's own
 
 
 def load(environ: Mapping[str, str]) -> Config:
-    """Return the configuration; raise ConfigInvalid with every problem there is."""
+    """Return the configuration; raise ConfigInvalid with all problems."""
     config, problems = _collect(environ)
     if problems:
         raise ConfigInvalid(problems)
@@ -50,25 +49,25 @@ def load(environ: Mapping[str, str]) -> Config:
 
 
 def load_with_defaults(environ: Mapping[str, str]) -> Config:
-    """Return the configuration with a default in the place of each wrong value; never raise."""
+    """Return the configuration with the default for each wrong value; never raise."""
     return _collect(environ)[0]
 
 
 def listen_address_or_default(environ: Mapping[str, str]) -> tuple[str, int]:
-    """Return the address on which to say that the configuration is broken; never raise."""
+    """Return the address on which to report a broken configuration; never raise."""
     listen = _collect(environ)[0].listen
     return listen.host, listen.port
 
 
 def without_overrides(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which the file alone counts."""
+    """Return *environ* without the variables that override the file."""
     others = {variable for key in KEYS for variable in key.variables} | set(ENDPOINTS)
     ours = tuple(f"CLAUDE_GATEWAY_{section.upper()}_" for section in SECTIONS)
     return {name: value for name, value in environ.items() if name not in others and not name.startswith(ours)}
 
 
 def effective(environ: Mapping[str, str]) -> list[Setting]:
-    """Return all that can be set, as it counts, and where each comes from; raise ConfigInvalid."""
+    """Return all values in effect, and where each comes from; raise ConfigInvalid."""
     document = read_document(environ)
     config, problems = evaluate(document, environ)
     if problems:
@@ -92,7 +91,7 @@ def effective(environ: Mapping[str, str]) -> list[Setting]:
 
 
 def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
-    """Return the configuration with a default in the place of each wrong value, and all that is wrong."""
+    """Return the configuration with the default for each wrong value, and all problems."""
     try:
         return evaluate(read_document(environ), environ)
     except ConfigInvalid as error:
@@ -101,9 +100,9 @@ def _collect(environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
 
 
 def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
-    """Return what a file and an environment come to, a default in the place of each wrong value, and all problems.
+    """Return the configuration of a file and an environment, the default for each wrong value, and all problems.
 
-    Those of AWS's own variables are in the configuration.
+    Problems of AWS's own variables are in the configuration instead.
     """
     problems = [*_unknown_names(document), *_unknown_variables(environ)]
     aws_problems: list[Problem] = []
@@ -123,7 +122,7 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
             except GatewayError as error:
                 complain(key.section, key.name, error)
 
-    # what takes more than the value itself to judge; a default is never at fault
+    # checks that involve more than one value; a default is never wrong
     listen, anthropic = Listen(**good["listen"]), Anthropic(**good["anthropic"])
     if not listen.remote and not is_loopback(listen.host):
         complain("listen", "host", _not_loopback(listen.host))
@@ -192,7 +191,7 @@ def _unknown_keys(section: str, table: Mapping[str, Any], document: Document) ->
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Look at our sections only: CLAUDE_GATEWAY_ALLOW_LOOPBACK and others are Claude Code's."""
+    """Check variables of our sections only: CLAUDE_GATEWAY_ALLOW_LOOPBACK and others are Claude Code's."""
     for section in SECTIONS:
         known = [key.variables[0] for key in KEYS if key.section == section]
         for variable in sorted(environ):
@@ -208,7 +207,7 @@ def _begins(variable: str, table: str) -> bool:
 
 
 def _raw_value(key: KeySpec, document: Document, environ: Mapping[str, str]) -> RawValue | None:
-    """Return what the strongest source says. A variable that is set to nothing says nothing."""
+    """Return the value of the strongest source. An empty variable counts as not set."""
     for variable in key.variables:
         if text := environ.get(variable, "").strip():
             example = key.example.strip('[]"')  # as the shell wants it
@@ -250,7 +249,7 @@ def _readable(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _in_full(name: str, environ: Mapping[str, str]) -> str:
-    """Return a path from the root; there may be nothing at its end."""
+    """Return an absolute path; the file need not exist."""
     if not name:
         return ""
     path = expanduser(name, environ)
@@ -260,21 +259,21 @@ def _in_full(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _sdk_endpoint(environ: Mapping[str, str]) -> str:
-    """Return the SDK's variable that says where Bedrock's runtime is; "" if none does."""
+    """Return the SDK's variable that sets the endpoint of Bedrock's runtime; "" if none does."""
     if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
         return ""
     return next((name for name in ENDPOINTS if environ.get(name, "").strip()), "")
 
 
 def _table(section: str, read: Callable[[object], T], document: Document) -> tuple[dict[str, T], list[Problem]]:
-    """Read a section whose keys are the person's own names, each value on its own."""
+    """Read a section whose keys are names of one's own, each value by itself."""
     table: Any = document.tables
     for part in section.split("."):
         table = table.get(part, {}) if isinstance(table, dict) else {}
     outer, _, inner = section.rpartition(".")
     if not isinstance(table, dict):
         message, hint = f"must be a section, not {values.shown(table)}", f"[{section}]"
-        # _unknown_names() says so of what is no part of another section
+        # _unknown_names() reports top-level ones
         return {}, [Problem(document.where(outer, inner), message, hint)] if outer else []
     good: dict[str, T] = {}
     problems: list[Problem] = []
@@ -287,7 +286,7 @@ def _table(section: str, read: Callable[[object], T], document: Document) -> tup
 
 
 def _direct(aliases: Mapping[str, str], document: Document) -> tuple[dict[str, str], list[Problem]]:
-    """Return the aliases that stand for a model, and what is wrong with those that stand for an alias."""
+    """Return the aliases of models, and problems for those of other aliases."""
     good: dict[str, str] = {}
     problems: list[Problem] = []
     for name, model in aliases.items():

@@ -1,4 +1,4 @@
-"""All that can be set, as frozen records, with its defaults."""
+"""The configuration as frozen dataclasses, with its defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Anthropic:
-    """The way to Anthropic."""
+    """How Anthropic is reached."""
 
     base_url: str = "https://api.anthropic.com"
     connect_timeout: float = 5.0
@@ -34,7 +34,7 @@ class Anthropic:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How every upstream is reached. *ca_file* is believed as well as the usual, *proxy* used in place of the usual."""
+    """How every upstream is reached. *ca_file* adds to the usual trust, *proxy* replaces the usual proxy."""
 
     proxy: str = field(default="", repr=False)  # may hold a password
     ca_file: str = ""
@@ -42,7 +42,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """When to try again, and when to leave an upstream alone."""
+    """When to retry, and when to leave an upstream alone."""
 
     num_retries: int = 3
     timeout: float = 120.0
@@ -56,7 +56,7 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class Bedrock:
-    """The way to Bedrock. *timeout* is how many seconds may pass without a byte from it."""
+    """How Bedrock is reached. *timeout* is how many seconds may pass without a byte from it."""
 
     enabled: str = "auto"
     profile: str = "Sandbox.AdministratorAccess"
@@ -69,7 +69,7 @@ class Bedrock:
 
 @dataclass(frozen=True, slots=True)
 class LiteLlm:
-    """LiteLLM: when it is loaded, and a configuration of the person's own for it."""
+    """LiteLLM: when it is loaded, and the user's own configuration for it."""
 
     load: str = "eager"
     config: str = ""
@@ -77,14 +77,14 @@ class LiteLlm:
 
 @dataclass(frozen=True, slots=True)
 class Sso:
-    """The login at AWS. *warn_before* its end, in minutes, the longest first."""
+    """The login at AWS. *warn_before* is in minutes before its end, the longest first."""
 
     warn_before: tuple[int, ...] = (60, 15, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """How a person is told, but for the log and the status. *command* is a line for the shell."""
+    """How notices are sent, beside log and status. *command* is run by a shell."""
 
     enabled: bool = True
     command: str = ""
@@ -99,9 +99,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that can be set. *source* is the file it came from, None where there is none.
+    """The whole configuration. *source* is the file it came from, None if there is none.
 
-    *aws_problems* is what variables of AWS's own say that cannot be meant: it costs Bedrock, not the start.
+    *aws_problems* are wrong values in AWS's own variables: they disable Bedrock, but do not prevent a start.
     """
 
     listen: Listen = field(default_factory=Listen)

@@ -1,8 +1,8 @@
-"""Judge one value of the configuration.
+"""Validate single values of the configuration.
 
-Two kinds of pure function. A reader takes what TOML gave and returns what Config holds, or raises
-GatewayError with what is wrong. An `as_` function turns a text of the environment into what TOML would have
-given; what it cannot read it leaves as it is, for the reader to refuse.
+There are two kinds of pure function. A reader takes a TOML value and returns what Config holds, or raises GatewayError.
+An `as_` function turns the text of an environment variable into a TOML value; what it cannot parse it returns as it is,
+for the reader to refuse.
 """
 
 import re
@@ -37,7 +37,7 @@ def wrong(what: str, raw: object, hint: str = "") -> GatewayError:
 
 
 def shown(raw: object) -> str:
-    """Return *raw* as a message may show it: short, on one line, and without what may be a password."""
+    """Return *raw* as it may stand in a message: short, on one line, and without passwords."""
     match raw:
         case bool():
             return str(raw).lower()
@@ -55,8 +55,8 @@ def shown(raw: object) -> str:
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """Return the question that names what *name* may have been meant to be, or ""."""
-    from difflib import get_close_matches  # here, for only a mistake needs it
+    """Return "did you mean …?" for a known name that is close to *name*, or ""."""
+    from difflib import get_close_matches  # here, for only mistakes need it
 
     close = get_close_matches(name, known, n=1)
     return f'did you mean "{close[0]}"?' if close else ""
@@ -88,14 +88,14 @@ def whole(least: int, most: int) -> Callable[[object], int]:
 
 
 def seconds(raw: object) -> float:
-    """Read a time that may be nothing."""
+    """Read a time in seconds; it may be 0."""
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw <= DAY:
         raise wrong(f"a number of seconds from 0 to {DAY}", raw)
     return float(raw)
 
 
 def seconds_above_zero(raw: object) -> float:
-    """Read a time in which something has to happen."""
+    """Read a time limit in seconds."""
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 < raw <= DAY:
         raise wrong(f"a number of seconds above 0 and at most {DAY}", raw)
     return float(raw)
@@ -133,7 +133,7 @@ def flag_or_auto(raw: object) -> str:
 
 
 def name(raw: object) -> str:
-    """Read a name: a text with something in it."""
+    """Read a name: text that is not blank."""
     if not isinstance(raw, str) or not raw.strip():
         raise wrong("a name in quotes", raw)
     return raw.strip()
@@ -147,7 +147,7 @@ def region(raw: object) -> str:
 
 
 def endpoint(raw: object) -> str:
-    """Read the URL of a service, or "" for its own."""
+    """Read the URL of a service, or "" for the default."""
     if raw == "":
         return ""
     url, parts = _url(raw)
@@ -157,7 +157,7 @@ def endpoint(raw: object) -> str:
 
 
 def fallback_on(raw: object) -> frozenset[str]:
-    """Read what is fallen back on: statuses, and words for what has none."""
+    """Read the failures to fall back on: statuses, and words for failures without one."""
     what = f"a list of {', '.join(FALLBACK_ON)}"
     if not isinstance(raw, list):
         raise wrong(what, raw)
@@ -169,7 +169,7 @@ def fallback_on(raw: object) -> frozenset[str]:
 
 
 def minutes_before(raw: object) -> tuple[int, ...]:
-    """Read how many minutes before an end there is a word of it; return them, the longest first."""
+    """Read how many minutes before an end to warn; return them, the longest first."""
     what = "a list of up to 10 whole numbers of minutes from 1 to 1440"
     if not isinstance(raw, list) or len(raw) > 10:
         raise wrong(what, raw)
@@ -197,7 +197,7 @@ def models(raw: object) -> tuple[str, ...]:
 
 
 def bedrock_model(raw: object) -> str:
-    """Read what a model is called at Bedrock: an id or an ARN; or another name of Anthropic's."""
+    """Read the name of a model at Bedrock, an id or an ARN; or another name of Anthropic's."""
     hint = '"claude-opus-4-6" = "us.anthropic.claude-opus-4-6-v1"; a name with dots needs quotes too'
     if not isinstance(raw, str) or not re.fullmatch(r"[!-~]{1,2048}", raw):
         raise wrong("an id or an ARN of Bedrock's, in quotes", raw, hint)
@@ -236,7 +236,7 @@ def base_url(raw: object) -> str:
 
 
 def proxy(raw: object) -> str:
-    """Read the URL of a proxy, "" for what the environment says, or "none"."""
+    """Read the URL of a proxy, "" to use the environment's, or "none"."""
     if raw == "" or raw == "none":
         return str(raw)
     url, parts = _url(raw, ("http", "https", "socks5", "socks5h", "socks4", "socks4a"))
@@ -246,10 +246,10 @@ def proxy(raw: object) -> str:
 
 
 def _url(raw: object, schemes: tuple[str, ...] = ("http", "https")) -> tuple[str, SplitResult]:
-    """Return a URL of one of these schemes without a slash at its end, and its parts."""
+    """Return a URL of one of these schemes without a trailing slash, and its parts."""
     listed = f"{', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://"
     what = f"an {listed} URL with a host, without query and fragment"
-    # urlsplit() drops or lets through what is no part of a URL: spaces, line ends, backslashes
+    # urlsplit() drops or accepts what is not allowed in a URL: spaces, line ends, backslashes
     if not isinstance(raw, str) or re.search(r"[^!-~]|[?#\\]", raw):
         raise wrong(what, raw)
     try:

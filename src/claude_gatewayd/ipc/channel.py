@@ -8,11 +8,11 @@ from claude_gatewayd.ipc import wire
 
 logger = logging.getLogger(__name__)
 
-_LAST_WORD_WITHIN = 5.0
+_SEND_LAST_WITHIN = 5.0
 
 
 class Channel:
-    """Tell the supervisor, and hear what it says."""
+    """Send events to the supervisor, and receive its orders."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
@@ -25,32 +25,32 @@ class Channel:
         return self._socket.fileno()
 
     def send_event(self, event: str, **details: Any) -> None:
-        """Tell the supervisor. A supervisor that is gone, or does not read, is no reason to stop serving."""
+        """Send an event. A supervisor that is gone, or does not read, is no reason to stop serving."""
         if self._unsent:
             self._send(self._unsent)
-        if not self._unsent:  # else this news is dropped: the next has all of it again
+        if not self._unsent:  # else this event is dropped: the next one carries the whole snapshot
             self._send(wire.encode({"event": event, **details}))
 
     def send_last(self, event: str, **details: Any) -> None:
-        """Tell the supervisor something that must arrive, and wait for it. Nothing else is done by this process."""
-        self._socket.settimeout(_LAST_WORD_WITHIN)
+        """Send an event that must arrive, and wait until it is sent. It blocks the process."""
+        self._socket.settimeout(_SEND_LAST_WITHIN)
         try:
             self._socket.sendall(self._unsent + wire.encode({"event": event, **details}))
         except OSError as error:
-            logger.warning("the supervisor was not told %s: %s", event, error)
+            logger.warning("cannot send the supervisor the event %s: %s", event, error)
 
     def _send(self, line: bytes) -> None:
-        """Send what the socket takes; the rest is kept, so that no line is ever torn."""
+        """Send what the socket takes, and keep the rest for the next call: a line is never sent in part."""
         try:
             self._unsent = line[self._socket.send(line) :]
         except BlockingIOError:
             self._unsent = line
         except OSError as error:
             self._unsent = b""
-            logger.debug("the supervisor cannot be told: %s", error)
+            logger.debug("cannot reach the supervisor: %s", error)
 
     def receive(self) -> list[wire.Message] | None:
-        """Return what the supervisor says, or None when it is gone."""
+        """Return the messages that have arrived, or None when the supervisor is gone."""
         try:
             data = self._socket.recv(65536)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Asking the running daemon: one line to its control socket, one line back."""
+"""Send a command to the running daemon: one line to its control socket, one line back."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ class NotRunning(GatewayError):
 
 
 def ask(command: str, seconds: float = 10.0) -> wire.Message:
-    """Return the daemon's result. Raises NotRunning, and GatewayError with what the daemon says against it."""
+    """Return the daemon's result. Raises NotRunning, or GatewayError with the daemon's error."""
     path = str(control_socket(os.environ))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         _refuse_another_users(path)
@@ -44,11 +44,11 @@ def ask(command: str, seconds: float = 10.0) -> wire.Message:
 
 
 def _refuse_another_users(path: str) -> None:
-    """Raise GatewayError where the socket's directory is somebody else's: in /tmp anybody may have been first."""
+    """Raise GatewayError if the socket's directory belongs to another user: in /tmp anybody can create it first."""
     directory = os.path.dirname(path)
     try:
         owner = os.lstat(directory).st_uid
     except OSError:
-        return  # the connection is going to say why
+        return  # connect() will report why
     if owner != os.getuid():
         raise GatewayError(f"cannot trust {directory}: it belongs to another user", f"ls -ld {directory}")

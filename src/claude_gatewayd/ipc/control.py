@@ -1,4 +1,4 @@
-"""The control socket: one JSON line in, one out, the connection closed. No secret can be asked for."""
+"""The control socket: one JSON line in, one out, and the connection is closed. No command returns a secret."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ Command = Callable[[], Awaitable[wire.Message]]
 
 
 def listen(path: Path) -> socket.socket:
-    """Listen on *path*, for this user alone. Whoever calls holds the lock, so an old socket there is nobody's."""
+    """Listen on *path*, for this user alone. The caller holds the lock, so a socket that is there is left over."""
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
@@ -33,14 +33,14 @@ def listen(path: Path) -> socket.socket:
 async def serve(
     sock: socket.socket, commands: dict[str, Command], under_way: set["asyncio.Task[None] | None"]
 ) -> asyncio.AbstractServer:
-    """Obey on *sock*. The conversations that are under way are in *under_way*."""
+    """Carry out commands that arrive on *sock*. *under_way* holds the tasks of open connections."""
 
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         under_way.add(asyncio.current_task())
         try:
             async with asyncio.timeout(_READ_WITHIN):
                 line = await reader.readline()
-            writer.write(wire.encode(printable.in_all(await _obey(line, commands))))
+            writer.write(wire.encode(printable.in_all(await _run(line, commands))))
             await writer.drain()
         except (OSError, TimeoutError, ValueError) as error:
             logger.debug("a control connection ended early: %s", error)
@@ -48,10 +48,10 @@ async def serve(
             writer.close()
             under_way.discard(asyncio.current_task())
 
-    return await asyncio.start_unix_server(converse, sock=sock, limit=wire.MAX_LINE)
+    return await asyncio.start_unix_server(handle, sock=sock, limit=wire.MAX_LINE)
 
 
-async def _obey(line: bytes, commands: dict[str, Command]) -> wire.Message:
+async def _run(line: bytes, commands: dict[str, Command]) -> wire.Message:
     try:
         name = wire.decode(line).get("command")
     except wire.NotAMessage as problem:
@@ -59,7 +59,7 @@ async def _obey(line: bytes, commands: dict[str, Command]) -> wire.Message:
     command = commands.get(str(name))
     if command is None:
         known = ", ".join(sorted(commands))
-        return wire.error("unknown-command", f"cannot obey {name!r}: the commands are {known}")
+        return wire.error("unknown-command", f"there is no command {name!r}: the commands are {known}")
     try:
         return {"result": await command()}
     except Exception:

@@ -1,4 +1,4 @@
-"""The lock that means: a daemon runs. Who has it, and whether it is held."""
+"""The lock that a running daemon holds."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from claude_gatewayd.paths import lock_file
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process is there, whosever it is. One that has ended is, until somebody reaps it."""
+    """Return whether a process exists, whoever owns it. A zombie does."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -21,7 +21,7 @@ def is_alive(pid: int) -> bool:
 
 
 def lock_is_held() -> bool:
-    """Say whether a daemon still has the lock. An ended one has not, even while nobody has reaped it."""
+    """Return whether a daemon holds the lock. A zombie does not."""
     try:
         with lock_file(os.environ).open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -33,9 +33,9 @@ def lock_is_held() -> bool:
 
 
 def acquire(path: Path, url: str) -> IO[str]:
-    """Take the lock and write down who has it. Raises GatewayError with the one who has it already.
+    """Take the lock and write into it who holds it. Raises GatewayError, which names the holder.
 
-    The lock ends with the file, however we end.
+    The kernel releases it when the process ends, however it ends.
     """
     try:
         lock = path.open("a+")

@@ -33,12 +33,12 @@ def decode(line: bytes) -> Message:
 
 
 def error(code: str, message: str, hint: str = "") -> Message:
-    """Return an error reply. *code* is for programs and stays the same over versions."""
+    """Return an error reply. *code* is for programs and does not change between versions."""
     return {"error": {"code": code, "message": message, "hint": hint}}
 
 
 class LineBuffer:
-    """Cut a stream of bytes into lines. *rest* is the beginning of one."""
+    """Split a stream of bytes into lines. *rest* is the incomplete last one."""
 
     def __init__(self) -> None:
         self.rest = b""

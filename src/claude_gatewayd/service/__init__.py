@@ -1,1 +1,1 @@
-"""What is spoken with systemd and launchd."""
+"""systemd and launchd: installing and controlling the service, and talking to the manager that started us."""

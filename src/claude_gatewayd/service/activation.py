@@ -1,4 +1,4 @@
-"""Listening sockets that a service manager hands over."""
+"""Listening sockets passed by a service manager."""
 
 import logging
 import os
@@ -9,14 +9,14 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _FIRST = 3  # sd_listen_fds(3)
-_LIBRARY = "/usr/lib/libSystem.B.dylib"  # in dyld's cache: there is no such file to look for
+_LIBRARY = "/usr/lib/libSystem.B.dylib"  # in dyld's cache, not on disk
 _SOCKET_NAME = b"http"  # in Sockets of the plist
 
 
 def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """Return the sockets that systemd passed to this very process, and take the variables out of *environ*.
+    """Return the sockets that systemd passed to this process, and take the variables out of *environ*.
 
-    They are closed on exec from now on: a worker is given its own.
+    From now on they are closed on exec; workers inherit theirs explicitly.
     """
     try:
         ours = int(environ["LISTEN_PID"]) == os.getpid()
@@ -33,17 +33,17 @@ def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
 
 
 def launchd_sockets(load: Callable[[str], Any] | None = None) -> list[socket.socket]:
-    """Return the sockets that launchd holds for this very job. It hands them over once in the life of a process.
+    """Return the sockets that launchd holds for this job. It passes them once in the life of a process.
 
-    They are closed on exec from now on. There may be several: one a family of addresses. *load* opens a library.
+    From now on they are closed on exec. There may be several, one for each address family. *load* opens a library.
     """
-    import ctypes  # here, for nobody needs it under systemd
+    import ctypes  # here, for it is not needed under systemd
 
     try:
         library = (load or ctypes.CDLL)(_LIBRARY)
         activate = library.launch_activate_socket
     except (OSError, AttributeError) as error:
-        logger.warning("launchd cannot be asked for its socket: %s", error)
+        logger.warning("cannot get the socket from launchd: %s", error)
         return []
     found, count = ctypes.POINTER(ctypes.c_int)(), ctypes.c_size_t()
     activate.restype = ctypes.c_int

@@ -1,7 +1,7 @@
-"""What a service is to have of the shell's environment, in a file of systemd's EnvironmentFile= syntax.
+"""The part of the shell's environment that the service gets, in a file of systemd's EnvironmentFile= syntax.
 
-Neither systemd nor launchd reads the start-up files of a shell. So PATH, proxies, certificates and AWS's variables
-are written down at installation. systemd reads the file itself; launchd knows no such file, so the daemon reads it.
+Neither systemd nor launchd reads a shell's start-up files. So PATH, proxies, certificates and AWS's variables are
+saved at installation. systemd reads the file itself; launchd has no such file, so there the daemon reads it.
 """
 
 import os
@@ -14,11 +14,16 @@ from claude_gatewayd.paths import environment_file
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-_PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TZ")  # ctl and daemon must look in the same ones
-_NAMES = ("PATH", *_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES, *_PLACES, "LITELLM_PORT")
+_DIRECTORIES = (
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "TZ",
+)  # ctl and daemon must use the same directories
+_NAMES = ("PATH", *_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES, *_DIRECTORIES, "LITELLM_PORT")
 _PREFIXES = ("AWS_", "CLAUDE_GATEWAY_")
 
-# They end within hours: in a file they would be a login that has run out, and hide the one that has not.
+# They expire within hours: saved, they would hide a login that is still valid.
 _TEMPORARY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
               "AWS_CREDENTIAL_EXPIRATION")  # fmt: skip
 _NOT_OURS = ("CLAUDE_GATEWAY_ALLOW_LOOPBACK",)  # Claude Code's own
@@ -29,7 +34,7 @@ _USER = re.compile(r"^([a-z0-9+.-]+://)?.*@", re.IGNORECASE | re.DOTALL)  # and 
 _QUERY = re.compile(r"\?.*", re.DOTALL)
 _REFERENCE = re.compile(r"\bos\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# systemd's own reading of a file, by its states: a key; then, up to the end of the line, blanks, quoted and bare pieces
+# systemd's grammar of the file: a key; then, up to the end of the line, blanks, quoted and bare pieces
 _ENTRY = re.compile(r"^[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*=", re.MULTILINE)
 _PIECE = re.compile(r"""[ \t\r]+|'([^']*)'|"((?:[^"\\]|\\.)*)"|((?:[^\n\\'" \t\r]|\\.)(?:[^\n\\]|\\.)*)""", re.DOTALL)
 _SPECIAL = re.compile(r"""(["\\$`])""")
@@ -43,9 +48,9 @@ _HEAD = """\
 
 
 def collect(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """Return what of a shell's environment a service needs, and the names of what it must not have.
+    """Return the variables of a shell that the service needs, and the names of those it must not get.
 
-    *also* are names that the person's own configuration refers to.
+    *also* are names that the user's own LiteLLM configuration refers to.
     """
     wanted = {*_NAMES, *also}
     found = {
@@ -57,7 +62,7 @@ def collect(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[dict[
     left_out += [name for name, value in found.items() if not _writable(value)]
     kept = {name: value for name, value in found.items() if name not in left_out}
     if "PATH" in kept:
-        # "." and "" are where a shell happens to be; a service is nowhere
+        # "." and "" mean the working directory, which a service does not have
         entries = [entry for entry in kept["PATH"].split(":") if os.path.isabs(entry)]
         kept["PATH"] = ":".join(dict.fromkeys(entries))
     named = kept.get("CLAUDE_GATEWAY_CONFIG", "")
@@ -72,7 +77,7 @@ def references(text: str) -> list[str]:
 
 
 def shown(name: str, value: str, also: Iterable[str] = ()) -> str:
-    """Return NAME=value as it may be seen by whoever looks over a shoulder. *also* are names as for `collect`."""
+    """Return NAME=value for the terminal, secrets masked. *also* are names as for `collect`."""
     if name in also or (_SECRET.search(name) and not _NOT_SECRET.search(name)):
         return f"{name}=***"
     if "://" in value or name.upper().endswith("_PROXY"):
@@ -81,7 +86,7 @@ def shown(name: str, value: str, also: Iterable[str] = ()) -> str:
 
 
 def render(values: Mapping[str, str], text: str = "") -> str:
-    """Return a file with these values: *text*, whatever else the person has in it, changed where it says otherwise."""
+    """Return the text of a file with these values: *text*, changed only where it has other values."""
     kept: dict[str, str] = {}
     rest = 0
     pieces = []
@@ -94,18 +99,18 @@ def render(values: Mapping[str, str], text: str = "") -> str:
     before = "".join(pieces) + text[rest:]
     if before and not before.endswith("\n"):
         before += "\n"
-    # Inside double quotes systemd takes a backslash before any of these for what it is to a shell.
+    # inside double quotes systemd treats a backslash before these as a shell does
     quoted = {name: _SPECIAL.sub(r"\\\1", value) for name, value in sorted(values.items()) if name not in kept}
     return (before or _HEAD) + "".join(f'{name}="{value}"\n' for name, value in quoted.items())
 
 
 def read(text: str) -> dict[str, str]:
-    """Return what systemd reads from a file (systemd.exec(5), EnvironmentFile=). What is no assignment is skipped."""
+    """Return what systemd reads from a file (systemd.exec(5), EnvironmentFile=). Other lines are skipped."""
     return {name: value for name, value, _start, _end in _entries(text)}
 
 
 def _entries(text: str) -> Iterator[tuple[str, str, int, int]]:
-    """Yield each assignment, and where in the text it stands."""
+    """Yield each assignment, and its place in the text."""
     position = 0
     while entry := _ENTRY.search(text, position):
         value, position = [], entry.end()
@@ -117,12 +122,12 @@ def _entries(text: str) -> Iterator[tuple[str, str, int, int]]:
 
 
 def adopt(environ: MutableMapping[str, str]) -> None:
-    """Take the file's variables into *environ*, as systemd does for its units. Raises GatewayError."""
+    """Add the file's variables to *environ*, as systemd does for its units. Raises GatewayError."""
     environ.update(stored(environ))
 
 
 def stored(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the file has; there may be none. Raises GatewayError."""
+    """Return the variables in the file, if there is one. Raises GatewayError."""
     file = environment_file(environ)
     try:
         return read(file.read_text())
@@ -134,9 +139,9 @@ def stored(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _writable(value: str) -> bool:
-    """Say whether systemd would take the value: UTF-8 without control characters, but for tab and newline."""
+    """Return whether systemd accepts the value: UTF-8 without control characters other than tab and newline."""
     try:
         value.encode()
-    except UnicodeEncodeError:  # other bytes, as Python holds them
+    except UnicodeEncodeError:  # bytes that are not UTF-8
         return False
     return all(character in "\t\n" or (character >= " " and character != "\x7f") for character in value)

@@ -1,4 +1,4 @@
-"""What an installation is made of: files and a link. A step is done only where it is not done yet."""
+"""The files and the symlink of an installation, each of which knows whether it is already in place."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ from claude_gatewayd.system import files
 
 @dataclass(frozen=True, slots=True)
 class FileWrite:
-    """A file. *shown* is its text as it may be seen, where it holds secrets."""
+    """A file to write. *shown* is its text with secrets masked, if it holds any."""
 
     path: Path
     text: str
@@ -20,7 +20,7 @@ class FileWrite:
 
     @property
     def is_done(self) -> bool:
-        """Say whether the file is there, as it should be."""
+        """Return whether the file is there, with this text and mode."""
         try:
             return self.path.read_text() == self.text and self.path.stat().st_mode & 0o777 == self.mode
         except (OSError, ValueError):
@@ -28,12 +28,12 @@ class FileWrite:
 
     @property
     def written_at(self) -> float:
-        """Return when the file was written last. Raises OSError."""
+        """Return when the file was last written. Raises OSError."""
         return self.path.stat().st_mtime
 
     def do(self) -> str:
-        """Write it: who reads meanwhile, or after a crash, sees the old text or the new. Returns what was done."""
-        target = Path(os.path.realpath(self.path))  # of a link into somebody's dotfiles: the file there
+        """Write it atomically. Returns what was done, for the person."""
+        target = Path(os.path.realpath(self.path))  # follow a link into somebody's dotfiles
         existed = target.exists()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,18 +45,18 @@ class FileWrite:
 
 @dataclass(frozen=True, slots=True)
 class Symlink:
-    """A symlink."""
+    """A symlink to make."""
 
     path: Path
     target: Path
 
     @property
     def is_done(self) -> bool:
-        """Say whether it leads there, by whatever way."""
+        """Return whether it leads to the target, directly or not."""
         return self.path.is_symlink() and os.path.realpath(self.path) == os.path.realpath(self.target)
 
     def do(self) -> str:
-        """Make it lead there: at no moment is there none. Returns what was done."""
+        """Create or replace it atomically. Returns what was done, for the person."""
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def remove(path: Path) -> bool:
 
 
 def remove_if_empty(directory: Path) -> None:
-    """Remove a directory that nothing is left in."""
+    """Remove a directory if it is empty."""
     try:
         directory.rmdir()
     except OSError:

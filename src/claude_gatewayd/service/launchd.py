@@ -32,18 +32,18 @@ _IN_PROGRESS = 36
 _NOT_LOADED = (3, 113)  # "No such process", "Could not find service"
 # what launchctl answers while a label is being removed; 5, "Input/output error", has many other causes, too
 _PASSING = (5, _IN_PROGRESS, 37, *_NOT_LOADED)
-_LOOK_EVERY = 0.1
+_POLL_INTERVAL = 0.1
 
 
 # -- the plist
 
 
 def plist_file(environ: Mapping[str, str]) -> Path:
-    """Return where a person's agents lie."""
+    """Return the plist's place among the user's agents."""
     return home(environ) / "Library/LaunchAgents" / f"{LABEL}.plist"
 
 
-def plist(place: ServiceSpec, environ: Mapping[str, str]) -> bytes:
+def plist(spec: ServiceSpec, environ: Mapping[str, str]) -> bytes:
     """Return the plist. launchd expands nothing, so every path is written out."""
 
     def written_out(value: Any) -> Any:
@@ -56,43 +56,43 @@ def plist(place: ServiceSpec, environ: Mapping[str, str]) -> bytes:
         return value
 
     agent = written_out(plistlib.loads(template(f"launchd/{LABEL}.plist").encode()))
-    agent["ProgramArguments"][0] = str(place.bin / "claude-gatewayd")
+    agent["ProgramArguments"][0] = str(spec.bin / "claude-gatewayd")
     agent["Sockets"]["http"] |= {
-        "SockFamily": "IPv6" if ":" in place.host else "IPv4",
-        "SockNodeName": place.host,
-        "SockServiceName": str(place.port),
+        "SockFamily": "IPv6" if ":" in spec.host else "IPv4",
+        "SockNodeName": spec.host,
+        "SockServiceName": str(spec.port),
     }
     return plistlib.dumps(agent, sort_keys=False)
 
 
 def installed(environ: Mapping[str, str]) -> list[Path]:
-    """Return what of ours is on disk."""
+    """Return the files of ours that are on disk."""
     file = plist_file(environ)
     return [file] if file.is_file() else []
 
 
-def files(place: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
-    """Return what has to be on disk."""
-    return [FileWrite(plist_file(environ), plist(place, environ).decode())]
+def files(spec: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
+    """Return the files that have to be on disk."""
+    return [FileWrite(plist_file(environ), plist(spec, environ).decode())]
 
 
 # -- the manager
 
 
 def check(environ: Mapping[str, str]) -> None:
-    """Raise NoManager, with why, where it would not hear us."""
+    """Raise NoManager, with the reason, if it cannot be reached."""
     if shutil.which("launchctl", path=environ.get("PATH")) is None:
         raise NoManager("cannot reach a service manager: there is no launchctl on your PATH", "export PATH=$PATH:/bin")
 
 
 def _domain(environ: Mapping[str, str]) -> str:
-    """Return the domain of who is logged in at the screen, or, over ssh without that, of the user."""
+    """Return the domain of the graphical login, or that of the user if there is none, as over ssh."""
     gui = f"gui/{os.getuid()}"
     return gui if _launchctl(["print", gui], environ).returncode == 0 else f"user/{os.getuid()}"
 
 
 def state(environ: Mapping[str, str]) -> ServiceState:
-    """Return how the agent is."""
+    """Return the state of the agent."""
     domain, file = _domain(environ), plist_file(environ)
     printed = _launchctl(["print", f"{domain}/{LABEL}"], environ)
     disabled = _launchctl(["print-disabled", domain], environ)
@@ -102,7 +102,7 @@ def state(environ: Mapping[str, str]) -> ServiceState:
 
 
 def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
-    """Return what `launchctl print` says. Its output is no API: what cannot be found there counts as unknown."""
+    """Return the state in the output of `launchctl print`, which is no API: what is missing counts as unknown."""
     pid = re.search(r"^\tpid = (\d+)$", printed, re.MULTILINE)
     code = re.search(r"^\tlast exit code = (-?\d+)", printed, re.MULTILINE)
     off = re.search(rf'"{re.escape(LABEL)}" => (disabled|true)\b', disabled)
@@ -121,7 +121,7 @@ def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
         hint = "install claude-gatewayd again, then: claude-gatewayctl install"
     elif printed and not pid and code and code[1] != "0":
         trouble, hint = f"it ends with status {code[1]}", "claude-gatewayctl logs -n 20"
-        if who := who_listens(port):  # as this user sees it: launchd itself is root's
+        if who := who_listens(port):  # this user cannot see root's launchd
             trouble = f"{who} has port {port}"
             hint = "end that program, or: claude-gatewayctl install --port 47001"
     return ServiceState(
@@ -137,7 +137,7 @@ def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
 
 
 def commands(verb: Verb, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what a person would type."""
+    """Return the commands that do it, as a person would type them."""
     domain = _domain(environ)
     bootstrap = f"launchctl bootstrap {domain} {shlex.quote(str(plist_file(environ)))}"
     return {
@@ -155,7 +155,7 @@ def commands(verb: Verb, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def act(verb: Verb, environ: Mapping[str, str]) -> None:
-    """Do that, and return when it is done."""
+    """Do it, and return when it is done."""
     if verb == "start":
         _start(environ)
     elif verb == "stop":
@@ -188,7 +188,7 @@ def _start(environ: Mapping[str, str]) -> None:
             if found.trouble:
                 raise GatewayError(f"cannot start the agent: {found.trouble}", found.hint)
             raise _refused("start the agent", done, environ)
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_INTERVAL)
 
 
 def _stop(environ: Mapping[str, str]) -> None:
@@ -197,21 +197,21 @@ def _stop(environ: Mapping[str, str]) -> None:
     if done.returncode not in (0, _IN_PROGRESS, *_NOT_LOADED):
         raise _refused("stop the agent", done, environ)
     deadline = time.monotonic() + _GONE_WITHIN
-    while _launchctl(["print", service], environ).returncode == 0:  # it returns before the label is free
+    while _launchctl(["print", service], environ).returncode == 0:  # bootout returns before the label is free
         if time.monotonic() > deadline:
             raise GatewayError(
                 f"cannot stop the agent: launchd still has it after {_GONE_WITHIN:g} s", f"launchctl print {service}"
             )
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_INTERVAL)
 
 
 def cut(_environ: Mapping[str, str]) -> bool:
-    """Return False: what launchd stops finishes first, and leaves nothing."""
+    """Return False: a stop by launchd waits for the streams, and leaves no workers."""
     return False
 
 
 def lingers(_environ: Mapping[str, str]) -> bool:
-    """Return True: an agent lives in the login session, and there is nothing to ask for."""
+    """Return True: an agent runs in the login session, and that cannot be changed."""
     return True
 
 
@@ -223,22 +223,22 @@ def linger(_environ: Mapping[str, str]) -> None:
 
 
 def why_no_sandbox(_environ: Mapping[str, str]) -> GatewayError:
-    """Return that there is none."""
+    """Return that launchd has no sandbox for agents."""
     return GatewayError("cannot use --sandbox: launchd has no such thing", "claude-gatewayctl install")
 
 
 def forget(_environ: Mapping[str, str]) -> bool:
-    """Return False. Disabled, launchd would remember it, and refuse the next agent that is put there."""
+    """Return False. launchd would remember that it is disabled, and refuse to load a later installation."""
     return False
 
 
 def moves_streams(_environ: Mapping[str, str]) -> bool:
-    """Return True: what launchd stops finishes first."""
+    """Return True: a stop by launchd waits for the streams."""
     return True
 
 
 def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: bool) -> None:
-    """Show our own log: launchd keeps none."""
+    """Show our own log file: launchd keeps no log."""
     file = log_file(environ)
     sys.stdout.write(logfile.read(file, lines, logfile.parse_time(since, time.time()) if since else ""))
     sys.stdout.flush()
@@ -246,7 +246,7 @@ def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: b
     if printed.exists() and printed.stat().st_size:
         print(f"What was printed besides, as at a crash: {printed}", file=sys.stderr)
     if follow:
-        # it takes our place: Ctrl-C is its own
+        # replaces this process, so that Ctrl-C is its own
         os.execvpe("tail", ["tail", "-n", "0", "-F", str(file)], dict(environ))  # noqa: S606
 
 
@@ -256,7 +256,7 @@ def _launchctl(words: list[str], environ: Mapping[str, str], seconds: float = 20
             ["launchctl", *words],
             env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
             timeout=seconds, check=False,
-            process_group=0,  # Ctrl-C is for us: whether it ends what we have begun is ours to say
+            process_group=0,  # Ctrl-C is for us: we decide whether it ends what we have begun
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise GatewayError(f"cannot wait for launchctl {words[0]}: it takes more than {seconds:g} s") from None
@@ -265,8 +265,8 @@ def _launchctl(words: list[str], environ: Mapping[str, str], seconds: float = 20
 
 
 def _refused(what: str, done: subprocess.CompletedProcess[str], environ: Mapping[str, str]) -> GatewayError:
-    result = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    reason = result[0] if result else f"launchctl {shlex.join(done.args[1:])} ended with status {done.returncode}"
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    reason = lines[0] if lines else f"launchctl {shlex.join(done.args[1:])} ended with status {done.returncode}"
     return GatewayError(
         f"cannot {what}: {reason}",
         f"launchctl print {_domain(environ)}/{LABEL}; plutil -lint {shlex.quote(str(plist_file(environ)))}",

@@ -1,4 +1,4 @@
-"""The service manager that is there: systemd's user manager, or launchd. Two rooms with the same verbs."""
+"""What systemd's user manager and launchd have in common."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ Verb = Literal["load", "start", "stop", "restart", "enable", "disable"]
 
 
 class NoManager(GatewayError):
-    """There is no service manager that would hear us."""
+    """No service manager can be reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """What a service is to be: which programs, on which address, with which file of its environment."""
+    """What the service should be: its programs, its address, the file of its environment."""
 
     bin: Path
     host: str
@@ -28,10 +28,10 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What the manager says of the service. *file* is None where it is not installed, *pid* 0 where it does not run.
+    """The manager's view of the service. *file* is None if it is not installed, *pid* 0 if it is not running.
 
-    *listening* says that the manager holds the port, *stale* that it has yet to read what is on disk. *trouble* is
-    what keeps it from running, with *hint*.
+    *listening*: the manager holds the port. *stale*: it has not read yet what is on disk. *trouble* is what keeps the
+    service from running, *hint* how to fix that.
     """
 
     file: Path | None = None
@@ -47,46 +47,46 @@ class ServiceState:
 
 
 class Manager(Protocol):
-    """What both can do."""
+    """What both managers can do."""
 
     NAME: str
-    OPTIONS: frozenset[str]  # of `install`: what not every manager can do
+    OPTIONS: frozenset[str]  # of `install`, which not every manager has
 
     def check(self, environ: Mapping[str, str], /) -> None:
-        """Raise NoManager, with why, where it would not hear us."""
+        """Raise NoManager, with the reason, if it cannot be reached."""
 
     def state(self, environ: Mapping[str, str], /) -> ServiceState:
-        """Return how the service is. Raises GatewayError."""
+        """Return the state of the service. Raises GatewayError."""
 
     def installed(self, environ: Mapping[str, str], /) -> list[Path]:
-        """Return what of ours is on disk."""
+        """Return the files of ours that are on disk."""
 
     def files(self, place: ServiceSpec, environ: Mapping[str, str], /) -> list[FileWrite]:
-        """Return what has to be on disk."""
+        """Return the files that have to be on disk."""
 
     def commands(self, verb: Verb, environ: Mapping[str, str], /) -> tuple[str, ...]:
-        """Return what a person would type."""
+        """Return the commands that do it, as a person would type them."""
 
     def act(self, verb: Verb, environ: Mapping[str, str], /) -> None:
-        """Do that, and return when it is done. Raises GatewayError with what stands against it."""
+        """Do it, and return when it is done. Raises GatewayError with the reason if it fails."""
 
     def cut(self, environ: Mapping[str, str], /) -> bool:
-        """End what a stop has left to finish its streams. Return whether there was any."""
+        """End workers that a stop has left to finish their streams. Returns whether there were any."""
 
     def lingers(self, environ: Mapping[str, str], /) -> bool:
-        """Say whether the service runs without a login; where that is not for us to change, too."""
+        """Return whether the service runs without a login; also True where that cannot be changed."""
 
     def linger(self, environ: Mapping[str, str], /) -> None:
-        """Let it run without a login. Raises GatewayError: it may need an administrator."""
+        """Have it run without a login. Raises GatewayError: that may need an administrator."""
 
     def why_no_sandbox(self, environ: Mapping[str, str], /) -> GatewayError | None:
-        """Return what stands against a sandbox, which is tried for that; None: nothing."""
+        """Try whether a sandbox is possible. Returns why it is not, or None."""
 
     def forget(self, environ: Mapping[str, str], /) -> bool:
-        """Let nothing start at a login any more what is about to be removed. Return whether anything did."""
+        """Disable the start at login before the files are removed. Returns whether it was enabled."""
 
     def moves_streams(self, environ: Mapping[str, str], /) -> bool:
-        """Say whether a restart leaves open streams to end by themselves; else it waits for them."""
+        """Return whether open streams outlive a restart; else the restart waits for them."""
 
     def logs(self, lines: int | None, since: str, environ: Mapping[str, str], /, *, follow: bool) -> None:
-        """Show the log: the last *lines* since a time, as the manager understands it. May not return."""
+        """Show the log: the last *lines* since a time, in the manager's syntax. May not return."""

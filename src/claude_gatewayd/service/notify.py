@@ -1,4 +1,4 @@
-"""Telling systemd how we are, by sd_notify(3)."""
+"""Report our state to systemd by sd_notify(3)."""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from claude_gatewayd.printable import one_line
 
 
 class Notifier:
-    """Send states to the service manager. Where there is none this does nothing."""
+    """Send states to the service manager. Does nothing if there is none."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.enabled = bool(environ.get("NOTIFY_SOCKET"))
@@ -20,22 +20,22 @@ class Notifier:
         self._status = ""
 
     def ready(self, status: str) -> None:
-        """Say that we serve."""
+        """Report that we serve."""
         self._status = status
         self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
-        """Say how we are, if it has changed."""
+        """Report the status line, if it has changed."""
         if status != self._status:
             self._status = status
             self._send(f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Say that a reload has begun. The time has to be in the same message (systemd.service(5), notify-reload)."""
+        """Report the start of a reload. The time has to be in the same message (systemd.service(5), notify-reload)."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that we end."""
+        """Report that we are stopping."""
         self._send("STOPPING=1", "STATUS=draining")
 
     def extend_timeout(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ from claude_gatewayd.service.manager import Manager
 
 
 def choose(platform: str = sys.platform) -> Manager:
-    """Return the manager that a platform has, whether it runs or not."""
+    """Return the manager of a platform, whether it runs or not."""
     if platform == "darwin":
         from claude_gatewayd.service import launchd
 

@@ -36,21 +36,21 @@ _PROPERTIES = (
     *("ExecStart", "ExecMainStatus", "Listen", "NeedDaemonReload"),
 )
 _FOREGROUND = "run it in a terminal instead: claude-gatewayd"
-_NOT_THERE = 203  # EXIT_EXEC, systemd.exec(5)
+_EXIT_EXEC = 203  # systemd.exec(5)
 
 
 def check(environ: Mapping[str, str]) -> None:
-    """Raise NoManager, with why, where it would not hear us."""
+    """Raise NoManager, with the reason, if it cannot be reached."""
     if shutil.which("systemctl", path=environ.get("PATH")) is None:
         raise NoManager("cannot reach a service manager: there is no systemd here (no systemctl)", _FOREGROUND)
     _runtime_dir(environ)
 
 
 def _runtime_dir(environ: Mapping[str, str]) -> str:
-    """Return the directory in which our user manager listens; as in `paths`, one of another user's does not count."""
+    """Return the runtime directory of our user manager; as in `paths`, another user's does not count."""
     usual = f"/run/user/{os.getuid()}"
     named = environ.get("XDG_RUNTIME_DIR", "")
-    if named and not _is_anothers(named):
+    if named and not _is_another_users(named):
         if _has_manager(named):
             return named
         if named != usual and _has_manager(usual):
@@ -69,7 +69,7 @@ def _runtime_dir(environ: Mapping[str, str]) -> str:
     )
 
 
-def _is_anothers(path: str) -> bool:
+def _is_another_users(path: str) -> bool:
     try:
         return os.stat(path).st_uid != os.getuid()
     except OSError:
@@ -85,12 +85,12 @@ def _user(environ: Mapping[str, str]) -> str:
 
 
 def moves_streams(environ: Mapping[str, str]) -> bool:
-    """Say whether there is a message bus, by which open streams are moved; without it a restart waits for their end."""
+    """Return whether there is a message bus, which moving workers to a scope needs."""
     return os.path.exists(f"{_runtime_dir(environ)}/bus")
 
 
 def state(environ: Mapping[str, str]) -> ServiceState:
-    """Return how the service is."""
+    """Return the state of the service."""
     result = _run(f"systemctl --user show --property={','.join(_PROPERTIES)} {SERVICE} {SOCKET}", environ, 20)
     if result.returncode:
         raise _refused("ask systemd", result)
@@ -98,7 +98,7 @@ def state(environ: Mapping[str, str]) -> ServiceState:
 
 
 def parse_state(text: str) -> ServiceState:
-    """Return what `systemctl show` says of service and socket."""
+    """Return the state in the output of `systemctl show` for service and socket."""
     shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
     unit = {one.get("Id", ""): one for one in shown}
     service, socket = unit.get(SERVICE, {}), unit.get(SOCKET, {})
@@ -130,7 +130,7 @@ def _trouble(service: Mapping[str, str], socket: Mapping[str, str], masked: list
     if socket.get("ActiveState") == "failed" and (at := re.search(r":(\d+) \(Stream\)", socket.get("Listen", ""))):
         who = who_listens(int(at[1])) or "another program"
         return f"{who} has port {at[1]}", "end that program, or: claude-gatewayctl install --port 47001"
-    if service.get("ExecMainStatus") == str(_NOT_THERE) and program:
+    if service.get("ExecMainStatus") == str(_EXIT_EXEC) and program:
         return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"
     if service.get("ActiveState") == "failed" or service.get("SubState") == "auto-restart":
         status = service.get("ExecMainStatus")
@@ -139,7 +139,7 @@ def _trouble(service: Mapping[str, str], socket: Mapping[str, str], masked: list
 
 
 def directory(environ: Mapping[str, str]) -> Path:
-    """Return where a person's units lie, by what the manager says: its XDG_CONFIG_HOME may not be that of a shell."""
+    """Return the directory of the user's units, by asking the manager: its XDG_CONFIG_HOME may not be the shell's."""
     result = _run("systemctl --user show --property=UnitPath --value", environ, 20)
     if result.returncode:
         raise _refused("ask systemd", result)
@@ -147,37 +147,37 @@ def directory(environ: Mapping[str, str]) -> Path:
 
 
 def unit_directory(unit_path: str, at_home: Path) -> Path:
-    """Return the first place for units that is a person's own; runtime and generated ones end otherwise."""
+    """Return the first directory for the user's own units; those for runtime and generated units end differently."""
     usual = at_home / ".config/systemd/user"
-    if f" {usual} " in f" {unit_path.strip()} ":  # with blanks of its own
+    if f" {usual} " in f" {unit_path.strip()} ":  # the path itself may contain blanks
         return usual
     own = [word for word in unit_path.split() if word.endswith("/systemd/user") and os.path.isabs(word)]
     return Path(own[0]) if own else usual
 
 
-def files(place: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
-    """Return what has to be on disk. A sandbox that is there stays."""
+def files(spec: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
+    """Return the files that have to be on disk. An existing sandbox stays."""
     where = directory(environ)
-    place = replace(place, sandbox=place.sandbox or (where / SANDBOX).is_file())
-    return [FileWrite(where / name, text) for name, text in units.texts(place, environ).items()]
+    spec = replace(spec, sandbox=spec.sandbox or (where / SANDBOX).is_file())
+    return [FileWrite(where / name, text) for name, text in units.texts(spec, environ).items()]
 
 
 def installed(environ: Mapping[str, str]) -> list[Path]:
-    """Return what of ours is on disk. A person's own drop-ins are not ours."""
+    """Return the files of ours that are on disk. The user's own drop-ins are not ours."""
     where = directory(environ)
     return [path for name in (SERVICE, SOCKET, SANDBOX) if (path := where / name).is_file()]
 
 
 def commands(verb: Verb, _environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what a person would type."""
+    """Return the commands that do it, as a person would type them."""
     return (_COMMANDS[verb],)
 
 
 def act(verb: Verb, environ: Mapping[str, str]) -> None:
-    """Do that, and return when it is done."""
+    """Do it, and return when it is done."""
     done = _run(_COMMANDS[verb], environ, _WITHIN.get(verb, 60.0))
     if verb == "stop":
-        _run(f"systemctl --user reset-failed {_BOTH}", environ, 20)  # to be stopped is no failure, however it went
+        _run(f"systemctl --user reset-failed {_BOTH}", environ, 20)  # an unclean stop is no failure
     if done.returncode == 0:
         return
     if verb in ("start", "restart", "enable"):
@@ -188,7 +188,7 @@ def act(verb: Verb, environ: Mapping[str, str]) -> None:
 
 
 def cut(environ: Mapping[str, str]) -> bool:
-    """End the scopes in which streams finish. Return whether there was any."""
+    """End the scopes in which streams finish. Returns whether there were any."""
     listed = _run(f"systemctl --user list-units --plain --no-legend '{units.SCOPES}'", environ, 20)
     if not listed.stdout.strip():
         return False
@@ -199,7 +199,7 @@ def cut(environ: Mapping[str, str]) -> bool:
 
 
 def why_no_sandbox(environ: Mapping[str, str]) -> GatewayError | None:
-    """Try what the sandbox needs. Returns what stands against it; None: nothing."""
+    """Try what the sandbox needs. Returns why it is not possible, or None."""
     why = "there is no systemd-run"
     if shutil.which("systemd-run", path=environ.get("PATH")) is not None:
         tried = _run(PROBE, environ, 30)
@@ -213,7 +213,7 @@ def why_no_sandbox(environ: Mapping[str, str]) -> GatewayError | None:
 
 
 def forget(environ: Mapping[str, str]) -> bool:
-    """Disable the units, if they are enabled."""
+    """Disable the units if they are enabled."""
     if not state(environ).enabled:
         return False
     act("disable", environ)
@@ -221,12 +221,12 @@ def forget(environ: Mapping[str, str]) -> bool:
 
 
 def lingers(environ: Mapping[str, str]) -> bool:
-    """Say whether our manager runs without a login."""
+    """Return whether our manager runs without a login."""
     return os.path.exists(f"/var/lib/systemd/linger/{_user(environ)}")
 
 
 def linger(environ: Mapping[str, str]) -> None:
-    """Let our manager start with the machine. Raises GatewayError: it may need an administrator."""
+    """Have our manager start at boot. Raises GatewayError: that may need an administrator."""
     done = _run("loginctl enable-linger", environ, 30)
     if done.returncode:
         raise GatewayError(
@@ -236,14 +236,14 @@ def linger(environ: Mapping[str, str]) -> None:
 
 
 def logs(lines: int | None, since: str, environ: Mapping[str, str], *, follow: bool) -> None:
-    """Show the journal, by becoming journalctl: what we say, and what systemd says of us."""
+    """Show the journal by exec of journalctl: our own messages, and systemd's about us."""
     ours = f"_UID={os.getuid()}"
     command = [
         *("journalctl", "--quiet", "--no-pager"),
         *((f"--lines={lines}",) if lines is not None else ()),
         *((f"--since={since}",) if since else ()),
         *(("--follow",) if follow else ()),
-        # without --user: where the journal is kept in memory alone, users have no files of their own
+        # not --user: if the journal is in memory only, users have no files of their own
         *(ours, f"SYSLOG_IDENTIFIER={IDENTIFIER}", "+", ours, f"USER_UNIT={SERVICE}", "+", ours, f"USER_UNIT={SOCKET}"),
     ]
     try:
@@ -259,7 +259,7 @@ def _run(command: str, environ: Mapping[str, str], seconds: float) -> subprocess
             words,
             env={**environ, "XDG_RUNTIME_DIR": _runtime_dir(environ), "LC_ALL": "C", "SYSTEMD_COLORS": "0"},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
-            process_group=0,  # Ctrl-C is for us: whether it ends what we have begun is ours to say
+            process_group=0,  # Ctrl-C is for us: we decide whether it ends what we have begun
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise GatewayError(f"cannot wait for {command}: it takes more than {seconds:g} s", f"{command}") from None
@@ -268,8 +268,8 @@ def _run(command: str, environ: Mapping[str, str], seconds: float) -> subprocess
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    result = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    return result[0].rstrip(".") if result else ""
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else ""
 
 
 def _refused(what: str, done: subprocess.CompletedProcess[str]) -> GatewayError:

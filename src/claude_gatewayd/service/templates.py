@@ -1,4 +1,4 @@
-"""The units and the plist, which are data: `packaging` of the checkout, shipped in the wheel."""
+"""The templates of the units and the plist: `packaging` of the checkout, which the wheel contains."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ def template(name: str) -> str:
         except FileNotFoundError:
             continue
     raise GatewayError(
-        f"cannot find the template {name}: this installation of claude-gatewayd is not whole",
+        f"cannot find the template {name}: this installation of claude-gatewayd is incomplete",
         "pip install --force-reinstall claude-gatewayd",
     )
 
 
 def filled(text: str, *replacements: tuple[str, str]) -> str:
-    """Return a template with lines replaced: each line of it that is wanted must be there, once."""
+    """Return a template with lines replaced, each of which must be in it exactly once."""
     lines = text.splitlines()
     for old, new in replacements:
         (place,) = [number for number, line in enumerate(lines) if line == old]

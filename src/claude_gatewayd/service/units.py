@@ -1,4 +1,4 @@
-"""The units of systemd as they are written for one place: the templates, with its paths and its port."""
+"""The texts of systemd's units: the templates, with the paths and the port of one installation."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.scope` makes them
 _SAFE = re.compile(r"""[^"'\\\x00-\x1f\x7f]+""")  # string_is_safe() of systemd
 
 
-def texts(place: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
+def texts(spec: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the text of each unit file, by its name below the directory of units."""
-    address = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
-    daemon, ctl = (_word(place.bin / name) for name in ("claude-gatewayd", "claude-gatewayctl"))
+    address = f"[{spec.host}]:{spec.port}" if ":" in spec.host else f"{spec.host}:{spec.port}"
+    daemon, ctl = (_word(spec.bin / name) for name in ("claude-gatewayd", "claude-gatewayctl"))
     written = {
         SOCKET: filled(template(f"systemd/{SOCKET}"), ("ListenStream=127.0.0.1:47000", f"ListenStream={address}")),
         SERVICE: filled(
@@ -29,11 +29,11 @@ def texts(place: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
             ("ExecReload=%h/.local/bin/claude-gatewayctl reload", f"ExecReload={ctl} reload"),
             (
                 "EnvironmentFile=-%h/.config/claude-gateway/environment",
-                f"EnvironmentFile=-{_unspecified(place.environment_file)}",
+                f"EnvironmentFile=-{_unspecified(spec.environment_file)}",
             ),
         ),
     }
-    if place.sandbox:
+    if spec.sandbox:
         outside = [path for path in (state_dir(environ),) if not path.is_relative_to(home(environ))]
         writable = " ".join(("%h", *(_word(f"-{path}") for path in outside)))
         written[SANDBOX] = filled(
@@ -52,6 +52,6 @@ def _word(path: Path | str) -> str:
     if not _SAFE.fullmatch(text):
         raise GatewayError(
             f"cannot name {path} in a unit: systemd refuses a path with quotes, backslashes or control characters",
-            "export XDG_DATA_HOME=/another/place; claude-gatewayctl install",
+            "export XDG_DATA_HOME=/another/spec; claude-gatewayctl install",
         )
     return f'"{text}"' if " " in text else text

@@ -84,7 +84,7 @@ def test_the_sandbox_lets_the_daemon_write_where_its_state_is() -> None:
 def test_a_template_that_has_changed_is_noticed() -> None:
     with pytest.raises(ValueError, match="unpack"):
         templates.filled("A=1\n", ("B=1", "B=2"))
-    with pytest.raises(GatewayError, match="this installation of claude-gatewayd is not whole"):
+    with pytest.raises(GatewayError, match="this installation of claude-gatewayd is incomplete"):
         templates.template("systemd/none")
 
 
