@@ -54,9 +54,9 @@ class AnthropicLane:
             return await self._finish(call, await self._attempts.ask(call, None, None), None)
         failure: BedrockFailure | None = None
         circuit = _circuit_of(call)
-        standing = self._circuits.ask(circuit)
-        if standing == "open" and await fallback.obstacle(call) is None:
-            call.route.fallback = f"circuit open ({self._circuits.why(circuit)})"
+        state = self._circuits.admit(circuit)
+        if state == "open" and await fallback.obstacle(call) is None:
+            call.route.fallback = f"circuit open ({self._circuits.reason(circuit)})"
             answered = await self._from_bedrock(call, fallback, circuit)
             if isinstance(answered, int):
                 return answered
@@ -64,7 +64,7 @@ class AnthropicLane:
         try:
             result = await self._attempts.ask(call, fallback if failure is None else None, circuit)
         finally:
-            if standing == "probe":
+            if state == "probe":
                 self._circuits.released(circuit)  # if it came to no verdict
         if not result.falls_back:
             return await self._finish(call, result, failure)
@@ -81,7 +81,7 @@ class AnthropicLane:
         return await self._finish(call, result._replace(answer=kept), answered)
 
     async def _from_bedrock(self, call: Call, fallback: Fallback, circuit: CircuitKey) -> int | BedrockFailure:
-        call.route.cause = self._circuits.why(circuit) or call.route.fallback
+        call.route.cause = self._circuits.reason(circuit) or call.route.fallback
         answered = await fallback.answer(call)
         if not isinstance(answered, int):
             call.route.fallback = f"{call.route.fallback}; {bedrock_errors.summary(answered)}"

@@ -1,4 +1,4 @@
-"""Bedrock's lane: a request for a message, brought to what Bedrock takes, answered through LiteLLM."""
+"""Bedrock's lane: a request for a message is translated to what Bedrock accepts, and answered through LiteLLM."""
 
 import asyncio
 import functools
@@ -35,9 +35,9 @@ from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
-_LOADED_WITHIN = 60.0
-_WHOLE = 32 * 1024 * 1024
-_WHOLE_WITHIN = 600.0
+_LOAD_TIMEOUT = 60.0
+_LONGEST_WHOLE = 32 * 1024 * 1024  # bytes of an answer that is no stream
+_WHOLE_TIMEOUT = 600.0
 _PING_AFTER = 10.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _REQUEST_ID = b"llm_provider-x-amzn-requestid"
@@ -47,7 +47,7 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class BedrockLaneSettings:
-    """What Bedrock is asked by. *fallbacks* name the models to ask in the place of one, *timeout* is in seconds."""
+    """The lane's settings. *fallbacks* lists the models to ask in place of one; *timeout* is in seconds."""
 
     region: str
     geography: str
@@ -58,7 +58,7 @@ class BedrockLaneSettings:
 
 
 class BedrockLane:
-    """Answer calls from Bedrock."""
+    """Answer calls from Bedrock. *diagnose* tries a connection, and returns why there is none."""
 
     def __init__(
         self,
@@ -67,43 +67,43 @@ class BedrockLane:
         relay: Relay,
         keeper: Keeper,
         tally: Tally,
-        look: Callable[[], Awaitable[UpstreamFailed | None]],
+        diagnose: Callable[[], Awaitable[UpstreamFailed | None]],
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._relay = relay
         self._keeper = keeper
         self._tally = tally
-        self._look = look
+        self._diagnose = diagnose
         self._left_out = LeftOutFields("Bedrock", "the gateway does not know them")
 
     async def unsupported(self, call: Call) -> str | None:
-        """Say why Bedrock cannot answer a call, whatever its state; None: it can. Reads the body, once."""
+        """Return what Bedrock does not serve of a call, in whatever state it is; None if it serves all of it."""
         if call.document is None:
             try:
                 document = await parse_json(call)
             except NotJson:
-                return "a body that is no JSON"
+                return "a body that is not JSON"
             if not isinstance(document, dict):
-                return "a body that is no JSON object"
+                return "a body that is not a JSON object"
             call.document = document
         targets = self._targets(call)
         if not targets:
             return f"the model {call.model[:100]}"
-        lacks = [await self._lacks(call, target) for target in targets]
-        return None if None in lacks else lacks[0]
+        found = [await self._unsupported_by(call, target) for target in targets]
+        return None if None in found else found[0]
 
-    async def _lacks(self, call: Call, target: Target) -> str | None:
+    async def _unsupported_by(self, call: Call, target: Target) -> str | None:
         assert call.document is not None
         if call.body is not None and len(call.body) > LARGE:
             return await asyncio.to_thread(bedrock_request.why_not, call.document, target.family)
         return bedrock_request.why_not(call.document, target.family)
 
     async def answer(self, call: Call) -> int | BedrockFailure:
-        """Answer a call of which `why_not` has said nothing. Return the status, or why there was no answer."""
+        """Answer a call for which `unsupported` is None. Return the status, or why there is no answer."""
         try:
             await self._keeper.keys()
-            await self._engine.ready(_LOADED_WITHIN)
+            await self._engine.ready(_LOAD_TIMEOUT)
         except KeysUnavailable as problem:
             return self._failed(bedrock_errors.no_keys(problem, passing=problem.passing))
         except EngineFailed as problem:
@@ -112,35 +112,33 @@ class BedrockLane:
         if message_threads.is_partial(call.document):
             return message_threads.reply_unknown_thread(call, "Bedrock")
         self._left_out.report(call, bedrock_request.unknown_fields(call.document))
-        said: int | BedrockFailure = BedrockFailure("", 404, "")
+        answered: int | BedrockFailure = BedrockFailure("", 404, "")
         targets = self._targets(call)
         for target in targets:
-            if len(targets) > 1 and await self._lacks(call, target) is not None:
+            if len(targets) > 1 and await self._unsupported_by(call, target) is not None:
                 continue
-            said = await self._ask(call, target)
-            if isinstance(said, int) or not bedrock_errors.is_worth_another_model(said):
+            answered = await self._ask(call, target)
+            if isinstance(answered, int) or not bedrock_errors.is_worth_another_model(answered):
                 break
-        return said if isinstance(said, int) else self._failed(await self._explained(said))
+        return answered if isinstance(answered, int) else self._failed(await self._explain(answered))
 
     async def serve(self, call: Call) -> int:
-        """Answer a call that is for Bedrock, whatever comes of it. Raises Refused."""
-        self._is_from_here(call)
-        lacks = await self.unsupported(call)
-        if lacks is not None:
-            raise Refused(400, f"cannot ask Bedrock: it does not serve {lacks}", NO_RETRY, *call.route.lines)
-        said = await self.answer(call)
-        if isinstance(said, int):
-            return said
-        return self.reply_failure(call, said)
+        """Answer a call that nobody but Bedrock may answer. Raises Refused."""
+        self._set_route(call)
+        unsupported = await self.unsupported(call)
+        if unsupported is not None:
+            raise Refused(400, f"cannot ask Bedrock: it does not serve {unsupported}", NO_RETRY, *call.route.lines)
+        answered = await self.answer(call)
+        return answered if isinstance(answered, int) else self.reply_failure(call, answered)
 
-    def reply_failure(self, call: Call, trouble: BedrockFailure) -> int:
-        """Answer a call with why Bedrock did not. Return the status."""
-        self._is_from_here(call)
-        meaning = bedrock_errors.error_reply(trouble)
-        text = anthropic_errors.error_body(meaning.status, meaning.message)
-        lines = [JSON, *meaning.lines, *call.route.lines]
-        call.exchange.reply(meaning.status, anthropic_errors.reason(meaning.status), lines, text)
-        return meaning.status
+    def reply_failure(self, call: Call, failure: BedrockFailure) -> int:
+        """Answer a call with Bedrock's failure. Return the status."""
+        self._set_route(call)
+        reply = bedrock_errors.error_reply(failure)
+        text = anthropic_errors.error_body(reply.status, reply.message)
+        lines = [JSON, *reply.lines, *call.route.lines]
+        call.exchange.reply(reply.status, anthropic_errors.reason(reply.status), lines, text)
+        return reply.status
 
     def _targets(self, call: Call) -> list[Target]:
         settings = self._settings
@@ -150,72 +148,68 @@ class BedrockLane:
         return [target for target in found if target is not None]
 
     async def _ask(self, call: Call, target: Target) -> int | BedrockFailure:
-        """Ask; and once more where the keys or the thinking were refused, and there is something else to ask with."""
+        """Ask a model; and again without what it refuses: these keys, the thinking, the schema."""
         assert call.document is not None
         document = call.document
-        thinks = may_renew = was_first = bound = True
+        has_thinking = may_renew = is_first = is_bound = True
         beta = call.exchange.head.fields.all_of(b"anthropic-beta")
         large = call.body is not None and len(call.body) > LARGE
         while True:
             make = functools.partial(
-                bedrock_request.shape, document, beta.decode("latin-1"), target.family, bound=bound
+                bedrock_request.shape, document, beta.decode("latin-1"), target.family, bound=is_bound
             )
             shaped = await asyncio.to_thread(make) if large else make()
             stream = bool(call.parsed.stream) and shaped.schema is None
-            patience = self._settings.timeout if stream else max(self._settings.timeout, _WHOLE_WITHIN)
+            seconds = self._settings.timeout if stream else max(self._settings.timeout, _WHOLE_TIMEOUT)
             if large:
-                way = await asyncio.to_thread(self._outgoing, shaped, target, stream=stream)
+                request = await asyncio.to_thread(self._request, shaped, target, stream=stream)
             else:
-                way = self._outgoing(shaped, target, stream=stream)
+                request = self._request(shaped, target, stream=stream)
             try:
-                keys = await self._keeper.keys()  # what LiteLLM is about to sign with, as good as always
-                answer = await self._relay.ask(None, way, seconds=patience, fresh=False)
+                keys = await self._keeper.keys()  # those that LiteLLM will sign with, nearly always
+                answer = await self._relay.ask(None, request, seconds=seconds, fresh=False)
                 if answer.head.status == 200:
                     if shaped.schema is not None:
-                        return await self._tell_structured(call, answer, shaped.schema)
-                    return await self._tell(call, answer)
+                        return await self._reply_structured(call, answer, shaped.schema)
+                    return await self._reply(call, answer)
                 kept = await answer.keep()
             except KeysUnavailable as problem:
                 return bedrock_errors.no_keys(problem, passing=problem.passing)
             except UpstreamFailed as failed:
                 if failed.kind == "timeout":
                     return BedrockFailure("Timeout", 504, "")
-                return (
-                    BedrockFailure("EngineFailed", 503, failed.detail)
-                    if failed.silent
-                    else BedrockFailure("Broken", 502, "")
-                )
-            said = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
-            if bedrock_errors.is_key_refused(said):
+                return BedrockFailure("EngineFailed", 503, failed.detail) if failed.silent else _BROKEN
+            failure = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
+            if bedrock_errors.is_key_refused(failure):
                 try:
-                    self._keeper.check_rejection(said.message)
+                    self._keeper.check_rejection(failure.message)
                 except KeysUnavailable as problem:
                     return bedrock_errors.no_keys(problem, passing=problem.passing)
-                if was_first and self._keeper.has_other_keys_than(keys):
-                    was_first = False  # these came while it was asked: which of them were refused, nobody knows
+                if is_first and self._keeper.has_other_keys_than(keys):
+                    is_first = False  # new keys came meanwhile: it is not known which ones were refused
                     continue
                 if not (may_renew and await self._keeper.renew_after_rejection(keys)):
-                    return said._replace(hint=self._keeper.snapshot().hint)
-                logger.info("Bedrock refuses the AWS keys (%s): asked once more with new ones", said.kind)
+                    return failure._replace(hint=self._keeper.snapshot().hint)
+                logger.info("Bedrock refuses the AWS keys (%s): asking once more with new ones", failure.kind)
                 may_renew = False
-            elif thinks and bedrock_errors.is_signature_failure(said):
-                logger.info("Bedrock refuses a signature of thinking: asked once more without the thinking")
-                thinks, document = False, bedrock_request.without_thinking(document)
-            elif bound and bedrock_errors.is_schema_failure(said) and bedrock_request.goes_by_tool(document):
-                logger.info("Bedrock does not bind %s to a schema: asked once more by a tool", target.name)
-                bound = False
+            elif has_thinking and bedrock_errors.is_signature_failure(failure):
+                logger.info("Bedrock refuses a signature of thinking: asking once more without the thinking")
+                has_thinking, document = False, bedrock_request.without_thinking(document)
+            elif is_bound and bedrock_errors.is_schema_failure(failure) and bedrock_request.goes_by_tool(document):
+                logger.info("Bedrock does not bind %s to a schema: asking once more with a tool", target.name)
+                is_bound = False
             else:
-                return said
+                return failure
 
-    async def _explained(self, trouble: BedrockFailure) -> BedrockFailure:
-        """Say who it is that stands between us and Bedrock, which LiteLLM does not tell: by a handshake."""
-        if trouble.kind not in bedrock_errors.NOT_REACHED:
-            return trouble
-        failed = await self._look()
-        return trouble if failed is None else trouble._replace(message=failed.detail, hint=failed.hint)
+    async def _explain(self, failure: BedrockFailure) -> BedrockFailure:
+        """Find out by a handshake what stands between us and Bedrock: LiteLLM does not report it."""
+        if failure.kind not in bedrock_errors.NOT_REACHED:
+            return failure
+        cause = await self._diagnose()
+        return failure if cause is None else failure._replace(message=cause.detail, hint=cause.hint)
 
-    def _outgoing(self, shaped: Shaped, target: Target, *, stream: bool) -> OutgoingRequest:
-        model, model_id = _carried(target)
+    def _request(self, shaped: Shaped, target: Target, *, stream: bool) -> OutgoingRequest:
+        model, model_id = _litellm_model(target)
         body = _encoder.encode({"model": f"bedrock/{model}", "stream": stream, **shaped.body})
         lines = [
             b"Host: litellm",
@@ -230,12 +224,12 @@ class BedrockLane:
             lines.append(b"anthropic-beta: " + ",".join(shaped.betas).encode())
         return OutgoingRequest(head.write_request(b"POST", MESSAGES, lines), body, False)
 
-    async def _tell(self, call: Call, answer: Answer) -> int | BedrockFailure:
-        """Send a good answer on, unless its stream begins with an error."""
-        asked = call.parsed.model or call.model
+    async def _reply(self, call: Call, answer: Answer) -> int | BedrockFailure:
+        """Pass a successful answer on, unless its stream begins with an error."""
+        model = call.parsed.model or call.model
         if not answer.is_stream:
-            kept = await answer.keep(most=_WHOLE, within=_WHOLE_WITHIN)
-            message = bedrock_stream.whole(kept.body, asked) if kept is not None and not call.parsed.stream else None
+            kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
+            message = bedrock_stream.whole(kept.body, model) if kept is not None and not call.parsed.stream else None
             if message is None:
                 return _BROKEN
             self._succeeded(call)
@@ -252,7 +246,7 @@ class BedrockLane:
             answer.abort()
             return _BROKEN
         self._succeeded(call)
-        rewriter = bedrock_stream.Rewriter(asked)
+        rewriter = bedrock_stream.Rewriter(model)
         self._tally.stream_began()
         try:
             await rewrite_stream(
@@ -269,9 +263,9 @@ class BedrockLane:
             self._failed(rewriter.failure)
         return 200
 
-    async def _tell_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | BedrockFailure:
-        """Send an answer on that a tool was called with, if it fits the schema that was asked for."""
-        kept = await answer.keep(most=_WHOLE, within=_WHOLE_WITHIN)
+    async def _reply_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | BedrockFailure:
+        """Pass on the input of the tool that stands for a schema, if it fits the schema of the request."""
+        kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
         text = bedrock_stream.whole(kept.body, call.parsed.model or call.model) if kept is not None else None
         if text is None:
             return _BROKEN
@@ -280,40 +274,41 @@ class BedrockLane:
             return BedrockFailure("NotAsAsked", 502, "")
         self._succeeded(call)
         if call.parsed.stream:
-            lines, told = [_EVENTS, b"cache-control: no-cache"], structured_output.events(message)
+            lines, body = [_EVENTS, b"cache-control: no-cache"], structured_output.events(message)
         else:
-            lines, told = [JSON], _encoder.encode(message)
-        call.exchange.reply(200, b"OK", [*lines, *call.route.lines], told)
+            lines, body = [JSON], _encoder.encode(message)
+        call.exchange.reply(200, b"OK", [*lines, *call.route.lines], body)
         return 200
 
-    def _is_from_here(self, call: Call) -> None:
+    def _set_route(self, call: Call) -> None:
         call.route.upstream = "bedrock"
         call.route.api_base = self._settings.api_base
 
     def _succeeded(self, call: Call) -> None:
-        self._is_from_here(call)
+        self._set_route(call)
         self._keeper.note_accepted()
         if call.route.cause:
             self._tally.fell_back((call.digest, call.model), call.route.cause)
         if self._tally.bedrock_ok():
             logger.info("Bedrock answers again")
 
-    def _failed(self, trouble: BedrockFailure) -> BedrockFailure:
-        if self._tally.bedrock_failed(bedrock_errors.describe(trouble)):
-            logger.warning("Bedrock cannot answer: %s", bedrock_errors.describe(trouble))
-        return trouble
+    def _failed(self, failure: BedrockFailure) -> BedrockFailure:
+        description = bedrock_errors.describe(failure)
+        if self._tally.bedrock_failed(description):
+            logger.warning("Bedrock cannot answer: %s", description)
+        return failure
 
 
 def _request_id(answer: ResponseHead) -> Lines:
-    """Return Bedrock's own id of a request, for whoever asks AWS about it. LiteLLM tells that of streams only."""
-    named = answer.fields.get(_REQUEST_ID)
-    return [b"request-id: " + named] if re.fullmatch(rb"[\w-]{1,64}", named) else []
+    """Return Bedrock's own id of a request, for AWS's support. LiteLLM reports it for streams only."""
+    value = answer.fields.get(_REQUEST_ID)
+    return [b"request-id: " + value] if re.fullmatch(rb"[\w-]{1,64}", value) else []
 
 
-def _carried(target: Target) -> tuple[str, str]:
-    """Return the model that LiteLLM is told, and the id that it is to ask Bedrock for, "" where that is the same.
+def _litellm_model(target: Target) -> tuple[str, str]:
+    """Return the model to name to LiteLLM, and the id to send to Bedrock, "" if it is the same.
 
-    By an id that does not say what it is, an ARN above all, LiteLLM would go another way, and change the request.
+    LiteLLM chooses how to translate by the name: given an ARN, say, it would send another request.
     """
     if "claude" in target.model and not target.model.startswith("arn:"):
         return target.model, ""

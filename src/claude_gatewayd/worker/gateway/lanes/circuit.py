@@ -1,8 +1,8 @@
-"""Whether Anthropic is worth a try, for one credential and one model: the circuit, and all of them. No socket.
+"""The circuit breaker: whether to ask Anthropic, for one credential and one model. No socket.
 
-Closed, it lets requests through. Failures open it, and so does a limit that is reached; then requests go elsewhere, but
-for a probe now and then. One probe that succeeds closes it. Times are seconds since the epoch, as a limit's reset is;
-that clock may be set: a circuit that opened in what is now the future is probed at once.
+A closed circuit lets requests through. Failures open it, and so does a limit that is reached; then requests go to
+Bedrock, except for a probe now and then. A probe that succeeds closes it. Times are seconds since the epoch, as a
+limit's reset is. The clock may be set back: a circuit that was opened in the future is probed at once.
 """
 
 import logging
@@ -16,11 +16,13 @@ from claude_gatewayd.system.clock_time import clock_time
 
 logger = logging.getLogger(__name__)
 
-WINDOW = 60.0  # failures count together within it; LiteLLM's within cooldown_time (router_utils/cooldown_handlers.py)
-PROBE_EVERY = 300.0  # of a limit that is reached: it may be lifted, or raised, before its reset
-PROBE_LASTS = 120.0  # a probe of which nothing is heard for so long is forgotten
-LONGEST_LIMIT = 8 * 86400.0  # Anthropic's longest is of seven days
-LONGEST_WISH = 600.0  # of a Retry-After
+WINDOW = (
+    60.0  # failures within it count together; LiteLLM counts within cooldown_time (router_utils/cooldown_handlers.py)
+)
+PROBE_EVERY = 300.0  # while a limit is reached: it may be lifted or raised before its reset
+PROBE_LASTS = 120.0  # a probe without a verdict for so long is forgotten
+LONGEST_LIMIT = 8 * 86400.0  # Anthropic's longest limit is weekly
+LONGEST_RETRY_AFTER = 600.0
 _MOST = 512
 _LONGEST_NAME = 100
 
@@ -40,9 +42,9 @@ class CircuitRules:
 class Circuit:
     """One circuit.
 
-    Closed, it has the times of its last failures, with no success since. Open, *since* is when it opened or a probe
-    last failed, *until* when it is over, *probe_at* when the next probe may go, and *limit* says that a reached limit
-    opened it.
+    A closed one has the times of its *failures* since the last success. Of an open one, *since* is when it opened or a
+    probe last failed, *until* when it ends, *probe_at* when the next probe may go, and *limit* whether a limit that is
+    reached opened it.
     """
 
     failures: tuple[float, ...] = ()
@@ -52,53 +54,53 @@ class Circuit:
     probe_at: float = 0.0
     limit: bool = False
     is_probing: bool = False
-    why: str = ""
+    reason: str = ""
 
-    def ask(self, now: float) -> CircuitState:
-        """Say what a request may do. One that is told "probe" goes with what `probing` returns."""
+    def state(self, now: float) -> CircuitState:
+        """Return what a request may do. After "probe", `probing` must follow."""
         if not self.is_open:
             return "closed"
         return "probe" if now >= self.probe_at or now < self.since else "open"
 
     def probing(self, now: float) -> "Circuit":
-        """Let one request through: the others wait for what comes of it, or until it is forgotten."""
+        """Let one request through. The next probe may go when this one is forgotten."""
         return replace(self, since=min(self.since, now), probe_at=now + PROBE_LASTS, is_probing=True)
 
     def released(self, now: float) -> "Circuit":
-        """Give a probe back that came to no verdict: the next request is one."""
+        """Return a probe that came to no verdict: the next request is the probe."""
         return replace(self, probe_at=now, is_probing=False) if self.is_probing else self
 
-    def failed(self, now: float, why: str, rules: CircuitRules, retry_after: float | None = None) -> "Circuit":
-        """Count a failure. A *retry_after* that is longer than the cool-down takes its place, within ten minutes."""
+    def failed(self, now: float, reason: str, rules: CircuitRules, retry_after: float | None = None) -> "Circuit":
+        """Count a failure. A *retry_after* longer than the cool-down replaces it, up to ten minutes."""
         if self.is_open and not self.is_probing:
-            return self  # of a request that was under way before, or had nowhere else to go: it proves nothing new
+            return self  # from a request that began earlier, or had no fallback: nothing new
         if self.is_open and self.limit and self.until > now:
-            return self._opened(now, self.until, self.why, limit=True)
+            return self._opened(now, self.until, self.reason, limit=True)
         recent = (*(at for at in self.failures if 0 <= now - at < WINDOW), now)
         if not self.is_open and len(recent) <= rules.allowed_fails:
             return Circuit(recent)
-        return self._opened(now, now + max(rules.cooldown_time, min(retry_after or 0.0, LONGEST_WISH)), why)
+        return self._opened(now, now + max(rules.cooldown_time, min(retry_after or 0.0, LONGEST_RETRY_AFTER)), reason)
 
-    def rejected(self, now: float, reset: float, why: str, rules: CircuitRules) -> "Circuit":
-        """Open until a limit's *reset*. Without one that can be, until that known before, or to cool down."""
+    def rejected(self, now: float, reset: float, reason: str, rules: CircuitRules) -> "Circuit":
+        """Open until a limit's *reset*. If it is not plausible, until the known reset, or for the cool-down."""
         if now < reset <= now + LONGEST_LIMIT:
-            return self._opened(now, reset, why, limit=True)
+            return self._opened(now, reset, reason, limit=True)
         if self.limit and self.until > now:
-            return self._opened(now, self.until, why, limit=True)
-        return self._opened(now, now + rules.cooldown_time, why)
+            return self._opened(now, self.until, reason, limit=True)
+        return self._opened(now, now + rules.cooldown_time, reason)
 
-    def _opened(self, now: float, until: float, why: str, *, limit: bool = False) -> "Circuit":
+    def _opened(self, now: float, until: float, reason: str, *, limit: bool = False) -> "Circuit":
         probe_at = min(until, now + PROBE_EVERY) if limit else until
-        return Circuit(is_open=True, since=now, until=until, probe_at=probe_at, limit=limit, why=why)
+        return Circuit(is_open=True, since=now, until=until, probe_at=probe_at, limit=limit, reason=reason)
 
 
 CLOSED = Circuit()
 
 
 class Circuits:
-    """All circuits of a generation, by digest of the credential and model; the last used 512 of those that count.
+    """The circuits of a generation, by credential and model; the 512 that were used last.
 
-    *label* says how a credential is called in the log and the status.
+    *label* returns the name of a credential in the log and the status.
     """
 
     def __init__(
@@ -109,49 +111,49 @@ class Circuits:
         self._clock = clock
         self._circuits: OrderedDict[CircuitKey, Circuit] = (
             OrderedDict()
-        )  # those that have nothing to tell are not in it
+        )  # without those that are closed and have no failures
 
-    def ask(self, key: CircuitKey) -> CircuitState:
-        """Say what a request may do. After "probe" a verdict must follow, or `released`."""
+    def admit(self, key: CircuitKey) -> CircuitState:
+        """Return what a request may do. After "probe", a verdict or `released` must follow."""
         key = _short(key)
         circuit = self._circuits.get(key)
         if circuit is None:
             return "closed"
         self._circuits.move_to_end(key)
         now = self._clock()
-        standing = circuit.ask(now)
-        if standing == "probe":
+        state = circuit.state(now)
+        if state == "probe":
             self._circuits[key] = circuit.probing(now)
-        return standing
+        return state
 
-    def why(self, key: CircuitKey) -> str:
-        """Say what opened a circuit; "" for a closed one."""
-        return self._circuits.get(_short(key), CLOSED).why
+    def reason(self, key: CircuitKey) -> str:
+        """Return what opened a circuit; "" if it is closed."""
+        return self._circuits.get(_short(key), CLOSED).reason
 
     def succeeded(self, key: CircuitKey) -> None:
-        """Close a circuit: Anthropic answers."""
+        """Close a circuit: Anthropic has answered."""
         circuit = self._circuits.pop(_short(key), CLOSED)
         if circuit.is_open:
             logger.info("the circuit of %s for %s closes: Anthropic answers", *self._named(key))
 
-    def failed(self, key: CircuitKey, why: str, retry_after: float | None = None) -> None:
-        """Count a failure against a circuit. *retry_after* is what the answer asks for, in seconds."""
-        self._change(key, lambda circuit, now: circuit.failed(now, why, self._rules, retry_after))
+    def failed(self, key: CircuitKey, reason: str, retry_after: float | None = None) -> None:
+        """Count a failure against a circuit. *retry_after* is the answer's header, in seconds."""
+        self._change(key, lambda circuit, now: circuit.failed(now, reason, self._rules, retry_after))
 
-    def rejected(self, key: CircuitKey, reset: float, why: str) -> None:
-        """Open a circuit until a limit's *reset*, 0 for one that is not known."""
-        self._change(key, lambda circuit, now: circuit.rejected(now, reset, why, self._rules))
+    def rejected(self, key: CircuitKey, reset: float, reason: str) -> None:
+        """Open a circuit until a limit's *reset*, 0 if that is unknown."""
+        self._change(key, lambda circuit, now: circuit.rejected(now, reset, reason, self._rules))
 
     def released(self, key: CircuitKey) -> None:
-        """Give back a probe that came to no verdict. After a verdict it does nothing."""
+        """Return a probe that came to no verdict. After a verdict this does nothing."""
         if _short(key) in self._circuits:
             self._change(key, lambda circuit, now: circuit.released(now))
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """Return the open ones, for the status. One that is over is tried by the next request: it is none of them."""
+        """Return the open circuits, for the status. One that has ended is not open: the next request is let through."""
         now = self._clock()
         return [
-            {"credential": self._label(digest), "model": model, "why": circuit.why, "until": round(circuit.until)}
+            {"credential": self._label(digest), "model": model, "why": circuit.reason, "until": round(circuit.until)}
             for (digest, model), circuit in self._circuits.items()
             if circuit.is_open and circuit.since <= now < circuit.until
         ]
@@ -165,17 +167,17 @@ class Circuits:
         self._circuits.move_to_end(key)
         while len(self._circuits) > _MOST:
             self._circuits.popitem(last=False)
-        # Probe after probe of a long outage fails: that is no news. That a limit is reached, or moved, is.
+        # In a long outage every probe fails, which is not logged. A limit that is reached, or that moves, is.
         if after.is_open and (not before.is_open or (after.limit and after.until != before.until)):
             until = clock_time(after.until, now)
-            logger.warning("the circuit of %s for %s opens until %s (%s)", *self._named(key), until, after.why)
+            logger.warning("the circuit of %s for %s opens until %s (%s)", *self._named(key), until, after.reason)
 
     def _named(self, key: CircuitKey) -> tuple[str, str]:
-        """Return what a credential and a model are called in the log; a model's name is whatever the caller wrote."""
+        """Return the names for the log. A model's is whatever the caller sent, so it is escaped."""
         return self._label(key[0]), ascii(_short(key)[1])[1:-1]
 
 
 def _short(key: CircuitKey) -> CircuitKey:
-    """Bound what a key takes of memory."""
+    """Bound the memory that a key takes."""
     digest, model = key
     return digest, model[:_LONGEST_NAME]

@@ -36,12 +36,10 @@ def test_failures_count_together_for_a_minute() -> None:
     assert CLOSED.failed(NOW, "529", RULES).failed(NOW + 59, "529", RULES).is_open
 
 
-@pytest.mark.parametrize(
-    ("after", "standing"), [(0, "open"), (59, "open"), (60, "probe"), (600, "probe"), (-5, "probe")]
-)
-def test_after_failures_it_cools_down(after: float, standing: str) -> None:
+@pytest.mark.parametrize(("after", "state"), [(0, "open"), (59, "open"), (60, "probe"), (600, "probe"), (-5, "probe")])
+def test_after_failures_it_cools_down(after: float, state: str) -> None:
     circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0))
-    assert circuit.ask(NOW + after) == standing
+    assert circuit.state(NOW + after) == state
 
 
 @pytest.mark.parametrize(
@@ -50,19 +48,19 @@ def test_after_failures_it_cools_down(after: float, standing: str) -> None:
 )
 def test_a_reached_limit(reset: float, probed_after: float) -> None:
     circuit = CLOSED.rejected(NOW, NOW + reset, "limit reached", RULES)
-    assert circuit.ask(NOW + probed_after - 1) == "open"
-    assert circuit.ask(NOW + probed_after) == "probe"
+    assert circuit.state(NOW + probed_after - 1) == "open"
+    assert circuit.state(NOW + probed_after) == "probe"
 
 
 def test_one_probe_at_a_time() -> None:
     circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0))
     probing = circuit.probing(NOW + 60)
-    assert probing.ask(NOW + 61) == "open"
-    assert probing.ask(NOW + 60 + PROBE_LASTS) == "probe"  # it was lost
-    assert probing.released(NOW + 61).ask(NOW + 61) == "probe"
+    assert probing.state(NOW + 61) == "open"
+    assert probing.state(NOW + 60 + PROBE_LASTS) == "probe"  # it was lost
+    assert probing.released(NOW + 61).state(NOW + 61) == "probe"
     failed = probing.failed(NOW + 61, "529", RULES)
-    assert failed.ask(NOW + 120) == "open"
-    assert failed.ask(NOW + 121) == "probe"
+    assert failed.state(NOW + 120) == "open"
+    assert failed.state(NOW + 121) == "probe"
     assert failed.released(NOW + 62) == failed  # after a verdict there is nothing to give back
 
 
@@ -70,8 +68,8 @@ def test_a_probe_that_fails_leaves_the_limit() -> None:
     circuit = CLOSED.rejected(NOW, NOW + 3600, "limit reached", RULES).probing(NOW + 300)
     failed = circuit.failed(NOW + 301, "529", RULES)
     assert failed.until == NOW + 3600
-    assert failed.ask(NOW + 600) == "open"
-    assert failed.ask(NOW + 601) == "probe"
+    assert failed.state(NOW + 600) == "open"
+    assert failed.state(NOW + 601) == "probe"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ def test_a_longer_pause_is_granted(retry_after: float | None, cooldown: float, o
 def test_what_was_under_way_does_not_prolong_it() -> None:
     circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0))
     assert circuit.failed(NOW + 30, "timeout", RULES) == circuit
-    assert circuit.failed(NOW + 61, "timeout", RULES).ask(NOW + 61) == "probe"
+    assert circuit.failed(NOW + 61, "timeout", RULES).state(NOW + 61) == "probe"
 
 
 def test_failures_of_a_time_to_come_are_forgotten() -> None:
@@ -109,7 +107,7 @@ def test_failures_of_a_time_to_come_are_forgotten() -> None:
 
 def test_a_limit_takes_the_place_of_a_cool_down() -> None:
     circuit = CLOSED.failed(NOW, "529", CircuitRules(0, 60.0)).rejected(NOW + 1, NOW + 9000, "limit", RULES)
-    assert (circuit.until, circuit.probe_at, circuit.why) == (NOW + 9000, NOW + 1 + PROBE_EVERY, "limit")
+    assert (circuit.until, circuit.probe_at, circuit.reason) == (NOW + 9000, NOW + 1 + PROBE_EVERY, "limit")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +121,7 @@ def test_a_probe_that_is_rejected_knows_a_new_reset(reset: float, until: float) 
 def test_a_probe_that_fails_after_the_reset_is_a_failure() -> None:
     circuit = CLOSED.rejected(NOW, NOW + 100, "limit", RULES).probing(NOW + 100)
     failed = circuit.failed(NOW + 101, "529", RULES)
-    assert (failed.until, failed.limit, failed.why) == (NOW + 161, False, "529")
+    assert (failed.until, failed.limit, failed.reason) == (NOW + 161, False, "529")
 
 
 STEPS = st.lists(
@@ -146,12 +144,12 @@ def test_whatever_happens(steps: list[tuple[str, float, float]], allowed_fails: 
     for what, later, other in steps:
         now += later
         if what == "ask":
-            standing = circuit.ask(now)
-            assert standing == "closed" or circuit.is_open
-            if standing == "probe":
+            state = circuit.state(now)
+            assert state == "closed" or circuit.is_open
+            if state == "probe":
                 assert now >= probe_until, "there is a probe already"
                 circuit, probe_until = circuit.probing(now), now + PROBE_LASTS
-                assert circuit.ask(now) == "open"
+                assert circuit.state(now) == "open"
         elif what == "succeed":
             circuit, probe_until = CLOSED, -1.0
         elif what == "release":
@@ -166,9 +164,9 @@ def test_whatever_happens(steps: list[tuple[str, float, float]], allowed_fails: 
             probe_until = -1.0
             assert circuit is before or circuit.until <= now + LONGEST_LIMIT
         assert not circuit.is_open or circuit.probe_at <= max(circuit.until, now + PROBE_LASTS)
-        assert circuit.ask(now + LONGEST_LIMIT) != "open"
+        assert circuit.state(now + LONGEST_LIMIT) != "open"
         if circuit.is_open:
-            assert circuit.ask(circuit.since - 1) == "probe"  # the clock was set back
+            assert circuit.state(circuit.since - 1) == "probe"  # the clock was set back
 
 
 class Clock:
@@ -185,17 +183,17 @@ def test_all_of_them(caplog: pytest.LogCaptureFixture) -> None:
     circuits = Circuits(CircuitRules(0, 60.0), lambda digest: f"cred-{digest[:2]}", clock)
     other = ("ffff", KEY[1])
     circuits.failed(KEY, "529")
-    assert (circuits.ask(KEY), circuits.ask(other), circuits.ask((KEY[0], "claude-haiku-4-5"))) == (
+    assert (circuits.admit(KEY), circuits.admit(other), circuits.admit((KEY[0], "claude-haiku-4-5"))) == (
         "open",
         "closed",
         "closed",
     )
-    assert circuits.why(KEY) == "529"
+    assert circuits.reason(KEY) == "529"
     assert circuits.snapshot() == [{"credential": "cred-1f", "model": KEY[1], "why": "529", "until": round(NOW + 60)}]
     clock.now += 61
-    assert (circuits.ask(KEY), circuits.ask(KEY)) == ("probe", "open")
+    assert (circuits.admit(KEY), circuits.admit(KEY)) == ("probe", "open")
     circuits.succeeded(KEY)
-    assert circuits.ask(KEY) == "closed"
+    assert circuits.admit(KEY) == "closed"
     assert circuits.snapshot() == []
     opens, closes = caplog.records  # one line a change
     assert opens.levelname == "WARNING"
@@ -210,7 +208,7 @@ def test_probe_after_probe_that_fails_is_no_news(caplog: pytest.LogCaptureFixtur
     circuits.failed(KEY, "529")
     for _ in range(10):
         clock.now += 60
-        assert circuits.ask(KEY) == "probe"
+        assert circuits.admit(KEY) == "probe"
         circuits.failed(KEY, "529")
         circuits.released(KEY)
     assert len(caplog.records) == 1
@@ -235,15 +233,15 @@ def test_a_probe_is_given_back_once() -> None:
     clock = Clock()
     circuits = Circuits(CircuitRules(0, 60.0), str, clock)
     circuits.released(KEY)
-    assert circuits.ask(KEY) == "closed"
+    assert circuits.admit(KEY) == "closed"
     circuits.failed(KEY, "529")
     clock.now += 60
-    assert circuits.ask(KEY) == "probe"
+    assert circuits.admit(KEY) == "probe"
     circuits.released(KEY)
-    assert (circuits.ask(KEY), circuits.ask(KEY)) == ("probe", "open")
+    assert (circuits.admit(KEY), circuits.admit(KEY)) == ("probe", "open")
     circuits.failed(KEY, "529")
     circuits.released(KEY)
-    assert circuits.ask(KEY) == "open"
+    assert circuits.admit(KEY) == "open"
 
 
 def test_one_that_is_over_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -261,7 +259,7 @@ def test_the_last_used_are_kept() -> None:
     circuits.failed(KEY, "529")
     for n in range(600):
         circuits.failed((str(n), "m"), "529")
-        assert circuits.ask(KEY) == "open"
+        assert circuits.admit(KEY) == "open"
 
 
 def test_they_are_bounded() -> None:
