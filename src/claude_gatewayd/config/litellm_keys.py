@@ -17,15 +17,15 @@ class ReservedKey(NamedTuple):
 
 _ROUTER: Final = ReservedKey("config.toml", "use [router] of config.toml")
 _OTHER_FALLBACK: Final = ReservedKey(
-    "config.toml", "only Bedrock stands in, and only when Anthropic cannot: see [router]"
+    "config.toml", "only Bedrock steps in, and only when Anthropic fails: see [router]"
 )
 _PER_MODEL: Final = ReservedKey(
-    "yours to do", "give it to the entries of model_list: here it would go for Claude's models too"
+    "yours to do", "set it in the entries of model_list: here it would apply to Claude's models as well"
 )
 _SHARED_CACHE: Final = ReservedKey(
-    "not needed", "one caller's answer would be given to another; prompts of Claude's models are cached without it"
+    "not needed", "one caller could get another's answer; prompt caching for Claude's models does not need it"
 )
-_PINGS: Final = ReservedKey("built in", "the silences of a stream are broken by pings")
+_PINGS: Final = ReservedKey("built in", "a silent stream is kept alive with pings")
 _LOG: Final = ReservedKey("not needed", "use [log] level of config.toml")
 NO_DATABASE: Final = ReservedKey("not needed", "the gateway needs no database, and no PostgreSQL container")
 
@@ -51,14 +51,14 @@ SETTINGS: Final = {
     **dict.fromkeys(("cache", "cache_params", "enable_redis_auth_cache"), _SHARED_CACHE),
     **dict.fromkeys(("anthropic_sse_ping_interval_seconds", "sse_keepalive_ping_interval_seconds"), _PINGS),
     **dict.fromkeys(("set_verbose", "json_logs"), _LOG),
-    "enable_anthropic_prompt_caching": ReservedKey("built in", "Claude Code says itself what is to be cached"),
-    "custom_auth": ReservedKey("built in", "callers are known by their own credential, which Anthropic judges"),
+    "enable_anthropic_prompt_caching": ReservedKey("built in", "Claude Code itself marks what to cache"),
+    "custom_auth": ReservedKey("built in", "callers are identified by their own credential, which Anthropic checks"),
     "master_key": ReservedKey(
         "not needed", "callers bring their own credential; unset ANTHROPIC_AUTH_TOKEN if it holds this key"
     ),
     "database_url": NO_DATABASE,
     "ssl_verify": ReservedKey(
-        "yours to do", "certificates are always checked; name your company's CA by [network] ca_file"
+        "yours to do", "certificates are always verified; set [network] ca_file to your company's CA"
     ),
 }  # fmt: skip
 CALLBACKS: Final = ("callbacks", "success_callback", "failure_callback")

@@ -72,7 +72,7 @@ def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
 
     again = ctl(proxy, "import", str(proxy / "config.yaml"))
     assert again.returncode == 0
-    assert f"Nothing to write: {config} says it all" not in again.stdout  # the other file is looked at each time
+    assert f"Nothing to write: {config} is up to date" not in again.stdout  # the other file is looked at each time
     assert config.read_text() == text
 
 
@@ -165,8 +165,8 @@ def test_a_callback_that_does_more_than_hand_tokens_on_is_kept() -> None:
     ("data", "why"),
     [
         (b"model_list: [", "it is not YAML at line 1"),
-        (b"- a", "it is no LiteLLM configuration"),
-        (b"", "it is no LiteLLM configuration"),
+        (b"- a", "it is not a LiteLLM configuration"),
+        (b"", "it is not a LiteLLM configuration"),
         (b"a: \xff", "it is not UTF-8 text"),
         (b"a: !!python/object:os.system x", "it is not YAML at line 1"),
     ],

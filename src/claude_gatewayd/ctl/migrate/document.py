@@ -48,7 +48,7 @@ def read(file: Path) -> LiteLLMDocument:
         ) from None
     if not isinstance(found.value, dict):
         raise GatewayError(
-            f"cannot read {file}: it is no LiteLLM configuration, which has a model_list", f"less {pasted}"
+            f"cannot read {file}: it is not a LiteLLM configuration: it has no model_list", f"less {pasted}"
         )
     lines: dict[YamlPath, int] = {}
     _mark(found.node, (), lines, depth=0)

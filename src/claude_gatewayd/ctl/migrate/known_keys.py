@@ -7,11 +7,11 @@ from claude_gatewayd.config.litellm_keys import NO_DATABASE, SETTINGS, ReservedK
 
 ROUTER_VALUES = ("num_retries", "timeout", "allowed_fails", "cooldown_time", "retry_after")
 ROUTER_VALUES_ELSEWHERE = {name: name for name in ROUTER_VALUES if name != "timeout"} | {"request_timeout": "timeout"}
-_NO_CHOICE = "there is one Anthropic and one Bedrock: nothing to choose between"
+_NO_CHOICE = "there is one Anthropic and one Bedrock: nothing to route between"
 ROUTER_SETTINGS = {
     "routing_strategy": _NO_CHOICE,
     "routing_strategy_args": _NO_CHOICE,
-    "enable_pre_call_checks": "Anthropic judges requests itself",
+    "enable_pre_call_checks": "Anthropic validates requests itself",
     "redis_host": "the circuit is kept in the daemon",
     "redis_port": "the circuit is kept in the daemon",
     "redis_password": "the circuit is kept in the daemon",
@@ -20,11 +20,11 @@ ROUTER_SETTINGS = {
 GENERAL_SETTINGS = {
     **{name: SETTINGS[name] for name in ("master_key", "custom_auth", "database_url")},
     "store_model_in_db": NO_DATABASE,
-    "forward_client_headers_to_llm_api": ReservedKey("built in", "all headers go to Anthropic as they came"),
+    "forward_client_headers_to_llm_api": ReservedKey("built in", "all headers go to Anthropic unchanged"),
     "disable_spend_logs": NO_DATABASE,
     **dict.fromkeys(
         ("background_health_checks", "health_check_interval"),
-        ReservedKey("not needed", "claude-gatewayctl health asks nobody, and costs nothing"),
+        ReservedKey("not needed", "claude-gatewayctl health sends no request and costs nothing"),
     ),
 }
 VARIABLES = {

@@ -15,7 +15,7 @@ _TARGETS = {
     "run": "claude-gatewayctl start, or claude-gatewayd in the foreground",
     "stop": "claude-gatewayctl stop",
     "down": "claude-gatewayctl stop",
-    "restart": "claude-gatewayctl reload (nothing is cut), or claude-gatewayctl restart",
+    "restart": "claude-gatewayctl reload (interrupts nothing), or claude-gatewayctl restart",
     "logs": "claude-gatewayctl logs -f",
     "health": "claude-gatewayctl health",
     "status": "claude-gatewayctl status",
@@ -84,7 +84,7 @@ def in_compose(text: str) -> Iterator[Translation]:
         elif "postgres" in image or "redis" in image:
             yield Translation(line, f"service {name}", NOT_NEEDED, "the gateway needs no database: docker compose down")
         else:
-            yield Translation(line, f"service {name}", YOURS, "the gateway knows nothing of it")
+            yield Translation(line, f"service {name}", YOURS, "the gateway does not replace it")
 
 
 def _text(file: Path) -> str:

@@ -71,9 +71,9 @@ class _Translator:
                 read(value)
         for name in self._document.values:
             if name not in sections:
-                self._note((str(name),), UNKNOWN, "it is left where it is, and not used")
+                self._note((str(name),), UNKNOWN, "not used")
         self.migrated.translations += [
-            Translation(line, what, UNKNOWN, f"{why}: it is left out") for line, what, why in self._document.left_out
+            Translation(line, what, UNKNOWN, f"{why}: left out") for line, what, why in self._document.left_out
         ]
         # what an anchor says in several places is reported once
         self.migrated.translations = sorted(dict.fromkeys(self.migrated.translations), key=lambda one: one.line)
@@ -101,33 +101,27 @@ class _Translator:
 
     def _for_litellm(self, place: YamlPath, name: str, model: str, entry: dict[str, Any]) -> None:
         if bedrock_models.is_reserved(name):
-            self._note(
-                place, UNKNOWN, f"{model} cannot stand under this name, which is the gateway's own: rename it", name
-            )
+            self._note(place, UNKNOWN, f"{model} cannot use this name, which the gateway reserves: rename it", name)
         else:
             self.migrated.models.append(entry)
-            self._note(place, CARRIED, f"LiteLLM goes on to serve it ({model})", name)
+            self._note(place, CARRIED, f"LiteLLM still serves it ({model})", name)
 
     def _anthropic_model(self, place: YamlPath, name: str, model: str, params: dict[str, Any]) -> None:
         if "*" in name or "*" in model or name == model:
-            self._note(
-                place, BUILT_IN, "Claude's models go to Anthropic as they are asked for, each and every one", name
-            )
+            self._note(place, BUILT_IN, "every Claude model goes to Anthropic under the name requested", name)
         else:
             self.migrated.values["aliases", name] = model
             self._note(place, CARRIED, f'[aliases] {name} = "{model}"', name)
         for key, value in _texts(params):
             where = (*place, "litellm_params", key)
             if key == "api_key":
-                self._note(
-                    where, NOT_NEEDED, "each caller's own credential goes to Anthropic, and no key of a proxy", key
-                )
+                self._note(where, NOT_NEEDED, "each caller's own credential goes to Anthropic, not a proxy's key", key)
             elif key == "api_base":
                 self._value(where, "anthropic", "base_url", value, key)
             elif "timeout" in key:
                 self._note(where, NOT_NEEDED, "see first_byte_timeout and response_timeout in [anthropic]", key)
             elif key != "model":
-                self._note(where, NOT_NEEDED, "requests to Anthropic stay as they came", key)
+                self._note(where, NOT_NEEDED, "requests to Anthropic are not changed", key)
 
     def _bedrock_model(
         self, place: YamlPath, name: str, model: str, params: dict[str, Any], entry: dict[str, Any]
@@ -150,7 +144,7 @@ class _Translator:
         region = self.migrated.values.get(("bedrock", "region"), Bedrock().region)
         known = bedrock_models.find(stem, str(region))
         if known is not None and known.model == there:
-            self._note(place, BUILT_IN, f"the gateway knows it as {there}", name)
+            self._note(place, BUILT_IN, f"the gateway already maps it to {there}", name)
         else:
             self.migrated.values["bedrock.models", stem] = there
             self._note(place, CARRIED, f'[bedrock.models] {stem} = "{there}"', name)
@@ -159,15 +153,15 @@ class _Translator:
         if key in known_keys.AWS_PARAMS:
             self._value(where, "bedrock", known_keys.AWS_PARAMS[key], value, key)
         elif key in known_keys.AWS_KEYS and str(value).startswith("os.environ/AWS_"):
-            self._note(where, BUILT_IN, "AWS keys of the environment are used as they are", key)
+            self._note(where, BUILT_IN, "AWS keys in the environment are used as they are", key)
         elif key in known_keys.AWS_KEYS:
-            hint = "keys do not belong into a file like this: aws configure --profile NAME, then [bedrock] profile"
+            hint = "keys do not belong in this file: aws configure --profile NAME, then [bedrock] profile"
             self._note(where, YOURS, hint, key)
         elif key in ("aws_role_name", "aws_session_name", "aws_web_identity_token"):
             hint = "make it a profile in ~/.aws/config (role_arn, source_profile), then [bedrock] profile"
             self._note(where, YOURS, hint, key)
         elif key not in ("model",):
-            self._note(where, NOT_NEEDED, "Bedrock gets what Claude Code itself would send there", key)
+            self._note(where, NOT_NEEDED, "Bedrock gets what Claude Code itself would send it", key)
 
     # -- the settings
 
@@ -187,7 +181,7 @@ class _Translator:
             elif key in litellm_keys.SETTINGS:
                 self._note_reserved(where, litellm_keys.SETTINGS[key])
             else:
-                self._note(where, UNKNOWN, "there is nothing like it in [router]")
+                self._note(where, UNKNOWN, "[router] has no equivalent")
 
     def _settings(self, settings: dict[str, Any]) -> None:
         for key, value in settings.items():
@@ -204,7 +198,7 @@ class _Translator:
                 self._note_reserved(where, litellm_keys.SETTINGS[key])
             else:
                 self.migrated.settings[key] = value
-                self._note(where, CARRIED, "LiteLLM goes on with it; requests to Anthropic do not pass through LiteLLM")
+                self._note(where, CARRIED, "LiteLLM still uses it; requests to Anthropic do not pass through LiteLLM")
 
     def _general(self, settings: dict[str, Any]) -> None:
         for key, value in settings.items():
@@ -214,7 +208,7 @@ class _Translator:
             elif key.startswith("database"):
                 self._note_reserved(where, NO_DATABASE)
             else:
-                self._note(where, UNKNOWN, f"there is nothing like it here{': it is off' if value is False else ''}")
+                self._note(where, UNKNOWN, f"there is no equivalent{': it is off' if value is False else ''}")
 
     def _variables(self, variables: dict[str, Any]) -> None:
         for name, value in variables.items():
@@ -224,11 +218,9 @@ class _Translator:
             elif name.startswith("DATABASE_"):
                 self._note_reserved(where, NO_DATABASE)
             elif name.startswith("LITELLM_"):
-                self._note(where, NOT_NEEDED, "LiteLLM runs inside the daemon, which sets it up")
+                self._note(where, NOT_NEEDED, "LiteLLM runs inside the daemon, which configures it")
             else:
-                self._note(
-                    where, YOURS, "set it where the daemon gets its environment; it is not written into config.toml"
-                )
+                self._note(where, YOURS, "set it in the daemon's environment; it has no place in config.toml")
 
     def _fallbacks(self, where: YamlPath, value: Any) -> None:
         for index, entry in enumerate(value if isinstance(value, list) else [value]):
@@ -244,17 +236,17 @@ class _Translator:
         there = [self._bedrock.get(t) or (t.removesuffix("-bedrock") if t.endswith("-bedrock") else "") for t in names]
         lost = [target for target, found in zip(names, there, strict=True) if not found]
         if lost:
-            self._note(where, UNKNOWN, f"{', '.join(lost)}: only models of Bedrock stand in for Anthropic's", item)
+            self._note(where, UNKNOWN, f"{', '.join(lost)}: only Bedrock models can stand in for Anthropic's", item)
         wanted = [found for found in there if found]
         if "*" in name:
             self._note(
                 where,
                 UNKNOWN,
-                "write an entry in [router.fallbacks] for each model; without one, the same is asked",
+                "write an entry in [router.fallbacks] for each model; without one, the same model is used",
                 item,
             )
         elif wanted == [name]:
-            self._note(where, BUILT_IN, "each model of Anthropic's falls back to the same one at Bedrock", item)
+            self._note(where, BUILT_IN, "each Anthropic model falls back to the same model on Bedrock", item)
         elif wanted:
             self.migrated.values["router.fallbacks", name] = wanted
             quoted = ", ".join(f'"{one}"' for one in wanted)
@@ -267,17 +259,22 @@ class _Translator:
             place = (*where, index) if isinstance(value, list) else where
             source = self._source_of(str(name)) if isinstance(name, str) and "." in name else ""
             if not isinstance(name, str):
-                self._note(place, UNKNOWN, "it must be a text: module.object", key)
+                self._note(place, UNKNOWN, "it must be a string: module.object", key)
             elif source is None:
                 self._note(place, UNKNOWN, "there is no such module beside the file", f"{key} {name}")
             elif passes_tokens_on(source):
-                says = "it hands the caller's token to LiteLLM; here it goes straight to Anthropic, and never to AWS"
-                self._note(place, BUILT_IN, says, f"{key} {name}")
+                explanation = (
+                    "it passes the caller's token to LiteLLM; here it goes straight to Anthropic, never to AWS"
+                )
+                self._note(place, BUILT_IN, explanation, f"{key} {name}")
             else:
                 kept.append(name)
-                how = "it is loaded from where it lies" if source else "it is one of LiteLLM's own"
+                how = "loaded from where it is" if source else "built into LiteLLM"
                 self._note(
-                    place, CARRIED, f"{how}; it sees what LiteLLM serves: Bedrock and the other models", f"{key} {name}"
+                    place,
+                    CARRIED,
+                    f"{how}; it sees what LiteLLM serves: Bedrock and your other models",
+                    f"{key} {name}",
                 )
         if kept:
             self.migrated.settings[key] = kept if isinstance(value, list) else kept[0]
@@ -303,7 +300,7 @@ class _Translator:
             return
         before = self.migrated.values.get((section, name))
         if before is not None and before != value:
-            self._note(where, UNKNOWN, f"{shown} is {before} already, by a line before: the gateway has one", what)
+            self._note(where, UNKNOWN, f"an earlier line has set {shown} to {before}: the gateway has only one", what)
             return
         self.migrated.values[section, name] = value
         shown_value = (

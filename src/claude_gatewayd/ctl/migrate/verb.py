@@ -16,6 +16,7 @@ from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.ctl.migrate.translate import MigratedConfig
 from claude_gatewayd.ctl.migrate.translation import UNKNOWN, YOURS, Translation
 from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
+from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.system import files
 
@@ -40,7 +41,7 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     file = Path(os.path.abspath(named))
     file = file / "config.yaml" if file.is_dir() else file
     if file.name == LEFT:
-        raise GatewayError(f"cannot import {file}: it is what an import has written", "name the proxy's own file")
+        raise GatewayError(f"cannot import {file}: it was written by an import", "name the proxy's own file")
     old = document.read(file)
     migrated = translate.translate(old, os.environ, lambda name: project_files.source_of(file.parent, name))
     translations = [(file, one) for one in migrated.translations] + project_files.look(file.parent)
@@ -73,7 +74,7 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
             copy = kept[number]
             lines.append(f"Wrote {path}" + (f" (backup: {copy})" if copy else ""))
     if not writes:
-        lines.append(f"Nothing to write: {target} says it all")
+        lines.append(f"Nothing to write: {target} is up to date")
     rest = "\n".join([*lines, *_next(translations)])
     plain = "\n".join([*_table(translations), rest])
     show(report, plain, lambda _: f"{_drawn(translations)}\n{printable.lines(rest)}", in_json=in_json)
@@ -89,7 +90,7 @@ def _config(migrated: MigratedConfig, text: str, file: Path, left: Path | None) 
         values["litellm", "config"] = str(left)
     wanted = {place for place, _ in translate.differing(values.items())}
     if not text and wanted:
-        text = f"# What {file} comes to; by claude-gatewayctl import.\n"
+        text = f"# Imported from {file} by claude-gatewayctl import.\n"
     for (section, name), value in values.items():
         table: Any = before
         for part in section.split("."):
@@ -110,7 +111,7 @@ def _left(migrated: MigratedConfig, file: Path) -> str:
     import yaml  # LiteLLM's own
 
     text: str = yaml.safe_dump(migrated.litellm, sort_keys=False, allow_unicode=True)
-    return f"# What of {file.name} LiteLLM goes on with; by claude-gatewayctl import.\n{text}"
+    return f"# The part of {file.name} that LiteLLM still uses. Written by claude-gatewayctl import.\n{text}"
 
 
 def _write(path: Path, text: str) -> Path | None:
@@ -158,5 +159,6 @@ def _next(translations: list[tuple[Path, Translation]]) -> list[str]:
     open_ends = sum(one.verdict in (UNKNOWN, YOURS) for _, one in translations)
     lines = []
     if open_ends:
-        lines.append(f"Look at the {open_ends} line{'s' * (open_ends != 1)} that say yours to do, or not understood.")
+        count = counted(open_ends, "line needs", "lines need")
+        lines.append(f"{count} your attention: see yours to do and not understood.")
     return [*lines, "Next: stop the proxy, then claude-gatewayctl config check, and claude-gatewayctl configure-claude"]

@@ -45,10 +45,10 @@ def test_names_that_are_the_persons(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("setting", "hint"),
     [
-        ("cache: true", "one caller's answer would be given to another"),
-        ("cache_params: {type: local}", "one caller's answer would be given to another"),
-        ("enable_redis_auth_cache: true", "one caller's answer would be given to another"),
-        ("enable_anthropic_prompt_caching: true", "Claude Code says itself"),
+        ("cache: true", "one caller could get another's answer"),
+        ("cache_params: {type: local}", "one caller could get another's answer"),
+        ("enable_redis_auth_cache: true", "one caller could get another's answer"),
+        ("enable_anthropic_prompt_caching: true", "Claude Code itself marks"),
         ("api_key: sk-secret", "entries of model_list"),
         ("num_retries: 3", "[router]"),
         ("set_verbose: true", "[log] level"),
