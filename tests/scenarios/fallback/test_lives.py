@@ -128,7 +128,7 @@ def test_a_profile_without_a_login_and_a_broken_yaml(tmp_path: Path) -> None:
             said = daemon.status()
             assert said["litellm"]["state"] == "ready"
             (problem,) = said["litellm"]["config"]["problems"]
-            assert "is no YAML" in problem["message"]
+            assert "is not YAML" in problem["message"]
             assert problem["where"].startswith(f"{tmp_path}/config.yaml:")
             assert said["bedrock"]["source"] == "profile Sandbox.AdministratorAccess"
             wait_until(lambda: "cannot get AWS credentials" in daemon.status()["bedrock"]["failure"])

@@ -1,4 +1,4 @@
-"""The engine as the worker sees it: start it, wait for it, connect to it, end it."""
+"""The engine as the worker sees it: start, wait until it is ready, connect, stop."""
 
 import asyncio
 import functools
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CONNECTED_WITHIN = 5.0
-_KEYS_WITHIN = 15.0
-_ENDED_WITHIN = 3.0
-# While LiteLLM is imported this thread shall not hold the interpreter longer than it must: the relay is beside it.
-# Measured with a timer of 5 ms on the relay's loop: p99 48 ms with Python's own 5 ms, 8 ms with this.
+_CONNECT_TIMEOUT = 5.0
+_KEYS_TIMEOUT = 15.0
+_STOP_TIMEOUT = 3.0
+# While LiteLLM is imported, its thread must not hold the interpreter for long: the relay runs beside it. Measured by a
+# timer of 5 ms on the relay's loop: p99 is 48 ms with Python's own interval of 5 ms, and 8 ms with this.
 _SWITCH_INTERVAL = 0.0005
-# Nor is garbage collected until it is ready and warm (most of all: 93 ms, then 43). At most for so long
-_QUIET_FOR = 60.0
+# Until LiteLLM is ready, but for so many seconds at most, no garbage is collected either: the longest pause falls from
+# 93 ms to 43.
+_MAX_QUIET = 60.0
 
 _CODE = installation.fingerprint()
 
@@ -40,7 +41,7 @@ LoadApp = Callable[[EngineSettings, str, Callable[[], Awaitable[AwsKeys]]], "App
 
 
 class EngineFailed(GatewayError):
-    """LiteLLM is not there: why, and what helps."""
+    """LiteLLM cannot be used: why, and what helps."""
 
 
 def _load(settings: EngineSettings, key: str, keys: Callable[[], Awaitable[AwsKeys]]) -> "App":
@@ -49,8 +50,8 @@ def _load(settings: EngineSettings, key: str, keys: Callable[[], Awaitable[AwsKe
     return App(settings, key, keys)
 
 
-class _Quiet:
-    """A time in which the interpreter is held as little as can be, for the relay's sake. It has an end, always."""
+class _QuietPeriod:
+    """A time in which the interpreter is held as briefly as possible, for the sake of the relay."""
 
     def __init__(self) -> None:
         self._interval: float | None = None
@@ -61,7 +62,7 @@ class _Quiet:
         gc.disable()
 
     def end(self) -> None:
-        """End it, once. What has been made until now is for ever, and looked at by no collection."""
+        """End it, once. What exists by now stays for good, so the garbage collector is told to skip it."""
         interval, self._interval = self._interval, None
         if interval is not None:
             gc.freeze()
@@ -70,22 +71,22 @@ class _Quiet:
 
 
 class Engine:
-    """LiteLLM in a thread of its own. *keys* are asked for on the worker's loop, for each call to Bedrock."""
+    """LiteLLM in a thread of its own. *keys* is called on the worker's loop, for each call to Bedrock."""
 
     def __init__(
         self,
         settings: EngineSettings,
         keys: Callable[[], Coroutine[Any, Any, AwsKeys]],
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
         load: LoadApp = _load,
     ) -> None:
         self.state: EngineState = "off"
-        self.outdated = False  # what would be loaded now does not belong to what runs here
+        self.outdated = False  # the installation has changed: its LiteLLM may not fit the code that runs here
         self._settings = settings
         self._keys = keys
-        self._changed = changed
+        self._on_change = on_change
         self._load = load
-        self._quiet = _Quiet()
+        self._quiet = _QuietPeriod()
         self._loop = asyncio.get_running_loop()
         self._settled: asyncio.Future[None] = self._loop.create_future()
         self._thread: threading.Thread | None = None
@@ -94,24 +95,24 @@ class Engine:
         self._stopped = False
         self._seconds = 0.0
         self._key = secrets.token_urlsafe(32)
-        self._connector = UnixConnector(str(settings.socket), seconds=_CONNECTED_WITHIN, name="LiteLLM")
+        self._connector = UnixConnector(str(settings.socket), seconds=_CONNECT_TIMEOUT, name="LiteLLM")
 
     def start(self) -> None:
-        """Begin to load LiteLLM, unless that has been done, or is another than we were started with."""
+        """Begin to load LiteLLM, unless that has begun, or the installation has changed since we started."""
         if self.state != "off":
             return
         if installation.fingerprint() != _CODE:
             self.outdated = True
-            self._became("failed", "the installation has changed since this generation started")
+            self._set_state("failed", "the installation has changed since this generation started")
             return
-        self._became("loading")
+        self._set_state("loading")
         self._quiet.begin()
-        self._loop.call_later(_QUIET_FOR, self._quiet.end)
-        self._thread = threading.Thread(target=self._live, name="litellm", daemon=True)
+        self._loop.call_later(_MAX_QUIET, self._quiet.end)
+        self._thread = threading.Thread(target=self._run_thread, name="litellm", daemon=True)
         self._thread.start()
 
     async def ready(self, seconds: float) -> None:
-        """Return when it serves; it is started if need be. Raises EngineFailed, after *seconds* at most."""
+        """Start it if necessary, and return when it serves. Raises EngineFailed, after *seconds* at the latest."""
         if self.state == "ready":
             return
         self.start()
@@ -124,34 +125,34 @@ class Engine:
             raise EngineFailed(f"LiteLLM cannot be used: {self._why}", "claude-gatewayctl reload")
 
     async def connect(self) -> UpstreamConnection:
-        """Return a connection to it. Raises UpstreamFailed."""
+        """Open a connection to it. Raises UpstreamFailed."""
         return await self._connector()
 
     @property
     def authorization(self) -> bytes:
-        """The value of the Authorization header that it asks for."""
+        """The value of the Authorization header that it expects."""
         return b"Bearer " + self._key.encode()
 
     @property
     def has_config(self) -> bool:
-        """Say whether there is a configuration of the person's own."""
+        """Whether there is a LiteLLM configuration of the person's own."""
         return self._settings.config is not None
 
     @property
     def model_names(self) -> frozenset[str]:
-        """The models of the person's own configuration; none before it is ready."""
-        return self._app.own.model_names if self._app is not None else frozenset()
+        """The models of the person's own configuration; none before LiteLLM is ready."""
+        return self._app.user_config.model_names if self._app is not None else frozenset()
 
     def allowed_fields(self, model: str) -> frozenset[str]:
         """Return the fields of a body that the person's configuration of a model allows besides the usual ones."""
-        return self._app.own.allowed_fields(model) if self._app is not None else frozenset()
+        return self._app.user_config.allowed_fields(model) if self._app is not None else frozenset()
 
     def snapshot(self) -> dict[str, Any]:
-        """Return how it is, for the status. *seconds* is what loading took."""
-        own = self._app.own if self._app is not None else None
+        """Return its state, for the status. *seconds* is how long loading took."""
+        user_config = self._app.user_config if self._app is not None else None
         config = None
         if self._settings.config is not None:
-            problems = [problem.as_dict() for problem in own.problems] if own is not None else []
+            problems = [problem.as_dict() for problem in user_config.problems] if user_config is not None else []
             config = {"path": str(self._settings.config), "problems": problems}
         return {
             "state": self.state,
@@ -159,55 +160,55 @@ class Engine:
             "why": self._why,
             "seconds": round(self._seconds, 1),
             "config": config,
-            "callbacks": [callback.as_dict() for callback in own.callbacks] if own is not None else [],
+            "callbacks": [callback.as_dict() for callback in user_config.callbacks] if user_config is not None else [],
         }
 
     async def stop(self) -> None:
-        """End it. What it has not finished in three seconds ends with the process; an import cannot be ended at all."""
+        """Stop it, and wait for three seconds at most. An import cannot be stopped: it ends with the process."""
         if self._thread is None:
             return
         self._stopped = True
         if self._app is not None:
             self._app.stop()
-            await asyncio.to_thread(self._thread.join, _ENDED_WITHIN)
+            await asyncio.to_thread(self._thread.join, _STOP_TIMEOUT)
         self._settings.socket.unlink(missing_ok=True)
 
     # -- in the engine's thread
 
-    def _live(self) -> None:
+    def _run_thread(self) -> None:
         begun = time.monotonic()
 
         def is_ready() -> None:
             self._quiet.end()
-            self._tell("ready", "", time.monotonic() - begun)
+            self._set_state_from_thread("ready", "", time.monotonic() - begun)
 
-        doing = "be loaded"
+        phase = "be loaded"
         try:
-            self._app = self._load(self._settings, self._key, self._keys_from_there)
-            doing = "go on"
+            self._app = self._load(self._settings, self._key, self._keys_from_worker)
+            phase = "go on"
             why = self._app.run(is_ready) if not self._stopped else ""
         except BaseException as error:
-            # Whatever an import of 4,000 modules can raise, SystemExit too: the relay goes on without it.
-            logger.debug("LiteLLM cannot %s", doing, exc_info=True)
-            why = f"it cannot {doing}: {describe(error)}"
+            # An import of 4,000 modules can raise anything, SystemExit too. The relay goes on without LiteLLM.
+            logger.debug("LiteLLM cannot %s", phase, exc_info=True)
+            why = f"it cannot {phase}: {describe(error)}"
         finally:
             self._quiet.end()
         if not self._stopped:
-            self._tell("failed", why)
+            self._set_state_from_thread("failed", why)
 
-    async def _keys_from_there(self) -> AwsKeys:
-        """Ask for keys on the worker's loop, from the engine's. Raises KeysUnavailable, TimeoutError."""
+    async def _keys_from_worker(self) -> AwsKeys:
+        """Get keys from the worker's loop. Raises KeysUnavailable, TimeoutError."""
         asked = asyncio.run_coroutine_threadsafe(self._keys(), self._loop)
-        async with asyncio.timeout(_KEYS_WITHIN):
+        async with asyncio.timeout(_KEYS_TIMEOUT):
             return await asyncio.wrap_future(asked)
 
-    def _tell(self, state: EngineState, why: str, seconds: float = 0.0) -> None:
+    def _set_state_from_thread(self, state: EngineState, why: str, seconds: float = 0.0) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._became, state, why, seconds)
+            self._loop.call_soon_threadsafe(self._set_state, state, why, seconds)
         except RuntimeError:
             pass  # the worker's loop has ended
 
-    def _became(self, state: EngineState, why: str = "", seconds: float = 0.0) -> None:
+    def _set_state(self, state: EngineState, why: str = "", seconds: float = 0.0) -> None:
         self.state, self._why, self._seconds = state, why, seconds
         if state == "loading":
             logger.info("LiteLLM %s is being loaded", _version())
@@ -217,7 +218,7 @@ class Engine:
             logger.error("LiteLLM cannot be used: %s", why)
         if state != "loading" and not self._settled.done():
             self._settled.set_result(None)
-        self._changed()
+        self._on_change()
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What stands before LiteLLM's own application: few routes, one key, and failures in the upstream's own words."""
+"""ASGI middleware around LiteLLM's application: who may call which routes, and what an error may reveal."""
 
 import asyncio
 import hmac
@@ -22,16 +22,16 @@ OPENAI_ROUTES = frozenset(
     for version in ("", "/v1")
     for name in ("chat/completions", "completions", "embeddings", "responses")
 )
-SPENDS = b"x-gateway-spends: yes"  # the gateway's word that this caller may
+SPENDS = b"x-gateway-spends: yes"  # the caller may use our AWS keys and the person's own models
 _API_BASE = b"x-litellm-model-api-base"
-_OF_A_MODEL = b"x-litellm-model-"  # names and URLs: an ARN may be among them
-_LONGEST = 65536  # of an error
+_MODEL_HEADERS = b"x-litellm-model-"  # names and URLs, which may hold an ARN
+_MAX_ERROR = 65536
 _DATA = re.compile(rb"^data: (.*)$", re.MULTILINE)
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
 
 
 class AccessMiddleware:
-    """Let the gateway through to *app*, by *key*, on the routes that are open; refuse all else."""
+    """Let only the gateway, by *key*, call *app*, on few routes. Cancel the work for a client that is gone."""
 
     def __init__(self, app: Asgi, key: str) -> None:
         self._app = app
@@ -45,8 +45,8 @@ class AccessMiddleware:
         if scope["type"] != "http":
             return
         headers = dict(scope["headers"])
-        known = hmac.compare_digest(headers.get(b"authorization", b""), self._authorization)
-        if not known or scope["method"] != "POST" or scope["path"] not in (MESSAGES, *OPENAI_ROUTES):
+        is_gateway = hmac.compare_digest(headers.get(b"authorization", b""), self._authorization)
+        if not is_gateway or scope["method"] != "POST" or scope["path"] not in (MESSAGES, *OPENAI_ROUTES):
             await send(
                 {"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"application/json")]}
             )
@@ -59,52 +59,53 @@ class AccessMiddleware:
             caller=headers.get(b"x-gateway-caller", b"").decode("latin-1"),
         )
         current_request.set(context)
-        # Without a ticket it is Bedrock's lane that asks, and tells the client itself what went wrong.
-        told = _Bedrock(send, context) if scope["path"] == MESSAGES and not context.ticket else _Masked(send, context)
+        # Without a ticket the caller is Bedrock's lane, which words errors for the client itself.
+        for_lane = scope["path"] == MESSAGES and not context.ticket
+        reply = _BedrockReply(send, context) if for_lane else _MaskedReply(send, context)
         client = _Client(receive)
-        work = asyncio.create_task(self._app(scope, client.receive, told))
+        work = asyncio.create_task(self._app(scope, client.receive, reply))
         gone = asyncio.create_task(client.gone())
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
-            work.cancel()  # nobody wants the answer any more: Bedrock shall not write it, nor be paid for it
+            work.cancel()  # or Bedrock goes on writing, and charging for, an answer that nobody wants
         await asyncio.gather(work, gone, return_exceptions=True)
 
 
 class _Client:
-    """The gateway's end of a request. LiteLLM notices that it has gone with the next event that it sends, or never."""
+    """The gateway's end of a request. LiteLLM notices a disconnect only when it next sends, or never."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._body_read = asyncio.Event()
 
     async def receive(self) -> Message:
-        """Return the next of the request."""
+        """Return the next message of the request."""
         if self._body_read.is_set():
-            await asyncio.Event().wait()  # what comes now is for `gone`, which ends all of it
+            await asyncio.Event().wait()  # the next message is for `gone`, which ends the request
         message = await self._receive()
         if not message.get("more_body", False):
             self._body_read.set()
         return message
 
     async def gone(self) -> None:
-        """Return when it has gone."""
+        """Return when the client has disconnected."""
         await self._body_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
 
-class _Masked:
-    """Pass on what LiteLLM says to the client, less what its errors tell of an account, and where it has asked.
+class _MaskedReply:
+    """Send LiteLLM's answer on, with its errors masked, and with the URL of the upstream in a header.
 
-    That it tells of some providers only, and never of Bedrock.
+    LiteLLM sets that header for some providers only, and never for Bedrock.
     """
 
     def __init__(self, send: Send, context: RequestContext) -> None:
         self._send = send
         self._context = context
-        self._failed: Message | None = None  # the beginning of an error
+        self._failed: Message | None = None  # the head of an error
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
@@ -112,7 +113,7 @@ class _Masked:
             headers = [(n, v) for n, v in message.get("headers", ()) if v or n != _API_BASE]
             if self._context.api_base and _API_BASE not in dict(headers):
                 headers.append((_API_BASE, self._context.api_base.encode("latin-1", "replace")))
-            headers = [(n, _mask(v) if n.startswith(_OF_A_MODEL) else v) for n, v in headers]
+            headers = [(n, _mask(v) if n.startswith(_MODEL_HEADERS) else v) for n, v in headers]
             message = {**message, "headers": headers}
             if message["status"] < 400:
                 await self._send(message)
@@ -121,7 +122,7 @@ class _Masked:
         elif self._failed is None:
             await self._send({**message, "body": _masked_events(message.get("body", b""))})
         else:
-            self._body = (self._body + message.get("body", b""))[:_LONGEST]
+            self._body = (self._body + message.get("body", b""))[:_MAX_ERROR]
             if not message.get("more_body", False):
                 body = _masked_body(self._body)
                 headers = [(n, v) for n, v in self._failed["headers"] if n != b"content-length"]
@@ -138,39 +139,39 @@ def _masked_body(body: bytes) -> bytes:
 
 
 def _masked_events(data: bytes) -> bytes:
-    """Mask the errors among the events of a stream; LiteLLM sends each in one piece. All else stays as it is."""
+    """Mask errors among the events of a stream, which LiteLLM sends one by one. The rest stays unchanged."""
     if b'"error"' not in data:
         return data
     lines = data.split(b"\n")
     for number, line in enumerate(lines):
         if line.startswith(b"data: {"):
             try:
-                said = json.loads(line[6:])
+                event = json.loads(line[6:])
             except (ValueError, RecursionError):
                 continue
-            told = _masked_in(said, everywhere=said.get("type") == "error")
-            if told != said:
-                lines[number] = b"data: " + json.dumps(told).encode()
+            masked_event = _masked_in(event, everywhere=event.get("type") == "error")
+            if masked_event != event:
+                lines[number] = b"data: " + json.dumps(masked_event).encode()
     return b"\n".join(lines)
 
 
-def _masked_in(said: Any, *, everywhere: bool) -> Any:
-    """Return *said* with its texts masked: all, or those of an "error" in it."""
-    if isinstance(said, str):
-        return masked(said) if everywhere else said
-    if isinstance(said, list):
-        return [_masked_in(inner, everywhere=everywhere) for inner in said]
-    if isinstance(said, dict):
-        return {key: _masked_in(inner, everywhere=everywhere or key == "error") for key, inner in said.items()}
-    return said
+def _masked_in(value: Any, *, everywhere: bool) -> Any:
+    """Return a JSON value with its texts masked: all of them, or those within an "error"."""
+    if isinstance(value, str):
+        return masked(value) if everywhere else value
+    if isinstance(value, list):
+        return [_masked_in(inner, everywhere=everywhere) for inner in value]
+    if isinstance(value, dict):
+        return {key: _masked_in(inner, everywhere=everywhere or key == "error") for key, inner in value.items()}
+    return value
 
 
 def _mask(text: bytes) -> bytes:
     return masked(text.decode(errors="replace")).encode()
 
 
-class _Bedrock:
-    """Tell of failures at Bedrock in the words of Bedrock, which LiteLLM wraps up in its own."""
+class _BedrockReply:
+    """Send Bedrock's answer to its lane, with failures in Bedrock's own words, which LiteLLM wraps in its own."""
 
     def __init__(self, send: Send, context: RequestContext) -> None:
         self._send = send
@@ -190,36 +191,36 @@ class _Bedrock:
             await self._end(message)
         else:
             if message["type"] == "http.response.body":
-                message = {**message, "body": _as_named(message.get("body", b""))}
+                message = {**message, "body": _checked_event(message.get("body", b""))}
             await self._send(message)
 
     async def _send_failure(self) -> None:
         failure = self._context.failure
         if failure is None or not failure.status:
-            failure = _own_words(self._status, self._body)
+            failure = _litellm_failure(self._status, self._body)
         body = failure.as_json()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await self._send({"type": "http.response.start", "status": failure.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
     async def _end(self, message: Message) -> None:
-        """End a stream: with what went wrong, where something did."""
+        """End a stream, with an error event if the request has failed."""
         failure = self._context.failure
         if failure is None:
-            await self._send({**message, "body": _as_named(message.get("body", b""))})
+            await self._send({**message, "body": _checked_event(message.get("body", b""))})
             return
         status = failure.status
         if not status or (status == 400 and failure.kind.lower() != "validationexception"):
-            status = 502  # the answer has begun: what the request asked for has been understood
+            status = 502  # the answer has begun, so the request cannot have been invalid
         failure = BedrockFailure(failure.kind, status, failure.message)
         event = b"\n\nevent: engine_error\ndata: " + failure.as_json() + b"\n\n"
         await self._send({"type": "http.response.body", "body": message.get("body", b"") + event})
 
 
-def _as_named(piece: bytes) -> bytes:
-    """Return the next of a stream, or that it is broken: LiteLLM writes an event's type as a line, whatever is in it.
+def _checked_event(piece: bytes) -> bytes:
+    """Return a piece of a stream, or an error event if an event's name is not its type.
 
-    It sends each event in one piece. A type with a line's end in it would make lines, and events, of its own.
+    LiteLLM writes the type into the `event:` line unescaped: a line break in it would forge lines, and events.
     """
     if not piece.startswith(b"event: ") or (piece.count(b"\n") == 3 and b"\r" not in piece):
         return piece
@@ -227,18 +228,18 @@ def _as_named(piece: bytes) -> bytes:
         name = event.partition(b"\n")[0].removeprefix(b"event: ")
         for data in _DATA.findall(event):
             try:
-                said = json.loads(data)
+                document = json.loads(data)
             except (ValueError, RecursionError):
-                continue  # it is seen by whoever reads the stream
-            if isinstance(said, dict) and (b"\r" in name or said.get("type") != name.decode(errors="replace")):
+                continue  # left to the reader of the stream
+            if isinstance(document, dict) and (b"\r" in name or document.get("type") != name.decode(errors="replace")):
                 return b"event: engine_error\ndata: " + BedrockFailure("Broken", 502, "").as_json() + b"\n\n"
     return piece
 
 
-def _own_words(status: int, body: bytes) -> BedrockFailure:
-    """Read what LiteLLM says of itself."""
+def _litellm_failure(status: int, body: bytes) -> BedrockFailure:
+    """Return the failure that LiteLLM describes itself."""
     try:
-        said = json.loads(body)["error"]["message"]
+        message = json.loads(body)["error"]["message"]
     except (ValueError, LookupError, TypeError):
-        said = ""
-    return BedrockFailure("", status, str(said)[:2000])
+        message = ""
+    return BedrockFailure("", status, str(message)[:2000])

@@ -16,7 +16,7 @@ class App:
     """An application that is ready when `go` is set, and serves until it is stopped."""
 
     def __init__(self, *_: Any) -> None:
-        self.own = UserConfig()
+        self.user_config = UserConfig()
         self.go = threading.Event()
         self.stopped = threading.Event()
         self.collects: list[bool] = []  # as it was while loading, and when it was ready
@@ -27,7 +27,7 @@ class App:
         ready()
         self.collects.append(gc.isenabled())
         self.stopped.wait(10)
-        return "it has been ended"
+        return "it was stopped"
 
     def stop(self) -> None:
         self.stopped.set()

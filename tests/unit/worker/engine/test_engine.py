@@ -70,7 +70,7 @@ def test_one_that_ends_by_itself_is_no_longer_ready(tmp_path: Path) -> None:
         await it.ready(5)
         app.stopped.set()
         await until(lambda: it.state == "failed")
-        with pytest.raises(EngineFailed, match="it has been ended"):
+        with pytest.raises(EngineFailed, match="it was stopped"):
             await it.ready(5)
         await it.stop()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from claude_gatewayd.worker.engine.user_config import UserConfig, read_user_config
 
 
-def own(tmp_path: Path, text: str, withheld: dict[str, str] | None = None) -> UserConfig:
+def read(tmp_path: Path, text: str, withheld: dict[str, str] | None = None) -> UserConfig:
     file = tmp_path / "config.yaml"
     file.write_text(text)
     return read_user_config(file, withheld or {})
@@ -27,7 +27,7 @@ def entry(name: str, params: str = "model: openai/x") -> str:
     ["claude-opus-4-8", "bedrock/*", "'*'", "bedrock/mine", "us.anthropic.claude-opus-4-8", "mine-bedrock", "gpt-*"],
 )
 def test_names_that_are_ours(tmp_path: Path, name: str) -> None:
-    it = own(tmp_path, entry(name))
+    it = read(tmp_path, entry(name))
     assert it.model_list == []
     (problem,) = it.problems
     assert problem.where == f"{tmp_path}/config.yaml:2 model_name"
@@ -37,7 +37,7 @@ def test_names_that_are_ours(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gpt-5", "my-claude", "rock", "bedrock"])
 def test_names_that_are_the_persons(tmp_path: Path, name: str) -> None:
-    it = own(tmp_path, entry(name))
+    it = read(tmp_path, entry(name))
     assert it.model_names == {name}
     assert it.problems == []
 
@@ -57,7 +57,7 @@ def test_names_that_are_the_persons(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_settings_that_are_ours(tmp_path: Path, setting: str, hint: str) -> None:
-    it = own(tmp_path, f"litellm_settings:\n  drop_params: true\n  {setting}\n")
+    it = read(tmp_path, f"litellm_settings:\n  drop_params: true\n  {setting}\n")
     assert it.litellm_settings == {"drop_params": True}
     (problem,) = it.problems
     assert problem.where == f"{tmp_path}/config.yaml:3 {setting.partition(':')[0]}"
@@ -66,7 +66,7 @@ def test_settings_that_are_ours(tmp_path: Path, setting: str, hint: str) -> None
 
 
 def test_a_cache_that_is_off_is_no_problem(tmp_path: Path) -> None:
-    it = own(tmp_path, "litellm_settings: {cache: false}")
+    it = read(tmp_path, "litellm_settings: {cache: false}")
     assert (it.litellm_settings, it.problems) == ({}, [])
 
 
@@ -74,7 +74,7 @@ def test_a_cache_that_is_off_is_no_problem(tmp_path: Path) -> None:
     "text", ["{litellm_params: {model: x, api_key: sk-secret}}", "sk-secret", "{model_name: [sk-secret]}"]
 )
 def test_an_entry_that_is_none_is_told_by_its_number(tmp_path: Path, text: str) -> None:
-    it = own(tmp_path, f"model_list:\n  - {{model_name: good, litellm_params: {{model: openai/x}}}}\n  - {text}\n")
+    it = read(tmp_path, f"model_list:\n  - {{model_name: good, litellm_params: {{model: openai/x}}}}\n  - {text}\n")
     assert it.model_names == {"good"}
     (problem,) = it.problems
     assert problem.message.endswith("number 2")
@@ -83,7 +83,7 @@ def test_an_entry_that_is_none_is_told_by_its_number(tmp_path: Path, text: str) 
 
 def test_a_variable_that_litellm_does_not_see_is_put_in_its_place(tmp_path: Path) -> None:
     params = "model: openai/x, api_key: os.environ/LITELLM_KEY, organization: os.environ/OPENAI_ORG"
-    it = own(tmp_path, entry("mine", params), {"LITELLM_KEY": "sk-mine"})
+    it = read(tmp_path, entry("mine", params), {"LITELLM_KEY": "sk-mine"})
     (model,) = it.model_list
     assert model["litellm_params"] == {
         "model": "openai/x",
@@ -94,7 +94,7 @@ def test_a_variable_that_litellm_does_not_see_is_put_in_its_place(tmp_path: Path
 
 def test_the_line_is_that_of_the_name(tmp_path: Path) -> None:
     text = entry("good") + entry("bedrock/mine").partition("\n")[2]
-    (problem,) = own(tmp_path, text).problems
+    (problem,) = read(tmp_path, text).problems
     assert problem.where == f"{tmp_path}/config.yaml:4 model_name"
 
 
@@ -111,7 +111,7 @@ def test_litellm_starts_no_ollama(
 ) -> None:
     """As it does where it is told no place of one."""
     monkeypatch.setenv("OLLAMA_API_BASE", given)
-    (model,) = own(tmp_path, entry("local", params)).model_list
+    (model,) = read(tmp_path, entry("local", params)).model_list
     assert model["litellm_params"]["api_base"] == base
 
 
@@ -120,7 +120,7 @@ BOMB = "a0: &a0 [x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] 
 
 
 def test_an_alias_inside_itself_costs_the_entry_it_is_in(tmp_path: Path) -> None:
-    it = own(tmp_path, entry("good") + CIRCLE)
+    it = read(tmp_path, entry("good") + CIRCLE)
     assert it.model_names == {"good"}
     (problem,) = it.problems
     assert problem.where == f"{tmp_path}/config.yaml:4 entry 2"
@@ -128,21 +128,21 @@ def test_an_alias_inside_itself_costs_the_entry_it_is_in(tmp_path: Path) -> None
 
 
 def test_aliases_that_multiply_cost_what_they_are_in(tmp_path: Path) -> None:
-    it = own(tmp_path, BOMB + entry("good") + "litellm_settings: {drop_params: true, metadata: *a11}\n")
+    it = read(tmp_path, BOMB + entry("good") + "litellm_settings: {drop_params: true, metadata: *a11}\n")
     assert it.model_names == {"good"}
     assert it.litellm_settings["drop_params"] is True
     assert it.problems
 
 
 def test_nested_brackets_cost_the_file(tmp_path: Path) -> None:
-    it = own(tmp_path, entry("good") + f"x: {'[' * 100_000}\n")
+    it = read(tmp_path, entry("good") + f"x: {'[' * 100_000}\n")
     assert it.model_names == frozenset()
     (problem,) = it.problems
-    assert "is no YAML: it is nested more than 64 deep" in problem.message
+    assert "is not YAML: it is nested more than 64 deep" in problem.message
 
 
 def test_of_very_many_mistakes_a_hundred_are_told(tmp_path: Path) -> None:
-    it = own(tmp_path, entry("good") + "".join(f"{'k' * 300}{n}: 1\n" for n in range(3000)))
+    it = read(tmp_path, entry("good") + "".join(f"{'k' * 300}{n}: 1\n" for n in range(3000)))
     assert it.model_names == {"good"}
     assert len(it.problems) == 101
     assert it.problems[-1].message == "has more that is not used"
@@ -188,6 +188,6 @@ def test_whatever_stands_there_is_read(text: str, below: str) -> None:
 )
 def test_the_fields_that_a_model_allows(tmp_path: Path, value: str, names: set[str]) -> None:
     text = f"model_list:\n- {{model_name: good, litellm_params: {{model: openai/x, allowed_openai_params: {value}}}}}\n"
-    it = own(tmp_path, text)
+    it = read(tmp_path, text)
     assert it.allowed_fields("good") == names
     assert it.allowed_fields("another") == set()

@@ -40,7 +40,7 @@ def test_of_most_calls_that_is_clear_at_once(tmp_path: Path, configured: bool, m
 def test_of_others_it_is_known_when_litellm_has_read_it(tmp_path: Path) -> None:
     """Such a call goes to nobody before: its words are not for Anthropic."""
     app = App()
-    app.own.model_list.append({"model_name": "echo"})
+    app.user_config.model_list.append({"model_name": "echo"})
 
     async def live() -> None:
         it = engine(tmp_path, lambda *_: app, tmp_path)
