@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from claude_gatewayd.http1 import framing, head, tcp
+from claude_gatewayd.http1 import tcp
 from claude_gatewayd.http1.deadline import Deadline, Silence
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import Lines, Malformed, ResponseHead
 from claude_gatewayd.http1.intake import Intake
+from claude_gatewayd.http1.upstream.answer import AnswerReader, Phase
 from claude_gatewayd.http1.upstream.failure import UpstreamFailed as UpstreamFailed
 
-_UNREAD = 256 * 1024  # bytes of an answer kept while nobody has asked for it
-_INTERIM, _INTERIM_AT_LEAST = 64 * 1024, 512  # bytes of 1xx answers before an answer, and what each is worth
+_IDLE, _HEAD = Phase.IDLE, Phase.HEAD
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -26,31 +26,19 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_lost: Callable[[UpstreamConnection], None] | None = None
         self._transport: asyncio.Transport | None = None
         self._intake = Intake(self.loop, self.data_received)
-        self._buffer = b""
-        self._busy = False
-        self._without_body = False
         self._request_sent = True
         self._any_byte = False
-        self._interim_left = _INTERIM
-        self._head: ResponseHead | None = None
-        self._head_waiter: asyncio.Future[ResponseHead | None] | None = None
-        self._may_ask = False
-        self._interim: Callable[[ResponseHead], None] | None = None
-        self._body: framing.Follower | None = None
-        self._sink: Sink | None = None
-        self._watch: Callable[[Bytes], bool | None] | None = None
-        self._sees: Callable[[Bytes], bool] | None = None
-        self._seen: asyncio.Future[None] | None = None
-        self._raw = True
-        self._pending: list[tuple[bytes, Bytes]] = []
-        self._pending_size = 0
-        self._end_waiter: asyncio.Future[None] | None = None
         self._failed: UpstreamFailed | None = None
+        # Who waits for the head, how long, and what then: a first pause ends the wait, or more time is asked for.
+        self._head_waiter: asyncio.Future[ResponseHead | None] | None = None
         self._patience = 0.0
-        self._looks = False  # whether anything has come, before its time is over
+        self._is_first_pause = False
+        self._may_ask_for_more = False
         self._unsent = 0
+        self._end_waiter: asyncio.Future[None] | None = None
         self._deadline = Deadline(self.loop, self._expired)
         self._silence = Silence(self.loop, self._deadline)
+        self._answer = AnswerReader(self._silence)
 
     # -- one exchange
 
@@ -68,15 +56,10 @@ class UpstreamConnection(asyncio.Protocol):
         *without_body* says that the answer has none whatever its head says (HEAD); *complete* that no more of the
         request follows by `write`; *interim* is told each 1xx answer.
         """
-        self._busy = True
         self.reusable = False
-        self._without_body = without_body
         self._request_sent = complete
-        self._interim = interim
         self._any_byte = False
-        self._interim_left = _INTERIM
-        self._head = None
-        self._body = None
+        self._answer.expect(without_body=without_body, interim=interim)
         if self._transport is not None:
             self._transport.writelines((request, body) if body else (request,))
         else:
@@ -111,11 +94,11 @@ class UpstreamConnection(asyncio.Protocol):
         while True:
             if self._failed is not None:
                 raise self._failed
-            if self._head is not None:
-                return self._head
+            if self._answer.head is not None:
+                return self._answer.head
             self._patience = seconds
-            self._looks = rest > 0
-            self._may_ask = longer is not None
+            self._is_first_pause = rest > 0
+            self._may_ask_for_more = longer is not None
             if self._request_sent:
                 self._deadline.set(quiet if rest > 0 else seconds)
             self._head_waiter = self.loop.create_future()
@@ -132,7 +115,7 @@ class UpstreamConnection(asyncio.Protocol):
                 continue
             assert longer is not None
             seconds = await longer()
-            if seconds <= 0 and self._head is None:
+            if seconds <= 0 and self._answer.head is None:
                 self._give_up()
 
     async def look(self, sees: Callable[[Bytes], bool], seconds: float) -> None:
@@ -141,19 +124,21 @@ class UpstreamConnection(asyncio.Protocol):
         All of it is kept for `begin_pipe`. Ends as well when the body does, when as much as may be kept has come, or
         after *seconds*. Raises UpstreamFailed if the connection breaks first.
         """
-        if any(sees(payload) for _wire, payload in self._pending) or self.body_done or self._pending_size > _UNREAD:
+        answer = self._answer
+        if answer.has_seen(sees) or answer.body_done or answer.is_full:
             return
         if self._failed is not None:
             raise self._failed
-        self._sees = sees
-        self._seen = self._end_waiter = self.loop.create_future()
+        waiter = self._end_waiter = self.loop.create_future()
+        answer.look(sees, lambda: None if waiter.done() else waiter.set_result(None))
         try:
             async with asyncio.timeout(seconds):
-                await self._seen
+                await waiter
         except TimeoutError:
             pass
         finally:
-            self._sees = self._seen = self._end_waiter = None
+            answer.stop_looking()
+            self._end_waiter = None
 
     def begin_pipe(
         self,
@@ -170,16 +155,8 @@ class UpstreamConnection(asyncio.Protocol):
         pass without a byte. *watch* sees the payload before the sink does, and may say that there is nothing in it
         but pings: *only_pings* is how many seconds may pass with no more than those. `piped` tells the end.
         """
-        self._sink = sink
-        self._raw = raw
         self._silence.begin(silence, only_pings)
-        self._watch = watch
-        for wire, payload in self._pending:
-            if watch is not None:
-                watch(payload)
-            self._deliver(wire, payload)
-        self._pending.clear()
-        self._pending_size = 0
+        self._answer.pipe_to(sink, raw=raw, watch=watch)
 
     async def piped(self) -> None:
         """Return when the sink has the whole body. Raises UpstreamFailed."""
@@ -187,27 +164,29 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._failed is not None:
             raise self._failed
-        assert self._sink is not None
+        sink = self._answer.sink
+        assert sink is not None
         self.resume_reading()
         self._silence.heard(only_pings=False)
         self._end_waiter = self.loop.create_future()
-        self._sink.source = self  # last: a sink that is full holds us up at once
+        sink.source = self  # last: a sink that is full holds us up at once
         try:
             await self._end_waiter
         finally:
             self._end_waiter = None
-            if self._sink is not None:
-                self._sink.source = None
+            if self._answer.sink is not None:
+                self._answer.sink.source = None
 
     @property
     def body_done(self) -> bool:
         """Say whether the whole body has come."""
-        return self._body is not None and self._body.done
+        body = self._answer.body
+        return body is not None and body.done
 
     @property
     def trailers(self) -> Lines:
         """What came after the body's last chunk."""
-        return self._body.trailers if isinstance(self._body, framing.Chunked) else []
+        return self._answer.trailers
 
     @property
     def tls(self) -> object:
@@ -226,8 +205,8 @@ class UpstreamConnection(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection at once, whatever is under way."""
         self.reusable = False
-        self._busy = False
-        self._sink = None
+        self._answer.phase = _IDLE
+        self._answer.sink = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -238,13 +217,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def keep(self) -> None:
         """Make ready for the pool: nothing is expected until the next `send`."""
-        self._busy = False
         self._silence.pinged = False
-        self._sink = None
-        self._watch = None
-        self._interim = None
-        self._pending = []
-        self._pending_size = 0
+        self._answer.stop()
         self._deadline.clear()
         if self._intake.held_up:  # by the end of the answer: who reads it was full
             self._intake.go_on()
@@ -256,7 +230,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._intake.begin(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self._busy:
+        phase = self._answer.phase
+        if phase is _IDLE:
             self.abort()  # nobody asked: what this is cannot be known
             return
         self._any_byte = True
@@ -264,9 +239,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._intake.rest += data
             return
         try:
-            if self._head is None:
-                self._buffer = self._buffer + data if self._buffer else data
-                self._read_head()
+            if phase is _HEAD:
+                self._read_head(data)
             else:
                 self._read_body(data)
         except Malformed as problem:
@@ -282,8 +256,7 @@ class UpstreamConnection(asyncio.Protocol):
         while self._intake.rest:  # the end may be in it
             self._intake.take()
         self._intake.end()
-        if self._head is not None and isinstance(self._body, framing.UntilClose) and exc is None:
-            self._body.done = True
+        if exc is None and self._answer.end_with_connection():
             self._ended()
         elif not self.body_done:
             where = "in the middle of its answer" if self._any_byte else "without an answer"
@@ -300,7 +273,7 @@ class UpstreamConnection(asyncio.Protocol):
     # -- back-pressure, from the one who reads the answer
 
     def pause_reading(self) -> None:
-        if self._intake.hold_up() and self._head is not None:
+        if self._intake.hold_up() and self._answer.head is not None:
             self._deadline.clear()  # the silence is ours
 
     def resume_reading(self) -> None:
@@ -309,83 +282,57 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- inside
 
-    def _read_head(self) -> None:
-        while end := head.find_end(self._buffer):
-            answer = head.parse_response(self._buffer[:end])
-            rest, self._buffer = self._buffer[end:], b""
-            if answer.status == 101:
-                raise Malformed("it changes to a protocol that nobody asked for")
-            if answer.status < 200:
-                self._interim_left -= max(end, _INTERIM_AT_LEAST)
-                if self._interim_left < 0:
-                    raise Malformed("it sends interim answers without end")
-                if self._interim is not None and answer.status != 100:
-                    self._interim(answer)
-                self._buffer = rest
-                continue
-            self._deadline.clear()
-            self._head = answer
-            self._body = framing.of_answer(answer, without_body=self._without_body)
-            if rest:
-                self._read_body(rest)
-            elif self._body.done:
-                self._ended()
-            if self._head_waiter is not None and not self._head_waiter.done():
-                self._head_waiter.set_result(answer)
+    def _read_head(self, data: bytes) -> None:
+        answer = self._answer
+        rest = answer.feed_head(data)
+        if rest is None:
             return
+        self._deadline.clear()
+        if rest:
+            self._read_body(rest)
+        elif answer.body.done:  # type: ignore[union-attr]
+            self._ended()
+        if self._head_waiter is not None and not self._head_waiter.done():
+            self._head_waiter.set_result(answer.head)
 
     def _read_body(self, data: bytes) -> None:
-        assert self._body is not None
-        if self._body.done:
+        answer = self._answer
+        if answer.body.done:  # type: ignore[union-attr]  # on the hottest path; there is one since the head
             self.abort()  # more than the answer: the connection cannot be trusted with another
             return
-        used, payload = self._body.feed(data)
-        wire = data if used == len(data) else data[:used]
-        if self._sink is not None:
-            self._silence.heard(only_pings=self._watch is not None and bool(self._watch(payload)))
-            self._deliver(wire, payload)
-        else:
-            self._pending.append((wire, payload))
-            self._pending_size += len(wire)
-            full = self._pending_size > _UNREAD and not self._body.done
-            if full:
-                self.pause_reading()
-            if self._sees is not None and self._seen is not None and (self._sees(payload) or full):
-                self._sees = None
-                if not self._seen.done():
-                    self._seen.set_result(None)
-        if self._body.done:
+        used = answer.feed_body(data)
+        if answer.body.done:  # type: ignore[union-attr]
             self._ended(clean=used == len(data))
-        elif used < len(data):
+            return
+        if answer.sink is None and answer.is_full:
+            self.pause_reading()
+        if used < len(data):
             self._intake.put(data[used:])
-
-    def _deliver(self, wire: bytes, payload: Bytes) -> None:
-        assert self._sink is not None
-        data = wire if self._raw else payload
-        if data:
-            self._sink.write(data)
 
     def _ended(self, *, clean: bool = True) -> None:
         self._deadline.clear()
-        assert self._head is not None
-        self.reusable = clean and self._request_sent and self._head.keep_alive and not self.lost
+        head = self._answer.head
+        assert head is not None
+        self.reusable = clean and self._request_sent and head.keep_alive and not self.lost
         if self._end_waiter is not None and not self._end_waiter.done():
             self._end_waiter.set_result(None)
 
     def _expired(self) -> None:
+        if self._answer.head is not None:
+            self._give_up()
+            return
         unsent = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        if self._head is None and not self._looks and 0 < unsent != self._unsent:
+        if not self._is_first_pause and 0 < unsent != self._unsent:
             self._unsent = unsent  # a large request on a slow line is still on its way
             self._deadline.set(self._patience)
-            return
-        if self._head is None and (self._looks or self._may_ask) and self._head_waiter is not None:
+        elif (self._is_first_pause or self._may_ask_for_more) and self._head_waiter is not None:
             if not self._head_waiter.done():
                 self._head_waiter.set_result(None)
-            return
-        self._give_up()
+        else:
+            self._give_up()
 
     def _give_up(self) -> None:
-        waiting = "of its answer" if self._head is not None else "of an answer"
+        waiting = "of its answer" if self._answer.head is not None else "of an answer"
         nothing = f"nothing {waiting} but pings" if self._silence.pinged else f"no byte {waiting}"
         self._fail(UpstreamFailed("timeout", f"{nothing} came in time", silent=not self._any_byte))
         self.abort()
