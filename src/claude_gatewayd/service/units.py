@@ -29,7 +29,7 @@ def texts(spec: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
             ("ExecReload=%h/.local/bin/claude-gatewayctl reload", f"ExecReload={ctl} reload"),
             (
                 "EnvironmentFile=-%h/.config/claude-gateway/environment",
-                f"EnvironmentFile=-{_unspecified(spec.environment_file)}",
+                f"EnvironmentFile=-{_without_specifiers(spec.environment_file)}",
             ),
         ),
     }
@@ -42,16 +42,16 @@ def texts(spec: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
     return written
 
 
-def _unspecified(path: Path | str) -> str:
+def _without_specifiers(path: Path | str) -> str:
     return str(path).replace("%", "%%")
 
 
 def _word(path: Path | str) -> str:
     """Return a path as one word of a unit file (systemd.syntax(7), Quoting). Raises GatewayError."""
-    text = _unspecified(path)
+    text = _without_specifiers(path)
     if not _SAFE.fullmatch(text):
         raise GatewayError(
             f"cannot name {path} in a unit: systemd refuses a path with quotes, backslashes or control characters",
-            "export XDG_DATA_HOME=/another/spec; claude-gatewayctl install",
+            "export XDG_DATA_HOME=/another/place; claude-gatewayctl install",
         )
     return f'"{text}"' if " " in text else text

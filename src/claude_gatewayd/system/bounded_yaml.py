@@ -1,6 +1,6 @@
-"""YAML of somebody's, read within bounds: size, depth, what its aliases make of it, numbers without end.
+"""Read untrusted YAML within bounds: of size, of depth, of what aliases expand to, of the length of numbers.
 
-What goes over a bound is left out where it stands, as far as that can be: an entry of a list, a key.
+What exceeds a bound is left out by itself where possible: an entry of a list, a key.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ _DEEPEST = 64
 _MOST = 200_000  # values, each alias counted as what it stands for
 _MOST_IN_ONE = 20_000  # in one entry of a list, one setting
 _LONGEST_NUMBER = 400
-_INSIDE = 2  # so deep a part is left out by itself: model_list and its entries, litellm_settings and their keys
+_INSIDE = 2  # up to this depth a part is left out by itself: model_list and its entries, litellm_settings and its keys
 _STRING = "tag:yaml.org,2002:str"
 
 
 class NotYaml(Exception):
-    """Say why a text is none, at which line and column (from 1), 0 where that is not known."""
+    """Why a text is not YAML, with line and column, from 1; 0 if they are not known."""
 
     def __init__(self, why: str, line: int = 0, column: int = 0) -> None:
         super().__init__(why)
@@ -26,7 +26,7 @@ class NotYaml(Exception):
 
 
 class LeftOut(NamedTuple):
-    """A part that went over a bound: its line, how it is called, and why."""
+    """A part that exceeds a bound: its line, its name, and why."""
 
     line: int
     what: str
@@ -34,7 +34,7 @@ class LeftOut(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What a text says, *node* with the marks of where; and what of it was left out."""
+    """The value of a text, *node* with the positions in it, and what was left out."""
 
     value: Any
     node: Any
@@ -49,7 +49,7 @@ def read(text: str) -> Read:
         raise NotYaml(f"it is larger than {_LONGEST // 1024} KiB")
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
-        """Composes by recursion, so that it has to stop in time."""
+        """Bounds the recursion of the composer."""
 
         depth = 0
 
@@ -81,7 +81,7 @@ def read(text: str) -> Read:
 
 
 class _Size(NamedTuple):
-    """How many values a node comes to, and how deep they are; *circle*: it stands inside itself."""
+    """How many values a node expands to, and how deep; *circle*: it contains itself."""
 
     values: int = 1
     depth: int = 0
@@ -92,7 +92,7 @@ _CIRCLE = _Size(circle=True)
 
 
 def _bound(node: Any, depth: int, sizes: dict[int, _Size]) -> Iterator[LeftOut]:
-    """Take what goes over a bound out of *node*, the smallest part that may be left out by itself."""
+    """Remove from *node* what exceeds a bound, in the smallest parts that may be left out by themselves."""
     if isinstance(node.value, str) or depth >= _INSIDE:
         return
     most = _MOST if depth == 0 else _MOST_IN_ONE
@@ -135,7 +135,7 @@ def _size(node: Any, sizes: dict[int, _Size]) -> _Size:
         return _Size(_MOST + 1 if endless else 1)
     if id(node) in sizes:
         return sizes[id(node)]
-    sizes[id(node)] = _CIRCLE  # whoever comes back to it here is inside it
+    sizes[id(node)] = _CIRCLE  # found again while this is here, it contains itself
     values, depth = 1, 0
     for part in node.value:
         for child in part if isinstance(part, tuple) else (part,):

@@ -1,10 +1,10 @@
-"""The time of day for people, in every log line, status, notice and message: one form."""
+"""The form of a time of day in every status, notice and message."""
 
 import time
 
 
 def clock_time(at: float, now: float) -> str:
-    """Return a moment in local time: "13:18", "Sat 05 Dec 13:18" where it is not today, with the year of another.
+    """Return a time in the local zone: "13:18", "Sat 05 Dec 13:18" if it is not today, with the year if not this year.
 
     Both are seconds since the epoch.
     """

@@ -1,4 +1,4 @@
-"""Files written whole, and the locks that go with them: nobody ever sees half of a file, not after a crash either."""
+"""Atomic writes and the locks that go with them: nobody ever sees half a file, not even after a crash."""
 
 import fcntl
 import os
@@ -10,22 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KEPT = 10
-_LOOKED_EVERY = 0.02
+_POLL_INTERVAL = 0.02
 
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put *data* in the place of what *path* leads to, with *mode*: for a file of our own. Raises OSError.
+    """Replace a file of our own by *data*, with *mode*. Raises OSError.
 
-    The new file lies beside the one that a symlink leads to: so the rename stays on one file system, and the symlink
-    stays a symlink.
+    If *path* is a symlink its target is replaced, by a rename in the target's directory; the symlink stays.
     """
     _write(path, data, mode, None)
 
 
 def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Do what `write` does to a file of the person's: its mode and its owner stay. Raises OSError.
+    """Replace a file of the user's, as `write` does, but keep its mode and owner. Raises OSError.
 
-    *mode* is for a file that is not there yet.
+    *mode* is for a file that does not exist yet.
     """
     try:
         before: os.stat_result | None = path.stat()
@@ -35,9 +34,9 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def create(path: Path, data: bytes) -> bool:
-    """Make a file with *data* that only its owner can read, unless there is one. Return whether it was made.
+    """Create a file with *data* that only its owner can read, unless it exists. Returns whether it was created.
 
-    Of several that try, one wins, and the others find its whole file. Raises OSError.
+    If several processes try, one wins, and the others find its complete file. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = _beside(path)
@@ -54,9 +53,9 @@ def create(path: Path, data: bytes) -> bool:
 
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock that *path* is, against other processes and threads; it blocks meanwhile. Raises OSError.
+    """Hold the lock file *path*, against other processes and threads. Blocks until then. Raises OSError.
 
-    TimeoutError after *seconds*. The file stays when the lock is given back.
+    TimeoutError after *seconds*. The file stays when the lock is released.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -69,14 +68,14 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise TimeoutError(f"another process keeps it locked: {path}") from None
-                time.sleep(_LOOKED_EVERY)
+                time.sleep(_POLL_INTERVAL)
         yield
     finally:
         os.close(descriptor)
 
 
 def keep(data: bytes, name: str, directory: Path) -> Path:
-    """Keep a copy that only its owner can read, of the last ten; return where. Raises OSError."""
+    """Save a copy that only its owner can read, and delete all but the last ten. Returns its path. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     moment = time.strftime("%Y%m%d-%H%M%S")
     for number in range(1000):
@@ -124,7 +123,7 @@ def _fill(path: Path, data: bytes, mode: int, before: os.stat_result | None) -> 
 
 
 def _give(descriptor: int, before: os.stat_result) -> None:
-    """Leave the file with its owner, where that is in our power."""
+    """Give the file to its previous owner, if we may."""
     try:
         os.fchown(descriptor, before.st_uid, before.st_gid)
     except PermissionError:

@@ -1,6 +1,7 @@
-"""The installation that would be started now, by the path that we were started by, and a mark of its code.
+"""The installation that a start would use now: its interpreter, and a fingerprint of its code.
 
-The path stays: it is what a unit names. What it leads to changes: a symlink is moved, or pip replaces files in place.
+The path that we were started by stays, for a unit names it. What it leads to changes: a symlink is moved, or pip
+replaces files in place.
 """
 
 import os
@@ -16,9 +17,9 @@ _LONGEST_START = 4096
 
 
 def interpreter(command: Sequence[str], default: str) -> str:
-    """Return the Python that runs *command* now, a `sys.orig_argv`; *default* where it names no script with one.
+    """Return the interpreter that *command*, a `sys.orig_argv`, would start now; *default* if no script names one.
 
-    Raises GatewayError where the script is gone.
+    Raises GatewayError if the script is gone.
     """
     script = command[1] if len(command) > 1 else ""
     if not os.path.isabs(script):  # `python -m ...`, and the like
@@ -34,19 +35,19 @@ def interpreter(command: Sequence[str], default: str) -> str:
 
 
 def _named_by(start: bytes) -> str:
-    """Return the interpreter that the first lines of a script name."""
+    """Return the interpreter in the first lines of a script."""
     lines = os.fsdecode(start).splitlines()
     if not lines or not lines[0].startswith("#!"):
         return ""
     words = lines[0].removeprefix("#!").split()
-    if words == ["/bin/sh"] and len(lines) > 1 and lines[1].startswith("'''exec' "):  # pip's, for a path that is long
+    if words == ["/bin/sh"] and len(lines) > 1 and lines[1].startswith("'''exec' "):  # written by pip for long paths
         words = shlex.split(lines[1].removeprefix("'''exec' "))
     named = words[0] if words else ""
     return named if os.path.isabs(named) and os.path.basename(named).startswith("python") else ""
 
 
 def fingerprint(package: Path = _PACKAGE) -> str:
-    """Return what tells the code of a package from that of another, or from its own after a change of the files."""
+    """Return a text that differs for another package, and for this one after its files have changed."""
     seen = []
     try:
         for directory, _, names in sorted(os.walk(package)):
@@ -55,5 +56,5 @@ def fingerprint(package: Path = _PACKAGE) -> str:
                     status = os.stat(os.path.join(directory, name))
                     seen.append((os.path.relpath(directory, package), name, status.st_size, status.st_mtime_ns))
     except OSError:
-        return ""  # in the middle of a change
+        return ""  # it is being replaced right now
     return f"{package} {zlib.crc32(repr(seen).encode()):08x}" if seen else ""

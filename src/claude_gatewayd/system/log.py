@@ -1,4 +1,4 @@
-"""Where the log goes: stderr, as a person or the journal wants it; as launchd's agent, a file of our own."""
+"""Set up logging: to stderr, formatted for a terminal or the journal; to a file of our own as launchd's agent."""
 
 import logging
 import os
@@ -9,13 +9,13 @@ from copy import copy
 from claude_gatewayd import paths, printable
 from claude_gatewayd.problem import Problem
 
-# They print keys, tokens and requests at DEBUG, and tracebacks at WARNING: what matters of it, we say.
-_NOT_HEARD = ("botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
+# they log keys, tokens and requests at DEBUG, and tracebacks at WARNING; we log what matters of that ourselves
+_SILENCED = ("botocore", "boto3", "urllib3", "s3transfer", "httpx", "httpcore")
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
 class _Formatter(logging.Formatter):
-    """Nothing of a record acts on who reads it, nor looks like another record: neither its arguments nor the rest."""
+    """Format records so that no control character takes effect, and none can look like another record."""
 
     def format(self, record: logging.LogRecord) -> str:
         if isinstance(record.args, tuple) and record.args:
@@ -26,7 +26,7 @@ class _Formatter(logging.Formatter):
 
 
 class _Plain:
-    """An argument of a record, on one line."""
+    """An argument of a record, printed on one line."""
 
     def __init__(self, value: object) -> None:
         self._value = value
@@ -48,7 +48,7 @@ class _JournalFormatter(_Formatter):
 
 
 def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
-    """Log from now on. *who* names the process where several write to one place."""
+    """Set up logging. *who* names the process, for several write to one log."""
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if paths.is_agent(environ):
         handler = _file(environ) or handler
@@ -59,16 +59,14 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
         handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    for name in _NOT_HEARD:
+    for name in _SILENCED:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    logging.raiseExceptions = False  # a terminal that is gone is no reason to say so on it
+    logging.raiseExceptions = False  # a terminal that is gone cannot be written to either
 
 
 def _file(environ: Mapping[str, str]) -> logging.Handler | None:
-    from claude_gatewayd.system.logfile import (  # here, for it loads much that is needed nowhere else
-        RotatedFile,
-        truncate,
-    )
+    # here, for it loads much that nothing else needs
+    from claude_gatewayd.system.logfile import RotatedFile, truncate
 
     try:
         truncate(paths.launchd_output_file(environ))
@@ -79,7 +77,7 @@ def _file(environ: Mapping[str, str]) -> logging.Handler | None:
 
 
 def _is_journal(environ: Mapping[str, str]) -> bool:
-    """Say whether stderr is the journal's own stream (systemd.exec(5), JOURNAL_STREAM)."""
+    """Return whether stderr is the journal's stream (systemd.exec(5), JOURNAL_STREAM)."""
     try:
         device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
         here = os.fstat(2)

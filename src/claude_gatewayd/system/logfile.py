@@ -1,4 +1,4 @@
-"""Our own log file, where no journal keeps what we say. Several processes write to it; it is rotated by size."""
+"""Our own log file, for systems without a journal. Several processes write to it; it is rotated by size."""
 
 import fcntl
 import logging.handlers
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
 
-_MOST = 5 * 1024 * 1024
+_MAX_SIZE = 5 * 1024 * 1024
 _KEPT = 3
 STAMP = "%Y-%m-%d %H:%M:%S"
 
@@ -19,9 +19,9 @@ _FORMS = (STAMP, "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
 class RotatedFile(logging.handlers.WatchedFileHandler):
-    """Append to a file that others append to. Who finds it full rotates it; the others notice that it is another."""
+    """Append to a file that other processes append to. Whoever finds it full rotates it; the others reopen it."""
 
-    def __init__(self, path: Path, most: int = _MOST) -> None:
+    def __init__(self, path: Path, most: int = _MAX_SIZE) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
         self._most = most
@@ -29,7 +29,7 @@ class RotatedFile(logging.handlers.WatchedFileHandler):
         os.chmod(path, 0o600)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, after a rotation if it is time."""
+        """Write a record, and rotate the file if it is full."""
         super().emit(record)
         try:
             if self._path.stat().st_size > self._most:
@@ -41,7 +41,7 @@ class RotatedFile(logging.handlers.WatchedFileHandler):
         lock = os.open(self._path.parent, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if self._path.stat().st_size > self._most:  # nobody has been quicker
+            if self._path.stat().st_size > self._most:  # no other process was quicker
                 for number in range(_KEPT, 0, -1):
                     older = _numbered(self._path, number - 1)
                     if older.exists():
@@ -52,8 +52,8 @@ class RotatedFile(logging.handlers.WatchedFileHandler):
         os.chmod(self._path, 0o600)
 
 
-def truncate(path: Path, most: int = _MOST) -> None:
-    """Empty a file that has grown too large, and that whoever appends to it never rotates."""
+def truncate(path: Path, most: int = _MAX_SIZE) -> None:
+    """Empty a file that has grown too large and is never rotated."""
     try:
         if path.stat().st_size > most:
             os.truncate(path, 0)
@@ -77,7 +77,7 @@ def read(path: Path, lines: int | None, since: str) -> str:
         except OSError as error:
             raise GatewayError(f"cannot read {path}: {error.strerror}", f"ls -l '{path}'") from None
         for line in text.splitlines(keepends=True):
-            if re.match(r"\d{4}-\d\d-\d\d \d\d:", line):  # others go on with the record before
+            if re.match(r"\d{4}-\d\d-\d\d \d\d:", line):  # other lines continue the record before
                 takes = line >= since
             if takes:
                 kept.append(line)
@@ -85,7 +85,7 @@ def read(path: Path, lines: int | None, since: str) -> str:
 
 
 def parse_time(text: str, now: float) -> str:
-    """Return a time that a person types, as the log writes it: 09:30, 2026-11-25 09:30, 2h ago, today."""
+    """Return a time as typed (09:30, 2026-11-25 09:30, 2h ago, today) in the format of the log."""
     today = time.strftime("%Y-%m-%d", time.localtime(now))
     if text == "today":
         return f"{today} 00:00:00"
@@ -97,4 +97,4 @@ def parse_time(text: str, now: float) -> str:
             return time.strftime(STAMP, time.strptime(full, form))
         except ValueError:
             continue
-    raise GatewayError(f"cannot tell what time {text!r} is", "claude-gatewayctl logs --since '1h ago'")
+    raise GatewayError(f"cannot read the time {text!r}", "claude-gatewayctl logs --since '1h ago'")

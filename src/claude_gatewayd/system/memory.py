@@ -5,7 +5,7 @@ import sys
 
 
 def resident() -> int:
-    """Return the bytes that are resident now; where the system does not say so, the most there ever were."""
+    """Return the resident bytes; the maximum so far where the system does not report the current value."""
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()

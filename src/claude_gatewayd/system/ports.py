@@ -1,4 +1,4 @@
-"""Who has a TCP port."""
+"""Which process listens on a TCP port."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Holder(NamedTuple):
-    """The process that has a port."""
+    """The process that holds a port."""
 
     name: str
     pid: int
@@ -18,7 +18,7 @@ class Holder(NamedTuple):
 
 
 def who_listens(port: int) -> Holder | None:
-    """Return who listens on a TCP port; None for nobody, or where this user cannot see it."""
+    """Return the process that listens on a TCP port; None if there is none, or this user cannot see it."""
     if Path("/proc/net/tcp").exists():
         return _who_by_proc(port)
     try:

@@ -1,7 +1,7 @@
-"""The end of a process that may have loaded LiteLLM: it does not wait for the interpreter's own end.
+"""Exit a process that may have loaded LiteLLM, without the interpreter's own finalization.
 
-There objects of LiteLLM's are collected whose `__del__` imports a module. If a thread of LiteLLM's was importing when
-the interpreter cut it off, it holds the lock of that module for ever, and with it the process.
+Finalization collects objects of LiteLLM whose `__del__` imports a module. If a thread of LiteLLM was importing that
+module when the interpreter stopped it, its lock is held for ever, and the process hangs.
 """
 
 import atexit
@@ -19,7 +19,7 @@ _GONE_WITHIN = 10.0
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """End this process with what *main* returns, or as Python ends it when *main* raises."""
+    """Exit with the status that *main* returns, or as Python does if *main* raises."""
     status = 1
     try:
         status = main()
@@ -32,15 +32,14 @@ def run(main: Callable[[], int]) -> NoReturn:
 
 
 def leave(status: int) -> NoReturn:
-    """End this process with *status*, within seconds, whatever its threads hold.
+    """Exit with *status* within seconds, whatever its threads do.
 
-    What is registered with `atexit` runs, for a person's callbacks send the last of their records there; only as long
-    as it takes no more than two seconds.
+    `atexit` handlers run for up to two seconds, because the user's callbacks for LiteLLM may flush their records there.
     """
     limit(_GONE_WITHIN)
     watch = threading.Timer(_EXIT_HANDLERS_WITHIN, os._exit, (status,))
     watch.daemon = True
-    with contextlib.suppress(RuntimeError):  # there can be no more threads
+    with contextlib.suppress(RuntimeError):  # no more threads can be started
         watch.start()
     try:
         atexit._run_exitfuncs()  # the log is flushed by one of them
@@ -52,7 +51,7 @@ def leave(status: int) -> NoReturn:
 
 
 def limit(seconds: float) -> None:
-    """Let the kernel end this process in so many seconds (SIGALRM), even if the interpreter hangs by then."""
+    """Have the kernel end this process after so many seconds (SIGALRM), even if the interpreter hangs by then."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     signal.alarm(max(1, math.ceil(seconds)))

@@ -1,4 +1,4 @@
-"""Secrets in files of their own, made at the first start and readable by their owner alone."""
+"""Secrets in files of their own, created at the first start and readable by their owner only."""
 
 import secrets
 from pathlib import Path
@@ -8,12 +8,12 @@ from claude_gatewayd.system import files, small_file
 
 
 def read_or_make_gateway_key(file: Path) -> str:
-    """Return the key in *file*, made at the first start, readable by its owner alone. Raises GatewayError."""
+    """Return the gateway key in *file*, which is created if missing. Raises GatewayError."""
     return read_or_make_secret(file, "cgw-", "the gateway key")
 
 
 def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
-    """Return the secret in *file*; where there is none it is made, readable by its owner alone. Raises GatewayError."""
+    """Return the secret in *file*, which is created if missing, readable by its owner only. Raises GatewayError."""
     try:
         try:
             secret = _secret_in(file)
@@ -22,7 +22,7 @@ def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
         except FileNotFoundError:
             pass
         made = f"{prefix}{secrets.token_urlsafe(32)}\n".encode()
-        if not files.create(file, made) and not _secret_in(file):  # an empty one: a disk was full once
+        if not files.create(file, made) and not _secret_in(file):  # an empty file: the disk was full once
             files.write(file, made)
         return _secret_in(file)
     except (OSError, UnicodeDecodeError) as error:

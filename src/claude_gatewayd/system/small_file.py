@@ -1,4 +1,4 @@
-"""Read files that others write: a named pipe, a device or a file without end holds nobody up."""
+"""Read files that others write: a named pipe, a device or an endless file does not block or fill the memory."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ MOST = 1024 * 1024
 
 
 def read(path: Path, most: int = MOST) -> bytes:
-    """Return what is in a file. Raises OSError, also for one with more than *most* bytes."""
+    """Return the content of a file. Raises OSError, also for one of more than *most* bytes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         found = bytearray()

@@ -85,7 +85,7 @@ def test_a_time(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["noon", "25:00", "2026-13-01", ""])
 def test_no_time(text: str) -> None:
-    with pytest.raises(GatewayError, match="cannot tell what time"):
+    with pytest.raises(GatewayError, match="cannot read the time"):
         logfile.parse_time(text, NOW)
 
 
