@@ -1,6 +1,6 @@
 # claude-gatewayctl's words, for bash from 3.2 on. By: claude-gatewayctl completion bash
 
-# A line a word: what stands before it, the word (* is any), what it takes, what it is for.
+# One line for each word: the words before it, the word itself (* is any), its argument, its description.
 _claude_gatewayctl_table='
 @TABLE@
 '

@@ -1,6 +1,6 @@
 # claude-gatewayctl's words, for fish. By: claude-gatewayctl completion fish
 
-# A line a word: what stands before it, the word (* is any), what it takes, what it is for.
+# One line for each word: the words before it, the word itself (* is any), its argument, its description.
 set -g __claude_gatewayctl_table (string split \n -- '
 @TABLE@
 ')

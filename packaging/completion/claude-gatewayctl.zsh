@@ -1,7 +1,7 @@
 #compdef claude-gatewayctl
 # claude-gatewayctl's words, for zsh. By: claude-gatewayctl completion zsh
 
-# A line a word: what stands before it, the word (* is any), what it takes, what it is for.
+# One line for each word: the words before it, the word itself (* is any), its argument, its description.
 _claude_gatewayctl_table='
 @TABLE@
 '
