@@ -17,7 +17,7 @@ from claude_gatewayd.config.file import Document, document_of, read_document
 from claude_gatewayd.config.keys import KEYS, TABLES
 from claude_gatewayd.ctl import daemon
 from claude_gatewayd.ctl.terminal import colour
-from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, show, takes_json
+from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, add_json_flag, show
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.system import files
@@ -35,7 +35,9 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         one.set_defaults(what=what)
         return one
 
-    takes_json(add("show", "Show the values in effect and where each comes from, in the form of a config.toml.", _show))
+    add_json_flag(
+        add("show", "Show the values in effect and where each comes from, in the form of a config.toml.", _show)
+    )
     one = add(
         "set", "Set a value, such as listen.port 47001. Comments are kept; an invalid result is not written.", _set
     )
@@ -49,8 +51,8 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--reload", action="store_true", help="reload the running daemon afterwards")
     one = add("check", "Report every problem in the configuration; exit 78 if there is one.", _check)
     one.add_argument("file", metavar="FILE", nargs="?", help="check this file instead of the one in use")
-    takes_json(one)
-    takes_json(add("path", "Show the path of the configuration file, whether it exists or not.", _path))
+    add_json_flag(one)
+    add_json_flag(add("path", "Show the path of the configuration file, whether it exists or not.", _path))
 
 
 def config(arguments: argparse.Namespace) -> int:

@@ -7,18 +7,18 @@ import time
 
 import claude_gatewayd
 from claude_gatewayd.ctl.terminal import colour, text
-from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
+from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 
 RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
 
-health_arguments = key_arguments = version_arguments = takes_json
+health_arguments = key_arguments = version_arguments = add_json_flag
 
 
 def status_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `status` takes."""
-    takes_json(parser)
+    add_json_flag(parser)
     parser.add_argument("--watch", action="store_true", help="refresh every two seconds until Ctrl-C")
 
 
@@ -49,9 +49,9 @@ def reload(_arguments: argparse.Namespace) -> int:
 
 def hand_over() -> int:
     """Do what `reload` does; return the exit status."""
-    from claude_gatewayd.ctl.terminal.progress import During
+    from claude_gatewayd.ctl.terminal.progress import Progress
 
-    with During("Starting a new generation; the old one keeps serving"):
+    with Progress("Starting a new generation; the old one keeps serving"):
         reply = client.ask("reload", RELOAD_WITHIN)
     if reply["applied"]:
         print(f"Reloaded in {reply['seconds']:.2f} s: generation {reply['generation']} is serving")

@@ -10,7 +10,7 @@ from typing import Any
 
 from claude_gatewayd import paths
 from claude_gatewayd.ctl.terminal import progress
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.ipc.lock import is_alive, lock_is_held
@@ -23,7 +23,7 @@ _AGAIN = 0.05
 
 def ensure() -> dict[str, Any]:
     """Return the status of a daemon that serves, started if need be. Raises GatewayError."""
-    with During("Waiting for claude-gatewayd"):
+    with Progress("Waiting for claude-gatewayd"):
         return _ensure()
 
 

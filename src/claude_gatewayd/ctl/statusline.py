@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour as paint
-from claude_gatewayd.ctl.terminal.output import DONE, takes_json
+from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.system.clock_time import clock_time
@@ -25,7 +25,7 @@ _COLOURS = {"ok": "", "warning": paint.YELLOW, "trouble": paint.RED}
 _SERVING = ("bedrock-serves", "nobody-serves")
 _NOT_SERVING = {"starting": "gateway starting", "recovering": "gateway recovering", "stopping": "gateway stopping"}
 
-statusline_arguments = takes_json
+statusline_arguments = add_json_flag
 
 
 class Part(NamedTuple):

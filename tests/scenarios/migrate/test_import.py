@@ -156,9 +156,9 @@ def test_callbacks_in_either_form(callbacks: str, kept: Any, tmp_path: Path) -> 
 
 def test_a_callback_that_does_more_than_hand_tokens_on_is_kept() -> None:
     usual = (HERE / "proxy" / "oauth_callback.py").read_text()
-    assert translate.passes_tokens_on(usual)
-    assert not translate.passes_tokens_on(usual + "    async def async_log_success_event(self): ...\n")
-    assert not translate.passes_tokens_on((HERE / "proxy" / "usage_callback.py").read_text())
+    assert translate.only_forwards_token(usual)
+    assert not translate.only_forwards_token(usual + "    async def async_log_success_event(self): ...\n")
+    assert not translate.only_forwards_token((HERE / "proxy" / "usage_callback.py").read_text())
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import time
 from typing import Any
 
 from claude_gatewayd.ctl.terminal import text
-from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.ipc import client
 
 
 def credentials_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `credentials` takes."""
-    takes_json(parser)
+    add_json_flag(parser)
     parser.add_argument("--check", action="store_true", help="get keys here and now, and ask STS whose they are")
 
 
@@ -25,7 +25,7 @@ def credentials(arguments: argparse.Namespace) -> int:
         credentials = None
     whose = "this shell" if credentials is None else "the daemon"
     if credentials is None:
-        with During("Asking AWS"):
+        with Progress("Asking AWS"):
             credentials = _check_here(check=arguments.check)
     answer = {"whose": whose, **credentials}
     show(answer, _text(answer, time.time()), in_json=arguments.json)

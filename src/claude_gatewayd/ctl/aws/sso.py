@@ -67,7 +67,7 @@ def sso_logout_arguments(parser: argparse.ArgumentParser) -> None:
 def sso_logout(arguments: argparse.Namespace) -> int:
     """End the SSO session at AWS, and remove its token here."""
     profile = sso_profile(os.environ, _requested_profile(arguments))
-    with progress.During("Telling AWS"):
+    with progress.Progress("Telling AWS"):
         outcome = log_out(profile, os.environ, _egress(profile))
     if outcome == "not logged in":
         print(f"Not logged in: {profile.description}")

@@ -12,14 +12,14 @@ from claude_gatewayd.paths import home
 _WITHIN = 10.0
 
 
-def find(environ: Mapping[str, str], but: Sequence[str] = ()) -> Path | None:
-    """Return the `claude` that a shell would start, or one at a usual place; not one of *but*."""
-    shunned = {os.path.realpath(path) for path in but}
+def find(environ: Mapping[str, str], excluding: Sequence[str] = ()) -> Path | None:
+    """Return the `claude` that a shell would start, or one in a common place; none of *excluding*."""
+    excluded = {os.path.realpath(path) for path in excluding}
     base = home(environ)
     usual = (base / ".local/bin", base / ".claude/local", Path("/opt/homebrew/bin"), Path("/usr/local/bin"))
     for directory in (*environ.get("PATH", os.defpath).split(os.pathsep), *map(str, usual)):
         found = shutil.which("claude", path=directory) if directory else None
-        if found is not None and os.path.realpath(found) not in shunned:
+        if found is not None and os.path.realpath(found) not in excluded:
             return Path(found)
     return None
 

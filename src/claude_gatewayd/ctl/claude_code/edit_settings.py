@@ -16,12 +16,12 @@ from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl.claude_code import lock, obstacles, settings
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
-from claude_gatewayd.ctl.claude_code.settings import Change, Edited, GatewayTarget, Was
+from claude_gatewayd.ctl.claude_code.settings import Change, EditedSettings, GatewayTarget, MemberHistory
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.system import files as rewrite
+from claude_gatewayd.system import files as files
 
 _TRIES = 5
-_Edit = Callable[[str, "_Memory"], tuple[str, Edited]]
+_Edit = Callable[[str, "_Memory"], tuple[str, EditedSettings]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class _Memory:
     while nobody else has written, that one comes back whole.
     """
 
-    values: Mapping[str, Was]
+    values: Mapping[str, MemberHistory]
     made_env: bool = False
     made_file: bool = False
     written: str = ""
@@ -91,7 +91,7 @@ def configure(
     """
     shell = {**obstacles.proxies(environ), **environ}
 
-    def edit(text: str, memory: _Memory) -> tuple[str, Edited]:
+    def edit(text: str, memory: _Memory) -> tuple[str, EditedSettings]:
         edited = settings.configure(
             text, target, shell, memory.values, made_env=memory.made_env, status_line=status_line
         )
@@ -103,7 +103,7 @@ def configure(
 def remove(environ: Mapping[str, str], target: GatewayTarget, *, dry_run: bool = False) -> EditOutcome:
     """Undo it, so that no address stays behind that nobody serves. Raises GatewayError."""
 
-    def edit(text: str, memory: _Memory) -> tuple[str, Edited]:
+    def edit(text: str, memory: _Memory) -> tuple[str, EditedSettings]:
         edited = settings.remove(text, target, memory.values, made_env=memory.made_env)
         if memory.made_file and not edited.text.strip().strip("{} \r\n"):
             return "", edited
@@ -120,7 +120,7 @@ def remove(environ: Mapping[str, str], target: GatewayTarget, *, dry_run: bool =
 def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: bool) -> EditOutcome:
     file = obstacles.settings_file(environ)
     if not dry_run and file.parent.is_dir():
-        with _alone(environ):
+        with _exclusive(environ):
             return _apply(file, environ, edit, forget=forget)
     data = _read(file)
     after, edited = _edited(file, data, edit, _read_memories(_store(environ)).get(str(file), _Memory({})))
@@ -130,7 +130,7 @@ def _change(environ: Mapping[str, str], edit: _Edit, *, dry_run: bool, forget: b
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise _cannot("make", file.parent, error) from None
-    with _alone(environ):
+    with _exclusive(environ):
         return _apply(file, environ, edit, forget=forget)
 
 
@@ -162,7 +162,7 @@ def _apply(file: Path, environ: Mapping[str, str], edit: _Edit, *, forget: bool)
     return _outcome(file, data, after, edited, kept)
 
 
-def _remember(memory: _Memory, edited: Edited, data: bytes | None, new: bytes, kept: Path | None) -> _Memory:
+def _remember(memory: _Memory, edited: EditedSettings, data: bytes | None, new: bytes, kept: Path | None) -> _Memory:
     original = memory.original if memory.written == _hash(_decoded(data)) else ""
     if not memory.values and kept is not None:
         original = str(kept)
@@ -170,7 +170,7 @@ def _remember(memory: _Memory, edited: Edited, data: bytes | None, new: bytes, k
     return _Memory(edited.remembered, edited.made_env, made_file, _hash(_decoded(new)), original)
 
 
-def _edited(file: Path, data: bytes | None, edit: _Edit, memory: _Memory) -> tuple[str, Edited]:
+def _edited(file: Path, data: bytes | None, edit: _Edit, memory: _Memory) -> tuple[str, EditedSettings]:
     try:
         text = _decoded(data)
     except UnicodeDecodeError as error:
@@ -201,7 +201,7 @@ def _read(file: Path) -> bytes | None:
 def _write(file: Path, data: bytes) -> None:
     try:
         if data:
-            rewrite.replace(file, data)
+            files.replace(file, data)
         else:
             file.unlink(missing_ok=True)
     except OSError as error:
@@ -211,7 +211,7 @@ def _write(file: Path, data: bytes) -> None:
 def _keep(data: bytes, environ: Mapping[str, str]) -> Path:
     directory = paths.state_dir(environ) / "backups"
     try:
-        return rewrite.keep(data, "settings.json", directory)
+        return files.keep(data, "settings.json", directory)
     except OSError as error:
         raise _cannot("keep a copy in", directory, error) from None
 
@@ -235,7 +235,7 @@ def _encoded(text: str, before: bytes | None) -> bytes:
     return mark + text.encode()
 
 
-def _outcome(file: Path, data: bytes | None, after: str, edited: Edited, kept: Path | None) -> EditOutcome:
+def _outcome(file: Path, data: bytes | None, after: str, edited: EditedSettings, kept: Path | None) -> EditOutcome:
     before = _decoded(data)
     difference = ""
     if edited.changes:
@@ -254,7 +254,7 @@ def _repository(file: Path) -> Path | None:
 
 
 @contextmanager
-def _alone(environ: Mapping[str, str]) -> Iterator[None]:
+def _exclusive(environ: Mapping[str, str]) -> Iterator[None]:
     """Keep a second one of us waiting: Claude Code's lock may be taken for dead, this one ends with its process."""
     directory = paths.state_dir(environ)
     paths.make_private(directory)
@@ -273,7 +273,7 @@ def _read_memories(store: Path) -> dict[str, _Memory]:
         document = json.loads(store.read_text())
         return {
             name: _Memory(
-                {key: Was(was["before"], was["ours"]) for key, was in one["values"].items()},
+                {key: MemberHistory(was["before"], was["ours"]) for key, was in one["values"].items()},
                 bool(one["made_env"]), bool(one["made_file"]), str(one["written"]), str(one["original"]),
             )
             for name, one in document["files"].items()
@@ -283,7 +283,7 @@ def _read_memories(store: Path) -> dict[str, _Memory]:
 
 
 def _write_memories(store: Path, memories: Mapping[str, _Memory]) -> None:
-    files = {
+    document = {
         name: {
             "values": {key: {"before": was.before, "ours": was.ours} for key, was in one.values.items()},
             "made_env": one.made_env, "made_file": one.made_file, "written": one.written, "original": one.original,
@@ -291,6 +291,6 @@ def _write_memories(store: Path, memories: Mapping[str, _Memory]) -> None:
         for name, one in memories.items()
     }  # fmt: skip
     try:
-        rewrite.replace(store, json.dumps({"files": files}, indent=1).encode() + b"\n")
+        files.replace(store, json.dumps({"files": document}, indent=1).encode() + b"\n")
     except OSError as error:
         raise _cannot("write", store, error) from None

@@ -15,7 +15,7 @@ from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles, r
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.system import files as rewrite
+from claude_gatewayd.system import files as files
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
 # Who we have become already, by this very process: a `claude` may be a script that comes back here.
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     words = words[1:] if direct else words
     words = words[1:] if words[:1] == ["--"] else words
     became = _became()
-    found = clients.find(os.environ, but=became)
+    found = clients.find(os.environ, excluding=became)
     if found is None:
         what = (
             "every claude on the PATH is a script that calls claude-gatewayctl run"
@@ -88,7 +88,7 @@ def _with_overrides(words: list[str], overrides: dict[str, str]) -> list[str]:
     paths.make_private(directory)
     file = directory / f"run-{sha256(text).hexdigest()[:12]}.json"
     try:
-        rewrite.replace(file, text)
+        files.replace(file, text)
     except OSError as error:
         raise GatewayError(f"cannot write {file}: {error.strerror}", f"ls -ld {directory}") from None
     return ["--settings", str(file), *rest]

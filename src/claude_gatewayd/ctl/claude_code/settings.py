@@ -39,7 +39,7 @@ class GatewayTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Was:
+class MemberHistory:
     """What a member was when we first wrote it, and what we wrote last. None: there was none, or we took it out."""
 
     before: Any = field(repr=False)
@@ -56,12 +56,12 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class EditedSettings:
     """A text with its changes, what is to be remembered, and what was left alone because it is no longer ours."""
 
     text: str
     changes: tuple[Change, ...]
-    remembered: Mapping[str, Was]
+    remembered: Mapping[str, MemberHistory]
     made_env: bool
     left: tuple[str, ...] = ()
 
@@ -70,11 +70,11 @@ def configure(
     text: str,
     target: GatewayTarget,
     shell: Mapping[str, str],
-    remembered: Mapping[str, Was] | None = None,
+    remembered: Mapping[str, MemberHistory] | None = None,
     *,
     made_env: bool = False,
     status_line: str = "",
-) -> Edited:
+) -> EditedSettings:
     """Return *text* pointing at *target*. Raises NotStrict. *shell* is an environment whose proxies count too.
 
     *status_line* is a command that takes the place of the one that is there.
@@ -94,23 +94,23 @@ def configure(
         if before == value:
             continue
         changes.append(Change(name, before, value))
-        known[name] = Was(known[name].before if name in known else before, value)
+        known[name] = MemberHistory(known[name].before if name in known else before, value)
     if any(change.after is not None and change.name != STATUS_LINE for change in changes) and env is None:
         made_env = True
-    return Edited(_apply(text, changes), tuple(changes), known, made_env)
+    return EditedSettings(_apply(text, changes), tuple(changes), known, made_env)
 
 
 def remove(
-    text: str, target: GatewayTarget, remembered: Mapping[str, Was] | None = None, *, made_env: bool = False
-) -> Edited:
+    text: str, target: GatewayTarget, remembered: Mapping[str, MemberHistory] | None = None, *, made_env: bool = False
+) -> EditedSettings:
     """Return *text* as it would be without us. Raises NotStrict. What is no longer ours is left alone, and said so."""
     text = text if text.strip() else "{}\n"
     env = _env(text)
     now = _now(text, env)
     changes, left = [], []
-    ours = {BASE_URL: Was(None, target.url), **(remembered or {})}
+    ours = {BASE_URL: MemberHistory(None, target.url), **(remembered or {})}
     if STATUS_LINE not in ours and _is_our_status_line(now.get(STATUS_LINE)):
-        ours[STATUS_LINE] = Was(None, now[STATUS_LINE])
+        ours[STATUS_LINE] = MemberHistory(None, now[STATUS_LINE])
     for name, was in ours.items():
         present = now.get(name)
         if present == was.before:
@@ -130,7 +130,7 @@ def remove(
     env = _env(edited)
     if made_env and env is not None and not env.members:
         edited = json_text.drop(edited, json_text.read(edited), "env")
-    return Edited(edited, tuple(changes), {}, made_env=False, left=tuple(left))
+    return EditedSettings(edited, tuple(changes), {}, made_env=False, left=tuple(left))
 
 
 def with_key(headers: object, key: str) -> str:

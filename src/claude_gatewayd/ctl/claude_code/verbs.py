@@ -13,7 +13,7 @@ from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles
 from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
-from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
+from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
 from claude_gatewayd.ipc import client
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
@@ -21,7 +21,7 @@ from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `configure-claude` takes."""
     parser.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
-    takes_json(parser)
+    add_json_flag(parser)
     parser.add_argument(
         "--statusline",
         action="store_true",
@@ -32,7 +32,7 @@ def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
 def remove_claude_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `remove-claude` takes."""
     parser.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
-    takes_json(parser)
+    add_json_flag(parser)
 
 
 def configure_claude(arguments: argparse.Namespace) -> int:
@@ -67,13 +67,13 @@ def remove_claude(arguments: argparse.Namespace) -> int:
     running = clients.running() if outcome.changes and not arguments.dry_run else []
     show(
         as_json(outcome) | {"running": running},
-        removed_text(outcome, running, dry_run=arguments.dry_run),
+        describe_removal(outcome, running, dry_run=arguments.dry_run),
         in_json=arguments.json,
     )
     return DONE
 
 
-def removed_text(outcome: EditOutcome, running: list[int], *, dry_run: bool = False) -> str:
+def describe_removal(outcome: EditOutcome, running: list[int], *, dry_run: bool = False) -> str:
     """Return what a person is told of an undone configuration; `uninstall` says it too."""
     lines = _head(outcome, "Claude Code is configured as before", dry_run=dry_run)
     lines += [f"  {name} has been changed since and is left as it is" for name in outcome.left]

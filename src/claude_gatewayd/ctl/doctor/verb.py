@@ -10,8 +10,8 @@ from claude_gatewayd.ctl.claude_code.verbs import this_gateway
 from claude_gatewayd.ctl.doctor.checks import Context
 from claude_gatewayd.ctl.doctor.examine import examine
 from claude_gatewayd.ctl.doctor.finding import Finding
-from claude_gatewayd.ctl.terminal.output import DONE, NO, show, takes_json
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.printable import one_line
@@ -28,27 +28,30 @@ def doctor_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also send a one-token request through each lane, with your own credential",
     )
-    takes_json(parser)
+    add_json_flag(parser)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Diagnose problems and name the command that fixes each; exit 1 if a check fails."""
-    found = _look(deep=arguments.deep)
+    found = _diagnose(deep=arguments.deep)
     fixed = []
     if arguments.fix:
         for finding in found:
             if finding.remedy and finding.state != "ok":
                 fixed.append(_fix(finding))
-        found = _look(deep=arguments.deep) if fixed else found
+        found = _diagnose(deep=arguments.deep) if fixed else found
     report = {"healthy": not _failed(found), "findings": [one.as_dict() for one in found], "fixed": fixed}
-    plain = "\n".join([*fixed, *_lines(found), _sum(found)])
+    plain = "\n".join([*fixed, *_lines(found), _summary(found)])
     show(
-        report, plain, lambda _: "\n".join([*map(one_line, fixed), _table(found), _sum(found)]), in_json=arguments.json
+        report,
+        plain,
+        lambda _: "\n".join([*map(one_line, fixed), _table(found), _summary(found)]),
+        in_json=arguments.json,
     )
     return NO if _failed(found) else DONE
 
 
-def _look(*, deep: bool) -> list[Finding]:
+def _diagnose(*, deep: bool) -> list[Finding]:
     status, why_not = None, ""
     try:
         status = client.ask("status", 3.0)
@@ -57,7 +60,7 @@ def _look(*, deep: bool) -> list[Finding]:
     except GatewayError as error:
         why_not = error.message
     context = Context.gather(os.environ, Path.cwd(), status, why_not, deep=deep)
-    with During("Sending a request through each lane; LiteLLM may have to load first" if deep else "Checking"):
+    with Progress("Sending a request through each lane; LiteLLM may have to load first" if deep else "Checking"):
         return examine(context)
 
 
@@ -104,7 +107,7 @@ def _table(found: list[Finding]) -> str:
     return tables.drawn(("", "check", "finding"), map(row, found))
 
 
-def _sum(found: list[Finding]) -> str:
+def _summary(found: list[Finding]) -> str:
     count = {state: sum(one.state == state for one in found) for state in _MARKS}
     if not count["fail"] and not count["note"]:
         return f"All {count['ok']} checks passed"

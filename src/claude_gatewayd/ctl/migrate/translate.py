@@ -262,7 +262,7 @@ class _Translator:
                 self._note(place, UNKNOWN, "it must be a string: module.object", key)
             elif source is None:
                 self._note(place, UNKNOWN, "there is no such module beside the file", f"{key} {name}")
-            elif passes_tokens_on(source):
+            elif only_forwards_token(source):
                 explanation = (
                     "it passes the caller's token to LiteLLM; here it goes straight to Anthropic, never to AWS"
                 )
@@ -330,7 +330,7 @@ def _texts(params: Mapping[Any, Any]) -> Iterable[tuple[str, Any]]:
     return ((str(key), value) for key, value in params.items())
 
 
-def passes_tokens_on(source: str) -> bool:
+def only_forwards_token(source: str) -> bool:
     """Say whether a callback is the usual one that hands the caller's token to LiteLLM, and does nothing else."""
     hooks = set(re.findall(r"def\s+((?:async_)?(?:pre|post|log|moderation)\w*)", source))
     hands_over = "raw_token" in source or re.search(r"""data\[["']api_key["']\]\s*=""", source) is not None

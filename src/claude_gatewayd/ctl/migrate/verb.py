@@ -15,7 +15,7 @@ from claude_gatewayd.config.file import document_of
 from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.ctl.migrate.translate import MigratedConfig
 from claude_gatewayd.ctl.migrate.translation import UNKNOWN, YOURS, Translation
-from claude_gatewayd.ctl.terminal.output import DONE, show, takes_json
+from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.system import files
@@ -28,7 +28,7 @@ def import_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `import` takes."""
     parser.add_argument("file", metavar="PATH/config.yaml", help="the proxy's config.yaml, or the directory it is in")
     parser.add_argument("--dry-run", action="store_true", help="show what would be written and write nothing")
-    takes_json(parser)
+    add_json_flag(parser)
 
 
 def import_(arguments: argparse.Namespace) -> int:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from claude_gatewayd import paths
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
-from claude_gatewayd.ctl.claude_code.verbs import removed_text
+from claude_gatewayd.ctl.claude_code.verbs import describe_removal
 from claude_gatewayd.ctl.service import completion, install_plan
 from claude_gatewayd.ctl.service.install_plan import PROGRAMS
 from claude_gatewayd.ctl.service.verbs import end_at_once, refuse_foreign, report_start, running, wait_serving
 from claude_gatewayd.ctl.terminal.output import DONE, NO, row
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc.lock import lock_is_held
 from claude_gatewayd.service import environment
@@ -90,7 +90,7 @@ def install_service(given: Options) -> tuple[int, str]:
         return report_start(
             status, "Already running" if completed else "Nothing to do: already installed and running"
         ), ""
-    _say_elsewhere(found, steps)
+    _report_takeover(found, steps)
     for step in pending:
         print(row(step.do(), f"{step.path}"), *variables.changes(step.path), sep=f"\n{'':12}", flush=True)
     for step in late:
@@ -100,12 +100,12 @@ def install_service(given: Options) -> tuple[int, str]:
         print(row("left out", f"{', '.join(variables.left_out)}: {why}"))
     for verb in verbs:
         if verb in ("start", "restart"):
-            _make_way(found, now=given.now)
-        with During(_DOING[verb]):
+            _stop_manual_daemon(found, now=given.now)
+        with Progress(_DOING[verb]):
             ours.act(verb, os.environ)
         if verb == "enable":
             print(row("enabled", "it starts when you log in"), flush=True)
-    with During("Starting"):
+    with Progress("Starting"):
         status = wait_serving(ours, instead_of=found.pid if {"start", "restart"} & set(verbs) else 0)
     how = "restarted" if found.active else "started"
     code = report_start(status, row(how, f"in {time.monotonic() - begun:.1f} s"))
@@ -123,12 +123,12 @@ def uninstall(arguments: argparse.Namespace) -> int:
     found = ours.state(os.environ)
     done, code = False, DONE
     try:
-        _release_claude_code()  # at first: it would go on asking where nobody is going to answer
+        _undo_claude_code()  # at first: it would go on asking where nobody is going to answer
     except GatewayError as error:
         print(error.for_people(), file=sys.stderr)
         code = NO
     if found.active or found.listening:
-        with During("Stopping"):
+        with Progress("Stopping"):
             ours.act("stop", os.environ)
         print(row("stopped", "the port is closed"))
         done = True
@@ -192,7 +192,7 @@ def _print_plan(ours: Manager, steps: list[FileWrite | Symlink], verbs: list[Ver
     print("\n".join([*dict.fromkeys(commands), "# Nothing was changed." if commands else "# Nothing to do."]))
 
 
-def _say_elsewhere(found: ServiceState, steps: list[FileWrite | Symlink]) -> None:
+def _report_takeover(found: ServiceState, steps: list[FileWrite | Symlink]) -> None:
     """Say so where the service is that of another installation: from now on it is ours."""
     links = {step.path: step for step in steps if isinstance(step, Symlink)}
     ours = str(links[paths.installation_link(os.environ)].target / "bin" / PROGRAMS[0])
@@ -204,7 +204,7 @@ def _say_elsewhere(found: ServiceState, steps: list[FileWrite | Symlink]) -> Non
             print(row("", "(to go back: claude-gatewayctl upgrade --rollback)"))
 
 
-def to_find_us() -> str:
+def path_hint() -> str:
     """Return what a shell needs so that it finds our programs, "" where it does."""
     return "" if shutil.which(PROGRAMS[1]) else f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
 
@@ -212,7 +212,7 @@ def to_find_us() -> str:
 def _next(ours: Manager, address: str) -> Iterator[str]:
     yield "\nNext:"
     ctl = PROGRAMS[1]
-    if needed := to_find_us():
+    if needed := path_hint():
         yield f"  {needed}"
     yield f"  {ctl} configure-claude    # point Claude Code at {address}"
     yield f"  {ctl} status"
@@ -225,14 +225,14 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
 # -- what is in the way, and what is left
 
 
-def _release_claude_code() -> None:
+def _undo_claude_code() -> None:
     """Take our address out of Claude Code's settings, if it is there."""
     outcome = edit_settings.remove(os.environ, edit_settings.here({**os.environ, **environment.stored(os.environ)}))
     if outcome.changes:
-        print(removed_text(outcome, clients.running()))
+        print(describe_removal(outcome, clients.running()))
 
 
-def _make_way(found: ServiceState, *, now: bool) -> None:
+def _stop_manual_daemon(found: ServiceState, *, now: bool) -> None:
     """End a daemon that was started by hand, at once, if that is wished; else raise GatewayError where there is one."""
     status = running()
     if not now or status is None or found.active or found.listening:

@@ -20,7 +20,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.ctl.service import completion, virtualenvs
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.ctl.terminal.output import DONE, NO, USAGE
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client, wire
 from claude_gatewayd.service.files import Symlink
@@ -46,9 +46,9 @@ def upgrade(arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     link = paths.installation_link(os.environ)
     before = paths.previous_link(os.environ)
-    _refuse_without(link)
+    _require_installation(link)
     running = _running(link)
-    with virtualenvs.alone(link):
+    with virtualenvs.exclusive(link):
         old = link.resolve()
         if arguments.rollback:
             new = _before(before, old)
@@ -99,7 +99,7 @@ def upgrade(arguments: argparse.Namespace) -> int:
 # -- what there is
 
 
-def _refuse_without(link: Path) -> None:
+def _require_installation(link: Path) -> None:
     """Raise GatewayError, with what else to do, where no service starts from *link*."""
     if link.is_symlink():
         return
@@ -170,7 +170,7 @@ def _requirement(what: str | None) -> str:
 def _reload() -> list[dict[str, str]]:
     """Hand over to what the link leads to. Return why that could not be."""
     try:
-        with During("Reloading"):
+        with Progress("Reloading"):
             reply = client.ask("reload", _RELOADED_WITHIN)
     except client.NotRunning:
         return []  # ended meanwhile: the next start is one of the new version
@@ -181,7 +181,7 @@ def _reload() -> list[dict[str, str]]:
 def _goes_on_as(version: str) -> bool:
     """Wait until the supervisor is of that version, too."""
     deadline = time.monotonic() + _GOES_ON_WITHIN
-    with During("Waiting for the supervisor to take over"):
+    with Progress("Waiting for the supervisor to take over"):
         while time.monotonic() < deadline:
             try:
                 if client.ask("version")["version"] == version:

@@ -11,7 +11,7 @@ from typing import Any
 from claude_gatewayd import paths
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.ctl.terminal.output import DONE, NO
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.ipc.lock import is_alive, lock_is_held
@@ -44,7 +44,7 @@ def start(_arguments: argparse.Namespace) -> int:
     if found.active and found.listening and (status := running()) and status["pid"] == found.pid:
         return report_start(status, f"Already running, pid {status['pid']}")
     refuse_foreign(found, "start the service")
-    with During("Starting"):
+    with Progress("Starting"):
         ours.act("start", os.environ)
         status = wait_serving(ours)
     return report_start(status, f"Started in {time.monotonic() - begun:.1f} s")
@@ -55,7 +55,7 @@ def restart(_arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     ours, found = _startable("restart")
     refuse_foreign(found, "restart the service")
-    with During("Restarting; no connection is refused"):
+    with Progress("Restarting; no connection is refused"):
         ours.act("restart" if found.listening else "start", os.environ)
         status = wait_serving(ours, instead_of=found.pid)
     return report_start(status, f"Restarted in {time.monotonic() - begun:.1f} s")
@@ -80,7 +80,7 @@ def stop(arguments: argparse.Namespace) -> int:
     status = running()
     if status is not None and status["pid"] == found.pid:
         _announce_stop(status, now=arguments.now)
-    with During("Stopping"):
+    with Progress("Stopping"):
         if arguments.now:
             _cut(ours, status)
         else:
@@ -232,7 +232,7 @@ def _stop_by_hand(begun: float, *, now: bool) -> int:
         except GatewayError:
             pass  # it has ended meanwhile
     _announce_stop(status, now=now)
-    with During("Stopping"):
+    with Progress("Stopping"):
         while is_alive(status["pid"]) and lock_is_held():
             time.sleep(_LOOK_EVERY)
     print(f"Stopped after {time.monotonic() - begun:.1f} s")

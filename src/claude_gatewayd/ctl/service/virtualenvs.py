@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from claude_gatewayd import paths
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
 
@@ -26,7 +26,7 @@ _ENSUREPIP = "sudo apt install python3-venv"
 
 
 @contextmanager
-def alone(link: Path) -> Iterator[None]:
+def exclusive(link: Path) -> Iterator[None]:
     """Hold the lock of upgrades. Raises GatewayError where another has it."""
     try:
         directory = paths.versions_dir(os.environ)
@@ -88,7 +88,7 @@ def run(command: list[str], what: str, purpose: str, seconds: float, environ: Ma
     limit.start()
     try:
         assert process.stdout is not None
-        with During(what) as during, process.stdout as output:
+        with Progress(what) as during, process.stdout as output:
             for line in output:
                 lines.append(line.rstrip())
                 during.detail = lines[-1]

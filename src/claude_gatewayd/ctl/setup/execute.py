@@ -19,7 +19,7 @@ from claude_gatewayd.ctl.setup.facts import SetupFacts
 from claude_gatewayd.ctl.setup.plan import Act, Answers, SetupStep, overrides, values
 from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.ctl.terminal.output import DONE, NO, row
-from claude_gatewayd.ctl.terminal.progress import During
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.service.platform import choose
@@ -39,7 +39,7 @@ def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, 
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
     os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
     acts: dict[Act, Callable[[], int]] = {
-        "import": lambda: verb.carry_over(Path(str(answers.moves))),
+        "import": lambda: verb.carry_over(Path(str(answers.proxy_config))),
         "config": lambda: _write(facts, answers),
         "login": lambda: sso.log_in_to(str(answers.profile), device_code=device_code),
         "service": lambda: _install(facts),
@@ -61,7 +61,7 @@ def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, 
             if step.act in ("login", "test"):  # they wait for a person or a network, and can be cut
                 (done if _run_step(acts[step.act]) == DONE else failed).append(step)
                 continue
-            with prompts.undivided() as was_pressed:
+            with prompts.uninterrupted() as was_pressed:
                 (done if _run_step(acts[step.act]) == DONE else failed).append(step)
             if was_pressed():
                 raise KeyboardInterrupt
@@ -115,7 +115,7 @@ def _test(answers: Answers) -> int:
     good = _print_result(_anthropic(target))
     status = _loaded()
     if status["bedrock"]["enabled"]:
-        with During("A request to Bedrock"):
+        with Progress("A request to Bedrock"):
             (found,) = network.ping(gather.ping(target.url, target.key, "bedrock", {}))
         good = _print_result(found) and good
     elif answers.profile is not None:
@@ -136,7 +136,7 @@ def _loaded() -> dict[str, Any]:
     """Return the daemon's status when LiteLLM, which Bedrock needs, has been loaded, or cannot be."""
     deadline = time.monotonic() + _LOADS_WITHIN
     status = client.ask("status")
-    with During("LiteLLM is being loaded"):
+    with Progress("LiteLLM is being loaded"):
         while status["litellm"]["state"] == "loading" and time.monotonic() < deadline:
             time.sleep(_LOOK_EVERY)
             status = client.ask("status")
@@ -149,7 +149,7 @@ def _anthropic(target: GatewayTarget) -> Finding:
     login = gather.login(os.environ, settings)
     credential = gather.credential_headers(os.environ, settings)
     if credential and (login.ends is None or login.ends > time.time()):
-        with During("A request to Anthropic"):
+        with Progress("A request to Anthropic"):
             (found,) = network.ping(gather.ping(target.url, target.key, "anthropic", credential))
         how = f" with {login.kind} ({login.place})" if found.state == "ok" else ""
         return Finding(found.check, found.state, found.found + how, found.why, found.mend)
@@ -165,7 +165,7 @@ def _anthropic(target: GatewayTarget) -> Finding:
 
 def _by_claude(claude: Path, target: GatewayTarget, mend: str) -> Finding:
     begun, at = time.monotonic(), time.time()
-    with During("Claude Code asks Anthropic"):
+    with Progress("Claude Code asks Anthropic"):
         why = clients.ask(claude, run_environment.through(os.environ, {}, target).environ, _ANSWERS_WITHIN)
     seconds = time.monotonic() - begun
     if why:
@@ -189,7 +189,7 @@ def _print_summary(steps: Sequence[SetupStep], done: Sequence[SetupStep]) -> int
             print("\nSetup is complete. Status: claude-gatewayctl status. Problems: claude-gatewayctl doctor")
             if {"service", "background"} & set(acts):
                 print(f"To undo: {_undo(acts)}")
-            if needed := install.to_find_us():
+            if needed := install.path_hint():
                 print(f"  {needed}")
         return DONE
     left = [step for step in steps if step not in done]

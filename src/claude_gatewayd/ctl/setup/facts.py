@@ -99,7 +99,7 @@ class SetupFacts:
     proxy: LiteLLMProxy | None = None
     claude: Claude = field(default_factory=lambda: Claude(Path("settings.json")))
 
-    def says(self, place: ConfigKey) -> Any:
+    def setting(self, place: ConfigKey) -> Any:
         """Return what the file comes to for a place."""
         return self.written.get(place, self.defaults.get(place))
 
@@ -125,7 +125,7 @@ def likelihood(profile: Profile) -> int:
     return 2 if _UNLIKELY.search(names) else 0 if _LIKELY.search(names) else 1
 
 
-def by_itself(found: Iterable[Profile], wanted: str) -> str | None:
+def default_profile(found: Iterable[Profile], wanted: str) -> str | None:
     """Return the profile that needs no question: the configured one, the only one, or the only one of its like.
 
     A wrong guess would spend somebody's money, so that None means: ask.

@@ -23,7 +23,7 @@ class Answers:
     profile: str | None
     region: str
     port: int
-    moves: Path | None = None
+    proxy_config: Path | None = None
     service: bool = True
     background: bool = True
     linger: bool = False
@@ -47,9 +47,9 @@ class SetupStep:
 def plan(facts: SetupFacts, answers: Answers) -> list[SetupStep]:
     """Return the steps. Raises GatewayError where an answer cannot be had."""
     changes = values(facts, answers)
-    steps = [*_moves(answers), _config(facts, changes, answers)]
+    steps = [*_proxy_config(answers), _config(facts, changes, answers)]
     profile = next((one for one in facts.profiles if one.name == answers.profile), None)
-    steps += [*_login(profile, answers), *_serves(facts, answers, changed=bool(changes or answers.moves))]
+    steps += [*_login(profile, answers), *_serves(facts, answers, changed=bool(changes or answers.proxy_config))]
     if not any(step.act in ("service", "background", "reload") for step in steps):
         return steps  # nobody is to serve: Claude Code would ask in vain
     if answers.claude:
@@ -70,9 +70,9 @@ def values(facts: SetupFacts, answers: Answers) -> dict[ConfigKey, Any]:
         wanted[REGION] = answers.region
         if answers.profile:
             wanted[PROFILE] = answers.profile
-        if facts.says(ENABLED) is False:
+        if facts.setting(ENABLED) is False:
             wanted[ENABLED] = "auto"
-    return {place: value for place, value in wanted.items() if facts.says(place) != value}
+    return {place: value for place, value in wanted.items() if facts.setting(place) != value}
 
 
 def overrides(answers: Answers, environ: Mapping[str, str]) -> dict[str, str]:
@@ -97,20 +97,19 @@ def rendered(changes: Mapping[ConfigKey, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _moves(answers: Answers) -> list[SetupStep]:
-    if answers.moves is None:
+def _proxy_config(answers: Answers) -> list[SetupStep]:
+    if answers.proxy_config is None:
         return []
-    return [
-        SetupStep("import", f"the settings of {answers.moves}, as claude-gatewayctl import does", flag="--no-import")
-    ]
+    text = f"the settings of {answers.proxy_config}, as claude-gatewayctl import does"
+    return [SetupStep("import", text, flag="--no-import")]
 
 
 def _config(facts: SetupFacts, changes: Mapping[ConfigKey, Any], answers: Answers) -> SetupStep:
     if changes:
         return SetupStep("config", f"to {facts.config_file}", rendered(changes))
-    if not facts.written and not answers.moves:
+    if not facts.written and not answers.proxy_config:
         return SetupStep("config", f"no {facts.config_file} is needed: the defaults are right", is_done=True)
-    what = "needs no more changes" if answers.moves else "is up to date"
+    what = "needs no more changes" if answers.proxy_config else "is up to date"
     return SetupStep("config", f"{facts.config_file} {what}", is_done=True)
 
 

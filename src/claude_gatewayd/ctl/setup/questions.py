@@ -1,4 +1,4 @@
-"""What a person wants of `setup`: by a flag, by an answer, or as usual."""
+"""The answers that setup goes by: from flags, from questions, or the defaults."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from shlex import quote
 from claude_gatewayd.config import values
 from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.ctl.setup import gather
-from claude_gatewayd.ctl.setup.facts import SetupFacts, by_itself
+from claude_gatewayd.ctl.setup.facts import SetupFacts, default_profile
 from claude_gatewayd.ctl.setup.plan import PORT, PROFILE, REGION, Answers
 from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.errors import GatewayError
@@ -20,12 +20,12 @@ _NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What was answered beforehand: None and "" for nothing. *moves* is a LiteLLM proxy's configuration."""
+    """The answers given as flags: None or "" where there is none. *proxy_config* is a LiteLLM proxy's to import."""
 
     profile: str | None = None
     region: str | None = None
     port: int | None = None
-    moves: str | None = None
+    proxy_config: str | None = None
     aws: bool = True
     imports: bool = True
     service: bool = True
@@ -38,12 +38,14 @@ class Flags:
     dry_run: bool = False
 
 
-def answers(flags: Flags, facts: SetupFacts, environ: Mapping[str, str], *, asks: bool) -> tuple[SetupFacts, Answers]:
-    """Return what the person wants, and what is here when that which is to be moved over has been."""
-    moves = _moves(flags, facts, asks=asks)
-    if moves is not None:
+def answers(
+    flags: Flags, facts: SetupFacts, environ: Mapping[str, str], *, interactive: bool
+) -> tuple[SetupFacts, Answers]:
+    """Return the answers, and the facts as they will be once a LiteLLM proxy has been imported."""
+    proxy_config = _proxy_config(flags, facts, interactive=interactive)
+    if proxy_config is not None:
         migrated = translate.translate(
-            document.read(moves), os.environ, lambda name: project_files.source_of(moves.parent, name)
+            document.read(proxy_config), os.environ, lambda name: project_files.source_of(proxy_config.parent, name)
         )
         facts = replace(
             facts,
@@ -51,35 +53,35 @@ def answers(flags: Flags, facts: SetupFacts, environ: Mapping[str, str], *, asks
             wanted=str(migrated.values.get(PROFILE, facts.wanted)),
             region=str(migrated.values.get(REGION, facts.region)),
         )
-    profile = _profile(flags, facts, asks=asks)
-    region = _region(flags, facts, profile, asks=asks)
-    port = _port(flags, facts, asks=asks)
+    profile = _profile(flags, facts, interactive=interactive)
+    region = _region(flags, facts, profile, interactive=interactive)
+    port = _port(flags, facts, interactive=interactive)
     service = flags.service
     background = flags.background
-    if asks and facts.service.manager and service and not facts.service.settled:
+    if interactive and facts.service.manager and service and not facts.service.settled:
         service = prompts.agree(f"Install a {facts.service.manager} service that starts when you log in?")
-    if asks and background and not facts.service.running and not (service and facts.service.manager):
+    if interactive and background and not facts.service.running and not (service and facts.service.manager):
         background = prompts.agree("Start the daemon in the background?")
     serves = background or facts.service.running or (service and bool(facts.service.manager))
     claude = flags.claude
-    if asks and claude and serves and gather.claude(environ, port).changes:
+    if interactive and claude and serves and gather.claude(environ, port).changes:
         claude = prompts.agree("Point Claude Code at the gateway?")
     return facts, Answers(
-        profile, region, port, moves, service, background, flags.linger, flags.login, claude,
+        profile, region, port, proxy_config, service, background, flags.linger, flags.login, claude,
         flags.statusline, flags.test,
     )  # fmt: skip
 
 
-def _moves(flags: Flags, facts: SetupFacts, *, asks: bool) -> Path | None:
-    if flags.moves:
-        file = Path(os.path.abspath(flags.moves))
+def _proxy_config(flags: Flags, facts: SetupFacts, *, interactive: bool) -> Path | None:
+    if flags.proxy_config:
+        file = Path(os.path.abspath(flags.proxy_config))
         return file / "config.yaml" if file.is_dir() else file
     if not flags.imports or facts.proxy is None or facts.proxy.file is None or facts.config_file.exists():
         return None
-    return facts.proxy.file if not asks or prompts.agree(f"Import {facts.proxy.file}?") else None
+    return facts.proxy.file if not interactive or prompts.agree(f"Import {facts.proxy.file}?") else None
 
 
-def _profile(flags: Flags, facts: SetupFacts, *, asks: bool) -> str | None:
+def _profile(flags: Flags, facts: SetupFacts, *, interactive: bool) -> str | None:
     """Return the profile for Bedrock, "" where keys come otherwise, None for no Bedrock."""
     good = [one for one in facts.profiles if not one.trouble]
     if flags.profile:
@@ -88,24 +90,26 @@ def _profile(flags: Flags, facts: SetupFacts, *, asks: bool) -> str | None:
         return None
     if facts.keys:
         return ""
-    if not good or (facts.bedrock_off and not asks):
+    if not good or (facts.bedrock_off and not interactive):
         return None
-    usual = by_itself(facts.profiles, facts.wanted)
-    if not asks:
-        if usual is None and not flags.dry_run:
+    default = default_profile(facts.profiles, facts.wanted)
+    if not interactive:
+        if default is None and not flags.dry_run:
             among = ", ".join(one.name for one in good)
             raise GatewayError(
                 f"cannot choose between {len(good)} AWS profiles: {among}",
                 f"claude-gatewayctl setup --yes --profile {quote(good[0].name)}, or --no-aws",
             )
-        return usual or good[0].name
+        return default or good[0].name
     print("AWS profiles, those most likely to reach Bedrock first:")
     width = max(len(one.name) for one in facts.profiles)
     for number, one in enumerate(facts.profiles, 1):
         print(f"  {'-' if one.trouble else number:>2}  {one.name:<{width}}  {one.description}")
     print(f"   0  {_NONE:<{width}}  Anthropic only: no fallback when it fails")
     names = [_NONE, *(one.name for one in good)]
-    chosen = prompts.choose("Which profile for Bedrock?", names, _NONE if facts.bedrock_off else usual or good[0].name)
+    chosen = prompts.choose(
+        "Which profile for Bedrock?", names, _NONE if facts.bedrock_off else default or good[0].name
+    )
     return None if chosen == _NONE else chosen
 
 
@@ -121,17 +125,17 @@ def _known(name: str, facts: SetupFacts) -> str:
     return name
 
 
-def _region(flags: Flags, facts: SetupFacts, profile: str | None, *, asks: bool) -> str:
+def _region(flags: Flags, facts: SetupFacts, profile: str | None, *, interactive: bool) -> str:
     if flags.region:
         return values.region(flags.region)
     named = next((one.region for one in facts.profiles if one.name == profile), "")
-    usual = facts.region or named or str(facts.defaults[REGION])
-    if profile is None or not asks:
-        return usual
-    return prompts.ask("AWS region for Bedrock?", usual, values.region)
+    default = facts.region or named or str(facts.defaults[REGION])
+    if profile is None or not interactive:
+        return default
+    return prompts.ask("AWS region for Bedrock?", default, values.region)
 
 
-def _port(flags: Flags, facts: SetupFacts, *, asks: bool) -> int:
+def _port(flags: Flags, facts: SetupFacts, *, interactive: bool) -> int:
     port = int(flags.port or facts.written.get(PORT, facts.port) if facts.proxy else flags.port or facts.port)
     if port == facts.port and facts.service.running:
         return port
@@ -139,7 +143,7 @@ def _port(flags: Flags, facts: SetupFacts, *, asks: bool) -> int:
     if not who:
         return port
     free = gather.free_port(port + 1)
-    if not asks or flags.port:
+    if not interactive or flags.port:
         raise GatewayError(f"cannot use port {port}: it is in use by {who}", f"claude-gatewayctl setup --port {free}")
 
     def read(given: str) -> int:

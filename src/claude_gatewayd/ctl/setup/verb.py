@@ -14,7 +14,7 @@ from claude_gatewayd.ctl.service import install_plan
 from claude_gatewayd.ctl.service.install import port_number
 from claude_gatewayd.ctl.service.verbs import running
 from claude_gatewayd.ctl.setup import execute, gather, questions
-from claude_gatewayd.ctl.setup.facts import ServiceFacts, SetupFacts, by_itself
+from claude_gatewayd.ctl.setup.facts import ServiceFacts, SetupFacts, default_profile
 from claude_gatewayd.ctl.setup.plan import SetupStep, plan
 from claude_gatewayd.ctl.setup.questions import Flags
 from claude_gatewayd.ctl.terminal import prompts
@@ -40,9 +40,9 @@ def setup_arguments(parser: argparse.ArgumentParser) -> None:
     aws.add_argument("--no-aws", action="store_true", help="set up without Bedrock: Anthropic only")
     parser.add_argument("--region", metavar="R", help="AWS region for Bedrock (default: the profile's)")
     parser.add_argument("--port", type=port_number, metavar="N", help="port to listen on (default: 47000)")
-    moves = parser.add_mutually_exclusive_group()
-    moves.add_argument("--import", dest="moves", metavar="PATH", help="import this LiteLLM proxy's config.yaml")
-    moves.add_argument("--no-import", action="store_true", help="do not import a LiteLLM proxy's configuration")
+    proxy = parser.add_mutually_exclusive_group()
+    proxy.add_argument("--import", dest="proxy_config", metavar="PATH", help="import this LiteLLM proxy's config.yaml")
+    proxy.add_argument("--no-import", action="store_true", help="do not import a LiteLLM proxy's configuration")
     parser.add_argument(
         "--no-service", action="store_true", help="install no service; run the daemon in the background instead"
     )
@@ -62,14 +62,14 @@ def setup_arguments(parser: argparse.ArgumentParser) -> None:
 def setup(arguments: argparse.Namespace) -> int:
     """Set up everything in one guided run: AWS, configuration, service, login, Claude Code, and a test."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    asks = terminal and not arguments.yes and not arguments.dry_run
+    interactive = terminal and not arguments.yes and not arguments.dry_run
     environ = {**environment.stored(os.environ), **os.environ}
     facts = gather.facts(environ, Path.cwd(), _service(linger=arguments.linger))
     if not terminal and not arguments.yes and not arguments.dry_run:
         return _not_asked(facts)
     try:
         _print_findings(facts, environ)
-        facts, answers = questions.answers(_flags(arguments), facts, environ, asks=asks)
+        facts, answers = questions.answers(_flags(arguments), facts, environ, interactive=interactive)
         facts = replace(
             facts, claude=gather.claude(environ, answers.port, status_line() if answers.status_line else "")
         )
@@ -79,7 +79,7 @@ def setup(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             print("Nothing was changed.")
             return DONE
-        if asks and any(step.act != "test" for step in pending) and not prompts.agree("Go ahead?"):
+        if interactive and any(step.act != "test" for step in pending) and not prompts.agree("Go ahead?"):
             print("Nothing was changed.")
             return NO
     except KeyboardInterrupt:
@@ -90,7 +90,8 @@ def setup(arguments: argparse.Namespace) -> int:
 
 def _flags(given: argparse.Namespace) -> Flags:
     return Flags(
-        profile=given.profile, region=given.region, port=given.port, moves=given.moves, aws=not given.no_aws,
+        profile=given.profile, region=given.region, port=given.port, proxy_config=given.proxy_config,
+        aws=not given.no_aws,
         imports=not given.no_import, service=not given.no_service, background=not given.no_background,
         linger=given.linger, login=not given.no_login, claude=not given.no_claude, statusline=given.statusline,
         test=not given.no_test, dry_run=given.dry_run,
@@ -150,7 +151,7 @@ def _not_asked(facts: SetupFacts) -> int:
         "Cannot ask: this is not a terminal. Answer by flags instead (claude-gatewayctl setup --help):", file=sys.stderr
     )
     good = [one.name for one in facts.profiles if not one.trouble]
-    found = by_itself(facts.profiles, facts.wanted)
+    found = default_profile(facts.profiles, facts.wanted)
     if facts.keys or not good or found:
         print("  claude-gatewayctl setup --yes", file=sys.stderr)
     else:

@@ -30,6 +30,6 @@ def row(what: str, text: object) -> str:
     return f"{what:9} {text}"
 
 
-def takes_json(parser: argparse.ArgumentParser) -> None:
+def add_json_flag(parser: argparse.ArgumentParser) -> None:
     """Let a verb that reads answer in JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON; its fields are stable")

@@ -11,7 +11,7 @@ _QUIET_FOR = 0.7  # what is over by then was no wait
 _EVERY = 1.0
 
 
-class During:
+class Progress:
     """Tell what is waited for, as long as the block runs. In a pipe nobody is told anything.
 
     What the block has to tell goes through `say`: anything else would be written into the line.

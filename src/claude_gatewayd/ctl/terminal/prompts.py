@@ -13,7 +13,7 @@ from claude_gatewayd.errors import GatewayError
 T = TypeVar("T")
 
 
-def choose(question: str, names: Sequence[str], usual: str) -> str:
+def choose(question: str, names: Sequence[str], default: str) -> str:
     """Return one of *names*, by its number in them from 0 on, or by itself."""
 
     def read(given: str) -> str:
@@ -23,7 +23,7 @@ def choose(question: str, names: Sequence[str], usual: str) -> str:
             return names[int(given)]
         raise GatewayError(f"{given} is not one of the choices")
 
-    return ask(question, str(names.index(usual)), read)
+    return ask(question, str(names.index(default)), read)
 
 
 def agree(question: str) -> bool:
@@ -37,21 +37,21 @@ def agree(question: str) -> bool:
     return ask(question, "", lambda given: not given or read(given), "Y/n")
 
 
-def ask(question: str, usual: str, read: Callable[[str], T], shown: str = "") -> T:
+def ask(question: str, default: str, read: Callable[[str], T], shown: str = "") -> T:
     """Ask until *read* takes the answer. Raises KeyboardInterrupt where the input ends."""
     while True:
-        print(f"{question} [{shown or usual}] ", end="", flush=True)
+        print(f"{question} [{shown or default}] ", end="", flush=True)
         line = sys.stdin.readline()
         if not line:
             raise KeyboardInterrupt
         try:
-            return read(line.strip() or usual)
+            return read(line.strip() or default)
         except GatewayError as error:
             print(f"  {error.message}" + (f"; {error.hint}" if error.hint else ""))
 
 
 @contextmanager
-def undivided() -> Iterator[Callable[[], bool]]:
+def uninterrupted() -> Iterator[Callable[[], bool]]:
     """Let what is begun come to its end before Ctrl-C counts, and say then whether it was pressed.
 
     A second Ctrl-C counts at once.

@@ -135,7 +135,7 @@ def test_the_client_that_a_shell_would_start(tmp_path: Path) -> None:
         file.chmod(0o755)
     environ = {"HOME": str(tmp_path), "PATH": f"{first.parent}:{second.parent}"}
     assert clients.find(environ) == first
-    assert clients.find(environ, but=[str(first)]) == second
+    assert clients.find(environ, excluding=[str(first)]) == second
     assert clients.version(first, environ) == "2.1.330"
     first.write_text("#!/bin/sh\nexit 1\n")
     assert clients.version(first, environ) == ""

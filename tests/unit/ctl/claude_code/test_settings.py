@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.ctl.claude_code import json_text, settings
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
-from claude_gatewayd.ctl.claude_code.settings import GatewayTarget, Was
+from claude_gatewayd.ctl.claude_code.settings import GatewayTarget, MemberHistory
 
 KEY = "cgw-" + "k" * 43
 LINE = f"x-gateway-key: {KEY}"
@@ -97,26 +97,26 @@ def test_a_line_that_is_there_already_stays_where_it_is() -> None:
         ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}, {}, {"ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}, ()),
         ({"ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: another"}, {},
          {"ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: another"}, ()),
-        ({"ANTHROPIC_BASE_URL": URL}, {"ANTHROPIC_BASE_URL": Was("http://old", URL)},
+        ({"ANTHROPIC_BASE_URL": URL}, {"ANTHROPIC_BASE_URL": MemberHistory("http://old", URL)},
          {"ANTHROPIC_BASE_URL": "http://old"}, ()),
-        ({"ANTHROPIC_BASE_URL": "http://mine"}, {"ANTHROPIC_BASE_URL": Was("http://old", URL)},
+        ({"ANTHROPIC_BASE_URL": "http://mine"}, {"ANTHROPIC_BASE_URL": MemberHistory("http://old", URL)},
          {"ANTHROPIC_BASE_URL": "http://mine"}, ("ANTHROPIC_BASE_URL",)),
         ({"ANTHROPIC_CUSTOM_HEADERS": f"X-A: b\n{LINE}\nX-C: d"},
-         {"ANTHROPIC_CUSTOM_HEADERS": Was("X-A: b", f"X-A: b\n{LINE}")},
+         {"ANTHROPIC_CUSTOM_HEADERS": MemberHistory("X-A: b", f"X-A: b\n{LINE}")},
          {"ANTHROPIC_CUSTOM_HEADERS": "X-A: b\nX-C: d"}, ()),
         ({"ANTHROPIC_CUSTOM_HEADERS": f"X-C: d\n{LINE}"},
-         {"ANTHROPIC_CUSTOM_HEADERS": Was("x-gateway-key: old", LINE)},
+         {"ANTHROPIC_CUSTOM_HEADERS": MemberHistory("x-gateway-key: old", LINE)},
          {"ANTHROPIC_CUSTOM_HEADERS": "X-C: d\nx-gateway-key: old"}, ()),
-        ({}, {"CLAUDE_CODE_USE_BEDROCK": Was("1", None)}, {"CLAUDE_CODE_USE_BEDROCK": "1"}, ()),
-        ({"CLAUDE_CODE_USE_BEDROCK": "0"}, {"CLAUDE_CODE_USE_BEDROCK": Was("1", None)},
+        ({}, {"CLAUDE_CODE_USE_BEDROCK": MemberHistory("1", None)}, {"CLAUDE_CODE_USE_BEDROCK": "1"}, ()),
+        ({"CLAUDE_CODE_USE_BEDROCK": "0"}, {"CLAUDE_CODE_USE_BEDROCK": MemberHistory("1", None)},
          {"CLAUDE_CODE_USE_BEDROCK": "0"}, ("CLAUDE_CODE_USE_BEDROCK",)),
-        ({}, {"ANTHROPIC_BASE_URL": Was(None, URL)}, {}, ()),
-        ({"NO_PROXY": "127.0.0.1,localhost,mine"}, {"NO_PROXY": Was(None, "127.0.0.1,localhost")},
+        ({}, {"ANTHROPIC_BASE_URL": MemberHistory(None, URL)}, {}, ()),
+        ({"NO_PROXY": "127.0.0.1,localhost,mine"}, {"NO_PROXY": MemberHistory(None, "127.0.0.1,localhost")},
          {"NO_PROXY": "127.0.0.1,localhost,mine"}, ("NO_PROXY",)),
     ],
 )  # fmt: skip
 def test_what_is_taken_out(
-    now: dict[str, Any], remembered: dict[str, Was], wanted: dict[str, Any], left: tuple[str, ...]
+    now: dict[str, Any], remembered: dict[str, MemberHistory], wanted: dict[str, Any], left: tuple[str, ...]
 ) -> None:
     edited = settings.remove(json.dumps({"env": now}), TARGET, remembered)
     assert json.loads(edited.text)["env"] == wanted
@@ -126,10 +126,10 @@ def test_what_is_taken_out(
 def test_a_new_address_and_a_value_that_the_person_has_put_there_since() -> None:
     first = settings.configure('{"env": {"ANTHROPIC_BASE_URL": "http://old"}}', TARGET, {})
     moved = settings.configure(first.text, GatewayTarget("http://127.0.0.1:47001", KEY), {}, first.remembered)
-    assert moved.remembered["ANTHROPIC_BASE_URL"] == Was("http://old", "http://127.0.0.1:47001")
+    assert moved.remembered["ANTHROPIC_BASE_URL"] == MemberHistory("http://old", "http://127.0.0.1:47001")
     by_hand = moved.text.replace("http://127.0.0.1:47001", "http://by-hand")
     again = settings.configure(by_hand, TARGET, {}, moved.remembered)
-    assert again.remembered["ANTHROPIC_BASE_URL"] == Was("http://by-hand", URL)
+    assert again.remembered["ANTHROPIC_BASE_URL"] == MemberHistory("http://by-hand", URL)
 
 
 @pytest.mark.parametrize(
@@ -235,12 +235,12 @@ def test_the_status_line_is_taken_and_given_back(document: dict[str, Any], their
         ("'/home/a b/bin/claude-gatewayctl' statusline", {}, None, ()),
         ("claude-gatewayctl statusline | tr a b", {}, "claude-gatewayctl statusline | tr a b", ()),
         ("mine.sh", {}, "mine.sh", ()),
-        ("mine.sh", {"statusLine": Was(None, {"command": LINE_OF_OURS})}, "mine.sh", ("statusLine",)),
-        (LINE_OF_OURS, {"statusLine": Was({"command": "old.sh"}, {"command": LINE_OF_OURS})}, "old.sh", ()),
+        ("mine.sh", {"statusLine": MemberHistory(None, {"command": LINE_OF_OURS})}, "mine.sh", ("statusLine",)),
+        (LINE_OF_OURS, {"statusLine": MemberHistory({"command": "old.sh"}, {"command": LINE_OF_OURS})}, "old.sh", ()),
     ],
 )
 def test_a_status_line_goes_only_if_it_is_ours(
-    line: str, remembered: dict[str, Was], after: str | None, left: tuple[str, ...]
+    line: str, remembered: dict[str, MemberHistory], after: str | None, left: tuple[str, ...]
 ) -> None:
     back = settings.remove(json.dumps({"statusLine": {"command": line}}), TARGET, remembered)
     assert json.loads(back.text).get("statusLine", {}).get("command") == after

@@ -14,7 +14,7 @@ from claude_gatewayd.ctl.setup.facts import (
     LiteLLMProxy,
     Profile,
     ServiceFacts,
-    by_itself,
+    default_profile,
     proxy_file,
     ranked,
     region_of,
@@ -112,7 +112,7 @@ BROKEN = Profile("broken.Admin", trouble="it is broken")
     ],
 )
 def test_a_profile_that_needs_no_question(found: list[Profile], wanted: str, one: str | None) -> None:
-    assert by_itself(found, wanted) == one
+    assert default_profile(found, wanted) == one
 
 
 def test_their_order() -> None:
@@ -170,8 +170,8 @@ def test_a_proxy_that_runs_where_claude_code_looks(environ: dict[str, str], tmp_
         (tmp_path / ".claude").mkdir()
         settings = {"env": {"ANTHROPIC_BASE_URL": f"http://localhost:{port}"}}
         (tmp_path / ".claude" / "settings.json").write_text(json.dumps(settings))
-        says = f"ANTHROPIC_BASE_URL of settings.json names port {port}, where LiteLLM listens, pid {process.pid}"
-        assert gather.proxy(environ, elsewhere, 47000) == LiteLLMProxy((says,), there / "my.yaml")
+        setting = f"ANTHROPIC_BASE_URL of settings.json names port {port}, where LiteLLM listens, pid {process.pid}"
+        assert gather.proxy(environ, elsewhere, 47000) == LiteLLMProxy((setting,), there / "my.yaml")
         ours = gather.proxy(environ, elsewhere, port)
         assert ours is not None
         assert ours.signs == (f"on port {port} LiteLLM listens, pid {process.pid}",)

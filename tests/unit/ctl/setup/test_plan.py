@@ -66,8 +66,9 @@ def described(facts: SetupFacts, answers: Answers) -> str:
          "config reload (claude) test"),
         # nobody is to serve: Claude Code would ask in vain
         (NEW, replace(ANSWERS, service=False, background=False), "config login"),
-        (NEW, replace(ANSWERS, moves=Path("/proxy/config.yaml")), "import config login service claude test"),
-        (SETTLED, replace(ANSWERS, moves=Path("/proxy/config.yaml")), "import (config) (login) reload (claude) test"),
+        (NEW, replace(ANSWERS, proxy_config=Path("/proxy/config.yaml")), "import config login service claude test"),
+        (SETTLED, replace(ANSWERS, proxy_config=Path("/proxy/config.yaml")),
+         "import (config) (login) reload (claude) test"),
         # what is wrong with settings.json is said when it is its turn
         (replace(SETTLED, claude=Claude(SETTINGS, trouble="cannot change it")), ANSWERS,
          "(config) (login) (service) claude test"),
