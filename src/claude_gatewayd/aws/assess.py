@@ -1,22 +1,20 @@
-"""How the credentials are, and when something is to be done about it. Pure: facts and a time in, a Snapshot out."""
+"""The state of the credentials, and when to renew what. Pure: facts and a time in, a snapshot out."""
 
 from typing import Final
 
 from claude_gatewayd.aws.facts import CredentialFacts, Failure, SsoLogin, Validity
 from claude_gatewayd.aws.snapshot import CredentialSnapshot, CredentialState
 
-EXPIRING_WITHIN: Final = 3600.0  # an end that nobody but a person can put off is in sight
-TOKEN_RENEWAL_WINDOW: Final = 900.0  # an access token is renewed when it has this long left, or half of a short life
-_EXPIRING_WHEN_FAILING: Final = 600.0  # renewal fails, and so little is left; a quarter of a short life
+EXPIRING_WITHIN: Final = 3600.0  # before an end that only a person can put off
+TOKEN_RENEWAL_WINDOW: Final = 900.0  # seconds left of an access token when it is renewed; half of a shorter life
+_EXPIRING_WHEN_FAILING: Final = 600.0  # seconds left of the keys while renewal fails; a quarter of a short life
 _MAX_RETRY_DELAY: Final = 60.0
 _MIN_RETRY_DELAY: Final = 0.5
-_LOGIN_RETRY_DELAY: Final = (
-    300.0  # a login that is over comes back by a person, whose file is watched; AWS may err, though
-)
+_LOGIN_RETRY_DELAY: Final = 300.0  # a new login is seen in its file; this is in case AWS was wrong
 
 
 def assess(facts: CredentialFacts, now: float) -> CredentialSnapshot:
-    """Return how things are at *now*."""
+    """Return the state of the credentials at *now*."""
     state, works_until, why, hint = _state_of(facts, now)
     login, keys = facts.login, facts.keys
     next_check = due(facts, now)
@@ -39,7 +37,7 @@ def assess(facts: CredentialFacts, now: float) -> CredentialSnapshot:
 
 
 def _state_of(facts: CredentialFacts, now: float) -> tuple[CredentialState, float | None, str, str]:
-    """Return the state, when Bedrock stops unless somebody acts, and why with what mends it."""
+    """Return the state, when Bedrock stops unless somebody acts, the reason, and the command that helps."""
     failure, keys, login = facts.failure, facts.keys, facts.login
     why, hint = (failure.why, failure.hint) if failure is not None else ("", "")
     if facts.kind == "none":
@@ -48,12 +46,12 @@ def _state_of(facts: CredentialFacts, now: float) -> tuple[CredentialState, floa
     if failure is not None and (keys is None or facts.refused or failure.cause == "clock"):
         return "down", None, why, hint
     if keys is None:
-        return "ok", None, "", ""  # nobody has asked yet
+        return "ok", None, "", ""  # no request has needed any yet
     if ends is not None and ends <= now:
         if failure is None and facts.renewable:
-            return "ok", None, "", ""  # renewed as soon as anybody needs them
+            return "ok", None, "", ""  # renewed as soon as a request needs them
         if failure is not None:
-            return "down", ends, why, hint  # who is offline is not to log in
+            return "down", ends, why, hint  # a login would not help who is offline
         return "down", ends, "the keys have ended", facts.login_command
     if failure is not None and failure.cause == "login":
         return "login-needed", ends, why, hint
@@ -76,7 +74,7 @@ def _ok_or_expiring(ends: float | None, now: float) -> CredentialState:
 
 
 def due(facts: CredentialFacts, now: float) -> float | None:
-    """Return when something is to be renewed next, None: never, unless a file changes. It may be past already."""
+    """Return when the next renewal is due, which may be in the past; None for never, unless a file changes."""
     if facts.kind == "none":
         return None
     if not facts.renewable:
@@ -86,27 +84,27 @@ def due(facts: CredentialFacts, now: float) -> float | None:
     if facts.failure is None:
         return wanted
     again = facts.failure.at + retry_delay(facts.failure, facts.keys, now)
-    # Of keys that AWS does not take it is no matter how long they live; of a login that is over, neither.
+    # How long rejected keys would live does not matter, nor what a login that has ended would allow.
     lost = facts.failure.cause == "login" or (facts.refused and facts.failure.cause != "refused")
     return again if wanted is None or lost else max(wanted, again)
 
 
 def keys_due(keys: Validity | None) -> float | None:
-    """Return when keys are to be renewed: at half of their life. What lives over 20 minutes has 10 left then."""
+    """Return when keys are due for renewal: at half their life, so that keys of 20 minutes have 10 left."""
     if keys is None:
         return 0.0
     return (keys.since + keys.ends) / 2 if keys.ends is not None else None
 
 
 def login_due(login: SsoLogin | None) -> float | None:
-    """Return when an access token is to be renewed: 15 minutes before its end, or at half of a shorter life."""
+    """Return when an access token is due for renewal: 15 minutes before its end, or at half of a shorter life."""
     if login is None or not login.refreshable:
         return None
     return login.ends - min(TOKEN_RENEWAL_WINDOW, max(0.0, login.ends - login.since) / 2)
 
 
 def retry_delay(failure: Failure, keys: Validity | None, now: float) -> float:
-    """Return how long not to try again: twice as long each time, but more often as the end comes near."""
+    """Return how long to wait before the next attempt: twice as long each time, but less as the keys near their end."""
     if failure.cause == "login":
         return _LOGIN_RETRY_DELAY
     wait = min(_MAX_RETRY_DELAY, 2.0 ** min(failure.times - 1, 10))

@@ -1,7 +1,7 @@
-"""Asking AWS: a client with limits, what its failures mean, and how far its clock is from ours. All of it blocks.
+"""Calls to AWS: clients with time limits, and what their failures mean. All of it blocks.
 
-botocore is imported where it is used: it takes a third of a second, and not everybody falls back. It takes endpoints
-from the process's environment and the profile, as with every tool of AWS; how they are reached is Egress's to say.
+boto3 is imported in functions: that takes a third of a second, and many never use Bedrock. It reads endpoints from the
+process's environment and the profile, as every AWS tool does; `Egress` decides how they are reached.
 """
 
 import time
@@ -15,11 +15,11 @@ from claude_gatewayd.aws.unreachable import CannotReach
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.network.egress import Egress
 
-_CONNECT_WITHIN, _ANSWER_WITHIN, _TRIES = 5.0, 20.0, 3
+_CONNECT_TIMEOUT, _READ_TIMEOUT, _ATTEMPTS = 5.0, 20.0, 3
 
 
 class CallFailed(AwsError):
-    """AWS did not do what it was asked for. *code* is its name for that, "" where it did not get to say one."""
+    """A call failed. *code* is AWS's code for the error, "" if AWS gave none."""
 
     def __init__(self, action: str, why: str, hint: str = "", *, code: str = "") -> None:
         super().__init__(action, why, hint)
@@ -27,19 +27,19 @@ class CallFailed(AwsError):
 
 
 class AwsOffline(CallFailed):
-    """AWS cannot be reached: nothing is said about the credentials."""
+    """AWS cannot be reached: this says nothing about the credentials."""
 
 
 class AwsThrottled(CallFailed):
-    """AWS asks for fewer requests."""
+    """AWS throttles us."""
 
 
 class AwsServiceError(CallFailed):
-    """AWS is out of order, or answers what nobody expects."""
+    """AWS has an internal error, or its response makes no sense."""
 
 
 class AwsRefused(CallFailed):
-    """AWS says no, and says with *code* why."""
+    """AWS refuses the request; *code* says why."""
 
 
 class WrongClock(CallFailed):
@@ -47,9 +47,9 @@ class WrongClock(CallFailed):
 
 
 def make_client(service: str, region: str, egress: Egress, profile: str = "", **keys: str) -> Any:
-    """Return a client of *service*, which signs with *keys* (aws_access_key_id=…) or not at all. Raises CallFailed.
+    """Return a client of *service* that signs with *keys* (aws_access_key_id=…), or not at all. Raises CallFailed.
 
-    It takes what *profile* says about where AWS is, but never its keys.
+    It uses the endpoints that *profile* configures, but never its keys.
     """
     import boto3
     from botocore import UNSIGNED
@@ -60,35 +60,35 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
 
     limits = Config(
         region_name=region,
-        connect_timeout=_CONNECT_WITHIN,
-        read_timeout=_ANSWER_WITHIN,
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
+        connect_timeout=_CONNECT_TIMEOUT,
+        read_timeout=_READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     )
     config = limits if keys else limits.merge(Config(signature_version=UNSIGNED))
     try:
         session = boto3.Session(profile_name=profile or None)
-        session.events.register("before-send", Sender(egress, _CONNECT_WITHIN, _ANSWER_WITHIN))
+        session.events.register("before-send", Sender(egress, _CONNECT_TIMEOUT, _READ_TIMEOUT))
         return session.client(service, config=config, **keys)
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
         raise AwsServiceError(f"ask {service}", f"{problem.where}: {problem.message}", problem.hint) from None
-    except ConfigParseError as error:  # the SDK takes less for a configuration than we do
+    except ConfigParseError as error:  # the SDK is stricter about the file than we are
         path = str(error.kwargs["path"])
         why = f"the AWS SDK cannot read {path}"
         raise AwsServiceError(f"ask {service}", why, "aws configure list-profiles") from None
-    except Exception as error:  # whatever an SDK raises over a configuration that only it reads
+    except Exception as error:  # the SDK may raise anything about settings that only it reads
         raise _as_failure(error, f"ask {service}") from None
 
 
 def call(function: Callable[..., Any], action: str, **arguments: object) -> dict[str, Any]:
-    """Return the answer of a client's *function*; raise CallFailed, with "cannot *what*: …", where there is none."""
+    """Return the response of a client's *function*. Raises CallFailed, which says "cannot *action*: …"."""
     from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError  # none of the SDK's other errors
+    from botocore.parsers import ResponseParserError  # it is not one of BotoCoreError
 
     try:
         response: dict[str, Any] = function(**arguments)
     except ResponseParserError:
-        why = "what answers is not AWS (a proxy or the login page of a network between)"
+        why = "the response is not from AWS, but from a proxy or the login page of a network"
         raise AwsServiceError(action, why) from None
     except CannotReach as error:
         kind = AwsOffline if error.failed.kind in ("offline", "connect", "timeout") else AwsServiceError
@@ -102,7 +102,7 @@ def call(function: Callable[..., Any], action: str, **arguments: object) -> dict
 
 
 def check_clock(response: Mapping[str, Any], action: str) -> None:
-    """Raise WrongClock where an answer that has just come shows that AWS would not accept a signature of ours."""
+    """Raise WrongClock if *response*, which has just arrived, shows that AWS would reject our signatures."""
     skew = clock.skew_of(response, time.time())
     if abs(skew) > clock.MAX_SKEW:
         raise _wrong_clock(action, skew)
@@ -113,7 +113,7 @@ def _wrong_clock(action: str, skew: float) -> WrongClock:
 
 
 def _as_failure(error: Exception, action: str) -> CallFailed:
-    """Say in our words what the SDK says in its own, which may hold anything."""
+    """Return the SDK's error as one of ours, without its text, which may contain anything."""
     from botocore import exceptions
 
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
@@ -121,7 +121,7 @@ def _as_failure(error: Exception, action: str) -> CallFailed:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if isinstance(error, (exceptions.ConnectionError, exceptions.HTTPClientError, OSError)):
         host = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", ""))).hostname
-        at = f" at {host}" if host else ""  # a region that there is not looks the same as no network
+        at = f" at {host}" if host else ""  # a misspelt region looks the same as no network
         return AwsOffline(action, f"AWS cannot be reached{at}; this machine seems to be offline")
     if not isinstance(error, exceptions.ClientError):
         return AwsServiceError(action, f"the AWS SDK refuses it ({type(error).__name__})", "aws configure list")
@@ -132,5 +132,5 @@ def _as_failure(error: Exception, action: str) -> CallFailed:
     if status == 429 or code in ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"):
         return AwsThrottled(action, "AWS asks for fewer requests", code=code)
     if status >= 500:
-        return AwsServiceError(action, f"AWS is out of order ({code or status})", code=code)
+        return AwsServiceError(action, f"AWS has an internal error ({code or status})", code=code)
     return AwsRefused(action, f"AWS says {code or status}", code=code)

@@ -1,4 +1,4 @@
-"""What is known of the credentials: plain words that the keeper gathers and `assess` judges."""
+"""What is known about the credentials: facts that the keeper gathers, and `assess` draws conclusions from."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, Self
@@ -6,14 +6,14 @@ from typing import Literal, Self
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.snapshot import CredentialKind
 
-# login: a person must log in. offline: nobody answers. clock: this machine's is wrong. refused: AWS does not take the
-# keys. setup: the configuration must be mended. busy: AWS has no time. broken: anything else.
+# login: a person must log in. offline: AWS cannot be reached. clock: this machine's is wrong. refused: AWS rejects the
+# keys. setup: the configuration must be fixed. busy: AWS throttles. broken: anything else.
 FailureCause = Literal["login", "offline", "clock", "refused", "setup", "busy", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong *times* in a row, the last time *at*. *why* is in plain words, *hint* a command."""
+    """What went wrong *times* in a row, the last time *at*. *why* is for people, *hint* a command."""
 
     cause: FailureCause
     why: str
@@ -22,14 +22,14 @@ class Failure:
     times: int = 1
 
     def after(self, earlier: "Failure | None", now: float) -> Self:
-        """Return it as what came after *earlier*."""
+        """Return this failure as the one that followed *earlier*."""
         times = earlier.times + 1 if earlier is not None and earlier.cause == self.cause else 1
         return replace(self, at=now, times=times)
 
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """From when to when something is good, on this machine's clock; *ends* is None where nobody knows."""
+    """From when to when something is valid, by this machine's clock; *ends* is None if it is not known."""
 
     since: float
     ends: float | None = None
@@ -37,7 +37,7 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class SsoLogin:
-    """An SSO login as its file has it."""
+    """An SSO login, as its token file describes it."""
 
     since: float
     ends: float
@@ -47,10 +47,10 @@ class SsoLogin:
 
 @dataclass(frozen=True, slots=True)
 class CredentialFacts:
-    """All that is known. *keys* is None while there are none; *renewable*: asking again gives others.
+    """All that is known. *keys* is None while there are none; *renewable*: asking again gives new ones.
 
-    The *kind* of a profile that is broken is "none". *refused*: AWS has not taken these very keys. *failure* is of the
-    last attempt, None once one has succeeded. *mend* is the command by which a person begins anew.
+    The *kind* of a broken profile is "none". *refused*: AWS rejected these very keys. *failure* is that of the last
+    attempt, None if it succeeded. *login_command* is how a person logs in again, "" where there is no login.
     """
 
     kind: CredentialKind
@@ -68,7 +68,7 @@ class CredentialFacts:
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What an attempt brought. *keys* is None where none were wanted; *failure* is what went wrong all the same."""
+    """What an attempt brought. *keys* is None if none were wanted; *failure* is what went wrong nevertheless."""
 
     keys: AwsKeys | None = None
     validity: Validity | None = None

@@ -50,10 +50,10 @@ def from_call(error: CallFailed, context: FailureContext) -> Failure:
     if error.code in _BAD_KEYS:
         return keys_rejected(context.source, context.login_command or context.check_command, error.code)
     if error.code in ("ForbiddenException", "AccessDenied", "AccessDeniedException"):
-        return Failure(
-            "setup", f"AWS does not give {context.source} this account and role ({error.code})", context.check_command
-        )
-    return Failure("setup", f"AWS refuses {context.source} ({error.code or 'without a word'})", context.check_command)
+        why = f"AWS does not let {context.source} use this account and role ({error.code})"
+    else:
+        why = f"AWS refuses {context.source} ({error.code or 'for no stated reason'})"
+    return Failure("setup", why, context.check_command)
 
 
 def login_ended(context: FailureContext) -> Failure:
@@ -69,7 +69,7 @@ def not_logged_in(context: FailureContext) -> Failure:
 def keys_rejected(source: str, hint: str, code: str = "") -> Failure:
     """Return that AWS rejects the keys of *source*, which may itself be called keys."""
     the = "the " if source.startswith("keys ") else "the keys of " if source.startswith("profile ") else ""
-    return Failure("refused", f"AWS does not take {the}{source}" + (f" ({code})" if code else ""), hint)
+    return Failure("refused", f"AWS rejects {the}{source}" + (f" ({code})" if code else ""), hint)
 
 
 def wrong_clock(skew: float) -> Failure:

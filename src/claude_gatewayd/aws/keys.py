@@ -1,4 +1,4 @@
-"""Keys of AWS, and that there are none."""
+"""AWS keys, and the error of having none."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from claude_gatewayd.aws.errors import AwsError
 
 @dataclass(frozen=True, slots=True)
 class AwsKeys:
-    """What a call to AWS is signed with; or *bearer*, a Bedrock API key."""
+    """What a call to AWS is signed with, or *bearer*, a Bedrock API key."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -16,7 +16,7 @@ class AwsKeys:
 
 
 class KeysUnavailable(AwsError):
-    """There are no keys: why, and the command that mends it. *passing*: it may be over before a person can act."""
+    """There are no keys. *passing*: this may be over before a person can act."""
 
     def __init__(self, why: str, hint: str = "", *, passing: bool = False) -> None:
         super().__init__("get AWS credentials", why, hint)

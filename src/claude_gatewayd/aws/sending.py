@@ -1,7 +1,7 @@
-"""How botocore's requests are sent: over the trust and the proxy of all our upstreams. All of it blocks.
+"""Sends botocore's requests with the certificates and the proxy that hold for all upstreams. All of it blocks.
 
-Left alone, botocore believes certifi or AWS_CA_BUNDLE and nothing else, and reads the proxies in its own way. It lets
-others send by its event "before-send".
+By itself botocore trusts certifi or AWS_CA_BUNDLE only, and reads proxy settings by rules of its own. Its event
+"before-send" lets a handler send the request instead.
 """
 
 import socket
@@ -24,10 +24,10 @@ _HANDSHAKE_TIMEOUT: Final = 5.0
 
 
 class Sender:
-    """A handler of "before-send". Raises CannotReach, which botocore hands on and does not try again."""
+    """A handler of "before-send". Raises CannotReach, which botocore passes on without a retry."""
 
     def __init__(self, egress: Egress, connect: float, read: float) -> None:
-        """Prepare it; raises ConfigInvalid where a file of certificates is none."""
+        """Prepare to send. Raises ConfigInvalid if a certificate file cannot be used."""
         self._egress = egress
         self._timeout = connect, read
         self._context = egress.context()
@@ -43,11 +43,11 @@ class Sender:
         except (SSLError, NotConnected, HTTPClientError) as error:
             if not isinstance(error, (SSLError, ProxyConnectionError)) and (proxy is None or not proxy.socks):
                 raise
-            # they say little of who it was: a handshake of our own says it as it does of every upstream
+            # botocore's errors say little: a handshake of our own finds out, as for every upstream
             failed = reach.handshake_blocking(request.url, self._egress, _HANDSHAKE_TIMEOUT)
             if failed is not None:
                 raise CannotReach(failed) from None
-            raise NotConnected(error=error) from None  # it has passed: botocore tries again
+            raise NotConnected(error=error) from None  # the handshake succeeded: botocore retries
 
     def _session(self, proxy: Proxy | None) -> URLLib3Session:
         if proxy not in self._sessions:
@@ -56,7 +56,7 @@ class Sender:
 
 
 class _Session(URLLib3Session):  # type: ignore[misc]  # botocore has no types
-    """botocore's own, but for what it believes: it is private to 1.44 what is replaced."""
+    """botocore's session with our trust and proxies. What it overrides is private in botocore 1.44."""
 
     def __init__(self, context: ssl.SSLContext, timeout: tuple[float, float], proxy: Proxy | None) -> None:
         self._context = context
@@ -70,14 +70,14 @@ class _Session(URLLib3Session):  # type: ignore[misc]  # botocore has no types
         return self._context
 
     def _setup_ssl_cert(self, conn: Any, url: str, verify: object) -> None:  # noqa: ARG002 - as botocore calls it
-        conn.cert_reqs, conn.ca_certs = "CERT_REQUIRED", None  # else certifi's would be added
+        conn.cert_reqs, conn.ca_certs = "CERT_REQUIRED", None  # else certifi's certificates would be added
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> ssl.SSLContext:  # noqa: ARG002 - as botocore calls it
         return self._context
 
 
 class _OneProxy(ProxyConfiguration):  # type: ignore[misc]
-    """One proxy for every URL."""
+    """One proxy for all URLs."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__({"http": proxy.url, "https": proxy.url})
@@ -88,7 +88,7 @@ class _OneProxy(ProxyConfiguration):  # type: ignore[misc]
 
 
 def _socks_pools(proxy: Proxy, seconds: float) -> dict[str, type]:
-    """Return botocore's kinds of pools, but for how their connections are made: over a SOCKS proxy."""
+    """Return botocore's connection pools, with connections over a SOCKS proxy."""
 
     def over(kind: type) -> type:
         def connect(self: Any) -> socket.socket:

@@ -1,4 +1,4 @@
-"""How the credentials behind Bedrock are, at one moment: what `status`, warnings and `credentials` speak of."""
+"""The state of the credentials for Bedrock at one moment: for `status`, notices and `credentials`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -12,11 +12,11 @@ CredentialKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class CredentialSnapshot:
-    """The credentials at one moment. Times are seconds since the epoch, None where they are not known or have no end.
+    """The credentials at one moment. Times are seconds since the epoch, None if they are not known or have no end.
 
-    *source* is how a person calls where they come from. *refreshable*: the login renews itself until AWS ends it.
-    *works_until* is when Bedrock stops unless somebody acts; *why* is the last error in plain words, *hint* the command
-    that mends it, both "" where all is well. *account* and *role* are what STS says, "" before it was asked.
+    *source* says for people where they come from. *refreshable*: the login renews itself until AWS ends the session.
+    *works_until* is when Bedrock stops unless somebody acts. *why* is the last error, for people, *hint* the command
+    that fixes it, "" if all is well. *account* and *role* are what STS says, "" before it was asked.
     """
 
     state: CredentialState
@@ -35,5 +35,5 @@ class CredentialSnapshot:
     role: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the form it has in the status."""
+        """Return it as it stands in the status."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Why AWS cannot be reached, as it goes through botocore."""
+"""The error that carries through botocore why AWS cannot be reached."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class CannotReach(Exception):
-    """Carry why AWS cannot be reached through botocore, which hands it on as it is."""
+    """Carry why AWS cannot be reached. botocore passes it on unchanged."""
 
     def __init__(self, failed: "UpstreamFailed") -> None:
         super().__init__(failed.detail)

@@ -48,8 +48,8 @@ class Kept:
 
     def credentials(self) -> dict[str, Any]:
         """Return what `status` says of the credentials."""
-        said: dict[str, Any] = self.daemon.status()["credentials"]
-        return said
+        credentials: dict[str, Any] = self.daemon.status()["credentials"]
+        return credentials
 
     def wait_state(self, *states: str, seconds: float = 20.0) -> dict[str, Any]:
         """Wait until the credentials are in one of the states; return what `status` says of them."""
@@ -88,10 +88,10 @@ def kept_daemon() -> Iterator[Kept]:
             kept.stage.prove()
             anthropic.fail_next(529, times=1_000_000)
             yield kept
-            said = daemon.ctl("status", "--json").stdout + daemon.ctl("credentials").stdout
-        said += daemon.log
-    assert "Traceback" not in said
-    assert not [secret for secret in aws.secrets if secret in said]
+            output = daemon.ctl("status", "--json").stdout + daemon.ctl("credentials").stdout
+        output += daemon.log
+    assert "Traceback" not in output
+    assert not [secret for secret in aws.secrets if secret in output]
     assert aws.violations == []
     assert bedrock.violations == []
 
@@ -150,7 +150,7 @@ class Load:
             self.slowest = max(self.slowest, took)
             self._over.wait(max(0.0, _CALLERS / _A_SECOND - took))
 
-    def told(self, what: str) -> str:
+    def summary(self, what: str) -> str:
         """Return the counts as a line to print."""
         calls = ", ".join(f"{count} {name}" for name, count in sorted(self.kept.aws.counts().items()))
         return (
@@ -164,5 +164,5 @@ def _is_whole(reply: Reply) -> bool:
         return False
     if reply.headers["content-type"].startswith("text/event-stream"):
         return reply.events[-1][0] == "message_stop"
-    said: dict[str, object] = json.loads(reply.body)
-    return said["type"] == "message"
+    message: dict[str, object] = json.loads(reply.body)
+    return message["type"] == "message"

@@ -40,7 +40,7 @@ def test_thirty_seconds(kept: Kept) -> None:
     """Nothing fails, and nothing is renewed more than once in half of a life."""
     with Load(kept) as load:
         load.lasts(30)
-    print(load.told("30 s, keys of 6 s, tokens of 9 s"))
+    print(load.summary("30 s, keys of 6 s, tokens of 9 s"))
     assert load.bad == []
     assert load.good["streamed"] > 60
     assert load.good["whole"] > 60
@@ -62,7 +62,7 @@ def test_keys_are_killed_and_a_token_is_revoked(kept: Kept) -> None:
         kept.aws.revoke_tokens()
         load.lasts(4)
     refused = [request for request in kept.bedrock.requests if request.status == 403]
-    print(load.told(f"{killed} keys killed, {len(refused)} requests refused, a token revoked"))
+    print(load.summary(f"{killed} keys killed, {len(refused)} requests refused, a token revoked"))
     assert load.bad == []
     assert killed >= 2
     assert refused
@@ -76,7 +76,7 @@ def test_the_portal_is_down_across_a_renewal(kept: Kept) -> None:
         load.lasts(4)
         kept.aws.up()
         load.lasts(3)
-    print(load.told("portal down for 4 s across a renewal"))
+    print(load.summary("portal down for 4 s across a renewal"))
     assert load.bad == []
 
 
@@ -97,7 +97,7 @@ def test_a_slow_portal_stalls_no_stream(kept: Kept) -> None:
         load.lasts(5.5)
     stream.join()
     assert kept.aws.count("GetRoleCredentials") == 1
-    print(load.told(f"portal of 5 s; beside it a stream of {sum(seen):.0f} s, longest gap {max(seen):.2f} s"))
+    print(load.summary(f"portal of 5 s; beside it a stream of {sum(seen):.0f} s, longest gap {max(seen):.2f} s"))
     assert load.bad == []
     assert load.slowest < 4
     assert sum(seen) > 12
@@ -225,7 +225,7 @@ def test_torn_files_and_foreign_writers(kept: Kept) -> None:
         wait_until(lambda: writes > 500, 30)
         over.set()
         writer.join()
-    print(load.told(f"{writes} writes in place"))
+    print(load.summary(f"{writes} writes in place"))
     assert load.bad == []
 
 
@@ -239,7 +239,7 @@ def test_a_role_chain(kept: Kept) -> None:
         wait_until(lambda: kept.credentials()["kind"] == "role-chain", 10)
         with Load(kept) as load:
             load.lasts(6)
-        print(load.told("a role chain"))
+        print(load.summary("a role chain"))
         assert load.bad == []
         assert kept.aws.count("AssumeRole") >= 2
         said = kept.credentials()
@@ -276,7 +276,7 @@ def test_two_daemons_and_a_foreign_writer(kept: Kept) -> None:
             writer.join()
         said = json.loads(other.ctl("credentials", "--json").stdout)
         logs = kept.daemon.log[log:] + other.log
-    print(load.told(f"two daemons, three reloads, a CLI that renewed {sum(writes)} of {len(writes)} times"))
+    print(load.summary(f"two daemons, three reloads, a CLI that renewed {sum(writes)} of {len(writes)} times"))
     assert load.bad == []
     renewed = logs.count("is renewed")
     print(f"CreateToken: {renewed} by the daemons, {sum(writes)} by the CLI, {kept.aws.count('CreateToken')} asked for")

@@ -32,7 +32,7 @@ def test_a_profile_that_vanishes() -> None:
             wait_until(lambda: state() == ("ok", "dev", "profile dev"), 20, state)
             aws.wait_for("GetRoleCredentials")
             config.write_text(other)
-            gone = f"there is no profile dev any more in {config}"
+            gone = f"there is no longer a profile dev in {config}"
             wait_until(lambda: gone in daemon.ctl("status").stdout, 20, state)
             assert state() == ("down", "dev", "profile dev")
             shown = daemon.ctl("status").stdout

@@ -135,7 +135,7 @@ PROCESS = CredentialFacts("process", "profile x", "x", keys=keys(50 * MIN))
         pytest.param(
             replace(STATIC, keys=None, failure=failure("setup")), "down", None, None, "setup", "mend", id="half a key",
         ),
-        # keys that live, but that AWS does not take
+        # keys that live, but that AWS rejects
         pytest.param(
             replace(STATIC, refused=True, failure=failure("refused")),
             "down", None, None, "refused", "mend", id="static, refused",

@@ -1,1 +1,1 @@
-"""Keeps the keys fresh for one generation, and lends them to the next."""
+"""Keeps the keys of one generation fresh, and hands them over to the next."""

@@ -1,4 +1,4 @@
-"""What the keeper has to do with the world: a way to keys, clocks, threads. A test has others."""
+"""What the keeper needs from outside: a provider of keys, clocks, threads. Tests supply their own."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -11,37 +11,37 @@ from claude_gatewayd.aws.keys import AwsKeys
 
 
 class KeyProvider(Protocol):
-    """How keys are come by. All of it blocks, but for `mark` and `end`."""
+    """Where the keeper gets keys. Every method blocks, except `fingerprint`, `facts` and `close`."""
 
     @property
     def fingerprint(self) -> str:
-        """Return what is the same for ways to the same keys, and tells nothing of them."""
+        """Return what is equal for providers of the same keys, and reveals nothing about them."""
         ...
 
     def facts(self) -> CredentialFacts:
-        """Return what is known before anybody was asked."""
+        """Return what is known without asking AWS."""
         ...
 
     def fetch(self, *, keys: bool, force: bool) -> FetchResult:
-        """Renew what is due, and get keys if they are wanted; *force*: nothing that is kept is good. Raises Failed."""
+        """Renew what is due, and get keys if wanted; with *force*, trust nothing cached. Raises FetchFailed."""
         ...
 
     def reloaded(self) -> "KeyProvider | None":
-        """Return the way that the files lead now, itself if only a login has changed, None if nothing has."""
+        """Return a provider for what the files say now: itself if only the login changed, None if nothing did."""
         ...
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
-        """Return account and role of keys. Raises Failed."""
+        """Return the account and the role of *keys*. Raises FetchFailed."""
         ...
 
     def close(self) -> None:
-        """End what is under way, without waiting for it, as far as it does not end by limits of its own."""
+        """Stop what is under way and has no time limit of its own, without waiting for it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class KeeperEnvironment:
-    """Two clocks, of which nobody sets the *steady* one; threads; and how long a call waits for keys."""
+    """Clocks, threads, and how many seconds a request waits for keys."""
 
     wall_clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

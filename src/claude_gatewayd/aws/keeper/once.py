@@ -1,4 +1,4 @@
-"""One look at the credentials, without a daemon that keeps them."""
+"""One look at the credentials, without a daemon to keep them."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from claude_gatewayd.aws.snapshot import CredentialSnapshot
 
 
 def check_once(provider: KeyProvider, now: float, *, check: bool) -> CredentialSnapshot:
-    """Get keys by *way*, and with *check* ask STS whose they are; return how it is. Blocks, by the clients' limits."""
+    """Get keys from *provider*, and with *check* ask STS whose they are. Blocks, within the limits of AWS's clients."""
     facts = provider.facts()
     try:
         result = provider.fetch(keys=True, force=False)
@@ -19,4 +19,4 @@ def check_once(provider: KeyProvider, now: float, *, check: bool) -> CredentialS
             facts = replace(facts, account=account, role=role)
     except FetchFailed as failed:
         facts = replace(facts, failure=failed.failure, refused=failed.failure.cause == "refused")
-    return replace(assess(facts, now), next_check=None)  # nobody renews what nobody keeps
+    return replace(assess(facts, now), next_check=None)  # nobody will

@@ -1,4 +1,4 @@
-"""What is known of the credentials, replaced as a whole; the log and the status hear of it when it changes."""
+"""The facts about the credentials, replaced as a whole. Changes go to the log and to the status."""
 
 import logging
 from collections.abc import Callable
@@ -13,44 +13,44 @@ logger = logging.getLogger(__name__)
 
 
 class KeeperState:
-    """Hold *facts*. *changed* is called when there are others."""
+    """Hold *facts*. *changed* is called when they are replaced."""
 
     def __init__(self, facts: CredentialFacts, now: Callable[[], float], changed: Callable[[], None]) -> None:
         self.facts = facts
         self._now = now
         self._changed = changed
-        self._logged_state = ""  # the last state that the log has heard of
+        self._logged_state = ""  # the state that was logged last
 
     def snapshot(self) -> CredentialSnapshot:
-        """Return how it is."""
+        """Return the state of the credentials."""
         return assess(self.facts, self._now())
 
     def is_due(self) -> bool:
-        """Say whether something is to be renewed."""
+        """Return whether something is due for renewal."""
         wanted = due(self.facts, self._now())
         return wanted is not None and wanted <= self._now()
 
     def update(self, facts: CredentialFacts) -> None:
-        """Know something new. The log hears of a change of state once."""
+        """Replace the facts. A change of state is logged once."""
         self.facts = facts
         self.log_change()
         self._changed()
 
     def record_failure(self, failure: Failure) -> None:
-        """Know that an attempt came to nothing."""
+        """Note that an attempt failed."""
         self.update(replace(self.facts, failure=failure.after(self.facts.failure, self._now())))
 
     def log_change(self) -> None:
-        """Look at the state, which time alone may have changed."""
+        """Log the state if it changed, which it may by the passing of time alone."""
         snapshot = self.snapshot()
         if snapshot.state == self._logged_state:
             return
         self._logged_state = snapshot.state
-        why = f", {snapshot.why}" if snapshot.why else ""  # what mends it is told by a notice, once for all generations
+        why = f", {snapshot.why}" if snapshot.why else ""  # the hint comes with a notice, once for all generations
         logger.info("AWS credentials of %s: %s%s", self.facts.source, snapshot.state, why)
 
     def unavailable(self, otherwise: str) -> KeysUnavailable:
-        """Return why there are no keys; *otherwise*, where nothing has failed."""
+        """Return why there are no keys: the last failure, else *otherwise*."""
         snapshot, failure = self.snapshot(), self.facts.failure
         passing = failure is None or failure.cause in ("offline", "busy")
         why = snapshot.why or otherwise

@@ -1,4 +1,4 @@
-"""Blocking work beside the loop, in a thread that the end of the process does not wait for."""
+"""Blocking work beside the loop, in a thread that does not hold up the end of the process."""
 
 import asyncio
 import threading
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """Return what *function* returns. A wait that is cancelled leaves it to end by its own limits.
+    """Run *function* in a thread and return its result. If the wait is cancelled, the thread ends by its own limits.
 
-    Unlike `asyncio.to_thread`: a name look-up that hangs would hold the worker at its end.
+    Not `asyncio.to_thread`: its threads are joined at exit, and a name lookup that hangs would hold the worker up.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()

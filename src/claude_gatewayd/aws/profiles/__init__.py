@@ -1,1 +1,1 @@
-"""What the files of AWS say of a profile. Files only: nothing here asks the network."""
+"""What AWS's files say about profiles. Files only: nothing here uses the network."""

@@ -1,4 +1,4 @@
-"""How a profile comes by its keys: one base, and the roles that are assumed on it. Only files have been read for it."""
+"""How a profile gets its keys: a base, and the roles assumed on it. Decided from files alone."""
 
 import shlex
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from claude_gatewayd.aws.snapshot import CredentialKind
 
 Values = Mapping[str, str]
 
-_DIGITS: Final = 10  # of a number that is meant
-_SSO: Final = ("sso_account_id", "sso_role_name")
-_CONTAINER: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+_MAX_DIGITS: Final = 10  # of a number of seconds
+_SSO_KEYS: Final = ("sso_account_id", "sso_role_name")
+_CONTAINER_VARIABLES: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,10 @@ class AssumedRole:
 
 @dataclass(frozen=True, slots=True)
 class CredentialChain:
-    """Where keys come from. *kind* is what a person calls it, *base* where the first keys come from.
+    """Where keys come from. *kind* is its name for people, *base* is where the first keys come from.
 
-    *profile* is whose the base is, "" for none's, *values* what that profile says, *steps* the roles that follow.
+    *profile* is the profile of the base, "" if there is none, *values* are its settings. *roles* are assumed on the
+    base, in this order.
     """
 
     kind: CredentialKind
@@ -43,33 +44,33 @@ class CredentialChain:
 
     @property
     def renewable(self) -> bool:
-        """Say whether asking again gives other keys."""
+        """Return whether asking again gives new keys."""
         return bool(self.roles) or self.base not in ("static", "temporary", "bearer", "none")
 
     @property
     def account(self) -> str:
-        """Return the account, where the profile names it."""
+        """Return the account, "" if the profile does not name it."""
         if self.roles:
             return self.roles[-1].arn.split(":")[4] if self.roles[-1].arn.count(":") >= 5 else ""
         return self.values.get("sso_account_id", "") if self.base.startswith("sso") else ""
 
     @property
     def role(self) -> str:
-        """Return the role, where the profile names it."""
+        """Return the role, "" if the profile does not name it."""
         if self.roles:
             return self.roles[-1].arn.rpartition("/")[2]
         return self.values.get("sso_role_name", "") if self.base.startswith("sso") else ""
 
 
 def of_environment(environ: Mapping[str, str]) -> CredentialChain:
-    """Return the plan where the environment itself holds keys."""
+    """Return the chain for keys in the environment itself."""
     values = static_keys.of_environment(environ)
     kind: CredentialKind = "temporary" if static_keys.TOKEN in values else "static"
     return CredentialChain(kind, kind, values=values)
 
 
 def of_container(environ: Mapping[str, str]) -> CredentialChain | None:
-    """Return the plan where this process runs with a role of its own: a pod, a container."""
+    """Return the chain if this process has a role of its own, in a pod or a container."""
     if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
         values = {
             "web_identity_token_file": environ["AWS_WEB_IDENTITY_TOKEN_FILE"],
@@ -77,13 +78,13 @@ def of_container(environ: Mapping[str, str]) -> CredentialChain | None:
             "role_session_name": environ.get("AWS_ROLE_SESSION_NAME", ""),
         }
         return CredentialChain("web-identity", "web-identity", values=values)
-    if any(environ.get(name) for name in _CONTAINER):
+    if any(environ.get(name) for name in _CONTAINER_VARIABLES):
         return CredentialChain("container", "container")
     return None
 
 
 def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, str]) -> CredentialChain:
-    """Return how profile *name* comes by its keys, in botocore's order. Raises KeysUnavailable."""
+    """Return how profile *name* gets its keys, in botocore's order of preference. Raises KeysUnavailable."""
     names = source_profiles(name, profiles)
     roles: list[AssumedRole] = []
     for name in names:
@@ -113,14 +114,14 @@ def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, 
 
 
 def source_profiles(name: str, profiles: Mapping[str, Values]) -> list[str]:
-    """Return *name* and the profiles below it, each of which gives the keys to assume the role of the one before.
+    """Return *name* and the profiles below it: each is the source_profile of the one before.
 
-    The last is the base, or there is none such, or the chain has come back to it.
+    The last one is the base, or does not exist, or stands in the list already.
     """
     names = [name]
     while name in profiles and _assumes(profiles[name]) and "source_profile" in profiles[name]:
         if len(names) > 1 and (_has_keys(profiles[name]) or name in names[:-1]):
-            break  # a profile may name itself as its source: then its own keys are meant
+            break  # a profile may be its own source_profile: then its own keys are meant
         name = profiles[name]["source_profile"]
         names.append(name)
     return names
@@ -137,7 +138,7 @@ def _has_keys(values: Values) -> bool:
 def _assumed_role(name: str, values: Values) -> AssumedRole:
     if values.get("mfa_serial"):
         raise KeysUnavailable(
-            f"profile {name} wants an MFA code, and a daemon has no terminal to ask at",
+            f"profile {name} requires an MFA code, and a daemon has no terminal to ask for it",
             f"aws configure export-credentials --format env --profile {shlex.quote(name)}",
         )
     duration = values.get("duration_seconds", "")
@@ -145,7 +146,7 @@ def _assumed_role(name: str, values: Values) -> AssumedRole:
         values["role_arn"],
         values.get("role_session_name", ""),
         values.get("external_id", ""),
-        int(duration) if duration.isdecimal() and len(duration) < _DIGITS else 0,
+        int(duration) if duration.isdecimal() and len(duration) < _MAX_DIGITS else 0,
     )
 
 
@@ -161,7 +162,7 @@ def _of_credential_source(
         return CredentialChain("role-chain", plan.base, values=plan.values, roles=roles)
     if source.lower() in ("ec2instancemetadata", "ecscontainer"):
         return CredentialChain("role-chain", "container", values={"credential_source": source.lower()}, roles=roles)
-    raise _incomplete(name, f"its credential_source {source[:40]} is none that there is")
+    raise _incomplete(name, f"its credential_source {source[:40]} does not exist")
 
 
 def _base(name: str, values: Values, environ: Mapping[str, str]) -> CredentialKind:
@@ -169,7 +170,7 @@ def _base(name: str, values: Values, environ: Mapping[str, str]) -> CredentialKi
         if not values.get("role_arn"):
             raise _incomplete(name, "it has web_identity_token_file, and no role_arn")
         return "web-identity"
-    if any(key in values for key in _SSO):
+    if any(key in values for key in _SSO_KEYS):
         return "sso" if "sso_session" in values else "sso-legacy"
     if _has_keys(values):
         return "temporary" if values.get(static_keys.TOKEN) or values.get("aws_security_token") else "static"
@@ -178,14 +179,14 @@ def _base(name: str, values: Values, environ: Mapping[str, str]) -> CredentialKi
     if "credential_process" in values:
         return "process"
     if "sso_session" in values or "sso_start_url" in values:
-        raise _incomplete(name, f"it logs in by SSO, and lacks {' and '.join(_SSO)}")
-    if any(environ.get(variable) for variable in _CONTAINER) or is_on_ec2(environ):
+        raise _incomplete(name, f"it logs in by SSO, and lacks {' and '.join(_SSO_KEYS)}")
+    if any(environ.get(variable) for variable in _CONTAINER_VARIABLES) or is_on_ec2(environ):
         return "container"
-    raise _incomplete(name, "it names no way to get any")
+    raise _incomplete(name, "it has no settings to get any")
 
 
 def is_on_ec2(environ: Mapping[str, str]) -> bool:
-    """Say whether this machine is one of EC2's: elsewhere nobody answers for its role, after a second."""
+    """Return whether this machine is an EC2 instance: elsewhere a request for its role only times out."""
     if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False
     if environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
@@ -197,14 +198,14 @@ def is_on_ec2(environ: Mapping[str, str]) -> bool:
 
 
 def did_you_mean(name: str, names: Mapping[str, object]) -> str:
-    """Ask for the names that somebody may have meant; "" for none."""
+    """Return a question with the names that may have been meant, "" if there are none."""
     found = get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
 def _no_such_profile(name: str, names: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:
     context = (
-        f"profile {names[-2]} has the source_profile {name}, and there is none"
+        f"profile {names[-2]} has the source_profile {name}, which does not exist"
         if len(names) > 1
         else f"there is no profile {name}"
     )
@@ -213,6 +214,6 @@ def _no_such_profile(name: str, names: list[str], profiles: Mapping[str, Values]
 
 def _incomplete(name: str, why: str) -> KeysUnavailable:
     return KeysUnavailable(
-        f"profile {name} is not complete: {why}",
+        f"profile {name} is incomplete: {why}",
         f"aws configure list --profile {shlex.quote(name)}",
     )

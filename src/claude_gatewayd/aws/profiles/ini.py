@@ -1,4 +1,4 @@
-"""A file of AWS's configuration: its sections, or where and why it cannot be used. Nothing else comes of it."""
+"""A file of AWS's configuration: its sections, or where and why it cannot be used."""
 
 import configparser
 import io
@@ -13,14 +13,14 @@ from typing import Final
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import small_file
 
-_LARGEST: Final = 1024 * 1024  # some 9,000 profiles: the parser takes a second or two for them
-# What an editor of Windows puts in front; no SDK of AWS reads such a file.
+_MAX_SIZE: Final = 1024 * 1024  # some 9,000 profiles, which take a second or two to parse
+# What editors on Windows put in front; no AWS SDK reads such a file.
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "it begins with a byte order mark", "tail -c +4"),
     (b"\xff\xfe", "it is UTF-16, and must be UTF-8", "iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "it is UTF-16, and must be UTF-8", "iconv -f UTF-16 -t UTF-8"),
 )
-# Before Python 3.13 the parser runs into None where an indented line goes on with a value that is none.
+# Before Python 3.13, the parser raises AttributeError for an indented line below a key without a value.
 _CONTINUED: Final = getattr(configparser, "MultilineContinuationError", AttributeError)
 
 
@@ -36,15 +36,15 @@ class FileUnusable(Exception):
 
 
 def read_sections(file: Path) -> Sections:
-    """Return what stands in a file, nothing where there is none. Raises Unusable.
+    """Return the sections of a file, none if it does not exist. Raises FileUnusable.
 
-    A file that has not changed is not read again: several ask for it at a start, which Anthropic's lane waits for.
+    An unchanged file is not read again: a start reads it several times, and Anthropic's lane waits for the start.
     """
     try:
         status = os.stat(file)
     except (OSError, ValueError):
         return {}
-    if not stat.S_ISREG(status.st_mode):  # a pipe, a device, a directory: the SDK takes none for a file that is there
+    if not stat.S_ISREG(status.st_mode):  # for the SDK, a pipe, a device or a directory is no file, either
         return {}
     read = _read(file, (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size))
     if isinstance(read, Problem):
@@ -65,15 +65,15 @@ def _parsed(file: Path) -> Sections:
 
     def counted(text: str) -> Iterator[str]:
         nonlocal at
-        for line in io.StringIO(text, newline=None):  # as a file is read, whatever its ends of lines
+        for line in io.StringIO(text, newline=None):  # as a file is read, with any line endings
             at += 1
             yield line
 
     try:
-        content = small_file.read(file, _LARGEST)
-        for fingerprint, why, mend in _MARKS:
-            if content.startswith(fingerprint):
-                raise _unusable(f"{file}:1", why, f"{mend} {shell} > {shell}.new && mv {shell}.new {shell}")
+        content = small_file.read(file, _MAX_SIZE)
+        for mark, why, command in _MARKS:
+            if content.startswith(mark):
+                raise _unusable(f"{file}:1", why, f"{command} {shell} > {shell}.new && mv {shell}.new {shell}")
         parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
         parser.read_file(counted(content.decode(errors="replace")))
         return {
@@ -86,18 +86,18 @@ def _parsed(file: Path) -> Sections:
         raise _unusable(str(file), (error.strerror or str(error)).lower(), f"ls -ld {shell}") from None
     except FileUnusable:
         raise
-    except Exception as error:  # the parser raises also what it does not declare
-        collected = getattr(error, "errors", None)  # ParsingError comes at the end, with all of its lines
+    except Exception as error:  # the parser also raises what it does not document
+        collected = getattr(error, "errors", None)  # ParsingError is raised at the end, for all its lines
         line = collected[0][0] if collected else at
         raise _unusable(f"{file}:{line}", _what_is_wrong(error), f"${{EDITOR:-vi}} +{line} {shell}") from None
 
 
 def _what_is_wrong(error: Exception) -> str:
-    """Say what is wrong with a line, without what stands in it, which may be a key."""
+    """Describe what is wrong with a line without quoting it: it may be a key."""
     if isinstance(error, configparser.MissingSectionHeaderError):
-        return "the line stands above the first [section]"
+        return "the line is above the first [section]"
     if isinstance(error, _CONTINUED):
-        return "the line is indented, and so goes on with a value; the line above has none"
+        return "the line is indented, so it continues a value, and the line above has none"
     if isinstance(error, configparser.Error):
         return "the line is neither a [section] nor key = value"
     return f"the line cannot be read ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""Where AWS keys come from: the environment, a profile, or nowhere. Only files are read here; nobody is asked."""
+"""Which source of AWS keys is used: the environment, a profile, a container, or none. Reads files only."""
 
 import os
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ SourceKind = Literal["environment", "bearer", "profile", "container", "none"]
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """A source of keys. *environ* is what the SDK is to see, *files* are those it would read, *why* there is none.
+    """A source of keys. *environ* is what the SDK shall see, *files* are those it would read; *why* there is no source.
 
-    *wanted* is the profile that was asked for; *promised*: it has been there, and no other is meant.
+    *requested* is the configured profile; *pinned*: it was there once, so that no other profile may take its place.
     """
 
     kind: SourceKind
@@ -35,7 +35,7 @@ class KeySource:
 
     @property
     def description(self) -> str:
-        """Return how a person calls it."""
+        """Return its name for people."""
         names = {
             "environment": "keys of the environment",
             "bearer": "a Bedrock API key of the environment",
@@ -45,10 +45,10 @@ class KeySource:
 
 
 class Profiles(NamedTuple):
-    """What the SDK's two files say: a profile's values from both, the credentials file going first; sessions.
+    """What the SDK's two files say: the profiles of both, where the credentials file precedes, and the sessions.
 
-    *problem* is why one of them cannot be used. Then nothing of either is, as with the SDK: what is missing might say
-    that another account is meant.
+    *problem* is why one of them cannot be used. Then neither is, as in the SDK: the missing part might have named
+    another account.
     """
 
     profiles: Sections
@@ -57,9 +57,9 @@ class Profiles(NamedTuple):
 
 
 def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
-    """Return the source that counts: a Bedrock API key, keys of the environment, *profile*, or "default" if it exists.
+    """Return the source to use: a Bedrock API key, keys of the environment, *profile*, or "default" if it exists.
 
-    A Bedrock API key goes before all else with every SDK of AWS, and the environment's keys before a profile.
+    In every AWS SDK, a Bedrock API key precedes all else, and the environment's keys precede a profile.
     """
     copy = dict(environ)
     files = config_files(environ)
@@ -83,26 +83,26 @@ def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
 def unusable_source(
     problem: Problem, environ: Mapping[str, str], profile: str, files: tuple[Path, ...] = ()
 ) -> KeySource:
-    """Return the source of somebody who has a configuration of AWS that is to be mended."""
+    """Return that there is no source because the AWS configuration is broken."""
     why = f"{problem.where} {problem.message}"
     return KeySource("none", profile, why, problem.hint, files, dict(environ), profile)
 
 
 def find_again(before: KeySource) -> KeySource:
-    """Return the source that counts now. A profile that was asked for, found, and has gone is no other's account."""
+    """Return the source to use now. If the requested profile was there and is gone, no other takes its place."""
     now = find_source(before.environ, before.requested)
     if not before.pinned or now.pinned:
         return now
-    if now.kind == "none" and now.profile:  # the files cannot be used now
+    if now.kind == "none" and now.profile:  # the files cannot be used at the moment
         return replace(now, pinned=True)
     name = before.requested
-    why = f"there is no profile {name} any more in {before.files[0]}"
+    why = f"there is no longer a profile {name} in {before.files[0]}"
     return replace(now, kind="none", profile=name, why=why, hint=f"aws configure sso --profile {quote(name)}",
                    files=before.files, pinned=True)  # fmt: skip
 
 
 def ca_bundle(environ: Mapping[str, str], profile: str) -> tuple[CaFile, ...]:
-    """Return the file of certificates that AWS's own tools would take for a profile, if one is named."""
+    """Return the certificate file that AWS's own tools would use for a profile, if one is configured."""
     if named := environ.get("AWS_CA_BUNDLE"):
         return (CaFile("environment AWS_CA_BUNDLE", named),)
     profiles = read_profiles(config_files(environ)).profiles if profile else {}
@@ -121,7 +121,7 @@ def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
 
 
 def read_profiles(files: tuple[Path, ...]) -> Profiles:
-    """Return what the two files name. Whatever they are, it is a `problem` at most: nothing is raised."""
+    """Return what the two files say. Raises nothing: whatever is wrong with them is in `problem`."""
     try:
         config, credentials = (ini.read_sections(file) for file in files)
     except ini.FileUnusable as error:
@@ -141,7 +141,7 @@ def read_profiles(files: tuple[Path, ...]) -> Profiles:
 
 
 def file_versions(files: tuple[Path, ...]) -> tuple[tuple[int, int, int], ...]:
-    """Return what tells whether a file has changed since."""
+    """Return a value that differs if one of the files changed."""
     return tuple(_file_version(file) for file in files)
 
 

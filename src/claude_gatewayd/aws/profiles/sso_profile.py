@@ -1,4 +1,4 @@
-"""What AWS's config file says about the SSO login of a profile, and everything that is wrong with it."""
+"""The SSO login that AWS's config file describes for a profile, or everything that is wrong with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ Section = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class SsoProfile:
-    """A login, and the role that it is for.
+    """A login, and the role to use with it.
 
-    *name* is the profile that has them: *asked* itself, or the one at the end of its chain of source_profile.
-    A legacy profile has no *session*, and no *scopes*: AWS gives it nothing to refresh with.
+    *name* is the profile that has them: *requested* itself, or the one at the end of its chain of source_profile.
+    A legacy profile has no *session* and no *scopes*: AWS gives it no refresh token.
     """
 
     requested: str
@@ -38,25 +38,25 @@ class SsoProfile:
 
     @property
     def cache_key(self) -> str:
-        """Return what the token file is named after."""
+        """Return what the name of the token file is made from."""
         return self.session or self.start_url
 
     @property
     def description(self) -> str:
-        """Return how a person calls it."""
+        """Return its name for people."""
         through = f", through {self.name}" if self.name != self.requested else ""
         return f"profile {self.requested}{through}"
 
 
 class SsoProfileInvalid(AwsError):
-    """A profile gives no SSO login to log in with."""
+    """A profile has no SSO login, or an incomplete one."""
 
     def __init__(self, requested: str, why: str, hint: str) -> None:
         super().__init__(f"log in with profile {requested}", why, hint)
 
 
 def sso_profile(environ: Mapping[str, str], requested: str) -> SsoProfile:
-    """Return the SSO login behind the profile *asked*. Raises SsoProfileInvalid with all that is wrong with it."""
+    """Return the SSO login of profile *requested*. Raises SsoProfileInvalid, with everything that is wrong with it."""
     files = config_files(environ)
     profiles, sessions, problem = read_profiles(files)
     if problem is not None:
@@ -77,12 +77,12 @@ def sso_profile(environ: Mapping[str, str], requested: str) -> SsoProfile:
 
 
 def is_sso(section: Section) -> bool:
-    """Say whether a profile gets its keys from an SSO login."""
+    """Return whether a profile gets its keys by an SSO login."""
     return any(name in section for name in ("sso_session", *_ROLE_KEYS, "sso_start_url"))
 
 
 def _is_confidential(url: str) -> bool:
-    """Say whether nobody on the way can read what is sent to a URL."""
+    """Return whether nobody can read along what is sent to a URL."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -142,7 +142,7 @@ def _no_such_profile(name: str, requested: str, profiles: Mapping[str, Section],
 def _not_sso(name: str, requested: str) -> SsoProfileInvalid:
     return SsoProfileInvalid(
         requested,
-        f"{_via(name, requested)}it gets its keys in another way than by SSO",
+        f"{_via(name, requested)}it does not get its keys by SSO",
         f"aws configure list --profile {quote(requested)}",
     )
 
@@ -151,4 +151,4 @@ def _via(name: str, requested: str) -> str:
     return f"in its source_profile {name}, " if name != requested else ""
 
 
-ACCOUNT_ACCESS: Final = "sso:account:access"  # who registers with it gets a refresh token
+ACCOUNT_ACCESS: Final = "sso:account:access"  # a client registered with this scope gets a refresh token

@@ -1,4 +1,4 @@
-"""The address on this machine at which the browser comes back from AWS, and what it says there."""
+"""The local address to which AWS redirects the browser after a login."""
 
 import hmac
 import queue
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from claude_gatewayd.aws.sso.oidc import CALLBACK_PATH
 
-_POLL_INTERVAL: Final = 0.05  # seconds until the server notices that it is to end
+_POLL_INTERVAL: Final = 0.05  # seconds until the server notices that it should stop
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto; padding: 0 1rem }}
@@ -25,16 +25,16 @@ _PAGE: Final = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class CallbackResult:
-    """What the browser has brought: a code, or AWS's word for why there is none."""
+    """What the browser brought: a code, or AWS's error code if there is none."""
 
     code: str = field(default="", repr=False)
     error: str = ""
 
 
 class CallbackServer:
-    """Listen on 127.0.0.1 alone, on a port of its own, until the block ends.
+    """Listen on 127.0.0.1, on a free port, until the block ends.
 
-    Only who knows *state* is heard: any page in any browser can send a request here.
+    A request without the right *state* is ignored: any page in any browser can send one here.
     """
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ class CallbackServer:
 
     @property
     def redirect_uri(self) -> str:
-        """Return the address, for AWS."""
+        """Return the address to redirect to."""
         return f"http://127.0.0.1:{self._server.server_address[1]}{CALLBACK_PATH}"
 
     def wait(self, seconds: float) -> CallbackResult | None:
-        """Return what has come, None if nothing has in *seconds*."""
+        """Return what the browser brought, None if it did not come within *seconds*."""
         try:
             return self._results.get(timeout=seconds)
         except queue.Empty:
@@ -70,31 +70,31 @@ class CallbackServer:
         self._server.server_close()
 
     def respond(self, target: str) -> tuple[int, str, str]:
-        """Take a request; return status, title and text of the page for it."""
+        """Handle a request; return the status, the title and the text of the page for it."""
         parts = urlsplit(target)
         if parts.path != CALLBACK_PATH:
             return 404, "Not here", "There is nothing at this address."
         query = {name: values[0] for name, values in parse_qs(parts.query).items() if len(values) == 1}
         if not hmac.compare_digest(query.get("state", "").encode(), self.state.encode()):
-            return 400, "Another login", "This page belongs to another login, or to none. Nothing has happened."
+            return 400, "Another login", "This page belongs to another login, or to none. Nothing was changed."
         result = CallbackResult(query.get("code", ""), "" if query.get("code") else _error_code(query.get("error", "")))
         try:
             self._results.put_nowait(result)
         except queue.Full:
             pass  # the page was loaded again
         if result.code:
-            return 200, "Approved", "The login ends in your terminal. You can close this page."
+            return 200, "Approved", "Your terminal finishes the login. You can close this page."
         return 200, "Not approved", f"AWS says {result.error}. Your terminal says how to try again."
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """A thread for each connection: browsers open some in advance, and say nothing on them."""
+    """A thread for each connection: browsers open spare ones, and send nothing on them."""
 
     daemon_threads = True
     callback: CallbackServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave a connection that broke."""
+        """Ignore a connection that broke."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -124,5 +124,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _error_code(text: str) -> str:
-    """Return an OAuth error if it looks like one: it is shown to a person."""
-    return text if text.replace("_", "").isalpha() and text.isascii() and len(text) < 40 else "an error that is none"
+    """Return *text* if it looks like an OAuth error code: it is shown to a person."""
+    return text if text.replace("_", "").isalpha() and text.isascii() and len(text) < 40 else "an unknown error"

@@ -1,7 +1,6 @@
-"""A person's login to AWS by SSO, and the end of it: through the browser and back, or by a code to type.
+"""Logging a person in to AWS by SSO, in the browser or with a device code, and logging them out.
 
-Only `claude-gatewayctl` comes here: the daemon never opens a browser, and never asks anybody for anything. All of it
-blocks.
+Only `claude-gatewayctl` does this: the daemon never opens a browser, and never asks for anything. All of it blocks.
 """
 
 import base64
@@ -18,6 +17,7 @@ from typing import Final, Literal, Protocol
 from urllib.parse import urlencode
 
 from claude_gatewayd.aws.client import AwsOffline, AwsRefused, AwsServiceError, AwsThrottled, call, make_client
+from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.aws.sso.callback import CallbackServer
@@ -35,7 +35,7 @@ from claude_gatewayd.aws.sso.token_cache import CorruptToken, SsoToken
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.network.egress import Egress
 
-APPROVAL_TIMEOUT: Final = 600.0  # seconds for a person to approve; AWS's device codes live as long
+APPROVAL_TIMEOUT: Final = 600.0  # seconds for a person to approve; device codes live as long
 _TICK: Final = 1.0
 _SLOW_DOWN: Final = 5.0  # RFC 8628, 3.5
 _LOCK_TIMEOUT: Final = 10.0
@@ -43,28 +43,28 @@ _CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")
 
 
 class LoginPrompt(Protocol):
-    """Whoever logs in, as far as a login needs them."""
+    """What a login shows to the person."""
 
     def open_page(self, url: str) -> None:
-        """Be sent to a page of AWS's, in a browser that can come back to this machine."""
+        """Show a page of AWS's, in a browser that can be redirected to this machine."""
         ...
 
     def show_code(self, device: DeviceCode) -> None:
-        """Be shown a code, and the page that wants it."""
+        """Show a code, and the page to type it in."""
         ...
 
     def waiting(self, left: float) -> None:
-        """Hear about once a second that we wait, for *left* seconds more."""
+        """Show that we wait, for *left* seconds more. Called about once a second."""
         ...
 
 
-class LoginTimedOut(GatewayError):
-    """Nobody approved it in time."""
+class LoginTimedOut(AwsError):
+    """Nobody approved the login in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginMethod:
-    """How to log in, *why* so, and whether there is likely to be a browser here."""
+    """How to log in; *why*, if not in the browser; and whether there is likely to be a browser here."""
 
     flow: Literal["browser", "device-code"]
     why: str = ""
@@ -79,9 +79,9 @@ def choose_method(
     exists: Callable[[str], bool] = os.path.exists,
     platform: str = sys.platform,
 ) -> LoginMethod:
-    """Return the browser where one on this machine can come back to us, else the device code.
+    """Choose the browser if one on this machine can be redirected to us, else a device code.
 
-    A BROWSER in the environment is somebody's word that there is one, even in a container.
+    BROWSER in the environment says that there is one, even in a container.
     """
     remote = "this is an SSH session" if environ.get("SSH_CONNECTION") or environ.get("SSH_TTY") else ""
     if not remote and not environ.get("BROWSER"):
@@ -94,7 +94,8 @@ def choose_method(
     if device_code:
         return LoginMethod("device-code", has_browser=not remote)
     if not profile.session:
-        return LoginMethod("device-code", "a profile without an sso-session knows no other way", has_browser=not remote)
+        why = "a profile without an sso-session supports nothing else"
+        return LoginMethod("device-code", why, has_browser=not remote)
     return LoginMethod("device-code", remote, has_browser=False) if remote else LoginMethod("browser")
 
 
@@ -109,10 +110,10 @@ def log_in(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> SsoToken:
-    """Log a person in, and write the token file; nothing of it is written before all has come. Raises GatewayError.
+    """Log a person in, and write the token file once everything has arrived. Raises GatewayError.
 
-    The client is registered anew each time: with one that AWS has forgotten, the browser's page fails and says
-    nothing to us.
+    The client is registered anew each time: with a registration that AWS no longer knows, the page in the browser fails
+    without our hearing of it.
     """
     file = token_cache.token_file(environ, profile.cache_key)
     token_cache.check_writable(file.parent)
@@ -125,7 +126,7 @@ def log_in(
     try:
         with token_cache.locked(environ, file, _LOCK_TIMEOUT):
             token_cache.write(file, token)
-    except GatewayError:  # the lock is for the order among ours: it is not worth a person's login
+    except GatewayError:  # the lock orders our own processes: a login is worth more
         token_cache.write(file, token)
     return token
 
@@ -133,7 +134,7 @@ def log_in(
 def log_out(
     profile: SsoProfile, environ: Mapping[str, str], egress: Egress
 ) -> Literal["done", "not logged in", "only here"]:
-    """End the session at AWS and remove the token file; "only here": AWS could not be told. Raises GatewayError."""
+    """End the session at AWS and remove the token file; "only here" if AWS did not answer. Raises GatewayError."""
     file = token_cache.token_file(environ, profile.cache_key)
     try:
         token = token_cache.read(file)
@@ -142,9 +143,9 @@ def log_out(
         return "only here"
     if token is None:
         return "not logged in"
-    minutes = _end_session(profile, egress, token)
+    ended = _end_session(profile, egress, token)
     _remove(environ, file)
-    return "done" if minutes else "only here"
+    return "done" if ended else "only here"
 
 
 def _end_session(profile: SsoProfile, egress: Egress, token: SsoToken) -> bool:
@@ -152,7 +153,7 @@ def _end_session(profile: SsoProfile, egress: Egress, token: SsoToken) -> bool:
         client = make_client("sso", profile.region, egress, profile.name)
         call(client.logout, "log out", accessToken=token.access_token)
     except AwsRefused:
-        return True  # the session was over
+        return True  # the session had ended
     except (AwsOffline, AwsThrottled, AwsServiceError):
         return False
     return True
@@ -166,7 +167,7 @@ def _remove(environ: Mapping[str, str], file: Path) -> None:
         token_cache.remove(file)
 
 
-# -- through the browser and back: authorization code with PKCE (RFC 7636, RFC 8252)
+# -- in the browser: authorization code with PKCE (RFC 7636, RFC 8252)
 
 
 def _with_browser(
@@ -187,14 +188,12 @@ def _with_browser(
         if result.error == "access_denied":
             raise _denied(profile)
         if not result.code:
-            raise GatewayError(
-                f"cannot log in: AWS has sent the browser back with {result.error}", _log_in_again(profile)
-            )
+            raise AwsError("log in", f"AWS sent the browser back with {result.error}", _log_in_again(profile))
         return registration, oidc.by_authorization_code(registration, result.code, verifier, callback.redirect_uri)
 
 
 def authorize_url(base: str, client_id: str, scopes: tuple[str, ...], callback: CallbackServer, verifier: str) -> str:
-    """Return the page at which a person approves. AWS calls the parameter `scopes`, not `scope`."""
+    """Return the page on which a person approves the login. AWS calls the parameter `scopes`, not `scope`."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     query = {
         "response_type": "code",
@@ -208,7 +207,7 @@ def authorize_url(base: str, client_id: str, scopes: tuple[str, ...], callback: 
     return f"{base}/authorize?{urlencode(query)}"
 
 
-# -- by a code to type (RFC 8628)
+# -- with a device code (RFC 8628)
 
 
 def _with_device_code(
@@ -244,7 +243,7 @@ def _with_device_code(
 
 
 def _client_name(profile: SsoProfile) -> str:
-    """Return what AWS's page calls us."""
+    """Return the name that AWS's page shows for us."""
     return f"claude-gateway-{profile.session or profile.name}"
 
 
@@ -253,8 +252,8 @@ def _denied(profile: SsoProfile) -> AccessDenied:
 
 
 def _timed_out(profile: SsoProfile, timeout: float) -> LoginTimedOut:
-    minutes = f"{timeout / 60:g} min" if timeout >= 120 else f"{timeout:g} s"
-    return LoginTimedOut(f"cannot log in: nobody approved it in the browser within {minutes}", _log_in_again(profile))
+    limit = f"{timeout / 60:g} min" if timeout >= 120 else f"{timeout:g} s"
+    return LoginTimedOut("log in", f"nobody approved it in the browser within {limit}", _log_in_again(profile))
 
 
 def _log_in_again(profile: SsoProfile) -> str:

@@ -1,4 +1,4 @@
-"""The SSO-OIDC service of AWS: registrations, device codes and tokens. Everything here blocks: call it in a thread."""
+"""AWS's SSO-OIDC service: client registrations, device codes and tokens. All of it blocks."""
 
 import time
 from collections.abc import Sequence
@@ -9,39 +9,39 @@ from claude_gatewayd.aws.client import AwsRefused, AwsServiceError, CallFailed, 
 from claude_gatewayd.network.egress import Egress
 
 CALLBACK_PATH: Final = "/oauth/callback"
-REGISTERED_REDIRECT: Final = f"http://127.0.0.1{CALLBACK_PATH}"  # without a port: AWS wants it so, and ignores it later
+REGISTERED_REDIRECT: Final = f"http://127.0.0.1{CALLBACK_PATH}"  # AWS wants no port here, and ignores it later
 
 _DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
-_DEFAULT_INTERVAL: Final = 5  # RFC 8628, where the server names none
+_DEFAULT_INTERVAL: Final = 5  # RFC 8628, if the server names none
 
 
 class AuthorizationPending(AwsRefused):
-    """The person has not decided yet."""
+    """The person has not approved the login yet."""
 
 
 class SlowDown(AwsRefused):
-    """We ask too often: five seconds more between two questions, says RFC 8628."""
+    """We ask too often: RFC 8628 adds five seconds to the interval."""
 
 
 class AccessDenied(AwsRefused):
-    """The person, or the organisation, has said no."""
+    """The person, or the organisation, denied the login."""
 
 
 class CodeExpired(AwsRefused):
-    """The code is over."""
+    """The code has expired."""
 
 
 class InvalidGrant(AwsRefused):
-    """What we have to show is worth nothing (any more): for a refresh token, the session is over or another used it."""
+    """The code or token is not valid: of a refresh token, the session is over, or somebody else used the token."""
 
 
 class InvalidClient(AwsRefused):
-    """The registration is over, or AWS does not know it."""
+    """The registration has expired, or AWS does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What AWS knows us by. *ends* is in seconds since the epoch."""
+    """Our registration as a client of AWS. *expires_at* is in seconds since the epoch."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -50,7 +50,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
-    """A code for the person to type at *page*; *full_page* has it typed already. Times are in seconds from now."""
+    """A code to type at *verification_uri*; *verification_uri_complete* contains it. Times are seconds from now."""
 
     code: str = field(repr=False)
     user_code: str
@@ -62,7 +62,7 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """Tokens. *ends* is the access token's; *refresh_token* is "" where AWS gave none."""
+    """Tokens. *expires_at* is of the access token; *refresh_token* is "" if AWS gave none."""
 
     access_token: str = field(repr=False)
     expires_at: float
@@ -70,23 +70,23 @@ class TokenGrant:
 
 
 class Oidc:
-    """SSO-OIDC in one region. Every method raises CallFailed, or the class of it that says what is the matter."""
+    """SSO-OIDC in one region. Every method raises CallFailed, or one of its subclasses above."""
 
     def __init__(self, region: str, egress: Egress, profile: str = "") -> None:
-        """Make the client; *profile* may say where AWS is."""
+        """Make the client; *profile* may configure its endpoint."""
         self._client = make_client("sso-oidc", region, egress, profile)
 
     @property
     def url(self) -> str:
-        """Return where the service is; its page for people is below."""
+        """Return the address of the service; its page for people is below it."""
         return str(self._client.meta.endpoint_url).rstrip("/")
 
     def register(self, name: str, scopes: Sequence[str]) -> Registration:
-        """Register for device codes; without *scopes* as the AWS CLI does for a legacy profile. Raises WrongClock."""
+        """Register for device codes; without *scopes*, as the AWS CLI does for a legacy profile. Raises WrongClock."""
         return self._register(name, scopes)
 
     def register_for_browser(self, name: str, scopes: Sequence[str], start_url: str) -> Registration:
-        """Register for the way through the browser and back. Raises WrongClock."""
+        """Register for a login in the browser, which is redirected back to us. Raises WrongClock."""
         return self._register(
             name,
             scopes,
@@ -120,7 +120,7 @@ class Oidc:
         return self._grant("finish the login", registration, grantType=_DEVICE_GRANT, deviceCode=device.code)
 
     def by_authorization_code(self, registration: Registration, code: str, verifier: str, redirect: str) -> TokenGrant:
-        """Return the tokens for what the browser has brought back."""
+        """Return the tokens of a login in the browser, for the code that it came back with."""
         return self._grant(
             "finish the login",
             registration,
@@ -131,7 +131,7 @@ class Oidc:
         )
 
     def by_refresh_token(self, registration: Registration, refresh_token: str) -> TokenGrant:
-        """Return new tokens, silently. Raises InvalidGrant, InvalidClient."""
+        """Return new tokens, without a person. Raises InvalidGrant, InvalidClient."""
         return self._grant("renew the login", registration, grantType="refresh_token", refreshToken=refresh_token)
 
     def _register(self, name: str, scopes: Sequence[str], **more: object) -> Registration:
@@ -167,24 +167,24 @@ class Oidc:
 
 
 def _as_oauth_error(refused: AwsRefused, action: str) -> CallFailed:
-    """Return the refusal as what it means in OAuth."""
-    means: dict[str, tuple[type[CallFailed], str]] = {
+    """Return a refusal as the OAuth error that it is."""
+    errors: dict[str, tuple[type[CallFailed], str]] = {
         "AuthorizationPendingException": (AuthorizationPending, "nobody has approved it yet"),
         "SlowDownException": (SlowDown, "AWS asks for fewer requests"),
         "AccessDeniedException": (AccessDenied, "it was denied in the browser"),
-        "ExpiredTokenException": (CodeExpired, "the code is over"),
-        "InvalidGrantException": (InvalidGrant, "AWS does not take what we have (any more)"),
-        "InvalidClientException": (InvalidClient, "AWS does not know this client (any more)"),
-        "UnauthorizedClientException": (InvalidClient, "AWS does not let this client do that"),
+        "ExpiredTokenException": (CodeExpired, "the code has expired"),
+        "InvalidGrantException": (InvalidGrant, "AWS no longer accepts the code or token"),
+        "InvalidClientException": (InvalidClient, "AWS does not know this client"),
+        "UnauthorizedClientException": (InvalidClient, "AWS does not allow this client to do that"),
         "InvalidScopeException": (AwsRefused, "AWS does not know one of the scopes"),
-        "InvalidRequestException": (AwsRefused, "AWS does not take the start URL or another setting"),
+        "InvalidRequestException": (AwsRefused, "AWS rejects the start URL or another setting"),
     }
-    kind, why = means.get(refused.code, (AwsRefused, f"AWS says {refused.code}"))
+    kind, why = errors.get(refused.code, (AwsRefused, f"AWS says {refused.code}"))
     return kind(action, why, code=refused.code)
 
 
 def _required(response: dict[str, Any], name: str, action: str) -> object:
-    """Return a field that has to be there."""
+    """Return a field that must not be missing."""
     if not response.get(name):
-        raise AwsServiceError(action, f"AWS has answered without {name}")
+        raise AwsServiceError(action, f"AWS answered without {name}")
     return response[name]

@@ -1,8 +1,8 @@
-"""The token file of an SSO session: the one that the AWS CLI, every SDK and we read and write.
+"""The token file of an SSO session, which the AWS CLI, every SDK and we read and write.
 
     ~/.aws/sso/cache/<sha1 of the session's name, of a legacy profile its start URL>.json
 
-No tool takes a lock on it, and the AWS CLI writes it in place: so what is torn is read again, and never believed.
+No tool locks it, and the AWS CLI writes it in place: a half-written file is read again, and never believed.
 """
 
 import json
@@ -24,7 +24,7 @@ from claude_gatewayd.system import files, small_file
 
 _MAX_TIME: Final = 253402300799.0  # the last second of 9999
 _READS: Final = 4
-_BETWEEN_READS: Final = 0.05  # seconds; a writer that writes in place needs less than a millisecond
+_BETWEEN_READS: Final = 0.05  # seconds; a write in place takes less than a millisecond
 _LOCK_LOOKS: Final = 0.05
 _OUR_FIELDS: Final = (
     "startUrl", "region", "accessToken", "expiresAt", "clientId", "clientSecret", "registrationExpiresAt",
@@ -33,12 +33,12 @@ _OUR_FIELDS: Final = (
 
 
 class CorruptToken(GatewayError):
-    """A token file holds no token, and goes on holding none."""
+    """A token file contains no token, and still none when it is read again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SsoToken:
-    """A token file. Times are seconds since the epoch; what may be missing is "" or None; *more* is not ours."""
+    """A token file. Times are seconds since the epoch; what is missing is "" or None; *other_fields* are not ours."""
 
     start_url: str
     region: str
@@ -51,17 +51,17 @@ class SsoToken:
     other_fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def can_refresh(self, now: float) -> bool:
-        """Say whether there is what refreshing needs, and the registration lives."""
+        """Return whether it contains what a refresh needs, and the registration is still valid."""
         ends = self.registration_expires_at
         return bool(self.refresh_token and self.client_id and self.client_secret and ends is not None and now < ends)
 
     @property
     def registration(self) -> Registration:
-        """Return the client that the token was given to."""
+        """Return the registration that the token was issued to."""
         return Registration(self.client_id, self.client_secret, self.registration_expires_at or 0.0)
 
     def renewed(self, grant: TokenGrant) -> "SsoToken":
-        """Return this token with what a refresh has brought; an answer without a refresh token leaves the old one."""
+        """Return this token with what a refresh brought; without a new refresh token, the old one stays."""
         return replace(
             self,
             access_token=grant.access_token,
@@ -107,14 +107,14 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
 
 
 def token_file(environ: Mapping[str, str], name: str) -> Path:
-    """Return the token file of *name*, a session's name or a start URL. No other file there is any of ours."""
+    """Return the token file of *name*, the name of a session or a start URL. All other files there are not ours."""
     return cache_dir(environ) / f"{sha1(name.encode(), usedforsecurity=False).hexdigest()}.json"
 
 
 def read(file: Path, sleep: Callable[[float], None] = time.sleep) -> SsoToken | None:
-    """Return the token in *file*, None where there is no such file. Blocks up to 150 ms while it is torn.
+    """Return the token in *file*, None if there is no such file. Blocks up to 150 ms while it is half-written.
 
-    Raises CorruptToken for one that holds none, and GatewayError for one that cannot be read.
+    Raises CorruptToken if it contains none, and GatewayError if it cannot be read.
     """
     for turn in range(_READS):
         if turn:
@@ -127,11 +127,11 @@ def read(file: Path, sleep: Callable[[float], None] = time.sleep) -> SsoToken | 
             raise GatewayError(f"cannot read {file}: {_why(error)}", f"ls -l {quote(str(file))}") from None
         if (token := parse(content)) is not None:
             return token
-    raise CorruptToken(f"cannot use {file}: it holds no SSO token", "claude-gatewayctl sso-login")
+    raise CorruptToken(f"cannot use {file}: it contains no SSO token", "claude-gatewayctl sso-login")
 
 
 def parse(content: bytes) -> SsoToken | None:
-    """Return the token that a file's *content* is, None where it is none, or half of one."""
+    """Return the token that a file's *content* is, None if it is none, or half of one."""
     try:
         fields = json.loads(content)
         return SsoToken(
@@ -152,7 +152,7 @@ def parse(content: bytes) -> SsoToken | None:
 
 
 def write(file: Path, token: SsoToken) -> None:
-    """Put *token* into *file*, whole or not at all, with mode 0600; keep the fields in it that are not ours."""
+    """Write *token* to *file*, atomically, with mode 0600; keep the fields in it that are not ours."""
     try:
         old = parse(small_file.read(file))
     except OSError:
@@ -165,14 +165,14 @@ def write(file: Path, token: SsoToken) -> None:
 
 
 def replace_if_unchanged(file: Path, old: SsoToken, new: SsoToken) -> SsoToken | None:
-    """Write *new* if *file* still holds *old*; return what it holds then, None where somebody has logged out.
+    """Write *new* if *file* still contains *old*; return what it contains then, None if somebody logged out.
 
-    A login of another tool that came between is newer than what we have got for the session before it.
+    A login by another tool in the meantime is newer than what we got for the session before it.
     """
     try:
         found = read(file)
     except CorruptToken:
-        found = old  # whoever has spoiled it, ours is whole
+        found = old  # whoever broke it, ours is whole
     if found is None or found.access_token != old.access_token:
         return found
     write(file, new)
@@ -180,7 +180,7 @@ def replace_if_unchanged(file: Path, old: SsoToken, new: SsoToken) -> SsoToken |
 
 
 def remove(file: Path) -> bool:
-    """Remove a token file; say whether there was one."""
+    """Remove a token file; return whether there was one."""
     try:
         file.unlink()
     except FileNotFoundError:
@@ -191,7 +191,7 @@ def remove(file: Path) -> bool:
 
 
 def check_writable(directory: Path) -> None:
-    """Raise GatewayError where no token could be written: before a person is sent to the browser, not after."""
+    """Raise GatewayError if no token could be written: before a person goes to the browser, not after."""
     try:
         make_cache_dir(directory)
         with tempfile.TemporaryFile(dir=directory):
@@ -201,15 +201,15 @@ def check_writable(directory: Path) -> None:
 
 
 def make_cache_dir(directory: Path) -> None:
-    """Make the directory of token files, which nobody else may enter."""
+    """Make the directory of token files, private to the user."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @contextmanager
 def locked(environ: Mapping[str, str], file: Path, seconds: float = 30.0) -> Iterator[None]:
-    """Hold *file* against our other generations and programs. Raises GatewayError after *seconds*; blocks until then.
+    """Lock *file* against our other generations and programs. Blocks; raises GatewayError after *seconds*.
 
-    The lock is a file of our own, in our runtime directory: nobody else knows of it, and ~/.aws stays clean.
+    The lock is a file in our runtime directory: nobody else uses it, and ~/.aws stays clean.
     """
     directory = runtime_dir(environ)
     make_private(directory)
@@ -231,11 +231,11 @@ def _text(fields: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
 
 
 def _parse_time(text: str) -> float:
-    """Read a time as any of AWS's tools writes it. Raises ValueError, also for one that could not be written again."""
+    """Parse a time as AWS's tools write it. Raises ValueError, also if it could not be written again."""
     moment = datetime.fromisoformat(text.replace("UTC", "Z"))
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if not 0 <= seconds <= _MAX_TIME:
-        raise ValueError("a time of another age")
+        raise ValueError("not a time of this age")
     return seconds
 
 

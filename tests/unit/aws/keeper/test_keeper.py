@@ -184,8 +184,8 @@ def test_keys_are_used_to_their_last_second() -> None:
         problem = await scene.why_none()
         assert "cannot be reached" in problem.message
         assert problem.passing
-        said = scene.keeper.snapshot()
-        assert (said.state, said.hint) == ("down", "")  # offline is no reason to log in
+        snapshot = scene.keeper.snapshot()
+        assert (snapshot.state, snapshot.hint) == ("down", "")  # offline is no reason to log in
         assert 20 < len(scene.fetched) < 60  # tried again and again, but not by every call
         scene.provider.failure = None
         scene.clock.passes(1)
@@ -263,7 +263,7 @@ def test_a_login_that_is_written_while_all_is_well_costs_no_keys() -> None:
     play(Scene(), acts)
 
 
-def test_another_configuration_is_another_way() -> None:
+def test_another_configuration_is_another_provider() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
         other = FakeProvider(scene.clock, "static", None, renewable=False)
@@ -378,7 +378,7 @@ def test_a_refusal_of_keys_that_changed_while_they_were_asked_with_uses_up_no_re
 
 
 def test_a_session_that_was_revoked_is_asked_for_again_in_five_minutes() -> None:
-    """Though the keys, which AWS does not take any more, would be renewed at half of their life only."""
+    """Though the keys, which AWS now rejects, would be renewed at half of their life only."""
 
     async def acts(scene: Scene) -> None:
         scene.keeper.start()
@@ -387,9 +387,9 @@ def test_a_session_that_was_revoked_is_asked_for_again_in_five_minutes() -> None
         scene.clock.passes(MINUTES)
         scene.provider.failure = LOGIN
         assert not await scene.keeper.renew_after_rejection(keys)
-        said = scene.keeper.snapshot()
-        assert said.state == "down"
-        assert said.next_check == scene.clock.wall + 5 * MINUTES
+        snapshot = scene.keeper.snapshot()
+        assert snapshot.state == "down"
+        assert snapshot.next_check == scene.clock.wall + 5 * MINUTES
         asked = len(scene.fetched)
         scene.clock.passes(5 * MINUTES - 1)
         await scene.keeper.check()
@@ -416,7 +416,7 @@ def test_refused_keys_that_come_again_are_no_reason_to_ask_on_and_on() -> None:
             scene.clock.passes(1)
             await scene.keeper.check()
         assert scene.fetched == ["keys", "forced keys", "keys"]
-        assert scene.keeper.snapshot().why == "AWS does not take the keys of profile x"
+        assert scene.keeper.snapshot().why == "AWS rejects the keys of profile x"
 
     play(Scene(stuck=True), acts)
 
@@ -425,9 +425,9 @@ def test_keys_that_cannot_be_renewed_are_not_asked_with_again() -> None:
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
         assert not await scene.keeper.renew_after_rejection(keys)
-        said = scene.keeper.snapshot()
-        assert (said.state, said.hint) == ("down", MEND)
-        assert said.why == "AWS does not take the keys of profile x"
+        snapshot = scene.keeper.snapshot()
+        assert (snapshot.state, snapshot.hint) == ("down", MEND)
+        assert snapshot.why == "AWS rejects the keys of profile x"
         assert await scene.key() == "ASIA1"  # they are all there are, and AWS may have erred
         for _ in range(20):
             assert not await scene.keeper.renew_after_rejection(keys)
@@ -583,8 +583,8 @@ def test_keys_are_lent_to_the_next_generation() -> None:
         next_one.keeper.take_over(arrived)
         await settle()
         assert next_one.provider.asked == ["login"]
-        said = next_one.keeper.snapshot()
-        assert (said.state, said.works_until) == ("login-needed", handed_over.validity.ends)
+        snapshot = next_one.keeper.snapshot()
+        assert (snapshot.state, snapshot.works_until) == ("login-needed", handed_over.validity.ends)
         next_one.clock.passes(HOUR - 11)
         assert await next_one.key() == "ASIA1"
         next_one.clock.passes(2)
@@ -609,7 +609,7 @@ def test_keys_that_are_not_lent_and_such_as_are_not_wanted() -> None:
             await other.keeper.close()
         scene.provider.failure = LOGIN
         assert not await scene.keeper.renew_after_rejection(keys)
-        assert scene.keeper.hand_over() is None  # AWS does not take them
+        assert scene.keeper.hand_over() is None  # AWS rejects them
         scene.clock.passes(HOUR)
         assert scene.keeper.hand_over() is None  # they have ended
 
@@ -634,9 +634,9 @@ def test_no_credentials_at_all() -> None:
 def test_it_is_told_who_it_is() -> None:
     async def acts(scene: Scene) -> None:
         await scene.key()
-        said = scene.keeper.snapshot()
-        assert (said.account, said.role) == ("111122223333", "Admin")
-        assert SECRET not in repr(said.as_dict())
+        snapshot = scene.keeper.snapshot()
+        assert (snapshot.account, snapshot.role) == ("111122223333", "Admin")
+        assert SECRET not in repr(snapshot.as_dict())
         assert scene.changes
 
     play(Scene(), acts)

@@ -147,8 +147,8 @@ def test_chains(
 @pytest.mark.parametrize(
     ("name", "says", "hint"),
     [
-        ("mfa", "wants an MFA code, and a daemon has no terminal", "aws configure export-credentials"),
-        ("mfa-below", "profile mfa wants an MFA code", "aws configure export-credentials"),
+        ("mfa", "requires an MFA code, and a daemon has no terminal", "aws configure export-credentials"),
+        ("mfa-below", "profile mfa requires an MFA code", "aws configure export-credentials"),
         ("half", "half a key: aws_secret_access_key is missing", "aws configure list --profile half"),
         ("other-half", "half a key: aws_access_key_id is missing", "aws configure list --profile other-half"),
         ("half-sso", "lacks sso_account_id and sso_role_name", "aws configure list --profile half-sso"),
@@ -157,15 +157,15 @@ def test_chains(
         ("no-source", "neither source_profile nor credential_source", "aws configure list --profile no-source"),
         ("two-sources", "both source_profile and credential_source", "aws configure list --profile two-sources"),
         ("of-environment", "the daemon's environment has no AWS keys", "aws configure list --profile of-environment"),
-        ("of-nonsense", "Elsewhere is none that there is", "aws configure list --profile of-nonsense"),
+        ("of-nonsense", "Elsewhere does not exist", "aws configure list --profile of-nonsense"),
         (
             "lost",
-            "profile lost has the source_profile statics, and there is none (did you mean static?)",
+            "profile lost has the source_profile statics, which does not exist (did you mean static?)",
             "list-profiles",
         ),
         ("legacyy", "there is no profile legacyy (did you mean legacy?)", "aws configure list-profiles"),
         ("qqq", "there is no profile qqq", "aws configure list-profiles"),
-        ("bare", "names no way to get any", "aws configure list --profile bare"),
+        ("bare", "it has no settings to get any", "aws configure list --profile bare"),
     ],
 )
 def test_what_is_wrong(tmp_path: Path, name: str, says: str, hint: str) -> None:

@@ -74,9 +74,9 @@ def test_a_profile_that_goes_is_no_other_account(tmp_path: Path) -> None:
         source = find_again(source)
         assert (source.kind, source.profile, source.description) == ("none", "dev", "profile dev")
         if text == "[profile dev":
-            assert source.why == f"{file}:1 cannot be used: the line stands above the first [section]"
+            assert source.why == f"{file}:1 cannot be used: the line is above the first [section]"
         else:
-            assert source.why == f"there is no profile dev any more in {file}"
+            assert source.why == f"there is no longer a profile dev in {file}"
             assert source.hint == "aws configure sso --profile dev"
     file.unlink()
     source = find_again(source)
@@ -102,7 +102,7 @@ def test_files_elsewhere(tmp_path: Path) -> None:
         (
             b"[profile x]\nregion\n  us-east-1\n",
             ":3",
-            "the line is indented, and so goes on",
+            "the line is indented, so it continues a value",
             "${EDITOR:-vi} +3 FILE",
         ),
         (b"region = us-east-1\n[profile x]\n", ":1", "above the first [section]", "${EDITOR:-vi} +1 FILE"),

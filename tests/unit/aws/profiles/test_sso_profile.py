@@ -81,11 +81,11 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
             "claude-gatewayctl sso-login --profile good",
         ),
         (GOOD, "Sandbox Admin", r"there is no such profile in", "aws configure sso --profile 'Sandbox Admin'"),
-        ("[profile x]\nregion = a\n", "x", "it gets its keys in another way than by SSO", "aws configure list"),
+        ("[profile x]\nregion = a\n", "x", "it does not get its keys by SSO", "aws configure list"),
         (
             "[profile x]\nsource_profile = y\nrole_arn = r\n[profile y]\naws_access_key_id = A\n",
             "x",
-            "in its source_profile y, it gets its keys in another way than by SSO",
+            "in its source_profile y, it does not get its keys by SSO",
             "aws configure list --profile x",
         ),
         (
@@ -103,7 +103,7 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
         (
             "[profile x]\nrole_arn = r\nsource_profile = x\n",
             "x",
-            "it gets its keys in another way",
+            "it does not get its keys by SSO",
             "aws configure list",
         ),
         (
@@ -138,7 +138,7 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
             "sso_start_url must begin with https://, and is http://localhost.heron/start",
             "aws configure sso --profile x",
         ),
-        ("[profile x\n", "x", r"/.*/config:1 cannot be used: the line stands above", r"${EDITOR:-vi} +1 /"),
+        ("[profile x\n", "x", r"/.*/config:1 cannot be used: the line is above", r"${EDITOR:-vi} +1 /"),
     ],
 )
 def test_what_is_wrong(tmp_path: Path, config: str, asked: str, why: str, hint: str) -> None:

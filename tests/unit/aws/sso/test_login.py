@@ -293,7 +293,7 @@ def test_who_denies_in_the_browser(home: AwsHome, aws: FakeAws) -> None:
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [("server_error", "server_error"), ("<script>alert(1)</script>", "an error that is none"), ("", "an error")],
+    [("server_error", "server_error"), ("<script>alert(1)</script>", "an unknown error"), ("", "an unknown error")],
 )
 def test_a_browser_that_comes_back_with_an_error(home: AwsHome, error: str, told: str) -> None:
     def goes(url: str) -> tuple[int, str]:
@@ -416,7 +416,7 @@ def test_a_wrong_clock(home: AwsHome, aws: FakeAws, method: LoginMethod) -> None
 
 def test_a_start_url_that_is_not_aws_s(home: AwsHome, aws: FakeAws) -> None:
     aws.state.start_url = "https://other.awsapps.com/start"
-    assert "AWS does not take the start URL" in refused(home, BROWSER).message
+    assert "AWS rejects the start URL" in refused(home, BROWSER).message
 
 
 # -- which way
@@ -462,7 +462,7 @@ LEGACY = replace(MODERN, session="", scopes=())
         ),
         (
             LEGACY, {"DISPLAY": ":0"}, (), "linux", False,
-            LoginMethod("device-code", "a profile without an sso-session knows no other way"),
+            LoginMethod("device-code", "a profile without an sso-session supports nothing else"),
         ),
     ],
 )  # fmt: skip

@@ -130,7 +130,7 @@ def test_a_wrong_clock(aws: FakeAws, client: Oidc, offset: float, described: str
 
 def test_an_answer_without_a_token(aws: FakeAws, client: Oidc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.fakes.aws_oidc._OPERATIONS", {"RegisterClient": lambda *_given: {}})
-    with pytest.raises(remote.AwsServiceError, match="answered without clientId"):
+    with pytest.raises(remote.AwsServiceError, match="AWS answered without clientId"):
         client.register("x", [ACCOUNT_ACCESS])
 
 

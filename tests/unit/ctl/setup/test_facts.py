@@ -67,8 +67,8 @@ def test_profiles_with_what_is_known_of_them(environ: dict[str, str], tmp_path: 
         ("chain", "a role, account 444455556666, Builder, eu-central-1"),
         ("static", "keys"),
         ("reader", "SSO, account 111122223333, ReadOnlyAccess"),
-        ("empty", "cannot be used: profile empty is not complete: it names no way to get any"),
-        ("mfa", "cannot be used: profile mfa wants an MFA code, and a daemon has no terminal to ask at"),
+        ("empty", "cannot be used: profile empty is incomplete: it has no settings to get any"),
+        ("mfa", "cannot be used: profile mfa requires an MFA code, and a daemon has no terminal to ask for it"),
         ("nowhere", "cannot be used: there is no [sso-session corpp] (did you mean corp?)"),
     ]
     assert {one.name: one.login for one in found.profiles if one.login} == {
