@@ -81,10 +81,10 @@ class _Stream:
 
 
 def guarded(stream: TextIO) -> TextIO:
-    """Return *stream* so that nothing acts that is written to it, whoever prints; colours of our own go `around` it."""
+    """Return *stream* so that no control character reaches it; colours of our own go round it, to `unguarded`."""
     return stream if isinstance(stream, _Stream) else cast("TextIO", _Stream(stream))
 
 
-def around(stream: TextIO) -> TextIO:
+def unguarded(stream: TextIO) -> TextIO:
     """Return the stream behind a guarded one, for what was made of cleaned text and has escapes of our own."""
     return stream.behind if isinstance(stream, _Stream) else stream

@@ -99,7 +99,7 @@ class Upstream:
             conn.close()
 
     def _body(self, conn: socket.socket, head: bytes, buffer: bytes) -> tuple[bytes, bytes]:
-        follower: framing.Follower = framing.Counted(0)
+        follower: framing.BodyReader = framing.Counted(0)
         for line in head.split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 follower = framing.Counted(int(line.partition(b":")[2]))

@@ -61,6 +61,6 @@ def test_a_guarded_stream() -> None:
     assert behind.getvalue() == "a\\x1b[31m b\\u202e\n\\x07\n"
     assert stream.getvalue() == behind.getvalue()  # all else is the stream's own
     assert printable.guarded(stream) is stream
-    assert printable.around(stream) is behind
-    assert printable.around(behind) is behind
+    assert printable.unguarded(stream) is behind
+    assert printable.unguarded(behind) is behind
     assert printable.guarded(sys.stdout).isatty() == sys.stdout.isatty()

@@ -37,7 +37,7 @@ _SOMEHOW: Final = re.compile(
 _LOOKED_AT: Final = 8000
 
 
-def as_claude_code_knows_it(message: str) -> str | None:
+def for_claude_code(message: str) -> str | None:
     """Return what an error says in words that Claude Code acts on; None where it is not about the length."""
     text = message[:_LOOKED_AT]
     if (both := _WITH_ANSWER.search(text)) is not None:

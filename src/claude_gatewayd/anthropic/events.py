@@ -26,7 +26,7 @@ _E, _BLANK, _P = b"e p"
 _PING_BEGINS = (b"event: ping", b"event:ping", b'data: {"type": "ping"}', b'data: {"type":"ping"}')
 
 
-class Pings:
+class PingFilter:
     """Tell pings from what is part of an answer, as it comes: a stream that has nothing else to say is silent."""
 
     __slots__ = ("_begun",)
@@ -34,7 +34,7 @@ class Pings:
     def __init__(self) -> None:
         self._begun = b""
 
-    def only(self, payload: bytes | memoryview) -> bool:
+    def is_only_pings(self, payload: bytes | memoryview) -> bool:
         """Say whether the next bytes are nothing but pings, or may become one."""
         if not self._begun and len(payload) > 7 and payload[0] == _E and payload[6] == _BLANK and payload[7] != _P:
             return False  # "event: ", and no ping: nearly all that comes, and it has to cost nothing
@@ -65,7 +65,7 @@ class StreamWatch:
         self.compressed = decoder is not None
         self._tail = b"\n"
         self._decoder = decoder
-        self._pings = Pings()
+        self._pings = PingFilter()
 
     def see(self, payload: bytes | memoryview) -> bool:
         """Look at the next bytes, and say whether they are nothing but pings."""
@@ -74,7 +74,7 @@ class StreamWatch:
             if self._decoder.blind:
                 return False
         self._tail = (self._tail + bytes(payload[-_TAIL:]))[-_TAIL:]
-        return self._pings.only(payload)
+        return self._pings.is_only_pings(payload)
 
     def sees_end(self, payload: bytes | memoryview) -> bool:
         """Look at the next bytes, and say whether the stream has come to its end."""
@@ -97,7 +97,7 @@ class StreamWatch:
         return not (self._decoder is not None and self._decoder.blind) and not self.complete
 
 
-class First(NamedTuple):
+class FirstEvent(NamedTuple):
     """What a stream begins with: the *name* of that event, as far as it is known.
 
     *error* is the type of an "error", *data* what was said with it.
@@ -109,11 +109,11 @@ class First(NamedTuple):
     name: bytes = b""
 
 
-_WAITING = First("waiting")
+_WAITING = FirstEvent("waiting")
 _BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + EOL)
 
 
-class FirstEvent:
+class FirstEventFinder:
     """Find out what a stream of events begins with, pings left aside, as soon as that can be told."""
 
     __slots__ = ("_left", "_splitter")
@@ -122,7 +122,7 @@ class FirstEvent:
         self._splitter = EventSplitter()
         self._left = _LONGEST_FIRST
 
-    def feed(self, payload: bytes | memoryview) -> First:
+    def feed(self, payload: bytes | memoryview) -> FirstEvent:
         """Look at the next bytes."""
         seen = payload[: self._left]
         self._left -= len(seen)
@@ -131,8 +131,8 @@ class FirstEvent:
                 return first
         named = _BEGUN.match(self._splitter.rest)
         if named is not None and named[1] not in (b"ping", b"error", b"engine_error"):
-            return First("content", name=named[1])  # its name is enough
-        return _WAITING if self._left else First("content")
+            return FirstEvent("content", name=named[1])  # its name is enough
+        return _WAITING if self._left else FirstEvent("content")
 
 
 def with_sentence(stream: bytes, sentence: str) -> bytes | None:
@@ -147,7 +147,7 @@ def with_sentence(stream: bytes, sentence: str) -> bytes | None:
     return None
 
 
-def _classify(event: bytes) -> First:
+def _classify(event: bytes) -> FirstEvent:
     """Say what a whole event is, if it is the first."""
     kind, data = name_of(event), data_of(event)
     if not kind and not data:
@@ -161,5 +161,5 @@ def _classify(event: bytes) -> First:
         if kind in (b"error", b"engine_error"):
             error = document.get("error")
             named = error.get("type") if isinstance(error, dict) else None
-            return First("error", named if isinstance(named, str) else "api_error", data)
-    return _WAITING if kind == b"ping" else First("content", name=kind)
+            return FirstEvent("error", named if isinstance(named, str) else "api_error", data)
+    return _WAITING if kind == b"ping" else FirstEvent("content", name=kind)

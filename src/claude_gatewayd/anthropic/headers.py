@@ -26,7 +26,7 @@ def should_retry(value: bytes | None) -> bool | None:
     return {b"true": True, b"false": False}.get(value.strip().lower()) if value is not None else None
 
 
-def patience(value: bytes, otherwise: float) -> float:
+def client_timeout(value: bytes, otherwise: float) -> float:
     """Read from x-stainless-timeout how many seconds a client waits; *otherwise*, where it does not say, or says less.
 
     Whoever waits less goes by itself. Whoever says "for ever" is not believed.
@@ -34,7 +34,7 @@ def patience(value: bytes, otherwise: float) -> float:
     return max(otherwise, min(float(value), _LONGEST_PATIENCE)) if re.fullmatch(rb"[0-9]{1,9}", value) else otherwise
 
 
-def own_limits(betas: bytes) -> str:
+def betas_with_own_limits(betas: bytes) -> str:
     """Name what a request asks for by a beta that has limits of its own; "" for none."""
     found = ""
     for beta, name in _OWN_LIMITS:

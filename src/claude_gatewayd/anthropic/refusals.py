@@ -8,47 +8,47 @@ from typing import Final, Literal, NamedTuple
 from claude_gatewayd.anthropic.errors import type_of
 
 # Statuses whose meaning is in their words.
-TOLD_BY_WORDS: Final = frozenset((400, 402, 429))
+READ_BY_MESSAGE: Final = frozenset((400, 402, 429))
 
 Scope = Literal["account", "request"]
 
 _NONE: Final[frozenset[str]] = frozenset()
 
 
-class _Words(NamedTuple):
+class _Rule(NamedTuple):
     """Words of a refusal for want of money or quota: what they are in `fallback_on`, and what is refused.
 
     "account": all that it asks; "request": such requests only.
     """
 
     text: re.Pattern[str]
-    word: Literal["limit", "billing", ""]
+    cause: Literal["limit", "billing", ""]
     scope: Scope
 
 
-def _words(text: str, word: Literal["limit", "billing", ""], scope: Scope) -> _Words:
-    return _Words(re.compile(text, re.IGNORECASE), word, scope)
+def _rule(text: str, cause: Literal["limit", "billing", ""], scope: Scope) -> _Rule:
+    return _Rule(re.compile(text, re.IGNORECASE), cause, scope)
 
 
 _REFUSALS: Final = (
     # "Your credit balance is too low to access the Anthropic API." claude-code#66314 (400)
-    _words("credit balance is too low", "billing", "account"),
+    _rule("credit balance is too low", "billing", "account"),
     # "This organization has been disabled." claude-code#19028 (400)
-    _words("organi[sz]ation has been disabled", "billing", "account"),
+    _rule("organi[sz]ation has been disabled", "billing", "account"),
     # "You have reached your specified API usage limits. You will regain access on 2026-04-01 at 00:00 UTC."
     # claude-code#38038 (400); A: "... specified workspace API usage limits"
-    _words("reached your specified (?:workspace )?api usage limits", "limit", "account"),
+    _rule("reached your specified (?:workspace )?api usage limits", "limit", "account"),
     # "You're out of extra usage. Add more at claude.ai/settings/usage and keep going." pi#2943 (400, of another client
     # than Anthropic's own), opencode-claude-auth#209 (429, of a long context)
-    _words("out of extra usage", "limit", "request"),
+    _rule("out of extra usage", "limit", "request"),
     # "Third-party apps now draw from your extra usage, not your plan limits. ..." claude-code#45048 (400)
-    _words("draw from (?:your )?extra usage", "limit", "request"),
+    _rule("draw from (?:your )?extra usage", "limit", "request"),
     # "Extra usage is required for long context requests." claude-code#50784, CLIProxyAPI#2464 (429)
-    _words("extra usage is required", "", "request"),
+    _rule("extra usage is required", "", "request"),
     # "This request would exceed your rate limit of 0 fast mode input tokens per minute" vorpal#76 (429)
-    _words("fast mode", "", "request"),
+    _rule("fast mode", "", "request"),
     # A: a sharp increase in usage; "... would exceed your organization's maximum usage increase rate" (429)
-    _words("acceleration limit|usage increase rate", "", "request"),
+    _rule("acceleration limit|usage increase rate", "", "request"),
 )
 _REGAIN: Final = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC")
 
@@ -59,7 +59,7 @@ class Refusal(NamedTuple):
     *reset* is when that is over, in seconds since the epoch; 0 where it does not say.
     """
 
-    words: frozenset[str]
+    causes: frozenset[str]
     scope: Scope
     reset: float = 0.0
 
@@ -71,12 +71,12 @@ def read_refusal(
 
     *kind* and *message* are its error's, *unified_reset* is when a subscription's limit resets, as its header says.
     """
-    if status not in TOLD_BY_WORDS:
+    if status not in READ_BY_MESSAGE:
         return None
     own = frozenset(("429",)) if status == 429 else _NONE
-    for words in _REFUSALS:
-        if words.text.search(message) and (words.word or own):
-            return Refusal(own | {words.word} if words.word else own, words.scope, _regained(message))
+    for rule in _REFUSALS:
+        if rule.text.search(message) and (rule.cause or own):
+            return Refusal(own | {rule.cause} if rule.cause else own, rule.scope, _regained(message))
     if status == 402 or kind == type_of(402):
         return Refusal(own | {"billing"}, "account")
     if status != 429:

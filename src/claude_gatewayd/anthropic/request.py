@@ -11,16 +11,16 @@ import msgspec
 from claude_gatewayd.http1.flow import Bytes
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ParsedRequest(msgspec.Struct, frozen=True):
     """What a request asks for. *model* is None where the body does not say, or is no JSON object."""
 
     model: str | None = None
     stream: bool | None = None
 
 
-UNREADABLE = Asked()
+UNREADABLE = ParsedRequest()
 
-_decoder = msgspec.json.Decoder(Asked)
+_decoder = msgspec.json.Decoder(ParsedRequest)
 
 # The last member before the last brace of a JSON object is the object's own, and so is the first after its first.
 _MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"([\w.:@/\[\]-]{1,200})"\s*,', re.ASCII)
@@ -32,7 +32,7 @@ _INTERESTING = re.compile(rb'["\[\]{}]')
 _AFTER_KEY = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 
 
-def read(body: Bytes) -> Asked:
+def read(body: Bytes) -> ParsedRequest:
     """Read the two fields without building the rest.
 
     Where they stand as Claude Code writes them, "model" first and "stream" last, nothing between is looked at; else
@@ -41,7 +41,7 @@ def read(body: Bytes) -> Asked:
     first = _MODEL_FIRST.match(body)
     last = _STREAM_LAST.search(body, len(body) - _LAST)
     if first is not None and last is not None:
-        return Asked(first[1].decode("ascii"), last[1] == b"true")
+        return ParsedRequest(first[1].decode("ascii"), last[1] == b"true")
     try:
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -27,7 +27,7 @@ RENAMED: Final = {"advanced-tool-use-2025-11-20": TOOL_SEARCH}  # CC 4.2
 
 
 @dataclass(frozen=True, slots=True)
-class Takes:
+class Capabilities:
     """What Bedrock takes of a family. *thinking*: with a budget, adaptive, "either", or not at all.
 
     *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages, *schema*
@@ -59,42 +59,42 @@ _MEMORY: Final = _FILES | {"memory_20250818": ""}  # the same list, of models fr
 _OLD_COMPUTER: Final = {"computer_20250124": COMPUTER_USE_OLD}
 _COMPUTER: Final = {"computer_20251124": COMPUTER_USE}
 
-TABLE: Final[Mapping[Family, Takes]] = {
+TABLE: Final[Mapping[Family, Capabilities]] = {
     # LL: no reasoning, no tool search; 4096 is the least of them
-    Family.CLAUDE_3: Takes(4096, "none"),
+    Family.CLAUDE_3: Capabilities(4096, "none"),
     # LL: reasoning. 330: interleaved thinking not for claude-3-*
-    Family.CLAUDE_3_7: Takes(64_000, "budget"),
+    Family.CLAUDE_3_7: Capabilities(64_000, "budget"),
     # LL: Opus 32000, no tool search, no schema. 330: interleaved thinking from Claude 4 on, no effort before Opus 4.6
-    Family.CLAUDE_4: Takes(32_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M}), tools=_FILES | _OLD_COMPUTER),
+    Family.CLAUDE_4: Capabilities(32_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M}), tools=_FILES | _OLD_COMPUTER),
     # CC 4.1, 4.2 (Sonnet 4.5): budget, no display, no effort, no system messages, tool search.
     # AWS, LL (supports_native_structured_output): schema, strict tools
-    Family.CLAUDE_4_5: Takes(
+    Family.CLAUDE_4_5: Capabilities(
         64_000, "budget", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH}), schema=True,
         tools=_MEMORY | _OLD_COMPUTER | _COMPUTER,
     ),
     # recorded, 2.1.330 in Bedrock mode: as Sonnet 4.5 without interleaved thinking; LL: 200k context, schema
-    Family.HAIKU_4_5: Takes(
+    Family.HAIKU_4_5: Capabilities(
         64_000, "budget", frozenset({TOOL_SEARCH}), schema=True, tools=_MEMORY | _OLD_COMPUTER
     ),
     # CC 4.1 (Sonnet 4.6): effort. LL: adaptive and legacy thinking, schema. 330: system messages only from Opus 4.8 on,
     # display on Bedrock only from Opus 4.7 on
-    Family.CLAUDE_4_6: Takes(
+    Family.CLAUDE_4_6: Capabilities(
         64_000, "either", frozenset({INTERLEAVED, CONTEXT_1M, TOOL_SEARCH}), _NO_XHIGH, schema=True,
         tools=_MEMORY | _COMPUTER,
     ),
     # 330: as 4.6, with display. LL: refuses thinking with a budget. vercel/ai#14773, anthropic-sdk-python#1759,
     # presenton#939: from here on Bedrock answers a schema, and a strict tool, with "Extra inputs are not permitted"
-    Family.CLAUDE_4_7: Takes(
+    Family.CLAUDE_4_7: Capabilities(
         128_000, "adaptive", _OF_5, EFFORTS, display=True, tools=_MEMORY | _COMPUTER
     ),
     # CC 4.1, 4.2 (Opus 4.8, Sonnet 5): effort, display, system messages, token count. A: Opus 5 and Sonnet 5 think by
     # themselves; lobehub#19876: off at Bedrock too
-    Family.CLAUDE_5: Takes(
+    Family.CLAUDE_5: Capabilities(
         128_000, "adaptive", _OF_5, EFFORTS, display=True, system=True, off=True, tools=_MEMORY | _COMPUTER
     ),
     # A, LL (supports_forced_tool_use; Fable 5.1, Opus 5.5, Sonnet 5.5), lobehub#19876: thinks always, and no tool can
     # be forced. CC 8 (Opus 5.5): the two betas
-    Family.CLAUDE_5_1: Takes(
+    Family.CLAUDE_5_1: Capabilities(
         128_000, "adaptive", _OF_5 | {DISPLAY_UPDATES, FALLBACK_CREDIT}, EFFORTS, display=True, system=True,
         forced=False, tools=_MEMORY | _COMPUTER,
     ),

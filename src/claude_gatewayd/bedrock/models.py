@@ -114,7 +114,7 @@ def is_reserved(name: str) -> bool:
     return name.startswith("claude-") or "*" in name or "bedrock/" in name or is_bedrock_only(name)
 
 
-def is_anthropics(asked: str) -> bool:
+def is_claude(asked: str) -> bool:
     """Say whether a name is spelled as Anthropic spells them, marks aside."""
     return _SPELLED.match(_MARK.sub("", asked)) is not None
 

@@ -24,7 +24,7 @@ from claude_gatewayd.bedrock.features import (  # fmt: skip
     TABLE,
     THINKING_COUNT,
     TOOL_SEARCH,
-    Takes,
+    Capabilities,
 )
 from claude_gatewayd.bedrock.models import Family
 
@@ -41,7 +41,7 @@ _CLIENTS_TOOLS: Final = (
     "browser_",
     "memory_",
 )  # Anthropic's in name, run by the client
-_JUDGED: Final = ("mcp_servers", "container", "inference_geo", "output_format")  # by `why_not`, or said otherwise
+_JUDGED: Final = ("mcp_servers", "container", "inference_geo", "output_format")  # by `unsupported`, or said otherwise
 _SIGNED: Final = ("thinking", "redacted_thinking")
 _CHANGES: Final = ("tool_addition", "tool_removal")  # of mid-conversation-tool-changes, which Bedrock lacks (CC 4.2)
 # Written by what only Anthropic runs; 330 has this list. "fallback" is a mark, and dropped.
@@ -58,7 +58,7 @@ _LEAST_BUDGET: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Shaped:
+class BedrockRequest:
     """A request for Bedrock. The version is not in it, which LiteLLM adds, nor model and stream, nor the betas.
 
     *schema* is what its answer has to be brought to where a tool stands in for a schema; else None.
@@ -69,7 +69,7 @@ class Shaped:
     schema: Object | None = None
 
 
-def why_not(body: Object, family: Family) -> str | None:
+def unsupported(body: Object, family: Family) -> str | None:
     """Say what a request asks for that a family at Bedrock does not have; None: it can answer."""
     takes = TABLE[family]
     for field, name in (("mcp_servers", "MCP connectors"), ("container", "a container")):
@@ -120,7 +120,7 @@ def unknown_fields(body: Object) -> list[str]:
     return [name for name in found if name not in LEFT_OUT and name not in _JUDGED]
 
 
-def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True) -> Shaped:
+def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True) -> BedrockRequest:
     """Make the request that Bedrock takes, from the body and the anthropic-beta header; neither is changed.
 
     Not *bound*: the model has shown that it cannot be bound to a schema.
@@ -166,7 +166,7 @@ def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True)
     if schema is not None:
         thinks = _type(out.get("thinking")) in ("adaptive", "enabled")
         out = structured_output.by_tool(out, schema, forced=takes.forced and not thinks)
-    return Shaped(out, tuple(betas), schema)
+    return BedrockRequest(out, tuple(betas), schema)
 
 
 def without_thinking(body: Object) -> dict[str, Json]:
@@ -296,7 +296,7 @@ def _tools(body: Object, *, searches: bool) -> list[Json]:
     return out
 
 
-def _thinking(thinking: Json, max_tokens: Json, takes: Takes, *, updates: bool) -> dict[str, Json]:
+def _thinking(thinking: Json, max_tokens: Json, takes: Capabilities, *, updates: bool) -> dict[str, Json]:
     """Say it in the family's way; "disabled" only to one that thinks by itself, else by leaving it out."""
     kind = _type(thinking)
     if kind == "disabled" and takes.off:
@@ -317,7 +317,7 @@ def _thinking(thinking: Json, max_tokens: Json, takes: Takes, *, updates: bool) 
     return out
 
 
-def _effort(config: Json, takes: Takes) -> str | None:
+def _effort(config: Json, takes: Capabilities) -> str | None:
     """Return the effort asked for, or the next lower that the family has."""
     effort = config.get("effort") if isinstance(config, dict) else None
     if effort not in EFFORTS:

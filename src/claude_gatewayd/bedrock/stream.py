@@ -19,7 +19,7 @@ _FOREIGN: Final = ("amazon-bedrock-invocationMetrics", "litellm_call_id", "provi
 _BROKEN: Final = BedrockFailure("Broken", 502, "")
 
 
-class Rewriter:
+class BedrockRewriter:
     """Rewrite a stream, event by event. *asked* is the model as the client named it.
 
     *began*: message_start has been told. *complete*: an end has been, message_stop or an error: then *failure*.
@@ -111,7 +111,7 @@ class Rewriter:
         return b"event: %b\ndata: %b\n\n" % (name, _dump(fields))
 
 
-def whole(body: bytes, asked: str) -> bytes | None:
+def rewrite_message(body: bytes, asked: str) -> bytes | None:
     """Return an answer that was not streamed, as Anthropic would give it; None where it is no message."""
     try:
         message = json.loads(body)

@@ -183,7 +183,7 @@ class _Overview(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         """Print it."""
-        super().print_help(file or printable.around(sys.stdout))
+        super().print_help(file or printable.unguarded(sys.stdout))
 
 
 def _no_verb() -> argparse.ArgumentParser:

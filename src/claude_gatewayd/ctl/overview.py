@@ -56,7 +56,7 @@ def overview() -> int:
     for command, why in steps:
         shown = colour.ink(command, colour.CYAN) if in_colour else command
         lines.append(f"  {shown}{' ' * (width - len(command))}    {why}")
-    print("\n".join(lines), file=printable.around(sys.stdout))
+    print("\n".join(lines), file=printable.unguarded(sys.stdout))
     return NOT_RUNNING if status is None else DONE
 
 

@@ -53,7 +53,7 @@ def statusline(arguments: argparse.Namespace) -> int:
     in_colour = not os.environ.get("NO_COLOR")  # Claude Code's end of the pipe is a terminal
     parts = [part._replace(words=printable.one_line(part.words)) for part in parts]
     shown = _SEPARATOR.join(_painted(part) if in_colour else part.words for part in parts)
-    print(shown, file=printable.around(sys.stdout))
+    print(shown, file=printable.unguarded(sys.stdout))
     return DONE
 
 

@@ -81,7 +81,7 @@ def _screen() -> Iterator[None]:
 
 
 def _draw(what: str) -> None:
-    print(what, end="", file=printable.around(sys.stdout), flush=True)
+    print(what, end="", file=printable.unguarded(sys.stdout), flush=True)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ _MAX_TRAILERS = 64 * 1024
 _AT_ONCE = 512  # chunks: less than a millisecond
 
 
-class Follower(Protocol):
+class BodyReader(Protocol):
     """What follows one body."""
 
     done: bool
@@ -31,7 +31,7 @@ class Follower(Protocol):
         ...
 
 
-def of_answer(answer: ResponseHead, *, without_body: bool) -> "Follower":
+def of_answer(answer: ResponseHead, *, without_body: bool) -> "BodyReader":
     """Return what follows an answer's body (RFC 9112 6.3); *without_body* says that it has none (HEAD)."""
     if without_body or answer.status in (204, 304):
         return Counted(0)

@@ -73,7 +73,7 @@ class Connector:
         """Return whose certificate was refused, by a second handshake, in which nothing else is said."""
         try:
             async with asyncio.timeout(self._seconds):
-                connection = await self._connected(trust.only_to_look())
+                connection = await self._connected(trust.unverified_context())
         except (OSError, UpstreamFailed):  # TimeoutError is one
             return None
         try:
@@ -89,7 +89,7 @@ class Connector:
             return await self._tunnel(proxy, context)
         try:
             sock = await socks.connect(proxy, origin.host, origin.port, self._seconds)
-        except socks.Refused as refused:
+        except socks.SocksRefused as refused:
             raise UpstreamFailed("proxy", f"the proxy refused: {refused}", hint=_SET_PROXY) from None
         _watch_for_a_dead_peer(sock)
         return await self._on(sock, context)
@@ -234,7 +234,7 @@ def _connect_request(origin: Origin, proxy: Proxy) -> bytes:
 
 def _not_trusted(where: str, error: ssl.SSLCertVerificationError, peer: trust.Peer | None) -> UpstreamFailed:
     whose = f" ({peer})" if peer is not None else ""
-    helps, command = trust.what_helps(error.verify_code)
+    helps, command = trust.advice(error.verify_code)
     why = f"the certificate of {where} is not trusted: {error.verify_message}{whose}; {helps}"
     return UpstreamFailed("certificate", why, hint=command)
 

@@ -9,7 +9,7 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.network import proxy, trust
 from claude_gatewayd.network.proxy import Proxy, proxy_for, variable_of
-from claude_gatewayd.network.trust import CaFile, NoCertificates
+from claude_gatewayd.network.trust import CaFile, CaFileInvalid
 from claude_gatewayd.problem import Problem
 
 
@@ -33,13 +33,13 @@ class Egress:
         """Return what certificates are checked with. Raises ConfigInvalid."""
         try:
             return trust.context_for(trust.decide(self.environ, *self.ca_files))
-        except NoCertificates as error:
+        except CaFileInvalid as error:
             why, look = f"is no file of certificates: {error.why}", f"openssl x509 -noout -text -in {error.file.path}"
             raise ConfigInvalid([Problem(error.file.place, why, look)]) from None
 
     def socks_proxy(self) -> Proxy | None:
         """Return the SOCKS proxy for hosts that nothing excepts, None where there is none."""
-        found = proxy.usual(self.proxy, self.environ, tls=True)
+        found = proxy.default_proxy(self.proxy, self.environ, tls=True)
         return found if found is not None and found.socks else None
 
     def proxy_to(self, host: str, port: int, *, tls: bool) -> Proxy | None:

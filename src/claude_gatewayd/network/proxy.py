@@ -79,7 +79,7 @@ def proxy_for(host: str, port: int, *, tls: bool, configured: str, environ: Mapp
         return parse(configured)
     variable = variable_of(environ, tls=tls)
     exceptions = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if not variable or excepted(host, port, exceptions):
+    if not variable or is_excepted(host, port, exceptions):
         return None
     return parse(environ[variable])
 
@@ -104,13 +104,13 @@ def variables_for_libraries(
             direct.append(host)
     except ValueError:
         pass  # whoever reaches that host is told
-    proxies = (usual(configured, environ, tls=tls) for tls in (True, False))
+    proxies = (default_proxy(configured, environ, tls=tls) for tls in (True, False))
     https, http = (proxy.full_url if proxy is not None and not proxy.socks else None for proxy in proxies)
     found = {"HTTPS_PROXY": https, "HTTP_PROXY": http, "ALL_PROXY": None, "NO_PROXY": ",".join(dict.fromkeys(direct))}
     return {name: value for upper, value in found.items() for name in (upper, upper.lower())}
 
 
-def usual(configured: str, environ: Mapping[str, str], *, tls: bool) -> Proxy | None:
+def default_proxy(configured: str, environ: Mapping[str, str], *, tls: bool) -> Proxy | None:
     """Return the proxy for hosts that nothing excepts, None where there is none, or none that can be asked."""
     given = configured or environ.get(variable_of(environ, tls=tls), "")
     try:
@@ -157,7 +157,7 @@ def parse(url: str) -> Proxy:
     return Proxy(parts.hostname, port or usual, tls, user, socks, resolves)
 
 
-def excepted(host: str, port: int, exceptions: str) -> bool:
+def is_excepted(host: str, port: int, exceptions: str) -> bool:
     """Say whether NO_PROXY names this host: by "*", a domain, an address or a network, each perhaps with a port."""
     host = host.lower().rstrip(".")
     for entry in exceptions.lower().replace(",", " ").split():

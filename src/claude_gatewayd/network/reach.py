@@ -58,7 +58,7 @@ def handshake_blocking(url: str, egress: Egress, seconds: float) -> UpstreamFail
     return asyncio.run(handshake(url, egress, seconds))
 
 
-class Watch:
+class ReachabilityWatch:
     """Know whether an upstream can be reached before anybody needs it: by a handshake now and then.
 
     What passes by itself, having no network above all, is nothing to tell of.

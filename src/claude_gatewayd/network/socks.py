@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from python_socks import ProxyType
 
 
-class Refused(Exception):
+class SocksRefused(Exception):
     """The proxy does not let us through."""
 
 
 async def connect(proxy: Proxy, host: str, port: int, seconds: float) -> socket.socket:
-    """Return a socket that leads to *host*. Raises Refused, OSError, TimeoutError."""
+    """Return a socket that leads to *host*. Raises SocksRefused, OSError, TimeoutError."""
     from python_socks import ProxyError
     from python_socks.async_.asyncio import Proxy as Socks
 
@@ -26,7 +26,7 @@ async def connect(proxy: Proxy, host: str, port: int, seconds: float) -> socket.
         through = Socks(_kind(proxy), proxy.host, proxy.port, name or None, password or None, proxy.resolves)
         return await through.connect(host, port, seconds)
     except ProxyError as error:
-        raise Refused(str(error)) from None
+        raise SocksRefused(str(error)) from None
 
 
 def connect_blocking(proxy: Proxy, host: str, port: int, seconds: float) -> socket.socket:
@@ -39,7 +39,7 @@ def connect_blocking(proxy: Proxy, host: str, port: int, seconds: float) -> sock
         through = Socks(_kind(proxy), proxy.host, proxy.port, name or None, password or None, proxy.resolves)
         return through.connect(host, port, seconds)
     except ProxyError as error:
-        raise Refused(str(error)) from None
+        raise SocksRefused(str(error)) from None
 
 
 def _kind(proxy: Proxy) -> "ProxyType":

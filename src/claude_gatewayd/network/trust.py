@@ -23,7 +23,7 @@ class CaFile(NamedTuple):
     path: str
 
 
-class NoCertificates(Exception):
+class CaFileInvalid(Exception):
     """Say which file cannot be used."""
 
     def __init__(self, file: CaFile, why: str) -> None:
@@ -54,7 +54,7 @@ def decide(environ: Mapping[str, str], *named: CaFile | None) -> Trust:
 
 
 def context_for(trust: Trust) -> ssl.SSLContext:
-    """Return what certificates are checked with; the host's name always is. Raises NoCertificates."""
+    """Return what certificates are checked with; the host's name always is. Raises CaFileInvalid."""
     if trust.store is not None:
         context = _load(None, trust.store)
     elif trust.directory:
@@ -86,9 +86,9 @@ def _load(context: ssl.SSLContext | None, file: CaFile) -> ssl.SSLContext:
             return ssl.create_default_context(cafile=file.path)
         context.load_verify_locations(file.path)
     except ssl.SSLError as error:
-        raise NoCertificates(file, error.reason or "it cannot be parsed") from None
+        raise CaFileInvalid(file, error.reason or "it cannot be parsed") from None
     except OSError as error:
-        raise NoCertificates(file, os.strerror(error.errno) if error.errno else str(error)) from None
+        raise CaFileInvalid(file, os.strerror(error.errno) if error.errno else str(error)) from None
     return context
 
 
@@ -103,7 +103,7 @@ class Peer(NamedTuple):
         return f"it is of {self.subject}, signed by {self.issuer}"
 
 
-def only_to_look() -> ssl.SSLContext:
+def unverified_context() -> ssl.SSLContext:
     """Return a context that believes everything: for a look at a certificate, and never for a byte of a person's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -113,7 +113,7 @@ def only_to_look() -> ssl.SSLContext:
 
 
 def peer_of(handshake: Any) -> Peer | None:
-    """Return who is at the other end, by an SSLObject that `only_to_look` has made; None where nobody says."""
+    """Return who is at the other end, by an SSLObject that `unverified_context` has made; None where nobody says."""
     try:
         said = handshake._sslobj.get_unverified_chain()[0].get_info()  # `getpeercert` has only what was verified
     except (AttributeError, IndexError, TypeError, ssl.SSLError):
@@ -142,7 +142,7 @@ _NAME_IT: Final = "claude-gatewayctl config set network.ca_file ~/company-ca.pem
 _EXPORT: Final = "security find-certificate -a -p /Library/Keychains/System.keychain > ~/company-ca.pem"
 
 
-def what_helps(verify_code: int, platform: str = sys.platform) -> tuple[str, str]:
+def advice(verify_code: int, platform: str = sys.platform) -> tuple[str, str]:
     """Return what helps where a certificate is not trusted: in words, and as a command ("" where there is none)."""
     if verify_code in _OTHER_CAUSES:
         return _OTHER_CAUSES[verify_code]

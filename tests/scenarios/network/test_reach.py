@@ -48,7 +48,9 @@ def test_what_a_person_mends_is_told_and_taken_back(tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as bound:
             port = bound.getsockname()[1]
         named = CaFile("[network] ca_file", known.ca_file)
-        watch = reach.Watch("Bedrock", f"https://127.0.0.1:{port}", Egress({}, (named,)), lambda: changes.append(1))
+        watch = reach.ReachabilityWatch(
+            "Bedrock", f"https://127.0.0.1:{port}", Egress({}, (named,)), lambda: changes.append(1)
+        )
         failed = await watch.look()
         assert failed is not None
         assert failed.kind == "connect"

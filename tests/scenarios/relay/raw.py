@@ -102,7 +102,7 @@ class Client:
         assert len(lengths) + len(codings) <= 1, "the end of the body can be read in two ways"
         if method == "HEAD" or reply.status in (204, 304):
             return b"", []
-        follower: framing.Follower
+        follower: framing.BodyReader
         if codings:
             assert codings == [b"chunked"]
             follower = framing.Chunked()

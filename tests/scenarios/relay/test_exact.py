@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from claude_gatewayd.http1.framing import Chunked, Follower, UntilClose
+from claude_gatewayd.http1.framing import BodyReader, Chunked, UntilClose
 from tests.fakes import shapes
 from tests.fakes.anthropic import FakeAnthropic, Wire
 from tests.fakes.shapes import SHAPES, Shape
@@ -287,7 +287,7 @@ def test_a_base_url_with_a_path(scene: Scene, prefix: str) -> None:
 # Unbuffered.
 
 
-def framed(lines: list[bytes]) -> Follower:
+def framed(lines: list[bytes]) -> BodyReader:
     return Chunked() if b"Transfer-Encoding: chunked" in lines else UntilClose()
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from claude_gatewayd.anthropic.context_length import as_claude_code_knows_it
+from claude_gatewayd.anthropic.context_length import for_claude_code
 
 PROMPT = "prompt is too long: 130001 tokens > 128000 maximum"
 TOLD = {
@@ -46,19 +46,19 @@ TOLD = {
 @pytest.mark.parametrize("who", TOLD)
 def test_too_long(who: str) -> None:
     message, told = TOLD[who]
-    assert as_claude_code_knows_it(message) == told
-    assert as_claude_code_knows_it(f"litellm.BadRequestError: X - {message} Y") is not None
+    assert for_claude_code(message) == told
+    assert for_claude_code(f"litellm.BadRequestError: X - {message} Y") is not None
 
 
 @pytest.mark.parametrize(
     "message", ["", "Overloaded", "max_tokens is too large: 9", "the file name is too long", "model"]
 )
 def test_something_else(message: str) -> None:
-    assert as_claude_code_knows_it(message) is None
+    assert for_claude_code(message) is None
 
 
 def test_a_text_of_any_length_takes_no_time() -> None:
     began = time.process_time()
     for text in ("1" * 10**6, "Prompt contains 1 tokens " * 10**5, "maximum context length is 1 tokens " * 10**5):
-        as_claude_code_knows_it(text)
+        for_claude_code(text)
     assert time.process_time() - began < 0.5

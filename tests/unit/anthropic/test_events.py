@@ -9,7 +9,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.anthropic.events import FirstEvent, Pings, StreamWatch, with_sentence
+from claude_gatewayd.anthropic.events import FirstEventFinder, PingFilter, StreamWatch, with_sentence
 from claude_gatewayd.http1.content_coding import decoder
 
 FUZZ = settings(max_examples=300, deadline=None)
@@ -148,7 +148,7 @@ DEEP = b"[" * 30_000
     ],
 )
 def test_the_first_event(stream: bytes, verdict: str, error: str) -> None:
-    whole, in_bytes = FirstEvent(), FirstEvent()
+    whole, in_bytes = FirstEventFinder(), FirstEventFinder()
     told = whole.feed(stream)
     assert (told.verdict, told.error) == (verdict, error)
     last = told
@@ -161,17 +161,17 @@ def test_the_first_event(stream: bytes, verdict: str, error: str) -> None:
 
 def test_of_pings_without_end_no_more_is_looked_at_than_takes_no_time() -> None:
     """They are the best of bombs: each piece of a few bytes may become thousands, and all are parsed."""
-    looked = FirstEvent()
+    looked = FirstEventFinder()
     begun = time.process_time()
     assert looked.feed(PING * 100_000).verdict == "content"
     assert time.process_time() - begun < 0.2
-    looked = FirstEvent()
+    looked = FirstEventFinder()
     verdicts = [looked.feed(PING).verdict for _ in range(2000)]
     assert (verdicts[0], verdicts[-1]) == ("waiting", "content")
 
 
 def test_a_long_first_event_is_looked_at_once() -> None:
-    looked = FirstEvent()
+    looked = FirstEventFinder()
     begun = time.process_time()
     assert {looked.feed(b"x").verdict for _ in range(30_000)} == {"waiting"}
     assert time.process_time() - begun < 1
@@ -221,25 +221,27 @@ SOMETHING = (
 @pytest.mark.parametrize("piece", NOTHING_BUT)
 def test_pings_however_they_are_cut(piece: bytes) -> None:
     for size in range(1, len(piece) + 1):
-        pings = Pings()
-        assert all(pings.only(piece[at : at + size]) for at in range(0, len(piece), size))
-        assert pings.only(b"")
-        assert pings.only(memoryview(piece + PING * 20))
+        pings = PingFilter()
+        assert all(pings.is_only_pings(piece[at : at + size]) for at in range(0, len(piece), size))
+        assert pings.is_only_pings(b"")
+        assert pings.is_only_pings(memoryview(piece + PING * 20))
 
 
 @pytest.mark.parametrize("piece", SOMETHING)
 def test_what_is_more_than_a_ping(piece: bytes) -> None:
     for before in (b"", PING, PING * 20):
-        assert not Pings().only(before + piece)
-        assert not Pings().only(memoryview(before + piece + PING))
+        assert not PingFilter().is_only_pings(before + piece)
+        assert not PingFilter().is_only_pings(memoryview(before + piece + PING))
         for size in range(1, len(piece)):
-            pings = Pings()
-            assert not all(pings.only((before + piece)[at : at + size]) for at in range(0, len(before + piece), size))
+            pings = PingFilter()
+            assert not all(
+                pings.is_only_pings((before + piece)[at : at + size]) for at in range(0, len(before + piece), size)
+            )
 
 
 def test_a_comment_without_an_end_is_no_ping_for_ever() -> None:
-    pings = Pings()
-    assert not all(pings.only(b":" + b"x" * 99) for _ in range(4))
+    pings = PingFilter()
+    assert not all(pings.is_only_pings(b":" + b"x" * 99) for _ in range(4))
 
 
 @pytest.mark.parametrize("wbits", [31, 15])
@@ -255,8 +257,8 @@ def test_what_cannot_be_decoded_is_no_ping() -> None:
 
 
 def test_a_chunk_of_content_costs_nothing_to_judge() -> None:
-    pings, chunk = Pings(), DELTA * 500
+    pings, chunk = PingFilter(), DELTA * 500
     begun = time.perf_counter()
     for _ in range(10_000):
-        pings.only(chunk)
+        pings.is_only_pings(chunk)
     assert time.perf_counter() - begun < 0.5  # 0.01 measured: it is looked at only as far as it is pings

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_gatewayd.anthropic import request as anthropic_request
-from claude_gatewayd.anthropic.request import UNREADABLE, Asked
+from claude_gatewayd.anthropic.request import UNREADABLE, ParsedRequest
 
 FUZZ = settings(max_examples=300, deadline=None)
 
@@ -16,16 +16,16 @@ FUZZ = settings(max_examples=300, deadline=None)
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        (b'{"model": "m", "stream": true}', Asked("m", stream=True)),
-        (b'{"model": "m", "stream": false}', Asked("m", stream=False)),
-        (b'{"model": "m"}', Asked("m")),
-        (b'{"stream": true}', Asked(stream=True)),
-        (b'{"model": null, "stream": null}', Asked()),
-        (b"{}", Asked()),
-        (b'{"\\u006dodel": "m"}', Asked("m")),
-        (b'{"model": "\\u006d"}', Asked("m")),
-        (b'{"model": "a", "model": "b"}', Asked("b")),
-        (b'{"messages": [{"model": "x", "stream": true}], "model": "m"}', Asked("m")),
+        (b'{"model": "m", "stream": true}', ParsedRequest("m", stream=True)),
+        (b'{"model": "m", "stream": false}', ParsedRequest("m", stream=False)),
+        (b'{"model": "m"}', ParsedRequest("m")),
+        (b'{"stream": true}', ParsedRequest(stream=True)),
+        (b'{"model": null, "stream": null}', ParsedRequest()),
+        (b"{}", ParsedRequest()),
+        (b'{"\\u006dodel": "m"}', ParsedRequest("m")),
+        (b'{"model": "\\u006d"}', ParsedRequest("m")),
+        (b'{"model": "a", "model": "b"}', ParsedRequest("b")),
+        (b'{"messages": [{"model": "x", "stream": true}], "model": "m"}', ParsedRequest("m")),
         (b'{"model": 7}', UNREADABLE),
         (b'{"model": "m", "stream": "yes"}', UNREADABLE),
         (b'{"model": "m"', UNREADABLE),
@@ -38,7 +38,7 @@ FUZZ = settings(max_examples=300, deadline=None)
         (b'{"model": "m", "deep": ' + b"[" * 100_000, UNREADABLE),
     ],
 )
-def test_read(text: bytes, asked: Asked) -> None:
+def test_read(text: bytes, asked: ParsedRequest) -> None:
     assert anthropic_request.read(text) == asked
 
 
@@ -172,7 +172,9 @@ def test_rubbish_is_read_without_an_error(before: bytes, after: bytes) -> None:
 def test_reading_agrees_with_a_full_parse(value: dict[str, Any]) -> None:
     model, stream = value.get("model"), value.get("stream")
     readable = isinstance(model, str | None) and isinstance(stream, bool | None)
-    assert anthropic_request.read(json.dumps(value).encode()) == (Asked(model, stream) if readable else UNREADABLE)
+    assert anthropic_request.read(json.dumps(value).encode()) == (
+        ParsedRequest(model, stream) if readable else UNREADABLE
+    )
 
 
 @FUZZ
@@ -183,9 +185,9 @@ def test_the_short_way_agrees_with_a_full_parse(between: dict[str, Any], blank: 
     name = data.draw(st.sampled_from(["claude-opus-4-8", "claude-x[1m]", "é", 'a"b', "a" * 300, ""]))
     whole = {"model": name} | {key: value for key, value in between.items() if key not in ("model", "stream")}
     text = json.dumps(whole | {"stream": stream}, ensure_ascii=data.draw(st.booleans()))
-    assert anthropic_request.read((blank + text + blank).encode()) == Asked(name, stream)
+    assert anthropic_request.read((blank + text + blank).encode()) == ParsedRequest(name, stream)
     nested = json.dumps({"model": name, "x": {"model": "other", "stream": stream}})
-    assert anthropic_request.read(nested.encode()) == Asked(name)
+    assert anthropic_request.read(nested.encode()) == ParsedRequest(name)
 
 
 @pytest.mark.parametrize(

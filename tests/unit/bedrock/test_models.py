@@ -166,7 +166,7 @@ def test_what_forces_bedrock(asked: str, forced: bool) -> None:
     ],
 )
 def test_how_anthropic_spells(asked: str, so_it_is: bool) -> None:
-    assert bedrock_models.is_anthropics(asked) is so_it_is
+    assert bedrock_models.is_claude(asked) is so_it_is
 
 
 def test_bare_names() -> None:

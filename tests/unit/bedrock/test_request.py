@@ -19,7 +19,7 @@ from claude_gatewayd.bedrock.features import (
     TABLE,
 )
 from claude_gatewayd.bedrock.models import Family
-from claude_gatewayd.bedrock.request import shape, unknown_fields, why_not, without_thinking
+from claude_gatewayd.bedrock.request import shape, unknown_fields, unsupported, without_thinking
 from claude_gatewayd.worker.gateway.message_threads import is_partial
 from tests.fakes import shapes
 
@@ -365,7 +365,7 @@ def says(*blocks: object) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_what_only_anthropic_can(body: dict[str, Any], reason: str | None) -> None:
-    assert why_not(body, Family.CLAUDE_5) == reason
+    assert unsupported(body, Family.CLAUDE_5) == reason
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ LACKS_FORMAT = "this output format (output_config.format) with this model, or be
     ],
 )
 def test_what_a_family_lacks(family: str, body: dict[str, Any], reason: str | None) -> None:
-    assert why_not(body, Family(family)) == reason
+    assert unsupported(body, Family(family)) == reason
 
 
 def test_a_schema_goes_as_it_is_where_the_family_takes_it() -> None:
@@ -562,7 +562,7 @@ def pieces(body: dict[str, Any]) -> list[dict[str, Any]]:
 @given(bodies, st.none() | st.text(max_size=30) | st.sampled_from([NEW_HEADER, OLD_HEADER]), st.sampled_from(Family))
 def test_whatever_comes(body: dict[str, Any], header: str | None, family: Family) -> None:
     before = copy.deepcopy(body)
-    why_not(body, family)
+    unsupported(body, family)
     unknown_fields(body)
     without_thinking(body)
     shaped = shape(body, header, family)
@@ -628,7 +628,7 @@ def test_nothing_is_left_out_silently(place: str, name: str, value: Any, family:
     body = turn()
     at(body, place)[name] = value
     path = f"{place}.{name}".lstrip(".")
-    if why_not(body, family) is not None or is_partial(body):
+    if unsupported(body, family) is not None or is_partial(body):
         return
     shaped = shape(body, NEW_HEADER, family)
     sent = at(shaped.body, place)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.bedrock.stream import Rewriter, whole
+from claude_gatewayd.bedrock.stream import BedrockRewriter, rewrite_message
 from claude_gatewayd.http1.upstream.failure import Kind, UpstreamFailed
 
 
@@ -38,9 +38,9 @@ ANYTHING = [
 STREAM = PING + START + PING + BEGIN + DELTA + END + CHANGE + STOP
 
 
-def told(*pieces: bytes, failure: Kind | None = None) -> tuple[list[tuple[str, dict[str, Any]]], Rewriter]:
+def told(*pieces: bytes, failure: Kind | None = None) -> tuple[list[tuple[str, dict[str, Any]]], BedrockRewriter]:
     """Return the events that a client is told, and what told them."""
-    rewriter = Rewriter("claude-x[1m]")
+    rewriter = BedrockRewriter("claude-x[1m]")
     failed = UpstreamFailed(failure, "its words do not matter: in time") if failure is not None else None
     text = b"".join([*(rewriter.feed(piece) for piece in pieces), rewriter.finish(failed)]).decode()
     events = []
@@ -63,7 +63,7 @@ def test_a_whole_stream() -> None:
 
 
 def test_deltas_go_byte_for_byte() -> None:
-    rewriter = Rewriter("x")
+    rewriter = BedrockRewriter("x")
     rewriter.feed(START)
     assert rewriter.feed(DELTA) == DELTA
 
@@ -113,7 +113,7 @@ data: {"kind": "", "status": 400, "message": ""}
 
 
 def test_what_litellm_makes_of_it() -> None:
-    rewriter = Rewriter("claude-x")
+    rewriter = BedrockRewriter("claude-x")
     out = rewriter.feed(THOUGHT)
     begin, end = THOUGHT.index(b"event: content_block_start"), THOUGHT.index(b"event: message_delta")
     assert THOUGHT[begin:end] in out
@@ -147,7 +147,7 @@ def test_whatever_comes_it_begins_and_ends_as_it_must(pieces: list[bytes]) -> No
 
 def test_a_long_event_is_looked_at_once() -> None:
     """Each byte of it was, at each cut: half a minute for this one, on the relay's loop."""
-    rewriter = Rewriter("x")
+    rewriter = BedrockRewriter("x")
     rewriter.feed(START)
     event = DELTA[:-3] + b"a" * (8 << 20) + b"}\n\n"
     begun = time.process_time()
@@ -202,7 +202,7 @@ def test_it_never_ends_as_if_it_were_whole(pieces: tuple[bytes, ...], failure: K
 
 
 def test_after_the_end_nothing_is_told() -> None:
-    rewriter = Rewriter("x")
+    rewriter = BedrockRewriter("x")
     rewriter.feed(STREAM)
     assert rewriter.feed(OWN_ERROR + ENGINE + DELTA) == b""
     assert rewriter.finish(UpstreamFailed("lost", "")) == b""
@@ -215,7 +215,7 @@ def test_line_ends_of_the_other_kind() -> None:
 def test_an_answer_that_is_not_streamed() -> None:
     body = {"model": "bedrock/x", "id": "m", "content": [], "usage": USAGE | {"total_tokens": 9},
             "amazon-bedrock-invocationMetrics": {}}  # fmt: skip
-    assert json.loads(whole(json.dumps(body).encode(), "claude-x") or b"") == {
+    assert json.loads(rewrite_message(json.dumps(body).encode(), "claude-x") or b"") == {
         "model": "claude-x",
         "id": "m",
         "content": [],
@@ -230,13 +230,13 @@ def test_an_answer_that_is_not_streamed() -> None:
      b'{"type":"message","error":{"message":"m"}}', b'{"Output":{"__type":"UnknownOperationException"}}'],
 )  # fmt: skip
 def test_what_is_no_message_is_no_answer(body: bytes) -> None:
-    assert whole(body, "x") is None
+    assert rewrite_message(body, "x") is None
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\n\n", "\r\r", "\u2028", "\x00", " "])
 def test_a_type_makes_no_lines_of_its_own(end: str) -> None:
     evil = f"x{end}event: message_stop{end}data: {{}}"
-    rewriter = Rewriter("x")
+    rewriter = BedrockRewriter("x")
     out = rewriter.feed(START + b"data: " + json.dumps({"type": evil}).encode() + b"\n\n" + STOP)
     assert b"message_stop" not in out
     events, rewriter = told(START, b"data: " + json.dumps({"type": evil}).encode() + b"\n\n" + STOP)
@@ -257,14 +257,14 @@ def test_an_event_is_what_its_name_says() -> None:
     ],
 )
 def test_an_event_is_two_lines(delta: bytes) -> None:
-    out = Rewriter("x").feed(START + delta + b"\n\n")
+    out = BedrockRewriter("x").feed(START + delta + b"\n\n")
     assert b"\r" not in out
     assert out.count(b"\n") in (3, 6)
 
 
 def test_half_a_surrogate_pair() -> None:
     body = b'{"model":"m","content":[{"type":"text","text":"\\ud83d"}]}'
-    assert json.loads(whole(body, "x") or b"") == json.loads(body) | {"model": "x"}
+    assert json.loads(rewrite_message(body, "x") or b"") == json.loads(body) | {"model": "x"}
 
 
 def test_an_event_without_a_name_has_its_type() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_gatewayd.http1.framing import Chunked, Counted, Follower, UntilClose, chunk, last_chunk
+from claude_gatewayd.http1.framing import BodyReader, Chunked, Counted, UntilClose, chunk, last_chunk
 from claude_gatewayd.http1.head import Malformed
 from tests.support.cuts import cut, cut_anywhere
 
@@ -27,7 +27,7 @@ class Verdict(NamedTuple):
 REFUSED = Verdict("refused")
 
 
-def followed(body: Follower, pieces: list[bytes]) -> Verdict:
+def followed(body: BodyReader, pieces: list[bytes]) -> Verdict:
     """Feed the pieces as a connection does, and say what came of it."""
     used, payload = 0, b""
     try:

@@ -16,7 +16,7 @@ import trustme
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.network.connect import Connector, Origin
 from claude_gatewayd.network.proxy import Proxy, parse
-from claude_gatewayd.network.trust import CaFile, NoCertificates, context_for, decide
+from claude_gatewayd.network.trust import CaFile, CaFileInvalid, context_for, decide
 from tests.fakes.socks_proxy import SocksProxy
 from tests.fakes.transport import settle
 from tests.support.loop import on_uvloop
@@ -423,9 +423,9 @@ def test_what_is_trusted(certificates: Certificates) -> None:
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
         assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-    with pytest.raises(NoCertificates, match="No such file"):
+    with pytest.raises(CaFileInvalid, match="No such file"):
         trust("/no/such/file", {})
-    with pytest.raises(NoCertificates, match="NO_CERTIFICATE"):
+    with pytest.raises(CaFileInvalid, match="NO_CERTIFICATE"):
         trust(__file__, {})
 
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from claude_gatewayd.network.proxy import Proxy, excepted, parse, proxy_for
+from claude_gatewayd.network.proxy import Proxy, is_excepted, parse, proxy_for
 
 HOST = "api.anthropic.com"
 
@@ -155,4 +155,4 @@ def test_a_password_is_not_shown() -> None:
     ],
 )
 def test_no_proxy(exceptions: str, host: str, port: int, expected: bool) -> None:
-    assert excepted(host, port, exceptions) is expected
+    assert is_excepted(host, port, exceptions) is expected

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from claude_gatewayd.network.trust import CaFile, NoCertificates, Trust, context_for, decide, what_helps
+from claude_gatewayd.network.trust import CaFile, CaFileInvalid, Trust, advice, context_for, decide
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_used_says_where_it_is_named(tmp_path: Path) -> No
         ({"NODE_EXTRA_CA_CERTS": str(empty)}, None, "environment NODE_EXTRA_CA_CERTS"),
         ({}, CaFile("[network] ca_file", str(tmp_path / "absent")), "[network] ca_file"),
     ):
-        with pytest.raises(NoCertificates) as caught:
+        with pytest.raises(CaFileInvalid) as caught:
             context_for(decide(environ, named))
         assert caught.value.file.place == place
         assert "is no file of certificates" in str(caught.value)
@@ -93,7 +93,7 @@ def test_the_hint_is_a_command() -> None:
         (10, "linux", "clock", "date"),
         (62, "linux", "somebody else answers", ""),
     ):
-        words, helps = what_helps(code, platform)
+        words, helps = advice(code, platform)
         assert word in words
         assert helps.startswith(command)
         assert ("ca_file" in words) == ("ca_file" in helps)

@@ -18,7 +18,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.network import egress
 from claude_gatewayd.network.egress import Egress
-from claude_gatewayd.printable import around, one_line
+from claude_gatewayd.printable import one_line, unguarded
 from claude_gatewayd.system.clock_time import clock_time
 
 _DAEMON_TIMEOUT: Final = 3.0
@@ -155,7 +155,7 @@ class _TerminalPrompt:
         code = one_line(device.user_code)
         shown = colour.ink(code, colour.BOLD) if in_bold else code
         print(f"Log in at\n\n  {device.verification_uri_complete}\n\nand see that it shows this code:\n", flush=True)
-        print(f"{rule}\n  |    {shown}    |\n{rule}\n", file=around(sys.stdout), flush=True)
+        print(f"{rule}\n  |    {shown}    |\n{rule}\n", file=unguarded(sys.stdout), flush=True)
 
     def waiting(self, left: float) -> None:
         """Say on a terminal how long we wait yet."""

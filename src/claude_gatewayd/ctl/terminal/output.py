@@ -20,7 +20,7 @@ def show(
     if in_json:
         print(json.dumps(value, indent=2))
     elif painted is not None and colour.wanted(sys.stdout, os.environ):
-        print(painted(printable.lines(plain)), file=printable.around(sys.stdout))
+        print(painted(printable.lines(plain)), file=printable.unguarded(sys.stdout))
     else:
         print(plain)
 

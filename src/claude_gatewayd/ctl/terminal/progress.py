@@ -5,7 +5,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from claude_gatewayd.printable import around, one_line
+from claude_gatewayd.printable import one_line, unguarded
 
 _QUIET_FOR = 0.7  # what is over by then was no wait
 _EVERY = 1.0
@@ -72,4 +72,4 @@ def clear() -> None:
 
 
 def _draw(what: str) -> None:
-    print(what, end="", file=around(sys.stderr), flush=True)
+    print(what, end="", file=unguarded(sys.stderr), flush=True)

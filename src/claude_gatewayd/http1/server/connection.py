@@ -207,7 +207,7 @@ class ServerConnection(asyncio.Protocol):
             self._read_deadline.set(self._idle_seconds)
 
     def give_way(self) -> bool:
-        """Close, if nothing waits to be read by the client. Return whether it was so. Asked while it waits only."""
+        """Close, if nothing waits to be read by the client. Return whether it was so. Only a waiting one is asked."""
         if self._transport is None or self._transport.get_write_buffer_size():
             return False
         self._transport.close()

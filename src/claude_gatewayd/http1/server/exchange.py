@@ -61,7 +61,7 @@ class Exchange:
         self.nudge: Callable[[], None] | None = None  # sends a byte of the body's framing that changes nothing
         self._unsent = b""
         self._connection = connection
-        self._body: framing.Follower = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
+        self._body: framing.BodyReader = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
         self.body_done = self._body.done
         self._expects = not request.is_http_10 and request.fields.get(b"expect", b"").strip().lower() == b"100-continue"
         # Until somebody has asked for the body both its forms are kept; then one, or none.

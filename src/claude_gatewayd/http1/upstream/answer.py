@@ -38,7 +38,7 @@ class AnswerReader:
     def __init__(self, silence: Silence) -> None:
         self.phase = _IDLE
         self.head: ResponseHead | None = None
-        self.body: framing.Follower | None = None
+        self.body: framing.BodyReader | None = None
         self.sink: Sink | None = None
         self._silence = silence
         self._buffer = b""  # of a head

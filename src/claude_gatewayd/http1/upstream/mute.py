@@ -23,7 +23,7 @@ _STILL = 1.0  # seconds in which nothing is acknowledged of what is on its way
 Found = tuple[UpstreamConnection, ResponseHead]
 
 
-class Again(NamedTuple):
+class Resend(NamedTuple):
     """How a request is made once more.
 
     *send* sends it. *repeatable* says that it may be done twice: then whoever answers first wins. *until* and *longer*
@@ -41,7 +41,7 @@ class Again(NamedTuple):
         return asyncio.create_task(connection.answer(seconds, self.longer))
 
 
-async def answer(connection: UpstreamConnection, pool: Pool, again: Again, *, still: float = _STILL) -> Found:
+async def answer(connection: UpstreamConnection, pool: Pool, again: Resend, *, still: float = _STILL) -> Found:
     """Return the answer to what was sent on *connection*, and the connection that it comes on.
 
     Of the connections that have not answered none is left open. Raises UpstreamFailed.
@@ -58,7 +58,7 @@ async def _beside(
     connection: UpstreamConnection,
     first: asyncio.Task[ResponseHead],
     pool: Pool,
-    again: Again,
+    again: Resend,
     still: float,
 ) -> Found | None:
     """Return what a second connection has brought; None: it is the *first* that answers, or fails."""
@@ -132,7 +132,7 @@ async def _connect(first: asyncio.Task[ResponseHead], pool: Pool) -> UpstreamCon
     return None
 
 
-async def _race(first: asyncio.Task[ResponseHead], second: UpstreamConnection, again: Again) -> ResponseHead | None:
+async def _race(first: asyncio.Task[ResponseHead], second: UpstreamConnection, again: Resend) -> ResponseHead | None:
     """Return the second's answer; None if the first was sooner. One that fails loses, unless both do."""
     if first.done():
         return None

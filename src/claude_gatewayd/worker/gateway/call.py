@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from claude_gatewayd.anthropic.request import MESSAGES, UNREADABLE, Asked
+from claude_gatewayd.anthropic.request import MESSAGES, UNREADABLE, ParsedRequest
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
@@ -74,7 +74,7 @@ class Call:
     target: bytes
     digest: str = ""
     body: Bytes | None = None
-    parsed: Asked = UNREADABLE
+    parsed: ParsedRequest = UNREADABLE
     model: str = ""
     document: dict[str, Any] | None = None
     dropped_headers: frozenset[bytes] = frozenset()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic import events, sse
-from claude_gatewayd.anthropic.events import First, FirstEvent, StreamWatch
+from claude_gatewayd.anthropic.events import FirstEvent, FirstEventFinder, StreamWatch
 from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.http1.flow import Bytes, Sink
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, ResponseHead
@@ -38,15 +38,15 @@ class Answer:
         """Say whether it is a stream of events."""
         return sse.is_stream(self.head.fields.get(b"content-type"))
 
-    async def first_event(self, seconds: float) -> First:
+    async def first_event(self, seconds: float) -> FirstEvent:
         """Say what a stream begins with, its pings left aside, as far as that can be told within *seconds*.
 
         It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`. Raises UpstreamFailed, also
         for a stream that ends before there was anything in it.
         """
         decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
-        looked = FirstEvent()
-        found = First("waiting")
+        looked = FirstEventFinder()
+        found = FirstEvent("waiting")
 
         def sees(payload: Bytes) -> bool:
             nonlocal found
@@ -147,7 +147,7 @@ class Answer:
 
         Raises UpstreamFailed.
         """
-        pings = events.Pings().only if self.is_stream else None
+        pings = events.PingFilter().is_only_pings if self.is_stream else None
         self._connection.begin_pipe(sink, raw=False, silence=silence, watch=pings, only_pings=silence)
         try:
             await self._connection.piped()
@@ -255,7 +255,7 @@ class Relay:
                 if answer is None:
                     send = functools.partial(_send, exchange, request)
                     until = connection.loop.time() + seconds - mute.QUIET
-                    again = mute.Again(send, request.repeatable, until, longer)
+                    again = mute.Resend(send, request.repeatable, until, longer)
                     connection, answer = await mute.answer(connection, self._pool, again)
             else:
                 answer = await connection.answer(seconds, longer)

@@ -62,7 +62,7 @@ class Scene:
         seconds: float = 5,
         send: Callable[[UpstreamConnection], None] | None = None,
     ) -> "asyncio.Task[mute.Found]":
-        again = mute.Again(send or self.send, repeatable, self.first.loop.time() + seconds)
+        again = mute.Resend(send or self.send, repeatable, self.first.loop.time() + seconds)
         return asyncio.create_task(mute.answer(self.first, self.pool, again, still=STILL))
 
     async def second(self) -> Connection:

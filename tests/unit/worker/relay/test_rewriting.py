@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from claude_gatewayd.bedrock.stream import Rewriter
+from claude_gatewayd.bedrock.stream import BedrockRewriter
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.server.exchange import Exchange
@@ -89,7 +89,7 @@ def told(script: Callable[[Sink, Client], Awaitable[None]]) -> tuple[list[tuple[
         exchange = Exchange(client, head.parse_request(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n"))
         upstream = Upstream(lambda sink: script(sink, client))
         answer = cast("Answer", upstream)
-        await rewrite_stream(answer, exchange, [], Rewriter("x"), silence=999, ping_after=10)
+        await rewrite_stream(answer, exchange, [], BedrockRewriter("x"), silence=999, ping_after=10)
         await asyncio.sleep(100)  # a timer that was left behind would tell more
         return client.said, upstream
 

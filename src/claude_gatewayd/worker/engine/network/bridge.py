@@ -55,7 +55,7 @@ class SocksBridge:
                 host, port = self._asked(await reader.readuntil(b"\r\n\r\n"))
                 sock = await socks.connect(self._proxy, host, port, _WITHIN)
             there, out = await asyncio.open_connection(sock=sock)
-        except (socks.Refused, OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+        except (socks.SocksRefused, OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             status = b"403 Forbidden" if isinstance(error, ValueError) else b"502 Bad Gateway"
             writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             writer.close()

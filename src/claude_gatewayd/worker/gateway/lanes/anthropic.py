@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Callable
 
-from claude_gatewayd.anthropic.headers import own_limits
+from claude_gatewayd.anthropic.headers import betas_with_own_limits
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
@@ -165,5 +165,5 @@ class AnthropicLane:
 def _circuit_of(call: Call) -> CircuitKey:
     """Return which circuit a call belongs to. What is asked for by a beta with limits of its own has its own."""
     betas = call.exchange.head.fields.all_of(b"anthropic-beta")
-    own = own_limits(betas) if betas else ""
+    own = betas_with_own_limits(betas) if betas else ""
     return (call.digest, f"{call.model} with {own}") if own else (call.digest, call.model)

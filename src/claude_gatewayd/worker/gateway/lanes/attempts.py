@@ -6,8 +6,8 @@ from functools import partial
 from typing import NamedTuple
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
-from claude_gatewayd.anthropic.headers import patience, reset_of, retry_after, should_retry
-from claude_gatewayd.anthropic.refusals import TOLD_BY_WORDS, Refusal, read_refusal
+from claude_gatewayd.anthropic.headers import client_timeout, reset_of, retry_after, should_retry
+from claude_gatewayd.anthropic.refusals import READ_BY_MESSAGE, Refusal, read_refusal
 from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
@@ -194,7 +194,7 @@ class Attempts:
         """Return how many seconds more a client waits for a first byte."""
         value = call.exchange.head.fields.get(_CLIENT_TIMEOUT)
         waited = self._now() - started
-        return patience(value, self._settings.response_timeout) - waited
+        return client_timeout(value, self._settings.response_timeout) - waited
 
     async def _extend(self, call: Call, fallback: Fallback, started: float) -> float:
         """Return how many seconds more to wait for the first byte: none where Bedrock is to answer in its place."""
@@ -219,7 +219,7 @@ async def _inspect(answer: Answer) -> tuple[str | None, Refusal | None]:
         kind, message = anthropic_errors.read_error(first.data)
         status = policy.status_of_error(kind)
         return first.error, read_refusal(status, fields, kind, message, reset_of(fields))
-    if status in TOLD_BY_WORDS:
+    if status in READ_BY_MESSAGE:
         kind, message = await answer.error(_REFUSAL_WITHIN)
         return None, read_refusal(status, fields, kind, message, reset_of(fields))
     return None, None

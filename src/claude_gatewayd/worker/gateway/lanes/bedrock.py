@@ -20,7 +20,7 @@ from claude_gatewayd.bedrock import stream as bedrock_stream
 from claude_gatewayd.bedrock import structured_output
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
-from claude_gatewayd.bedrock.request import Shaped
+from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
@@ -96,8 +96,8 @@ class BedrockLane:
     async def _unsupported_by(self, call: Call, target: Target) -> str | None:
         assert call.document is not None
         if call.body is not None and len(call.body) > LARGE:
-            return await asyncio.to_thread(bedrock_request.why_not, call.document, target.family)
-        return bedrock_request.why_not(call.document, target.family)
+            return await asyncio.to_thread(bedrock_request.unsupported, call.document, target.family)
+        return bedrock_request.unsupported(call.document, target.family)
 
     async def answer(self, call: Call) -> int | BedrockFailure:
         """Answer a call for which `unsupported` is None. Return the status, or why there is no answer."""
@@ -208,7 +208,7 @@ class BedrockLane:
         cause = await self._diagnose()
         return failure if cause is None else failure._replace(message=cause.detail, hint=cause.hint)
 
-    def _request(self, shaped: Shaped, target: Target, *, stream: bool) -> OutgoingRequest:
+    def _request(self, shaped: BedrockRequest, target: Target, *, stream: bool) -> OutgoingRequest:
         model, model_id = _litellm_model(target)
         body = _encoder.encode({"model": f"bedrock/{model}", "stream": stream, **shaped.body})
         lines = [
@@ -229,7 +229,11 @@ class BedrockLane:
         model = call.parsed.model or call.model
         if not answer.is_stream:
             kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
-            message = bedrock_stream.whole(kept.body, model) if kept is not None and not call.parsed.stream else None
+            message = (
+                bedrock_stream.rewrite_message(kept.body, model)
+                if kept is not None and not call.parsed.stream
+                else None
+            )
             if message is None:
                 return _BROKEN
             self._succeeded(call)
@@ -246,7 +250,7 @@ class BedrockLane:
             answer.abort()
             return _BROKEN
         self._succeeded(call)
-        rewriter = bedrock_stream.Rewriter(model)
+        rewriter = bedrock_stream.BedrockRewriter(model)
         self._tally.stream_began()
         try:
             await rewrite_stream(
@@ -266,7 +270,7 @@ class BedrockLane:
     async def _reply_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | BedrockFailure:
         """Pass on the input of the tool that stands for a schema, if it fits the schema of the request."""
         kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
-        text = bedrock_stream.whole(kept.body, call.parsed.model or call.model) if kept is not None else None
+        text = bedrock_stream.rewrite_message(kept.body, call.parsed.model or call.model) if kept is not None else None
         if text is None:
             return _BROKEN
         message = await asyncio.to_thread(structured_output.as_asked, msgspec.json.decode(text), schema)

@@ -105,7 +105,7 @@ class LiteLLMLane:
             await self._authorization.require(call)  # whoever is billed for it: it is not the caller
             if call.path == MESSAGES and call.document is not None and message_threads.is_partial(call.document):
                 return message_threads.reply_unknown_thread(call, call.model[:100])
-        elif not bedrock_models.is_anthropics(call.model):  # of several, by commas, LiteLLM would ask each
+        elif not bedrock_models.is_claude(call.model):  # of several, by commas, LiteLLM would ask each
             raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.route.lines)
         body, left_out = self._body(call, document)
         ticket = self._tickets.issue(call)
@@ -208,7 +208,7 @@ async def _pass_error_on(call: Call, answer: Answer) -> int:
 def _in_anthropics_words(status: int, body: bytes) -> tuple[int, bytes]:
     """Return a failure in Anthropic's envelope; one about the request's length in the words that Claude Code knows."""
     message = anthropic_errors.message_of(status, body)
-    length = context_length.as_claude_code_knows_it(message) if status in (400, 413, 422, 500) else None
+    length = context_length.for_claude_code(message) if status in (400, 413, 422, 500) else None
     if length is not None:
         return 400, anthropic_errors.error_body(400, length)
     return status, anthropic_errors.error_body(status, message)

@@ -134,7 +134,7 @@ def words(outcome: Outcome) -> frozenset[str]:
     if isinstance(outcome, Failed):
         return frozenset(("timeout" if outcome.timeout else "connection",))
     if outcome.refusal is not None:
-        return outcome.refusal.words
+        return outcome.refusal.causes
     status = status_of(outcome)
     if status < 400:
         return _NONE

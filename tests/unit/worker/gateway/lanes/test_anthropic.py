@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 
-from claude_gatewayd.anthropic.request import Asked
+from claude_gatewayd.anthropic.request import ParsedRequest
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1 import head
@@ -172,7 +172,7 @@ class Lane:
             b"/v1/messages",
             "digest",
             b"{}",
-            Asked(MODEL, stream),
+            ParsedRequest(MODEL, stream),
             MODEL,
         )
         begun = self.loop.time()

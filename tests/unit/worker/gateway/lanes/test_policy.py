@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.anthropic.headers import own_limits, patience, reset_of, retry_after, should_retry
+from claude_gatewayd.anthropic.headers import betas_with_own_limits, client_timeout, reset_of, retry_after, should_retry
 from claude_gatewayd.anthropic.refusals import Refusal, read_refusal
 from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
 from claude_gatewayd.worker.gateway.lanes import policy
@@ -382,7 +382,7 @@ def test_a_moment_that_is_none(words: str) -> None:
     ],
 )
 def test_betas_that_have_limits_of_their_own(betas: bytes, own: str) -> None:
-    assert own_limits(betas) == own
+    assert betas_with_own_limits(betas) == own
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_betas_that_have_limits_of_their_own(betas: bytes, own: str) -> None:
      (b"1e9", 600), (b"nan", 600), (b"soon", 600), (b"9" * 400, 600)],
 )  # fmt: skip
 def test_how_long_a_client_waits(value: bytes, seconds: float) -> None:
-    assert patience(value, 600.0) == seconds
+    assert client_timeout(value, 600.0) == seconds
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome, _ in outcomes_and_words()])
