@@ -39,7 +39,6 @@ class Daemon:
     """`claude-gatewayd` in a process of its own, and `claude-gatewayctl` for it.
 
     Its configuration is *config* (TOML) and *environ*; its socket is its own, or *inherited* as systemd would pass it.
-    With *terminal*, one end of a pseudo-terminal, it leads a session there, prints to it, and `log` stays empty.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Daemon:
         environ: Mapping[str, str] | None = None,
         inherited: socket.socket | None = None,
         stdin: int | None = subprocess.DEVNULL,
-        terminal: int | None = None,
         executable: Path = BIN / "claude-gatewayd",
     ) -> None:
         self._directory = short_directory("d-")
@@ -79,7 +77,6 @@ class Daemon:
             **(environ or {}),
         }
         self._stdin = stdin
-        self._terminal = terminal
         self._executable = executable
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -97,17 +94,6 @@ class Daemon:
             )
             command = [sys.executable, "-c", script, str(self.inherited.fileno()), *command]
             descriptors = (self.inherited.fileno(),)
-        if self._terminal is not None:
-            # what a terminal window does for the program in it
-            script = (
-                "import fcntl,os,sys,termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-                "os.execv(sys.argv[1], sys.argv[1:])"
-            )
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", script, *command],
-                env=environ, stdin=self._terminal, stdout=self._terminal, stderr=self._terminal, cwd=self.home,
-            )  # fmt: skip
-            return self.process
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=environ, stdin=self._stdin, stdout=log, stderr=log, pass_fds=descriptors, cwd=self.home

@@ -1,21 +1,35 @@
-"""A terminal window of a test's own, with a program in it."""
+"""A terminal window of a test's own, with a program in it: what it shows, and what a person types."""
 
 import fcntl
 import os
+import re
 import select
+import socket
 import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+CTRL_C: Final = "\x03"
+CTRL_D: Final = "\x04"
+
+# What a terminal window does for the program in it: Ctrl-C is then for all that runs in the foreground.
+_IN_A_SESSION: Final = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
-class Window:
-    """A terminal with a program in it."""
+class Terminal:
+    """A program that leads a session on a pseudo-terminal, and a thread that reads what it shows."""
 
     def __init__(
         self,
@@ -27,16 +41,20 @@ class Window:
     ) -> None:
         self._ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        script = (  # what a terminal window does for the program in it
-            "import fcntl,os,sys,termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-            "os.execv(sys.argv[1], sys.argv[1:])"
-        )
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", script, *command],
-            env={**environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd,
-        )  # fmt: skip
-        os.close(theirs)
-        self.shown = ""
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _IN_A_SESSION, *command],
+                env={**environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd,
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+        self._got = b""
+        self._taken = 0  # how much of what is shown a test has taken in
+        self._is_over = False
+        self._news = threading.Condition()
+        self._shut, shut = socket.socketpair()
+        self._reader = threading.Thread(target=self._read, args=(shut,))
+        self._reader.start()
 
     def __enter__(self) -> Self:
         return self
@@ -44,41 +62,82 @@ class Window:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.process.kill()
+        if error is not None:
+            print(f"--- the terminal ---\n{self.shown}")
+        if self.process.poll() is None:
+            self.process.kill()
         self.process.wait()
-        os.close(self._ours)
+        self.close()
 
-    def until(self, text: str, seconds: float = 20.0) -> str:
-        """Return what is shown up to *text*, since the last time."""
-        deadline = time.monotonic() + seconds
-        while text not in self.shown:
-            assert select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))[0], self.shown
-            self.shown += os.read(self._ours, 65536).decode(errors="replace")
-        before, _, self.shown = self.shown.partition(text)
+    @property
+    def shown(self) -> str:
+        """All that the program has printed, escapes and all."""
+        return self._got.decode(errors="replace")
+
+    @property
+    def text(self) -> str:
+        """What a person can read there: lines that were taken away again are not among it."""
+        return re.sub(r"[^\n]*\r\x1b\[K", "", self.shown.replace("\r\n", "\n"))
+
+    def until(self, text: str, seconds: float = 60.0) -> str:
+        """Return what is shown up to *text*, since the last time; wait for it."""
+        assert self._wait(lambda: text in self.shown[self._taken :], seconds), f"no {text!r} in\n{self.shown}"
+        before = self.shown[self._taken :].partition(text)[0]
+        self._taken += len(before + text)
         return before + text
 
-    def read(self, seconds: float = 0.05) -> bool:
-        """Take in what the program prints within a moment; tell whether there was any."""
-        if not select.select([self._ours], [], [], seconds)[0]:
-            return False
-        try:
-            data = os.read(self._ours, 65536)
-        except OSError:  # Linux says so when nobody has the other end any more
-            return False
-        self.shown += data.decode(errors="replace")
-        return bool(data)
+    def take(self, seconds: float = 0.0) -> str:
+        """Return what is shown since the last time; wait so long for something."""
+        self._wait(lambda: len(self.shown) > self._taken, seconds)
+        new = self.shown[self._taken :]
+        self._taken += len(new)
+        return new
 
     def rest(self, seconds: float = 60.0) -> str:
-        """Return what is shown until the program ends."""
-        deadline = time.monotonic() + seconds
-        while True:
-            assert select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))[0], self.shown
-            try:
-                self.shown += os.read(self._ours, 65536).decode(errors="replace")
-            except OSError:  # nobody is at the other end any more
-                shown, self.shown = self.shown, ""
-                return shown
+        """Return what is shown until the program ends, since the last time."""
+        assert self._wait(lambda: self._is_over, seconds), f"it does not end:\n{self.shown}"
+        return self.take()
 
-    def key(self, text: str) -> None:
+    def end(self, seconds: float = 120.0) -> int:
+        """Return the exit status, when all that was shown has been read."""
+        assert self._wait(lambda: self._is_over, seconds), f"it does not end:\n{self.shown}"
+        return self.process.wait(seconds)
+
+    def press(self, keys: str) -> None:
         """Press keys."""
-        os.write(self._ours, text.encode())
+        os.write(self._ours, keys.encode())
+
+    def answer(self, question: str, answer: str = "") -> None:
+        """Wait for a question, and answer it."""
+        self.until(question)
+        self.press(f"{answer}\n")
+
+    def close(self) -> None:
+        """Close the window, as by a click: the program gets a hang-up."""
+        if self._shut.fileno() >= 0:
+            self._shut.close()
+            self._reader.join()  # while somebody reads, the terminal stays
+            os.close(self._ours)
+
+    def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Return whether it comes to that in time, or before the program ends."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while not condition():
+                if self._is_over or not self._news.wait(max(0.0, deadline - time.monotonic())):
+                    return condition()
+        return True
+
+    def _read(self, shut: socket.socket) -> None:
+        with shut:
+            while shut.fileno() not in select.select([self._ours, shut.fileno()], [], [])[0]:
+                try:
+                    data = os.read(self._ours, 65536)
+                except OSError:  # so Linux says that nobody has the other end any more
+                    data = b""
+                with self._news:
+                    self._got += data
+                    self._is_over = not data
+                    self._news.notify_all()
+                if not data:
+                    return

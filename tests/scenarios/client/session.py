@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from tests.scenarios.client.claude import Claude, binary_of
 from tests.scenarios.client.screen import Screen
-from tests.support.terminal import Window
+from tests.support.terminal import Terminal
 
 ENTER: Final = "\r"
 DOWN: Final = "\x1b[B"
@@ -33,7 +33,7 @@ class Session:
         state.write_text(json.dumps({**seen_before(work, claude.version), **known}))
         self._screen = Screen(120, 40)
         command = [str(binary_of(claude.version)), *arguments]
-        self._window = Window(command, claude.environment(), columns=120, rows=40, cwd=work)
+        self._terminal = Terminal(command, claude.environment(), columns=120, rows=40, cwd=work)
 
     def __enter__(self) -> Self:
         try:
@@ -48,7 +48,7 @@ class Session:
     ) -> None:
         if error is not None:
             print(f"--- the screen ---\n{self._screen.text}")
-        self._window.__exit__(kind, error, trace)
+        self._terminal.__exit__(kind, error, trace)
 
     def until(self, text: str, seconds: float = PATIENCE) -> None:
         """Return when a text is on the screen, wherever its lines are broken."""
@@ -61,15 +61,15 @@ class Session:
     def say(self, prompt: str) -> None:
         """Type a prompt that is not on the screen yet, and send it when it stands there."""
         assert not self._screen.shows(prompt)
-        self._window.key(prompt)
+        self._terminal.press(prompt)
         self.until(prompt)
-        self._window.key(ENTER)
+        self._terminal.press(ENTER)
 
     def press(self, keys: str, done: Callable[[Screen], bool]) -> None:
         """Press keys until that has had its effect."""
         self._read_for(0.5)  # a dialog takes no keys in its first moments, and shows nothing of that
         for _ in range(5):
-            self._window.key(keys)
+            self._terminal.press(keys)
             if self._read_for(4, lambda: done(self._screen)):
                 return
         raise AssertionError(f"{keys!r} is not taken:\n{self._screen.text}")
@@ -85,7 +85,5 @@ class Session:
         while not condition():
             if time.monotonic() > deadline:
                 return False
-            if self._window.read():
-                self._screen.feed(self._window.shown)
-                self._window.shown = ""
+            self._screen.feed(self._terminal.take(0.05))
         return True

@@ -11,7 +11,7 @@ from tests.scenarios.client.claude import binary_of
 from tests.scenarios.client.session import seen_before
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
-from tests.support.terminal import Window
+from tests.support.terminal import Terminal
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(90)]
 
@@ -35,7 +35,7 @@ def test_claude_code_shows_it(version: str, home: Path) -> None:
             "CLAUDE_CONFIG_DIR": str(config), "CLAUDE_CODE_OAUTH_TOKEN": OAUTH_TOKEN, "DISABLE_AUTOUPDATER": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "LANG": "C.UTF-8",
         }  # fmt: skip
-        with Window([str(binary_of(version))], environ, columns=120, rows=40, cwd=work) as window:
-            window.until("Anthropic answered 529", 60)
+        with Terminal([str(binary_of(version))], environ, columns=120, rows=40, cwd=work) as terminal:
+            terminal.until("Anthropic answered 529", 60)
         assert daemon.ctl("remove-claude").returncode == 0
         assert json.loads((config / "settings.json").read_text())["statusLine"] == MINE

@@ -1,11 +1,8 @@
 """What the shells complete, in the shells themselves."""
 
 import os
-import pty
-import select
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 from claude_gatewayd.config.keys import KEYS
 from claude_gatewayd.ctl import main
 from claude_gatewayd.ctl.service import completion
+from tests.support.terminal import Terminal
 
 VERBS = [verb for rows in main.VERBS.values() for verb, *_ in rows]
 
@@ -116,33 +114,22 @@ class Zsh:
 
     def __init__(self, home: Path) -> None:
         program = shell("zsh")
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:
-            os.chdir(home)
-            os.execve(program, ["zsh", "-f", "-i"], environ(home))
-        self._type("PS1='READY> '; fpath=(~/.zfunc $fpath)\n")
-        self._type("autoload -Uz compinit; compinit -u -D; zstyle ':completion:*' list-prompt ''; echo IS=UP\n")
-        self._until("IS=UP\r\n")
+        self._terminal = Terminal([program, "-f", "-i"], environ(home), cwd=home)
+        self._terminal.press("PS1='READY> '; fpath=(~/.zfunc $fpath)\n")
+        self._terminal.press(
+            "autoload -Uz compinit; compinit -u -D; zstyle ':completion:*' list-prompt ''; echo IS=UP\n"
+        )
+        self._terminal.until("IS=UP\r\n")
 
     def completed(self, typed: str) -> str:
         """Return the command line that a Tab makes of what is typed."""
-        self._type(f"claude-gatewayctl {typed}\t")
-        self._type("\x01echo '[\x05]'\n")  # to the beginning and to the end of the line: say what it is
-        return self._until("]\r\n").rpartition("[")[2].removeprefix("claude-gatewayctl ")
-
-    def _type(self, text: str) -> None:
-        os.write(self._terminal, text.encode())
-
-    def _until(self, text: str) -> str:
-        got, deadline = "", time.monotonic() + 20
-        while text not in got:
-            assert select.select([self._terminal], [], [], deadline - time.monotonic())[0], got
-            got += os.read(self._terminal, 65536).decode(errors="replace")
-        return got.partition(text)[0]
+        self._terminal.press(f"claude-gatewayctl {typed}\t")
+        self._terminal.press("\x01echo '[\x05]'\n")  # to the beginning and to the end of the line: say what it is
+        return self._terminal.until("]\r\n").removesuffix("]\r\n").rpartition("[")[2].removeprefix("claude-gatewayctl ")
 
     def close(self) -> None:
-        os.close(self._terminal)  # which hangs up
-        os.waitpid(self._pid, 0)
+        self._terminal.close()  # which hangs up
+        self._terminal.process.wait(20)
 
 
 @pytest.fixture

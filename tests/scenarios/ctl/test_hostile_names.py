@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.support.daemon import BIN, Daemon, wait_until
-from tests.support.terminal import Window
+from tests.support.terminal import Terminal
 
 CTL = str(BIN / "claude-gatewayctl")
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\u2028"
@@ -49,8 +49,8 @@ def test_nothing_acts(daemon: Daemon, words: list[str]) -> None:
     assert output.strip()
     assert "Traceback" not in output
     assert not ACTS.search(output)
-    with Window([CTL, *words], daemon.environ | {"NO_COLOR": ""}, cwd=daemon.home) as window:
-        shown = window.rest()
+    with Terminal([CTL, *words], daemon.environ | {"NO_COLOR": ""}, cwd=daemon.home) as terminal:
+        shown = terminal.rest()
         assert shown.strip()
         assert not ACTS.search(OWN.sub("", shown)), shown
 

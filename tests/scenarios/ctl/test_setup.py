@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import socket
 import sys
 import tomllib
@@ -16,8 +17,8 @@ from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import OAUTH_TOKEN
-from tests.scenarios.ctl.terminal import CTRL_C, CTRL_D, Terminal
 from tests.support.daemon import BIN, Daemon
+from tests.support.terminal import CTRL_C, CTRL_D, Terminal
 
 ADMIN, READER = "Dev.Admin", "Dev.ReadOnly"
 
@@ -32,7 +33,8 @@ class Newcomer:
             upstream=anthropic,
             environ={
                 **self.aws.environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock,
-                "BROWSER": f"{sys.executable} -m tests.fakes.browser", "PYTHONPATH": str(Path(__file__).parents[3]),
+                "NO_COLOR": "1", "BROWSER": f"{shlex.quote(sys.executable)} -m tests.fakes.browser",
+                "PYTHONPATH": str(Path(__file__).parents[3]),
             },
         )  # fmt: skip
         self.home = self.daemon.home
@@ -55,7 +57,7 @@ class Newcomer:
 
     def setup(self, *words: str) -> Terminal:
         """Type it at a terminal."""
-        return Terminal([str(BIN / "claude-gatewayctl"), "setup", *words], self.daemon.environ, self.home)
+        return Terminal([str(BIN / "claude-gatewayctl"), "setup", *words], self.daemon.environ, cwd=self.home)
 
     def files_of_ours(self) -> list[str]:
         """Return what is there that setup may have made, beside what AWS's own tools keep."""
@@ -91,7 +93,7 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
     ):
         with person.setup() as terminal:
             terminal.answer("Which profile for Bedrock? [1]", "4")
-            terminal.answer("4 is none of them\nWhich profile for Bedrock? [1]", ADMIN)
+            terminal.answer("4 is none of them\r\nWhich profile for Bedrock? [1]", ADMIN)
             terminal.answer("AWS region for Bedrock? [us-west-2]", "nowhere")
             terminal.answer("AWS region for Bedrock? [us-west-2]")
             terminal.answer("Start the daemon in the background? [Y/n]")
@@ -165,7 +167,7 @@ def test_ctrl_c_at_any_question_has_done_nothing(person: Newcomer) -> None:
         with person.setup() as terminal:
             for question, answer in questions[:number]:
                 terminal.answer(question, answer)
-            terminal.read_until(questions[number][0])
+            terminal.until(questions[number][0])
             terminal.press(CTRL_C if number % 2 else CTRL_D)
             assert terminal.end(20) == 130, terminal.text
         assert terminal.text.endswith("\nNothing was changed.\n")
@@ -174,9 +176,9 @@ def test_ctrl_c_at_any_question_has_done_nothing(person: Newcomer) -> None:
         terminal.answer("Go ahead? [Y/n]", "n")
         assert terminal.end(20) == 1
     with socket.create_server(("127.0.0.1", person.daemon.port)), person.setup("--no-aws") as terminal:
-        terminal.read_until(f"Port {person.daemon.port} is in use by ")
+        terminal.until(f"Port {person.daemon.port} is in use by ")
         terminal.answer("Which one? [", str(person.daemon.port))
-        terminal.read_until(" has it\n")
+        terminal.until(" has it\r\n")
         terminal.press(CTRL_C)
         assert terminal.end(20) == 130
     assert person.files_of_ours() == []
@@ -187,7 +189,7 @@ def test_ctrl_c_in_mid_step(person: Newcomer) -> None:
     """While somebody is waited for it counts at once, else when the step has come to its end; all is said."""
     person.aws.user("ignores")
     with person.setup("--profile", ADMIN, "--no-test", "--yes") as terminal:
-        terminal.read_until("Ctrl-C gives up")
+        terminal.until("Ctrl-C gives up")
         terminal.press(CTRL_C)
         assert terminal.end(20) == 130
     assert terminal.text.endswith(
@@ -200,7 +202,7 @@ def test_ctrl_c_in_mid_step(person: Newcomer) -> None:
 
     person.aws.user("approves")
     with person.setup("--yes", "--no-login", "--no-test") as terminal:
-        terminal.read_until("it starts in the background")
+        terminal.until("it starts in the background")
         terminal.press(CTRL_C)
         assert terminal.end(30) == 130, terminal.text
     assert "Ctrl-C: finishing this step first; press again to stop now\nstarted   claude-gatewayd" in terminal.text
@@ -274,7 +276,7 @@ def test_a_litellm_proxy_is_moved_over(person: Newcomer) -> None:
     )
     with person.setup("--no-background") as terminal:
         terminal.answer("Move ", "n")
-        terminal.read_until("Which profile for Bedrock? [1]")
+        terminal.until("Which profile for Bedrock? [1]")
         terminal.press(CTRL_C)
         terminal.end()
     with person.setup("--no-background", "--no-login") as terminal:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from claude_gatewayd.paths import control_socket
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.support.daemon import BIN, Daemon
+from tests.support.terminal import Terminal
 
 CTL = str(BIN / "claude-gatewayctl")
 
@@ -41,27 +41,14 @@ def daemon(aws: FakeAws) -> Iterator[Daemon]:
     daemon.close()
 
 
-def read_until(terminal: int, text: bytes) -> bytes:
-    got = b""
-    while text not in got:
-        got += os.read(terminal, 4096)
-    return got
-
-
 def test_ctrl_c_on_a_terminal(aws: FakeAws, daemon: Daemon) -> None:
     """It says how long it waits, on one line; it ends at once, with 130, and leaves nothing behind."""
     aws.user("ignores")
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [CTL, "sso-login"], env=daemon.environ, cwd=daemon.home, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    got = read_until(ours, b"Ctrl-C gives up")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
-    got += read_until(ours, b"nothing has changed")
-    os.close(ours)
-    text = got.decode().replace("\r\n", "\n")
+    with Terminal([CTL, "sso-login"], daemon.environ, cwd=daemon.home) as terminal:
+        terminal.until("Ctrl-C gives up")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.end(10) == 130
+    text = terminal.shown.replace("\r\n", "\n")
     assert "The browser opens to log in; if it does not, go to\n\n  http://127.0.0.1:" in text
     assert "\r\x1b[KWaiting for you in the browser, 10 min more (Ctrl-C gives up) \r\x1b[KGiven up: nothing" in text
     assert os.listdir(daemon.home / ".aws" / "sso" / "cache") == []
@@ -82,15 +69,10 @@ def test_ctrl_c_behind_a_pipe(aws: FakeAws, daemon: Daemon) -> None:
 
 
 def test_a_code_stands_out_on_a_terminal(daemon: Daemon) -> None:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [CTL, "sso-login", "--device-code"], env=daemon.environ, cwd=daemon.home, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    got = read_until(ours, b"Logged in: ")
-    assert process.wait(10) == 0
-    os.close(ours)
-    assert b"  |    \x1b[1mHERN-0001\x1b[0m    |\r\n" in got
+    with Terminal([CTL, "sso-login", "--device-code"], daemon.environ, cwd=daemon.home) as terminal:
+        shown = terminal.until("Logged in: ")
+        assert terminal.end(10) == 0
+    assert "  |    \x1b[1mHERN-0001\x1b[0m    |\r\n" in shown
 
 
 def test_a_browser_that_does_not_open(aws: FakeAws, daemon: Daemon) -> None:

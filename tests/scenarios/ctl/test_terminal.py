@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import BIN, Daemon
-from tests.support.terminal import Window
+from tests.support.terminal import Terminal
 
 CTL = str(BIN / "claude-gatewayctl")
 WATCHED = "\x1b[?1049h"
@@ -25,56 +25,56 @@ def daemon() -> Iterator[Daemon]:
 
 
 def test_status_is_in_colour(daemon: Daemon) -> None:
-    with Window([CTL, "status"], daemon.environ) as window:
-        assert window.until(daemon.url) == f"\x1b[1;32mserving\x1b[0m  {daemon.url}"
-        assert window.process.wait(10) == 0
-    with Window([CTL, "status"], daemon.environ | {"NO_COLOR": "1"}) as window:
-        assert window.until(daemon.url) == f"serving  {daemon.url}"
+    with Terminal([CTL, "status"], daemon.environ) as terminal:
+        assert terminal.until(daemon.url) == f"\x1b[1;32mserving\x1b[0m  {daemon.url}"
+        assert terminal.process.wait(10) == 0
+    with Terminal([CTL, "status"], daemon.environ | {"NO_COLOR": "1"}) as terminal:
+        assert terminal.until(daemon.url) == f"serving  {daemon.url}"
 
 
 def test_without_a_verb_what_to_type_stands_out(daemon: Daemon) -> None:
-    with Window([CTL], daemon.environ) as window:
-        assert window.until("Next:").startswith("\x1b[1;32mserving\x1b[0m")
-        window.until("\x1b[36mclaude-gatewayctl configure-claude\x1b[0m")
-        assert window.process.wait(10) == 0
+    with Terminal([CTL], daemon.environ) as terminal:
+        assert terminal.until("Next:").startswith("\x1b[1;32mserving\x1b[0m")
+        terminal.until("\x1b[36mclaude-gatewayctl configure-claude\x1b[0m")
+        assert terminal.process.wait(10) == 0
 
 
 def test_tables_and_configurations_are_in_colour(daemon: Daemon) -> None:
     proxy = str(Path(__file__).parents[1] / "migrate" / "proxy")
-    with Window([CTL, "import", proxy, "--dry-run"], daemon.environ) as window:
-        window.until("\x1b[2mconfig.yaml:")
-        window.until("\x1b[32m")
-        window.until("Next: stop the proxy")
-    with Window([CTL, "config", "show"], daemon.environ) as window:
-        window.until("\x1b[1m[listen]\x1b[0m")
-        window.until(f"\x1b[32mport = {daemon.port} ")
-        window.until("\x1b[2m # environment CLAUDE_GATEWAY_LISTEN_PORT\x1b[0m")
-    with Window([CTL, "doctor"], daemon.environ) as window:
-        window.until("\x1b[32mok\x1b[0m    \x1b[1mdaemon\x1b[0m")
-        window.until("\x1b[36mclaude-gatewayctl configure-claude\x1b[0m")
+    with Terminal([CTL, "import", proxy, "--dry-run"], daemon.environ) as terminal:
+        terminal.until("\x1b[2mconfig.yaml:")
+        terminal.until("\x1b[32m")
+        terminal.until("Next: stop the proxy")
+    with Terminal([CTL, "config", "show"], daemon.environ) as terminal:
+        terminal.until("\x1b[1m[listen]\x1b[0m")
+        terminal.until(f"\x1b[32mport = {daemon.port} ")
+        terminal.until("\x1b[2m # environment CLAUDE_GATEWAY_LISTEN_PORT\x1b[0m")
+    with Terminal([CTL, "doctor"], daemon.environ) as terminal:
+        terminal.until("\x1b[32mok\x1b[0m    \x1b[1mdaemon\x1b[0m")
+        terminal.until("\x1b[36mclaude-gatewayctl configure-claude\x1b[0m")
 
 
 def test_watch_goes_on_while_nothing_runs_and_ends_by_control_c() -> None:
-    with Daemon() as daemon, Window([CTL, "status", "--watch"], daemon.environ) as window:
-        window.until(WATCHED)
+    with Daemon() as daemon, Terminal([CTL, "status", "--watch"], daemon.environ) as terminal:
+        terminal.until(WATCHED)
         for _ in range(2):
-            assert f"serving\x1b[0m  {daemon.url}" in window.until("\x1b[J")
+            assert f"serving\x1b[0m  {daemon.url}" in terminal.until("\x1b[J")
         daemon.ctl("stop", "--now")
-        window.until("\x1b[1;31mdown\x1b[0m  cannot reach")
-        window.until("\x1b[J")
-        window.key("\x03")
-        window.until(LEFT)
-        assert window.process.wait(10) == 0
+        terminal.until("\x1b[1;31mdown\x1b[0m  cannot reach")
+        terminal.until("\x1b[J")
+        terminal.press("\x03")
+        terminal.until(LEFT)
+        assert terminal.process.wait(10) == 0
 
 
 def test_watch_gives_the_terminal_back_when_it_is_ended(daemon: Daemon) -> None:
-    with Window([CTL, "status", "--watch"], daemon.environ, columns=30, rows=6) as window:
-        window.until(WATCHED)
-        frame = window.until("\x1b[J")
+    with Terminal([CTL, "status", "--watch"], daemon.environ, columns=30, rows=6) as terminal:
+        terminal.until(WATCHED)
+        frame = terminal.until("\x1b[J")
         assert frame.count("\r\n") == 5
-        window.process.send_signal(signal.SIGTERM)
-        window.until(LEFT)
-        assert window.process.wait(10) == 128 + signal.SIGTERM
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.until(LEFT)
+        assert terminal.process.wait(10) == 128 + signal.SIGTERM
 
 
 def test_watch_in_a_pipe_is_a_line_each_time(daemon: Daemon) -> None:
@@ -112,14 +112,14 @@ print("over")
 
 
 def test_that_time_passes_is_shown_and_taken_away() -> None:
-    with Window([sys.executable, "-c", WAITING], dict(os.environ)) as window:
-        window.until("\r\x1b[KWaiting for something …")
-        window.until("\r\x1b[KWaiting for something … 1 s")
-        window.key("\n")
-        window.until("\r\x1b[KNews\r\n")
-        window.until("\r\x1b[KWaiting for something …")
-        window.key("\n")
-        assert window.until("over\r\n").endswith("\r\x1b[Kover\r\n")
+    with Terminal([sys.executable, "-c", WAITING], dict(os.environ)) as terminal:
+        terminal.until("\r\x1b[KWaiting for something …")
+        terminal.until("\r\x1b[KWaiting for something … 1 s")
+        terminal.press("\n")
+        terminal.until("\r\x1b[KNews\r\n")
+        terminal.until("\r\x1b[KWaiting for something …")
+        terminal.press("\n")
+        assert terminal.until("over\r\n").endswith("\r\x1b[Kover\r\n")
 
 
 def test_in_a_pipe_nobody_is_told_that_time_passes() -> None:

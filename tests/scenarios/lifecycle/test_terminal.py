@@ -1,78 +1,41 @@
 """The daemon in the foreground of a terminal window, as `make run` starts it."""
 
 import os
-import select
 import signal
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
+from typing import NamedTuple
 
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.support.calls import Stream, post
 from tests.support.daemon import BIN, Daemon, wait_until
+from tests.support.terminal import CTRL_C, Terminal
 
 
-class Window:
-    """A terminal window with a daemon in it: what it shows, what is typed, and its end."""
+class Window(NamedTuple):
+    """A daemon, and the terminal that it runs in."""
 
-    def __init__(self, upstream: str) -> None:
-        self._master, slave = os.openpty()
-        self.shown = b""
-        self.daemon = Daemon(upstream=upstream, terminal=slave)
-        try:
-            self.daemon.spawn()
-        finally:
-            os.close(slave)
-        self._shut, shut = socket.socketpair()
-        self._reader = threading.Thread(target=self._read, args=(shut,))
-        self._reader.start()
-
-    def _read(self, shut: socket.socket) -> None:
-        with shut:
-            while shut.fileno() not in select.select([self._master, shut.fileno()], [], [])[0]:
-                try:
-                    self.shown += os.read(self._master, 65536)
-                except OSError:
-                    return  # nobody has the other end open any more
-
-    def key(self, text: bytes) -> None:
-        """Press keys."""
-        os.write(self._master, text)
-
-    def close(self) -> None:
-        """Close it, as by a click: its programs get a hang-up."""
-        if self._shut.fileno() >= 0:
-            self._shut.close()
-            self._reader.join()  # while somebody reads, the terminal stays
-            os.close(self._master)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            print(self.shown.decode(errors="replace"))
-        self.daemon.close()
-        self.close()
+    daemon: Daemon
+    terminal: Terminal
 
 
 @pytest.fixture
 def window(fake: FakeAnthropic) -> Iterator[Window]:
-    with Window(fake.url) as window:
-        window.daemon.wait_serving()
-        yield window
+    daemon = Daemon(upstream=fake.url)
+    with Terminal([str(BIN / "claude-gatewayd")], daemon.environ, cwd=daemon.home) as terminal:
+        daemon.process = terminal.process
+        try:
+            daemon.wait_serving()
+            yield Window(daemon, terminal)
+        finally:
+            daemon.close()
 
 
 def test_it_says_how_to_use_it(window: Window) -> None:
-    wait_until(lambda: b"NO_PROXY" in window.shown)
-    assert f"export ANTHROPIC_BASE_URL={window.daemon.url}\r\n".encode() in window.shown
+    window.terminal.until(f"export ANTHROPIC_BASE_URL={window.daemon.url}\r\n")
+    window.terminal.until("NO_PROXY")
 
 
 def test_a_greeting_that_nobody_reads_is_no_reason_to_end(fake: FakeAnthropic) -> None:
@@ -96,7 +59,7 @@ def test_a_greeting_that_nobody_reads_is_no_reason_to_end(fake: FakeAnthropic) -
 
 
 def test_closing_the_window_stops_it(window: Window) -> None:
-    window.close()
+    window.terminal.close()
     assert window.daemon.wait() == 0
     wait_until(lambda: window.daemon.workers() == [])
 
@@ -105,7 +68,7 @@ def test_closing_the_window_lets_a_stream_finish(window: Window, fake: FakeAnthr
     hold = fake.hold_next("end")
     with Stream(window.daemon.port) as stream:
         hold.wait_reached()
-        window.close()
+        window.terminal.close()
         wait_until(lambda: window.daemon.status()["state"] == "stopping")
         hold.release()
         stream.rest()
@@ -115,7 +78,7 @@ def test_closing_the_window_lets_a_stream_finish(window: Window, fake: FakeAnthr
 
 def test_a_hang_up_signal_in_a_living_terminal_reloads(window: Window) -> None:
     window.daemon.signal(signal.SIGHUP)
-    wait_until(lambda: b"generation 1 has ended" in window.shown)
+    window.terminal.until("generation 1 has ended")
     assert window.daemon.generation()["number"] == 2
     assert post(window.daemon.port)[0] == 200
 
@@ -124,10 +87,10 @@ def test_control_c_stops_it_after_its_streams(window: Window, fake: FakeAnthropi
     hold = fake.hold_next("end")
     with Stream(window.daemon.port) as stream:
         hold.wait_reached()
-        window.key(b"\x03")
-        wait_until(lambda: b"again to end at once" in window.shown)
+        window.terminal.press(CTRL_C)
+        window.terminal.until("again to end at once")
         hold.release()
         stream.rest()
         assert stream.is_whole
     assert window.daemon.wait() == 0
-    wait_until(lambda: b"supervisor: stopped" in window.shown)
+    window.terminal.until("supervisor: stopped")
