@@ -1,1 +1,1 @@
-"""Bytes through: one request to an upstream, and its answer back."""
+"""Send one request to an upstream, and its answer back to the client."""

@@ -1,4 +1,4 @@
-"""An answer that was read whole, to be passed on if nothing better comes; with a sentence more, where one helps."""
+"""An answer that has been read completely, to be passed on if there is nothing better; with a hint, where one helps."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """An answer that was read whole, to be passed on if nothing better comes. *plain*: its body has been decoded."""
+    """An answer that has been read completely. *plain*: its body has been decoded."""
 
     head: ResponseHead
     body: bytes
@@ -29,17 +29,17 @@ class KeptAnswer:
         exchange.finish()
 
     def pass_on_with(self, exchange: Exchange, extra: Lines, sentence: str) -> None:
-        """Send it to the client with a sentence more in its message, if it is an error in Anthropic's envelope."""
+        """Send it to the client with a *sentence* added to its message, if it is an error in Anthropic's envelope."""
         fields = self.head.fields
         plain = self.body if self.plain else content_coding.decoded(fields.get(b"content-encoding"), self.body)
         add = events.with_sentence if sse.is_stream(fields.get(b"content-type")) else anthropic_errors.with_sentence
-        told = add(plain, sentence)
-        if told is None:
+        body = add(plain, sentence)
+        if body is None:
             self.pass_on(exchange, extra)
         else:
-            self._reply(exchange, extra, told, plain=True)
+            self._reply(exchange, extra, body, plain=True)
 
     def _reply(self, exchange: Exchange, extra: Lines, body: bytes, *, plain: bool) -> None:
-        ours = {line.partition(b":")[0].lower() for line in extra}  # takes the place of theirs
-        lines = self.head.without(HOP_BY_HOP | _FRAMING | ours | ({b"content-encoding"} if plain else set()))
+        replaced = {line.partition(b":")[0].lower() for line in extra}
+        lines = self.head.without(HOP_BY_HOP | _FRAMING | replaced | ({b"content-encoding"} if plain else set()))
         exchange.reply(self.head.status, self.head.reason, lines + extra, body)

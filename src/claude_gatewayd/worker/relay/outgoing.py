@@ -1,4 +1,4 @@
-"""A request as it goes to an upstream: its lines as they came, less those that end at a gateway."""
+"""A request to an upstream: the client's header lines, without those that are for the gateway."""
 
 from typing import NamedTuple
 
@@ -9,19 +9,19 @@ from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.relay import forwarding_loops
 
 GATEWAY_KEY_HEADER = b"x-gateway-key"
-# Headers that are for a gateway. They go to no upstream.
+# Headers for the gateway itself: no upstream gets them.
 FOR_THE_GATEWAY = frozenset((GATEWAY_KEY_HEADER, b"x-litellm-api-key"))
 
-# The gateway itself has said 100 Continue.
-_ENDS_HERE = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", forwarding_loops.HEADER}
+# `expect` is among them: the gateway itself has answered 100 Continue.
+_NOT_FORWARDED = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", forwarding_loops.HEADER}
 _NO_HEADERS: frozenset[bytes] = frozenset()
 _NO_LINES: Lines = []
 
 
 class OutgoingRequest(NamedTuple):
-    """A request as it goes upstream. *body* is None where it streams from the client as it comes.
+    """A request to an upstream. *body* is None if it is streamed from the client.
 
-    *repeatable*: to do it twice does no harm, and costs nothing.
+    *repeatable*: sending it twice does no harm, and costs nothing.
     """
 
     head: bytes
@@ -38,19 +38,19 @@ def outgoing_request(
     drop: frozenset[bytes] = _NO_HEADERS,
     replaced: Lines = _NO_LINES,
 ) -> OutgoingRequest:
-    """Write a request for *origin*: its header lines in their order as they came, less those that end at a gateway.
+    """Return a client's request for *origin*: its header lines in their order, without those for the gateway.
 
-    The Host is the upstream's, in the place of the client's. A held body has a Content-Length, whatever it came with.
-    *drop* are headers that go no further either; the lines of *replaced* stand in for those of the same names.
+    The Host is the upstream's. A body that has been read gets a Content-Length, even if it came in chunks. *drop* are
+    further headers to leave out; the lines of *replaced* take the place of those with the same names.
     """
-    put = {b"host": b": " + origin.authority}
+    changed = {b"host": b": " + origin.authority}
     if body is not None and (request.chunked or len(body) != (request.length or 0)):
-        put[b"transfer-encoding"] = b"Content-Length: %d" % len(body)
-        put[b"content-length"] = b": %d" % len(body)
-    ends_here = _ENDS_HERE | drop if drop else _ENDS_HERE
+        changed[b"transfer-encoding"] = b"Content-Length: %d" % len(body)
+        changed[b"content-length"] = b": %d" % len(body)
+    not_forwarded = _NOT_FORWARDED | drop if drop else _NOT_FORWARDED
     if replaced:
-        ends_here |= {line.partition(b":")[0].lower() for line in replaced}
-    lines = request.without(ends_here, put) + replaced
+        not_forwarded |= {line.partition(b":")[0].lower() for line in replaced}
+    lines = request.without(not_forwarded, changed) + replaced
     if request.is_http_10 and b"host" not in request.fields:
         lines.append(b"Host: " + origin.authority)
     mark = forwarding_loops.mark(request.fields, origin.host)

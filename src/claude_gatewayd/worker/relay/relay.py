@@ -1,4 +1,4 @@
-"""Bytes through: one request to an upstream, its answer back. Whether to try again is not decided here."""
+"""Send one request to an upstream, and its answer back to the client. Whether to retry is not decided here."""
 
 import asyncio
 import functools
@@ -19,14 +19,14 @@ from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, OutgoingRequest
 from claude_gatewayd.worker.relay.sinks import Counted, Memory, Payload
 
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
-_KEPT_ANSWER = 64 * 1024
-_LONGEST_ERROR = 32 * 1024  # it is parsed on the relay's loop
-_KEPT_WITHIN = 5.0
-_ENDS_WITHIN = 0.2  # the end of a stream's framing, behind the event that ends it
+_LONGEST_KEPT = 64 * 1024
+_LONGEST_ERROR = 32 * 1024  # it is parsed on the event loop
+_KEEP_TIMEOUT = 5.0
+_FRAMING_TIMEOUT = 0.2  # after the last event of a stream, for the last chunk
 
 
 class Answer:
-    """An answer whose head is here. It ends by `pass_on`, `keep` or `abort`; one of them must be called."""
+    """An answer whose head has been received. One of `pass_on`, `pipe_to`, `keep` and `abort` must be called."""
 
     def __init__(self, connection: UpstreamConnection, pool: Pool, answer: ResponseHead) -> None:
         self.head = answer
@@ -35,40 +35,40 @@ class Answer:
 
     @property
     def is_stream(self) -> bool:
-        """Say whether it is a stream of events."""
+        """Whether it is a stream of events."""
         return sse.is_stream(self.head.fields.get(b"content-type"))
 
     async def first_event(self, seconds: float) -> FirstEvent:
-        """Say what a stream begins with, its pings left aside, as far as that can be told within *seconds*.
+        """Return what a stream begins with, apart from pings; "waiting" if nothing else comes within *seconds*.
 
-        It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`. Raises UpstreamFailed, also
-        for a stream that ends before there was anything in it.
+        This inspects a decoded copy: `pass_on` and `keep` still send all of it. Raises UpstreamFailed, also for a
+        stream that ends before its first event.
         """
         decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
-        looked = FirstEventFinder()
-        found = FirstEvent("waiting")
+        finder = FirstEventFinder()
+        first = FirstEvent("waiting")
 
-        def sees(payload: Bytes) -> bool:
-            nonlocal found
+        def inspect(payload: Bytes) -> bool:
+            nonlocal first
             assert decoder is not None
-            found = looked.feed(decoder.feed(payload))
-            return found.verdict != "waiting" or decoder.blind
+            first = finder.feed(decoder.feed(payload))
+            return first.verdict != "waiting" or decoder.blind
 
         if decoder is not None:
             try:
-                await self._connection.look(sees, seconds)
+                await self._connection.look(inspect, seconds)
             except BaseException:
                 self.abort()
                 raise
-            if found.verdict == "waiting" and not decoder.blind and self._connection.body_done:
+            if first.verdict == "waiting" and not decoder.blind and self._connection.body_done:
                 self._pool.release(self._connection)
                 raise UpstreamFailed("lost", "its stream ended before the first event", silent=False)
-        return found
+        return first
 
     async def error(self, seconds: float) -> tuple[str, str]:
-        """Return the type and the message of the error that an answer is, as far as that comes within *seconds*.
+        """Return the type and the message of an error, "" for what does not come within *seconds*.
 
-        It is looked at in a decoded copy; nothing of it is lost for `pass_on` and `keep`.
+        This inspects a decoded copy: `pass_on` and `keep` still send all of it.
         """
         decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
         if decoder is None:
@@ -76,16 +76,16 @@ class Answer:
         pieces: list[bytes] = []
         left = _LONGEST_ERROR
 
-        def sees(payload: Bytes) -> bool:
+        def inspect(payload: Bytes) -> bool:
             nonlocal left
             pieces.append(decoder.feed(payload))
             left -= len(pieces[-1])
             return left < 0 or decoder.blind
 
         try:
-            await self._connection.look(sees, seconds)
+            await self._connection.look(inspect, seconds)
         except UpstreamFailed:
-            pass  # whoever sends it on will find out
+            pass  # `pass_on` and `keep` will fail, too
         except BaseException:
             self.abort()
             raise
@@ -101,21 +101,21 @@ class Answer:
         drop: frozenset[bytes] = _NO_HEADERS,
         only_pings: float | None = None,
     ) -> UpstreamFailed | None:
-        """Send it to the client as it comes: status, headers, body, none of it changed, none held up.
+        """Send it to the client as it comes: status, headers and body, unchanged and unbuffered.
 
-        *drop* are headers that go no further. *silence* is how many seconds may pass without a byte, *only_pings* how
-        many in which a stream says nothing but pings; without it they count as any other byte. A *watched* stream
-        never looks complete when it is not: where it breaks an SSE error event is put in if there is room for one,
-        else the connection is reset. Returns how the upstream failed, if it did.
+        *drop* are headers to leave out. *silence* is how many seconds may pass without a byte, *only_pings* how many
+        with nothing but pings; without it, pings count as any other byte. A *watched* stream that breaks never looks
+        complete: it gets an SSE error event if it broke between two events, else the connection is reset. Returns how
+        the upstream failed, if it did.
         """
         watch = self._watch() if watched else None
-        sees = watch if watched or only_pings is None or not self.is_stream else self._watch()
+        observer = watch if watched or only_pings is None or not self.is_stream else self._watch()
         counted = self.head.length is not None
         sink = self._start(exchange, extra, watch, HOP_BY_HOP | drop if drop else HOP_BY_HOP)
         failure = None
         connection = self._connection
         raw = sink is exchange
-        see = sees.see if sees is not None else None
+        see = observer.see if observer is not None else None
         connection.begin_pipe(sink, raw=raw, silence=silence, watch=see, only_pings=only_pings)
         exchange.flush()
         try:
@@ -129,8 +129,8 @@ class Answer:
             failure = UpstreamFailed("lost", "its stream ended without message_stop", silent=False)
         trailers = connection.trailers
         self._pool.release(connection)
-        # All may have been said before it broke. Of one that is compressed or counted the very end is missing all the
-        # same.
+        # A stream that broke after its last event is complete, unless it is compressed or has a Content-Length: then
+        # the client waits for the rest of its bytes.
         if failure is not None and (watch is None or counted or watch.compressed or not watch.complete):
             if watch is None or counted or not watch.between_events:
                 exchange.abort()
@@ -143,7 +143,7 @@ class Answer:
         return failure
 
     async def pipe_to(self, sink: Sink, *, silence: float) -> None:
-        """Write the payload to *sink* as it comes, with at most *silence* seconds without anything but pings.
+        """Write the payload to *sink* as it comes. At most *silence* seconds may pass with nothing but pings.
 
         Raises UpstreamFailed.
         """
@@ -157,17 +157,17 @@ class Answer:
         self._pool.release(self._connection)
 
     def _watch(self) -> StreamWatch | None:
-        """Return what watches the stream go by; None where its coding is not known."""
-        named = self.head.fields.get(b"content-encoding").lower()
-        if named in (b"", b"identity"):
+        """Return a watch for the stream; None if its coding is unknown."""
+        coding = self.head.fields.get(b"content-encoding").lower()
+        if coding in (b"", b"identity"):
             return StreamWatch()
-        decoder = content_coding.decoder(named)
+        decoder = content_coding.decoder(coding)
         return StreamWatch(decoder) if decoder is not None else None
 
     def _start(
         self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]
     ) -> "Exchange | Payload | Counted":
-        """Begin the answer to the client, and return what the body is written to."""
+        """Send the head of the answer to the client, and return the sink for the body."""
         request, answer = exchange.head, self.head
         lines = answer.without(drop)
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
@@ -184,10 +184,10 @@ class Answer:
             return Payload(exchange, in_chunks=chunks_out)
         return exchange
 
-    async def keep(self, *, most: int = _KEPT_ANSWER, within: float = _KEPT_WITHIN) -> KeptAnswer | None:
-        """Read it whole and free its connection. None if it is larger than *most* bytes, slow, or breaks.
+    async def keep(self, *, most: int = _LONGEST_KEPT, within: float = _KEEP_TIMEOUT) -> KeptAnswer | None:
+        """Read all of it, and release its connection. None if it is larger than *most* bytes, too slow, or breaks off.
 
-        A stream is whole with the event that ends it, whatever becomes of its connection.
+        A stream is complete with its last event, even if its connection breaks after that.
         """
         sink = Memory(most)
         watch = self._watch() if self.is_stream else None
@@ -196,7 +196,7 @@ class Answer:
                 await self._connection.look(watch.sees_end, within)
                 if not watch.complete and not self._connection.body_done:
                     raise TimeoutError
-                within = _ENDS_WITHIN
+                within = _FRAMING_TIMEOUT
             self._connection.begin_pipe(sink, raw=False, silence=within)
             async with asyncio.timeout(within):
                 await self._connection.piped()
@@ -216,12 +216,12 @@ class Answer:
         return KeptAnswer(self.head, b"".join(sink.pieces))
 
     def abort(self) -> None:
-        """Want no more of it: the upstream is told by a reset."""
+        """Discard it, and reset the connection."""
         self._connection.abort()
 
 
 class Relay:
-    """Ask one upstream, over a pool of connections."""
+    """Send requests to one upstream, over a pool of connections."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -235,12 +235,12 @@ class Relay:
         fresh: bool,
         longer: Callable[[], Awaitable[float]] | None = None,
     ) -> Answer:
-        """Send a request and return its answer, once its head has come.
+        """Send a request, and return its answer when the head has been received.
 
-        *exchange* is the client's that it is for, None for a request of our own, whose body is at hand. *seconds* is
-        the time for that, from when the request is sent; *longer* is asked for more when it is over. *fresh* asks for a
-        new connection, which a request that cannot be sent twice always gets. Raises UpstreamFailed (with `stale` set
-        where a connection that had been idle died without a byte), BodyCut.
+        *exchange* is the client's, None for a request of our own, which must have its body. *seconds* is the time
+        limit, from when the request is sent; when it is over, *longer* may extend it. *fresh* is for a new connection,
+        which a request whose body is streamed always gets. Raises UpstreamFailed, with `stale` set if a connection that
+        had been idle died before any byte, and BodyCut.
         """
         connection, used_before = await self._pool.acquire(fresh=fresh or request.body is None)
         upload: asyncio.Task[None] | None = None
@@ -271,7 +271,7 @@ class Relay:
         finally:
             if upload is not None and not upload.done():
                 upload.cancel()
-            if exchange is not None and exchange.source is not None:  # by interim answers
+            if exchange is not None and exchange.source is not None:  # set by interim answers
                 exchange.source = None
                 connection.resume_reading()
         return Answer(connection, self._pool, answer)
@@ -299,6 +299,6 @@ async def _upload(exchange: Exchange, connection: UpstreamConnection) -> None:
     try:
         await exchange.pipe(connection)
         connection.request_complete()
-    except Exception:  # cancelled, it goes on: the answer came before the whole request had been sent
+    except Exception:  # not if cancelled: the answer came before the whole request was sent
         connection.abort()
         raise

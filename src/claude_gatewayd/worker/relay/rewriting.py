@@ -1,4 +1,4 @@
-"""Tell a stream again, as it comes: Bedrock's answer in Anthropic's words, another's as it is, but with an end."""
+"""Rewrite a stream as it comes: Bedrock's to Anthropic's format; others only so that none ends without its last event."""
 
 import asyncio
 import re
@@ -15,38 +15,38 @@ from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.relay.relay import Answer
 from claude_gatewayd.worker.relay.sinks import Payload
 
-# A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name.
+# JSON strings contain no raw line feeds, so a line that begins with "event:" is the name of an event.
 _LAST: Final = re.compile(rb"(?:\A|(?<=\n))event: ?(message_stop|error)\r?\n")
 _LONGEST: Final = 16 * 1024 * 1024
 
 
 class StreamRewriter(Protocol):
-    """What puts a stream into other words. *complete*: its end has been told."""
+    """Rewrites one stream. *complete*: its last event has been returned."""
 
     complete: bool
 
     def feed(self, payload: Bytes) -> bytes:
-        """Return what is to be told of the next bytes: whole events, nothing before the first of the stream."""
+        """Return the rewritten events that are complete with the next bytes."""
         ...
 
     def finish(self, failure: UpstreamFailed | None) -> bytes:
-        """Return what is to be told at the end; *failure* is how the upstream failed, if it did."""
+        """Return what to send at the end; *failure* is how the upstream failed, if it did."""
         ...
 
 
 class Passthrough:
-    """Tell a stream of messages as it is, event by event, and never let it end as if it were complete when it is not.
+    """Send a stream of messages as it is, event by event; one that breaks off ends with an error.
 
-    *whose* is who answers, as the person knows it.
+    *upstream* is who answers, by the name that the person knows.
     """
 
-    def __init__(self, whose: str) -> None:
+    def __init__(self, upstream: str) -> None:
         self.complete = False
-        self._whose = whose
+        self._upstream = upstream
         self._splitter = EventSplitter()
 
     def feed(self, payload: Bytes) -> bytes:
-        """Return the events that are whole."""
+        """Return the events that are complete."""
         whole = self._splitter.feed_raw(payload)
         if len(self._splitter.rest) > _LONGEST:
             self._splitter.clear()
@@ -58,13 +58,13 @@ class Passthrough:
         return whole if last[1] == b"message_stop" else whole[: last.start()] + _masked(whole[last.start() :])
 
     def finish(self, failure: UpstreamFailed | None) -> bytes:
-        """Return an error where there was no end."""
+        """Return an error if there was no last event."""
         if self.complete:
             return b""
         self.complete = True
         why = failure.detail if failure is not None else "its stream ended without message_stop"
         status = 504 if failure is not None and failure.kind == "timeout" else 502
-        return anthropic_errors.error_event(status, f"{self._whose}'s answer broke off: {why}")
+        return anthropic_errors.error_event(status, f"{self._upstream}'s answer broke off: {why}")
 
 
 def _masked(events: bytes) -> bytes:
@@ -74,43 +74,43 @@ def _masked(events: bytes) -> bytes:
 
 
 async def rewrite_stream(
-    answer: Answer, exchange: Exchange, lines: Lines, teller: StreamRewriter, *, silence: float, ping_after: float
+    answer: Answer, exchange: Exchange, lines: Lines, rewriter: StreamRewriter, *, silence: float, ping_after: float
 ) -> UpstreamFailed | None:
-    """Send an answer's stream to the client in *teller*'s words. Returns how the upstream failed, if it did.
+    """Send an answer's stream to the client through *rewriter*. Returns how the upstream failed, if it did.
 
-    *silence* is how many seconds may pass without a byte from upstream; where nothing was told for *ping_after*
-    seconds, a ping is.
+    *silence* is how many seconds may pass without a byte from upstream. After *ping_after* seconds in which nothing was
+    sent, a ping is sent.
     """
     in_chunks = not exchange.head.is_http_10
     if in_chunks:
         lines = [*lines, b"Transfer-Encoding: chunked"]
     exchange.start(200, b"OK", lines, close=not in_chunks)
     exchange.flush()
-    sink = _Told(Payload(exchange, in_chunks=in_chunks), teller, ping_after)
+    sink = _RewritingSink(Payload(exchange, in_chunks=in_chunks), rewriter, ping_after)
     failure = None
     try:
         await answer.pipe_to(sink, silence=silence)
     except UpstreamFailed as failed:
         failure = failed
     finally:
-        sink.no_more_pings()
-    if last := teller.finish(failure):
+        sink.close()
+    if last := rewriter.finish(failure):
         sink.payload.write(last)
     sink.payload.end([])
     exchange.finish()
     return failure
 
 
-class _Told:
-    """The client's end of it, and the client's word in it: where it reads too slowly, the upstream is held up.
+class _RewritingSink:
+    """Writes the rewritten stream to the client. A client that reads too slowly pauses the upstream.
 
-    A stream that has begun has its silences broken: a client takes a long one for the end (300 s, measured). Not
-    those of a client that does not read: nothing but pings would be waiting for it.
+    Once the stream has begun, silences are broken by pings: a client gives up after a long one (300 s, measured). While
+    a client does not read, there are none: they would only pile up.
     """
 
-    def __init__(self, payload: Payload, teller: StreamRewriter, ping_after: float) -> None:
+    def __init__(self, payload: Payload, rewriter: StreamRewriter, ping_after: float) -> None:
         self.payload = payload
-        self._teller = teller
+        self._rewriter = rewriter
         self._source: Source | None = None
         self._paused = False
         self._begun = False
@@ -128,7 +128,7 @@ class _Told:
         self.payload.source = self if source is not None else None
 
     def write(self, data: Bytes) -> None:
-        self._tell(self._teller.feed(data))
+        self._send(self._rewriter.feed(data))
 
     def pause_reading(self) -> None:
         self._paused = True
@@ -142,21 +142,21 @@ class _Told:
         if self._source is not None:
             self._source.resume_reading()
 
-    def no_more_pings(self) -> None:
-        """Give the timer back."""
+    def close(self) -> None:
+        """Cancel the timer."""
         self._silence.close()
 
-    def _tell(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> None:
         if data:
             self._begun = True
-            self._wait()  # before the write: it may find the client full
+            self._wait()  # before the write, which may pause us
             self.payload.write(data)
 
     def _wait(self) -> None:
-        if self._begun and not self._paused and not self._teller.complete:
+        if self._begun and not self._paused and not self._rewriter.complete:
             self._silence.set(self._ping_after)
         else:
             self._silence.clear()
 
     def _ping(self) -> None:
-        self._tell(PING)
+        self._send(PING)

@@ -1,4 +1,4 @@
-"""What an upstream's answer is written to on its way to a client."""
+"""The sinks that an upstream's answer is written to: the client, or memory."""
 
 from claude_gatewayd.anthropic.events import StreamWatch
 from claude_gatewayd.http1 import framing
@@ -6,11 +6,11 @@ from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 
-_NUDGES = 8  # some readers of chunks bear 15 digits of a size, none of ours needs more than 7
+_NUDGES = 8  # leading zeros: some clients accept 15 digits of a chunk size, and ours has at most 7
 
 
 class Payload:
-    """Write payload to a client, in chunks of our own or bare."""
+    """Write the payload to a client, in chunks of our own or as it is."""
 
     def __init__(self, exchange: Exchange, *, in_chunks: bool) -> None:
         self._exchange = exchange
@@ -21,7 +21,7 @@ class Payload:
 
     @property
     def source(self) -> Source | None:
-        """Where it comes from."""
+        """The upstream's connection."""
         return self._exchange.source
 
     @source.setter
@@ -29,26 +29,26 @@ class Payload:
         self._exchange.source = source
 
     def write(self, data: Bytes) -> None:
-        """Write the next of it."""
+        """Write the next bytes."""
         self._nudges = 0
         self._exchange.write(framing.chunk(data) if self._in_chunks else data)
 
     def end(self, trailers: Lines) -> None:
-        """Say that this was all."""
+        """End the body."""
         if self._in_chunks:
             self._exchange.write(framing.last_chunk(trailers))
 
     def _nudge(self) -> None:
-        """Send a leading zero of the next chunk's size."""
+        """Send a leading zero of the next chunk's size: it shows whether the client is still there."""
         if self._nudges < _NUDGES:
             self._nudges += 1
             self._exchange.write(b"0")
 
 
 class Counted:
-    """Write a stream of a known length to a client, but for the last of it if the stream has not come to its end.
+    """Write a stream with a Content-Length to a client, but hold back its last bytes if it has no last event.
 
-    A proxy that keeps answers until they are whole gives a length to what it has got.
+    A proxy that buffers whole answers adds a length to an incomplete stream, too.
     """
 
     def __init__(self, exchange: Exchange, length: int, watch: StreamWatch) -> None:

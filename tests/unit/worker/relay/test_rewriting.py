@@ -196,19 +196,19 @@ LAST = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 def test_a_stream_as_it_is_however_it_is_cut(ending: bytes) -> None:
     stream = (ALONE + b": a comment\n\n" + PING + LAST).replace(b"\n", ending)
     for size in (1, 2, 3, 7, 50, len(stream)):
-        teller = Passthrough("own")
-        pieces = [teller.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
+        rewriter = Passthrough("own")
+        pieces = [rewriter.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
         assert b"".join(pieces) == stream
         assert all(piece.endswith(ending * 2) for piece in pieces if piece), "a ping may stand between any two"
-        assert teller.complete
-        assert teller.finish(None) == b""
+        assert rewriter.complete
+        assert rewriter.finish(None) == b""
 
 
 @pytest.mark.parametrize("cut", [0, len(ALONE), len(ALONE) + 20, len(ALONE + LAST) - 1])
 @pytest.mark.parametrize("failure", [None, UpstreamFailed("timeout", "no byte came", silent=False)])
 def test_one_without_an_end_ends_in_an_error(cut: int, failure: UpstreamFailed | None) -> None:
-    teller = Passthrough("own")
-    told = teller.feed((ALONE + LAST)[:cut]) + teller.finish(failure)
+    rewriter = Passthrough("own")
+    told = rewriter.feed((ALONE + LAST)[:cut]) + rewriter.finish(failure)
     *_, last, nothing = told.split(b"\n\n")
     assert nothing == b""
     assert last.startswith(b"event: error\ndata: ")
@@ -219,10 +219,10 @@ def test_one_without_an_end_ends_in_an_error(cut: int, failure: UpstreamFailed |
 def test_an_error_in_the_middle_is_the_end_however_long_it_is() -> None:
     message = "of arn:aws:bedrock:us-west-2:123456789012:x " + "y" * 100_000
     error = {"type": "error", "error": {"type": "overloaded_error", "message": message}}
-    teller = Passthrough("own")
-    told = teller.feed(ALONE + b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n" + LAST)
-    assert teller.complete
+    rewriter = Passthrough("own")
+    told = rewriter.feed(ALONE + b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n" + LAST)
+    assert rewriter.complete
     assert told.startswith(ALONE + b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"')
     assert b"123456789012" not in told
     assert len(told) < 3000
-    assert teller.finish(None) == b""
+    assert rewriter.finish(None) == b""
