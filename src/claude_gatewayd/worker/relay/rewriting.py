@@ -1,4 +1,4 @@
-"""Rewrite a stream as it comes: Bedrock's to Anthropic's format; others only so that none ends without its last event."""
+"""Rewrite a stream as it comes: Bedrock's to Anthropic's format; others so that none ends without its last event."""
 
 import asyncio
 import re

@@ -21,7 +21,7 @@ from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.tally import Tally
 
-_PING_SILENCES = 3  # times the longest silence, of nothing but pings: Anthropic thinks for long, and pings meanwhile
+_PING_SILENCES = 3  # longest silences with nothing but pings, which Anthropic sends while a model thinks
 
 
 class AnthropicLane:
@@ -88,9 +88,9 @@ class AnthropicLane:
         return answered
 
     async def _finish(self, call: Call, result: Result, failure: BedrockFailure | None) -> int:
-        """Send Anthropic's answer on, or what helps more where Bedrock failed too, with *failure*."""
+        """Pass Anthropic's answer on, or what helps more if Bedrock failed, too, with *failure*."""
         answer = result.answer
-        if failure is not None and (result.failure is not None or policy.is_trouble(result.outcome)):
+        if failure is not None and (result.failure is not None or policy.is_failure(result.outcome)):
             if isinstance(answer, Answer):  # Anthropic was asked last, for the circuit was open
                 result = result._replace(answer=await answer.keep())
             return self._both_failed(call, result, failure)
@@ -102,43 +102,42 @@ class AnthropicLane:
         raise self._no_answer(call, result, "")
 
     def _both_failed(self, call: Call, result: Result, failure: BedrockFailure) -> int:
-        """Answer with what helps the person most; the headers say what else was tried."""
-        heals = bedrock_errors.is_client_fixable(failure)
-        if not heals:
-            self._tally.serving.by_nobody(
-                (call.digest, call.model), call.route.cause, bedrock_errors.describe(failure), failure.hint
-            )
+        """Answer with what helps the person most. The headers report what was tried."""
+        fixable = bedrock_errors.is_client_fixable(failure)
+        if not fixable:
+            description = bedrock_errors.describe(failure)
+            self._tally.serving.by_nobody((call.digest, call.model), call.route.cause, description, failure.hint)
         kept = result.answer
         answered = kept is not None or result.failure is None
-        if policy.after_both_failed(heals=heals, answered=answered) == "bedrock" and self._fallback is not None:
+        whose = policy.after_both_failed(is_client_fixable=fixable, answered=answered)
+        if whose == "bedrock" and self._fallback is not None:
             return self._fallback.reply_failure(call, failure)
-        mends = bedrock_errors.recovery_hint(failure)
+        recovery = bedrock_errors.recovery_hint(failure)
         if kept is None:
-            raise self._no_answer(call, result, mends)
+            raise self._no_answer(call, result, recovery)
         assert not isinstance(kept, Answer)
-        if mends:
-            # Without it Claude Code would try for minutes what only a person can mend.
-            kept.pass_on_with(call.exchange, [*call.route.lines, NO_RETRY], mends)
+        if recovery:  # by a person: without NO_RETRY Claude Code would retry for minutes
+            kept.pass_on_with(call.exchange, [*call.route.lines, NO_RETRY], recovery)
         else:
             kept.pass_on(call.exchange, call.route.lines)
         return kept.head.status
 
-    def _no_answer(self, call: Call, result: Result, mends: str) -> Refused:
-        """Return the answer of our own where there is none of Anthropic's, or it could not be kept."""
+    def _no_answer(self, call: Call, result: Result, recovery: str) -> Refused:
+        """Return an answer of our own, as there is none of Anthropic's, or it could not be kept."""
         if result.failure is not None:
-            return self._unreachable(call, result.failure, mends)
+            return self._unreachable(call, result.failure, recovery)
         assert isinstance(result.outcome, policy.Answered)
         status = policy.status_of(result.outcome)
-        lines = [*call.route.lines, *([NO_RETRY] if mends else [])]
-        return Refused(status, f"Anthropic answered {status}. {mends}".strip(), *lines)
+        lines = [*call.route.lines, *([NO_RETRY] if recovery else [])]
+        return Refused(status, f"Anthropic answered {status}. {recovery}".strip(), *lines)
 
-    def _unreachable(self, call: Call, failure: UpstreamFailed, mends: str) -> Refused:
+    def _unreachable(self, call: Call, failure: UpstreamFailed, recovery: str) -> Refused:
         hint = f" ({failure.hint})" if failure.hint else ""
         lines = [*call.route.lines]
-        if failure.kind == "certificate" or mends:
-            lines.append(NO_RETRY)  # Claude Code would try again for three minutes
+        if failure.kind == "certificate" or recovery:
+            lines.append(NO_RETRY)  # Claude Code would retry for three minutes
         status = 504 if failure.kind == "timeout" else 502
-        return Refused(status, f"cannot reach Anthropic: {failure.detail}{hint}. {mends}".rstrip(" ."), *lines)
+        return Refused(status, f"cannot reach Anthropic: {failure.detail}{hint}. {recovery}".rstrip(" ."), *lines)
 
     async def _pass_on(self, call: Call, answer: Answer) -> int:
         silence = self._settings.response_timeout

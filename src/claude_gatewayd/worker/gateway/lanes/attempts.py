@@ -137,7 +137,7 @@ class Attempts:
                 if obstacle is not None:
                     call.route.fallback = f"none; {obstacle.reason}"
                     fallback = None
-                    progress = progress._replace(fallback=False, only_here=obstacle.only_anthropic)
+                    progress = progress._replace(fallback=False, only_anthropic=obstacle.only_anthropic)
                     decision = policy.decide(outcome, progress, settings.rules)
             if decision.act == "pass":
                 # An earlier answer says more than a later failure to get one.

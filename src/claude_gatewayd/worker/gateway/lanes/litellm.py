@@ -1,7 +1,7 @@
 """LiteLLM's lane: the routes in OpenAI's format, and the models of the person's own LiteLLM configuration.
 
-LiteLLM is not trusted with a caller's credential, nor with a decision: for Claude's models it comes back to this worker
-with a ticket, and the request takes the same way as any other.
+LiteLLM never has a caller's credential, and decides nothing: a request for one of Claude's models comes back to this
+worker with a ticket, and is handled there like any other.
 """
 
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ from claude_gatewayd.worker.relay.rewriting import Passthrough, rewrite_stream
 ROUTES = frozenset(route.encode() for route in middleware.OPENAI_ROUTES)
 TICKET = b"x-gateway-ticket"
 
-_LOADED_WITHIN = 60.0
+_LOAD_TIMEOUT = 60.0
 _PING_AFTER = 10.0
 _MOST_REPORTED = 20
 _NOT_LISTED = "allow one by allowed_openai_params of the model, in the file of [litellm] config"
-_PASSED = (b"content-type", b"accept", b"anthropic-version", b"anthropic-beta")
-_NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
+_FORWARDED = (b"content-type", b"accept", b"anthropic-version", b"anthropic-beta")
+_NOT_RETURNED = HOP_BY_HOP | frozenset(
     (
         b"x-litellm-model-api-base",
         b"x-gateway-upstream",
@@ -49,18 +49,18 @@ _NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
     )
 )
 
-_OF_ITS_BODY = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
+_ABOUT_BODY = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
 
 
 @dataclass(frozen=True, slots=True)
 class LiteLLMLaneSettings:
-    """What the lane goes by. *response_timeout* is in seconds."""
+    """The lane's settings. *response_timeout* is in seconds."""
 
     response_timeout: float
 
 
 class LiteLLMLane:
-    """Answer calls by LiteLLM's own routes."""
+    """Answer calls through LiteLLM's own routes."""
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class LiteLLMLane:
         self._left_out = LeftOutFields("LiteLLM", _NOT_LISTED)
 
     async def serves(self, call: Call) -> bool:
-        """Say whether a call is for a model of the person's own configuration. LiteLLM has to have read it."""
+        """Whether a call is for a model of the person's own. Waits until LiteLLM has read the configuration."""
         if not self._engine.has_config or not call.model or call.model.startswith("claude-"):
             return False
         try:
-            await self._engine.ready(_LOADED_WITHIN)
+            await self._engine.ready(_LOAD_TIMEOUT)
         except EngineFailed:
-            return True  # to be told so: whoever it is for, it is not Anthropic
+            return True  # `answer` reports it; the request is not for Anthropic
         return call.model in self._engine.model_names
 
     async def answer(self, call: Call) -> int:
@@ -94,25 +94,25 @@ class LiteLLMLane:
             raise Refused(501, "cannot count tokens for a model of [litellm] config", NO_RETRY, *call.route.lines)
         document = await self._document(call)
         try:
-            await self._engine.ready(_LOADED_WITHIN)
+            await self._engine.ready(_LOAD_TIMEOUT)
         except EngineFailed as problem:
             hint = f" ({problem.hint})" if problem.hint else ""
             raise Refused(
                 503, f"cannot serve: {problem.message}{hint}", b"retry-after: 10", *call.route.lines
             ) from None
-        theirs = call.model in self._engine.model_names
-        if theirs:
-            await self._authorization.require(call)  # whoever is billed for it: it is not the caller
+        is_own_model = call.model in self._engine.model_names
+        if is_own_model:
+            await self._authorization.require(call)  # the person pays for it, not the caller
             if call.path == MESSAGES and call.document is not None and message_threads.is_partial(call.document):
                 return message_threads.reply_unknown_thread(call, call.model[:100])
-        elif not bedrock_models.is_claude(call.model):  # of several, by commas, LiteLLM would ask each
+        elif not bedrock_models.is_claude(call.model):  # given several, by commas, LiteLLM would ask each
             raise Refused(404, _unknown(call.model, self._engine.model_names), NO_RETRY, *call.route.lines)
         body, left_out = self._body(call, document)
         ticket = self._tickets.issue(call)
         try:
             answer = await self._relay.ask(
                 call.exchange,
-                self._outgoing(call, body, ticket, spends=theirs),
+                self._request(call, body, ticket, spends=is_own_model),
                 seconds=self._settings.response_timeout,
                 fresh=False,
             )
@@ -121,7 +121,7 @@ class LiteLLMLane:
         finally:
             self._tickets.recall(ticket)
         self._left_out.report(call, body_fields.to_report(call.path, left_out)[:_MOST_REPORTED])
-        if theirs and not call.route.api_base:
+        if is_own_model and not call.route.api_base:
             call.route.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
         if answer.head.status >= 400:
             return await _pass_error_on(call, answer)
@@ -130,14 +130,14 @@ class LiteLLMLane:
         await answer.pass_on(
             call.exchange,
             call.route.lines,
-            drop=_NOT_PASSED_BACK,
+            drop=_NOT_RETURNED,
             silence=self._settings.response_timeout,
             watched=False,
         )
         return answer.head.status
 
     async def _pass_messages_on(self, call: Call, answer: Answer) -> int:
-        """Send a stream of messages on: one that begins with an error as an error, one without an end with one."""
+        """Pass on a stream of messages: as an error if it begins with one, and with one at the end if it breaks off."""
         silence = self._settings.response_timeout
         try:
             first = await answer.first_event(silence)
@@ -145,12 +145,12 @@ class LiteLLMLane:
             raise Refused(502, f"cannot serve: {call.model} failed: {failed.detail}", *call.route.lines) from None
         if first.verdict == "waiting":
             answer.abort()
-            raise Refused(504, f"cannot serve: {call.model} said nothing in time", *call.route.lines)
-        lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), *call.route.lines]
+            raise Refused(504, f"cannot serve: {call.model} sent nothing in time", *call.route.lines)
+        lines = [*answer.head.without(_NOT_RETURNED | _ABOUT_BODY), *call.route.lines]
         if first.verdict == "error":
             answer.abort()
-            trouble = bedrock_errors.read_event(first.data)
-            status, body = _in_anthropics_words(trouble.status, first.data)
+            failure = bedrock_errors.read_event(first.data)
+            status, body = _as_anthropic_error(failure.status, first.data)
             call.exchange.reply(status, anthropic_errors.reason(status), [JSON, *lines], body)
             return status
         lines.append(b"content-type: text/event-stream; charset=utf-8")
@@ -164,7 +164,7 @@ class LiteLLMLane:
         try:
             document = await parse_json(call)
         except NotJson:
-            raise Refused(400, "cannot read the request: its body is no JSON", NO_RETRY, *call.route.lines) from None
+            raise Refused(400, "cannot read the request: its body is not JSON", NO_RETRY, *call.route.lines) from None
         if not isinstance(document, dict) or not isinstance(document.get("model"), str):
             raise Refused(400, 'cannot read the request: its body names no "model"', NO_RETRY, *call.route.lines)
         if call.model:
@@ -178,10 +178,10 @@ class LiteLLMLane:
         sent = {name: value for name, value in document.items() if name in allowed}
         return msgspec.json.encode(sent), [name for name in document if name not in allowed]
 
-    def _outgoing(self, call: Call, body: bytes, ticket: bytes, *, spends: bool) -> OutgoingRequest:
+    def _request(self, call: Call, body: bytes, ticket: bytes, *, spends: bool) -> OutgoingRequest:
         fields = call.exchange.head.fields
         lines: Lines = [b"Host: litellm", b"Authorization: " + self._engine.authorization]
-        lines += [name + b": " + fields[name] for name in _PASSED if name in fields]
+        lines += [name + b": " + fields[name] for name in _FORWARDED if name in fields]
         lines += [TICKET + b": " + ticket, b"Content-Length: %d" % len(body)]
         lines.append(b"x-gateway-caller: " + (call.digest or "key").encode())
         if spends:
@@ -190,23 +190,23 @@ class LiteLLMLane:
 
 
 async def _pass_error_on(call: Call, answer: Answer) -> int:
-    """Send a failure on, in an envelope that the client's SDK reads: LiteLLM and its server have others too."""
+    """Pass on an error, in the envelope that the client's SDK expects: LiteLLM and its server have others, too."""
     kept = await answer.keep()
     status, body = answer.head.status, b""
     if kept is not None:
-        coded = b"" if kept.plain else answer.head.fields.get(b"content-encoding")
-        body = content_coding.decoded(coded, kept.body)
-    lines = [*answer.head.without(_NOT_PASSED_BACK | _OF_ITS_BODY), JSON, *call.route.lines]
+        coding = b"" if kept.plain else answer.head.fields.get(b"content-encoding")
+        body = content_coding.decoded(coding, kept.body)
+    lines = [*answer.head.without(_NOT_RETURNED | _ABOUT_BODY), JSON, *call.route.lines]
     if call.path == MESSAGES:
-        status, body = _in_anthropics_words(status, body)
+        status, body = _as_anthropic_error(status, body)
     else:
         body = anthropic_errors.as_openai_error(status, body)
     call.exchange.reply(status, anthropic_errors.reason(status), lines, body)
     return status
 
 
-def _in_anthropics_words(status: int, body: bytes) -> tuple[int, bytes]:
-    """Return a failure in Anthropic's envelope; one about the request's length in the words that Claude Code knows."""
+def _as_anthropic_error(status: int, body: bytes) -> tuple[int, bytes]:
+    """Return an error in Anthropic's envelope. If the request is too long, it is worded as Claude Code knows it."""
     message = anthropic_errors.message_of(status, body)
     length = context_length.for_claude_code(message) if status in (400, 413, 422, 500) else None
     if length is not None:

@@ -1,6 +1,6 @@
-"""What an upstream's outcome means: pass it on, try again, or fall back. Pure: no clock, no socket, no log.
+"""Decide what an upstream's outcome means: pass it on, retry, or fall back. Pure: no clock, no socket, no log.
 
-This is the only place that decides it, for every lane. (Its types are tuples: some are made for each request.)
+This is the only place that decides it, for every lane. Its types are tuples, since some are made for each request.
 
 Sources of the tables: A = platform.claude.com/docs/en/api/errors; R = RFC 9110; CF = Cloudflare's documentation of its
 5xx errors (it stands before Anthropic); CC = measured with Claude Code 2.1.330; "name#number" = an issue at GitHub.
@@ -12,40 +12,40 @@ from typing import Final, Literal, NamedTuple
 from claude_gatewayd.anthropic.errors import STATUS_OF_TYPE
 from claude_gatewayd.anthropic.refusals import Refusal
 
-# Whose trouble is it? These are Anthropic's, or of what stands before it, not the request's: the same request may
-# succeed a moment later. Each with the word of `[router] fallback_on` that it goes by.
-_TROUBLES: Final = {
-    408: "504",  # R 15.5.9: whoever waited for us gave up; CC and both SDKs try again
+# Failures of Anthropic, or of what stands before it, and not the request's fault: the same request may succeed a moment
+# later. Each with its cause in the words of `[router] fallback_on`.
+_FAILURES: Final = {
+    408: "504",  # R 15.5.9: the server gave up waiting for the request; CC and both SDKs retry
     500: "500",  # A: api_error
     502: "502",  # R 15.6.3
     503: "503",  # R 15.6.4
     504: "504",  # A: timeout_error
-    520: "502",  # CF: what came of the origin was no answer; claude-code#3197
+    520: "502",  # CF: the origin's answer makes no sense; claude-code#3197
     521: "502",  # CF: the origin refuses connections
     522: "504",  # CF: the connection to the origin timed out; claude-code#67341
     523: "502",  # CF: the origin cannot be reached
     524: "504",  # CF: the origin did not answer in time
-    525: "502",  # CF: no TLS with the origin: not our certificates
-    526: "502",  # CF: the origin's certificate is no good, for Cloudflare
-    527: "502",  # CF: its own line to the origin is broken
+    525: "502",  # CF: no TLS with the origin; not about our certificates
+    526: "502",  # CF: Cloudflare does not accept the origin's certificate
+    527: "502",  # CF: its connection to the origin is broken
     529: "529",  # A: overloaded_error
     530: "502",  # CF: the origin's name cannot be resolved, and other errors of its own
 }
-RETRIED_STATUSES: Final = frozenset(_TROUBLES)
+RETRIED_STATUSES: Final = frozenset(_FAILURES)
 
-# All that can be Anthropic's trouble, in the words of `[router] fallback_on`. A 429 is: a limit, not the request's
-# fault. A limit of the account is "limit", too; money that is used up, or was not paid, "billing".
+# All causes that `[router] fallback_on` knows. A 429 is one: a limit is not the request's fault. A limit of the account
+# is also "limit"; money that is used up, or was not paid, is "billing".
 FALLBACK_ON: Final = frozenset(("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing"))
 
-_QUICK: Final = 3.0  # seconds that a person hardly notices beside a model's answer
-_LONG: Final = 60.0  # of a Retry-After: beyond it Claude Code gives up, too (CC)
+_QUICK: Final = 3.0  # seconds: hardly noticed, compared with a model's answer
+_LONG: Final = 60.0  # seconds of a Retry-After: beyond it Claude Code gives up, too (CC)
 
 
 class Answered(NamedTuple):
-    """The upstream answered. *retry_after* is in seconds, *should_retry* its x-should-retry; None: it says nothing.
+    """The upstream answered. *retry_after* is in seconds, *should_retry* is x-should-retry; None without the header.
 
-    *first_error* is the type of an error that is the first event of its stream, where that was looked at. *refusal* is
-    what it says of limits and money, where it says something.
+    *first_error* is the type of the error that its stream begins with, if that was inspected. *refusal* is what it says
+    about limits and money.
     """
 
     status: int
@@ -58,9 +58,9 @@ class Answered(NamedTuple):
 class Failed(NamedTuple):
     """The upstream did not answer.
 
-    *stale* means that a connection which had been idle died before any byte; *lasting*, that only a person can mend
-    it, a certificate that is not trusted, say; *timeout*, that no connection or no byte came in time; *waited*, that it
-    was asked, and given all the time that the client has.
+    *stale*: a connection that had been idle died before any byte. *lasting*: only a person can fix it, such as a
+    certificate that is not trusted. *timeout*: no connection or no byte came in time. *waited*: the request was sent,
+    and had all the time that the client waits.
     """
 
     stale: bool = False
@@ -76,10 +76,10 @@ Verdict = Literal["", "good", "failed", "limit"]  # on a circuit
 class Progress(NamedTuple):
     """How far a request has come.
 
-    *replayable*: its whole body is at hand. *repeatable*: doing it twice does no harm. *retries* have been made,
-    *elapsed* seconds have gone by since the first try, *refreshed* says that the one fresh try has been used up.
-    *fallback*: there is something to fall back to; *only_here*: there is not, for nobody else can do what is asked.
-    *bought*: within a minute the same caller has had an answer for money where a second try was not made.
+    *replayable*: all of its body is in memory. *repeatable*: sending it twice does no harm. *retries* is their number,
+    *elapsed* the seconds since the first attempt; *refreshed*: the attempt on a new connection has been made.
+    *fallback*: there is a fallback; *only_anthropic*: there is none, since nobody else can do what is asked for.
+    *bought*: within the last minute, the caller got a paid answer without a second attempt.
     """
 
     replayable: bool
@@ -88,13 +88,13 @@ class Progress(NamedTuple):
     elapsed: float = 0.0
     refreshed: bool = False
     fallback: bool = False
-    only_here: bool = False
+    only_anthropic: bool = False
     bought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RouterRules:
-    """The `[router]` part of the configuration that this goes by. Times in seconds."""
+    """The settings of `[router]` that decide. Times in seconds."""
 
     num_retries: int
     timeout: float
@@ -105,8 +105,8 @@ class RouterRules:
 class Decision(NamedTuple):
     """What to do.
 
-    "pass" it on, "refresh" (once more at once, on a new connection), "fallback", "retry" *after*; or "retry first"
-    *after*, and fall back if that fails, too.
+    "pass" it on, "refresh" (retry at once, on a new connection), "fallback", "retry" *after* so many seconds, or "retry
+    first" *after*, and fall back if that fails, too.
     """
 
     act: Literal["pass", "refresh", "fallback", "retry", "retry first"]
@@ -120,17 +120,17 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 
 def status_of_error(kind: str) -> int:
-    """Return the status that an error has which comes as the first event of a stream, behind a 200."""
+    """Return the status for an error that a stream begins with, after a 200."""
     return STATUS_OF_TYPE.get(kind, 400)
 
 
 def status_of(outcome: Answered) -> int:
-    """Return the status that counts: of a stream that begins with an error, the error's."""
+    """Return the status that counts: if a stream begins with an error, the error's."""
     return outcome.status if outcome.first_error is None else status_of_error(outcome.first_error)
 
 
-def words(outcome: Outcome) -> frozenset[str]:
-    """Return what an outcome is in the words of `[router] fallback_on`; none of them: it is no trouble."""
+def causes(outcome: Outcome) -> frozenset[str]:
+    """Return the causes of a failure of Anthropic's, in the words of `[router] fallback_on`."""
     if isinstance(outcome, Failed):
         return frozenset(("timeout" if outcome.timeout else "connection",))
     if outcome.refusal is not None:
@@ -138,39 +138,39 @@ def words(outcome: Outcome) -> frozenset[str]:
     status = status_of(outcome)
     if status < 400:
         return _NONE
-    word = "429" if status == 429 else "billing" if status == 402 else _TROUBLES.get(status)
+    word = "429" if status == 429 else "billing" if status == 402 else _FAILURES.get(status)
     return _NONE if word is None else frozenset((word,))
 
 
 def is_success(outcome: Outcome) -> bool:
-    """Say whether it is a success: then nothing else has to be decided, and that costs nothing."""
+    """Whether it is a success: then there is nothing else to decide, and this costs nothing."""
     return isinstance(outcome, Answered) and outcome.status < 300 and outcome.first_error is None
 
 
-def is_trouble(outcome: Outcome) -> bool:
-    """Say whether it is Anthropic's trouble, not the request's."""
-    return bool(words(outcome))
+def is_failure(outcome: Outcome) -> bool:
+    """Whether Anthropic fails or has reached a limit; not if the request is at fault."""
+    return bool(causes(outcome))
 
 
 def falls_back_on_timeout(rules: RouterRules) -> bool:
-    """Say whether a first byte that does not come is a reason to fall back."""
+    """Whether to fall back if no first byte comes in time."""
     return "timeout" in rules.fallback_on
 
 
 def is_outage(outcome: Outcome) -> bool:
-    """Say whether Anthropic itself is in trouble: a limit, or money, is the account's."""
-    return isinstance(outcome, Failed) or (outcome.refusal is None and status_of(outcome) in _TROUBLES)
+    """Whether Anthropic itself fails: a limit, or money, is about the account."""
+    return isinstance(outcome, Failed) or (outcome.refusal is None and status_of(outcome) in _FAILURES)
 
 
 def verdict(outcome: Outcome, rules: RouterRules, *, own_circuit: bool) -> Verdict:
-    """Say what an outcome is to a circuit: a success, a failure, a limit that is reached, or "", nothing.
+    """Return what an outcome means to a circuit: a success, a failure, a limit that is reached, or "" for nothing.
 
-    Only what is fallen back on counts against it. A 429 about one request says nothing of others, but for those that
-    ask for the same beta: they have their *own_circuit*.
+    Only a cause in `fallback_on` counts against it. A 429 about one request says nothing about others, unless they ask
+    for the same beta: those have their *own_circuit*.
     """
-    if not is_trouble(outcome):
+    if not is_failure(outcome):
         return "good" if isinstance(outcome, Answered) and outcome.status < 300 else ""
-    if words(outcome).isdisjoint(rules.fallback_on):
+    if causes(outcome).isdisjoint(rules.fallback_on):
         return ""
     if isinstance(outcome, Answered) and not is_outage(outcome):
         if outcome.refusal is not None and outcome.refusal.scope == "account":
@@ -183,9 +183,8 @@ def verdict(outcome: Outcome, rules: RouterRules, *, own_circuit: bool) -> Verdi
 class Lessons(NamedTuple):
     """What an outcome shows beyond its own request.
 
-    *failure*: how Anthropic fails, "" where it answers. *alarm*: it may soon not answer. *is_account*: the refusal
-    speaks of the account's money. *is_served*: the client has an answer of Anthropic's. *circuit* is what `verdict`
-    says, and *reason* why.
+    *failure*: how Anthropic fails, "" if it answers. *alarm*: it may soon not answer. *is_account*: it refuses for want
+    of the account's money. *is_served*: Anthropic serves the client. *circuit*: the verdict, and *reason* why.
     """
 
     failure: str
@@ -197,47 +196,47 @@ class Lessons(NamedTuple):
 
 
 def lessons(outcome: Outcome, rules: RouterRules, *, warned: bool, own_circuit: bool) -> Lessons:
-    """Return what an outcome shows. *warned*: its headers say that a limit is near; for *own_circuit* see `verdict`."""
+    """Return what an outcome shows. *warned*: a header says that a limit is near. For *own_circuit* see `verdict`."""
     circuit, why = verdict(outcome, rules, own_circuit=own_circuit), reason(outcome)
     if isinstance(outcome, Failed):
         return Lessons(why, True, False, False, circuit, why)
-    status, troubled = outcome.status, is_trouble(outcome)
+    status, failed = outcome.status, is_failure(outcome)
     failure = ""
     if status >= 500 or (status != 200 and is_outage(outcome)):
         failure = f"answered {status}"
-    elif status == 200 and troubled:
+    elif status == 200 and failed:
         failure = why
     if circuit == "limit" and status_of(outcome) == 429:
         why = "limit reached"
     is_account = status != 429 and outcome.refusal is not None and outcome.refusal.scope == "account"
-    return Lessons(failure, troubled or warned, is_account, status < 300 and not troubled, circuit, why)
+    return Lessons(failure, failed or warned, is_account, status < 300 and not failed, circuit, why)
 
 
 def reason(outcome: Outcome) -> str:
-    """Name an outcome for a person: what x-gateway-fallback says. ASCII, none of it the upstream's own choice."""
-    if not is_trouble(outcome):
+    """Describe an outcome for x-gateway-fallback. It is ASCII, and has no text of the upstream's."""
+    if not is_failure(outcome):
         return "none"
     if isinstance(outcome, Failed):
         return "timeout" if outcome.timeout else "connection"
     status = status_of(outcome)
-    if outcome.first_error is not None and status != 400:  # so it is a type of the table, and no text of theirs
+    if outcome.first_error is not None and status != 400:  # so it is a type that the table knows
         return f"first event {outcome.first_error}"
-    return " ".join([str(status), *sorted(words(outcome))]) if status in (400, 402) else str(status)
+    return " ".join([str(status), *sorted(causes(outcome))]) if status in (400, 402) else str(status)
 
 
 def decide(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision:
     """Decide what an outcome means.
 
-    A retry is for when there is nowhere to fall to, or where it may save money. None begins after `timeout`, and none
-    in the place of a try that waits; a longer Retry-After is passed on.
+    A retry is made if there is no fallback, or where it may save money. None begins after `timeout`, and none replaces
+    an attempt that still waits. An answer with a longer Retry-After is passed on.
     """
     if not progress.replayable:
         return PASS_ON
     if isinstance(outcome, Failed) and outcome.stale and not progress.refreshed:
         return REFRESH
-    if progress.fallback and not words(outcome).isdisjoint(rules.fallback_on):
-        return _before_money(outcome, progress, rules)
-    if progress.only_here or not progress.repeatable or progress.retries >= rules.num_retries:
+    if progress.fallback and not causes(outcome).isdisjoint(rules.fallback_on):
+        return _fall_back_or_retry(outcome, progress, rules)
+    if progress.only_anthropic or not progress.repeatable or progress.retries >= rules.num_retries:
         return PASS_ON
     if isinstance(outcome, Failed) and (outcome.lasting or outcome.waited):
         return PASS_ON
@@ -252,25 +251,25 @@ def decide(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision
     return Decision("retry", wait)
 
 
-def _before_money(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision:
-    """Fall back; but try once more first where the limit is about one request, and that may be over in a moment.
+def _fall_back_or_retry(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision:
+    """Fall back, but retry once before if the limit is about one request: it may be over in a moment.
 
-    Where it would take longer, the first in a minute falls back at once, and only those after it are tried again.
+    If the wait is longer, the first such request in a minute falls back at once, and only the later ones are retried.
     """
     if not isinstance(outcome, Answered) or status_of(outcome) != 429 or outcome.should_retry is False:
         return FALL_BACK
     if progress.retries or not rules.num_retries or (outcome.refusal and outcome.refusal.scope == "account"):
         return FALL_BACK
-    named = min(rules.retry_after, 1.0) if outcome.retry_after is None else outcome.retry_after
-    wait = named if named <= _QUICK else 1.0 if progress.bought and named <= _LONG else None
+    asked_for = min(rules.retry_after, 1.0) if outcome.retry_after is None else outcome.retry_after
+    wait = asked_for if asked_for <= _QUICK else 1.0 if progress.bought and asked_for <= _LONG else None
     return FALL_BACK if wait is None or progress.elapsed + wait >= rules.timeout else Decision("retry first", wait)
 
 
-def after_both_failed(*, heals: bool, answered: bool) -> Literal["bedrock", "anthropic", "own"]:
-    """Decide whose words the client gets when Bedrock failed as well: Bedrock's, Anthropic's, or a 502 of our own.
+def after_both_failed(*, is_client_fixable: bool, answered: bool) -> Literal["bedrock", "anthropic", "own"]:
+    """Decide whose answer the client gets if Bedrock failed, too: Bedrock's, Anthropic's, or a 502 of our own.
 
-    *heals*: the client mends its request by what Bedrock said. *answered*: there is an answer of Anthropic's.
+    *is_client_fixable*: Bedrock's error lets the client correct its request. *answered*: Anthropic has answered.
     """
-    if heals:
+    if is_client_fixable:
         return "bedrock"
     return "anthropic" if answered else "own"

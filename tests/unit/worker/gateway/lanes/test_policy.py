@@ -50,9 +50,9 @@ def retry(after: float) -> Decision:
         (Answered(522, retry_after=1.0), MESSAGE, retry(1)),
         (Answered(530), MESSAGE, retry(5)),
         (Answered(528), MESSAGE, PASS_ON),
-        (Answered(529), MESSAGE | {"only_here": True}, PASS_ON),
-        (Failed(), MESSAGE | {"only_here": True}, PASS_ON),
-        (Failed(stale=True), MESSAGE | {"only_here": True}, REFRESH),
+        (Answered(529), MESSAGE | {"only_anthropic": True}, PASS_ON),
+        (Failed(), MESSAGE | {"only_anthropic": True}, PASS_ON),
+        (Failed(stale=True), MESSAGE | {"only_anthropic": True}, REFRESH),
         (Failed(timeout=True), MESSAGE, retry(5)),
         (Failed(timeout=True, waited=True), MESSAGE, PASS_ON),
         (Answered(529, should_retry=True), MESSAGE, retry(5)),
@@ -237,8 +237,8 @@ def test_the_whole_table_of_fallback(without: str | None) -> None:
             assert decision == FALL_BACK
         else:
             assert decision == decide(outcome, progress._replace(fallback=False), rules) != FALL_BACK
-        assert policy.words(outcome) == words
-        assert policy.is_trouble(outcome) is bool(words)
+        assert policy.causes(outcome) == words
+        assert policy.is_failure(outcome) is bool(words)
         assert not (policy.is_success(outcome) and (words or decide(outcome, progress, rules) != PASS_ON))
         for own in (False, True):
             verdict = policy.verdict(outcome, rules, own_circuit=own)
@@ -432,11 +432,11 @@ def test_reason(outcome: Answered | Failed, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heals", "answered", "whose"),
+    ("is_client_fixable", "answered", "whose"),
     [(True, True, "bedrock"), (True, False, "bedrock"), (False, True, "anthropic"), (False, False, "own")],
 )
-def test_after_both_failed(heals: bool, answered: bool, whose: str) -> None:
-    assert policy.after_both_failed(heals=heals, answered=answered) == whose
+def test_after_both_failed(is_client_fixable: bool, answered: bool, whose: str) -> None:
+    assert policy.after_both_failed(is_client_fixable=is_client_fixable, answered=answered) == whose
 
 
 # headers
