@@ -80,10 +80,10 @@ class App:
         litellm.anthropic_sse_ping_interval_seconds = 1e9
         _allow_betas()
         _disable_retries()
-        engine_trust.believe(context)
+        engine_trust.install(context)
         _require_finish_reason()
-        http_clients.restrain()
-        http_clients.restrain_redaction()
+        http_clients.install_limits()
+        http_clients.limit_redaction()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(settings, keys, ModelRegistry()))
         config = uvicorn.Config(
             AccessMiddleware(proxy.app, key),

@@ -55,7 +55,7 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
             kwargs["api_key"] = context.ticket if context is not None else ""
         elif kwargs.get("mock_response") is not None:
             pass
-        elif context is None or not context.spends:
+        elif context is None or not context.may_spend:
             # Whatever a body makes LiteLLM's router do: without permission of the gateway it goes nowhere else.
             raise PermissionError("this request is for Claude's models at Anthropic alone")
         elif provider == "bedrock" or model.startswith("bedrock/"):
@@ -79,7 +79,7 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         model = str(kwargs.get("model", ""))
         try:
             kwargs |= chat_request.as_json_object(kwargs)
-        except chat_request.CannotBeAsked as problem:
+        except chat_request.UnsupportedRequest as problem:
             from litellm.exceptions import BadRequestError
 
             raise BadRequestError(str(problem), model=model, llm_provider="anthropic") from None
@@ -90,10 +90,12 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         context = current_request.get()
         if context is not None and context.caller:
             context.recorder = ThinkingRecorder(self._thinking, context.caller)
-        if context is not None and chat_request.thinks(kwargs):
-            known = {ids: self._thinking.of(context.caller, ids) for ids in chat_request.unthought(messages)}
+        if context is not None and chat_request.wants_thinking(kwargs):
+            known = {
+                ids: self._thinking.of(context.caller, ids) for ids in chat_request.turns_without_thinking(messages)
+            }
             messages = chat_request.with_thinking(messages, {ids: blocks for ids, blocks in known.items() if blocks})
-            if chat_request.begins_unthought(messages) and _has_budget(kwargs, model):
+            if chat_request.continues_without_thinking(messages) and _has_budget(kwargs, model):
                 # For this turn: Anthropic refuses it without the thinking that the turn began with.
                 kwargs.pop("thinking", None)
                 kwargs.pop("reasoning_effort", None)

@@ -54,7 +54,7 @@ class AccessMiddleware:
             return
         context = RequestContext(
             ticket=headers.get(b"x-gateway-ticket", b"").decode("latin-1"),
-            spends=b"x-gateway-spends" in headers,
+            may_spend=b"x-gateway-spends" in headers,
             model_id=headers.get(b"x-gateway-model-id", b"").decode("latin-1"),
             caller=headers.get(b"x-gateway-caller", b"").decode("latin-1"),
         )

@@ -11,7 +11,7 @@ from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder
 class RequestContext:
     """One request, shared by all the tasks in which LiteLLM works on it.
 
-    *ticket* stands for the caller's credential if the request comes back to the gateway; *spends* means that it may
+    *ticket* stands for the caller's credential if the request comes back to the gateway; *may_spend* means that it may
     instead use our AWS keys and the person's own models. *caller* is a digest of the credential.
     *model_id* is asked of Bedrock instead of the model's own id, "" for none. *nowhere* is the URL at which a request
     for warming up must end, "" for any other. *api_base* is where LiteLLM sends it, "" if that is not known.
@@ -20,7 +20,7 @@ class RequestContext:
     """
 
     ticket: str = ""
-    spends: bool = False
+    may_spend: bool = False
     model_id: str = ""
     nowhere: str = ""
     api_base: str = ""

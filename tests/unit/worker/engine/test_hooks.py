@@ -28,7 +28,7 @@ OURS = {
     "aws_bedrock_runtime_endpoint": "http://here",
 }
 NO_WORD = RequestContext(ticket="t-1")
-SPENDS = RequestContext(spends=True)
+SPENDS = RequestContext(may_spend=True)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_without_the_gateways_word_nothing_is_called_that_costs(
 @pytest.mark.parametrize("kwargs", [BEDROCK, CHAT], ids=str)
 def test_bedrock_by_our_keys(hooks: Any, kwargs: dict[str, Any]) -> None:
     assert given(hooks, kwargs, SPENDS) == kwargs | OURS
-    named = given(hooks, kwargs, RequestContext(spends=True, model_id="arn:x"))
+    named = given(hooks, kwargs, RequestContext(may_spend=True, model_id="arn:x"))
     assert named == kwargs | OURS | {"model_id": "arn:x"}
 
 
@@ -103,12 +103,12 @@ def test_another_provider_gets_nothing(hooks: Any) -> None:
     ids=str,
 )  # fmt: skip
 def test_where_it_goes_is_noted(hooks: Any, kwargs: dict[str, Any], where: str) -> None:
-    context = RequestContext(spends=True)
+    context = RequestContext(may_spend=True)
     given(hooks, kwargs, context)
     assert context.api_base == where
 
 
-@pytest.mark.parametrize("context", [NO_WORD, RequestContext(ticket="t-1", spends=True)], ids=["no word", "spends"])
+@pytest.mark.parametrize("context", [NO_WORD, RequestContext(ticket="t-1", may_spend=True)], ids=["no word", "spends"])
 def test_back_to_us_by_the_ticket(hooks: Any, context: RequestContext) -> None:
     assert given(hooks, BACK, context) == BACK | {"api_key": "t-1"}
 

@@ -32,7 +32,7 @@ class App:
         context = current_request.get()
         assert context is not None
         self.asked.append((context.ticket, context.model_id))
-        self.spends = context.spends
+        self.spends = context.may_spend
         await receive()
         context.failure = self.failure
         for message in self.said:

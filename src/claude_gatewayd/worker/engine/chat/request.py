@@ -1,4 +1,4 @@
-"""A request for chat completions, for a Claude model: what LiteLLM would make of it wrongly is put right before. Pure.
+"""A chat completions request for a Claude model: what LiteLLM would translate wrongly is corrected before. Pure.
 
 LiteLLM writes a sentence of its own where a text is empty (litellm_core_utils/prompt_templates/factory.py:2076), drops
 `response_format: json_object`, and sends a turn with tools without the thinking that it began with.
@@ -15,12 +15,12 @@ _JSON_TOOL: Final = "json_tool_call"
 _ANY_OBJECT: Final = {"type": "object", "properties": {}, "additionalProperties": True}
 
 
-class CannotBeAsked(Exception):
-    """What a request asks for, and Claude's models cannot do so."""
+class UnsupportedRequest(Exception):
+    """A request asks for what Claude's models cannot do."""
 
 
 def without_empty_texts(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages without texts that are empty, and without messages in which there is nothing else."""
+    """Return the messages without empty texts, and without messages that have nothing else."""
     kept = []
     for message in messages:
         content = message.get("content")
@@ -36,16 +36,16 @@ def without_empty_texts(messages: Sequence[Message]) -> list[Message]:
 
 
 def as_json_object(arguments: Arguments) -> dict[str, Any]:
-    """Return what to change so that an answer is a JSON object, where that is asked for. Raises CannotBeAsked.
+    """Return the changes that make the answer a JSON object, if the request asks for one. Raises UnsupportedRequest.
 
-    A tool that must be called does it, as it did before there were schemas; beside other tools, or with thinking, none
-    can be made to be called.
+    A tool that must be called does it, as it did before there were schemas. With other tools, or with thinking, no call
+    can be forced.
     """
     asked = arguments.get("response_format")
     if not isinstance(asked, Mapping) or asked.get("type") != "json_object" or asked.get("response_schema"):
         return {}
-    if arguments.get("tools") or thinks(arguments):
-        raise CannotBeAsked(
+    if arguments.get("tools") or wants_thinking(arguments):
+        raise UnsupportedRequest(
             "Claude's models take response_format json_object only without tools and thinking; json_schema, with the "
             "schema of the object, goes with both"
         )
@@ -54,40 +54,40 @@ def as_json_object(arguments: Arguments) -> dict[str, Any]:
     return {"tools": [tool], "tool_choice": {"type": "function", "function": {"name": _JSON_TOOL}}}
 
 
-def thinks(arguments: Arguments) -> bool:
-    """Say whether a request asks for thinking."""
+def wants_thinking(arguments: Arguments) -> bool:
+    """Whether a request asks for thinking."""
     thinking = arguments.get("thinking")
     if isinstance(thinking, Mapping):
         return thinking.get("type") in ("enabled", "adaptive")
     return arguments.get("reasoning_effort") not in (None, "none")
 
 
-def unthought(messages: Sequence[Message]) -> list[tuple[str, ...]]:
-    """Return the ids of the tools that assistant turns call, of each turn that has no thinking with it."""
-    return [ids for message in messages if (ids := _unthought_calls(message))]
+def turns_without_thinking(messages: Sequence[Message]) -> list[tuple[str, ...]]:
+    """Return the ids of the tool calls of each assistant turn that has no thinking."""
+    return [ids for message in messages if (ids := _calls_without_thinking(message))]
 
 
-def with_thinking(messages: Sequence[Message], thoughts: Mapping[tuple[str, ...], Sequence[Message]]) -> list[Message]:
-    """Return the messages with the thinking that their turns began with, by the ids of the tools that they call."""
+def with_thinking(messages: Sequence[Message], thinking: Mapping[tuple[str, ...], Sequence[Message]]) -> list[Message]:
+    """Return the messages with the thinking that their turns began with. *thinking* is keyed by tool call ids."""
     return [
-        {**message, "thinking_blocks": list(thoughts[ids])}
-        if (ids := _unthought_calls(message)) in thoughts
+        {**message, "thinking_blocks": list(thinking[ids])}
+        if (ids := _calls_without_thinking(message)) in thinking
         else message
         for message in messages
     ]
 
 
-def begins_unthought(messages: Sequence[Message]) -> bool:
-    """Say whether tools run in a turn that has no thinking with it: then Anthropic refuses a budget for thinking."""
+def continues_without_thinking(messages: Sequence[Message]) -> bool:
+    """Whether the current turn has tool calls but no thinking: Anthropic then refuses a thinking budget."""
     for message in reversed(messages):
         if message.get("role") == "user":
             return False
         if message.get("role") == "assistant":
-            return bool(_unthought_calls(message))
+            return bool(_calls_without_thinking(message))
     return False
 
 
-def _unthought_calls(message: Message) -> tuple[str, ...]:
+def _calls_without_thinking(message: Message) -> tuple[str, ...]:
     calls = message.get("tool_calls")
     content = message.get("content")
     if message.get("role") != "assistant" or not isinstance(calls, list) or message.get("thinking_blocks"):

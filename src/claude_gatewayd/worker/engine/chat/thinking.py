@@ -1,7 +1,7 @@
-"""What Claude thought before it called a tool, kept for the next turn: in OpenAI's format no client sends it back.
+"""Claude's thinking before a tool call, kept for the next request: OpenAI's format has no place to send it back.
 
-Anthropic wants a turn that goes on after a tool to begin as it did, with its thinking and the signature of it. So it is
-kept by the ids of the tools that were called, for the caller whose turn it was.
+Anthropic requires that a turn which continues after a tool begins with its thinking, and the signature of it. So that
+is kept, by the ids of the tool calls, for the caller whose turn it was.
 """
 
 import json
@@ -9,33 +9,33 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_MOST = 16 * 1024 * 1024  # bytes in all
-_LONGEST = 1024 * 1024  # of one turn's
+_MAX_TOTAL = 16 * 1024 * 1024  # bytes in all
+_MAX_TURN = 1024 * 1024  # of one turn's
 _KINDS = ("thinking", "redacted_thinking")
 
 
 class ThinkingStore:
-    """Keep the thinking of the last turns."""
+    """The thinking of the latest turns, bounded in size."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._size = 0
 
     def keep(self, caller: str, tools: Sequence[str], blocks: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what a turn began with that called these tools."""
+        """Keep the thinking of the turn with these tool calls."""
         if not tools or not blocks:
             return
         text = json.dumps(blocks).encode()
-        if len(text) > _LONGEST:
+        if len(text) > _MAX_TURN:
             return
         for tool in tools:
             self._size += len(text) - len(self._kept.pop((caller, tool), b""))
             self._kept[caller, tool] = text
-        while self._size > _MOST:
+        while self._size > _MAX_TOTAL:
             self._size -= len(self._kept.popitem(last=False)[1])
 
     def of(self, caller: str, tools: Sequence[str]) -> list[dict[str, Any]] | None:
-        """Return what the turn began with that called these tools; None where that is not known."""
+        """Return the thinking of the turn with these tool calls, None if it is unknown."""
         for tool in tools:
             if (text := self._kept.get((caller, tool))) is not None:
                 self._kept.move_to_end((caller, tool))
@@ -45,35 +45,35 @@ class ThinkingStore:
 
 
 class ThinkingRecorder:
-    """Listen to one answer of Anthropic's, event by event or whole, for what is to be kept of it."""
+    """Record the thinking of one answer of Anthropic's, streamed or whole."""
 
-    def __init__(self, thoughts: ThinkingStore, caller: str) -> None:
-        self._thoughts = thoughts
+    def __init__(self, store: ThinkingStore, caller: str) -> None:
+        self._store = store
         self._caller = caller
         self._rest = b""
         self._blocks: dict[int, dict[str, Any]] = {}
         self._tools: list[str] = []
-        self._left = _LONGEST
+        self._left = _MAX_TURN
 
     def feed(self, data: bytes) -> None:
-        """Listen to the next bytes of a stream, decoded."""
+        """Take the next bytes of a stream, decoded."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _LONGEST:
+        if len(self._rest) > _MAX_TURN:
             self._rest = b""
         for line in lines:
             if line.startswith(b"data:") and (b"thinking" in line or b"tool_use" in line or b"signature" in line):
-                self._hear(_read(line[5:]))
+                self._take_event(_read(line[5:]))
 
     def whole(self, body: bytes) -> None:
-        """Listen to an answer that is not streamed."""
+        """Take an answer that is not streamed."""
         content = _read(body).get("content")
         if isinstance(content, list):
             for index, block in enumerate(content):
-                self._begin(index, block)
+                self._start_block(index, block)
 
-    def _hear(self, event: Mapping[str, Any]) -> None:
+    def _take_event(self, event: Mapping[str, Any]) -> None:
         if event.get("type") == "content_block_start":
-            self._begin(event.get("index"), event.get("content_block"))
+            self._start_block(event.get("index"), event.get("content_block"))
         elif event.get("type") == "content_block_delta" and isinstance(delta := event.get("delta"), Mapping):
             block = self._blocks.get(event.get("index", -1))
             for key in ("thinking", "signature"):
@@ -81,7 +81,7 @@ class ThinkingRecorder:
                     self._left -= len(more)
                     block[key] = str(block.get(key) or "") + more
 
-    def _begin(self, index: Any, block: Any) -> None:
+    def _start_block(self, index: Any, block: Any) -> None:
         if not isinstance(block, Mapping) or not isinstance(index, int):
             return
         if block.get("type") in _KINDS:
@@ -89,12 +89,12 @@ class ThinkingRecorder:
         elif block.get("type") == "tool_use" and isinstance(block.get("id"), str):
             self._tools.append(block["id"])
             if self._left > 0:
-                self._thoughts.keep(self._caller, self._tools, list(self._blocks.values()))
+                self._store.keep(self._caller, self._tools, list(self._blocks.values()))
 
 
 def _read(text: bytes) -> Mapping[str, Any]:
     try:
-        said = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return document if isinstance(document, dict) else {}

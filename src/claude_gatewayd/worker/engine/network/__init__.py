@@ -1,1 +1,1 @@
-"""How LiteLLM's libraries reach the network: over the trust and the proxies of everybody else."""
+"""How LiteLLM's libraries reach the network: with the same certificates and proxies as the rest of the daemon."""

@@ -1,4 +1,4 @@
-"""A proxy on this machine for LiteLLM alone, that leads through a SOCKS proxy: its libraries speak none."""
+"""A local HTTP proxy in front of a SOCKS proxy, for LiteLLM only, whose libraries do not speak SOCKS."""
 
 import asyncio
 import base64
@@ -11,13 +11,13 @@ from typing import Final
 from claude_gatewayd.network import socks
 from claude_gatewayd.network.proxy import Proxy
 
-_WITHIN: Final = 10.0  # seconds, for what LiteLLM asks, and for the SOCKS proxy to connect
+_TIMEOUT: Final = 10.0  # seconds: to read LiteLLM's request, and for the SOCKS proxy to connect
 _CHUNK: Final = 64 * 1024
-_LONGEST: Final = 8192
+_MAX_HEAD: Final = 8192
 
 
 class SocksBridge:
-    """It listens as soon as it is made; `serve` answers, until it is cancelled. Nobody else knows its password."""
+    """It listens once it is created; `serve` answers until it is cancelled. Only LiteLLM gets its password."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
@@ -28,33 +28,33 @@ class SocksBridge:
 
     @property
     def url(self) -> str:
-        """Return the URL by which LiteLLM asks it."""
+        """Its URL for LiteLLM, with the password."""
         return f"http://gateway:{self._password}@127.0.0.1:{self._port}"
 
     async def serve(self) -> None:
         """Serve until cancelled."""
-        talks: set[asyncio.Task[None]] = set()
+        connections: set[asyncio.Task[None]] = set()
 
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            talk = asyncio.ensure_future(self._talk(reader, writer))
-            talks.add(talk)
-            talk.add_done_callback(talks.discard)
+            connection = asyncio.ensure_future(self._serve_connection(reader, writer))
+            connections.add(connection)
+            connection.add_done_callback(connections.discard)
 
-        server = await asyncio.start_server(begin, sock=self._listener, limit=_LONGEST)
+        server = await asyncio.start_server(begin, sock=self._listener, limit=_MAX_HEAD)
         try:
             await asyncio.Event().wait()
         finally:
             server.close()
-            for talk in talks:
-                talk.cancel()
-            await asyncio.gather(*talks, return_exceptions=True)
+            for connection in connections:
+                connection.cancel()
+            await asyncio.gather(*connections, return_exceptions=True)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(_WITHIN):
-                host, port = self._asked(await reader.readuntil(b"\r\n\r\n"))
-                sock = await socks.connect(self._proxy, host, port, _WITHIN)
-            there, out = await asyncio.open_connection(sock=sock)
+            async with asyncio.timeout(_TIMEOUT):
+                host, port = self._target_of(await reader.readuntil(b"\r\n\r\n"))
+                sock = await socks.connect(self._proxy, host, port, _TIMEOUT)
+            upstream_reader, upstream_writer = await asyncio.open_connection(sock=sock)
         except (socks.SocksRefused, OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             status = b"403 Forbidden" if isinstance(error, ValueError) else b"502 Bad Gateway"
             writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -65,14 +65,14 @@ class SocksBridge:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, out))
-                both.create_task(_copy(there, writer))
+                both.create_task(_copy(reader, upstream_writer))
+                both.create_task(_copy(upstream_reader, writer))
         finally:
-            out.transport.abort()
+            upstream_writer.transport.abort()
             writer.transport.abort()
 
-    def _asked(self, head: bytes) -> tuple[str, int]:
-        """Return where LiteLLM wants to go. Raises ValueError where it is not LiteLLM that asks."""
+    def _target_of(self, head: bytes) -> tuple[str, int]:
+        """Return the host and the port of a CONNECT request. Raises ValueError if it is not LiteLLM's."""
         first, *lines = head.split(b"\r\n")
         method, target, _version = first.split(b" ")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
@@ -85,7 +85,7 @@ class SocksBridge:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until the end of one direction, and say so in the other."""
+    """Copy one direction to its end, then end the other side's input."""
     with contextlib.suppress(OSError):
         while data := await reader.read(_CHUNK):
             writer.write(data)

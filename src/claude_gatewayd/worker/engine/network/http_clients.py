@@ -1,8 +1,7 @@
-"""What LiteLLM's HTTP clients may do: no redirect is followed, and of an error no more is read than anybody reads.
+"""Limits for LiteLLM's HTTP clients: redirects are not followed, and only the beginning of an error is read.
 
-LiteLLM reaches its upstreams by httpx (its own handlers, also where aiohttp is the transport below, and the SDKs of
-OpenAI and Anthropic), and in few places by aiohttp or requests themselves. So it is held where all of them pass, in
-those libraries, and not in LiteLLM's handlers, of which there are dozens.
+LiteLLM uses httpx (its own handlers, with aiohttp as a transport too, and the SDKs of OpenAI and Anthropic), and in few
+places aiohttp or requests directly. The limits are set in these libraries, because LiteLLM has dozens of handlers.
 """
 
 import asyncio
@@ -19,30 +18,30 @@ from claude_gatewayd.anthropic import sse
 from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 
-MOST = 64 * 1024  # bytes of an error, decoded
-READ_WITHIN = 5.0  # seconds: for a body that comes drop by drop
-_MOST_REDACTED = 16 * 1024  # LiteLLM's expressions take 0.5 ms for a KiB, and hold the interpreter meanwhile
-# OpenAI's mark, and the word of Gemini's, whose chunks without it LiteLLM takes for the last, each of them.
-_DONE = re.compile(rb'(?:\A|[\r\n])data: ?\[DONE\]|[{,\s]"finishReason"\s*:')
+MAX_ERROR = 64 * 1024  # bytes of an error, decoded
+READ_TIMEOUT = 5.0  # seconds, for a body that trickles in
+_MAX_REDACTED = 16 * 1024  # LiteLLM's expressions take 0.5 ms per KiB, and hold the interpreter meanwhile
+# OpenAI's end mark, and Gemini's finishReason: LiteLLM takes each of Gemini's chunks for the last.
+_END_MARK = re.compile(rb'(?:\A|[\r\n])data: ?\[DONE\]|[{,\s]"finishReason"\s*:')
 _TAIL = 64
 _PLAIN = re.compile(r"[\w.:\[\]-]{1,255}\Z", re.ASCII)
 
 
-def restrain() -> None:
-    """Hold every client of this process, made already or later, to it."""
-    _restrain_httpx()
-    _restrain_others()
+def install_limits() -> None:
+    """Apply the limits to every client of this process, existing or new."""
+    _limit_httpx()
+    _limit_others()
 
 
-def restrain_redaction() -> None:
-    """Let LiteLLM look for secrets in the beginning of a text only, and drop the rest: errors in streams are texts."""
+def limit_redaction() -> None:
+    """Let LiteLLM search only the beginning of a text for secrets, and drop the rest. Errors in streams are texts."""
     from litellm.litellm_core_utils import secret_redaction
 
     whole = secret_redaction.python_redact_string
-    secret_redaction.python_redact_string = lambda value: whole(value[:_MOST_REDACTED])
+    secret_redaction.python_redact_string = lambda value: whole(value[:_MAX_REDACTED])
 
 
-def _restrain_httpx() -> None:
+def _limit_httpx() -> None:
     sync_send, async_send = httpx.Client.send, httpx.AsyncClient.send
 
     def send(self: httpx.Client, request: Request, *, stream: bool = False, **options: Any) -> Response:
@@ -66,7 +65,7 @@ def _restrain_httpx() -> None:
             if context is not None and sse.is_stream(
                 response.headers.get("content-type", "").encode("latin-1", "replace")
             ):
-                response.stream = _Ending(response, context)
+                response.stream = _WatchedStream(response, context)
         else:
             try:
                 await response.aread()
@@ -81,14 +80,14 @@ def _restrain_httpx() -> None:
     httpx.AsyncClient.send = asend  # type: ignore[method-assign]
 
 
-def _restrain_others() -> None:
+def _limit_others() -> None:
     import aiohttp
     import requests
 
-    ask, send = aiohttp.ClientSession._request, requests.Session.send
+    request, send = aiohttp.ClientSession._request, requests.Session.send
 
     async def without_redirects(self: aiohttp.ClientSession, *args: Any, **options: Any) -> Any:
-        return await ask(self, *args, **options | {"allow_redirects": False})
+        return await request(self, *args, **options | {"allow_redirects": False})
 
     def send_without_redirects(self: requests.Session, *args: Any, **options: Any) -> Any:
         return send(self, *args, **options | {"allow_redirects": False})
@@ -98,7 +97,7 @@ def _restrain_others() -> None:
 
 
 def _is_answer(response: Response) -> bool:
-    """Say whether a request was answered: not with a failure, nor with a page, as the login of a network does."""
+    """Whether a response is an answer: neither an error, nor a web page, as captive portals send it."""
     page = response.request.method == "POST" and response.headers.get("content-type", "").startswith("text/html")
     return response.is_success and not page
 
@@ -107,27 +106,27 @@ def _decoder_of(response: Response) -> content_coding.Decoder | None:
     return content_coding.decoder(response.headers.get("content-encoding", "").encode("latin-1", "replace"))
 
 
-class _Part:
-    """The beginning of a body, decoded in bounded pieces; one in a coding that we do not know stays empty."""
+class _BodyStart:
+    """The beginning of a body, decoded piece by piece; empty for an unknown content coding."""
 
     def __init__(self, response: Response) -> None:
         self._decoder = _decoder_of(response)
         self._body = bytearray()
 
-    def takes(self, raw: bytes) -> bool:
-        """Take the next of it, and say whether more is wanted."""
+    def take(self, raw: bytes) -> bool:
+        """Take the next bytes. Return whether more are wanted."""
         if self._decoder is None:
             return False
-        self._body += self._decoder.feed(raw)[: MOST - len(self._body)]
-        return len(self._body) < MOST and not self._decoder.blind
+        self._body += self._decoder.feed(raw)[: MAX_ERROR - len(self._body)]
+        return len(self._body) < MAX_ERROR and not self._decoder.blind
 
     @property
     def body(self) -> bytes:
         return bytes(self._body)
 
 
-class _Ending(httpx.AsyncByteStream):
-    """A stream of events as it is, and a note where it says itself that it is over, as OpenAI's and Gemini's do."""
+class _WatchedStream(httpx.AsyncByteStream):
+    """An event stream, unchanged, that notes in the request context whether the stream has marked its end."""
 
     def __init__(self, response: Response, context: RequestContext) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -139,13 +138,13 @@ class _Ending(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for raw in self._stream:
-            self._look(raw)
+            self._watch(raw)
             yield raw
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
-    def _look(self, raw: bytes) -> None:
+    def _watch(self, raw: bytes) -> None:
         if self._decoder is None or self._decoder.blind:
             self._context.ended = True
             return
@@ -153,61 +152,61 @@ class _Ending(httpx.AsyncByteStream):
         if self._context.recorder is not None:
             self._context.recorder.feed(decoded)
         seen = self._tail + decoded
-        self._context.ended = self._context.ended or _DONE.search(seen) is not None
+        self._context.ended = self._context.ended or _END_MARK.search(seen) is not None
         self._tail = seen[-_TAIL:]
 
 
 def _read_in_part(response: Response) -> Response:
-    part = _Part(response)
-    until = time.monotonic() + READ_WITHIN
+    part = _BodyStart(response)
+    until = time.monotonic() + READ_TIMEOUT
     try:
         for raw in response.iter_raw():
-            if not part.takes(raw) or time.monotonic() > until:
+            if not part.take(raw) or time.monotonic() > until:
                 break
     except httpx.HTTPError:
-        pass  # what has come is enough: the status says the rest
+        pass  # what has arrived is enough: the status tells the rest
     finally:
         response.close()
     return _as_error(response, part.body)
 
 
 async def _aread_in_part(response: Response) -> Response:
-    part = _Part(response)
+    part = _BodyStart(response)
     try:
-        async with asyncio.timeout(READ_WITHIN):
+        async with asyncio.timeout(READ_TIMEOUT):
             async for raw in response.aiter_raw():
-                if not part.takes(raw):
+                if not part.take(raw):
                     break
     except (httpx.HTTPError, TimeoutError):
-        pass  # what has come is enough: the status says the rest
+        pass  # what has arrived is enough: the status tells the rest
     finally:
         await response.aclose()
     return _as_error(response, part.body)
 
 
 def _as_error(response: Response, body: bytes) -> Response:
-    """Return an answer that is no success anew, with *body*; a redirect or a page as a gateway's failure that says so.
+    """Return an error response with *body*. A redirect, or a web page, becomes a 502 that says what it was.
 
-    Not every handler of LiteLLM's takes a 3xx for a failure, and each line of a page for an event without content.
+    Some of LiteLLM's handlers do not take a 3xx for an error, and take each line of a page for an event.
     """
     dropped = (b"content-encoding", b"content-length", b"transfer-encoding", b"location")
     headers = [(name, value) for name, value in response.headers.raw if name.lower() not in dropped]
     status = response.status_code
     if status < 400:
-        message = f"it answered {status}{_whither(response)}, and no redirect is followed"
+        message = f"it answered {status}{_redirect_target(response)}, and no redirect is followed"
         if response.is_success:
             message = f"it answered {status} with a page (text/html), as the login of a network or a proxy does"
-        told = Response(502, json={"message": message, "error": {"type": "api_error", "message": message}})
+        explained = Response(502, json={"message": message, "error": {"type": "api_error", "message": message}})
         headers = [(name, value) for name, value in headers if name.lower() != b"content-type"]
         headers.append((b"content-type", b"application/json"))
-        status, body = 502, told.content
+        status, body = 502, explained.content
     error = Response(status, headers=headers, content=body, request=response.request, extensions=response.extensions)
     error.elapsed = response.elapsed
     return error
 
 
-def _whither(response: Response) -> str:
-    """Say which host an answer leads to; nothing of the rest of the URL, which may be a secret."""
+def _redirect_target(response: Response) -> str:
+    """Name the host that a redirect leads to, but no other part of the URL, which may hold a secret."""
     try:
         host = urlsplit(urljoin(str(response.url), response.headers.get("location", ""))).netloc.rpartition("@")[2]
     except ValueError:

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from claude_gatewayd.worker.engine.chat.request import (
-    CannotBeAsked,
+    UnsupportedRequest,
     as_json_object,
-    begins_unthought,
-    thinks,
-    unthought,
+    continues_without_thinking,
+    turns_without_thinking,
+    wants_thinking,
     with_thinking,
     without_empty_texts,
 )
@@ -55,7 +55,7 @@ def test_a_json_object() -> None:
     ):
         assert as_json_object({"response_format": other, "tools": [1]}) == {}
     for more in ({"tools": [1]}, {"reasoning_effort": "low"}, {"thinking": {"type": "adaptive"}}):
-        with pytest.raises(CannotBeAsked, match="json_schema"):
+        with pytest.raises(UnsupportedRequest, match="json_schema"):
             as_json_object(asked | more)
 
 
@@ -70,17 +70,17 @@ def test_a_json_object() -> None:
     ],
 )
 def test_thinking(arguments: dict[str, Any], does: bool) -> None:
-    assert thinks(arguments) is does
+    assert wants_thinking(arguments) is does
 
 
 def test_the_thinking_of_a_turn_comes_back() -> None:
     messages = [USER, CALLING, RESULT]
-    assert unthought(messages) == [("t1",)]
-    assert begins_unthought(messages)
+    assert turns_without_thinking(messages) == [("t1",)]
+    assert continues_without_thinking(messages)
     whole = with_thinking(messages, {("t1",): BLOCKS})
     assert whole == [USER, {**CALLING, "thinking_blocks": BLOCKS}, RESULT]
-    assert unthought(whole) == []
-    assert not begins_unthought(whole)
+    assert turns_without_thinking(whole) == []
+    assert not continues_without_thinking(whole)
     assert with_thinking(messages, {("t2",): BLOCKS}) == messages
-    assert not begins_unthought([*messages, USER]), "a turn that is over is no turn to go on with"
-    assert unthought([{**CALLING, "content": BLOCKS}]) == [], "it stands in the content"
+    assert not continues_without_thinking([*messages, USER]), "a turn that is over is no turn to go on with"
+    assert turns_without_thinking([{**CALLING, "content": BLOCKS}]) == [], "it stands in the content"

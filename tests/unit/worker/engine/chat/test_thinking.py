@@ -59,7 +59,7 @@ def test_what_is_no_answer(said: bytes) -> None:
 
 
 def test_no_more_is_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thinking, "_MOST", 1000)
+    monkeypatch.setattr(thinking, "_MAX_TOTAL", 1000)
     kept = ThinkingStore()
     for number in range(100):
         kept.keep("me", [f"t{number}"], [BLOCK])
@@ -67,6 +67,6 @@ def test_no_more_is_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     there = [number for number in range(100) if kept.of("me", [f"t{number}"])]
     assert there == list(range(100 - len(there), 100))
     assert 1 < len(there) < 20
-    monkeypatch.setattr(thinking, "_LONGEST", 10)
+    monkeypatch.setattr(thinking, "_MAX_TURN", 10)
     kept.keep("me", ["large"], [BLOCK])
     assert kept.of("me", ["large"]) is None

@@ -37,7 +37,7 @@ def _restrained(monkeypatch: pytest.MonkeyPatch) -> None:
         (requests.Session, "send"),
     ):
         monkeypatch.setattr(where, name, getattr(where, name))  # to be put back
-    http_clients.restrain()
+    http_clients.install_limits()
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_large_error_is_read_in_part(upstream: Upstream, ask: Ask, stream: boo
     reply = ask(upstream.url, stream)
     assert reply.status_code == 503
     assert LARGE.startswith(reply.content)
-    assert http_clients.MOST - len(HTML) < len(reply.content) <= http_clients.MOST
+    assert http_clients.MAX_ERROR - len(HTML) < len(reply.content) <= http_clients.MAX_ERROR
 
 
 def coded(body: bytes, coding: str) -> bytes:
@@ -126,7 +126,7 @@ def test_a_bomb(upstream: Upstream, ask: Ask, coding: bytes) -> None:
     began = time.process_time()
     reply = ask(upstream.url, False)
     assert reply.status_code == 500
-    assert len(reply.content) <= http_clients.MOST
+    assert len(reply.content) <= http_clients.MAX_ERROR
     assert time.process_time() - began < 1
 
 
@@ -150,7 +150,7 @@ def test_an_error_that_breaks_off(upstream: Upstream, ask: Ask) -> None:
 
 @WAYS
 def test_an_error_that_comes_drop_by_drop(upstream: Upstream, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_clients, "READ_WITHIN", 0.3)
+    monkeypatch.setattr(http_clients, "READ_TIMEOUT", 0.3)
     done = threading.Event()
 
     def drips(conn: socket.socket) -> None:
