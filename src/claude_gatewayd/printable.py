@@ -1,4 +1,4 @@
-r"""Text of files, proxies and names, made fit for a terminal, a log and a status: what would act is shown instead.
+r"""Text from files, proxies and names, made safe for a terminal, a log and a status: control characters are escaped.
 
 That is every control character of C0 and C1 (ESC, CR, CSI), what turns the direction of text, line ends that only
 some take for one, and half a surrogate pair, which no terminal can be sent. `\x1b` stands there then.
@@ -36,7 +36,7 @@ def indented(text: str) -> str:
 
 
 def in_all(value: Any) -> Any:
-    """Return a document with each text in it on one line, names too."""
+    """Return a document with every string in it on one line, keys too."""
     if isinstance(value, str):
         return one_line(value)
     if isinstance(value, dict):
@@ -61,7 +61,7 @@ _NAMED = {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
 class _Stream:
-    """A text stream to which nothing is written that acts."""
+    """A text stream that escapes control characters."""
 
     def __init__(self, stream: TextIO) -> None:
         self.behind = stream
@@ -86,5 +86,5 @@ def guarded(stream: TextIO) -> TextIO:
 
 
 def unguarded(stream: TextIO) -> TextIO:
-    """Return the stream behind a guarded one, for what was made of cleaned text and has escapes of our own."""
+    """Return the stream behind a guarded one, for text that is clean and has our own colour codes in it."""
     return stream.behind if isinstance(stream, _Stream) else stream

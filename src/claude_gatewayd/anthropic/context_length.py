@@ -1,7 +1,7 @@
-"""Words for a request that is longer than a model reads: each provider's own, and those that Claude Code acts on. Pure.
+"""Errors about a request that exceeds a model's context: each provider's message, and those Claude Code acts on. Pure.
 
 Claude Code compacts the conversation at "prompt is too long: N tokens > M maximum", and asks for a shorter answer at
-"input length and `max_tokens` exceed context limit: I + O > M" (measured with 2.1.330). Others' words it shows.
+"input length and `max_tokens` exceed context limit: I + O > M" (measured with 2.1.330). Others it only shows.
 """
 
 import re
@@ -28,18 +28,18 @@ _WITH_ANSWER: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 # By a name or a sentence without numbers: LiteLLM's class, OpenAI's code, Bedrock's, Groq's, Ollama's and others'.
-_SOMEHOW: Final = re.compile(
+_OTHER_MESSAGES: Final = re.compile(
     r"context_length_exceeded|ContextWindowExceededError|exceed_context_size|input is too long|prompt is too long"
     r"|maximum context length|reduce the length of the (?:messages|prompt)|exceeds the (?:available )?context"
     r"|context (?:window|length) (?:is )?exceeded",
     re.IGNORECASE,
 )
-_LOOKED_AT: Final = 8000
+_MAX_SEARCHED: Final = 8000
 
 
 def for_claude_code(message: str) -> str | None:
-    """Return what an error says in words that Claude Code acts on; None where it is not about the length."""
-    text = message[:_LOOKED_AT]
+    """Convert an error message to one that Claude Code acts on. Return None where it is not about the length."""
+    text = message[:_MAX_SEARCHED]
     if (both := _WITH_ANSWER.search(text)) is not None:
         most, _asked, prompt, answer = (_number(group) for group in both.groups())
         if prompt < most:
@@ -48,7 +48,7 @@ def for_claude_code(message: str) -> str | None:
     for pattern, asked, most_at in _PROMPTS:
         if (found := pattern.search(text)) is not None:
             return f"prompt is too long: {_number(found[asked])} tokens > {_number(found[most_at])} maximum"
-    if _SOMEHOW.search(text) is not None:
+    if _OTHER_MESSAGES.search(text) is not None:
         return f"prompt is too long: {text[:500]}"
     return None
 

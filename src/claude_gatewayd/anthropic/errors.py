@@ -1,4 +1,4 @@
-"""Errors in the form that Anthropic gives its errors and Claude Code shows to the person; and in OpenAI's."""
+"""Error bodies in Anthropic's format, which Claude Code shows to the person, and in OpenAI's."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ STATUS_OF_TYPE: Final[Mapping[str, int]] = {
     "overloaded_error": 529,
 }
 _TYPE_OF_STATUS: Final = {status: error_type for error_type, status in STATUS_OF_TYPE.items()}
-_LONGEST = 1000  # of words that somebody else has for a failure
+_MAX_MESSAGE = 1000  # characters of an error body that is in neither format
 
 
 def type_of(status: int) -> str:
@@ -59,23 +59,23 @@ def read_error(body: bytes) -> tuple[str, str]:
 
 
 def with_sentence(body: bytes, sentence: str) -> bytes | None:
-    """Return an error in Anthropic's envelope with a sentence more in its message; None for what is none."""
+    """Append a sentence to the message of an error in Anthropic's envelope. Return None for any other body."""
     try:
-        said = json.loads(body)
-        said["error"]["message"] = f"{said['error']['message'].rstrip(' .')}. {sentence}"
-        return json.dumps(said).encode()
+        document = json.loads(body)
+        document["error"]["message"] = f"{document['error']['message'].rstrip(' .')}. {sentence}"
+        return json.dumps(document).encode()
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 
 
 def openai_error_body(status: int, message: str) -> bytes:
-    """Return OpenAI's envelope round *message*. It is one in Anthropic's form too, for a client that knows that one."""
+    """Return an error in OpenAI's envelope. A client that expects Anthropic's can read it as well."""
     error = {"message": message, "type": type_of(status), "param": None, "code": None}
     return json.dumps({"type": "error", "error": error}).encode()
 
 
 def as_openai_error(status: int, body: bytes) -> bytes:
-    """Return somebody else's answer of failure as `openai_error_body` would have it; fields that it has go on."""
+    """Convert an upstream's error body to OpenAI's envelope, whatever its form. Fields of its own are kept."""
     document = _document(body)
     error = document.get("error")
     if isinstance(error, dict) and isinstance(error.get("message"), str):
@@ -85,25 +85,25 @@ def as_openai_error(status: int, body: bytes) -> bytes:
         message = printable.lines(own)  # a client shows it on a terminal
         whole = {"param": None, "code": None, **error, **named, "message": message}
         return json.dumps({**document, "error": whole}).encode()
-    words = next((told for told in (error, document.get("message"), document.get("detail")) if told), "")
+    found = next((value for value in (error, document.get("message"), document.get("detail")) if value), "")
     if not document and not body.lstrip().startswith((b"<", b"{", b"[")):
-        words = body.decode(errors="replace").strip()
-    told = words if isinstance(words, str) else json.dumps(words)
+        found = body.decode(errors="replace").strip()
+    text = found if isinstance(found, str) else json.dumps(found)
     return openai_error_body(
-        status, printable.lines(told[:_LONGEST]) or f"the upstream answered {status} without a word"
+        status, printable.lines(text[:_MAX_MESSAGE]) or f"the upstream answered {status} without a message"
     )
 
 
 def message_of(status: int, body: bytes) -> str:
-    """Return what somebody else's answer of failure says, whatever its form."""
+    """Return the message of an upstream's error body, whatever its form."""
     message: str = json.loads(as_openai_error(status, body))["error"]["message"]
     return message
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    """Return the object that a body is, or the first event of a stream has: LiteLLM may fail in the form of a stream.
+    """Parse an error body: a JSON object, or a stream whose first event holds one, as LiteLLM may send it.
 
-    Empty where there is none.
+    Return an empty object for any other body.
     """
     if (stream := body.lstrip()).startswith((b"event:", b"data:")):
         body = data_of(next((stream[:end] for _start, end, _after in spans(stream)), stream))

@@ -9,14 +9,14 @@ from claude_gatewayd.anthropic.sse import EOL, EventSplitter, data_of, name_of, 
 from claude_gatewayd.http1.content_coding import Decoder
 
 _TAIL = 4096
-_LONGEST_FIRST = 32 * 1024  # pings before it and all: they are parsed on the relay's loop
+_MAX_FIRST = 32 * 1024  # with the pings before it: they are parsed on the relay's loop
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
 # event only when the empty line behind it has come.
 _END = re.compile(rb"[\r\n]event: ?(?:message_stop|error)%b(?:[^\r\n]+%b)*%b" % (EOL, EOL, EOL))
 _BETWEEN = re.compile(rb"(?:\A|%b)%b\Z" % (EOL, EOL))
 
 
-# What says nothing but that somebody is there: a ping, named or not, a comment, an empty line.
+# What only keeps a stream alive: a ping, named or not, a comment, an empty line.
 _PINGS = re.compile(
     rb"(?:event: ?ping%b(?:data:[^\r\n]*+%b)*+%b|data: ?\{\s*+\"type\":\s*+\"ping\"\s*+\}%b%b|:[^\r\n]*+%b|%b)*+"
     % ((EOL,) * 7)
@@ -27,7 +27,7 @@ _PING_BEGINS = (b"event: ping", b"event:ping", b'data: {"type": "ping"}', b'data
 
 
 class PingFilter:
-    """Tell pings from what is part of an answer, as it comes: a stream that has nothing else to say is silent."""
+    """Tell pings from the events of an answer: a stream that sends nothing but pings counts as silent."""
 
     __slots__ = ("_begun",)
 
@@ -100,7 +100,7 @@ class StreamWatch:
 class FirstEvent(NamedTuple):
     """What a stream begins with: the *name* of that event, as far as it is known.
 
-    *error* is the type of an "error", *data* what was said with it.
+    *error* is the type of an "error" event, *data* its data.
     """
 
     verdict: Literal["waiting", "content", "error"]
@@ -114,13 +114,13 @@ _BEGUN = re.compile(rb"[\r\n]*event: ?([^\r\n]{0,64})" + EOL)
 
 
 class FirstEventFinder:
-    """Find out what a stream of events begins with, pings left aside, as soon as that can be told."""
+    """Find the first event of a stream that is no ping, as soon as enough of it has come."""
 
     __slots__ = ("_left", "_splitter")
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
-        self._left = _LONGEST_FIRST
+        self._left = _MAX_FIRST
 
     def feed(self, payload: bytes | memoryview) -> FirstEvent:
         """Look at the next bytes."""

@@ -1,13 +1,13 @@
-"""What Anthropic's headers, and its clients', say: whether to try again and when, limits, patience. Pure."""
+"""Values of Anthropic's headers and of its clients': whether and when to retry, limits, timeouts. Pure."""
 
 import math
 import re
 from collections.abc import Mapping
 from typing import Final
 
-# What is asked for by a beta, and has limits of its own: claude-code#42616 (a long context), vorpal#76 (fast mode).
+# Betas whose requests have rate limits of their own: claude-code#42616 (a long context), vorpal#76 (fast mode).
 _OWN_LIMITS: Final = ((b"context-1m", "1M context"), (b"fast-mode", "fast mode"))
-_LONGEST_PATIENCE: Final = 3600.0
+_MAX_CLIENT_TIMEOUT: Final = 3600.0
 
 
 def retry_after(value: bytes | None) -> float | None:
@@ -27,15 +27,15 @@ def should_retry(value: bytes | None) -> bool | None:
 
 
 def client_timeout(value: bytes, otherwise: float) -> float:
-    """Read from x-stainless-timeout how many seconds a client waits; *otherwise*, where it does not say, or says less.
+    """Read x-stainless-timeout: how many seconds a client waits, but at least *otherwise* and at most an hour.
 
-    Whoever waits less goes by itself. Whoever says "for ever" is not believed.
+    A client that waits less than *otherwise* disconnects by itself.
     """
-    return max(otherwise, min(float(value), _LONGEST_PATIENCE)) if re.fullmatch(rb"[0-9]{1,9}", value) else otherwise
+    return max(otherwise, min(float(value), _MAX_CLIENT_TIMEOUT)) if re.fullmatch(rb"[0-9]{1,9}", value) else otherwise
 
 
 def betas_with_own_limits(betas: bytes) -> str:
-    """Name what a request asks for by a beta that has limits of its own; "" for none."""
+    """Name the features of a request that have rate limits of their own, by its betas; "" for none."""
     found = ""
     for beta, name in _OWN_LIMITS:
         if beta in betas:
@@ -44,7 +44,7 @@ def betas_with_own_limits(betas: bytes) -> str:
 
 
 def reset_of(fields: Mapping[bytes, bytes]) -> float:
-    """Read when a limit resets from the header of a 429; 0 where that is not said."""
+    """Read when a limit resets, from the headers of a 429; 0 if they do not include it."""
     try:
         reset = float(fields.get(b"anthropic-ratelimit-unified-reset", b""))
     except ValueError:

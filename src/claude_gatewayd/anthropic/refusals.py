@@ -1,4 +1,4 @@
-"""What a refusal of Anthropic's means, by its status, headers and words. Pure: a table, each row with its source."""
+"""What a refusal of Anthropic's means, by its status, headers and message. Pure: a table, each row with its source."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from claude_gatewayd.anthropic.errors import type_of
 
-# Statuses whose meaning is in their words.
+# Statuses whose meaning depends on the message.
 READ_BY_MESSAGE: Final = frozenset((400, 402, 429))
 
 Scope = Literal["account", "request"]
@@ -16,9 +16,9 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 
 class _Rule(NamedTuple):
-    """Words of a refusal for want of money or quota: what they are in `fallback_on`, and what is refused.
+    """A message that means: out of money or quota. *cause* is its name in `fallback_on`, if it has one.
 
-    "account": all that it asks; "request": such requests only.
+    *scope* is what is refused: "account", all of its requests; "request", only requests of this kind.
     """
 
     text: re.Pattern[str]
@@ -54,9 +54,9 @@ _REGAIN: Final = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) 
 
 
 class Refusal(NamedTuple):
-    """The upstream refuses for a limit, or for money: in the words of `fallback_on`, and what it refuses.
+    """The upstream refuses because of a limit or of billing: the causes as named in `fallback_on`, and the scope.
 
-    *reset* is when that is over, in seconds since the epoch; 0 where it does not say.
+    *reset* is when the limit resets, in seconds since the epoch; 0 if unknown.
     """
 
     causes: frozenset[str]
@@ -67,7 +67,7 @@ class Refusal(NamedTuple):
 def read_refusal(
     status: int, fields: Mapping[bytes, bytes], kind: str, message: str, unified_reset: float = 0.0
 ) -> Refusal | None:
-    """Read what an answer says of limits and money; None: nothing.
+    """Read what an answer says about limits and billing; None if it says nothing.
 
     *kind* and *message* are its error's, *unified_reset* is when a subscription's limit resets, as its header says.
     """

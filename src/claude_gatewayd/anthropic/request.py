@@ -1,6 +1,6 @@
-"""The little that is read of a request's body: which model, and whether the answer is to be streamed.
+"""The two fields that are read of a request's body: its model, and whether the answer is to be streamed.
 
-The bytes that go to Anthropic stay as they came. Only an alias changes them, and of them only that one string.
+The body goes to Anthropic byte for byte. Only an alias changes it: the model's name is replaced, and nothing else.
 """
 
 import json

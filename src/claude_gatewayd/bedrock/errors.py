@@ -1,7 +1,7 @@
-"""What a failure at Bedrock means for the client: status, type and words, in Anthropic's terms. Pure.
+"""What a failure at Bedrock means for the client: its status and message in Anthropic's terms. Pure.
 
 Sources: M = botocore's model of bedrock-runtime, which has the statuses; CC = measured with Claude Code 2.1.330, what
-it retries and what it mends by itself; GW = the contract that `claude gateway` of 2.1.330 publishes.
+it retries and what it can correct by itself; GW = the contract that `claude gateway` of 2.1.330 publishes.
 """
 
 import json
@@ -32,7 +32,7 @@ class BedrockFailure(NamedTuple):
 
 
 class ErrorReply(NamedTuple):
-    """What the client is told. *lines* are header lines that go with it."""
+    """The error that a client gets. *lines* are its header lines."""
 
     status: int
     message: str
@@ -61,7 +61,7 @@ _STATUS_OF_KIND: Final = {
     "Certificate": 502,
     "Proxy": 502,
 }
-# Something stands between us and Bedrock, and only a person can mend it.
+# Something stands between us and Bedrock, and only a person can fix it.
 NOT_REACHED: Final = frozenset(("Certificate", "Proxy"))
 # No permission, or no identity. CC: a 403 is not retried, a 401 would renew the credential of Anthropic.
 _CREDENTIALS: Final = frozenset((
@@ -70,13 +70,13 @@ _CREDENTIALS: Final = frozenset((
     "NotAuthorized", "OptInRequired", "RequestExpired", "SignatureDoesNotMatch",
 ))  # fmt: skip
 _NO_OTHER_KEY: Final = frozenset(("KeysUnavailable", "NotAuthorized", "OptInRequired"))
-# Where the answer names no kind: the words of AWS's front door.
+# The messages of AWS's front end, whose answers name no kind.
 _OF_CREDENTIALS: Final = re.compile(r"security token|signature|credential|api key|authentication failed", re.IGNORECASE)
 
 _BY_MODEL: Final = "The model returned the following errors: "  # Converse's, and some of invoke's
 # GW: the client knows this sentence only where it is the whole message.
 _TOO_LONG: Final = "Input is too long."
-# CC, GW: 400s by whose words the client mends its request, or compacts the conversation.
+# CC, GW: 400s by whose message the client corrects its request, or compacts the conversation.
 _CLIENT_FIXABLE: Final = re.compile(
     r"Input is too long\.?\Z|Input is too long for requested model|prompt is too long"
     r"|Extra inputs are not permitted|Unexpected value\(s\) .* for the `anthropic-beta` header"
@@ -86,7 +86,7 @@ _CLIENT_FIXABLE: Final = re.compile(
     re.IGNORECASE,
 )
 _SIGNATURE: Final = re.compile(r"\bsignature\b", re.IGNORECASE)
-# ResourceNotFound has many words (cline#1952; AWS: on-demand throughput isn't supported, invalid model identifier).
+# ResourceNotFound has many messages (cline#1952; AWS: on-demand throughput isn't supported, invalid model identifier).
 _MODEL: Final = re.compile(r"model identifier is invalid|on-demand throughput|end of its life|model ID", re.IGNORECASE)
 _NO_ACCESS: Final = re.compile(r"not authorized|Operation not allowed|access to the model", re.IGNORECASE)
 
@@ -96,26 +96,27 @@ _SECRETS: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<!\d)\d
 _SIGNED: Final = re.compile(
     r"(?:the canonical string|the string-to-sign|x-amz-security-token).*", re.IGNORECASE | re.DOTALL
 )
-_LONGEST: Final = 2000
-_LOOKED_AT: Final = 8000  # of a text that may be of any length: we are on the relay's loop
+_MAX_MESSAGE: Final = 2000
+_MAX_SEARCHED: Final = 8000  # of a text that may be of any length: we are on the relay's loop
 
 
 def read(status: int, body: bytes) -> BedrockFailure:
-    """Read what the engine says of a failure."""
+    """Read a failure as the engine reports it."""
     try:
-        said = json.loads(body)
-        return BedrockFailure(str(said["kind"]), int(said["status"]), str(said["message"]), str(said.get("hint", "")))
+        fields = json.loads(body)
+        kind, status_there, message = str(fields["kind"]), int(fields["status"]), str(fields["message"])
+        return BedrockFailure(kind, status_there, message, str(fields.get("hint", "")))
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return BedrockFailure("", status, "")
 
 
 def read_event(data: bytes) -> BedrockFailure:
-    """Read the error event that a stream has, the engine's or Anthropic's own."""
+    """Read the error event of a stream, the engine's or one in Anthropic's format."""
     try:
-        said = json.loads(data)
-        if "kind" in said:
+        fields = json.loads(data)
+        if "kind" in fields:
             return read(502, data)
-        error = said["error"]
+        error = fields["error"]
         return BedrockFailure("", STATUS_OF_TYPE.get(str(error["type"]), 500), str(error["message"]))
     except (ValueError, LookupError, TypeError, RecursionError):
         return BedrockFailure("", 502, "")
@@ -132,19 +133,19 @@ def no_keys(error: GatewayError, *, passing: bool) -> BedrockFailure:
 
 
 def masked(text: str) -> str:
-    """Take out what tells of an account: ARNs, account ids, key ids, names of people, what was signed."""
-    return _SECRETS.sub("***", _ARN.sub("***", _SIGNED.sub("***", text[:_LOOKED_AT])))[:_LONGEST]
+    """Mask what identifies an account: ARNs, account ids, key ids, names of people, what was signed."""
+    return _SECRETS.sub("***", _ARN.sub("***", _SIGNED.sub("***", text[:_MAX_SEARCHED])))[:_MAX_MESSAGE]
 
 
 def is_credential_failure(failure: BedrockFailure) -> bool:
-    """Say whether the keys are the cause: expired, unknown, not there."""
+    """Say whether the AWS keys are the cause: expired, unknown or missing."""
     if failure.kind:
         return failure.kind in _CREDENTIALS
-    return failure.status in (401, 403) and _OF_CREDENTIALS.search(failure.message[:_LOOKED_AT]) is not None
+    return failure.status in (401, 403) and _OF_CREDENTIALS.search(failure.message[:_MAX_SEARCHED]) is not None
 
 
 def is_key_refused(failure: BedrockFailure) -> bool:
-    """Say whether AWS has refused the key of a call: another may do."""
+    """Say whether AWS has refused the key of a call, so that another key may succeed."""
     return is_credential_failure(failure) and failure.kind not in _NO_OTHER_KEY
 
 
@@ -157,11 +158,11 @@ def is_signature_failure(failure: BedrockFailure) -> bool:
 
 def is_schema_failure(failure: BedrockFailure) -> bool:
     """Say whether it is about a schema to which the model's answer was to be bound."""
-    return failure.status == 400 and "output_config" in failure.message[:_LOOKED_AT] and is_client_fixable(failure)
+    return failure.status == 400 and "output_config" in failure.message[:_MAX_SEARCHED] and is_client_fixable(failure)
 
 
 def is_client_fixable(failure: BedrockFailure) -> bool:
-    """Say whether the client mends its request by these words, which must then reach it as they are."""
+    """Say whether the client can correct its request by this message, which must then reach it unchanged."""
     if (
         failure.status not in (400, 413)
         or is_credential_failure(failure)
@@ -179,7 +180,7 @@ def is_worth_another_model(failure: BedrockFailure) -> bool:
 
 
 def error_reply(failure: BedrockFailure) -> ErrorReply:
-    """Return what a client is told that gets no other answer."""
+    """Return the error for a client that gets no other answer."""
     if is_client_fixable(failure):
         bare = failure.message.removeprefix(_BY_MODEL)
         text = _TOO_LONG if bare.rstrip(".") == _TOO_LONG[:-1] else failure.message
@@ -191,7 +192,7 @@ def error_reply(failure: BedrockFailure) -> ErrorReply:
             if failure.kind == "KeysUnavailable"
             else f"Bedrock does not accept the AWS credentials ({failure.kind or failure.status})"
         )
-        return ErrorReply(403, f"{why}. {_mend(failure)}", (_NO_RETRY,))
+        return ErrorReply(403, f"{why}. {_fix(failure)}", (_NO_RETRY,))
     if _is_access(failure):
         text = f"AWS does not let this role use the model: {words}"
         return ErrorReply(403, text, (_NO_RETRY,))
@@ -217,16 +218,16 @@ def error_reply(failure: BedrockFailure) -> ErrorReply:
 
 
 def recovery_hint(failure: BedrockFailure) -> str:
-    """Return the sentence that tells how Bedrock would work again; "" where that is not for a person to do."""
+    """Return the sentence that says how to make Bedrock work again; "" where a person can do nothing about it."""
     if failure.kind in NOT_REACHED:
         return f"Bedrock could not step in: {describe(failure)}{_hint(failure)}"
     if not is_credential_failure(failure):
         return ""
-    return f"Bedrock could not step in: {describe(failure)}. {_mend(failure)}"
+    return f"Bedrock could not step in: {describe(failure)}. {_fix(failure)}"
 
 
 def describe(failure: BedrockFailure) -> str:
-    """Say what is wrong, for a log, a status, a message."""
+    """Describe a failure for a log, a status, a message."""
     if failure.kind in ("KeysUnavailable", "EngineFailed") or (
         failure.kind in ("Unreachable", *NOT_REACHED) and failure.message
     ):
@@ -240,7 +241,7 @@ def describe(failure: BedrockFailure) -> str:
 
 
 def summary(failure: BedrockFailure) -> str:
-    """Say it in a header: no word of the upstream's but its name for the failure."""
+    """Return a failure as a header shows it: nothing of the upstream's text but its name for the failure."""
     kind = failure.kind if re.fullmatch(r"\w{1,60}", failure.kind, re.ASCII) else ""
     return f"bedrock {kind} {failure.status}".replace("  ", " ")
 
@@ -249,7 +250,7 @@ def _hint(failure: BedrockFailure) -> str:
     return f". Run: {failure.hint}" if failure.hint else ""
 
 
-def _mend(failure: BedrockFailure) -> str:
+def _fix(failure: BedrockFailure) -> str:
     return f"Run: {failure.hint}" if failure.hint else "Renew the AWS credentials, then: claude-gatewayctl status"
 
 

@@ -32,8 +32,8 @@ class Capabilities:
 
     *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages, *schema*
     says that an answer can be bound to a JSON schema and tools can be strict, *forced* that the model can be made to
-    call a tool, *off* that it thinks unless it is told not to. *tools* are Anthropic's in name and run by the client,
-    each with the beta that it needs, or "".
+    call a tool, *off* that it thinks unless thinking is disabled. *tools* are Anthropic's by name and run by the
+    client, each with the beta that it needs, or "".
     """
 
     max_tokens: int

@@ -2,7 +2,7 @@
 
 Bedrock answers 400 to a field or a beta that it does not know, so the lists are of what it takes, not of what it
 refuses: `bedrock_features` has them, and what is left out, and why. Where one model stands in for another, the turn is
-put in the words of the family that answers. Inputs and schemas of tools are the person's own data: they are never
+rewritten for the family that answers. Inputs and schemas of tools are the person's own data: they are never
 looked into.
 
 Sources: see `bedrock_features`.
@@ -41,7 +41,7 @@ _CLIENTS_TOOLS: Final = (
     "browser_",
     "memory_",
 )  # Anthropic's in name, run by the client
-_JUDGED: Final = ("mcp_servers", "container", "inference_geo", "output_format")  # by `unsupported`, or said otherwise
+_JUDGED: Final = ("mcp_servers", "container", "inference_geo", "output_format")  # by `unsupported`, or rewritten
 _SIGNED: Final = ("thinking", "redacted_thinking")
 _CHANGES: Final = ("tool_addition", "tool_removal")  # of mid-conversation-tool-changes, which Bedrock lacks (CC 4.2)
 # Written by what only Anthropic runs; 330 has this list. "fallback" is a mark, and dropped.
@@ -52,7 +52,7 @@ _SERVER_BLOCKS: Final = (
 )  # fmt: skip
 
 _BILLING: Final = "x-anthropic-billing-header:"
-_REMINDER: Final = "<system-reminder>\n{}\n</system-reminder>"  # recorded: how 330 tells it to older models
+_REMINDER: Final = "<system-reminder>\n{}\n</system-reminder>"  # recorded: what 330 sends to older models
 _BUDGET: Final = 31_999  # recorded: what Claude Code gives Sonnet 4.5 and Haiku 4.5
 _LEAST_BUDGET: Final = 1024
 
@@ -104,7 +104,7 @@ def goes_by_tool(body: Object) -> bool:
 
 
 def unknown_fields(body: Object) -> list[str]:
-    """Name the fields that are left out although nothing is known of them: whoever asks for them is told."""
+    """Name the fields that are left out although nothing is known of them, so that the caller can be informed."""
     places: list[tuple[str, Json]] = [("", body)]
     places += [(place, body.get(place)) for place in ("metadata", "thinking", "output_config")]
     places += [("messages[]", message) for message in _objects(body.get("messages"))]
@@ -197,8 +197,8 @@ def _tools_run_unthought(messages: list[Json]) -> bool:
     """
     if not messages or not any(block.get("type") == "tool_result" for block in _objects(_content(messages[-1]))):
         return False
-    said = next((message for message in reversed(messages) if _role(message) == "assistant"), None)
-    first = next(iter(_list(_content(said))), None)
+    latest = next((message for message in reversed(messages) if _role(message) == "assistant"), None)
+    first = next(iter(_list(_content(latest))), None)
     return _type(first) not in _SIGNED
 
 
@@ -218,9 +218,9 @@ def _messages(messages: Json, *, system: bool, searches: bool) -> list[Json]:
             blocks = [{"type": "text", "text": content}] if isinstance(content, str) else _list(content)
             blocks = [b | {"text": _REMINDER.format(b["text"])} if _is_text(b) else b for b in blocks]
             if out and isinstance(out[-1], dict) and out[-1]["role"] == "user":
-                said = out[-1]["content"]
-                said = [{"type": "text", "text": said}] if isinstance(said, str) else _list(said)
-                out[-1] = {"role": "user", "content": [*said, *blocks]}
+                before = out[-1]["content"]
+                before = [{"type": "text", "text": before}] if isinstance(before, str) else _list(before)
+                out[-1] = {"role": "user", "content": [*before, *blocks]}
                 continue
             role, content = "user", blocks
         out.append({"role": role, "content": content})
@@ -237,7 +237,7 @@ def _block(block: Json, *, searches: bool) -> Json:
     elif out.get("type") == "tool_result" and isinstance(inner := out.get("content"), list):
         kept = [b for b in inner if searches or _type(b) != "tool_reference"]
         if inner and not kept:
-            kept = [{"type": "text", "text": "[tool references]"}]  # 330's words
+            kept = [{"type": "text", "text": "[tool references]"}]  # 330's text
         out["content"] = [_without_ttl(b) if isinstance(b, dict) else b for b in kept]
     return out
 
@@ -297,7 +297,7 @@ def _tools(body: Object, *, searches: bool) -> list[Json]:
 
 
 def _thinking(thinking: Json, max_tokens: Json, takes: Capabilities, *, updates: bool) -> dict[str, Json]:
-    """Say it in the family's way; "disabled" only to one that thinks by itself, else by leaving it out."""
+    """Write `thinking` as the family takes it: "disabled" only for one that thinks by default, else left out."""
     kind = _type(thinking)
     if kind == "disabled" and takes.off:
         return {"type": "disabled"}
@@ -312,8 +312,8 @@ def _thinking(thinking: Json, max_tokens: Json, takes: Capabilities, *, updates:
                 return {}
         out = {"type": "enabled", "budget_tokens": budget}
     if takes.display and "display" in thinking:
-        told = ("summarized", "updates") if updates else ("summarized",)
-        out["display"] = thinking["display"] if thinking["display"] in told else "omitted"
+        known = ("summarized", "updates") if updates else ("summarized",)
+        out["display"] = thinking["display"] if thinking["display"] in known else "omitted"
     return out
 
 

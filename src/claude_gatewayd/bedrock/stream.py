@@ -1,4 +1,4 @@
-"""Bedrock's answer, as LiteLLM gives it, told as Anthropic tells its own. Pure."""
+"""Bedrock's answer, as LiteLLM gives it, rewritten as Anthropic would have sent it. Pure."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _BROKEN: Final = BedrockFailure("Broken", 502, "")
 class BedrockRewriter:
     """Rewrite a stream, event by event. *asked* is the model as the client named it.
 
-    *began*: message_start has been told. *complete*: an end has been, message_stop or an error: then *failure*.
+    *began*: message_start has been sent. *complete*: so has the end, message_stop or an error; *failure* is why.
     """
 
     def __init__(self, asked: str) -> None:
@@ -31,12 +31,10 @@ class BedrockRewriter:
         self.failure: BedrockFailure | None = None
         self._asked = asked
         self._splitter = EventSplitter()
-        self._error: BedrockFailure | None = (
-            None  # nothing more is told but this, held back for what the engine knows of it
-        )
+        self._error: BedrockFailure | None = None  # nothing follows but this; held back, for the engine may know more
 
     def feed(self, payload: Bytes) -> bytes:
-        """Return what is to be told of the next bytes: whole events."""
+        """Take the next bytes. Return the events that are sent on."""
         rewritten = [self._rewrite(event) for event in self._splitter.feed(payload)]
         if len(self._splitter.rest) > _LONGEST:
             self._splitter.clear()
@@ -44,7 +42,7 @@ class BedrockRewriter:
         return b"".join(rewritten)
 
     def finish(self, failure: UpstreamFailed | None) -> bytes:
-        """Return what is to be told at the end. *failure* is how the upstream failed, if it did."""
+        """Return the events that end the stream. *failure* is how the upstream failed, if it did."""
         if self.complete:
             return b""
         late = failure is not None and failure.kind == "timeout"
@@ -54,7 +52,7 @@ class BedrockRewriter:
         return anthropic_errors.error_event(reply.status, reply.message)
 
     def _rewrite(self, event: bytes) -> bytes:
-        """Return an event as Anthropic would tell it; nothing of one that it would not."""
+        """Return an event as Anthropic would send it; nothing for one that it would not."""
         event = event.lstrip(b"\r\n")  # empty lines before it
         name = name_of(event)
         is_error = name in (b"error", b"engine_error")

@@ -35,7 +35,7 @@ def schema_of(wanted: Json) -> dict[str, Json] | None:
 
 
 def by_tool(body: Mapping[str, Json], schema: Mapping[str, Json], *, forced: bool) -> dict[str, Json]:
-    """Ask for the answer as the call of a tool. A model that cannot be *forced* to call it is told to."""
+    """Ask for the answer as the call of a tool. A model that cannot be *forced* to call it is asked to."""
     tools = [{"name": _TOOL, "description": _DESCRIPTION, "input_schema": schema}]
     if forced:
         return {**body, "tools": tools, "tool_choice": {"type": "tool", "name": _TOOL}}
@@ -59,8 +59,8 @@ def as_asked(message: Mapping[str, Json], schema: Mapping[str, Json]) -> dict[st
     if reason not in _CUT and (len(calls) > 1 or not _fits(text, schema)):
         return None
     kept = [block for block in blocks if block.get("type") in ("thinking", "redacted_thinking")]
-    said = [{"type": "text", "text": text}] if text else []
-    return {**message, "content": [*kept, *said], "stop_reason": "end_turn" if reason == "tool_use" else reason}
+    answer = [{"type": "text", "text": text}] if text else []
+    return {**message, "content": [*kept, *answer], "stop_reason": "end_turn" if reason == "tool_use" else reason}
 
 
 def _fits(text: str, schema: Mapping[str, Json]) -> bool:

@@ -167,7 +167,7 @@ def _br(output: _Output) -> _Decode:
 def _zstd(output: _Output) -> _Decode:
     import zstandard
 
-    # Of its interfaces the one that gives what it has in pieces, goes on with the next frame, and stops when told to.
+    # Of its interfaces the one that gives what it has in pieces, goes on with the next frame, and stops when asked to.
     inner = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_writer(output, write_size=_PIECE)  # type: ignore[arg-type]
     return inner.write
 

@@ -6,7 +6,7 @@ Bytes = bytes | memoryview
 
 
 class Source(Protocol):
-    """What can be told to send no more for a while."""
+    """What can be paused."""
 
     def pause_reading(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection, and how it is told to forget one."""
+"""What the kernel knows of a TCP connection, and how to make it drop what it has not delivered."""
 
 import asyncio
 import fcntl

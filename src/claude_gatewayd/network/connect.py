@@ -70,7 +70,7 @@ class Connector:
             raise UpstreamFailed("connect", f"{where} could not be reached: {_reason(error)}") from None
 
     async def _look_at_peer(self) -> trust.Peer | None:
-        """Return whose certificate was refused, by a second handshake, in which nothing else is said."""
+        """Return whose certificate was refused, by a second handshake in which nothing else is sent."""
         try:
             async with asyncio.timeout(self._seconds):
                 connection = await self._connected(trust.unverified_context())

@@ -1,4 +1,4 @@
-"""How the network is reached: whom we believe, and through which proxy. One decision, for every upstream."""
+"""How the network is reached: which certificates are trusted, and through which proxy. Decided for every upstream."""
 
 import ssl
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Egress:
     place: str = "[network] proxy"
 
     def trusting(self, *files: CaFile) -> "Egress":
-        """Return the same, with more that is believed."""
+        """Return the same with more files of trusted certificates."""
         return replace(self, ca_files=(*self.ca_files, *files)) if files else self
 
     def context(self) -> ssl.SSLContext:

@@ -103,7 +103,7 @@ def variables_for_libraries(
         if proxy_for(host, port, tls=tls, configured=configured, environ=environ) is None and host:
             direct.append(host)
     except ValueError:
-        pass  # whoever reaches that host is told
+        pass  # reported by whoever connects to that host
     proxies = (default_proxy(configured, environ, tls=tls) for tls in (True, False))
     https, http = (proxy.full_url if proxy is not None and not proxy.socks else None for proxy in proxies)
     found = {"HTTPS_PROXY": https, "HTTP_PROXY": http, "ALL_PROXY": None, "NO_PROXY": ",".join(dict.fromkeys(direct))}

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LASTING: Final = frozenset(("certificate", "proxy"))  # only a person can mend it
-_WITHIN: Final = 5.0
-_WELL: Final = 900.0  # seconds between two looks
-_NOT_WELL: Final = 60.0
+LASTING: Final = frozenset(("certificate", "proxy"))  # only a person can fix it
+_TIMEOUT: Final = 5.0
+_INTERVAL: Final = 900.0  # seconds between two checks
+_INTERVAL_UNREACHABLE: Final = 60.0
 
 
 def connector(url: str, egress: Egress, seconds: float) -> Connector:
@@ -41,14 +41,14 @@ def connector(url: str, egress: Egress, seconds: float) -> Connector:
 
 
 async def handshake(url: str, egress: Egress, seconds: float) -> UpstreamFailed | None:
-    """Connect, and say no more; return why that fails, None where it does not. It costs nobody anything."""
+    """Connect, and send nothing. Return why that fails, None if it does not."""
     try:
         connection = await connector(url, egress, seconds)()
     except UpstreamFailed as failed:
         return failed
     except ConfigInvalid as invalid:
-        told = "; ".join(f"{problem.where}: {problem.message}" for problem in invalid.problems)
-        return UpstreamFailed("certificate", told, hint=invalid.problems[0].hint)
+        detail = "; ".join(f"{problem.where}: {problem.message}" for problem in invalid.problems)
+        return UpstreamFailed("certificate", detail, hint=invalid.problems[0].hint)
     connection.abort()
     return None
 
@@ -59,9 +59,9 @@ def handshake_blocking(url: str, egress: Egress, seconds: float) -> UpstreamFail
 
 
 class ReachabilityWatch:
-    """Know whether an upstream can be reached before anybody needs it: by a handshake now and then.
+    """Check by a handshake now and then whether an upstream can be reached, before anybody needs it.
 
-    What passes by itself, having no network above all, is nothing to tell of.
+    Failures that pass by themselves, being offline above all, are not reported.
     """
 
     def __init__(self, name: str, url: str, egress: Egress, changed: Callable[[], None]) -> None:
@@ -73,14 +73,14 @@ class ReachabilityWatch:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look; not where nothing could be found out: at a port of this machine without TLS."""
+        """Start checking; not for a port of this machine without TLS, of which nothing could be learned."""
         origin = Origin.of(self._url)
         if self._task is None and (origin.tls or not is_loopback(origin.host)):
             self._task = asyncio.get_running_loop().create_task(self._look_again_and_again())
 
     async def look(self) -> UpstreamFailed | None:
-        """Look now; return why it cannot be reached."""
-        failed = await handshake(self._url, self._egress, _WITHIN)
+        """Check now. Return why it cannot be reached, None if it can."""
+        failed = await handshake(self._url, self._egress, _TIMEOUT)
         lasting = failed if failed is not None and failed.kind in LASTING else None
         if (lasting and lasting.detail) != (self._failed and self._failed.detail):
             if lasting is not None:
@@ -92,7 +92,7 @@ class ReachabilityWatch:
         return failed
 
     def snapshot(self) -> dict[str, str]:
-        """Return what only a person can mend, and the command that does; "" where there is nothing."""
+        """Return the failure that only a person can fix, and the command that does; "" where there is none."""
         failed = self._failed
         return {
             "unreachable": failed.detail if failed is not None else "",
@@ -100,7 +100,7 @@ class ReachabilityWatch:
         }
 
     async def close(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -108,4 +108,4 @@ class ReachabilityWatch:
     async def _look_again_and_again(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(_WELL if self._failed is None else _NOT_WELL)
+            await asyncio.sleep(_INTERVAL if self._failed is None else _INTERVAL_UNREACHABLE)

@@ -1,4 +1,4 @@
-"""Which certificates are believed. Decided here, for Anthropic, for Bedrock and for AWS's other services alike."""
+"""Which certificates are trusted: decided here, for Anthropic, for Bedrock and for AWS's other services alike."""
 
 import os
 import ssl
@@ -34,7 +34,7 @@ class CaFileInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What is believed: *store* and *directory* in the place of the system's where one is named, and *added* too."""
+    """What is trusted: *store* and *directory* in place of the system's where one is named, and *added* too."""
 
     store: CaFile | None = None
     directory: str = ""
@@ -42,7 +42,7 @@ class Trust:
 
 
 def decide(environ: Mapping[str, str], *named: CaFile | None) -> Trust:
-    """Return what is believed by the variables that every tool reads, and by files *named* elsewhere, which add.
+    """Return what is trusted by the variables that every tool reads, and by files *named* elsewhere, which add to it.
 
     A company's CA is often all that such a file holds, and not everything is inspected: so it never stands alone.
     """
@@ -73,7 +73,7 @@ def context_for(trust: Trust) -> ssl.SSLContext:
         _load(context, file)
     if trust.store is not None or trust.directory or trust.added:
         # RFC 5280 to the letter, which Python asks for since 3.13: the CAs of much that inspects TLS lack a critical
-        # basicConstraints. Whoever named one wants it to be believed.
+        # basicConstraints. Whoever named one wants it trusted.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -93,7 +93,7 @@ def _load(context: ssl.SSLContext | None, file: CaFile) -> ssl.SSLContext:
 
 
 class Peer(NamedTuple):
-    """Who showed a certificate, and who signed it, by its own words."""
+    """The subject and the issuer of a certificate, as it names them."""
 
     subject: str
     issuer: str
@@ -104,7 +104,7 @@ class Peer(NamedTuple):
 
 
 def unverified_context() -> ssl.SSLContext:
-    """Return a context that believes everything: for a look at a certificate, and never for a byte of a person's."""
+    """Return a context that trusts every certificate: to look at one, and never for anything that a person sends."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -115,10 +115,10 @@ def unverified_context() -> ssl.SSLContext:
 def peer_of(handshake: Any) -> Peer | None:
     """Return who is at the other end, by an SSLObject that `unverified_context` has made; None where nobody says."""
     try:
-        said = handshake._sslobj.get_unverified_chain()[0].get_info()  # `getpeercert` has only what was verified
+        found = handshake._sslobj.get_unverified_chain()[0].get_info()  # `getpeercert` has only what was verified
     except (AttributeError, IndexError, TypeError, ssl.SSLError):
         return None
-    return Peer(_name(said.get("subject", ())), _name(said.get("issuer", ())))
+    return Peer(_name(found.get("subject", ())), _name(found.get("issuer", ())))
 
 
 def _name(parts: Any) -> str:
@@ -131,7 +131,7 @@ def _name(parts: Any) -> str:
 
 _CLOCK: Final = "look at this machine's clock"
 _SOMEBODY_ELSE: Final = "somebody else answers in its place: a login page of the network, or a proxy"
-# X509_V_ERR_… of OpenSSL that no CA would help against (openssl/x509_vfy.h), and what does: in words, as a command.
+# Verify errors of OpenSSL (openssl/x509_vfy.h) that no CA file fixes, and what does: a sentence and a command.
 _OTHER_CAUSES: Final = {
     9: (_CLOCK, "date"),  # CERT_NOT_YET_VALID
     10: (_CLOCK, "date"),  # CERT_HAS_EXPIRED
@@ -143,7 +143,7 @@ _EXPORT: Final = "security find-certificate -a -p /Library/Keychains/System.keyc
 
 
 def advice(verify_code: int, platform: str = sys.platform) -> tuple[str, str]:
-    """Return what helps where a certificate is not trusted: in words, and as a command ("" where there is none)."""
+    """Return what to do about a certificate that is not trusted: a sentence, and a command ("" if there is none)."""
     if verify_code in _OTHER_CAUSES:
         return _OTHER_CAUSES[verify_code]
     # OpenSSL does not read the keychain, as Claude Code does

@@ -69,10 +69,10 @@ def test_no_sentence_in_what_is_no_envelope(body: bytes) -> None:
     ("body", "error"),
     [
         (b"Internal Server Error", {"message": "Internal Server Error"}),  # of LiteLLM's server, where LiteLLM raised
-        (b"<html><h1>502", {"message": "the upstream answered 500 without a word"}),
-        (b"", {"message": "the upstream answered 500 without a word"}),
-        (b"[" * 30_000, {"message": "the upstream answered 500 without a word"}),
-        (b'["x"]', {"message": "the upstream answered 500 without a word"}),
+        (b"<html><h1>502", {"message": "the upstream answered 500 without a message"}),
+        (b"", {"message": "the upstream answered 500 without a message"}),
+        (b"[" * 30_000, {"message": "the upstream answered 500 without a message"}),
+        (b'["x"]', {"message": "the upstream answered 500 without a message"}),
         (b'{"detail":"Not Found"}', {"message": "Not Found"}),
         (b'{"detail":[{"msg":"m"}]}', {"message": '[{"msg": "m"}]'}),
         (b'{"message":"m"}', {"message": "m"}),

@@ -198,9 +198,9 @@ class ServerConnection(asyncio.Protocol):
     # -- what the connections call, while the generation drains
 
     def drain(self) -> None:
-        """Say good-bye with the next answer; end an idle connection after a linger.
+        """Send `Connection: close` with the next answer; close an idle connection after a linger.
 
-        A client may be sending a request at this very moment: its answer then tells it to close.
+        A client may be sending a request at this very moment: its answer then asks it to close.
         """
         self.draining = True
         if self._exchange is None and not self._buffer:

@@ -59,7 +59,7 @@ class Connections:
     def make_room(self, most: int) -> bool:
         """Say whether one more is within *most*, after closing the one that has waited longest if it was not.
 
-        Waiting costs a caller nothing, so who waits gives way at once: a new caller has something to say.
+        An idle connection costs its client nothing when it is closed, so it makes room at once for a new one.
         """
         if len(self._all) < most:
             return True
@@ -68,7 +68,7 @@ class Connections:
             logger.warning("%d connections are open: those that have waited longest for a request are closed", most)
         for connection in self.waiting:
             if connection.give_way():
-                self.remove(connection)  # at once: the loop tells it only in its next turn
+                self.remove(connection)  # at once: the loop reports it only in its next turn
                 return True
         return False
 

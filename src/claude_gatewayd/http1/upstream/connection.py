@@ -54,7 +54,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a request's head and *body*, what there is of it.
 
         *without_body* says that the answer has none whatever its head says (HEAD); *complete* that no more of the
-        request follows by `write`; *interim* is told each 1xx answer.
+        request follows by `write`; *interim* gets each 1xx answer.
         """
         self.reusable = False
         self._request_sent = complete
@@ -153,7 +153,7 @@ class UpstreamConnection(asyncio.Protocol):
 
         With *raw* its bytes as they came, chunk sizes and all; else the payload. *silence* is how many seconds may
         pass without a byte. *watch* sees the payload before the sink does, and may say that there is nothing in it
-        but pings: *only_pings* is how many seconds may pass with no more than those. `piped` tells the end.
+        but pings: *only_pings* is how many seconds may pass with no more than those. `piped` waits for the end.
         """
         self._silence.begin(silence, only_pings)
         self._answer.pipe_to(sink, raw=raw, watch=watch)
@@ -198,7 +198,7 @@ class UpstreamConnection(asyncio.Protocol):
         return tcp.unacknowledged(self._transport)
 
     def reset(self) -> None:
-        """End the connection, and let nothing arrive any more of what is still on its way, once it is `lost`."""
+        """Reset the connection: once it is `lost`, nothing more arrives of what is in flight."""
         tcp.discard_unsent(self._transport)
         self.abort()
 

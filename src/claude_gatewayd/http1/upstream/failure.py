@@ -4,7 +4,7 @@ from typing import Literal
 
 from claude_gatewayd.printable import one_line
 
-# "certificate" lasts: only a person can mend it. "tls" may pass: an alert, or plain HTTP in the place of a handshake.
+# "certificate" lasts: only a person can fix it. "tls" may pass: an alert, or plain HTTP in the place of a handshake.
 Kind = Literal["offline", "connect", "certificate", "tls", "proxy", "timeout", "lost", "malformed"]
 
 

@@ -1,8 +1,9 @@
-"""A connection that was idle may have gone mute: dropped in silence by a VPN, a NAT, a sleep.
+"""A connection that was idle may have gone mute (half-open): dropped without a packet by a VPN, a NAT, a sleep.
 
-TCP tries for a minute and more before it says so. So who has heard nothing on such a connection for a few seconds gets
-a second one beside it. A request must not be paid for twice: one that may not be repeated goes out again only where the
-peer's TCP has not acknowledged it, and after the first connection has been ended with what was still on its way.
+TCP retransmits for a minute and more before it reports that. So a request that has heard nothing on such a connection
+for a few seconds gets a second one beside it. It must not be paid for twice: one that may not be repeated is sent again
+only if the peer's TCP has not acknowledged it, and after the first connection has been reset, with whatever was still
+in flight.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from claude_gatewayd.http1.upstream.pool import Pool
 logger = logging.getLogger(__name__)
 
 QUIET = 3.0  # seconds without a byte, after which it is looked at
-_STILL = 1.0  # seconds in which nothing is acknowledged of what is on its way
+_STILL = 1.0  # seconds without an acknowledgement of what is in flight
 
 Found = tuple[UpstreamConnection, ResponseHead]
 
@@ -67,7 +68,7 @@ async def _beside(
         return None
     if mute:
         logger.info("a connection that was idle has gone mute: asking on a new one")
-        pool.empty()  # the others went the same way
+        pool.empty()  # the others are as old, and as likely mute
     try:
         second = await _connect(first, pool)
     except UpstreamFailed:
@@ -97,7 +98,7 @@ async def _beside(
 
 
 async def _is_mute(connection: UpstreamConnection, first: asyncio.Task[ResponseHead], still: float) -> bool:
-    """Say whether the peer's TCP acknowledges nothing of what is on its way. One that is slow is waited for."""
+    """Say whether the peer's TCP acknowledges nothing of what is in flight. A slow one is waited for."""
     left = connection.unacknowledged()
     while left:
         await asyncio.wait({first}, timeout=still)
@@ -111,7 +112,7 @@ async def _is_mute(connection: UpstreamConnection, first: asyncio.Task[ResponseH
 
 
 async def _end(connection: UpstreamConnection) -> None:
-    """End a connection, so that nothing arrives any more of what is still on its way."""
+    """Reset a connection, so that nothing more arrives of what is in flight."""
     connection.reset()
     while not connection.lost:  # noqa: ASYNC110  the loop does it in its next turn
         await asyncio.sleep(0)
@@ -150,7 +151,7 @@ async def _race(first: asyncio.Task[ResponseHead], second: UpstreamConnection, a
 
 
 def _drop(task: "asyncio.Task[Any]") -> None:
-    """Want no more of a task, and not be told that nobody has looked at how it failed."""
+    """Cancel a task, and keep asyncio from logging that nobody has retrieved its exception."""
     if task.done() and not task.cancelled():
         task.exception()
     task.cancel()
