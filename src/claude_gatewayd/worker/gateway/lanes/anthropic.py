@@ -27,7 +27,7 @@ _PING_SILENCES = 3  # longest silences with nothing but pings, which Anthropic s
 class AnthropicLane:
     """Answer calls from Anthropic, or in its place from Bedrock.
 
-    *bedrock* is None where there is no fallback. *alarm* is called at each sign that Anthropic may soon not answer.
+    *bedrock* is None if there is no fallback. *alarm* is called at each sign that Anthropic may soon not answer.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class AnthropicLane:
 
 
 def _circuit_of(call: Call) -> CircuitKey:
-    """Return which circuit a call belongs to. What is asked for by a beta with limits of its own has its own."""
+    """Return the circuit of a call. A beta with limits of its own has its own circuit."""
     betas = call.exchange.head.fields.all_of(b"anthropic-beta")
     own = betas_with_own_limits(betas) if betas else ""
     return (call.digest, f"{call.model} with {own}") if own else (call.digest, call.model)

@@ -22,14 +22,14 @@ from claude_gatewayd.worker.relay.outgoing import OutgoingRequest, outgoing_requ
 from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.tally import Tally
 
-_FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back longer, whatever comes after them
-_REFUSAL_WITHIN = 2.0  # seconds for the body of a refusal, whose words say what it means
+_FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back longer
+_REFUSAL_WITHIN = 2.0  # seconds to wait for the message of a refusal
 _CLIENT_TIMEOUT = b"x-stainless-timeout"
 
 
 @dataclass(frozen=True, slots=True)
 class AnthropicLaneSettings:
-    """What Anthropic is asked by. Times in seconds."""
+    """The settings of Anthropic's lane. Times in seconds."""
 
     origin: Origin
     rules: policy.RouterRules
@@ -38,7 +38,7 @@ class AnthropicLaneSettings:
 
 
 class Attempt(NamedTuple):
-    """What one attempt came to: an *answer* whose body is still to be read, or a *failure* to get one."""
+    """The outcome of one attempt: an *answer* whose body has not been read, or a *failure* to get one."""
 
     outcome: policy.Outcome
     answer: Answer | None = None
@@ -46,15 +46,15 @@ class Attempt(NamedTuple):
 
     @property
     def is_limit(self) -> bool:
-        """Say whether it is a 429, whatever its limit is of."""
+        """Whether it is a 429, whatever the limit."""
         return isinstance(self.outcome, policy.Answered) and policy.status_of(self.outcome) == 429
 
 
 class Result(NamedTuple):
-    """What all attempts came to. *falls_back*: it is to be answered by Bedrock instead.
+    """The result of all attempts. *falls_back*: Bedrock is to answer instead.
 
-    *answer* is the last one, or one before it where the last attempt failed; None where there is none, or where it
-    could not be kept. *outcome* and *failure* are the last attempt's.
+    *outcome* and *failure* are the last attempt's. *answer* is the last one that was received; None if there is none,
+    or if it could not be kept.
     """
 
     outcome: policy.Outcome
@@ -64,7 +64,7 @@ class Result(NamedTuple):
 
 
 class Attempts:
-    """Ask Anthropic for one call after another."""
+    """Send calls to Anthropic, each with as many attempts as it needs."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Attempts:
     async def ask(self, call: Call, fallback: Fallback | None, circuit: CircuitKey | None) -> Result:
         """Ask until there is a success, a reason to fall back, or nothing else to try.
 
-        *circuit* is None where there is never a fallback: then it makes no difference what an answer begins with.
+        *circuit* is None if there is never a fallback: then answers need not be inspected.
         """
         settings = self._settings
         now = self._now
@@ -99,7 +99,7 @@ class Attempts:
         while True:
             remaining = None
             if earlier is not None and fallback is None:
-                # The client can be answered already, so a retry ends with the time for retries. The first attempt has
+                # There is an answer for the client, so a retry ends with the time for retries. The first attempt has
                 # all the time that the client waits.
                 remaining = settings.rules.timeout - (now() - started)
                 if remaining <= 0:

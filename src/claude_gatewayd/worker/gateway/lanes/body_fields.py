@@ -1,8 +1,8 @@
 """The fields of a body that LiteLLM is given, by route. Pure.
 
-LiteLLM takes far more from a body than a provider's API documents: where its own keys go, whom it asks instead, how
-often it tries again. Those are the person's to choose, or `policy`'s, and not a caller's; and each version adds some.
-So this is a list of what is let through. Sources: O = platform.openai.com/docs/api-reference, as in the types of
+LiteLLM reads far more from a body than a provider's API documents: where its own keys go, which models to ask instead,
+how often to retry. That is for the person to choose, or for `policy`, and not for a caller; and each version adds more.
+So this is a list of what is allowed. Sources: O = platform.openai.com/docs/api-reference, as in the types of
 OpenAI's SDK; A = platform.claude.com/docs/en/api/messages; L = docs.litellm.ai, parameters of models alone.
 """
 
@@ -52,7 +52,7 @@ BY_ROUTE: Final[Mapping[str, frozenset[str]]] = {
     "messages": frozenset(_MESSAGES),
 }
 
-# Not by anybody's leave: with one of them a caller would send the person's keys where the caller likes.
+# Never allowed, whatever the person writes: with these, a caller could choose where the person's keys are sent.
 _NEVER: Final = frozenset(("api_key", "api_base", "base_url", "api_version", "extra_headers", "headers",
                            "custom_llm_provider", "organization", "model_list", "litellm_params", "user_config",
                            "provider_specific_header", "secret_fields", "client"))  # fmt: skip
@@ -60,12 +60,12 @@ _NEVER_BEGINS: Final = ("aws_", "azure_", "vertex_")
 
 
 def allowed(path: bytes, by_person: Iterable[str] = ()) -> frozenset[str]:
-    """Return the fields that go through. *by_person* are those that the person's entry of the model allows besides."""
+    """Return the fields that LiteLLM is given. *by_person* are those that the model's own entry adds."""
     route = path.removeprefix(b"/v1").removeprefix(b"/").decode()
     further = (name for name in by_person if name not in _NEVER and not name.startswith(_NEVER_BEGINS))
     return BY_ROUTE[route].union(further)
 
 
 def to_report(path: bytes, left_out: Iterable[str]) -> list[str]:
-    """Return which of the fields that were left out a caller is told of: not those of Anthropic's own figures."""
+    """Return which of the fields that were left out to report: not those that mean nothing outside of Anthropic."""
     return [name for name in left_out if path != MESSAGES or name not in LEFT_OUT]

@@ -43,6 +43,7 @@ class Says(NamedTuple):
     after: float = 0.0
     headers: tuple[bytes, ...] = ()
     message: str = ""
+    has_body: bool = True
 
     @property
     def data(self) -> bytes:
@@ -50,7 +51,7 @@ class Says(NamedTuple):
         error = {"type": "error", "error": {"type": "x", "message": self.message}}
         body = OK if self.status == 200 else json.dumps(error).encode()
         lines = (b"Content-Type: application/json", b"Content-Length: %d" % len(body), *self.headers)
-        return b"HTTP/1.1 %d X\r\n%b\r\n\r\n%b" % (self.status, b"\r\n".join(lines), body)
+        return b"HTTP/1.1 %d X\r\n%b\r\n\r\n%b" % (self.status, b"\r\n".join(lines), body if self.has_body else b"")
 
 
 class Anthropic:
@@ -137,7 +138,7 @@ class Client:
     def reset(self) -> None: ...
 
 
-class Told(NamedTuple):
+class Reply(NamedTuple):
     """What a client got, and *after* how many seconds."""
 
     status: int
@@ -157,10 +158,10 @@ class Lane:
         authorization = Authorization(KnownCredentials(tmp_path / "known", "key"), relay, settings.origin)
         # The circuit's clock is the loop's, from a day that is not long ago.
         circuits = Circuits(CircuitRules(1, 60.0), str, lambda: 1.8e9 + self.loop.time())
-        second = cast("BedrockLane", self.bedrock) if has_bedrock else None
-        self.lane = AnthropicLane(settings, relay, second, authorization, circuits, Tally(lambda: None), lambda: None)
+        fallback = cast("BedrockLane", self.bedrock) if has_bedrock else None
+        self.lane = AnthropicLane(settings, relay, fallback, authorization, circuits, Tally(lambda: None), lambda: None)
 
-    async def ask(self, *headers: bytes, stream: bool = True) -> Told:
+    async def ask(self, *headers: bytes, stream: bool = True) -> Reply:
         """Ask for a message."""
         lines = (b"Host: x", b"Content-Length: 2", *headers)
         request = b"POST /v1/messages HTTP/1.1\r\n%b\r\n\r\n" % b"\r\n".join(lines)
@@ -175,12 +176,12 @@ class Lane:
             ParsedRequest(MODEL, stream),
             MODEL,
         )
-        begun = self.loop.time()
+        started = self.loop.time()
         try:
             status = await self.lane.answer(call)
         except Refused as refused:
             status = refused.status
-        return Told(status, call.route.upstream, call.route.fallback, self.loop.time() - begun)
+        return Reply(status, call.route.upstream, call.route.fallback, self.loop.time() - started)
 
 
 @pytest.mark.parametrize("after", [100.0, 170.0, 240.0, 590.0])
@@ -192,8 +193,8 @@ async def test_a_slow_success_is_one(tmp_path: Path, why: str, stream: bool, aft
     lane = Lane(tmp_path, has_bedrock=why != "no bedrock")
     lane.bedrock.lacks = "web search"
     lane.anthropic.answers.append(Says(after=after))
-    told = await lane.ask(stream=stream)
-    assert (told.status, told.upstream, told.after) == (200, "anthropic", after)
+    reply = await lane.ask(stream=stream)
+    assert (reply.status, reply.upstream, reply.after) == (200, "anthropic", after)
     assert len(lane.anthropic.asked) == 1
     assert lane.anthropic.given_up == []
 
@@ -211,8 +212,8 @@ async def test_what_never_answers_is_waited_for_as_long_as_the_client_does(
     lane = Lane(tmp_path, has_bedrock=why != "no bedrock")
     lane.bedrock.lacks = "web search"
     lane.anthropic.answers.append(Says(after=1e6))
-    told = await lane.ask(*headers)
-    assert (told.status, told.after) == (504, waits)
+    reply = await lane.ask(*headers)
+    assert (reply.status, reply.after) == (504, waits)
     assert lane.anthropic.asked == [0.0]
     assert lane.anthropic.given_up == [waits]
 
@@ -224,7 +225,7 @@ async def test_with_bedrock_it_is_the_persons_choice(
 ) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(Says(after=after))
-    assert await lane.ask() == Told(200, upstream, "timeout" if upstream == "bedrock" else "none", waited)
+    assert await lane.ask() == Reply(200, upstream, "timeout" if upstream == "bedrock" else "none", waited)
     assert len(lane.anthropic.asked) == 1
 
 
@@ -236,16 +237,26 @@ async def test_a_retry_is_over_with_the_time_for_retries(
     """Then what Anthropic has said before is the answer, and Anthropic is not asked again."""
     lane = Lane(tmp_path, has_bedrock=False)
     lane.anthropic.answers += [Says(529), Says(502), Says(after=after)]
-    told = await lane.ask()
-    assert (told.status, told.after) == (status, waited)
+    reply = await lane.ask()
+    assert (reply.status, reply.after) == (status, waited)
     assert lane.anthropic.asked == [0.0, 5.0, 10.0]
+
+
+@on_leaping_time
+async def test_an_answer_that_cannot_be_kept_has_its_status(tmp_path: Path) -> None:
+    """Its body does not come, and meanwhile the time for retries is over."""
+    lane = Lane(tmp_path, has_bedrock=False)
+    lane.anthropic.answers.append(Says(529, after=114.0, has_body=False))
+    reply = await lane.ask()
+    assert (reply.status, reply.after) == (529, 124.0)
+    assert len(lane.anthropic.asked) == 1
 
 
 @on_leaping_time
 async def test_the_try_before_money_has_its_time(tmp_path: Path) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers += [Says(429), Says(after=170.0)]
-    assert await lane.ask() == Told(200, "anthropic", "none", 171.0)
+    assert await lane.ask() == Reply(200, "anthropic", "none", 171.0)
 
 
 @on_leaping_time
@@ -255,8 +266,8 @@ async def test_what_only_anthropic_can_do_is_told_at_once(tmp_path: Path) -> Non
     for status in (408, 429, 500, 502, 503, 504, 522, 529, 530):
         lane.anthropic.asked.clear()
         lane.anthropic.answers.append(Says(status))
-        told = await lane.ask()
-        assert told == Told(status, "anthropic", "none; Bedrock does not serve web search", 0.0)
+        reply = await lane.ask()
+        assert reply == Reply(status, "anthropic", "none; Bedrock does not serve web search", 0.0)
         assert len(lane.anthropic.asked) == 1
     assert lane.bedrock.asked == []
 
@@ -278,7 +289,7 @@ async def test_a_429_that_passes_costs_nothing(tmp_path: Path, says: Says) -> No
     lane = Lane(tmp_path)
     for _ in range(20):
         lane.anthropic.answers.append(says)
-        assert await lane.ask() == Told(200, "anthropic", "none", 1.0)
+        assert await lane.ask() == Reply(200, "anthropic", "none", 1.0)
     assert lane.bedrock.asked == []
 
 
@@ -288,7 +299,7 @@ async def test_a_429_about_one_request_opens_no_circuit(tmp_path: Path, says: Sa
     lane = Lane(tmp_path)
     for _ in range(5):
         lane.anthropic.answers += [says, says]
-        assert await lane.ask() == Told(200, "bedrock", "429", 1.0)
+        assert await lane.ask() == Reply(200, "bedrock", "429", 1.0)
     assert (await lane.ask()).upstream == "anthropic"
 
 
@@ -307,7 +318,7 @@ async def test_a_429_that_would_take_longer_costs_money_once_a_minute(tmp_path: 
 async def test_where_a_second_try_is_no_use_there_is_none(tmp_path: Path) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(Says(429, headers=(b"x-should-retry: false",)))
-    assert await lane.ask() == Told(200, "bedrock", "429", 0.0)
+    assert await lane.ask() == Reply(200, "bedrock", "429", 0.0)
     assert len(lane.anthropic.asked) == 1
 
 
@@ -335,9 +346,9 @@ async def test_a_limit_of_the_account_opens_the_circuit(
 ) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(says)
-    assert await lane.ask() == Told(200, "bedrock", fallback, 0.0)
+    assert await lane.ask() == Reply(200, "bedrock", fallback, 0.0)
     await asyncio.sleep(lasts - 1)
-    assert await lane.ask() == Told(200, "bedrock", f"circuit open ({cause})", 0.0)
+    assert await lane.ask() == Reply(200, "bedrock", f"circuit open ({cause})", 0.0)
     assert len(lane.anthropic.asked) == 1
     await asyncio.sleep(1)
     assert (await lane.ask()).upstream == "anthropic"
@@ -351,14 +362,14 @@ async def test_what_a_beta_asks_for_has_a_circuit_of_its_own(tmp_path: Path, bet
     betas = b"anthropic-beta: oauth-2025-04-20," + beta
     for _ in range(2):
         lane.anthropic.answers += [Says(429, message=LONG)] * 2
-        assert await lane.ask(betas) == Told(200, "bedrock", "429", 1.0)
-    assert await lane.ask(betas) == Told(200, "bedrock", "circuit open (429)", 0.0)
-    assert await lane.ask() == Told(200, "anthropic", "none", 0.0)
+        assert await lane.ask(betas) == Reply(200, "bedrock", "429", 1.0)
+    assert await lane.ask(betas) == Reply(200, "bedrock", "circuit open (429)", 0.0)
+    assert await lane.ask() == Reply(200, "anthropic", "none", 0.0)
 
 
 @on_leaping_time
 async def test_a_400_with_other_words_passes(tmp_path: Path) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(Says(400, message="max_tokens: too large"))
-    assert await lane.ask() == Told(400, "anthropic", "none", 0.0)
+    assert await lane.ask() == Reply(400, "anthropic", "none", 0.0)
     assert lane.bedrock.asked == []
