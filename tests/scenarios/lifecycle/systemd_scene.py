@@ -29,6 +29,7 @@ from tests.support.load import Load
 
 PORT = 47000
 UNIT = "claude-gatewayd"
+AWS_KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 REPOSITORY = Path(__file__).parents[3]
 HANG = """
 import signal as _signal
@@ -76,9 +77,9 @@ class Scene:
 
     def exposure(self) -> float:
         """Return what `systemd-analyze security` makes of the service: 10 is the worst."""
-        said = self.analyze("security", "--no-pager", f"{UNIT}.service").stdout
-        found = re.search(r"Overall exposure level for .*: ([0-9.]+)", said)
-        assert found, said
+        output = self.analyze("security", "--no-pager", f"{UNIT}.service").stdout
+        found = re.search(r"Overall exposure level for .*: ([0-9.]+)", output)
+        assert found, output
         return float(found[1])
 
     def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -89,8 +90,8 @@ class Scene:
     def status(self) -> dict[str, Any]:
         """Return what the daemon says, or nothing when it does not."""
         done = self.ctl("status", "--json")
-        said: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
-        return said
+        status: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+        return status
 
     def main_pid(self) -> int:
         return int(self.systemctl("show", "-P", "MainPID", UNIT).stdout)
@@ -113,22 +114,22 @@ class Scene:
 
     @contextmanager
     def under_load(self, event: str, *, settle: float = 1.0) -> Iterator[dict[str, Any]]:
-        """Load, let an event happen, and tell what came of it together with what is put into the dictionary."""
-        told: dict[str, Any] = {"event": event}
+        """Put a load on it while an event happens, and emit the outcome with what is put into the dictionary."""
+        report: dict[str, Any] = {"event": event}
         with Load(PORT) as load:
             seen = len(self.fake.requests)
             if self.main_pid() and event != "broken start":
                 self.fake.wait_until(lambda: len(self.fake.requests) > seen + 150, 30)
             begun = time.monotonic()
-            yield told
-            told["seconds"] = round(time.monotonic() - begun, 2)
+            yield report
+            report["seconds"] = round(time.monotonic() - begun, 2)
             time.sleep(settle)  # clients that think come back within that
-        tell(told | asdict(load.found) | {"requests": load.found.requests, "failed": load.found.failed})
+        emit(report | asdict(load.found) | {"requests": load.found.requests, "failed": load.found.failed})
 
 
-def tell(said: dict[str, Any]) -> None:
-    """Say a line to the test."""
-    print(json.dumps(said), flush=True)
+def emit(report: dict[str, Any]) -> None:
+    """Print a line for the test."""
+    print(json.dumps(report), flush=True)
 
 
 class Streams:
@@ -167,7 +168,7 @@ def life() -> None:
             _no_bus(scene)
         finally:
             fake.release()
-            tell({"event": "journal", "text": scene.journal()[-20000:], "errors": scene.journal("-p", "err")})
+            emit({"event": "journal", "text": scene.journal()[-20000:], "errors": scene.journal("-p", "err")})
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
 
 
@@ -175,28 +176,28 @@ def _units(scene: Scene) -> None:
     """What systemd thinks of the units."""
     files = [str(scene.units / f"{UNIT}.{kind}") for kind in ("service", "socket")]
     verified = scene.analyze("verify", *files)
-    tell({"event": "verify", "status": verified.returncode, "said": verified.stdout + verified.stderr})
-    tell({"event": "security", "exposure": scene.exposure()})
+    emit({"event": "verify", "status": verified.returncode, "output": verified.stdout + verified.stderr})
+    emit({"event": "security", "exposure": scene.exposure()})
 
 
 def _sandboxed(scene: Scene) -> None:
     """The same in the sandbox, where the machine can make one."""
     probe = ["systemd-run", "--user", "--wait", "-q", "-p", "PrivateUsers=yes", "-p", "ProtectSystem=strict", "true"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
-        tell({"event": "sandbox", "why_not": "no user namespaces"})
+        emit({"event": "sandbox", "why_not": "no user namespaces"})
         return
     drop_in = scene.units / f"{UNIT}.service.d/50-sandbox.conf"
     drop_in.parent.mkdir()
     drop_in.write_text((REPOSITORY / "packaging/systemd/50-sandbox.conf").read_text())
     (drop_in.parent / "60-checkout.conf").write_text(drop_in_of_a_checkout())
     scene.systemctl("daemon-reload")
-    tell({"event": "sandbox", "exposure": scene.exposure()})
+    emit({"event": "sandbox", "exposure": scene.exposure()})
     worker = scene.worker()
-    with scene.under_load("restart into the sandbox") as told:
-        told["status"] = scene.systemctl("restart", UNIT).returncode
+    with scene.under_load("restart into the sandbox") as report:
+        report["status"] = scene.systemctl("restart", UNIT).returncode
         wait_until(lambda: scene.is_serving(beside=worker))
     again = scene.worker()
-    with scene.under_load("SIGTERM in the sandbox") as told:
+    with scene.under_load("SIGTERM in the sandbox") as report:
         os.kill(scene.main_pid(), signal.SIGTERM)  # systemd has no job for it
         wait_until(lambda: scene.is_serving(beside=again))
 
@@ -204,82 +205,82 @@ def _sandboxed(scene: Scene) -> None:
 def _gentle(scene: Scene, build: Build) -> None:
     """What nobody may notice."""
     scene.systemctl("start", f"{UNIT}.socket")
-    with scene.under_load("start") as told:
-        told["status"] = scene.systemctl("start", UNIT).returncode
+    with scene.under_load("start") as report:
+        report["status"] = scene.systemctl("start", UNIT).returncode
     with scene.under_load("nothing"):
         pass
     streams = Streams(3, 30)
 
-    with scene.under_load("reload") as told:
-        told["status"] = scene.systemctl("reload", UNIT).returncode
+    with scene.under_load("reload") as report:
+        report["status"] = scene.systemctl("reload", UNIT).returncode
     build.spoil()
-    with scene.under_load("broken reload") as told:
-        told["status"] = scene.systemctl("reload", UNIT).returncode
+    with scene.under_load("broken reload") as report:
+        report["status"] = scene.systemctl("reload", UNIT).returncode
     build.mend()
     pid = scene.main_pid()
-    with scene.under_load("upgrade in place") as told:
-        told["status"] = scene.systemctl("reload", UNIT).returncode
+    with scene.under_load("upgrade in place") as report:
+        report["status"] = scene.systemctl("reload", UNIT).returncode
         wait_until(lambda: "goes on as pid" in scene.journal())
-        told["same_pid"] = scene.main_pid() == pid
+        report["same_pid"] = scene.main_pid() == pid
     worker = scene.worker()
-    with scene.under_load("restart") as told:
-        told["status"] = scene.systemctl("restart", UNIT).returncode
+    with scene.under_load("restart") as report:
+        report["status"] = scene.systemctl("restart", UNIT).returncode
         wait_until(lambda: scene.is_serving(beside=worker))
-        told["same_pid"] = scene.main_pid() == pid
+        report["same_pid"] = scene.main_pid() == pid
 
     build.spoil()
-    with scene.under_load("restart into a broken build", settle=3.0) as told:
-        told["status"] = scene.systemctl("restart", UNIT).returncode
+    with scene.under_load("restart into a broken build", settle=3.0) as report:
+        report["status"] = scene.systemctl("restart", UNIT).returncode
         wait_until(lambda: scene.status().get("state") == "waiting")
-        said = scene.status()
-        told |= {
-            "state": said["state"],
-            "predecessors": len(said["predecessors"]),
+        status = scene.status()
+        report |= {
+            "state": status["state"],
+            "predecessors": len(status["predecessors"]),
             "health": scene.ctl("health").stdout,
         }
-        told["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
-        told["text"] = scene.ctl("status").stdout
-    with scene.under_load("its mending") as told:
+        report["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
+        report["text"] = scene.ctl("status").stdout
+    with scene.under_load("its mending") as report:
         build.mend()
-        told["status"] = scene.ctl("reload").returncode
+        report["status"] = scene.ctl("reload").returncode
         wait_until(lambda: not scene.status()["predecessors"])
     build.spoil("supervisor/main.py")
     worker = scene.worker()
-    with scene.under_load("restart into a broken supervisor", settle=3.0) as told:
+    with scene.under_load("restart into a broken supervisor", settle=3.0) as report:
         scene.systemctl("restart", "--no-block", UNIT)
         wait_until(lambda: scene.main_pid() != pid)
-    with scene.under_load("the mending of that") as told:
+    with scene.under_load("the mending of that") as report:
         build.mend("supervisor/main.py")
         wait_until(lambda: scene.is_serving(beside=worker))
-    tell({"event": "open streams", **streams.end()})
+    emit({"event": "open streams", **streams.end()})
 
 
 def _rough(scene: Scene) -> None:
     """What costs those who are there, but nobody who comes."""
     worker = scene.worker()
-    with scene.under_load("kill -9 worker") as told:
+    with scene.under_load("kill -9 worker") as report:
         os.kill(worker, signal.SIGKILL)
-        told["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
+        report["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
     worker = scene.worker()
-    with scene.under_load("kill -9 supervisor") as told:
+    with scene.under_load("kill -9 supervisor") as report:
         os.kill(scene.main_pid(), signal.SIGKILL)
-        told["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
+        report["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
     worker = scene.worker()
-    with scene.under_load("hung loop", settle=13.0) as told:
+    with scene.under_load("hung loop", settle=13.0) as report:
         os.kill(worker, signal.SIGUSR1)
-        told["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
-    with scene.under_load("stop, and activation") as told:
-        told["status"] = scene.systemctl("stop", UNIT).returncode
-        told["noticed"] = _seconds_until(scene.is_serving)
+        report["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
+    with scene.under_load("stop, and activation") as report:
+        report["status"] = scene.systemctl("stop", UNIT).returncode
+        report["noticed"] = _seconds_until(scene.is_serving)
 
     scene.config_file.write_text("[listen]\nprot = 1\n")
     scene.systemctl("stop", UNIT)
-    with scene.under_load("broken start") as told:
-        told["status"] = scene.systemctl("start", UNIT).returncode
+    with scene.under_load("broken start") as report:
+        report["status"] = scene.systemctl("start", UNIT).returncode
         wait_until(lambda: scene.status().get("state") == "refusing")
-        told["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
+        report["unit"] = scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()
         scene.config_file.write_text("")
-        told["mended"] = scene.systemctl("reload", UNIT).returncode
+        report["mended"] = scene.systemctl("reload", UNIT).returncode
 
 
 # with LiteLLM
@@ -287,30 +288,29 @@ def _rough(scene: Scene) -> None:
 
 def litellm() -> None:
     """Two hand-overs between workers that have imported LiteLLM."""
-    keys = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
     with FakeAnthropic() as fake:
-        scene = Scene(fake, keys)
+        scene = Scene(fake, AWS_KEYS)
         scene.config_file.write_text('[bedrock]\nenabled = true\n[litellm]\nload = "eager"\n')
         try:
             scene.systemctl("start", f"{UNIT}.socket", UNIT)
             wait_until(lambda: _has_litellm(scene), 60)
             streams = Streams(3, 20)
             old = scene.worker()
-            with scene.under_load("reload with LiteLLM") as told:
-                told["status"] = scene.systemctl("reload", UNIT).returncode
-                told["bedrock"] = _has_litellm(scene)
-                told["memory"] = {"old": _memory(old), "new": _memory(scene.worker())}
-                told["supervisor"] = scene.status()["memory"]["supervisor"] >> 20
+            with scene.under_load("reload with LiteLLM") as report:
+                report["status"] = scene.systemctl("reload", UNIT).returncode
+                report["bedrock"] = _has_litellm(scene)
+                report["memory"] = {"old": _memory(old), "new": _memory(scene.worker())}
+                report["supervisor"] = scene.status()["memory"]["supervisor"] >> 20
             old = scene.worker()
-            with scene.under_load("restart with LiteLLM") as told:
-                told["status"] = scene.systemctl("restart", UNIT).returncode
-                told["bedrock"] = _has_litellm(scene)
-                told["memory"] = {"old": _memory(old), "new": _memory(scene.worker())}
-            tell({"event": "open streams", **streams.end()})
-            tell({"event": "unit", "text": scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()})
+            with scene.under_load("restart with LiteLLM") as report:
+                report["status"] = scene.systemctl("restart", UNIT).returncode
+                report["bedrock"] = _has_litellm(scene)
+                report["memory"] = {"old": _memory(old), "new": _memory(scene.worker())}
+            emit({"event": "open streams", **streams.end()})
+            emit({"event": "unit", "text": scene.systemctl("show", "-P", "StatusText", UNIT).stdout.strip()})
         finally:
             fake.release()
-            tell({"event": "journal", "text": scene.journal()[-20000:]})
+            emit({"event": "journal", "text": scene.journal()[-20000:]})
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
 
 
@@ -345,7 +345,7 @@ def upgrade() -> None:
         broken = _wheel("0.4.0", supervisor="raise ImportError('broken')\n")
         try:
             installed = scene.ctl("install")
-            tell({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
+            emit({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
             streams = Streams(3, 30)
             pid = scene.main_pid()
             for event, *arguments in (
@@ -357,27 +357,28 @@ def upgrade() -> None:
                 ("restart", "restart"),
                 ("install by the one before", "install"),
             ):
-                with scene.under_load(event) as told:
+                with scene.under_load(event) as report:
                     done = scene.ctl(*arguments)
-                    told |= {"status": done.returncode, "out": done.stdout, "err": done.stderr}
-                    told |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
-                    told["same_pid"] = scene.main_pid() == pid
-            tell({"event": "open streams", **streams.end()})
+                    report |= {"status": done.returncode, "out": done.stdout, "err": done.stderr}
+                    report |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
+                    report["same_pid"] = scene.main_pid() == pid
+            emit({"event": "open streams", **streams.end()})
             ours = share / "claude-gateway"
             kept = [path for path in (ours / "versions").iterdir() if path.is_dir()]
             back = (ours / "previous").resolve()
-            tell({"event": "kept", "versions": len(kept), "back": [back] == [path.resolve() for path in kept]})
+            emit({"event": "kept", "versions": len(kept), "back": [back] == [path.resolve() for path in kept]})
         finally:
             fake.release()
-            tell({"event": "journal", "text": scene.journal()[-20000:]})
+            emit({"event": "journal", "text": scene.journal()[-20000:]})
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
 
 
-def between() -> None:
+def between(*, with_litellm: bool = False) -> None:
     """From the wheel of another version, $OTHER_WHEEL, to this one and back: by `upgrade`, and in place."""
     site = sysconfig.get_path("purelib")
     with FakeAnthropic() as fake:
-        scene = Scene(fake, {"PYTHONPATH": site})
+        scene = Scene(fake, {"PYTHONPATH": site, **(AWS_KEYS if with_litellm else {})})
+        scene.config_file.write_text(f"[bedrock]\nenabled = {str(with_litellm).lower()}\n")
         os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
         os.environ["PATH"] = f"{scene.bin}:{os.environ['PATH']}"
         other = os.environ["OTHER_WHEEL"]
@@ -392,7 +393,8 @@ def between() -> None:
         alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         try:
             installed = scene.ctl("install")
-            tell({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
+            emit({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
+            wait_until(lambda: not with_litellm or _has_litellm(scene), 60)
             streams = Streams(3, 60)
             pid = scene.main_pid()
             for event, *commands in (
@@ -407,7 +409,7 @@ def between() -> None:
                 ("back in place, and restart", [*in_place, other], [ctl, "restart"]),
                 ("in place, and restart", [*in_place, ours], [ctl, "restart"]),
             ):
-                with scene.under_load(event) as told:
+                with scene.under_load(event) as report:
                     done = [
                         subprocess.run(
                             one, env=alone if one[:4] == in_place[:4] else None,
@@ -415,16 +417,21 @@ def between() -> None:
                         )
                         for one in commands
                     ]  # fmt: skip
-                    told |= {"status": [one.returncode for one in done]}
-                    told |= {"out": "".join(one.stdout + one.stderr for one in done)}
-                    wait_until(scene.is_serving)
-                    told |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
-                    told["same_pid"] = scene.main_pid() == pid
-            tell({"event": "open streams", **streams.end()})
+                    report |= {"status": [one.returncode for one in done]}
+                    report |= {"out": "".join(one.stdout + one.stderr for one in done)}
+                    wait_until(lambda: scene.is_serving() and (not with_litellm or _has_litellm(scene)), 60)
+                    report |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
+                    report["same_pid"] = scene.main_pid() == pid
+            emit({"event": "open streams", **streams.end()})
         finally:
             fake.release()
-            tell({"event": "journal", "text": scene.journal()[-40000:]})
+            emit({"event": "journal", "text": scene.journal()[-40000:]})
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def between_with_litellm() -> None:
+    """The same with LiteLLM loaded, and keys that go from one generation to the next."""
+    between(with_litellm=True)
 
 
 def _environment(directory: Path, wheel: str) -> Path:
@@ -467,7 +474,7 @@ def _closed(scene: Scene, build: Build) -> None:
         scene.systemctl("stop", f"{UNIT}.socket", UNIT)
         wait_until(lambda: not answers())
         stream.rest()
-        tell({"event": "closed", "before": before, "whole": stream.is_whole})
+        emit({"event": "closed", "before": before, "whole": stream.is_whole})
     build.mend("supervisor/main.py")
 
 
@@ -483,7 +490,7 @@ def _no_bus(scene: Scene) -> None:
         wait_until(lambda: "again to end at once" in scene.journal())
         status, _ = post(PORT)
         stream.rest()
-    tell({"event": "no bus", "status": status, "whole": stream.is_whole, "same_pid": scene.main_pid() == pid})
+    emit({"event": "no bus", "status": status, "whole": stream.is_whole, "same_pid": scene.main_pid() == pid})
 
 
 def answers() -> bool:
@@ -500,7 +507,13 @@ def _seconds_until(condition: Callable[[], bool]) -> float:
     return round(time.monotonic() - begun, 2)
 
 
-SCENES = {"life": life, "upgrade": upgrade, "litellm": litellm, "between": between}
+SCENES = {
+    "life": life,
+    "upgrade": upgrade,
+    "litellm": litellm,
+    "between": between,
+    "between-litellm": between_with_litellm,
+}
 
 if __name__ == "__main__":
     SCENES[sys.argv[1]]()

@@ -16,11 +16,11 @@ LAUNCHER = REPOSITORY / "tests/support/with-user-systemd"
 CANNOT = 77
 COLUMNS = ("requests", "failed", "refused", "reset", "cut", "silent", "not_200", "slowest", "noticed", "seconds")
 
-Told = dict[str, dict[str, Any]]
+Reports = dict[str, dict[str, Any]]
 
 
-def play(scene: str, **environ: str) -> Told:
-    """Return what a scene tells, by event. Skips where no manager can be had."""
+def play(scene: str, *, within: float = 220, **environ: str) -> Reports:
+    """Return the reports of a scene, by event. Skips where there can be no user manager."""
     done = subprocess.run(
         [str(LAUNCHER), "--", sys.executable, "-m", "tests.scenarios.lifecycle.systemd_scene", scene],
         env={
@@ -29,25 +29,25 @@ def play(scene: str, **environ: str) -> Told:
             "W_BIND": str(REPOSITORY),
             "W_ENV": " ".join(f"{name}={value}" for name, value in environ.items()),
         },
-        capture_output=True, text=True, timeout=220, check=False, cwd=REPOSITORY,
+        capture_output=True, text=True, timeout=within, check=False, cwd=REPOSITORY,
     )  # fmt: skip
     if done.returncode == CANNOT:
         pytest.skip(done.stderr.strip().rpartition("\n")[2])
-    told: Told = {}
+    reports: Reports = {}
     for line in done.stdout.splitlines():
-        said = json.loads(line)
-        told[said.pop("event")] = said
-    print(table(told))
-    assert done.returncode == 0, f"{done.stderr}\n{told.get('journal', {}).get('text')}"
-    return told
+        report = json.loads(line)
+        reports[report.pop("event")] = report
+    print(table(reports))
+    assert done.returncode == 0, f"{done.stderr}\n{reports.get('journal', {}).get('text')}"
+    return reports
 
 
-def table(told: Told) -> str:
+def table(reports: Reports) -> str:
     """Return the events that went on under load."""
     rows: list[tuple[str, ...]] = [("event", *COLUMNS)]
-    for event, said in told.items():
-        if "requests" in said:
-            cells = (said.get(column, "") for column in COLUMNS)
+    for event, report in reports.items():
+        if "requests" in report:
+            cells = (report.get(column, "") for column in COLUMNS)
             rows.append((event, *(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n" + "\n".join(
@@ -56,16 +56,16 @@ def table(told: Told) -> str:
     )
 
 
-def assert_unnoticed(said: dict[str, Any]) -> None:
+def assert_unnoticed(report: dict[str, Any]) -> None:
     """See that nothing was lost, and nobody waited."""
-    assert said["requests"] > 100
-    assert said["failed"] == 0
-    assert said["closed_while_idle"] == 0
-    assert said["slowest"] < 0.5
+    assert report["requests"] > 100
+    assert report["failed"] == 0
+    assert report["closed_while_idle"] == 0
+    assert report["slowest"] < 0.5
 
 
 @pytest.fixture(scope="module")
-def life() -> Told:
+def life() -> Reports:
     return play("life")
 
 
@@ -85,17 +85,17 @@ GENTLE = (
 
 
 @pytest.mark.parametrize("event", GENTLE)
-def test_nobody_notices(life: Told, event: str) -> None:
+def test_nobody_notices(life: Reports, event: str) -> None:
     if "sandbox" in event and "why_not" in life["sandbox"]:
         pytest.skip(life["sandbox"]["why_not"])
     assert_unnoticed(life[event])
 
 
-def test_every_stream_that_is_open_meanwhile_is_whole(life: Told) -> None:
+def test_every_stream_that_is_open_meanwhile_is_whole(life: Reports) -> None:
     assert life["open streams"] == {"streams": 3, "whole": 3}
 
 
-def test_what_the_service_manager_is_told(life: Told) -> None:
+def test_what_the_service_manager_is_told(life: Reports) -> None:
     assert life["reload"]["status"] == 0
     assert life["broken reload"]["status"] == 1
     assert life["upgrade in place"]["status"] == 0
@@ -110,7 +110,7 @@ def test_what_the_service_manager_is_told(life: Told) -> None:
     assert "predecessor  the worker from before the restart keeps serving, pid " in broken["text"]
 
 
-def test_a_start_answers_all_that_came_before_it(life: Told) -> None:
+def test_a_start_answers_all_that_came_before_it(life: Reports) -> None:
     """The socket is there, and the service comes when the first connection does."""
     for event in ("start", "stop, and activation"):
         assert life[event]["status"] == 0
@@ -119,15 +119,15 @@ def test_a_start_answers_all_that_came_before_it(life: Told) -> None:
 
 
 @pytest.mark.parametrize("event", ["kill -9 worker", "kill -9 supervisor", "hung loop"])
-def test_only_what_the_dead_one_had_is_lost(life: Told, event: str) -> None:
-    said = life[event]
-    assert (said["refused"], said["not_200"], said["silent"]) == (0, 0, 0)
-    assert said["failed"] <= 8 + 40 + 8, "more than it can have had: kept connections, and new ones of a moment"
-    assert said["slowest"] < 2, "whoever came meanwhile"
-    assert said["noticed"] < 2
+def test_only_what_the_dead_one_had_is_lost(life: Reports, event: str) -> None:
+    report = life[event]
+    assert (report["refused"], report["not_200"], report["silent"]) == (0, 0, 0)
+    assert report["failed"] <= 8 + 40 + 8, "more than it can have had: kept connections, and new ones of a moment"
+    assert report["slowest"] < 2, "whoever came meanwhile"
+    assert report["noticed"] < 2
 
 
-def test_the_stack_of_a_hung_loop_is_in_the_journal(life: Told) -> None:
+def test_the_stack_of_a_hung_loop_is_in_the_journal(life: Reports) -> None:
     text = life["journal"]["text"]
     assert "is silent: another one stands in" in text
     assert "Fatal Python error: Aborted" in text
@@ -136,25 +136,25 @@ def test_the_stack_of_a_hung_loop_is_in_the_journal(life: Told) -> None:
     assert "has been silent for 10 s: ending it" in life["journal"]["errors"]
 
 
-def test_a_broken_configuration_is_told_until_it_is_mended(life: Told) -> None:
-    said = life["broken start"]
-    assert (said["status"], said["mended"]) == (0, 0)
-    assert said["not_200"] > 0
-    assert said["failed"] == said["not_200"], "answered, and not refused"
-    assert said["served"]
-    assert "[listen] prot: is not a known key" in said["unit"]
+def test_a_broken_configuration_is_told_until_it_is_mended(life: Reports) -> None:
+    report = life["broken start"]
+    assert (report["status"], report["mended"]) == (0, 0)
+    assert report["not_200"] > 0
+    assert report["failed"] == report["not_200"], "answered, and not refused"
+    assert report["served"]
+    assert "[listen] prot: is not a known key" in report["unit"]
 
 
-def test_a_stopped_socket_is_closed_also_by_those_who_serve_on(life: Told) -> None:
+def test_a_stopped_socket_is_closed_also_by_those_who_serve_on(life: Reports) -> None:
     assert life["closed"] == {"before": True, "whole": True}
 
 
-def test_a_restart_without_a_bus_waits_for_what_is_under_way(life: Told) -> None:
+def test_a_restart_without_a_bus_waits_for_what_is_under_way(life: Reports) -> None:
     assert life["no bus"] == {"status": 200, "whole": True, "same_pid": False}
 
 
-def test_the_units_are_in_order(life: Told) -> None:
-    assert life["verify"] == {"status": 0, "said": ""}
+def test_the_units_are_in_order(life: Reports) -> None:
+    assert life["verify"] == {"status": 0, "output": ""}
     assert life["security"]["exposure"] <= 6.6
     if "why_not" in life["sandbox"]:
         pytest.skip(life["sandbox"]["why_not"])
@@ -162,7 +162,7 @@ def test_the_units_are_in_order(life: Told) -> None:
 
 
 def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
-    told = play("upgrade")
+    reports = play("upgrade")
     for event in (
         "upgrade",
         "upgrade to one that cannot serve",
@@ -172,44 +172,61 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
         "restart",
         "install by the one before",
     ):
-        assert_unnoticed(told[event])
-    assert told["install"]["status"] == 0, told["install"]["out"]
-    assert told["open streams"] == {"streams": 3, "whole": 3}
+        assert_unnoticed(reports[event])
+    assert reports["install"]["status"] == 0, reports["install"]["out"]
+    assert reports["open streams"] == {"streams": 3, "whole": 3}
 
-    good = told["upgrade"]
+    good = reports["upgrade"]
     assert (good["status"], good["version"], good["same_pid"]) == (0, "0.2.0", True)
     assert good["out"].startswith("Upgraded from 0.1.1 to 0.2.0 in ")
     assert good["err"] == ""
     assert "Your claude-gatewayctl is still the previous version. To use the new one: ln -sf " in good["out"]
 
-    unfit = told["upgrade to one that cannot serve"]
+    unfit = reports["upgrade to one that cannot serve"]
     assert (unfit["status"], unfit["out"], unfit["version"]) == (1, "", "0.2.0")
     assert "Not upgraded: 0.3.0 could not serve; 0.2.0 keeps serving:\n  worker: ended with status 1" in unfit["err"]
 
-    broken = told["upgrade to one that is broken"]
+    broken = reports["upgrade to one that is broken"]
     assert (broken["status"], broken["out"], broken["version"]) == (1, "", "0.2.0")
     assert "ImportError: broken" in broken["err"]
     assert "Traceback" not in broken["err"]
     assert "File " not in broken["err"]
 
-    assert (told["rollback"]["status"], told["rollback"]["same_pid"]) == (0, True)
-    assert told["rollback"]["out"].startswith("Back from 0.2.0 to 0.1.1 in ")
-    assert told["rollback"]["version"] == "0.1.1"
-    assert (told["forth again"]["status"], told["forth again"]["version"]) == (0, "0.2.0")
-    assert (told["restart"]["status"], told["restart"]["version"]) == (0, "0.2.0")
-    assert told["restart"]["err"] == "", "that is the service's version, though not the ctl's"
-    before = told["install by the one before"]
+    assert (reports["rollback"]["status"], reports["rollback"]["same_pid"]) == (0, True)
+    assert reports["rollback"]["out"].startswith("Back from 0.2.0 to 0.1.1 in ")
+    assert reports["rollback"]["version"] == "0.1.1"
+    assert (reports["forth again"]["status"], reports["forth again"]["version"]) == (0, "0.2.0")
+    assert (reports["restart"]["status"], reports["restart"]["version"]) == (0, "0.2.0")
+    assert reports["restart"]["err"] == "", "that is the service's version, though not the ctl's"
+    before = reports["install by the one before"]
     assert (before["status"], before["version"], before["same_pid"]) == (0, "0.1.1", False)
     assert "(to go back: claude-gatewayctl upgrade --rollback)" in before["out"]
-    assert told["kept"] == {"versions": 1, "back": True}, "those that were refused are removed"
+    assert reports["kept"] == {"versions": 1, "back": True}, "those that were refused are removed"
 
 
 def test_hand_overs_between_workers_that_have_litellm() -> None:
-    told = play("litellm")
+    reports = play("litellm")
     for event in ("reload with LiteLLM", "restart with LiteLLM"):
-        assert_unnoticed(told[event])
-        assert told[event]["status"] == 0
-        assert told[event]["bedrock"], "LiteLLM is loaded before the hand-over"
-        print(f"{event}: {told[event]['memory']} MiB")
-    assert told["open streams"] == {"streams": 3, "whole": 3}
-    assert told["unit"]["text"].startswith("Anthropic ok, Bedrock ")
+        assert_unnoticed(reports[event])
+        assert reports[event]["status"] == 0
+        assert reports[event]["bedrock"], "LiteLLM is loaded before the hand-over"
+        print(f"{event}: {reports[event]['memory']} MiB")
+    assert reports["open streams"] == {"streams": 3, "whole": 3}
+    assert reports["unit"]["text"].startswith("Anthropic ok, Bedrock ")
+
+
+@pytest.mark.skipif("OTHER_WHEEL" not in os.environ, reason="needs the wheel of another version, in $OTHER_WHEEL")
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("scene", ["between", "between-litellm"])
+def test_from_another_version_to_this_one_and_back(scene: str) -> None:
+    reports = play(scene, within=480, OTHER_WHEEL=os.environ["OTHER_WHEEL"])
+    assert reports.pop("open streams") == {"streams": 3, "whole": 3}
+    assert reports.pop("install")["status"] == 0
+    del reports["journal"]
+    for event, report in reports.items():
+        assert set(report["status"]) == {0}, f"{event}: {report['out']}"
+        assert (report["version"] == "99.0.0") == (event not in BACK), event
+        assert_unnoticed(report)
+
+
+BACK = ("rollback by the newer ctl", "rollback by the older ctl", "back in place", "back in place, and restart")
