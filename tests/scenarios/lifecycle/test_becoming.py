@@ -186,11 +186,11 @@ def test_a_worker_under_which_files_were_replaced_loads_no_litellm(fake: FakeAnt
             body = message(model="claude-opus-5-5-bedrock")
             connection.request("POST", "/v1/chat/completions", body, HEADERS | {"authorization": f"Bearer {key}"})
             answer = connection.getresponse()
-            said = answer.read().decode()
+            text = answer.read().decode()
         finally:
             connection.close()
         assert answer.status == 503
-        assert "the installation has changed since this generation started (claude-gatewayctl reload)" in said
+        assert "the installation has changed since this generation started (claude-gatewayctl reload)" in text
         assert post(daemon.port)[0] == 200, "Anthropic's lane needs none of it"
         # and what it cannot do, one of the new version does
         wait_until(lambda: becomes(daemon) == 1, 60, daemon.describe)

@@ -103,9 +103,9 @@ def test_a_worker_that_cannot_be_replaced_yet(fake: FakeAnthropic, build: Build)
         daemon.kill(worker)
         wait_until(lambda: "cannot serve: worker" in daemon.log)
         wait_until(lambda: daemon.status()["state"] == "refusing")
-        said = error_of(post(daemon.port), 503)
-        assert "worker: ended with status 1 before it served" in said
-        assert "claude-gatewayctl reload" in said
+        message = error_of(post(daemon.port), 503)
+        assert "worker: ended with status 1 before it served" in message
+        assert "claude-gatewayctl reload" in message
         health = daemon.ctl("health")
         assert health.returncode == 1
         assert "worker: ended with status 1" in health.stdout

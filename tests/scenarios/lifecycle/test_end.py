@@ -45,14 +45,14 @@ def kill_supervisor(daemon: Daemon) -> None:
 
 
 def tell_a_worker(number: signal.Signals) -> Callable[[Daemon], None]:
-    def tell(daemon: Daemon) -> None:
+    def send(daemon: Daemon) -> None:
         for worker in daemon.workers()[:1]:
             try:
                 os.kill(worker, number)
             except ProcessLookupError:
                 pass
 
-    return tell
+    return send
 
 
 ACTS = (reload, tell_a_worker(signal.SIGKILL), tell_a_worker(signal.SIGTERM))

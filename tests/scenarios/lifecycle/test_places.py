@@ -37,36 +37,36 @@ def fails(daemon: Daemon, status: int = 1) -> str:
 
 
 def test_a_bad_configuration_ends_the_first_start() -> None:
-    said = fails(Daemon(config=BROKEN), 78)
-    assert said.startswith("Cannot start:\n")
-    assert all(problem in said for problem in PROBLEMS)
+    output = fails(Daemon(config=BROKEN), 78)
+    assert output.startswith("Cannot start:\n")
+    assert all(problem in output for problem in PROBLEMS)
 
 
 def test_a_configuration_that_is_no_toml() -> None:
-    said = fails(Daemon(config="[listen\n"), 78)
-    assert "config.toml:1: is not TOML at line 1" in said
+    output = fails(Daemon(config="[listen\n"), 78)
+    assert "config.toml:1: is not TOML at line 1" in output
 
 
 def test_an_upstream_that_cannot_be_trusted(tmp_path: Path) -> None:
     """Only the worker can tell that this file holds no certificate."""
     (tmp_path / "ca.pem").write_text("no certificate")
     daemon = Daemon(upstream="https://127.0.0.1:9", config=f'[anthropic]\nca_file = "{tmp_path}/ca.pem"\n')
-    said = fails(daemon, 78)
-    assert "[anthropic] ca_file: is no file of certificates" in said
+    output = fails(daemon, 78)
+    assert "[anthropic] ca_file: is no file of certificates" in output
 
 
 def test_a_bad_build_ends_the_first_start(build: Build) -> None:
     build.spoil()
-    said = fails(Daemon(environ=build.environ))
-    assert "ImportError: a broken upgrade" in said
-    assert "worker: ended with status 1 before it served" in said
-    assert "configuration" not in said, "it is not to blame"
+    output = fails(Daemon(environ=build.environ))
+    assert "ImportError: a broken upgrade" in output
+    assert "worker: ended with status 1 before it served" in output
+    assert "configuration" not in output, "it is not to blame"
 
 
 def test_an_address_of_the_network_needs_remote() -> None:
-    said = fails(Daemon(config='[listen]\nhost = "0.0.0.0"\n'), 78)
-    assert "[listen] host: must be a loopback address as long as remote is not true" in said
-    assert "claude-gatewayctl key" in said
+    output = fails(Daemon(config='[listen]\nhost = "0.0.0.0"\n'), 78)
+    assert "[listen] host: must be a loopback address as long as remote is not true" in output
+    assert "claude-gatewayctl key" in output
 
 
 # one at a time
@@ -75,9 +75,9 @@ def test_an_address_of_the_network_needs_remote() -> None:
 def test_a_second_daemon_is_told_who_runs(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as first:
         second = Daemon(upstream=fake.url, environ={"XDG_RUNTIME_DIR": str(first.runtime)})
-        said = fails(second)
-        assert f"claude-gatewayd is running already, pid {first.pid}, {first.url}" in said
-        assert "claude-gatewayctl status" in said
+        output = fails(second)
+        assert f"claude-gatewayd is running already, pid {first.pid}, {first.url}" in output
+        assert "claude-gatewayctl status" in output
         assert post(first.port)[0] == 200
         assert first.ctl("health").returncode == 0, "the second has taken the control socket away"
 
@@ -97,10 +97,10 @@ def test_what_a_killed_daemon_leaves_is_no_obstacle(fake: FakeAnthropic) -> None
 def test_a_port_in_use_names_the_program() -> None:
     daemon = Daemon()
     with socket.create_server(("127.0.0.1", daemon.port)):
-        said = fails(daemon)
-    assert f"Cannot listen on 127.0.0.1:{daemon.port}: " in said
-    assert f"(pid {os.getpid()}) has the port" in said
-    assert "CLAUDE_GATEWAY_LISTEN_PORT=" in said
+        output = fails(daemon)
+    assert f"Cannot listen on 127.0.0.1:{daemon.port}: " in output
+    assert f"(pid {os.getpid()}) has the port" in output
+    assert "CLAUDE_GATEWAY_LISTEN_PORT=" in output
 
 
 # directories
@@ -120,23 +120,23 @@ def test_they_are_private(fake: FakeAnthropic) -> None:
 def test_a_runtime_directory_that_is_none() -> None:
     daemon = Daemon()
     (daemon.runtime / "claude-gateway").write_text("in the way")
-    said = fails(daemon)
-    assert f"Cannot use {daemon.runtime}/claude-gateway: " in said
-    assert "ls -ld " in said
+    output = fails(daemon)
+    assert f"Cannot use {daemon.runtime}/claude-gateway: " in output
+    assert "ls -ld " in output
 
 
 @pytest.mark.skipif(ROOT, reason="root may write anywhere")
 def test_a_runtime_directory_that_cannot_be_written() -> None:
     daemon = Daemon()
     daemon.runtime.chmod(0o500)
-    said = fails(daemon)
-    assert f"Cannot use {daemon.runtime}/claude-gateway: permission denied" in said
+    output = fails(daemon)
+    assert f"Cannot use {daemon.runtime}/claude-gateway: permission denied" in output
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a place where even root may make nothing")
 def test_a_runtime_directory_that_cannot_be_made() -> None:
-    said = fails(Daemon(environ={"XDG_RUNTIME_DIR": "/proc/self"}))
-    assert "Cannot use /proc/self/claude-gateway: " in said
+    output = fails(Daemon(environ={"XDG_RUNTIME_DIR": "/proc/self"}))
+    assert "Cannot use /proc/self/claude-gateway: " in output
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give a directory away")
@@ -145,8 +145,8 @@ def test_a_runtime_directory_of_somebody_else() -> None:
     own = daemon.runtime / "claude-gateway"
     own.mkdir()
     os.chown(own, 12345, 12345)
-    said = fails(daemon)
-    assert f"Cannot use {own}: it belongs to uid 12345, not to you" in said
+    output = fails(daemon)
+    assert f"Cannot use {own}: it belongs to uid 12345, not to you" in output
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give a symlink away")
@@ -155,8 +155,8 @@ def test_a_runtime_directory_that_is_a_symlink_of_somebody_else() -> None:
     own = daemon.runtime / "claude-gateway"
     own.symlink_to(daemon.home)
     os.lchown(own, 12345, 12345)
-    said = fails(daemon)
-    assert f"Cannot use {own}: it belongs to uid 12345, not to you" in said
+    output = fails(daemon)
+    assert f"Cannot use {own}: it belongs to uid 12345, not to you" in output
     assert list(daemon.home.parent.glob("control.sock")) == []
 
 
@@ -207,18 +207,18 @@ def test_the_key_is_made_once_and_for_us_alone(fake: FakeAnthropic) -> None:
 def test_a_key_that_cannot_be_kept(fake: FakeAnthropic) -> None:
     daemon = Daemon(upstream=fake.url)
     (daemon.home / "s").write_text("in the way")
-    said = fails(daemon)
-    assert "cannot keep the gateway key in " in said
-    assert "ls -ld " in said
+    output = fails(daemon)
+    assert "cannot keep the gateway key in " in output
+    assert "ls -ld " in output
 
 
 def test_a_remote_gateway_serves_those_who_know_its_key(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url, config='[listen]\nhost = "0.0.0.0"\nremote = true\n') as daemon:
         key = daemon.ctl("key").stdout.strip()
         for wrong in ({}, {"x-gateway-key": ""}, {"x-gateway-key": key[:-1]}):
-            said = error_of(post(daemon.port, headers=wrong), 401)
-            assert "claude-gatewayctl key" in said
-            assert key not in said
+            output = error_of(post(daemon.port, headers=wrong), 401)
+            assert "claude-gatewayctl key" in output
+            assert key not in output
         assert fake.requests == []
         assert post(daemon.port, headers={"X-Gateway-Key": key})[0] == 200
         assert post(daemon.port, headers={"x-litellm-api-key": f"Bearer {key}"})[0] == 200

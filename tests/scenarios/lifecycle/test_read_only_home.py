@@ -92,10 +92,10 @@ def test_every_verb_says_a_sentence(home: Path, mode: int) -> None:
                 command, env=environ, capture_output=True, text=True, timeout=60, check=False,
                 stdin=subprocess.DEVNULL, cwd="/",
             )  # fmt: skip
-            said = done.stdout + done.stderr
-            assert "Traceback" not in said, f"{verb}: {said}"
-            assert done.returncode in (0, 1, 2, 3, 78), f"{verb}: {said}"
-            assert said.strip(), verb
+            output = done.stdout + done.stderr
+            assert "Traceback" not in output, f"{verb}: {output}"
+            assert done.returncode in (0, 1, 2, 3, 78), f"{verb}: {output}"
+            assert output.strip(), verb
         for what in ("run", "check"):
             command = [*before, str(BIN / "claude-gatewayd"), what]
             done = subprocess.run(

@@ -123,10 +123,10 @@ def test_a_worker_that_hangs_does_not_feed_the_watchdog(fake: FakeAnthropic, man
 
 def test_a_bad_configuration_at_the_first_start(fake: FakeAnthropic, manager: Manager) -> None:
     with Daemon(upstream=fake.url, config=BROKEN, environ=manager.environ) as daemon:
-        said = error_of(post(daemon.port), 503)
-        assert all(problem in said for problem in PROBLEMS)
-        assert "claude-gatewayctl reload" in said
-        assert f"{daemon.config_file}:2 " in said
+        message = error_of(post(daemon.port), 503)
+        assert all(problem in message for problem in PROBLEMS)
+        assert "claude-gatewayctl reload" in message
+        assert f"{daemon.config_file}:2 " in message
         manager.wait_for(lambda: manager.saying("READY", "1"))
         assert "cannot serve: " in manager.saying("READY")[0]["STATUS"]
         status = daemon.status()
@@ -162,8 +162,8 @@ def test_a_bad_configuration_with_an_inherited_socket(fake: FakeAnthropic, liste
 def test_a_bad_build_at_the_first_start(fake: FakeAnthropic, manager: Manager, build: Build) -> None:
     build.spoil()
     with Daemon(upstream=fake.url, environ={**manager.environ, **build.environ}) as daemon:
-        said = error_of(post(daemon.port), 503)
-        assert "worker: ended with status 1 before it served" in said
+        message = error_of(post(daemon.port), 503)
+        assert "worker: ended with status 1 before it served" in message
         manager.wait_for(lambda: manager.saying("READY", "1"))
         assert daemon.status()["state"] == "refusing"
         assert daemon.ctl("health").returncode == 1

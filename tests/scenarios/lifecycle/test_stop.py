@@ -204,13 +204,13 @@ def test_ctl_stop_waits_for_the_end(fake: FakeAnthropic, now: bool) -> None:
                         stream.rest()
                         assert stream.is_whole
                     assert daemon.wait() == 0
-                    said, _ = ctl.communicate(timeout=20)
+                    output, _ = ctl.communicate(timeout=20)
                 finally:
                     ctl.kill()
             assert ctl.returncode == 0
-            assert ("Stopping: 1 request in progress" in said) is not now
-            assert "Stopped after " in said
-            assert "fault" not in said
+            assert ("Stopping: 1 request in progress" in output) is not now
+            assert "Stopped after " in output
+            assert "fault" not in output
         assert_nothing_is_left(daemon)
 
 

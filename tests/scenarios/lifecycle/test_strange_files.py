@@ -185,9 +185,9 @@ def test_what_nobody_has_thought_of_is_not_the_callers(fake: FakeAnthropic, tmp_
     with Daemon(upstream=fake.url, config=lazy, environ={**build.environ, **KEYS}) as daemon:
         assert post(daemon.port)[0] == 200
         fake.fail_next(529, message="so it is")
-        said = error_of(post(daemon.port), 529)
-        assert said.startswith("so it is")
-        assert "canary" not in said
+        text = error_of(post(daemon.port), 529)
+        assert text.startswith("so it is")
+        assert "canary" not in text
         assert "this is a fault of the gateway" in daemon.log
 
 
@@ -202,9 +202,9 @@ def test_a_request_has_anthropics_own_answer(fake: FakeAnthropic) -> None:
         assert post(daemon.port)[0] == 200
         for content in CONTENTS:
             (daemon.home / ".aws" / "config").write_bytes(content)
-            for said in (b"[", b'{"accessToken": "t", "expiresAt": "0001-01-01T00:00:00Z"}'):
+            for text in (b"[", b'{"accessToken": "t", "expiresAt": "0001-01-01T00:00:00Z"}'):
                 token.parent.mkdir(parents=True, exist_ok=True)
-                token.write_bytes(said)
+                token.write_bytes(text)
                 until = time.monotonic() + 1.1  # a call looks at the files a second after the last failure
                 while time.monotonic() < until:
                     fake.fail_next(529, message="so it is")

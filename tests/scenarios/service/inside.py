@@ -52,10 +52,10 @@ class Inside:
         assert self._stdout.readline() == "{}\n" or self._cannot(), "it did not come up"
 
     def _cannot(self) -> bool:
-        _, said = self._process.communicate(timeout=30)
+        _, result = self._process.communicate(timeout=30)
         if self._process.returncode == _CANNOT:
-            pytest.skip(said.strip().splitlines()[-1])
-        raise AssertionError(f"with-user-systemd ended with {self._process.returncode}: {said}")
+            pytest.skip(result.strip().splitlines()[-1])
+        raise AssertionError(f"with-user-systemd ended with {self._process.returncode}: {result}")
 
     @property
     def _stdout(self) -> IO[str]:
@@ -67,8 +67,8 @@ class Inside:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"command": command, "seconds": seconds}) + "\n")
         self._process.stdin.flush()
-        said: dict[str, Any] = json.loads(self._stdout.readline())
-        return subprocess.CompletedProcess(command, **said)
+        result: dict[str, Any] = json.loads(self._stdout.readline())
+        return subprocess.CompletedProcess(command, **result)
 
     def good(self, command: str, seconds: float = 60) -> str:
         """Run a shell command that has to succeed; return its standard output."""
@@ -126,8 +126,8 @@ LINK = f"{Inside.home}/.local/share/claude-gateway/current"
 
 
 def status(inside: Inside) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(inside.good("claude-gatewayctl status --json"))
-    return said
+    result: dict[str, Any] = json.loads(inside.good("claude-gatewayctl status --json"))
+    return result
 
 
 def listens(inside: Inside, port: int = 47000) -> bool:

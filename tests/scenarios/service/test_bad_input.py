@@ -15,8 +15,8 @@ def nothing_is_written(inside: Inside) -> bool:
 
 def test_no_systemd(bare: Inside) -> None:
     for verb in ("install", "start", "restart", "enable", "disable", "logs", "uninstall"):
-        said = bare.bad(f"PATH={BIN} claude-gatewayctl {verb}")
-        assert said == (
+        output = bare.bad(f"PATH={BIN} claude-gatewayctl {verb}")
+        assert output == (
             "Cannot reach a service manager: there is no systemd here (no systemctl)\n"
             "  run it in a terminal instead: claude-gatewayd\n"
         )
@@ -34,8 +34,8 @@ def test_without_the_variables_of_a_login(inside: Inside) -> None:
 @pytest.mark.parametrize("wrong", [Inside.home, "/nonexistent"])
 def test_a_wrong_runtime_directory(bare: Inside, wrong: str) -> None:
     """Not silently put right: with this variable the ctl would not find the daemon either."""
-    said = bare.bad(f"XDG_RUNTIME_DIR={wrong} claude-gatewayctl install")
-    assert said == (
+    output = bare.bad(f"XDG_RUNTIME_DIR={wrong} claude-gatewayctl install")
+    assert output == (
         f"Cannot reach your systemd user manager: XDG_RUNTIME_DIR is {wrong}, and it is in {Inside.runtime}\n"
         f"  export XDG_RUNTIME_DIR={Inside.runtime}\n"
     )
@@ -43,10 +43,10 @@ def test_a_wrong_runtime_directory(bare: Inside, wrong: str) -> None:
 
 def test_a_login_without_a_manager(bare: Inside) -> None:
     bare.good(f"mv {Inside.runtime}/systemd {Inside.runtime}/away")
-    said = bare.bad("claude-gatewayctl install")
+    output = bare.bad("claude-gatewayctl install")
     bare.good(f"mv {Inside.runtime}/away {Inside.runtime}/systemd")
-    assert "none runs for you. A plain login starts one; su, sudo, cron and some ways of ssh do not" in said
-    assert "\n  sudo loginctl enable-linger gatewayd-test\n" in said
+    assert "none runs for you. A plain login starts one; su, sudo, cron and some ways of ssh do not" in output
+    assert "\n  sudo loginctl enable-linger gatewayd-test\n" in output
 
 
 def test_a_manager_that_does_not_answer(inside: Inside) -> None:
@@ -54,17 +54,19 @@ def test_a_manager_that_does_not_answer(inside: Inside) -> None:
         f"rm {Inside.runtime}/systemd/private; python3 -c 'import socket, sys; "
         f"socket.socket(socket.AF_UNIX).bind(sys.argv[1])' {Inside.runtime}/systemd/private"
     )
-    said = inside.bad("DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent claude-gatewayctl install")
-    assert said.startswith("Cannot ask systemd: your systemd user manager does not answer (Failed to connect to bus: ")
-    assert "user@$(id -u).service" in said
+    output = inside.bad("DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent claude-gatewayctl install")
+    assert output.startswith(
+        "Cannot ask systemd: your systemd user manager does not answer (Failed to connect to bus: "
+    )
+    assert "user@$(id -u).service" in output
 
 
 def test_no_bus(inside: Inside) -> None:
     """The manager has a socket of its own. Only to move streams aside in a restart takes a bus."""
     inside.good(f"systemctl --user stop dbus.socket dbus.service; rm -f {Inside.runtime}/bus")
-    said = inside.good("claude-gatewayctl install")
-    assert "serving on" in said
-    assert "apt-get install dbus-user-session    # without it a restart waits for open streams" in said
+    output = inside.good("claude-gatewayctl install")
+    assert "serving on" in output
+    assert "apt-get install dbus-user-session    # without it a restart waits for open streams" in output
     assert inside.good("claude-gatewayctl restart").startswith("Restarted in ")
     assert inside.good("claude-gatewayctl stop").startswith("Stopped after ")
 
@@ -75,15 +77,15 @@ def test_no_bus(inside: Inside) -> None:
 @pytest.mark.parametrize("unit", ["claude-gatewayd.service", "claude-gatewayd.socket"])
 def test_a_masked_unit(inside: Inside, unit: str) -> None:
     inside.good(f"systemctl --user mask {unit}")
-    said = inside.bad("claude-gatewayctl install")
-    assert said == (
+    output = inside.bad("claude-gatewayctl install")
+    assert output == (
         f"Cannot install the service: {unit} is masked\n"
         "  systemctl --user unmask claude-gatewayd.service claude-gatewayd.socket\n"
     )
     assert inside.good(f"readlink {UNITS}/{unit}") == "/dev/null\n"
     for verb in ("start", "restart", "enable"):
         assert f"Cannot {verb} the service: {unit} is masked\n" in inside.run(f"claude-gatewayctl {verb}").stderr
-    inside.good(said.splitlines()[1])
+    inside.good(output.splitlines()[1])
     assert "serving on" in inside.good("claude-gatewayctl install")
 
 
@@ -97,11 +99,11 @@ def test_a_unit_of_another_installation(inside: Inside) -> None:
     assert done.stderr == (
         f"The service starts {other}/bin/claude-gatewayd, which is another installation (claude-gatewayctl install)\n"
     )
-    said = inside.good("claude-gatewayctl install")
-    assert f"was       {other}/bin/claude-gatewayd; from now on the service starts {BIN}/claude-gatewayd\n" in said
-    assert "(to go back: claude-gatewayctl upgrade --rollback)" in said
+    output = inside.good("claude-gatewayctl install")
+    assert f"was       {other}/bin/claude-gatewayd; from now on the service starts {BIN}/claude-gatewayd\n" in output
+    assert "(to go back: claude-gatewayctl upgrade --rollback)" in output
     assert inside.good(f"readlink {LINK.replace('current', 'previous')}").strip() == other
-    assert "restarted in " in said
+    assert "restarted in " in output
     assert inside.good(f"readlink {LINK}").strip() == str(BIN.parent)
     assert inside.run("claude-gatewayctl restart").stderr == ""
 
@@ -111,14 +113,14 @@ def test_an_installation_that_is_deleted_later(inside: Inside) -> None:
     inside.good(f"ln -sfn {Inside.home}/gone {LINK}")
     assert status(inside)["state"] == "serving", "a running service keeps running"
     for verb in ("restart", "start", "enable"):
-        said = inside.bad(f"claude-gatewayctl {verb}")
-        assert f"it starts {LINK}/bin/claude-gatewayd, which no longer exists\n  claude-gatewayctl install" in said
+        output = inside.bad(f"claude-gatewayctl {verb}")
+        assert f"it starts {LINK}/bin/claude-gatewayd, which no longer exists\n  claude-gatewayctl install" in output
     assert inside.run("systemctl --user restart claude-gatewayd").returncode == 1, "it fails visibly"
     assert "203/EXEC" in inside.run("systemctl --user status claude-gatewayd").stdout
     assert "claude-gatewayd: No such file or directory" in inside.good("claude-gatewayctl logs")
     assert listens(inside), "the port stays: whoever connects waits"
-    said = inside.good("claude-gatewayctl install")
-    assert "which no longer exists; from now on the service starts " in said
+    output = inside.good("claude-gatewayctl install")
+    assert "which no longer exists; from now on the service starts " in output
     assert status(inside)["state"] == "serving"
 
 
@@ -126,8 +128,8 @@ def test_a_port_that_another_program_has(inside: Inside) -> None:
     inside.good("python3 -m http.server --bind 127.0.0.1 47000 >/dev/null 2>&1 & echo $! > ~/pid")
     inside.good("until exec 3<>/dev/tcp/127.0.0.1/47000; do sleep 0.05; done", 20)
     pid = inside.good("cat ~/pid").strip()
-    said = inside.bad("claude-gatewayctl install")
-    assert said == (
+    output = inside.bad("claude-gatewayctl install")
+    assert output == (
         f"Cannot start the service: python3 (pid {pid}) has port 47000\n"
         "  end that program, or: claude-gatewayctl install --port 47001\n"
     )
@@ -140,16 +142,16 @@ def test_a_daemon_that_was_started_by_hand(inside: Inside) -> None:
     inside.good("claude-gatewayd >/dev/null 2>&1 & echo $! > ~/pid")
     inside.good("until claude-gatewayctl health; do sleep 0.05; done", 20)
     pid = inside.good("cat ~/pid").strip()
-    told = f"claude-gatewayd is already running, started by hand (pid {pid}, http://127.0.0.1:47000)\n"
+    running = f"claude-gatewayd is already running, started by hand (pid {pid}, http://127.0.0.1:47000)\n"
     done = inside.run("claude-gatewayctl install")
     assert (done.returncode, done.stderr) == (
-        1, f"Cannot start the service: {told}  claude-gatewayctl install --now\n"
+        1, f"Cannot start the service: {running}  claude-gatewayctl install --now\n"
     )  # fmt: skip
     assert "wrote " in done.stdout
-    assert inside.bad("claude-gatewayctl start") == f"Cannot start the service: {told}  claude-gatewayctl stop\n"
+    assert inside.bad("claude-gatewayctl start") == f"Cannot start the service: {running}  claude-gatewayctl stop\n"
     assert "cannot purge" in inside.bad("claude-gatewayctl uninstall --purge").lower()
-    said = inside.good("claude-gatewayctl install --now")
-    assert f"ended     the daemon that was started by hand, pid {pid}\n" in said
+    output = inside.good("claude-gatewayctl install --now")
+    assert f"ended     the daemon that was started by hand, pid {pid}\n" in output
     assert status(inside)["inherited"] is True
 
 
@@ -168,9 +170,9 @@ def test_a_configuration_that_is_spoilt_later(inside: Inside) -> None:
 
 def test_by_hand_while_the_service_is_down_but_its_socket_listens(inside: Inside) -> None:
     inside.good("claude-gatewayctl install && systemctl --user stop claude-gatewayd.service")
-    said = inside.bad("claude-gatewayd")
-    assert said.startswith("Cannot listen on 127.0.0.1:47000: systemd (pid ")
-    assert said.endswith("claude-gatewayctl stop, or claude-gatewayctl start for the service\n")
+    output = inside.bad("claude-gatewayd")
+    assert output.startswith("Cannot listen on 127.0.0.1:47000: systemd (pid ")
+    assert output.endswith("claude-gatewayctl stop, or claude-gatewayctl start for the service\n")
 
 
 # the disk
@@ -178,8 +180,8 @@ def test_by_hand_while_the_service_is_down_but_its_socket_listens(inside: Inside
 
 def test_no_permission(inside: Inside) -> None:
     inside.good("mkdir -p ~/.config/systemd && chmod 500 ~/.config/systemd")
-    said = inside.bad("claude-gatewayctl install")
-    assert said == (f"Cannot write {UNITS}/claude-gatewayd.socket: permission denied\n  ls -ld {UNITS}\n")
+    output = inside.bad("claude-gatewayctl install")
+    assert output == (f"Cannot write {UNITS}/claude-gatewayd.socket: permission denied\n  ls -ld {UNITS}\n")
     inside.good("chmod 700 ~/.config/systemd")
     assert "serving on" in inside.good("claude-gatewayctl install"), "what was begun is brought to its end"
 
@@ -188,8 +190,8 @@ def test_a_full_disk() -> None:
     """As root, who may mount a small one."""
     with Inside("--root") as inside:
         inside.good(f"mkdir -p {UNITS} && mount -t tmpfs -o size=4k tmpfs {UNITS}")
-        said = inside.bad("claude-gatewayctl install")
-        assert said.startswith(f"Cannot write {UNITS}/claude-gatewayd.service: no space left on device\n  df -h ")
+        output = inside.bad("claude-gatewayctl install")
+        assert output.startswith(f"Cannot write {UNITS}/claude-gatewayd.service: no space left on device\n  df -h ")
         assert inside.good(f"ls -A {UNITS}") == "claude-gatewayd.socket\n", "no half of a file stays behind"
         inside.good(f"mount -o remount,size=64k {UNITS}")
         assert "serving on" in inside.good("claude-gatewayctl install")
@@ -197,8 +199,8 @@ def test_a_full_disk() -> None:
 
 def test_by_sudo() -> None:
     with Inside("--root", environ={"SUDO_USER": "ada"}) as inside:
-        said = inside.bad("claude-gatewayctl install")
-        assert said == "Cannot install by sudo: the service is ada's own, not root's\n  claude-gatewayctl install\n"
+        output = inside.bad("claude-gatewayctl install")
+        assert output == "Cannot install by sudo: the service is ada's own, not root's\n  claude-gatewayctl install\n"
         assert nothing_is_written(inside)
 
 

@@ -18,8 +18,8 @@ UNDER_WAY = (
 
 
 def exposure(inside: Inside) -> float:
-    said = inside.good("systemd-analyze --user security --no-pager claude-gatewayd.service")
-    found = re.search(r"Overall exposure level for claude-gatewayd.service: ([\d.]+)", said)
+    output = inside.good("systemd-analyze --user security --no-pager claude-gatewayd.service")
+    found = re.search(r"Overall exposure level for claude-gatewayd.service: ([\d.]+)", output)
     assert found is not None
     return float(found[1])
 
@@ -28,22 +28,22 @@ def exposure(inside: Inside) -> float:
 
 
 def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
-    said = inside.good("claude-gatewayctl install")
-    lines = said.splitlines()
+    output = inside.good("claude-gatewayctl install")
+    lines = output.splitlines()
     assert [line.split() for line in lines if line.startswith(("wrote", "linked"))] == [
         ["wrote", ENVIRONMENT],
         ["linked", LINK],
         ["wrote", f"{UNITS}/claude-gatewayd.socket"],
         ["wrote", f"{UNITS}/claude-gatewayd.service"],
     ]
-    assert "AWS_PROFILE=Sandbox" in said
-    assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in said
+    assert "AWS_PROFILE=Sandbox" in output
+    assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in output
     bash = f"{Inside.home}/.local/share/bash-completion/completions/claude-gatewayctl"
     assert f"completes {bash}" in lines
     assert inside.good(f"bash -c 'source {bash}; complete -p claude-gatewayctl'").strip().endswith("claude-gatewayctl")
     assert "enabled   it starts when you log in" in lines
-    assert any(re.fullmatch("started   " + SERVED, line) for line in lines), said
-    assert "configure-claude    # point Claude Code at http://127.0.0.1:47000" in said
+    assert any(re.fullmatch("started   " + SERVED, line) for line in lines), output
+    assert "configure-claude    # point Claude Code at http://127.0.0.1:47000" in output
 
     running = status(inside)
     assert running["state"] == "serving"
@@ -68,28 +68,28 @@ def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
     assert inside.good(listing) == before
     assert status(inside)["pid"] == running["pid"]
 
-    said = inside.good("claude-gatewayctl uninstall")
-    assert said.startswith("stopped   the port is closed\n")
-    assert f"removed   {UNITS}/claude-gatewayd.service" in said
-    assert f"kept      {Inside.home}/.local/state/claude-gateway" in said
+    output = inside.good("claude-gatewayctl uninstall")
+    assert output.startswith("stopped   the port is closed\n")
+    assert f"removed   {UNITS}/claude-gatewayd.service" in output
+    assert f"kept      {Inside.home}/.local/state/claude-gateway" in output
     assert not listens(inside)
     left = inside.good(f"find {Inside.home} -type f -o -type l").split()
     assert {path.rpartition("/")[0] for path in left} == {f"{Inside.home}/.local/state/claude-gateway"}
     assert "claude-gateway" not in inside.good("systemctl --user list-units --all --no-legend --plain")
-    said = inside.good("claude-gatewayctl uninstall --purge")
-    assert f"removed   {Inside.home}/.local/state/claude-gateway" in said
+    output = inside.good("claude-gatewayctl uninstall --purge")
+    assert f"removed   {Inside.home}/.local/state/claude-gateway" in output
     assert inside.good(f"find {Inside.home} -type f -o -type l") == ""
     assert inside.good("claude-gatewayctl uninstall --purge") == "Nothing to do: it is not installed\n"
 
 
 def test_a_dry_run_shows_all_and_does_nothing(bare: Inside) -> None:
-    said = bare.good("claude-gatewayctl install --dry-run --sandbox --port 47123")
-    assert "ListenStream=127.0.0.1:47123" in said
-    assert f"ExecStart={LINK}/bin/claude-gatewayd run" in said
-    assert "CLAUDE_GATEWAY_LISTEN_PORT=47123" in said
-    assert "PrivateUsers=yes" in said
-    assert "hunter2" not in said
-    assert said.endswith(
+    output = bare.good("claude-gatewayctl install --dry-run --sandbox --port 47123")
+    assert "ListenStream=127.0.0.1:47123" in output
+    assert f"ExecStart={LINK}/bin/claude-gatewayd run" in output
+    assert "CLAUDE_GATEWAY_LISTEN_PORT=47123" in output
+    assert "PrivateUsers=yes" in output
+    assert "hunter2" not in output
+    assert output.endswith(
         "systemctl --user daemon-reload\n"
         "systemctl --user enable claude-gatewayd.socket claude-gatewayd.service\n"
         "systemctl --user start claude-gatewayd.socket claude-gatewayd.service\n"
@@ -101,21 +101,21 @@ def test_a_dry_run_shows_all_and_does_nothing(bare: Inside) -> None:
 def test_what_changes_is_changed_and_the_rest_stays(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     first = status(inside)["pid"]
-    said = inside.good("AWS_PROFILE=Other claude-gatewayctl install")
-    assert f"changed   {ENVIRONMENT}\n            AWS_PROFILE=Other\nrestarted in " in said
+    output = inside.good("AWS_PROFILE=Other claude-gatewayctl install")
+    assert f"changed   {ENVIRONMENT}\n            AWS_PROFILE=Other\nrestarted in " in output
     second = status(inside)["pid"]
     assert second != first
     # by hand, or by an `install` that was cut off before the restart
     inside.good(f"echo AWS_REGION=eu-west-9 >> {ENVIRONMENT}")
-    said = inside.good("env -u AWS_PROFILE claude-gatewayctl install")
-    assert said.startswith(f"unread    {ENVIRONMENT}: changed since the daemon started\nrestarted in ")
+    output = inside.good("env -u AWS_PROFILE claude-gatewayctl install")
+    assert output.startswith(f"unread    {ENVIRONMENT}: changed since the daemon started\nrestarted in ")
     assert "AWS_REGION=eu-west-9" in inside.good(f"tr '\\0' '\\n' < /proc/{status(inside)['pid']}/environ")
     # a shell that knows less takes nothing away
     names = "-u AWS_PROFILE -u AWS_ENDPOINT_URL_DYNAMODB"
     assert inside.good(f"env {names} claude-gatewayctl install").startswith("Nothing to do")
-    said = inside.good("claude-gatewayctl install --port 47001")
-    assert f"changed   {UNITS}/claude-gatewayd.socket" in said
-    assert "serving on http://127.0.0.1:47001" in said
+    output = inside.good("claude-gatewayctl install --port 47001")
+    assert f"changed   {UNITS}/claude-gatewayd.socket" in output
+    assert "serving on http://127.0.0.1:47001" in output
     assert not listens(inside)
     assert inside.good("claude-gatewayctl install").splitlines()[-1].endswith("127.0.0.1:47001"), "the port is kept"
     # the person's own changes
@@ -125,13 +125,13 @@ def test_what_changes_is_changed_and_the_rest_stays(inside: Inside) -> None:
 
 
 def test_the_port_of_the_configuration(bare: Inside) -> None:
-    said = bare.good("CLAUDE_GATEWAY_LISTEN_HOST=::1 LITELLM_PORT=47005 claude-gatewayctl install --dry-run")
-    assert "ListenStream=[::1]:47005" in said
+    output = bare.good("CLAUDE_GATEWAY_LISTEN_HOST=::1 LITELLM_PORT=47005 claude-gatewayctl install --dry-run")
+    assert "ListenStream=[::1]:47005" in output
 
 
 def test_a_configuration_that_is_no_good_is_told_before_anything_is_done(bare: Inside) -> None:
-    said = bare.bad("CLAUDE_GATEWAY_LISTEN_PROT=1 claude-gatewayctl install", 78)
-    assert "CLAUDE_GATEWAY_LISTEN_PROT: is not a known variable" in said
+    output = bare.bad("CLAUDE_GATEWAY_LISTEN_PROT=1 claude-gatewayctl install", 78)
+    assert "CLAUDE_GATEWAY_LISTEN_PROT: is not a known variable" in output
 
 
 def test_a_home_with_an_awkward_name(inside: Inside) -> None:
@@ -158,10 +158,10 @@ def test_the_sandbox(inside: Inside) -> None:
 def test_no_sandbox_where_the_probe_fails(bare: Inside) -> None:
     bare.put(f"{Inside.home}/bin/systemd-run", "#!/bin/sh\necho 'no user namespaces' >&2\nexit 1\n")
     bare.good(f"chmod +x {Inside.home}/bin/systemd-run")
-    said = bare.bad(f"PATH={Inside.home}/bin:$PATH claude-gatewayctl install --sandbox")
+    output = bare.bad(f"PATH={Inside.home}/bin:$PATH claude-gatewayctl install --sandbox")
     bare.good(f"rm -r {Inside.home}/bin")
-    assert said.startswith("Cannot use --sandbox here, it would keep the service from starting: no user namespaces\n")
-    assert "claude-gatewayctl install" in said
+    assert output.startswith("Cannot use --sandbox here, it would keep the service from starting: no user namespaces\n")
+    assert "claude-gatewayctl install" in output
 
 
 def test_lingering(inside: Inside) -> None:
@@ -182,8 +182,8 @@ def test_lingering(inside: Inside) -> None:
 
 def test_the_life_of_a_service(inside: Inside) -> None:
     for verb in ("start", "restart", "enable", "disable", "logs"):
-        said = inside.bad(f"claude-gatewayctl {verb}")
-        assert "it is not installed\n  claude-gatewayctl install" in said, verb
+        output = inside.bad(f"claude-gatewayctl {verb}")
+        assert "it is not installed\n  claude-gatewayctl install" in output, verb
     assert "not running\n  claude-gatewayd" in inside.bad("claude-gatewayctl stop", 3)
 
     inside.good("claude-gatewayctl install")
@@ -223,8 +223,8 @@ def test_stop_now_cuts(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     before = status(inside)
     inside.good(UNDER_WAY)
-    said = inside.good("claude-gatewayctl stop --now", 20)
-    assert re.match(r"Stopped after \d\.\d s", said)
+    output = inside.good("claude-gatewayctl stop --now", 20)
+    assert re.match(r"Stopped after \d\.\d s", output)
     for pid in (before["pid"], *(generation["pid"] for generation in before["generations"])):
         assert inside.run(f"kill -0 {pid}").returncode != 0
     assert inside.run("systemctl --user is-failed claude-gatewayd.service").stdout == "inactive\n"
@@ -234,9 +234,9 @@ def test_what_a_stop_leaves_to_finish_is_cut_too(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     (worker,) = (generation["pid"] for generation in status(inside)["generations"])
     inside.good(UNDER_WAY)
-    said = inside.good("claude-gatewayctl stop", 20)
-    assert said.startswith("Stopping: 1 request in progress (claude-gatewayctl stop --now cuts off the rest)\n")
-    assert "the port is closed; requests in progress will finish (" in said
+    output = inside.good("claude-gatewayctl stop", 20)
+    assert output.startswith("Stopping: 1 request in progress (claude-gatewayctl stop --now cuts off the rest)\n")
+    assert "the port is closed; requests in progress will finish (" in output
     assert not listens(inside)
     assert inside.run(f"kill -0 {worker}").returncode == 0
     assert (
@@ -260,8 +260,8 @@ def test_claude_code_is_told_before_the_service_goes(inside: Inside) -> None:
     before = inside.good(f"cat {settings}")
     inside.good("claude-gatewayctl install --port 47001 && claude-gatewayctl configure-claude")
     assert "http://127.0.0.1:47001" in inside.good(f"cat {settings}")
-    said = inside.good("claude-gatewayctl uninstall")
-    assert said.startswith(f"Claude Code talks to whom it talked to before, by {settings}\n")
+    output = inside.good("claude-gatewayctl uninstall")
+    assert output.startswith(f"Claude Code talks to whom it talked to before, by {settings}\n")
     assert inside.good(f"cat {settings}") == before
 
     inside.good("claude-gatewayctl install && claude-gatewayctl configure-claude")
@@ -295,9 +295,9 @@ def test_by_hand_with_the_templates_as_they_are(inside: Inside) -> None:
     assert 'did you mean "port"?' in inside.journal()
     assert inside.good("systemd-analyze --user verify claude-gatewayd.service 2>&1") == ""
     inside.good("rm ~/.config/claude-gateway/config.toml")
-    said = inside.good("claude-gatewayctl install")
-    assert "changed   " in said
-    assert "was " not in said, "it is the same installation"
+    output = inside.good("claude-gatewayctl install")
+    assert "changed   " in output
+    assert "was " not in output, "it is the same installation"
 
 
 def test_what_systemd_thinks_of_the_units(inside: Inside) -> None:

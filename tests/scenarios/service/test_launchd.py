@@ -198,9 +198,9 @@ def mac() -> Iterator[Mac]:
 
 def commands(mac: Mac) -> list[str]:
     """Return what launchctl was told to do, without what it was asked, and without the domain."""
-    told = [call for call in mac.calls if not call[0].startswith("print")]
+    acts = [call for call in mac.calls if not call[0].startswith("print")]
     mac.calls.clear()
-    return [" ".join(word for word in call if "/" not in word) for call in told]
+    return [" ".join(word for word in call if "/" not in word) for call in acts]
 
 
 def listens(mac: Mac) -> bool:
@@ -209,9 +209,9 @@ def listens(mac: Mac) -> bool:
 
 
 def test_the_life_of_an_agent(mac: Mac) -> None:
-    said = mac.good("install", environ={"AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage"})
-    assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in said
-    assert f"serving on http://127.0.0.1:{mac.port}" in said
+    output = mac.good("install", environ={"AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage"})
+    assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in output
+    assert f"serving on http://127.0.0.1:{mac.port}" in output
     assert commands(mac) == ["enable", "enable", "bootstrap"]
     plist = mac.home / "Library/LaunchAgents" / f"{LABEL}.plist"
     assert faults(plistlib.loads(plist.read_bytes()), SCHEMA) == []
@@ -239,10 +239,10 @@ def test_the_life_of_an_agent(mac: Mac) -> None:
     assert mac.good("enable").startswith("Enabled in ")
     assert commands(mac) == ["disable", "enable"]
 
-    said = mac.good("uninstall")
+    output = mac.good("uninstall")
     assert commands(mac) == ["bootout"]
     assert not mac.disabled
-    assert f"removed   {plist}" in said
+    assert f"removed   {plist}" in output
     mac.good("uninstall", "--purge")
     assert not (mac.home / "Library/Application Support/claude-gateway").exists()
     assert not (mac.home / "Library/Logs/claude-gateway").exists()
@@ -303,8 +303,8 @@ def test_a_label_that_takes_its_time() -> None:
         assert len(tries) > 2
         # the port changes, so the plist: bootout, and bootstrap as soon as it may
         mac.port = free_port()
-        said = mac.good("install", "--port", str(mac.port))
-        assert f"serving on http://127.0.0.1:{mac.port}" in said
+        output = mac.good("install", "--port", str(mac.port))
+        assert f"serving on http://127.0.0.1:{mac.port}" in output
 
 
 def test_over_ssh_without_a_session_at_the_screen() -> None:

@@ -54,12 +54,12 @@ def files(inside: Inside) -> list[str]:
 def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
     before = files(inside)
     port = free_port()
-    said = inside.good(f"claude-gatewayctl setup --yes --port {port}", 120)
-    assert f"   3. install   the service of systemd, on http://127.0.0.1:{port}" in said
+    output = inside.good(f"claude-gatewayctl setup --yes --port {port}", 120)
+    assert f"   3. install   the service of systemd, on http://127.0.0.1:{port}" in output
     for line in ("wrote     ", "Logged in: profile Dev.Admin", "enabled   ", "started   in ", "Claude Code talks to "):
-        assert f"\n{line}" in said
-    assert said.count("\ntested    ") == 2, said
-    assert "To undo: claude-gatewayctl uninstall" in said
+        assert f"\n{line}" in output
+    assert output.count("\ntested    ") == 2, output
+    assert "To undo: claude-gatewayctl uninstall" in output
 
     again = inside.good("claude-gatewayctl setup --yes", 60)
     assert "Nothing to do: everything is set up\n" in again
@@ -67,8 +67,8 @@ def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
     assert again.count("\ntested    ") == 2
     # what is changed is taken up, without a restart of the service
     pid = json.loads(inside.good("claude-gatewayctl status --json"))["pid"]
-    said = inside.good("claude-gatewayctl setup --yes --region eu-west-1 --no-test")
-    assert "Reloaded in " in said
+    output = inside.good("claude-gatewayctl setup --yes --region eu-west-1 --no-test")
+    assert "Reloaded in " in output
     status = json.loads(inside.good("claude-gatewayctl status --json"))
     assert (status["pid"], status["bedrock"]["region"]) == (pid, "eu-west-1")
 
@@ -87,8 +87,8 @@ def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
     # as `make install` links them
     current = f"{Inside.home}/.local/share/claude-gateway/current/bin"
     inside.good(f"mkdir -p ~/.local/bin; ln -s {current}/claude-gatewayctl {current}/claude-gatewayd ~/.local/bin")
-    said = inside.good("claude-gatewayctl uninstall", 60)
-    assert "(claude-gatewayctl uninstall --purge removes that too)" in said
+    output = inside.good("claude-gatewayctl uninstall", 60)
+    assert "(claude-gatewayctl uninstall --purge removes that too)" in output
     assert "not running\n  claude-gatewayd" in inside.bad("~/.local/bin/claude-gatewayctl status", 3)
     inside.good("~/.local/bin/claude-gatewayctl uninstall --purge", 60)
     left = [file for file in files(inside) if file not in before]
@@ -99,12 +99,12 @@ def test_a_daemon_by_hand_and_variables_of_the_shell_make_way(inside: Inside) ->
     """The answers count, though this shell and the service would have gone by another profile."""
     port = free_port()
     inside.good(f"CLAUDE_GATEWAY_LISTEN_PORT={port} claude-gatewayctl setup --yes --no-service --no-aws --no-test")
-    said = inside.good(
+    output = inside.good(
         f"CLAUDE_GATEWAY_LISTEN_PORT={port} AWS_PROFILE=another claude-gatewayctl setup --yes --no-test --no-login "
         "--profile Dev.Admin"
     )
-    assert "the daemon that was started by hand, pid " in said
-    assert "\nended     the daemon that was started by hand" in said
+    assert "the daemon that was started by hand, pid " in output
+    assert "\nended     the daemon that was started by hand" in output
     status = json.loads(inside.good("claude-gatewayctl status --json"))
     assert status["inherited"] is True
     assert status["bedrock"]["source"] == "profile Dev.Admin"

@@ -113,7 +113,7 @@ SOCKET = {
 }
 
 
-def said(*shown: dict[str, str]) -> str:
+def properties(*shown: dict[str, str]) -> str:
     return "\n\n".join("\n".join(f"{name}={value}" for name, value in unit.items()) for unit in shown) + "\n"
 
 
@@ -156,7 +156,7 @@ def said(*shown: dict[str, str]) -> str:
     ],
 )  # fmt: skip
 def test_what_is_understood(service: dict[str, str], socket: dict[str, str], expected: dict[str, Any]) -> None:
-    found = systemd.parse_state(said({**SERVICE, **service}, {**SOCKET, **socket}))
+    found = systemd.parse_state(properties({**SERVICE, **service}, {**SOCKET, **socket}))
     assert {name: getattr(found, name) for name in expected} == expected
 
 

@@ -44,31 +44,31 @@ def whole(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_credentials(how: dict[str, Any] | None, says: str, healthy: bool) -> None:
-    said = whole(credentials=how)
-    assert status.one_line(said, NOW) == f"Anthropic ok, {says}, 3 streams"
-    assert status.health(said, NOW)["healthy"] is healthy
+    report = whole(credentials=how)
+    assert status.one_line(report, NOW) == f"Anthropic ok, {says}, 3 streams"
+    assert status.health(report, NOW)["healthy"] is healthy
 
 
 def test_another_day() -> None:
-    said = whole(credentials=credentials("ok", NOW + 3 * 86400))
-    assert "Bedrock ok until Wed 02 Dec 12:00, " in status.one_line(said, NOW)
+    report = whole(credentials=credentials("ok", NOW + 3 * 86400))
+    assert "Bedrock ok until Wed 02 Dec 12:00, " in status.one_line(report, NOW)
 
 
 def test_why_bedrock_cannot_step_in() -> None:
-    said = whole(
+    report = whole(
         credentials=credentials("down", None, "the login of profile x has ended", "claude-gatewayctl sso-login")
     )
     why = "Bedrock cannot step in: the login of profile x has ended (run: claude-gatewayctl sso-login)"
-    assert status.health(said, NOW) == {"healthy": False, "why": why}
+    assert status.health(report, NOW) == {"healthy": False, "why": why}
     over = whole(credentials=credentials("expiring", NOW - 1))
     assert status.health(over, NOW)["why"] == "Bedrock cannot step in: the AWS credentials have ended"
 
 
 def test_credentials_that_nobody_wants() -> None:
     off = {"enabled": False, "failure": "", "last_success": None, "last_failure": None}
-    said = whole(bedrock=off, credentials=None)
-    assert status.one_line(said, NOW) == "Anthropic ok, 3 streams"
-    assert status.health(said, NOW)["healthy"]
+    report = whole(bedrock=off, credentials=None)
+    assert status.one_line(report, NOW) == "Anthropic ok, 3 streams"
+    assert status.health(report, NOW)["healthy"]
 
 
 def test_a_failure_goes_before_the_time() -> None:
