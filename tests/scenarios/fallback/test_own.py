@@ -186,7 +186,7 @@ def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[
     }
     assert all(problem["hint"] for problem in problems.values())
     assert "could not convert" in problems[f"{file}:27 max_budget"]["message"]
-    assert "one caller's answer" in problems[f"{file}:29 cache"]["hint"]
+    assert "one caller could get another's answer" in problems[f"{file}:29 cache"]["hint"]
     assert (
         "half" in problems[f"{file}:2 model_list"]["message"]
         or "number 3" in problems[f"{file}:2 model_list"]["message"]

@@ -1,11 +1,14 @@
-"""What of a configuration cannot be made into parts, and where it says so."""
+"""What a worker starts with: what is refused, with its place, and what is collected."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.config.model import Anthropic, Config, Listen
+from claude_gatewayd.aws.profiles.source import KeySource
+from claude_gatewayd.config.model import Anthropic, Config, Listen, LiteLlm
 from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker import inputs
 
 SECRET = "hunter2-canary"
@@ -83,3 +86,45 @@ def test_a_socket_at_hand(listen: Listen, address: tuple[str, int], bound: str, 
         return
     with pytest.raises(ConfigInvalid, match=message):
         inputs.check_listener(Config(listen=listen), address, bound)
+
+
+def access(enabled: bool) -> inputs.BedrockAccess:
+    return inputs.BedrockAccess(enabled, KeySource("none"), Egress({}))
+
+
+@pytest.mark.parametrize(
+    ("bedrock", "litellm", "may_need", "at_start"),
+    [
+        (False, LiteLlm(), False, False),
+        (False, LiteLlm(load="eager"), False, False),
+        (True, LiteLlm(load="lazy"), True, False),
+        (True, LiteLlm(load="eager"), True, True),
+        (False, LiteLlm(config="/models.yaml", load="eager"), True, True),
+    ],
+)
+def test_litellm_is_loaded_for_those_who_may_need_it(
+    bedrock: bool, litellm: LiteLlm, may_need: bool, at_start: bool, home: dict[str, str]
+) -> None:
+    collected = inputs.collect(Config(litellm=litellm), home, 1)
+    with collected.loopback:
+        collected = replace(collected, bedrock=access(bedrock))
+        assert collected.may_need_engine is may_need
+        assert collected.loads_engine_at_start is at_start
+
+
+def test_what_is_collected_does_not_change_with_the_process(home: dict[str, str]) -> None:
+    """LiteLLM's thread changes the environment, and the port that it comes back to is bound before."""
+    collected = inputs.collect(Config(), home, 4711)
+    with collected.loopback:
+        home["HOME"] = "/elsewhere"
+        assert collected.environ["HOME"] != "/elsewhere"
+        assert collected.loopback.getsockname()[0] == "127.0.0.1"
+        assert collected.loopback.getsockname()[1] > 0
+        assert "4711" in collected.engine_socket.name
+        assert not collected.bedrock.enabled
+        assert collected.bedrock.why
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run"), "XDG_STATE_HOME": str(tmp_path / "state")}

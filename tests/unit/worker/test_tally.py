@@ -8,7 +8,7 @@ import pytest
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
 
-class Told:
+class Changes:
     """Count how often there was news."""
 
     def __init__(self) -> None:
@@ -19,13 +19,13 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def changes() -> Changes:
+    return Changes()
 
 
 @pytest.fixture
-def tally(told: Told) -> Tally:
-    return Tally(told)
+def tally(changes: Changes) -> Tally:
+    return Tally(changes)
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ def test_counts(tally: Tally) -> None:
     assert (snapshot["retries"], snapshot["streams"], snapshot["under_way"]) == (1, 1, 1)
 
 
-def test_news_is_told(tally: Tally, told: Told) -> None:
+def test_news_is_told(tally: Tally, changes: Changes) -> None:
     tally.answered(200)
-    assert told.times == 1
+    assert changes.times == 1
     tally.stream_began()
-    assert told.times == 2
+    assert changes.times == 2
     tally.stream_ended()
-    assert told.times == 3
+    assert changes.times == 3
 
 
 def test_how_anthropic_is(tally: Tally, clock: list[float]) -> None:

@@ -62,7 +62,7 @@ class _QuietPeriod:
         gc.disable()
 
     def end(self) -> None:
-        """End it, once. What exists by now stays for good, so the garbage collector is told to skip it."""
+        """End it, once. What exists by now stays for good, so no collection needs to look at it."""
         interval, self._interval = self._interval, None
         if interval is not None:
             gc.freeze()

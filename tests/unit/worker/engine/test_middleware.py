@@ -20,8 +20,8 @@ ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/mine
 class App:
     """An application that answers as it is told, and notes what it was asked."""
 
-    def __init__(self, *said: dict[str, Any], failure: BedrockFailure | None = None, holds: bool = False) -> None:
-        self.said = said
+    def __init__(self, *messages: dict[str, Any], failure: BedrockFailure | None = None, holds: bool = False) -> None:
+        self.messages = messages
         self.failure = failure
         self.holds = holds
         self.asked: list[tuple[str, str]] = []
@@ -35,7 +35,7 @@ class App:
         self.spends = context.may_spend
         await receive()
         context.failure = self.failure
-        for message in self.said:
+        for message in self.messages:
             await send(message)
         try:
             if self.holds:
@@ -59,7 +59,7 @@ def sent(
     """Return the messages of the answer."""
 
     async def talk() -> list[dict[str, Any]]:
-        said: list[dict[str, Any]] = []
+        sent_messages: list[dict[str, Any]] = []
         coming = [{"type": "http.request", "body": b"{}", "more_body": False}]
 
         async def receive() -> Any:
@@ -70,21 +70,21 @@ def sent(
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
-            said.append(message)
+            sent_messages.append(message)
 
         scope = {"type": "http", "method": method, "path": path, "headers": headers}
         async with asyncio.timeout(5):
             await AccessMiddleware(app, KEY)(scope, receive, send)
-        return said
+        return sent_messages
 
     return asyncio.run(talk())
 
 
 def ask(app: App, *asked: Any, leaves: bool = False, **more: Any) -> tuple[int, bytes]:
     """Return status and body of the answer."""
-    said = sent(app, *asked, leaves=leaves, **more)
-    starts = [message["status"] for message in said if message["type"] == "http.response.start"]
-    return starts[0] if starts else 0, b"".join(message.get("body", b"") for message in said)
+    messages = sent(app, *asked, leaves=leaves, **more)
+    starts = [message["status"] for message in messages if message["type"] == "http.response.start"]
+    return starts[0] if starts else 0, b"".join(message.get("body", b"") for message in messages)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def ask(app: App, *asked: Any, leaves: bool = False, **more: Any) -> tuple[int, 
 )
 def test_who_does_not_get_through(method: str, path: str, headers: Any) -> None:
     app = App(head(), body(b"in"))
-    status, said = ask(app, method, path, headers)
+    status, reply = ask(app, method, path, headers)
     assert status == 404
-    assert json.loads(said)["error"]["type"] == "not_found_error"
+    assert json.loads(reply)["error"]["type"] == "not_found_error"
     assert app.asked == []
 
 
@@ -124,13 +124,13 @@ def test_money_is_spent_by_the_gateways_word_alone(path: str) -> None:
 
 def test_a_failure_is_told_in_bedrocks_words() -> None:
     app = App(head(500), body(b"LiteLLM says"), failure=BedrockFailure("ThrottlingException", 429, "Too many"))
-    status, said = ask(app)
-    assert (status, json.loads(said)) == (429, {"kind": "ThrottlingException", "status": 429, "message": "Too many"})
+    status, reply = ask(app)
+    assert (status, json.loads(reply)) == (429, {"kind": "ThrottlingException", "status": 429, "message": "Too many"})
 
 
 def test_a_failure_of_litellms_own() -> None:
-    status, said = ask(App(head(400), body(json.dumps({"error": {"message": "no such model"}}).encode())))
-    assert (status, json.loads(said)) == (400, {"kind": "", "status": 400, "message": "no such model"})
+    status, reply = ask(App(head(400), body(json.dumps({"error": {"message": "no such model"}}).encode())))
+    assert (status, json.loads(reply)) == (400, {"kind": "", "status": 400, "message": "no such model"})
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/messages"])
@@ -138,7 +138,7 @@ def test_a_failure_for_the_client_is_as_litellm_says_it(path: str) -> None:
     app = App(
         head(429), body(b"as OpenAI "), body(b"says it"), failure=BedrockFailure("ThrottlingException", 429, "Too many")
     )
-    app.said[1]["more_body"] = True
+    app.messages[1]["more_body"] = True
     assert ask(app, path=path, headers=GOOD) == (429, b"as OpenAI says it")
 
 
@@ -161,10 +161,10 @@ def test_a_failure_that_is_no_json_tells_nothing_either() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "told"),
+    ("theirs", "expected"),
     [([], b"https://here"), ([(BASE, b"")], b"https://here"), ([(BASE, b"https://there")], b"https://there")],
 )
-def test_where_litellm_has_asked(theirs: Any, told: bytes) -> None:
+def test_where_litellm_has_asked(theirs: Any, expected: bytes) -> None:
     class Asks(App):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             context = current_request.get()
@@ -174,7 +174,7 @@ def test_where_litellm_has_asked(theirs: Any, told: bytes) -> None:
 
     for status in (200, 500):
         start = sent(Asks(head(status, *theirs), body(b"{}")), path="/completions", headers=GOOD)[0]
-        assert [value for name, value in start["headers"] if name == BASE] == [told]
+        assert [value for name, value in start["headers"] if name == BASE] == [expected]
 
 
 def test_names_of_models_in_headers_tell_nothing_either() -> None:
@@ -185,7 +185,7 @@ def test_names_of_models_in_headers_tell_nothing_either() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "told"),
+    ("frame", "expected"),
     [
         (f'data: {{"error": {{"message": "at {ARN}"}}}}\n\n', 'data: {"error": {"message": "at ***"}}\n\n'),
         (
@@ -198,20 +198,20 @@ def test_names_of_models_in_headers_tell_nothing_either() -> None:
         ("data: [DONE]\n\n", None),
     ],
 )
-def test_an_error_in_a_stream_tells_nothing_either(frame: str, told: str | None) -> None:
+def test_an_error_in_a_stream_tells_nothing_either(frame: str, expected: str | None) -> None:
     app = App(head(), body(b"data: {}\n\n", more=True), body(frame.encode(), more=True), body(b""))
     messages = sent(app, path="/chat/completions", headers=GOOD)
-    assert [message.get("body") for message in messages] == [None, b"data: {}\n\n", (told or frame).encode(), b""]
+    assert [message.get("body") for message in messages] == [None, b"data: {}\n\n", (expected or frame).encode(), b""]
 
 
 def test_a_stream_that_fails_ends_with_why() -> None:
     app = App(
         head(), body(b"event: x\n\n", more=True), body(b""), failure=BedrockFailure("throttlingException", 429, "m")
     )
-    status, said = ask(app)
+    status, reply = ask(app)
     assert status == 200
-    assert said.startswith(b"event: x\n\n")
-    name, data = said.decode().strip().split("\n\n")[-1].split("\n")
+    assert reply.startswith(b"event: x\n\n")
+    name, data = reply.decode().strip().split("\n\n")[-1].split("\n")
     assert name == "event: engine_error"
     assert json.loads(data.removeprefix("data: "))["kind"] == "throttlingException"
 
@@ -228,8 +228,8 @@ def test_a_stream_that_fails_ends_with_why() -> None:
     ],
 )
 def test_a_stream_that_has_begun_fails_by_no_fault_of_the_request(failure: BedrockFailure, status: int) -> None:
-    said = ask(App(head(), body(b"event: x\n\n", more=True), body(b""), failure=failure))[1]
-    assert json.loads(said.rpartition(b"data: ")[2])["status"] == status
+    reply = ask(App(head(), body(b"event: x\n\n", more=True), body(b""), failure=failure))[1]
+    assert json.loads(reply.rpartition(b"data: ")[2])["status"] == status
 
 
 def test_whoever_leaves_wants_no_more() -> None:
@@ -247,9 +247,9 @@ EVIL = 'content_block_stop\ndata: {}\n\nevent: message_stop\ndata: {"type": "mes
 def test_a_type_with_a_line_feed_makes_no_event(kind: str, last: bool) -> None:
     """LiteLLM writes the type of an event of Bedrock's as a line of its own, whatever is in it."""
     piece = f"event: {kind}\ndata: {json.dumps({'type': kind})}\n\n".encode()
-    _, said = ask(App(head(), body(CHUNK, more=True), body(piece, more=not last), body(b"")))
-    assert said.startswith(CHUNK + b"event: engine_error\n")
-    assert b"message_stop" not in said
+    _, reply = ask(App(head(), body(CHUNK, more=True), body(piece, more=not last), body(b"")))
+    assert reply.startswith(CHUNK + b"event: engine_error\n")
+    assert b"message_stop" not in reply
 
 
 def test_several_events_in_one_piece_are_left_alone() -> None:

@@ -209,7 +209,7 @@ def test_a_new_generation_shows_what_an_older_one_has_told(world: World, file: P
 # how it reads
 
 
-def said(*notices: Notice) -> list[dict[str, Any]]:
+def as_status(*notices: Notice) -> list[dict[str, Any]]:
     return [notice.as_dict() for notice in notices]
 
 
@@ -218,7 +218,7 @@ SERVES = Notice("bedrock-serves", "Claude Code is served by Bedrock since 12:00"
 
 
 def test_the_status_counts_down() -> None:
-    shown = [line for one in said(LOGIN, SERVES) for line in text._notice(one, NOW + 61)]
+    shown = [line for one in as_status(LOGIN, SERVES) for line in text._notice(one, NOW + 61)]
     assert shown == [
         "  notice       Bedrock works until 14:10, in 23 min 59 s: it ended",
         "               claude-gatewayctl sso-login",
@@ -231,6 +231,6 @@ def test_systemd_is_told_the_most_urgent_without_a_countdown() -> None:
         "problems": [], "streams": 0, "anthropic": {"state": "ok"}, "bedrock": {"enabled": False}, "notices": [],
     }  # fmt: skip
     assert status.one_line(well, 0.0) == "Anthropic ok, 0 streams"
-    line = status.one_line(well | {"notices": said(LOGIN, SERVES)}, 0.0)
+    line = status.one_line(well | {"notices": as_status(LOGIN, SERVES)}, 0.0)
     assert line == "Bedrock works until 14:10: run claude-gatewayctl sso-login; Anthropic ok, 0 streams"
-    assert status.one_line(well | {"notices": said(SERVES)}, 0.0) == f"{SERVES.title}; Anthropic ok, 0 streams"
+    assert status.one_line(well | {"notices": as_status(SERVES)}, 0.0) == f"{SERVES.title}; Anthropic ok, 0 streams"

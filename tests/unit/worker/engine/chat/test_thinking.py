@@ -12,8 +12,8 @@ BLOCK = {"type": "thinking", "thinking": "hm, tool_use", "signature": "ab"}
 REDACTED = {"type": "redacted_thinking", "data": "x"}
 
 
-def event(**said: object) -> bytes:
-    return b"event: x\ndata: " + json.dumps(said).encode() + b"\n\n"
+def event(**fields: object) -> bytes:
+    return b"event: x\ndata: " + json.dumps(fields).encode() + b"\n\n"
 
 
 STREAM = b"".join((
@@ -30,43 +30,43 @@ STREAM = b"".join((
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10_000])
 def test_a_stream_however_it_is_cut(size: int) -> None:
-    kept = ThinkingStore()
-    listener = ThinkingRecorder(kept, "me")
+    store = ThinkingStore()
+    recorder = ThinkingRecorder(store, "me")
     for at in range(0, len(STREAM), size):
-        listener.feed(STREAM[at : at + size])
+        recorder.feed(STREAM[at : at + size])
     for ids in (["t1"], ["t2"], ["t1", "t2"], ["other", "t2"]):
-        assert kept.of("me", ids) == [BLOCK, REDACTED]
-    assert kept.of("you", ["t1"]) is None
-    assert kept.of("me", ["t3"]) is None
+        assert store.of("me", ids) == [BLOCK, REDACTED]
+    assert store.of("you", ["t1"]) is None
+    assert store.of("me", ["t3"]) is None
 
 
 def test_a_whole_answer() -> None:
-    kept = ThinkingStore()
+    store = ThinkingStore()
     message = whole_message(Reply(("hi",), think=True, tool=("get", {})), {}, "t1")
-    ThinkingRecorder(kept, "me").whole(json.dumps(message).encode())
-    found = kept.of("me", ["t1"])
+    ThinkingRecorder(store, "me").whole(json.dumps(message).encode())
+    found = store.of("me", ["t1"])
     assert found is not None
     assert found[0]["signature"]
 
 
-@pytest.mark.parametrize("said", [b"", b"[]", b"{", b'{"content": [1, {"type": "tool_use"}]}', b"data: [" * 10_000])
-def test_what_is_no_answer(said: bytes) -> None:
-    kept = ThinkingStore()
-    listener = ThinkingRecorder(kept, "me")
-    listener.whole(said)
-    listener.feed(b"data:" + said + b"tool_use\n" + b'data: {"type":"content_block_delta","index":{},"thinking":1}\n')
-    assert kept.of("me", ["t1"]) is None
+@pytest.mark.parametrize("reply", [b"", b"[]", b"{", b'{"content": [1, {"type": "tool_use"}]}', b"data: [" * 10_000])
+def test_what_is_no_answer(reply: bytes) -> None:
+    store = ThinkingStore()
+    recorder = ThinkingRecorder(store, "me")
+    recorder.whole(reply)
+    recorder.feed(b"data:" + reply + b"tool_use\n" + b'data: {"type":"content_block_delta","index":{},"thinking":1}\n')
+    assert store.of("me", ["t1"]) is None
 
 
 def test_no_more_is_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thinking, "_MAX_TOTAL", 1000)
-    kept = ThinkingStore()
+    store = ThinkingStore()
     for number in range(100):
-        kept.keep("me", [f"t{number}"], [BLOCK])
-        kept.keep("me", [f"t{number}"], [BLOCK])
-    there = [number for number in range(100) if kept.of("me", [f"t{number}"])]
+        store.keep("me", [f"t{number}"], [BLOCK])
+        store.keep("me", [f"t{number}"], [BLOCK])
+    there = [number for number in range(100) if store.of("me", [f"t{number}"])]
     assert there == list(range(100 - len(there), 100))
     assert 1 < len(there) < 20
     monkeypatch.setattr(thinking, "_MAX_TURN", 10)
-    kept.keep("me", ["large"], [BLOCK])
-    assert kept.of("me", ["large"]) is None
+    store.keep("me", ["large"], [BLOCK])
+    assert store.of("me", ["large"]) is None

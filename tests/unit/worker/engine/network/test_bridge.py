@@ -47,8 +47,8 @@ def test_who_is_let_through(given: dict[str, str], status: str) -> None:
         with SocksProxy({TARGET: there.sockets[0].getsockname()[1]}) as proxy:
             bridge = SocksBridge(parse(proxy.url))
             serving = asyncio.create_task(bridge.serve())
-            said = await ask(bridge, **given)
-            assert said == (f"HTTP/1.1 {status}", b"hello" if status.startswith("200") else b"")
+            reply = await ask(bridge, **given)
+            assert reply == (f"HTTP/1.1 {status}", b"hello" if status.startswith("200") else b"")
             assert proxy.asked == ([TARGET] if status.startswith("200") else [])
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
