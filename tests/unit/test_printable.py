@@ -49,8 +49,8 @@ def test_lines_keep_lines_and_tabs() -> None:
 
 
 def test_all_of_a_document() -> None:
-    said = {"a\x1b": ["\x1b", {"b": ("\n", 1, None, True, 1.5)}]}
-    assert printable.in_all(said) == {"a\\x1b": ["\\x1b", {"b": ["\\n", 1, None, True, 1.5]}]}
+    document = {"a\x1b": ["\x1b", {"b": ("\n", 1, None, True, 1.5)}]}
+    assert printable.in_all(document) == {"a\\x1b": ["\\x1b", {"b": ["\\n", 1, None, True, 1.5]}]}
 
 
 def test_a_guarded_stream() -> None:

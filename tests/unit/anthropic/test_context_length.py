@@ -45,8 +45,8 @@ TOLD = {
 
 @pytest.mark.parametrize("who", TOLD)
 def test_too_long(who: str) -> None:
-    message, told = TOLD[who]
-    assert for_claude_code(message) == told
+    message, expected = TOLD[who]
+    assert for_claude_code(message) == expected
     assert for_claude_code(f"litellm.BadRequestError: X - {message} Y") is not None
 
 

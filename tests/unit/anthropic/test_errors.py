@@ -48,9 +48,9 @@ def test_any_message_stays_one_event(message: str) -> None:
 
 
 def test_a_sentence_more() -> None:
-    told = anthropic_errors.with_sentence(anthropic_errors.error_body(529, "Overloaded."), "Run: foo")
-    assert told is not None
-    assert json.loads(told) == {
+    changed = anthropic_errors.with_sentence(anthropic_errors.error_body(529, "Overloaded."), "Run: foo")
+    assert changed is not None
+    assert json.loads(changed) == {
         "type": "error",
         "error": {"type": "overloaded_error", "message": "Overloaded. Run: foo"},
     }
@@ -89,9 +89,9 @@ def test_no_sentence_in_what_is_no_envelope(body: bytes) -> None:
     ],
 )  # fmt: skip
 def test_whatever_fails_is_told_in_openais_form(body: bytes, error: dict[str, object]) -> None:
-    told = json.loads(anthropic_errors.as_openai_error(500, body))
-    assert told["error"] == {"type": "api_error", "param": None, "code": None, **error}
-    assert told.keys() - {"error"} <= json.loads(anthropic_errors.openai_error_body(500, "")).keys()
+    changed = json.loads(anthropic_errors.as_openai_error(500, body))
+    assert changed["error"] == {"type": "api_error", "param": None, "code": None, **error}
+    assert changed.keys() - {"error"} <= json.loads(anthropic_errors.openai_error_body(500, "")).keys()
 
 
 def test_openais_form_of_our_own() -> None:

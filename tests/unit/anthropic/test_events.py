@@ -149,9 +149,9 @@ DEEP = b"[" * 30_000
 )
 def test_the_first_event(stream: bytes, verdict: str, error: str) -> None:
     whole, in_bytes = FirstEventFinder(), FirstEventFinder()
-    told = whole.feed(stream)
-    assert (told.verdict, told.error) == (verdict, error)
-    last = told
+    found = whole.feed(stream)
+    assert (found.verdict, found.error) == (verdict, error)
+    last = found
     for at in range(len(stream) if len(stream) < 1000 else 0):
         last = in_bytes.feed(stream[at : at + 1])
         if last.verdict != "waiting":
@@ -179,11 +179,11 @@ def test_a_long_first_event_is_looked_at_once() -> None:
 
 @pytest.mark.parametrize("before", [b"", PING, b": a comment\n\n", PING.replace(b"\n", b"\r\n")])
 def test_a_sentence_more_in_the_error_that_a_stream_begins_with(before: bytes) -> None:
-    told = with_sentence(before + ERROR + PING, "Run: foo")
-    assert told is not None
-    assert told.startswith(before + b"event: error\ndata: ")
-    assert told.endswith(b"\n\n" + PING)
-    error = json.loads(told[len(before) :].split(b"\n")[1].removeprefix(b"data: "))["error"]
+    found = with_sentence(before + ERROR + PING, "Run: foo")
+    assert found is not None
+    assert found.startswith(before + b"event: error\ndata: ")
+    assert found.endswith(b"\n\n" + PING)
+    error = json.loads(found[len(before) :].split(b"\n")[1].removeprefix(b"data: "))["error"]
     assert error == {"type": "overloaded_error", "message": "Overloaded. Run: foo"}
 
 

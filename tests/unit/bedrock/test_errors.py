@@ -154,10 +154,10 @@ def test_what_can_be_done(failure: BedrockFailure, signature: bool, credentials:
 @pytest.mark.parametrize("kind", ["Certificate", "Proxy"])
 def test_what_stands_between_is_told_with_what_helps(kind: str) -> None:
     failure = BedrockFailure(kind, 503, "the certificate of x is not trusted", "this")
-    told = errors.error_reply(failure)
-    assert (told.status, told.lines) == (502, (b"x-should-retry: false",))
-    assert told.message == "the certificate of x is not trusted. Run: this"
-    assert errors.recovery_hint(failure) == f"Bedrock could not step in: {told.message}"
+    reply = errors.error_reply(failure)
+    assert (reply.status, reply.lines) == (502, (b"x-should-retry: false",))
+    assert reply.message == "the certificate of x is not trusted. Run: this"
+    assert errors.recovery_hint(failure) == f"Bedrock could not step in: {reply.message}"
     assert not errors.is_worth_another_model(failure)
     assert "answered" not in errors.describe(failure._replace(message=""))
 
@@ -215,8 +215,8 @@ def test_what_an_event_says(data: dict[str, object], failure: BedrockFailure) ->
 def test_nothing_that_acts_on_a_terminal_is_told() -> None:
     for kind in ("", "ThrottlingException", "AccessDeniedException", "ResourceNotFoundException", "KeysUnavailable"):
         failure = BedrockFailure(kind, 500, "a\x1b[2J\x9b\u202e\nb", "hint")
-        told = errors.error_reply(failure).message + errors.recovery_hint(failure) + errors.describe(failure)
-        assert not set(told) & {"\x1b", "\x9b", "\u202e"}
+        reply = errors.error_reply(failure).message + errors.recovery_hint(failure) + errors.describe(failure)
+        assert not set(reply) & {"\x1b", "\x9b", "\u202e"}
     healing = BedrockFailure("ValidationException", 400, "prompt is too long\x1b[2J")
     assert errors.error_reply(healing).message == "prompt is too long\\x1b[2J"
     assert "a\\x1b[2J" in errors.error_reply(BedrockFailure("ThrottlingException", 429, "a\x1b[2J")).message

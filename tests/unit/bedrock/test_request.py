@@ -504,9 +504,12 @@ def test_without_thinking_a_budget_goes_while_tools_run() -> None:
     budget = {"type": "enabled", "budget_tokens": 8000}
     body = turn(thinking=budget)
     assert "thinking" not in without_thinking(body)
-    said = [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "eA=="}]},
+    messages = [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "eA=="}]},
             {"role": "user", "content": "go on"}]  # fmt: skip
-    assert without_thinking({"messages": said, "thinking": budget}) == {"messages": said[1:], "thinking": budget}
+    assert without_thinking({"messages": messages, "thinking": budget}) == {
+        "messages": messages[1:],
+        "thinking": budget,
+    }
 
 
 # -- anything at all --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Bedrock's stream, told as Anthropic tells its own."""
+"""Bedrock's stream, rewritten as Anthropic would have sent it."""
 
 import json
 import time
@@ -38,8 +38,8 @@ ANYTHING = [
 STREAM = PING + START + PING + BEGIN + DELTA + END + CHANGE + STOP
 
 
-def told(*pieces: bytes, failure: Kind | None = None) -> tuple[list[tuple[str, dict[str, Any]]], BedrockRewriter]:
-    """Return the events that a client is told, and what told them."""
+def rewritten(*pieces: bytes, failure: Kind | None = None) -> tuple[list[tuple[str, dict[str, Any]]], BedrockRewriter]:
+    """Return the events that a client gets, and what has rewritten them."""
     rewriter = BedrockRewriter("claude-x[1m]")
     failed = UpstreamFailed(failure, "its words do not matter: in time") if failure is not None else None
     text = b"".join([*(rewriter.feed(piece) for piece in pieces), rewriter.finish(failed)]).decode()
@@ -51,7 +51,7 @@ def told(*pieces: bytes, failure: Kind | None = None) -> tuple[list[tuple[str, d
 
 
 def test_a_whole_stream() -> None:
-    events, rewriter = told(STREAM)
+    events, rewriter = rewritten(STREAM)
     assert [name for name, _ in events] == [
         "message_start", "ping", "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
         "message_stop",
@@ -117,7 +117,7 @@ def test_what_litellm_makes_of_it() -> None:
     out = rewriter.feed(THOUGHT)
     begin, end = THOUGHT.index(b"event: content_block_start"), THOUGHT.index(b"event: message_delta")
     assert THOUGHT[begin:end] in out
-    events, _ = told(THOUGHT)
+    events, _ = rewritten(THOUGHT)
     assert events[-1] == ("message_stop", {"type": "message_stop"})
     assert events[-2][1]["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}
     assert b"bedrock/" not in out
@@ -129,14 +129,14 @@ def test_what_litellm_makes_of_it() -> None:
 def test_cuts_change_nothing_of_what_was_recorded(stream: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
     pieces = [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])]
-    whole_events, once = told(stream)
-    events, often = told(*pieces)
+    whole_events, once = rewritten(stream)
+    events, often = rewritten(*pieces)
     assert (events, often.failure) == (whole_events, once.failure)
 
 
 @given(st.lists(st.sampled_from(ANYTHING)))
 def test_whatever_comes_it_begins_and_ends_as_it_must(pieces: list[bytes]) -> None:
-    events, rewriter = told(*pieces)
+    events, rewriter = rewritten(*pieces)
     names = [name for name, _ in events]
     assert names[0] in ("message_start", "error")
     assert names.count("message_start") <= 1
@@ -160,7 +160,7 @@ def test_a_long_event_is_looked_at_once() -> None:
 def test_cuts_change_nothing(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(STREAM)]
     pieces = [STREAM[a:b] for a, b in pairwise(places)]
-    assert told(*pieces)[0] == told(STREAM)[0]
+    assert rewritten(*pieces)[0] == rewritten(STREAM)[0]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_cuts_change_nothing(cuts: list[int]) -> None:
     ],
 )
 def test_it_never_ends_as_if_it_were_whole(pieces: tuple[bytes, ...], failure: Kind | None, kind: str) -> None:
-    events, rewriter = told(*pieces, failure=failure)
+    events, rewriter = rewritten(*pieces, failure=failure)
     assert [name for name, _ in events].count("error") == 1
     name, data = events[-1]
     assert name == "error"
@@ -209,7 +209,7 @@ def test_after_the_end_nothing_is_told() -> None:
 
 
 def test_line_ends_of_the_other_kind() -> None:
-    assert told(STREAM.replace(b"\n", b"\r\n"))[0][0][0] == "message_start"
+    assert rewritten(STREAM.replace(b"\n", b"\r\n"))[0][0][0] == "message_start"
 
 
 def test_an_answer_that_is_not_streamed() -> None:
@@ -239,12 +239,12 @@ def test_a_type_makes_no_lines_of_its_own(end: str) -> None:
     rewriter = BedrockRewriter("x")
     out = rewriter.feed(START + b"data: " + json.dumps({"type": evil}).encode() + b"\n\n" + STOP)
     assert b"message_stop" not in out
-    events, rewriter = told(START, b"data: " + json.dumps({"type": evil}).encode() + b"\n\n" + STOP)
+    events, rewriter = rewritten(START, b"data: " + json.dumps({"type": evil}).encode() + b"\n\n" + STOP)
     assert [name for name, _ in events] == ["message_start", "error"]
 
 
 def test_an_event_is_what_its_name_says() -> None:
-    events, _ = told(START, b'event: message_stop\ndata: {"type": "content_block_delta"}\n\n', STOP)
+    events, _ = rewritten(START, b'event: message_stop\ndata: {"type": "content_block_delta"}\n\n', STOP)
     assert [name for name, _ in events] == ["message_start", "error"]
 
 
@@ -268,5 +268,5 @@ def test_half_a_surrogate_pair() -> None:
 
 
 def test_an_event_without_a_name_has_its_type() -> None:
-    events, _ = told(b"data: " + START.partition(b"data: ")[2], STOP)
+    events, _ = rewritten(b"data: " + START.partition(b"data: ")[2], STOP)
     assert [name for name, _ in events] == ["message_start", "message_stop"]

@@ -1,4 +1,4 @@
-"""An answer by a tool in place of one that is bound to a schema: asked for, checked, and told as it was asked for."""
+"""An answer by a tool in place of one that is bound to a schema: asked for, checked, and given as it was asked for."""
 
 import json
 from typing import Any
@@ -46,8 +46,8 @@ THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
     ],
 )  # fmt: skip
 def test_what_fits(given: dict[str, Any], content: list[Any], stop_reason: str) -> None:
-    told = structured_output.as_asked(given, SCHEMA)
-    assert told == given | {"content": content, "stop_reason": stop_reason}
+    restored = structured_output.as_asked(given, SCHEMA)
+    assert restored == given | {"content": content, "stop_reason": stop_reason}
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_definition_within_the_schema_is_followed() -> None:
 
 def test_a_whole_message_as_a_stream() -> None:
     redacted = {"type": "redacted_thinking", "data": "eA=="}
-    told = message(THOUGHT, redacted, text("{}"), stop_reason="end_turn")
-    reply = Reply(200, {"content-type": "text/event-stream"}, structured_output.events(told))
+    restored = message(THOUGHT, redacted, text("{}"), stop_reason="end_turn")
+    reply = Reply(200, {"content-type": "text/event-stream"}, structured_output.events(restored))
     names = [name for name, _ in reply.events]
     assert names == [
         "message_start",

@@ -159,13 +159,13 @@ async def test_what_is_behind_such_a_body_is_a_request() -> None:
 @pytest.mark.parametrize("end", [b"", b"z\r\n"])
 @on_uvloop
 async def test_such_a_body_that_is_cut_or_goes_wrong(end: bytes) -> None:
-    told: list[str] = []
+    events: list[str] = []
 
     async def take(exchange: Exchange) -> None:
         try:
             await exchange.hold(MB, Budget(MB))
         except BodyCut:
-            told.append("cut")
+            events.append("cut")
             exchange.reply(400, b"No", [], b"")
             raise
 
@@ -174,7 +174,7 @@ async def test_such_a_body_that_is_cut_or_goes_wrong(end: bytes) -> None:
     await wire.end()
     await until(lambda: wire.closed)
     assert wire.heard.startswith(b"HTTP/1.1 400")
-    assert told == ([] if end else ["cut"])
+    assert events == ([] if end else ["cut"])
 
 
 @on_uvloop

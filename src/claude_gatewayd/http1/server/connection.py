@@ -206,7 +206,7 @@ class ServerConnection(asyncio.Protocol):
         if self._exchange is None and not self._buffer:
             self._read_deadline.set(self._idle_seconds)
 
-    def give_way(self) -> bool:
+    def close_if_idle(self) -> bool:
         """Close, if nothing waits to be read by the client. Return whether it was so. Only a waiting one is asked."""
         if self._transport is None or self._transport.get_write_buffer_size():
             return False

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 class Connection(Protocol):
     """What all of them are asked for."""
 
-    def give_way(self) -> bool:
+    def close_if_idle(self) -> bool:
         """Close, if no request is under way. Return whether it was so."""
 
     def drain(self) -> None:
@@ -67,7 +67,7 @@ class Connections:
             self._crowded = True
             logger.warning("%d connections are open: those that have waited longest for a request are closed", most)
         for connection in self.waiting:
-            if connection.give_way():
+            if connection.close_if_idle():
                 self.remove(connection)  # at once: the loop reports it only in its next turn
                 return True
         return False

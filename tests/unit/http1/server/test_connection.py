@@ -114,7 +114,7 @@ SHARDS = [b"\r\n", b"\n", b"\r", b"GET / HTTP/1.1\r\n", b"Host: a\r\n", b"Conten
     st.data(),
 )  # fmt: skip
 def test_rubbish_gets_the_same_answers_however_it_is_cut(stream: bytes, data: st.DataObject) -> None:
-    async def told(pieces: list[bytes]) -> bytes:
+    async def answers_to(pieces: list[bytes]) -> bytes:
         wire = Wire(ServerConnection(echo, Connections(lambda problem: b"refused"), PATIENT))
         await wire.say(pieces)
         await wire.end()
@@ -123,7 +123,7 @@ def test_rubbish_gets_the_same_answers_however_it_is_cut(stream: bytes, data: st
         return wire.heard.partition(b"refused")[0] + (b"refused" if b"refused" in wire.heard else b"")
 
     async def talk() -> None:
-        assert await told(data.draw(cut_anywhere(stream))) == await told([stream])
+        assert await answers_to(data.draw(cut_anywhere(stream))) == await answers_to([stream])
 
     asyncio.run(talk())
 

@@ -61,8 +61,8 @@ def answers(draw: st.DrawFn) -> Planned:
     head = b"\r\n".join([b"HTTP/1.1 " + status + b" Reason", *lines]) + b"\r\n\r\n"
     early = draw(st.lists(st.sampled_from([100, 102, 103]), max_size=2))
     before = b"".join(b"HTTP/1.1 %d Early\r\nLink: x\r\n\r\n" % number for number in early)
-    told = [number for number in early if number != 100]
-    return Planned(before + head + raw, raw, payload, trailers, told, kind == "head", kind == "until close", keep)
+    interim = [number for number in early if number != 100]
+    return Planned(before + head + raw, raw, payload, trailers, interim, kind == "head", kind == "until close", keep)
 
 
 @FUZZ
