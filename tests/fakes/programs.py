@@ -1,11 +1,12 @@
 """Programs of the desktop's, played: each writes down what it was called with."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = """#!{python} -I
+from tests.support.scripts import install_python
+
+_PROGRAM = """
 import json, os, sys, time
 with open({record!r}, "a") as record:
     record.write(json.dumps([sys.argv, dict(os.environ), os.getpid() == os.getsid(0), sys.stdin.read()]) + "\\n")
@@ -24,8 +25,7 @@ class Programs:
     def install(self, name: str, then: str = "") -> None:
         """Install a program that writes its call down, then does what *then* says."""
         file = self.path / name
-        file.write_text(_PROGRAM.format(python=sys.executable, record=str(self._record), then=then))
-        file.chmod(0o755)
+        install_python(file, _PROGRAM.format(record=str(self._record), then=then))
 
     @property
     def calls(self) -> list[Any]:

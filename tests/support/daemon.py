@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def drop_in_of_a_checkout() -> str:
     """Return what lets a service with a /tmp of its own see this checkout; where that is not in /tmp, nothing."""
     inside = any(ROOT.is_relative_to(directory) for directory in ("/tmp", "/var/tmp"))
-    return f"[Service]\nBindReadOnlyPaths={ROOT}\n" if inside else ""
+    return f'[Service]\nBindReadOnlyPaths="{ROOT}"\n' if inside else ""
 
 
 def free_port() -> int:

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +13,16 @@ from typing import Any
 import pytest
 
 from tests.support.daemon import BIN, Daemon
+from tests.support.scripts import python_script
 
-CLAUDE = f"""#!{sys.executable} -I
+CLAUDE = """
 import json, os, signal, sys
-settings = {{}}
+settings = {}
 words = sys.argv[1:]
 if "--settings" in words:
     file = words[words.index("--settings") + 1]
-    settings = {{"text": json.load(open(file)), "mode": os.stat(file).st_mode & 0o777}}
-print(json.dumps({{"pid": os.getpid(), "argv": words, "environ": dict(os.environ), "settings": settings}}),
+    settings = {"text": json.load(open(file)), "mode": os.stat(file).st_mode & 0o777}
+print(json.dumps({"pid": os.getpid(), "argv": words, "environ": dict(os.environ), "settings": settings}),
       flush=True)
 if "wait" in words:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -43,7 +43,7 @@ def place(daemon: Daemon, tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     (tmp_path / "home" / ".claude").mkdir(parents=True)
     claude = tmp_path / "bin" / "claude"
-    claude.write_text(CLAUDE)
+    claude.write_text(python_script(CLAUDE))
     claude.chmod(0o755)
     return tmp_path
 

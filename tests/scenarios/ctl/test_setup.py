@@ -2,9 +2,7 @@
 
 import json
 import re
-import shlex
 import socket
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +16,7 @@ from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.support.daemon import BIN, Daemon
+from tests.support.scripts import browser, python_script
 from tests.support.terminal import CTRL_C, CTRL_D, Terminal
 
 ADMIN, READER = "Dev.Admin", "Dev.ReadOnly"
@@ -33,7 +32,7 @@ class Newcomer:
             upstream=anthropic,
             environ={
                 **self.aws.environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock,
-                "NO_COLOR": "1", "BROWSER": f"{shlex.quote(sys.executable)} -m tests.fakes.browser",
+                "NO_COLOR": "1", "BROWSER": browser(),
                 "PYTHONPATH": str(Path(__file__).parents[3]),
             },
         )  # fmt: skip
@@ -309,7 +308,7 @@ def test_a_login_that_only_claude_code_can_read(aws: FakeAws) -> None:
             "urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read()\n"
         )
         for script, status, says in (
-            (f"#!{sys.executable} -I\n{asks}", 0, f"tested    Anthropic answered {claude} in "),
+            (python_script(asks), 0, f"tested    Anthropic answered {claude} in "),
             ("#!/bin/sh\necho ok\n", 1, "FAILED    Anthropic was asked by .*\n            it bypassed the gateway"),
             ("#!/bin/sh\necho 'Invalid API key · Please run /login'; exit 1\n", 1,
              "in vain\n            Invalid API key · Please run /login\n            claude /login\n"),

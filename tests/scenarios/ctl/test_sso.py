@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from claude_gatewayd.paths import control_socket
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.support.daemon import BIN, Daemon
+from tests.support.scripts import install_python
 from tests.support.terminal import Terminal
 
 CTL = str(BIN / "claude-gatewayctl")
@@ -213,11 +213,11 @@ def test_a_program_that_fails(tmp_path: Path) -> None:
 def test_a_browser_is_not_ours_to_end(tmp_path: Path) -> None:
     """It is in a session of its own, so that Ctrl-C in the terminal is not for it, and it holds nothing of ours."""
     program = tmp_path / "browser"
-    program.write_text(
-        f"#!{sys.executable}\nimport os, pathlib, sys\n"
-        f"pathlib.Path({str(tmp_path / 'told')!r}).write_text(f'{{os.getsid(0)}} {{sys.stdin.read()!r}}')\n"
+    install_python(
+        program,
+        "import os, pathlib, sys\n"
+        f"pathlib.Path({str(tmp_path / 'told')!r}).write_text(f'{{os.getsid(0)}} {{sys.stdin.read()!r}}')\n",
     )
-    program.chmod(0o700)
     assert opened(open_page("URL", {"PATH": str(tmp_path), "BROWSER": "browser"}))
     session, read = (tmp_path / "told").read_text().split()
     assert int(session) != os.getsid(0)

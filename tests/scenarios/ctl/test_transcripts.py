@@ -12,7 +12,6 @@ A placeholder stands for what differs: <pid>, <n> (a number), <time> (a duration
 
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.support.calls import post
 from tests.support.daemon import BIN, Daemon, wait_until
+from tests.support.scripts import browser
 
 FILES = sorted(Path(__file__).parent.glob("*.transcript"))
 SLOW = {"approving"}  # an SDK is loaded for each of its lines
@@ -104,8 +104,7 @@ def scene(name: str, fake: FakeAnthropic) -> Iterator[Daemon]:
 def logging_in(name: str) -> Iterator[Daemon]:
     """Yield a daemon that does not run, for a person with profiles of AWS, and a browser in which they do as named."""
     with FakeAws() as aws:
-        browser = f"{sys.executable} -m tests.fakes.browser"
-        environ = {**aws.environ, "BROWSER": browser, "PYTHONPATH": str(Path(__file__).parents[3])}
+        environ = {**aws.environ, "BROWSER": browser(), "PYTHONPATH": str(Path(__file__).parents[3])}
         daemon = Daemon(environ=environ)
         try:
             home = AwsHome(daemon.home, aws)

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -22,11 +21,12 @@ import pytest
 
 from tests.support.daemon import BIN, free_port
 from tests.support.leftovers import short_directory
+from tests.support.scripts import python_script
 
 HERE = Path(__file__).parent
 LABEL = "dev.claude-gateway.gatewayd"
 
-_CLIENT = """#!{python} -SI
+_CLIENT = """
 import json, socket, sys
 with socket.socket(socket.AF_UNIX) as sock:
     sock.connect({path!r})
@@ -66,7 +66,7 @@ class Mac:
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HERE / "mac" / "launch.c"], check=True)
         client.parent.mkdir()
         path = str(self.home / "launchd")
-        client.write_text(_CLIENT.format(python=sys.executable, path=path))
+        client.write_text(python_script(_CLIENT.format(path=path), "-SI"))
         client.chmod(0o755)
         self.system = {"PYTHONPATH": str(HERE / "mac"), "STAND_IN_LIBRARY": str(library)}
         self.environ = {

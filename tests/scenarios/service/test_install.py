@@ -283,8 +283,8 @@ def test_a_request_starts_a_service_whose_socket_listens(inside: Inside) -> None
 def test_by_hand_with_the_templates_as_they_are(inside: Inside) -> None:
     """As the README shows."""
     inside.good(
-        f"mkdir -p ~/.local/bin {UNITS} && ln -s {BIN}/claude-gatewayd {BIN}/claude-gatewayctl ~/.local/bin && "
-        f"cp {ROOT}/packaging/systemd/claude-gatewayd.service {ROOT}/packaging/systemd/claude-gatewayd.socket {UNITS} "
+        f"mkdir -p ~/.local/bin {UNITS} && ln -s '{BIN}/claude-gatewayd' '{BIN}/claude-gatewayctl' ~/.local/bin && "
+        f"cp '{ROOT}/packaging/systemd/'claude-gatewayd.{{service,socket}} {UNITS} "
         "&& systemctl --user daemon-reload && systemctl --user start claude-gatewayd"
     )
     assert status(inside)["state"] == "serving"

@@ -1,7 +1,6 @@
 """`setup` as a newcomer types it, under a real systemd user manager: from nothing to two lanes, and back to nothing."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.service.inside import ROOT, Inside
 from tests.support.daemon import free_port
+from tests.support.scripts import browser
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def inside() -> Iterator[Inside]:
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
             "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": anthropic.url,
             "CLAUDE_GATEWAY_NOTIFY_ENABLED": "false",
-            "BROWSER": f"{sys.executable} -m tests.fakes.browser",
+            "BROWSER": browser(),
             "PYTHONPATH": str(ROOT),
         }
         with Inside("--share-net", environ=environ) as inside:
