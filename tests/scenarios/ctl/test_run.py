@@ -131,7 +131,7 @@ def test_it_starts_the_daemon_which_stays(place: Path) -> None:
     daemon = Daemon()
     try:
         done = run(daemon, place)
-        assert done.stderr.startswith("claude-gatewayd was not running; it starts in the background, its log is ")
+        assert done.stderr.startswith("claude-gatewayd was not running; starting it in the background (log: ")
         assert seen(done)["environ"]["ANTHROPIC_BASE_URL"] == daemon.url
         status = daemon.status()
         assert status["state"] == "serving"

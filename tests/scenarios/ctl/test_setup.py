@@ -92,7 +92,7 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
     ):
         with person.setup() as terminal:
             terminal.answer("Which profile for Bedrock? [1]", "4")
-            terminal.answer("4 is none of them\r\nWhich profile for Bedrock? [1]", ADMIN)
+            terminal.answer("4 is not one of the choices\r\nWhich profile for Bedrock? [1]", ADMIN)
             terminal.answer("AWS region for Bedrock? [us-west-2]", "nowhere")
             terminal.answer("AWS region for Bedrock? [us-west-2]")
             terminal.answer("Start the daemon in the background? [Y/n]")
@@ -176,8 +176,8 @@ def test_ctrl_c_at_any_question_has_done_nothing(person: Newcomer) -> None:
         assert terminal.end(20) == 1
     with socket.create_server(("127.0.0.1", person.daemon.port)), person.setup("--no-aws") as terminal:
         terminal.until(f"Port {person.daemon.port} is in use by ")
-        terminal.answer("Which one? [", str(person.daemon.port))
-        terminal.until(" has it\r\n")
+        terminal.answer("Which port instead? [", str(person.daemon.port))
+        terminal.until("it is in use by ")
         terminal.press(CTRL_C)
         assert terminal.end(20) == 130
     assert person.files_of_ours() == []
@@ -201,7 +201,7 @@ def test_ctrl_c_in_mid_step(person: Newcomer) -> None:
 
     person.aws.user("approves")
     with person.setup("--yes", "--no-login", "--no-test") as terminal:
-        terminal.until("it starts in the background")
+        terminal.until("starting it in the background")
         terminal.press(CTRL_C)
         assert terminal.end(30) == 130, terminal.text
     assert "Ctrl-C: finishing this step first; press again to stop now\nstarted   claude-gatewayd" in terminal.text
@@ -274,12 +274,12 @@ def test_a_litellm_proxy_is_moved_over(person: Newcomer) -> None:
         "router_settings:\n  num_retries: 1\n"
     )
     with person.setup("--no-background") as terminal:
-        terminal.answer("Move ", "n")
+        terminal.answer("Import ", "n")
         terminal.until("Which profile for Bedrock? [1]")
         terminal.press(CTRL_C)
         terminal.end()
     with person.setup("--no-background", "--no-login") as terminal:
-        terminal.answer(f"Move {person.home}/config.yaml over? [Y/n]")
+        terminal.answer(f"Import {person.home}/config.yaml over? [Y/n]")
         terminal.answer("Which profile for Bedrock? [2]")
         terminal.answer("AWS region for Bedrock? [eu-west-1]")
         terminal.answer("Go ahead? [Y/n]")

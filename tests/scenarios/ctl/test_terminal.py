@@ -102,8 +102,8 @@ def test_watch_in_a_pipe_that_nobody_reads_any_more_ends(daemon: Daemon) -> None
 
 
 WAITING = """
-from claude_gatewayd.ctl.terminal.progress import During, say
-with During("Waiting for something", quiet_for=0.0):
+from claude_gatewayd.ctl.terminal.progress import Progress, say
+with Progress("Waiting for something", quiet_for=0.0):
     input()
     say("News")
     input()

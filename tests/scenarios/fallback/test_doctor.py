@@ -30,6 +30,6 @@ def test_a_lane_that_another_answers_for_fails(stage: Stage) -> None:
     stage.anthropic_is_down()
     found = pings(stage)
     assert found["ping anthropic"]["state"] == "fail"
-    assert found["ping anthropic"]["found"] == "bedrock answered in its place"
+    assert found["ping anthropic"]["found"] == "bedrock answered instead"
     assert found["ping anthropic"]["why"] == "x-gateway-fallback: 529"
     assert found["ping bedrock"]["state"] == "ok"

@@ -261,7 +261,7 @@ def test_claude_code_is_told_before_the_service_goes(inside: Inside) -> None:
     inside.good("claude-gatewayctl install --port 47001 && claude-gatewayctl configure-claude")
     assert "http://127.0.0.1:47001" in inside.good(f"cat {settings}")
     output = inside.good("claude-gatewayctl uninstall")
-    assert output.startswith(f"Claude Code talks to whom it talked to before, by {settings}\n")
+    assert output.startswith(f"Claude Code is configured as before ({settings})\n")
     assert inside.good(f"cat {settings}") == before
 
     inside.good("claude-gatewayctl install && claude-gatewayctl configure-claude")
