@@ -31,7 +31,7 @@ class AwsOffline(CallFailed):
 
 
 class AwsThrottled(CallFailed):
-    """AWS throttles us."""
+    """AWS asks for fewer requests."""
 
 
 class AwsServiceError(CallFailed):
@@ -43,7 +43,7 @@ class AwsRefused(CallFailed):
 
 
 class WrongClock(CallFailed):
-    """This machine's clock is so far off that AWS refuses what it signs."""
+    """This machine's clock is so far off that AWS rejects its signatures."""
 
 
 def make_client(service: str, region: str, egress: Egress, profile: str = "", **keys: str) -> Any:

@@ -192,7 +192,7 @@ def test_ctrl_c_in_mid_step(person: Newcomer) -> None:
         terminal.press(CTRL_C)
         assert terminal.end(20) == 130
     assert terminal.text.endswith(
-        "Given up: nothing has changed\n\nStopped.\n"
+        "Given up: nothing was changed\n\nStopped.\n"
         "  done      the configuration\n"
         "  not done  the login at AWS, the daemon, Claude Code's settings\n"
         "To continue: claude-gatewayctl setup\n"

@@ -49,7 +49,7 @@ def test_ctrl_c_on_a_terminal(aws: FakeAws, daemon: Daemon) -> None:
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.end(10) == 130
     text = terminal.shown.replace("\r\n", "\n")
-    assert "The browser opens to log in; if it does not, go to\n\n  http://127.0.0.1:" in text
+    assert "The browser opens for the login; if it does not, go to\n\n  http://127.0.0.1:" in text
     assert "\r\x1b[KWaiting for you in the browser, 10 min more (Ctrl-C gives up) \r\x1b[KGiven up: nothing" in text
     assert os.listdir(daemon.home / ".aws" / "sso" / "cache") == []
 
@@ -65,7 +65,7 @@ def test_ctrl_c_behind_a_pipe(aws: FakeAws, daemon: Daemon) -> None:
     out, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "HERN-0001" in out
-    assert err == "Given up: nothing has changed\n"
+    assert err == "Given up: nothing was changed\n"
 
 
 def test_a_code_stands_out_on_a_terminal(daemon: Daemon) -> None:
@@ -83,7 +83,7 @@ def test_a_browser_that_does_not_open(aws: FakeAws, daemon: Daemon) -> None:
         env=daemon.environ, cwd=daemon.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None
-    assert process.stderr.readline() == "false could not open it: go there yourself\n"
+    assert process.stderr.readline() == "false could not open it: open the address yourself\n"
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=10)
     assert "/authorize?" in out
@@ -122,7 +122,7 @@ class Running:
 
 
 ON = {"enabled": True, "why": "", "source": "profile Sandbox.AdministratorAccess"}
-TAKES = "The running daemon takes it from here\n"
+TAKES = "The running daemon uses this login from now on\n"
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ TAKES = "The running daemon takes it from here\n"
         (ON, "role-chain", TAKES, ""),
         (
             {"enabled": False, "why": "there is no profile", "source": ""}, None, "",
-            "But the running daemon has Bedrock off: there is no profile\n  claude-gatewayctl reload\n",
+            "But Bedrock is off in the running daemon: there is no profile\n  claude-gatewayctl reload\n",
         ),
         (
             {**ON, "source": "keys of the environment"}, "temporary", "",
-            "But the running daemon uses keys of the environment, before any login\n",
+            "But the running daemon uses keys of the environment, and no login\n",
         ),
     ],
 )  # fmt: skip
@@ -152,7 +152,7 @@ def test_the_daemon_that_runs_is_told(
     with Running(daemon, bedrock, None if kind is None else {"kind": kind, "profile": profile}) as running:
         done = daemon.ctl("sso-login", "--device-code")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f"it renews itself until AWS ends the session\n{out}")
+    assert done.stdout.endswith(f"it is renewed until AWS ends the session\n{out}")
     assert done.stderr == err
     assert running.asked == ["status", "status", *(["look-at-login"] if out else [])]
 

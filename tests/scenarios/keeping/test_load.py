@@ -47,8 +47,8 @@ def test_thirty_seconds(kept: Kept) -> None:
     assert kept.aws.count("GetRoleCredentials") <= load.seconds / (KEYS_LIVE / 2) + 1
     assert kept.aws.count("CreateToken") <= load.seconds / (TOKENS_LIVE / 2) + 1
     assert kept.aws.count("GetCallerIdentity") <= kept.aws.count("GetRoleCredentials") + 1
-    said = kept.credentials()
-    assert (said["state"], said["account"], said["role"]) == ("ok", ACCOUNT, "AdministratorAccess")
+    credentials = kept.credentials()
+    assert (credentials["state"], credentials["account"], credentials["role"]) == ("ok", ACCOUNT, "AdministratorAccess")
 
 
 def test_keys_are_killed_and_a_token_is_revoked(kept: Kept) -> None:
@@ -135,8 +135,8 @@ def test_a_clock_that_is_ten_minutes_off(kept: Kept) -> None:
         assert "this machine's clock is 10 min behind AWS's" in reply.error
         assert "Run: sudo timedatectl set-ntp true" in reply.error or "sntp" in reply.error
         assert reply.headers["x-should-retry"] == "false"
-        said = kept.wait_state("down")
-        assert "clock" in said["why"]
+        credentials = kept.wait_state("down")
+        assert "clock" in credentials["why"]
         health = kept.daemon.ctl("health")
         assert health.returncode == 1
         assert "clock" in health.stdout
@@ -175,8 +175,8 @@ def test_the_session_is_over_and_somebody_logs_in(kept: Kept) -> None:
     """Bedrock works until the keys end; then the error names the command; then a login mends it, and nothing else."""
     (worker,) = kept.daemon.workers()
     kept.aws.revoke_session()
-    said = kept.wait_state("login-needed", "down")
-    assert said["hint"] == "claude-gatewayctl sso-login"
+    credentials = kept.wait_state("login-needed", "down")
+    assert credentials["hint"] == "claude-gatewayctl sso-login"
     worked = 0
     # In their last second AWS may say that they have ended, a moment before our clock does.
     while (reply := kept.ask()).status == 200 or b"ExpiredTokenException" in reply.body:
@@ -242,8 +242,8 @@ def test_a_role_chain(kept: Kept) -> None:
         print(load.summary("a role chain"))
         assert load.bad == []
         assert kept.aws.count("AssumeRole") >= 2
-        said = kept.credentials()
-        assert (said["account"], said["role"]) == (ACCOUNT, "Chained")
+        credentials = kept.credentials()
+        assert (credentials["account"], credentials["role"]) == (ACCOUNT, "Chained")
     finally:
         kept.home.config.write_text(before)
     wait_until(lambda: kept.credentials()["kind"] == "sso", 10)
@@ -274,7 +274,7 @@ def test_two_daemons_and_a_foreign_writer(kept: Kept) -> None:
             load.lasts(2)
             over.set()
             writer.join()
-        said = json.loads(other.ctl("credentials", "--json").stdout)
+        credentials = json.loads(other.ctl("credentials", "--json").stdout)
         logs = kept.daemon.log[log:] + other.log
     print(load.summary(f"two daemons, three reloads, a CLI that renewed {sum(writes)} of {len(writes)} times"))
     assert load.bad == []
@@ -282,7 +282,7 @@ def test_two_daemons_and_a_foreign_writer(kept: Kept) -> None:
     print(f"CreateToken: {renewed} by the daemons, {sum(writes)} by the CLI, {kept.aws.count('CreateToken')} asked for")
     assert sum(writes) + renewed >= 2
     assert kept.aws.count("CreateToken") > sum(writes) + renewed  # somebody came second, and nobody minded
-    assert said["state"] == kept.credentials()["state"] == "ok"
+    assert credentials["state"] == kept.credentials()["state"] == "ok"
     assert "login-needed" not in logs
     assert "credentials of profile x: down" not in logs
 

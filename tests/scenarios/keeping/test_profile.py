@@ -25,9 +25,9 @@ def test_a_profile_that_vanishes() -> None:
         with daemon:
 
             def state() -> tuple[str, str, str]:
-                said = daemon.status()
-                how = said["credentials"]
-                return how["state"], how["profile"], said["bedrock"]["source"]
+                status = daemon.status()
+                credentials = status["credentials"]
+                return credentials["state"], credentials["profile"], status["bedrock"]["source"]
 
             wait_until(lambda: state() == ("ok", "dev", "profile dev"), 20, state)
             aws.wait_for("GetRoleCredentials")
@@ -43,7 +43,7 @@ def test_a_profile_that_vanishes() -> None:
         assert "profile default" not in daemon.log
 
 
-def test_what_is_used_in_its_place_is_told() -> None:
+def test_the_profile_used_instead_is_named() -> None:
     """Whoever starts the daemon without the profile gets default, as it is documented, and sees it."""
     with FakeAws() as aws:
         daemon = Daemon(config=CONFIG, environ={**aws.environ, "AWS_PROFILE": "dev", "AWS_REGION": aws.region})

@@ -137,7 +137,7 @@ def test_a_worker_starts_and_looks_again(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(st.binary(max_size=99), JSON.map(lambda said: json.dumps(said).encode())))
+@given(st.one_of(st.binary(max_size=99), JSON.map(lambda data: json.dumps(data).encode())))
 def test_a_token_file_is_a_token_or_none(content: bytes) -> None:
     token = token_cache.parse(content)
     if token is not None:
@@ -156,8 +156,8 @@ TIMES = st.one_of(st.text(max_size=30), st.datetimes().map(lambda at: at.isoform
     optional={"registrationExpiresAt": st.one_of(TIMES, JSON), "startUrl": st.one_of(st.text(max_size=9), JSON),
               "refreshToken": JSON, "clientId": JSON, "more": JSON},
 ))  # fmt: skip
-def test_nearly_a_token(said: dict[str, object]) -> None:
-    token = token_cache.parse(json.dumps(said).encode())
+def test_nearly_a_token(data: dict[str, object]) -> None:
+    token = token_cache.parse(json.dumps(data).encode())
     if token is not None:
         again = token_cache.parse(token.to_json().encode())
         assert again is not None
@@ -165,7 +165,7 @@ def test_nearly_a_token(said: dict[str, object]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(JSON.map(lambda said: json.dumps(said).encode()) | st.binary(max_size=99))
+@given(JSON.map(lambda data: json.dumps(data).encode()) | st.binary(max_size=99))
 def test_state_files_cost_nothing(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "state.json")
@@ -176,23 +176,23 @@ def test_state_files_cost_nothing(content: bytes) -> None:
         kept.claim(lambda _history: Due([], NoticeHistory()))
 
 
-@pytest.mark.parametrize("said", ['{"a": 1%s}' % ("0" * 400), "[" * 100_000, '{"a": NaN}', '{"a": Infinity}'])
-def test_state_files_that_were_made_for_it(tmp_path: Path, said: str) -> None:
+@pytest.mark.parametrize("data", ['{"a": 1%s}' % ("0" * 400), "[" * 100_000, '{"a": NaN}', '{"a": Infinity}'])
+def test_state_files_that_were_made_for_it(tmp_path: Path, data: str) -> None:
     file = tmp_path / "state.json"
-    file.write_text(said)
+    file.write_text(data)
     assert not KnownCredentials(file, "key", clock=lambda: NOW).knows("b")
-    file.write_text(said)
+    file.write_text(data)
     NoticeStore(file, lambda: NOW).claim(lambda history: Due([], history))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(
     st.binary(max_size=99),
-    JSON.map(lambda said: json.dumps(said).encode()),
+    JSON.map(lambda data: json.dumps(data).encode()),
     st.fixed_dictionaries(
         {"Version": st.sampled_from((1, True, "1")), "AccessKeyId": JSON, "SecretAccessKey": JSON},
         optional={"Expiration": st.one_of(TIMES, JSON), "SessionToken": JSON},
-    ).map(lambda said: json.dumps(said).encode()),
+    ).map(lambda data: json.dumps(data).encode()),
     st.just(b"[" * 60_000),
 ))  # fmt: skip
 def test_a_credential_process_gives_keys_or_says_why_not(printed: bytes) -> None:
@@ -215,9 +215,9 @@ def test_no_line_of_a_credential_process_raises_anything_else(line: str) -> None
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(TEXTS, TIMES), JSON)
-def test_what_is_written_down_is_read_or_left(text: str, said: object) -> None:
+def test_what_is_written_down_is_read_or_left(text: str, data: object) -> None:
     static_keys.parse_time(text)
-    static_keys.parse_time(said)
+    static_keys.parse_time(data)
     static_keys.bearer_validity(text, NOW)
     static_keys.bearer_validity(f"bedrock-api-key-{text}", NOW)
     static_keys.jwt_expiry(text)

@@ -1,4 +1,4 @@
-"""What a whole daemon tells of a login that ends: once, by every way, over a reload, and until somebody logs in."""
+"""How a daemon warns of a login that ends: once, on every channel, over a reload, and until somebody logs in."""
 
 import os
 import re
@@ -30,7 +30,7 @@ profile = "x"
 [litellm]
 load = "lazy"
 [notify]
-command = 'env -0 >> "$HOME/told"; echo >> "$HOME/told"'
+command = 'env -0 >> "$HOME/notices"; echo >> "$HOME/notices"'
 """
 MEND = "claude-gatewayctl sso-login"
 
@@ -48,18 +48,18 @@ class Scene:
     heard_before: int = 0
 
     def begin(self) -> None:
-        """Forget what was told; what was told by the daemon counts from here."""
-        self._told.unlink(missing_ok=True)
+        """Forget all notices; those of the daemon count from here."""
+        self._notices.unlink(missing_ok=True)
         self.desktop.forget()
         self.log_before, self.heard_before = len(self.daemon.log), len(self.manager.heard)
 
     @property
-    def _told(self) -> Path:
-        return self.daemon.home / "told"
+    def _notices(self) -> Path:
+        return self.daemon.home / "notices"
 
     def by_command(self) -> list[dict[str, str]]:
         """Return what the person's command was run with."""
-        lines = self._told.read_bytes().split(b"\n")[:-1] if self._told.exists() else []
+        lines = self._notices.read_bytes().split(b"\n")[:-1] if self._notices.exists() else []
         return [dict(v.split("=", 1) for v in line.decode().split("\0") if v) for line in lines]
 
     def standing(self) -> list[dict[str, Any]]:
@@ -67,10 +67,10 @@ class Scene:
         found: list[dict[str, Any]] = self.daemon.status()["notices"]
         return found
 
-    def said_to_systemd(self, text: str) -> list[str]:
+    def systemd_statuses(self, text: str) -> list[str]:
         """Return each STATUS= that says *text*."""
-        said = [message["STATUS"] for message in self.manager.heard[self.heard_before :] if "STATUS" in message]
-        return [status for status in said if text in status]
+        statuses = [message["STATUS"] for message in self.manager.heard[self.heard_before :] if "STATUS" in message]
+        return [status for status in statuses if text in status]
 
     def nudge(self) -> None:
         """Let the daemon look at the login now: it would within five seconds."""
@@ -79,8 +79,8 @@ class Scene:
             control.sendall(b'{"command": "look-at-login"}\n')
             assert control.recv(100) == b'{"result":{}}\n'
 
-    def wait_told(self) -> dict[str, str]:
-        """Wait until the person's command has run, and `status` shows it; return what was told."""
+    def wait_for_notice(self) -> dict[str, str]:
+        """Wait until the person's command has run, and `status` shows it; return the notice."""
         wait_until(self.by_command, 20, self.daemon.describe)
         wait_until(self.standing, 5, self.daemon.describe)
         return self.by_command()[0]
@@ -92,22 +92,22 @@ class Scene:
         wait_until(self.standing, 10, self.daemon.describe)
         assert self.standing() == [before]
 
-    def assert_told_once(self, told: dict[str, str]) -> None:
-        """Each way has told it, and none twice."""
-        line = f"{told['CLAUDE_GATEWAY_TITLE']}: run {MEND} ({told['CLAUDE_GATEWAY_MESSAGE']})"
+    def assert_noticed_once(self, notice: dict[str, str]) -> None:
+        """Each channel has shown it, and none twice."""
+        line = f"{notice['CLAUDE_GATEWAY_TITLE']}: run {MEND} ({notice['CLAUDE_GATEWAY_MESSAGE']})"
         log = self.daemon.log[self.log_before :]
         assert log.count(line) == 1, log
         assert log.count(MEND) == 1, log  # nor in other words
-        assert [one["CLAUDE_GATEWAY_EVENT"] for one in self.by_command()] == [told["CLAUDE_GATEWAY_EVENT"]]
+        assert [one["CLAUDE_GATEWAY_EVENT"] for one in self.by_command()] == [notice["CLAUDE_GATEWAY_EVENT"]]
         assert [argv[-2:] for argv, *_ in self.desktop.calls] == [
-            [told["CLAUDE_GATEWAY_TITLE"], f"{told['CLAUDE_GATEWAY_MESSAGE']}\n{MEND}"]
+            [notice["CLAUDE_GATEWAY_TITLE"], f"{notice['CLAUDE_GATEWAY_MESSAGE']}\n{MEND}"]
         ]
 
     def log_in(self) -> None:
         """Log in: the daemon takes it up at once, and nothing stands any more."""
         self.aws.lives.access_token = self.aws.lives.keys = 3600
         done = self.daemon.ctl("sso-login", "--device-code")
-        assert done.stdout.endswith("\nThe running daemon takes it from here\n"), done
+        assert done.stdout.endswith("\nThe running daemon uses this login from now on\n"), done
         begun = time.monotonic()
         wait_until(lambda: self.daemon.status()["credentials"]["state"] == "ok", 10, self.daemon.describe)
         taken_up = time.monotonic() - begun
@@ -135,15 +135,15 @@ def of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         aws.state.device_polls = 0
         with daemon:
             yield Scene(aws, home, daemon, manager, desktop)
-            said = f"{daemon.log}{desktop.calls}{manager.heard}{(daemon.home / 'told').read_text()}"
-    assert "Traceback" not in said
-    assert not [secret for secret in aws.secrets if secret in said]
+            statuses = f"{daemon.log}{desktop.calls}{manager.heard}{(daemon.home / 'notices').read_text()}"
+    assert "Traceback" not in statuses
+    assert not [secret for secret in aws.secrets if secret in statuses]
     assert aws.violations == []
 
 
 @pytest.fixture
 def scene(of_all: Scene) -> Scene:
-    """Return it with somebody logged in, and nothing told."""
+    """Return it with somebody logged in, and no notices."""
     of_all.log_in()
     wait_until(lambda: of_all.daemon.status()["credentials"]["keys_end"] is not None, 10, of_all.daemon.describe)
     of_all.begin()
@@ -157,19 +157,19 @@ def test_a_login_that_aws_renews_no_more(scene: Scene) -> None:
     scene.aws.revoke_session()
     os.utime(file, (time.time() - 3600, time.time() - 3600))  # of an hour ago: it is to be renewed now
     scene.nudge()
-    told = scene.wait_told()
-    assert told["CLAUDE_GATEWAY_TITLE"] == f"Bedrock works until {clock_time(works_until, time.time())}"
-    assert told["CLAUDE_GATEWAY_HINT"] == MEND
+    notice = scene.wait_for_notice()
+    assert notice["CLAUDE_GATEWAY_TITLE"] == f"Bedrock works until {clock_time(works_until, time.time())}"
+    assert notice["CLAUDE_GATEWAY_HINT"] == MEND
     shown = scene.daemon.ctl("status").stdout
-    assert re.search(rf"notice       {told['CLAUDE_GATEWAY_TITLE']}, in \d+ min \d+ s: the login of profile x", shown)
+    assert re.search(rf"notice       {notice['CLAUDE_GATEWAY_TITLE']}, in \d+ min \d+ s: the login of profile x", shown)
     assert f"\n               {MEND}\n" in shown
-    headline = f"{told['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "
-    scene.manager.wait_for(lambda: scene.said_to_systemd(headline))
+    headline = f"{notice['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "
+    scene.manager.wait_for(lambda: scene.systemd_statuses(headline))
     assert scene.daemon.ctl("health").returncode == 0  # it works until then
     scene.reload()
-    scene.assert_told_once(told)
+    scene.assert_noticed_once(notice)
     scene.log_in()
-    scene.assert_told_once(told)
+    scene.assert_noticed_once(notice)
 
 
 def test_a_login_that_nothing_renews(scene: Scene) -> None:
@@ -177,15 +177,15 @@ def test_a_login_that_nothing_renews(scene: Scene) -> None:
     scene.home.write_token(scene.aws.log_in(scopes=()))
     ends = time.time() + 280
     scene.nudge()
-    told = scene.wait_told()
-    assert told["CLAUDE_GATEWAY_EVENT"] == "credentials-end"
-    assert abs(int(told["CLAUDE_GATEWAY_UNTIL"]) - ends) < 5
-    assert told["CLAUDE_GATEWAY_TITLE"].startswith("The AWS login of profile x ends at ")
-    assert told["CLAUDE_GATEWAY_HINT"] == MEND
+    notice = scene.wait_for_notice()
+    assert notice["CLAUDE_GATEWAY_EVENT"] == "credentials-end"
+    assert abs(int(notice["CLAUDE_GATEWAY_UNTIL"]) - ends) < 5
+    assert notice["CLAUDE_GATEWAY_TITLE"].startswith("The AWS login of profile x ends at ")
+    assert notice["CLAUDE_GATEWAY_HINT"] == MEND
     shown = scene.daemon.ctl("status").stdout
-    assert f"notice       {told['CLAUDE_GATEWAY_TITLE']}, in 4 min " in shown
-    scene.manager.wait_for(lambda: scene.said_to_systemd(f"{told['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "))
+    assert f"notice       {notice['CLAUDE_GATEWAY_TITLE']}, in 4 min " in shown
+    scene.manager.wait_for(lambda: scene.systemd_statuses(f"{notice['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "))
     scene.reload()
-    scene.assert_told_once(told)
+    scene.assert_noticed_once(notice)
     scene.log_in()
-    scene.assert_told_once(told)
+    scene.assert_noticed_once(notice)

@@ -13,7 +13,7 @@ from claude_gatewayd.aws.snapshot import CredentialSnapshot
 
 NOW = 1_000_000.0
 MIN, HOUR = 60.0, 3600.0
-MEND = "claude-gatewayctl sso-login"
+LOGIN_COMMAND = "claude-gatewayctl sso-login"
 
 
 def keys(left: float | None, life: float = HOUR) -> Validity:
@@ -29,7 +29,7 @@ def failure(cause: Any, *, ago: float = 0.0, times: int = 1) -> Failure:
     return Failure(cause, f"it is {cause}", f"mend {cause}", NOW - ago, times)
 
 
-SSO = CredentialFacts("sso", "profile x", "x", login_command=MEND, keys=keys(50 * MIN), login=login(50 * MIN))
+SSO = CredentialFacts("sso", "profile x", "x", login_command=LOGIN_COMMAND, keys=keys(50 * MIN), login=login(50 * MIN))
 LEGACY = replace(SSO, kind="sso-legacy", login=login(7 * HOUR, 8 * HOUR, refreshable=False))
 STATIC = CredentialFacts("static", "profile x", "x", renewable=False, keys=keys(None))
 TEMPORARY = CredentialFacts("temporary", "profile x", "x", renewable=False, keys=keys(2 * HOUR))
@@ -68,15 +68,15 @@ PROCESS = CredentialFacts("process", "profile x", "x", keys=keys(50 * MIN))
         pytest.param(LEGACY, "ok", 7 * HOUR, 20 * MIN, "", "", id="legacy"),
         pytest.param(
             replace(LEGACY, login=login(HOUR, 8 * HOUR, refreshable=False)),
-            "expiring", HOUR, 20 * MIN, "", MEND, id="legacy, an hour",
+            "expiring", HOUR, 20 * MIN, "", LOGIN_COMMAND, id="legacy, an hour",
         ),
         pytest.param(
             replace(LEGACY, login=login(10 * MIN, 8 * HOUR, refreshable=False)),
-            "expiring", 50 * MIN, 20 * MIN, "", MEND, id="legacy, and keys that outlive it",
+            "expiring", 50 * MIN, 20 * MIN, "", LOGIN_COMMAND, id="legacy, and keys that outlive it",
         ),
         pytest.param(
             replace(LEGACY, login=login(-1, 8 * HOUR, refreshable=False)),
-            "login-needed", 50 * MIN, 20 * MIN, "login has ended", MEND, id="legacy, over",
+            "login-needed", 50 * MIN, 20 * MIN, "login has ended", LOGIN_COMMAND, id="legacy, over",
         ),
         # a login that is over
         pytest.param(
@@ -216,7 +216,7 @@ def test_patience_has_bounds(cause: Any, times: int, left: float | None) -> None
 
 
 @given(st.floats(0, 2 * HOUR))
-def test_what_is_due_is_told(later: float) -> None:
+def test_what_is_due_is_in_the_snapshot(later: float) -> None:
     """The next check is never in the past, and never later than what is due."""
     snapshot = assess(SSO, NOW + later)
     wanted = due(SSO, NOW + later)

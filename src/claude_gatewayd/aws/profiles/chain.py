@@ -9,9 +9,8 @@ from typing import Final
 
 from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.aws.profiles import static_keys
+from claude_gatewayd.aws.profiles.ini import Section, Sections
 from claude_gatewayd.aws.snapshot import CredentialKind
-
-Values = Mapping[str, str]
 
 _MAX_DIGITS: Final = 10  # of a number of seconds
 _SSO_KEYS: Final = ("sso_account_id", "sso_role_name")
@@ -39,7 +38,7 @@ class CredentialChain:
     kind: CredentialKind
     base: CredentialKind
     profile: str = ""
-    values: Values = field(default_factory=dict, repr=False)
+    values: Section = field(default_factory=dict, repr=False)
     roles: tuple[AssumedRole, ...] = ()
 
     @property
@@ -83,7 +82,7 @@ def of_container(environ: Mapping[str, str]) -> CredentialChain | None:
     return None
 
 
-def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, str]) -> CredentialChain:
+def of_profile(name: str, profiles: Sections, environ: Mapping[str, str]) -> CredentialChain:
     """Return how profile *name* gets its keys, in botocore's order of preference. Raises KeysUnavailable."""
     names = source_profiles(name, profiles)
     roles: list[AssumedRole] = []
@@ -98,22 +97,19 @@ def of_profile(name: str, profiles: Mapping[str, Values], environ: Mapping[str, 
         roles.append(_assumed_role(name, values))
         source, named = values.get("credential_source"), values.get("source_profile")
         if (source is None) == (named is None):
-            what = (
-                "both source_profile and credential_source"
-                if source
-                else "neither source_profile nor credential_source"
-            )
-            raise _incomplete(name, f"it has role_arn, and {what}")
+            both = "both source_profile and credential_source"
+            neither = "neither source_profile nor credential_source"
+            raise _incomplete(name, f"it has role_arn, and {both if source else neither}")
         if source is not None:
             return _of_credential_source(name, source, tuple(reversed(roles)), environ)
     base = _base(name, values, environ)
     if base in ("static", "temporary") and not (values.get(static_keys.KEY_ID) and values.get(static_keys.SECRET)):
-        lacking = static_keys.SECRET if values.get(static_keys.KEY_ID) else static_keys.KEY_ID
-        raise _incomplete(name, f"it has half a key: {lacking} is missing")
+        missing = static_keys.SECRET if values.get(static_keys.KEY_ID) else static_keys.KEY_ID
+        raise _incomplete(name, f"it has half a key: {missing} is missing")
     return CredentialChain("role-chain" if roles else base, base, name, values, tuple(reversed(roles)))
 
 
-def source_profiles(name: str, profiles: Mapping[str, Values]) -> list[str]:
+def source_profiles(name: str, profiles: Sections) -> list[str]:
     """Return *name* and the profiles below it: each is the source_profile of the one before.
 
     The last one is the base, or does not exist, or stands in the list already.
@@ -127,15 +123,15 @@ def source_profiles(name: str, profiles: Mapping[str, Values]) -> list[str]:
     return names
 
 
-def _assumes(values: Values) -> bool:
+def _assumes(values: Section) -> bool:
     return "role_arn" in values and "web_identity_token_file" not in values
 
 
-def _has_keys(values: Values) -> bool:
+def _has_keys(values: Section) -> bool:
     return static_keys.KEY_ID in values or static_keys.SECRET in values
 
 
-def _assumed_role(name: str, values: Values) -> AssumedRole:
+def _assumed_role(name: str, values: Section) -> AssumedRole:
     if values.get("mfa_serial"):
         raise KeysUnavailable(
             f"profile {name} requires an MFA code, and a daemon has no terminal to ask for it",
@@ -154,18 +150,18 @@ def _of_credential_source(
     name: str, source: str, roles: tuple[AssumedRole, ...], environ: Mapping[str, str]
 ) -> CredentialChain:
     if source.lower() == "environment":
-        plan = of_environment(environ)
-        if len([part for part in (static_keys.KEY_ID, static_keys.SECRET) if part in plan.values]) < 2:
+        base = of_environment(environ)
+        if len([part for part in (static_keys.KEY_ID, static_keys.SECRET) if part in base.values]) < 2:
             raise _incomplete(
                 name, "its credential_source is Environment, and the daemon's environment has no AWS keys"
             )
-        return CredentialChain("role-chain", plan.base, values=plan.values, roles=roles)
+        return CredentialChain("role-chain", base.base, values=base.values, roles=roles)
     if source.lower() in ("ec2instancemetadata", "ecscontainer"):
         return CredentialChain("role-chain", "container", values={"credential_source": source.lower()}, roles=roles)
     raise _incomplete(name, f"its credential_source {source[:40]} does not exist")
 
 
-def _base(name: str, values: Values, environ: Mapping[str, str]) -> CredentialKind:
+def _base(name: str, values: Section, environ: Mapping[str, str]) -> CredentialKind:
     if "web_identity_token_file" in values:
         if not values.get("role_arn"):
             raise _incomplete(name, "it has web_identity_token_file, and no role_arn")
@@ -203,13 +199,13 @@ def did_you_mean(name: str, names: Mapping[str, object]) -> str:
     return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
-def _no_such_profile(name: str, names: list[str], profiles: Mapping[str, Values]) -> KeysUnavailable:
-    context = (
+def _no_such_profile(name: str, names: list[str], profiles: Sections) -> KeysUnavailable:
+    why = (
         f"profile {names[-2]} has the source_profile {name}, which does not exist"
         if len(names) > 1
         else f"there is no profile {name}"
     )
-    return KeysUnavailable(f"{context}{did_you_mean(name, profiles)}", "aws configure list-profiles")
+    return KeysUnavailable(f"{why}{did_you_mean(name, profiles)}", "aws configure list-profiles")
 
 
 def _incomplete(name: str, why: str) -> KeysUnavailable:

@@ -24,7 +24,8 @@ _MARKS: Final = (
 _CONTINUED: Final = getattr(configparser, "MultilineContinuationError", AttributeError)
 
 
-Sections = Mapping[str, Mapping[str, str]]
+Section = Mapping[str, str]
+Sections = Mapping[str, Section]
 
 
 class FileUnusable(Exception):

@@ -9,14 +9,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.errors import AwsError
-from claude_gatewayd.aws.profiles import chain as planning
+from claude_gatewayd.aws.profiles import chain as chains
+from claude_gatewayd.aws.profiles.ini import Section, Sections
 from claude_gatewayd.aws.profiles.source import config_files, read_profiles
 from claude_gatewayd.system.addresses import is_loopback
 
 _LOGIN_KEYS: Final = ("sso_start_url", "sso_region")
 _ROLE_KEYS: Final = ("sso_account_id", "sso_role_name")
-
-Section = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def sso_profile(environ: Mapping[str, str], requested: str) -> SsoProfile:
     profiles, sessions, problem = read_profiles(files)
     if problem is not None:
         raise SsoProfileInvalid(requested, f"{problem.where} {problem.message}", problem.hint)
-    names = planning.source_profiles(requested, profiles)
+    names = chains.source_profiles(requested, profiles)
     name = names[-1]
     if name not in profiles:
         raise _no_such_profile(name, requested, profiles, files[0])
@@ -90,12 +89,12 @@ def _is_confidential(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
-def _complete(requested: str, name: str, section: Section, sessions: Mapping[str, Section]) -> SsoProfile:
+def _complete(requested: str, name: str, section: Section, sessions: Sections) -> SsoProfile:
     session = section.get("sso_session", "")
     of_session = sessions.get(session, {})
     problems = []
     if "sso_session" in section and session not in sessions:
-        problems.append(f"there is no [sso-session {session}]{planning.did_you_mean(session, sessions)}")
+        problems.append(f"there is no [sso-session {session}]{chains.did_you_mean(session, sessions)}")
     for key, value in of_session.items():
         if section.get(key, value) != value:
             problems.append(f"{key} is {section[key]} in the profile, and {value} in [sso-session {session}]")
@@ -126,7 +125,7 @@ def _complete(requested: str, name: str, section: Section, sessions: Mapping[str
     )
 
 
-def _no_such_profile(name: str, requested: str, profiles: Mapping[str, Section], file: Path) -> SsoProfileInvalid:
+def _no_such_profile(name: str, requested: str, profiles: Sections, file: Path) -> SsoProfileInvalid:
     near = get_close_matches(name, profiles, 1, 0.5)
     if name != requested:
         why = f"its source_profile {name} is not in {file}"
@@ -134,7 +133,7 @@ def _no_such_profile(name: str, requested: str, profiles: Mapping[str, Section],
         why = f"there are no profiles in {file}"
     else:
         why = f"there is no such profile in {file}"
-    why += planning.did_you_mean(name, profiles)
+    why += chains.did_you_mean(name, profiles)
     hint = f"claude-gatewayctl sso-login --profile {quote(near[0])}" if near and name == requested else ""
     return SsoProfileInvalid(requested, why, hint or f"aws configure sso --profile {quote(requested)}")
 

@@ -1,1 +1,1 @@
-"""How a profile comes by its keys: one module for each source."""
+"""Gets keys: one module for each kind of source."""

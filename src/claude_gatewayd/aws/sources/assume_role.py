@@ -1,4 +1,4 @@
-"""Roles that are assumed with STS: on keys that are there, or on a web identity token. All of it blocks."""
+"""Roles assumed with STS, using other keys or a web identity token; and whose keys are whose. All of it blocks."""
 
 import secrets
 import time
@@ -17,13 +17,13 @@ from claude_gatewayd.aws.profiles.chain import AssumedRole
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.system import small_file
 
-_OF_SSO = "AWSReservedSSO_"
+_SSO_PREFIX = "AWSReservedSSO_"
 
 
 def assume(
     role: AssumedRole, keys: AwsKeys, region: str, egress: Egress, profile: str
 ) -> tuple[AwsKeys, Validity, float]:
-    """Return the keys of a role, how long they live, and how far AWS's clock is ahead. Raises CallFailed."""
+    """Return the keys of a role, their validity, and how far AWS's clock is ahead. Raises CallFailed."""
     arguments: dict[str, Any] = {"RoleArn": role.arn, "RoleSessionName": _session_name(role.session_name)}
     if role.external_id:
         arguments["ExternalId"] = role.external_id
@@ -35,20 +35,20 @@ def assume(
 def by_web_identity(
     values: Mapping[str, str], region: str, egress: Egress, profile: str
 ) -> tuple[AwsKeys, Validity, float]:
-    """Return the keys of the role that a token in a file stands for. Raises Failed, CallFailed."""
+    """Return the same for the role of a token in a file. Raises FetchFailed, CallFailed."""
     file = values["web_identity_token_file"]
-    look = f"ls -l {quote(file)}"
+    list_file = f"ls -l {quote(file)}"
     try:
         token = small_file.read(Path(file)).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
         raise FetchFailed(
-            Failure("setup", f"the web identity token {file} cannot be read: {why.lower()}", look)
+            Failure("setup", f"the web identity token {file} cannot be read: {why.lower()}", list_file)
         ) from None
     ends = static_keys.jwt_expiry(token)
     if ends is not None and ends <= time.time():
         raise FetchFailed(
-            Failure("setup", f"the web identity token {file} has ended, and nobody has written another", look)
+            Failure("setup", f"the web identity token {file} has expired, and nothing has replaced it", list_file)
         )
     return _keys_in(
         call(
@@ -62,12 +62,12 @@ def by_web_identity(
 
 
 def identity(keys: AwsKeys, region: str, egress: Egress, profile: str) -> tuple[str, str]:
-    """Return account and role of keys, as STS knows them. Raises CallFailed."""
-    response = call(_sts(keys, region, egress, profile).get_caller_identity, "ask who this is")
+    """Return the account and the role of *keys*, according to STS. Raises CallFailed."""
+    response = call(_sts(keys, region, egress, profile).get_caller_identity, "ask whose keys these are")
     parts = str(response["Arn"]).split(":", 5)[-1].split("/")
     role = parts[1] if len(parts) > 1 else parts[0]
-    if role.startswith(_OF_SSO):  # AWSReservedSSO_Admin_0123456789abcdef, which a person calls Admin
-        role = role.removeprefix(_OF_SSO).rpartition("_")[0]
+    if role.startswith(_SSO_PREFIX):  # AWSReservedSSO_Admin_0123456789abcdef is Admin to its users
+        role = role.removeprefix(_SSO_PREFIX).rpartition("_")[0]
     return str(response["Account"]), role
 
 
@@ -78,8 +78,8 @@ def _sts(keys: AwsKeys, region: str, egress: Egress, profile: str) -> Any:
     return make_client("sts", region, egress, profile, **credentials)
 
 
-def _session_name(arguments: str) -> str:
-    return arguments or f"claude-gatewayd-{secrets.token_hex(4)}"
+def _session_name(configured: str) -> str:
+    return configured or f"claude-gatewayd-{secrets.token_hex(4)}"
 
 
 def _keys_in(response: Mapping[str, Any]) -> tuple[AwsKeys, Validity, float]:

@@ -1,4 +1,4 @@
-"""Keys that only botocore's own providers can get: of `aws login`, a container, an EC2 instance. All of it blocks."""
+"""Keys that botocore's own providers get: of `aws login`, a container, an EC2 instance. All of it blocks."""
 
 import sys
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _LIMITS: Final = Config(connect_timeout=5, read_timeout=10, retries={"mode": "st
 def keys_of(
     chain: CredentialChain, environ: Mapping[str, str], egress: Egress, context: FailureContext, now: float
 ) -> FetchResult:
-    """Return fresh keys. Raises Failed."""
+    """Return fresh keys. Raises FetchFailed."""
     try:
         credentials = _from_login(chain.profile, egress) if chain.base == "login" else _from_machine(chain, environ)
         frozen = credentials.get_frozen_credentials() if credentials is not None else None
@@ -42,7 +42,9 @@ def keys_of(
     except (BotoCoreError, ClientError, OSError, ValueError) as error:
         raise FetchFailed(_as_failure(error, context)) from None
     if frozen is None:
-        raise FetchFailed(Failure("setup", f"nobody here gives keys to {context.source}", context.check_command))
+        raise FetchFailed(
+            Failure("setup", f"this machine provides no keys for {context.source}", context.check_command)
+        )
     ends = getattr(credentials, "_expiry_time", None)
     validity = Validity(now, ends.timestamp() if ends is not None else None)
     return FetchResult(AwsKeys(frozen.access_key, frozen.secret_key, frozen.token or ""), validity)

@@ -1,4 +1,4 @@
-"""A credential_process: a command that prints keys. It has no terminal and little time."""
+"""A credential_process: a command that prints keys. It gets no terminal, and has a time limit."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.profiles.static_keys import parse_time
 
 _TIMEOUT = 30.0
-_EXIT_TIMEOUT = 5.0  # between the end of its output and its own
+_EXIT_TIMEOUT = 5.0  # from the end of its output to its exit
 _MAX_OUTPUT = 64 * 1024
 
 
 class ProcessFailed(Exception):
-    """It gave no keys. What it printed is not told: it may hold anything."""
+    """It printed no keys. What it printed is not quoted: it may contain secrets."""
 
 
 class RunningProcess:
-    """The process that runs now, for whoever cannot wait for its end. One that is started after `end` is ended too."""
+    """The process that is running, so that another thread can kill it. One started after `terminate` is killed, too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,14 +32,14 @@ class RunningProcess:
         self._terminated = False
 
     def set_process(self, process: "subprocess.Popen[bytes] | None") -> None:
-        """Note which it is, None for none any more."""
+        """Note which process is running, None for none."""
         with self._lock:
             self._process = process
         if self._terminated:
             self.terminate()
 
     def terminate(self) -> None:
-        """End it, with all that it has started. Does not wait: the thread that runs it does."""
+        """Kill it and its children, without waiting: the thread that runs it does that."""
         with self._lock:
             self._terminated = True
             if self._process is not None and self._process.poll() is None:
@@ -53,7 +53,7 @@ def run(
     timeout: float = _TIMEOUT,
     running: RunningProcess | None = None,
 ) -> tuple[AwsKeys, Validity]:
-    """Return what *command* prints. Raises ProcessFailed."""
+    """Run *command* and return the keys that it prints. Raises ProcessFailed."""
     running = running or RunningProcess()
     try:
         words = shlex.split(command)
@@ -63,7 +63,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # no controlling terminal to ask at, and a group to end
+            start_new_session=True,  # no terminal to ask on, and a process group to kill
         )
     except (OSError, ValueError, IndexError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "its command line cannot be read"
@@ -74,10 +74,10 @@ def run(
         status = process.wait(_EXIT_TIMEOUT)
     except (TimeoutError, subprocess.TimeoutExpired):
         _kill_and_wait(process)
-        raise ProcessFailed(f"was not done within {timeout:g} s, and was ended") from None
+        raise ProcessFailed(f"did not finish within {timeout:g} s, and was killed") from None
     except ValueError:
         _kill_and_wait(process)
-        raise ProcessFailed(f"printed more than {_MAX_OUTPUT // 1024} KiB, and was ended") from None
+        raise ProcessFailed(f"printed more than {_MAX_OUTPUT // 1024} KiB, and was killed") from None
     except BaseException:  # Ctrl-C
         _kill_and_wait(process)
         raise
@@ -89,7 +89,7 @@ def run(
 
 
 def _read_output(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
-    """Return all that it prints. Raises TimeoutError, ValueError for too much."""
+    """Return all that the process prints. Raises TimeoutError, and ValueError if it is too much."""
     assert process.stdout is not None
     output = b""
     with process.stdout as pipe, selectors.DefaultSelector() as selector:
@@ -110,7 +110,7 @@ def _keys_in(output: bytes, now: float) -> tuple[AwsKeys, Validity]:
     try:
         document = json.loads(output)
     except (ValueError, RecursionError):
-        raise ProcessFailed("printed what is no JSON") from None
+        raise ProcessFailed("printed something that is not JSON") from None
     if not isinstance(document, dict) or document.get("Version") != 1:
         raise ProcessFailed('printed JSON without "Version": 1')
     fields = [document.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
@@ -119,14 +119,14 @@ def _keys_in(output: bytes, now: float) -> tuple[AwsKeys, Validity]:
         raise ProcessFailed("printed no AccessKeyId or no SecretAccessKey")
     ends = parse_time(document.get("Expiration"))
     if document.get("Expiration") and ends is None:
-        raise ProcessFailed("printed an Expiration that is no time")
+        raise ProcessFailed("printed an Expiration that is not a time")
     if ends is not None and ends <= now:
-        raise ProcessFailed("printed keys that have ended already")
+        raise ProcessFailed("printed keys that have already expired")
     return AwsKeys(access_key, secret_key, token), Validity(now, ends)
 
 
 def _kill_and_wait(process: "subprocess.Popen[bytes]") -> None:
-    """End it and whatever it has started. One that did its work may leave an agent behind, which is then its own."""
+    """Kill it and its children. Not called after success: a command may leave an agent running."""
     _kill(process)
     process.wait()
 

@@ -1,1 +1,1 @@
-"""IAM Identity Center: its tokens, their file, and the login."""
+"""IAM Identity Center: the login, its tokens, and their file."""

@@ -1,1 +1,1 @@
-"""The verbs for the AWS credentials."""
+"""The verbs for AWS credentials: `credentials`, `sso-login`, `sso-logout`."""

@@ -1,4 +1,4 @@
-"""Opening a page in the person's browser, from their terminal."""
+"""Opens a page in the person's browser."""
 
 import os
 import shlex
@@ -11,19 +11,19 @@ _OPENERS = {"darwin": ("open",), "linux": ("xdg-open", "wslview", "gio open")}
 
 
 class BrowserLaunch:
-    """A browser that was asked to open a page; *name* is how a person calls what was asked."""
+    """A program that was started to open a page; *name* is its name."""
 
     def __init__(self, name: str, process: "subprocess.Popen[bytes]") -> None:
         self.name = name
         self._process = process
 
     def has_failed(self) -> bool:
-        """Say whether it has ended, and not well. One that goes on is the browser itself: it is not ours to end."""
+        """Return whether it exited with an error. One that keeps running is the browser itself, and is left alone."""
         return bool(self._process.poll())
 
 
 def open_page(url: str, environ: Mapping[str, str], platform: str = sys.platform) -> BrowserLaunch | None:
-    """Ask the first program that is there to open *url*; None if none is. BROWSER goes first, as everywhere."""
+    """Start the first program that is installed to open *url*, BROWSER first; None if there is none."""
     named = environ.get("BROWSER", "").split(os.pathsep)
     for command in (*named, *_OPENERS.get(platform, ("xdg-open",))):
         try:
@@ -38,9 +38,9 @@ def open_page(url: str, environ: Mapping[str, str], platform: str = sys.platform
                 asked,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # what browsers say is of no use to anybody
+                stdout=subprocess.DEVNULL,  # what browsers print helps nobody
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C here is not for them
+                start_new_session=True,  # Ctrl-C here must not reach it
             )
         except OSError:
             continue

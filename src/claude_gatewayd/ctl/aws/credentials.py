@@ -1,4 +1,4 @@
-"""The verb `credentials`: how the daemon's AWS credentials are, or would be."""
+"""The verb `credentials`: the state of the daemon's AWS credentials."""
 
 import argparse
 import os
@@ -14,11 +14,11 @@ from claude_gatewayd.ipc import client
 def credentials_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `credentials` takes."""
     add_json_flag(parser)
-    parser.add_argument("--check", action="store_true", help="get keys here and now, and ask STS whose they are")
+    parser.add_argument("--check", action="store_true", help="get keys now, and ask STS whose they are")
 
 
 def credentials(arguments: argparse.Namespace) -> int:
-    """Show them: source, identity, what ends when; with --check, ask AWS."""
+    """Show where they come from, whose they are and when they end; with --check, ask AWS."""
     try:
         credentials = None if arguments.check else client.ask("status")["credentials"]
     except client.NotRunning:
@@ -34,7 +34,7 @@ def credentials(arguments: argparse.Namespace) -> int:
 
 
 def _check_here(*, check: bool) -> dict[str, Any]:
-    """Return how the credentials are that a daemon would have which is started from here."""
+    """Return the credentials that a daemon started from this shell would have."""
     from claude_gatewayd.aws.keeper import once
     from claude_gatewayd.aws.profiles.source import find_source
     from claude_gatewayd.aws.sources.provider import ProfileKeyProvider

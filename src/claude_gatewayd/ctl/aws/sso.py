@@ -1,4 +1,4 @@
-"""The person's login to AWS: `sso-login`, `sso-logout`. Neither needs a running daemon."""
+"""The verbs `sso-login` and `sso-logout`. Neither needs a running daemon."""
 
 import argparse
 import os
@@ -27,32 +27,32 @@ _DAEMON_TIMEOUT: Final = 3.0
 def sso_login_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `sso-login` takes."""
     _takes_profile(parser)
-    parser.add_argument("--device-code", action="store_true", help="show a code to type in a browser anywhere")
-    parser.add_argument("--no-browser", action="store_true", help="open no browser, show the address alone")
+    parser.add_argument("--device-code", action="store_true", help="show a code to type into a browser anywhere")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser, only show the address")
 
 
 def sso_login(arguments: argparse.Namespace) -> int:
-    """Log in to AWS by SSO, in the browser or by a code."""
+    """Log in to AWS by SSO, in the browser or with a device code."""
     return log_in_to(_requested_profile(arguments), device_code=arguments.device_code, browser=not arguments.no_browser)
 
 
 def log_in_to(name: str, *, device_code: bool = False, browser: bool = True) -> int:
-    """Do what `sso-login` does with a profile; return the exit status."""
+    """Log in to a profile, as `sso-login` does; return the exit status."""
     profile = sso_profile(os.environ, name)
     method = choose_method(profile, os.environ, device_code=device_code)
     if method.why:
-        print(f"By device code: {method.why}", file=sys.stderr)
+        print(f"With a device code: {method.why}", file=sys.stderr)
     terminal = _TerminalPrompt(opens=method.has_browser and browser)
     try:
         token = log_in(profile, os.environ, _egress(profile), method, terminal)
     except KeyboardInterrupt:
         terminal.clear()
-        print("Given up: nothing has changed", file=sys.stderr)
+        print("Given up: nothing was changed", file=sys.stderr)
         raise
     finally:
         terminal.clear()
     until = clock_time(token.expires_at, time.time())
-    renewed = "it renews itself until AWS ends the session" if token.refresh_token else "nothing renews it"
+    renewed = "it is renewed until AWS ends the session" if token.refresh_token else "nothing renews it"
     print(f"Logged in: {profile.description}, account {profile.account_id}, role {profile.role_name}")
     print(f"  the token ends at {until}; {renewed}")
     _after_login(profile)
@@ -65,18 +65,18 @@ def sso_logout_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def sso_logout(arguments: argparse.Namespace) -> int:
-    """End the SSO session at AWS, and remove its token here."""
+    """End the SSO session at AWS, and remove its token from this machine."""
     profile = sso_profile(os.environ, _requested_profile(arguments))
-    with progress.Progress("Telling AWS"):
+    with progress.Progress("Logging out of AWS"):
         outcome = log_out(profile, os.environ, _egress(profile))
     if outcome == "not logged in":
         print(f"Not logged in: {profile.description}")
         return DONE
     _notify_daemon()
-    print(f"Logged out: {profile.description}; keys that were given out live on until their own end, 12 hours at most")
+    print(f"Logged out: {profile.description}; keys that were issued before stay valid, for 12 hours at most")
     if outcome == "only here":
         print(
-            "Its token is removed here, but AWS could not be told: there the session lives on until its end",
+            "The token is removed here, but AWS did not answer: the session there continues until it ends by itself",
             file=sys.stderr,
         )
         return NO
@@ -84,11 +84,11 @@ def sso_logout(arguments: argparse.Namespace) -> int:
 
 
 def _takes_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", help="a profile of ~/.aws/config (default: the one that the daemon uses)")
+    parser.add_argument("--profile", help="a profile in ~/.aws/config (default: the one that the daemon uses)")
 
 
 def _requested_profile(arguments: argparse.Namespace) -> str:
-    """Return the profile that is meant: without --profile that of the daemon, or of one that would start from here."""
+    """Return --profile, else the profile of the running daemon, or of one that would be started from this shell."""
     if arguments.profile:
         return str(arguments.profile)
     status = _ask_daemon("status")
@@ -100,34 +100,34 @@ def _requested_profile(arguments: argparse.Namespace) -> str:
 
 
 def _egress(profile: SsoProfile) -> Egress:
-    """Return how AWS is reached for a profile, as the daemon would. What else is set wrong does not matter here."""
+    """Return how the daemon would reach AWS for a profile. Other mistakes in the configuration do not matter here."""
     return egress.of(load_with_defaults(os.environ), os.environ).trusting(*ca_bundle(os.environ, profile.requested))
 
 
 def _after_login(profile: SsoProfile) -> None:
-    """Tell the daemon of the login, and the person where it would not look at it at all."""
+    """Notify the daemon of the login, or the person if the daemon would not use it."""
     status = _ask_daemon("status")
     if status is None:
         source = find_source(os.environ, profile.requested)
         if source.kind in ("bearer", "environment"):
-            print(f"But with this environment the daemon uses {source.description}, before any login", file=sys.stderr)
+            print(f"But in this environment the daemon uses {source.description}, and no login", file=sys.stderr)
     elif not status["bedrock"]["enabled"]:
-        print(f"But the running daemon has Bedrock off: {status['bedrock']['why']}", file=sys.stderr)
+        print(f"But Bedrock is off in the running daemon: {status['bedrock']['why']}", file=sys.stderr)
         print("  claude-gatewayctl reload", file=sys.stderr)
     elif not (status["credentials"] or {}).get("kind", "").startswith(("sso", "role-chain", "none")):
-        print(f"But the running daemon uses {status['bedrock']['source']}, before any login", file=sys.stderr)
+        print(f"But the running daemon uses {status['bedrock']['source']}, and no login", file=sys.stderr)
     else:
         _notify_daemon()
-        print("The running daemon takes it from here")
+        print("The running daemon uses this login from now on")
 
 
 def _notify_daemon() -> None:
-    """Let the running daemon look at the login at once; it would see by itself, in five seconds."""
+    """Let the running daemon read the login at once; by itself it would do so within five seconds."""
     _ask_daemon("look-at-login")
 
 
 def _ask_daemon(command: str) -> dict[str, Any] | None:
-    """Return what the running daemon says, None where none does: a login needs no daemon."""
+    """Return what the running daemon answers, None if none is running: a login needs no daemon."""
     try:
         return client.ask(command, _DAEMON_TIMEOUT)
     except GatewayError:
@@ -135,20 +135,20 @@ def _ask_daemon(command: str) -> dict[str, Any] | None:
 
 
 class _TerminalPrompt:
-    """The person, at a terminal or behind a pipe: what they need on stdout, that time passes on a terminal's stderr."""
+    """A LoginPrompt: addresses and codes on stdout, and the time that is left on stderr, if that is a terminal."""
 
     def __init__(self, *, opens: bool) -> None:
         self._opens = opens
-        self._opening: BrowserLaunch | None = None
+        self._launch: BrowserLaunch | None = None
         self._progress = sys.stderr.isatty()
 
     def open_page(self, url: str) -> None:
-        """Open the browser, and show the address anyway."""
-        described = "Log in at" if not self._open(url) else "The browser opens to log in; if it does not, go to"
-        print(f"{described}\n\n  {url}\n", flush=True)
+        """Open the browser, and show the address in any case."""
+        heading = "Log in at" if not self._open(url) else "The browser opens for the login; if it does not, go to"
+        print(f"{heading}\n\n  {url}\n", flush=True)
 
     def show_code(self, device: DeviceCode) -> None:
-        """Show the code so that nobody overlooks it."""
+        """Show the code where nobody can overlook it."""
         self._open(device.verification_uri_complete)
         rule = f"  +{'-' * (len(device.user_code) + 8)}+"
         in_bold = colour.wanted(sys.stdout, os.environ)
@@ -158,19 +158,19 @@ class _TerminalPrompt:
         print(f"{rule}\n  |    {shown}    |\n{rule}\n", file=unguarded(sys.stdout), flush=True)
 
     def waiting(self, left: float) -> None:
-        """Say on a terminal how long we wait yet."""
-        if self._opening is not None and self._opening.has_failed():
-            progress.say(f"{self._opening.name} could not open it: go there yourself")
-            self._opening = None
+        """Show on a terminal how long we still wait."""
+        if self._launch is not None and self._launch.has_failed():
+            progress.say(f"{self._launch.name} could not open it: open the address yourself")
+            self._launch = None
         if self._progress:
-            described = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
-            progress.show(f"Waiting for you in the browser, {described} more (Ctrl-C gives up) ")
+            remaining = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+            progress.show(f"Waiting for you in the browser, {remaining} more (Ctrl-C gives up) ")
 
     def clear(self) -> None:
-        """Take the line of progress away."""
+        """Clear the progress line."""
         if self._progress:
             progress.clear()
 
     def _open(self, url: str) -> bool:
-        self._opening = open_page(url, os.environ) if self._opens else None
-        return self._opening is not None
+        self._launch = open_page(url, os.environ) if self._opens else None
+        return self._launch is not None

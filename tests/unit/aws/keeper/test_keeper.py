@@ -17,9 +17,9 @@ from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 
 MINUTES, HOUR = 60.0, 3600.0
-MEND = "claude-gatewayctl sso-login"
+LOGIN_COMMAND = "claude-gatewayctl sso-login"
 SECRET = "secret-canary"
-LOGIN = Failure("login", "the login of profile x has ended", MEND)
+LOGIN = Failure("login", "the login of profile x has ended", LOGIN_COMMAND)
 OFFLINE = Failure("offline", "AWS cannot be reached")
 STALE = "Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z (20260101T001000Z - 5 min.)"
 
@@ -58,7 +58,11 @@ class FakeProvider:
 
     def facts(self) -> CredentialFacts:
         return CredentialFacts(
-            self.kind, "profile x", "" if self.kind == "none" else "x", renewable=self.renewable, login_command=MEND
+            self.kind,
+            "profile x",
+            "" if self.kind == "none" else "x",
+            renewable=self.renewable,
+            login_command=LOGIN_COMMAND,
         )
 
     def fetch(self, *, keys: bool, force: bool) -> FetchResult:
@@ -87,7 +91,7 @@ class FakeProvider:
 class Scene:
     """A keeper on a fake way."""
 
-    def __init__(self, within: float = 10.0, **given: Any) -> None:
+    def __init__(self, timeout: float = 10.0, **given: Any) -> None:
         self.clock = Clock()
         self.provider = FakeProvider(self.clock, **given)
         self.changes = 0
@@ -101,7 +105,7 @@ class Scene:
             self.changes += 1
 
         self.keeper = Keeper(
-            self.provider, changed, KeeperEnvironment(lambda: self.clock.wall, lambda: self.clock.steady, run, within)
+            self.provider, changed, KeeperEnvironment(lambda: self.clock.wall, lambda: self.clock.steady, run, timeout)
         )
 
     @property
@@ -210,7 +214,7 @@ def test_calls_that_find_no_keys_do_not_all_ask() -> None:
 def test_a_login_is_noticed_at_once() -> None:
     async def acts(scene: Scene) -> None:
         problem = await scene.why_none()
-        assert (problem.hint, problem.passing) == (MEND, False)
+        assert (problem.hint, problem.passing) == (LOGIN_COMMAND, False)
         scene.clock.passes(5)
         await scene.why_none()
         assert len(scene.fetched) == 1  # AWS has said no; a person is needed
@@ -277,7 +281,7 @@ def test_another_configuration_is_another_provider() -> None:
     play(Scene(), acts)
 
 
-def test_what_an_older_way_comes_to_says_nothing_of_the_new_one() -> None:
+def test_what_an_older_provider_gets_is_not_for_the_new_one() -> None:
     async def acts(scene: Scene) -> None:
         scene.provider.gate = asyncio.Event()
         scene.provider.failure = LOGIN
@@ -426,7 +430,7 @@ def test_keys_that_cannot_be_renewed_are_not_asked_with_again() -> None:
         keys = await scene.keeper.keys()
         assert not await scene.keeper.renew_after_rejection(keys)
         snapshot = scene.keeper.snapshot()
-        assert (snapshot.state, snapshot.hint) == ("down", MEND)
+        assert (snapshot.state, snapshot.hint) == ("down", LOGIN_COMMAND)
         assert snapshot.why == "AWS rejects the keys of profile x"
         assert await scene.key() == "ASIA1"  # they are all there are, and AWS may have erred
         for _ in range(20):
@@ -454,7 +458,7 @@ def test_a_renewal_that_fails_says_more_than_the_refusal() -> None:
         keys = await scene.keeper.keys()
         scene.provider.failure = LOGIN
         assert not await scene.keeper.renew_after_rejection(keys)
-        assert scene.keeper.snapshot().hint == MEND
+        assert scene.keeper.snapshot().hint == LOGIN_COMMAND
         assert "login" in scene.keeper.snapshot().why
         assert scene.keeper.snapshot().state == "down"
 
@@ -527,10 +531,10 @@ def test_a_call_waits_for_so_long_at_most() -> None:
         assert await scene.key() == "ASIA1"
         assert scene.fetched == ["keys"]
 
-    play(Scene(within=0.01), acts)
+    play(Scene(timeout=0.01), acts)
 
 
-def test_whatever_an_sdk_raises_is_told_without_its_text() -> None:
+def test_whatever_an_sdk_raises_is_named_without_its_text() -> None:
     class Strange(FakeProvider):
         def fetch(self, *, keys: bool, force: bool) -> FetchResult:
             raise RuntimeError(SECRET)
@@ -588,7 +592,7 @@ def test_keys_are_lent_to_the_next_generation() -> None:
         next_one.clock.passes(HOUR - 11)
         assert await next_one.key() == "ASIA1"
         next_one.clock.passes(2)
-        assert (await next_one.why_none()).hint == MEND
+        assert (await next_one.why_none()).hint == LOGIN_COMMAND
         await next_one.keeper.close()
 
     play(Scene(), acts)
@@ -631,7 +635,7 @@ def test_no_credentials_at_all() -> None:
     play(Scene(kind="none"), acts)
 
 
-def test_it_is_told_who_it_is() -> None:
+def test_whose_keys_they_are() -> None:
     async def acts(scene: Scene) -> None:
         await scene.key()
         snapshot = scene.keeper.snapshot()

@@ -195,7 +195,7 @@ def test_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "wanted", "mend"),
+    ("profile", "wanted", "login_command"),
     [
         ("sso", "sso", "claude-gatewayctl sso-login"),
         ("chain", "chain", "claude-gatewayctl sso-login --profile sso"),
@@ -204,13 +204,13 @@ def test_the_environment() -> None:
         ("static", "static", ""),
     ],
 )
-def test_what_mends_it(tmp_path: Path, profile: str, wanted: str, mend: str) -> None:
+def test_which_command_logs_in(tmp_path: Path, profile: str, wanted: str, login_command: str) -> None:
     config = tmp_path / "config"
     config.write_text(CONFIG.replace("[profile legacy]", "[default]") if profile == "default" else CONFIG)
     environ = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "HOME": str(tmp_path)}
     source = find_source(environ, wanted)
     assert source.profile == profile
-    assert ProfileKeyProvider(source, "us-west-2", Egress({})).facts().login_command == mend
+    assert ProfileKeyProvider(source, "us-west-2", Egress({})).facts().login_command == login_command
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ source_profile = good
     assert profile.description == "profile far, through good"
 
 
-def test_the_same_said_twice_is_no_contradiction(tmp_path: Path) -> None:
+def test_the_same_setting_twice_is_no_contradiction(tmp_path: Path) -> None:
     assert found(tmp_path, f"{GOOD}sso_region = eu-central-1\n", "good").region == "eu-central-1"
 
 

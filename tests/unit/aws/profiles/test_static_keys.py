@@ -75,8 +75,8 @@ def test_the_end_of_a_bedrock_api_key(key: str, ends: float | None) -> None:
     assert static_keys.bearer_validity(key, NOW).ends == ends
 
 
-def jwt(said: object) -> str:
-    body = base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+def jwt(claims: object) -> str:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     return f"e30.{body}.signature"
 
 

@@ -25,17 +25,17 @@ def command(script: str) -> str:
     return shlex.join([sys.executable, "-c", script])
 
 
-def prints(said: object) -> str:
-    return command(f"print({json.dumps(said)!r})")
+def prints(failures: object) -> str:
+    return command(f"print({json.dumps(failures)!r})")
 
 
-def run(line: str, within: float = 20.0, running: RunningProcess | None = None) -> tuple[AwsKeys, Validity]:
-    return credential_process.run(line, os.environ, NOW, within, running)
+def run(line: str, timeout: float = 20.0, running: RunningProcess | None = None) -> tuple[AwsKeys, Validity]:
+    return credential_process.run(line, os.environ, NOW, timeout, running)
 
 
-def failure(line: str, within: float = 20.0) -> str:
+def failure(line: str, timeout: float = 20.0) -> str:
     with pytest.raises(credential_process.ProcessFailed) as caught:
-        run(line, within)
+        run(line, timeout)
     assert SECRET not in str(caught.value)
     return str(caught.value)
 
@@ -54,14 +54,14 @@ def test_keys_and_their_end() -> None:
         ("", "cannot be started: its command line cannot be read"),
         ("'unclosed", "cannot be started: its command line cannot be read"),
         (command(f"import sys; print({SECRET!r}, file=sys.stderr); sys.exit(3)"), "ended with status 3"),
-        (command(f"print({SECRET!r})"), "printed what is no JSON"),
-        (command(""), "printed what is no JSON"),
+        (command(f"print({SECRET!r})"), "printed something that is not JSON"),
+        (command(""), "printed something that is not JSON"),
         (prints([GOOD]), 'without "Version": 1'),
         (prints({**GOOD, "Version": 2}), 'without "Version": 1'),
         (prints({"Version": 1, "AccessKeyId": "x"}), "no AccessKeyId or no SecretAccessKey"),
         (prints({**GOOD, "SecretAccessKey": 7}), "no AccessKeyId or no SecretAccessKey"),
-        (prints({**GOOD, "Expiration": "soon"}), "an Expiration that is no time"),
-        (prints({**GOOD, "Expiration": "2026-01-01T11:59:00Z"}), "keys that have ended already"),
+        (prints({**GOOD, "Expiration": "soon"}), "an Expiration that is not a time"),
+        (prints({**GOOD, "Expiration": "2026-01-01T11:59:00Z"}), "keys that have already expired"),
         (command("print('x' * 100_000)"), "printed more than 64 KiB"),
     ],
 )  # fmt: skip
@@ -81,7 +81,7 @@ def hangs(child: Path) -> str:
 def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
     child = tmp_path / "child"
     begun = time.monotonic()
-    assert "was not done within 3 s, and was ended" in failure(hangs(child), within=3.0)
+    assert "did not finish within 3 s, and was killed" in failure(hangs(child), timeout=3.0)
     assert time.monotonic() - begun < 12
     wait_until(lambda: not _runs(int(child.read_text())))
 
@@ -89,20 +89,20 @@ def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
 def test_who_runs_one_may_end_before_it_does(tmp_path: Path) -> None:
     """A worker that ends waits for no command, and leaves none behind."""
     child = tmp_path / "child"
-    running, said = RunningProcess(), []
+    running, failures = RunningProcess(), []
 
     def get_keys() -> None:
         try:
             run(hangs(child), running=running)
         except ProcessFailed as failed:
-            said.append(str(failed))
+            failures.append(str(failed))
 
     waiting = threading.Thread(target=get_keys)
     waiting.start()
     wait_until(child.exists)
     running.terminate()
     waiting.join(10)
-    assert said == ["ended with status -9"]
+    assert failures == ["ended with status -9"]
     wait_until(lambda: not _runs(int(child.read_text())))
     with pytest.raises(ProcessFailed, match="ended with status -9"):  # one that begins too late
         run(hangs(tmp_path / "late"), running=running)

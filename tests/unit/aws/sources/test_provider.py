@@ -1,4 +1,4 @@
-"""The ways to keys, by real botocore from real files, at a fake AWS whose clock stands still until it is moved."""
+"""The providers of keys, with the real SDK and real files, and a fake AWS whose clock only moves when told."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.fakes.aws_state import ACCOUNT, CHAINED_ROLE, ROLE, WEB_ROLE, AwsErro
 
 LOGIN = "claude-gatewayctl sso-login"
 
-FAILURES: list[str] = []  # what this test's have said
+FAILURES: list[str] = []  # of this test
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def aws() -> Iterator[FakeAws]:
 def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsHome]:
     """Yield a home directory that botocore sees too: it takes endpoints from the process's environment.
 
-    At the end no secret that AWS has issued may be in what the failures have said.
+    At the end, no secret that AWS issued may be in the text of a failure.
     """
     home = AwsHome(tmp_path, aws)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -56,20 +56,20 @@ def home(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     assert not [secret for secret in aws.secrets if any(secret in message for message in FAILURES)]
 
 
-def provider(home: AwsHome, profile: str = "x", **environ: str) -> ProfileKeyProvider:
+def provider_of(home: AwsHome, profile: str = "x", **environ: str) -> ProfileKeyProvider:
     given = {**home.environ, "XDG_RUNTIME_DIR": str(home.path), **environ}
     return ProfileKeyProvider(find_source(given, profile), home.aws.region, Egress(given))
 
 
-def failure(provider_: ProfileKeyProvider, *, force: bool = False) -> Failure:
+def failure(provider: ProfileKeyProvider, *, force: bool = False) -> Failure:
     with pytest.raises(FetchFailed) as caught:
-        provider_.fetch(keys=True, force=force)
+        provider.fetch(keys=True, force=force)
     FAILURES.append(f"{caught.value} {caught.value.failure}")
     return caught.value.failure
 
 
-def keys(provider_: ProfileKeyProvider, *, force: bool = False) -> FetchResult:
-    result = provider_.fetch(keys=True, force=force)
+def keys(provider: ProfileKeyProvider, *, force: bool = False) -> FetchResult:
+    result = provider.fetch(keys=True, force=force)
     FAILURES.append(f"{result.failure}")
     assert result.keys is not None
     assert result.validity is not None
@@ -90,7 +90,7 @@ def log_in(home: AwsHome, left: float) -> dict[str, Any]:
 
 def test_keys_of_a_login(home: AwsHome) -> None:
     home.log_in()
-    result = keys(provider(home))
+    result = keys(provider_of(home))
     assert result.keys is not None
     assert result.keys.access_key in home.aws.keys
     assert result.validity is not None
@@ -99,36 +99,36 @@ def test_keys_of_a_login(home: AwsHome) -> None:
     assert result.login is not None
     assert result.login.refreshable
     assert result.failure is None
-    assert provider(home).identity(result.keys) == (ACCOUNT, ROLE)
+    assert provider_of(home).identity(result.keys) == (ACCOUNT, ROLE)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 1, "GetCallerIdentity": 1}
 
 
 def test_a_legacy_profile(home: AwsHome) -> None:
     home.legacy_profile("old")
     home.log_in(home.aws.start_url)
-    result = keys(provider(home, "old"))
+    result = keys(provider_of(home, "old"))
     assert result.login is not None
     assert not result.login.refreshable
 
 
 def test_nobody_is_logged_in(home: AwsHome) -> None:
-    failed = failure(provider(home))
-    assert (failed.cause, failed.hint) == ("login", LOGIN)
-    assert failed.why == "nobody is logged in for profile x"
+    found = failure(provider_of(home))
+    assert (found.cause, found.hint) == ("login", LOGIN)
+    assert found.why == "nobody is logged in for profile x"
     assert dict(home.aws.counts()) == {}
 
 
 def test_a_token_is_renewed_in_time(home: AwsHome) -> None:
     old = log_in(home, 300)
-    provider_ = provider(home)
-    result = provider_.fetch(keys=False, force=False)
+    provider = provider_of(home)
+    result = provider.fetch(keys=False, force=False)
     assert dict(home.aws.counts()) == {"CreateToken": 1}
     assert result.login is not None
     assert result.login.ends > time.time() + 3500
     new = home.token()
     assert new["accessToken"] != old["accessToken"]
     assert new["refreshToken"] != old["refreshToken"]
-    assert provider_.reloaded() is None  # we have written it ourselves
+    assert provider.reloaded() is None  # we have written it ourselves
     assert home.token_file().stat().st_mode & 0o777 == 0o600
 
 
@@ -138,19 +138,19 @@ def test_the_session_is_over(home: AwsHome, left: int) -> None:
     log_in(home, left)
     home.aws.fail_next("CreateToken", AwsError("InvalidGrantException", "Invalid grant"), times=9)
     if left > 0:
-        result = provider(home).fetch(keys=False, force=False)
+        result = provider_of(home).fetch(keys=False, force=False)
         assert result.failure is not None
-        failed = result.failure
+        found = result.failure
         assert result.keys is not None
     else:
-        failed = failure(provider(home))
-    assert (failed.cause, failed.hint, failed.why) == ("login", LOGIN, "the login of profile x has ended")
+        found = failure(provider_of(home))
+    assert (found.cause, found.hint, found.why) == ("login", LOGIN, "the login of profile x has ended")
 
 
 def test_a_token_that_ends_before_its_time(home: AwsHome) -> None:
     home.log_in()
     home.aws.revoke_tokens()
-    keys(provider(home))
+    keys(provider_of(home))
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "CreateToken": 1}
 
 
@@ -158,15 +158,15 @@ def test_a_token_that_cannot_be_renewed_ends_before_its_time(home: AwsHome) -> N
     home.legacy_profile("old")
     home.log_in(home.aws.start_url)
     home.aws.revoke_tokens()
-    failed = failure(provider(home, "old"))
-    assert (failed.cause, failed.hint) == ("login", f"{LOGIN}")
+    found = failure(provider_of(home, "old"))
+    assert (found.cause, found.hint) == ("login", f"{LOGIN}")
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 1}
 
 
 def test_the_portal_refuses_a_token_however_new(home: AwsHome) -> None:
     home.log_in()
     home.aws.fail_next("GetRoleCredentials", AwsError("UnauthorizedException", "Session token not found"), times=9)
-    assert failure(provider(home)).cause == "login"
+    assert failure(provider_of(home)).cause == "login"
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "CreateToken": 1}
 
 
@@ -174,17 +174,17 @@ def test_the_portal_refuses_a_token_however_new(home: AwsHome) -> None:
 def test_offline_is_no_ended_login(home: AwsHome, service: str) -> None:
     log_in(home, -1)
     (home.aws.oidc_down if service == "oidc" else home.aws.portal_down)()
-    failed = failure(provider(home))
-    assert failed.cause == "offline"
-    assert "login" not in failed.hint
-    assert "offline" in failed.why
+    found = failure(provider_of(home))
+    assert found.cause == "offline"
+    assert "login" not in found.hint
+    assert "offline" in found.why
 
 
 def test_a_valid_token_is_used_while_it_cannot_be_renewed(home: AwsHome) -> None:
     """botocore would raise here: a network that is away for a moment in the last 15 minutes of each hour."""
     log_in(home, 300)
     home.aws.oidc_down()
-    result = keys(provider(home))
+    result = keys(provider_of(home))
     assert result.failure is not None
     assert result.failure.cause == "offline"
 
@@ -200,18 +200,18 @@ def test_a_valid_token_is_used_while_it_cannot_be_renewed(home: AwsHome) -> None
 def test_what_the_portal_may_say(home: AwsHome, error: AwsError, cause: str) -> None:
     home.log_in()
     home.aws.fail_next("GetRoleCredentials", error, times=9)
-    assert failure(provider(home)).cause == cause
+    assert failure(provider_of(home)).cause == cause
 
 
 def test_another_program_has_renewed_the_login(home: AwsHome) -> None:
     """It has used our refresh token, AWS refuses it, and what counts is on the disk a moment later."""
     spent = log_in(home, 300)
-    provider_ = provider(home)
+    provider = provider_of(home)
     theirs = home.aws.log_in()
     home.aws.state.refresh_tokens[spent["refreshToken"]].used = True
     late = threading.Timer(0.6, home.write_token, (theirs,))
     late.start()
-    result = keys(provider_)
+    result = keys(provider)
     assert result.failure is None
     assert home.token()["accessToken"] == theirs["accessToken"]
     late.join()
@@ -223,7 +223,8 @@ def test_two_at_once_renew_once(home: AwsHome) -> None:
     home.aws.latency["CreateToken"] = 0.3
     found: list[FetchResult] = []
     threads = [
-        threading.Thread(target=lambda: found.append(provider(home).fetch(keys=False, force=False))) for _ in range(8)
+        threading.Thread(target=lambda: found.append(provider_of(home).fetch(keys=False, force=False)))
+        for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -238,9 +239,9 @@ def test_two_at_once_renew_once(home: AwsHome) -> None:
 def test_torn_for_good(home: AwsHome, content: str) -> None:
     home.log_in()
     home.token_file().write_text(content)
-    failed = failure(provider(home))
-    assert (failed.cause, failed.hint) == ("login", LOGIN)
-    assert "damaged" in failed.why
+    found = failure(provider_of(home))
+    assert (found.cause, found.hint) == ("login", LOGIN)
+    assert "damaged" in found.why
 
 
 def test_torn_for_a_moment(home: AwsHome) -> None:
@@ -249,22 +250,22 @@ def test_torn_for_a_moment(home: AwsHome) -> None:
     home.token_file().write_text(whole[:40])
     late = threading.Timer(0.08, home.token_file().write_text, (whole,))
     late.start()
-    assert keys(provider(home)).failure is None
+    assert keys(provider_of(home)).failure is None
     late.join()
 
 
 def test_a_cache_that_cannot_be_written(home: AwsHome, caplog: pytest.LogCaptureFixture) -> None:
     """AWS takes a refresh token once: what has come for it is kept in memory, and renewed from there."""
     before = log_in(home, 300)
-    provider_ = provider(home)
+    provider = provider_of(home)
     home.aws.lives.access_token = 300  # so that each is due at once
     with unwritable(home.cache):
         for turn in range(2):
-            assert keys(provider_).failure is None
+            assert keys(provider).failure is None
             assert home.aws.count("CreateToken") == turn + 1
         assert home.token() == before
     assert "kept in memory only: cannot write to" in caplog.text
-    assert keys(provider_).failure is None
+    assert keys(provider).failure is None
     assert home.token() != before
 
 
@@ -285,26 +286,26 @@ def unwritable(directory: Path) -> Iterator[None]:
 
 
 def test_a_new_login_is_noticed(home: AwsHome) -> None:
-    provider_ = provider(home)
-    assert failure(provider_).cause == "login"
-    assert provider_.reloaded() is None
+    provider = provider_of(home)
+    assert failure(provider).cause == "login"
+    assert provider.reloaded() is None
     home.log_in()
-    assert provider_.reloaded() is provider_
-    keys(provider_)
-    assert provider_.reloaded() is None
+    assert provider.reloaded() is provider
+    keys(provider)
+    assert provider.reloaded() is None
 
 
 def test_another_profile_is_noticed(home: AwsHome) -> None:
     home.log_in()
-    provider_ = provider(home)
-    keys(provider_)
+    provider = provider_of(home)
+    keys(provider)
     home.section("profile unrelated", "region = us-east-1")
-    assert provider_.reloaded() is provider_
-    assert provider_.reloaded() is None
+    assert provider.reloaded() is provider
+    assert provider.reloaded() is None
     home.config.write_text(home.config.read_text().replace(ROLE, "ReadOnly"))
-    other = provider_.reloaded()
+    other = provider.reloaded()
     assert other is not None
-    assert other is not provider_
+    assert other is not provider
     assert other.facts().role == "ReadOnly"
 
 
@@ -314,7 +315,7 @@ def test_a_wrong_clock(home: AwsHome) -> None:
     home.log_in()
     home.write_token({**home.token(), "expiresAt": "2100-01-01T00:00:00Z"})
     home.aws.lives.keys = 1800
-    result = keys(provider(home))
+    result = keys(provider_of(home))
     assert result.validity is not None
     assert result.validity.ends is not None
     assert abs(result.validity.ends - time.time() - 1800) < 5
@@ -329,25 +330,25 @@ def test_a_wrong_clock(home: AwsHome) -> None:
 def test_a_chain_keeps_the_keys_below_while_they_are_young(home: AwsHome) -> None:
     home.chain_profile("deep", "x")
     home.log_in()
-    provider_ = provider(home, "deep")
+    provider = provider_of(home, "deep")
     for _ in range(3):
-        keys(provider_)
+        keys(provider)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 1, "AssumeRole": 3}
-    keys(provider_, force=True)
+    keys(provider, force=True)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 2, "AssumeRole": 4}
     home.aws.kill_keys()
-    keys(provider_)
+    keys(provider)
     assert dict(home.aws.counts()) == {"GetRoleCredentials": 3, "AssumeRole": 6}
 
 
 def test_a_chain_outlives_its_login(home: AwsHome) -> None:
     home.chain_profile("deep", "x")
     home.log_in()
-    provider_ = provider(home, "deep")
-    keys(provider_)
+    provider = provider_of(home, "deep")
+    keys(provider)
     home.aws.revoke_session()
     home.write_token({**home.token(), "expiresAt": "2000-01-01T00:00:00Z"})
-    result = keys(provider_)
+    result = keys(provider)
     assert result.failure is not None
     assert (result.failure.cause, result.failure.hint) == ("login", f"{LOGIN} --profile x")
 
@@ -355,20 +356,20 @@ def test_a_chain_outlives_its_login(home: AwsHome) -> None:
 def test_a_role_that_nobody_may_assume(home: AwsHome) -> None:
     home.chain_profile("deep", "x", role_arn=f"arn:aws:iam::{ACCOUNT}:role/Other")
     home.log_in()
-    failed = failure(provider(home, "deep"))
-    assert failed.cause == "setup"
-    assert "AccessDenied" in failed.why
+    found = failure(provider_of(home, "deep"))
+    assert found.cause == "setup"
+    assert "AccessDenied" in found.why
 
 
 def test_web_identity(home: AwsHome, tmp_path: Path) -> None:
     token = tmp_path / "token"
     home.section("profile web", f"role_arn = {WEB_ROLE}", f"web_identity_token_file = {token}")
-    failed = failure(provider(home, "web"))
-    assert "cannot be read: no such file" in failed.why
+    found = failure(provider_of(home, "web"))
+    assert "cannot be read: no such file" in found.why
     token.write_text("invented.web.identity\n")
-    assert keys(provider(home, "web")).failure is None
+    assert keys(provider_of(home, "web")).failure is None
     token.write_text(_jwt(time.time() - 1))
-    assert "has ended" in failure(provider(home, "web")).why
+    assert "has expired" in failure(provider_of(home, "web")).why
     assert home.aws.count("AssumeRoleWithWebIdentity") == 1
 
 
@@ -382,9 +383,9 @@ def _jwt(ends: float) -> str:
 def test_the_role_of_a_pod(home: AwsHome, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("invented.web.identity")
-    provider_ = provider(home, "absent", AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ROLE_ARN=WEB_ROLE)
-    assert provider_.facts().kind == "web-identity"
-    assert keys(provider_).failure is None
+    provider = provider_of(home, "absent", AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ROLE_ARN=WEB_ROLE)
+    assert provider.facts().kind == "web-identity"
+    assert keys(provider).failure is None
 
 
 def test_temporary_keys_in_a_file(home: AwsHome) -> None:
@@ -395,15 +396,15 @@ def test_temporary_keys_in_a_file(home: AwsHome) -> None:
         file.write_text("\n".join(["[tmp]", *lines, "x_security_token_expires = 2100-01-01T00:00:00Z"]) + "\n")
 
     write(1)
-    provider_ = provider(home, "tmp")
-    result = keys(provider_)
+    provider = provider_of(home, "tmp")
+    result = keys(provider)
     assert result.validity is not None
     assert result.validity.ends is not None
-    assert not provider_.facts().renewable
+    assert not provider.facts().renewable
     write(2)
-    other = provider_.reloaded()
+    other = provider.reloaded()
     assert isinstance(other, ProfileKeyProvider)
-    assert other is not provider_
+    assert other is not provider
     again = keys(other).keys
     assert again is not None
     assert again.access_key == "ASIA2"
@@ -412,26 +413,26 @@ def test_temporary_keys_in_a_file(home: AwsHome) -> None:
 def test_keys_of_the_environment(home: AwsHome) -> None:
     environ = {"AWS_ACCESS_KEY_ID": "ASIA1", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t",
                "AWS_CREDENTIAL_EXPIRATION": "2100-01-01T00:00:00Z"}  # fmt: skip
-    provider_ = provider(home, **environ)
-    result = keys(provider_)
-    assert provider_.facts().kind == "temporary"
+    provider = provider_of(home, **environ)
+    result = keys(provider)
+    assert provider.facts().kind == "temporary"
     assert result.validity is not None
     assert result.validity.ends is not None
 
 
 def test_a_process(home: AwsHome) -> None:
-    failed: dict[str, Any] = {"Version": 1, "AccessKeyId": "ASIAX", "SecretAccessKey": "s", "SessionToken": "t"}
-    line = shlex.join([sys.executable, "-c", f"print({json.dumps(failed)!r})"])
+    found: dict[str, Any] = {"Version": 1, "AccessKeyId": "ASIAX", "SecretAccessKey": "s", "SessionToken": "t"}
+    line = shlex.join([sys.executable, "-c", f"print({json.dumps(found)!r})"])
     home.section("profile process", f"credential_process = {line}")
-    result = keys(provider(home, "process")).keys
+    result = keys(provider_of(home, "process")).keys
     assert result is not None
     assert result.access_key == "ASIAX"
     home.section("profile broken", f"credential_process = {sys.executable} -c exit(3)")
-    assert "credential_process of profile broken ended with status" in failure(provider(home, "broken")).why
+    assert "credential_process of profile broken ended with status" in failure(provider_of(home, "broken")).why
 
 
 def test_a_bedrock_api_key(home: AwsHome) -> None:
-    result = keys(provider(home, AWS_BEARER_TOKEN_BEDROCK="invented")).keys
+    result = keys(provider_of(home, AWS_BEARER_TOKEN_BEDROCK="invented")).keys
     assert result is not None
     assert result.bearer == "invented"
 
@@ -447,11 +448,11 @@ class Metadata(BaseHTTPRequestHandler):
         keys = {"Code": "Success", "AccessKeyId": "ASIAM", "SecretAccessKey": "s", "Token": "t", "Expiration": ends}
         self._answer("a-role" if self.path.endswith("/security-credentials/") else json.dumps(keys))
 
-    def _answer(self, failed: str) -> None:
+    def _answer(self, found: str) -> None:
         self.send_response(200)
-        self.send_header("content-length", str(len(failed)))
+        self.send_header("content-length", str(len(found)))
         self.end_headers()
-        self.wfile.write(failed.encode())
+        self.wfile.write(found.encode())
 
     def log_message(self, *_: object) -> None:
         pass
@@ -467,10 +468,10 @@ def test_the_role_of_a_machine(home: AwsHome, where: str) -> None:
             "container": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}keys"},
             "instance": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url, "AWS_EC2_METADATA_DISABLED": "false"},
         }[where]
-        provider_ = provider(home, "bare", **found)
-        result = keys(provider_)
+        provider = provider_of(home, "bare", **found)
+        result = keys(provider)
         server.shutdown()
-    assert provider_.facts().kind == "container"
+    assert provider.facts().kind == "container"
     assert result.keys is not None
     assert result.keys.access_key == "ASIAM"
     assert result.validity is not None
@@ -482,22 +483,22 @@ def test_aws_login_names_what_is_missing(home: AwsHome) -> None:
     if find_spec("awscrt") is not None:
         pytest.skip("awscrt is installed here")
     home.section("profile cli", "login_session = arn:aws:iam::111122223333:user/heron")
-    failed = failure(provider(home, "cli"))
-    assert failed.cause == "setup"
-    assert "needs awscrt" in failed.why
-    assert failed.hint.endswith("-m pip install 'claude-gatewayd[aws-login]'")
+    found = failure(provider_of(home, "cli"))
+    assert found.cause == "setup"
+    assert "needs awscrt" in found.why
+    assert found.hint.endswith("-m pip install 'claude-gatewayd[aws-login]'")
 
 
 def test_a_profile_that_cannot_work_asks_nobody(home: AwsHome) -> None:
     home.section("profile mfa", f"role_arn = {CHAINED_ROLE}", "source_profile = x", "mfa_serial = arn:x")
-    failed = failure(provider(home, "mfa"))
-    assert "MFA" in failed.why
+    found = failure(provider_of(home, "mfa"))
+    assert "MFA" in found.why
     home.section("profile torn", "sso_session = crop", "sso_account_id = 1", "sso_role_name = x")
-    assert "did you mean corp?" in failure(provider(home, "torn")).why
+    assert "did you mean corp?" in failure(provider_of(home, "torn")).why
     assert dict(home.aws.counts()) == {}
 
 
-def test_no_way_at_all(home: AwsHome) -> None:
-    provider_ = provider(home, "xx")
-    assert provider_.facts().kind == "none"
-    assert "no profile xx (did you mean x?)" in failure(provider_).why
+def test_no_source_at_all(home: AwsHome) -> None:
+    provider = provider_of(home, "xx")
+    assert provider.facts().kind == "none"
+    assert "no profile xx (did you mean x?)" in failure(provider).why

@@ -136,16 +136,16 @@ def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clo
     token = logged_in(home, method, sleep=clock.sleep, clock=clock)
     file = home.token_file("corp")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    said = json.loads(file.read_text())
-    assert list(said) == [
+    fields = json.loads(file.read_text())
+    assert list(fields) == [
         "startUrl", "region", "accessToken", "expiresAt", "clientId", "clientSecret", "registrationExpiresAt",
         "refreshToken",
     ]  # fmt: skip
-    assert said["startUrl"] == aws.start_url
-    assert said["region"] == aws.region
-    assert said["accessToken"] == token.access_token
-    assert re.fullmatch(ISO, said["expiresAt"])
-    assert re.fullmatch(ISO, said["registrationExpiresAt"])
+    assert fields["startUrl"] == aws.start_url
+    assert fields["region"] == aws.region
+    assert fields["accessToken"] == token.access_token
+    assert re.fullmatch(ISO, fields["expiresAt"])
+    assert re.fullmatch(ISO, fields["registrationExpiresAt"])
     assert token_cache.read(file) == replace(token, expires_at=float(int(token.expires_at)))
     assert ROLE in identity(home)
 
@@ -292,16 +292,16 @@ def test_who_denies_in_the_browser(home: AwsHome, aws: FakeAws) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "why"),
     [("server_error", "server_error"), ("<script>alert(1)</script>", "an unknown error"), ("", "an unknown error")],
 )
-def test_a_browser_that_comes_back_with_an_error(home: AwsHome, error: str, told: str) -> None:
+def test_a_browser_that_comes_back_with_an_error(home: AwsHome, error: str, why: str) -> None:
     def goes(url: str) -> tuple[int, str]:
         query = parse_qs(urlsplit(url).query)
         return visit(f"{query['redirect_uri'][0]}?{urlencode({'error': error, 'state': query['state'][0]})}")
 
     prompt = FakePrompt(goes)
-    assert told in refused(home, BROWSER, prompt=prompt).message
+    assert why in refused(home, BROWSER, prompt=prompt).message
     assert "<script>" not in prompt.verification_uri
 
 
@@ -466,7 +466,7 @@ LEGACY = replace(MODERN, session="", scopes=())
         ),
     ],
 )  # fmt: skip
-def test_which_way(
+def test_which_method(
     profile: SsoProfile, environ: dict[str, str], files: tuple[str, ...], platform: str, device_code: bool,
     expected: LoginMethod,
 ) -> None:  # fmt: skip

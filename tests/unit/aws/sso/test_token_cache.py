@@ -19,7 +19,7 @@ from claude_gatewayd.aws.sso.token_cache import CorruptToken, SsoToken
 from claude_gatewayd.errors import GatewayError
 
 SECRETS = ("access-canary", "secret-canary", "refresh-canary")
-SAID: dict[str, Any] = {
+FIELDS: dict[str, Any] = {
     "startUrl": "https://heron.awsapps.com/start",
     "region": "us-west-2",
     "accessToken": "access-canary",
@@ -30,7 +30,7 @@ SAID: dict[str, Any] = {
     "refreshToken": "refresh-canary",
 }
 TOKEN = SsoToken(
-    SAID["startUrl"], "us-west-2", "access-canary", 1795597200.0, "client", "secret-canary", 1803369600.0,
+    FIELDS["startUrl"], "us-west-2", "access-canary", 1795597200.0, "client", "secret-canary", 1803369600.0,
     "refresh-canary",
 )  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_its_name_is_the_one_that_the_aws_cli_looks_for(tmp_path: Path) -> None:
 
 def test_what_is_written_is_the_format_of_the_aws_cli(file: Path) -> None:
     token_cache.write(file, TOKEN)
-    assert list(found(file).items()) == list(SAID.items())
+    assert list(found(file).items()) == list(FIELDS.items())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert token_cache.read(file) == TOKEN
@@ -86,7 +86,7 @@ def test_no_secret_is_shown() -> None:
     ],
 )
 def test_times_as_other_tools_write_them(text: str, seconds: float) -> None:
-    token = token_cache.parse(json.dumps({**SAID, "expiresAt": text}).encode())
+    token = token_cache.parse(json.dumps({**FIELDS, "expiresAt": text}).encode())
     assert token is not None
     assert token.expires_at == seconds
 
@@ -99,13 +99,13 @@ def test_times_as_other_tools_write_them(text: str, seconds: float) -> None:
         b"[]",
         b"null",
         b"\xff\xfe",
-        json.dumps(SAID).encode()[:-7],
-        json.dumps(SAID).encode() + b'"}',
-        json.dumps({**SAID, "accessToken": ""}).encode(),
-        json.dumps({**SAID, "accessToken": 7}).encode(),
-        json.dumps({**SAID, "expiresAt": "soon"}).encode(),
-        json.dumps({**SAID, "registrationExpiresAt": None}).encode(),
-        json.dumps({name: value for name, value in SAID.items() if name != "expiresAt"}).encode(),
+        json.dumps(FIELDS).encode()[:-7],
+        json.dumps(FIELDS).encode() + b'"}',
+        json.dumps({**FIELDS, "accessToken": ""}).encode(),
+        json.dumps({**FIELDS, "accessToken": 7}).encode(),
+        json.dumps({**FIELDS, "expiresAt": "soon"}).encode(),
+        json.dumps({**FIELDS, "registrationExpiresAt": None}).encode(),
+        json.dumps({name: value for name, value in FIELDS.items() if name != "expiresAt"}).encode(),
         b"[" * 200_000,
     ],
 )
@@ -120,8 +120,8 @@ def test_what_is_no_token_is_not_believed(file: Path, content: bytes) -> None:
 
 
 def test_a_file_that_is_whole_at_the_second_look(file: Path) -> None:
-    put(file, json.dumps(SAID).encode()[:40])
-    assert token_cache.read(file, lambda _seconds: put(file, SAID)) == TOKEN
+    put(file, json.dumps(FIELDS).encode()[:40])
+    assert token_cache.read(file, lambda _seconds: put(file, FIELDS)) == TOKEN
 
 
 def test_no_file(file: Path) -> None:
@@ -130,7 +130,7 @@ def test_no_file(file: Path) -> None:
 
 
 def test_a_legacy_token_has_less(file: Path) -> None:
-    put(file, {name: SAID[name] for name in ("startUrl", "region", "accessToken", "expiresAt")})
+    put(file, {name: FIELDS[name] for name in ("startUrl", "region", "accessToken", "expiresAt")})
     token = token_cache.read(file)
     assert token is not None
     assert token.registration_expires_at is None
@@ -147,11 +147,11 @@ def test_who_can_refresh() -> None:
 
 
 def test_fields_of_others_are_kept_and_the_old_refresh_token_too(file: Path) -> None:
-    put(file, {**SAID, "kiroSaid": {"deep": [1]}})
+    put(file, {**FIELDS, "kiroSaid": {"deep": [1]}})
     token = token_cache.read(file)
     assert token is not None
     token_cache.write(file, token.renewed(TokenGrant("new", 1795600800.0)))
-    expected = {**SAID, "kiroSaid": {"deep": [1]}, "accessToken": "new", "expiresAt": "2026-11-25T10:00:00Z"}
+    expected = {**FIELDS, "kiroSaid": {"deep": [1]}, "accessToken": "new", "expiresAt": "2026-11-25T10:00:00Z"}
     assert found(file) == expected
     login = token_cache.token_from(
         "https://x/start", "us-east-1", Registration("c2", "s2", 1803369600.0), TokenGrant("n", 0)
@@ -207,7 +207,7 @@ for number in range(100):
 def test_two_writers_and_a_reader(file: Path) -> None:
     """We write, and so does a tool that writes in place: whoever reads gets one of the tokens, whole."""
     token_cache.write(file, TOKEN)
-    other = subprocess.Popen([sys.executable, "-c", _WRITE_IN_PLACE, str(file), json.dumps(SAID)])
+    other = subprocess.Popen([sys.executable, "-c", _WRITE_IN_PLACE, str(file), json.dumps(FIELDS)])
     seen = spoiled = 0
     while other.poll() is None:
         try:
