@@ -15,7 +15,7 @@ from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings, Attempts, Result
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
-from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey, Circuits
+from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey, Circuits, circuit_key
 from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.relay import Answer, Relay
@@ -164,5 +164,4 @@ class AnthropicLane:
 def _circuit_of(call: Call) -> CircuitKey:
     """Return the circuit of a call. A beta with limits of its own has its own circuit."""
     betas = call.exchange.head.fields.all_of(b"anthropic-beta")
-    own = betas_with_own_limits(betas) if betas else ""
-    return (call.digest, f"{call.model} with {own}") if own else (call.digest, call.model)
+    return circuit_key(call.digest, call.model, betas_with_own_limits(betas) if betas else "")

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from claude_gatewayd.system.clock_time import clock_time
 
@@ -26,8 +26,25 @@ LONGEST_RETRY_AFTER = 600.0
 _MOST = 512
 _LONGEST_NAME = 100
 
-CircuitKey = tuple[str, str]
 CircuitState = Literal["closed", "open", "probe"]
+
+
+class CircuitKey(NamedTuple):
+    """What has a circuit of its own: a credential, by its digest, and a model; and betas with limits of their own."""
+
+    credential: str
+    model: str
+    own_limits: str = ""
+
+    @property
+    def name(self) -> str:
+        """The model's name in the log and the status."""
+        return f"{self.model} with {self.own_limits}" if self.own_limits else self.model
+
+
+def circuit_key(credential: str, model: str, own_limits: str = "") -> CircuitKey:
+    """Return the key of a circuit. A model's name is whatever the caller sent, so its length is bounded."""
+    return CircuitKey(credential, model[:_LONGEST_NAME], own_limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +132,6 @@ class Circuits:
 
     def admit(self, key: CircuitKey) -> CircuitState:
         """Return what a request may do. After "probe", a verdict or `released` must follow."""
-        key = _short(key)
         circuit = self._circuits.get(key)
         if circuit is None:
             return "closed"
@@ -128,11 +144,11 @@ class Circuits:
 
     def reason(self, key: CircuitKey) -> str:
         """Return what opened a circuit; "" if it is closed."""
-        return self._circuits.get(_short(key), CLOSED).reason
+        return self._circuits.get(key, CLOSED).reason
 
     def succeeded(self, key: CircuitKey) -> None:
         """Close a circuit: Anthropic has answered."""
-        circuit = self._circuits.pop(_short(key), CLOSED)
+        circuit = self._circuits.pop(key, CLOSED)
         if circuit.is_open:
             logger.info("the circuit of %s for %s closes: Anthropic answers", *self._named(key))
 
@@ -146,20 +162,24 @@ class Circuits:
 
     def released(self, key: CircuitKey) -> None:
         """Return a probe that came to no verdict. After a verdict this does nothing."""
-        if _short(key) in self._circuits:
+        if key in self._circuits:
             self._change(key, lambda circuit, now: circuit.released(now))
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Return the open circuits, for the status. One that has ended is not open: the next request is let through."""
         now = self._clock()
         return [
-            {"credential": self._label(digest), "model": model, "why": circuit.reason, "until": round(circuit.until)}
-            for (digest, model), circuit in self._circuits.items()
+            {
+                "credential": self._label(key.credential),
+                "model": key.name,
+                "why": circuit.reason,
+                "until": round(circuit.until),
+            }
+            for key, circuit in self._circuits.items()
             if circuit.is_open and circuit.since <= now < circuit.until
         ]
 
     def _change(self, key: CircuitKey, change: Callable[[Circuit, float], Circuit]) -> None:
-        key = _short(key)
         now = self._clock()
         before = self._circuits.get(key, CLOSED)
         after = change(before, now)
@@ -174,10 +194,4 @@ class Circuits:
 
     def _named(self, key: CircuitKey) -> tuple[str, str]:
         """Return the names for the log. A model's is whatever the caller sent, so it is escaped."""
-        return self._label(key[0]), ascii(_short(key)[1])[1:-1]
-
-
-def _short(key: CircuitKey) -> CircuitKey:
-    """Bound the memory that a key takes."""
-    digest, model = key
-    return digest, model[:_LONGEST_NAME]
+        return self._label(key.credential), ascii(key.name)[1:-1]

@@ -58,7 +58,7 @@ class OutcomeRecorder:
     ) -> None:
         """Record any other outcome. It has a *response*, or a *failure* to get one."""
         warned = response is not None and response.fields.get(_STATUS) == b"allowed_warning"
-        own_circuit = circuit is not None and circuit[1] != call.model
+        own_circuit = circuit is not None and bool(circuit.own_limits)
         lessons = policy.lessons(outcome, self._rules, warned=warned, own_circuit=own_circuit)
         if response is not None:
             self._authorization.learn(call, response.status, response.fields, is_account=lessons.is_account)

@@ -16,11 +16,12 @@ from claude_gatewayd.worker.gateway.lanes.circuit import (
     Circuit,
     CircuitRules,
     Circuits,
+    circuit_key,
 )
 
 NOW = 1_800_000_000.0
 RULES = CircuitRules(allowed_fails=1, cooldown_time=60.0)
-KEY = ("1f3a", "claude-opus-4-8")
+KEY = circuit_key("1f3a", "claude-opus-4-8")
 
 
 @pytest.mark.parametrize(("allowed", "fails", "is_open"), [(0, 1, True), (1, 1, False), (1, 2, True), (3, 3, False)])
@@ -181,15 +182,21 @@ def test_all_of_them(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock = Clock()
     circuits = Circuits(CircuitRules(0, 60.0), lambda digest: f"cred-{digest[:2]}", clock)
-    other = ("ffff", KEY[1])
+    other = circuit_key("ffff", KEY.model)
     circuits.failed(KEY, "529")
-    assert (circuits.admit(KEY), circuits.admit(other), circuits.admit((KEY[0], "claude-haiku-4-5"))) == (
+    assert (
+        circuits.admit(KEY),
+        circuits.admit(other),
+        circuits.admit(circuit_key(KEY.credential, "claude-haiku-4-5")),
+    ) == (
         "open",
         "closed",
         "closed",
     )
     assert circuits.reason(KEY) == "529"
-    assert circuits.snapshot() == [{"credential": "cred-1f", "model": KEY[1], "why": "529", "until": round(NOW + 60)}]
+    assert circuits.snapshot() == [
+        {"credential": "cred-1f", "model": KEY.model, "why": "529", "until": round(NOW + 60)}
+    ]
     clock.now += 61
     assert (circuits.admit(KEY), circuits.admit(KEY)) == ("probe", "open")
     circuits.succeeded(KEY)
@@ -222,7 +229,7 @@ def test_probe_after_probe_that_fails_is_no_news(caplog: pytest.LogCaptureFixtur
 
 def test_a_name_cannot_write_the_log(caplog: pytest.LogCaptureFixture) -> None:
     circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
-    circuits.failed(("1f3a", "claude\n<3>all is lost\u2028" + "x" * 1000), "529")
+    circuits.failed(circuit_key("1f3a", "claude\n<3>all is lost\u2028" + "x" * 1000), "529")
     (line,) = caplog.messages
     assert line.isprintable()
     assert line.isascii()
@@ -258,13 +265,20 @@ def test_the_last_used_are_kept() -> None:
     circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
     circuits.failed(KEY, "529")
     for n in range(600):
-        circuits.failed((str(n), "m"), "529")
+        circuits.failed(circuit_key(str(n), "m"), "529")
         assert circuits.admit(KEY) == "open"
 
 
 def test_they_are_bounded() -> None:
     circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
     for n in range(2000):
-        circuits.failed((str(n), "m" * 10_000), "529")
+        circuits.failed(circuit_key(str(n), "m" * 10_000), "529")
     assert len(circuits.snapshot()) == 512
     assert len(circuits.snapshot()[0]["model"]) == 100
+
+
+def test_betas_with_limits_of_their_own_have_a_circuit() -> None:
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
+    circuits.failed(KEY._replace(own_limits="1M context"), "429")
+    assert circuits.admit(KEY) == "closed"
+    assert [circuit["model"] for circuit in circuits.snapshot()] == ["claude-opus-4-8 with 1M context"]
