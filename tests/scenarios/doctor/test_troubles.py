@@ -1,5 +1,6 @@
 """Every row of docs/troubleshooting.md has a check of `doctor`, and every command on the pages exists."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -74,3 +75,37 @@ def test_each_link_leads_somewhere() -> None:
     links = [(file, link) for file in files for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text())]
     assert len(links) > 20
     assert [(file.name, link) for file, link in links if not (file.parent / link).exists()] == []
+
+
+# Messages of Claude Code, Anthropic and the operating system; all others are ours.
+_FOREIGN = (
+    "Connection refused — ", "Unable to connect to API", "Request too large", "Your credit balance", "API Error",
+    "You have reached your specified", "This organization has been", "Extra usage is required", "Overloaded",
+    "Auto mode ", "No space left", "Permission denied", "AWS does not let this role",
+)  # fmt: skip
+
+
+def test_each_message_is_one_that_the_program_has() -> None:
+    """Half of it, at least: the rest are names and numbers."""
+    parts = {
+        re.sub(r"\s+", " ", part).strip().lower()
+        for file in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for part in re.split(r"%[a-z]", node.value)
+    }
+    known = sorted((part for part in parts if len(part) > 5), key=len, reverse=True)
+    messages = [message for row in ROWS for message in re.findall(r"`([^`]+)`", row[0]) if " " in message]
+    assert len(messages) > 50
+    strange = []
+    for message in messages:
+        text = message.removesuffix("Permission denied").lower()
+        for part in known:
+            text = text.replace(part, "")
+        # what stands for a name, and the page may break off in the middle of a sentence
+        left = "".join(
+            one for one in re.split(r"…|\b[A-Z]+\b", text) if not any(one.strip(" ,.:") in part for part in known)
+        )
+        if len(left) > len(message) / 2 and not message.startswith(_FOREIGN):
+            strange.append((message, left))
+    assert strange == [], "\n".join(map(str, strange))
