@@ -413,7 +413,7 @@ def between(*, with_litellm: bool = False) -> None:
                     done = [
                         subprocess.run(
                             one, env=alone if one[:4] == in_place[:4] else None,
-                            capture_output=True, text=True, timeout=60, check=False,
+                            capture_output=True, text=True, timeout=200, check=False,
                         )
                         for one in commands
                     ]  # fmt: skip
