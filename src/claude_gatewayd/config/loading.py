@@ -35,7 +35,7 @@ class RawValue(NamedTuple):
     """A value before it is validated: its place, and an example of how to write it there."""
 
     where: str
-    raw: object
+    value: object
     example: str
     by_aws: bool = False  # from a variable of AWS's own
 
@@ -74,10 +74,10 @@ def effective(environ: Mapping[str, str]) -> list[Setting]:
         raise ConfigInvalid(problems)
     found = []
     for key in KEYS:
-        given = _raw_value(key, document, environ)
-        where = given.where.removesuffix(f" [{key.section}] {key.name}") if given else "default"
+        raw = _raw_value(key, document, environ)
+        where = raw.where.removesuffix(f" [{key.section}] {key.name}") if raw else "default"
         value = getattr(getattr(config, key.section), key.name)
-        if key.name == "runtime_endpoint" and not (given and given.raw) and value:
+        if key.name == "runtime_endpoint" and not (raw and raw.value) and value:
             where = f"environment {_sdk_endpoint(environ)}"
         found.append(Setting(key.section, key.name, value, where))
     for section in TABLES:
@@ -107,38 +107,38 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     problems = [*_unknown_names(document), *_unknown_variables(environ)]
     aws_problems: list[Problem] = []
     good: dict[str, dict[str, Any]] = {section: {} for section in NAMES}
-    given: dict[tuple[str, str], RawValue] = {}
+    raw_values: dict[tuple[str, str], RawValue] = {}
 
-    def complain(section: str, name: str, error: GatewayError) -> None:
-        source = given[section, name]
-        found, mend = (aws_problems, "export ") if source.by_aws else (problems, "")
-        found.append(Problem(source.where, error.message, error.hint or f"{mend}{source.example}"))
+    def report(section: str, name: str, error: GatewayError) -> None:
+        raw = raw_values[section, name]
+        reported, command = (aws_problems, "export ") if raw.by_aws else (problems, "")
+        reported.append(Problem(raw.where, error.message, error.hint or f"{command}{raw.example}"))
 
     for key in KEYS:
-        if found := _raw_value(key, document, environ):
-            given[key.section, key.name] = found
+        if raw := _raw_value(key, document, environ):
+            raw_values[key.section, key.name] = raw
             try:
-                good[key.section][key.name] = key.read(found.raw)
+                good[key.section][key.name] = key.read(raw.value)
             except GatewayError as error:
-                complain(key.section, key.name, error)
+                report(key.section, key.name, error)
 
     # checks that involve more than one value; a default is never wrong
     listen, anthropic = Listen(**good["listen"]), Anthropic(**good["anthropic"])
     if not listen.remote and not is_loopback(listen.host):
-        complain("listen", "host", _not_loopback(listen.host))
+        report("listen", "host", _not_loopback(listen.host))
         listen = replace(listen, host=Listen().host)
-    if ("anthropic", "base_url") in given and _is_own_address(anthropic.base_url, listen):
+    if ("anthropic", "base_url") in raw_values and _is_own_address(anthropic.base_url, listen):
         loop = GatewayError("must not be the address that the gateway itself listens on")
-        complain("anthropic", "base_url", loop)
+        report("anthropic", "base_url", loop)
     try:
         anthropic = replace(anthropic, ca_file=_readable(anthropic.ca_file, environ))
     except GatewayError as error:
-        complain("anthropic", "ca_file", error)
+        report("anthropic", "ca_file", error)
     network = Network(**good["network"])
     try:
         network = replace(network, ca_file=_readable(network.ca_file, environ))
     except GatewayError as error:
-        complain("network", "ca_file", error)
+        report("network", "ca_file", error)
 
     bedrock, litellm = Bedrock(**good["bedrock"]), LiteLlm(**good["litellm"])
     if not bedrock.runtime_endpoint and (named := _sdk_endpoint(environ)):
@@ -149,7 +149,7 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     try:
         litellm = replace(litellm, config=_in_full(litellm.config, environ))
     except GatewayError as error:
-        complain("litellm", "config", error)
+        report("litellm", "config", error)
 
     fallbacks, wrong_fallbacks = _table("router.fallbacks", values.models, document)
     models, wrong_models = _table("bedrock.models", values.bedrock_model, document)

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _DRAIN_GRACE = 5.0
 GONE_WITHIN = 5.0  # from a worker's "ending" to the end of its process
 
-Phase = Literal["starting", "serving", "draining", "ended"]
+GenerationPhase = Literal["starting", "serving", "draining", "ended"]
 
 # systemd's: a worker that used them would be taken for the supervisor
 _NOT_FOR_WORKERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -59,7 +59,7 @@ class GenerationState:
 
     number: int
     pid: int
-    state: Phase
+    state: GenerationPhase
     beats: bool
     since: float
     serving_since: float | None
@@ -77,7 +77,7 @@ class Generation:
         loop = asyncio.get_running_loop()
         self.number = number
         self.pid = pid
-        self.state: Phase = "starting"
+        self.state: GenerationPhase = "starting"
         self.since = time.time()
         self.serving_since: float | None = None
         self.snapshot: dict[str, Any] = {}

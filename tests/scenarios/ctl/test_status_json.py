@@ -95,7 +95,7 @@ def test_the_words_are_all_there() -> None:
         ("credentials.state", get_args(snapshot.CredentialState)),
         ("credentials.kind", get_args(snapshot.CredentialKind)),
         ("litellm.state", get_args(engine.EngineState)),
-        ("generations[].state", [word for word in get_args(generation.Phase) if word != "ended"]),
+        ("generations[].state", [word for word in get_args(generation.GenerationPhase) if word != "ended"]),
         ("notices[].event", get_args(notice.Event)),
     ):
         assert set(re.findall(r"`([a-z-]+)`", ROWS[path][1])) == set(words), path
