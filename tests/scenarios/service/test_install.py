@@ -188,7 +188,7 @@ def test_the_life_of_a_service(inside: Inside) -> None:
 
     inside.good("claude-gatewayctl install")
     first = status(inside)["pid"]
-    assert inside.good("claude-gatewayctl start").startswith(f"Already running, pid {first}: ")
+    assert inside.good("claude-gatewayctl start").startswith(f"Already running, pid {first}, ")
     assert re.fullmatch("Restarted " + SERVED, inside.good("claude-gatewayctl restart").strip())
     assert status(inside)["pid"] != first
     assert re.fullmatch(r"Stopped after \d\.\d s, the port is closed \(.*\)\n", inside.good("claude-gatewayctl stop"))
