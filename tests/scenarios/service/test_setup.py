@@ -56,7 +56,7 @@ def test_from_nothing_to_two_lanes_and_back(inside: Inside) -> None:
     port = free_port()
     output = inside.good(f"claude-gatewayctl setup --yes --port {port}", 120)
     assert f"   3. install   the service of systemd, on http://127.0.0.1:{port}" in output
-    for line in ("wrote     ", "Logged in: profile Dev.Admin", "enabled   ", "started   in ", "Claude Code talks to "):
+    for line in ("wrote     ", "Logged in: profile Dev.Admin", "enabled   ", "started   in ", "Claude Code now uses "):
         assert f"\n{line}" in output
     assert output.count("\ntested    ") == 2, output
     assert "To undo: claude-gatewayctl uninstall" in output
