@@ -16,7 +16,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection, Upstre
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, OutgoingRequest
-from claude_gatewayd.worker.relay.sinks import Counted, Memory, Payload
+from claude_gatewayd.worker.relay.sinks import CountedSink, MemorySink, PayloadSink
 
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _LONGEST_KEPT = 64 * 1024
@@ -137,7 +137,7 @@ class Answer:
                 return failure
             status = 504 if failure.kind == "timeout" else 502
             sink.write(anthropic_errors.error_event(status, f"Anthropic's answer broke off: {failure.detail}"))
-        if isinstance(sink, Payload):
+        if isinstance(sink, PayloadSink):
             sink.end(trailers)
         exchange.finish()
         return failure
@@ -166,14 +166,14 @@ class Answer:
 
     def _start(
         self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]
-    ) -> "Exchange | Payload | Counted":
+    ) -> "Exchange | PayloadSink | CountedSink":
         """Send the head of the answer to the client, and return the sink for the body."""
         request, answer = exchange.head, self.head
         lines = answer.without(drop)
         has_body = request.method != b"HEAD" and answer.status not in (204, 304)
         if not has_body or answer.length is not None:
             exchange.start(answer.status, answer.reason, lines + extra)
-            return Counted(exchange, answer.length, watch) if watch is not None and answer.length else exchange
+            return CountedSink(exchange, answer.length, watch) if watch is not None and answer.length else exchange
         chunks_out = not request.is_http_10 and (answer.chunked or watch is not None)
         if request.is_http_10 and answer.chunked:
             lines = answer.without(drop | _FRAMING)
@@ -181,7 +181,7 @@ class Answer:
             lines = [*lines, b"Transfer-Encoding: chunked"]
         exchange.start(answer.status, answer.reason, lines + extra, close=not chunks_out)
         if watch is not None or (answer.chunked and (self.is_stream or not chunks_out)):
-            return Payload(exchange, in_chunks=chunks_out)
+            return PayloadSink(exchange, in_chunks=chunks_out)
         return exchange
 
     async def keep(self, *, most: int = _LONGEST_KEPT, within: float = _KEEP_TIMEOUT) -> KeptAnswer | None:
@@ -189,7 +189,7 @@ class Answer:
 
         A stream is complete with its last event, even if its connection breaks after that.
         """
-        sink = Memory(most)
+        sink = MemorySink(most)
         watch = self._watch() if self.is_stream else None
         try:
             if watch is not None:

@@ -13,7 +13,7 @@ from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.relay.relay import Answer
-from claude_gatewayd.worker.relay.sinks import Payload
+from claude_gatewayd.worker.relay.sinks import PayloadSink
 
 # JSON strings contain no raw line feeds, so a line that begins with "event:" is the name of an event.
 _LAST: Final = re.compile(rb"(?:\A|(?<=\n))event: ?(message_stop|error)\r?\n")
@@ -86,7 +86,7 @@ async def rewrite_stream(
         lines = [*lines, b"Transfer-Encoding: chunked"]
     exchange.start(200, b"OK", lines, close=not in_chunks)
     exchange.flush()
-    sink = _RewritingSink(Payload(exchange, in_chunks=in_chunks), rewriter, ping_after)
+    sink = _RewritingSink(PayloadSink(exchange, in_chunks=in_chunks), rewriter, ping_after)
     failure = None
     try:
         await answer.pipe_to(sink, silence=silence)
@@ -108,7 +108,7 @@ class _RewritingSink:
     a client does not read, there are none: they would only pile up.
     """
 
-    def __init__(self, payload: Payload, rewriter: StreamRewriter, ping_after: float) -> None:
+    def __init__(self, payload: PayloadSink, rewriter: StreamRewriter, ping_after: float) -> None:
         self.payload = payload
         self._rewriter = rewriter
         self._source: Source | None = None

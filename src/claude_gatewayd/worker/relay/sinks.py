@@ -9,7 +9,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 _NUDGES = 8  # leading zeros: some clients accept 15 digits of a chunk size, and ours has at most 7
 
 
-class Payload:
+class PayloadSink:
     """Write the payload to a client, in chunks of our own or as it is."""
 
     def __init__(self, exchange: Exchange, *, in_chunks: bool) -> None:
@@ -45,7 +45,7 @@ class Payload:
             self._exchange.write(b"0")
 
 
-class Counted:
+class CountedSink:
     """Write a stream with a Content-Length to a client, but hold back its last bytes if it has no last event.
 
     A proxy that buffers whole answers adds a length to an incomplete stream, too.
@@ -70,7 +70,7 @@ class Counted:
             self._exchange.write(data)
 
 
-class Memory:
+class MemorySink:
     """Keep at most *most* bytes."""
 
     def __init__(self, most: int) -> None:

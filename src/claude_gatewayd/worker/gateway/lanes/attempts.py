@@ -111,7 +111,7 @@ class Attempts:
             if answer is not None and policy.is_success(outcome):
                 self._recorder.success(call, answer.head, circuit)
                 return Result(outcome, answer)
-            progress = policy.Progress(
+            progress = policy.RequestProgress(
                 request.body is not None, repeatable, retries, now() - started, refreshed, fallback is not None
             )
             if fallback is not None and attempt.is_limit:

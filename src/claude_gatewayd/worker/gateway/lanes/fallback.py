@@ -11,7 +11,7 @@ from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
 logger = logging.getLogger(__name__)
 
 
-class Obstacle(NamedTuple):
+class FallbackObstacle(NamedTuple):
     """Why a call cannot fall back. *only_anthropic*: nobody else can do what it asks for."""
 
     reason: str
@@ -25,16 +25,20 @@ class Fallback:
         self._bedrock = bedrock
         self._authorization = authorization
 
-    async def obstacle(self, call: Call) -> Obstacle | None:
+    async def obstacle(self, call: Call) -> FallbackObstacle | None:
         """Return why a call cannot fall back, None if it can. The answer may change while Anthropic is asked."""
         if not self._authorization.may_spend(call):
-            return Obstacle("this credential may not spend AWS money yet", only_anthropic=False)
+            return FallbackObstacle("this credential may not spend AWS money yet", only_anthropic=False)
         try:
             unsupported = await self._bedrock.unsupported(call)
         except Exception as error:
             logger.exception("cannot tell whether Bedrock serves a request: this is a fault of the gateway")
             unsupported = f"this request, for a fault of the gateway ({type(error).__name__})"
-        return None if unsupported is None else Obstacle(f"Bedrock does not serve {unsupported}", only_anthropic=True)
+        return (
+            None
+            if unsupported is None
+            else FallbackObstacle(f"Bedrock does not serve {unsupported}", only_anthropic=True)
+        )
 
     async def answer(self, call: Call) -> int | BedrockFailure:
         """Answer a call. Return the status, or why there is no answer; an error before the first byte is one, too."""

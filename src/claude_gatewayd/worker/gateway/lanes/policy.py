@@ -70,10 +70,10 @@ class Failed(NamedTuple):
 
 
 Outcome = Answered | Failed
-Verdict = Literal["", "good", "failed", "limit"]  # on a circuit
+CircuitVerdict = Literal["", "good", "failed", "limit"]  # on a circuit
 
 
-class Progress(NamedTuple):
+class RequestProgress(NamedTuple):
     """How far a request has come.
 
     *replayable*: all of its body is in memory. *repeatable*: sending it twice does no harm. *retries* is their number,
@@ -162,7 +162,7 @@ def is_outage(outcome: Outcome) -> bool:
     return isinstance(outcome, Failed) or (outcome.refusal is None and status_of(outcome) in _FAILURES)
 
 
-def verdict(outcome: Outcome, rules: RouterRules, *, own_circuit: bool) -> Verdict:
+def verdict(outcome: Outcome, rules: RouterRules, *, own_circuit: bool) -> CircuitVerdict:
     """Return what an outcome means to a circuit: a success, a failure, a limit that is reached, or "" for nothing.
 
     Only a cause in `fallback_on` counts against it. A 429 about one request says nothing about others, unless they ask
@@ -191,7 +191,7 @@ class Lessons(NamedTuple):
     alarm: bool
     is_account: bool
     is_served: bool
-    circuit: Verdict
+    circuit: CircuitVerdict
     reason: str
 
 
@@ -224,7 +224,7 @@ def reason(outcome: Outcome) -> str:
     return " ".join([str(status), *sorted(causes(outcome))]) if status in (400, 402) else str(status)
 
 
-def decide(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision:
+def decide(outcome: Outcome, progress: RequestProgress, rules: RouterRules) -> Decision:
     """Decide what an outcome means.
 
     A retry is made if there is no fallback, or where it may save money. None begins after `timeout`, and none replaces
@@ -251,7 +251,7 @@ def decide(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision
     return Decision("retry", wait)
 
 
-def _fall_back_or_retry(outcome: Outcome, progress: Progress, rules: RouterRules) -> Decision:
+def _fall_back_or_retry(outcome: Outcome, progress: RequestProgress, rules: RouterRules) -> Decision:
     """Fall back, but retry once before if the limit is about one request: it may be over in a moment.
 
     If the wait is longer, the first such request in a minute falls back at once, and only the later ones are retried.

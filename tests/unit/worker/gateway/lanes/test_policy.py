@@ -17,7 +17,7 @@ from claude_gatewayd.worker.gateway.lanes.policy import (
     Answered,
     Decision,
     Failed,
-    Progress,
+    RequestProgress,
     RouterRules,
     decide,
 )
@@ -83,10 +83,10 @@ def retry(after: float) -> Decision:
     ],
 )
 def test_rows(outcome: Answered | Failed, progress: dict[str, Any], decision: Decision) -> None:
-    assert decide(outcome, Progress(**progress), RULES) == decision
+    assert decide(outcome, RequestProgress(**progress), RULES) == decision
 
 
-def reasons_to_stop(outcome: Answered | Failed, progress: Progress, rules: RouterRules) -> set[str]:
+def reasons_to_stop(outcome: Answered | Failed, progress: RequestProgress, rules: RouterRules) -> set[str]:
     """Why it must not be tried again, each reason on its own."""
     wait = rules.retry_after
     found = set()
@@ -119,7 +119,7 @@ def test_the_whole_table() -> None:
         for should_retry in (None, False, True)
     ]
     progresses = [
-        Progress(replayable, repeatable, retries, elapsed, refreshed)
+        RequestProgress(replayable, repeatable, retries, elapsed, refreshed)
         for replayable, repeatable, refreshed in itertools.product(booleans, repeat=3)
         for retries in (0, 2, 3, 4)
         for elapsed in (0.0, 100.0, 115.0, 120.0)
@@ -137,9 +137,9 @@ def test_the_whole_table() -> None:
 
 def test_no_retries_at_all() -> None:
     rules = RouterRules(num_retries=0, timeout=120.0, retry_after=5.0)
-    assert decide(Answered(529), Progress(**MESSAGE), rules) == PASS_ON
-    assert decide(Failed(), Progress(**MESSAGE), rules) == PASS_ON
-    assert decide(Failed(stale=True), Progress(**MESSAGE), rules) == REFRESH
+    assert decide(Answered(529), RequestProgress(**MESSAGE), rules) == PASS_ON
+    assert decide(Failed(), RequestProgress(**MESSAGE), rules) == PASS_ON
+    assert decide(Failed(stale=True), RequestProgress(**MESSAGE), rules) == REFRESH
 
 
 # fallback
@@ -224,7 +224,7 @@ def test_the_whole_table_of_fallback(without: str | None) -> None:
     for (outcome, words), retries, refreshed, repeatable in itertools.product(
         outcomes_and_words(), (0, 3), (False, True), (False, True)
     ):
-        progress = Progress(True, repeatable, retries, refreshed=refreshed, fallback=True)
+        progress = RequestProgress(True, repeatable, retries, refreshed=refreshed, fallback=True)
         falls = bool(words & rules.fallback_on)
         decision = decide(outcome, progress, rules)
         if isinstance(outcome, Failed) and outcome.stale and not refreshed:
@@ -245,8 +245,8 @@ def test_the_whole_table_of_fallback(without: str | None) -> None:
             assert verdict in (("failed", "limit", "") if falls else ("good", ""))
 
 
-LATER = Progress(True, True, fallback=True, retries=1)
-ONCE = Progress(True, True, fallback=True)
+LATER = RequestProgress(True, True, fallback=True, retries=1)
+ONCE = RequestProgress(True, True, fallback=True)
 
 
 @pytest.mark.parametrize(
@@ -274,13 +274,13 @@ ONCE = Progress(True, True, fallback=True)
         (Answered(402, refusal=BROKE), ONCE, FALL_BACK),
         (Answered(400, refusal=EXTRA), ONCE, FALL_BACK),
         # nowhere to fall to: the client tries again by itself
-        (Answered(429), Progress(True, True), PASS_ON),
-        (Answered(400, refusal=SPENT), Progress(True, True), PASS_ON),
-        (Answered(529), Progress(True, True, fallback=True, elapsed=119.5), FALL_BACK),
-        (Answered(429), Progress(True, True, fallback=True, elapsed=119.5), FALL_BACK),
+        (Answered(429), RequestProgress(True, True), PASS_ON),
+        (Answered(400, refusal=SPENT), RequestProgress(True, True), PASS_ON),
+        (Answered(529), RequestProgress(True, True, fallback=True, elapsed=119.5), FALL_BACK),
+        (Answered(429), RequestProgress(True, True, fallback=True, elapsed=119.5), FALL_BACK),
     ],
 )
-def test_before_money_is_spent(outcome: Answered, progress: Progress, decision: Decision) -> None:
+def test_before_money_is_spent(outcome: Answered, progress: RequestProgress, decision: Decision) -> None:
     assert decide(outcome, progress, RULES) == decision
 
 
@@ -396,12 +396,12 @@ def test_how_long_a_client_waits(value: bytes, seconds: float) -> None:
 
 @pytest.mark.parametrize("outcome", [outcome for outcome, _ in outcomes_and_words()])
 def test_without_the_body_there_is_no_fallback(outcome: Answered | Failed) -> None:
-    assert decide(outcome, Progress(False, True, fallback=True), RULES) == PASS_ON
+    assert decide(outcome, RequestProgress(False, True, fallback=True), RULES) == PASS_ON
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FIRST_ERRORS if kind is not None])
 def test_a_stream_that_begins_with_an_error_is_not_retried(kind: str) -> None:
-    assert decide(Answered(200, first_error=kind), Progress(**MESSAGE), RULES) == PASS_ON
+    assert decide(Answered(200, first_error=kind), RequestProgress(**MESSAGE), RULES) == PASS_ON
     assert policy.status_of_error(kind) == FIRST_ERRORS[kind]
 
 
