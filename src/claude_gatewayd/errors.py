@@ -8,6 +8,9 @@ if TYPE_CHECKING:  # ctl has to be quick: `dataclasses` alone takes 7 ms
     from claude_gatewayd.problem import Problem
 
 
+_MAX_TEXT = 300
+
+
 class GatewayError(Exception):
     """An error in the form "cannot X: why"; *hint* is a command to paste."""
 
@@ -38,6 +41,15 @@ def of_file(error: OSError) -> GatewayError:
     from shlex import quote  # here, for it is seldom needed
 
     return GatewayError(f"cannot use {error.filename}: {error.strerror}", f"ls -ld {quote(str(error.filename))}")
+
+
+def describe_exception(error: BaseException) -> str:
+    """Return the type and the message of an exception that is not ours, even of one whose `__str__` fails."""
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    return f"{type(error).__name__}: {message}"[:_MAX_TEXT]
 
 
 def sentence(text: str) -> str:

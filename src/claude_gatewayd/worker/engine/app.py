@@ -3,7 +3,8 @@
 It uses what LiteLLM documents (its application, custom auth, CustomLogger's hooks) and some places of 1.106.2 that are
 not documented, to be checked with every version: `_get_config_from_file` and the globals of proxy/proxy_server.py; the
 table of anthropic_beta_headers_manager; the number of tries in the configuration of Bedrock's messages; the finish
-reason that CustomStreamWrapper gives to a stream; `python_redact_string` of secret_redaction.
+reason that CustomStreamWrapper gives to a stream; `python_redact_string` of secret_redaction. What is replaced there is
+in patches.py and network/.
 """
 
 import asyncio
@@ -20,11 +21,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from claude_gatewayd.aws.keys import AwsKeys
-from claude_gatewayd.bedrock import features
+from claude_gatewayd.errors import describe_exception
 from claude_gatewayd.network.egress import for_libraries
-from claude_gatewayd.worker.engine import environment
+from claude_gatewayd.worker.engine import environment, patches
 from claude_gatewayd.worker.engine.network.bridge import SocksBridge
-from claude_gatewayd.worker.engine.raised import describe
 from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 from claude_gatewayd.worker.engine.settings import EngineSettings
 from claude_gatewayd.worker.engine.user_config import describe_rejection, read_user_config
@@ -36,7 +36,6 @@ _WARM = "bedrock/us.anthropic.claude-opus-4-8"
 _TIMEOUT = 3600.0  # the gateway has time limits of its own
 _LEFTOVER_TIMEOUT = 1.0
 _UNUSED = "nothing of it is used until it is fixed"
-_LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "uvicorn", "openai")
 
 
 class App:
@@ -51,7 +50,7 @@ class App:
         if self._bridge is not None:
             proxies |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), self._bridge.url)
         withheld = environment.prepare(os.environ, proxies)
-        _silence_loggers()
+        patches.silence_loggers()
         import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
         import litellm
         import litellm.proxy.proxy_server as proxy
@@ -63,7 +62,7 @@ class App:
         from claude_gatewayd.worker.engine.network import http_clients
         from claude_gatewayd.worker.engine.network import trust as engine_trust
 
-        _silence_loggers()
+        patches.silence_loggers()
         self._litellm, self._proxy, self._settings, self._key = litellm, proxy, settings, key
         self.user_config = read_user_config(settings.config, withheld)
         litellm.suppress_debug_info = True
@@ -75,13 +74,13 @@ class App:
         # Bedrock and Anthropic report the tokens of an answer. If there are no other upstreams, none need be counted:
         # loading the tokenizer holds the interpreter for 100 ms, and it would read every request that fails.
         litellm.disable_token_counter = not self.user_config.model_list
-        # Its pings would hide a dead upstream; the gateway sends some itself. Not 0: what sends the
-        # pings also ends the stream of a client that is gone.
+        # Its pings would hide a dead upstream; the gateway sends some itself. Not 0: what sends the pings also ends the
+        # stream of a client that is gone.
         litellm.anthropic_sse_ping_interval_seconds = 1e9
-        _allow_betas()
-        _disable_retries()
+        patches.allow_betas()
+        patches.disable_retries()
         engine_trust.install(context)
-        _require_finish_reason()
+        patches.require_finish_reason()
         http_clients.install_limits()
         http_clients.limit_redaction()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(settings, keys, ModelRegistry()))
@@ -109,7 +108,7 @@ class App:
                 return runner.run(self._serve(ready))
             except Exception as error:
                 logger.debug("LiteLLM has ended", exc_info=True)
-                return describe(error)
+                return describe_exception(error)
 
     def stop(self) -> None:
         """Ask it to stop, from another thread."""
@@ -117,9 +116,8 @@ class App:
 
     async def _serve(self, ready: Callable[[], None]) -> str:
         if self._bridge is not None:
-            self._bridging = asyncio.create_task(
-                self._bridge.serve()
-            )  # cancelled below, with what LiteLLM leaves behind
+            # Cancelled below, with what LiteLLM leaves behind.
+            self._bridging = asyncio.create_task(self._bridge.serve())
         await self._configure()
         os.environ[_MASTER_KEY] = self._key  # its start-up reads the key from there only
         try:
@@ -198,12 +196,12 @@ class App:
         if isinstance(what, str):
             del user_config.litellm_settings[what]
             user_config.refuse(
-                user_config.where(what), message, "the other settings are used; mend it, then: claude-gatewayctl reload"
+                user_config.where(what), message, "the other settings are used; fix it, then: claude-gatewayctl reload"
             )
         else:
             user_config.model_list.remove(what)
             name = what["model_name"]
-            hint = "the other models are served; mend it, then: claude-gatewayctl reload"
+            hint = "the other models are served; fix it, then: claude-gatewayctl reload"
             user_config.refuse(user_config.where("model_name", name), f'"{name}": {message}', hint)
 
     async def _load(self, model_list: list[dict[str, Any]], litellm_settings: dict[str, Any]) -> None:
@@ -326,53 +324,6 @@ def _document(
     }
 
 
-def _allow_betas() -> None:
-    """Let the betas pass that we have chosen: LiteLLM's own table drops interleaved thinking.
-
-    LiteLLM uses one table for both the list in the body (llms/bedrock/messages/invoke_transformations/
-    anthropic_claude3_transformation.py) and the header (llms/custom_httpx/llm_http_handler.py). So the two betas that
-    Claude Code sends to Bedrock in the header only, claude-code-20250219 and effort-2025-11-24, cannot be passed on.
-    """
-    from litellm import anthropic_beta_headers_manager
-
-    table = anthropic_beta_headers_manager._load_beta_headers_config()
-    for provider in ("bedrock", "bedrock_converse"):
-        table[provider] = {beta: beta for beta in features.BETAS}
-
-
-def _disable_retries() -> None:
-    """Keep LiteLLM from retrying: after a 400 about a signature it would leave out the thinking, and nothing else.
-
-    The request then fails for its thinking budget, and the error no longer mentions a signature.
-    """
-    from litellm.llms.bedrock.messages.invoke_transformations import anthropic_claude3_transformation as of_bedrock
-
-    of_bedrock.AmazonAnthropicClaudeMessagesConfig.max_retry_on_anthropic_messages_http_error = 1
-
-
-def _require_finish_reason() -> None:
-    """Make a stream that ends without a finish reason an error. LiteLLM would invent a "stop", as if it were complete.
-
-    A stream is complete with a reason (finish_reason, stop_reason) or an end mark.
-    """
-    from litellm.exceptions import BadGatewayError
-    from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
-
-    last_chunk = CustomStreamWrapper.finish_reason_handler
-
-    def finish_reason_handler(self: Any) -> Any:
-        context = current_request.get()
-        reason = self.received_finish_reason or self.intermittent_finish_reason
-        if self.custom_llm_provider in ("gemini", "vertex_ai_beta"):  # Gemini's, by Google's API and by Vertex
-            reason = None  # LiteLLM sets one itself at the first chunk
-        if not reason and context is not None and not context.ended:
-            message = "its stream ended without a reason to finish"
-            raise BadGatewayError(message, self.custom_llm_provider or "", self.model)
-        return last_chunk(self)
-
-    CustomStreamWrapper.finish_reason_handler = finish_reason_handler
-
-
 def _listener(path: str) -> socket.socket:
     """Listen at *path*, for this user only. What a worker with the same process id left there is removed."""
     with contextlib.suppress(FileNotFoundError):
@@ -388,11 +339,3 @@ def _listener(path: str) -> socket.socket:
 def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log little of a task that LiteLLM lost, or of a session that it left open: their text may hold keys."""
     logger.debug("LiteLLM: %s (%s)", context.get("message"), type(context.get("exception")).__name__)
-
-
-def _silence_loggers() -> None:
-    """Silence LiteLLM's loggers, which print requests at DEBUG, and have handlers of their user_config."""
-    for name in _LOGGERS:
-        logger_of_library = logging.getLogger(name)
-        logger_of_library.setLevel(logging.CRITICAL)  # we log what matters
-        logger_of_library.handlers.clear()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import litellm
 from litellm.litellm_core_utils import litellm_logging
 
-from claude_gatewayd.worker.engine.raised import describe
+from claude_gatewayd.errors import describe_exception
 
 # An older kind, for success_callback and failure_callback only (litellm_logging.py, set_callbacks).
 _OLDER_KIND = frozenset((
@@ -37,7 +37,7 @@ def load_error(key: str, name: str) -> str:
             if litellm_logging._init_custom_logger_compatible_class(name, None, None) is not None:
                 return ""
         except (Exception, SystemExit) as error:
-            errors.append(describe(error))
+            errors.append(describe_exception(error))
     return (errors[-1] if errors else "LiteLLM cannot create it")[:_MAX_TEXT]
 
 

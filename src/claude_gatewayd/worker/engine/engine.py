@@ -12,11 +12,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
 from claude_gatewayd.aws.keys import AwsKeys
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, describe_exception
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.network.connect import UnixConnector
 from claude_gatewayd.system import installation
-from claude_gatewayd.worker.engine.raised import describe
 from claude_gatewayd.worker.engine.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -190,7 +189,7 @@ class Engine:
         except BaseException as error:
             # An import of 4,000 modules can raise anything, SystemExit too. The relay goes on without LiteLLM.
             logger.debug("LiteLLM cannot %s", phase, exc_info=True)
-            why = f"it cannot {phase}: {describe(error)}"
+            why = f"it cannot {phase}: {describe_exception(error)}"
         finally:
             self._quiet.end()
         if not self._stopped:

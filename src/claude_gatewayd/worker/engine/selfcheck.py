@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.config.loading import load_with_defaults
+from claude_gatewayd.errors import describe_exception
 from claude_gatewayd.network import egress
 from claude_gatewayd.system import process_exit
 from claude_gatewayd.worker.engine import environment
-from claude_gatewayd.worker.engine.raised import describe
 from claude_gatewayd.worker.engine.user_config import read_user_config
 
 
@@ -38,7 +38,7 @@ def _report(config: Path | None) -> dict[str, Any]:
 
         from claude_gatewayd.worker.engine.callbacks import load_error
     except BaseException as error:  # an import of 4,000 modules can raise anything, SystemExit too
-        return {"state": "failed", "why": f"it cannot be loaded: {describe(error)}"}
+        return {"state": "failed", "why": f"it cannot be loaded: {describe_exception(error)}"}
     user_config = read_user_config(config, withheld)
     for key, callback in user_config.loaded:
         if isinstance(callback, str) and (why := load_error(key, callback)):

@@ -12,9 +12,9 @@ from typing import Any
 
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config import litellm_keys
+from claude_gatewayd.errors import describe_exception
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import bounded_yaml, small_file
-from claude_gatewayd.worker.engine.raised import describe
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class UserConfig:
         if len(self.problems) > _MAX_PROBLEMS:
             return
         if len(self.problems) == _MAX_PROBLEMS:
-            where, message, hint = f"{self.file}", "has more that is not used", "mend these first"
+            where, message, hint = f"{self.file}", "has more that is not used", "fix these first"
         problem = Problem(where, message, hint)
         logger.warning("LiteLLM's configuration: %s", problem)
         self.problems.append(problem)
@@ -118,7 +118,7 @@ def describe_rejection(error: Exception) -> str:
     errors = getattr(error, "errors", None)
     if callable(errors):
         return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors())[:300]
-    return describe(error)
+    return describe_exception(error)
 
 
 def _with_variables(value: Any, withheld: Mapping[str, str]) -> Any:
@@ -183,7 +183,7 @@ def _use_model(user_config: UserConfig, entry: Any, number: int) -> Iterator[Pro
 
 
 def _load_callbacks(user_config: UserConfig, key: str, value: Any, directory: Path) -> None:
-    """Load callbacks: module.object of a module beside the file, or a single word for one of LiteLLM's user_config."""
+    """Load callbacks: module.object of a module beside the file, or a single word for one of LiteLLM's own."""
     for name in value[:_MAX_PROBLEMS] if isinstance(value, list) else [value]:
         if not isinstance(name, str):
             user_config.add_failed_callback(str(name)[:80], "it must be a string: module.object")
@@ -195,7 +195,7 @@ def _load_callbacks(user_config: UserConfig, key: str, value: Any, directory: Pa
                 user_config.loaded.append((key, _imported(name, directory)))
                 user_config.callbacks.append(Callback(name))
             except (Exception, SystemExit) as error:  # the person's code can raise anything
-                user_config.add_failed_callback(name, describe(error))
+                user_config.add_failed_callback(name, describe_exception(error))
 
 
 def _imported(name: str, directory: Path) -> Any:

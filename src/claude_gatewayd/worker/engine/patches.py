@@ -1,0 +1,64 @@
+"""What is changed in LiteLLM itself, where none of its settings would do. Listed in app.py, for a new version."""
+
+import logging
+from typing import Any
+
+from claude_gatewayd.bedrock import features
+from claude_gatewayd.worker.engine.request_context import current_request
+
+_LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "uvicorn", "openai")
+
+
+def allow_betas() -> None:
+    """Let the betas pass that we have chosen: LiteLLM's own table drops interleaved thinking.
+
+    LiteLLM uses one table for both the list in the body (llms/bedrock/messages/invoke_transformations/
+    anthropic_claude3_transformation.py) and the header (llms/custom_httpx/llm_http_handler.py). So the two betas that
+    Claude Code sends to Bedrock in the header only, claude-code-20250219 and effort-2025-11-24, cannot be passed on.
+    """
+    from litellm import anthropic_beta_headers_manager
+
+    table = anthropic_beta_headers_manager._load_beta_headers_config()
+    for provider in ("bedrock", "bedrock_converse"):
+        table[provider] = {beta: beta for beta in features.BETAS}
+
+
+def disable_retries() -> None:
+    """Keep LiteLLM from retrying: after a 400 about a signature it would leave out the thinking, and nothing else.
+
+    The request then fails for its thinking budget, and the error no longer mentions a signature.
+    """
+    from litellm.llms.bedrock.messages.invoke_transformations import anthropic_claude3_transformation as of_bedrock
+
+    of_bedrock.AmazonAnthropicClaudeMessagesConfig.max_retry_on_anthropic_messages_http_error = 1
+
+
+def require_finish_reason() -> None:
+    """Make a stream that ends without a finish reason an error. LiteLLM would invent a "stop", as if it were complete.
+
+    A stream is complete with a reason (finish_reason, stop_reason) or an end mark.
+    """
+    from litellm.exceptions import BadGatewayError
+    from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
+
+    last_chunk = CustomStreamWrapper.finish_reason_handler
+
+    def finish_reason_handler(self: Any) -> Any:
+        context = current_request.get()
+        reason = self.received_finish_reason or self.intermittent_finish_reason
+        if self.custom_llm_provider in ("gemini", "vertex_ai_beta"):  # Gemini's, by Google's API and by Vertex
+            reason = None  # LiteLLM sets one itself at the first chunk
+        if not reason and context is not None and not context.ended:
+            message = "its stream ended without a reason to finish"
+            raise BadGatewayError(message, self.custom_llm_provider or "", self.model)
+        return last_chunk(self)
+
+    CustomStreamWrapper.finish_reason_handler = finish_reason_handler
+
+
+def silence_loggers() -> None:
+    """Silence LiteLLM's loggers, which print requests at DEBUG, and have handlers of their own."""
+    for name in _LOGGERS:
+        logger_of_library = logging.getLogger(name)
+        logger_of_library.setLevel(logging.CRITICAL)  # we log what matters
+        logger_of_library.handlers.clear()
