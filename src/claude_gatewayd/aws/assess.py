@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from claude_gatewayd.aws.facts import CredentialFacts, Failure, SsoLogin, Validity
+from claude_gatewayd.aws.facts import CredentialFacts, Failure, LoginFacts, Validity
 from claude_gatewayd.aws.snapshot import CredentialSnapshot, CredentialState
 
 EXPIRING_WITHIN: Final = 3600.0  # before an end that only a person can put off
@@ -84,7 +84,7 @@ def due(facts: CredentialFacts, now: float) -> float | None:
     if facts.failure is None:
         return wanted
     again = facts.failure.at + retry_delay(facts.failure, facts.keys, now)
-    # How long rejected keys would live does not matter, nor what a login that has ended would allow.
+    # If AWS rejects the keys, or the login has ended, there is no renewal of theirs to wait for.
     lost = facts.failure.cause == "login" or (facts.refused and facts.failure.cause != "refused")
     return again if wanted is None or lost else max(wanted, again)
 
@@ -96,7 +96,7 @@ def keys_due(keys: Validity | None) -> float | None:
     return (keys.since + keys.ends) / 2 if keys.ends is not None else None
 
 
-def login_due(login: SsoLogin | None) -> float | None:
+def login_due(login: LoginFacts | None) -> float | None:
     """Return when an access token is due for renewal: 15 minutes before its end, or at half of a shorter life."""
     if login is None or not login.refreshable:
         return None

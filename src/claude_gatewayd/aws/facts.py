@@ -36,7 +36,7 @@ class Validity:
 
 
 @dataclass(frozen=True, slots=True)
-class SsoLogin:
+class LoginFacts:
     """An SSO login, as its token file describes it."""
 
     since: float
@@ -59,7 +59,7 @@ class CredentialFacts:
     renewable: bool = True
     keys: Validity | None = None
     refused: bool = False
-    login: SsoLogin | None = None
+    login: LoginFacts | None = None
     failure: Failure | None = None
     login_command: str = ""
     account: str = ""
@@ -72,5 +72,5 @@ class FetchResult:
 
     keys: AwsKeys | None = None
     validity: Validity | None = None
-    login: SsoLogin | None = None
+    login: LoginFacts | None = None
     failure: Failure | None = None

@@ -32,7 +32,7 @@ load = "lazy"
 [notify]
 command = 'env -0 >> "$HOME/notices"; echo >> "$HOME/notices"'
 """
-MEND = "claude-gatewayctl sso-login"
+LOGIN_COMMAND = "claude-gatewayctl sso-login"
 
 
 @dataclass
@@ -94,13 +94,13 @@ class Scene:
 
     def assert_noticed_once(self, notice: dict[str, str]) -> None:
         """Each channel has shown it, and none twice."""
-        line = f"{notice['CLAUDE_GATEWAY_TITLE']}: run {MEND} ({notice['CLAUDE_GATEWAY_MESSAGE']})"
+        line = f"{notice['CLAUDE_GATEWAY_TITLE']}: run {LOGIN_COMMAND} ({notice['CLAUDE_GATEWAY_MESSAGE']})"
         log = self.daemon.log[self.log_before :]
         assert log.count(line) == 1, log
-        assert log.count(MEND) == 1, log  # nor in other words
+        assert log.count(LOGIN_COMMAND) == 1, log  # nor in other words
         assert [one["CLAUDE_GATEWAY_EVENT"] for one in self.by_command()] == [notice["CLAUDE_GATEWAY_EVENT"]]
         assert [argv[-2:] for argv, *_ in self.desktop.calls] == [
-            [notice["CLAUDE_GATEWAY_TITLE"], f"{notice['CLAUDE_GATEWAY_MESSAGE']}\n{MEND}"]
+            [notice["CLAUDE_GATEWAY_TITLE"], f"{notice['CLAUDE_GATEWAY_MESSAGE']}\n{LOGIN_COMMAND}"]
         ]
 
     def log_in(self) -> None:
@@ -159,11 +159,11 @@ def test_a_login_that_aws_renews_no_more(scene: Scene) -> None:
     scene.nudge()
     notice = scene.wait_for_notice()
     assert notice["CLAUDE_GATEWAY_TITLE"] == f"Bedrock works until {clock_time(works_until, time.time())}"
-    assert notice["CLAUDE_GATEWAY_HINT"] == MEND
+    assert notice["CLAUDE_GATEWAY_HINT"] == LOGIN_COMMAND
     shown = scene.daemon.ctl("status").stdout
     assert re.search(rf"notice       {notice['CLAUDE_GATEWAY_TITLE']}, in \d+ min \d+ s: the login of profile x", shown)
-    assert f"\n               {MEND}\n" in shown
-    headline = f"{notice['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "
+    assert f"\n               {LOGIN_COMMAND}\n" in shown
+    headline = f"{notice['CLAUDE_GATEWAY_TITLE']}: run {LOGIN_COMMAND}; "
     scene.manager.wait_for(lambda: scene.systemd_statuses(headline))
     assert scene.daemon.ctl("health").returncode == 0  # it works until then
     scene.reload()
@@ -181,10 +181,10 @@ def test_a_login_that_nothing_renews(scene: Scene) -> None:
     assert notice["CLAUDE_GATEWAY_EVENT"] == "credentials-end"
     assert abs(int(notice["CLAUDE_GATEWAY_UNTIL"]) - ends) < 5
     assert notice["CLAUDE_GATEWAY_TITLE"].startswith("The AWS login of profile x ends at ")
-    assert notice["CLAUDE_GATEWAY_HINT"] == MEND
+    assert notice["CLAUDE_GATEWAY_HINT"] == LOGIN_COMMAND
     shown = scene.daemon.ctl("status").stdout
     assert f"notice       {notice['CLAUDE_GATEWAY_TITLE']}, in 4 min " in shown
-    scene.manager.wait_for(lambda: scene.systemd_statuses(f"{notice['CLAUDE_GATEWAY_TITLE']}: run {MEND}; "))
+    scene.manager.wait_for(lambda: scene.systemd_statuses(f"{notice['CLAUDE_GATEWAY_TITLE']}: run {LOGIN_COMMAND}; "))
     scene.reload()
     scene.assert_noticed_once(notice)
     scene.log_in()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_gatewayd.aws.assess import assess, due, keys_due, login_due, retry_delay
-from claude_gatewayd.aws.facts import CredentialFacts, Failure, SsoLogin, Validity
+from claude_gatewayd.aws.facts import CredentialFacts, Failure, LoginFacts, Validity
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
 
 NOW = 1_000_000.0
@@ -21,8 +21,8 @@ def keys(left: float | None, life: float = HOUR) -> Validity:
     return Validity(NOW, None) if left is None else Validity(NOW + left - life, NOW + left)
 
 
-def login(left: float, life: float = HOUR, *, refreshable: bool = True) -> SsoLogin:
-    return SsoLogin(NOW + left - life, NOW + left, refreshable, NOW + 90 * 86400)
+def login(left: float, life: float = HOUR, *, refreshable: bool = True) -> LoginFacts:
+    return LoginFacts(NOW + left - life, NOW + left, refreshable, NOW + 90 * 86400)
 
 
 def failure(cause: Any, *, ago: float = 0.0, times: int = 1) -> Failure:
@@ -203,9 +203,9 @@ def test_keys_are_renewed_in_time(age: float, life: float) -> None:
     ("life", "left"), [(HOUR, 15 * MIN), (30 * MIN, 15 * MIN), (20 * MIN, 10 * MIN), (9, 4.5), (0, 0), (-5, 0)]
 )
 def test_a_token_is_renewed_in_time(life: float, left: float) -> None:
-    at = login_due(SsoLogin(NOW, NOW + life, refreshable=True))
+    at = login_due(LoginFacts(NOW, NOW + life, refreshable=True))
     assert at == NOW + life - left
-    assert login_due(SsoLogin(NOW, NOW + life)) is None
+    assert login_due(LoginFacts(NOW, NOW + life)) is None
 
 
 @given(st.sampled_from(["login", "offline", "clock", "refused", "setup", "busy", "broken"]), st.integers(1, 10**6),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from claude_gatewayd.aws import clock, failures
 from claude_gatewayd.aws.assess import login_due
 from claude_gatewayd.aws.client import AwsRefused, CallFailed, call, make_client
-from claude_gatewayd.aws.facts import Failure, FetchResult, SsoLogin, Validity
+from claude_gatewayd.aws.facts import Failure, FetchResult, LoginFacts, Validity
 from claude_gatewayd.aws.failures import FailureContext, FetchFailed
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile
@@ -145,9 +145,9 @@ class SsoRoleKeys:
             return self._renewal[1]
         return token
 
-    def _login_facts(self, token: SsoToken) -> SsoLogin:
+    def _login_facts(self, token: SsoToken) -> LoginFacts:
         since = self._seen_version[0] / 1e9
-        return SsoLogin(since, token.expires_at, token.can_refresh(self._now()), token.registration_expires_at)
+        return LoginFacts(since, token.expires_at, token.can_refresh(self._now()), token.registration_expires_at)
 
     def _renew_token(self, token: SsoToken) -> tuple[SsoToken, Failure | None]:
         """Try once to renew *token*. Return the current one, and why it could not be renewed."""

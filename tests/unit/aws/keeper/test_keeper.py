@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.aws.facts import CredentialFacts, Failure, FetchResult, SsoLogin, Validity
+from claude_gatewayd.aws.facts import CredentialFacts, Failure, FetchResult, LoginFacts, Validity
 from claude_gatewayd.aws.failures import FetchFailed
 from claude_gatewayd.aws.keeper.environment import KeeperEnvironment
 from claude_gatewayd.aws.keeper.handover import HandedOverKeys
@@ -45,7 +45,7 @@ class FakeProvider:
     lifetime: float | None = HOUR
     renewable: bool = True
     failure: Failure | None = None
-    login: SsoLogin | None = None
+    login: LoginFacts | None = None
     changed: "FakeProvider | None" = None
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
@@ -259,7 +259,7 @@ def test_a_login_that_is_written_while_all_is_well_costs_no_keys() -> None:
     async def acts(scene: Scene) -> None:
         assert await scene.key() == "ASIA1"
         scene.provider.changed = scene.provider
-        scene.provider.login = SsoLogin(scene.clock.wall, scene.clock.wall + HOUR, refreshable=True)
+        scene.provider.login = LoginFacts(scene.clock.wall, scene.clock.wall + HOUR, refreshable=True)
         await scene.keeper.check()
         assert scene.fetched == ["keys", "login"]
         assert scene.keeper.snapshot().token_ends == scene.clock.wall + HOUR
