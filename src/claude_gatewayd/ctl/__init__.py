@@ -1,1 +1,1 @@
-"""The person's hand on the daemon. It imports little, so that it answers fast."""
+"""The command line, claude-gatewayctl. It imports little, so that it starts fast."""

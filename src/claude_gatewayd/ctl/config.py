@@ -22,7 +22,7 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.system import files
 
-# What the running daemon has bound, and a generation cannot change.
+# The supervisor has bound these; a new generation cannot change them.
 _NEEDS_RESTART = {("listen", "host"), ("listen", "port")}
 
 
@@ -119,7 +119,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _checked(environ: dict[str, str], *, overrides: bool) -> str:
-    """Return the file in which nothing is wrong, "" where there is none. Raises ConfigInvalid."""
+    """Return the file that was found valid, "" if there is none. Raises ConfigInvalid."""
     document = read_document(environ)
     problems = configuration.evaluate(document, configuration.without_overrides(environ))[1]
     if overrides:
@@ -137,7 +137,7 @@ def _path(arguments: argparse.Namespace) -> int:
 
 
 def write(values: Mapping[tuple[str, str], object]) -> tuple[Path, Path | None]:
-    """Set all of *values* in the file, or none. Returns the file, and where the one before is kept."""
+    """Set all of *values* in the file, or none. Returns the file and the backup of the previous one."""
     path, data, document = _file()
     changed = config_edit.EditedText(data.decode("utf-8-sig"), comments_kept=True)
     for (section, name), value in values.items():
@@ -146,7 +146,7 @@ def write(values: Mapping[tuple[str, str], object]) -> tuple[Path, Path | None]:
 
 
 def _key(text: str) -> tuple[str, str]:
-    """Return section and name. Raises GatewayError, with what may have been meant."""
+    """Return section and name. Raises GatewayError with a suggestion."""
     for table in TABLES:
         if text.startswith(f"{table}.") and (name := text[len(table) + 1 :].strip("\"'")):
             return table, name
@@ -160,7 +160,7 @@ def _key(text: str) -> tuple[str, str]:
 
 
 def _file() -> tuple[Path, bytes, Document]:
-    """Return the file that counts, what it holds, and what TOML makes of it. Raises ConfigInvalid if that is none."""
+    """Return the configuration file, its bytes, and the parsed document. Raises ConfigInvalid if it is not TOML."""
     path = paths.config_path(os.environ)
     try:
         data = path.read_bytes()
@@ -172,9 +172,9 @@ def _file() -> tuple[Path, bytes, Document]:
 
 
 def _write(path: Path, data: bytes, changed: config_edit.EditedText, before: Document) -> Path | None:
-    """Write the file if it is valid as a whole, whatever the environment says; else raise ConfigInvalid.
+    """Write the file if it is valid as a whole, environment variables aside; else raise ConfigInvalid.
 
-    Returns where the old one is kept.
+    Returns the backup of the previous one.
     """
     new = changed.text.encode()
     environ = configuration.without_overrides(os.environ)
@@ -195,7 +195,7 @@ def _write(path: Path, data: bytes, changed: config_edit.EditedText, before: Doc
 def _after(
     arguments: argparse.Namespace, section: str, name: str, kept: Path | None, changed: config_edit.EditedText
 ) -> int:
-    """Say what follows: where the old file is, what overrides the new value, and how it comes to count."""
+    """Print the backup, what overrides the new value, and how it takes effect."""
     if kept is not None:
         print(f"  backup: {kept}")
         if not changed.comments_kept:
@@ -218,7 +218,7 @@ def _after(
 
 
 def _plain(one: configuration.Setting) -> object:
-    """Return a value as JSON and TOML have it; of a proxy's URL without its password."""
+    """Return a value as JSON and TOML have it, a proxy's URL without its password."""
     match one.value:
         case frozenset():
             return sorted(one.value)

@@ -1,4 +1,4 @@
-"""The verbs that speak to the running daemon, and the key."""
+"""The verbs that ask the running daemon, and `key`."""
 
 import argparse
 import os

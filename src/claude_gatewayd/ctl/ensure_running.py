@@ -1,4 +1,4 @@
-"""See that the daemon runs: by the service manager where it is installed there, else in the background."""
+"""Start the daemon if it is not running: through the service manager where it is installed, else in the background."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ _AGAIN = 0.05
 
 
 def ensure() -> dict[str, Any]:
-    """Return the status of a daemon that serves, started if need be. Raises GatewayError."""
+    """Return the status of a daemon that is serving, starting one if necessary. Raises GatewayError."""
     with Progress("Waiting for claude-gatewayd"):
         return _ensure()
 
@@ -30,15 +30,15 @@ def ensure() -> dict[str, Any]:
 def _ensure() -> dict[str, Any]:
     log = paths.state_dir(os.environ) / "claude-gatewayd.log"
     read_from = log.stat().st_size if log.exists() else 0
-    pid: int | None = None  # of one that we have started, 0 if the service manager did
+    pid: int | None = None  # of the one we started, 0 if the service manager started it
     begun = time.monotonic()
     while time.monotonic() - begun < _WITHIN:
         try:
             status = client.ask("status")
         except client.NotRunning:
-            if pid is None:  # at first, or when one that was stopping has ended
+            if pid is None:  # the first time, or once one that was stopping has exited
                 pid = 0 if _by_service_manager() else _in_background(log)
-            # Who has the lock was started by another run.
+            # If the lock is held, another run has started a daemon.
             elif pid and not is_alive(pid) and not lock_is_held():
                 raise GatewayError("cannot start claude-gatewayd: " + _last_words(log, read_from), _HINT) from None
         else:
@@ -57,7 +57,7 @@ _HINT = "claude-gatewayctl doctor; or bypass it: claude-gatewayctl run --direct"
 
 
 def _by_service_manager() -> bool:
-    """Start it where it is installed. False: it is not, or there is no service manager to ask."""
+    """Start it if it is installed as a service. False if it is not, or if no service manager answers."""
     ours = choose()
     try:
         ours.check(os.environ)
@@ -70,7 +70,7 @@ def _by_service_manager() -> bool:
 
 
 def _in_background(log: Path) -> int:
-    """Start the daemon in a session of its own, no child of ours: whom we become would not wait for it."""
+    """Start the daemon in a session of its own, not as a child: Claude Code, which replaces us, would not reap it."""
     paths.make_private(log.parent)
     beside = Path(sys.executable).with_name("claude-gatewayd")
     daemon = [str(beside)] if beside.exists() else [sys.executable, "-m", "claude_gatewayd.supervisor.main"]

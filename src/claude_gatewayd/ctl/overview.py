@@ -1,4 +1,4 @@
-"""`claude-gatewayctl` alone: how things are, and what a person does next."""
+"""`claude-gatewayctl` alone: the state, and what to do next."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ CTL = "claude-gatewayctl"
 
 
 class Situation(NamedTuple):
-    """What decides about the next step: the status of the daemon that runs, or None, and what is set up."""
+    """What the next steps depend on: the running daemon's status, or None, and what has been set up."""
 
     status: dict[str, Any] | None
     is_installed: bool
@@ -25,7 +25,7 @@ class Situation(NamedTuple):
 
 
 class NextStep(NamedTuple):
-    """A command to type, and what for."""
+    """A command, and what it is for."""
 
     command: str
     why: str
@@ -35,7 +35,7 @@ BEGIN = NextStep(f"{CTL} setup", "set up everything in one guided run")
 
 
 def overview() -> int:
-    """Show the status, or that nothing runs, and the next useful commands. Returns the exit status of `status`."""
+    """Show the status and the next useful commands. Returns the exit status of `status`."""
     status: dict[str, Any] | None = None
     try:
         status = client.ask("status")
@@ -61,7 +61,7 @@ def overview() -> int:
 
 
 def next_steps(situation: Situation) -> Iterator[NextStep]:
-    """Yield the commands that are of use now, the most urgent first, and always where to find the others."""
+    """Yield the commands that are useful now, the most urgent first, and last how to list the others."""
     status = situation.status
     if status is None and situation.is_installed:
         yield NextStep(f"{CTL} start", "start the service")
@@ -99,7 +99,7 @@ def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[Nex
 
 
 def _points_here(status: dict[str, Any] | None) -> bool:
-    """Say whether Claude Code's settings name the address of the gateway, as it runs or as it is configured."""
+    """Return whether Claude Code's settings point at the gateway, running or configured."""
     from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
     from claude_gatewayd.ctl.claude_code.settings import BASE_URL
 

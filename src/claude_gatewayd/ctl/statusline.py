@@ -1,8 +1,7 @@
-"""The verb for Claude Code's status line: who serves, and what a person should do about it, in one line.
+"""The verb for Claude Code's status line: which provider is serving, and what to do about it, in one line.
 
-Claude Code runs it after each turn, and every so often where `refreshInterval` says so, with a JSON object on its
-standard input that we have no use for: it is not read, so nothing is waited for. It shows what is printed, in the
-colours of the escapes, and nothing at all where the exit status is not 0.
+Claude Code runs it after each turn, and at `refreshInterval`, with a JSON object on its standard input. That is not
+read, so there is nothing to wait for. Claude Code shows what is printed, in colour, but only if the exit status is 0.
 """
 
 import argparse
@@ -29,7 +28,7 @@ statusline_arguments = add_json_flag
 
 
 class Part(NamedTuple):
-    """One thing to say, and how much it matters: ok, warning, trouble."""
+    """A part of the line, and how serious it is: ok, warning, trouble."""
 
     words: str
     weight: str = "ok"
@@ -58,7 +57,7 @@ def statusline(arguments: argparse.Namespace) -> int:
 
 
 def line(status: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> list[Part]:
-    """Return what there is to say of a status, the lane first."""
+    """Return the parts for a status, the serving lane first."""
     if status["problems"]:
         return [Part("gateway cannot serve, invalid configuration: claude-gatewayctl config check", "trouble")]
     if status["state"] != "serving":
@@ -81,7 +80,7 @@ def _lane(notice: Mapping[str, Any], now: float) -> Part:
 
 
 def _other(notice: Mapping[str, Any], now: float) -> Part:
-    """Say what a notice says, with a countdown in the place of its time, and what mends it."""
+    """Return a notice with a countdown in place of its time, and the command that fixes it."""
     left = notice["until"] - now if notice["until"] is not None else 0.0
     counted = _duration(left) if left > 0 else ""
     words = {
@@ -94,7 +93,7 @@ def _other(notice: Mapping[str, Any], now: float) -> Part:
 
 
 def _goes_around(address: str, environ: Mapping[str, str]) -> bool:
-    """Say whether the Claude Code that runs us talks to another place: it hands down the variables of its settings."""
+    """Return whether the Claude Code that runs us uses another address: its settings are in our environment."""
     if not environ.get("CLAUDECODE"):
         return False
     port = address.rpartition(":")[2]
@@ -102,7 +101,7 @@ def _goes_around(address: str, environ: Mapping[str, str]) -> bool:
 
 
 def _duration(seconds: float) -> str:
-    """Return a countdown that does not move too often to be read."""
+    """Return a countdown coarse enough to be read."""
     if seconds < 60:
         return "less than a minute"
     return f"{seconds // 60:.0f} min" if seconds < 7200 else f"{seconds // 3600:.0f} h"

@@ -1,4 +1,4 @@
-"""`status --watch`: the status again and again, in its place on a terminal, one after the other in a pipe."""
+"""`status --watch`: the status, redrawn on a terminal, printed one after the other in a pipe."""
 
 import json
 import os
@@ -23,7 +23,7 @@ _HOME, _REST_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def status(*, in_json: bool) -> int:
-    """Show the status every two seconds until Ctrl-C, also while no daemon runs: it may come back."""
+    """Show the status every two seconds until Ctrl-C, also while no daemon is running: it may come back."""
     on_terminal = sys.stdout.isatty() and not in_json
     with _screen() if on_terminal else _nothing_to_restore():
         try:
@@ -36,11 +36,11 @@ def status(*, in_json: bool) -> int:
                     print(_plain(), end="\n\n", flush=True)
                 time.sleep(_EVERY)
         except KeyboardInterrupt:
-            return DONE  # that is how one ends it
+            return DONE  # the usual way to leave it
 
 
 def frame(plain: str, columns: int, rows: int) -> str:
-    """Return what draws *plain* over what is there, cut to the window: what wraps would scroll the first line away."""
+    """Return what draws *plain* over the screen, cut to the window: a wrapped line would scroll the first one away."""
     lines = [line if len(line) <= columns else f"{line[: columns - 1]}…" for line in plain.split("\n")]
     if len(lines) > rows - 1:
         lines = [*lines[: rows - 2], "…"]
@@ -67,7 +67,7 @@ def _plain() -> str:
 
 @contextmanager
 def _screen() -> Iterator[None]:
-    """Use the terminal's other screen, and give it back as it was however we end."""
+    """Use the terminal's alternate screen, and restore it however the program ends."""
 
     def end(number: int, _frame: object) -> NoReturn:
         raise SystemExit(128 + number)

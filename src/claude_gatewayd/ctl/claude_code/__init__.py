@@ -1,1 +1,1 @@
-"""Claude Code as it is on this machine: its settings.json, what else steers it, where it is and whether it runs."""
+"""Claude Code on this machine: its settings.json, what else configures it, where it is, and whether it runs."""

@@ -38,7 +38,7 @@ def version(client: Path, environ: Mapping[str, str]) -> str:
 
 
 def ask(client: Path, environ: Mapping[str, str], seconds: float) -> str:
-    """Let a client ask its smallest model for one word. Returns why there was no answer, "" if there was one."""
+    """Have a client ask its smallest model for one word. Returns why that failed, "" if it did not."""
     try:
         done = subprocess.run(
             [str(client), "--print", "--model", "haiku", "Answer with one word: ok"],

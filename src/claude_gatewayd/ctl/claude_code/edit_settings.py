@@ -1,4 +1,4 @@
-"""Point Claude Code at the gateway, and undo it: read, edit, remember, write, under Claude Code's own lock."""
+"""Point Claude Code at the gateway, and undo that: read, edit, remember, write, under Claude Code's own lock."""
 
 import fcntl
 import hashlib

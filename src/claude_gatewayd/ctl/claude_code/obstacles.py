@@ -1,4 +1,4 @@
-"""What keeps Claude Code from the gateway although settings.json points at it, and where that is written.
+"""What keeps Claude Code from the gateway although settings.json points there, and where that is set.
 
 settings.json beats the shell; a project's settings beat it, and managed settings beat all.
 """

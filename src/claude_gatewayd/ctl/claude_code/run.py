@@ -1,4 +1,4 @@
-"""The verb that becomes Claude Code."""
+"""The verb that runs Claude Code, by exec."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files as files
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
-# Who we have become already, by this very process: a `claude` may be a script that comes back here.
+# The programs this process has already exec'd: a `claude` may be a script that calls us again.
 _BECAME = "CLAUDE_GATEWAYCTL_RUN"
 
 

@@ -1,4 +1,4 @@
-"""What one Claude Code has to find so that it goes through the gateway, or around it, whatever is configured. Pure.
+"""The environment in which one Claude Code uses the gateway, or bypasses it, whatever is configured. Pure.
 
 What settings.json says beats the environment, and what --settings says beats that. So a variable that settings files
 set otherwise has to be said in both places.

@@ -1,1 +1,1 @@
-"""What is wrong on this machine, why, and what mends it."""
+"""Diagnosis: what is wrong on this machine, why, and the command that fixes it."""

@@ -1,4 +1,4 @@
-"""What a check comes to."""
+"""The result of a check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ Remedy = Literal["", "start", "reload", "configure-claude", "private"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
-    *found* is what is, *why* why that matters, *mend* the command that mends it; the latter two are "" where all is
-    well. *remedy* is what --fix does about it, on *target*: only what harms nothing.
+    *found* is the state, *why* the reason it matters, *mend* the command that fixes it; the last two are "" if all is
+    well. *remedy* is what --fix does about it, to *target*: only what is safe.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""Gather what the checks judge. Each look has limits of its own, and may come to nothing: the check then says so."""
+"""Gather what the checks judge. Each function limits its own time and may find nothing; the check then says so."""
 
 import http.client
 import json
@@ -53,7 +53,7 @@ def why_no_answer(url: str) -> str:
 
 
 def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
-    """Go to Anthropic as the worker does, and say how far that came. Nothing of the person's is sent."""
+    """Connect to Anthropic by the worker's route and return how far that got. No personal data is sent."""
     parts = urlsplit(settings.anthropic.base_url)
     host, tls = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
@@ -63,7 +63,7 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         proxy = reached.proxy_to(host, port, tls=tls)
         first = (proxy.host, proxy.port) if proxy else (host, port)
         route = f" through the proxy {proxy.host}:{proxy.port}" if proxy else ""
-        if proxy and (proxy.tls or proxy.socks):  # http.client speaks neither: that we get there has to do
+        if proxy and (proxy.tls or proxy.socks):  # http.client supports neither: a handshake has to do
             failed = reach_upstream.handshake_blocking(settings.anthropic.base_url, reached, _SECONDS / 2)
             named = _FAILURES.get(failed.kind, "connection") if failed is not None else ""
             return Reached(host, route, named, failed.detail if failed is not None else "", None)
@@ -147,7 +147,7 @@ def litellm() -> tuple[str, str]:
 
 
 def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Load LiteLLM and the callbacks of *config* in a process of its own, which is ended after a minute."""
+    """Load LiteLLM and the callbacks of *config* in a separate process, for a minute at most."""
     command = [sys.executable, "-P", "-m", "claude_gatewayd.worker.engine.selfcheck", *([config] if config else [])]
     try:
         done = subprocess.run(
@@ -179,7 +179,7 @@ def sso(source: KeySource, now: float) -> SsoLogin | None:
 
 
 def login(environ: Mapping[str, str], settings_file: Path) -> ClaudeLogin:
-    """Return what Claude Code would bring, by the order in which it looks. No secret is returned."""
+    """Return the credential that Claude Code would send, in its own order of precedence, without the secret."""
     settings = obstacles.variables(settings_file)
     for name, kind in (
         ("ANTHROPIC_AUTH_TOKEN", "a token"), ("ANTHROPIC_API_KEY", "an API key"),
@@ -218,7 +218,7 @@ def own_settings(file: Path, key: str) -> OwnSettings:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """Return what a process was started with; nothing where that cannot be seen. It may hold secrets."""
+    """Return a process's environment, {} where it is not readable. It may hold secrets."""
     try:
         given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
@@ -228,7 +228,7 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 def modes(environ: Mapping[str, str]) -> list[Mode]:
-    """Return the permissions of what is ours alone, as far as it exists."""
+    """Return the permissions of our private files, those that exist."""
     state, runtime = paths.state_dir(environ), paths.runtime_dir(environ)
     wanted = [(state, 0o700), (runtime, 0o700), (paths.control_socket(environ), 0o600)]
     wanted += [(state / name, 0o600) for name in ("gateway.key", "proven.key", "proven.json", "claude-code.json")]
@@ -243,7 +243,7 @@ def modes(environ: Mapping[str, str]) -> list[Mode]:
 
 
 def disk(environ: Mapping[str, str]) -> tuple[int, str]:
-    """Return how many bytes are free where state is kept, and that place."""
+    """Return the free bytes of the state directory's disk, and the directory."""
     place = paths.state_dir(environ)
     while not place.exists():
         place = place.parent

@@ -1,4 +1,4 @@
-"""The verb that says what is wrong on this machine, and mends what is safe to mend."""
+"""The verb that diagnoses this machine, and fixes what is safe to fix."""
 
 import argparse
 import os
@@ -65,7 +65,7 @@ def _diagnose(*, deep: bool) -> list[Finding]:
 
 
 def _fix(finding: Finding) -> str:
-    """Carry one remedy out; return what came of it."""
+    """Apply one remedy; return the outcome."""
     try:
         match finding.remedy:
             case "start":

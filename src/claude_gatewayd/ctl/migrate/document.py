@@ -56,7 +56,7 @@ def read(file: Path) -> LiteLLMDocument:
 
 
 def _mark(node: Any, place: YamlPath, lines: dict[YamlPath, int], depth: int) -> None:
-    # an anchor may stand inside of itself, or be told over and over
+    # an anchor may contain itself, or be repeated over and over
     if isinstance(node.value, str) or depth > 20 or len(lines) > _MOST_PLACES:
         return
     for index, part in enumerate(node.value):

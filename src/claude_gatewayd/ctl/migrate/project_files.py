@@ -1,4 +1,4 @@
-"""What lies beside a LiteLLM configuration: the Makefile, the compose file, scripts, and what they became here."""
+"""What stands beside a LiteLLM configuration (Makefile, compose file, scripts), and what replaces it here."""
 
 import re
 from collections.abc import Iterator

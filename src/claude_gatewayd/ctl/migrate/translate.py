@@ -1,4 +1,4 @@
-"""What each line of a LiteLLM proxy's configuration comes to here. Pure."""
+"""What each line of a LiteLLM proxy's configuration becomes here. Pure."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -331,7 +331,7 @@ def _texts(params: Mapping[Any, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def only_forwards_token(source: str) -> bool:
-    """Say whether a callback is the usual one that hands the caller's token to LiteLLM, and does nothing else."""
+    """Return whether a callback only forwards the caller's token to LiteLLM, as the usual one does."""
     hooks = set(re.findall(r"def\s+((?:async_)?(?:pre|post|log|moderation)\w*)", source))
     hands_over = "raw_token" in source or re.search(r"""data\[["']api_key["']\]\s*=""", source) is not None
     return hands_over and hooks <= {"async_pre_call_hook", "async_pre_call_deployment_hook"}

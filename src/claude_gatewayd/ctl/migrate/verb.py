@@ -1,4 +1,4 @@
-"""The verb that moves a LiteLLM proxy's set-up over."""
+"""The verb that imports a LiteLLM proxy's configuration."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Another version, built beside the running one, tried, and put into its place; and the way back.
+"""The verb that builds another version beside the running one, tries it, and switches to it; and back.
 
     ~/.local/share/claude-gateway/current   -> versions/20261125-081500     what the service starts from
                                   previous  -> what it was before

@@ -1,4 +1,4 @@
-"""Installations side by side, each a virtual environment, and the link to the one that the service starts from."""
+"""Versions side by side, each a virtual environment, and the link to the one that the service uses."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Carry out the steps of `setup`, one after the other, and say what came of each."""
+"""Carry out the steps of `setup` one after the other, and report each."""
 
 import os
 import sys
@@ -26,18 +26,18 @@ from claude_gatewayd.service.platform import choose
 
 _LOADS_WITHIN = 90.0
 _ANSWERS_WITHIN = 180.0
-_TOLD_WITHIN = 5.0  # a worker tells of its requests now and then
+_TOLD_WITHIN = 5.0  # a worker reports its requests at intervals
 _LOOK_EVERY = 0.1
 
-# Without these nothing that follows would be what was meant.
+# If one of these fails, the rest would do the wrong thing.
 _FIRST: tuple[Act, ...] = ("import", "config")
-# These are of use only where somebody serves.
+# These make sense only with a running daemon.
 _NEED_THE_DAEMON: tuple[Act, ...] = ("linger", "claude", "test")
 
 
 def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, device_code: bool) -> int:
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
-    os.environ.update(overrides(answers, os.environ))  # so that service and daemon go by the answers, too
+    os.environ.update(overrides(answers, os.environ))  # so that service and daemon use the answers as well
     acts: dict[Act, Callable[[], int]] = {
         "import": lambda: verb.carry_over(Path(str(answers.proxy_config))),
         "config": lambda: _write(facts, answers),
@@ -58,7 +58,7 @@ def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, 
             failed.append(step)
             continue
         try:
-            if step.act in ("login", "test"):  # they wait for a person or a network, and can be cut
+            if step.act in ("login", "test"):  # they wait for a person or the network, and can be interrupted
                 (done if _run_step(acts[step.act]) == DONE else failed).append(step)
                 continue
             with prompts.uninterrupted() as was_pressed:
@@ -72,7 +72,7 @@ def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, 
 
 
 def _run_step(act: Callable[[], int]) -> int:
-    """Carry out one step; what stands against it is said."""
+    """Run one step; print its error."""
     sys.stdout.flush()
     try:
         return act()
@@ -110,7 +110,7 @@ def _linger() -> int:
 
 
 def _test(answers: Answers) -> int:
-    """Send a request through each lane, and say how it was answered."""
+    """Send a request through each lane and print the results."""
     target = verbs.this_gateway(make_key=True)
     good = _print_result(_anthropic(target))
     status = _loaded()
@@ -208,7 +208,7 @@ def _print_interrupted(steps: Sequence[SetupStep], done: Sequence[SetupStep]) ->
 
 
 def _undo(acts: Sequence[Act]) -> str:
-    """Return what to type so that what was done is undone; "" where a file of ours alone has changed."""
+    """Return the commands that undo the steps; "" if only our own files have changed."""
     if "service" in acts:
         return "claude-gatewayctl uninstall"
     words: dict[Act, str] = {"claude": "claude-gatewayctl remove-claude", "background": "claude-gatewayctl stop"}

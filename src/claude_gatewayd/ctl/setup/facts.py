@@ -1,4 +1,4 @@
-"""What setup finds on a machine, and which AWS profile it would take by itself. Pure."""
+"""What setup finds on a machine, and which AWS profile it takes without asking. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ _HOW: Mapping[CredentialKind, str] = {
     "sso": "SSO", "sso-legacy": "SSO", "role-chain": "a role", "process": "a program", "static": "keys",
     "temporary": "keys that end", "web-identity": "a web identity", "login": "aws login", "container": "this machine",
 }  # fmt: skip
-# By their names alone: what a role may do, only AWS knows.
+# By name only: what a role may do, only AWS knows.
 _LIKELY = re.compile(r"bedrock|admin|power.?user|developer", re.IGNORECASE)
 _UNLIKELY = re.compile(r"read.?only|view.?only|billing|support|audit", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""Gather what setup goes by: files, ports and processes of this machine. Nothing is changed, and nobody is asked."""
+"""Gather the facts for setup: files, ports and processes of this machine. Changes nothing and asks nothing."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The steps from what is there to what was answered, in an order in which each is whole by itself. Pure."""
+"""The steps that lead from the facts to the answers, ordered so that each is complete by itself. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

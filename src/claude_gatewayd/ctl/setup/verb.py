@@ -1,4 +1,4 @@
-"""One guided run from nothing to a Claude Code that goes through the gateway: questions first, then steps."""
+"""The verb for one guided run to a working gateway: questions first, then steps."""
 
 import argparse
 import os

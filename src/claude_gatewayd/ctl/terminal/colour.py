@@ -1,4 +1,4 @@
-"""Colours for a terminal, laid over the plain text: the words are the same by construction.
+"""Colours for a terminal, applied to the finished plain text, so that both have the same words.
 
 Four escapes of our own: to load rich takes longer than the rest of `status`.
 """
@@ -15,7 +15,7 @@ _LABELLED = re.compile(r"^(  )(\S.{11} )(\S+)(.*)$")
 
 
 def wanted(stream: object, environ: Mapping[str, str]) -> bool:
-    """Say whether colours are for this stream: a terminal's, of somebody who has not said otherwise (no-color.org)."""
+    """Return whether this stream takes colours: a terminal, unless NO_COLOR is set (no-color.org)."""
     isatty = getattr(stream, "isatty", None)
     return bool(isatty and isatty()) and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
@@ -26,7 +26,7 @@ def ink(text: str, *codes: str) -> str:
 
 
 def status(plain: str) -> str:
-    """Return the text of `status` in colours: the state first, troubles stand out, labels step back."""
+    """Return the text of `status` in colours: state and problems stand out, labels are dim."""
     head, *lines = plain.split("\n")
     state, space, rest = head.partition(" ")
     return "\n".join([ink(state, BOLD, _STATES.get(state, YELLOW)) + space + rest, *_lines(lines)])
@@ -52,7 +52,7 @@ def _lines(lines: list[str]) -> list[str]:
 
 
 def toml(plain: str) -> str:
-    """Return a configuration in colours: what is not the default stands out."""
+    """Return a configuration in colours: values that are not the default stand out."""
     return "\n".join(map(_toml_line, plain.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""What a verb answers with: an exit status, and text or JSON."""
+"""What every verb needs to answer: exit statuses, and output as text or JSON."""
 
 import argparse
 import json
@@ -26,10 +26,10 @@ def show(
 
 
 def row(what: str, text: object) -> str:
-    """Return a line of what was done: in a word, and to what."""
+    """Return a line that reports one action: a word for it, and its object."""
     return f"{what:9} {text}"
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
-    """Let a verb that reads answer in JSON."""
+    """Add --json to a verb that only reads."""
     parser.add_argument("--json", action="store_true", help="print JSON; its fields are stable")

@@ -1,4 +1,4 @@
-"""That time passes, told on a terminal: a line on standard error that counts the seconds, and goes when it is over."""
+"""Progress on a terminal: a line on standard error that counts seconds and disappears at the end."""
 
 import sys
 import threading
@@ -7,18 +7,18 @@ from typing import Self
 
 from claude_gatewayd.printable import one_line, unguarded
 
-_QUIET_FOR = 0.7  # what is over by then was no wait
+_QUIET_FOR = 0.7  # seconds; anything shorter needs no progress line
 _EVERY = 1.0
 
 
 class Progress:
-    """Tell what is waited for, as long as the block runs. In a pipe nobody is told anything.
+    """Show what the block is waiting for while it runs. Not a terminal: show nothing.
 
-    What the block has to tell goes through `say`: anything else would be written into the line.
+    Output of the block goes through `say`: anything else would be written into the line.
     """
 
     def __init__(self, what: str, quiet_for: float = _QUIET_FOR) -> None:
-        self.detail = ""  # what goes on within it just now
+        self.detail = ""  # what is happening right now
         self._what = what
         self._quiet_for = quiet_for
         self._over = threading.Event()
@@ -51,7 +51,7 @@ class Progress:
 
 
 def show(line: str) -> None:
-    """Put *line* in the place of the one that is shown. Only for a terminal."""
+    """Replace the progress line. Only for a terminal."""
     import shutil
 
     width = shutil.get_terminal_size().columns
@@ -60,14 +60,14 @@ def show(line: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line on standard error that stays, in the place of the one that is shown."""
+    """Print a lasting line on standard error in place of the progress line."""
     if sys.stderr.isatty():
         clear()
     print(text, file=sys.stderr, flush=True)
 
 
 def clear() -> None:
-    """Take the line away. Only for a terminal."""
+    """Erase the progress line. Only for a terminal."""
     _draw("\r\x1b[K")
 
 

@@ -1,4 +1,4 @@
-"""Questions to a person at a terminal, each with an answer that is taken by Enter alone."""
+"""Questions at a terminal, each with a default that Enter accepts."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def choose(question: str, names: Sequence[str], default: str) -> str:
-    """Return one of *names*, by its number in them from 0 on, or by itself."""
+    """Return one of *names*, chosen by name or by its number, from 0."""
 
     def read(given: str) -> str:
         if given in names:
@@ -27,7 +27,7 @@ def choose(question: str, names: Sequence[str], default: str) -> str:
 
 
 def agree(question: str) -> bool:
-    """Return whether the answer is yes, which it is by Enter alone."""
+    """Return whether the answer is yes, the default."""
 
     def read(given: str) -> bool:
         if given.lower() in ("y", "yes", "n", "no"):
@@ -38,7 +38,7 @@ def agree(question: str) -> bool:
 
 
 def ask(question: str, default: str, read: Callable[[str], T], shown: str = "") -> T:
-    """Ask until *read* takes the answer. Raises KeyboardInterrupt where the input ends."""
+    """Ask until *read* accepts the answer. Raises KeyboardInterrupt at the end of the input."""
     while True:
         print(f"{question} [{shown or default}] ", end="", flush=True)
         line = sys.stdin.readline()
@@ -52,9 +52,9 @@ def ask(question: str, default: str, read: Callable[[str], T], shown: str = "") 
 
 @contextmanager
 def uninterrupted() -> Iterator[Callable[[], bool]]:
-    """Let what is begun come to its end before Ctrl-C counts, and say then whether it was pressed.
+    """Defer Ctrl-C to the end of the block; the yielded function says whether it was pressed.
 
-    A second Ctrl-C counts at once.
+    A second Ctrl-C takes effect at once.
     """
     pressed = False
 
@@ -63,7 +63,7 @@ def uninterrupted() -> Iterator[Callable[[], bool]]:
         if pressed:
             raise KeyboardInterrupt
         pressed = True
-        # past Python's own buffer, in which it may be writing just now
+        # not through Python's buffer, which may be in use at this moment
         os.write(sys.stderr.fileno(), b"\nCtrl-C: finishing this step first; press again to stop now\n")
 
     before = signal.signal(signal.SIGINT, note)

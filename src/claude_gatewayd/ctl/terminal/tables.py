@@ -1,4 +1,4 @@
-"""Tables for a terminal, whose long cells wrap within their column. Imported where one is drawn: rich takes 90 ms."""
+"""Tables for a terminal; long cells wrap within their column. Imported only when needed: rich takes 90 ms."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from claude_gatewayd.printable import one_line
 
 Cell = Sequence[tuple[str, str]]  # lines, each with its style; none where it is empty
 
-COMMAND = "cyan"  # the style of what a person pastes: it is not broken, however wide the table becomes
+COMMAND = "cyan"  # the style of a command to paste: it is never wrapped, however wide the table becomes
 _GAP = 2
 
 

@@ -1,4 +1,4 @@
-"""How the daemon's answers read: plain text, the state first, then detail."""
+"""The daemon's replies as plain text: the state first, then the details."""
 
 from typing import Any
 
@@ -54,13 +54,13 @@ def status(reply: dict[str, Any], now: float) -> str:
 
 
 def circuit(one: dict[str, Any], now: float) -> str:
-    """Return what an open circuit means: for whom, until when, and why."""
+    """Return the text for an open circuit: for whom, until when, and why."""
     who = f"{one['model']} with credential {one['credential']}"
     return f"{who}: Anthropic is skipped until {clock_time(one['until'], now)} ({one['why']})"
 
 
 def credentials(how: dict[str, Any], now: float) -> list[str]:
-    """Return the lines about the AWS credentials: how they are, who they are, what ends when."""
+    """Return the lines about the AWS credentials: state, identity, and what expires when."""
     parts = [_state(how, now)]
     if how["account"] or how["role"]:
         parts.append(" ".join(f"{what} {how[what]}" for what in ("account", "role") if how[what]))
@@ -96,7 +96,7 @@ def _state(how: dict[str, Any], now: float) -> str:
 
 
 def until(at: float, now: float) -> str:
-    """Return when something is, and how far away."""
+    """Return a time, and how far away it is."""
     return f"{clock_time(at, now)} ({ago(at, now) if at < now else f'in {duration(at - now)}'})"
 
 
