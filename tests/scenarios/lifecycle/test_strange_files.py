@@ -172,9 +172,9 @@ _Keeper.keys = _keys
 """
 NO_ANSWER = """
 from claude_gatewayd.bedrock import request as _bedrock
-def _why_not(*_):
+def _unsupported(*_):
     raise ZeroDivisionError("canary")
-_bedrock.why_not = _why_not
+_bedrock.unsupported = _unsupported
 """
 
 
