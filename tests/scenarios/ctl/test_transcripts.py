@@ -35,7 +35,7 @@ PLACEHOLDERS = {
     "<n>": r"[0-9]+(\.[0-9]+)?",
     "<time>": r"([0-9]+ (s|min|h|d))( [0-9]+ (s|min|h))?",
     "<port>": r"[0-9]{4,5}",
-    "<path>": r"/[^ :]+",
+    "<path>": rf"('/[^':]+'|{re.escape(str(BIN))}/[^ :]+|/[^ :]+)",  # quoted where it has a blank
     "<key>": r"cgw-[A-Za-z0-9_-]{43}",
     "<version>": r"[0-9]+\.[0-9]+\.[0-9]+\S*",
     "<...>": r".*",

@@ -15,7 +15,7 @@ def nothing_is_written(inside: Inside) -> bool:
 
 def test_no_systemd(bare: Inside) -> None:
     for verb in ("install", "start", "restart", "enable", "disable", "logs", "uninstall"):
-        output = bare.bad(f"PATH={BIN} claude-gatewayctl {verb}")
+        output = bare.bad(f"PATH='{BIN}' claude-gatewayctl {verb}")
         assert output == (
             "Cannot reach a service manager: there is no systemd here (no systemctl)\n"
             "  run it in a terminal instead: claude-gatewayd\n"
@@ -92,7 +92,7 @@ def test_a_masked_unit(inside: Inside, unit: str) -> None:
 def test_a_unit_of_another_installation(inside: Inside) -> None:
     other = f"{Inside.home}/other"
     inside.good("claude-gatewayctl install && claude-gatewayctl stop")
-    inside.good(f"mkdir -p {other}/bin && cp {BIN}/claude-gatewayd {BIN}/claude-gatewayctl {other}/bin")
+    inside.good(f"mkdir -p {other}/bin && cp '{BIN}/claude-gatewayd' '{BIN}/claude-gatewayctl' {other}/bin")
     inside.good(f"ln -sfn {other} {LINK}")
     done = inside.run("claude-gatewayctl start")
     assert done.returncode == 0

@@ -427,7 +427,7 @@ def test_a_process(home: AwsHome) -> None:
     result = keys(provider_of(home, "process")).keys
     assert result is not None
     assert result.access_key == "ASIAX"
-    home.section("profile broken", f"credential_process = {sys.executable} -c exit(3)")
+    home.section("profile broken", f"credential_process = {shlex.quote(sys.executable)} -c exit(3)")
     assert "credential_process of profile broken ended with status" in failure(provider_of(home, "broken")).why
 
 
