@@ -580,6 +580,7 @@ def test_keys_are_lent_to_the_next_generation() -> None:
         handed_over = scene.keeper.hand_over()
         assert handed_over is not None
         assert SECRET not in repr(handed_over)
+        assert set(handed_over.as_message()) == {"mark", "keys", "life"}  # an older worker reads it, too
         arrived = HandedOverKeys.of_message(json.loads(json.dumps(handed_over.as_message())))
         assert arrived == handed_over
         next_one = Scene(failure=LOGIN)
