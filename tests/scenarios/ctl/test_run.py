@@ -109,7 +109,7 @@ def test_its_signals_and_its_process_are_claudes(daemon: Daemon, place: Path) ->
 def test_a_claude_that_is_a_script_that_comes_back(daemon: Daemon, place: Path) -> None:
     (place / "wrapper").mkdir()
     wrapper = place / "wrapper" / "claude"
-    wrapper.write_text(f'#!/bin/sh\nexec {BIN / "claude-gatewayctl"} run "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\nexec "{BIN}/claude-gatewayctl" run "$@"\n')
     wrapper.chmod(0o755)
     path = f"{wrapper.parent}:{place / 'bin'}:{os.environ['PATH']}"
     assert seen(run(daemon, place, "-p", PATH=path))["argv"] == ["-p"]
