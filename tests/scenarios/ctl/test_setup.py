@@ -109,7 +109,7 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
             "   0  none          Anthropic only: no fallback when it fails\n"
         ) in text
         plan = text[text.index("Setup will:") : text.index("\n\nGo ahead?")]
-        assert re.sub(r"   \(not with (--[a-z-]+)\)", r" | \1", plan) == (
+        assert re.sub(r"   \(skip with (--[a-z-]+)\)", r" | \1", plan) == (
             "Setup will:\n"
             "   1. write     to ~/c/claude-gateway/config.toml\n"
             "                  [bedrock]\n"
@@ -124,8 +124,8 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
         )
         after = text[text.index("Go ahead?") :]
         heads = [line.split()[0] for line in after.splitlines() if line[:7] in
-                     ("wrote  ", "Logged ", "started", "Claude ", "tested ", "All is ")]  # fmt: skip
-        assert heads == ["wrote", "Logged", "started", "Claude", "tested", "tested", "All"], after
+                     ("wrote  ", "Logged ", "started", "Claude ", "tested ", "Setup i")]  # fmt: skip
+        assert heads == ["wrote", "Logged", "started", "Claude", "tested", "tested", "Setup"], after
         assert "tested    Anthropic answered in " in after
         assert "with a subscription (max) (~/.claude/.credentials.json)" in after
         assert "tested    Bedrock answered in " in after
@@ -279,7 +279,7 @@ def test_a_litellm_proxy_is_moved_over(person: Newcomer) -> None:
         terminal.press(CTRL_C)
         terminal.end()
     with person.setup("--no-background", "--no-login") as terminal:
-        terminal.answer(f"Import {person.home}/config.yaml over? [Y/n]")
+        terminal.answer(f"Import {person.home}/config.yaml? [Y/n]")
         terminal.answer("Which profile for Bedrock? [2]")
         terminal.answer("AWS region for Bedrock? [eu-west-1]")
         terminal.answer("Go ahead? [Y/n]")
