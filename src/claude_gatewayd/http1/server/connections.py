@@ -10,7 +10,7 @@ from claude_gatewayd.http1.head import Malformed
 logger = logging.getLogger(__name__)
 
 
-class Connection(Protocol):
+class OpenConnection(Protocol):
     """What all of them are asked for."""
 
     def close_if_idle(self) -> bool:
@@ -34,8 +34,8 @@ class Connections:
         self.draining = False
         self.linger = 0.0
         self.refusal = refusal
-        self.waiting: dict[Connection, None] = {}
-        self._all: dict[Connection, None] = {}
+        self.waiting: dict[OpenConnection, None] = {}
+        self._all: dict[OpenConnection, None] = {}
         self._crowded = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -43,12 +43,12 @@ class Connections:
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: OpenConnection) -> None:
         """Count a connection in."""
         self._all[connection] = None
         self._empty.clear()
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: OpenConnection) -> None:
         """Count a connection out."""
         self._all.pop(connection, None)
         self.waiting.pop(connection, None)
