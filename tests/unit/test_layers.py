@@ -149,6 +149,15 @@ def test_rooms_can_be_overlooked() -> None:
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
+def test_no_two_public_types_have_one_name() -> None:
+    where: dict[str, list[str]] = defaultdict(list)
+    for name, file in modules().items():
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where[node.name].append(name)
+    assert {name: places for name, places in where.items() if len(places) > 1} == {}
+
+
 def test_the_page_has_the_floors() -> None:
     assert f"```\n{printed()}\n```" in (ROOT / "ARCHITECTURE.md").read_text(), "python tests/unit/test_layers.py"
 
