@@ -265,7 +265,7 @@ def _example(schema: Mapping[str, Any]) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ModelReply:
     """What the model says: thinking, text in parts, and perhaps a tool call."""
 
     parts: tuple[str, ...]
@@ -284,7 +284,7 @@ class Reply:
         return len(self.parts) + (20 if self.tool else 0)
 
 
-def reply_to(body: Mapping[str, Any]) -> Reply:
+def reply_to(body: Mapping[str, Any]) -> ModelReply:
     """Decide what the model says to a request."""
     messages = body.get("messages", [])
     at, said = _prompt(messages)
@@ -292,27 +292,27 @@ def reply_to(body: Mapping[str, Any]) -> Reply:
     wanted = body.get("output_config", {}).get("format") or body.get("output_format", {})  # the older name of it
     schema = wanted.get("schema")
     if schema is not None:
-        return Reply((json.dumps(_example(schema)),))
+        return ModelReply((json.dumps(_example(schema)),))
     if body.get("max_tokens") == 1:
-        return Reply(("#",))
+        return ModelReply(("#",))
     if any("an <analysis> block followed by a <summary> block" in text for text in said):  # Claude Code's /compact
-        return Reply(("<analysis>Brief.</analysis>\n<summary>They spoke of the lake.</summary>",))
+        return ModelReply(("<analysis>Brief.</analysis>\n<summary>They spoke of the lake.</summary>",))
     if "</block>" in body.get("stop_sequences", ()):  # Claude Code asks whether a tool call is dangerous
-        return Reply(("<block>no",))
+        return ModelReply(("<block>no",))
     tools = {tool.get("name"): tool for tool in body.get("tools") or ()}
     offered = set(tools)
     if offered == {"answer"}:  # a schema that a tool stands in for
         if script.say is not None:
-            return Reply((script.say,))
+            return ModelReply((script.say,))
         value = script.tools[0][1] if script.tools else _example(tools["answer"]["input_schema"])
-        return Reply((), tool=("answer", dict(value)))  # type: ignore[call-overload]
+        return ModelReply((), tool=("answer", dict(value)))  # type: ignore[call-overload]
     done = sum(b.get("type") == "tool_use" for message in messages[at:] for b in _blocks(message))
     wanted = [(_known_as(name, offered), value) for name, value in script.tools]
     if done < len(wanted) and wanted[done][0] in offered:
-        return Reply(("I will use a tool.",), think=script.think, tool=wanted[done])
+        return ModelReply(("I will use a tool.",), think=script.think, tool=wanted[done])
     if script.slow:
         count, seconds = script.slow
-        return Reply(tuple(f"word-{n} " for n in range(1, count + 1)), think=script.think, pause=seconds)
+        return ModelReply(tuple(f"word-{n} " for n in range(1, count + 1)), think=script.think, pause=seconds)
     if script.say is not None:
         text = script.say
     elif (result := _last_result(messages)) is not None:
@@ -321,7 +321,7 @@ def reply_to(body: Mapping[str, Any]) -> Reply:
         # The client puts reminders before what the person typed.
         text = f"Hello from the fake. You said: {''.join(said[-1:]).strip()[-200:]}"
     parts = tuple(text[n : n + 1024] for n in range(0, len(text), 1024)) or ("",)
-    return Reply(parts if len(parts) > 1 else _in_two(text), think=script.think)
+    return ModelReply(parts if len(parts) > 1 else _in_two(text), think=script.think)
 
 
 def _known_as(name: str, offered: set[Any]) -> str:
@@ -350,7 +350,7 @@ def verdicts(request: Mapping[str, Any], tool_id: str) -> dict[str, object]:
 
 
 def message_pieces(
-    reply: Reply, message: dict[str, Any], tool_id: str, judged: Mapping[str, object] | None = None
+    reply: ModelReply, message: dict[str, Any], tool_id: str, judged: Mapping[str, object] | None = None
 ) -> Iterator[Piece]:
     """Yield the events of a streamed message; `judged` is added to the last delta."""
     usage = message["usage"]
@@ -392,7 +392,7 @@ def message_pieces(
     yield sse_event("message_stop", {"type": "message_stop"}, padding=1)
 
 
-def whole_message(reply: Reply, message: dict[str, Any], tool_id: str) -> dict[str, Any]:
+def whole_message(reply: ModelReply, message: dict[str, Any], tool_id: str) -> dict[str, Any]:
     """Return the message of an answer that is not streamed."""
     content: list[dict[str, object]] = []
     if reply.think:
@@ -470,7 +470,7 @@ class Api:
             return sse_answer(tuple(message_pieces(reply, message, tool_id, verdicts(request, tool_id))))
         return json_answer({**whole_message(reply, message, tool_id), **verdicts(request, tool_id)})
 
-    def _speak(self, request: dict[str, Any], size: int) -> tuple[Reply, dict[str, Any]]:
+    def _speak(self, request: dict[str, Any], size: int) -> tuple[ModelReply, dict[str, Any]]:
         reply = reply_to(request)
         usage = {
             "input_tokens": 3,

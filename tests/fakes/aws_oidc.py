@@ -14,9 +14,9 @@ from tests.fakes.aws_state import (
     GRANTS,
     SCOPE,
     AwsError,
-    Client,
     CodeGrant,
     DeviceGrant,
+    RegisteredClient,
     State,
     error_answer,
     json_answer,
@@ -69,7 +69,7 @@ def register(state: State, given: Mapping[str, Any], _base: str = "") -> dict[st
             raise AwsError("InvalidRequestException", "Invalid issuer url provided")
         if not redirects or not all(_PORTLESS.fullmatch(uri) for uri in redirects):
             raise AwsError("InvalidRedirectUriException", "Invalid redirect uri provided")
-    client = Client(
+    client = RegisteredClient(
         state.name("client"), state.secret("cs"), state.now() + state.lives.registration, scopes,
         grants or (DEVICE_GRANT,), redirects,
     )  # fmt: skip
@@ -117,7 +117,7 @@ def _create_token(state: State, given: Mapping[str, Any], _base: str) -> dict[st
     return _by_refresh(state, client, given)
 
 
-def _by_device(state: State, client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
+def _by_device(state: State, client: RegisteredClient, given: Mapping[str, Any]) -> dict[str, Any]:
     _texts(given, "deviceCode")
     grant = state.devices.get(given["deviceCode"])
     if grant is None or grant.client != client.id or grant.used:
@@ -138,7 +138,7 @@ def _by_device(state: State, client: Client, given: Mapping[str, Any]) -> dict[s
     return state.open_session(client)
 
 
-def _by_code(state: State, client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
+def _by_code(state: State, client: RegisteredClient, given: Mapping[str, Any]) -> dict[str, Any]:
     _texts(given, "code", "codeVerifier", "redirectUri")
     grant = state.codes.get(given["code"])
     if grant is None or grant.client != client.id or grant.used or state.now() >= grant.ends:
@@ -149,7 +149,7 @@ def _by_code(state: State, client: Client, given: Mapping[str, Any]) -> dict[str
     return state.open_session(client)
 
 
-def _by_refresh(state: State, client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
+def _by_refresh(state: State, client: RegisteredClient, given: Mapping[str, Any]) -> dict[str, Any]:
     _texts(given, "refreshToken")
     token = state.refresh_tokens.get(given["refreshToken"])
     if token is None or token.client != client.id or token.used:
@@ -224,7 +224,7 @@ def _portless(uri: str) -> str:
     return f"http://127.0.0.1{parts.path}"
 
 
-def _client(state: State, given: Mapping[str, Any]) -> Client:
+def _client(state: State, given: Mapping[str, Any]) -> RegisteredClient:
     client = state.clients.get(given["clientId"])
     if client is None or client.secret != given["clientSecret"] or state.now() >= client.ends:
         raise AwsError("InvalidClientException", "Invalid client provided")

@@ -69,7 +69,7 @@ class Lives:
 
 
 @dataclass(slots=True)
-class Client:
+class RegisteredClient:
     """A registered client."""
 
     id: str
@@ -169,7 +169,7 @@ class State:
         self.assignments = {ACCOUNT: {ROLE, "ReadOnly"}}
         self.role_arns = {CHAINED_ROLE, WEB_ROLE}
         self.web_tokens = {"invented.web.identity"}
-        self.clients: dict[str, Client] = {}
+        self.clients: dict[str, RegisteredClient] = {}
         self.devices: dict[str, DeviceGrant] = {}
         self.codes: dict[str, CodeGrant] = {}
         self.sessions: list[Session] = []
@@ -192,7 +192,7 @@ class State:
         self.secrets.append(f"{self._ids(prefix)}/invented+secret")
         return self.secrets[-1]
 
-    def open_session(self, client: Client) -> dict[str, Any]:
+    def open_session(self, client: RegisteredClient) -> dict[str, Any]:
         """Let a person be logged in; return the answer of CreateToken."""
         session = Session(self.now() + self.lives.session)
         self.sessions.append(session)

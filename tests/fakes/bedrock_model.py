@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.fakes.anthropic_http import Headers
-from tests.fakes.anthropic_model import Answer, Piece, Reply, json_answer, message_pieces, reply_to, whole_message
+from tests.fakes.anthropic_model import Answer, ModelReply, Piece, json_answer, message_pieces, reply_to, whole_message
 from tests.fakes.bedrock_body import tokens_in
 from tests.fakes.bedrock_frames import JSON, chunk_piece, event_frame, stream_answer
 from tests.fakes.bedrock_sigv4 import EXPIRED_TOKEN, INVALID_TOKEN, MISMATCH, MISSING
@@ -150,7 +150,7 @@ class RequestIds:
 class Spoken:
     """What the model says to one request, with the names it goes by."""
 
-    reply: Reply
+    reply: ModelReply
     model: str
     message_id: str
     tool_id: str

@@ -23,25 +23,16 @@ from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, CHAINED_ROLE, DEVICE_GRANT, ROLE, SCOPE, WEB_ROLE
 from tests.fakes.bedrock import FakeBedrock
+from tests.support.clock import Clock
 
 REDIRECT = "http://127.0.0.1/oauth/callback"
 VERIFIER = "v" * 64
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(time.time())
 
 
 @pytest.fixture

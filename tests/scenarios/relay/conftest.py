@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic, Wire
 from tests.fakes.upstream import Upstream
-from tests.scenarios.relay.raw import Client, Reply, ask
+from tests.scenarios.relay.raw import RawClient, RawReply, ask
 from tests.support.daemon import Daemon
 
 
@@ -18,13 +18,13 @@ class Scene:
         self.daemon = daemon
         self.port = daemon.port
 
-    def ask(self, data: bytes, method: str = "") -> Reply:
+    def ask(self, data: bytes, method: str = "") -> RawReply:
         """Ask once, on a connection of its own."""
         return ask(self.port, data, method)
 
-    def client(self) -> Client:
+    def client(self) -> RawClient:
         """Return a connection."""
-        return Client(self.port)
+        return RawClient(self.port)
 
     def settled(self) -> bool:
         """Say whether the fake is serving nobody."""

@@ -15,7 +15,7 @@ JSON = b"Content-Type: application/json"
 PATIENCE = 20.0
 
 
-class Reply(NamedTuple):
+class RawReply(NamedTuple):
     """An answer: its lines as they came, and the payload of its body. *interim* are first lines of 1xx before it."""
 
     status: int
@@ -42,7 +42,7 @@ class Reply(NamedTuple):
         return text
 
 
-class Client:
+class RawClient:
     """One connection to a port of this machine. *mss* and *receives* make it a slow line that holds little."""
 
     def __init__(self, port: int, *, mss: int = 0, receives: int = 0) -> None:
@@ -83,7 +83,7 @@ class Client:
         first, *lines = head.split(b"\r\n")
         return first, lines
 
-    def reply(self, method: str = "POST") -> Reply:
+    def reply(self, method: str = "POST") -> RawReply:
         """Read one answer to a request of that method, and not a byte beyond it."""
         interim = []
         while True:
@@ -93,11 +93,11 @@ class Client:
             interim.append(first)
         version, status, reason = first.split(b" ", 2)
         assert version == b"HTTP/1.1"
-        reply = Reply(int(status), reason, lines, b"", [], interim)
+        reply = RawReply(int(status), reason, lines, b"", [], interim)
         body, trailers = self._body(reply, method)
         return reply._replace(body=body, trailers=trailers)
 
-    def _body(self, reply: Reply, method: str) -> tuple[bytes, list[bytes]]:
+    def _body(self, reply: RawReply, method: str) -> tuple[bytes, list[bytes]]:
         lengths, codings = reply.values("content-length"), reply.values("transfer-encoding")
         assert len(lengths) + len(codings) <= 1, "the end of the body can be read in two ways"
         if method == "HEAD" or reply.status in (204, 304):
@@ -157,9 +157,9 @@ def messages(prompt: str = "hi", *lines: bytes, stream: bool = False, credential
     return request("POST", "/v1/messages", JSON, *lines, body=body, credential=credential)
 
 
-def ask(port: int, data: bytes, method: str = "") -> Reply:
+def ask(port: int, data: bytes, method: str = "") -> RawReply:
     """Ask once, on a connection of its own."""
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.send(data)
         return client.reply(method or data.split(b" ", 1)[0].decode())
 

@@ -16,7 +16,7 @@ import trustme
 
 from tests.fakes.anthropic import Cut, FakeAnthropic
 from tests.fakes.upstream import Upstream, says
-from tests.scenarios.relay.raw import HOST, JSON, Client, Reply, ask, chunked, messages, request
+from tests.scenarios.relay.raw import HOST, JSON, RawClient, RawReply, ask, chunked, messages, request
 from tests.support.calls import message
 from tests.support.canary import CANARY, PASSWORD, hold_nowhere, holds, written
 from tests.support.daemon import Daemon, wait_until
@@ -55,7 +55,7 @@ class Caller:
         self.port = daemon.port
         self.statuses: list[int] = []
 
-    def __call__(self, data: bytes, *, own: bool = True) -> Reply:
+    def __call__(self, data: bytes, *, own: bool = True) -> RawReply:
         reply = ask(self.port, data)
         self.statuses.append(reply.status)
         if own:
@@ -64,7 +64,7 @@ class Caller:
 
     def broken(self, data: bytes) -> None:
         """Ask where the answer may break off."""
-        with Client(self.port) as client, contextlib.suppress(ConnectionResetError):
+        with RawClient(self.port) as client, contextlib.suppress(ConnectionResetError):
             client.send(data)
             client.half_close()
             client.to_the_end()
@@ -165,7 +165,7 @@ def everything_that_is_refused(call: Caller) -> None:
 
 
 def everything_that_is_left(fake: FakeAnthropic, call: Caller) -> None:
-    leave = [Client.close, Client.reset]
+    leave = [RawClient.close, RawClient.reset]
     for way in leave:
         for data in (
             message_with_secrets(),
@@ -173,7 +173,7 @@ def everything_that_is_left(fake: FakeAnthropic, call: Caller) -> None:
         ):
             seen = len(fake.requests)
             hold = fake.hold_next("head")
-            with Client(call.port) as client:
+            with RawClient(call.port) as client:
                 client.send(data)
                 fake.wait_for_heads(seen + 1)
                 way(client)
@@ -200,7 +200,7 @@ def test_of_a_caller(tmp_path: Path) -> None:
             # killed with a request on its hands: the stack of each of its threads goes to the log
             hold = fake.hold_next("head")
             workers = daemon.workers()
-            with Client(daemon.port) as client:
+            with RawClient(daemon.port) as client:
                 client.send(message_with_secrets())
                 hold.wait_reached()
                 for worker in workers:

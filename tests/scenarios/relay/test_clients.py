@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.anthropic import Wire
 from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.conftest import Scene
-from tests.scenarios.relay.raw import HOST, JSON, TOKEN, Client, chunked, messages, request
+from tests.scenarios.relay.raw import HOST, JSON, TOKEN, RawClient, chunked, messages, request
 from tests.support.calls import message
 from tests.support.daemon import Daemon, wait_until
 
@@ -29,12 +29,12 @@ SOON = 2.0  # seconds
 LIMIT = 64 * 1024
 
 
-def half_close_then_close(client: Client) -> None:
+def half_close_then_close(client: RawClient) -> None:
     client.half_close()
     client.close()
 
 
-def half_close_and_close_later(client: Client) -> None:
+def half_close_and_close_later(client: RawClient) -> None:
     """Leave after having waited for a while, with all read that came: then the kernel says nothing more."""
     client.half_close()
     client.sock.settimeout(0.5)
@@ -47,15 +47,15 @@ def half_close_and_close_later(client: Client) -> None:
     client.close()
 
 
-WAYS: dict[str, Callable[[Client], None]] = {
-    "close": Client.close,
-    "reset": Client.reset,
+WAYS: dict[str, Callable[[RawClient], None]] = {
+    "close": RawClient.close,
+    "reset": RawClient.reset,
     "half-close, then close": half_close_then_close,
     "half-close, close later": half_close_and_close_later,
 }
 
 
-def leaves(scene: Scene, client: Client, way: str) -> None:
+def leaves(scene: Scene, client: RawClient, way: str) -> None:
     """Let the client leave, and hold that Anthropic is told soon."""
     WAYS[way](client)
     left = time.monotonic()
@@ -125,7 +125,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_download(upstream: Upstream, po
         told.set_result(time.monotonic())
 
     upstream.will(drip)
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.send(request("GET", "/v1/files/x/content"))
         client.read_to(b"xx")
         if "later" in way:
@@ -573,12 +573,12 @@ def test_a_remote_gateway_wants_its_key() -> None:
     with Daemon(config="[listen]\nremote = true\n[router]\nnum_retries = 0\n") as daemon:
         key = daemon.ctl("key").stdout.strip().encode()
         for lines in ((), (b"x-gateway-key: ",), (b"x-gateway-key: " + key[:-1],), (b"x-gateway-key: " + key + b"x",)):
-            with Client(daemon.port) as client:
+            with RawClient(daemon.port) as client:
                 client.send(messages("hi", *lines))
                 reply = client.reply()
                 assert (reply.status, reply.values("x-should-retry")) == (401, [b"false"])
                 assert "x-gateway-key" in reply.error()
-        with Client(daemon.port) as client:
+        with RawClient(daemon.port) as client:
             client.send(messages("hi", b"X-Gateway-Key: " + key))
             assert client.reply().status == 502  # nobody listens at the upstream's port
             client.send(messages("hi", b"X-Gateway-Key: " + key, credential=b""))

@@ -15,7 +15,7 @@ from tests.fakes.anthropic import FakeAnthropic, Wire
 from tests.fakes.shapes import SHAPES, Shape
 from tests.fakes.upstream import Upstream, says
 from tests.scenarios.relay.conftest import Scene
-from tests.scenarios.relay.raw import HOST, JSON, TOKEN, Client, Reply, ask, chunked, messages, request
+from tests.scenarios.relay.raw import HOST, JSON, TOKEN, RawClient, RawReply, ask, chunked, messages, request
 from tests.support.calls import message
 from tests.support.daemon import Daemon
 
@@ -53,13 +53,13 @@ def direct() -> Iterator[FakeAnthropic]:
         yield fake
 
 
-def straight(fake: FakeAnthropic, shape: Shape, wire: Wire = WIRES["plain"]) -> Reply:
+def straight(fake: FakeAnthropic, shape: Shape, wire: Wire = WIRES["plain"]) -> RawReply:
     """Ask Anthropic itself."""
     fake.wire_next(wire, path=shape.target.partition("?")[0])
     return unnumbered(ask(fake.port, shape.raw(b"127.0.0.1:%d" % fake.port)))
 
 
-def unnumbered(reply: Reply) -> Reply:
+def unnumbered(reply: RawReply) -> RawReply:
     assert reply.status == 200 or len(reply.body) < 1000
     lines = [NUMBER.sub(b"0" * 18, line) for line in reply.lines]
     body = reply.body
@@ -69,7 +69,7 @@ def unnumbered(reply: Reply) -> Reply:
     return reply._replace(lines=lines, body=NUMBER.sub(b"0" * 18, body))
 
 
-def end_to_end(reply: Reply) -> list[bytes]:
+def end_to_end(reply: RawReply) -> list[bytes]:
     return [line for line in reply.lines if not line.lower().startswith((b"connection:", b"keep-alive:"))]
 
 
@@ -162,7 +162,7 @@ ODD_HEADS = {
 def test_an_odd_answer_comes_back_as_it_is(upstream: Upstream, port: int, name: str) -> None:
     wire = ODD_HEADS[name]
     upstream.will(says(wire))
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.send(request("GET", "/v1/models", b"Connection: close"))
         assert client.to_the_end() == wire.replace(
             b"\r\n\r\n", b"\r\n" + b"\r\n".join(TOLD) + b"\r\nConnection: close\r\n\r\n", 1
@@ -183,7 +183,7 @@ def test_a_redirect_of_a_message_is_the_clients_to_judge(upstream: Upstream, por
 
 
 def test_head_has_the_length_and_no_body(upstream: Upstream, port: int) -> None:
-    with Client(port) as client:
+    with RawClient(port) as client:
         for _ in range(2):  # and the connection is good for another
             upstream.will(says(b"HTTP/1.1 200 OK\r\nContent-Length: 4711\r\nX-Y: z\r\n\r\n", close=False))
             client.send(request("HEAD", "/v1/files/x"))
@@ -252,7 +252,7 @@ def test_a_client_of_http_1_0(upstream: Upstream, port: int) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nX-Y: z\r\n\r\n"
     events = [b"event: message_start\ndata: {}\n\n", b"event: message_stop\ndata: {}\n\n"]
     upstream.will(says(answer + chunked(events)))
-    with Client(port) as client:
+    with RawClient(port) as client:
         body = message(stream=True)
         client.send(b"POST /v1/messages HTTP/1.0\r\n%b\r\nContent-Length: %d\r\n\r\n%b" % (TOKEN, len(body), body))
         first, lines = client.head()
@@ -344,7 +344,7 @@ def test_an_early_hint_does_not_wait_for_the_answer(upstream: Upstream, port: in
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     upstream.will(script)
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.send(request("GET", "/v1/models"))
         client.read_to(b"\r\n\r\n")
         assert client.seen == hint

@@ -16,7 +16,7 @@ from tests.fakes.anthropic import Coding, Cut, FakeAnthropic, Wire
 from tests.fakes.anthropic_http import How
 from tests.fakes.upstream import Script, Upstream, says
 from tests.scenarios.relay.conftest import Scene
-from tests.scenarios.relay.raw import JSON, Client, Reply, ask, chunked, messages, request
+from tests.scenarios.relay.raw import JSON, RawClient, RawReply, ask, chunked, messages, request
 from tests.support.calls import message
 from tests.support.daemon import Daemon
 
@@ -327,7 +327,7 @@ def test_pings_alone_are_heard_for_three_times_the_silence(scene: Scene, after: 
 # Broken off.
 
 
-def broken_off(reply: Reply, kind: str = "api_error") -> str:
+def broken_off(reply: RawReply, kind: str = "api_error") -> str:
     """Return what the last event of a stream says, which is an error of ours; the stream itself ends in order."""
     assert reply.status == 200
     *_, last, nothing = reply.body.split(b"\n\n")
@@ -562,14 +562,14 @@ def test_chunks_that_are_none(upstream: Upstream, port: int, rubbish: bytes) -> 
         return run
 
     upstream.will(script(b"application/json"))
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.send(WHOLE)
         client.read_to(event)
         begun_is_seen.set()
         with pytest.raises(ConnectionResetError):
             client.to_the_end()
     upstream.will(script(b"text/event-stream"))
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.send(STREAM)
         client.read_to(event)
         begun_is_seen.set()
@@ -650,7 +650,7 @@ def test_a_client_that_goes_while_a_failure_is_kept_leaves_nothing_open(upstream
             ended.set()
 
     upstream.will(fails_slowly)
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.send(WHOLE)
         assert told.wait(10)
         client.reset()

@@ -7,19 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from claude_gatewayd.http1 import framing
 from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.conftest import Scene
-from tests.scenarios.relay.raw import Client, Reply, messages, request
+from tests.scenarios.relay.raw import RawClient, RawReply, messages, request
 from tests.support.daemon import wait_until
 
 MANY = 300
 
 
-def call(scene: Scene, number: int) -> Reply:
+def call(scene: Scene, number: int) -> RawReply:
     own = b"Authorization: Bearer sk-ant-oat01-caller-%d-" % number
     data = messages(f"[[say I-am-{number}- and nobody else]]", b"cookie: mine=%d" % number, stream=True, credential=own)
     return scene.ask(data)
 
 
-def text(reply: Reply) -> str:
+def text(reply: RawReply) -> str:
     assert reply.status == 200
     assert reply.body.endswith(b'{"type":"message_stop" }\n\n')
     parts = [line.split(b'"text":"')[1].split(b'"')[0] for line in reply.body.split(b"\n") if b'"text_delta"' in line]
@@ -92,7 +92,7 @@ def test_small_pieces_are_not_held_back(upstream: Upstream, port: int) -> None:
             conn.sendall(framing.chunk(event))
         conn.sendall(framing.last_chunk([]))
 
-    with Client(port) as client:
+    with RawClient(port) as client:
         client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         begun = time.monotonic()
         for _ in range(20):

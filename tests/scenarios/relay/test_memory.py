@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.upstream import Upstream
-from tests.scenarios.relay.raw import JSON, PATIENCE, Client, request
+from tests.scenarios.relay.raw import JSON, PATIENCE, RawClient, request
 from tests.support.calls import message
 from tests.support.daemon import Daemon
 
@@ -115,7 +115,7 @@ def test_a_slow_reader(line: tuple[dict[str, int], Upstream, Daemon], how: str) 
 
     upstream.will(script)
     (worker,) = daemon.workers()
-    with Client(daemon.port, **options) as client:
+    with RawClient(daemon.port, **options) as client:
         memory = Memory(worker)
         client.sock.settimeout(60)  # where a tiny window was closed, the kernel's probes back off to many seconds
         client.send(request("POST", "/v1/messages", JSON, body=message(stream=how == "events")))
@@ -154,7 +154,7 @@ def test_a_slow_upload(line: tuple[dict[str, int], Upstream, Daemon], how: str) 
     memory = Memory(worker)
     framing = b"Content-Length: %d" % size if how == "counted" else b"Transfer-Encoding: chunked"
 
-    def send(client: Client) -> None:
+    def send(client: RawClient) -> None:
         # As much of the body as there may be comes with the head, before there is a connection to send it on to.
         first = BLOCK[: MIB // 4]
         client.send(request("POST", "/v1/files", framing) + (b"%x\r\n" % size if how == "chunked" else b"") + first)
@@ -185,7 +185,7 @@ def test_a_slow_upload(line: tuple[dict[str, int], Upstream, Daemon], how: str) 
 
     go = threading.Event()
     upstream.streams(slow)
-    with Client(daemon.port, **options) as client:
+    with RawClient(daemon.port, **options) as client:
         sender = threading.Thread(target=send, args=(client,))
         sender.start()
         sending.wait(memory.look)

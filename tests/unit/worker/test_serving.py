@@ -3,23 +3,14 @@
 import pytest
 
 from claude_gatewayd.worker.serving import LAPSES, Serving, ServingTracker
+from tests.support.clock import Clock
 
 OPUS, HAIKU = ("digest", "claude-opus-4-8"), ("digest", "claude-haiku-4-5")
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

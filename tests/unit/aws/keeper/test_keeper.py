@@ -25,8 +25,8 @@ STALE = "Signature expired: 20260101T000000Z is now earlier than 20260101T000500
 
 
 @dataclass
-class Clock:
-    """Both clocks. In a sleep of the machine only *wall* goes on."""
+class TwoClocks:
+    """The time of day and the steady time. In a sleep of the machine only *wall* goes on."""
 
     wall: float = 1_000_000.0
     steady: float = 5_000.0
@@ -40,7 +40,7 @@ class Clock:
 class FakeProvider:
     """A way to keys that live *lifetime*; *asked* says for what it was asked."""
 
-    clock: Clock
+    clock: TwoClocks
     kind: Any = "sso"
     lifetime: float | None = HOUR
     renewable: bool = True
@@ -92,7 +92,7 @@ class Scene:
     """A keeper on a fake way."""
 
     def __init__(self, timeout: float = 10.0, **given: Any) -> None:
-        self.clock = Clock()
+        self.clock = TwoClocks()
         self.provider = FakeProvider(self.clock, **given)
         self.changes = 0
 
@@ -656,7 +656,7 @@ def test_it_ends_while_a_thread_is_stuck() -> None:
         async def run(_: Callable[[], Any]) -> Any:
             await stuck.wait()
 
-        clock = Clock()
+        clock = TwoClocks()
         provider = FakeProvider(clock)
         keeper = Keeper(provider, lambda: None, KeeperEnvironment(run_in_thread=run))
         keeper.start()

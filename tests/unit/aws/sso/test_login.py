@@ -31,8 +31,8 @@ from tests.fakes.browser import visit
 BROWSER, DEVICE = LoginMethod("browser"), LoginMethod("device-code")
 
 
-class Clock:
-    """A clock that goes on when somebody sleeps, and a little while somebody works."""
+class SleepingClock:
+    """A clock that moves on only in a sleep, and keeps a record of the sleeps."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -70,12 +70,12 @@ class FakePrompt:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SleepingClock:
+    return SleepingClock()
 
 
 @pytest.fixture
-def aws(clock: Clock) -> Iterator[FakeAws]:
+def aws(clock: SleepingClock) -> Iterator[FakeAws]:
     with FakeAws(clock=clock) as aws:
         yield aws
         assert aws.violations == []
@@ -107,7 +107,7 @@ def logged_in(
     return log_in(sso_profile(environ, profile), environ, Egress(environ), method, prompt or FakePrompt(), **more)
 
 
-def by_device(home: AwsHome, clock: Clock, prompt: FakePrompt | None = None, profile: str = "sso") -> SsoToken:
+def by_device(home: AwsHome, clock: SleepingClock, prompt: FakePrompt | None = None, profile: str = "sso") -> SsoToken:
     return logged_in(home, DEVICE, prompt, profile, sleep=clock.sleep, clock=clock)
 
 
@@ -132,7 +132,9 @@ ISO = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 @pytest.mark.parametrize("method", [BROWSER, DEVICE])
-def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clock, method: LoginMethod) -> None:
+def test_the_file_is_that_of_the_aws_cli(
+    home: AwsHome, aws: FakeAws, clock: SleepingClock, method: LoginMethod
+) -> None:
     token = logged_in(home, method, sleep=clock.sleep, clock=clock)
     file = home.token_file("corp")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -151,7 +153,7 @@ def test_the_file_is_that_of_the_aws_cli(home: AwsHome, aws: FakeAws, clock: Clo
 
 
 @pytest.mark.parametrize("method", [BROWSER, DEVICE])
-def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: Clock, method: LoginMethod) -> None:
+def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: SleepingClock, method: LoginMethod) -> None:
     aws.lives.access_token = 600  # below botocore's fifteen minutes
     token = logged_in(home, method, sleep=clock.sleep, clock=clock)
     aws.lives.access_token = 3600
@@ -164,7 +166,7 @@ def test_botocore_refreshes_it(home: AwsHome, aws: FakeAws, clock: Clock, method
     assert renewed.registration == replace(token.registration, expires_at=renewed.registration.expires_at)
 
 
-def test_a_legacy_profile(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+def test_a_legacy_profile(home: AwsHome, aws: FakeAws, clock: SleepingClock) -> None:
     token = by_device(home, clock, profile="legacy")
     assert token.refresh_token == ""
     assert "scopes" not in json.loads(aws.calls_of("RegisterClient")[0].body)
@@ -321,7 +323,7 @@ def test_a_code_that_aws_does_not_take(home: AwsHome, aws: FakeAws) -> None:
 
 
 @pytest.mark.parametrize("method", [BROWSER, DEVICE])
-def test_who_gives_up(home: AwsHome, clock: Clock, aws: FakeAws, method: LoginMethod) -> None:
+def test_who_gives_up(home: AwsHome, clock: SleepingClock, aws: FakeAws, method: LoginMethod) -> None:
     class Impatient(FakePrompt):
         def waiting(self, left: float) -> None:
             raise KeyboardInterrupt
@@ -334,7 +336,7 @@ def test_who_gives_up(home: AwsHome, clock: Clock, aws: FakeAws, method: LoginMe
 # -- the code
 
 
-def test_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+def test_the_code(home: AwsHome, aws: FakeAws, clock: SleepingClock) -> None:
     aws.state.device_polls = 3
     aws.state.device_interval = 2
     prompt = FakePrompt()
@@ -348,21 +350,21 @@ def test_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
     assert prompt.waited == 8
 
 
-def test_slow_down_means_five_seconds_more_each_time(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+def test_slow_down_means_five_seconds_more_each_time(home: AwsHome, aws: FakeAws, clock: SleepingClock) -> None:
     aws.fail_next("CreateToken", AwsError("SlowDownException", ""), times=2)
     aws.state.device_polls = 0
     by_device(home, clock)
     assert sum(clock.slept) == pytest.approx(1.0 + 6.0 + 11.0)
 
 
-def test_a_network_that_is_away_for_a_moment(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+def test_a_network_that_is_away_for_a_moment(home: AwsHome, aws: FakeAws, clock: SleepingClock) -> None:
     aws.state.device_polls = 0
     aws.fail_next("CreateToken", times=3)  # so often one question is asked
     by_device(home, clock)
     assert is_good(home)
 
 
-def test_who_denies_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
+def test_who_denies_the_code(home: AwsHome, aws: FakeAws, clock: SleepingClock) -> None:
     aws.user("denies")
     error = refused(home, DEVICE, sleep=clock.sleep, clock=clock)
     assert isinstance(error, AccessDenied)
@@ -370,7 +372,7 @@ def test_who_denies_the_code(home: AwsHome, aws: FakeAws, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("aws_ends_it", [False, True])
-def test_a_code_that_nobody_types(home: AwsHome, aws: FakeAws, clock: Clock, aws_ends_it: bool) -> None:
+def test_a_code_that_nobody_types(home: AwsHome, aws: FakeAws, clock: SleepingClock, aws_ends_it: bool) -> None:
     aws.user("ignores")
     aws.state.device_interval = 30
     if aws_ends_it:

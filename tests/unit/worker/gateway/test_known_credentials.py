@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, proves
+from tests.support.clock import Clock
 
 DAY = 86400.0
 JSON = {b"content-type": b"application/json", b"request-id": b"req_1"}
@@ -47,14 +48,6 @@ UNIFIED = JSON | {b"anthropic-ratelimit-unified-status": b"rejected"}
 def test_what_shows_it(status: int, fields: dict[bytes, bytes], asked: str, shown: bool) -> None:
     method, path = asked.encode().split(b" ")
     assert proves(status, fields, method, path) is shown
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def learned(file: Path, clock: Clock, *credentials: bytes) -> KnownCredentials:

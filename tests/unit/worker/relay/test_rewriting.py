@@ -9,10 +9,11 @@ import pytest
 
 from claude_gatewayd.bedrock.stream import BedrockRewriter
 from claude_gatewayd.http1 import head
-from claude_gatewayd.http1.flow import Bytes, Sink, Source
+from claude_gatewayd.http1.flow import Bytes, Sink
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.relay.rewriting import Passthrough, rewrite_stream
+from tests.support.connection import FakeConnection
 from tests.support.leaping import Loop
 
 if TYPE_CHECKING:
@@ -24,22 +25,17 @@ STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
-class Client:
-    """A client's connection, as an exchange knows it."""
-
-    draining = False
-    close_after = False
+class EventConnection(FakeConnection):
+    """A client's connection that keeps which events it is sent, and when; it can be one that reads nothing more."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.answer_source: Source | None = None
-        self.write_paused = False
-        self.said: list[tuple[float, str]] = []
+        super().__init__()
+        self.events: list[tuple[float, str]] = []
 
     def send(self, data: Bytes) -> None:
         for name in (b"message_start", b"content_block_delta", b"message_stop", b"ping", b"error"):
             if b"event: " + name in bytes(data):
-                self.said.append((self.loop.time(), name.decode()))
+                self.events.append((self.loop.time(), name.decode()))
 
     def pauses(self, *, paused: bool) -> None:
         """Read nothing more, or go on."""
@@ -49,14 +45,6 @@ class Client:
             self.answer_source.pause_reading()
         else:
             self.answer_source.resume_reading()
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def exchange_finished(self) -> None: ...
-
-    def reset(self) -> None: ...
 
 
 class Upstream:
@@ -81,24 +69,24 @@ class Upstream:
         self.paused.append(False)
 
 
-def told(script: Callable[[Sink, Client], Awaitable[None]]) -> tuple[list[tuple[float, str]], Upstream]:
+def events_of(script: Callable[[Sink, EventConnection], Awaitable[None]]) -> tuple[list[tuple[float, str]], Upstream]:
     """Return what a client is told, and when, if *script* is what comes from upstream."""
 
     async def run() -> tuple[list[tuple[float, str]], Upstream]:
-        client = Client()
+        client = EventConnection()
         exchange = Exchange(client, head.parse_request(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n"))
         upstream = Upstream(lambda sink: script(sink, client))
         answer = cast("Answer", upstream)
         await rewrite_stream(answer, exchange, [], BedrockRewriter("x"), silence=999, ping_after=10)
         await asyncio.sleep(100)  # a timer that was left behind would tell more
-        return client.said, upstream
+        return client.events, upstream
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(run())
 
 
 def test_a_ping_each_ten_seconds_of_silence_and_none_but_there() -> None:
-    async def script(sink: Sink, client: Client) -> None:
+    async def script(sink: Sink, client: EventConnection) -> None:
         await asyncio.sleep(25)  # nothing has begun
         sink.write(START)
         await asyncio.sleep(9)
@@ -109,7 +97,7 @@ def test_a_ping_each_ten_seconds_of_silence_and_none_but_there() -> None:
         sink.write(STOP)
         await asyncio.sleep(25)  # all has been said, though the upstream has not ended
 
-    said, _ = told(script)
+    said, _ = events_of(script)
     assert said == [
         (25, "message_start"),
         (34, "content_block_delta"),
@@ -122,30 +110,30 @@ def test_a_ping_each_ten_seconds_of_silence_and_none_but_there() -> None:
 
 @pytest.mark.parametrize("nothing", [b": comment\n\n", b"event: content_block_delta\ndata: {", b"\n\n"])
 def test_what_is_not_told_on_is_silence(nothing: bytes) -> None:
-    async def script(sink: Sink, client: Client) -> None:
+    async def script(sink: Sink, client: EventConnection) -> None:
         sink.write(START)
         for _ in range(3):
             await asyncio.sleep(4)
             sink.write(nothing)
 
-    said, _ = told(script)
+    said, _ = events_of(script)
     assert said[:2] == [(0, "message_start"), (10, "ping")]
 
 
 def test_a_ping_of_the_upstreams_is_no_silence() -> None:
-    async def script(sink: Sink, client: Client) -> None:
+    async def script(sink: Sink, client: EventConnection) -> None:
         sink.write(START)
         await asyncio.sleep(9)
         sink.write(PING)
         await asyncio.sleep(9)
         sink.write(STOP)
 
-    said, _ = told(script)
+    said, _ = events_of(script)
     assert said == [(0, "message_start"), (9, "ping"), (18, "message_stop")]
 
 
 def test_a_client_that_does_not_read_is_told_nothing_and_the_upstream_is_held_up() -> None:
-    async def script(sink: Sink, client: Client) -> None:
+    async def script(sink: Sink, client: EventConnection) -> None:
         sink.write(START)
         await asyncio.sleep(5)
         client.pauses(paused=True)
@@ -155,7 +143,7 @@ def test_a_client_that_does_not_read_is_told_nothing_and_the_upstream_is_held_up
         await asyncio.sleep(15)
         sink.write(STOP)
 
-    said, upstream = told(script)
+    said, upstream = events_of(script)
     assert said == [
         (0, "message_start"),
         (5, "content_block_delta"),
@@ -166,7 +154,7 @@ def test_a_client_that_does_not_read_is_told_nothing_and_the_upstream_is_held_up
 
 
 def test_a_client_that_was_full_before_the_upstream_was_asked_to_wait() -> None:
-    async def script(sink: Sink, client: Client) -> None:
+    async def script(sink: Sink, client: EventConnection) -> None:
         sink.write(START)
         client.write_paused = True
         sink.source = sink.source  # what is set last finds the client full
@@ -174,18 +162,18 @@ def test_a_client_that_was_full_before_the_upstream_was_asked_to_wait() -> None:
         client.pauses(paused=False)
         await asyncio.sleep(11)
 
-    said, upstream = told(script)
+    said, upstream = events_of(script)
     assert said == [(0, "message_start"), (310, "ping"), (311, "error")]
     assert upstream.paused == [True, False]
 
 
 def test_nothing_follows_where_the_upstream_fails() -> None:
-    async def script(sink: Sink, client: Client) -> None:
+    async def script(sink: Sink, client: EventConnection) -> None:
         sink.write(START)
         await asyncio.sleep(5)
         raise UpstreamFailed("lost", "it is gone")
 
-    assert told(script)[0] == [(0, "message_start"), (5, "error")]
+    assert events_of(script)[0] == [(0, "message_start"), (5, "error")]
 
 
 ALONE = b'event: message_start\ndata: {"type":"message_start"}\n\n'

@@ -6,7 +6,7 @@ import pytest
 
 from claude_gatewayd.worker.engine.chat import thinking
 from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder, ThinkingStore
-from tests.fakes.anthropic_model import Reply, whole_message
+from tests.fakes.anthropic_model import ModelReply, whole_message
 
 BLOCK = {"type": "thinking", "thinking": "hm, tool_use", "signature": "ab"}
 REDACTED = {"type": "redacted_thinking", "data": "x"}
@@ -42,7 +42,7 @@ def test_a_stream_however_it_is_cut(size: int) -> None:
 
 def test_a_whole_answer() -> None:
     store = ThinkingStore()
-    message = whole_message(Reply(("hi",), think=True, tool=("get", {})), {}, "t1")
+    message = whole_message(ModelReply(("hi",), think=True, tool=("get", {})), {}, "t1")
     ThinkingRecorder(store, "me").whole(json.dumps(message).encode())
     found = store.of("me", ["t1"])
     assert found is not None

@@ -12,7 +12,6 @@ from claude_gatewayd.anthropic.request import ParsedRequest
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1 import head
-from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.http1.upstream.pool import Pool
@@ -26,6 +25,7 @@ from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
 from tests.fakes.transport import Wire
+from tests.support.connection import FakeConnection
 from tests.support.leaping import on_leaping_time
 
 if TYPE_CHECKING:
@@ -114,31 +114,7 @@ class Bedrock:
         return 200
 
 
-class Client:
-    """A client's connection."""
-
-    draining = False
-    close_after = False
-    write_paused = False
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.answer_source: Source | None = None
-        self.got = b""
-
-    def send(self, data: Bytes) -> None:
-        self.got += bytes(data)
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def exchange_finished(self) -> None: ...
-
-    def reset(self) -> None: ...
-
-
-class Reply(NamedTuple):
+class TimedReply(NamedTuple):
     """What a client got, and *after* how many seconds."""
 
     status: int
@@ -161,11 +137,11 @@ class Lane:
         fallback = cast("BedrockLane", self.bedrock) if has_bedrock else None
         self.lane = AnthropicLane(settings, relay, fallback, authorization, circuits, Tally(lambda: None), lambda: None)
 
-    async def ask(self, *headers: bytes, stream: bool = True) -> Reply:
+    async def ask(self, *headers: bytes, stream: bool = True) -> TimedReply:
         """Ask for a message."""
         lines = (b"Host: x", b"Content-Length: 2", *headers)
         request = b"POST /v1/messages HTTP/1.1\r\n%b\r\n\r\n" % b"\r\n".join(lines)
-        client = Client()
+        client = FakeConnection()
         call = Call(
             Exchange(client, head.parse_request(request)),
             Caller(b"c", True, frozenset()),
@@ -181,7 +157,7 @@ class Lane:
             status = await self.lane.answer(call)
         except Refused as refused:
             status = refused.status
-        return Reply(status, call.route.upstream, call.route.fallback, self.loop.time() - started)
+        return TimedReply(status, call.route.upstream, call.route.fallback, self.loop.time() - started)
 
 
 @pytest.mark.parametrize("after", [100.0, 170.0, 240.0, 590.0])
@@ -225,7 +201,7 @@ async def test_with_bedrock_it_is_the_persons_choice(
 ) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(Says(after=after))
-    assert await lane.ask() == Reply(200, upstream, "timeout" if upstream == "bedrock" else "none", waited)
+    assert await lane.ask() == TimedReply(200, upstream, "timeout" if upstream == "bedrock" else "none", waited)
     assert len(lane.anthropic.asked) == 1
 
 
@@ -256,7 +232,7 @@ async def test_an_answer_that_cannot_be_kept_has_its_status(tmp_path: Path) -> N
 async def test_the_try_before_money_has_its_time(tmp_path: Path) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers += [Says(429), Says(after=170.0)]
-    assert await lane.ask() == Reply(200, "anthropic", "none", 171.0)
+    assert await lane.ask() == TimedReply(200, "anthropic", "none", 171.0)
 
 
 @on_leaping_time
@@ -267,7 +243,7 @@ async def test_what_only_anthropic_can_do_is_told_at_once(tmp_path: Path) -> Non
         lane.anthropic.asked.clear()
         lane.anthropic.answers.append(Says(status))
         reply = await lane.ask()
-        assert reply == Reply(status, "anthropic", "none; Bedrock does not serve web search", 0.0)
+        assert reply == TimedReply(status, "anthropic", "none; Bedrock does not serve web search", 0.0)
         assert len(lane.anthropic.asked) == 1
     assert lane.bedrock.asked == []
 
@@ -289,7 +265,7 @@ async def test_a_429_that_passes_costs_nothing(tmp_path: Path, says: Says) -> No
     lane = Lane(tmp_path)
     for _ in range(20):
         lane.anthropic.answers.append(says)
-        assert await lane.ask() == Reply(200, "anthropic", "none", 1.0)
+        assert await lane.ask() == TimedReply(200, "anthropic", "none", 1.0)
     assert lane.bedrock.asked == []
 
 
@@ -299,7 +275,7 @@ async def test_a_429_about_one_request_opens_no_circuit(tmp_path: Path, says: Sa
     lane = Lane(tmp_path)
     for _ in range(5):
         lane.anthropic.answers += [says, says]
-        assert await lane.ask() == Reply(200, "bedrock", "429", 1.0)
+        assert await lane.ask() == TimedReply(200, "bedrock", "429", 1.0)
     assert (await lane.ask()).upstream == "anthropic"
 
 
@@ -318,7 +294,7 @@ async def test_a_429_that_would_take_longer_costs_money_once_a_minute(tmp_path: 
 async def test_where_a_second_try_is_no_use_there_is_none(tmp_path: Path) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(Says(429, headers=(b"x-should-retry: false",)))
-    assert await lane.ask() == Reply(200, "bedrock", "429", 0.0)
+    assert await lane.ask() == TimedReply(200, "bedrock", "429", 0.0)
     assert len(lane.anthropic.asked) == 1
 
 
@@ -346,9 +322,9 @@ async def test_a_limit_of_the_account_opens_the_circuit(
 ) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(says)
-    assert await lane.ask() == Reply(200, "bedrock", fallback, 0.0)
+    assert await lane.ask() == TimedReply(200, "bedrock", fallback, 0.0)
     await asyncio.sleep(lasts - 1)
-    assert await lane.ask() == Reply(200, "bedrock", f"circuit open ({cause})", 0.0)
+    assert await lane.ask() == TimedReply(200, "bedrock", f"circuit open ({cause})", 0.0)
     assert len(lane.anthropic.asked) == 1
     await asyncio.sleep(1)
     assert (await lane.ask()).upstream == "anthropic"
@@ -362,14 +338,14 @@ async def test_what_a_beta_asks_for_has_a_circuit_of_its_own(tmp_path: Path, bet
     betas = b"anthropic-beta: oauth-2025-04-20," + beta
     for _ in range(2):
         lane.anthropic.answers += [Says(429, message=LONG)] * 2
-        assert await lane.ask(betas) == Reply(200, "bedrock", "429", 1.0)
-    assert await lane.ask(betas) == Reply(200, "bedrock", "circuit open (429)", 0.0)
-    assert await lane.ask() == Reply(200, "anthropic", "none", 0.0)
+        assert await lane.ask(betas) == TimedReply(200, "bedrock", "429", 1.0)
+    assert await lane.ask(betas) == TimedReply(200, "bedrock", "circuit open (429)", 0.0)
+    assert await lane.ask() == TimedReply(200, "anthropic", "none", 0.0)
 
 
 @on_leaping_time
 async def test_a_400_with_other_words_passes(tmp_path: Path) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(Says(400, message="max_tokens: too large"))
-    assert await lane.ask() == Reply(400, "anthropic", "none", 0.0)
+    assert await lane.ask() == TimedReply(400, "anthropic", "none", 0.0)
     assert lane.bedrock.asked == []

@@ -18,6 +18,7 @@ from claude_gatewayd.worker.gateway.lanes.circuit import (
     Circuits,
     circuit_key,
 )
+from tests.support.clock import Clock
 
 NOW = 1_800_000_000.0
 RULES = CircuitRules(allowed_fails=1, cooldown_time=60.0)
@@ -170,17 +171,9 @@ def test_whatever_happens(steps: list[tuple[str, float, float]], allowed_fails: 
             assert circuit.state(circuit.since - 1) == "probe"  # the clock was set back
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_all_of_them(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    clock = Clock()
+    clock = Clock(NOW)
     circuits = Circuits(CircuitRules(0, 60.0), lambda digest: f"cred-{digest[:2]}", clock)
     other = circuit_key("ffff", KEY.model)
     circuits.failed(KEY, "529")
@@ -210,7 +203,7 @@ def test_all_of_them(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_probe_after_probe_that_fails_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     circuits = Circuits(CircuitRules(0, 60.0), str, clock)
     circuits.failed(KEY, "529")
     for _ in range(10):
@@ -228,7 +221,7 @@ def test_probe_after_probe_that_fails_is_no_news(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_name_cannot_write_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock(NOW))
     circuits.failed(circuit_key("1f3a", "claude\n<3>all is lost\u2028" + "x" * 1000), "529")
     (line,) = caplog.messages
     assert line.isprintable()
@@ -237,7 +230,7 @@ def test_a_name_cannot_write_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_probe_is_given_back_once() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     circuits = Circuits(CircuitRules(0, 60.0), str, clock)
     circuits.released(KEY)
     assert circuits.admit(KEY) == "closed"
@@ -252,7 +245,7 @@ def test_a_probe_is_given_back_once() -> None:
 
 
 def test_one_that_is_over_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     circuits = Circuits(CircuitRules(0, 60.0), str, clock)
     circuits.failed(KEY, "529")
     assert circuits.snapshot()
@@ -262,7 +255,7 @@ def test_one_that_is_over_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_last_used_are_kept() -> None:
-    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock(NOW))
     circuits.failed(KEY, "529")
     for n in range(600):
         circuits.failed(circuit_key(str(n), "m"), "529")
@@ -270,7 +263,7 @@ def test_the_last_used_are_kept() -> None:
 
 
 def test_they_are_bounded() -> None:
-    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock(NOW))
     for n in range(2000):
         circuits.failed(circuit_key(str(n), "m" * 10_000), "529")
     assert len(circuits.snapshot()) == 512
@@ -278,7 +271,7 @@ def test_they_are_bounded() -> None:
 
 
 def test_betas_with_limits_of_their_own_have_a_circuit() -> None:
-    circuits = Circuits(CircuitRules(0, 60.0), str, Clock())
+    circuits = Circuits(CircuitRules(0, 60.0), str, Clock(NOW))
     circuits.failed(KEY._replace(own_limits="1M context"), "429")
     assert circuits.admit(KEY) == "closed"
     assert [circuit["model"] for circuit in circuits.snapshot()] == ["claude-opus-4-8 with 1M context"]

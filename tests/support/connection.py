@@ -1,0 +1,29 @@
+"""The connection of a client, for tests of what answers it without a socket."""
+
+import asyncio
+
+from claude_gatewayd.http1.flow import Bytes, Source
+
+
+class FakeConnection:
+    """A client's connection, as an exchange knows it, that keeps what is sent."""
+
+    draining = False
+    close_after = False
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.answer_source: Source | None = None
+        self.write_paused = False
+        self.got = b""
+
+    def send(self, data: Bytes) -> None:
+        self.got += bytes(data)
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def exchange_finished(self) -> None: ...
+
+    def reset(self) -> None: ...
