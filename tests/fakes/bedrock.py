@@ -25,9 +25,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NoReturn, cast
 from urllib.parse import unquote
 
-from tests.fakes.anthropic import MESSAGES, End, FakeAnthropic, Fault, Recorded
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_faults import MESSAGES
 from tests.fakes.anthropic_http import Connection, Head, check_head
 from tests.fakes.anthropic_model import Answer, Piece, error_envelope, json_answer
+from tests.fakes.anthropic_requests import Recorded
+from tests.fakes.anthropic_steps import End, Fault
 from tests.fakes.bedrock_body import BODY_LIMIT, BodyRefusedError, Operation, check_body, tokens_in
 from tests.fakes.bedrock_frames import Part, chunk_piece, error_piece, exception_piece, spoiled
 from tests.fakes.bedrock_model import (

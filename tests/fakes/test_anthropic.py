@@ -18,8 +18,9 @@ import pytest
 import trustme
 import zstandard
 
-from tests.fakes.anthropic import Cut, FakeAnthropic, Wire
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_model import read_script
+from tests.fakes.anthropic_steps import Cut, Wire
 from tests.fakes.shapes import MAIN, SHAPES, Shape
 
 BEARER = {"authorization": "Bearer sk-ant-oat01-invented"}

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_faults import MESSAGES
+from tests.fakes.anthropic_requests import Recorded
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon, wait_until
 

@@ -6,7 +6,9 @@ They hold for a client that is pointed straight at the fake, and must hold as th
 import json
 from typing import Any
 
-from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_faults import MESSAGES
+from tests.fakes.anthropic_requests import Recorded
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
 from tests.scenarios.client.claude import Claude
 

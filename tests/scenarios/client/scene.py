@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_faults import MESSAGES
+from tests.fakes.anthropic_requests import Recorded
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
 from tests.support.daemon import Daemon

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.fakes.anthropic import Recorded
+from tests.fakes.anthropic_requests import Recorded
 from tests.scenarios.client.claude import SUBSCRIPTION, Claude
 from tests.scenarios.client.scene import LANES, Lane, Scene
 from tests.scenarios.client.session import DOWN, ENTER, Session

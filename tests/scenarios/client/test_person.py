@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.anthropic import MESSAGES, FakeAnthropic
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_faults import MESSAGES
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.client.claude import Claude, binary_of
 from tests.scenarios.client.scenarios import hello

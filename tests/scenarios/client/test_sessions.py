@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.fakes.anthropic import Recorded
+from tests.fakes.anthropic_requests import Recorded
 from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Result
 from tests.scenarios.client.scene import LANES, Lane, Scene
 from tests.scenarios.client.session import Session

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.fakes.anthropic import MESSAGES, FakeAnthropic, Recorded
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_faults import MESSAGES
+from tests.fakes.anthropic_requests import Recorded
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
 from tests.scenarios.client.claude import KEY, OAUTH, SUBSCRIPTION, Claude, Credential
 from tests.scenarios.client.scenarios import SCENARIOS, hello

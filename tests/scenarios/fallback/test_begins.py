@@ -11,8 +11,8 @@ import brotli
 import pytest
 import zstandard
 
-from tests.fakes.anthropic import Coding, Fault, Stall, Wire
 from tests.fakes.anthropic_model import Answer, error_envelope, sse_event
+from tests.fakes.anthropic_steps import Coding, Fault, Stall, Wire
 from tests.support.stage import Reply, Stage, turn
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.anthropic import MESSAGES, FakeAnthropic
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_faults import MESSAGES
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.canary import CANARY, hold_nowhere, holds
 from tests.support.daemon import Daemon, wait_until

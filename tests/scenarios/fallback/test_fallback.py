@@ -7,8 +7,8 @@ import time
 import pytest
 
 from tests.fakes import shapes
-from tests.fakes.anthropic import Coding, Fault, Held, Wire
 from tests.fakes.anthropic_model import error_answer
+from tests.fakes.anthropic_steps import Coding, Fault, Held, Wire
 from tests.support.stage import MODEL, Stage, turn
 
 pytestmark = pytest.mark.slow

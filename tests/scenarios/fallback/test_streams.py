@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from tests.fakes.anthropic import MESSAGES, Fault
+from tests.fakes.anthropic_faults import MESSAGES
 from tests.fakes.anthropic_model import Answer, Piece
+from tests.fakes.anthropic_steps import Fault
 from tests.fakes.bedrock import STREAM
 from tests.fakes.bedrock_frames import Part, chunk_piece
 from tests.support.stage import MODEL, Reply, Stage, turn

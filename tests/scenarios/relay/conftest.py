@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fakes.anthropic import FakeAnthropic, Wire
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_steps import Wire
 from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.raw import RawClient, RawReply, ask
 from tests.support.daemon import Daemon

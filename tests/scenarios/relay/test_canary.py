@@ -14,7 +14,8 @@ from typing import Self, get_args
 import pytest
 import trustme
 
-from tests.fakes.anthropic import Cut, FakeAnthropic
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_steps import Cut
 from tests.fakes.upstream import Upstream, says
 from tests.scenarios.relay.raw import HOST, JSON, RawClient, RawReply, ask, chunked, messages, request
 from tests.support.calls import message

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.fakes.anthropic import Wire
+from tests.fakes.anthropic_steps import Wire
 from tests.fakes.upstream import Upstream
 from tests.scenarios.relay.conftest import Scene
 from tests.scenarios.relay.raw import HOST, JSON, TOKEN, RawClient, chunked, messages, request

@@ -11,7 +11,8 @@ import pytest
 
 from claude_gatewayd.http1.framing import BodyReader, Chunked, UntilClose
 from tests.fakes import shapes
-from tests.fakes.anthropic import FakeAnthropic, Wire
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.anthropic_steps import Wire
 from tests.fakes.shapes import SHAPES, Shape
 from tests.fakes.upstream import Upstream, says
 from tests.scenarios.relay.conftest import Scene

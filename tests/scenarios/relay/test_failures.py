@@ -12,8 +12,9 @@ from typing import get_args
 import pytest
 import trustme
 
-from tests.fakes.anthropic import Coding, Cut, FakeAnthropic, Wire
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_http import How
+from tests.fakes.anthropic_steps import Coding, Cut, Wire
 from tests.fakes.upstream import Script, Upstream, says
 from tests.scenarios.relay.conftest import Scene
 from tests.scenarios.relay.raw import JSON, RawClient, RawReply, ask, chunked, messages, request
