@@ -5,6 +5,7 @@ The body goes to Anthropic byte for byte. Only an alias changes it: the model's 
 
 import json
 import re
+from typing import Any
 
 import msgspec
 
@@ -18,9 +19,17 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     stream: bool | None = None
 
 
+class _OnlyModel(msgspec.Struct, frozen=True):
+    """A request whose `stream` is neither true nor false: it is still for its model's upstream, and nobody else."""
+
+    model: str | None = None
+    stream: Any = None
+
+
 UNREADABLE = ParsedRequest()
 
 _decoder = msgspec.json.Decoder(ParsedRequest)
+_model_decoder = msgspec.json.Decoder(_OnlyModel)
 
 # The last member before the last brace of a JSON object is the object's own, and so is the first after its first.
 _MODEL_FIRST = re.compile(rb'\s*\{\s*"model"\s*:\s*"([\w.:@/\[\]-]{1,200})"\s*,', re.ASCII)
@@ -44,6 +53,12 @@ def read(body: Bytes) -> ParsedRequest:
         return ParsedRequest(first[1].decode("ascii"), last[1] == b"true")
     try:
         return _decoder.decode(body)
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNREADABLE
+    try:
+        return ParsedRequest(_model_decoder.decode(body).model)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return UNREADABLE
 

@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -369,6 +370,15 @@ def test_a_thread_that_it_does_not_know(stage: Stage) -> None:
     reply = stage.ask(turn(model="echo", thread=thread))
     assert (reply.status, reply.json["error"]["details"]) == (404, {"error_code": "thread_not_found"})
     assert stage.ask(turn(model="echo", thread={"type": "create"}, stream=False)).text == "from the mock"
+
+
+@pytest.mark.parametrize("wrong", ["yes", 1, {}], ids=str)
+def test_a_request_with_a_mistake_goes_to_nobody_else(stage: Stage, wrong: Any) -> None:
+    for model in ("echo", "claude-opus-4-8-bedrock"):
+        reply = stage.ask(turn(model=model, stream=wrong))
+        assert reply.status == 400, reply
+        assert reply.error
+        assert (stage.to_anthropic(), stage.to_bedrock()) == ([], [])
 
 
 def test_an_alias(stage: Stage) -> None:
