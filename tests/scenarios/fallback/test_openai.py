@@ -139,6 +139,28 @@ def test_errors_are_openais(stage: Stage, path: str, status: int, asked: dict[st
     assert reply.status == status or (reply.status >= 400 and "messages" in str(asked)), reply
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (ROUTES[1], chat(messages=[{"role": "user", "content": 7}])),
+        (ROUTES[1], chat(messages=[1])),
+        (ROUTES[1], chat(max_tokens="many")),
+        (ROUTES[1], chat(response_format="json_object")),
+        (ROUTES[1], chat(stream="yes")),  # type: ignore[arg-type]
+        (ROUTES[1], chat(tools="x", stream=True)),
+        ("/v1/completions", json.dumps({"model": MODEL, "prompt": {"a": 1}}).encode()),
+        ("/v1/responses", json.dumps({"model": MODEL, "input": [1]}).encode()),
+    ],
+    ids=lambda value: str(value)[-60:],
+)
+def test_wrong_types_are_the_clients_mistake(stage: Stage, path: str, body: bytes) -> None:
+    """A 500 would be retried."""
+    reply = stage.ask(body, path=path)
+    assert (reply.status, stage.to_anthropic()) == (400, []), reply
+    assert reply.json["error"]["type"] == "invalid_request_error"
+    assert reply.json["error"]["message"]
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b"\xff\xfe"], ids=repr)
 def test_a_failure_that_is_no_json_is_json_there(stage: Stage, body: bytes, stream: bool) -> None:

@@ -124,7 +124,9 @@ class LiteLLMLane:
         if is_own_model and not call.route.api_base:
             call.route.api_base = answer.head.fields.get(b"x-litellm-model-api-base").decode("latin-1")
         if answer.head.status >= 400:
-            return await _pass_error_on(call, answer)
+            return await _pass_error_on(
+                call, answer, nobody_asked=not is_own_model and call.route.upstream == "litellm"
+            )
         if call.path == MESSAGES and answer.is_stream:
             return await self._pass_messages_on(call, answer)
         await answer.pass_on(
@@ -167,6 +169,9 @@ class LiteLLMLane:
             raise Refused(400, "cannot read the request: its body is not JSON", NO_RETRY, *call.route.lines) from None
         if not isinstance(document, dict) or not isinstance(document.get("model"), str):
             raise Refused(400, 'cannot read the request: its body names no "model"', NO_RETRY, *call.route.lines)
+        if not isinstance(document.get("stream"), bool | None):
+            message = 'cannot read the request: its "stream" is neither true nor false'
+            raise Refused(400, message, NO_RETRY, *call.route.lines)
         if call.model:
             document["model"] = call.model  # an alias has another name
         call.document = document
@@ -189,14 +194,21 @@ class LiteLLMLane:
         return OutgoingRequest(head.write_request(b"POST", call.path, lines), body, False)
 
 
-async def _pass_error_on(call: Call, answer: Answer) -> int:
-    """Pass on an error, in the envelope that the client's SDK expects: LiteLLM and its server have others, too."""
+async def _pass_error_on(call: Call, answer: Answer, *, nobody_asked: bool) -> int:
+    """Pass on an error, in the envelope that the client's SDK expects: LiteLLM and its server have others, too.
+
+    If *nobody_asked*, LiteLLM could not translate the request. It answers 500 to some that are malformed, and clients
+    would retry those.
+    """
     kept = await answer.keep()
     status, body = answer.head.status, b""
     if kept is not None:
         coding = b"" if kept.plain else answer.head.fields.get(b"content-encoding")
         body = content_coding.decoded(coding, kept.body)
     lines = [*answer.head.without(_NOT_RETURNED | _ABOUT_BODY), JSON, *call.route.lines]
+    if nobody_asked and status == 500:
+        status, body = 400, anthropic_errors.openai_error_body(400, anthropic_errors.message_of(status, body))
+        lines.append(NO_RETRY)
     if call.path == MESSAGES:
         status, body = _as_anthropic_error(status, body)
     else:
