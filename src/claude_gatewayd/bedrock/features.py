@@ -169,6 +169,7 @@ CHANGED: Final[Mapping[str, str]] = {
 NOT_SERVED: Final[Mapping[str, str]] = {
     "Anthropic's own tools": "web search, web fetch, code execution, toolsets and other server tools; also the "
     "computer, bash, text editor and memory tools if the model at Bedrock lacks them",
+    "tool_choice": "`any` and `tool` with models that cannot be made to call a tool: from 5.1 on",
     "tools[].strict": "for models that do not support it: from Opus 4.7 on, and before 4.5",
     "output_config.format": "for models without structured output, if the request has tools as well, or if the "
     "schema is not that of an object",

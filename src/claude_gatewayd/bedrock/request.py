@@ -72,6 +72,8 @@ class BedrockRequest:
 def unsupported(body: Object, family: Family) -> str | None:
     """Say what a request asks for that a family at Bedrock does not have; None: it can answer."""
     takes = TABLE[family]
+    if body.get("stream") is not None and not isinstance(body["stream"], bool):
+        return "a stream that is neither true nor false"
     for field, name in (("mcp_servers", "MCP connectors"), ("container", "a container")):
         if body.get(field):
             return name
@@ -84,6 +86,8 @@ def unsupported(body: Object, family: Family) -> str | None:
             return f"the tool {kind}" if kind.startswith(_CLIENTS_TOOLS) else f"the server tool {kind}"
         if tool.get("strict") and not takes.schema:
             return "strict tools with this model"
+    if not takes.forced and _type(body.get("tool_choice")) in ("any", "tool"):
+        return "a tool that has to be called (tool_choice) with this model"
     wanted = structured_output.format_of(body)
     bound = takes.schema and _type(wanted) == "json_schema"
     if wanted is not None and not bound and (tools or structured_output.schema_of(wanted) is None):
@@ -332,9 +336,15 @@ def _all_blocks(body: Object) -> Iterator[dict[str, Json]]:
     for content in contents:
         for block in _objects(content):
             yield block
-            yield from _objects(block.get("content"))
-            source = block.get("source")
-            yield from _objects(source.get("content") if isinstance(source, dict) else None)
+            for inner in _inner_blocks(block):
+                yield inner
+                yield from _inner_blocks(inner)  # a document within the result of a tool has blocks, too
+
+
+def _inner_blocks(block: Object) -> Iterator[dict[str, Json]]:
+    yield from _objects(block.get("content"))
+    source = block.get("source")
+    yield from _objects(source.get("content") if isinstance(source, dict) else None)
 
 
 def _objects(value: Json) -> Iterator[dict[str, Json]]:

@@ -360,6 +360,10 @@ def says(*blocks: object) -> dict[str, Any]:
         (says(result(FILE)), "a file to be fetched"),
         (says({"type": "image", "source": {"type": "url", "url": "https://x.example"}}), "a url to be fetched"),
         (says({"type": "document", "source": {"type": "content", "content": [FILE]}}), "a file to be fetched"),
+        (says(result({"type": "document", "source": {"type": "content", "content": [FILE]}})), "a file to be fetched"),
+        (turn(stream="yes"), "a stream that is neither true nor false"),
+        (turn(stream=1), "a stream that is neither true nor false"),
+        (turn(stream=None), None),
         (says({"type": "server_tool_use", "id": "srvtoolu_1"}), "a block of the kind server_tool_use"),
         (says({"type": "container_upload", "file_id": "f"}), "a block of the kind container_upload"),
     ],
@@ -373,7 +377,11 @@ def test_what_only_anthropic_can(body: dict[str, Any], reason: str | None) -> No
     [
         ({"thread": {"type": "continue", "previous_message_id": "msg_1"}}, True),
         ({"thread": {"type": "of next year"}}, True),
+        ({"thread": {"previous_message_id": "msg_1"}}, True),
+        ({"thread": {"type": None, "previous_message_id": "msg_1"}}, True),
         ({"thread": {"type": "create"}}, False),
+        ({"thread": {"type": "create", "previous_message_id": "msg_1"}}, False),
+        ({"thread": {}}, False),
         ({"thread": None}, False),
         ({"resumption": {"type": "enabled", "token": "t"}}, True),
         ({"resumption": {"type": "enabled"}}, False),
@@ -384,6 +392,7 @@ def test_what_has_only_the_new_messages(body: dict[str, Any], partial: bool) -> 
     assert is_partial(body) == partial
 
 
+LACKS_FORCE = "a tool that has to be called (tool_choice) with this model"
 LACKS_FORMAT = "this output format (output_config.format) with this model, or beside tools"
 
 
@@ -398,6 +407,10 @@ LACKS_FORMAT = "this output format (output_config.format) with this model, or be
         ("5.1", {"tools": [STRICT]}, "strict tools with this model"),
         ("5.1", {"tools": [STRICT | {"strict": False}]}, None),
         ("5", says({"type": "tool_addition", "tool": {"definition": STRICT}}), "strict tools with this model"),
+        ("5.1", turn(tools=[STRICT | {"strict": False}], tool_choice={"type": "any"}), LACKS_FORCE),
+        ("5.1", turn(tools=[STRICT | {"strict": False}], tool_choice={"type": "tool", "name": "Bash"}), LACKS_FORCE),
+        ("5.1", turn(tools=[STRICT | {"strict": False}], tool_choice={"type": "auto"}), None),
+        ("5", turn(tools=[STRICT | {"strict": False}], tool_choice={"type": "any"}), None),
         ("4.6", turn(output_config={"format": FORMAT}), None),
         ("4", turn(output_config={"format": FORMAT}), LACKS_FORMAT),
         ("5.1", turn(output_config={"format": FORMAT}), LACKS_FORMAT),

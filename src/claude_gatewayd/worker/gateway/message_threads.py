@@ -19,7 +19,10 @@ def is_partial(body: Mapping[str, Any]) -> bool:
     A request that creates a thread has all of them. `resumption` without a token only allows an interruption.
     """
     thread, resumption = body.get("thread"), body.get("resumption")
-    goes_on = isinstance(thread, dict) and thread.get("type") not in (None, "create")
+    goes_on = isinstance(thread, dict) and (
+        thread.get("type") not in (None, "create")
+        or (not thread.get("type") and bool(thread.get("previous_message_id")))
+    )
     return goes_on or (isinstance(resumption, dict) and bool(resumption.get("token")))
 
 
