@@ -52,7 +52,7 @@ class Authorization:
         return at is not None and self._loop.time() - at < _RECENT
 
     def note_purchase(self, call: Call) -> None:
-        """Note that a caller gets such an answer now."""
+        """Note that a caller is to get such an answer now."""
         self._bought[call.digest] = self._loop.time()
         self._bought.move_to_end(call.digest)
         while len(self._bought) > _REMEMBERED:

@@ -120,6 +120,9 @@ class Attempts:
             if decision.act == "refresh":
                 refreshed = True
                 continue
+            if decision.act == "fallback" and attempt.is_limit and not retries:
+                # At once, and not when Bedrock is asked: the caller's other requests are decided meanwhile.
+                self._authorization.note_purchase(call)
             self._recorder.record(
                 call,
                 outcome,
@@ -131,8 +134,6 @@ class Attempts:
                 obstacle = await fallback.obstacle(call)
                 if obstacle is None and decision.act == "fallback":
                     call.route.fallback = policy.reason(outcome)
-                    if attempt.is_limit and not retries:
-                        self._authorization.note_purchase(call)
                     return Result(outcome, answer, attempt.failure, falls_back=True)
                 if obstacle is not None:
                     call.route.fallback = f"none; {obstacle.reason}"

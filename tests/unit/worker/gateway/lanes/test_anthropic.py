@@ -101,9 +101,12 @@ class Bedrock:
     def __init__(self) -> None:
         self.asked: list[float] = []
         self.lacks: str | None = None
+        self.thinks = 0.0
 
     async def unsupported(self, call: Call) -> str | None:
         """Say what it lacks."""
+        if self.thinks:
+            await asyncio.sleep(self.thinks)
         return self.lacks
 
     async def answer(self, call: Call) -> int | BedrockFailure:
@@ -288,6 +291,16 @@ async def test_a_429_that_would_take_longer_costs_money_once_a_minute(tmp_path: 
         await asyncio.sleep(5)
     assert 9 <= len(lane.bedrock.asked) <= 10
     assert all(b - a >= 60 for a, b in zip(lane.bedrock.asked, lane.bedrock.asked[1:], strict=False))
+
+
+@on_leaping_time
+async def test_of_two_at_once_one_costs_money(tmp_path: Path) -> None:
+    """Large bodies are looked at in a thread: meanwhile the other request must see that this one is bought."""
+    lane = Lane(tmp_path)
+    lane.bedrock.thinks = 0.01
+    lane.anthropic.answers += [Says(429, headers=(b"retry-after: 7",))] * 4
+    replies = await asyncio.gather(*(lane.ask() for _ in range(4)))
+    assert sorted(reply.upstream for reply in replies) == ["anthropic", "anthropic", "anthropic", "bedrock"]
 
 
 @on_leaping_time
