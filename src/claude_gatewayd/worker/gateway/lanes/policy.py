@@ -204,7 +204,7 @@ def lessons(outcome: Outcome, rules: RouterRules, *, warned: bool, own_circuit: 
     failure = ""
     if status >= 500 or (status != 200 and is_outage(outcome)):
         failure = f"answered {status}"
-    elif status == 200 and failed:
+    elif status == 200 and is_outage(outcome):
         failure = why
     if circuit == "limit" and status_of(outcome) == 429:
         why = "limit reached"
