@@ -68,6 +68,8 @@ class Connector:
             raise UpstreamFailed("tls", f"no TLS with {where}: {error.reason or error}") from None
         except OSError as error:
             raise UpstreamFailed("connect", f"{where} could not be reached: {_reason(error)}") from None
+        except ValueError:  # from IDNA: two dots in a row, or more than 63 characters between two
+            raise UpstreamFailed("connect", f"{where} could not be reached: that is not the name of a host") from None
 
     async def _look_at_peer(self) -> trust.Peer | None:
         """Return whose certificate was refused, by a second handshake in which nothing else is sent."""
@@ -242,4 +244,4 @@ def _not_trusted(where: str, error: ssl.SSLCertVerificationError, peer: trust.Pe
 def _reason(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    return error.strerror or str(error)
+    return error.strerror or str(error) or "the connection was lost"  # uvloop's own errors have no text

@@ -85,8 +85,7 @@ def proxy_for(host: str, port: int, *, tls: bool, configured: str, environ: Mapp
 
 
 _HERE = ("127.0.0.1", "localhost", "::1")
-# Any name, address, or network of IPv4: by one of IPv6 httpx cannot be imported.
-_PLAIN = re.compile(r"\*|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f.:]+|[0-9.]+/\d+", re.ASCII)
+_NAME = re.compile(r"\*|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 
 
 def variables_for_libraries(
@@ -125,9 +124,19 @@ def _in_plain_words(exceptions: str) -> list[str]:
     for entry in exceptions.lower().replace(",", " ").split():
         if entry.startswith("*."):
             entry = entry[1:]
-        if _PLAIN.fullmatch(entry.strip("[]")):
-            found.append(entry.strip("[]"))
+        entry = entry.strip("[]")
+        if _NAME.fullmatch(entry) or _is_plain_address(entry):
+            found.append(entry)
     return found
+
+
+def _is_plain_address(text: str) -> bool:
+    """Say whether it is an address, or a network of IPv4: with one of IPv6 httpx cannot be imported."""
+    try:
+        found = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "%" not in text and (found.version == 4 or "/" not in text)
 
 
 def variable_of(environ: Mapping[str, str], *, tls: bool) -> str:
@@ -168,7 +177,7 @@ def is_excepted(host: str, port: int, exceptions: str) -> bool:
             if int(wanted) != port:
                 continue
             entry = name
-        domain = entry.removeprefix("*").lstrip(".").strip("[]")
+        domain = entry.removeprefix("*").strip(".").strip("[]")
         if domain and (host == domain or host.endswith(f".{domain}") or _in_network(host, domain)):
             return True
     return False

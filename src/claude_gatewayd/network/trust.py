@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def context_for(trust: Trust) -> ssl.SSLContext:
 
 def _load(context: ssl.SSLContext | None, file: CaFile) -> ssl.SSLContext:
     try:
+        if not stat.S_ISREG(os.stat(file.path).st_mode):  # OpenSSL waits for ever for a pipe that nobody writes to
+            raise CaFileInvalid(file, "it is not a regular file")
         if context is None:
             return ssl.create_default_context(cafile=file.path)
         context.load_verify_locations(file.path)
@@ -89,6 +92,8 @@ def _load(context: ssl.SSLContext | None, file: CaFile) -> ssl.SSLContext:
         raise CaFileInvalid(file, error.reason or "it cannot be parsed") from None
     except OSError as error:
         raise CaFileInvalid(file, os.strerror(error.errno) if error.errno else str(error)) from None
+    except ValueError as error:  # a NUL in the path
+        raise CaFileInvalid(file, str(error)) from None
     return context
 
 

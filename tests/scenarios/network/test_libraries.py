@@ -32,6 +32,9 @@ NAMES = [name for upper in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"
         ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": "amazonaws.com:8443"}, "", "http://a:1"),
         ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": "localhost, [::1] ,10.0.0.0/8,fe80::/10"}, "", "http://a:1"),
         ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": "ä,/,::,a b[,{}"}, "", "http://a:1"),
+        # what looks like an address and is none: by each of them httpx could not be imported
+        ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": ":::,fe80::1:,10.0.0.1::,:.,8443:a,ffe80::1"}, "", "http://a:1"),
+        ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": "10.0.0.0/33,1.2/8,300.0.0.1/8,fe80::1%lo"}, "", "http://a:1"),
         ({"HTTP_PROXY": "http://proxy:notaport"}, "", None),
         ({"HTTP_PROXY": "ftp://x"}, "", None),
     ],

@@ -594,3 +594,17 @@ async def test_through_a_socks_proxy(certificates: Certificates) -> None:
     async with Listening(hang) as silent:
         failed = await fails(connector(443, proxy=parse(f"socks5://127.0.0.1:{silent.port}"), seconds=0.3))
         assert failed.kind == "timeout"
+
+
+@pytest.mark.parametrize("proxy", [None, "http://proxy..corp:3128", f"http://{'a' * 64}.corp:1", "socks5://a..b:1"])
+@on_uvloop
+async def test_a_name_that_cannot_be_one_is_a_failure_like_others(proxy: str | None) -> None:
+    context = ssl.create_default_context()
+    for host in (HOST if proxy else "two..dots", ".corp", f"{'a' * 64}.corp"):
+        connector = Connector(
+            Origin.of(f"https://{host}"), seconds=2, proxy=parse(proxy) if proxy else None, context=context
+        )
+        with pytest.raises(UpstreamFailed) as caught:
+            await connector()
+        assert caught.value.kind == "connect"
+        assert "not the name of a host" in caught.value.detail

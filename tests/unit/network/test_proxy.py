@@ -152,6 +152,8 @@ def test_a_password_is_not_shown() -> None:
         ("2001:db8:0:0:0:0:0:1:443", "2001:db8::1", 443, True),
         ("2001:db8:0:0:0:0:0:1:80", "2001:db8::1", 443, False),
         ("2001:db8::443", "2001:db8::443", 443, True),
+        ("anthropic.com.", HOST, 443, True),  # the absolute form of a name
+        (".anthropic.com.:443", HOST, 443, True),
     ],
 )
 def test_no_proxy(exceptions: str, host: str, port: int, expected: bool) -> None:

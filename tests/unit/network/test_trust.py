@@ -1,6 +1,7 @@
 """Whom we believe, by what people set; and that a CA which a person has named is believed though it is a sloppy one."""
 
 import datetime
+import os
 import ssl
 from pathlib import Path
 
@@ -84,6 +85,15 @@ def test_a_file_that_cannot_be_used_says_where_it_is_named(tmp_path: Path) -> No
             context_for(decide(environ, named))
         assert caught.value.file.place == place
         assert "is no file of certificates" in str(caught.value)
+
+
+def test_a_path_that_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (str(pipe), str(tmp_path), "/dev/zero", "/a\0b", "/" + "a" * 5000):
+        for trust in (Trust(CaFile("there", path)), Trust(added=(CaFile("there", path),))):
+            with pytest.raises(CaFileInvalid):
+                context_for(trust)
 
 
 def test_the_hint_is_a_command() -> None:

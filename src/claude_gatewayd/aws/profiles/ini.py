@@ -3,6 +3,7 @@
 import configparser
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -20,12 +21,21 @@ _MARKS: Final = (
     (b"\xff\xfe", "it is UTF-16, and must be UTF-8", "iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "it is UTF-16, and must be UTF-8", "iconv -f UTF-16 -t UTF-8"),
 )
+# Python's parser, which botocore uses on the same files, takes minutes for some lines, and holds the interpreter: its
+# time grows with the square of the blanks inside a key, and of the lines without one.
+_BLANKS_IN_KEY: Final = re.compile(r"(?![#;])[^=:]*?\S\s{64}\s*[^\s=:]")
+_WITHOUT_KEY: Final = ("=", ":")
+_MOST_WITHOUT_KEY: Final = 100
 # Before Python 3.13, the parser raises AttributeError for an indented line below a key without a value.
 _CONTINUED: Final = getattr(configparser, "MultilineContinuationError", AttributeError)
 
 
 Section = Mapping[str, str]
 Sections = Mapping[str, Section]
+
+
+class _TooSlow(Exception):
+    """A line that Python's parser would take too long for."""
 
 
 class FileUnusable(Exception):
@@ -66,8 +76,13 @@ def _parsed(file: Path) -> Sections:
 
     def counted(text: str) -> Iterator[str]:
         nonlocal at
+        without_key = 0
         for line in io.StringIO(text, newline=None):  # as a file is read, with any line endings
             at += 1
+            content = line.strip()
+            without_key += content.startswith(_WITHOUT_KEY)
+            if without_key > _MOST_WITHOUT_KEY or _BLANKS_IN_KEY.match(content):
+                raise _TooSlow
             yield line
 
     try:
@@ -99,7 +114,7 @@ def _what_is_wrong(error: Exception) -> str:
         return "the line is above the first [section]"
     if isinstance(error, _CONTINUED):
         return "the line is indented, so it continues a value, and the line above has none"
-    if isinstance(error, configparser.Error):
+    if isinstance(error, (configparser.Error, _TooSlow)):
         return "the line is neither a [section] nor key = value"
     return f"the line cannot be read ({type(error).__name__})"
 

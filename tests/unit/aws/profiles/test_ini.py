@@ -1,0 +1,42 @@
+"""A file of AWS's configuration: no content of it holds the interpreter, and with it Anthropic's lane."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from claude_gatewayd.aws.profiles.ini import FileUnusable, read_sections
+
+HEAD = "[default]\nregion = us-west-2\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["a" + " " * 500_000 + "b", "a" + "\t" * 500_000 + "b = c", "  a" + " " * 500_000 + "b", "=\n" * 400_000]
+)
+def test_what_the_parser_takes_minutes_for_is_refused_at_once(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(f"{HEAD}{line}\n")
+    before = time.thread_time()
+    with pytest.raises(FileUnusable, match=r"config:\d+$"):
+        read_sections(file)
+    assert time.thread_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a" + " " * 5_000 + "= b",
+        "a = b" + " " * 500_000 + "c",
+        "#" + " " * 500_000 + "c",
+        "a b" + " " * 500_000,
+        ("a" + " " * 60) * 5_000,
+        "a =\n" + "  b\n" * 200_000,
+        "".join(f"[profile {n}]\n" for n in range(10_000)),
+    ],
+)
+def test_what_is_only_long_is_read(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(f"{HEAD}{line}\n")
+    before = time.thread_time()
+    assert read_sections(file)["default"]["region"] == "us-west-2"
+    assert time.thread_time() - before < 4
