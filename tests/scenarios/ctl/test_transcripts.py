@@ -6,11 +6,13 @@
     == exit 1                           its exit status, where it is not 0
 
 Empty lines are for the eye, and are not compared.
-A placeholder stands for what differs: <pid>, <n> (a number), <time> (a duration), <port>, <path>, <key>, <version>,
-<...> (the rest of the line). A line that begins with # is a comment. The first word of a file's name is its scene.
+A placeholder stands for what differs: <pid>, <n> (a number), <time> (a duration), <port>, <path>, <ctl> and <python>
+(the programs, quoted where a shell needs it), <key>, <version>, <...> (the rest of the line). A line that begins with
+# is a comment. The first word of a file's name is its scene.
 """
 
 import re
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -36,6 +38,8 @@ PLACEHOLDERS = {
     "<time>": r"([0-9]+ (s|min|h|d))( [0-9]+ (s|min|h))?",
     "<port>": r"[0-9]{4,5}",
     "<path>": rf"('/[^':]+'|{re.escape(str(BIN))}/[^ :]+|/[^ :]+)",  # quoted where it has a blank
+    "<ctl>": re.escape(shlex.quote(f"{BIN}/claude-gatewayctl")),
+    "<python>": rf"('{re.escape(str(BIN))}/python[0-9.]*'|{re.escape(str(BIN))}/python[0-9.]*)",
     "<key>": r"cgw-[A-Za-z0-9_-]{43}",
     "<version>": r"[0-9]+\.[0-9]+\.[0-9]+\S*",
     "<...>": r".*",
