@@ -9,6 +9,10 @@ from claude_gatewayd.ipc import wire
 logger = logging.getLogger(__name__)
 
 _SEND_LAST_WITHIN = 5.0
+# To these a message is cut that would be too long to be read, which is taken for silence: a name in a file of AWS's may
+# have a megabyte.
+_LONGEST_TEXT = 1000
+_LONGEST_LIST = 100
 
 
 class Channel:
@@ -29,13 +33,13 @@ class Channel:
         if self._unsent:
             self._send(self._unsent)
         if not self._unsent:  # else this event is dropped: the next one carries the whole snapshot
-            self._send(wire.encode({"event": event, **details}))
+            self._send(_line({"event": event, **details}))
 
     def send_last(self, event: str, **details: Any) -> None:
         """Send an event that must arrive, and wait until it is sent. It blocks the process."""
         self._socket.settimeout(_SEND_LAST_WITHIN)
         try:
-            self._socket.sendall(self._unsent + wire.encode({"event": event, **details}))
+            self._socket.sendall(self._unsent + _line({"event": event, **details}))
         except OSError as error:
             logger.warning("cannot send the supervisor the event %s: %s", event, error)
 
@@ -58,3 +62,18 @@ class Channel:
         except OSError:
             return None
         return [wire.decode(line) for line in self._lines.feed(data)] if data else None
+
+
+def _line(message: wire.Message) -> bytes:
+    line = wire.encode(message)
+    return line if len(line) <= wire.MAX_LINE else wire.encode(_cut(message))
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
+    if isinstance(value, dict):
+        return {_cut(name): _cut(inner) for name, inner in list(value.items())[:_LONGEST_LIST]}
+    if isinstance(value, (list, tuple)):
+        return [_cut(inner) for inner in value[:_LONGEST_LIST]]
+    return value

@@ -92,13 +92,17 @@ class ProfileKeyProvider:
         if self._setup_failure is not None:
             raise FetchFailed(self._setup_failure)
         try:
-            return self._with_roles(keys=keys, force=force) if self._chain.roles else self._base_keys(keys=keys)
+            result = self._with_roles(keys=keys, force=force) if self._chain.roles else self._base_keys(keys=keys)
         except FetchFailed:
             raise
         except CallFailed as error:
             raise FetchFailed(failures.from_call(error, self._context)) from None
         except Exception as error:
             raise FetchFailed(self._unexpected(error)) from None
+        if result.keys is not None and not result.keys.sendable:
+            why = f"{self._source.description} gives no keys: a blank, a control character or a character outside ASCII"
+            raise FetchFailed(Failure("broken", f"{why} is in them, or they are too long", self._context.check_command))
+        return result
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
         """Return the account and the role of *keys*. Raises FetchFailed."""

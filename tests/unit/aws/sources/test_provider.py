@@ -502,3 +502,14 @@ def test_no_source_at_all(home: AwsHome) -> None:
     provider = provider_of(home, "xx")
     assert provider.facts().kind == "none"
     assert "no profile xx (did you mean x?)" in failure(provider).why
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Other: b", "\x1b[31m", "é", "abc abc abc", "\udcff", "a" * 50_000])
+def test_keys_that_no_request_can_carry_are_none(home: AwsHome, token: str) -> None:
+    (home.path / "keys.json").write_text(
+        json.dumps({"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "b", "SessionToken": token})
+    )
+    home.section("profile process", f"credential_process = cat {shlex.quote(str(home.path / 'keys.json'))}")
+    provider = provider_of(home, "process")
+    assert failure(provider).cause == "broken"
+    assert token[:20] not in failure(provider).why
