@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.bedrock_frames import EVENT_STREAM, chunk_piece, event_frame
-from tests.fakes.upstream import says
+from tests.fakes.upstream import Script, says
 from tests.scenarios.fallback.elsewhere import Elsewhere
 from tests.scenarios.fallback.frames import (
     DONE,
@@ -38,6 +38,16 @@ def ask(elsewhere: Elsewhere, path: str, model: str, *, stream: bool = True, **m
     messages = [{"role": "user", "content": "the prompt"}]
     body = {"model": model, "messages": messages, "max_tokens": 99, "stream": stream, **more}
     return elsewhere.stage.ask(json.dumps(body).encode(), path=path)
+
+
+def whole(text: str) -> Script:
+    """Return what answers with a whole chat completion."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    answer = {"id": "c", "object": "chat.completion", "created": 1, "model": "own", "choices": [choice],
+              "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
+    body = json.dumps(answer).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return says(head + body)
 
 
 @pytest.mark.parametrize(("model", "passed"), [("own-openai", False), ("own-lenient", True)])
@@ -78,14 +88,35 @@ def test_a_server_that_knows_chat_completions_alone(elsewhere: Elsewhere, path: 
         assert "error" not in last_of_chat(reply)
 
 
+TOOL = {"name": "Bash", "description": "runs", "input_schema": {"type": "object", "properties": {}}}
+TOOL_TURN = [
+    {"role": "user", "content": "the prompt"},
+    {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+                                      {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize(
+    "thinking",
+    [{"type": "enabled", "budget_tokens": 1024}, {"type": "enabled", "budget_tokens": 31_999}, {"type": "adaptive"}],
+    ids=["little", "much", "adaptive"],
+)
+def test_with_thinking_and_tools_as_claude_code_asks(
+    elsewhere: Elsewhere, thinking: dict[str, Any], streamed: bool
+) -> None:
+    elsewhere.upstream.will(stream(HELLO, STOP, DONE) if streamed else whole("hello"))
+    more: dict[str, Any] = {"messages": TOOL_TURN, "tools": [TOOL], "thinking": thinking, "max_tokens": 32_000}
+    reply = ask(elsewhere, MESSAGES, "own-openai", stream=streamed, **more)
+    asked = elsewhere.upstream.request()
+    assert asked.startswith(b"POST /v1/chat/completions "), asked[:60]
+    assert b'"role":"tool"' in asked
+    assert (reply.status, reply.text) == (200, "hello"), reply
+
+
 def test_the_same_whole(elsewhere: Elsewhere) -> None:
-    choice = {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
-    said = {"id": "c", "object": "chat.completion", "created": 1, "model": "own", "choices": [choice],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
-    body = json.dumps(said).encode()
-    elsewhere.upstream.will(
-        says(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    )
+    elsewhere.upstream.will(whole("hello"))
     reply = ask(elsewhere, MESSAGES, "own-openai", stream=False)
     assert reply.status == 200, reply
     assert (reply.text, reply.json["stop_reason"]) == ("hello", "end_turn")

@@ -3,7 +3,8 @@
 It uses what LiteLLM documents (its application, custom auth, CustomLogger's hooks) and some places of 1.106.2 that are
 not documented, to be checked with every version: `_get_config_from_file` and the globals of proxy/proxy_server.py; the
 table of anthropic_beta_headers_manager; the number of tries in the configuration of Bedrock's messages; the finish
-reason that CustomStreamWrapper gives to a stream; `python_redact_string` of secret_redaction. What is replaced there is
+reason that CustomStreamWrapper gives to a stream; the adapter that asks models with thinking by /responses;
+`python_redact_string` of secret_redaction. What is replaced there is
 in patches.py and network/.
 """
 
@@ -81,6 +82,7 @@ class App:
         patches.disable_retries()
         engine_trust.install(context)
         patches.require_finish_reason()
+        patches.keep_to_chat_completions()
         http_clients.install_limits()
         http_clients.limit_redaction()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(settings, keys, ModelRegistry()))

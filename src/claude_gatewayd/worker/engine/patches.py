@@ -56,6 +56,22 @@ def require_finish_reason() -> None:
     CustomStreamWrapper.finish_reason_handler = finish_reason_handler
 
 
+def keep_to_chat_completions() -> None:
+    """Ask `openai/` models by chat completions for a message with thinking, too.
+
+    `use_chat_completions_url_for_anthropic_messages` covers only messages without (llms/anthropic/pass_through/
+    adapters/handler.py:323), and most servers with OpenAI's format do not have /responses. OpenAI's own models that
+    need it are still asked by it (main.py, responses_api_bridge_check).
+    """
+    from litellm.llms.anthropic.pass_through.adapters import handler
+
+    def stay(completion_kwargs: Any, *, thinking: Any) -> None:
+        """Leave the request as it is."""
+
+    adapter = handler.LiteLLMMessagesToCompletionTransformationHandler
+    adapter._route_openai_thinking_to_responses_api_if_needed = staticmethod(stay)
+
+
 def silence_loggers() -> None:
     """Silence LiteLLM's loggers, which print requests at DEBUG, and have handlers of their own."""
     for name in _LOGGERS:
