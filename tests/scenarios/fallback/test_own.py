@@ -381,6 +381,15 @@ def test_a_request_with_a_mistake_goes_to_nobody_else(stage: Stage, wrong: Any) 
         assert (stage.to_anthropic(), stage.to_bedrock()) == ([], [])
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_a_content_type_changes_nothing_about_whose_it_is(stage: Stage, kind: str) -> None:
+    """curl without a header sends a form's."""
+    assert stage.ask(turn(model="echo"), headers={"content-type": kind}).text == "from the mock"
+    reply = stage.ask(turn(model=f"{MODEL}-bedrock"), headers={"content-type": kind})
+    assert reply.headers["x-gateway-upstream"] == "bedrock"
+    assert stage.to_anthropic() == []
+
+
 def test_an_alias(stage: Stage) -> None:
     stage.anthropic.fail_next(529)
     reply = stage.ask(turn(model="quick"))

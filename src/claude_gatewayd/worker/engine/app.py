@@ -4,8 +4,7 @@ It uses what LiteLLM documents (its application, custom auth, CustomLogger's hoo
 not documented, to be checked with every version: `_get_config_from_file` and the globals of proxy/proxy_server.py; the
 table of anthropic_beta_headers_manager; the number of tries in the configuration of Bedrock's messages; the finish
 reason that CustomStreamWrapper gives to a stream; the adapter that asks models with thinking by /responses;
-`python_redact_string` of secret_redaction. What is replaced there is
-in patches.py and network/.
+`python_redact_string` of secret_redaction. What is replaced there is in patches.py and network/.
 """
 
 import asyncio

@@ -72,6 +72,7 @@ class Gateway:
         self._known = known
         self._tickets = tickets
         self._budget = budget
+        self._decoding = asyncio.Lock()
         self._tally = tally
 
     async def handle(self, exchange: Exchange) -> None:
@@ -132,7 +133,7 @@ class Gateway:
             if path in ROUTES:
                 await self._read_decoded(call)
                 return await self._lanes.litellm.answer(call)
-            if path in _READ and _may_be_json(request.fields):
+            if path in _READ:  # whatever content type it names: its model says who may see it
                 await self._read(call)
                 if bedrock_models.is_bedrock_only(call.model):
                     return await self._ask_bedrock(call)
@@ -210,15 +211,17 @@ class Gateway:
             raise Refused(415, message, b"accept-encoding: gzip, deflate, br, zstd", NO_RETRY)
         call.body = await call.exchange.hold(self._settings.max_body, self._budget)
         if named:
-            most = min(self._settings.max_body, max(0, self._budget.left))
-            try:
-                call.body = await asyncio.to_thread(content_coding.expanded, named, call.body, most)
-            except content_coding.NotDecoded:
-                message = f"cannot read the request: its body is not the {named.decode('latin-1')} that it claims"
-                raise Refused(400, message, NO_RETRY) from None
-            except content_coding.TooMuch:
-                raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
-            call.exchange.charge(len(call.body))
+            # One at a time: two kilobytes become max_body, and are charged only when they have.
+            async with self._decoding:
+                most = min(self._settings.max_body, max(0, self._budget.left))
+                try:
+                    call.body = await asyncio.to_thread(content_coding.expanded, named, call.body, most)
+                except content_coding.NotDecoded:
+                    message = f"cannot read the request: its body is not the {named.decode('latin-1')} that it claims"
+                    raise Refused(400, message, NO_RETRY) from None
+                except content_coding.TooMuch:
+                    raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
+                call.exchange.charge(len(call.body))
         await self._parse(call)
 
     async def _parse(self, call: Call) -> None:
@@ -255,7 +258,3 @@ def _path(target: bytes) -> tuple[bytes, bytes]:
 def _no_credential() -> Refused:
     hint = "log in with `claude` and /login, or set ANTHROPIC_API_KEY"
     return Refused(401, f"cannot serve: the request has no credential for Anthropic; {hint}", NO_RETRY)
-
-
-def _may_be_json(fields: Mapping[bytes, bytes]) -> bool:
-    return b"json" in fields.get(b"content-type", b"json").lower()

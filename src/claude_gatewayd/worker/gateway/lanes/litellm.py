@@ -35,7 +35,7 @@ _LOAD_TIMEOUT = 60.0
 _PING_AFTER = 10.0
 _MOST_REPORTED = 20
 _NOT_LISTED = "allow one by allowed_openai_params of the model, in the file of [litellm] config"
-_FORWARDED = (b"content-type", b"accept", b"anthropic-version", b"anthropic-beta")
+_FORWARDED = (b"accept", b"anthropic-version", b"anthropic-beta")
 _NOT_RETURNED = HOP_BY_HOP | frozenset(
     (
         b"x-litellm-model-api-base",
@@ -185,7 +185,11 @@ class LiteLLMLane:
 
     def _request(self, call: Call, body: bytes, ticket: bytes, *, spends: bool) -> OutgoingRequest:
         fields = call.exchange.head.fields
-        lines: Lines = [b"Host: litellm", b"Authorization: " + self._engine.authorization]
+        lines: Lines = [
+            b"Host: litellm",
+            b"Authorization: " + self._engine.authorization,
+            b"Content-Type: application/json",  # whatever the caller's is named: it is written anew
+        ]
         lines += [name + b": " + fields[name] for name in _FORWARDED if name in fields]
         lines += [TICKET + b": " + ticket, b"Content-Length: %d" % len(body)]
         lines.append(b"x-gateway-caller: " + (call.digest or "key").encode())
