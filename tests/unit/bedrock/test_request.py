@@ -373,6 +373,36 @@ def test_what_only_anthropic_can(body: dict[str, Any], reason: str | None) -> No
 
 
 @pytest.mark.parametrize(
+    "kind",
+    ["server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "advisor_tool_result", "compaction",
+     "code_execution_tool_result", "bash_code_execution_tool_result", "text_editor_code_execution_tool_result",
+     "tool_search_tool_result", "mcp_tool_use", "mcp_tool_result", "container_upload"],
+)  # fmt: skip
+def test_what_anthropic_itself_has_written(kind: str) -> None:
+    assert unsupported(says({"type": kind}), Family.CLAUDE_5) == f"a block of the kind {kind}"
+
+
+@pytest.mark.parametrize(
+    ("family", "most", "has_system"),
+    [("3", 4096, False), ("3.7", 64_000, False), ("4", 32_000, False), ("4.5", 64_000, False),
+     ("haiku-4.5", 64_000, False), ("4.6", 64_000, False), ("4.7", 128_000, False), ("5", 128_000, True),
+     ("5.1", 128_000, True)],
+)  # fmt: skip
+def test_what_differs_by_family(family: str, most: int, has_system: bool) -> None:
+    messages = [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}]
+    body = shape({"messages": messages, "max_tokens": 10**6}, None, Family(family)).body
+    assert body["max_tokens"] == most
+    assert [message["role"] for message in body["messages"]] == (["user", "system"] if has_system else ["user"])
+
+
+@pytest.mark.parametrize("key", ["$ref", "oneOf", "anyOf", "allOf"])
+def test_a_schema_that_no_tool_may_have(key: str) -> None:
+    wanted = {"format": FORMAT | {"schema": SCHEMA | {key: []}}}
+    assert unsupported(turn(output_config=wanted), Family.CLAUDE_5) == LACKS_FORMAT
+    assert unsupported(turn(output_config=wanted), Family.CLAUDE_4_6) is None
+
+
+@pytest.mark.parametrize(
     ("body", "partial"),
     [
         ({"thread": {"type": "continue", "previous_message_id": "msg_1"}}, True),
@@ -425,6 +455,11 @@ LACKS_FORMAT = "this output format (output_config.format) with this model, or be
         ("4.6", {"output_config": {"format": {"type": "of next year"}}}, LACKS_FORMAT),
         ("4.6", {"output_format": "json"}, LACKS_FORMAT),
         ("4.5", {"tools": [{"type": "computer_20251124", "name": "computer"}]}, None),
+        (
+            "haiku-4.5",
+            {"tools": [{"type": "computer_20251124", "name": "computer"}]},
+            "the tool computer_20251124",
+        ),
         ("4", {"tools": [{"type": "computer_20250124", "name": "computer"}]}, None),
         ("4.6", {"tools": [{"type": "memory_20250818", "name": "memory"}]}, None),
         ("4", {"tools": [{"type": "memory_20250818", "name": "memory"}]}, "the tool memory_20250818"),
