@@ -398,8 +398,8 @@ def test_what_differs_by_family(family: str, most: int, has_system: bool) -> Non
 @pytest.mark.parametrize("key", ["$ref", "oneOf", "anyOf", "allOf"])
 def test_a_schema_that_no_tool_may_have(key: str) -> None:
     wanted = {"format": FORMAT | {"schema": SCHEMA | {key: []}}}
-    assert unsupported(turn(output_config=wanted), Family.CLAUDE_5) == LACKS_FORMAT
-    assert unsupported(turn(output_config=wanted), Family.CLAUDE_4_6) is None
+    assert unsupported(turn(output_config=wanted, tools=[]), Family.CLAUDE_5) == LACKS_FORMAT
+    assert unsupported(turn(output_config=wanted, tools=[]), Family.CLAUDE_4_6) is None
 
 
 @pytest.mark.parametrize(
