@@ -58,3 +58,17 @@ def test_the_kernel_ends_one_whose_interpreter_hangs() -> None:
     """A call that does not return, and lets no other thread run: nothing of Python's would come to its turn."""
     code, _, _ = ended("import ctypes, threading\nprocess_exit.limit(1)\nctypes.PyDLL(None).sleep(60)\n")
     assert code == -14
+
+
+def test_the_interpreter_finalizes_nothing() -> None:
+    """What LiteLLM's objects do when they are collected at the end is what hangs."""
+    kept = "class Kept:\n    def __del__(self):\n        print('collected', flush=True)\nkept = Kept()"
+    code, out, _ = ended(f"{kept}\nprocess_exit.run(lambda: 3)")
+    assert (code, out) == (3, "")
+
+
+def test_the_kernel_ends_one_that_hangs_in_an_exit_handler() -> None:
+    """It lets no other thread run either, the one that would end the process included."""
+    hang = "import atexit, ctypes\natexit.register(ctypes.PyDLL(None).sleep, 60)\nprocess_exit._GONE_WITHIN = 1"
+    code, _, _ = ended(f"{hang}\nprocess_exit.run(lambda: 3)")
+    assert code == -14

@@ -1,5 +1,6 @@
 """A file of AWS's configuration: no content of it holds the interpreter, and with it Anthropic's lane."""
 
+import os
 import time
 from pathlib import Path
 
@@ -40,3 +41,14 @@ def test_what_is_only_long_is_read(tmp_path: Path, line: str) -> None:
     before = time.thread_time()
     assert read_sections(file)["default"]["region"] == "us-west-2"
     assert time.thread_time() - before < 4
+
+
+def test_a_file_that_is_replaced_by_one_of_its_age_and_size_is_read_again(tmp_path: Path) -> None:
+    file, other = tmp_path / "config", tmp_path / "config.new"
+    file.write_text("[default]\nregion = us-west-1\n")
+    other.write_text("[default]\nregion = us-west-2\n")
+    for one in (file, other):
+        os.utime(one, (1_700_000_000, 1_700_000_000))
+    assert read_sections(file)["default"]["region"] == "us-west-1"
+    other.replace(file)
+    assert read_sections(file)["default"]["region"] == "us-west-2"

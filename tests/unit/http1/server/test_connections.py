@@ -2,6 +2,7 @@
 
 import asyncio
 
+from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.http1.server.exchange import Exchange
 from tests.support.loop import on_uvloop, until
 from tests.unit.http1.server.serving import (
@@ -207,3 +208,37 @@ async def test_what_was_accepted_is_served() -> None:
                     pass  # it was still in the kernel's queue, and nobody else has the socket here
                 client.close()
             assert served >= accepted
+
+
+class Stuck:
+    """A connection whose client has not read its answer yet."""
+
+    def close_if_idle(self) -> bool:
+        return False
+
+    def drain(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+class Idle(Stuck):
+    """A connection that can be closed."""
+
+    def close_if_idle(self) -> bool:
+        return True
+
+
+@on_uvloop
+async def test_one_that_cannot_be_closed_makes_no_room() -> None:
+    connections = Connections(lambda _: b"")
+    stuck, idle = Stuck(), Idle()
+    for one in (stuck, idle):
+        connections.add(one)
+        connections.waiting[one] = None
+    assert connections.make_room(2)
+    assert list(connections.waiting) == [stuck]  # the longest waiting, and still counted
+    connections.add(Idle())  # not waiting: a request of it is under way
+    assert not connections.make_room(2)
+    assert len(connections) == 2
