@@ -23,24 +23,24 @@ class EditedText(NamedTuple):
 
 def put(text: str, section: str, name: str, value: object) -> EditedText:
     """Return *text*, which must be TOML, with a value set."""
-    wanted = copy.deepcopy(tomllib.loads(text))
-    table = wanted
+    wanted = tomllib.loads(text)
+    table: Any = wanted
     for part in section.split("."):
         table = table.setdefault(part, {})
-    table[name] = value
-    return _checked(text, lambda: _put(text, section, name, value), wanted)
+    lost = _hashes(table[name]) if name in table else 0
+    table[name] = copy.deepcopy(value)
+    return _checked(text, lambda: _put(text, section, name, value), wanted, _hashes(value) - lost)
 
 
 def drop(text: str, section: str, name: str) -> EditedText:
     """Return *text* without a value; as it is where there is none."""
-    wanted = copy.deepcopy(tomllib.loads(text))
+    wanted = tomllib.loads(text)
     table: Any = wanted
     for part in section.split("."):
         table = table.get(part, {})
     if name not in table:
         return EditedText(text, comments_kept=True)
-    del table[name]
-    return _checked(text, lambda: _drop(text, section, name), wanted)
+    return _checked(text, lambda: _drop(text, section, name), wanted, -_hashes(table.pop(name)))
 
 
 def rendered(value: object) -> str:
@@ -50,7 +50,8 @@ def rendered(value: object) -> str:
     return tomli_w.dumps({"value": value}).partition(" = ")[2].rstrip("\n")
 
 
-def _checked(before: str, edit: Callable[[], str], wanted: dict[str, Any]) -> EditedText:
+def _checked(before: str, edit: Callable[[], str], wanted: dict[str, Any], in_values: int) -> EditedText:
+    """Return the edited text, if it is right; *in_values* is by how many # the values change."""
     from tomlkit.exceptions import TOMLKitError
 
     try:
@@ -60,12 +61,12 @@ def _checked(before: str, edit: Callable[[], str], wanted: dict[str, Any]) -> Ed
         is_right = False
     if not is_right:
         after = tomli_w.dumps(wanted)
-    return EditedText(after, comments_kept=_comments(after) >= _comments(before))
+    # each comment has a #, and only the value that was edited has others
+    return EditedText(after, comments_kept=after.count("#") >= before.count("#") + in_values)
 
 
-def _comments(text: str) -> int:
-    """Count the comments: each # of the text that is in no value of it."""
-    return text.count("#") - tomli_w.dumps(tomllib.loads(text)).count("#")
+def _hashes(value: object) -> int:
+    return rendered(value).count("#")
 
 
 def _put(text: str, section: str, name: str, value: object) -> str:
