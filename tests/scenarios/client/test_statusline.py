@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.client.claude import binary_of
+from tests.scenarios.client.screen import Screen
 from tests.scenarios.client.session import seen_before
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
@@ -36,6 +37,12 @@ def test_claude_code_shows_it(version: str, home: Path) -> None:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "LANG": "C.UTF-8",
         }  # fmt: skip
         with Terminal([str(binary_of(version))], environ, columns=120, rows=40, cwd=work) as terminal:
-            terminal.until("Anthropic answered 529", 60)
+            screen = Screen(120, 40)  # the client moves the cursor where others print a blank
+
+            def is_shown() -> bool:
+                screen.feed(terminal.take(0.05))
+                return screen.shows("Anthropic answered 529")
+
+            wait_until(is_shown, 60, lambda: screen.text)
         assert daemon.ctl("remove-claude").returncode == 0
         assert json.loads((config / "settings.json").read_text())["statusLine"] == MINE
