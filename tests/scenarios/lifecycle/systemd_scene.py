@@ -396,7 +396,7 @@ def between(*, with_litellm: bool = False) -> None:
             emit({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
             wait_until(lambda: not with_litellm or _has_litellm(scene), 60)
             streams = Streams(3, 60)
-            pid = scene.main_pid()
+            pid, version = scene.main_pid(), _version(scene)
             for event, *commands in (
                 ("upgrade", [ctl, "upgrade", ours]),
                 ("rollback by the newer ctl", [str(upgraded), "upgrade", "--rollback"]),
@@ -420,13 +420,23 @@ def between(*, with_litellm: bool = False) -> None:
                     report |= {"status": [one.returncode for one in done]}
                     report |= {"out": "".join(one.stdout + one.stderr for one in done)}
                     wait_until(lambda: scene.is_serving() and (not with_litellm or _has_litellm(scene)), 60)
-                    report |= {"version": json.loads(scene.ctl("version", "--json").stdout)["daemon"]}
+                    if event != "restart":  # after a reload the supervisor becomes the other version a moment later
+                        before = version
+                        wait_until(lambda: _version(scene) != before, 10)  # noqa: B023  it is called here
+                    version = _version(scene)
+                    report |= {"version": version}
                     report["same_pid"] = scene.main_pid() == pid
             emit({"event": "open streams", **streams.end()})
         finally:
             fake.release()
             emit({"event": "journal", "text": scene.journal()[-40000:]})
             scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def _version(scene: Scene) -> str:
+    """Return the version of the daemon that runs."""
+    version: str = json.loads(scene.ctl("version", "--json").stdout)["daemon"]
+    return version
 
 
 def between_with_litellm() -> None:
