@@ -193,7 +193,7 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
     assert "File " not in broken["err"]
 
     assert (reports["rollback"]["status"], reports["rollback"]["same_pid"]) == (0, True)
-    assert reports["rollback"]["out"].startswith("Back from 0.2.0 to 0.1.1 in ")
+    assert reports["rollback"]["out"].startswith("Rolled back from 0.2.0 to 0.1.1 in ")
     assert reports["rollback"]["version"] == "0.1.1"
     assert (reports["forth again"]["status"], reports["forth again"]["version"]) == (0, "0.2.0")
     assert (reports["restart"]["status"], reports["restart"]["version"]) == (0, "0.2.0")
