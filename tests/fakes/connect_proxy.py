@@ -11,13 +11,11 @@ What is not in the map is led to where it says, if that is loopback; all else ge
 import asyncio
 import base64
 import contextlib
-import socket
-import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-_TIMEOUT: Final = 10.0
+from tests.fakes.proxy_server import ProxyServer
 
 
 class ConnectProxy:
@@ -28,11 +26,8 @@ class ConnectProxy:
         self._leads_to = dict(leads_to or {})
         self._authorization = "Basic " + base64.b64encode(user.encode()).decode() if user else ""
         self._user = f"{user}@" if user else ""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="connect-proxy", daemon=True)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = ProxyServer("connect-proxy", self._serve)
+        self.port = self._server.port
 
     @property
     def url(self) -> str:
@@ -40,37 +35,13 @@ class ConnectProxy:
         return f"http://{self._user}127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_TIMEOUT)
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(_TIMEOUT)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_TIMEOUT)
-        self._loop.close()
-
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._talk, sock=self._listener)
-
-    async def _shut(self) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-                await self._serve(reader, writer)
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -11,12 +11,11 @@ import asyncio
 import contextlib
 import socket
 import struct
-import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-_TIMEOUT: Final = 10.0
+from tests.fakes.proxy_server import ProxyServer
 
 
 class SocksProxy:
@@ -26,11 +25,8 @@ class SocksProxy:
         self.asked: list[str] = []
         self._leads_to = dict(leads_to)
         self._user = user
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="socks-proxy", daemon=True)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = ProxyServer("socks-proxy", self._serve)
+        self.port = self._server.port
 
     @property
     def url(self) -> str:
@@ -38,37 +34,13 @@ class SocksProxy:
         return f"socks5://{self._user}@127.0.0.1:{self.port}" if self._user else f"socks5://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_TIMEOUT)
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(_TIMEOUT)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_TIMEOUT)
-        self._loop.close()
-
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._talk, sock=self._listener)
-
-    async def _shut(self) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-                await self._serve(reader, writer)
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _version, count = await reader.readexactly(2)
