@@ -18,7 +18,7 @@ from claude_gatewayd.paths import AGENT, home, launchd_output_file, log_file
 from claude_gatewayd.service.files import FileWrite
 from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.templates import template
-from claude_gatewayd.system import logfile
+from claude_gatewayd.system.output import logfile
 from claude_gatewayd.system.ports import who_listens
 
 NAME = "launchd"

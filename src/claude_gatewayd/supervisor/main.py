@@ -22,7 +22,7 @@ from claude_gatewayd.supervisor.generations import Generations
 from claude_gatewayd.supervisor.listener import Listener
 from claude_gatewayd.supervisor.reexec import SupervisorState
 from claude_gatewayd.supervisor.supervisor import Resources, Supervisor
-from claude_gatewayd.system import log
+from claude_gatewayd.system.output import log
 
 EX_CONFIG = 78
 

@@ -1,1 +1,1 @@
-"""The machine: files, ports, memory, the log, the installation."""
+"""The machine: files, ports, memory, output, the installation."""

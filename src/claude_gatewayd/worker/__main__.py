@@ -17,7 +17,8 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.system import log, process_exit
+from claude_gatewayd.system import process_exit
+from claude_gatewayd.system.output import log
 from claude_gatewayd.worker import inputs
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
 from claude_gatewayd.worker.worker import MAX_CONNECTIONS, Worker

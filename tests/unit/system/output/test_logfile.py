@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.system import logfile
-from claude_gatewayd.system.logfile import RotatedFile
+from claude_gatewayd.system.output import logfile
+from claude_gatewayd.system.output.logfile import RotatedFile
 
 _WRITER = """
 import logging, pathlib, sys
-from claude_gatewayd.system.logfile import RotatedFile
+from claude_gatewayd.system.output.logfile import RotatedFile
 handler = RotatedFile(pathlib.Path(sys.argv[1]), 20_000)
 for number in range(1000):
     handler.emit(logging.LogRecord("x", 20, "", 0, f"2026-11-25 10:00:00 {sys.argv[2]} {number:04}", (), None))

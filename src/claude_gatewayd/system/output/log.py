@@ -66,7 +66,7 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
 
 def _file(environ: Mapping[str, str]) -> logging.Handler | None:
     # here, for it loads much that nothing else needs
-    from claude_gatewayd.system.logfile import RotatedFile, truncate
+    from claude_gatewayd.system.output.logfile import RotatedFile, truncate
 
     try:
         truncate(paths.launchd_output_file(environ))

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.system import log
+from claude_gatewayd.system.output import log
 
 CANARY = "Canary7Zq"
 SDK = f"""
 import logging, sys
-from claude_gatewayd.system import log
+from claude_gatewayd.system.output import log
 
 log.configure("debug", "worker 1", {{}})
 logging.getLogger("claude_gatewayd").debug("ours")

@@ -1,0 +1,1 @@
+"""Where the daemon's words go: standard output and error, the journal, a log file."""
