@@ -1,7 +1,12 @@
 """`install`, `uninstall` and the verbs of the service, under a real systemd user manager."""
 
+import grp
 import json
+import os
 import re
+import shutil
+import tempfile
+from pathlib import Path
 
 from tests.scenarios.service.inside import LINK, ROOT, UNITS, Inside, listens, status
 from tests.support.daemon import BIN, drop_in_of_a_checkout
@@ -148,11 +153,42 @@ def test_a_home_with_an_awkward_name(inside: Inside) -> None:
 def test_the_sandbox(inside: Inside) -> None:
     inside.put(f"{UNITS}/claude-gatewayd.service.d/60-checkout.conf", drop_in_of_a_checkout())
     inside.good("claude-gatewayctl install --sandbox")
-    assert exposure(inside) <= 2.5
+    assert exposure(inside) <= 2.2, "docs/service.md says it"
     pid = status(inside)["pid"]
     assert inside.good(f"readlink /proc/{pid}/ns/user") != inside.good("readlink /proc/self/ns/user")
     assert inside.good("claude-gatewayctl reload").startswith("Reloaded in ")
     assert inside.good("claude-gatewayctl install").startswith("Nothing to do"), "it stays"
+
+
+HELPER = """#!/bin/bash
+{{ grep NoNewPrivs /proc/self/status; '{id}' -gn; unshare --user true && echo unshared; }} > ~/part-$1 2>&1
+mv ~/part-$1 ~/seen-$1
+echo '{{"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "x"}}'
+"""
+
+
+def test_credential_helpers_may_do_in_the_service_what_they_may_in_the_shell(inside: Inside) -> None:
+    """1Password's `op` is setgid, snap's `aws` and sudo are setuid, podman makes namespaces."""
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".setgid-") as directory:
+        os.chmod(directory, 0o755)
+        setgid = Path(shutil.copy("/usr/bin/id", directory))
+        os.chown(setgid, 0, grp.getgrnam("adm").gr_gid)
+        setgid.chmod(0o2755)
+        inside.put(f"{Inside.home}/helper", HELPER.format(id=setgid))
+        inside.good("chmod +x ~/helper && ~/helper shell")
+        shell = inside.good("cat ~/seen-shell")
+        assert shell.split() == ["NoNewPrivs:", "0", "adm", "unshared"]
+        inside.put(
+            f"{Inside.home}/.aws/config",
+            f"[profile Sandbox]\nregion = us-west-2\ncredential_process = {Inside.home}/helper service\n",
+        )
+        inside.good("claude-gatewayctl install")
+        inside.good("until test -s ~/seen-service; do sleep 0.1; done", 30)
+        assert inside.good("cat ~/seen-service") == shell
+    assert inside.bad("claude-gatewayctl install --sandbox") == (
+        "Cannot use --sandbox: profile Sandbox gets its AWS keys from a credential_process, and no program in a "
+        "sandbox may gain privileges, as op, sudo and snaps do\n  claude-gatewayctl install\n"
+    )
 
 
 def test_no_sandbox_where_the_probe_fails(bare: Inside) -> None:
@@ -304,7 +340,7 @@ def test_what_systemd_thinks_of_the_units(inside: Inside) -> None:
     inside.good("claude-gatewayctl install")
     for name in ("claude-gatewayd.service", "claude-gatewayd.socket"):
         assert inside.good(f"systemd-analyze --user verify {UNITS}/{name} 2>&1") == ""
-    assert exposure(inside) <= 6.6
+    assert exposure(inside) <= 9.7, "docs/service.md says it"
     assert re.search(r"core file size +0 +0 ", inside.good(f"cat /proc/{status(inside)['pid']}/limits"))
 
 

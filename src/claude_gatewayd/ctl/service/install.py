@@ -76,6 +76,8 @@ def install_service(given: Options) -> tuple[int, str]:
     if found.masked:
         raise GatewayError(f"cannot install the service: {found.trouble}", found.hint)
     variables = install_plan.variables(given.port)
+    if given.sandbox:
+        install_plan.refuse_sandbox({**os.environ, **variables.values})
     steps = install_plan.steps(ours, variables, sandbox=given.sandbox)
     pending = [step for step in steps if not step.is_done]
     status = running()

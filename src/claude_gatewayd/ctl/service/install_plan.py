@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd import paths
+from claude_gatewayd.aws.profiles import chain, source
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
@@ -84,6 +85,19 @@ def variables(port: int | None) -> Variables:
     values = {**before, **taken, **asked}
     shown = {name: environment.shown(name, value, also) for name, value in sorted(values.items())}
     return Variables(paths.environment_file(os.environ), before, values, shown, left_out)
+
+
+def refuse_sandbox(environ: Mapping[str, str]) -> None:
+    """Raise GatewayError where a sandbox would break the program that supplies AWS keys. Raises ConfigInvalid."""
+    found = source.find_source(environ, config.load(environ).bedrock.profile)
+    profiles = source.read_profiles(found.files).profiles if found.kind == "profile" else {}
+    for name in chain.source_profiles(found.profile, profiles):
+        if "credential_process" in profiles.get(name, {}):
+            raise GatewayError(
+                f"cannot use --sandbox: profile {name} gets its AWS keys from a credential_process, and no program in "
+                "a sandbox may gain privileges, as op, sudo and snaps do",
+                "claude-gatewayctl install",
+            )
 
 
 def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[FileWrite | Symlink]:
