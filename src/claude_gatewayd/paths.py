@@ -52,6 +52,11 @@ def versions_dir(environ: Mapping[str, str]) -> Path:
     return data_dir(environ) / "versions"
 
 
+def added_packages_file(environ: Mapping[str, str]) -> Path:
+    """Return the file of the packages that every version which `upgrade` builds gets besides our own."""
+    return data_dir(environ) / "packages.txt"
+
+
 def is_upgraded(program: str, environ: Mapping[str, str]) -> bool:
     """Return whether a program belongs to an installation that `upgrade` has built."""
     return Path(os.path.realpath(program)).is_relative_to(os.path.realpath(versions_dir(environ)))

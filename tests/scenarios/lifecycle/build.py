@@ -2,10 +2,13 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import claude_gatewayd
 
+REPOSITORY = Path(__file__).parents[3]
 RELAY = "worker/relay/relay.py"
 
 _HOLD = """
@@ -52,3 +55,31 @@ class Build:
         """
         file = self._package / "__init__.py"
         file.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', file.read_text()))
+
+
+def build_wheel(directory: Path, version: str, relay: str = "", supervisor: str = "") -> str:
+    """Build a wheel of the package as it is here, but for its version, and for what is put at the top of two files."""
+    source = directory / f"source-{version}"
+    for name in ("src", "packaging"):
+        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / name, source)
+    package = source / "src/claude_gatewayd"
+    init = package / "__init__.py"
+    init.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text()))
+    for file, more in ((RELAY, relay), ("supervisor/main.py", supervisor)):
+        (package / file).write_text(more + (package / file).read_text())
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=source, check=True, capture_output=True
+    )
+    (wheel,) = (source / "dist").iterdir()
+    return str(wheel)
+
+
+def install_wheel(directory: Path, wheel: str) -> Path:
+    """Install a wheel as a person does; return where its programs are."""
+    python = [sys.executable, "-m"]
+    subprocess.run([*python, "venv", "--without-pip", str(directory)], check=True)
+    pip = [*python, "pip", "--python", str(directory / "bin/python"), "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", wheel], check=True)
+    return directory / "bin"

@@ -8,7 +8,6 @@ Each event goes on under a load of its own. A line of JSON says what came of it.
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.build import RELAY, Build
+from tests.scenarios.lifecycle.build import Build, build_wheel, install_wheel
 from tests.support.calls import Stream, post
 from tests.support.daemon import BIN, drop_in_of_a_checkout, wait_until
 from tests.support.load import Load
@@ -339,10 +338,12 @@ def upgrade() -> None:
         share.symlink_to(scene.home / "share")
         os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
         os.environ["PATH"] = f"{scene.bin}:{os.environ['PATH']}"
-        scene.link(_environment(scene.home / "app", _wheel("0.1.1")))
-        good = _wheel("0.2.0")
-        unfit = _wheel("0.3.0", relay="import sys\nif '--probe' not in sys.argv: raise ImportError('unfit')\n")
-        broken = _wheel("0.4.0", supervisor="raise ImportError('broken')\n")
+        scene.link(install_wheel(scene.home / "app", build_wheel(Path.home(), "0.1.1")))
+        good = build_wheel(Path.home(), "0.2.0")
+        unfit = build_wheel(
+            Path.home(), "0.3.0", relay="import sys\nif '--probe' not in sys.argv: raise ImportError('unfit')\n"
+        )
+        broken = build_wheel(Path.home(), "0.4.0", supervisor="raise ImportError('broken')\n")
         try:
             installed = scene.ctl("install")
             emit({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
@@ -382,9 +383,9 @@ def between(*, with_litellm: bool = False) -> None:
         os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
         os.environ["PATH"] = f"{scene.bin}:{os.environ['PATH']}"
         other = os.environ["OTHER_WHEEL"]
-        ours = _wheel("99.0.0")
+        ours = build_wheel(Path.home(), "99.0.0")
         app = scene.home / "app"
-        scene.link(_environment(app, other))
+        scene.link(install_wheel(app, other))
         upgraded = scene.home / ".local/share/claude-gateway/current/bin/claude-gatewayctl"
         pip = [sys.executable, "-m", "pip", "--python", str(app / "bin/python"), "-q", "--disable-pip-version-check"]
         in_place = [*pip, "install", "--force-reinstall"]
@@ -442,34 +443,6 @@ def _version(scene: Scene) -> str:
 def between_with_litellm() -> None:
     """The same with LiteLLM loaded, and keys that go from one generation to the next."""
     between(with_litellm=True)
-
-
-def _environment(directory: Path, wheel: str) -> Path:
-    """Install a wheel as a person does; return where its programs are."""
-    python = [sys.executable, "-m"]
-    subprocess.run([*python, "venv", "--without-pip", str(directory)], check=True)
-    pip = [*python, "pip", "--python", str(directory / "bin/python"), "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", wheel], check=True)
-    return directory / "bin"
-
-
-def _wheel(version: str, relay: str = "", supervisor: str = "") -> str:
-    """Build a wheel of the package as it is here, but for its version, and for what is put at the top of two files."""
-    source = Path.home() / f"source-{version}"
-    for name in ("src", "packaging"):
-        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(REPOSITORY / name, source)
-    package = source / "src/claude_gatewayd"
-    init = package / "__init__.py"
-    init.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text()))
-    for file, more in ((RELAY, relay), ("supervisor/main.py", supervisor)):
-        (package / file).write_text(more + (package / file).read_text())
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=source, check=True, capture_output=True
-    )
-    (wheel,) = (source / "dist").iterdir()
-    return str(wheel)
 
 
 def _closed(scene: Scene, build: Build) -> None:

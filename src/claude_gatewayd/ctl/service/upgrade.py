@@ -13,11 +13,12 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import claude_gatewayd
 from claude_gatewayd import paths
-from claude_gatewayd.ctl.service import completion, virtualenvs
+from claude_gatewayd.ctl.service import completion, packages, virtualenvs
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.ctl.terminal.output import DONE, NO, USAGE
 from claude_gatewayd.ctl.terminal.progress import Progress
@@ -36,28 +37,44 @@ def upgrade_arguments(parser: argparse.ArgumentParser) -> None:
         "what", nargs="?", metavar="VERSION|WHEEL", help="a version or a wheel file (default: the newest version)"
     )
     parser.add_argument("--rollback", action="store_true", help="return to the previous version")
+    parser.add_argument(
+        "--with", dest="more", metavar="PACKAGE", action="append", default=[],
+        help="add a package, such as one that a callback needs; alone, the version stays. Later versions get it, too",
+    )  # fmt: skip
+    parser.add_argument(
+        "--without", dest="fewer", metavar="PACKAGE", action="append", default=[], help="no longer add a package"
+    )
+    parser.add_argument("--list", action="store_true", help="show the packages that were added")
 
 
 def upgrade(arguments: argparse.Namespace) -> int:
     """Replace the running version with another one, if that can serve; exit 1 if it cannot."""
-    if arguments.rollback and arguments.what:
-        print("claude-gatewayctl upgrade: --rollback takes no version", file=sys.stderr)
+    changes = bool(arguments.more or arguments.fewer)
+    if arguments.rollback and (arguments.what or changes):
+        print("claude-gatewayctl upgrade: --rollback takes no version and no packages", file=sys.stderr)
         return USAGE
+    if arguments.list:
+        if arguments.rollback or arguments.what or changes:
+            print("claude-gatewayctl upgrade: --list stands alone", file=sys.stderr)
+            return USAGE
+        return _list()
     begun = time.monotonic()
     link = paths.installation_link(os.environ)
     before = paths.previous_link(os.environ)
-    _require_installation(link)
+    more = [packages.absolute(one) for one in arguments.more]
+    _require_installation(link, more)
     running = _running(link)
     with virtualenvs.exclusive(link):
         old = link.resolve()
+        added = packages.changed(packages.read(), more, arguments.fewer)
         if arguments.rollback:
             new = _before(before, old)
             version = virtualenvs.try_out(new)
         else:
-            requirement = _requirement(arguments.what)
+            requirement = virtualenvs.origin(old) if changes and not arguments.what else _requirement(arguments.what)
             new = paths.versions_dir(os.environ) / time.strftime("%Y%m%d-%H%M%S")
             try:
-                virtualenvs.build(new, requirement)
+                virtualenvs.build(new, requirement, added)
                 version = virtualenvs.try_out(new)
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
@@ -76,6 +93,8 @@ def upgrade(arguments: argparse.Namespace) -> int:
             print(text.problems(problems), file=sys.stderr)
             return NO
         Symlink(before, old).do()
+        if changes:  # not before: a version that cannot be built, or cannot serve, leaves all as it was
+            packages.write(added)
         virtualenvs.remove_all_but(new, old)
     if running and not _goes_on_as(version):
         print(
@@ -84,7 +103,12 @@ def upgrade(arguments: argparse.Namespace) -> int:
         )
     seconds = time.monotonic() - begun
     was = f" from {running}" if running else ""
-    print(f"{'Rolled back' if arguments.rollback else 'Upgraded'}{was} to {version} in {seconds:.1f} s")
+    if changes and version == running:
+        print(f"Built {version} again in {seconds:.1f} s")
+    else:
+        print(f"{'Rolled back' if arguments.rollback else 'Upgraded'}{was} to {version} in {seconds:.1f} s")
+    for line in _added(new, added):
+        print(line)
     for line in completion.renew(new / "bin/claude-gatewayctl", os.environ):
         print(line)
     if not running:
@@ -99,7 +123,25 @@ def upgrade(arguments: argparse.Namespace) -> int:
 # -- what there is
 
 
-def _require_installation(link: Path) -> None:
+def _list() -> int:
+    added = packages.read()
+    for line in _added(paths.installation_link(os.environ).resolve(), added):
+        print(line)
+    if not added:
+        print("No packages were added. To add one: claude-gatewayctl upgrade --with PACKAGE")
+    return DONE
+
+
+def _added(directory: Path, added: Sequence[str]) -> Iterator[str]:
+    """Yield a line about each added package, with its version in *directory*."""
+    for requirement, version in packages.versions(directory, added):
+        if version:
+            yield f"With {requirement}: {version}"
+        else:
+            yield f"Without {requirement}: it was added to another version; to build it in: claude-gatewayctl upgrade"
+
+
+def _require_installation(link: Path, more: Sequence[str]) -> None:
     """Raise GatewayError, with what else to do, where no service starts from *link*."""
     if link.is_symlink():
         return
@@ -107,13 +149,21 @@ def _require_installation(link: Path) -> None:
     editable = not package.is_relative_to(Path(sys.prefix).resolve()) and not package.is_relative_to(sys.prefix)
     raise GatewayError(
         f"cannot upgrade: no service runs from {link}",
-        f"claude-gatewayctl install, then upgrade again; or in place: {in_place(sys.prefix, editable=editable)}",
+        f"claude-gatewayctl install, then upgrade again; or in place: {in_place(sys.prefix, more, editable=editable)}",
     )
 
 
-def in_place(prefix: str, *, editable: bool) -> str:
-    """Return the command that upgrades an installation where it is, and hands over to it."""
-    if editable:
+def in_place(prefix: str, more: Sequence[str] = (), *, editable: bool) -> str:
+    """Return the command that upgrades an installation where it is, or adds packages to it, and hands over to it."""
+    if more:
+        wanted = shlex.join(more)
+        if "/pipx/" in prefix:
+            how = f"pipx inject claude-gatewayd {wanted}"
+        elif "/uv/tools/" in prefix:
+            how = f"uv tool install claude-gatewayd {shlex.join(part for one in more for part in ('--with', one))}"
+        else:
+            how = f"{shlex.quote(prefix)}/bin/python -m pip install {wanted}"
+    elif editable:
         how = "git pull"
     elif "/pipx/" in prefix:
         how = "pipx upgrade claude-gatewayd"

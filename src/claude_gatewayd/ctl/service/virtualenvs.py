@@ -1,6 +1,7 @@
 """Versions side by side, each a virtual environment, and the link to the one that the service uses."""
 
 import fcntl
+import json
 import os
 import shlex
 import shutil
@@ -9,12 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from claude_gatewayd import paths
+from claude_gatewayd.ctl.service.packages import distributions, name_of
 from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
@@ -42,8 +46,11 @@ def exclusive(link: Path) -> Iterator[None]:
         yield
 
 
-def build(directory: Path, requirement: str) -> None:
-    """Make a virtual environment with that version. Raises GatewayError with what pip said last."""
+def build(directory: Path, requirement: str, added: Sequence[str] = ()) -> None:
+    """Make a virtual environment with that version, and the packages that a person has added.
+
+    Raises GatewayError with what pip said last.
+    """
     what = f"Building {directory}"
     python = str(directory / "bin/python")
     venv = [sys.executable, "-m", "venv", str(directory)]
@@ -61,7 +68,50 @@ def build(directory: Path, requirement: str) -> None:
             ) from None
         raise
     options = ["--disable-pip-version-check", "--no-input"]
-    run([*pip, *options, "install", requirement], what, f"install {requirement}", _BUILT_WITHIN)
+    install = [*pip, *options, "install", requirement, *added]  # at once, so that their versions fit together
+    purpose = f"install {requirement}" + (f" with {', '.join(added)}" if added else "")
+    try:
+        run(install, what, purpose, _BUILT_WITHIN)
+    except GatewayError as error:
+        if not added:
+            raise
+        without = " ".join(f"--without {name_of(one)}" for one in added)
+        raise GatewayError(
+            error.message, f"{error.hint}\nor without them: claude-gatewayctl upgrade {without}"
+        ) from None
+
+
+def origin(directory: Path) -> str:
+    """Return what pip was asked for to install the gateway there: to build the same version again.
+
+    By PEP 610: a wheel, a directory, an archive, a commit; else it came from an index, by its version.
+    """
+    ours = next((one for one in distributions(directory) if name_of(one.name) == "claude-gatewayd"), None)
+    if ours is None:
+        raise GatewayError(
+            f"cannot find the version in {directory}", "claude-gatewayctl upgrade VERSION --with PACKAGE"
+        )
+    try:
+        source = json.loads(ours.read_text("direct_url.json") or "{}")
+    except ValueError:
+        source = {}
+    return origin_of(source if isinstance(source, dict) else {}, ours.version)
+
+
+def origin_of(source: Mapping[str, Any], version: str) -> str:
+    """Return the requirement for a version, whose direct_url.json is *source*, {} if there is none."""
+    url, commit = str(source.get("url", "")), source.get("vcs_info")
+    if isinstance(commit, dict):
+        return f"claude-gatewayd @ {commit.get('vcs')}+{url}@{commit.get('commit_id')}"
+    if not url.startswith("file:"):
+        return f"claude-gatewayd @ {url}" if url else f"claude-gatewayd=={version}"
+    path = Path(unquote(urlsplit(url).path))
+    if not path.exists():
+        raise GatewayError(
+            f"cannot build {version} again: {path}, which it was installed from, no longer exists",
+            "name what to install: claude-gatewayctl upgrade VERSION|WHEEL --with PACKAGE",
+        )
+    return str(path)
 
 
 def try_out(directory: Path) -> str:
