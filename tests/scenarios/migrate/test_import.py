@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from claude_gatewayd.config import litellm_keys
-from claude_gatewayd.ctl.migrate import document, project_files, translate
+from claude_gatewayd.ctl.migrate import callbacks, document, project_files, translate
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.worker.engine import user_config
 from tests.support.daemon import BIN
@@ -139,15 +139,15 @@ def test_references_to_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("callbacks", "kept"),
+    ("named", "kept"),
     [
         ("a.b", "a.b"), ("[a.b, langfuse]", ["a.b", "langfuse"]), ("oauth.handler", None), ("[oauth.handler]", None),
         ("[gone.b]", None), ("[3]", None),
     ],
 )  # fmt: skip
-def test_callbacks_in_either_form(callbacks: str, kept: Any, tmp_path: Path) -> None:
+def test_callbacks_in_either_form(named: str, kept: Any, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(f"litellm_settings:\n  callbacks: {callbacks}\n")
+    file.write_text(f"litellm_settings:\n  callbacks: {named}\n")
     sources = {"a.b": "class A: ...", "oauth.handler": (HERE / "proxy" / "oauth_callback.py").read_text()}
     migrated = translate.translate(document.read(file), {}, sources.get)
     assert migrated.settings.get("callbacks") == kept
@@ -156,9 +156,9 @@ def test_callbacks_in_either_form(callbacks: str, kept: Any, tmp_path: Path) -> 
 
 def test_a_callback_that_does_more_than_hand_tokens_on_is_kept() -> None:
     usual = (HERE / "proxy" / "oauth_callback.py").read_text()
-    assert translate.only_forwards_token(usual)
-    assert not translate.only_forwards_token(usual + "    async def async_log_success_event(self): ...\n")
-    assert not translate.only_forwards_token((HERE / "proxy" / "usage_callback.py").read_text())
+    assert callbacks.only_forwards_token(usual)
+    assert not callbacks.only_forwards_token(usual + "    async def async_log_success_event(self): ...\n")
+    assert not callbacks.only_forwards_token((HERE / "proxy" / "usage_callback.py").read_text())
 
 
 @pytest.mark.parametrize(

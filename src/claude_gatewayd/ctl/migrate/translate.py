@@ -10,7 +10,7 @@ from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.config.keys import KEYS, NAMES
 from claude_gatewayd.config.litellm_keys import NO_DATABASE, ReservedKey
 from claude_gatewayd.config.model import Bedrock, Config
-from claude_gatewayd.ctl.migrate import known_keys
+from claude_gatewayd.ctl.migrate import callbacks, known_keys
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument, YamlPath
 from claude_gatewayd.ctl.migrate.translation import BUILT_IN, CARRIED, NOT_NEEDED, UNKNOWN, YOURS, Translation, Verdict
 from claude_gatewayd.errors import GatewayError
@@ -254,28 +254,10 @@ class _Translator:
 
     def _callbacks(self, where: YamlPath, key: str, value: Any) -> None:
         kept = []
-        names = value if isinstance(value, list) else [value]
-        for index, name in enumerate(names):
-            place = (*where, index) if isinstance(value, list) else where
-            source = self._source_of(str(name)) if isinstance(name, str) and "." in name else ""
-            if not isinstance(name, str):
-                self._note(place, UNKNOWN, "it must be a string: module.object", key)
-            elif source is None:
-                self._note(place, UNKNOWN, "there is no such module beside the file", f"{key} {name}")
-            elif only_forwards_token(source):
-                explanation = (
-                    "it passes the caller's token to LiteLLM; here it goes straight to Anthropic, never to AWS"
-                )
-                self._note(place, BUILT_IN, explanation, f"{key} {name}")
-            else:
-                kept.append(name)
-                how = "loaded from where it is" if source else "built into LiteLLM"
-                self._note(
-                    place,
-                    CARRIED,
-                    f"{how}; it sees what LiteLLM serves: Bedrock and your other models",
-                    f"{key} {name}",
-                )
+        for fate in callbacks.decide(value, self._source_of):
+            place = (*where, fate.position) if isinstance(value, list) else where
+            self._note(place, fate.verdict, fate.explanation, f"{key} {fate.name}".rstrip())
+            kept += [fate.name] * fate.kept
         if kept:
             self.migrated.settings[key] = kept if isinstance(value, list) else kept[0]
 
@@ -328,13 +310,6 @@ def translate(
 
 def _texts(params: Mapping[Any, Any]) -> Iterable[tuple[str, Any]]:
     return ((str(key), value) for key, value in params.items())
-
-
-def only_forwards_token(source: str) -> bool:
-    """Return whether a callback only forwards the caller's token to LiteLLM, as the usual one does."""
-    hooks = set(re.findall(r"def\s+((?:async_)?(?:pre|post|log|moderation)\w*)", source))
-    hands_over = "raw_token" in source or re.search(r"""data\[["']api_key["']\]\s*=""", source) is not None
-    return hands_over and hooks <= {"async_pre_call_hook", "async_pre_call_deployment_hook"}
 
 
 def differing(values: Iterable[tuple[tuple[str, str], Any]]) -> list[tuple[tuple[str, str], Any]]:
