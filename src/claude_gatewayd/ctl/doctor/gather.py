@@ -57,7 +57,7 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
     parts = urlsplit(settings.anthropic.base_url)
     host, tls = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
-    route = ""
+    origin, route = _origin(settings.anthropic.base_url), ""
     try:
         reached = egress.to_anthropic(settings, environ)
         proxy = reached.proxy_to(host, port, tls=tls)
@@ -66,7 +66,7 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         if proxy and (proxy.tls or proxy.socks):  # http.client supports neither: a handshake has to do
             failed = reach_upstream.handshake_blocking(settings.anthropic.base_url, reached, _SECONDS / 2)
             named = _FAILURES.get(failed.kind, "connection") if failed is not None else ""
-            return Reached(host, route, named, failed.detail if failed is not None else "", None)
+            return Reached(origin, route, named, failed.detail if failed is not None else "", None)
         connection = http.client.HTTPConnection(*first, timeout=_SECONDS)
         if tls:
             context = reached.context()
@@ -82,18 +82,20 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         finally:
             connection.close()
     except socket.gaierror as error:
-        return Reached(host, route, "name", error.strerror or str(error), None)
+        return Reached(origin, route, "name", error.strerror or str(error), None)
     except ssl.SSLCertVerificationError as error:
         failed = reach_upstream.handshake_blocking(settings.anthropic.base_url, reached, _SECONDS / 2)
-        return Reached(host, route, "certificate", failed.detail if failed is not None else error.verify_message, None)
+        return Reached(
+            origin, route, "certificate", failed.detail if failed is not None else error.verify_message, None
+        )
     except TimeoutError:
-        return Reached(host, route, "time", f"{_SECONDS:g} s", None)
+        return Reached(origin, route, "time", f"{_SECONDS:g} s", None)
     except ConfigInvalid as invalid:
-        return Reached(host, route, "proxy", "; ".join(f"{p.where}: {p.message}" for p in invalid.problems), None)
+        return Reached(origin, route, "proxy", "; ".join(f"{p.where}: {p.message}" for p in invalid.problems), None)
     except (OSError, http.client.HTTPException) as error:
         refused = "proxy" if "Tunnel" in str(error) else "connection"
-        return Reached(host, route, refused, getattr(error, "strerror", None) or str(error), None)
-    return Reached(host, route, "", "", _skew(answer.getheader("date"), middle))
+        return Reached(origin, route, refused, getattr(error, "strerror", None) or str(error), None)
+    return Reached(origin, route, "", "", _skew(answer.getheader("date"), middle))
 
 
 def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> Handshake:
@@ -102,8 +104,8 @@ def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) ->
     url = bedrock.runtime_endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com"
     reached = egress.of(settings, environ).trusting(*ca_bundle(environ, profile))
     # twice the time, where a certificate is looked at
-    host, failed = urlsplit(url).hostname or "", reach_upstream.handshake_blocking(url, reached, _SECONDS / 2)
-    return Handshake(host) if failed is None else Handshake(host, failed.kind, failed.detail, failed.hint)
+    origin, failed = _origin(url), reach_upstream.handshake_blocking(url, reached, _SECONDS / 2)
+    return Handshake(origin) if failed is None else Handshake(origin, failed.kind, failed.detail, failed.hint)
 
 
 def service(environ: Mapping[str, str]) -> ServiceReport:
@@ -285,6 +287,12 @@ def credential_headers(environ: Mapping[str, str], settings_file: Path) -> dict[
     if not token and not obstacles.has_helper(settings_file):
         token = _oauth(settings_file.with_name(".credentials.json")).get("accessToken")
     return {"authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"} if token else {}
+
+
+def _origin(url: str) -> str:
+    """Return a URL up to its path, and without what may be a password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _oauth(file: Path) -> dict[str, Any]:

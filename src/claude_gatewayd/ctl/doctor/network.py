@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from shlex import quote
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
@@ -13,19 +14,27 @@ LOGIN_ENDS_SOON = 3600.0
 
 
 class Reached(NamedTuple):
-    """How far a connection to Anthropic came: to *failed* ("" for an answer), with *why*; *skew* of the clock."""
+    """How far a connection to *origin* came: to *failed* ("" for an answer), with *why*; *skew* of the clock.
 
-    host: str
+    An origin is what curl takes: scheme, host, and a port that is not the scheme's own.
+    """
+
+    origin: str
     route: str
     failed: str
     why: str
     skew: float | None
 
+    @property
+    def host(self) -> str:
+        """Return the host alone."""
+        return urlsplit(self.origin).hostname or ""
+
 
 _MENDS = {
     "name": "ping -c 1 {host}",
-    "connection": "curl -sv -o /dev/null https://{host}/",
-    "time": "curl -sv -o /dev/null https://{host}/",
+    "connection": "curl -sv -o /dev/null {origin}/",
+    "time": "curl -sv -o /dev/null {origin}/",
     "certificate": "claude-gatewayctl config set network.ca_file ~/company-ca.pem",
     "proxy": "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128",
 }
@@ -44,9 +53,8 @@ def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
     """Judge the way to Anthropic: name, connection, certificate, proxy; and the clock by its answer."""
     if reached.failed:
         why = f"{_SAYS[reached.failed]} ({reached.why})"
-        yield Finding(
-            "Anthropic", "fail", f"{reached.host}{reached.route}", why, _MENDS[reached.failed].format(host=reached.host)
-        )
+        mend = _MENDS[reached.failed].format(host=quote(reached.host), origin=quote(reached.origin))
+        yield Finding("Anthropic", "fail", f"{reached.host}{reached.route}", why, mend)
     else:
         yield ok("Anthropic", f"{reached.host} answers{reached.route}")
     if reached.skew is not None and abs(reached.skew) > CLOCK_MAY_DIFFER:
@@ -85,9 +93,9 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
 
 
 class Handshake(NamedTuple):
-    """What a TLS handshake with *host* came to: the kind of failure, "" for none, with *why* and a hint."""
+    """What a TLS handshake with *origin* came to: the kind of failure, "" for none, with *why* and a hint."""
 
-    host: str
+    origin: str
     failed: str = ""
     why: str = ""
     hint: str = ""
@@ -95,11 +103,12 @@ class Handshake(NamedTuple):
 
 def bedrock_endpoint(handshake: Handshake) -> Finding:
     """Judge the route to Bedrock's endpoint, by a handshake that costs nothing."""
-    host, failed, why, hint = handshake
+    origin, failed, why, hint = handshake
+    host = urlsplit(origin).hostname or ""
     if not failed:
         return ok("Bedrock", f"{host} is reachable")
     found = {"certificate": "its certificate is not trusted", "proxy": "the proxy refuses the connection"}
-    mend = hint or f"curl -sv -o /dev/null https://{host}/"
+    mend = hint or f"curl -sv -o /dev/null {quote(origin)}/"
     return Finding("Bedrock", "fail", found.get(failed, f"{host} is not reachable"), why, mend)
 
 

@@ -1,16 +1,19 @@
 """What each check makes of what was gathered: the state, and the command that mends it."""
 
 import os
+import socket
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from claude_gatewayd.aws.clock import SET_CLOCK
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
-from claude_gatewayd.ctl.doctor import claude_code, examine, machine, network
+from claude_gatewayd.ctl.doctor import claude_code, examine, gather, machine, network
 from claude_gatewayd.ctl.doctor.checks import Context
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
@@ -159,22 +162,34 @@ def test_litellm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "mend"),
+    ("origin", "failed", "mend"),
     [
-        ("name", "ping -c 1 api.example"),
-        ("connection", "curl -sv -o /dev/null https://api.example/"),
-        ("time", "curl -sv -o /dev/null https://api.example/"),
-        ("certificate", "claude-gatewayctl config set network.ca_file ~/company-ca.pem"),
-        ("proxy", "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128"),
+        ("https://api.example", "name", "ping -c 1 api.example"),
+        ("https://api.example", "connection", "curl -sv -o /dev/null https://api.example/"),
+        ("http://localhost:8080", "connection", "curl -sv -o /dev/null http://localhost:8080/"),
+        ("http://[::1]:8080", "time", "curl -sv -o /dev/null 'http://[::1]:8080'/"),
+        ("https://api.example", "certificate", "claude-gatewayctl config set network.ca_file ~/company-ca.pem"),
+        ("https://api.example", "proxy", "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128"),
     ],
 )
-def test_the_way_to_anthropic(failed: str, mend: str) -> None:
-    assert judged(network.anthropic(Reached("api.example", "", failed, "why", None), SERVING)) == [("fail", mend)]
+def test_the_way_to_anthropic(origin: str, failed: str, mend: str) -> None:
+    assert judged(network.anthropic(Reached(origin, "", failed, "why", None), SERVING)) == [("fail", mend)]
+
+
+def test_a_hint_has_the_scheme_and_the_port_of_the_base_url() -> None:
+    """What nobody listens on is refused; no password is printed."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        url = f"http://me:secret@127.0.0.1:{port}/anthropic"
+        settings = Config(anthropic=replace(Config().anthropic, base_url=url))
+        found = list(network.anthropic(gather.reach(settings, {}), None))
+    assert [(one.state, one.mend) for one in found] == [("fail", f"curl -sv -o /dev/null http://127.0.0.1:{port}/")]
 
 
 @pytest.mark.parametrize(("skew", "clock"), [(None, []), (0.2, OK), (-200, OK), (300, [("fail", SET_CLOCK)])])
 def test_the_clock(skew: float | None, clock: list[tuple[str, str]]) -> None:
-    assert judged(network.anthropic(Reached("api.example", "", "", "", skew), None)) == [*OK, *clock]
+    assert judged(network.anthropic(Reached("https://api.example", "", "", "", skew), None)) == [*OK, *clock]
 
 
 def test_credential() -> None:
