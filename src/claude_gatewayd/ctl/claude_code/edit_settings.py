@@ -21,7 +21,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files as files
 
 _TRIES = 5
-_Edit = Callable[[str, "_Memory"], tuple[str, EditedSettings]]
+_Edit = Callable[[str, "_Memory"], tuple[str | None, EditedSettings]]  # None: there is to be no file
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,10 @@ def configure(
 def remove(environ: Mapping[str, str], target: GatewayTarget, *, dry_run: bool = False) -> EditOutcome:
     """Undo it, so that no address stays behind that nobody serves. Raises GatewayError."""
 
-    def edit(text: str, memory: _Memory) -> tuple[str, EditedSettings]:
+    def edit(text: str, memory: _Memory) -> tuple[str | None, EditedSettings]:
         edited = settings.remove(text, target, memory.values, made_env=memory.made_env)
         if memory.made_file and not edited.text.strip().strip("{} \r\n"):
-            return "", edited
+            return None, edited
         if edited.changes and memory.written == _hash(text) and memory.original:
             try:
                 return _decoded(Path(memory.original).read_bytes()), edited
@@ -162,7 +162,9 @@ def _apply(file: Path, environ: Mapping[str, str], edit: _Edit, *, forget: bool)
     return _outcome(file, data, after, edited, kept)
 
 
-def _remember(memory: _Memory, edited: EditedSettings, data: bytes | None, new: bytes, kept: Path | None) -> _Memory:
+def _remember(
+    memory: _Memory, edited: EditedSettings, data: bytes | None, new: bytes | None, kept: Path | None
+) -> _Memory:
     original = memory.original if memory.written == _hash(_decoded(data)) else ""
     if not memory.values and kept is not None:
         original = str(kept)
@@ -170,7 +172,7 @@ def _remember(memory: _Memory, edited: EditedSettings, data: bytes | None, new: 
     return _Memory(edited.remembered, edited.made_env, made_file, _hash(_decoded(new)), original)
 
 
-def _edited(file: Path, data: bytes | None, edit: _Edit, memory: _Memory) -> tuple[str, EditedSettings]:
+def _edited(file: Path, data: bytes | None, edit: _Edit, memory: _Memory) -> tuple[str | None, EditedSettings]:
     try:
         text = _decoded(data)
     except UnicodeDecodeError as error:
@@ -198,12 +200,13 @@ def _read(file: Path) -> bytes | None:
         raise _cannot("read", file, error) from None
 
 
-def _write(file: Path, data: bytes) -> None:
+def _write(file: Path, data: bytes | None) -> None:
+    """Write the file that a symlink leads to, or delete that one: the link is the user's."""
     try:
-        if data:
+        if data is not None:
             files.replace(file, data)
         else:
-            file.unlink(missing_ok=True)
+            Path(os.path.realpath(file)).unlink(missing_ok=True)
     except OSError as error:
         raise _cannot("write", file, error) from None
 
@@ -230,13 +233,17 @@ def _decoded(data: bytes | None) -> str:
     return (data or b"").decode("utf-8-sig")
 
 
-def _encoded(text: str, before: bytes | None) -> bytes:
+def _encoded(text: str | None, before: bytes | None) -> bytes | None:
+    if text is None:
+        return None
     mark = b"\xef\xbb\xbf" if before is not None and before.startswith(b"\xef\xbb\xbf") else b""
     return mark + text.encode()
 
 
-def _outcome(file: Path, data: bytes | None, after: str, edited: EditedSettings, kept: Path | None) -> EditOutcome:
-    before = _decoded(data)
+def _outcome(
+    file: Path, data: bytes | None, after: str | None, edited: EditedSettings, kept: Path | None
+) -> EditOutcome:
+    before, after = _decoded(data), after or ""
     difference = ""
     if edited.changes:
         old, new = (settings.masked(text).splitlines() for text in (before, after))

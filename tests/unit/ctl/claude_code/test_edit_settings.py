@@ -128,9 +128,26 @@ def test_a_symlink_stays_one(environ: dict[str, str], file: Path) -> None:
     assert beside(real) == {"claude.json"}
     edit_settings.remove(environ, TARGET)
     assert real.read_bytes() == b"\xef\xbb\xbf" + ORIGINAL.encode()
-    real.unlink()
-    edit_settings.configure(environ, TARGET)  # one that leads to nothing yet
+
+
+@pytest.mark.parametrize("linked", [True, False])
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xef\xbb\xbf"])
+def test_nothing_or_an_empty_file_comes_back(
+    environ: dict[str, str], file: Path, content: bytes | None, *, linked: bool
+) -> None:
+    """Through a symlink too: the link stays, and no key is left in what it leads to."""
+    real = Path(environ["HOME"]) / "dotfiles" / "claude.json" if linked else file
+    real.parent.mkdir(exist_ok=True)
+    if linked:
+        file.symlink_to("../dotfiles/claude.json")
+    if content is not None:
+        real.write_bytes(content)
+    edit_settings.configure(environ, TARGET)
     assert env_of(real)["ANTHROPIC_BASE_URL"] == TARGET.url
+    assert edit_settings.remove(environ, TARGET).left == ()
+    assert file.is_symlink() == linked
+    assert beside(real) == (set() if content is None else {real.name})
+    assert content is None or real.read_bytes() == content
 
 
 @pytest.mark.parametrize(
