@@ -31,6 +31,10 @@ class BedrockFailure(NamedTuple):
         return json.dumps(fields | ({"hint": self.hint} if self.hint else {})).encode()
 
 
+BROKEN: Final = BedrockFailure("Broken", 502, "")
+TIMEOUT: Final = BedrockFailure("Timeout", 504, "")
+
+
 class ErrorReply(NamedTuple):
     """The error that a client gets. *lines* are its header lines."""
 
@@ -120,6 +124,24 @@ def read_event(data: bytes) -> BedrockFailure:
         return BedrockFailure("", STATUS_OF_TYPE.get(str(error["type"]), 500), str(error["message"]))
     except (ValueError, LookupError, TypeError, RecursionError):
         return BedrockFailure("", 502, "")
+
+
+def of_answer(status: int, error_type: bytes, body: bytes) -> BedrockFailure:
+    """Read an error as AWS answers it. *error_type* is the header `x-amzn-errortype`, which its front end may lack."""
+    try:
+        fields = json.loads(body)
+        fields = fields if isinstance(fields, dict) else {}
+    except (ValueError, RecursionError):
+        fields = {}
+    named = str(fields.get("__type") or error_type.decode("latin-1").partition(":")[0])
+    texts = (fields.get(key) for key in ("message", "Message", "originalMessage"))
+    text = next((text for text in texts if isinstance(text, str)), "")
+    return BedrockFailure(named.rpartition("#")[2], status, text)
+
+
+def status_in_stream(kind: str) -> int:
+    """Return the status of an exception within a stream. The answer has begun, so it is no fault of the request."""
+    return 400 if kind.lower() == "validationexception" else 502
 
 
 def no_keys(error: GatewayError, *, passing: bool) -> BedrockFailure:

@@ -20,6 +20,8 @@ DISPLAY_UPDATES: Final = "thinking-display-updates-2026-08-18"
 FALLBACK_CREDIT: Final = "fallback-credit-2026-06-01"
 COMPUTER_USE_OLD: Final = "computer-use-2025-01-24"
 COMPUTER_USE: Final = "computer-use-2025-11-24"
+CLAUDE_CODE: Final = "claude-code-20250219"
+EFFORT: Final = "effort-2025-11-24"
 # In Claude Code's order (CC 4.2, 8); those of tools last, which we add ourselves.
 ASKED_BETAS: Final = (CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES, FALLBACK_CREDIT)
 BETAS: Final = (*ASKED_BETAS, COMPUTER_USE_OLD, COMPUTER_USE)

@@ -16,7 +16,9 @@ from claude_gatewayd.bedrock import structured_output
 from claude_gatewayd.bedrock.features import (  # fmt: skip
     ASKED_BETAS,
     BETAS,
+    CLAUDE_CODE,
     DISPLAY_UPDATES,
+    EFFORT,
     EFFORTS,
     LEFT_OUT,
     RENAMED,
@@ -59,14 +61,16 @@ _LEAST_BUDGET: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class BedrockRequest:
-    """A request for Bedrock. The version is not in it, which LiteLLM adds, nor model and stream, nor the betas.
+    """A request for Bedrock: its *body* without version, model and stream, and the *betas* that go into the body.
 
-    *schema* is what its answer has to be brought to where a tool stands in for a schema; else None.
+    *header_betas* are what Claude Code sends as a header in Bedrock mode (CC 4.2), which LiteLLM cannot. *schema* is
+    what its answer has to be brought to where a tool stands in for a schema; else None.
     """
 
     body: dict[str, Json]
     betas: tuple[str, ...]
     schema: Object | None = None
+    header_betas: tuple[str, ...] = ()
 
 
 def unsupported(body: Object, family: Family) -> str | None:
@@ -151,7 +155,8 @@ def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True)
     if thinking and not (thinking["type"] == "enabled" and _tools_run_unthought(out["messages"])):
         out["thinking"] = thinking
     config: dict[str, Json] = {}
-    if effort := _effort(body.get("output_config"), takes):
+    effort = _effort(body.get("output_config"), takes)
+    if effort:
         config["effort"] = effort
     wanted = structured_output.format_of(body)
     if wanted is not None and bound:
@@ -170,7 +175,14 @@ def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True)
     if schema is not None:
         thinks = _type(out.get("thinking")) in ("adaptive", "enabled")
         out = structured_output.by_tool(out, schema, forced=takes.forced and not thinks)
-    return BedrockRequest(out, tuple(betas), schema)
+    return BedrockRequest(out, tuple(betas), schema, _header_betas(asked, betas, effort=bool(effort)))
+
+
+def _header_betas(asked: list[str], betas: list[str], *, effort: bool) -> tuple[str, ...]:
+    """Return the betas for the header, in Claude Code's order."""
+    found = [CLAUDE_CODE] if CLAUDE_CODE in asked else []
+    found += [name for name in betas if name == THINKING_COUNT]
+    return (*found, EFFORT) if effort and EFFORT in asked else tuple(found)
 
 
 def without_thinking(body: Object) -> dict[str, Json]:

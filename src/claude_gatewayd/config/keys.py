@@ -59,6 +59,7 @@ KEYS = (
     KeySpec("bedrock", "geography", str, values.one_of(values.GEOGRAPHIES), '"auto"'),
     KeySpec("bedrock", "runtime_endpoint", str, values.endpoint, '"https://bedrock-runtime.us-west-2.amazonaws.com"'),
     KeySpec("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
+    KeySpec("bedrock", "through", str, values.one_of(values.TRANSPORTS), '"litellm"'),
     KeySpec("litellm", "load", str, values.one_of(values.LOADS), '"eager"'),
     KeySpec("litellm", "config", str, values.text, '"~/litellm/config.yaml"'),
     KeySpec("sso", "warn_before", values.as_list, values.minutes_before, "[60, 15, 5]"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from claude_gatewayd.config import values
 from claude_gatewayd.problem import Problem
@@ -65,6 +66,7 @@ class Bedrock:
     runtime_endpoint: str = ""
     timeout: float = 120.0
     models: Mapping[str, str] = field(default_factory=dict)
+    through: Literal["litellm", "direct"] = "litellm"
 
 
 @dataclass(frozen=True, slots=True)

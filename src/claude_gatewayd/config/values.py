@@ -17,6 +17,7 @@ DAY = 86400
 UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 LEVELS = ("debug", "info", "warning", "error")
 LOADS = ("eager", "lazy")
+TRANSPORTS = ("litellm", "direct")
 GEOGRAPHIES = ("auto", "us-gov", "us", "eu", "apac", "jp", "au", "global")
 FALLBACK_ON = ("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing")
 FLAGS = {

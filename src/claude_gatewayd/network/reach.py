@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from claude_gatewayd.errors import ConfigInvalid
-from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.network.connect import Connector, Origin
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.system.addresses import is_loopback
@@ -40,6 +40,28 @@ def connector(url: str, egress: Egress, seconds: float) -> Connector:
     return Connector(origin, seconds=seconds, proxy=proxy, context=context)
 
 
+class LateConnector:
+    """Make connections to the origin of a URL, each within *seconds*.
+
+    What is wrong with the configuration of *egress* fails a connection, and nothing before.
+    """
+
+    def __init__(self, url: str, egress: Egress, seconds: float) -> None:
+        self._url = url
+        self._egress = egress
+        self._seconds = seconds
+        self._connector: Connector | None = None
+
+    async def __call__(self) -> UpstreamConnection:
+        """Return a new connection. Raises UpstreamFailed."""
+        if self._connector is None:
+            try:  # in a thread: reading the certificates of a machine takes 20 ms
+                self._connector = await asyncio.to_thread(connector, self._url, self._egress, self._seconds)
+            except ConfigInvalid as invalid:
+                raise _misconfigured(invalid) from None
+        return await self._connector()
+
+
 async def handshake(url: str, egress: Egress, seconds: float) -> UpstreamFailed | None:
     """Connect, and send nothing. Return why that fails, None if it does not."""
     try:
@@ -47,10 +69,14 @@ async def handshake(url: str, egress: Egress, seconds: float) -> UpstreamFailed 
     except UpstreamFailed as failed:
         return failed
     except ConfigInvalid as invalid:
-        detail = "; ".join(f"{problem.where}: {problem.message}" for problem in invalid.problems)
-        return UpstreamFailed("certificate", detail, hint=invalid.problems[0].hint)
+        return _misconfigured(invalid)
     connection.abort()
     return None
+
+
+def _misconfigured(invalid: ConfigInvalid) -> UpstreamFailed:
+    detail = "; ".join(f"{problem.where}: {problem.message}" for problem in invalid.problems)
+    return UpstreamFailed("certificate", detail, hint=invalid.problems[0].hint)
 
 
 def handshake_blocking(url: str, egress: Egress, seconds: float) -> UpstreamFailed | None:

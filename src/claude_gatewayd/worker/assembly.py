@@ -12,6 +12,11 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.network.connect import Origin
+from claude_gatewayd.network.reach import LateConnector
+from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
+from claude_gatewayd.worker.bedrock.direct import DirectTransport
+from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
+from claude_gatewayd.worker.bedrock.transports import Transports
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
 from claude_gatewayd.worker.engine import Engine, EngineSettings
 from claude_gatewayd.worker.gateway.authorization import Authorization
@@ -29,6 +34,7 @@ from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, Noti
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
 
+_BEDROCK_CONNECT_TIMEOUT = 10.0
 _BUFFERED_BODIES = 4  # times max_body, for all requests together
 
 
@@ -59,19 +65,28 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     config, access = inputs.config, inputs.bedrock
     engine_settings = _engine_settings(inputs)
     tally = Tally(on_change)
-    credentials = BedrockCredentials(inputs, engine_settings.bedrock_url, on_change)
+    credentials = BedrockCredentials(inputs, on_change)
     engine = Engine(engine_settings, credentials.keeper.keys, on_change)
     circuits = Circuits(CircuitRules(config.router.allowed_fails, config.router.cooldown_time), label)
-    pools = Pool(inputs.anthropic), Pool(engine.connect)
-    to_anthropic, to_engine = (Relay(pool) for pool in pools)
+    pools = (
+        Pool(inputs.anthropic),
+        Pool(engine.connect),
+        Pool(LateConnector(access.url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
+    )
+    to_anthropic, to_engine, to_bedrock = (Relay(pool) for pool in pools)
     tickets = Tickets()
     authorization = Authorization(inputs.known_credentials, to_anthropic, Origin.of(config.anthropic.base_url))
+    transports = Transports(
+        config.bedrock.through,
+        DirectTransport(access.url, config.bedrock.region, to_bedrock),
+        LiteLLMTransport(engine, to_engine),
+        engine,
+    )
     bedrock = None
     if access.enabled:
         bedrock = BedrockLane(
-            _bedrock_lane_settings(config, engine_settings.bedrock_url),
-            engine,
-            to_engine,
+            _bedrock_lane_settings(config, access.url),
+            BedrockAttempts(transports, credentials.keeper, config.bedrock.timeout),
             credentials.keeper,
             tally,
             credentials.reach.look,
@@ -85,7 +100,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             authorization,
             circuits,
             tally,
-            engine.start if fallback is not None else lambda: None,  # at a first sign of trouble: it takes seconds
+            transports.prepare if fallback is not None else lambda: None,
         ),
         bedrock=bedrock,
         litellm=LiteLLMLane(
@@ -131,6 +146,7 @@ def _engine_settings(inputs: WorkerInputs) -> EngineSettings:
         config=Path(config.litellm.config) if config.litellm.config else None,
         region=config.bedrock.region,
         endpoint=config.bedrock.runtime_endpoint,
+        bedrock_url=inputs.bedrock.url,
         loopback=f"http://127.0.0.1:{inputs.loopback.getsockname()[1]}",
         egress=inputs.bedrock.egress,
     )

@@ -22,14 +22,14 @@ class BedrockCredentials:
     Where the configuration does without Bedrock, both stay idle.
     """
 
-    def __init__(self, inputs: WorkerInputs, bedrock_url: str, on_change: Callable[[], None]) -> None:
+    def __init__(self, inputs: WorkerInputs, on_change: Callable[[], None]) -> None:
         self._access = inputs.bedrock
         self._config = inputs.config.bedrock
         provider = ProfileKeyProvider(
             self._access.source, self._config.region, egress.of(inputs.config, inputs.environ)
         )
         self.keeper = Keeper(provider, on_change)
-        self.reach = reach.ReachabilityWatch("Bedrock", bedrock_url, self._access.egress, on_change)
+        self.reach = reach.ReachabilityWatch("Bedrock", self._access.url, self._access.egress, on_change)
 
     def start(self) -> None:
         """Begin to keep the keys fresh."""

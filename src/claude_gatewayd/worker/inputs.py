@@ -36,11 +36,15 @@ class StartMode:
 
 @dataclass(frozen=True, slots=True)
 class BedrockAccess:
-    """Whether Bedrock may be asked, with which keys, and how AWS is reached. *why* says why it may not be."""
+    """Whether Bedrock may be asked, with which keys, and how its runtime endpoint at *url* is reached.
+
+    *why* says why it may not be.
+    """
 
     enabled: bool
     source: KeySource
     egress: Egress
+    url: str
     why: str = ""
 
 
@@ -96,16 +100,17 @@ def anthropic_connector(config: Config, environ: Mapping[str, str]) -> Connector
 def bedrock_access(config: Config, environ: Mapping[str, str]) -> BedrockAccess:
     """Return whether Bedrock may be asked. With `enabled = "auto"` it may if there are any AWS credentials."""
     bedrock = config.bedrock
+    url = bedrock.runtime_endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com"
     source = find_source(environ, bedrock.profile)
     if config.aws_problems and source.kind != "none":
         source = unusable_source(config.aws_problems[0], environ, bedrock.profile)
     route = egress.of(config, environ).trusting(*ca_bundle(environ, source.profile))
     if bedrock.enabled == "false":
-        return BedrockAccess(False, source, route, "[bedrock] enabled is false")
+        return BedrockAccess(False, source, route, url, "[bedrock] enabled is false")
     # A profile that cannot be used still means that Bedrock is wanted: it is read again when its file changes.
     if bedrock.enabled == "auto" and source.kind == "none" and not source.profile:
-        return BedrockAccess(False, source, route, source.why)
-    return BedrockAccess(True, source, route)
+        return BedrockAccess(False, source, route, url, source.why)
+    return BedrockAccess(True, source, route, url)
 
 
 def check_listener(config: Config, address: Any, bound: str) -> None:

@@ -24,13 +24,15 @@ timeout = 4
 """
 
 
-@pytest.fixture(scope="session")
-def loaded() -> Iterator[Stage]:
-    """Return a stage whose daemon has LiteLLM loaded."""
+@pytest.fixture(scope="session", params=["litellm", "direct"])
+def loaded(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Return a stage whose daemon asks Bedrock through LiteLLM, which is loaded, or directly."""
+    environ = {"CLAUDE_GATEWAY_BEDROCK_THROUGH": request.param, "CLAUDE_GATEWAY_LITELLM_LOAD": "eager"}
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
-        with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock)) as daemon:
+        with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock) | environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
-            stage.wait_loaded()
+            if request.param == "litellm":
+                stage.wait_loaded()
             yield stage
         assert "Traceback" not in daemon.log
 

@@ -11,17 +11,14 @@ class EngineSettings:
     """What the engine is started with.
 
     *socket* is where it listens, *config* the person's own LiteLLM configuration, *endpoint* Bedrock's, "" for the
-    usual one, *loopback* the URL at which LiteLLM reaches this worker, *egress* how AWS is reached.
+    usual one, *bedrock_url* is the URL in either case, *loopback* the URL at which LiteLLM reaches this worker,
+    *egress* how AWS is reached.
     """
 
     socket: Path
     config: Path | None
     region: str
     endpoint: str
+    bedrock_url: str
     loopback: str
     egress: Egress
-
-    @property
-    def bedrock_url(self) -> str:
-        """The URL of Bedrock."""
-        return self.endpoint or f"https://bedrock-runtime.{self.region}.amazonaws.com"

@@ -40,13 +40,15 @@ class Route:
     """The route of a request, as the headers of the answer report it.
 
     *upstream* answered; *fallback* is why it was not the first choice; *api_base* is where LiteLLM sent the request.
-    *cause* is why Bedrock is asked in Anthropic's place, for the status; "" if it is not.
+    *cause* is why Bedrock is asked in Anthropic's place, for the status; "" if it is not. *bedrock* is the transport by
+    which it answered: "litellm" or "direct".
     """
 
     upstream: str = "anthropic"
     fallback: str = "none"
     api_base: str = ""
     cause: str = ""
+    bedrock: str = ""
 
     @property
     def lines(self) -> Lines:
@@ -54,6 +56,8 @@ class Route:
         if self.upstream == "anthropic" and self.fallback == "none" and not self.api_base:
             return _USUAL
         lines = [b"x-gateway-upstream: " + _plain(self.upstream), b"x-gateway-fallback: " + _plain(self.fallback)]
+        if self.bedrock:
+            lines.append(b"x-gateway-bedrock: " + self.bedrock.encode())
         if self.api_base:
             lines.append(b"x-litellm-model-api-base: " + _plain(self.api_base))
         return lines

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic import events, sse
 from claude_gatewayd.anthropic.events import FirstEvent, FirstEventFinder, StreamWatch
+from claude_gatewayd.bedrock import event_stream
+from claude_gatewayd.bedrock.event_stream import EventStreamDecoder
 from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.http1.flow import Bytes, Sink
 from claude_gatewayd.http1.head import HOP_BY_HOP, Lines, ResponseHead
@@ -16,7 +18,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection, Upstre
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, OutgoingRequest
-from claude_gatewayd.worker.relay.sinks import CountedSink, MemorySink, PayloadSink
+from claude_gatewayd.worker.relay.sinks import CountedSink, EventStreamSink, MemorySink, PayloadSink
 
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 _LONGEST_KEPT = 64 * 1024
@@ -35,8 +37,9 @@ class Answer:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it is a stream of events."""
-        return sse.is_stream(self.head.fields.get(b"content-type"))
+        """Whether it is a stream of events. `first_event` and `pipe_to` turn AWS's into server-sent ones."""
+        kind = self.head.fields.get(b"content-type")
+        return sse.is_stream(kind) or event_stream.is_event_stream(kind)
 
     async def first_event(self, seconds: float) -> FirstEvent:
         """Return what a stream begins with, apart from pings; "waiting" if nothing else comes within *seconds*.
@@ -44,7 +47,7 @@ class Answer:
         This inspects a decoded copy: `pass_on` and `keep` still send all of it. Raises UpstreamFailed, also for a
         stream that ends before its first event.
         """
-        decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
+        decoder = self._events()
         finder = FirstEventFinder()
         first = FirstEvent("waiting")
 
@@ -148,6 +151,9 @@ class Answer:
         Raises UpstreamFailed.
         """
         pings = events.PingFilter().is_only_pings if self.is_stream else None
+        if event_stream.is_event_stream(self.head.fields.get(b"content-type")):
+            sink = EventStreamSink(sink)
+            pings = sink.is_only_pings
         self._connection.begin_pipe(sink, raw=False, silence=silence, watch=pings, only_pings=silence)
         try:
             await self._connection.piped()
@@ -155,6 +161,12 @@ class Answer:
             self.abort()
             raise
         self._pool.release(self._connection)
+
+    def _events(self) -> content_coding.Decoder | EventStreamDecoder | None:
+        """Return what makes server-sent events of a stream's bytes; None if its coding is unknown."""
+        if event_stream.is_event_stream(self.head.fields.get(b"content-type")):
+            return EventStreamDecoder()
+        return content_coding.decoder(self.head.fields.get(b"content-encoding"))
 
     def _watch(self) -> StreamWatch | None:
         """Return a watch for the stream; None if its coding is unknown."""

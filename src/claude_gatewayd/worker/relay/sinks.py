@@ -1,8 +1,9 @@
 """The sinks that an upstream's answer is written to: the client, or memory."""
 
-from claude_gatewayd.anthropic.events import StreamWatch
+from claude_gatewayd.anthropic.events import PingFilter, StreamWatch
+from claude_gatewayd.bedrock.event_stream import EventStreamDecoder
 from claude_gatewayd.http1 import framing
-from claude_gatewayd.http1.flow import Bytes, Source
+from claude_gatewayd.http1.flow import Bytes, Sink, Source
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 
@@ -68,6 +69,33 @@ class CountedSink:
         self._left -= len(data)
         if self._left or not self._watch.incomplete:
             self._exchange.write(data)
+
+
+class EventStreamSink:
+    """Write AWS's event stream to another sink, as server-sent events."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._decoder = EventStreamDecoder()
+        self._pings = PingFilter()
+        self._events = b""
+
+    @property
+    def source(self) -> Source | None:
+        return self._sink.source
+
+    @source.setter
+    def source(self, source: Source | None) -> None:
+        self._sink.source = source
+
+    def is_only_pings(self, payload: Bytes) -> bool:
+        """Look at the next bytes, before they are written, and say whether there is nothing in them but pings."""
+        self._events = self._decoder.feed(payload)
+        return self._pings.is_only_pings(self._events)
+
+    def write(self, data: Bytes) -> None:  # noqa: ARG002 - `is_only_pings` has decoded it
+        if self._events:
+            self._sink.write(self._events)
 
 
 class MemorySink:

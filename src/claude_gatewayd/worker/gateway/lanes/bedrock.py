@@ -1,7 +1,6 @@
-"""Bedrock's lane: a request for a message is translated to what Bedrock accepts, and answered through LiteLLM."""
+"""Bedrock's lane: a request for a message is translated to what Bedrock accepts, and answered by it."""
 
 import asyncio
-import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 import msgspec
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
-from claude_gatewayd.anthropic.request import MESSAGES
 from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.bedrock import errors as bedrock_errors
@@ -20,28 +18,23 @@ from claude_gatewayd.bedrock import stream as bedrock_stream
 from claude_gatewayd.bedrock import structured_output
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
-from claude_gatewayd.bedrock.request import BedrockRequest
-from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.worker.engine import Engine, EngineFailed, middleware
+from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts, Question
 from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
 from claude_gatewayd.worker.gateway.lanes.left_out import LeftOutFields
-from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
-from claude_gatewayd.worker.relay.relay import Answer, Relay
+from claude_gatewayd.worker.relay.relay import Answer
 from claude_gatewayd.worker.relay.rewriting import rewrite_stream
 from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
-_LOAD_TIMEOUT = 60.0
 _LONGEST_WHOLE = 32 * 1024 * 1024  # bytes of an answer that is no stream
 _WHOLE_TIMEOUT = 600.0
 _PING_AFTER = 10.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
-_REQUEST_ID = b"llm_provider-x-amzn-requestid"
-_BROKEN = BedrockFailure("Broken", 502, "")
+_REQUEST_IDS = (b"x-amzn-requestid", b"llm_provider-x-amzn-requestid")  # Bedrock's, and LiteLLM's name for it
 _encoder = msgspec.json.Encoder()
 
 
@@ -63,15 +56,13 @@ class BedrockLane:
     def __init__(
         self,
         settings: BedrockLaneSettings,
-        engine: Engine,
-        relay: Relay,
+        attempts: BedrockAttempts,
         keeper: Keeper,
         tally: Tally,
         diagnose: Callable[[], Awaitable[UpstreamFailed | None]],
     ) -> None:
         self._settings = settings
-        self._engine = engine
-        self._relay = relay
+        self._attempts = attempts
         self._keeper = keeper
         self._tally = tally
         self._diagnose = diagnose
@@ -103,11 +94,8 @@ class BedrockLane:
         """Answer a call for which `unsupported` is None. Return the status, or why there is no answer."""
         try:
             await self._keeper.keys()
-            await self._engine.ready(_LOAD_TIMEOUT)
         except KeysUnavailable as problem:
             return self._failed(bedrock_errors.no_keys(problem, passing=problem.passing))
-        except EngineFailed as problem:
-            return self._failed(BedrockFailure("EngineFailed", 503, problem.message, problem.hint))
         assert call.document is not None
         if message_threads.is_partial(call.document):
             return message_threads.reply_unknown_thread(call, "Bedrock")
@@ -148,58 +136,19 @@ class BedrockLane:
         return [target for target in found if target is not None]
 
     async def _ask(self, call: Call, target: Target) -> int | BedrockFailure:
-        """Ask a model; and again without what it refuses: these keys, the thinking, the schema."""
         assert call.document is not None
-        document = call.document
-        has_thinking = may_renew = is_first = is_bound = True
-        beta = call.exchange.head.fields.all_of(b"anthropic-beta")
+        beta = call.exchange.head.fields.all_of(b"anthropic-beta").decode("latin-1")
         large = call.body is not None and len(call.body) > LARGE
-        while True:
-            make = functools.partial(
-                bedrock_request.shape, document, beta.decode("latin-1"), target.family, bound=is_bound
-            )
-            shaped = await asyncio.to_thread(make) if large else make()
-            stream = bool(call.parsed.stream) and shaped.schema is None
-            seconds = self._settings.timeout if stream else max(self._settings.timeout, _WHOLE_TIMEOUT)
-            if large:
-                request = await asyncio.to_thread(self._request, shaped, target, stream=stream)
-            else:
-                request = self._request(shaped, target, stream=stream)
-            try:
-                keys = await self._keeper.keys()  # those that LiteLLM will sign with, nearly always
-                answer = await self._relay.ask(None, request, seconds=seconds, fresh=False)
-                if answer.head.status == 200:
-                    if shaped.schema is not None:
-                        return await self._reply_structured(call, answer, shaped.schema)
-                    return await self._reply(call, answer)
-                kept = await answer.keep()
-            except KeysUnavailable as problem:
-                return bedrock_errors.no_keys(problem, passing=problem.passing)
-            except UpstreamFailed as failed:
-                if failed.kind == "timeout":
-                    return BedrockFailure("Timeout", 504, "")
-                return BedrockFailure("EngineFailed", 503, failed.detail) if failed.silent else _BROKEN
-            failure = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
-            if bedrock_errors.is_key_refused(failure):
-                try:
-                    self._keeper.check_rejection(failure.message)
-                except KeysUnavailable as problem:
-                    return bedrock_errors.no_keys(problem, passing=problem.passing)
-                if is_first and self._keeper.has_other_keys_than(keys):
-                    is_first = False  # new keys came meanwhile: it is not known which ones were refused
-                    continue
-                if not (may_renew and await self._keeper.renew_after_rejection(keys)):
-                    return failure._replace(hint=self._keeper.snapshot().hint)
-                logger.info("Bedrock refuses the AWS keys (%s): asking once more with new ones", failure.kind)
-                may_renew = False
-            elif has_thinking and bedrock_errors.is_signature_failure(failure):
-                logger.info("Bedrock refuses a signature of thinking: asking once more without the thinking")
-                has_thinking, document = False, bedrock_request.without_thinking(document)
-            elif is_bound and bedrock_errors.is_schema_failure(failure) and bedrock_request.goes_by_tool(document):
-                logger.info("Bedrock does not bind %s to a schema: asking once more with a tool", target.name)
-                is_bound = False
-            else:
-                return failure
+        answered = await self._attempts.ask(Question(call.document, beta, bool(call.parsed.stream), large), target)
+        if isinstance(answered, BedrockFailure):
+            return answered
+        call.route.bedrock = answered.transport
+        try:
+            if answered.schema is not None:
+                return await self._reply_structured(call, answered.answer, answered.schema)
+            return await self._reply(call, answered.answer)
+        except UpstreamFailed as failed:
+            return bedrock_errors.TIMEOUT if failed.kind == "timeout" else bedrock_errors.BROKEN
 
     async def _explain(self, failure: BedrockFailure) -> BedrockFailure:
         """Find out by a handshake what stands between us and Bedrock: LiteLLM does not report it."""
@@ -207,22 +156,6 @@ class BedrockLane:
             return failure
         cause = await self._diagnose()
         return failure if cause is None else failure._replace(message=cause.detail, hint=cause.hint)
-
-    def _request(self, shaped: BedrockRequest, target: Target, *, stream: bool) -> OutgoingRequest:
-        model, model_id = _litellm_model(target)
-        body = _encoder.encode({"model": f"bedrock/{model}", "stream": stream, **shaped.body})
-        lines = [
-            b"Host: litellm",
-            b"Authorization: " + self._engine.authorization,
-            b"Content-Type: application/json",
-            b"Content-Length: %d" % len(body),
-            middleware.SPENDS,
-        ]
-        if model_id:
-            lines.append(b"x-gateway-model-id: " + model_id.encode("ascii", "replace"))
-        if shaped.betas:
-            lines.append(b"anthropic-beta: " + ",".join(shaped.betas).encode())
-        return OutgoingRequest(head.write_request(b"POST", MESSAGES, lines), body, False)
 
     async def _reply(self, call: Call, answer: Answer) -> int | BedrockFailure:
         """Pass a successful answer on, unless its stream begins with an error."""
@@ -235,20 +168,20 @@ class BedrockLane:
                 else None
             )
             if message is None:
-                return _BROKEN
+                return bedrock_errors.BROKEN
             self._succeeded(call)
-            call.exchange.reply(200, b"OK", [JSON, *call.route.lines], message)
+            call.exchange.reply(200, b"OK", [JSON, *_request_id(answer.head), *call.route.lines], message)
             return 200
         first = await answer.first_event(self._settings.timeout)
         if first.verdict == "waiting":
             answer.abort()
-            return BedrockFailure("Timeout", 504, "")
+            return bedrock_errors.TIMEOUT
         if first.verdict == "error":
             answer.abort()
             return bedrock_errors.read_event(first.data)
         if not call.parsed.stream or first.name not in (b"", b"message_start"):
             answer.abort()
-            return _BROKEN
+            return bedrock_errors.BROKEN
         self._succeeded(call)
         rewriter = bedrock_stream.BedrockRewriter(model)
         self._tally.stream_began()
@@ -272,7 +205,7 @@ class BedrockLane:
         kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
         text = bedrock_stream.rewrite_message(kept.body, call.parsed.model or call.model) if kept is not None else None
         if text is None:
-            return _BROKEN
+            return bedrock_errors.BROKEN
         message = await asyncio.to_thread(structured_output.as_asked, msgspec.json.decode(text), schema)
         if message is None:
             return BedrockFailure("NotAsAsked", 502, "")
@@ -281,7 +214,7 @@ class BedrockLane:
             lines, body = [_EVENTS, b"cache-control: no-cache"], structured_output.events(message)
         else:
             lines, body = [JSON], _encoder.encode(message)
-        call.exchange.reply(200, b"OK", [*lines, *call.route.lines], body)
+        call.exchange.reply(200, b"OK", [*lines, *_request_id(answer.head), *call.route.lines], body)
         return 200
 
     def _set_route(self, call: Call) -> None:
@@ -305,16 +238,5 @@ class BedrockLane:
 
 def _request_id(answer: ResponseHead) -> Lines:
     """Return Bedrock's own id of a request, for AWS's support. LiteLLM reports it for streams only."""
-    value = answer.fields.get(_REQUEST_ID)
-    return [b"request-id: " + value] if re.fullmatch(rb"[\w-]{1,64}", value) else []
-
-
-def _litellm_model(target: Target) -> tuple[str, str]:
-    """Return the model to name to LiteLLM, and the id to send to Bedrock, "" if it is the same.
-
-    LiteLLM chooses how to translate by the name: given an ARN, say, it would send another request.
-    """
-    if "claude" in target.model and not target.model.startswith("arn:"):
-        return target.model, ""
-    name = target.name if target.name.startswith("claude-") else bedrock_models.NAMES[-1]
-    return f"anthropic.{name}", target.model
+    values = (answer.fields.get(name) for name in _REQUEST_IDS)
+    return [b"request-id: " + value for value in values if re.fullmatch(rb"[\w-]{1,64}", value)][:1]

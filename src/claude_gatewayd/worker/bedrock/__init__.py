@@ -1,0 +1,1 @@
+"""How a worker asks Bedrock: directly, or through LiteLLM."""

@@ -1,0 +1,90 @@
+"""Asking a model at Bedrock, and asking again where that helps: with new keys, or without what it refuses."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from claude_gatewayd.aws.keeper.keeper import Keeper
+from claude_gatewayd.aws.keys import KeysUnavailable
+from claude_gatewayd.bedrock import errors as bedrock_errors
+from claude_gatewayd.bedrock import request as bedrock_request
+from claude_gatewayd.bedrock.errors import BedrockFailure
+from claude_gatewayd.bedrock.models import Target
+from claude_gatewayd.worker.bedrock.transports import Transports
+from claude_gatewayd.worker.relay.relay import Answer
+
+logger = logging.getLogger(__name__)
+
+_WHOLE_TIMEOUT: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: Anthropic's request as *document*, with its header *beta*. A *large* one is handled in threads."""
+
+    document: dict[str, Any]
+    beta: str
+    stream: bool
+    large: bool
+
+
+class BedrockAnswered(NamedTuple):
+    """An answer with status 200. *schema* is what it has to fit, if a tool stands in for one."""
+
+    answer: Answer
+    schema: Mapping[str, object] | None
+    transport: str
+
+
+class BedrockAttempts:
+    """Ask models at Bedrock. *timeout* is in seconds, for the first byte."""
+
+    def __init__(self, transports: Transports, keeper: Keeper, timeout: float) -> None:
+        self._transports = transports
+        self._keeper = keeper
+        self._timeout = timeout
+
+    async def ask(self, question: Question, target: Target) -> BedrockAnswered | BedrockFailure:
+        """Ask a model; and again without what it refuses: these keys, the thinking, the schema."""
+        document = question.document
+        has_thinking = may_renew = is_first = is_bound = True
+        transport = self._transports.current()
+        while True:
+            make = functools.partial(bedrock_request.shape, document, question.beta, target.family, bound=is_bound)
+            shaped = await asyncio.to_thread(make) if question.large else make()
+            stream = question.stream and shaped.schema is None
+            seconds = self._timeout if stream else max(self._timeout, _WHOLE_TIMEOUT)
+            try:
+                keys = await self._keeper.keys()  # those that LiteLLM will sign with, nearly always
+            except KeysUnavailable as problem:
+                return bedrock_errors.no_keys(problem, passing=problem.passing)
+            answer = await transport.ask(shaped, target, keys, stream=stream, large=question.large, seconds=seconds)
+            if not isinstance(answer, BedrockFailure):
+                return BedrockAnswered(answer, shaped.schema, transport.name)
+            failure = answer
+            if failure.kind == "EngineFailed" and transport is not self._transports.direct:
+                logger.warning("LiteLLM does not answer (%s): asking Bedrock directly", failure.message)
+                transport = self._transports.direct
+            elif bedrock_errors.is_key_refused(failure):
+                try:
+                    self._keeper.check_rejection(failure.message)
+                except KeysUnavailable as problem:
+                    return bedrock_errors.no_keys(problem, passing=problem.passing)
+                if is_first and self._keeper.has_other_keys_than(keys):
+                    is_first = False  # new keys came meanwhile: it is not known which ones were refused
+                    continue
+                if not (may_renew and await self._keeper.renew_after_rejection(keys)):
+                    return failure._replace(hint=self._keeper.snapshot().hint)
+                logger.info("Bedrock refuses the AWS keys (%s): asking once more with new ones", failure.kind)
+                may_renew = False
+            elif has_thinking and bedrock_errors.is_signature_failure(failure):
+                logger.info("Bedrock refuses a signature of thinking: asking once more without the thinking")
+                has_thinking, document = False, bedrock_request.without_thinking(document)
+            elif is_bound and bedrock_errors.is_schema_failure(failure) and bedrock_request.goes_by_tool(document):
+                logger.info("Bedrock does not bind %s to a schema: asking once more with a tool", target.name)
+                is_bound = False
+            else:
+                return failure

@@ -1,0 +1,86 @@
+"""Asking Bedrock through LiteLLM, which translates, signs and sends."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from claude_gatewayd.anthropic.request import MESSAGES
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.bedrock import errors as bedrock_errors
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.bedrock.errors import BedrockFailure
+from claude_gatewayd.bedrock.models import Target
+from claude_gatewayd.bedrock.request import BedrockRequest
+from claude_gatewayd.http1 import head
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.engine import Engine, middleware
+from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
+from claude_gatewayd.worker.relay.relay import Answer, Relay
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class LiteLLMTransport:
+    """Ask Bedrock through *engine*, over *relay*."""
+
+    name = "litellm"
+
+    def __init__(self, engine: Engine, relay: Relay) -> None:
+        self._engine = engine
+        self._relay = relay
+
+    async def ask(
+        self,
+        request: BedrockRequest,
+        target: Target,
+        keys: AwsKeys,  # noqa: ARG002 - LiteLLM asks the keeper itself
+        *,
+        stream: bool,
+        large: bool,
+        seconds: float,
+    ) -> Answer | BedrockFailure:
+        """See `BedrockTransport`."""
+        make = self._request
+        outgoing = (
+            await asyncio.to_thread(make, request, target, stream=stream)
+            if large
+            else make(request, target, stream=stream)
+        )
+        try:
+            answer = await self._relay.ask(None, outgoing, seconds=seconds, fresh=False)
+        except UpstreamFailed as failed:
+            if failed.kind == "timeout":
+                return bedrock_errors.TIMEOUT
+            return BedrockFailure("EngineFailed", 503, failed.detail) if failed.silent else bedrock_errors.BROKEN
+        if answer.head.status == 200:
+            return answer
+        kept = await answer.keep()
+        return bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
+
+    def _request(self, request: BedrockRequest, target: Target, *, stream: bool) -> OutgoingRequest:
+        model, model_id = _litellm_model(target)
+        body = _encoder.encode({"model": f"bedrock/{model}", "stream": stream, **request.body})
+        lines = [
+            b"Host: litellm",
+            b"Authorization: " + self._engine.authorization,
+            b"Content-Type: application/json",
+            b"Content-Length: %d" % len(body),
+            middleware.SPENDS,
+        ]
+        if model_id:
+            lines.append(b"x-gateway-model-id: " + model_id.encode("ascii", "replace"))
+        if request.betas:
+            lines.append(b"anthropic-beta: " + ",".join(request.betas).encode())
+        return OutgoingRequest(head.write_request(b"POST", MESSAGES, lines), body, False)
+
+
+def _litellm_model(target: Target) -> tuple[str, str]:
+    """Return the model to name to LiteLLM, and the id to send to Bedrock, "" if it is the same.
+
+    LiteLLM chooses how to translate by the name: given an ARN, say, it would send another request.
+    """
+    if "claude" in target.model and not target.model.startswith("arn:"):
+        return target.model, ""
+    name = target.name if target.name.startswith("claude-") else bedrock_models.NAMES[-1]
+    return f"anthropic.{name}", target.model

@@ -1,0 +1,25 @@
+"""What Bedrock's lane needs of whoever brings its requests to Bedrock."""
+
+from typing import Protocol
+
+from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.bedrock.errors import BedrockFailure
+from claude_gatewayd.bedrock.models import Target
+from claude_gatewayd.bedrock.request import BedrockRequest
+from claude_gatewayd.worker.relay.relay import Answer
+
+
+class BedrockTransport(Protocol):
+    """Brings requests to Bedrock. *name* is the value of the header `x-gateway-bedrock`."""
+
+    name: str
+
+    async def ask(
+        self, request: BedrockRequest, target: Target, keys: AwsKeys, *, stream: bool, large: bool, seconds: float
+    ) -> Answer | BedrockFailure:
+        """Send a request; return its answer with status 200, or why there is none, within *seconds*.
+
+        *keys* are those to sign with. A *large* request is encoded in a thread. A streamed answer is one of
+        server-sent events, as `Answer.pipe_to` gives it.
+        """
+        ...

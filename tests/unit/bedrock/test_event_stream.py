@@ -1,0 +1,133 @@
+"""Bedrock's event stream as server-sent events: whole, in pieces, and spoiled; held against botocore's reader."""
+
+import base64
+import json
+import random
+import struct
+from zlib import crc32
+
+import pytest
+from botocore.eventstream import EventStreamBuffer
+
+from claude_gatewayd.bedrock.event_stream import EventStreamDecoder, is_event_stream
+from tests.fakes.bedrock_frames import chunk_piece, error_piece, event_frame, exception_piece, frame, spoiled
+
+START = {"type": "message_start", "message": {"model": "claude", "content": []}}
+DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Grüße, \u2028 \U0001f600"}}
+STOP = {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3}}
+WHOLE = b"".join(chunk_piece(event, number=n).data for n, event in enumerate((START, DELTA, STOP)))
+
+
+def events(decoded: bytes) -> list[tuple[str, object]]:
+    """Return the events that were decoded."""
+    found = []
+    for block in decoded.decode().split("\n\n")[:-1]:
+        name, data = block.split("\n")
+        found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+def broken(decoded: bytes) -> bool:
+    """Say whether the last event reports an answer that broke off."""
+    name, data = events(decoded)[-1]
+    return (name, data) == ("engine_error", {"kind": "Broken", "status": 502, "message": ""})
+
+
+def test_a_stream_as_it_is() -> None:
+    assert events(EventStreamDecoder().feed(WHOLE)) == [(str(e["type"]), e) for e in (START, DELTA, STOP)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_wherever_it_is_cut(seed: int) -> None:
+    rng, decoder, at = random.Random(seed), EventStreamDecoder(), 0
+    decoded = b""
+    while at < len(WHOLE):
+        size = rng.choice((1, 2, 7, 60, 400))
+        decoded += decoder.feed(memoryview(WHOLE)[at : at + size])
+        at += size
+    assert decoded == EventStreamDecoder().feed(WHOLE)
+
+
+def test_each_event_is_there_with_its_last_byte() -> None:
+    decoder = EventStreamDecoder()
+    first = chunk_piece(START, number=0).data
+    assert decoder.feed(first[:-1]) == b""
+    assert [name for name, _ in events(decoder.feed(first[-1:]))] == ["message_start"]
+
+
+@pytest.mark.parametrize("part", ["prelude", "length", "payload", "message"])
+def test_a_spoiled_message_ends_it(part: str) -> None:
+    decoder = EventStreamDecoder()
+    bad = spoiled(chunk_piece(DELTA, number=1), part)  # type: ignore[arg-type]
+    decoded = decoder.feed(chunk_piece(START, number=0).data + bad.data)
+    assert [name for name, _ in events(decoded)] == ["message_start", "engine_error"]
+    assert broken(decoded)
+    assert decoder.feed(WHOLE) == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<html><body>Welcome to the network of the hotel</body></html>",
+        struct.pack("!II", 2**31, 0) + struct.pack("!I", crc32(struct.pack("!II", 2**31, 0))),
+        struct.pack("!II", 12, 0) + struct.pack("!I", crc32(struct.pack("!II", 12, 0))),
+        struct.pack("!II", 40, 4000) + struct.pack("!I", crc32(struct.pack("!II", 40, 4000))),
+        event_frame("chunk", b"{"),
+        event_frame("chunk", b'{"bytes": "%b"}' % base64.b64encode(b'{"type": "a\\nb"}')),
+        event_frame("chunk", b'{"bytes": "%b"}' % base64.b64encode(b'{"no": "type"}')),
+        frame(((":message-type", "unknown"),), b""),
+        frame((), b""),
+    ],
+)
+def test_what_is_no_event_stream(data: bytes) -> None:
+    assert broken(EventStreamDecoder().feed(data))
+
+
+def test_events_of_other_kinds_are_left_out() -> None:
+    decoded = EventStreamDecoder().feed(event_frame("initial-response", b"{}") + WHOLE)
+    assert [name for name, _ in events(decoded)] == ["message_start", "content_block_delta", "message_stop"]
+
+
+@pytest.mark.parametrize(
+    ("piece", "kind", "status", "message"),
+    [
+        (exception_piece("throttlingException", {"message": "slow down"}), "throttlingException", 502, "slow down"),
+        (exception_piece("validationException", {"message": "no"}), "validationException", 400, "no"),
+        (exception_piece("newException", {"originalMessage": "hm"}), "newException", 502, "hm"),
+        (error_piece("internalFailure", "it broke"), "internalFailure", 502, "it broke"),
+    ],
+)
+def test_exceptions(piece: object, kind: str, status: int, message: str) -> None:
+    [(name, data)] = events(EventStreamDecoder().feed(piece.data))  # type: ignore[attr-defined]
+    assert (name, data) == ("engine_error", {"kind": kind, "status": status, "message": message})
+
+
+def test_line_ends_between_the_tokens_make_no_lines() -> None:
+    payload = base64.b64encode(json.dumps(DELTA, indent=1).encode())
+    decoded = EventStreamDecoder().feed(event_frame("chunk", b'{"bytes": "%b"}' % payload))
+    assert events(decoded) == [("content_block_delta", DELTA)]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_it_accepts_what_botocore_accepts(seed: int) -> None:
+    rng = random.Random(seed)
+    data = bytearray(WHOLE)
+    for _ in range(rng.randrange(3)):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    reference = EventStreamBuffer()
+    reference.add_data(bytes(data))
+    accepted = 0
+    try:
+        for _ in reference:
+            accepted += 1
+        refused = False
+    except Exception:  # its errors have no common base
+        refused = True
+    found = EventStreamDecoder().feed(data)
+    assert len(events(found)) == accepted + refused
+    assert (bool(found) and events(found)[-1][0] == "engine_error") == refused
+
+
+def test_its_type() -> None:
+    assert is_event_stream(b"application/vnd.amazon.eventstream; charset=x")
+    assert not is_event_stream(b"text/event-stream")
