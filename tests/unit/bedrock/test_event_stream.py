@@ -4,17 +4,23 @@ import base64
 import json
 import random
 import struct
+from typing import Any
 from zlib import crc32
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
 from claude_gatewayd.bedrock.event_stream import EventStreamDecoder, is_event_stream
-from tests.fakes.bedrock_frames import chunk_piece, error_piece, event_frame, exception_piece, frame, spoiled
+from tests.fakes.anthropic_model import Piece
+from tests.fakes.bedrock_frames import Part, chunk_piece, error_piece, event_frame, exception_piece, frame, spoiled
 
-START = {"type": "message_start", "message": {"model": "claude", "content": []}}
-DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Grüße, \u2028 \U0001f600"}}
-STOP = {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3}}
+START: dict[str, Any] = {"type": "message_start", "message": {"model": "claude", "content": []}}
+DELTA: dict[str, Any] = {
+    "type": "content_block_delta",
+    "index": 0,
+    "delta": {"type": "text_delta", "text": "Grüße, \u2028 \U0001f600"},
+}
+STOP: dict[str, Any] = {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3}}
 WHOLE = b"".join(chunk_piece(event, number=n).data for n, event in enumerate((START, DELTA, STOP)))
 
 
@@ -56,9 +62,9 @@ def test_each_event_is_there_with_its_last_byte() -> None:
 
 
 @pytest.mark.parametrize("part", ["prelude", "length", "payload", "message"])
-def test_a_spoiled_message_ends_it(part: str) -> None:
+def test_a_spoiled_message_ends_it(part: Part) -> None:
     decoder = EventStreamDecoder()
-    bad = spoiled(chunk_piece(DELTA, number=1), part)  # type: ignore[arg-type]
+    bad = spoiled(chunk_piece(DELTA, number=1), part)
     decoded = decoder.feed(chunk_piece(START, number=0).data + bad.data)
     assert [name for name, _ in events(decoded)] == ["message_start", "engine_error"]
     assert broken(decoded)
@@ -97,8 +103,8 @@ def test_events_of_other_kinds_are_left_out() -> None:
         (error_piece("internalFailure", "it broke"), "internalFailure", 502, "it broke"),
     ],
 )
-def test_exceptions(piece: object, kind: str, status: int, message: str) -> None:
-    [(name, data)] = events(EventStreamDecoder().feed(piece.data))  # type: ignore[attr-defined]
+def test_exceptions(piece: Piece, kind: str, status: int, message: str) -> None:
+    [(name, data)] = events(EventStreamDecoder().feed(piece.data))
     assert (name, data) == ("engine_error", {"kind": kind, "status": status, "message": message})
 
 
@@ -123,7 +129,7 @@ def test_it_accepts_what_botocore_accepts(seed: int) -> None:
         refused = False
     except Exception:  # its errors have no common base
         refused = True
-    found = EventStreamDecoder().feed(data)
+    found = EventStreamDecoder().feed(bytes(data))
     assert len(events(found)) == accepted + refused
     assert (bool(found) and events(found)[-1][0] == "engine_error") == refused
 
