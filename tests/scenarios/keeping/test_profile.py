@@ -43,6 +43,50 @@ def test_a_profile_that_vanishes() -> None:
         assert "profile default" not in daemon.log
 
 
+def test_a_file_that_breaks_leaves_the_keys() -> None:
+    """Somebody edits ~/.aws/config, or pulls a merge conflict: Bedrock works on, and says what is wrong."""
+    with FakeAws() as aws:
+        daemon = Daemon(config=CONFIG, environ={**aws.environ, "AWS_PROFILE": "dev", "AWS_REGION": aws.region})
+        home = AwsHome(daemon.home, aws)
+        home.sso_session()
+        home.sso_profile("dev")
+        home.log_in()
+        whole = home.config.read_text()
+        with daemon:
+
+            def credentials() -> tuple[str, bool, str]:
+                found = daemon.status()["credentials"]
+                return found["state"], found["keys_end"] is not None, found["why"]
+
+            wait_until(lambda: credentials() == ("ok", True, ""), 20, credentials)
+            home.config.write_text(f"{whole}[profile dev]\nregion = us-east-1\n")
+            line = home.config.read_text().count("\n") - 1
+            why = f"{home.config}:{line} cannot be used: a [section] of this name stands above already"
+            wait_until(lambda: credentials() == ("ok", True, why), 20, credentials)
+            assert why in daemon.ctl("status").stdout
+            assert daemon.ctl("health").returncode == 0
+            refused = daemon.ctl("sso-login")
+            assert refused.returncode == 1
+            assert f"{home.config}:{line} cannot be used: " in refused.stderr
+            home.config.write_text(whole)
+            wait_until(lambda: credentials() == ("ok", True, ""), 20, credentials)
+
+
+def test_a_default_with_only_a_region_is_no_account() -> None:
+    """Bedrock stays off, all is well, and nobody pays for LiteLLM."""
+    daemon = Daemon(config="")
+    (daemon.home / ".aws").mkdir()
+    (daemon.home / ".aws" / "config").write_text("[default]\nregion = us-east-1\noutput = json\n")
+    with daemon:
+        status = daemon.status()
+        assert not status["bedrock"]["enabled"]
+        assert status["litellm"]["state"] == "off"
+        healthy = daemon.ctl("health")
+        assert healthy.returncode == 0, healthy.stdout + healthy.stderr
+        assert "credentials" not in daemon.ctl("status").stdout
+        assert "Bedrock" in daemon.ctl("doctor").stdout
+
+
 def test_the_profile_used_instead_is_named() -> None:
     """Whoever starts the daemon without the profile gets default, as it is documented, and sees it."""
     with FakeAws() as aws:

@@ -14,6 +14,10 @@ from claude_gatewayd.aws.snapshot import CredentialKind
 
 _MAX_DIGITS: Final = 10  # of a number of seconds
 _SSO_KEYS: Final = ("sso_account_id", "sso_role_name")
+SSO_SETTINGS: Final = ("sso_session", "sso_start_url", *_SSO_KEYS)
+_ACCOUNT_SETTINGS: Final = (
+    "role_arn", "web_identity_token_file", "login_session", "credential_process", *SSO_SETTINGS,
+)  # fmt: skip
 _CONTAINER_VARIABLES: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
@@ -161,6 +165,15 @@ def _of_credential_source(
     raise _incomplete(name, f"its credential_source {source[:40]} does not exist")
 
 
+def has_account(values: Section, environ: Mapping[str, str]) -> bool:
+    """Return whether a profile means an account, whole or not: it has a setting to get keys by, or a machine's role."""
+    return _has_keys(values) or any(key in values for key in _ACCOUNT_SETTINGS) or _machine_has_role(environ)
+
+
+def _machine_has_role(environ: Mapping[str, str]) -> bool:
+    return any(environ.get(variable) for variable in _CONTAINER_VARIABLES) or is_on_ec2(environ)
+
+
 def _base(name: str, values: Section, environ: Mapping[str, str]) -> CredentialKind:
     if "web_identity_token_file" in values:
         if not values.get("role_arn"):
@@ -176,7 +189,7 @@ def _base(name: str, values: Section, environ: Mapping[str, str]) -> CredentialK
         return "process"
     if "sso_session" in values or "sso_start_url" in values:
         raise _incomplete(name, f"it logs in by SSO, and lacks {' and '.join(_SSO_KEYS)}")
-    if any(environ.get(variable) for variable in _CONTAINER_VARIABLES) or is_on_ec2(environ):
+    if _machine_has_role(environ):
         return "container"
     raise _incomplete(name, "it has no settings to get any")
 

@@ -1,18 +1,22 @@
 """Which source of AWS keys is used: the environment, a profile, a container, or none. Reads files only."""
 
 import os
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from claude_gatewayd.aws.profiles import chain as chains
 from claude_gatewayd.aws.profiles import ini
-from claude_gatewayd.aws.profiles.ini import Sections
+from claude_gatewayd.aws.profiles.ini import Section, Sections
 from claude_gatewayd.network.trust import CaFile
 from claude_gatewayd.paths import expanduser
 from claude_gatewayd.problem import Problem
+
+_VARIABLE: Final = re.compile(r"\$(?:\{([^}]*)\}|(\w+))", re.ASCII)
 
 SourceKind = Literal["environment", "bearer", "profile", "container", "none"]
 
@@ -22,6 +26,7 @@ class KeySource:
     """A source of keys. *environ* is what the SDK shall see, *files* are those it would read; *why* there is no source.
 
     *requested* is the configured profile; *pinned*: it was there once, so that no other profile may take its place.
+    *unreadable*: the files cannot be used at the moment, so that nobody knows what they would say.
     """
 
     kind: SourceKind
@@ -32,6 +37,7 @@ class KeySource:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     requested: str = ""
     pinned: bool = False
+    unreadable: bool = False
 
     @property
     def description(self) -> str:
@@ -57,9 +63,10 @@ class Profiles(NamedTuple):
 
 
 def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
-    """Return the source to use: a Bedrock API key, keys of the environment, *profile*, or "default" if it exists.
+    """Return the source to use: a Bedrock API key, keys of the environment, *profile*, or "default" if it has keys.
 
-    In every AWS SDK, a Bedrock API key precedes all else, and the environment's keys precede a profile.
+    In every AWS SDK, a Bedrock API key precedes all else, and the environment's keys precede a profile. Many have a
+    [default] with only a region or an output format: that is no account, and nobody wants Bedrock because of it.
     """
     copy = dict(environ)
     files = config_files(environ)
@@ -71,12 +78,16 @@ def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
     if problem is not None:
         return unusable_source(problem, environ, profile, files)
     for name in (profile, "default"):
-        if name in profiles:
+        if name in profiles and (name != "default" or chains.has_account(profiles[name], environ)):
             return KeySource("profile", name, files=files, environ=copy, requested=profile, pinned=name == profile)
     if chains.of_container(environ) is not None:
         return KeySource("container", environ=copy, requested=profile)
-    why = f"there are no AWS keys in the environment, and no profile {profile}{chains.did_you_mean(profile, profiles)}"
-    hint = f"aws configure sso --profile {profile}"
+    if profile == "default" and profile in profiles:
+        why = "there are no AWS keys in the environment, and profile default has no settings to get any"
+    else:
+        meant = chains.did_you_mean(profile, profiles)
+        why = f"there are no AWS keys in the environment, and no profile {profile}{meant}"
+    hint = f"aws configure sso --profile {quote(profile)}"
     return KeySource("none", why=why, hint=hint, files=files, environ=copy, requested=profile)
 
 
@@ -85,7 +96,7 @@ def unusable_source(
 ) -> KeySource:
     """Return that there is no source because the AWS configuration is broken."""
     why = f"{problem.where} {problem.message}"
-    return KeySource("none", profile, why, problem.hint, files, dict(environ), profile)
+    return KeySource("none", profile, why, problem.hint, files, dict(environ), profile, unreadable=True)
 
 
 def find_again(before: KeySource) -> KeySource:
@@ -93,10 +104,12 @@ def find_again(before: KeySource) -> KeySource:
     now = find_source(before.environ, before.requested)
     if not before.pinned or now.pinned:
         return now
-    if now.kind == "none" and now.profile:  # the files cannot be used at the moment
+    if now.unreadable:
         return replace(now, pinned=True)
     name = before.requested
     why = f"there is no longer a profile {name} in {before.files[0]}"
+    if name in read_profiles(before.files).profiles:
+        why = f"profile {name} no longer has settings to get keys in {before.files[0]}"
     return replace(now, kind="none", profile=name, why=why, hint=f"aws configure sso --profile {quote(name)}",
                    files=before.files, pinned=True)  # fmt: skip
 
@@ -115,9 +128,14 @@ def ca_bundle(environ: Mapping[str, str], profile: str) -> tuple[CaFile, ...]:
 def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
     """Return the SDK's two files, whether they exist or not."""
     return (
-        expanduser(environ.get("AWS_CONFIG_FILE") or "~/.aws/config", environ),
-        expanduser(environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials", environ),
+        _path(environ.get("AWS_CONFIG_FILE") or "~/.aws/config", environ),
+        _path(environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials", environ),
     )
+
+
+def _path(text: str, environ: Mapping[str, str]) -> Path:
+    """Return a path as botocore takes it: with $NAME and ~, which a service manager leaves as they are."""
+    return expanduser(_VARIABLE.sub(lambda found: environ.get(found[1] or found[2], found[0]), text), environ)
 
 
 def read_profiles(files: tuple[Path, ...]) -> Profiles:
@@ -127,17 +145,29 @@ def read_profiles(files: tuple[Path, ...]) -> Profiles:
     except ini.FileUnusable as error:
         return Profiles({}, {}, error.problem)
     named: dict[str, dict[str, str]] = {}
+    sessions: dict[str, Section] = {}
     for section, values in config.items():
-        if section == "default" or section.startswith("profile "):
-            named[section.removeprefix("profile ").strip()] = dict(values)
+        if section.startswith("profile"):
+            named |= {name: dict(values) for name in _second_word(section)}
+        elif section.startswith("sso-session"):
+            sessions |= dict.fromkeys(_second_word(section), values)
+        elif section == "default":
+            named[section] = dict(values)
     for name, values in credentials.items():
         named.setdefault(name, {}).update(values)
-    sessions = {
-        name.removeprefix("sso-session ").strip(): values
-        for name, values in config.items()
-        if name.startswith("sso-session ")
-    }
     return Profiles(named, sessions)
+
+
+def _second_word(section: str) -> list[str]:
+    """Return the name in `profile NAME` or `sso-session NAME`, by botocore's rules; nothing if there are other words.
+
+    A name with blanks needs quotes: `[profile "my account"]`.
+    """
+    try:
+        words = shlex.split(section)
+    except ValueError:
+        return []
+    return words[1:] if len(words) == 2 else []
 
 
 def file_versions(files: tuple[Path, ...]) -> tuple[tuple[int, int, int], ...]:

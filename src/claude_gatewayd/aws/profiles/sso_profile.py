@@ -77,7 +77,7 @@ def sso_profile(environ: Mapping[str, str], requested: str) -> SsoProfile:
 
 def is_sso(section: Section) -> bool:
     """Return whether a profile gets its keys by an SSO login."""
-    return any(name in section for name in ("sso_session", *_ROLE_KEYS, "sso_start_url"))
+    return any(name in section for name in chains.SSO_SETTINGS)
 
 
 def _is_confidential(url: str) -> bool:

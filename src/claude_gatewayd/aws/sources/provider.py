@@ -38,6 +38,7 @@ class ProfileKeyProvider:
         self._egress = egress.trusting(*source_files.ca_bundle(source.environ, source.profile))
         self._now = now
         self._file_versions = source_files.file_versions(source.files)
+        self._files_failure: Failure | None = None  # the files changed, and cannot be used at the moment
         self._setup_failure: Failure | None = None
         self._chain = CredentialChain("none", "none")
         self._sso_profile: SsoProfile | None = None
@@ -77,9 +78,16 @@ class ProfileKeyProvider:
         )
 
     def reloaded(self) -> "ProfileKeyProvider | None":
-        """Return a provider for what the files say now: itself if only the login changed, None if nothing did."""
+        """Return a provider for what the files say now: itself if only the login changed, None if nothing did.
+
+        While the files cannot be used, it is itself: the keys that it got are used to their end.
+        """
         if source_files.file_versions(self._source.files) != self._file_versions:
             now = ProfileKeyProvider(source_files.find_again(self._source), self._region, self._base_egress, self._now)
+            self._files_failure = now._setup_failure if now._source.unreadable else None
+            if self._files_failure is not None and self._setup_failure is None:
+                self._file_versions = now._file_versions
+                return self
             ours = self._chain, self._sso_profile, self._setup_failure, self._egress
             if (now._chain, now._sso_profile, now._setup_failure, now._egress) != ours:
                 return now
@@ -89,8 +97,8 @@ class ProfileKeyProvider:
 
     def fetch(self, *, keys: bool, force: bool) -> FetchResult:
         """Renew what is due, and get keys if wanted; with *force*, trust nothing cached. Raises FetchFailed."""
-        if self._setup_failure is not None:
-            raise FetchFailed(self._setup_failure)
+        if failure := self._setup_failure or self._files_failure:
+            raise FetchFailed(failure)
         try:
             result = self._with_roles(keys=keys, force=force) if self._chain.roles else self._base_keys(keys=keys)
         except FetchFailed:

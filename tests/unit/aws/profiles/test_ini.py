@@ -12,7 +12,16 @@ HEAD = "[default]\nregion = us-west-2\n"
 
 
 @pytest.mark.parametrize(
-    "line", ["a" + " " * 500_000 + "b", "a" + "\t" * 500_000 + "b = c", "  a" + " " * 500_000 + "b", "=\n" * 400_000]
+    "line",
+    [
+        "a" + " " * 500_000 + "b",
+        "a" + "\t" * 500_000 + "b = c",
+        "  a" + " " * 500_000 + "b",
+        "=\n" * 400_000,
+        "a\n" * 400_000,
+        f"[profile {'a' * 1_000_000}]",
+        "[DEFAULT]\n" + "".join(f"{n}=\n" for n in range(50_000)) + "".join(f"[{n}]\n" for n in range(50_000)),
+    ],
 )
 def test_what_the_parser_takes_minutes_for_is_refused_at_once(tmp_path: Path, line: str) -> None:
     file = tmp_path / "config"
@@ -29,9 +38,10 @@ def test_what_the_parser_takes_minutes_for_is_refused_at_once(tmp_path: Path, li
         "a" + " " * 5_000 + "= b",
         "a = b" + " " * 500_000 + "c",
         "#" + " " * 500_000 + "c",
-        "a b" + " " * 500_000,
-        ("a" + " " * 60) * 5_000,
-        "a =\n" + "  b\n" * 200_000,
+        "a b = c" + " " * 500_000,
+        ("a" + " " * 60) * 5_000 + "= b",
+        "a = b\n" + "  b\n" * 900,
+        "a =\n" + "  b = c\n" * 100_000,
         "".join(f"[profile {n}]\n" for n in range(10_000)),
     ],
 )

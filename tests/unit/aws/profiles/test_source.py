@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from botocore.configloader import load_config
+from botocore.exceptions import ConfigNotFound
 
 from claude_gatewayd.aws.profiles import ini
 from claude_gatewayd.aws.profiles.source import find_again, find_source
@@ -11,9 +13,12 @@ from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.network.egress import Egress
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "secret-canary"}
+CONTAINER = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[::1]/"}
+WEB_IDENTITY = {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/x"}
 CONFIG = """
 [default]
 region = us-west-2
+login_session = x
 [profile Sandbox.AdministratorAccess]
 sso_session = corp
 [profile "with blanks"]
@@ -34,6 +39,13 @@ sso_region = us-east-1
         ({}, CONFIG, "", "with blanks", "profile", "with blanks"),
         ({}, CONFIG, "", "absent", "profile", "default"),
         ({}, "[profile a]\n", "", "absent", "none", ""),
+        ({}, "[default]\nregion = us-west-2\noutput = json\n", "", "absent", "none", ""),
+        ({}, "[default]\nregion = us-west-2\ns3 =\n  a = 1\n", "", "default", "none", ""),
+        ({}, "[default]\nregion = us-west-2\n", "[default]\naws_access_key_id = x\n", "x", "profile", "default"),
+        ({}, "[default]\nsso_session = absent\n", "", "x", "profile", "default"),
+        ({}, "[profile x]\nregion = us-west-2\n", "", "x", "profile", "x"),
+        (CONTAINER, "[default]\nregion = us-west-2\n", "", "x", "profile", "default"),
+        (WEB_IDENTITY, "[default]\nregion = us-west-2\n", "", "x", "container", ""),
         ({}, "[profile a]\n", "[b]\naws_access_key_id = x\n", "b", "profile", "b"),
         ({}, CONFIG, "", "sso-session corp", "profile", "default"),
         ({}, "[profile broken\n", "", "broken", "none", "broken"),
@@ -100,16 +112,19 @@ def test_files_elsewhere(tmp_path: Path) -> None:
     ("content", "line", "why", "hint"),
     [
         (
-            b"[profile x]\nregion\n  us-east-1\n",
-            ":3",
-            "the line is indented, so it continues a value",
-            "${EDITOR:-vi} +3 FILE",
+            b"[profile x]\n# us-east-1\nregion =\n  us-east-1\n",
+            ":4",
+            "the line is indented below `key =`, and is not key = value itself",
+            "${EDITOR:-vi} +4 FILE",
         ),
         (b"region = us-east-1\n[profile x]\n", ":1", "above the first [section]", "${EDITOR:-vi} +1 FILE"),
-        (b"[profile x]\r\nregion = a\r\n=======\r\nregion = b\r\n", ":3", "neither a [section] nor key = value", "+3"),
-        (b"[profile x]\n<<<<<<< HEAD\nregion = a\n=======\n>>>>>>> o\n", ":4", "neither a [section] nor", "+4"),
-        (b"\xef\xbb\xbf[profile x]\n", ":1", "a byte order mark", "tail -c +4 FILE > FILE.new && mv FILE.new FILE"),
-        ("[profile x]\n".encode("utf-16"), ":1", "it is UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > FILE.new"),
+        (b"[profile x]\r\nregion = a\r\nus-east-1\r\n", ":3", "neither a [section] nor key = value", "+3"),
+        (b"[profile x]\n<<<<<<< HEAD\nregion = a\n=======\n>>>>>>> o\n", ":2", "left by a merge conflict", "+2"),
+        (b"[profile x]\nregion = a\n[profile x]\n", ":3", "a [section] of this name stands above already", "+3"),
+        (b"[profile x]\nregion = us-east-1\nregion = us-east-1\n", ":3", "a key that its [section] has", "+3"),
+        (b"\xef\xbb\xbf[profile x]\n", ":1", "a byte order mark", "cp -p FILE FILE.old && tail -c +4 FILE.old > FILE"),
+        ("[profile x]\n".encode("utf-16"), ":1", "it is UTF-16", "iconv -f UTF-16 -t UTF-8 FILE.old > FILE"),
+        (b"[profile x]\n# f\xfcr\n", ":2", "not UTF-8, as if saved in Latin-1", "iconv -f LATIN1 -t UTF-8 FILE.old"),
         (b"[profile x]\n" + b"#" * 1_500_000, "", "more than 1024 kib", "ls -ld FILE"),
     ],
 )
@@ -145,8 +160,32 @@ def test_a_file_that_is_mended_is_what_it_says_then(tmp_path: Path) -> None:
     file.write_text("[broken")
     source = find_source({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file)}, "dev")
     assert source.kind == "none"
-    file.write_text("[default]\nregion = x\n")
+    file.write_text("[default]\nlogin_session = x\n")
     assert find_again(source).profile == "default"
+
+
+def test_a_default_that_loses_its_account(tmp_path: Path) -> None:
+    file = tmp_path / "conf"
+    file.write_text("[default]\nlogin_session = x\n")
+    source = find_source({"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(file)}, "default")
+    file.write_text("[default]\nregion = x\n")
+    source = find_again(source)
+    assert (source.kind, source.profile) == ("none", "default")
+    assert source.why == f"profile default no longer has settings to get keys in {file}"
+
+
+@pytest.mark.parametrize("named", ["$HOME/conf", "${HOME}/conf", "~/conf", "$ABSENT/conf"])
+def test_where_the_files_are_is_read_as_by_botocore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    (tmp_path / "conf").write_text("[profile x]\nlogin_session = y\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ABSENT", raising=False)
+    try:
+        known = load_config(named)["profiles"]
+    except ConfigNotFound:
+        known = {}
+    assert (find_source({"HOME": str(tmp_path), "AWS_CONFIG_FILE": named}, "x").kind == "profile") == ("x" in known)
 
 
 def test_a_file_is_parsed_once_for_all_who_ask(tmp_path: Path) -> None:

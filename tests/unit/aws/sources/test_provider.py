@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shlex
 import sys
@@ -306,6 +307,30 @@ def test_another_profile_is_noticed(home: AwsHome) -> None:
     other = provider.reloaded()
     assert other is not None
     assert other is not provider
+    assert other.facts().role == "ReadOnly"
+
+
+def test_a_file_that_breaks_is_named_and_costs_no_keys(home: AwsHome) -> None:
+    """The provider stays: who has its keys keeps them, and another look at the mended file goes on as before."""
+    home.log_in()
+    provider = provider_of(home)
+    keys(provider)
+    whole = home.config.read_text()
+    for broken in (f"{whole}[profile x]\nregion = y\n", f"{whole}<<<<<<< HEAD\n", f"\ufeff{whole}"):
+        home.config.write_text(broken)
+        assert provider.reloaded() is provider
+        found = failure(provider)
+        assert found.cause == "setup"
+        assert re.match(rf"{home.config}:\d+ cannot be used: ", found.why)
+        assert provider.reloaded() is None
+    home.config.write_text(whole)
+    assert provider.reloaded() is provider
+    keys(provider)
+    home.config.write_text(broken)
+    assert provider.reloaded() is provider
+    home.config.write_text(whole.replace(ROLE, "ReadOnly"))
+    other = provider.reloaded()
+    assert other is not None
     assert other.facts().role == "ReadOnly"
 
 
