@@ -1,38 +1,45 @@
 """launchd: the agent's plist, and `launchctl`."""
 
+import json
 import os
 import plistlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 import xml.parsers.expat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.paths import AGENT, home, launchd_output_file, log_file
+from claude_gatewayd.paths import AGENT, home, launchd_output_file, log_file, predecessors_file
+from claude_gatewayd.service import agent
+from claude_gatewayd.service.agent import Printed
 from claude_gatewayd.service.files import FileWrite
 from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.templates import template
 from claude_gatewayd.system.output import logfile
-from claude_gatewayd.system.ports import who_listens
+from claude_gatewayd.system.ports import command_of, is_ours, who_listens
 
 NAME = "launchd"
 OPTIONS: frozenset[str] = frozenset()
 LABEL = AGENT
 
 _TEMPLATE_HOME = "/Users/YOU"
-_GONE_WITHIN = 75.0  # the plist's ExitTimeOut, and some
+_GONE_WITHIN = 25.0  # the plist's ExitTimeOut, and some
 _FREE_WITHIN = 10.0
+_RESTARTS_WITHIN = 60.0
 _IN_PROGRESS = 36
 _NOT_LOADED = (3, 113)  # "No such process", "Could not find service"
 # what launchctl answers while a label is being removed; 5, "Input/output error", has many other causes, too
 _PASSING = (5, _IN_PROGRESS, 37, *_NOT_LOADED)
 _POLL_INTERVAL = 0.1
+_EX_CONFIG = 78  # also launchd's own, where it cannot set up what the plist asks for
+_VOLUMES = "/Volumes/"
 
 
 # -- the plist
@@ -43,7 +50,7 @@ def plist_file(environ: Mapping[str, str]) -> Path:
     return home(environ) / "Library/LaunchAgents" / f"{LABEL}.plist"
 
 
-def plist(spec: ServiceSpec, environ: Mapping[str, str]) -> bytes:
+def plist(spec: ServiceSpec, environ: Mapping[str, str], *, at_screen: bool = True) -> bytes:
     """Return the plist. launchd expands nothing, so every path is written out."""
 
     def written_out(value: Any) -> Any:
@@ -55,14 +62,15 @@ def plist(spec: ServiceSpec, environ: Mapping[str, str]) -> bytes:
             return f"{home(environ)}{value.removeprefix(_TEMPLATE_HOME)}"
         return value
 
-    agent = written_out(plistlib.loads(template(f"launchd/{LABEL}.plist").encode()))
-    agent["ProgramArguments"][0] = str(spec.bin / "claude-gatewayd")
-    agent["Sockets"]["http"] |= {
+    made = written_out(plistlib.loads(template(f"launchd/{LABEL}.plist").encode()))
+    made["ProgramArguments"][0] = str(spec.bin / "claude-gatewayd")
+    made["LimitLoadToSessionType"] = agent.session_types(at_screen=at_screen)
+    made["Sockets"]["http"] |= {
         "SockFamily": "IPv6" if ":" in spec.host else "IPv4",
         "SockNodeName": spec.host,
         "SockServiceName": str(spec.port),
     }
-    return plistlib.dumps(agent, sort_keys=False)
+    return plistlib.dumps(made, sort_keys=False)
 
 
 def installed(environ: Mapping[str, str]) -> list[Path]:
@@ -73,7 +81,7 @@ def installed(environ: Mapping[str, str]) -> list[Path]:
 
 def files(spec: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
     """Return the files that have to be on disk."""
-    return [FileWrite(plist_file(environ), plist(spec, environ).decode())]
+    return [FileWrite(plist_file(environ), plist(spec, environ, at_screen=_at_screen(environ)).decode())]
 
 
 # -- the manager
@@ -85,32 +93,65 @@ def check(environ: Mapping[str, str]) -> None:
         raise NoManager("cannot reach a service manager: there is no launchctl on your PATH", "export PATH=$PATH:/bin")
 
 
+def holds(port: int, environ: Mapping[str, str]) -> bool:
+    """Return whether launchd has a port open for the agent. False if it cannot be asked."""
+    asked = _on_disk(environ).get("Sockets", {}).get("http", {}).get("SockServiceName")
+    try:
+        return asked == str(port) and next(_loaded(environ), None) is not None
+    except GatewayError:
+        return False
+
+
+def _at_screen(environ: Mapping[str, str]) -> bool:
+    """Return whether there is a graphical login; over ssh there may be none."""
+    return _launchctl(["print", f"gui/{os.getuid()}"], environ).returncode == 0
+
+
+def _on_disk(environ: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        found = plistlib.loads(plist_file(environ).read_bytes())
+    except (xml.parsers.expat.ExpatError, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _domain(environ: Mapping[str, str]) -> str:
-    """Return the domain of the graphical login, or that of the user if there is none, as over ssh."""
-    gui = f"gui/{os.getuid()}"
-    return gui if _launchctl(["print", gui], environ).returncode == 0 else f"user/{os.getuid()}"
+    """Return the domain that the agent on disk is to be loaded into."""
+    types = _on_disk(environ).get("LimitLoadToSessionType")
+    return agent.domain(os.getuid(), at_screen=_at_screen(environ), session_types=types)
+
+
+def _loaded(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the domains in which the agent is loaded, each with what `launchctl print` says of it."""
+    for domain in (f"gui/{os.getuid()}", f"user/{os.getuid()}"):
+        printed = _launchctl(["print", f"{domain}/{LABEL}"], environ)
+        if printed.returncode == 0:
+            yield domain, printed.stdout
+
+
+def _look(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the domain in which the agent is loaded, or is to be, and what `launchctl print` says, "" for nothing."""
+    return next(_loaded(environ), None) or (_domain(environ), "")
 
 
 def state(environ: Mapping[str, str]) -> ServiceState:
     """Return the state of the agent."""
-    domain, file = _domain(environ), plist_file(environ)
-    printed = _launchctl(["print", f"{domain}/{LABEL}"], environ)
+    domain, printed = _look(environ)
+    file = plist_file(environ)
     disabled = _launchctl(["print-disabled", domain], environ)
-    return parse_state(
-        printed.stdout if printed.returncode == 0 else "", disabled.stdout, file if file.exists() else None
-    )
+    return parse_state(printed, disabled.stdout, file if file.exists() else None)
 
 
 def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
-    """Return the state in the output of `launchctl print`, which is no API: what is missing counts as unknown."""
-    pid = re.search(r"^\tpid = (\d+)$", printed, re.MULTILINE)
-    code = re.search(r"^\tlast exit code = (-?\d+)", printed, re.MULTILINE)
+    """Return the state by what launchctl prints and by the plist."""
+    now = agent.parse(printed)
     off = re.search(rf'"{re.escape(LABEL)}" => (disabled|true)\b', disabled)
-    program, port = "", 0
+    program, port, output = "", 0, ""
     if file is not None:
         try:
-            agent = plistlib.loads(file.read_bytes())
-            program, port = str(agent["ProgramArguments"][0]), int(agent["Sockets"]["http"]["SockServiceName"])
+            known = plistlib.loads(file.read_bytes())
+            program, port = str(known["ProgramArguments"][0]), int(known["Sockets"]["http"]["SockServiceName"])
+            output = str(known["StandardErrorPath"])
         except (xml.parsers.expat.ExpatError, OSError, ValueError, LookupError, TypeError):
             return ServiceState(file=file, trouble=f"{file} cannot be read", hint="claude-gatewayctl install")
     trouble, hint = "", ""
@@ -119,36 +160,44 @@ def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
     elif not os.path.exists(program):
         trouble = f"{program} is not there any more"
         hint = "install claude-gatewayd again, then: claude-gatewayctl install"
-    elif printed and not pid and code and code[1] != "0":
-        trouble, hint = f"it ends with status {code[1]}", "claude-gatewayctl logs -n 20"
-        if who := who_listens(port):  # this user cannot see root's launchd
-            trouble = f"{who} has port {port}"
-            hint = "end that program, or: claude-gatewayctl install --port 47001"
+    elif now.loaded and not now.pid and now.ended_by:
+        trouble, hint = _why_it_ended(now, output, port)
     return ServiceState(
         file=file,
         program=program,
-        active=bool(printed),
-        listening=bool(printed),
+        active=now.loaded,
+        listening=now.loaded,
         enabled=file is not None and not off,
-        pid=int(pid[1]) if pid else 0,
+        pid=now.pid,
         trouble=trouble,
         hint=hint,
     )
 
 
+def _why_it_ended(now: Printed, output: str, port: int) -> tuple[str, str]:
+    """Return what is wrong, and a command. *output* is the file into which launchd writes what the agent prints."""
+    if now.signal:
+        return now.ended_by, f"tail -n 40 {shlex.quote(output)}"
+    if who := who_listens(port):  # this user cannot see root's launchd
+        return f"{who} has port {port}", "end that program, or: claude-gatewayctl install --port 47001"
+    if now.status == str(_EX_CONFIG) and output.startswith(_VOLUMES):
+        why = f"{now.ended_by}: launchd may not write to {output}, which is on another volume"
+        return why, f"HOME=/Users/$USER claude-gatewayctl install    # {_VOLUMES} is not for agents"
+    return now.ended_by, "claude-gatewayctl logs -n 20"
+
+
 def commands(verb: Verb, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the commands that do it, as a person would type them."""
-    domain = _domain(environ)
-    bootstrap = f"launchctl bootstrap {domain} {shlex.quote(str(plist_file(environ)))}"
+    domain, _printed = _look(environ)
     return {
         "load": (),  # launchd reads a plist at bootstrap, and not again
         "start": (
             f"mkdir -p {shlex.quote(str(log_file(environ).parent))}",
             f"launchctl enable {domain}/{LABEL}",
-            bootstrap,
+            f"launchctl bootstrap {domain} {shlex.quote(str(plist_file(environ)))}",
         ),
         "stop": (f"launchctl bootout {domain}/{LABEL}",),
-        "restart": (f"launchctl kickstart -k {domain}/{LABEL}",),
+        "restart": (f"launchctl kill SIGTERM {domain}/{LABEL}",),  # KeepAlive starts it again
         "enable": (f"launchctl enable {domain}/{LABEL}",),
         "disable": (f"launchctl disable {domain}/{LABEL}",),
     }[verb]
@@ -156,15 +205,19 @@ def commands(verb: Verb, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def act(verb: Verb, environ: Mapping[str, str]) -> None:
     """Do it, and return when it is done."""
-    if verb == "start":
-        _start(environ)
-    elif verb == "stop":
-        _stop(environ)
-    else:
-        for command in commands(verb, environ):
-            done = _launchctl(shlex.split(command)[1:], environ)
-            if done.returncode:
-                raise _refused(f"{verb} the agent", done, environ)
+    match verb:
+        case "start":
+            _start(environ)
+        case "stop":
+            for domain, _printed in list(_loaded(environ)):
+                _boot_out(domain, environ)
+        case "restart":
+            _restart(environ)
+        case _:
+            for command in commands(verb, environ):
+                done = _launchctl(shlex.split(command)[1:], environ)
+                if done.returncode:
+                    raise _refused(f"{verb} the agent", done, environ)
 
 
 def _start(environ: Mapping[str, str]) -> None:
@@ -173,14 +226,21 @@ def _start(environ: Mapping[str, str]) -> None:
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)  # launchd does not make it
     except OSError as error:
         raise GatewayError(f"cannot make {logs}: {error.strerror}", f"ls -ld {shlex.quote(str(logs.parent))}") from None
-    *_, enable, bootstrap = commands("start", environ)
-    service = f"{_domain(environ)}/{LABEL}"
-    _launchctl(enable.split()[1:], environ)  # a disabled one cannot be loaded
+    domain = _domain(environ)
+    for other, _printed in list(_loaded(environ)):
+        if other != domain:  # it has the port
+            _boot_out(other, environ)
+    service = f"{domain}/{LABEL}"
+    _launchctl(["enable", service], environ)  # a disabled one cannot be loaded
     begun = time.monotonic()
     while True:
         is_loaded = _launchctl(["print", service], environ).returncode == 0
-        done = _launchctl(["kickstart", service] if is_loaded else shlex.split(bootstrap)[1:], environ)
+        words = ["kickstart", service] if is_loaded else ["bootstrap", domain, str(plist_file(environ))]
+        done = _launchctl(words, environ)
         if done.returncode == 0:
+            if not is_loaded:
+                # RunAtLoad starts it, or some versions leave it "never exited" for minutes; so the status is no matter
+                _launchctl(["kickstart", service], environ)
             return
         patience = _GONE_WITHIN if is_loaded else _FREE_WITHIN
         if done.returncode not in _PASSING or time.monotonic() - begun > patience:
@@ -191,8 +251,41 @@ def _start(environ: Mapping[str, str]) -> None:
         time.sleep(_POLL_INTERVAL)
 
 
-def _stop(environ: Mapping[str, str]) -> None:
-    service = f"{_domain(environ)}/{LABEL}"
+def _restart(environ: Mapping[str, str]) -> None:
+    """End the process, and see to it that there is another."""
+    domain, printed = _look(environ)
+    service = f"{domain}/{LABEL}"
+    old_pid = agent.parse(printed).pid
+    if old_pid:
+        _launchctl(["kill", "SIGTERM", service], environ)
+    begun = acted_at = time.monotonic()
+    while time.monotonic() - begun < _RESTARTS_WITHIN:
+        asked = _launchctl(["print", service], environ)
+        now = agent.parse(asked.stdout if asked.returncode == 0 else "")
+        match agent.restart_step(now, old_pid, time.monotonic() - acted_at):
+            case "done":
+                return
+            case "bootstrap":
+                _start(environ)
+                return
+            case "kill":  # the workers see that it is gone, and finish what they have
+                _launchctl(["kill", "SIGKILL", service], environ)
+                acted_at = time.monotonic()
+            case "kickstart":
+                _launchctl(["kickstart", service], environ)
+                acted_at = time.monotonic()
+            case "wait":
+                pass
+        time.sleep(_POLL_INTERVAL)
+    found = state(environ)
+    raise GatewayError(
+        f"cannot restart the agent: {found.trouble or f'launchd starts none within {_RESTARTS_WITHIN:g} s'}",
+        found.hint or "claude-gatewayctl stop --now; claude-gatewayctl start",
+    )
+
+
+def _boot_out(domain: str, environ: Mapping[str, str]) -> None:
+    service = f"{domain}/{LABEL}"
     done = _launchctl(["bootout", service], environ, _GONE_WITHIN)
     if done.returncode not in (0, _IN_PROGRESS, *_NOT_LOADED):
         raise _refused("stop the agent", done, environ)
@@ -205,9 +298,21 @@ def _stop(environ: Mapping[str, str]) -> None:
         time.sleep(_POLL_INTERVAL)
 
 
-def cut(_environ: Mapping[str, str]) -> bool:
-    """Return False: a stop by launchd waits for the streams, and leaves no workers."""
-    return False
+def cut(environ: Mapping[str, str]) -> bool:
+    """End workers that a stop has left to finish their streams. Returns whether there were any."""
+    try:
+        left = [int(one["pid"]) for one in json.loads(predecessors_file(environ).read_text())]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    ended = False
+    for pid in left:
+        if is_ours(command_of(pid)):  # else its number is in use again
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue  # it has ended
+            ended = True
+    return ended
 
 
 def lingers(_environ: Mapping[str, str]) -> bool:
@@ -233,7 +338,7 @@ def forget(_environ: Mapping[str, str]) -> bool:
 
 
 def moves_streams(_environ: Mapping[str, str]) -> bool:
-    """Return True: a stop by launchd waits for the streams."""
+    """Return True: workers finish them on their own."""
     return True
 
 
@@ -269,5 +374,5 @@ def _refused(what: str, done: subprocess.CompletedProcess[str], environ: Mapping
     reason = lines[0] if lines else f"launchctl {shlex.join(done.args[1:])} ended with status {done.returncode}"
     return GatewayError(
         f"cannot {what}: {reason}",
-        f"launchctl print {_domain(environ)}/{LABEL}; plutil -lint {shlex.quote(str(plist_file(environ)))}",
+        f"launchctl print {_look(environ)[0]}/{LABEL}; plutil -lint {shlex.quote(str(plist_file(environ)))}",
     )

@@ -204,7 +204,7 @@ class Generations:
             self._alarm = asyncio.create_task(self._stand_in(generation))
         if silent == _SILENT_TOO_LONG:
             logger.error("generation %d has been silent for %g s: ending it", generation.number, silent * TICK)
-            generation.kill(signal.SIGABRT)  # faulthandler prints where it hangs
+            generation.kill(signal.SIGUSR1)  # faulthandler prints where it hangs; SIGABRT has macOS show a dialog
         elif silent > _SILENT_TOO_LONG + 2 / TICK:
             generation.kill(signal.SIGKILL)
 

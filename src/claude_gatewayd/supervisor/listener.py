@@ -2,7 +2,10 @@
 
 import errno
 import ipaddress
+import logging
+import os
 import socket
+import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
@@ -11,6 +14,8 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service.activation import inherited_sockets, launchd_sockets
 from claude_gatewayd.system.addresses import to_bind
 from claude_gatewayd.system.ports import who_listens
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 4096
 
@@ -34,7 +39,9 @@ class Listener:
 def inherited(environ: MutableMapping[str, str]) -> Listener | None:
     """Return the socket that a service manager handed over. It takes precedence over the configured port."""
     sockets = inherited_sockets(environ) or (launchd_sockets() if paths.is_agent(environ) else [])
-    listening = [s for s in sockets if s.family in (socket.AF_INET, socket.AF_INET6) and _listens(s)]
+    listening = [s for s in sockets if _has_port(s) and _listens(s)]
+    if sockets and not listening:
+        logger.warning("the service manager passed no socket that listens on a port: binding one")
     for other in sockets:
         if other not in listening[:1]:
             other.close()
@@ -54,9 +61,9 @@ def bind(host: str, port: int) -> Listener:
         sock.close()
         if error.errno == errno.EADDRINUSE:
             holder = who_listens(port)
-            who = holder or "another program"
             # the service manager keeps the port while the service is down
-            is_service = holder is not None and holder.name in ("systemd", "launchd")
+            is_service = holder.name in ("systemd", "launchd") if holder is not None else _has_agent(port)
+            who = holder or ("launchd" if is_service else "another program")
             raise GatewayError(
                 f"cannot listen on {host}:{port}: {who} has the port",
                 "claude-gatewayctl stop, or claude-gatewayctl start for the service"
@@ -65,6 +72,20 @@ def bind(host: str, port: int) -> Listener:
             ) from None
         raise GatewayError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return Listener(sock, f"{host}:{port}")
+
+
+def _has_agent(port: int) -> bool:
+    """Return whether launchd has the port for our agent: it is root's, and nobody else sees what root has open."""
+    if sys.platform != "darwin":
+        return False
+    from claude_gatewayd.service import launchd  # here, for it is not needed under systemd
+
+    return launchd.holds(port, os.environ)
+
+
+def _has_port(sock: socket.socket) -> bool:
+    """Return whether it is bound: launchd may pass a socket without an address, of a port that it could not get."""
+    return sock.family in (socket.AF_INET, socket.AF_INET6) and sock.getsockname()[1] != 0
 
 
 def _listens(sock: socket.socket) -> bool:

@@ -12,13 +12,17 @@ from pathlib import Path
 from claude_gatewayd.supervisor.generation import GONE_WITHIN
 from claude_gatewayd.supervisor.scope import is_in
 from claude_gatewayd.system import files
+from claude_gatewayd.system.ports import command_of, is_ours
 
 logger = logging.getLogger(__name__)
 
 
+WITHOUT_SCOPE = "launchd"
+
+
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """A worker of an earlier supervisor, which serves on in its scope.
+    """A worker of an earlier supervisor, which serves on in its scope; or without one, as under launchd, and drains.
 
     *drain* is how many seconds its drain may take, *told_at* when it began, None while it serves. These are also the
     fields of the file, which other versions read.
@@ -33,7 +37,18 @@ class Predecessor:
     @property
     def is_alive(self) -> bool:
         """Return whether it is still running."""
-        return is_in(self.scope, self.pid)
+        if self.scope != WITHOUT_SCOPE:
+            return is_in(self.scope, self.pid)
+        try:
+            os.kill(self.pid, 0)
+        except OSError:
+            return False
+        return True
+
+    @property
+    def is_worker(self) -> bool:
+        """Return whether its pid is not in use again, by somebody else; the scope says that too."""
+        return self.scope != WITHOUT_SCOPE or is_ours(command_of(self.pid))
 
     def is_overdue(self, now: float) -> bool:
         """Return whether it should have ended by now. If the clock was set back it gets its time again."""
@@ -85,7 +100,7 @@ class Predecessors:
         if not self._draining:
             return
         now = self._clock()
-        for one in [one for one in self._draining if one.is_overdue(now) and one.is_alive]:
+        for one in [one for one in self._draining if one.is_overdue(now) and one.is_alive and one.is_worker]:
             logger.error("the worker before us (pid %d) does not end: ending it", one.pid)
             _send(one.pid, signal.SIGKILL)
         left = [one for one in self._draining if one.is_alive and not one.is_overdue(now)]

@@ -29,7 +29,7 @@ from claude_gatewayd.supervisor.commands import Commands
 from claude_gatewayd.supervisor.generation import GenerationState
 from claude_gatewayd.supervisor.generations import LINGER, TICK, Generations
 from claude_gatewayd.supervisor.listener import Listener
-from claude_gatewayd.supervisor.predecessors import Predecessor, Predecessors
+from claude_gatewayd.supervisor.predecessors import WITHOUT_SCOPE, Predecessor, Predecessors
 from claude_gatewayd.supervisor.reexec import Program, SupervisorState
 from claude_gatewayd.supervisor.unavailable import Unavailable
 from claude_gatewayd.system import memory
@@ -145,6 +145,10 @@ class Supervisor:
     async def _shutdown(self) -> None:
         self._state = "stopping"
         self._notifier.stopping()
+        if paths.is_agent(os.environ) and not self._listener.bound:
+            self._leave_draining()
+            logger.info("stopped")
+            return
         job = await scope.job_of(self._unit) if self._unit else None
         # the next supervisor could not bind a port that a worker of ours still listens on
         stay = job != "stop" and not self._listener.bound
@@ -160,6 +164,22 @@ class Supervisor:
             self._loop.call_later(_LOGOUT_DRAIN, self.generations.kill)
         await self.generations.stop()
         logger.info("stopped")
+
+    def _leave_draining(self) -> None:
+        """Have the workers finish without us. launchd ends our process group, and they lead groups of their own.
+
+        It waits for our end before it starts the next supervisor, and kills us after ExitTimeOut.
+        """
+        self.generations.start_no_more()
+        living = [g for g in self.generations if g.state in ("serving", "draining")]
+        for generation in living:
+            generation.drain(LINGER)
+            generation.outlive(LINGER)
+        now = time.time()
+        self._predecessors.save(
+            [Predecessor(one.pid, WITHOUT_SCOPE, one.has_engine, one.longest_drain(LINGER), now) for one in living]
+        )
+        logger.info("workers %s finish what is under way", [one.pid for one in living])
 
     async def _leave_workers(self, *, stay: bool) -> bool:
         """Move the workers to a scope of their own, where they outlive us: serving on if they *stay*, else draining.

@@ -1,14 +1,19 @@
-"""Which process listens on a TCP port."""
+"""Which process listens on a TCP port, and whether a process is one of ours."""
 
 import os
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+_PROGRAM = "claude-gatewayd"
+_MODULE = "claude_gatewayd"
+_TIMEOUT = 5.0
+
 
 class Holder(NamedTuple):
-    """The process that holds a port."""
+    """The process that holds a port. Our daemon goes by its own name, also where the system says "Python"."""
 
     name: str
     pid: int
@@ -19,17 +24,43 @@ class Holder(NamedTuple):
 
 def who_listens(port: int) -> Holder | None:
     """Return the process that listens on a TCP port; None if there is none, or this user cannot see it."""
-    if Path("/proc/net/tcp").exists():
-        return _who_by_proc(port)
-    try:
-        found = subprocess.run(
-            ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"],
-            capture_output=True, text=True, timeout=5, check=False,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    holder = _who_by_proc(port) if Path("/proc/net/tcp").exists() else _who_by_lsof(port)
+    if holder is not None and is_ours(command_of(holder.pid)):
+        return Holder(_PROGRAM, holder.pid)
+    return holder
+
+
+def command_of(pid: int) -> list[str]:
+    """Return the command line of a process, [] if it is gone or cannot be seen; ps(1) splits a path with a blank."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return [os.fsdecode(word) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]]
+        except OSError:
+            return []
+    return _printed(["ps", "-ww", "-p", str(pid), "-o", "args="]).split()
+
+
+def is_ours(command: list[str]) -> bool:
+    """Return whether a command line is that of our daemon or of one of its workers, whatever the interpreter."""
+    start = command[:8]  # the interpreter, whose path may hold blanks, its options, and the program
+    return any(os.path.basename(word) == _PROGRAM for word in start) or any(
+        option == "-m" and (module == _MODULE or module.startswith(f"{_MODULE}.")) for option, module in pairwise(start)
+    )
+
+
+def _who_by_lsof(port: int) -> Holder | None:
+    found = _printed(["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"])
     match = re.search(r"^p(\d+)\nc(.*)$", found, re.MULTILINE)
     return Holder(match[2], int(match[1])) if match else None
+
+
+def _printed(command: list[str]) -> str:
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
 
 
 def _who_by_proc(port: int) -> Holder | None:

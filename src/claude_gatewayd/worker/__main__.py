@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--probe", action="store_true", help="do everything that comes before accepting, then exit")
     arguments = parser.parse_args(argv)
     faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # the supervisor asks where we hang, before it ends us
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the callers' credentials
     for number in (signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)

@@ -162,6 +162,12 @@ PRINTED = """gui/501/dev.claude-gateway.gatewayd = {
         ("", f'\t"{LABEL}" => true\n', {"enabled": False}),  # before macOS 13
         ("", f'\t"{LABEL}" => enabled\n', {"enabled": True}),
         ("x = {\n\tstate = waiting\n\tlast exit code = 78: EX_CONFIG\n}\n", "", {"trouble": "it ends with status 78"}),
+        (
+            "x = {\n\tlast terminating signal = Abort trap: 6\n}\n",
+            "",
+            {"pid": 0, "trouble": "it was ended by a signal (Abort trap: 6)"},
+        ),
+        ("x = {\n\tlast terminating signal = Terminated: 15\n}\n", "", {"trouble": ""}),
         ("what nobody has seen yet", "", {"active": True, "pid": 0, "trouble": ""}),
     ],
 )
@@ -212,7 +218,7 @@ def test_the_life_of_an_agent(mac: Mac) -> None:
     output = mac.good("install", environ={"AWS_ENDPOINT_URL_DYNAMODB": "https://ada:hunter2@db/usage"})
     assert "AWS_ENDPOINT_URL_DYNAMODB=https://***@db/usage" in output
     assert f"serving on http://127.0.0.1:{mac.port}" in output
-    assert commands(mac) == ["enable", "enable", "bootstrap"]
+    assert commands(mac) == ["enable", "enable", "bootstrap", "kickstart"]
     plist = mac.home / "Library/LaunchAgents" / f"{LABEL}.plist"
     assert faults(plistlib.loads(plist.read_bytes()), SCHEMA) == []
     running = mac.good("status", "--json")
@@ -228,13 +234,13 @@ def test_the_life_of_an_agent(mac: Mac) -> None:
     first = mac.pid
     assert mac.good("restart").startswith("Restarted in ")
     assert mac.pid not in (0, first)
-    assert commands(mac) == ["kickstart -k"]
+    assert commands(mac) == ["kill SIGTERM"]
     assert mac.good("stop").startswith("Stopped after ")
     assert not listens(mac)
     assert commands(mac) == ["bootout"]
     assert "not running\n  claude-gatewayctl start" in mac.ctl("status").stderr
     assert mac.good("start").startswith("Started in ")
-    assert commands(mac) == ["enable", "bootstrap"]
+    assert commands(mac) == ["enable", "bootstrap", "kickstart"]
     assert mac.good("disable").startswith("Disabled in ")
     assert mac.good("enable").startswith("Enabled in ")
     assert commands(mac) == ["disable", "enable"]
@@ -299,7 +305,7 @@ def test_a_label_that_takes_its_time() -> None:
         mac.good("start")
         tries = commands(mac)
         assert tries[0] == "enable"
-        assert set(tries[1:]) == {"bootstrap"}
+        assert set(tries[1:]) == {"bootstrap", "kickstart"}
         assert len(tries) > 2
         # the port changes, so the plist: bootout, and bootstrap as soon as it may
         mac.port = free_port()

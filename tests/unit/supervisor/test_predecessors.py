@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.supervisor.predecessors import Predecessor, Predecessors
+from claude_gatewayd.supervisor.predecessors import WITHOUT_SCOPE, Predecessor, Predecessors
 
 
 def test_a_process_that_only_has_the_number_is_left_alone(tmp_path: Path) -> None:
@@ -49,6 +49,34 @@ def test_one_that_does_not_end_is_ended(tmp_path: Path, caplog: pytest.LogCaptur
         after_a_restart.tick()
         assert not file.exists()
     assert f"the worker before us (pid {process.pid}) does not end: ending it" in caplog.text
+
+
+def test_one_without_a_scope_is_ended_only_if_it_is_a_worker(tmp_path: Path) -> None:
+    """launchd has no scopes: what a number belongs to is seen by its command line."""
+    file, now = tmp_path / "predecessors.json", [1000.0]
+    run = [sys.executable, "-c", "import sys; print(flush=True); input()"]
+    ours = [*run, "-m", "claude_gatewayd.worker"]
+    with (
+        subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
+        subprocess.Popen(ours, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker,
+    ):
+        for process in (other, worker):
+            assert process.stdout is not None
+            process.stdout.readline()
+        one, two = (
+            Predecessor(process.pid, WITHOUT_SCOPE, has_engine=False, drain=30.0, told_at=1000.0)
+            for process in (other, worker)
+        )
+        Predecessors(file, lambda: now[0]).save([one, two])
+        known = Predecessors(file, lambda: now[0])
+        assert not known, "they drain: they do not serve"
+        known.tick()
+        assert worker.poll() is None
+        now[0] = 1035.1
+        known.tick()
+        assert worker.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+        assert not file.exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[7]", '[{"pid": 7}]', '[{"pid": 7, "scope": "x", "other": 1}]', "7"])
