@@ -1,5 +1,6 @@
 """The lock that a running daemon holds."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -50,7 +51,7 @@ def acquire(path: Path, url: str) -> IO[str]:
         raise GatewayError(
             f"cannot start: claude-gatewayd is running already, {holder}", "claude-gatewayctl status"
         ) from None
-    lock.truncate(0)
-    lock.write(f"pid {os.getpid()}, {url}\n")
-    lock.flush()
+    with contextlib.suppress(OSError):  # a full disk: the lock holds without it
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), f"pid {os.getpid()}, {url}\n".encode())
     return lock

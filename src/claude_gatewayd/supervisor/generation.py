@@ -265,9 +265,9 @@ class Generation:
         if self._loop.time() <= self.overdue_at:
             return
         self.overdue_at = math.inf
+        self.kill(signal.SIGKILL)
         why = f"has done its work, but not ended within {GONE_WITHIN:g} s" if self.is_done else "does not end"
         logger.error("generation %d (pid %d) %s: ending it", self.number, self.pid, why)
-        self.kill(signal.SIGKILL)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

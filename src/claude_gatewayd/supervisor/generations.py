@@ -130,9 +130,9 @@ class Generations:
         old, self.current = self.current, new
         self._refuse([])
         if old is not None:
-            logger.info("generation %d drains", old.number)
             old.drain(LINGER)
             self._draining.append(old)
+            logger.info("generation %d drains", old.number)
 
     def reap(self) -> None:
         """Handle workers that have ended. Called on SIGCHLD."""
@@ -155,12 +155,12 @@ class Generations:
         if self._stopping:
             return
         status = generation.ended.result()
-        logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, _describe_exit(status))
         served = time.time() - (generation.serving_since or time.time())
         if served > _STABLE_AFTER:
             self._back_off = _BACK_OFF
         self.hurry()
         self.recover([])
+        logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, _describe_exit(status))
 
     def hurry(self) -> None:
         """Order a starting generation to serve as soon as it can: no other does."""
@@ -182,11 +182,11 @@ class Generations:
                     return
                 problems = await self._replace(self._interpreter)
             if problems and not self._stopping:
+                self._refuse(problems)
                 if problems != known:
                     for problem in problems:
                         logger.error("cannot serve: %s", problem)
                 known = problems
-                self._refuse(problems)
 
     # -- hung workers
 
@@ -203,8 +203,8 @@ class Generations:
         if generation is self.current and silent == self._alarm_after():
             self._alarm = asyncio.create_task(self._stand_in(generation))
         if silent == _SILENT_TOO_LONG:
-            logger.error("generation %d has been silent for %g s: ending it", generation.number, silent * TICK)
             generation.kill(signal.SIGUSR1)  # faulthandler prints where it hangs; SIGABRT has macOS show a dialog
+            logger.error("generation %d has been silent for %g s: ending it", generation.number, silent * TICK)
         elif silent > _SILENT_TOO_LONG + 2 / TICK:
             generation.kill(signal.SIGKILL)
 
@@ -228,9 +228,9 @@ class Generations:
             if new is not None and silent.silent_for >= _ALARM:
                 self._hand_over(new)
             elif new is not None:  # a false alarm: the older one has LiteLLM and keys, so it stays
-                logger.info("generation %d speaks again, generation %d drains", silent.number, new.number)
                 new.drain(LINGER)
                 self._draining.append(new)
+                logger.info("generation %d speaks again, generation %d drains", silent.number, new.number)
         for problem in problems:
             logger.error("no other generation can stand in: %s", problem)
 

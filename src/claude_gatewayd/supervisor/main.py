@@ -22,7 +22,7 @@ from claude_gatewayd.supervisor.generations import Generations
 from claude_gatewayd.supervisor.listener import Listener
 from claude_gatewayd.supervisor.reexec import SupervisorState
 from claude_gatewayd.supervisor.supervisor import Resources, Supervisor
-from claude_gatewayd.system.output import log
+from claude_gatewayd.system.output import log, streams
 
 EX_CONFIG = 78
 
@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--state", action="store_true", help=argparse.SUPPRESS)  # read from standard input
     parser.add_argument("--version", action="version", version=f"claude-gatewayd {claude_gatewayd.__version__}")
     given = parser.parse_args(argv)
+    streams.protect()
     faulthandler.enable()  # the service manager's watchdog sends SIGABRT
     log.configure("info", "supervisor", os.environ)
     sys.stdout, sys.stderr = printable.guarded(sys.stdout), printable.guarded(sys.stderr)

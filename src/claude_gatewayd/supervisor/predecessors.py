@@ -88,9 +88,9 @@ class Predecessors:
         """Have those that serve drain."""
         for one in self._serving:
             if one.is_alive:
-                logger.info("the worker before us (pid %d) drains", one.pid)
                 _send(one.pid, signal.SIGTERM)
                 self._draining.append(replace(one, told_at=self._clock()))
+                logger.info("the worker before us (pid %d) drains", one.pid)
         if self._serving:
             self._serving = []
             self._write(self._draining)
@@ -101,8 +101,8 @@ class Predecessors:
             return
         now = self._clock()
         for one in [one for one in self._draining if one.is_overdue(now) and one.is_alive and one.is_worker]:
-            logger.error("the worker before us (pid %d) does not end: ending it", one.pid)
             _send(one.pid, signal.SIGKILL)
+            logger.error("the worker before us (pid %d) does not end: ending it", one.pid)
         left = [one for one in self._draining if one.is_alive and not one.is_overdue(now)]
         if left != self._draining:
             self._draining = left

@@ -118,10 +118,10 @@ class Supervisor:
         if problems and not self._managed:
             return problems
         if problems:
-            for problem in problems:
-                logger.error("cannot serve: %s", problem)
             self._refuse(problems)
             self.generations.recover(problems)
+            for problem in problems:
+                logger.error("cannot serve: %s", problem)
         self._state = "serving"
         self._notifier.ready(status_report.one_line(self.status(), time.time()))
         if not problems and not self._managed:
@@ -156,10 +156,10 @@ class Supervisor:
             logger.info("stopped")
             return
         under_way = sum(g.snapshot.get("under_way", 0) for g in self.generations)
-        logger.info("stopping: %d request%s under way (again to end at once)", under_way, "s"[under_way == 1 :])
         self._predecessors.dismiss()
         self._unavailable.answer_with([])
         self._listener.socket.close()
+        logger.info("stopping: %d request%s under way (again to end at once)", under_way, "s"[under_way == 1 :])
         if job == "exit":
             self._loop.call_later(_LOGOUT_DRAIN, self.generations.kill)
         await self.generations.stop()
@@ -228,10 +228,11 @@ class Supervisor:
 
     def stop(self) -> None:
         """End after what is under way; asked a second time, at once."""
-        if self._stop_asked.is_set():
-            logger.warning("ending at once")
-            self.generations.kill()
+        again = self._stop_asked.is_set()
         self._stop_asked.set()
+        if again:
+            self.generations.kill()
+            logger.warning("ending at once")
 
     # -- reload
 
@@ -248,10 +249,10 @@ class Supervisor:
             asked, self._reload_asked = self._reload_asked, None
             self._notifier.reloading()
             problems = await self._reload_once()
-            for problem in problems:
-                logger.error("not reloaded: %s", problem)
             self._last_reload = {"at": time.time(), "applied": not problems, "problems": _dicts(problems)}
             asked.set_result(problems)
+            for problem in problems:
+                logger.error("not reloaded: %s", problem)
             if self._state == "stopping":
                 continue
             current = self.generations.current
@@ -299,8 +300,8 @@ class Supervisor:
         try:
             reexec.execute(interpreter, self._as_state(self.generations.hand_over()))
         except OSError as error:
-            logger.error("going on as we are, claude-gatewayd %s: %s", claude_gatewayd.__version__, error)
             self.generations.undo_hand_over()
+            logger.error("going on as we are, claude-gatewayd %s: %s", claude_gatewayd.__version__, error)
 
     def _as_state(self, generations: Sequence[GenerationState]) -> SupervisorState:
         return SupervisorState(
@@ -368,8 +369,8 @@ class Supervisor:
                 self._refuse(self._problems)  # a predecessor may have ended
             if current is not None and current.is_outdated and self._loop.time() > self._renew_at:
                 self._renew_at = self._loop.time() + _RENEW_INTERVAL
-                logger.warning("generation %d cannot load LiteLLM: the installation has changed", current.number)
                 self.reload()
+                logger.warning("generation %d cannot load LiteLLM: the installation has changed", current.number)
             match self._state:
                 case "starting":
                     self._notifier.extend_timeout(_START_EXTENSION)

@@ -18,7 +18,7 @@ from claude_gatewayd.http1 import content_coding
 from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import process_exit
-from claude_gatewayd.system.output import log
+from claude_gatewayd.system.output import log, streams
 from claude_gatewayd.worker import inputs
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
 from claude_gatewayd.worker.worker import MAX_CONNECTIONS, Worker
@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--with-engine", action="store_true", help="load LiteLLM at once")
     parser.add_argument("--probe", action="store_true", help="do everything that comes before accepting, then exit")
     arguments = parser.parse_args(argv)
+    streams.protect()
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)  # the supervisor asks where we hang, before it ends us
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the callers' credentials

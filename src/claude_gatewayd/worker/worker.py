@@ -157,8 +157,9 @@ class Worker:
                 self._connections.drain(self._linger)
                 await self._connections.all_ended()
         except TimeoutError:
-            logger.warning("%d connections did not finish in time: closing them", len(self._connections))
+            open_still = len(self._connections)
             self._connections.abort()
+            logger.warning("%d connections did not finish in time: closing them", open_still)
             await asyncio.sleep(0)
 
     def _receive_orders(self) -> None:
@@ -166,8 +167,8 @@ class Worker:
         if messages is None:
             self._loop.remove_reader(self._channel.fileno())
             if not self._outlives_supervisor:
-                logger.warning("the supervisor is gone: finishing open requests")
                 self._drain_soon(_ORPHANS_LINGER)
+                logger.warning("the supervisor is gone: finishing open requests")
             return
         for message in messages:
             match message.get("do"):

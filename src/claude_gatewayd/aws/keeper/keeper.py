@@ -270,9 +270,9 @@ class Keeper:
         if now is None or provider is not self._provider:
             return False
         if now is not provider:
-            logger.info("the AWS configuration has changed: %s", now.facts().source or "no AWS keys")
             self._provider, self._keys, self._identified = now, None, ""
             self._state.update(now.facts())
+            logger.info("the AWS configuration has changed: %s", now.facts().source or "no AWS keys")
         return True
 
     def _check_clocks(self) -> None:

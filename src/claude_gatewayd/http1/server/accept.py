@@ -69,8 +69,8 @@ class Acceptor:
             logger.debug("a connection ended before it began: %s", error)
 
     def _rest(self, why: str) -> None:
+        self._loop.remove_reader(self._sock.fileno())
+        self._pause = self._loop.call_later(_PAUSE, self.start)
         if not self._resting:  # once per spell
             self._resting = True
             logger.warning("accepting no connections for a while: %s", why)
-        self._loop.remove_reader(self._sock.fileno())
-        self._pause = self._loop.call_later(_PAUSE, self.start)

@@ -301,6 +301,8 @@ class ServerConnection(asyncio.Protocol):
             try:
                 await self._handler(exchange)
             except Exception:
+                if not exchange.finished:
+                    exchange.abort()
                 logger.exception("a request could not be answered: this is a fault of the gateway")
             if not exchange.finished:
                 exchange.abort()

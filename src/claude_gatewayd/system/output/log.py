@@ -1,5 +1,6 @@
 """Set up logging: to stderr, formatted for a terminal or the journal; to a file of our own as launchd's agent."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -48,10 +49,13 @@ class _JournalFormatter(_Formatter):
 
 
 def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
-    """Set up logging. *who* names the process, for several write to one log."""
+    """Set up logging. *who* names the process, for several write to one log.
+
+    No call of a logger fails afterwards, or waits long: see `streams` and `logfile`.
+    """
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if paths.is_agent(environ):
-        handler = _file(environ) or handler
+        handler = _file(environ)
         handler.setFormatter(_Formatter(f"%(asctime)s %(levelname)-7s {who}: %(message)s", "%Y-%m-%d %H:%M:%S"))
     elif _is_journal(environ):
         handler.setFormatter(_JournalFormatter(f"{who}: %(message)s"))
@@ -64,16 +68,19 @@ def configure(level: str, who: str, environ: Mapping[str, str]) -> None:
     logging.raiseExceptions = False  # a terminal that is gone cannot be written to either
 
 
-def _file(environ: Mapping[str, str]) -> logging.Handler | None:
+def _file(environ: Mapping[str, str]) -> logging.Handler:
     # here, for it loads much that nothing else needs
     from claude_gatewayd.system.output.logfile import RotatedFile, truncate
 
-    try:
-        truncate(paths.launchd_output_file(environ))
-        return RotatedFile(paths.log_file(environ))
-    except OSError as error:
-        print(printable.one_line(f"cannot log to {paths.log_file(environ)}: {error.strerror}"), file=sys.stderr)
-        return None
+    output = paths.launchd_output_file(environ)
+
+    def print_there(text: str) -> None:
+        with contextlib.suppress(OSError):
+            truncate(output)
+        sys.stderr.write(text)
+
+    print_there("")
+    return RotatedFile(paths.log_file(environ), print_there)
 
 
 def _is_journal(environ: Mapping[str, str]) -> bool:

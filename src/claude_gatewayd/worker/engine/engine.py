@@ -209,15 +209,15 @@ class Engine:
 
     def _set_state(self, state: EngineState, why: str = "", seconds: float = 0.0) -> None:
         self.state, self._why, self._seconds = state, why, seconds
+        if state != "loading" and not self._settled.done():
+            self._settled.set_result(None)
+        self._on_change()
         if state == "loading":
             logger.info("LiteLLM %s is being loaded", _version())
         elif state == "ready":
             logger.info("LiteLLM %s is ready after %.1f s", _version(), seconds)
         else:
             logger.error("LiteLLM cannot be used: %s", why)
-        if state != "loading" and not self._settled.done():
-            self._settled.set_result(None)
-        self._on_change()
 
 
 @functools.cache

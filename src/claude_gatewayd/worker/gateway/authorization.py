@@ -64,9 +64,10 @@ class Authorization:
             return
         if proves(status, fields, call.exchange.head.method, call.path, is_account=is_account):
             self._refusals.pop(call.digest, None)
-            if not self._known.knows(call.digest):
-                logger.info("Anthropic accepts the credential %s: it may use Bedrock", label(call.digest))
+            is_new = not self._known.knows(call.digest)
             self._known.learn(call.digest)
+            if is_new:
+                logger.info("Anthropic accepts the credential %s: it may use Bedrock", label(call.digest))
 
     async def require(self, call: Call) -> None:
         """Return if a caller may spend. An unknown credential is checked by a request that costs nothing.
