@@ -35,7 +35,8 @@ class Capabilities:
     *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages, *schema*
     says that an answer can be bound to a JSON schema and tools can be strict, *forced* that the model can be made to
     call a tool, *off* that it thinks unless thinking is disabled. *tools* are Anthropic's by name and run by the
-    client, each with the beta that it needs, or "".
+    client, each with the beta that it needs, or "". *header_betas* go as a header; *refused_fields* are paths of fields
+    that a model has refused (`refused.drop`).
     """
 
     max_tokens: int
@@ -48,6 +49,8 @@ class Capabilities:
     forced: bool = True
     off: bool = False
     tools: Mapping[str, str] = field(default_factory=dict)
+    header_betas: frozenset[str] = frozenset((CLAUDE_CODE, EFFORT, THINKING_COUNT))
+    refused_fields: tuple[str, ...] = ()
 
 
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")

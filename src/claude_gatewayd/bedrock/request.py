@@ -8,7 +8,7 @@ looked into.
 Sources: see `bedrock_features`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from claude_gatewayd.bedrock.features import (  # fmt: skip
     Capabilities,
 )
 from claude_gatewayd.bedrock.models import Family
+from claude_gatewayd.bedrock.refused import RefusedFeature, drop, without
 
 Json = Any  # what json.loads gives
 Object = Mapping[str, Json]
@@ -128,12 +129,14 @@ def unknown_fields(body: Object) -> list[str]:
     return [name for name in found if name not in LEFT_OUT and name not in _JUDGED]
 
 
-def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True) -> BedrockRequest:
+def shape(
+    body: Object, beta: str | None, family: Family, *, bound: bool = True, refused: Iterable[RefusedFeature] = ()
+) -> BedrockRequest:
     """Make the request that Bedrock takes, from the body and the anthropic-beta header; neither is changed.
 
-    Not *bound*: the model has shown that it cannot be bound to a schema.
+    Not *bound*: the model has shown that it cannot be bound to a schema. *refused* is what it has refused besides.
     """
-    takes = TABLE[family]
+    takes = without(TABLE[family], refused)
     bound = bound and takes.schema
     asked = [RENAMED.get(name.strip(), name.strip()) for name in (beta or "").split(",")]
     betas: list[str] = [name for name in ASKED_BETAS if name in asked and name in takes.betas]
@@ -175,7 +178,10 @@ def shape(body: Object, beta: str | None, family: Family, *, bound: bool = True)
     if schema is not None:
         thinks = _type(out.get("thinking")) in ("adaptive", "enabled")
         out = structured_output.by_tool(out, schema, forced=takes.forced and not thinks)
-    return BedrockRequest(out, tuple(betas), schema, _header_betas(asked, betas, effort=bool(effort)))
+    for path in takes.refused_fields:
+        out = drop(out, path)
+    in_header = _header_betas(asked, betas, effort=bool(effort))
+    return BedrockRequest(out, tuple(betas), schema, tuple(name for name in in_header if name in takes.header_betas))
 
 
 def _header_betas(asked: list[str], betas: list[str], *, effort: bool) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.reach import LateConnector
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
 from claude_gatewayd.worker.bedrock.direct import DirectTransport
+from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
 from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
 from claude_gatewayd.worker.bedrock.transports import Transports
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
@@ -86,7 +87,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     if access.enabled:
         bedrock = BedrockLane(
             _bedrock_lane_settings(config, access.url),
-            BedrockAttempts(transports, credentials.keeper, config.bedrock.timeout),
+            BedrockAttempts(transports, LearnedRefusals(), credentials.keeper, config.bedrock.timeout),
             credentials.keeper,
             tally,
             credentials.reach.look,

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -12,13 +12,19 @@ from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import request as bedrock_request
 from claude_gatewayd.bedrock.errors import BedrockFailure
+from claude_gatewayd.bedrock.features import TABLE
 from claude_gatewayd.bedrock.models import Target
+from claude_gatewayd.bedrock.refused import RefusedFeature, without
+from claude_gatewayd.bedrock.refused import read as read_refusal
+from claude_gatewayd.bedrock.request import BedrockRequest
+from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
 from claude_gatewayd.worker.bedrock.transports import Transports
 from claude_gatewayd.worker.relay.relay import Answer
 
 logger = logging.getLogger(__name__)
 
 _WHOLE_TIMEOUT: Final = 600.0
+_MOST_CORRECTIONS: Final = 3  # of one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +48,23 @@ class BedrockAnswered(NamedTuple):
 class BedrockAttempts:
     """Ask models at Bedrock. *timeout* is in seconds, for the first byte."""
 
-    def __init__(self, transports: Transports, keeper: Keeper, timeout: float) -> None:
+    def __init__(self, transports: Transports, learned: LearnedRefusals, keeper: Keeper, timeout: float) -> None:
         self._transports = transports
+        self._learned = learned
         self._keeper = keeper
         self._timeout = timeout
 
     async def ask(self, question: Question, target: Target) -> BedrockAnswered | BedrockFailure:
-        """Ask a model; and again without what it refuses: these keys, the thinking, the schema."""
+        """Ask a model; and again without what it refuses: these keys, the thinking, the schema, a feature."""
         document = question.document
         has_thinking = may_renew = is_first = is_bound = True
         transport = self._transports.current()
+        refused = known = self._learned.by(target.model)
+        reasons: list[str] = []
         while True:
-            make = functools.partial(bedrock_request.shape, document, question.beta, target.family, bound=is_bound)
+            make = functools.partial(
+                bedrock_request.shape, document, question.beta, target.family, bound=is_bound, refused=refused
+            )
             shaped = await asyncio.to_thread(make) if question.large else make()
             stream = question.stream and shaped.schema is None
             seconds = self._timeout if stream else max(self._timeout, _WHOLE_TIMEOUT)
@@ -63,6 +74,8 @@ class BedrockAttempts:
                 return bedrock_errors.no_keys(problem, passing=problem.passing)
             answer = await transport.ask(shaped, target, keys, stream=stream, large=question.large, seconds=seconds)
             if not isinstance(answer, BedrockFailure):
+                if reasons:
+                    self._learned.learn(target.model, refused[len(known) :], "; ".join(reasons))
                 return BedrockAnswered(answer, shaped.schema, transport.name)
             failure = answer
             if failure.kind == "EngineFailed" and transport is not self._transports.direct:
@@ -86,5 +99,20 @@ class BedrockAttempts:
             elif is_bound and bedrock_errors.is_schema_failure(failure) and bedrock_request.goes_by_tool(document):
                 logger.info("Bedrock does not bind %s to a schema: asking once more with a tool", target.name)
                 is_bound = False
+            elif len(reasons) < _MOST_CORRECTIONS and (more := _newly_refused(failure, shaped, target, refused)):
+                logger.info("Bedrock refuses %s: asking once more without", ", ".join(str(feature) for feature in more))
+                refused = (*refused, *more)
+                reasons.append(failure.message)
             else:
                 return failure
+
+
+def _newly_refused(
+    failure: BedrockFailure, shaped: BedrockRequest, target: Target, refused: Sequence[RefusedFeature]
+) -> list[RefusedFeature]:
+    """Return what a failure names that the request had, and could do without."""
+    if failure.status != 400 or bedrock_errors.is_credential_failure(failure):
+        return []
+    takes = without(TABLE[target.family], refused)
+    named = read_refusal(failure.message, takes, dict.fromkeys((*shaped.betas, *shaped.header_betas)))
+    return [feature for feature in named if feature not in refused]

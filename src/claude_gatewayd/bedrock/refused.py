@@ -1,0 +1,177 @@
+"""What a model at Bedrock refuses of a request, read from its words, and what it takes without that. Pure.
+
+The tables of `features` come from documents and recordings. Where a model refuses more than they say, the request is
+made smaller by what the refusal names: never by messages, text, or whole tools.
+
+Sources of the wordings: AWS = reported in public threads (claude-code#48304, #49648, #63532, #82549, litellm#7416,
+aichat#543); A = Anthropic's own API, whose words Bedrock passes on; CC = measured with Claude Code 2.1.330, which
+corrects its requests by the same words; GW = the tokens that `claude gateway` of 2.1.330 publishes.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from claude_gatewayd.bedrock.features import (
+    CONTEXT_1M,
+    DISPLAY_UPDATES,
+    INTERLEAVED,
+    TOOL_SEARCH,
+    Capabilities,
+)
+
+Json = Any  # what json.loads gives
+
+_LONGEST: Final = 8000  # of a refusal: it is searched on the relay's loop
+
+
+class RefusedFeature(NamedTuple):
+    """Something that a model refuses: *kind* is one of those in `without`, *what* says which."""
+
+    kind: str
+    what: str
+
+    def __str__(self) -> str:
+        """Name it for a log and a report."""
+        return f"{self.kind} {self.what}"
+
+
+_FIELD: Final = re.compile(r"\A(?P<path>[\w.\-]{1,200}): Extra inputs are not permitted")
+_OLD_FIELD: Final = re.compile(
+    r"#(?P<place>[\w/\-]{0,200}): extraneous key \[(?P<key>[\w\-]{1,100})\] is not permitted"
+)
+_NAMED_BETAS: Final = re.compile(r"Unexpected value\(s\) (?P<names>.{1,500}?) for the `anthropic-beta` header")
+_BETA_TOKEN: Final = re.compile(r"\Acapability_rejected: beta_header:(?P<name>[\w\-]{1,100})\s*\Z")
+_BETA_NAME: Final = re.compile(r"[a-z][a-z0-9\-]{2,80}-20\d\d-?\d\d-?\d\d")
+_SOME_BETA: Final = re.compile(r"invalid beta flag", re.IGNORECASE)
+_NO_EFFORT: Final = re.compile(r"does not support the effort parameter|\Acapability_rejected: effort_unsupported")
+_EFFORTS: Final = re.compile(r"output_config\.effort: Input should be (?P<levels>[\w', ]{1,200})")
+_NO_THINKING: Final = re.compile(
+    r"(?P<adaptive>adaptive thinking is not supported)"
+    r"|thinking\.type\.(?P<kind>enabled|adaptive|disabled)\"? is not supported"
+    r"|\Athinking: Input tag '(?P<tag>enabled|adaptive|disabled)' found"
+    r"|\Acapability_rejected: thinking_type:(?P<token>enabled|adaptive)"
+)
+_MAX_TOKENS: Final = re.compile(
+    r"max_?tokens: \d{1,9} > (?P<most>\d{1,9})"
+    r"|maximum tokens you requested exceeds the model limit of (?P<limit>\d{1,9})"
+)
+_NO_SYSTEM: Final = re.compile(
+    r"role: Input should be 'user' or 'assistant'|Unexpected role .?system|\Acapability_rejected: mid_conv_system"
+)
+_DEPRECATED: Final = re.compile(r"`(?P<name>temperature|top_p|top_k)` is deprecated")
+_DISPLAY: Final = re.compile(r"thinking\.\w+\.display: Input should be")
+_NO_TOOL_REFERENCE: Final = re.compile(r"'tool_reference'.{0,200}does not match any of the expected tags")
+_BY_MODEL: Final = "The model returned the following errors: "
+
+# "invalid beta flag" does not say which one it is: first all go that only add to an answer, then the others.
+_DISPENSABLE: Final = frozenset((INTERLEAVED, CONTEXT_1M, TOOL_SEARCH))
+# Without one of these a request is another one, or none.
+_KEPT: Final = frozenset((
+    "messages", "system", "tools", "max_tokens", "tool_choice", "stop_sequences", "content", "role", "name",
+    "input_schema", "text", "type", "source", "input", "id", "tool_use_id", "is_error", "data", "media_type",
+    "thinking", "signature", "format",
+))  # fmt: skip
+
+
+def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedFeature, ...]:
+    """Return what a refusal with status 400 names; nothing if it names nothing that a request can do without.
+
+    *takes* is what the request was shaped for, *betas* are those that it had, in its body or its header.
+    """
+    text = text[:_LONGEST].removeprefix(_BY_MODEL)
+    if (found := _NAMED_BETAS.search(text) or _BETA_TOKEN.search(text)) is not None:
+        return tuple(RefusedFeature("beta", name) for name in _BETA_NAME.findall(found[1]))
+    if _SOME_BETA.search(text):
+        first = [name for name in betas if name not in _DISPENSABLE]
+        return tuple(RefusedFeature("beta", name) for name in dict.fromkeys(first or betas))
+    if _NO_EFFORT.search(text):
+        return (RefusedFeature("effort", "*"),)
+    if (found := _EFFORTS.search(text)) is not None:
+        levels = [level for level in takes.efforts if f"'{level}'" not in found["levels"]]
+        return tuple(RefusedFeature("effort", level) for level in levels)
+    if (found := _NO_THINKING.search(text)) is not None:
+        kind = found["kind"] or found["tag"] or found["token"] or "adaptive"
+        return (RefusedFeature("thinking", kind),)
+    if (found := _MAX_TOKENS.search(text)) is not None:
+        return (RefusedFeature("max_tokens above", found["most"] or found["limit"]),)
+    if _NO_SYSTEM.search(text):
+        return (RefusedFeature("role", "system"),)
+    if _NO_TOOL_REFERENCE.search(text):
+        return (RefusedFeature("beta", TOOL_SEARCH),)
+    if _DISPLAY.search(text):
+        return (RefusedFeature("beta", DISPLAY_UPDATES),)
+    if (found := _DEPRECATED.search(text)) is not None:
+        return (RefusedFeature("field", found["name"]),)
+    return _fields(text)
+
+
+def _fields(text: str) -> tuple[RefusedFeature, ...]:
+    if (found := _FIELD.search(text)) is not None:
+        path = found["path"].split(".")
+    elif (found := _OLD_FIELD.search(text)) is not None:
+        path = [*found["place"].strip("/").split("/"), found["key"]]
+    else:
+        return ()
+    path = [part for part in path if part and not part.isdecimal()]
+    match path:
+        case ["output_config"] | ["output_config", "effort"]:
+            return (RefusedFeature("effort", "*"),)
+        case ["thinking"]:
+            return (RefusedFeature("thinking", "enabled"), RefusedFeature("thinking", "adaptive"))
+        case ["thinking", *_, "display"]:
+            return (RefusedFeature("thinking display", "*"),)
+        case ["tools", *_, "defer_loading"]:
+            return (RefusedFeature("beta", TOOL_SEARCH),)
+    if not path or path[-1] in _KEPT:
+        return ()
+    return (RefusedFeature("field", ".".join(path)),)
+
+
+def without(takes: Capabilities, refused: Iterable[RefusedFeature]) -> Capabilities:
+    """Return what is left of *takes*."""
+    modes = set()
+    for kind, what in refused:
+        match kind:
+            case "beta":
+                takes = replace(takes, betas=takes.betas - {what}, header_betas=takes.header_betas - {what})
+            case "effort":
+                takes = replace(takes, efforts=tuple(level for level in takes.efforts if what not in ("*", level)))
+            case "thinking" if what == "disabled":
+                takes = replace(takes, off=False)
+            case "thinking":
+                modes.add(what)
+            case "thinking display":
+                takes = replace(takes, display=False)
+            case "max_tokens above":
+                takes = replace(takes, max_tokens=min(takes.max_tokens, int(what)))
+            case "role":
+                takes = replace(takes, system=False)
+            case "field":
+                takes = replace(takes, refused_fields=(*takes.refused_fields, what))
+    if modes == {"enabled", "adaptive"}:
+        return replace(takes, thinking="none")
+    if modes == {"adaptive"} and takes.thinking in ("adaptive", "either"):
+        return replace(takes, thinking="budget")
+    if modes == {"enabled"} and takes.thinking in ("budget", "either"):
+        return replace(takes, thinking="adaptive")
+    return takes
+
+
+def drop(value: Json, path: str) -> Json:
+    """Return a copy of *value* without the field at *path*, whose parts are keys, or types of what holds the next."""
+    return _drop(value, path.split("."))
+
+
+def _drop(value: Json, path: list[str]) -> Json:
+    if isinstance(value, list):
+        return [_drop(inner, path) for inner in value]
+    if not isinstance(value, Mapping):
+        return value
+    first, rest = path[0], path[1:]
+    if not rest:
+        return {key: inner for key, inner in value.items() if key != first}
+    if first == value.get("type", "custom"):
+        return _drop(value, rest)
+    return {**value, first: _drop(value[first], rest)} if first in value else value
