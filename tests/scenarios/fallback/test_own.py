@@ -201,13 +201,16 @@ def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[
     assert callbacks["recorder.note"]["loaded"]
     assert not callbacks["absent.thing"]["loaded"]
     assert "No module named 'absent'" in callbacks["absent.thing"]["why"]
-    assert "No module named 'prometheus_client'" in callbacks["prometheus"]["why"]
+    assert callbacks["absent.thing"]["hint"] == ""
+    assert callbacks["prometheus"]["why"] == "it needs prometheus-client>=0.20,<1, not installed here"
+    assert callbacks["prometheus"]["hint"] == "claude-gatewayctl upgrade --with 'prometheus-client>=0.20,<1'"
     assert callbacks["nonsense"]["why"] == "LiteLLM has no callback of this name"
     assert callbacks["wandb"]["why"]
-    assert callbacks["sentry"]["why"] == "the package sentry_sdk is not installed"
+    assert callbacks["sentry"]["why"] == "it needs sentry-sdk>=2.21,<3, not installed here"
     text = stage.daemon.ctl("status").stdout
     assert "callback     absent.thing: not loaded: ModuleNotFoundError" in text
     assert "callback     recorder.recorder: loaded" in text
+    assert "\n               claude-gatewayctl upgrade --with wandb\n" in text
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])

@@ -216,7 +216,7 @@ def litellm(
         if callback["loaded"]:
             yield ok("callback", callback["name"])
         else:
-            mend = "claude-gatewayctl reload"
+            mend = callback.get("hint") or "claude-gatewayctl reload"  # a worker of an older version sends none
             yield Finding("callback", "fail", f"{callback['name']} is not loaded", callback["why"], mend)
 
 

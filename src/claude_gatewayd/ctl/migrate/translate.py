@@ -254,7 +254,7 @@ class _Translator:
 
     def _callbacks(self, where: YamlPath, key: str, value: Any) -> None:
         kept = []
-        for fate in callbacks.decide(value, self._source_of):
+        for fate in callbacks.decide(key, value, self._source_of):
             place = (*where, fate.position) if isinstance(value, list) else where
             self._note(place, fate.verdict, fate.explanation, f"{key} {fate.name}".rstrip())
             kept += [fate.name] * fate.kept

@@ -170,6 +170,8 @@ def _litellm(how: dict[str, Any]) -> list[str]:
     for callback in how.get("callbacks", ()):
         state = "loaded" if callback["loaded"] else f"not loaded: {callback['why']}"
         lines.append(f"  callback     {callback['name']}: {state}")
+        if callback.get("hint"):  # a worker of an older version sends none
+            lines.append(f"               {callback['hint']}")
     return lines
 
 

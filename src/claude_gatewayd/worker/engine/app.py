@@ -234,8 +234,8 @@ class App:
         from claude_gatewayd.worker.engine.callbacks import load_error
 
         for key, callback in self.user_config.loaded:
-            if isinstance(callback, str) and (why := load_error(key, callback)):
-                self.user_config.add_failed_callback(callback, why)
+            if isinstance(callback, str) and (failed := load_error(key, callback)):
+                self.user_config.add_failed_callback(callback, failed.why, failed.hint)
             elif key == "callbacks":
                 self._litellm.logging_callback_manager.add_litellm_callback(callback)
             elif key == "success_callback":

@@ -3,42 +3,44 @@
 LiteLLM would create them with the first request, which is our warm-up, and not report those that it cannot create.
 """
 
-import importlib.util
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import litellm
 from litellm.litellm_core_utils import litellm_logging
 
+from claude_gatewayd.config import litellm_callbacks
 from claude_gatewayd.errors import describe_exception
 
-# An older kind, for success_callback and failure_callback only (litellm_logging.py, set_callbacks).
-_OLDER_KIND = frozenset((
-    "athina", "datadog", "dynamodb", "greenscale", "helicone", "langfuse", "logfire", "lunary", "openmeter",
-    "promptlayer", "s3", "sentry", "slack", "supabase", "traceloop", "wandb",
-))  # fmt: skip
-_INSTALLED_BY_LITELLM = {"sentry": "sentry_sdk", "slack": "slack_bolt"}  # LiteLLM would run pip
 _MAX_TEXT = 300
 
 
-def load_error(key: str, name: str) -> str:
-    """Create the callback *name*, listed under *key* of the settings. Return why that fails, "" if it does not."""
-    package = _INSTALLED_BY_LITELLM.get(name)
-    if package is not None and importlib.util.find_spec(package) is None:
-        return f"the package {package} is not installed"
+class LoadError(NamedTuple):
+    """Why a callback cannot be loaded, and the command that helps, "" if none is known."""
+
+    why: str
+    hint: str = ""
+
+
+def load_error(key: str, name: str) -> LoadError | None:
+    """Create the callback *name*, listed under *key* of the settings. Return why that fails, None if it does not."""
+    package = litellm_callbacks.missing(name)
+    if package is not None and litellm_callbacks.is_known(key, name):
+        return LoadError(package.why, package.hint)  # not tried: for some of them LiteLLM would run pip
     with _logged_errors() as errors:
         try:
-            if key != "callbacks" and name in _OLDER_KIND:
+            if key != "callbacks" and name in litellm_callbacks.OLDER_KIND:
                 litellm_logging.set_callbacks([name])
-                return ""
+                return None
             if name not in litellm._known_custom_logger_compatible_callbacks:
-                return "LiteLLM has no callback of this name"
+                return LoadError("LiteLLM has no callback of this name")
             if litellm_logging._init_custom_logger_compatible_class(name, None, None) is not None:
-                return ""
+                return None
         except (Exception, SystemExit) as error:
             errors.append(describe_exception(error))
-    return (errors[-1] if errors else "LiteLLM cannot create it")[:_MAX_TEXT]
+    return LoadError((errors[-1] if errors else "LiteLLM cannot create it")[:_MAX_TEXT])
 
 
 @contextmanager

@@ -41,8 +41,8 @@ def _report(config: Path | None) -> dict[str, Any]:
         return {"state": "failed", "why": f"it cannot be loaded: {describe_exception(error)}"}
     user_config = read_user_config(config, withheld)
     for key, callback in user_config.loaded:
-        if isinstance(callback, str) and (why := load_error(key, callback)):
-            user_config.add_failed_callback(callback, why)
+        if isinstance(callback, str) and (failed := load_error(key, callback)):
+            user_config.add_failed_callback(callback, failed.why, failed.hint)
     return {
         "state": "loadable",
         "why": "",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_gatewayd.bedrock import models as bedrock_models
-from claude_gatewayd.config import litellm_keys
+from claude_gatewayd.config import litellm_callbacks, litellm_keys
 from claude_gatewayd.errors import describe_exception
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import bounded_yaml, small_file
@@ -26,14 +26,15 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\Z")
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A callback that the configuration names, and why it is not loaded, "" if it is."""
+    """A callback that the configuration names, and why it is not loaded, "" if it is; *hint* is what helps."""
 
     name: str
     why: str = ""
+    hint: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the form it has in the status."""
-        return {"name": self.name, "loaded": not self.why, "why": self.why}
+        return {"name": self.name, "loaded": not self.why, "why": self.why, "hint": self.hint}
 
 
 @dataclass(slots=True)
@@ -78,13 +79,13 @@ class UserConfig:
         logger.warning("LiteLLM's configuration: %s", problem)
         self.problems.append(problem)
 
-    def add_failed_callback(self, name: str, why: str) -> None:
+    def add_failed_callback(self, name: str, why: str, hint: str = "") -> None:
         """Report a callback that is not loaded."""
         name = name[:_MAX_NAME]
-        logger.warning("the callback %s cannot be loaded: %s", name, why)
+        logger.warning("the callback %s cannot be loaded: %s%s", name, why, f" ({hint})" if hint else "")
         self.callbacks = [callback for callback in self.callbacks if callback.name != name]
         if len(self.callbacks) < _MAX_PROBLEMS:
-            self.callbacks.append(Callback(name, why))
+            self.callbacks.append(Callback(name, why, hint))
 
 
 def read_user_config(file: Path | None, withheld: Mapping[str, str]) -> UserConfig:
@@ -195,7 +196,16 @@ def _load_callbacks(user_config: UserConfig, key: str, value: Any, directory: Pa
                 user_config.loaded.append((key, _imported(name, directory)))
                 user_config.callbacks.append(Callback(name))
             except (Exception, SystemExit) as error:  # the person's code can raise anything
-                user_config.add_failed_callback(name, describe_exception(error))
+                user_config.add_failed_callback(name, describe_exception(error), _hint(error, name, directory))
+
+
+def _hint(error: BaseException, callback: str, directory: Path) -> str:
+    """Return how to add the package that a callback imports, "" if that is not what is wrong."""
+    top = str(getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or top in ("", callback.partition(".")[0]):
+        return ""
+    beside = directory.joinpath(top).exists() or directory.joinpath(f"{top}.py").exists()
+    return "" if beside or litellm_callbacks.is_there(top) else litellm_callbacks.package_of(top).hint
 
 
 def _imported(name: str, directory: Path) -> Any:

@@ -157,6 +157,9 @@ def test_litellm() -> None:
     assert judged(machine.litellm("1.2", "1.2", with_both)) == [*OK, ("note", reload), *OK, ("fail", reload)]
     tried = {"state": "loadable", "callbacks": callbacks, "config": {"problems": problems}}
     assert judged(machine.litellm("1.2", "1.2", None, tried)) == [*OK, ("note", reload), *OK, ("fail", reload)]
+    lacking = {"name": "otel", "loaded": False, "why": "it needs x", "hint": "claude-gatewayctl upgrade --with x"}
+    tried = {"state": "loadable", "callbacks": [lacking], "config": {"problems": []}}
+    assert judged(machine.litellm("1.2", "1.2", None, tried)) == [*OK, ("fail", "claude-gatewayctl upgrade --with x")]
     broken = {"state": "failed", "why": "ImportError"}
     assert judged(machine.litellm("1.2", "1.2", None, broken)) == [("fail", "claude-gatewayctl upgrade")]
 
