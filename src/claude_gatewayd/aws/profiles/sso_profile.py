@@ -1,5 +1,6 @@
 """The SSO login that AWS's config file describes for a profile, or everything that is wrong with it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from claude_gatewayd.aws.profiles.ini import Section, Sections
 from claude_gatewayd.aws.profiles.source import config_files, read_profiles
 from claude_gatewayd.system.addresses import is_loopback
 
+_COMMENT: Final = re.compile(r"\s[#;]")
 _LOGIN_KEYS: Final = ("sso_start_url", "sso_region")
 _ROLE_KEYS: Final = ("sso_account_id", "sso_role_name")
 
@@ -102,6 +104,9 @@ def _complete(requested: str, name: str, section: Section, sessions: Sections) -
     needed = (*_LOGIN_KEYS, *_ROLE_KEYS) if not problems else _ROLE_KEYS
     if missing := [key for key in needed if not together.get(key)]:
         problems.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    for key in needed:
+        if _COMMENT.search(together.get(key, "")):
+            problems.append(f"{key} has a comment behind it, which AWS's tools take for a part of the value")
     url = together.get("sso_start_url", "")
     if url and not _is_confidential(url):
         problems.append(f"sso_start_url must begin with https://, and is {url}")

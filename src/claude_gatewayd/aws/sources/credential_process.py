@@ -4,7 +4,7 @@ import json
 import os
 import selectors
 import shlex
-import signal
+import shutil
 import subprocess
 import threading
 import time
@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.profiles.static_keys import parse_time
+from claude_gatewayd.aws.sources import process_tree
 
 _TIMEOUT = 30.0
 _EXIT_TIMEOUT = 5.0  # from the end of its output to its exit
 _MAX_OUTPUT = 64 * 1024
+_MOST_OF_PATH = 1000
+_NOT_FOUND = 127  # what a shell ends with
 
 
 class ProcessFailed(Exception):
@@ -43,7 +46,7 @@ class RunningProcess:
         with self._lock:
             self._terminated = True
             if self._process is not None and self._process.poll() is None:
-                _kill(self._process)
+                process_tree.kill(self._process.pid)
 
 
 def run(
@@ -55,6 +58,7 @@ def run(
 ) -> tuple[AwsKeys, Validity]:
     """Run *command* and return the keys that it prints. Raises ProcessFailed."""
     running = running or RunningProcess()
+    words: list[str] = []
     try:
         words = shlex.split(command)
         process = subprocess.Popen(
@@ -65,9 +69,10 @@ def run(
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # no terminal to ask on, and a process group to kill
         )
-    except (OSError, ValueError, IndexError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "its command line cannot be read"
-        raise ProcessFailed(f"cannot be started: {why.lower()}") from None
+    except OSError as error:
+        raise ProcessFailed(f"cannot be started: {_why_not_started(words[0], error, environ)}") from None
+    except (ValueError, IndexError):
+        raise ProcessFailed("cannot be started: its command line cannot be read") from None
     try:
         running.set_process(process)
         output = _read_output(process, time.monotonic() + timeout)
@@ -83,9 +88,36 @@ def run(
         raise
     finally:
         running.set_process(None)
+    if status == _NOT_FOUND:
+        raise ProcessFailed(f"ended with status {status}: a program that it needs is not in {_path(environ)}")
     if status != 0:
-        raise ProcessFailed(f"ended with status {status}")
+        hash_sign = (
+            "; AWS's files have no comments behind a value, so it got the # and what follows" if "#" in words else ""
+        )
+        raise ProcessFailed(f"ended with status {status}{hash_sign}")
     return _keys_in(output, now)
+
+
+def _why_not_started(program: str, error: OSError, environ: Mapping[str, str]) -> str:
+    """Say which program is meant, and where it was looked for: a service has another PATH than a shell."""
+    if "=" in program:  # the rest may be a secret
+        return f"{program.partition('=')[0]}=... is no program, and AWS's tools use no shell to run the command"
+    if program.startswith(("~", "$")):
+        return f"there is no {program}: AWS's tools replace neither ~ nor $ in the command, so write the whole path"
+    if isinstance(error, FileNotFoundError) and shutil.which(program, path=_path_of(environ)):
+        return f"{program} names an interpreter in its first line that does not exist"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {program}" + ("" if "/" in program else f" in {_path(environ)}")
+    return f"{program}: {(error.strerror or type(error).__name__).lower()}"
+
+
+def _path_of(environ: Mapping[str, str]) -> str:
+    return environ.get("PATH", os.defpath)
+
+
+def _path(environ: Mapping[str, str]) -> str:
+    path = _path_of(environ)
+    return f"PATH ({path if len(path) <= _MOST_OF_PATH else path[:_MOST_OF_PATH] + ' ...'})"
 
 
 def _read_output(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
@@ -127,12 +159,5 @@ def _keys_in(output: bytes, now: float) -> tuple[AwsKeys, Validity]:
 
 def _kill_and_wait(process: "subprocess.Popen[bytes]") -> None:
     """Kill it and its children. Not called after success: a command may leave an agent running."""
-    _kill(process)
+    process_tree.kill(process.pid)
     process.wait()
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass

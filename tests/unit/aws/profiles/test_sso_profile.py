@@ -125,6 +125,12 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
             "sso_region is missing$",
             "aws configure sso --profile x",
         ),
+        (
+            f"[profile x]\nsso_start_url = {START}#/\nsso_region = a ; note\n{ROLE}",
+            "x",
+            "sso_region has a comment behind it, which AWS's tools take for a part of the value$",
+            "aws configure sso --profile x",
+        ),
         (f"[profile x]\n{ROLE}", "x", "sso_start_url and sso_region are missing$", "aws configure sso --profile x"),
         (
             f"[sso-session c]\nsso_start_url = http://heron\nsso_region = a\n[profile x]\nsso_session = c\n{ROLE}",

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -49,11 +50,17 @@ def test_keys_and_their_end() -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("/nonexistent/program", "cannot be started: no such file or directory"),
-        ("/", "cannot be started: permission denied"),
+        ("/nonexistent/program", "cannot be started: there is no /nonexistent/program"),
+        ("aws-vault-x export", f"cannot be started: there is no aws-vault-x in PATH ({os.environ['PATH']})"),
+        ("~/bin/keys.sh", "cannot be started: there is no ~/bin/keys.sh: AWS's tools replace neither ~ nor $"),
+        ("$HOME/bin/keys.sh", "cannot be started: there is no $HOME/bin/keys.sh: AWS's tools replace neither"),
+        (f"TOKEN={SECRET} keys", "cannot be started: TOKEN=... is no program, and AWS's tools use no shell"),
+        ("/", "cannot be started: /: permission denied"),
+        ("sh -c aws-vault-x", f"ended with status 127: a program that it needs is not in PATH ({os.environ['PATH']})"),
         ("", "cannot be started: its command line cannot be read"),
         ("'unclosed", "cannot be started: its command line cannot be read"),
         (command(f"import sys; print({SECRET!r}, file=sys.stderr); sys.exit(3)"), "ended with status 3"),
+        ("sh -c 'exit 2' # note", "ended with status 2; AWS's files have no comments behind a value"),
         (command(f"print({SECRET!r})"), "printed something that is not JSON"),
         (command(""), "printed something that is not JSON"),
         (prints([GOOD]), 'without "Version": 1'),
@@ -84,6 +91,43 @@ def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
     assert "did not finish within 3 s, and was killed" in failure(hangs(child), timeout=3.0)
     assert time.monotonic() - begun < 12
     wait_until(lambda: not _runs(int(child.read_text())))
+
+
+def test_a_script_whose_interpreter_is_gone_is_named(tmp_path: Path) -> None:
+    script = tmp_path / "keys"
+    script.write_text("#!/nonexistent/node\n")
+    script.chmod(0o755)
+    why = f"cannot be started: {script} names an interpreter in its first line that does not exist"
+    assert failure(str(script)) == why
+
+
+@pytest.mark.parametrize("leaves", ["start_new_session=True", "process_group=0"])
+def test_one_that_hangs_is_ended_with_what_left_its_session(tmp_path: Path, leaves: str) -> None:
+    """A child of a child, in a session of its own, which holds the pipe open."""
+    child = tmp_path / "child"
+    inner = hangs(child)
+    outer = command(f"import shlex, subprocess; subprocess.run(shlex.split({inner!r}), {leaves})")
+    assert "did not finish within 3 s, and was killed" in failure(outer, timeout=3.0)
+    wait_until(lambda: not _runs(int(child.read_text())))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for a process in /proc")
+def test_a_daemon_that_one_has_started_is_left_alone(tmp_path: Path) -> None:
+    """An agent that keeps a person's passphrase is started by whoever needs it first; the wait ends nevertheless."""
+    child = tmp_path / "child"
+    inner = hangs(child)
+    forks = (
+        "import os, shlex, subprocess, sys, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n"
+    )
+    script = f"{forks}    words = shlex.split({inner!r})\n    os.execv(words[0], words)\ntime.sleep(60)"
+    begun = time.monotonic()
+    assert "was killed" in failure(command(script), timeout=3.0)
+    assert time.monotonic() - begun < 12
+    pid = int(child.read_text())
+    assert _runs(pid)
+    parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(pid, signal.SIGKILL)
+    os.kill(parent, signal.SIGKILL)
 
 
 def test_who_runs_one_may_end_before_it_does(tmp_path: Path) -> None:
