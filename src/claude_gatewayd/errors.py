@@ -38,9 +38,14 @@ class ConfigInvalid(GatewayError):
 
 def of_file(error: OSError) -> GatewayError:
     """Return the error to show for an OSError about a file."""
-    from shlex import quote  # here, for it is seldom needed
+    return GatewayError(f"cannot use {error.filename}: {error.strerror}", list_command(error.filename))
 
-    return GatewayError(f"cannot use {error.filename}: {error.strerror}", f"ls -ld {quote(str(error.filename))}")
+
+def list_command(*files: object) -> str:
+    """Return the command that shows the owner and the permissions of files, to paste into a shell."""
+    from shlex import join  # here, for it is seldom needed
+
+    return join(["ls", "-ld", *map(str, files)])
 
 
 def describe_exception(error: BaseException) -> str:

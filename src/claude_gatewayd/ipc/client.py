@@ -3,7 +3,7 @@
 import os
 import socket
 
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.paths import control_socket, is_installed
 
@@ -51,4 +51,4 @@ def _refuse_another_users(path: str) -> None:
     except OSError:
         return  # connect() will report why
     if owner != os.getuid():
-        raise GatewayError(f"cannot trust {directory}: it belongs to another user", f"ls -ld {directory}")
+        raise GatewayError(f"cannot trust {directory}: it belongs to another user", list_command(directory))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.paths import lock_file
 
 
@@ -41,7 +41,7 @@ def acquire(path: Path, url: str) -> IO[str]:
     try:
         lock = path.open("a+")
     except OSError as error:
-        raise GatewayError(f"cannot use {path}: {error.strerror}", f"ls -ld {path.parent} {path}") from None
+        raise GatewayError(f"cannot use {path}: {error.strerror}", list_command(path.parent, path)) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

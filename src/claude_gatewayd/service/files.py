@@ -96,9 +96,9 @@ def _discard(path: Path) -> None:
 
 
 def _cannot(what: str, path: Path, error: OSError) -> GatewayError:
-    directory = shlex.quote(str(path.parent))
+    pasted = shlex.quote(str(path.parent))
     full = error.errno in (28, 122, 27)  # ENOSPC, EDQUOT, EFBIG
     return GatewayError(
         f"cannot {what} {path}: {(error.strerror or str(error)).lower()}",
-        f"df -h {directory}" if full else f"ls -ld {directory}",
+        f"df -h {pasted}" if full else f"ls -ld {pasted}",
     )

@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.system import files, small_file
 
 
@@ -27,7 +27,7 @@ def read_or_make_secret(file: Path, prefix: str, what: str) -> str:
         return _secret_in(file)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise GatewayError(f"cannot keep {what} in {file}: {why}", f"ls -ld {file.parent} {file}") from None
+        raise GatewayError(f"cannot keep {what} in {file}: {why}", list_command(file.parent, file)) from None
 
 
 def _secret_in(file: Path) -> str:

@@ -14,7 +14,7 @@ from claude_gatewayd.ctl import ensure_running
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles, run_environment
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.system import files as files
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
@@ -90,7 +90,7 @@ def _with_overrides(words: list[str], overrides: dict[str, str]) -> list[str]:
     try:
         files.replace(file, text)
     except OSError as error:
-        raise GatewayError(f"cannot write {file}: {error.strerror}", f"ls -ld {directory}") from None
+        raise GatewayError(f"cannot write {file}: {error.strerror}", list_command(directory)) from None
     return ["--settings", str(file), *rest]
 
 
@@ -107,4 +107,4 @@ def _become(client: Path, words: list[str], environ: dict[str, str]) -> NoReturn
     try:
         os.execve(client, ["claude", *words], environ)  # noqa: S606 - that is what the verb is for
     except OSError as error:
-        raise GatewayError(f"cannot start {client}: {error.strerror}", f"ls -l {client}") from None
+        raise GatewayError(f"cannot start {client}: {error.strerror}", list_command(client)) from None

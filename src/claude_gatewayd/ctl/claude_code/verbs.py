@@ -52,7 +52,9 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
     lines += obstacles_text(found)
     lines += _restart(running)
     if outcome.others_can_read and not dry_run:
-        lines.append(f"Other users can read this file, which holds the gateway key: chmod 600 {outcome.file}")
+        lines.append(
+            f"Other users can read this file, which holds the gateway key: chmod 600 {quote(str(outcome.file))}"
+        )
     if outcome.repository is not None and outcome.changes:
         lines.append(f"The file is in a git repository, {outcome.repository}: do not commit the gateway key")
     if outcome.changes and not dry_run:

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from claude_gatewayd import paths
 from claude_gatewayd.ctl.service.packages import distributions, name_of
 from claude_gatewayd.ctl.terminal.progress import Progress
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.service import environment
 
 _BUILT_WITHIN = 1800.0  # LiteLLM brings a hundred packages
@@ -37,7 +37,7 @@ def exclusive(link: Path) -> Iterator[None]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (directory / ".lock").open("w")
     except OSError as error:
-        raise GatewayError(f"cannot write to {link.parent}: {error.strerror}", f"ls -ld {link.parent}") from None
+        raise GatewayError(f"cannot write to {link.parent}: {error.strerror}", list_command(link.parent)) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 
 _MAX_SIZE = 5 * 1024 * 1024
 _KEPT = 3
@@ -128,7 +128,7 @@ def read(path: Path, lines: int | None, since: str) -> str:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise GatewayError(f"cannot read {path}: {error.strerror}", f"ls -l '{path}'") from None
+            raise GatewayError(f"cannot read {path}: {error.strerror}", list_command(path)) from None
         for line in text.splitlines(keepends=True):
             if re.match(r"\d{4}-\d\d-\d\d \d\d:", line):  # other lines continue the record before
                 takes = line >= since

@@ -12,7 +12,7 @@ from typing import Any
 
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config import litellm_callbacks, litellm_keys
-from claude_gatewayd.errors import describe_exception
+from claude_gatewayd.errors import describe_exception, list_command
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import bounded_yaml, small_file
 
@@ -100,7 +100,7 @@ def read_user_config(file: Path | None, withheld: Mapping[str, str]) -> UserConf
         user_config.text = small_file.read(file).decode()
         found = bounded_yaml.read(user_config.text)
     except OSError as error:
-        user_config.refuse(str(file), f"cannot be read: {error.strerror or error}", f"ls -l {file}")
+        user_config.refuse(str(file), f"cannot be read: {error.strerror or error}", list_command(file))
     except ValueError as error:
         user_config.refuse(str(file), f"is not text: {error}", "")
     except bounded_yaml.NotYaml as error:
