@@ -123,7 +123,7 @@ def read(path: Path, lines: int | None, since: str) -> str:
         file = _numbered(path, number)
         try:
             if not stat.S_ISREG(file.stat().st_mode):  # a named pipe would make us wait
-                raise GatewayError(f"cannot read {file}: it is something else than a file", f"ls -l '{file}'")
+                raise GatewayError(f"cannot read {file}: it is something else than a file", list_command(file))
             text = file.read_text(errors="replace")
         except FileNotFoundError:
             continue
