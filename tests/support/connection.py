@@ -17,6 +17,10 @@ class FakeConnection:
         self.write_paused = False
         self.got = b""
 
+    @property
+    def ends(self) -> tuple[object, object]:
+        return None, None
+
     def send(self, data: Bytes) -> None:
         self.got += bytes(data)
 

@@ -57,6 +57,7 @@ KEYS = (
     KeySpec("bedrock", "profile", str, values.name, '"Sandbox.AdministratorAccess"'),
     KeySpec("bedrock", "region", str, values.region, '"us-west-2"'),
     KeySpec("bedrock", "geography", str, values.one_of(values.GEOGRAPHIES), '"auto"'),
+    KeySpec("bedrock", "callers", str, values.one_of(values.CALLERS), '"auto"'),
     KeySpec("bedrock", "runtime_endpoint", str, values.endpoint, '"https://bedrock-runtime.us-west-2.amazonaws.com"'),
     KeySpec("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
     KeySpec("bedrock", "through", str, values.one_of(values.TRANSPORTS), '"litellm"'),

@@ -63,6 +63,7 @@ class Bedrock:
     profile: str = "Sandbox.AdministratorAccess"
     region: str = "us-west-2"
     geography: str = "auto"
+    callers: values.Callers = "auto"
     runtime_endpoint: str = ""
     timeout: float = 120.0
     models: Mapping[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ for the reader to refuse.
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from claude_gatewayd.errors import GatewayError
@@ -18,6 +19,8 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "g
 LEVELS = ("debug", "info", "warning", "error")
 LOADS = ("eager", "lazy")
 TRANSPORTS = ("litellm", "direct")
+Callers = Literal["auto", "key", "any"]
+CALLERS: tuple[Callers, ...] = get_args(Callers)
 GEOGRAPHIES = ("auto", "us-gov", "us", "eu", "apac", "jp", "au", "global")
 FALLBACK_ON = ("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing")
 FLAGS = {

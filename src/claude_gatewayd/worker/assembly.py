@@ -29,6 +29,7 @@ from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, BedrockLaneSettings
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
+from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
@@ -76,7 +77,12 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     )
     to_anthropic, to_engine, to_bedrock = (Relay(pool) for pool in pools)
     tickets = Tickets()
-    authorization = Authorization(inputs.known_credentials, to_anthropic, Origin.of(config.anthropic.base_url))
+    authorization = Authorization(
+        inputs.known_credentials,
+        Strangers(config.bedrock.callers),
+        to_anthropic,
+        Origin.of(config.anthropic.base_url),
+    )
     transports = Transports(
         config.bedrock.through,
         DirectTransport(access.url, config.bedrock.region, to_bedrock),

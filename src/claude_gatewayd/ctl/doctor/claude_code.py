@@ -86,7 +86,7 @@ def settings(own: OwnSettings, shell: str, url: str, *, remote: bool) -> Iterato
     elif own.points_at.rstrip("/") == url and own.has_key:
         yield ok("settings", f"{own.file} points here")
     elif own.points_at.rstrip("/") == url:
-        why = "Bedrock steps in only for a credential that Anthropic has accepted before"
+        why = "Bedrock steps in only on Linux, and for a credential that Anthropic has accepted before"
         why = "remote = true is set: without the key every request gets 401" if remote else why
         found = f"{own.file} points here, without the gateway key"
         yield Finding("settings", "fail" if remote else "note", found, why, mend, "configure-claude")

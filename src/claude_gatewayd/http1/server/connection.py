@@ -160,6 +160,13 @@ class ServerConnection(asyncio.Protocol):
 
     # -- what an exchange calls
 
+    @property
+    def ends(self) -> tuple[object, object]:
+        """The address of the client, and ours that it is connected to; None each once it is gone."""
+        if self._transport is None:
+            return None, None
+        return self._transport.get_extra_info("peername"), self._transport.get_extra_info("sockname")
+
     def send(self, data: Bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)

@@ -31,6 +31,9 @@ class Connection(Protocol):
     write_paused: bool
     answer_source: Source | None
 
+    @property
+    def ends(self) -> tuple[object, object]: ...
+
     def send(self, data: Bytes) -> None: ...
 
     def pause_reading(self) -> None: ...
@@ -74,6 +77,11 @@ class Exchange:
         self._sink: Sink | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that it is on."""
+        return self._connection
 
     # -- the request's body
 

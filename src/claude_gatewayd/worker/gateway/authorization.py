@@ -1,4 +1,4 @@
-"""Who may spend AWS money: callers with the gateway key, and those whose credential Anthropic accepts."""
+"""Who may spend AWS money: callers with the gateway key, and the user's own whose credential Anthropic accepts."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label, proves
+from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.relay.outgoing import outgoing_request
 from claude_gatewayd.worker.relay.relay import Relay
 
@@ -33,8 +34,9 @@ _REQUIRED_HEADERS = {
 class Authorization:
     """Decide which callers may spend, and learn it from Anthropic's answers to them."""
 
-    def __init__(self, known: KnownCredentials, anthropic: Relay, origin: Origin) -> None:
+    def __init__(self, known: KnownCredentials, strangers: Strangers, anthropic: Relay, origin: Origin) -> None:
         self._known = known
+        self._strangers = strangers
         self._anthropic = anthropic
         self._origin = origin
         self._loop = asyncio.get_running_loop()
@@ -42,9 +44,17 @@ class Authorization:
         self._refusals: OrderedDict[str, tuple[float, Refused]] = OrderedDict()
         self._bought: OrderedDict[str, float] = OrderedDict()
 
-    def may_spend(self, call: Call) -> bool:
-        """Whether a caller may spend, as far as is known."""
+    def is_known(self, call: Call) -> bool:
+        """Whether the credential of a caller would do. Costs next to nothing, unlike `obstacle`."""
         return call.caller.has_key or (bool(call.digest) and self._known.knows(call.digest))
+
+    def obstacle(self, call: Call) -> str:
+        """Return why a caller may not spend, as far as is known; "" if it may."""
+        if call.caller.has_key:
+            return ""
+        if not self.is_known(call):
+            return "this credential may not spend AWS money yet"
+        return self._strangers.obstacle(call.from_caller)
 
     def bought_recently(self, call: Call) -> bool:
         """Whether a caller got a paid answer within the last minute without a second attempt at Anthropic."""
@@ -74,7 +84,9 @@ class Authorization:
 
         Raises Refused.
         """
-        if self.may_spend(call):
+        if not call.caller.has_key and (stranger := self._strangers.obstacle(call.from_caller)):
+            raise Refused(403, f"cannot use Bedrock for this caller: {stranger}", NO_RETRY)
+        if self.is_known(call):
             return
         assert call.digest  # without the key, there is a credential: others were refused before
         known = self._refusals.get(call.digest)

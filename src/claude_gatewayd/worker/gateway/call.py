@@ -69,7 +69,8 @@ class Call:
 
     *parsed* are the fields of the body that decide the route; *model* is the model to route by: after an alias,
     without "[1m]". No upstream gets the *dropped_headers*. The *replaced_headers* are lines that take the place of the
-    request's own. A request that LiteLLM makes for a caller shares the *route* of the caller's request.
+    request's own. A request that LiteLLM makes for a caller shares the *route* of the caller's request, whose exchange
+    is *asked_for*.
     """
 
     exchange: Exchange
@@ -84,6 +85,12 @@ class Call:
     dropped_headers: frozenset[bytes] = frozenset()
     replaced_headers: Lines = field(default_factory=list)
     route: Route = field(default_factory=Route)
+    asked_for: Exchange | None = None
+
+    @property
+    def from_caller(self) -> Exchange:
+        """The exchange with the caller, also where LiteLLM makes the request."""
+        return self.asked_for or self.exchange
 
     @property
     def is_messages(self) -> bool:

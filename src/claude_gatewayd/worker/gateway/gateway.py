@@ -170,6 +170,7 @@ class Gateway:
             outer.digest,
             dropped_headers=frozenset(callers.FOR_ANTHROPIC),
             route=outer.route,
+            asked_for=outer.from_caller,
         )
         call.route.upstream, call.route.api_base = "anthropic", self._settings.base_url
         own = outer.exchange.head.fields

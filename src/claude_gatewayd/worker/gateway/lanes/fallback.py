@@ -27,8 +27,8 @@ class Fallback:
 
     async def obstacle(self, call: Call) -> FallbackObstacle | None:
         """Return why a call cannot fall back, None if it can. The answer may change while Anthropic is asked."""
-        if not self._authorization.may_spend(call):
-            return FallbackObstacle("this credential may not spend AWS money yet", only_anthropic=False)
+        if stranger := self._authorization.obstacle(call):
+            return FallbackObstacle(stranger, only_anthropic=False)
         try:
             unsupported = await self._bedrock.unsupported(call)
         except Exception as error:

@@ -45,7 +45,7 @@ class OutcomeRecorder:
             self._alarm()
         if call.is_messages:
             self._tally.serving.by_anthropic((call.digest, call.model))
-        if circuit is not None and self._authorization.may_spend(call):
+        if circuit is not None and self._authorization.is_known(call):
             self._circuits.succeeded(circuit)
 
     def record(
@@ -71,7 +71,7 @@ class OutcomeRecorder:
         if lessons.is_served and call.is_messages:
             self._tally.serving.by_anthropic((call.digest, call.model))
         # A circuit is for those who have somewhere else to go.
-        if circuit is not None and self._authorization.may_spend(call):
+        if circuit is not None and not self._authorization.obstacle(call):
             self._apply(circuit, lessons, outcome)
 
     def failed(self, detail: str) -> None:

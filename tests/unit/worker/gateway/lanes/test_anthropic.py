@@ -22,6 +22,7 @@ from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
+from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
 from tests.fakes.transport import Wire
@@ -134,7 +135,9 @@ class Lane:
         self.loop = asyncio.get_running_loop()
         self.anthropic, self.bedrock = Anthropic(), Bedrock()
         relay = Relay(Pool(self.anthropic.connect))
-        authorization = Authorization(KnownCredentials(tmp_path / "known", "key"), relay, settings.origin)
+        authorization = Authorization(
+            KnownCredentials(tmp_path / "known", "key"), Strangers("auto"), relay, settings.origin
+        )
         # The circuit's clock is the loop's, from a day that is not long ago.
         circuits = Circuits(CircuitRules(1, 60.0), str, lambda: 1.8e9 + self.loop.time())
         fallback = cast("BedrockLane", self.bedrock) if has_bedrock else None
