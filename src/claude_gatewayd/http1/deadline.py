@@ -1,27 +1,42 @@
 """A deadline that is cheap to move, and what moves it while an answer comes."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from typing import Final
+
+# The machine slept where the loop's clock moved this much more than Python's. On macOS uvloop's counts sleep, Python's
+# does not; on Linux neither does. What was waited for gets its time again, awake.
+_SLEPT: Final = 1.0
 
 
 class Deadline:
     """Call *expired* when the deadline has passed.
 
     Moving it is one assignment: the timer behind it is set anew only when it fires too early. So every byte that
-    arrives may move it, on the hottest path.
+    arrives may move it, on the hottest path. *awake* is a clock that stands still while the machine sleeps.
     """
 
-    __slots__ = ("_at", "_expired", "_loop", "_timer")
+    __slots__ = ("_at", "_awake", "_expired", "_loop", "_offset", "_seconds", "_timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        expired: Callable[[], None],
+        awake: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._loop = loop
         self._expired = expired
+        self._awake = awake
         self._at: float | None = None
+        self._seconds = 0.0
+        self._offset = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float) -> None:
         """Let it pass *seconds* from now, wherever it stood."""
         self._at = self._loop.time() + seconds
+        self._seconds = seconds
         if self._timer is None or self._timer.when() > self._at:
             self._arm()
 
@@ -40,13 +55,17 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
         assert self._at is not None
+        self._offset = self._loop.time() - self._awake()
         self._timer = self._loop.call_at(self._at, self._fired)
 
     def _fired(self) -> None:
         self._timer = None
         if self._at is None:
             return
-        if self._loop.time() < self._at:
+        now = self._loop.time()
+        if now - self._awake() - self._offset > _SLEPT:
+            self._at = now + self._seconds
+        if now < self._at:
             self._arm()
             return
         self._at = None

@@ -14,6 +14,7 @@ from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.network import socks, trust
 from claude_gatewayd.network.proxy import Proxy
+from claude_gatewayd.network.sockets import refused_by_privacy, watch_for_a_dead_peer
 
 _NEXT_ADDRESS_AFTER = 0.25  # RFC 8305 8
 _SET_PROXY = "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128 --reload"
@@ -93,7 +94,7 @@ class Connector:
             sock = await socks.connect(proxy, origin.host, origin.port, self._seconds)
         except socks.SocksRefused as refused:
             raise UpstreamFailed("proxy", f"the proxy refused: {refused}", hint=_SET_PROXY) from None
-        _watch_for_a_dead_peer(sock)
+        watch_for_a_dead_peer(sock)
         return await self._on(sock, context)
 
     async def _on(self, sock: socket.socket, context: ssl.SSLContext | None) -> UpstreamConnection:
@@ -203,26 +204,17 @@ async def _open(host: str, port: int) -> socket.socket:
             "offline",
             f"the name {host} cannot be resolved ({error.strerror}): this machine seems to be offline",
         ) from None
-    sock = await aiohappyeyeballs.start_connection(
-        infos, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER, interleave=1, loop=loop
-    )
-    _watch_for_a_dead_peer(sock)
+    try:
+        sock = await aiohappyeyeballs.start_connection(
+            infos, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER, interleave=1, loop=loop
+        )
+    except OSError as error:
+        why, command = refused_by_privacy(error, (str(info[4][0]) for info in infos))
+        if not why:
+            raise
+        raise UpstreamFailed("connect", f"{host} could not be reached: {_reason(error)}; {why}", hint=command) from None
+    watch_for_a_dead_peer(sock)
     return sock
-
-
-def _watch_for_a_dead_peer(sock: socket.socket) -> None:
-    """Let the kernel notice within about a minute that the other end is gone without a word."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in (
-        ("TCP_KEEPIDLE", 30),
-        ("TCP_KEEPALIVE", 30),
-        ("TCP_KEEPINTVL", 10),
-        ("TCP_KEEPCNT", 3),
-    ):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
 
 
 def _connect_request(origin: Origin, proxy: Proxy) -> bytes:
