@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: help install run test test-extended check bench lock build clean
 
 help:            ## show this list
-	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:         ## install for this user, with claude-gatewayctl in ~/.local/bin; again to upgrade
 	@$(PYTHON) scripts/install

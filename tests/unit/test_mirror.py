@@ -16,6 +16,7 @@ OF_THE_REPOSITORY = {
     "test_layers.py": "who imports whom, and how large a room is",
     "test_mirror.py": "where tests are",
     "test_pages.py": "the pages name what there is",
+    "test_this_machine.py": "what make asks of a machine",
     "test_workflows.py": "the public CI is valid",
 }
 
