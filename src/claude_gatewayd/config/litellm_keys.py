@@ -5,7 +5,7 @@ The engine leaves them out and reports the reason; `import` reports the same, an
 
 from typing import Final, Literal, NamedTuple
 
-Replacement = Literal["config.toml", "built in", "not needed", "yours to do"]
+Replacement = Literal["config.toml", "built in", "changed", "not needed", "yours to do"]
 
 
 class ReservedKey(NamedTuple):
@@ -23,11 +23,13 @@ _PER_MODEL: Final = ReservedKey(
     "yours to do", "set it in the entries of model_list: here it would apply to Claude's models as well"
 )
 _SHARED_CACHE: Final = ReservedKey(
-    "not needed", "one caller could get another's answer; prompt caching for Claude's models does not need it"
+    "changed", "nothing is cached: one caller could get another's answer; Claude's prompt caching needs no cache"
 )
 _PINGS: Final = ReservedKey("built in", "a silent stream is kept alive with pings")
 _LOG: Final = ReservedKey("not needed", "use [log] level of config.toml")
-NO_DATABASE: Final = ReservedKey("not needed", "the gateway needs no database, and no PostgreSQL container")
+NO_DATABASE: Final = ReservedKey(
+    "changed", "the gateway needs no database: LiteLLM's virtual keys, budgets and spend logs end with the proxy"
+)
 
 # Sections at the top of the file. All but model_list and litellm_settings are reserved, known or not.
 SECTIONS: Final = {
@@ -54,7 +56,7 @@ SETTINGS: Final = {
     "enable_anthropic_prompt_caching": ReservedKey("built in", "Claude Code itself marks what to cache"),
     "custom_auth": ReservedKey("built in", "callers are identified by their own credential, which Anthropic checks"),
     "master_key": ReservedKey(
-        "not needed", "callers bring their own credential; unset ANTHROPIC_AUTH_TOKEN if it holds this key"
+        "changed", "clients that send it need their own credential, or the gateway key instead: claude-gatewayctl key"
     ),
     "database_url": NO_DATABASE,
     "ssl_verify": ReservedKey(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from claude_gatewayd.config import litellm_keys
-from claude_gatewayd.ctl.migrate import callbacks, document, project_files, translate
+from claude_gatewayd.ctl.migrate import callbacks, document, draft, project_files, translate
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.worker.engine import user_config
 from tests.support.daemon import BIN
@@ -54,7 +54,9 @@ def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert not any(secret in done.stdout for secret in SECRETS)
     output = json.loads(done.stdout)
-    assert output["written"] == [str(proxy / "claude-gateway.yaml"), str(config)]
+    environment = config.with_name("environment")
+    assert output["written"] == [str(proxy / "claude-gateway.yaml"), str(config), str(environment)]
+    assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     assert Path(output["kept"][0]).read_text().startswith("# mine\n")
     text = config.read_text()
     assert text.startswith("# mine\n[router]\nnum_retries = 2 # for now\nfallback = true\n")
@@ -65,7 +67,7 @@ def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
     assert ctl(proxy, "config", "check").returncode == 0
     left = proxy / "claude-gateway.yaml"
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
-    assert yaml.safe_load(left.read_text())["model_list"][0]["litellm_params"]["api_key"] == "sk-very-secret"
+    assert yaml.safe_load(left.read_text())["model_list"][1]["litellm_params"]["api_key"] == "sk-very-secret"
     assert yaml.safe_load((proxy / "config.yaml").read_text()) == yaml.safe_load(
         (HERE / "proxy/config.yaml").read_text()
     )
@@ -85,7 +87,7 @@ def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
     file.write_text(yaml.safe_dump(migrated.litellm))
     taken = user_config.read_user_config(file, {})
     assert taken.problems == []
-    assert taken.model_names == {"gpt-5"}
+    assert taken.model_names == {"gpt-5", "litellm-claude-fake", "litellm-bedrock-claude-sonnet-5"}
 
 
 def test_no_setting_is_kept_that_the_engine_refuses(tmp_path: Path) -> None:
@@ -96,7 +98,30 @@ def test_no_setting_is_kept_that_the_engine_refuses(tmp_path: Path) -> None:
     assert user_config.read_user_config(file, {}).litellm_settings == {}
 
 
-def translated(text: str, tmp_path: Path, **environ: str) -> tuple[translate.MigratedConfig, dict[str, str]]:
+def test_a_key_of_bedrock_goes_where_the_service_gets_its_environment_and_is_never_shown(proxy: Path) -> None:
+    (proxy / "config.yaml").write_text(
+        "model_list:\n  - model_name: claude-opus-5-bedrock\n    litellm_params:\n"
+        "      {model: bedrock/us.anthropic.claude-opus-5, api_key: ABSKvery-secret}\n"
+        "  - model_name: mine\n    litellm_params:\n"
+        "      model: openai/gpt-5\n      aws_access_key_id: ABSKalso\n"
+        "      extra_headers: {Authorization: Bearer ABSKtoo}\n"
+        '      vertex_credentials: \'{"a": "ABSK this ",\n        "b": 3}\'\n'
+    )
+    environment = proxy.parent / ".config" / "claude-gateway" / "environment"
+    environment.parent.mkdir(parents=True)
+    environment.write_text('# mine\nTZ="UTC"\n')
+    environment.chmod(0o644)
+    for words in (("import", ".", "--dry-run"), ("import", ".", "--json")):
+        done = ctl(proxy, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "ABSK" not in done.stdout
+    assert environment.read_text() == '# mine\nTZ="UTC"\nAWS_BEARER_TOKEN_BEDROCK="ABSKvery-secret"\n'
+    assert stat.S_IMODE(environment.stat().st_mode) == 0o600
+    assert "ABSK" not in environment.with_name("config.toml").read_text()
+    assert ctl(proxy, "import", ".", "--json").stdout.count(str(environment)) == 0  # it is there already
+
+
+def translated(text: str, tmp_path: Path, **environ: str) -> tuple[draft.MigratedConfig, dict[str, str]]:
     file = tmp_path / "config.yaml"
     file.write_text(text)
     migrated = translate.translate(document.read(file), environ)
@@ -115,12 +140,14 @@ def translated(text: str, tmp_path: Path, **environ: str) -> tuple[translate.Mig
         ("claude-opus-4-8-bedrock, bedrock/eu-west-1/eu.anthropic.claude-opus-4-8",
          {("bedrock", "region"): "eu-west-1"}, "built in"),
         ("claude-opus-4-8, bedrock/global.anthropic.claude-opus-4-8",
-         {("bedrock.models", "claude-opus-4-8"): "global.anthropic.claude-opus-4-8"}, "carried over"),
+         {("bedrock.models", "claude-opus-4-8"): "global.anthropic.claude-opus-4-8",
+          ("aliases", "claude-opus-4-8"): "claude-opus-4-8-bedrock"}, "carried over"),
         ("mine, bedrock/us.anthropic.claude-opus-4-8", {}, "carried over"),
         ("llama, bedrock/meta.llama3-1-70b-instruct-v1:0", {}, "carried over"),
         ("gpt, openai/gpt-5", {}, "carried over"),
         ("'*', openai/*", {}, "not understood"),
-        ("llama-bedrock, bedrock/meta.llama3-1-70b-instruct-v1:0", {}, "not understood"),
+        ("llama-bedrock, bedrock/meta.llama3-1-70b-instruct-v1:0",
+         {("aliases", "llama-bedrock"): "litellm-bedrock-llama"}, "carried over"),
     ],
 )  # fmt: skip
 def test_models(entry: str, values: dict[tuple[str, str], Any], verdict: str, tmp_path: Path) -> None:

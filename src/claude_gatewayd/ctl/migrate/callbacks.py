@@ -47,7 +47,7 @@ def decide(
             yield CallbackFate(index, name, YOURS, f"{lacking.why}: {lacking.hint}", kept=True)
         else:
             how = "loaded from where it is" if source else "built into LiteLLM"
-            explanation = f"{how}; it sees what LiteLLM serves: Bedrock and your other models"
+            explanation = f"{how}; it sees what LiteLLM serves: Bedrock and your other models, not Anthropic"
             yield CallbackFate(index, name, CARRIED, explanation, kept=True)
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["carried over", "built in", "not needed", "yours to do", "not understood"]
-CARRIED, BUILT_IN, NOT_NEEDED, YOURS, UNKNOWN = Verdict.__args__  # type: ignore[attr-defined]
+Verdict = Literal["carried over", "built in", "changed", "not needed", "yours to do", "not understood"]
+CARRIED, BUILT_IN, CHANGED, NOT_NEEDED, YOURS, UNKNOWN = Verdict.__args__  # type: ignore[attr-defined]
+OPEN_ENDS = (CHANGED, YOURS, UNKNOWN)  # a person should read these
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,18 @@ from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import document_of
 from claude_gatewayd.ctl.migrate import document, project_files, translate
-from claude_gatewayd.ctl.migrate.translate import MigratedConfig
-from claude_gatewayd.ctl.migrate.translation import UNKNOWN, YOURS, Translation
+from claude_gatewayd.ctl.migrate.draft import MigratedConfig
+from claude_gatewayd.ctl.migrate.translation import OPEN_ENDS, Translation
 from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.service import environment
 from claude_gatewayd.system import files
 
 # Beside the old file: so callbacks are found where they lie, and find their own neighbours.
 LEFT = "claude-gateway.yaml"
+
+_SECRET = re.compile(r"(?:key|token|secret|password|credentials?|authorization|cookie)(?:_id)?\Z", re.IGNORECASE)
 
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +53,7 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     before = target.read_bytes() if target.exists() else b""
     text = _config(migrated, before.decode("utf-8-sig"), file, file.parent / LEFT if left else None)
     writes = [(file.parent / LEFT, left)] * bool(left) + [(target, text)] * (text.encode() != before)
+    writes += _secrets(migrated)
     kept = [] if dry_run else [_write(path, new) for path, new in writes]
     report = {
         "file": str(file),
@@ -69,7 +73,8 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     lines = []
     for number, (path, new) in enumerate(writes):
         if dry_run:
-            lines += [f"Would write {path}:", *(f"  {line}".rstrip() for line in masked(new).splitlines())]
+            shown = _shown(path, new, migrated, file)
+            lines += [f"Would write {path}:", *(f"  {line}".rstrip() for line in shown.splitlines())]
         else:
             copy = kept[number]
             lines.append(f"Wrote {path}" + (f" (backup: {copy})" if copy else ""))
@@ -106,12 +111,33 @@ def _config(migrated: MigratedConfig, text: str, file: Path, left: Path | None) 
 
 def _left(migrated: MigratedConfig, file: Path) -> str:
     """Return the configuration that LiteLLM goes on with, "" where nothing is left."""
-    if not migrated.litellm:
-        return ""
+    return _yaml(migrated.litellm, file) if migrated.litellm else ""
+
+
+def _yaml(document: Any, file: Path) -> str:
     import yaml  # LiteLLM's own
 
-    text: str = yaml.safe_dump(migrated.litellm, sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     return f"# The part of {file.name} that LiteLLM still uses. Written by claude-gatewayctl import.\n{text}"
+
+
+def _secrets(migrated: MigratedConfig) -> list[tuple[Path, str]]:
+    """Return the file that the service gets its environment from, with the secrets of the old configuration."""
+    file = paths.environment_file(os.environ)
+    before = environment.stored(os.environ)
+    if all(before.get(name) == value for name, value in migrated.secrets.items()):
+        return []
+    text = file.read_text() if file.exists() else ""
+    return [(file, environment.render({**before, **migrated.secrets}, text))]
+
+
+def _shown(path: Path, text: str, migrated: MigratedConfig, file: Path) -> str:
+    """Return a file as it may be shown."""
+    if path == paths.environment_file(os.environ):
+        return "\n".join(
+            environment.shown(name, value, migrated.secrets) for name, value in environment.read(text).items()
+        )
+    return masked(_yaml(without_secrets(migrated.litellm), file) if path.name == LEFT else text)
 
 
 def _write(path: Path, text: str) -> Path | None:
@@ -123,13 +149,26 @@ def _write(path: Path, text: str) -> Path | None:
             return None
         kept = files.keep(before, path.name, paths.state_dir(os.environ) / "backups") if before else None
         files.replace(path, new)
+        if path == paths.environment_file(os.environ):
+            path.chmod(0o600)
     except OSError as error:
         raise GatewayError(f"cannot write {path}: {error.strerror}", f"ls -ld {quote(str(path.parent))}") from None
     return kept
 
 
+def without_secrets(value: Any, name: str = "") -> Any:
+    """Return what YAML has said, without what may be a secret: by the name of its key, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_secrets(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(inner, name) for inner in value]
+    if isinstance(value, str) and _SECRET.search(name) and not value.startswith("os.environ/"):
+        return "***"
+    return masked(value) if isinstance(value, str) else value
+
+
 def masked(text: str) -> str:
-    """Return YAML or TOML as it may be shown: without what may be a secret."""
+    """Return YAML, TOML or a sentence as it may be shown: without what may be a secret."""
     name = r"^(\s*-?\s*[\"']?[\w.-]*(?:key|token|secret|password)[\"']?\s*[:=]\s*)(?!\s*[\"']?os\.environ/)(\S.*)$"
     text = re.sub(name, r"\1***", text, flags=re.IGNORECASE | re.MULTILINE)
     return re.sub(r"(://)[^/\s\"'@]*@", r"\1***@", text)
@@ -143,7 +182,7 @@ def _drawn(translations: list[tuple[Path, Translation]]) -> str:
     from claude_gatewayd.ctl.terminal import tables
 
     def row(place: str, what: str, verdict: str, says: str) -> list[tables.Cell]:
-        style = "yellow" if verdict in (UNKNOWN, YOURS) else "green"
+        style = "yellow" if verdict in OPEN_ENDS else "green"
         return [[(place, "dim")], [(what, "bold")], [(verdict, style)], [(says, "")]]
 
     return tables.drawn(("line", "what", "became", ""), (row(*cells) for cells in _rows(translations)))
@@ -156,9 +195,9 @@ def _table(translations: list[tuple[Path, Translation]]) -> list[str]:
 
 
 def _next(translations: list[tuple[Path, Translation]]) -> list[str]:
-    open_ends = sum(one.verdict in (UNKNOWN, YOURS) for _, one in translations)
+    open_ends = sum(one.verdict in OPEN_ENDS for _, one in translations)
     lines = []
     if open_ends:
         count = counted(open_ends, "line needs", "lines need")
-        lines.append(f"{count} your attention: see yours to do and not understood.")
+        lines.append(f"{count} your attention: see changed, yours to do and not understood.")
     return [*lines, "Next: stop the proxy, then claude-gatewayctl config check, and claude-gatewayctl configure-claude"]
