@@ -135,11 +135,6 @@ def notices_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "notices.json"
 
 
-def engine_socket(environ: Mapping[str, str], pid: int) -> Path:
-    """Return the socket between a worker and its LiteLLM. Its name may be 4 longer than the control socket's."""
-    return runtime_dir(environ) / f"llm-{pid}.sock"
-
-
 def home(environ: Mapping[str, str]) -> Path:
     """Return the home directory; raise GatewayError where there is none."""
     if os.path.isabs(named := environ.get("HOME", "")):

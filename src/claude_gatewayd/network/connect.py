@@ -141,27 +141,6 @@ class Connector:
         return connection
 
 
-class UnixConnector:
-    """Make connections to a socket of this machine, each within *seconds*. *name* is what people call who listens."""
-
-    def __init__(self, path: str, *, seconds: float, name: str) -> None:
-        self._path = path
-        self._seconds = seconds
-        self._name = name
-
-    async def __call__(self) -> UpstreamConnection:
-        """Return a new connection. Raises UpstreamFailed."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                loop = asyncio.get_running_loop()
-                _transport, connection = await loop.create_unix_connection(UpstreamConnection, self._path)
-                return connection
-        except TimeoutError:
-            raise UpstreamFailed("timeout", f"{self._name} could not be reached within {self._seconds:g} s") from None
-        except OSError as error:
-            raise UpstreamFailed("connect", f"{self._name} could not be reached: {_reason(error)}") from None
-
-
 class _Tunnel(asyncio.Protocol):
     """Wait for a proxy's answer to CONNECT."""
 

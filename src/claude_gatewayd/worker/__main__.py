@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = config.load(os.environ)
         inputs.check_listener(settings, listener.getsockname(), arguments.bound)
-        collected = inputs.collect(settings, os.environ, os.getpid())
+        collected = inputs.collect(settings, os.environ)
     except ConfigInvalid as invalid:
         channel.send_last("refused", problems=[problem.as_message() for problem in invalid.problems[:_MAX_PROBLEMS]])
         return 78

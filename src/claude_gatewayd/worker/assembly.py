@@ -149,7 +149,6 @@ def _gateway_settings(config: Config, key: str) -> GatewaySettings:
 def _engine_settings(inputs: WorkerInputs) -> EngineSettings:
     config = inputs.config
     return EngineSettings(
-        socket=inputs.engine_socket,
         config=Path(config.litellm.config) if config.litellm.config else None,
         region=config.bedrock.region,
         endpoint=config.bedrock.runtime_endpoint,

@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from claude_gatewayd import paths
@@ -53,7 +52,7 @@ class WorkerInputs:
     """What a generation is made of.
 
     *environ* is a copy: LiteLLM changes that of the process. *anthropic* makes connections to Anthropic,
-    *engine_socket* is where LiteLLM will listen, and *loopback* listens for the requests that LiteLLM sends back.
+    and *loopback* listens for the requests that LiteLLM sends back.
     """
 
     config: Config
@@ -62,7 +61,6 @@ class WorkerInputs:
     known_credentials: KnownCredentials
     anthropic: Callable[[], Awaitable[UpstreamConnection]]
     bedrock: BedrockAccess
-    engine_socket: Path
     loopback: socket.socket
 
     @property
@@ -76,7 +74,7 @@ class WorkerInputs:
         return self.may_need_engine and self.config.litellm.load == "eager"
 
 
-def collect(config: Config, environ: Mapping[str, str], pid: int) -> WorkerInputs:
+def collect(config: Config, environ: Mapping[str, str]) -> WorkerInputs:
     """Read the files that a generation needs, and bind its own port. Raises GatewayError, ConfigInvalid among them."""
     environ = dict(environ)
     return WorkerInputs(
@@ -86,7 +84,6 @@ def collect(config: Config, environ: Mapping[str, str], pid: int) -> WorkerInput
         gateway_key=read_or_make_gateway_key(paths.gateway_key_file(environ)),
         known_credentials=known_credentials.load(environ),
         bedrock=bedrock_access(config, environ),
-        engine_socket=paths.engine_socket(environ, pid),
         loopback=socket.create_server(("127.0.0.1", 0)),
     )
 

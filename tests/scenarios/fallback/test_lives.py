@@ -19,34 +19,36 @@ BEDROCK = f"{MODEL}-bedrock"
 
 def test_a_hand_over_waits_for_litellm() -> None:
     """Both lanes go on; the new generation answers from Bedrock as soon as it is the one."""
-    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
-        with Daemon(upstream=anthropic.url, environ=keys_of(bedrock)) as daemon:
-            stage = Stage(anthropic, bedrock, daemon)
-            stage.wait_loaded()
-            stage.prove()
-            seen: Counter[tuple[str, int]] = Counter()
-            over = threading.Event()
+    with (
+        FakeAnthropic() as anthropic,
+        FakeBedrock() as bedrock,
+        Daemon(upstream=anthropic.url, environ=keys_of(bedrock)) as daemon,
+    ):
+        stage = Stage(anthropic, bedrock, daemon)
+        stage.wait_loaded()
+        stage.prove()
+        seen: Counter[tuple[str, int]] = Counter()
+        over = threading.Event()
 
-            def ask(model: str) -> None:
-                while not over.is_set():
-                    seen[model, stage.ask(turn(model=model)).status] += 1
+        def ask(model: str) -> None:
+            while not over.is_set():
+                seen[model, stage.ask(turn(model=model)).status] += 1
 
-            askers = [threading.Thread(target=ask, args=(model,)) for model in (MODEL, BEDROCK)]
+        askers = [threading.Thread(target=ask, args=(model,)) for model in (MODEL, BEDROCK)]
+        for asker in askers:
+            asker.start()
+        try:
+            done = daemon.ctl("reload", timeout=90)
+            state = daemon.status()["litellm"]["state"]
+        finally:
+            over.set()
             for asker in askers:
-                asker.start()
-            try:
-                done = daemon.ctl("reload", timeout=90)
-                state = daemon.status()["litellm"]["state"]
-            finally:
-                over.set()
-                for asker in askers:
-                    asker.join()
-            assert done.returncode == 0, done.stderr
-            assert state == "ready"
-            assert {status for _, status in seen} == {200}
-            assert all(seen[model, 200] > 5 for model in (MODEL, BEDROCK)), seen
-            assert "serving without LiteLLM" not in daemon.log
-        assert list(daemon.runtime.rglob("llm-*")) == []
+                asker.join()
+        assert done.returncode == 0, done.stderr
+        assert state == "ready"
+        assert {status for _, status in seen} == {200}
+        assert all(seen[model, 200] > 5 for model in (MODEL, BEDROCK)), seen
+        assert "serving without LiteLLM" not in daemon.log
 
 
 def test_no_name_is_looked_up(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""LiteLLM's proxy application: configured, with our hooks, served on a unix socket in this thread's loop.
+"""LiteLLM's proxy application: configured, with our hooks, served to the worker in this thread's loop.
 
 It uses what LiteLLM documents (its application, custom auth, CustomLogger's hooks) and some places of 1.106.2 that are
 not documented, to be checked with every version: `_get_config_from_file` and the globals of proxy/proxy_server.py; the
@@ -10,6 +10,7 @@ reason that CustomStreamWrapper gives to a stream; the adapter that asks models 
 import asyncio
 import contextlib
 import copy
+import functools
 import hmac
 import io
 import json
@@ -104,12 +105,28 @@ class App:
     def run(self, ready: Callable[[], None]) -> str:
         """Serve until `stop`; call *ready* when serving. Returns why it ended."""
         with asyncio.Runner() as runner:
-            runner.get_loop().set_exception_handler(_log_loop_error)
+            self._loop = runner.get_loop()
+            self._loop.set_exception_handler(_log_loop_error)
             try:
                 return runner.run(self._serve(ready))
             except Exception as error:
                 logger.debug("LiteLLM has ended", exc_info=True)
                 return describe_exception(error)
+
+    def accept(self, sock: socket.socket) -> None:
+        """Serve a connection that another thread has made. Raises RuntimeError if `run` has ended."""
+        # As uvicorn's own `startup` does for what its sockets accept.
+        server = self._server
+        protocol: Callable[..., asyncio.Protocol] = server.config.http_protocol_class
+        connect = functools.partial(
+            protocol, config=server.config, server_state=server.server_state, app_state=server.lifespan.state
+        )
+        serving = self._loop.connect_accepted_socket(connect, sock)
+        try:
+            asyncio.run_coroutine_threadsafe(serving, self._loop)
+        except RuntimeError:
+            serving.close()
+            raise
 
     def stop(self) -> None:
         """Ask it to stop, from another thread."""
@@ -140,7 +157,7 @@ class App:
 
     async def _uvicorn(self) -> str:
         try:
-            await self._server.serve(sockets=[_listener(str(self._settings.socket))])
+            await self._server.serve(sockets=[])
         except SystemExit:  # uvicorn's way to say that the application did not start
             return "its application did not start (LITELLM_LOG=DEBUG shows why)"
         return "it was stopped"
@@ -323,18 +340,6 @@ def _document(
             "store_model_in_db": False,
         },
     }
-
-
-def _listener(path: str) -> socket.socket:
-    """Listen at *path*, for this user only. What a worker with the same process id left there is removed."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
-    os.chmod(path, 0o600)  # not by umask, which belongs to the whole process; the directory is private anyway
-    listener.listen(128)
-    listener.setblocking(False)
-    return listener
 
 
 def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

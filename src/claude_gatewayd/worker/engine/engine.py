@@ -5,6 +5,7 @@ import functools
 import gc
 import logging
 import secrets
+import socket
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.errors import GatewayError, describe_exception
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
-from claude_gatewayd.network.connect import UnixConnector
+from claude_gatewayd.http1.upstream.failure import UpstreamFailed
 from claude_gatewayd.system import installation
 from claude_gatewayd.worker.engine.settings import EngineSettings
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT = 5.0
 _KEYS_TIMEOUT = 15.0
 _STOP_TIMEOUT = 3.0
 # While LiteLLM is imported, its thread must not hold the interpreter for long: the relay runs beside it. Measured by a
@@ -94,7 +94,6 @@ class Engine:
         self._stopped = False
         self._seconds = 0.0
         self._key = secrets.token_urlsafe(32)
-        self._connector = UnixConnector(str(settings.socket), seconds=_CONNECT_TIMEOUT, name="LiteLLM")
 
     def start(self) -> None:
         """Begin to load LiteLLM, unless that has begun, or the installation has changed since we started."""
@@ -124,8 +123,26 @@ class Engine:
             raise EngineFailed(f"LiteLLM cannot be used: {self._why}", "claude-gatewayctl reload")
 
     async def connect(self) -> UpstreamConnection:
-        """Open a connection to it. Raises UpstreamFailed."""
-        return await self._connector()
+        """Open a connection to it. Raises UpstreamFailed.
+
+        It is a pair of sockets: nobody else can connect, and there is no file that could be removed.
+        """
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise UpstreamFailed("connect", f"LiteLLM could not be reached: {error.strerror}") from None
+        try:
+            if self._app is None:
+                raise RuntimeError("it has not been loaded")
+            self._app.accept(theirs)
+            _transport, connection = await self._loop.create_unix_connection(UpstreamConnection, sock=ours)
+        except BaseException as error:
+            ours.close()
+            theirs.close()
+            if isinstance(error, (OSError, RuntimeError)):
+                raise UpstreamFailed("connect", f"LiteLLM could not be reached: {error}") from None
+            raise
+        return connection
 
     @property
     def authorization(self) -> bytes:
@@ -170,7 +187,6 @@ class Engine:
         if self._app is not None:
             self._app.stop()
             await asyncio.to_thread(self._thread.join, _STOP_TIMEOUT)
-        self._settings.socket.unlink(missing_ok=True)
 
     # -- in the engine's thread
 

@@ -10,12 +10,10 @@ from claude_gatewayd.network.egress import Egress
 class EngineSettings:
     """What the engine is started with.
 
-    *socket* is where it listens, *config* the person's own LiteLLM configuration, *endpoint* Bedrock's, "" for the
-    usual one, *bedrock_url* is the URL in either case, *loopback* the URL at which LiteLLM reaches this worker,
-    *egress* how AWS is reached.
+    *config* is the person's own LiteLLM configuration, *endpoint* Bedrock's, "" for the usual one, *bedrock_url* the
+    URL in either case, *loopback* the URL at which LiteLLM reaches this worker, *egress* how AWS is reached.
     """
 
-    socket: Path
     config: Path | None
     region: str
     endpoint: str

@@ -37,8 +37,6 @@ async def keys() -> AwsKeys:
     return AwsKeys("id", "secret")
 
 
-def engine(tmp_path: Path, load: Callable[..., Any], config: Path | None = None) -> Engine:
-    settings = EngineSettings(
-        tmp_path / "socket", config, "us-west-2", "", "http://127.0.0.1:8", "http://127.0.0.1:9", Egress({})
-    )
+def engine(load: Callable[..., Any], config: Path | None = None) -> Engine:
+    settings = EngineSettings(config, "us-west-2", "", "http://127.0.0.1:8", "http://127.0.0.1:9", Egress({}))
     return Engine(settings, keys, lambda: None, load)

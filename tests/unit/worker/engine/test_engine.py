@@ -5,7 +5,6 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +23,13 @@ def _as_it_was() -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
-def test_no_garbage_is_collected_until_it_is_ready(tmp_path: Path) -> None:
+def test_no_garbage_is_collected_until_it_is_ready() -> None:
     """A collection of all that is being made would hold the relay, which shares the interpreter."""
     interval = sys.getswitchinterval()
     app = App()
 
     async def live() -> None:
-        it = engine(tmp_path, lambda *_: app)
+        it = engine(lambda *_: app)
         assert gc.isenabled()
         it.start()
         assert not gc.isenabled()
@@ -46,12 +45,12 @@ def test_no_garbage_is_collected_until_it_is_ready(tmp_path: Path) -> None:
     assert app.collects == [False, True]
 
 
-def test_a_failure_is_told_and_garbage_collected_again(tmp_path: Path) -> None:
+def test_a_failure_is_told_and_garbage_collected_again() -> None:
     async def live() -> None:
         def load(*_: Any) -> App:
             raise ImportError("no such module")
 
-        it = engine(tmp_path, load)
+        it = engine(load)
         with pytest.raises(EngineFailed, match="ImportError: no such module"):
             await it.ready(5)
         assert it.state == "failed"
@@ -61,11 +60,11 @@ def test_a_failure_is_told_and_garbage_collected_again(tmp_path: Path) -> None:
     asyncio.run(live())
 
 
-def test_one_that_ends_by_itself_is_no_longer_ready(tmp_path: Path) -> None:
+def test_one_that_ends_by_itself_is_no_longer_ready() -> None:
     app = App()
 
     async def live() -> None:
-        it = engine(tmp_path, lambda *_: app)
+        it = engine(lambda *_: app)
         app.go.set()
         await it.ready(5)
         app.stopped.set()
@@ -77,11 +76,11 @@ def test_one_that_ends_by_itself_is_no_longer_ready(tmp_path: Path) -> None:
     asyncio.run(live())
 
 
-def test_one_that_is_stopped_has_not_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_is_stopped_has_not_failed(caplog: pytest.LogCaptureFixture) -> None:
     app = App()
 
     async def live() -> None:
-        it = engine(tmp_path, lambda *_: app)
+        it = engine(lambda *_: app)
         app.go.set()
         await it.ready(5)
         await it.stop()
@@ -101,12 +100,12 @@ class Loop(asyncio.SelectorEventLoop):
         return super().time() + self.ahead
 
 
-def test_one_that_is_never_ready_is_not_waited_for(tmp_path: Path) -> None:
+def test_one_that_is_never_ready_is_not_waited_for() -> None:
     app = App()
     loop = Loop()
 
     async def live() -> None:
-        it = engine(tmp_path, lambda *_: app)
+        it = engine(lambda *_: app)
         with pytest.raises(EngineFailed, match="still loading"):
             await it.ready(0.05)
         assert not gc.isenabled()
@@ -122,9 +121,7 @@ def test_one_that_is_never_ready_is_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [MemoryError(), RecursionError("too deep"), SystemExit(3), KeyboardInterrupt()])
 @pytest.mark.parametrize("while_loading", [True, False])
-def test_whatever_is_raised_in_its_thread_is_a_failure_of_its_own(
-    tmp_path: Path, error: BaseException, while_loading: bool
-) -> None:
+def test_whatever_is_raised_in_its_thread_is_a_failure_of_its_own(error: BaseException, while_loading: bool) -> None:
     class Failing(App):
         def run(self, ready: Callable[[], None]) -> str:
             ready()
@@ -136,7 +133,7 @@ def test_whatever_is_raised_in_its_thread_is_a_failure_of_its_own(
         return Failing()
 
     async def live() -> None:
-        it = engine(tmp_path, load)
+        it = engine(load)
         it.start()
         await until(lambda: it.state == "failed")
         with pytest.raises(EngineFailed, match=type(error).__name__):
@@ -147,7 +144,7 @@ def test_whatever_is_raised_in_its_thread_is_a_failure_of_its_own(
     asyncio.run(live())
 
 
-def test_one_that_loads_is_not_waited_for(tmp_path: Path) -> None:
+def test_one_that_loads_is_not_waited_for() -> None:
     """An import cannot be ended; what comes of it is not served any more."""
     app, loaded = App(), threading.Event()
 
@@ -156,7 +153,7 @@ def test_one_that_loads_is_not_waited_for(tmp_path: Path) -> None:
         return app
 
     async def live() -> threading.Thread | None:
-        it = engine(tmp_path, load)
+        it = engine(load)
         it.start()
         async with asyncio.timeout(2):
             await it.stop()

@@ -46,9 +46,7 @@ def hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
     try:
         module = importlib.import_module(ours[0])
-        settings = EngineSettings(
-            tmp_path / "socket", None, "us-west-2", "http://here", "http://here", LOOPBACK, Egress({})
-        )
+        settings = EngineSettings(None, "us-west-2", "http://here", "http://here", LOOPBACK, Egress({}))
         yield module.Hooks(settings, keys, importlib.import_module(ours[1]).ModelRegistry())
     finally:
         for name in ours:

@@ -82,7 +82,6 @@ class Whole:
                 known_credentials=KnownCredentials(nowhere / "proven.json", "key"),
                 anthropic=self._connect,
                 bedrock=BedrockAccess(False, KeySource("none"), Egress({}), "http://127.0.0.1:9"),
-                engine_socket=nowhere / "socket",
                 loopback=loopback,
             )
             self.gateway = assemble(inputs, lambda: None).gateway

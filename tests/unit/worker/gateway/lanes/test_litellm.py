@@ -30,7 +30,7 @@ def lane_of(it: Engine) -> LiteLLMLane:
 @pytest.mark.parametrize(("configured", "model"), [(False, "echo"), (True, "claude-opus-4-8"), (True, "")])
 def test_of_most_calls_that_is_clear_at_once(tmp_path: Path, configured: bool, model: str) -> None:
     async def live() -> None:
-        it = engine(tmp_path, App, tmp_path if configured else None)
+        it = engine(App, tmp_path if configured else None)
         assert await serves(lane_of(it), model) is False
         assert it.state == "off"
 
@@ -43,7 +43,7 @@ def test_of_others_it_is_known_when_litellm_has_read_it(tmp_path: Path) -> None:
     app.user_config.model_list.append({"model_name": "echo"})
 
     async def live() -> None:
-        it = engine(tmp_path, lambda *_: app, tmp_path)
+        it = engine(lambda *_: app, tmp_path)
         own, other = serves(lane_of(it), "echo"), serves(lane_of(it), "gpt-5")
         await until(lambda: bool(app.collects))
         assert (it.state, own.done(), other.done()) == ("loading", False, False)
@@ -59,7 +59,7 @@ def test_without_litellm_they_are_told_so(tmp_path: Path) -> None:
         raise ImportError("no such module")
 
     async def live() -> None:
-        it = engine(tmp_path, load, tmp_path)
+        it = engine(load, tmp_path)
         assert await serves(lane_of(it), "echo") is True
         await it.stop()
 
