@@ -62,6 +62,16 @@ def is_upgraded(program: str, environ: Mapping[str, str]) -> bool:
     return Path(os.path.realpath(program)).is_relative_to(os.path.realpath(versions_dir(environ)))
 
 
+def start_script(environ: Mapping[str, str]) -> Path:
+    """Return the script that the service manager starts, and which starts the daemon."""
+    return data_dir(environ) / "claude-gatewayd.sh"
+
+
+def failed_starts_file(environ: Mapping[str, str]) -> Path:
+    """Return the file in which that script counts failed starts."""
+    return start_script(environ).with_name("failed-starts")
+
+
 def environment_file(environ: Mapping[str, str]) -> Path:
     """Return the file with the environment variables that the service takes over from a shell."""
     return _user_dir(environ, "XDG_CONFIG_HOME", ".config") / "environment"

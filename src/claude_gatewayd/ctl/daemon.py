@@ -28,7 +28,12 @@ def status(arguments: argparse.Namespace) -> int:
         from claude_gatewayd.ctl import watch
 
         return watch.status(in_json=arguments.json)
-    reply = client.ask("status")
+    try:
+        reply = client.ask("status")
+    except client.NotRunning as down:
+        from claude_gatewayd.ctl.service.verbs import why_down
+
+        raise why_down(down) from None
     show(reply, text.status(reply, time.time()), colour.status, in_json=arguments.json)
     return DONE
 

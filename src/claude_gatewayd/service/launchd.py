@@ -17,7 +17,7 @@ from typing import Any
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import AGENT, home, launchd_output_file, log_file, predecessors_file
-from claude_gatewayd.service import agent
+from claude_gatewayd.service import agent, starts
 from claude_gatewayd.service.agent import Printed
 from claude_gatewayd.service.files import FileWrite
 from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
@@ -63,7 +63,7 @@ def plist(spec: ServiceSpec, environ: Mapping[str, str], *, at_screen: bool = Tr
         return value
 
     made = written_out(plistlib.loads(template(f"launchd/{LABEL}.plist").encode()))
-    made["ProgramArguments"][0] = str(spec.bin / "claude-gatewayd")
+    made["ProgramArguments"] = [str(spec.script), "--wait", str(spec.bin / "claude-gatewayd")]
     made["LimitLoadToSessionType"] = agent.session_types(at_screen=at_screen)
     made["Sockets"]["http"] |= {
         "SockFamily": "IPv6" if ":" in spec.host else "IPv4",
@@ -139,18 +139,18 @@ def state(environ: Mapping[str, str]) -> ServiceState:
     domain, printed = _look(environ)
     file = plist_file(environ)
     disabled = _launchctl(["print-disabled", domain], environ)
-    return parse_state(printed, disabled.stdout, file if file.exists() else None)
+    return parse_state(printed, disabled.stdout, file if file.exists() else None, starts.failed(environ))
 
 
-def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
-    """Return the state by what launchctl prints and by the plist."""
+def parse_state(printed: str, disabled: str, file: Path | None, failed: int = 0) -> ServiceState:
+    """Return the state by what launchctl prints and by the plist. *failed* is how many starts in a row have failed."""
     now = agent.parse(printed)
     off = re.search(rf'"{re.escape(LABEL)}" => (disabled|true)\b', disabled)
     program, port, output = "", 0, ""
     if file is not None:
         try:
             known = plistlib.loads(file.read_bytes())
-            program, port = str(known["ProgramArguments"][0]), int(known["Sockets"]["http"]["SockServiceName"])
+            program, port = str(known["ProgramArguments"][-1]), int(known["Sockets"]["http"]["SockServiceName"])
             output = str(known["StandardErrorPath"])
         except (xml.parsers.expat.ExpatError, OSError, ValueError, LookupError, TypeError):
             return ServiceState(file=file, trouble=f"{file} cannot be read", hint="claude-gatewayctl install")
@@ -160,7 +160,7 @@ def parse_state(printed: str, disabled: str, file: Path | None) -> ServiceState:
     elif not os.path.exists(program):
         trouble = f"{program} is not there any more"
         hint = "install claude-gatewayd again, then: claude-gatewayctl install"
-    elif now.loaded and not now.pid and now.ended_by:
+    elif now.loaded and (failed or not now.pid) and now.ended_by:
         trouble, hint = _why_it_ended(now, output, port)
     return ServiceState(
         file=file,
@@ -205,6 +205,8 @@ def commands(verb: Verb, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def act(verb: Verb, environ: Mapping[str, str]) -> None:
     """Do it, and return when it is done."""
+    if verb in ("start", "restart"):
+        starts.forget(environ)
     match verb:
         case "start":
             _start(environ)

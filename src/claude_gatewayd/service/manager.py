@@ -17,13 +17,18 @@ class NoManager(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """What the service should be: its programs, its address, the file of its environment."""
+    """What the service should be: the script that starts it, its programs, its address, the file of its environment.
 
+    *spaces_restarts*: the manager itself waits longer after each failed start.
+    """
+
+    script: Path
     bin: Path
     host: str
     port: int
     environment_file: Path
     sandbox: bool = False
+    spaces_restarts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Report our state to systemd by sd_notify(3)."""
+"""Report our state to systemd by sd_notify(3), and to the script that counts failed starts."""
 
 import time
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import sdnotify
 
 from claude_gatewayd.printable import one_line
+from claude_gatewayd.service import starts
 
 
 class Notifier:
@@ -18,10 +19,12 @@ class Notifier:
         if self._notifier is not None and self._notifier.socket is not None:
             self._notifier.socket.settimeout(0.1)  # a manager that does not read must not hold us up
         self._status = ""
+        self._environ = environ
 
     def ready(self, status: str) -> None:
         """Report that we serve."""
         self._status = status
+        starts.succeeded(self._environ)
         self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:

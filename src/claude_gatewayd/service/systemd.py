@@ -5,13 +5,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home
-from claude_gatewayd.service import units
+from claude_gatewayd.service import starts, units
 from claude_gatewayd.service.files import FileWrite
 from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.units import IDENTIFIER, SANDBOX, SERVICE, SOCKET
@@ -33,10 +34,13 @@ PROBE = "systemd-run --user --wait --quiet -p PrivateUsers=yes -p ProtectSystem=
 _WITHIN = {"start": 300.0, "restart": 1300.0, "stop": 1000.0}  # beyond the limits of the unit, drain included
 _PROPERTIES = (
     *("Id", "LoadState", "FragmentPath", "ActiveState", "SubState", "UnitFileState", "MainPID", "Result"),
-    *("ExecStart", "ExecMainStatus", "Listen", "NeedDaemonReload"),
+    *("NRestarts", "ExecStart", "ExecMainStatus", "Listen", "NeedDaemonReload", "DropInPaths"),
 )
 _FOREGROUND = "run it in a terminal instead: claude-gatewayd"
-_EXIT_EXEC = 203  # systemd.exec(5)
+_EXIT_EXEC = "203"  # systemd.exec(5)
+_EXIT_SANDBOX = {"217": "USER", "218": "CAPABILITIES", "226": "NAMESPACE"}  # there, too
+_LOOKS, _LOOK_AGAIN = 5, 0.05
+_SPACES_RESTARTS = 254  # RestartSteps=, RestartMaxDelaySec=
 
 
 def check(environ: Mapping[str, str]) -> None:
@@ -91,24 +95,34 @@ def moves_streams(environ: Mapping[str, str]) -> bool:
 
 def state(environ: Mapping[str, str]) -> ServiceState:
     """Return the state of the service."""
-    result = _run(f"systemctl --user show --property={','.join(_PROPERTIES)} {SERVICE} {SOCKET}", environ, 20)
-    if result.returncode:
-        raise _refused("ask systemd", result)
-    return parse_state(result.stdout)
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_LOOK_AGAIN)
+        result = _run(f"systemctl --user show --property={','.join(_PROPERTIES)} {SERVICE} {SOCKET}", environ, 20)
+        if result.returncode:
+            raise _refused("ask systemd", result)
+        found = parse_state(result.stdout, starts.failed(environ))
+        # a start that follows a failed one hides for an instant how that has ended
+        if found.trouble or "\nSubState=start\n" not in result.stdout or "\nNRestarts=0\n" in result.stdout:
+            break
+    return found
 
 
-def parse_state(text: str) -> ServiceState:
-    """Return the state in the output of `systemctl show` for service and socket."""
+def parse_state(text: str, failed: int = 0) -> ServiceState:
+    """Return the state in the output of `systemctl show` for service and socket.
+
+    *failed* is how many starts in a row have failed.
+    """
     shown = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
     unit = {one.get("Id", ""): one for one in shown}
     service, socket = unit.get(SERVICE, {}), unit.get(SOCKET, {})
     masked = [name for name, one in unit.items() if one.get("LoadState") == "masked"]
     file = service.get("FragmentPath", "")
-    program = re.match(r"\{ path=(.*?) ; argv\[\]=", service.get("ExecStart", ""))
-    trouble, hint = _trouble(service, socket, masked, program[1] if program else "")
+    program = _program(service.get("ExecStart", ""))
+    trouble, hint = _trouble(service, socket, masked, program, failed)
     return ServiceState(
         file=Path(file) if file and service.get("LoadState") == "loaded" else None,
-        program=program[1] if program else "",
+        program=program,
         active=service.get("ActiveState") in ("active", "activating", "reloading", "deactivating"),
         listening=socket.get("ActiveState") == "active",
         enabled=service.get("UnitFileState") == "enabled" and socket.get("UnitFileState") == "enabled",
@@ -120,7 +134,18 @@ def parse_state(text: str) -> ServiceState:
     )
 
 
-def _trouble(service: Mapping[str, str], socket: Mapping[str, str], masked: list[str], program: str) -> tuple[str, str]:
+def _program(exec_start: str) -> str:
+    """Return the daemon in `ExecStart` as shown: what the script is to start, or what is started without it."""
+    found = re.match(r"\{ path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=", exec_start)
+    if found is None:
+        return ""
+    by_script = re.fullmatch(rf"{re.escape(found[1])} (?:--wait )?(/.*)", found[2])
+    return by_script[1] if by_script else found[1]
+
+
+def _trouble(
+    service: Mapping[str, str], socket: Mapping[str, str], masked: list[str], program: str, failed: int
+) -> tuple[str, str]:
     if masked:
         return f"{' and '.join(masked)} is masked", f"systemctl --user unmask {SERVICE} {SOCKET}"
     if service.get("LoadState") == "not-found":
@@ -130,11 +155,19 @@ def _trouble(service: Mapping[str, str], socket: Mapping[str, str], masked: list
     if socket.get("ActiveState") == "failed" and (at := re.search(r":(\d+) \(Stream\)", socket.get("Listen", ""))):
         who = who_listens(int(at[1])) or "another program"
         return f"{who} has port {at[1]}", "end that program, or: claude-gatewayctl install --port 47001"
-    if service.get("ExecMainStatus") == str(_EXIT_EXEC) and program:
+    status, drop_ins = service.get("ExecMainStatus", ""), service.get("DropInPaths", "")
+    if status == _EXIT_EXEC and program:
         return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"
     if service.get("ActiveState") == "failed" or service.get("SubState") == "auto-restart":
-        status = service.get("ExecMainStatus")
+        sandbox = os.path.join(os.path.dirname(service.get("FragmentPath", "")), SANDBOX)
+        if status in _EXIT_SANDBOX and sandbox in drop_ins:
+            why = f"the sandbox is not possible here any more (status {status}/{_EXIT_SANDBOX[status]})"
+            return why, f"rm {shlex.quote(sandbox)}; claude-gatewayctl install"
+        if status == str(starts.EX_UNAVAILABLE):
+            return f"{program} could not be started, so the port is closed", "claude-gatewayctl logs -n 20"
         return f"it ends with {service.get('Result')}, status {status}", "claude-gatewayctl logs -n 20"
+    if service.get("SubState") == "start" and failed:  # the script waits before it tries again
+        return f"it has ended {failed} times before it could serve", "claude-gatewayctl logs -n 20"
     return "", ""
 
 
@@ -158,8 +191,19 @@ def unit_directory(unit_path: str, at_home: Path) -> Path:
 def files(spec: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:
     """Return the files that have to be on disk. An existing sandbox stays."""
     where = directory(environ)
-    spec = replace(spec, sandbox=spec.sandbox or (where / SANDBOX).is_file())
+    spec = replace(
+        spec,
+        sandbox=spec.sandbox or (where / SANDBOX).is_file(),
+        spaces_restarts=version(environ) >= _SPACES_RESTARTS,
+    )
     return [FileWrite(where / name, text) for name, text in units.texts(spec, environ).items()]
+
+
+def version(environ: Mapping[str, str]) -> int:
+    """Return the version of the manager, 0 if it does not say."""
+    result = _run("systemctl --user show --property=Version --value", environ, 20)
+    found = re.match(r"\d+", result.stdout)
+    return int(found[0]) if found else 0
 
 
 def installed(environ: Mapping[str, str]) -> list[Path]:
@@ -175,6 +219,8 @@ def commands(verb: Verb, _environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def act(verb: Verb, environ: Mapping[str, str]) -> None:
     """Do it, and return when it is done."""
+    if verb in ("start", "restart"):
+        starts.forget(environ)
     done = _run(_COMMANDS[verb], environ, _WITHIN.get(verb, 60.0))
     if verb == "stop":
         _run(f"systemctl --user reset-failed {_BOTH}", environ, 20)  # an unclean stop is no failure

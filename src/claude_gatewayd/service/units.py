@@ -14,18 +14,27 @@ SERVICE, SOCKET = f"{IDENTIFIER}.service", f"{IDENTIFIER}.socket"
 SANDBOX = f"{SERVICE}.d/50-sandbox.conf"
 SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.scope` makes them
 
+_START = "ExecStart=%h/.local/share/claude-gateway/claude-gatewayd.sh --wait %h/.local/bin/claude-gatewayd"
+_RESTART = "RestartSec=200ms"
+_SPACED = (  # since systemd 254, which would count failures that are long past, too
+    *("RestartSteps=8", "RestartMaxDelaySec=30"),
+    f"ExecStartPost=-systemctl --user reset-failed {SERVICE}",
+)
+
 _SAFE = re.compile(r"""[^"'\\\x00-\x1f\x7f]+""")  # string_is_safe() of systemd
 
 
 def texts(spec: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the text of each unit file, by its name below the directory of units."""
     address = f"[{spec.host}]:{spec.port}" if ":" in spec.host else f"{spec.host}:{spec.port}"
+    script = _word(spec.script)
     daemon, ctl = (_word(spec.bin / name) for name in ("claude-gatewayd", "claude-gatewayctl"))
     written = {
         SOCKET: filled(template(f"systemd/{SOCKET}"), ("ListenStream=127.0.0.1:47000", f"ListenStream={address}")),
         SERVICE: filled(
             template(f"systemd/{SERVICE}"),
-            ("ExecStart=%h/.local/bin/claude-gatewayd run", f"ExecStart={daemon} run"),
+            (_START, f"ExecStart={script} {'' if spec.spaces_restarts else '--wait '}{daemon}"),
+            (_RESTART, "\n".join([_RESTART, *_SPACED]) if spec.spaces_restarts else _RESTART),
             ("ExecReload=%h/.local/bin/claude-gatewayctl reload", f"ExecReload={ctl} reload"),
             (
                 "EnvironmentFile=-%h/.config/claude-gateway/environment",

@@ -259,6 +259,7 @@ class Mac:
             "USER": "ada",
             "XPC_SERVICE_NAME": LABEL,
             **plist["EnvironmentVariables"],
+            "PATH": f"{self.home}/bin:{plist['EnvironmentVariables']['PATH']}",  # launchctl is in /bin
             **self.system,
             **({"STAND_IN_SOCKET": str(listener.fileno())} if listener is not None else {}),
         }

@@ -2,12 +2,18 @@
 
 import pytest
 
-from tests.scenarios.service.inside import LINK, UNITS, Inside, listens, status
+from tests.scenarios.service.inside import LINK, UNITS, Inside, status
 from tests.support.daemon import BIN
 
 
 def nothing_is_written(inside: Inside) -> bool:
     return inside.good(f"find {Inside.home} -type f -o -type l") == ""
+
+
+ASK = (
+    "exec 3<>/dev/tcp/127.0.0.1/47000; printf 'GET /v1/models HTTP/1.1\\r\\nHost: localhost\\r\\n"
+    "Connection: close\\r\\n\\r\\n' >&3; timeout 20 cat <&3"
+)
 
 
 # the manager
@@ -115,10 +121,13 @@ def test_an_installation_that_is_deleted_later(inside: Inside) -> None:
     for verb in ("restart", "start", "enable"):
         output = inside.bad(f"claude-gatewayctl {verb}")
         assert f"it starts {LINK}/bin/claude-gatewayd, which no longer exists\n  claude-gatewayctl install" in output
+    worker = status(inside)["generations"][0]["pid"]
     assert inside.run("systemctl --user restart claude-gatewayd").returncode == 1, "it fails visibly"
-    assert "203/EXEC" in inside.run("systemctl --user status claude-gatewayd").stdout
-    assert "claude-gatewayd: No such file or directory" in inside.good("claude-gatewayctl logs")
-    assert listens(inside), "the port stays: whoever connects waits"
+    assert "it is no longer there. Workers of the last start still serve" in inside.good("claude-gatewayctl logs")
+    assert "HTTP/1.1 401" in inside.good(ASK), "and so they do"
+    inside.good(f"kill -KILL {worker}")
+    inside.good("while exec 3<>/dev/tcp/127.0.0.1/47000; do sleep 0.1; done 2>/dev/null", 40)
+    assert "could not be started, so the port is closed" in inside.run("claude-gatewayctl doctor").stdout
     output = inside.good("claude-gatewayctl install")
     assert "which no longer exists; from now on the service starts " in output
     assert status(inside)["state"] == "serving"

@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.service.inside import LINK, ROOT, UNITS, Inside, listens, status
 from tests.support.daemon import BIN, drop_in_of_a_checkout
 
@@ -38,6 +40,7 @@ def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
     assert [line.split() for line in lines if line.startswith(("wrote", "linked"))] == [
         ["wrote", ENVIRONMENT],
         ["linked", LINK],
+        ["wrote", LINK.replace("current", "claude-gatewayd.sh")],
         ["wrote", f"{UNITS}/claude-gatewayd.socket"],
         ["wrote", f"{UNITS}/claude-gatewayd.service"],
     ]
@@ -90,7 +93,7 @@ def test_a_newcomer_installs_twice_and_uninstalls(inside: Inside) -> None:
 def test_a_dry_run_shows_all_and_does_nothing(bare: Inside) -> None:
     output = bare.good("claude-gatewayctl install --dry-run --sandbox --port 47123")
     assert "ListenStream=127.0.0.1:47123" in output
-    assert f"ExecStart={LINK}/bin/claude-gatewayd run" in output
+    assert f"ExecStart={LINK.replace('current', 'claude-gatewayd.sh')} --wait {LINK}/bin/claude-gatewayd\n" in output
     assert "CLAUDE_GATEWAY_LISTEN_PORT=47123" in output
     assert "PrivateUsers=yes" in output
     assert "hunter2" not in output
@@ -198,6 +201,27 @@ def test_no_sandbox_where_the_probe_fails(bare: Inside) -> None:
     bare.good(f"rm -r {Inside.home}/bin")
     assert output.startswith("Cannot use --sandbox here, it would keep the service from starting: no user namespaces\n")
     assert "claude-gatewayctl install" in output
+
+
+@pytest.mark.parametrize(
+    ("setting", "status"),
+    [("DynamicUser=yes", "217/USER"), ("CapabilityBoundingSet=", "218/CAPABILITIES"),
+     ("PrivateUsers=yes\nReadWritePaths=/gone", "226/NAMESPACE")],
+)  # fmt: skip
+def test_a_sandbox_that_cannot_work_after_a_move(inside: Inside, setting: str, status: str) -> None:
+    """As in another distribution, or a container: user namespaces are forbidden there."""
+    inside.good("claude-gatewayctl install && claude-gatewayctl stop")
+    drop_in = f"{UNITS}/claude-gatewayd.service.d/50-sandbox.conf"
+    inside.put(drop_in, f"[Service]\n{setting}\n")
+    inside.good("systemctl --user daemon-reload")
+    trouble = f"the sandbox is not possible here any more (status {status})"
+    mend = f"rm {drop_in}; claude-gatewayctl install"
+    assert inside.bad("claude-gatewayctl start") == f"Cannot start the service: {trouble}\n  {mend}\n"
+    for verb in ("doctor", "status"):
+        done = inside.run(f"claude-gatewayctl {verb}")
+        assert trouble in done.stdout + done.stderr, verb
+        assert mend in done.stdout + done.stderr, verb
+    assert "serving on" in inside.good(mend)
 
 
 def test_lingering(inside: Inside) -> None:
@@ -319,7 +343,9 @@ def test_a_request_starts_a_service_whose_socket_listens(inside: Inside) -> None
 def test_by_hand_with_the_templates_as_they_are(inside: Inside) -> None:
     """As the README shows."""
     inside.good(
-        f"mkdir -p ~/.local/bin {UNITS} && ln -s '{BIN}/claude-gatewayd' '{BIN}/claude-gatewayctl' ~/.local/bin && "
+        f"mkdir -p ~/.local/bin ~/.local/share/claude-gateway {UNITS} && "
+        f"cp '{ROOT}/packaging/claude-gatewayd.sh' ~/.local/share/claude-gateway && "
+        f"ln -s '{BIN}/claude-gatewayd' '{BIN}/claude-gatewayctl' ~/.local/bin && "
         f"cp '{ROOT}/packaging/systemd/'claude-gatewayd.{{service,socket}} {UNITS} "
         "&& systemctl --user daemon-reload && systemctl --user start claude-gatewayd"
     )

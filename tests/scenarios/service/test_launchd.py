@@ -78,7 +78,8 @@ def faults(value: Any, schema: Any, where: str = "") -> list[str]:
     return [] if type(value) in schema else [f"{where}: {value!r} is no {schema[0].__name__}"]
 
 
-PLACE = ServiceSpec(Path("/opt/x y/bin"), "127.0.0.1", 47000, Path("/environment"))
+SCRIPT = Path("/Users/ada/Library/Application Support/claude-gateway/claude-gatewayd.sh")
+PLACE = ServiceSpec(SCRIPT, Path("/opt/x y/bin"), "127.0.0.1", 47000, Path("/environment"))
 ADA = {"HOME": "/Users/ada"}
 
 
@@ -113,7 +114,7 @@ def test_every_path_is_written_out() -> None:
     text = launchd.plist(PLACE, ADA).decode()
     assert not re.search(r"YOU|~|\$|%h", text)
     made = agent()
-    assert made["ProgramArguments"] == ["/opt/x y/bin/claude-gatewayd", "run"]
+    assert made["ProgramArguments"] == [str(SCRIPT), "--wait", "/opt/x y/bin/claude-gatewayd"]
     for name in ("WorkingDirectory", "StandardOutPath", "StandardErrorPath"):
         assert made[name].startswith("/Users/ada")
     assert made["Label"] == launchd.plist_file(ADA).stem == LABEL
@@ -134,7 +135,7 @@ def test_nothing_of_a_person_or_a_version_is_in_it() -> None:
     ],
 )
 def test_its_socket(host: str, port: int, socket: dict[str, str]) -> None:
-    made = agent(ServiceSpec(PLACE.bin, host, port, PLACE.environment_file))
+    made = agent(ServiceSpec(SCRIPT, PLACE.bin, host, port, PLACE.environment_file))
     assert made["Sockets"] == {"http": {"SockType": "stream", **socket}}
 
 
@@ -176,7 +177,7 @@ def test_what_print_says(printed: str, disabled: str, expected: dict[str, Any], 
     program = tmp_path / "bin" / "claude-gatewayd"
     program.parent.mkdir()
     program.touch()
-    file.write_bytes(launchd.plist(ServiceSpec(program.parent, "127.0.0.1", 9, PLACE.environment_file), ADA))
+    file.write_bytes(launchd.plist(ServiceSpec(SCRIPT, program.parent, "127.0.0.1", 9, PLACE.environment_file), ADA))
     found = launchd.parse_state(printed, disabled, file)
     assert {name: getattr(found, name) for name in expected} == expected
 
@@ -257,8 +258,8 @@ def test_the_life_of_an_agent(mac: Mac) -> None:
 @pytest.mark.parametrize("command", ["launchctl load {}", "launchctl bootstrap gui/$(id -u) {}"])
 def test_by_hand_with_the_template_as_it_is(mac: Mac, command: str) -> None:
     """As the template itself says; only the port is another, for this machine is shared."""
-    lines = re.findall(r"^    (mkdir .*|ln .*|sed .*)$", template(f"launchd/{LABEL}.plist"), re.MULTILINE)
-    assert len(lines) == 3
+    lines = re.findall(r"^    (mkdir .*|cp .*|ln .*|sed .*)$", template(f"launchd/{LABEL}.plist"), re.MULTILINE)
+    assert len(lines) == 4
     plist = f"~/Library/LaunchAgents/{LABEL}.plist"
     lines += [f"sed -i s/47000/{mac.port}/ {plist}", command.format(plist)]
     done = subprocess.run(

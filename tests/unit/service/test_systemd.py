@@ -11,6 +11,7 @@ from claude_gatewayd.service.manager import ServiceSpec
 
 ADA = {"HOME": "/home/ada"}
 BIN = Path("/home/ada/.local/share/claude-gateway/current/bin")
+SCRIPT = Path("/home/ada/.local/share/claude-gateway/claude-gatewayd.sh")
 FILE = Path("/home/ada/.config/claude-gateway/environment")
 
 
@@ -19,20 +20,31 @@ def lines(place: ServiceSpec, environ: dict[str, str] = ADA) -> dict[str, list[s
 
 
 def test_nothing_but_the_places_differs_from_the_templates() -> None:
-    written = lines(ServiceSpec(BIN, "127.0.0.1", 47000, FILE, sandbox=True))
+    written = lines(ServiceSpec(SCRIPT, BIN, "127.0.0.1", 47000, FILE, sandbox=True))
     assert written["claude-gatewayd.socket"] == templates.template("systemd/claude-gatewayd.socket").splitlines()
     drop_in = written["claude-gatewayd.service.d/50-sandbox.conf"]
     assert drop_in == templates.template("systemd/50-sandbox.conf").splitlines()
     service, template = written["claude-gatewayd.service"], templates.template("systemd/claude-gatewayd.service")
     assert [line for line in service if line not in template.splitlines()] == [
-        f"ExecStart={BIN}/claude-gatewayd run",
+        f"ExecStart={SCRIPT} --wait {BIN}/claude-gatewayd",
         f"ExecReload={BIN}/claude-gatewayctl reload",
         f"EnvironmentFile=-{FILE}",
     ]
 
 
+def test_systemd_spaces_restarts_where_it_can() -> None:
+    spaced = lines(ServiceSpec(SCRIPT, BIN, "127.0.0.1", 47000, FILE, spaces_restarts=True))["claude-gatewayd.service"]
+    assert f"ExecStart={SCRIPT} {BIN}/claude-gatewayd" in spaced, "the script does not wait as well"
+    start = spaced.index("RestartSec=200ms")
+    assert spaced[start + 1 : start + 4] == [
+        "RestartSteps=8",
+        "RestartMaxDelaySec=30",
+        "ExecStartPost=-systemctl --user reset-failed claude-gatewayd.service",
+    ]
+
+
 def test_no_sandbox_unless_it_is_asked_for() -> None:
-    assert sorted(lines(ServiceSpec(BIN, "127.0.0.1", 47000, FILE))) == [
+    assert sorted(lines(ServiceSpec(SCRIPT, BIN, "127.0.0.1", 47000, FILE))) == [
         "claude-gatewayd.service",
         "claude-gatewayd.socket",
     ]
@@ -47,7 +59,7 @@ def test_no_sandbox_unless_it_is_asked_for() -> None:
     ],
 )
 def test_the_address(host: str, port: int, line: str) -> None:
-    assert line in lines(ServiceSpec(BIN, host, port, FILE))["claude-gatewayd.socket"]
+    assert line in lines(ServiceSpec(SCRIPT, BIN, host, port, FILE))["claude-gatewayd.socket"]
 
 
 @pytest.mark.parametrize(
@@ -60,24 +72,28 @@ def test_the_address(host: str, port: int, line: str) -> None:
     ],
 )
 def test_a_path_is_one_word(directory: str, word: str) -> None:
-    written = lines(ServiceSpec(Path(directory), "127.0.0.1", 47000, FILE))["claude-gatewayd.service"]
-    assert f"ExecStart={word} run" in written
+    written = lines(ServiceSpec(SCRIPT, Path(directory), "127.0.0.1", 47000, FILE))["claude-gatewayd.service"]
+    assert f"ExecStart={SCRIPT} --wait {word}" in written
 
 
 @pytest.mark.parametrize("directory", ['/opt/a"b', "/opt/it's", "/opt/a\\b", "/opt/a\nb"])
 def test_a_path_that_systemd_refuses(directory: str) -> None:
     with pytest.raises(GatewayError, match="systemd refuses a path with quotes, backslashes") as caught:
-        units.texts(ServiceSpec(Path(directory), "127.0.0.1", 47000, FILE), ADA)
+        units.texts(ServiceSpec(SCRIPT, Path(directory), "127.0.0.1", 47000, FILE), ADA)
     assert "XDG_DATA_HOME" in caught.value.hint
 
 
 def test_the_environment_file_is_the_rest_of_its_line() -> None:
-    written = lines(ServiceSpec(BIN, "127.0.0.1", 47000, Path("/my files/100%/environment")))["claude-gatewayd.service"]
+    written = lines(ServiceSpec(SCRIPT, BIN, "127.0.0.1", 47000, Path("/my files/100%/environment")))[
+        "claude-gatewayd.service"
+    ]
     assert "EnvironmentFile=-/my files/100%%/environment" in written
 
 
 def test_the_sandbox_lets_the_daemon_write_where_its_state_is() -> None:
-    written = lines(ServiceSpec(BIN, "127.0.0.1", 47000, FILE, sandbox=True), {**ADA, "XDG_STATE_HOME": "/srv/ada"})
+    written = lines(
+        ServiceSpec(SCRIPT, BIN, "127.0.0.1", 47000, FILE, sandbox=True), {**ADA, "XDG_STATE_HOME": "/srv/ada"}
+    )
     assert "ReadWritePaths=%h -/srv/ada/claude-gateway" in written["claude-gatewayd.service.d/50-sandbox.conf"]
 
 
@@ -102,6 +118,7 @@ SERVICE = {
     "ExecStart": "{ path=/x y/bin/claude-gatewayd ; argv[]=/x y/bin/claude-gatewayd run ; ignore_errors=no }",
     "ExecMainStatus": "0",
     "NeedDaemonReload": "no",
+    "DropInPaths": "",
 }
 SOCKET = {
     "Id": "claude-gatewayd.socket",
@@ -158,6 +175,44 @@ def properties(*shown: dict[str, str]) -> str:
 def test_what_is_understood(service: dict[str, str], socket: dict[str, str], expected: dict[str, Any]) -> None:
     found = systemd.parse_state(properties({**SERVICE, **service}, {**SOCKET, **socket}))
     assert {name: getattr(found, name) for name in expected} == expected
+
+
+SCRIPTED = "{{ path=/x y/gw.sh ; argv[]=/x y/gw.sh {}/x y/bin/claude-gatewayd ; ignore_errors=no ; pid=0 }}"
+SANDBOX = "/u v/claude-gatewayd.service.d/50-sandbox.conf"
+ENDED = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
+
+
+@pytest.mark.parametrize("option", ["", "--wait "])
+def test_the_program_that_the_script_starts(option: str) -> None:
+    found = systemd.parse_state(properties({**SERVICE, "ExecStart": SCRIPTED.format(option)}, SOCKET))
+    assert found.program == "/x y/bin/claude-gatewayd"
+
+
+@pytest.mark.parametrize(
+    ("drop_ins", "status", "trouble", "hint"),
+    [
+        (SANDBOX, "217", "the sandbox is not possible here any more (status 217/USER)", "rm"),
+        (f"/a/b.conf {SANDBOX}", "218", "the sandbox is not possible here any more (status 218/CAPABILITIES)", "rm"),
+        (SANDBOX, "226", "the sandbox is not possible here any more (status 226/NAMESPACE)", "rm"),
+        (SANDBOX, "1", "it ends with exit-code, status 1", ""),
+        ("/a/b.conf", "226", "it ends with exit-code, status 226", ""),
+    ],
+)
+def test_a_sandbox_that_cannot_work(drop_ins: str, status: str, trouble: str, hint: str) -> None:
+    service = {**SERVICE, **ENDED, "ExecMainStatus": status, "DropInPaths": drop_ins}
+    service["FragmentPath"] = "/u v/claude-gatewayd.service"
+    found = systemd.parse_state(properties(service, SOCKET))
+    assert found.trouble == trouble
+    assert found.hint == (f"rm '{SANDBOX}'; claude-gatewayctl install" if hint else "claude-gatewayctl logs -n 20")
+
+
+def test_starts_that_have_failed() -> None:
+    waits = {**SERVICE, "ActiveState": "activating", "SubState": "start"}
+    assert systemd.parse_state(properties(waits, SOCKET), 3).trouble == "it has ended 3 times before it could serve"
+    assert systemd.parse_state(properties(waits, SOCKET), 0).trouble == ""
+    assert systemd.parse_state(properties(SERVICE, SOCKET), 3).trouble == "", "it runs"
+    closed = {**SERVICE, "ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "69"}
+    assert systemd.parse_state(properties(closed, SOCKET)).trouble.endswith("so the port is closed")
 
 
 def test_silence_is_understood_too() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.daemon import ROOT
 
 NAMES = [
+    "claude-gatewayd.sh",
     "completion/claude-gatewayctl.bash",
     "completion/claude-gatewayctl.fish",
     "completion/claude-gatewayctl.zsh",

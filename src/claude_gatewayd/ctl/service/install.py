@@ -140,7 +140,8 @@ def uninstall(arguments: argparse.Namespace) -> int:
     # by the link a shell may find this very program: then it goes with the installations alone
     found_by_shell = bool(_links()) and not arguments.purge
     links = () if found_by_shell else (link, paths.previous_link(os.environ))
-    for path in (*ours.installed(os.environ), *links, file):
+    script = (paths.start_script(os.environ), paths.failed_starts_file(os.environ))
+    for path in (*ours.installed(os.environ), *links, *script, file):
         if remove(path):
             if path.parent.name.startswith(paths.APP):
                 remove_if_empty(path.parent)

@@ -14,6 +14,7 @@ from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import FileWrite, Symlink
 from claude_gatewayd.service.manager import Manager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.platform import choose
+from claude_gatewayd.service.templates import template
 from claude_gatewayd.system.addresses import to_bind
 
 PROGRAMS = ("claude-gatewayd", "claude-gatewayctl")
@@ -104,11 +105,13 @@ def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[FileWrite |
     """Return the files of an installation. Raises ConfigInvalid: what could not serve is not installed."""
     listen = config.load({**os.environ, **given.values}).listen
     link = Symlink(paths.installation_link(os.environ), _here())
-    place = ServiceSpec(link.path / "bin", to_bind(listen.host), listen.port, given.file, sandbox)
+    script = paths.start_script(os.environ)
+    place = ServiceSpec(script, link.path / "bin", to_bind(listen.host), listen.port, given.file, sandbox)
     return [
         FileWrite(given.file, given.text, 0o600, "\n".join(given.shown.values())),
         *_way_back(link),
         link,
+        FileWrite(script, template(script.name), 0o755),
         *ours.files(place, os.environ),
     ]
 
