@@ -52,7 +52,8 @@ def _state_of(facts: CredentialFacts, now: float) -> tuple[CredentialState, floa
             return "ok", None, "", ""  # renewed as soon as a request needs them
         if failure is not None:
             return "down", ends, why, hint  # a login would not help who is offline
-        return "down", ends, "the keys have ended", facts.login_command
+        again = ": get new ones by the program that wrote them" if facts.kind == "temporary" else ""
+        return "down", ends, f"the keys have ended{again}", facts.login_command
     if failure is not None and failure.cause == "login":
         return "login-needed", ends, why, hint
     if not facts.renewable:

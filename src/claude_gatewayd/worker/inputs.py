@@ -104,8 +104,7 @@ def bedrock_access(config: Config, environ: Mapping[str, str]) -> BedrockAccess:
     route = egress.of(config, environ).trusting(*ca_bundle(environ, source.profile))
     if bedrock.enabled == "false":
         return BedrockAccess(False, source, route, url, "[bedrock] enabled is false")
-    # A profile that cannot be used still means that Bedrock is wanted: it is read again when its file changes.
-    if bedrock.enabled == "auto" and source.kind == "none" and not source.profile:
+    if bedrock.enabled == "auto" and not source.wanted:
         return BedrockAccess(False, source, route, url, source.why)
     return BedrockAccess(True, source, route, url)
 

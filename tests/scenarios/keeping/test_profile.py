@@ -52,6 +52,9 @@ def test_a_file_that_breaks_leaves_the_keys() -> None:
         home.sso_profile("dev")
         home.log_in()
         whole = home.config.read_text()
+        home.config.write_text(f"{whole}<<<<<<< HEAD\n")
+        assert "FAIL  AWS            profile dev cannot be read\n" in daemon.ctl("doctor").stdout
+        home.config.write_text(whole)
         with daemon:
 
             def credentials() -> tuple[str, bool, str]:
@@ -84,7 +87,8 @@ def test_a_default_with_only_a_region_is_no_account() -> None:
         healthy = daemon.ctl("health")
         assert healthy.returncode == 0, healthy.stdout + healthy.stderr
         assert "credentials" not in daemon.ctl("status").stdout
-        assert "Bedrock" in daemon.ctl("doctor").stdout
+        assert "note  Bedrock        is off\n" in daemon.ctl("doctor").stdout
+        assert "there is no such profile" in daemon.ctl("sso-login").stderr
 
 
 def test_the_profile_used_instead_is_named() -> None:

@@ -130,7 +130,8 @@ def _parsed(file: Path) -> Sections:
     except Exception as error:  # the parser also raises what it does not document
         text.seek(0)
         lines = text.readlines()
-        line = _line_of(error, lines, at)
+        conflicts = (number for number, line in enumerate(lines, 1) if line.startswith(_CONFLICT))
+        line = next(conflicts, 0) or _line_of(error, lines, at)  # what the parser stumbles over may be a consequence
         why = _what_is_wrong(error, lines[line - 1] if lines else "")
         raise _unusable(f"{file}:{line}", why, f"${{EDITOR:-vi}} +{line} {shell}") from None
     return sections

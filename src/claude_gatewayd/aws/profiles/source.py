@@ -40,6 +40,11 @@ class KeySource:
     unreadable: bool = False
 
     @property
+    def wanted(self) -> bool:
+        """Return whether Bedrock is wanted: also by a profile that cannot be used, which is read again when mended."""
+        return self.kind != "none" or bool(self.profile)
+
+    @property
     def description(self) -> str:
         """Return its name for people."""
         names = {
@@ -63,10 +68,9 @@ class Profiles(NamedTuple):
 
 
 def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
-    """Return the source to use: a Bedrock API key, keys of the environment, *profile*, or "default" if it has keys.
+    """Return the source to use: a Bedrock API key, keys of the environment, or a profile.
 
-    In every AWS SDK, a Bedrock API key precedes all else, and the environment's keys precede a profile. Many have a
-    [default] with only a region or an output format: that is no account, and nobody wants Bedrock because of it.
+    In every AWS SDK, a Bedrock API key precedes all else, and the environment's keys precede a profile.
     """
     copy = dict(environ)
     files = config_files(environ)
@@ -77,9 +81,8 @@ def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
     profiles, _, problem = read_profiles(files)
     if problem is not None:
         return unusable_source(problem, environ, profile, files)
-    for name in (profile, "default"):
-        if name in profiles and (name != "default" or chains.has_account(profiles[name], environ)):
-            return KeySource("profile", name, files=files, environ=copy, requested=profile, pinned=name == profile)
+    if name := profile_to_use(profile, profiles, environ):
+        return KeySource("profile", name, files=files, environ=copy, requested=profile, pinned=name == profile)
     if chains.of_container(environ) is not None:
         return KeySource("container", environ=copy, requested=profile)
     if profile == "default" and profile in profiles:
@@ -89,6 +92,16 @@ def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
         why = f"there are no AWS keys in the environment, and no profile {profile}{meant}"
     hint = f"aws configure sso --profile {quote(profile)}"
     return KeySource("none", why=why, hint=hint, files=files, environ=copy, requested=profile)
+
+
+def profile_to_use(profile: str, profiles: Sections, environ: Mapping[str, str]) -> str:
+    """Return *profile* if it exists, else "default" if that has an account, else "".
+
+    Many have a [default] with only a region or an output format: nobody wants Bedrock because of it.
+    """
+    if profile in profiles and profile != "default":
+        return profile
+    return "default" if "default" in profiles and chains.has_account(profiles["default"], environ) else ""
 
 
 def unusable_source(

@@ -104,9 +104,9 @@ def _complete(requested: str, name: str, section: Section, sessions: Sections) -
     needed = (*_LOGIN_KEYS, *_ROLE_KEYS) if not problems else _ROLE_KEYS
     if missing := [key for key in needed if not together.get(key)]:
         problems.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-    for key in needed:
-        if _COMMENT.search(together.get(key, "")):
-            problems.append(f"{key} has a comment behind it, which AWS's tools take for a part of the value")
+    if commented := [key for key in needed if _COMMENT.search(together.get(key, ""))]:
+        have = "has a comment" if len(commented) == 1 else "have comments"
+        problems.append(f"{' and '.join(commented)} {have} behind the value, which AWS's tools take for a part of it")
     url = together.get("sso_start_url", "")
     if url and not _is_confidential(url):
         problems.append(f"sso_start_url must begin with https://, and is {url}")

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any, Final
 
-from claude_gatewayd.aws.profiles.source import ca_bundle, config_files, find_source, read_profiles
+from claude_gatewayd.aws.profiles.source import ca_bundle, config_files, find_source, profile_to_use, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.aws.sso.login import choose_method, log_in, log_out
 from claude_gatewayd.aws.sso.oidc import DeviceCode
@@ -96,7 +96,7 @@ def _requested_profile(arguments: argparse.Namespace) -> str:
         return str(status["credentials"]["profile"])
     configured = load(os.environ).bedrock.profile
     names = read_profiles(config_files(os.environ)).profiles
-    return configured if configured in names or "default" not in names else "default"
+    return profile_to_use(configured, names, os.environ) or configured
 
 
 def _egress(profile: SsoProfile) -> Egress:

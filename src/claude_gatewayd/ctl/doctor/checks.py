@@ -135,6 +135,9 @@ def _aws(context: Context) -> Iterable[Finding]:
         mend = "claude-gatewayctl config set bedrock.enabled auto --reload"
         yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", mend, now)
         return
+    if status is None and source.wanted and source.kind == "none":
+        yield network.unusable_profile(source.profile, source.why, source.hint)
+        return
     yield from network.bedrock(status, source.kind, source.description, source.why, source.hint, now)
     if source.kind != "none":
         yield network.bedrock_endpoint(gather.reach_bedrock(settings, context.environ, source.profile))

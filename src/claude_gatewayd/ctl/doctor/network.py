@@ -101,6 +101,11 @@ class Handshake(NamedTuple):
     hint: str = ""
 
 
+def unusable_profile(profile: str, why: str, hint: str) -> Finding:
+    """Judge a profile that the files would have, if they could be used."""
+    return Finding("AWS", "fail", f"profile {profile} cannot be read", why, hint)
+
+
 def bedrock_endpoint(handshake: Handshake) -> Finding:
     """Judge the route to Bedrock's endpoint, by a handshake that costs nothing."""
     origin, failed, why, hint = handshake

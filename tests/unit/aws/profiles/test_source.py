@@ -120,6 +120,7 @@ def test_files_elsewhere(tmp_path: Path) -> None:
         (b"region = us-east-1\n[profile x]\n", ":1", "above the first [section]", "${EDITOR:-vi} +1 FILE"),
         (b"[profile x]\r\nregion = a\r\nus-east-1\r\n", ":3", "neither a [section] nor key = value", "+3"),
         (b"[profile x]\n<<<<<<< HEAD\nregion = a\n=======\n>>>>>>> o\n", ":2", "left by a merge conflict", "+2"),
+        (b"[profile x]\n<<<<<<< HEAD\nregion = a\n=======\nregion = b\n>>>>>>> o\n", ":2", "merge conflict", "+2"),
         (b"[profile x]\nregion = a\n[profile x]\n", ":3", "a [section] of this name stands above already", "+3"),
         (b"[profile x]\nregion = us-east-1\nregion = us-east-1\n", ":3", "a key that its [section] has", "+3"),
         (b"\xef\xbb\xbf[profile x]\n", ":1", "a byte order mark", "cp -p FILE FILE.old && tail -c +4 FILE.old > FILE"),

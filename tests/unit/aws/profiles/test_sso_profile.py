@@ -128,7 +128,7 @@ def test_quotes_and_the_default_profile(tmp_path: Path) -> None:
         (
             f"[profile x]\nsso_start_url = {START}#/\nsso_region = a ; note\n{ROLE}",
             "x",
-            "sso_region has a comment behind it, which AWS's tools take for a part of the value$",
+            "sso_region has a comment behind the value, which AWS's tools take for a part of it$",
             "aws configure sso --profile x",
         ),
         (f"[profile x]\n{ROLE}", "x", "sso_start_url and sso_region are missing$", "aws configure sso --profile x"),
