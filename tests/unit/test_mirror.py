@@ -13,6 +13,7 @@ PACKAGE = TESTS.parent / "src" / "claude_gatewayd"
 # These hold the repository, and no module of it.
 OF_THE_REPOSITORY = {
     "test_bedrock_docs.py": "docs/bedrock.md prints what the code goes by",
+    "test_commands_to_paste.py": "commands in texts survive a shell",
     "test_layers.py": "who imports whom, and how large a room is",
     "test_mirror.py": "where tests are",
     "test_pages.py": "the pages name what there is",
