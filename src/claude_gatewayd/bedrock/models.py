@@ -106,7 +106,12 @@ def bare(asked: str) -> str:
 def is_bedrock_only(asked: str) -> bool:
     """Say whether a name asks for Bedrock, whatever Anthropic can."""
     marks = _MARK.search(asked)
-    return _NATIVE.match(asked) is not None or (marks is not None and BEDROCK_SUFFIX in marks[0])
+    return is_native(asked) or (marks is not None and BEDROCK_SUFFIX in marks[0])
+
+
+def is_native(asked: str) -> bool:
+    """Say whether a name is Bedrock's own, an id or an ARN, as settings for Bedrock have it."""
+    return _NATIVE.match(asked) is not None
 
 
 def is_reserved(name: str) -> bool:

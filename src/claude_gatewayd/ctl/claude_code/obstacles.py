@@ -14,29 +14,31 @@ from shlex import quote
 from typing import Any, Literal
 
 from claude_gatewayd.ctl.claude_code import json_text
+from claude_gatewayd.ctl.claude_code.destinations import (
+    BASE_URL,
+    HEADERS,
+    PROXIES,
+    ROWS,
+    SETTINGS,
+    VARIABLES,
+    as_text,
+    is_true,
+    models_elsewhere,
+)
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
-from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HERE, PROXIES, USE_BEDROCK, excepts_all
+from claude_gatewayd.ctl.claude_code.settings import HERE, excepts_all
 from claude_gatewayd.paths import expanduser, home
 
 Origin = Literal["shell", "start-up", "user", "project", "managed"]
 
-SOCKET = "ANTHROPIC_UNIX_SOCKET"
-_ELSEWHERE = {
-    USE_BEDROCK: "Claude Code talks to Bedrock directly, not to the gateway",
-    "CLAUDE_CODE_USE_VERTEX": "Claude Code talks to Google Vertex, not to the gateway",
-    "CLAUDE_CODE_USE_FOUNDRY": "Claude Code talks to Microsoft Foundry, not to the gateway",
-    "CLAUDE_CODE_USE_MANTLE": "Claude Code talks to Bedrock directly, not to the gateway",
-    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "Claude Code talks to Anthropic's platform on AWS, not to the gateway",
-    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "Claude Code talks to Anthropic on Google Cloud, not to the gateway",
-    SOCKET: "Claude Code talks to a socket, not to the gateway",
-}
-_TETHER = "CLAUDE_CODE_TETHER_LIVE"
-SWITCHES = tuple(_ELSEWHERE)
-_CREDENTIALS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
-NAMES = (BASE_URL, *_ELSEWHERE, _TETHER, *_CREDENTIALS, *PROXIES)
+CONFIGURE = "claude-gatewayctl configure-claude"
 _LONGEST = 1024 * 1024
+_NAMES = "|".join(VARIABLES)
 _ASSIGNMENT = re.compile(
-    rf"(?:^|[\s;&'\"(])(?:(?:set\s+-\S+|setenv)\s+({'|'.join(NAMES)})\s+|({'|'.join(NAMES)})=)(\"[^\"]*\"|'[^']*'|[^\s;'\"]*)"
+    rf"(?:^|[\s;&'\"(])(?:(?:set\s+-\S+|setenv)\s+({_NAMES})\s+|({_NAMES})=)(\"[^\"]*\"|'[^']*'|[^\s;'\"]*)"
+)
+_CREDENTIAL_LINE = re.compile(
+    r"^\s*(?:authorization\s*:\s*(?:bearer\s)?|x-api-key\s*:)\s*(\S+)", re.IGNORECASE | re.MULTILINE
 )
 
 
@@ -60,35 +62,59 @@ class Obstacle:
                 "harmful": self.harmful}  # fmt: skip
 
 
-def judge(kind: Origin, where: str, name: str, value: str, url: str, hint: str) -> Obstacle | None:
-    """Return what a variable does there to a Claude Code that is to talk to *url*; None: no harm."""
-    strong = kind in ("project", "managed")
-    if name in _ELSEWHERE or name == _TETHER:
-        if value.strip().lower() in ("", "0", "false", "no", "off"):
-            return None
-        if name == _TETHER:
-            why = "Claude Code sends only what is new in a conversation, and all of it once more when Bedrock steps in"
-            return Obstacle(kind, where, name, why, hint, harmful=False)
-        return Obstacle(kind, where, name, _ELSEWHERE[name], hint)
-    if name == BASE_URL:
-        if value.rstrip("/") == url or kind == "user":
-            return None
-        if strong:
-            return Obstacle(kind, where, name, "it overrides your own settings with another address", hint)
-        why = "it names another address; settings.json overrides it for Claude Code, but not for other programs"
-        return Obstacle(kind, where, name, why, hint, harmful=False)
-    if name in PROXIES:
-        why = "Claude Code uses this proxy even for 127.0.0.1; configure-claude writes a NO_PROXY that prevents it"
-        return Obstacle(kind, where, name, why, "claude-gatewayctl configure-claude") if value else None
-    if name in _CREDENTIALS:
-        if not value:
-            return None
-        known = value.startswith(("sk-ant-", "$"))
-        why = "Claude Code sends it instead of your subscription login"
-        return Obstacle(
-            kind, where, name, why if known else f"{why}, and it is not a credential of Anthropic's", hint, not known
-        )
+def judge(
+    kind: Origin, where: str, name: str, value: Any, url: str, hint: str, *, pinned: bool = False
+) -> Obstacle | None:
+    """Return what a variable or a setting does there to a Claude Code that is to talk to *url*; None: no harm.
+
+    *pinned*: managed settings lead to *url* themselves.
+    """
+    row = ROWS[name]
+    if kind == "user" and row.kind in ("provider", "socket", "model"):
+        hint = CONFIGURE
+    text = as_text(value)
+    match row.kind:
+        case "address":
+            return _judge_address(kind, where, text, url, hint)
+        case "provider" if is_true(value):
+            return Obstacle(kind, where, name, row.why, hint)
+        case "launcher" if is_true(value) and kind in ("shell", "start-up"):  # in settings it does nothing
+            return Obstacle(kind, where, name, row.why, hint)
+        case "socket" if text:
+            return Obstacle(kind, where, name, row.why, hint)
+        case "model":
+            found = sorted(models_elsewhere(row, value), key=lambda one: not one[1])
+            return Obstacle(kind, where, name, found[0][0], hint, harmful=found[0][1]) if found else None
+        case "proxy" if text:
+            return Obstacle(kind, where, name, row.why, CONFIGURE)
+        case "endpoint" if kind == "managed" and not (pinned and "customEndpoint" in value):
+            return Obstacle(kind, where, name, row.why, hint)
+        case "credential":
+            return _judge_credential(kind, where, name, text, hint)
+        case "mode" if is_true(value) or (row.is_setting and text not in ("", "claudeai")):
+            return Obstacle(kind, where, name, row.why, hint, harmful=False)
     return None
+
+
+def _judge_address(kind: Origin, where: str, value: str, url: str, hint: str) -> Obstacle | None:
+    if value.rstrip("/") == url or kind == "user":
+        return None
+    if kind in ("project", "managed"):
+        return Obstacle(kind, where, BASE_URL, "it overrides your own settings with another address", hint)
+    why = "it names another address; settings.json overrides it for Claude Code, but not for other programs"
+    return Obstacle(kind, where, BASE_URL, why, hint, harmful=False)
+
+
+def _judge_credential(kind: Origin, where: str, name: str, value: str, hint: str) -> Obstacle | None:
+    if name == HEADERS:
+        line = _CREDENTIAL_LINE.search(value)
+        value = line[1] if line else ""
+    if not value:
+        return None
+    why = ROWS[name].why
+    if name not in ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", HEADERS) or value.startswith(("sk-ant-", "$")):
+        return Obstacle(kind, where, name, why, hint, harmful=False)
+    return Obstacle(kind, where, name, f"{why}, and it is not a credential of Anthropic's", hint)
 
 
 def assignments(text: str) -> Iterator[tuple[int, str, str]]:
@@ -100,29 +126,34 @@ def assignments(text: str) -> Iterator[tuple[int, str, str]]:
             yield number, found[1] or found[2], found[3].strip("\"'")
 
 
-def in_settings(text: str) -> dict[str, str]:
-    """Return the variables that settings of Claude Code set, as text; none where they are no JSON. See NAMES."""
+def in_settings(text: str) -> dict[str, Any]:
+    """Return the variables that settings of Claude Code set, as text, and the settings of the table as they are.
+
+    There are none where it is no JSON.
+    """
     try:
         document = json_text.read(text).values()
     except NotStrict:
         return {}
     env = document.get("env")
-    found = {name: _as_text(value) for name, value in env.items()} if isinstance(env, dict) else {}
-    if document.get("apiKeyHelper"):
-        found["apiKeyHelper"] = str(document["apiKeyHelper"])
-    return found
+    found = {name: as_text(value) for name, value in env.items()} if isinstance(env, dict) else {}
+    found = {name: value for name, value in found.items() if name not in SETTINGS}
+    return found | {name: document[name] for name in SETTINGS if document.get(name)}
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Return what a settings file says, as `in_settings` does; none where there is no such file."""
+    return in_settings(_text(file))
 
 
 def variables(file: Path) -> dict[str, str]:
     """Return the variables that a settings file sets; none where there is no such file."""
-    found = in_settings(_text(file))
-    found.pop("apiKeyHelper", None)
-    return found
+    return {name: value for name, value in read_settings(file).items() if name not in SETTINGS}
 
 
 def has_helper(file: Path) -> bool:
     """Say whether settings let a program of the person's own say the key."""
-    return "apiKeyHelper" in in_settings(_text(file))
+    return "apiKeyHelper" in read_settings(file)
 
 
 def start_up_files(environ: Mapping[str, str]) -> list[Path]:
@@ -163,33 +194,37 @@ def settings_file(environ: Mapping[str, str]) -> Path:
     return base / "settings.json"
 
 
-def find(environ: Mapping[str, str], directory: Path, url: str, planned: str | None = None) -> list[Obstacle]:
+def find(
+    environ: Mapping[str, str],
+    directory: Path,
+    url: str,
+    planned: str | None = None,
+    managed: Iterable[Path] | None = None,
+) -> list[Obstacle]:
     """Return all that is in the way of a Claude Code that starts in *directory* and is to talk to *url*.
 
-    *planned* is what the person's settings.json is going to be, where that is not what it is.
+    *planned* is what the person's settings.json is going to be, where that is not what it is; *managed* are the files
+    of managed settings, where they are not this machine's.
     """
     own = settings_file(environ)
     settings = [
         (kind, file, in_settings(planned if kind == "user" and planned is not None else _text(file)))
-        for kind, file in _settings(own, directory, environ)
+        for kind, file in _settings(own, directory, environ, managed_files() if managed is None else managed)
     ]
     user = next((values for kind, _, values in settings if kind == "user"), {})
     no_proxy = user.get("no_proxy") or user.get("NO_PROXY") or ""
     round_it = excepts_all(no_proxy, HERE)
+    pinned = any(kind == "managed" and values.get(BASE_URL, "").rstrip("/") == url for kind, _, values in settings)
     found: list[Obstacle | None] = []
 
-    def add(kind: Origin, where: str, name: str, value: str, hint: str) -> None:
-        if not (name in PROXIES and round_it):
-            found.append(judge(kind, where, name, value, url, hint))
+    def add(kind: Origin, where: str, name: str, value: Any, hint: str) -> None:
+        if name in ROWS and not (name in PROXIES and round_it):
+            found.append(judge(kind, where, name, value, url, hint, pinned=pinned))
 
     for kind, file, values in settings:
         for name, value in values.items():
             add(kind, str(file), name, value, f"${{EDITOR:-vi}} {quote(str(file))}")
-        if "apiKeyHelper" in values:
-            why = "its key is sent instead of your subscription login"
-            hint = f"${{EDITOR:-vi}} {quote(str(file))}"
-            found.append(Obstacle(kind, str(file), "apiKeyHelper", why, hint, harmful=False))
-    for name in NAMES:
+    for name in VARIABLES:
         if name in environ:
             add("shell", "this shell", name, environ[name], f"unset {name}")
     seen = set()
@@ -210,12 +245,14 @@ def proxies(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _settings(own: Path, directory: Path, environ: Mapping[str, str]) -> Iterable[tuple[Origin, Path]]:
+def _settings(
+    own: Path, directory: Path, environ: Mapping[str, str], managed: Iterable[Path]
+) -> Iterable[tuple[Origin, Path]]:
     yield "user", own
     for file in project_files(directory, environ):
         if file != own:
             yield "project", file
-    for file in managed_files():
+    for file in managed:
         yield "managed", file
 
 
@@ -228,12 +265,6 @@ def _text(file: Path) -> str:
             return opened.read(_LONGEST).decode("utf-8-sig", errors="replace")
     except (OSError, ValueError):
         return ""
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
 
 
 def _sorted(directory: Path, pattern: str) -> list[Path]:

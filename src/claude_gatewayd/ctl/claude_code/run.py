@@ -7,11 +7,12 @@ import signal
 import sys
 from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from claude_gatewayd import paths
 from claude_gatewayd.ctl import ensure_running
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles, run_environment
+from claude_gatewayd.ctl.claude_code.run_environment import Run
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError, list_command
@@ -58,29 +59,31 @@ def run(arguments: argparse.Namespace) -> int:
             read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
         )
         ours = run_environment.through(os.environ, settings, target)
+    for name in ours.left_out:
+        print(f"{name} is left out for this run: it names models of Bedrock's, which AWS bills", file=sys.stderr)
     environ = ours.environ | {_BECAME: os.pathsep.join([str(os.getpid()), *became, str(found)])}
-    return _become(found, _with_overrides(words, ours.overrides), environ)
+    return _become(found, _with_overrides(words, ours), environ)
 
 
-def _settings() -> dict[str, str]:
-    """Return the variables of the settings files that Claude Code would find here, the strongest having won."""
+def _settings() -> dict[str, Any]:
+    """Return what the settings files say that Claude Code would find here, the strongest having won."""
     files = [obstacles.settings_file(os.environ), *reversed(obstacles.project_files(Path.cwd(), os.environ))]
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for file in files:
-        found |= obstacles.variables(file)
+        found |= obstacles.read_settings(file)
     return found
 
 
-def _with_overrides(words: list[str], overrides: dict[str, str]) -> list[str]:
+def _with_overrides(words: list[str], ours: Run) -> list[str]:
     """Return the arguments, with a --settings that says the overrides.
 
     It names a file, for all can read a command line. There are as many as there are different ones, in the runtime
     directory, which ends with the session.
     """
-    if not overrides:
+    if not ours.overrides and not ours.settings:
         return words
     try:
-        rest, document = run_environment.merged(words, overrides, lambda name: Path(name).read_text("utf-8-sig"))
+        rest, document = run_environment.merged(words, ours, lambda name: Path(name).read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise GatewayError(f"cannot read what --settings says: {error}", "claude --help") from None
     text = json.dumps(document).encode()

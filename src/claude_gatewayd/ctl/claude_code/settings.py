@@ -1,7 +1,8 @@
 """What of Claude Code's settings.json is ours: the edits that point it here, and those that undo them. Pure.
 
-Only members of `env` are touched, and `statusLine` where that is asked for. What they were before is remembered, and a
-value is taken out only while it is still the one that was written.
+Only members of `env` are touched, `statusLine` where that is asked for, and what leads elsewhere by the table of
+`destinations`. What they were before is remembered, and a value is taken out only while it is still the one that was
+written.
 """
 
 import re
@@ -11,16 +12,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd.ctl.claude_code import json_text
+from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, HEADERS, PROXIES, SETTINGS, TABLE, kept
 from claude_gatewayd.ctl.claude_code.json_text import JsonObject, NotStrict
 
-BASE_URL = "ANTHROPIC_BASE_URL"
-HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
-USE_BEDROCK = "CLAUDE_CODE_USE_BEDROCK"
 KEY_HEADER = "x-gateway-key"
-STATUS_LINE = "statusLine"  # the one of ours that is no member of `env`
+STATUS_LINE = "statusLine"
 REFRESH_EVERY = 30  # seconds, in which a countdown has not become wrong; Claude Code runs it after each turn anyway
-# Claude Code sends even 127.0.0.1 to any of these, HTTPS_PROXY too; and no_proxy hides NO_PROXY (2.1.197, 2.1.330).
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_AT_THE_TOP = (STATUS_LINE, *SETTINGS)  # the ones of ours that are no members of `env`
 HERE = ("127.0.0.1", "localhost")
 
 
@@ -95,7 +93,7 @@ def configure(
             continue
         changes.append(Change(name, before, value))
         known[name] = MemberHistory(known[name].before if name in known else before, value)
-    if any(change.after is not None and change.name != STATUS_LINE for change in changes) and env is None:
+    if any(change.after is not None and change.name not in _AT_THE_TOP for change in changes) and env is None:
         made_env = True
     return EditedSettings(_apply(text, changes), tuple(changes), known, made_env)
 
@@ -189,7 +187,9 @@ def _wanted(now: Mapping[str, Any], target: GatewayTarget, shell: Mapping[str, s
             given = now.get(name) if name in now else shell.get(name)
             if name == "NO_PROXY" or given:  # what stands in settings.json hides what the shell says: take that over
                 wanted[name] = past_the_proxy(given, target.hosts)
-    wanted[USE_BEDROCK] = None
+    for row in TABLE:
+        if row.name in now and (rest := kept(row, now[row.name])) != now[row.name]:
+            wanted[row.name] = rest
     return wanted
 
 
@@ -206,10 +206,10 @@ def _env(text: str) -> JsonObject | None:
 
 def _now(text: str, env: JsonObject | None) -> dict[str, Any]:
     """Return the members that may be ours, as they are."""
+    top = json_text.read(text).values()
     now = env.values() if env is not None else {}
-    now.pop(STATUS_LINE, None)
-    line = json_text.read(text).get(STATUS_LINE)
-    return now if line is None else {**now, STATUS_LINE: line.value}
+    members = {name: value for name, value in now.items() if name not in _AT_THE_TOP}
+    return members | {name: top[name] for name in _AT_THE_TOP if name in top}
 
 
 def _is_our_status_line(value: object) -> bool:
@@ -219,7 +219,7 @@ def _is_our_status_line(value: object) -> bool:
 
 def _apply(text: str, changes: list[Change]) -> str:
     for change in changes:
-        if change.name == STATUS_LINE:
+        if change.name in _AT_THE_TOP:
             top = json_text.read(text)
             if change.after is None:
                 text = json_text.drop(text, top, change.name)

@@ -13,7 +13,7 @@ from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code import obstacles as claude_obstacles
-from claude_gatewayd.ctl.claude_code.settings import BASE_URL
+from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, SWITCHES
 from claude_gatewayd.ctl.doctor import claude_code, gather, machine, network
 from claude_gatewayd.ctl.doctor.finding import Finding, Status
 from claude_gatewayd.errors import ConfigInvalid
@@ -163,7 +163,7 @@ def _settings(context: Context) -> Iterable[Finding]:
 def _variables(context: Context) -> Iterable[Finding]:
     found = claude_obstacles.find(context.environ, context.directory, context.url)
     daemon = context.daemon_environ
-    return claude_code.obstacles(found, [name for name in claude_obstacles.SWITCHES if name in daemon])
+    return claude_code.obstacles(found, [name for name in SWITCHES if name in daemon])
 
 
 def _disk(context: Context) -> Iterable[Finding]:

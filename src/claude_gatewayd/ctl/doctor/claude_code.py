@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from shlex import quote
 from typing import NamedTuple
 
-from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
-from claude_gatewayd.ctl.doctor.finding import Finding, ok
+from claude_gatewayd.ctl.claude_code.obstacles import CONFIGURE, Obstacle
+from claude_gatewayd.ctl.doctor.finding import Finding, Remedy, Severity, ok
 
 
 class ClaudeLogin(NamedTuple):
@@ -40,7 +40,9 @@ def obstacles(found: Iterable[Obstacle], in_service: Sequence[str]) -> Iterator[
     clear = True
     for one in found:
         clear = clear and not one.harmful
-        yield Finding("variables", "fail" if one.harmful else "note", f"{one.name} in {one.where}", one.why, one.hint)
+        state: Severity = "fail" if one.harmful else "note"
+        remedy: Remedy = "configure-claude" if one.harmful and one.hint == CONFIGURE else ""
+        yield Finding("variables", state, f"{one.name} in {one.where}", one.why, one.hint, remedy)
     for name in in_service:
         yield Finding(
             "variables", "note", f"{name} in the running service",

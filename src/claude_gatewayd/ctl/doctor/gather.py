@@ -21,8 +21,9 @@ from claude_gatewayd.aws.profiles.sso_profile import is_sso, sso_profile
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import json_text, obstacles
+from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, HEADERS
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
-from claude_gatewayd.ctl.claude_code.settings import BASE_URL, HEADERS, KEY_HEADER
+from claude_gatewayd.ctl.claude_code.settings import KEY_HEADER
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
 from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
@@ -189,6 +190,8 @@ def login(environ: Mapping[str, str], settings_file: Path) -> ClaudeLogin:
     ):  # fmt: skip
         if {**environ, **settings}.get(name):
             return ClaudeLogin(kind, f"{name} in {settings_file}" if settings.get(name) else name)
+    if profile := {**environ, **settings}.get("ANTHROPIC_PROFILE"):
+        return ClaudeLogin("a profile", f"ANTHROPIC_PROFILE={profile}")
     if obstacles.has_helper(settings_file):
         return ClaudeLogin("a key helper", f"apiKeyHelper in {settings_file}")
     file = settings_file.with_name(".credentials.json")
@@ -284,7 +287,7 @@ def credential_headers(environ: Mapping[str, str], settings_file: Path) -> dict[
     if key := given.get("ANTHROPIC_API_KEY"):
         return {"x-api-key": key}
     token = given.get("CLAUDE_CODE_OAUTH_TOKEN")
-    if not token and not obstacles.has_helper(settings_file):
+    if not token and not given.get("ANTHROPIC_PROFILE") and not obstacles.has_helper(settings_file):
         token = _oauth(settings_file.with_name(".credentials.json")).get("accessToken")
     return {"authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"} if token else {}
 

@@ -19,7 +19,8 @@ from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import read_document
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
-from claude_gatewayd.ctl.claude_code.settings import BASE_URL, GatewayTarget
+from claude_gatewayd.ctl.claude_code.destinations import BASE_URL
+from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.ctl.setup.facts import (
     Claude,

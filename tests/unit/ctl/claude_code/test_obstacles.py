@@ -1,5 +1,6 @@
 """What is in the way although settings.json is right, and where it is written."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,44 @@ def test_lines_of_start_up_files(line: str, found: list[tuple[str, str]]) -> Non
         ("shell", "HTTPS_PROXY", "http://p", True),
         ("user", "CLAUDE_CODE_TETHER_LIVE", "1", False),
         ("shell", "CLAUDE_CODE_TETHER_LIVE", "0", None),
+        ("shell", "CLAUDE_CODE_USE_BEDROCK", "2", None),  # Claude Code takes that for no
+        ("start-up", "CLAUDE_CODE_USE_BEDROCK", "$MY_SWITCH", True),
+        ("shell", "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1", True),
+        ("user", "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1", None),
+        ("user", "ANTHROPIC_UNIX_SOCKET", "/tmp/s", True),
+        ("user", "model", "us.anthropic.claude-opus-4-8", True),
+        ("project", "model", "opus", None),
+        ("project", "modelOverrides", {"claude-opus-5-5": "eu.anthropic.claude-opus-5-5"}, True),
+        ("managed", "fallbackModel", ["haiku", "claude-haiku-5-5-bedrock"], False),
+        ("managed", "fallbackModel", ["claude-haiku-5-5-bedrock", "anthropic.claude-haiku-5-5"], True),
+        ("shell", "ANTHROPIC_MODEL", "arn:aws:bedrock:us-east-1:1:application-inference-profile/a", True),
+        ("shell", "ANTHROPIC_DEFAULT_OPUS_MODEL", "claude-opus-4-1@20250805", True),
+        ("shell", "ANTHROPIC_SMALL_FAST_MODEL", "claude-haiku-5-5", None),
+        ("shell", "ANTHROPIC_PROFILE", "work", False),
+        ("user", "ANTHROPIC_CUSTOM_HEADERS", "x-litellm-api-key: Bearer sk-1", None),
+        ("user", "ANTHROPIC_CUSTOM_HEADERS", "X-A: b\nAuthorization: Bearer sk-1", True),
+        ("user", "apiKeyHelper", "get-key", False),
+        ("user", "forceLoginMethod", "gateway", False),
+        ("user", "forceLoginMethod", "claudeai", None),
+        ("user", "allowedProviders", ["anthropic"], None),  # counts in managed settings only
+        ("managed", "allowedProviders", ["anthropic"], True),
+        ("managed", "allowedProviders", ["anthropic", "customEndpoint"], True),
     ],
 )  # fmt: skip
-def test_what_it_does(kind: obstacles.Origin, name: str, value: str, harmful: bool | None) -> None:
+def test_what_it_does(kind: obstacles.Origin, name: str, value: object, harmful: bool | None) -> None:
     found = obstacles.judge(kind, "here", name, value, URL, "")
     assert (found.harmful if found else None) == harmful
+
+
+@pytest.mark.parametrize(("pinned", "in_the_way"), [(URL, False), ("http://other", True), (None, True)])
+def test_managed_settings_that_allow_a_gateway_have_to_name_it(
+    tmp_path: Path, pinned: str | None, in_the_way: bool
+) -> None:
+    file = tmp_path / "managed-settings.json"
+    env = {"ANTHROPIC_BASE_URL": pinned} if pinned else {}
+    file.write_text(json.dumps({"allowedProviders": ["anthropic", "customEndpoint"], "env": env}))
+    found = {one.name for one in obstacles.find({"HOME": str(tmp_path)}, tmp_path, URL, managed=[file])}
+    assert ("allowedProviders" in found) is in_the_way
 
 
 def test_each_is_found_and_named_by_file_and_line(tmp_path: Path) -> None:

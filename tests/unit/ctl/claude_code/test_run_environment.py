@@ -1,11 +1,17 @@
 """What one run of Claude Code is started with."""
 
+from typing import Any
+
 import pytest
 
 from claude_gatewayd.ctl.claude_code import run_environment
-from claude_gatewayd.ctl.claude_code.obstacles import SWITCHES, judge
+from claude_gatewayd.ctl.claude_code.destinations import ROWS, SWITCHES, TABLE
+from claude_gatewayd.ctl.claude_code.obstacles import Origin, judge
+from claude_gatewayd.ctl.claude_code.run_environment import Run
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 
+LEADS = ("provider", "socket", "launcher", "model")
+KINDS: tuple[Origin, ...] = ("shell", "user", "project", "managed")
 URL = "http://127.0.0.1:47000"
 TARGET = GatewayTarget(URL, "K")
 OURS = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: K"}
@@ -37,7 +43,7 @@ OURS = {"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: K
 def test_through(
     environ: dict[str, str], settings: dict[str, str], wanted: dict[str, str], overrides: dict[str, str]
 ) -> None:
-    assert run_environment.through(environ, settings, TARGET) == (wanted, overrides)
+    assert run_environment.through(environ, settings, TARGET) == Run(wanted, overrides)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +62,7 @@ def test_through(
 def test_around(
     environ: dict[str, str], settings: dict[str, str], wanted: dict[str, str], overrides: dict[str, str]
 ) -> None:
-    assert run_environment.around(environ, settings, TARGET) == (wanted, overrides)
+    assert run_environment.around(environ, settings, TARGET) == Run(wanted, overrides)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +78,55 @@ def test_around(
 )  # fmt: skip
 def test_the_persons_own_settings_are_kept(words: list[str], rest: list[str], merged: dict[str, object]) -> None:
     files = {"theirs.json": '{"theme": "dark"}'}
-    assert run_environment.merged(words, {"A": "0"}, files.__getitem__) == (rest, merged)
+    assert run_environment.merged(words, Run({}, {"A": "0"}), files.__getitem__) == (rest, merged)
 
 
 @pytest.mark.parametrize("given", ["[]", '{"env": []}', "no json"])
 def test_settings_that_are_none_are_refused(given: str) -> None:
     with pytest.raises(ValueError, match=r"must be|Expecting"):
-        run_environment.merged(["--settings", "file"], {}, lambda _: given)
+        run_environment.merged(["--settings", "file"], Run({}, {}), lambda _: given)
+
+
+NATIVE = "us.anthropic.claude-opus-4-8"
+PINS: list[tuple[dict[str, str], dict[str, Any], dict[str, Any]]] = [
+    ({"ANTHROPIC_MODEL": NATIVE}, {}, {}),
+    ({"ANTHROPIC_MODEL": "opus", "ANTHROPIC_DEFAULT_OPUS_MODEL": "claude-opus-5-5-bedrock"}, {}, {}),
+    ({}, {"ANTHROPIC_MODEL": NATIVE, "CLAUDE_CODE_SUBAGENT_MODEL": "haiku"}, {"env": {"ANTHROPIC_MODEL": ""}}),
+    ({}, {"model": f"{NATIVE}[1m]"}, {"env": {}, "model": ""}),
+    ({}, {"model": "opus"}, {}),
+    ({}, {"modelOverrides": {"claude-opus-5-5": NATIVE, "a": "b"}},
+     {"env": {}, "modelOverrides": {"claude-opus-5-5": "claude-opus-5-5", "a": "b"}}),
+    ({}, {"fallbackModel": [NATIVE, "haiku"]}, {"env": {}, "fallbackModel": ["haiku"]}),
+    ({}, {"fallbackModel": [NATIVE]}, {"env": {}, "fallbackModel": []}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("environ", "settings", "says"), PINS)
+def test_models_of_bedrocks(environ: dict[str, str], settings: dict[str, Any], says: dict[str, Any]) -> None:
+    """They are what a person had for Bedrock; NAME-bedrock is what asks for it here, and stays."""
+    run = run_environment.through(environ, settings, TARGET)
+    assert run.settings == says
+    assert NATIVE not in run.environ.values()
+    assert {name for name in environ if name not in run.environ} == {n for n, v in environ.items() if v == NATIVE}
+    pinned = {name for name, value in {**environ, **settings}.items() if NATIVE in str(value)}
+    assert set(run.left_out) == pinned
+
+
+def test_a_model_of_bedrocks_that_is_asked_for_now_stays() -> None:
+    run = run_environment.through({}, {"model": NATIVE, "ANTHROPIC_MODEL": NATIVE}, TARGET)
+    asked = '{"model": "us.anthropic.other", "env": {"ANTHROPIC_MODEL": "arn:aws:bedrock:x"}}'
+    _, merged = run_environment.merged(["--settings", asked], run, str)
+    assert (merged["model"], merged["env"]["ANTHROPIC_MODEL"]) == ("us.anthropic.other", "arn:aws:bedrock:x")
 
 
 def test_run_takes_away_all_that_doctor_calls_an_obstacle() -> None:
-    switches = dict.fromkeys(SWITCHES, "1")
-    assert not set(run_environment.through(switches, {}, TARGET).environ) & set(SWITCHES)
-    for name, value in run_environment.through({}, switches, TARGET).overrides.items():
-        assert name not in SWITCHES or judge("user", "settings.json", name, value, URL, "") is None
-    assert set(SWITCHES) <= run_environment.through({}, switches, TARGET).overrides.keys()
+    led: dict[str, Any] = {row.name: NATIVE if row.kind == "model" else "1" for row in TABLE if row.kind in LEADS}
+    variables = {name: value for name, value in led.items() if not ROWS[name].is_setting}
+    assert not set(run_environment.through(variables, {}, TARGET).environ) & set(variables)
+    run = run_environment.through({}, led, TARGET)
+    says = {**run.overrides, **run.settings["env"], **run.settings}
+    assert set(led) <= says.keys()
+    assert set(SWITCHES) <= run.overrides.keys()
+    for name in led:
+        for kind in KINDS:
+            assert judge(kind, "settings.json", name, says[name], URL, "") is None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_gatewayd.ctl.claude_code import json_text, settings
+from claude_gatewayd.ctl.claude_code.destinations import is_true
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget, MemberHistory
 
@@ -73,6 +74,13 @@ def test_the_text_around_stays(before: str, after: str) -> None:
         ({}, {"HTTP_PROXY": ""}, OURS),
         ({"CLAUDE_CODE_USE_BEDROCK": "1", "B": 2}, {}, OURS | {"B": 2}),
         ({"CLAUDE_CODE_USE_BEDROCK": None}, {}, OURS | {"CLAUDE_CODE_USE_BEDROCK": None}),
+        ({"CLAUDE_CODE_USE_BEDROCK": "0"}, {}, OURS | {"CLAUDE_CODE_USE_BEDROCK": "0"}),  # it beats the shell's
+        ({"CLAUDE_CODE_USE_BEDROCK": 1, "CLAUDE_CODE_USE_VERTEX": True, "ANTHROPIC_UNIX_SOCKET": "/s"}, {}, OURS),
+        ({"ANTHROPIC_MODEL": "us.anthropic.claude-opus-4-8", "ANTHROPIC_DEFAULT_OPUS_MODEL": "claude-opus-4-8"}, {},
+         OURS | {"ANTHROPIC_DEFAULT_OPUS_MODEL": "claude-opus-4-8"}),
+        ({"CLAUDE_CODE_SUBAGENT_MODEL": "claude-haiku-5-5-bedrock"}, {},
+         OURS | {"CLAUDE_CODE_SUBAGENT_MODEL": "claude-haiku-5-5-bedrock"}),
+        ({"model": "us.anthropic.claude-opus-4-8"}, {}, OURS | {"model": "us.anthropic.claude-opus-4-8"}),
     ],
 )  # fmt: skip
 def test_what_is_wanted(env: dict[str, Any], shell: dict[str, str], wanted: dict[str, Any]) -> None:
@@ -83,6 +91,37 @@ def test_what_is_wanted(env: dict[str, Any], shell: dict[str, str], wanted: dict
     assert (again.text, again.changes) == (edited.text, ())
     back = settings.remove(edited.text, TARGET, edited.remembered, made_env=edited.made_env)
     assert json.loads(back.text)["env"] == env
+
+
+NATIVE = "us.anthropic.claude-opus-4-8"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"model": NATIVE}, {}),
+        ({"model": "arn:aws:bedrock:us-east-1:1:application-inference-profile/a"}, {}),
+        ({"model": "claude-opus-4-1@20250805"}, {}),
+        ({"model": "opus[1m]"}, {"model": "opus[1m]"}),
+        ({"model": "claude-opus-5-5-bedrock"}, {"model": "claude-opus-5-5-bedrock"}),
+        ({"modelOverrides": {"claude-opus-5-5": NATIVE, "a": "b"}}, {"modelOverrides": {"a": "b"}}),
+        ({"fallbackModel": [NATIVE], "advisorModel": NATIVE}, {}),
+        (
+            {"fallbackModel": [], "modelOverrides": {}, "model": None},
+            {"fallbackModel": [], "modelOverrides": {}, "model": None},
+        ),
+        ({"apiKeyHelper": "x", "forceLoginMethod": "gateway"}, {"apiKeyHelper": "x", "forceLoginMethod": "gateway"}),
+    ],
+)
+def test_settings_that_pin_models(given: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Those of Bedrock's and Vertex's go, are remembered, and come back."""
+    edited = settings.configure(json.dumps(given), TARGET, {})
+    now = json.loads(edited.text)
+    assert now.pop("env") == OURS
+    assert now == wanted
+    assert settings.configure(edited.text, TARGET, {}, edited.remembered).changes == ()
+    back = settings.remove(edited.text, TARGET, edited.remembered, made_env=edited.made_env)
+    assert (json.loads(back.text), back.left) == (given, ())
 
 
 def test_a_line_that_is_there_already_stays_where_it_is() -> None:
@@ -179,7 +218,7 @@ def test_all_else_stays_and_comes_back(
     now = json.loads(edited.text)
     assert now["env"]["ANTHROPIC_BASE_URL"] == URL
     assert LINE in now["env"]["ANTHROPIC_CUSTOM_HEADERS"].split("\n")
-    assert "CLAUDE_CODE_USE_BEDROCK" not in now["env"]
+    assert not is_true(now["env"].get("CLAUDE_CODE_USE_BEDROCK"))
     assert list(now) == list(whole) + (["env"] if env is None else [])
     touched = {change.name for change in edited.changes}
     assert {k: v for k, v in now.items() if k != "env"} == document
