@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -13,8 +14,10 @@ from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import document_of
 from claude_gatewayd.ctl.migrate import document, project_files, translate
+from claude_gatewayd.ctl.migrate.document import LiteLLMDocument
 from claude_gatewayd.ctl.migrate.draft import MigratedConfig
 from claude_gatewayd.ctl.migrate.translation import OPEN_ENDS, Translation
+from claude_gatewayd.ctl.migrate.variables import collect
 from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
@@ -46,8 +49,13 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     if file.name == LEFT:
         raise GatewayError(f"cannot import {file}: it was written by an import", "name the proxy's own file")
     old = document.read(file)
-    migrated = translate.translate(old, os.environ, lambda name: project_files.source_of(file.parent, name))
-    translations = [(file, one) for one in migrated.translations] + project_files.look(file.parent)
+    beside = collect.collect(file.parent, os.environ, old.values)
+    found = [(one.name, one.value, one.file, one.line) for one in beside.found if one.value is not None]
+    old = old.with_variables(found)
+    environ = {**os.environ, **{name: value for name, value, _, _ in found}}
+    migrated = translate.translate(old, environ, lambda name: project_files.source_of(file.parent, name))
+    translations = [_placed(old, one) for one in migrated.translations]
+    translations += [*beside.notes, *project_files.look(file.parent)]
     left = _left(migrated, file)
     target = paths.config_path(os.environ)
     before = target.read_bytes() if target.exists() else b""
@@ -84,6 +92,13 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     plain = "\n".join([*_table(translations), rest])
     show(report, plain, lambda _: f"{_drawn(translations)}\n{printable.lines(rest)}", in_json=in_json)
     return DONE
+
+
+def _placed(old: LiteLLMDocument, translation: Translation) -> tuple[Path, Translation]:
+    """Return the file that a translation is about, and the translation with its line there."""
+    file, line = old.where(translation.line)
+    item = translation.item if file in old.included else translation.item.removeprefix("environment_variables.")
+    return file, replace(translation, line=line, item=item)
 
 
 def _config(migrated: MigratedConfig, text: str, file: Path, left: Path | None) -> str:

@@ -1,0 +1,111 @@
+"""`claude-gatewayctl import` of a configuration that is only a part: the rest is in the files beside it."""
+
+import json
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tests.support.daemon import BIN
+
+CONFIG = """\
+include: [models.yaml]
+litellm_settings:
+  callbacks: [prometheus]
+"""
+MODELS = """\
+model_list:
+  - model_name: claude-opus-4-8
+    litellm_params: {model: anthropic/claude-opus-4-8}
+  - model_name: claude-opus-4-8-bedrock
+    litellm_params:
+      model: bedrock/eu.anthropic.claude-opus-4-8
+      aws_region_name: os.environ/AWS_REGION
+  - model_name: gpt-5
+    litellm_params: {model: openai/gpt-5, api_key: os.environ/OPENAI_API_KEY}
+"""
+DOTENV = """\
+# the proxy's
+LITELLM_MASTER_KEY=sk-secret-1
+AWS_PROFILE=Team.Admin
+AWS_REGION=eu-west-1
+LITELLM_PORT=47123
+OPENAI_API_KEY=sk-secret-2
+DATABASE_URL=postgresql://u:sk-secret-3@db/litellm
+POSTGRES_PASSWORD=sk-secret-4
+"""
+MAKEFILE = """\
+include .env
+export
+start:
+\tlitellm --config config.yaml --port $(LITELLM_PORT)
+hostile := $(shell touch ran)
+"""
+COMPOSE = """\
+services:
+  litellm:
+    image: ghcr.io/berriai/litellm:main-latest
+    env_file: .env
+    environment:
+      AWS_PROFILE: Team.Admin
+"""
+
+
+def imported(directory: Path, *words: str) -> tuple[str, dict[str, Any]]:
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(directory.parent)}
+    done = subprocess.run(
+        [str(BIN / "claude-gatewayctl"), "import", str(directory), *words], env=environ, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout, json.loads(done.stdout) if "--json" in words else {}
+
+
+def proxy(tmp_path: Path) -> Path:
+    directory = tmp_path / "proxy"
+    directory.mkdir()
+    for name, text in (
+        ("config.yaml", CONFIG), ("models.yaml", MODELS), (".env", DOTENV), ("Makefile", MAKEFILE),
+        ("docker-compose.yml", COMPOSE),
+    ):  # fmt: skip
+        (directory / name).write_text(text)
+    return directory
+
+
+def test_what_stands_beside_it_is_read_and_reported_where_it_stands(tmp_path: Path) -> None:
+    directory = proxy(tmp_path)
+    _, report = imported(directory, "--json")
+    lines = {(Path(one["file"]).name, one["line"], one["what"]): one for one in report["lines"]}
+    assert lines["models.yaml", 7, "aws_region_name"]["says"].startswith('[bedrock] region = "eu-west-1"')
+    assert lines["docker-compose.yml", 6, "AWS_PROFILE"]["says"] == '[bedrock] profile = "Team.Admin"'
+    assert lines[".env", 5, "LITELLM_PORT"]["says"] == "[listen] port = 47123"
+    assert (".env", 7, "DATABASE_URL") in lines
+    assert (".env", 6, "OPENAI_API_KEY") in lines  # which an entry refers to
+    assert not [place for place in lines if place[2] == "POSTGRES_PASSWORD"]
+    needed = lines["config.yaml", 3, "callbacks prometheus"]["says"]
+    assert "claude-gatewayctl upgrade --with 'prometheus-client>=0.20,<1'" in needed
+    assert not (directory / "ran").exists()
+
+    config = tomllib.loads((tmp_path / ".config/claude-gateway/config.toml").read_text())
+    assert config["bedrock"] == {"region": "eu-west-1", "profile": "Team.Admin"}
+    assert config["listen"] == {"port": 47123}
+
+
+def test_no_secret_of_them_is_printed(tmp_path: Path) -> None:
+    directory = proxy(tmp_path)
+    for words in (("--dry-run",), ("--dry-run", "--json"), ()):
+        output, _ = imported(directory, *words)
+        assert "sk-secret" not in output
+
+
+def test_an_included_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    directory = proxy(tmp_path)
+    (directory / "models.yaml").unlink()
+    done = subprocess.run(
+        [str(BIN / "claude-gatewayctl"), "import", str(directory)], env={"PATH": "/usr/bin", "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Cannot read {directory}/models.yaml: No such file or directory\n  ls -l {directory}/models.yaml\n"
+    )
