@@ -4,6 +4,7 @@ Those of litellm_settings stand in config/litellm_keys.py, for the engine leaves
 """
 
 from claude_gatewayd.config.litellm_keys import SETTINGS, ReservedKey
+from claude_gatewayd.ctl.migrate.translation import CHANGED, NOT_NEEDED, Verdict
 
 ROUTER_VALUES = ("num_retries", "timeout", "allowed_fails", "cooldown_time", "retry_after")
 ROUTER_VALUES_ELSEWHERE = {name: name for name in ROUTER_VALUES if name != "timeout"} | {"request_timeout": "timeout"}
@@ -62,5 +63,20 @@ WITHOUT_EFFECT = {
         "it does not change what is sent",
     ),
 }  # fmt: skip
-LIMITS = ("rpm", "tpm", "max_parallel_requests", "weight", "order", "tags", "tag_regex", "max_retries", "num_retries",
-          "cooldown_time", "allowed_fails")  # fmt: skip
+_NO_LIMIT = "the gateway does not limit or weigh requests: the limits of your account apply"
+_ROUTER = "[router] decides for all models"
+# Parameters by which LiteLLM's router chooses.
+OF_THE_ROUTER = {
+    **dict.fromkeys(("rpm", "tpm", "max_parallel_requests", "weight", "order"), _NO_LIMIT),
+    **dict.fromkeys(("max_retries", "num_retries", "cooldown_time", "allowed_fails"), _ROUTER),
+    **dict.fromkeys(("tags", "tag_regex"), "tags choose no entry"),
+}
+
+
+def effect_of(key: str, otherwise: str) -> tuple[Verdict, str]:
+    """Return what becomes of a parameter that is not sent: the verdict and the reason."""
+    if key in WITHOUT_EFFECT:
+        return NOT_NEEDED, WITHOUT_EFFECT[key]
+    if "_cost_per_" in key:
+        return NOT_NEEDED, "it does not change what is sent"
+    return CHANGED, OF_THE_ROUTER.get(key, otherwise)

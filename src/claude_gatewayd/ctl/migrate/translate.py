@@ -11,7 +11,8 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.migrate import callbacks, known_keys, references
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument, YamlPath
 from claude_gatewayd.ctl.migrate.draft import KEY_SPECS, Draft, MigratedConfig
-from claude_gatewayd.ctl.migrate.model_list import BEARER, ModelList
+from claude_gatewayd.ctl.migrate.models.account import BEARER
+from claude_gatewayd.ctl.migrate.models.model_list import ModelList
 from claude_gatewayd.ctl.migrate.translation import (
     BUILT_IN,
     CARRIED,
@@ -62,7 +63,7 @@ class _Translator:
         for name in self._document.values:
             if name not in sections:
                 self._other_section(str(name))
-        self._models.report_shared_account()
+        self._models.account.report_shared(self._models.entries)
         self._draft.straighten_aliases()
         migrated = self._draft.migrated
         migrated.translations += [
@@ -180,7 +181,11 @@ class _Translator:
     def _variables(self, variables: dict[str, Any]) -> None:
         for name, value in variables.items():
             where = ("environment_variables", name)
-            if name == "AWS_PROFILE" and self._models.names_profile and PROFILE not in self._draft.migrated.values:
+            if (
+                name == "AWS_PROFILE"
+                and self._models.account.names_profile
+                and PROFILE not in self._draft.migrated.values
+            ):
                 self._note(where, NOT_NEEDED, "each entry that Bedrock answers for names a profile of its own")
             elif name in known_keys.VARIABLES:
                 self._draft.value(where, *known_keys.VARIABLES[name], value)

@@ -7,7 +7,7 @@ import pytest
 
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument
 from claude_gatewayd.ctl.migrate.draft import Draft
-from claude_gatewayd.ctl.migrate.model_list import ModelList
+from claude_gatewayd.ctl.migrate.models.model_list import ModelList
 
 OPUS_4_1 = "bedrock/us.anthropic.claude-opus-4-1-20250805-v1:0"
 OPUS_5 = "bedrock/us.anthropic.claude-opus-5"
@@ -26,7 +26,7 @@ def read(
     draft = Draft(LiteLLMDocument({}), environ or {})
     models = ModelList(draft, targets or set())
     models.read([{"model_name": name, "litellm_params": params} for name, params in listed], credentials or {})
-    models.report_shared_account()
+    models.account.report_shared(models.entries)
     draft.straighten_aliases()
     return draft, models
 

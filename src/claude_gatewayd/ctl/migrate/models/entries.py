@@ -101,7 +101,8 @@ def _sorted(entry: Entry, environ: Mapping[str, str]) -> Entry:
             return entry
         region = in_path[0].rstrip("/") if in_path else there.split(":")[3] if there.count(":") > 4 else ""
         return _with(entry, "bedrock", there=there, claude=claude, region=region)
-    if model.startswith("anthropic/") or (model.startswith("claude-") and "/" not in model):
+    provider = params.get("custom_llm_provider", "anthropic")
+    if model.startswith("anthropic/") or (model.startswith("claude-") and "/" not in model and provider == "anthropic"):
         base = params.get("api_base")
         found = references.resolve(base, environ).value if base else ""
         elsewhere = bool(base) and urlsplit(str(found or "")).hostname != _ANTHROPIC_ITSELF
@@ -154,4 +155,6 @@ def _is_shared(key: str, value: Any) -> bool:
         return bool(value == known_keys.AWS_KEYS[key])
     if key in ("model", "api_key", *known_keys.AWS_PARAMS):
         return True
-    return key in known_keys.WITHOUT_EFFECT or key in known_keys.LIMITS or "_cost_per_" in key or "timeout" in key
+    return (
+        key in known_keys.WITHOUT_EFFECT or key in known_keys.OF_THE_ROUTER or "_cost_per_" in key or "timeout" in key
+    )

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from claude_gatewayd.ctl.migrate import entries
-from claude_gatewayd.ctl.migrate.entries import Entry, Unusable
+from claude_gatewayd.ctl.migrate.models import entries
+from claude_gatewayd.ctl.migrate.models.entries import Entry, Unusable
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:"
 
@@ -43,6 +43,7 @@ def read(name: Any, environ: dict[str, str] | None = None, **params: Any) -> Ent
         ("claude-opus-4-8", {"model": "bedrock/us.anthropic.claude-opus-4-8"}, "bedrock"),
         ("claude-opus-4-8", {"model": "us.anthropic.claude-opus-4-8"}, "bedrock"),
         ("x", {"model": "us.anthropic.claude-opus-4-8", "custom_llm_provider": "bedrock"}, "bedrock"),
+        ("x", {"model": "claude-sonnet-5", "custom_llm_provider": "vertex_ai"}, "litellm"),
         ("x", {"model": "bedrock/meta.llama3-1-70b-instruct-v1:0"}, "litellm"),
         ("4.5", {"model": "gpt-4o"}, "litellm"),
         # a server of one's own gets its own key, and never a caller's credential for Anthropic

@@ -1,0 +1,1 @@
+"""What becomes of model_list: who answers each of its names, and with whose account."""

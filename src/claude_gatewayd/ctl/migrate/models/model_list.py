@@ -1,0 +1,218 @@
+"""What becomes of model_list: who answers each name, and which entries [bedrock] is taken from. Pure.
+
+A name that Anthropic answered is Anthropic's, and Bedrock's entries stand in for it. A name that Bedrock alone answered
+becomes an alias of a model that only Bedrock is asked for. Whatever has credentials, guardrails or others of its own
+stays with LiteLLM as it is, under a name that is free, and the old name becomes an alias of that.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.bedrock.models import BEDROCK_SUFFIX
+from claude_gatewayd.ctl.migrate import known_keys, references
+from claude_gatewayd.ctl.migrate.draft import Draft
+from claude_gatewayd.ctl.migrate.models import entries
+from claude_gatewayd.ctl.migrate.models.account import BedrockAccount
+from claude_gatewayd.ctl.migrate.models.claims import Claims
+from claude_gatewayd.ctl.migrate.models.entries import Entry
+from claude_gatewayd.ctl.migrate.translation import BUILT_IN, CARRIED, CHANGED, UNKNOWN, YOURS
+
+
+class ModelList:
+    """The entries, and what the gateway calls each name of the file.
+
+    *called* has the model that a name stands for now. *at_bedrock* has the model to name in [router.fallbacks] for one
+    that Bedrock answers. *with_litellm* are the names that LiteLLM answers.
+    """
+
+    def __init__(self, draft: Draft, targets: Collection[str]) -> None:
+        self._draft = draft
+        self._targets = targets  # names that stand in for a Claude model
+        self._groups: dict[str, list[Entry]] = {}
+        self._claims = Claims(draft)
+        self.account = BedrockAccount(draft)
+        self.called: dict[str, str] = {}
+        self.at_bedrock: dict[str, str] = {}
+        self.with_litellm: set[str] = set()
+
+    @property
+    def asks_anthropic(self) -> bool:
+        """Return whether Anthropic answers any name of the file."""
+        return any(_anthropic(group) for group in self._groups.values())
+
+    @property
+    def shares_names(self) -> bool:
+        """Return whether LiteLLM chooses between several entries of a name."""
+        return any(len(self._groups[name]) > 1 for name in self.with_litellm)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Return all entries that could be read."""
+        return [entry for group in self._groups.values() for entry in group]
+
+    def read(self, raw_entries: list[Any], credentials: Mapping[str, Any]) -> None:
+        """Decide about all entries, and report each."""
+        for index, raw in enumerate(raw_entries):
+            entry = entries.read(index, raw, credentials, self._draft.environ)
+            if isinstance(entry, Entry):
+                self._groups.setdefault(entry.name, []).append(entry)
+            else:
+                self._draft.note(("model_list", index), entry.verdict, entry.explanation, entry.name)
+        self.account.look(self.entries)
+        of_anthropic = [name for name, group in self._groups.items() if _anthropic(group)]
+        for name in of_anthropic:
+            self._to_anthropic(name, self._groups[name])
+        standing_in = [entry for entry in self.entries if entry.answered_by == "bedrock" and self._must_stand_in(entry)]
+        others = [group for name, group in self._groups.items() if name not in of_anthropic]
+        alone = [group[0] for group in others if len(group) == 1 and _is_for_lane(group[0])]
+        # Those that stand in for Anthropic's models come first: only [bedrock] has an account for them.
+        lane = [e for e in (*standing_in, *(e for e in alone if e not in standing_in)) if self._joins(e, alone)]
+        for entry in standing_in:
+            self._stand_in(entry, is_reported=entry in lane and entry in alone)
+        for group in others:
+            entry = group[0]
+            if not (entry in lane and entry in alone and self._to_bedrock(entry)):
+                self._to_litellm(entry.name, group)
+        for name in of_anthropic:
+            self._report_others(name, lane)
+            self._stand_in_for_same_name(name)
+        for key, there in self._claims.overrides.values():
+            self._draft.migrated.values["bedrock.models", key] = there
+
+    # -- Anthropic
+
+    def _to_anthropic(self, name: str, group: list[Entry]) -> None:
+        draft, first = self._draft, _anthropic(group)[0]
+        model = first.model.removeprefix("anthropic/")
+        if "*" in name or "*" in model or name == model:
+            explanation = "every Claude model goes to Anthropic under the name requested"
+            draft.note(first.place, BUILT_IN, explanation, name)
+        else:
+            draft.alias(name, model, first.place)
+            draft.note(first.place, CARRIED, f'[aliases] {name} = "{model}"', name)
+        self.called[name] = name if "*" in name or "*" in model else model
+        for entry in _anthropic(group):
+            self._anthropic_params(entry)
+
+    def _report_others(self, name: str, lane: list[Entry]) -> None:
+        """Report the other entries of a name that Anthropic answers."""
+        group = self._groups[name]
+        for entry in group:
+            if entry is not _anthropic(group)[0]:
+                then = ", and Bedrock when it cannot" if entry in lane else ": this one is not used"
+                explanation = f"the proxy spread requests over its entries; here Anthropic is asked first{then}"
+                self._draft.note(entry.place, CHANGED, explanation, name)
+
+    def _anthropic_params(self, entry: Entry) -> None:
+        draft = self._draft
+        for key, value in entry.params.items():
+            place = (*entry.place, "litellm_params", key)
+            if key == "api_key":
+                explanation = "each caller's own credential goes to Anthropic, and pays"
+                draft.note(place, CHANGED, f"{explanation}: log in with claude, or set ANTHROPIC_API_KEY there", key)
+            elif key == "api_base":
+                draft.value(place, "anthropic", "base_url", value, key)
+            elif "timeout" in key:
+                draft.note(place, CHANGED, "here first_byte_timeout and response_timeout of [anthropic] count", key)
+            elif key != "model":
+                otherwise = "requests to Anthropic pass as they come: set it in the client"
+                draft.note(place, *known_keys.effect_of(key, otherwise), key)
+
+    # -- Bedrock
+
+    def _joins(self, entry: Entry, alone: list[Entry]) -> bool:
+        """Return whether [bedrock] is right for an entry; take over its values if it is the first."""
+        if not entry.claude:
+            return False
+        differences = self.account.differences(entry)
+        is_right = not differences and not entry.own
+        if not is_right:
+            if entry in alone and not self._must_stand_in(entry):
+                return False  # it stays with LiteLLM as it is
+            self.account.report(entry, differences)
+        self.account.take(entry, differences)
+        return is_right
+
+    def _must_stand_in(self, entry: Entry) -> bool:
+        name = entry.name
+        return name in self._targets or name.endswith(BEDROCK_SUFFIX) or bool(_anthropic(self._groups[name]))
+
+    def _stand_in(self, entry: Entry, *, is_reported: bool) -> None:
+        is_new = entry.claude not in self._claims.overrides
+        if entry.name in self.at_bedrock:
+            return  # the first one of a name stands in
+        if claimed := self._claims.claim(entry):
+            self.at_bedrock[entry.name] = claimed
+            if is_new and entry.claude in self._claims.overrides and not is_reported:
+                explanation = f'[bedrock.models] {claimed} = "{entry.there}": where Bedrock stands in'
+                self._draft.note(entry.place, CARRIED, explanation, entry.name)
+        elif entry.there and bedrock_models.is_bedrock_only(entry.there) and entry.claude not in self._claims.overrides:
+            self.at_bedrock[entry.name] = entry.there
+
+    def _stand_in_for_same_name(self, name: str) -> None:
+        """Name the Bedrock model that stands in under one name, if it is another than Anthropic's."""
+        there, model = self.at_bedrock.get(name), self.called[name]
+        if there and "*" not in model and entries.called(there) != entries.called(model):
+            self._draft.migrated.values["router.fallbacks", model] = [there]
+            place = next(entry.place for entry in self._groups[name] if entry.answered_by == "bedrock")
+            self._draft.note(place, CARRIED, f'[router.fallbacks] {model} = ["{there}"]', name)
+
+    def _to_bedrock(self, entry: Entry) -> bool:
+        """Let the Bedrock lane alone answer a name; return False if it cannot."""
+        draft, name = self._draft, entry.name
+        if not bedrock_models.is_reserved(name) or "*" in name:
+            return False
+        claimed = self._claims.claim(entry)
+        if not claimed:
+            return False
+        by_override = entry.claude in self._claims.overrides
+        model = f"{claimed}{BEDROCK_SUFFIX}"
+        said = f'[bedrock.models] {claimed} = "{entry.there}"' if by_override else ""
+        if name == entry.there or name == model:
+            self.called[name] = name
+            built_in = f"the gateway already maps it to {entry.there}"
+            draft.note(entry.place, CARRIED if said else BUILT_IN, said or built_in, name)
+        else:
+            draft.alias(name, model, entry.place)
+            self.called[name] = model
+            alias = f'[aliases] {name} = "{model}"'
+            both = f"{alias}, {said}" if said else alias
+            draft.note(entry.place, CARRIED, f"{both}: Bedrock alone answers, as before", name)
+        self.at_bedrock[name] = claimed
+        return True
+
+    # -- LiteLLM
+
+    def _to_litellm(self, name: str, group: list[Entry]) -> None:
+        """Leave a name to LiteLLM, with all that its entries have."""
+        draft = self._draft
+        own = name
+        if bedrock_models.is_reserved(name):
+            if "*" in name or "bedrock/" in name:
+                for entry in group:
+                    explanation = f"{entry.model} cannot use this name, which the gateway reserves: rename it"
+                    draft.note(entry.place, UNKNOWN, explanation, name)
+                return
+            own = f"litellm-{'bedrock-' * name.endswith(BEDROCK_SUFFIX)}{name.removesuffix(BEDROCK_SUFFIX)}"
+            own = own.replace("[1m]", "-1m")
+            draft.alias(name, own, group[0].place)
+        self.called[name] = own
+        self.with_litellm.add(name)
+        for entry in group:
+            params, rest = (references.for_litellm(each, draft.environ) for each in (entry.params, entry.rest))
+            draft.migrated.models.append({"model_name": own, "litellm_params": params, **rest})
+            renamed = f', as [aliases] {name} = "{own}"' if own != name else ""
+            draft.note(entry.place, CARRIED, f"LiteLLM still serves it ({entry.model}){renamed}", name)
+            for key, value in entry.params.items():
+                for variable in references.unset(value, draft.environ):
+                    explanation = f"{variable} is not set here: export it, then claude-gatewayctl install takes it over"
+                    draft.note((*entry.place, "litellm_params", key), YOURS, explanation, key)
+
+
+def _anthropic(group: list[Entry]) -> list[Entry]:
+    return [entry for entry in group if entry.answered_by == "anthropic"]
+
+
+def _is_for_lane(entry: Entry) -> bool:
+    return entry.answered_by == "bedrock" and bedrock_models.is_reserved(entry.name) and "*" not in entry.name
