@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.programs import Programs
 from tests.scenarios.service.launchd import LABEL, USUAL, Mac, Temper
 from tests.support.calls import Stream, post
 from tests.support.daemon import wait_until
@@ -198,3 +199,29 @@ def test_a_death_by_signal_is_named() -> None:
         done = mac.ctl("doctor")
         assert "it was ended by a signal (Aborted: 6)" in done.stdout
         assert f"tail -n 40 {mac.home}/Library/Logs/claude-gateway/launchd.log" in done.stdout
+
+
+# -- notifications
+
+
+@pytest.mark.parametrize(
+    ("programs", "shown"),
+    [
+        (["osascript"], "by osascript if none has appeared, allow notifications of Script Editor: open"),
+        (
+            ["osascript", "terminal-notifier"],
+            "by terminal-notifier if none has appeared, allow notifications of terminal-notifier: ",
+        ),
+        ([], "not shown a test notification: see the status line"),
+    ],
+)
+def test_setup_shows_one_and_says_how_to_allow_more(programs: list[str], shown: str) -> None:
+    with Mac() as mac:
+        played = Programs(mac.home / "bin")
+        for name in programs:
+            played.install(name)
+        output = mac.good("setup", "--yes", "--no-aws", "--no-test")
+        assert shown in " ".join(output.split())
+        assert len(played.calls) == bool(programs)
+        assert "Nothing to do" in mac.good("setup", "--yes", "--no-aws", "--no-test")
+        assert len(played.calls) == bool(programs)

@@ -1,6 +1,7 @@
 """Carry out the steps of `setup` one after the other, and report each."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,10 +24,12 @@ from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.service.platform import choose
+from claude_gatewayd.system.output import desktop
 
 _LOADS_WITHIN = 90.0
 _ANSWERS_WITHIN = 180.0
 _TOLD_WITHIN = 5.0  # a worker reports its requests at intervals
+_SHOWN_WITHIN = 10.0
 _LOOK_EVERY = 0.1
 
 # If one of these fails, the rest would do the wrong thing.
@@ -47,6 +50,7 @@ def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, 
         "reload": daemon.hand_over,
         "linger": _linger,
         "claude": lambda: verbs.point_here(statusline=answers.status_line),
+        "notify": _notify,
         "test": lambda: _test(answers),
     }
     done: list[SetupStep] = []
@@ -106,6 +110,25 @@ def _start() -> int:
 def _linger() -> int:
     choose().linger(os.environ)
     print(row("lingers", "it starts at boot and keeps running while you are logged out"))
+    return DONE
+
+
+def _notify() -> int:
+    """Show a notification. Whether anybody has seen it, macOS does not say."""
+    text = "claude-gatewayd tells you here when an AWS login ends or Bedrock serves."
+    for command in desktop.commands("Claude Gateway", text, os.environ, sys.platform, urgent=False):
+        try:
+            shown = subprocess.run(command, capture_output=True, timeout=_SHOWN_WITHIN, check=False).returncode == 0
+        except (OSError, subprocess.TimeoutExpired):
+            shown = False
+        if shown:
+            who = "Script Editor" if command[0] == "osascript" else command[0]
+            print(row("shown", f"a test notification, by {command[0]}"))
+            print(row("", f"if none has appeared, allow notifications of {who}: {desktop.ALLOW_ON_MACOS}"))
+            return DONE
+    print(
+        row("not shown", "a test notification: see the status line (setup --statusline), or claude-gatewayctl status")
+    )
     return DONE
 
 
@@ -218,5 +241,5 @@ def _undo(acts: Sequence[Act]) -> str:
 def _names(steps: Sequence[SetupStep]) -> str:
     words = {"import": "the import", "config": "the configuration", "login": "the login at AWS",
              "service": "the service", "background": "the daemon", "reload": "the reload", "linger": "lingering",
-             "claude": "Claude Code's settings", "test": "the test"}  # fmt: skip
+             "claude": "Claude Code's settings", "notify": "the notification", "test": "the test"}  # fmt: skip
     return ", ".join(words[step.act] for step in steps)

@@ -10,7 +10,7 @@ from claude_gatewayd.config.keys import KEYS
 from claude_gatewayd.ctl.setup.facts import ConfigKey, Profile, SetupFacts
 from claude_gatewayd.errors import GatewayError
 
-Act = Literal["import", "config", "login", "service", "background", "reload", "linger", "claude", "test"]
+Act = Literal["import", "config", "login", "service", "background", "reload", "linger", "claude", "notify", "test"]
 
 PROFILE, REGION, ENABLED = ("bedrock", "profile"), ("bedrock", "region"), ("bedrock", "enabled")
 PORT = ("listen", "port")
@@ -54,6 +54,8 @@ def plan(facts: SetupFacts, answers: Answers) -> list[SetupStep]:
         return steps  # nobody is to serve: Claude Code would ask in vain
     if answers.claude:
         steps.append(_claude(facts, answers))
+    if facts.service.manager == "launchd" and any(step.act == "service" and not step.is_done for step in steps):
+        steps.append(SetupStep("notify", "a test notification, for macOS to ask you whether it may show more"))
     if answers.test:
         lanes = "Anthropic with your own login" + (" and Bedrock" if answers.profile is not None else "")
         steps.append(SetupStep("test", f"one small request to {lanes}", flag="--no-test"))

@@ -25,7 +25,7 @@ from claude_gatewayd.service.manager import NoManager
 
 _LABELS = {
     "import": "import", "config": "write", "login": "log in", "service": "install", "background": "start",
-    "reload": "reload", "linger": "linger", "claude": "configure", "test": "test",
+    "reload": "reload", "linger": "linger", "claude": "configure", "notify": "show", "test": "test",
 }  # fmt: skip
 
 

@@ -43,6 +43,8 @@ def described(facts: SetupFacts, answers: Answers) -> str:
         (NEW, ANSWERS, "config login service claude test"),
         (SETTLED, ANSWERS, "(config) (login) (service) (claude) test"),
         (SETTLED, replace(ANSWERS, test=False), "(config) (login) (service) (claude)"),
+        (replace(NEW, service=ServiceFacts("launchd")), ANSWERS, "config login service claude notify test"),
+        (replace(SETTLED, service=replace(SETTLED.service, manager="launchd")), ANSWERS, "(config) (login) (service) (claude) test"),
         # what was not wanted is not done
         (NEW, replace(ANSWERS, login=False), "config service claude test"),
         (NEW, replace(ANSWERS, claude=False, test=False), "config login service"),

@@ -121,6 +121,25 @@ def test_osascript_gets_the_texts_as_arguments(
     assert argv[7:] == [NOTICE.title, f"{UGLY}\nclaude-gatewayctl sso-login"]
 
 
+def test_terminal_notifier_goes_first_on_a_mac(
+    programs: Programs, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What osascript shows is Script Editor's, which few have allowed to show anything."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    programs.install("osascript")
+    programs.install("terminal-notifier")
+    assert show(environ) == ""
+    ((argv, *_),) = programs.calls
+    assert argv[0].endswith("terminal-notifier")
+    assert argv[1:] == [
+        *("-group", "claude-gateway", "-title", NOTICE.title, "-message", f"{UGLY}\nclaude-gatewayctl sso-login"),
+    ]
+    programs.forget()
+    programs.install("terminal-notifier", "sys.exit(1)")
+    assert show(environ) == ""
+    assert [argv[0].rpartition("/")[2] for argv, *_ in programs.calls] == ["terminal-notifier", "osascript"]
+
+
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
