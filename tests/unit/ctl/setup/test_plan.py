@@ -44,7 +44,11 @@ def described(facts: SetupFacts, answers: Answers) -> str:
         (SETTLED, ANSWERS, "(config) (login) (service) (claude) test"),
         (SETTLED, replace(ANSWERS, test=False), "(config) (login) (service) (claude)"),
         (replace(NEW, service=ServiceFacts("launchd")), ANSWERS, "config login service claude notify test"),
-        (replace(SETTLED, service=replace(SETTLED.service, manager="launchd")), ANSWERS, "(config) (login) (service) (claude) test"),
+        (
+            replace(SETTLED, service=ServiceFacts("launchd", settled=True, running=True)),
+            replace(ANSWERS, test=False),
+            "(config) (login) (service) (claude)",
+        ),
         # what was not wanted is not done
         (NEW, replace(ANSWERS, login=False), "config service claude test"),
         (NEW, replace(ANSWERS, claude=False, test=False), "config login service"),
