@@ -1,20 +1,28 @@
 """A deadline that is cheap to move, and what moves it while an answer comes."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
-# The machine slept where the loop's clock moved this much more than Python's. On macOS uvloop's counts sleep, Python's
-# does not; on Linux neither does. What was waited for gets its time again, awake.
-_SLEPT: Final = 1.0
+_SLEPT: Final = 1.0  # seconds
+
+
+def clock_without_sleep(loop: asyncio.AbstractEventLoop, platform: str = sys.platform) -> Callable[[], float] | None:
+    """Return a clock that stands still while the machine sleeps, where the loop's does not; None where it does, too.
+
+    On macOS uvloop's counts sleep, and Python's does not (libuv: mach_continuous_time, CPython: mach_absolute_time).
+    """
+    return time.monotonic if platform == "darwin" and type(loop).__module__.startswith("uvloop") else None
 
 
 class Deadline:
     """Call *expired* when the deadline has passed.
 
     Moving it is one assignment: the timer behind it is set anew only when it fires too early. So every byte that
-    arrives may move it, on the hottest path. *awake* is a clock that stands still while the machine sleeps.
+    arrives may move it, on the hottest path. *awake* is a clock that stands still while the machine sleeps, where the
+    loop's does not: then what is waited for at a wake gets its time again.
     """
 
     __slots__ = ("_at", "_awake", "_expired", "_loop", "_offset", "_seconds", "_timer")
@@ -23,11 +31,11 @@ class Deadline:
         self,
         loop: asyncio.AbstractEventLoop,
         expired: Callable[[], None],
-        awake: Callable[[], float] = time.monotonic,
+        awake: Callable[[], float] | None = None,
     ) -> None:
         self._loop = loop
         self._expired = expired
-        self._awake = awake
+        self._awake = awake or clock_without_sleep(loop)
         self._at: float | None = None
         self._seconds = 0.0
         self._offset = 0.0
@@ -55,7 +63,8 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
         assert self._at is not None
-        self._offset = self._loop.time() - self._awake()
+        if self._awake is not None:
+            self._offset = self._loop.time() - self._awake()
         self._timer = self._loop.call_at(self._at, self._fired)
 
     def _fired(self) -> None:
@@ -63,7 +72,7 @@ class Deadline:
         if self._at is None:
             return
         now = self._loop.time()
-        if now - self._awake() - self._offset > _SLEPT:
+        if self._awake is not None and now - self._awake() - self._offset > _SLEPT:
             self._at = now + self._seconds
         if now < self._at:
             self._arm()

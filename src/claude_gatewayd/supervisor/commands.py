@@ -11,6 +11,8 @@ from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor import status as status_report
 from claude_gatewayd.supervisor.generations import Generations
 
+_REACHED_WITHIN = 7.0
+
 
 class Daemon(Protocol):
     """What commands need of the supervisor."""
@@ -40,6 +42,7 @@ class Commands:
             "status": self._status,
             "health": self._health,
             "look-at-login": self._look_at_login,
+            "reach": self._reach,
             "reload": self._reload,
             "stop": self._stop,
             "version": self._version,
@@ -55,6 +58,13 @@ class Commands:
         for generation in self._supervisor.generations:
             generation.look_at_login()
         return {}
+
+    async def _reach(self) -> wire.Message:
+        current = self._supervisor.generations.current
+        try:
+            return {} if current is None else await current.reach(_REACHED_WITHIN)
+        except TimeoutError:
+            return {}  # it hangs, or is of a version that does not know the order
 
     async def _reload(self) -> wire.Message:
         begun = time.monotonic()

@@ -89,6 +89,7 @@ class Generation:
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._borrower: Generation | None = None
+        self._reached: asyncio.Future[wire.Message] | None = None
         self._loop = loop
         self._lines = wire.LineBuffer()
         self._channel = channel
@@ -187,6 +188,17 @@ class Generation:
         """Have it look for a new login at AWS, or for a logout."""
         self._order({"do": "look-at-login"})
 
+    async def reach(self, seconds: float) -> wire.Message:
+        """Have it connect to Anthropic, and return what it says of that: `failed`, `why`, `hint`. Raises TimeoutError.
+
+        That is by its own environment and permissions, which are not those of a person's shell.
+        """
+        if self._reached is None:
+            self._reached = self._loop.create_future()
+            self._order({"do": "reach"})
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(self._reached)
+
     def outlive(self, linger: float) -> None:
         """Order it to serve on after our end, and to drain at SIGTERM."""
         self._order({"do": "outlive", "linger": linger})
@@ -243,6 +255,11 @@ class Generation:
             borrower, self._borrower = self._borrower, None
             if borrower is not None and message.get("loan") is not None:
                 borrower._order({"do": "borrow-keys", "loan": message["loan"]})
+            return
+        if event == "reached":
+            if self._reached is not None:
+                self._reached.set_result({name: message.get(name, "") for name in ("failed", "why", "hint")})
+                self._reached = None
             return
         if event == "refused":
             self.problems = [Problem.from_message(one) for one in message.get("problems", ())]

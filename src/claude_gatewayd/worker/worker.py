@@ -14,6 +14,7 @@ from typing import Any
 from claude_gatewayd.http1.server.accept import Acceptor
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
+from claude_gatewayd.http1.upstream.failure import UpstreamFailed
 from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import installation, process_exit
@@ -31,6 +32,7 @@ MAX_CONNECTIONS = 2000
 _ENGINE_TIMEOUT = 60.0  # a hand-over waits no longer for LiteLLM
 # A killed supervisor has closed no client's connection: requests that come on those are answered this long.
 _ORPHANS_LINGER = 6.0
+_REACH_TIMEOUT = 5.0
 _CLOSE_TIMEOUT = 10.0  # from the end of the last request to the exit of the process
 
 
@@ -63,6 +65,7 @@ class Worker:
         self._hurry_ordered: asyncio.Future[None] = self._loop.create_future()
         self._outlives_supervisor = False
         self._linger_at_signal = 0.0
+        self._reaching: asyncio.Task[None] | None = None
         self._loaded_at = time.time()
         self._code = installation.fingerprint()
 
@@ -183,9 +186,24 @@ class Worker:
                     self._parts.bedrock.borrow(message.get("loan"))
                 case "look-at-login":
                     self._parts.bedrock.look_at_login()
+                case "reach" if self._reaching is None:
+                    self._reaching = self._loop.create_task(self._reach())
                 case "outlive":
                     self._outlives_supervisor = True
                     self._linger_at_signal = float(message.get("linger", 0.0))
+
+    async def _reach(self) -> None:
+        """Connect to Anthropic, send nothing, and report how that went: doctor's shell may be allowed more than we."""
+        failed, why, hint = "", "", ""
+        try:
+            async with asyncio.timeout(_REACH_TIMEOUT):
+                (await self._inputs.anthropic()).abort()
+        except UpstreamFailed as failure:
+            failed, why, hint = failure.kind, failure.detail, failure.hint
+        except TimeoutError:
+            failed, why = "timeout", f"no answer within {_REACH_TIMEOUT:g} s"
+        self._reaching = None
+        self._channel.send_event("reached", failed=failed, why=why, hint=hint)
 
     def _on_signal(self) -> None:
         self._drain_soon(self._linger_at_signal)

@@ -206,3 +206,12 @@ def test_what_claude_code_is_signed_in_with(tmp_path: Path) -> None:
     settings.write_text('{"env": {"ANTHROPIC_API_KEY": "sk-ant-api03-settings"}}')
     assert gather.login(shell, settings) == ("an API key", f"ANTHROPIC_API_KEY in {settings}", None)
     assert gather.credential_headers(shell, settings) == {"x-api-key": "sk-ant-api03-settings"}
+
+
+def test_what_the_shell_can_reach_and_the_daemon_cannot(punctual: str) -> None:
+    """As with Local Network privacy on macOS, or another environment."""
+    with Daemon(upstream="http://127.0.0.1:9") as daemon:
+        daemon.environ["CLAUDE_GATEWAY_ANTHROPIC_BASE_URL"] = punctual
+        found = daemon.ctl("doctor").stdout
+    assert "the daemon cannot reach it, though this shell can" in found
+    assert "127.0.0.1 could not be reached: connection refused" in found

@@ -1,7 +1,10 @@
 import asyncio
+import time
 from collections.abc import Callable
 
-from claude_gatewayd.http1.deadline import Deadline
+import uvloop
+
+from claude_gatewayd.http1.deadline import Deadline, clock_without_sleep
 
 
 class Clocks:
@@ -77,3 +80,15 @@ def test_what_began_after_the_wake_waits_once_more_at_most() -> None:
     clocks.pass_by(90.0)
     clocks.pass_by(90.0)
     assert expired == ["x"]
+
+
+def test_where_the_loops_clock_counts_sleep() -> None:
+    for loop, platform, expected in (
+        (uvloop.new_event_loop(), "darwin", time.monotonic),
+        (uvloop.new_event_loop(), "linux", None),
+        (asyncio.new_event_loop(), "darwin", None),
+    ):
+        try:
+            assert clock_without_sleep(loop, platform) is expected
+        finally:
+            loop.close()

@@ -125,7 +125,8 @@ def _litellm(context: Context) -> Iterable[Finding]:
 
 
 def _anthropic(context: Context) -> Iterable[Finding]:
-    return network.anthropic(gather.reach(context.config, context.environ), context.status)
+    by_daemon = gather.reach_by_daemon() if context.status is not None else None
+    return network.anthropic(gather.reach(context.config, context.environ), context.status, by_daemon)
 
 
 def _aws(context: Context) -> Iterable[Finding]:

@@ -28,6 +28,7 @@ from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
 from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.ipc import client
 from claude_gatewayd.network import egress
 from claude_gatewayd.network import reach as reach_upstream
 from claude_gatewayd.service.platform import choose
@@ -97,6 +98,17 @@ def reach(settings: Config, environ: Mapping[str, str]) -> Reached:
         refused = "proxy" if "Tunnel" in str(error) else "connection"
         return Reached(origin, route, refused, getattr(error, "strerror", None) or str(error), None)
     return Reached(origin, route, "", "", _skew(answer.getheader("date"), middle))
+
+
+def reach_by_daemon() -> Handshake | None:
+    """Have the daemon connect to Anthropic; None where it cannot be asked, or does not know how."""
+    try:
+        reply = client.ask("reach")
+    except GatewayError:
+        return None
+    if "failed" not in reply:
+        return None
+    return Handshake("", str(reply["failed"]), str(reply["why"]), str(reply["hint"]))
 
 
 def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> Handshake:

@@ -31,6 +31,15 @@ class Reached(NamedTuple):
         return urlsplit(self.origin).hostname or ""
 
 
+class Handshake(NamedTuple):
+    """What a TLS handshake with *origin* came to: the kind of failure, "" for none, with *why* and a hint."""
+
+    origin: str
+    failed: str = ""
+    why: str = ""
+    hint: str = ""
+
+
 _MENDS = {
     "name": "ping -c 1 {host}",
     "connection": "curl -sv -o /dev/null {origin}/",
@@ -49,12 +58,18 @@ _SAYS = {
 }
 
 
-def anthropic(reached: Reached, status: Status | None) -> Iterator[Finding]:
-    """Judge the way to Anthropic: name, connection, certificate, proxy; and the clock by its answer."""
+def anthropic(reached: Reached, status: Status | None, by_daemon: Handshake | None = None) -> Iterator[Finding]:
+    """Judge the way to Anthropic: name, connection, certificate, proxy; and the clock by its answer.
+
+    *by_daemon* is how far the daemon came, whose environment and permissions are not those of this shell.
+    """
     if reached.failed:
         why = f"{_SAYS[reached.failed]} ({reached.why})"
         mend = _MENDS[reached.failed].format(host=quote(reached.host), origin=quote(reached.origin))
         yield Finding("Anthropic", "fail", f"{reached.host}{reached.route}", why, mend)
+    elif by_daemon is not None and by_daemon.failed:
+        found = f"{reached.host}: the daemon cannot reach it, though this shell can"
+        yield Finding("Anthropic", "fail", found, by_daemon.why, by_daemon.hint or "claude-gatewayctl install")
     else:
         yield ok("Anthropic", f"{reached.host} answers{reached.route}")
     if reached.skew is not None and abs(reached.skew) > CLOCK_MAY_DIFFER:
@@ -90,15 +105,6 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
     yield from credentials(status.get("credentials") or {}, keys_from, how["region"], now)
     if (how["last_failure"] or 0) > (how["last_success"] or 0):
         yield Finding("Bedrock", "fail", "its last request failed", how["failure"], "claude-gatewayctl doctor --deep")
-
-
-class Handshake(NamedTuple):
-    """What a TLS handshake with *origin* came to: the kind of failure, "" for none, with *why* and a hint."""
-
-    origin: str
-    failed: str = ""
-    why: str = ""
-    hint: str = ""
 
 
 def unusable_profile(profile: str, why: str, hint: str) -> Finding:

@@ -18,7 +18,7 @@ from claude_gatewayd.ctl.doctor.checks import Context
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
-from claude_gatewayd.ctl.doctor.network import Ping, Reached, SsoLogin
+from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.ports import Holder
 
@@ -177,6 +177,23 @@ def test_litellm() -> None:
 )
 def test_the_way_to_anthropic(origin: str, failed: str, mend: str) -> None:
     assert judged(network.anthropic(Reached(origin, "", failed, "why", None), SERVING)) == [("fail", mend)]
+
+
+@pytest.mark.parametrize(
+    ("by_daemon", "expected"),
+    [
+        (None, OK),
+        (Handshake(""), OK),
+        (Handshake("", "connect", "no route", "open x"), [("fail", "open x")]),
+        (Handshake("", "connect", "no route"), [("fail", "claude-gatewayctl install")]),
+    ],
+)
+def test_the_way_that_the_daemon_has(by_daemon: Handshake | None, expected: list[tuple[str, str]]) -> None:
+    """An agent's Python may be refused what Terminal is allowed."""
+    reached = Reached("https://api.example", "", "", "", None)
+    assert judged(network.anthropic(reached, SERVING, by_daemon)) == expected
+    cut_off = reached._replace(failed="name", why="why")
+    assert judged(network.anthropic(cut_off, SERVING, by_daemon)) == judged(network.anthropic(cut_off, SERVING))
 
 
 def test_a_hint_has_the_scheme_and_the_port_of_the_base_url() -> None:
