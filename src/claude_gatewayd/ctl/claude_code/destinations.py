@@ -89,6 +89,8 @@ TABLE: Final = (
     Row("forceLoginMethod", "mode", "the next sign-in is not one of a subscription", is_setting=True),
     Row("forceLoginGatewayUrl", "mode", "who signs in by it goes to that gateway, not to this one", is_setting=True),
 )  # fmt: skip
+# The front matter of an agent, a command or a skill, which has a model of its own.
+FRONT_MATTER: Final = Row("model", "model", "sends it")
 ROWS: Final = {row.name: row for row in TABLE}
 VARIABLES: Final = tuple(row.name for row in TABLE if not row.is_setting)
 SETTINGS: Final = tuple(row.name for row in TABLE if row.is_setting)

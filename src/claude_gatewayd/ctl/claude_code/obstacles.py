@@ -16,11 +16,13 @@ from typing import Any, Literal
 from claude_gatewayd.ctl.claude_code import json_text
 from claude_gatewayd.ctl.claude_code.destinations import (
     BASE_URL,
+    FRONT_MATTER,
     HEADERS,
     PROXIES,
     ROWS,
     SETTINGS,
     VARIABLES,
+    Row,
     as_text,
     is_true,
     models_elsewhere,
@@ -32,11 +34,16 @@ from claude_gatewayd.paths import expanduser, home
 Origin = Literal["shell", "start-up", "user", "project", "managed"]
 
 CONFIGURE = "claude-gatewayctl configure-claude"
+_BEATEN = ("provider", "model", "credential", "mode")  # by settings.json, where a shell says otherwise
 _LONGEST = 1024 * 1024
 _NAMES = "|".join(VARIABLES)
 _ASSIGNMENT = re.compile(
     rf"(?:^|[\s;&'\"(])(?:(?:set\s+-\S+|setenv)\s+({_NAMES})\s+|({_NAMES})=)(\"[^\"]*\"|'[^']*'|[^\s;'\"]*)"
 )
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n.*?^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_MODEL_LINE = re.compile(r"^model[ \t]*:[ \t]*[\"']?([^\"'\s#]+)", re.MULTILINE)
+_DEFINITIONS = ("agents/**/*.md", "commands/**/*.md", "skills/*/SKILL.md")
+_MOST_DEFINITIONS = 500  # in one place: nobody writes more, and a generator may
 _CREDENTIAL_LINE = re.compile(
     r"^\s*(?:authorization\s*:\s*(?:bearer\s)?|x-api-key\s*:)\s*(\S+)", re.IGNORECASE | re.MULTILINE
 )
@@ -83,8 +90,7 @@ def judge(
         case "socket" if text:
             return Obstacle(kind, where, name, row.why, hint)
         case "model":
-            found = sorted(models_elsewhere(row, value), key=lambda one: not one[1])
-            return Obstacle(kind, where, name, found[0][0], hint, harmful=found[0][1]) if found else None
+            return _judge_models(kind, where, row, value, hint)
         case "proxy" if text:
             return Obstacle(kind, where, name, row.why, CONFIGURE)
         case "endpoint" if kind == "managed" and not (pinned and "customEndpoint" in value):
@@ -94,6 +100,11 @@ def judge(
         case "mode" if is_true(value) or (row.is_setting and text not in ("", "claudeai")):
             return Obstacle(kind, where, name, row.why, hint, harmful=False)
     return None
+
+
+def _judge_models(kind: Origin, where: str, row: Row, value: Any, hint: str) -> Obstacle | None:
+    found = sorted(models_elsewhere(row, value), key=lambda one: not one[1])
+    return Obstacle(kind, where, row.name, found[0][0], hint, harmful=found[0][1]) if found else None
 
 
 def _judge_address(kind: Origin, where: str, value: str, url: str, hint: str) -> Obstacle | None:
@@ -181,6 +192,23 @@ def project_files(directory: Path, environ: Mapping[str, str]) -> list[Path]:
     return found
 
 
+def definition_files(own: Path, directory: Path, environ: Mapping[str, str]) -> Iterator[tuple[Origin, Path]]:
+    """Yield the agents, commands and skills that a Claude Code in *directory* finds; *own* is the settings.json."""
+    projects = [file.parent for file in project_files(directory, environ) if file.name == own.name]
+    places: list[tuple[Origin, Path]] = [("user", own.parent)]
+    places += [("project", place) for place in projects if place != own.parent]
+    for kind, place in places:
+        for pattern in _DEFINITIONS:
+            yield from ((kind, file) for file in _sorted(place, pattern)[:_MOST_DEFINITIONS])
+
+
+def front_matter_model(text: str) -> tuple[int, str] | None:
+    """Return (line, model) of the front matter of an agent, a command or a skill."""
+    head = _FRONT_MATTER.match(text)
+    found = _MODEL_LINE.search(head[0]) if head else None
+    return (text.count("\n", 0, found.start()) + 1, found[1]) if found else None
+
+
 def managed_files() -> list[Path]:
     """Return the settings of whoever manages this machine, which go before all others."""
     base = Path("/Library/Application Support/ClaudeCode" if sys.platform == "darwin" else "/etc/claude-code")
@@ -215,15 +243,28 @@ def find(
     no_proxy = user.get("no_proxy") or user.get("NO_PROXY") or ""
     round_it = excepts_all(no_proxy, HERE)
     pinned = any(kind == "managed" and values.get(BASE_URL, "").rstrip("/") == url for kind, _, values in settings)
+    beaten = {
+        name
+        for name, value in user.items()
+        if name in ROWS and ROWS[name].kind in _BEATEN and judge("user", str(own), name, value, url, "") is None
+    }
     found: list[Obstacle | None] = []
 
     def add(kind: Origin, where: str, name: str, value: Any, hint: str) -> None:
-        if name in ROWS and not (name in PROXIES and round_it):
+        if (
+            name in ROWS
+            and not (name in PROXIES and round_it)
+            and not (kind in ("shell", "start-up") and name in beaten)
+        ):
             found.append(judge(kind, where, name, value, url, hint, pinned=pinned))
 
     for kind, file, values in settings:
         for name, value in values.items():
             add(kind, str(file), name, value, f"${{EDITOR:-vi}} {quote(str(file))}")
+    for kind, file in definition_files(own, directory, environ):
+        if (pin := front_matter_model(_text(file))) is not None:
+            hint = f"${{EDITOR:-vi}} +{pin[0]} {quote(str(file))}"
+            found.append(_judge_models(kind, f"{file}:{pin[0]}", FRONT_MATTER, pin[1], hint))
     for name in VARIABLES:
         if name in environ:
             add("shell", "this shell", name, environ[name], f"unset {name}")

@@ -10,6 +10,7 @@ from typing import Any
 from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles
+from claude_gatewayd.ctl.claude_code.destinations import ROWS
 from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
@@ -49,6 +50,10 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
     running = clients.running() if outcome.changes and not dry_run else []
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
     lines = _head(outcome, f"Claude Code now uses {target.url}", dry_run=dry_run)
+    if not dry_run and any(one.name in ROWS and ROWS[one.name].kind == "model" for one in outcome.changes):
+        lines.append(
+            "AWS bills every turn of such a model; to ask Bedrock on purpose, append -bedrock to Anthropic's name"
+        )
     lines += obstacles_text(found)
     lines += _restart(running)
     if outcome.others_can_read and not dry_run:

@@ -82,6 +82,51 @@ def test_what_it_does(kind: obstacles.Origin, name: str, value: object, harmful:
     assert (found.harmful if found else None) == harmful
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("---\nname: x\nmodel: us.anthropic.claude-opus-4-8\n---\nDo.", (3, "us.anthropic.claude-opus-4-8")),
+        ("---\r\nmodel: 'arn:aws:bedrock:x' # ours\r\n---\r\n", (2, "arn:aws:bedrock:x")),
+        ("---\nname: x\n---\nmodel: us.anthropic.claude-opus-4-8\n", None),
+        ("model: us.anthropic.claude-opus-4-8\n", None),
+        ("---\nmodel:\n---\n", None),
+        ("---\nmodel: opus\n", None),  # without an end it is no front matter
+    ],
+)
+def test_front_matter(text: str, found: tuple[int, str] | None) -> None:
+    assert obstacles.front_matter_model(text) == found
+
+
+def test_agents_commands_and_skills_with_a_model_of_bedrocks(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    native, ours = "model: us.anthropic.claude-opus-4-8", "model: claude-opus-5-5"
+    places = {
+        tmp_path / ".claude/agents/team/one.md": native,
+        tmp_path / ".claude/agents/two.md": ours,
+        project / ".claude/commands/three.md": native,
+        project / ".claude/skills/four/SKILL.md": native,
+        project / ".claude/skills/four/other.md": native,
+    }
+    for file, line in places.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"---\n{line}\n---\n")
+    found = obstacles.find({"HOME": str(tmp_path)}, project, URL, managed=())
+    assert {(one.kind, one.where, one.name, one.harmful) for one in found if one.where.startswith(str(tmp_path))} == {
+        ("user", f"{tmp_path}/.claude/agents/team/one.md:2", "model", True),
+        ("project", f"{project}/.claude/commands/three.md:2", "model", True),
+        ("project", f"{project}/.claude/skills/four/SKILL.md:2", "model", True),
+    }
+
+
+@pytest.mark.parametrize(("value", "names"), [("0", set()), ("1", {"CLAUDE_CODE_USE_VERTEX"})])
+def test_settings_beat_the_shell(tmp_path: Path, value: str, names: set[str]) -> None:
+    """Seen with 2.1.332: what says no in settings.json is no, whatever the shell says."""
+    planned = json.dumps({"env": {"CLAUDE_CODE_USE_VERTEX": value, "ANTHROPIC_MODEL": "opus"}})
+    environ = {"HOME": str(tmp_path), "CLAUDE_CODE_USE_VERTEX": "1", "ANTHROPIC_MODEL": "arn:aws:bedrock:x"}
+    found = obstacles.find(environ, tmp_path, URL, planned=planned, managed=())
+    assert {one.name for one in found if not one.where.startswith("/etc/")} == names
+
+
 @pytest.mark.parametrize(("pinned", "in_the_way"), [(URL, False), ("http://other", True), (None, True)])
 def test_managed_settings_that_allow_a_gateway_have_to_name_it(
     tmp_path: Path, pinned: str | None, in_the_way: bool
