@@ -17,6 +17,7 @@ from claude_gatewayd.errors import GatewayError
 APP = "claude-gateway"
 AGENT = "dev.claude-gateway.gatewayd"  # our label with launchd
 SOCKET_NAME = "control.sock"
+LOCK_NAME = "lock"  # a running daemon keeps it locked
 LONGEST_SOCKET_PATH = 100  # bytes; sun_path has 104 on macOS, 108 on Linux
 
 
@@ -99,25 +100,40 @@ def is_agent(environ: Mapping[str, str]) -> bool:
 
 def runtime_dir(environ: Mapping[str, str]) -> Path:
     """Return the directory of sockets and locks; it may not exist yet."""
-    long = _runtime_base(environ)
-    short = Path(f"/tmp/{APP}-{os.getuid()}")  # noqa: S108 - make_private() refuses what another has put there
-    if long is None:
-        return short
-    if len(os.fsencode(long / APP / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
-        return long / APP
+    return runtime_dirs(environ)[0]
+
+
+def runtime_dirs(environ: Mapping[str, str]) -> list[Path]:
+    """Return the directory of sockets and locks, and those of earlier versions, which may still be running."""
+    if sys.platform == "darwin":
+        library = home(environ) / "Library"
+        # no cleaner is known to look at the first; the second is cleaned after some days
+        return [_fitting(base / APP, here) for base, here in (
+            (library / "Application Support", "run"), (library / "Caches/TemporaryItems", "")
+        )]  # fmt: skip
+    base = _runtime_base(environ)
+    return [_in_tmp() if base is None else _fitting(base / APP)]
+
+
+def _fitting(directory: Path, below: str = "") -> Path:
+    """Return a directory, or a short one in its place if the path of a socket in it would be too long."""
+    long = directory / below
+    if len(os.fsencode(long / SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
+        return long
     from hashlib import sha256  # here, for it loads OpenSSL, which takes 15 ms and is rarely needed
 
-    return short.with_name(f"{short.name}-{sha256(os.fsencode(long / APP)).hexdigest()[:8]}")
+    short = _in_tmp()
+    return short.with_name(f"{short.name}-{sha256(os.fsencode(long)).hexdigest()[:8]}")
+
+
+def _in_tmp() -> Path:
+    # Not in the home directory, which several machines may share. What is there is touched, so that it is not cleaned.
+    return Path(f"/tmp/{APP}-{os.getuid()}")  # noqa: S108 - make_private() refuses what another has put there
 
 
 def control_socket(environ: Mapping[str, str]) -> Path:
     """Return the socket on which the daemon takes commands."""
     return runtime_dir(environ) / SOCKET_NAME
-
-
-def lock_file(environ: Mapping[str, str]) -> Path:
-    """Return the file that a running daemon keeps locked."""
-    return runtime_dir(environ) / "lock"
 
 
 def predecessors_file(environ: Mapping[str, str]) -> Path:
@@ -209,9 +225,7 @@ def _user_dir(environ: Mapping[str, str], variable: str, default: str) -> Path:
 
 
 def _runtime_base(environ: Mapping[str, str]) -> Path | None:
-    """Return the parent of the runtime directory, or None where the system has none."""
-    if sys.platform == "darwin":
-        return home(environ) / "Library/Caches/TemporaryItems"
+    """Return the parent of the runtime directory on Linux, or None where the system has none."""
     named, usual = environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}"
     # after `su` or `sudo -E` the variable still names the directory of the first user
     if os.path.isabs(named) and _owner(named) in (os.getuid(), None):

@@ -83,7 +83,6 @@ def test_runtime_dir_is_that_of_xdg(short_path: Path, name: str) -> None:
     environ = {"HOME": "/h", "XDG_RUNTIME_DIR": str(base)}
     assert paths.runtime_dir(environ) == base / "claude-gateway"
     assert paths.control_socket(environ) == base / "claude-gateway/control.sock"
-    assert paths.lock_file(environ) == base / "claude-gateway/lock"
 
 
 @linux
@@ -113,6 +112,16 @@ def test_runtime_dir_fits_into_a_socket_address() -> None:
         assert len(directory.name) == len(f"claude-gateway-{UID}-12345678")
     assert longer != other
     assert longer == paths.runtime_dir({"XDG_RUNTIME_DIR": fits + "x"})
+
+
+def test_on_a_mac_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    fits = "/" + "x" * (100 - len("//Library/Application Support/claude-gateway/run/control.sock"))
+    assert len(str(paths.control_socket({"HOME": fits}))) == 100
+    now, before = paths.runtime_dirs({"HOME": fits + "x"})
+    assert now.parent == Path("/tmp")
+    assert before == Path(fits + "x", "Library/Caches/TemporaryItems/claude-gateway")
+    assert paths.runtime_dirs({"HOME": fits + "y"})[0] != now
 
 
 def test_the_length_is_counted_in_bytes() -> None:

@@ -5,7 +5,7 @@ import socket
 
 from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.ipc import wire
-from claude_gatewayd.paths import control_socket, is_installed
+from claude_gatewayd.paths import SOCKET_NAME, is_installed, runtime_dirs
 
 
 class NotRunning(GatewayError):
@@ -14,16 +14,7 @@ class NotRunning(GatewayError):
 
 def ask(command: str, seconds: float = 10.0) -> wire.Message:
     """Return the daemon's result. Raises NotRunning, or GatewayError with the daemon's error."""
-    path = str(control_socket(os.environ))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        _refuse_another_users(path)
-        sock.settimeout(seconds)
-        try:
-            sock.connect(path)
-        except OSError as error:
-            why = "not running" if isinstance(error, (FileNotFoundError, ConnectionRefusedError)) else error.strerror
-            start = "claude-gatewayctl start" if is_installed(os.environ) else "claude-gatewayd"
-            raise NotRunning(f"cannot reach claude-gatewayd at {path}: {why}", start) from None
+    with _connected(seconds) as sock:
         try:
             sock.sendall(wire.encode({"command": command}))
             line = b""
@@ -41,6 +32,27 @@ def ask(command: str, seconds: float = 10.0) -> wire.Message:
     result = reply["result"]
     assert isinstance(result, dict)
     return result
+
+
+def _connected(seconds: float) -> socket.socket:
+    """Return a connection to the daemon, also to one of an earlier version, which is elsewhere. Raises GatewayError."""
+    problem = None
+    for directory in runtime_dirs(os.environ):
+        path = str(directory / SOCKET_NAME)
+        _refuse_another_users(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(seconds)
+        try:
+            sock.connect(path)
+        except OSError as error:
+            sock.close()
+            why = "not running" if isinstance(error, (FileNotFoundError, ConnectionRefusedError)) else error.strerror
+            start = "claude-gatewayctl start" if is_installed(os.environ) else "claude-gatewayd"
+            problem = problem or NotRunning(f"cannot reach claude-gatewayd at {path}: {why}", start)
+            continue
+        return sock
+    assert problem is not None
+    raise problem
 
 
 def _refuse_another_users(path: str) -> None:

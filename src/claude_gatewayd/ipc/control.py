@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from claude_gatewayd import printable
+from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
 
 logger = logging.getLogger(__name__)
@@ -18,15 +19,21 @@ Command = Callable[[], Awaitable[wire.Message]]
 
 
 def listen(path: Path) -> socket.socket:
-    """Listen on *path*, for this user alone. The caller holds the lock, so a socket that is there is left over."""
-    path.unlink(missing_ok=True)
+    """Listen on *path*, for this user alone. Raises GatewayError.
+
+    The caller holds the lock, so a socket that is there is left over.
+    """
     sock = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
+        path.unlink(missing_ok=True)
         sock.bind(str(path))
+        sock.listen()
+    except OSError as error:
+        sock.close()
+        raise GatewayError(f"cannot listen on {path}: {error.strerror}", f"ls -ld {path.parent} {path}") from None
     finally:
         os.umask(before)
-    sock.listen()
     return sock
 
 

@@ -12,8 +12,7 @@ import claude_gatewayd
 from claude_gatewayd import paths, printable
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
-from claude_gatewayd.ipc import control
-from claude_gatewayd.ipc.lock import acquire
+from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.supervisor import listener as listening
@@ -77,12 +76,11 @@ def _run() -> int:
             raise
         # The first generation will report what is wrong; until that is fixed, we answer 503.
         address = config.listen_address_or_default(os.environ)
-    paths.make_private(paths.runtime_dir(os.environ))
     url = listener.url if listener is not None else "http://{}:{}".format(*address)
-    with acquire(paths.lock_file(os.environ), url) as lock:
+    with Place.take(os.environ, url) as place:
         listener = listener or listening.bind(*address)
-        resources = Resources(listener, lock, control.listen(paths.control_socket(os.environ)), managed)
-        return _serve(resources, None)
+        place.listen(os.environ)
+        return _serve(Resources(listener, place, managed), None)
 
 
 def _resume(before: SupervisorState) -> int:
@@ -91,9 +89,9 @@ def _resume(before: SupervisorState) -> int:
     for descriptor in (before.listener, before.lock, before.control):
         os.set_inheritable(descriptor, False)
     listener = Listener(socket.socket(fileno=before.listener), before.bound)
-    with os.fdopen(before.lock, "a+") as lock:
-        resources = Resources(listener, lock, socket.socket(fileno=before.control), before.managed)
-        return _serve(resources, before)
+    lock, control = os.fdopen(before.lock, "a+"), socket.socket(fileno=before.control)
+    with Place(lock, listener.url, control) as place:
+        return _serve(Resources(listener, place, before.managed), before)
 
 
 def _serve(resources: Resources, before: SupervisorState | None) -> int:

@@ -11,16 +11,15 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import claude_gatewayd
 from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.ipc import control
+from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service.notify import Notifier
 from claude_gatewayd.supervisor import reexec, scope, terminal
@@ -47,8 +46,7 @@ class Resources:
     """What a supervisor keeps open for as long as it lives, also when it becomes another version of itself."""
 
     listener: Listener
-    lock: IO[str]
-    control: socket.socket
+    place: Place
     managed: bool
 
 
@@ -56,7 +54,7 @@ class Supervisor:
     """Keep a generation serving until asked to stop. *before* is the state left by the version that we replaced."""
 
     def __init__(self, resources: Resources, before: SupervisorState | None) -> None:
-        self._resources = resources
+        self._place = resources.place
         self._listener = resources.listener
         self._url = self._listener.url  # known also when the socket is closed
         self._managed = resources.managed
@@ -75,7 +73,6 @@ class Supervisor:
         self._outlives_terminal = (  # nohup(1)
             before.outlives_terminal if before else signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         )
-        self._control_connections: set[asyncio.Task[None] | None] = set()
         self._stop_asked = asyncio.Event()
         self._state = "starting"
         self._reload_asked: asyncio.Future[list[Problem]] | None = None
@@ -87,7 +84,7 @@ class Supervisor:
     async def run(self) -> list[Problem]:
         """Run until stopped. Returns the problems that kept it from starting."""
         self._handle_signals()
-        server = await control.serve(self._resources.control, Commands(self).by_name(), self._control_connections)
+        await self._place.serve(Commands(self).by_name())
         ticks = self._loop.create_task(self._tick())
         try:
             if self._before is not None:
@@ -99,8 +96,7 @@ class Supervisor:
             return []
         finally:
             ticks.cancel()
-            server.close()
-            paths.control_socket(os.environ).unlink(missing_ok=True)
+            self._place.leave()
 
     # -- startup, shutdown
 
@@ -247,6 +243,7 @@ class Supervisor:
     async def _reload_while_asked(self) -> None:
         while self._reload_asked is not None:
             asked, self._reload_asked = self._reload_asked, None
+            await self._place.look_after(os.environ)
             self._notifier.reloading()
             problems = await self._reload_once()
             self._last_reload = {"at": time.time(), "applied": not problems, "problems": _dicts(problems)}
@@ -292,7 +289,7 @@ class Supervisor:
     def _may_reexec(self) -> bool:
         """Return whether nothing is under way that the next version would not know of."""
         at_rest = self._state == "serving" and self._reloading is None and not self._stop_asked.is_set()
-        return at_rest and not (self._control_connections or self.generations.busy or self._problems)
+        return at_rest and self._place.is_at_rest and not (self.generations.busy or self._problems)
 
     def _reexec(self) -> None:
         interpreter, self._reexec_into = self._reexec_into, ""
@@ -307,8 +304,8 @@ class Supervisor:
         return SupervisorState(
             listener=self._listener.socket.fileno(),
             bound=self._listener.bound,
-            lock=self._resources.lock.fileno(),
-            control=self._resources.control.fileno(),
+            lock=self._place.lock.fileno(),
+            control=self._place.fileno(),
             managed=self._managed,
             started_at=self._started_at,
             had_terminal=self._had_terminal,
@@ -362,6 +359,7 @@ class Supervisor:
                 self._predecessors.tick()
                 if self._reexec_into and self._may_reexec():
                     self._reexec()
+            await self._place.look_after(os.environ)
             current = self.generations.current
             if current is None or current.silent_for * TICK <= 2:
                 self._notifier.alive()

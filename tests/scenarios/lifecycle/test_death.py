@@ -1,55 +1,15 @@
 """Processes that die or hang. The socket is never closed, so whoever connects meanwhile is served a little later."""
 
-import http.client
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
+from tests.scenarios.lifecycle.callers import calling
 from tests.support.calls import CUT, Stream, error_of, post
 from tests.support.daemon import Daemon, wait_until
-
-
-class Callers:
-    """Clients that ask all the time, each request on a connection of its own."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.failures: list[str] = []
-        self.served = 0
-        self.done = threading.Event()
-        self._counting = threading.Lock()
-
-    def run(self) -> None:
-        while not self.done.is_set():
-            try:
-                status, _ = post(self.port)
-                failure = "" if status == 200 else f"status {status}"
-            except (OSError, http.client.HTTPException) as error:
-                failure = repr(error)
-            with self._counting:
-                self.served += not failure
-                self.failures += [failure] if failure else []
-            self.done.wait(0.01)
-
-
-@contextmanager
-def calling(port: int) -> Iterator[Callers]:
-    callers = Callers(port)
-    threads = [threading.Thread(target=callers.run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield callers
-    finally:
-        callers.done.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_a_worker_that_dies_is_replaced(fake: FakeAnthropic) -> None:
