@@ -73,6 +73,7 @@ class Daemon:
             "CLAUDE_GATEWAY_LISTEN_PORT": str(self.port),
             "CLAUDE_GATEWAY_NOTIFY_ENABLED": "false",  # a desktop is no place for what tests make up
             "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9",  # no daemon of ours asks AWS whose invented keys are
+            "AWS_ENDPOINT_URL_BEDROCK": "http://127.0.0.1:9",
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9",  # nor looks whether it could reach Bedrock
             **(environ or {}),
         }

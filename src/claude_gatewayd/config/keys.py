@@ -28,9 +28,12 @@ _ALSO = {
     ("bedrock", "profile"): ("AWS_PROFILE",),
     ("bedrock", "region"): ("AWS_REGION", "AWS_DEFAULT_REGION"),
 }
-# They stand in for an empty runtime_endpoint, as with any SDK of AWS: docs.aws.amazon.com/sdkref, "Service-specific
+# They stand in for an empty endpoint, as with any SDK of AWS: docs.aws.amazon.com/sdkref, "Service-specific
 # endpoints".
-ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
+ENDPOINTS = {
+    "runtime_endpoint": ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"),
+    "control_endpoint": ("AWS_ENDPOINT_URL_BEDROCK", "AWS_ENDPOINT_URL"),
+}
 KEYS = (
     KeySpec("listen", "host", str, values.address, '"127.0.0.1"'),
     KeySpec("listen", "port", values.as_number, values.whole(1, 65535), "47000"),
@@ -59,6 +62,7 @@ KEYS = (
     KeySpec("bedrock", "geography", str, values.one_of(values.GEOGRAPHIES), '"auto"'),
     KeySpec("bedrock", "callers", str, values.one_of(values.CALLERS), '"auto"'),
     KeySpec("bedrock", "runtime_endpoint", str, values.endpoint, '"https://bedrock-runtime.us-west-2.amazonaws.com"'),
+    KeySpec("bedrock", "control_endpoint", str, values.endpoint, '"https://bedrock.us-west-2.amazonaws.com"'),
     KeySpec("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
     KeySpec("bedrock", "through", str, values.one_of(values.TRANSPORTS), '"litellm"'),
     KeySpec("litellm", "load", str, values.one_of(values.LOADS), '"eager"'),

@@ -61,7 +61,7 @@ def listen_address_or_default(environ: Mapping[str, str]) -> tuple[str, int]:
 
 def without_overrides(environ: Mapping[str, str]) -> dict[str, str]:
     """Return *environ* without the variables that override the file."""
-    others = {variable for key in KEYS for variable in key.variables} | set(ENDPOINTS)
+    others = {variable for key in KEYS for variable in key.variables}.union(*ENDPOINTS.values())
     ours = tuple(f"CLAUDE_GATEWAY_{section.upper()}_" for section in SECTIONS)
     return {name: value for name, value in environ.items() if name not in others and not name.startswith(ours)}
 
@@ -77,8 +77,8 @@ def effective(environ: Mapping[str, str]) -> list[Setting]:
         raw = _raw_value(key, document, environ)
         where = raw.where.removesuffix(f" [{key.section}] {key.name}") if raw else "default"
         value = getattr(getattr(config, key.section), key.name)
-        if key.name == "runtime_endpoint" and not (raw and raw.value) and value:
-            where = f"environment {_sdk_endpoint(environ)}"
+        if key.name in ENDPOINTS and not (raw and raw.value) and value:
+            where = f"environment {_sdk_endpoint(key.name, environ)}"
         found.append(Setting(key.section, key.name, value, where))
     for section in TABLES:
         table: Any = document.tables
@@ -141,11 +141,14 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
         report("network", "ca_file", error)
 
     bedrock, litellm = Bedrock(**good["bedrock"]), LiteLlm(**good["litellm"])
-    if not bedrock.runtime_endpoint and (named := _sdk_endpoint(environ)):
-        try:
-            bedrock = replace(bedrock, runtime_endpoint=values.endpoint(environ[named].strip()))
-        except GatewayError as error:
-            aws_problems.append(Problem(f"environment {named}", error.message, f"unset {named}"))
+    for key_name in ENDPOINTS:
+        if not getattr(bedrock, key_name) and (named := _sdk_endpoint(key_name, environ)):
+            try:
+                url: Any = values.endpoint(environ[named].strip())
+                bedrock = replace(bedrock, **{key_name: url})
+            except GatewayError as error:
+                if key_name == "runtime_endpoint" or named not in ENDPOINTS["runtime_endpoint"]:  # else it is reported once
+                    aws_problems.append(Problem(f"environment {named}", error.message, f"unset {named}"))
     try:
         litellm = replace(litellm, config=_in_full(litellm.config, environ))
     except GatewayError as error:
@@ -258,11 +261,11 @@ def _in_full(name: str, environ: Mapping[str, str]) -> str:
     return str(path)
 
 
-def _sdk_endpoint(environ: Mapping[str, str]) -> str:
-    """Return the SDK's variable that sets the endpoint of Bedrock's runtime; "" if none does."""
+def _sdk_endpoint(key: str, environ: Mapping[str, str]) -> str:
+    """Return the SDK's variable that sets one of Bedrock's endpoints; "" if none does."""
     if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true":
         return ""
-    return next((name for name in ENDPOINTS if environ.get(name, "").strip()), "")
+    return next((name for name in ENDPOINTS[key] if environ.get(name, "").strip()), "")
 
 
 def _table(section: str, read: Callable[[object], T], document: Document) -> tuple[dict[str, T], list[Problem]]:

@@ -65,6 +65,7 @@ class Bedrock:
     geography: str = "auto"
     callers: values.Callers = "auto"
     runtime_endpoint: str = ""
+    control_endpoint: str = ""
     timeout: float = 120.0
     models: Mapping[str, str] = field(default_factory=dict)
     through: Literal["litellm", "direct"] = "litellm"

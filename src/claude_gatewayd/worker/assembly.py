@@ -15,6 +15,7 @@ from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.reach import LateConnector
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
 from claude_gatewayd.worker.bedrock.direct import DirectTransport
+from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
 from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
 from claude_gatewayd.worker.bedrock.transports import Transports
@@ -27,6 +28,7 @@ from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
 from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, BedrockLaneSettings
+from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
 from claude_gatewayd.worker.gateway.strangers import Strangers
@@ -74,8 +76,11 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         Pool(inputs.anthropic),
         Pool(engine.connect),
         Pool(LateConnector(access.url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
+        Pool(LateConnector(access.control_url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
     )
-    to_anthropic, to_engine, to_bedrock = (Relay(pool) for pool in pools)
+    to_anthropic, to_engine, to_runtime, to_control = (Relay(pool) for pool in pools)
+    runtime = BedrockEndpoint(access.url, config.bedrock.region, to_runtime)
+    control = BedrockEndpoint(access.control_url, config.bedrock.region, to_control)
     tickets = Tickets()
     authorization = Authorization(
         inputs.known_credentials,
@@ -85,12 +90,13 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     )
     transports = Transports(
         config.bedrock.through,
-        DirectTransport(access.url, config.bedrock.region, to_bedrock),
+        DirectTransport(runtime),
         LiteLLMTransport(engine, to_engine),
         engine,
     )
-    bedrock = None
+    bedrock = bedrock_mode = None
     if access.enabled:
+        bedrock_mode = BedrockModeLane(runtime, control, credentials.keeper, tally, config.bedrock.timeout)
         bedrock = BedrockLane(
             _bedrock_lane_settings(config, access.url),
             BedrockAttempts(transports, LearnedRefusals(), credentials.keeper, config.bedrock.timeout),
@@ -110,6 +116,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             transports.prepare if fallback is not None else lambda: None,
         ),
         bedrock=bedrock,
+        bedrock_mode=bedrock_mode,
         litellm=LiteLLMLane(
             LiteLLMLaneSettings(config.anthropic.response_timeout), engine, to_engine, authorization, tickets
         ),

@@ -17,8 +17,10 @@ from claude_gatewayd.worker.gateway import guard
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, Refused, Route
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
+from claude_gatewayd.worker.gateway.lanes import bedrock_mode
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
+from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, LiteLLMLane
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.relay import forwarding_loops
@@ -45,10 +47,11 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """Where a request can go. *bedrock* is None if it is not enabled; *without_bedrock* says why."""
+    """Where a request can go. *bedrock* and *bedrock_mode* are None without Bedrock; *without_bedrock* says why."""
 
     anthropic: AnthropicLane
     bedrock: BedrockLane | None
+    bedrock_mode: BedrockModeLane | None
     litellm: LiteLLMLane
     without_bedrock: str
 
@@ -98,9 +101,7 @@ class Gateway:
             return await answering
         except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
             refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
-            speaks_openai = _path(exchange.head.target)[0] in ROUTES
-            write = anthropic_errors.openai_error_body if speaks_openai else anthropic_errors.error_body
-            text = write(refused.status, refused.message)
+            text = _error_body(_path(exchange.head.target)[0], refused)
             route = () if any(line.startswith(b"x-gateway-upstream") for line in refused.lines) else _NO_UPSTREAM
             exchange.reply(
                 refused.status, anthropic_errors.reason(refused.status), [JSON, *refused.lines, *route], text
@@ -129,6 +130,8 @@ class Gateway:
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
             raise Refused(508, f"cannot reach Anthropic: {where}. {hint}", NO_RETRY)
         call = self._admitted(exchange, path, target)
+        if path.startswith(bedrock_mode.PREFIX):
+            return await self._answer_bedrock_mode(call)
         if request.method == b"POST":
             if path in ROUTES:
                 await self._read_decoded(call)
@@ -155,6 +158,13 @@ class Gateway:
             raise Refused(400, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
         await self._authorization.require(call)
         return await self._lanes.bedrock.serve(call)
+
+    async def _answer_bedrock_mode(self, call: Call) -> int:
+        """Answer a call of a client that speaks Bedrock's API."""
+        if self._lanes.bedrock_mode is None:
+            raise Refused(400, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
+        call.body = await call.exchange.hold(self._settings.max_body, self._budget)
+        return await self._lanes.bedrock_mode.answer(call)
 
     async def _answer_ticket(self, exchange: Exchange) -> int:
         """Answer a request that LiteLLM makes for a caller: the ticket is replaced by the caller's own credential."""
@@ -190,7 +200,7 @@ class Gateway:
         if self._settings.remote and not caller.has_key:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
             raise Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
-        if not caller.credential and not caller.has_key:
+        if not caller.credential and not caller.has_key and not path.startswith(bedrock_mode.PREFIX):
             raise _no_credential()
         replaced, dropped = [], caller.key_headers
         if path in ROUTES and (key := callers.api_key_as_bearer(caller)):  # Anthropic accepts it in its own header only
@@ -254,6 +264,15 @@ def _path(target: bytes) -> tuple[bytes, bytes]:
     if target.startswith(_PREFIX) and target[len(_PREFIX) :][:1] in (b"/", b"?", b""):
         target = target[len(_PREFIX) :] or b"/"
     return target.partition(b"?")[0], target
+
+
+def _error_body(path: bytes, refused: Refused) -> bytes:
+    """Return an error in the envelope that the clients of a path expect."""
+    if path in ROUTES:
+        return anthropic_errors.openai_error_body(refused.status, refused.message)
+    if path.startswith(bedrock_mode.PREFIX):
+        return anthropic_errors.aws_error_body(refused.message)
+    return anthropic_errors.error_body(refused.status, refused.message)
 
 
 def _no_credential() -> Refused:

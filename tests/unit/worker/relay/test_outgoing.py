@@ -81,7 +81,7 @@ class Whole:
                 gateway_key="cgw-key",
                 known_credentials=KnownCredentials(nowhere / "proven.json", "key"),
                 anthropic=self._connect,
-                bedrock=BedrockAccess(False, KeySource("none"), Egress({}), "http://127.0.0.1:9"),
+                bedrock=BedrockAccess(False, KeySource("none"), Egress({}), "http://127.0.0.1:9", "http://127.0.0.1:9"),
                 loopback=loopback,
             )
             self.gateway = assemble(inputs, lambda: None).gateway
