@@ -147,7 +147,9 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
                 url: Any = values.endpoint(environ[named].strip())
                 bedrock = replace(bedrock, **{key_name: url})
             except GatewayError as error:
-                if key_name == "runtime_endpoint" or named not in ENDPOINTS["runtime_endpoint"]:  # else it is reported once
+                if (
+                    key_name == "runtime_endpoint" or named not in ENDPOINTS["runtime_endpoint"]
+                ):  # else it is reported once
                     aws_problems.append(Problem(f"environment {named}", error.message, f"unset {named}"))
     try:
         litellm = replace(litellm, config=_in_full(litellm.config, environ))
