@@ -31,7 +31,7 @@ def status(arguments: argparse.Namespace) -> int:
     try:
         reply = client.ask("status")
     except client.NotRunning as down:
-        from claude_gatewayd.ctl.service.verbs import why_down
+        from claude_gatewayd.ctl.managed import why_down
 
         raise why_down(down) from None
     show(reply, text.status(reply, time.time()), colour.status, in_json=arguments.json)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from claude_gatewayd import paths, printable
+from claude_gatewayd.ctl.managed import can_be_installed, why_down
 from claude_gatewayd.ctl.terminal import colour, text
 from claude_gatewayd.ctl.terminal.output import DONE, NOT_RUNNING
 from claude_gatewayd.ipc import client
@@ -16,12 +17,16 @@ CTL = "claude-gatewayctl"
 
 
 class Situation(NamedTuple):
-    """What the next steps depend on: the running daemon's status, or None, and what has been set up."""
+    """What the next steps depend on: the running daemon's status, or None, and what has been set up.
+
+    *can_be_installed*: there is a service manager.
+    """
 
     status: dict[str, Any] | None
     is_installed: bool
     claude_points_here: bool
     claude_is_there: bool = True
+    can_be_installed: bool = True
 
 
 class NextStep(NamedTuple):
@@ -41,12 +46,13 @@ def overview() -> int:
         status = client.ask("status")
         plain = text.status(status, time.time())
     except client.NotRunning as error:
-        plain = f"down  {error.message}"
+        plain = f"down  {why_down(error).message}"
     situation = Situation(
         status,
         is_installed=paths.is_installed(os.environ),  # `install` leaves it
         claude_points_here=_points_here(status),
         claude_is_there=shutil.which("claude") is not None,
+        can_be_installed=can_be_installed(),
     )
     steps = [NextStep(*map(printable.one_line, step)) for step in next_steps(situation)]
     width = max(len(step.command) for step in steps)
@@ -90,7 +96,7 @@ def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[Nex
     if not situation.claude_points_here:
         yield NextStep(f"{CTL} configure-claude", "point Claude Code here permanently")
         yield NextStep(f"{CTL} run", "or run it through the gateway once")
-    if not situation.is_installed:
+    if not situation.is_installed and situation.can_be_installed:
         yield NextStep(f"{CTL} install --now", "start it at every login; it was started by hand")
     if status["anthropic"]["state"] == "failing" or status["notices"] or status["problems"]:
         yield NextStep(f"{CTL} doctor", "diagnose problems and get the fixes")

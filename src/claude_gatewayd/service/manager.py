@@ -15,6 +15,10 @@ class NoManager(GatewayError):
     """No service manager can be reached."""
 
 
+class ManagerElsewhere(NoManager):
+    """The service manager runs, and may run the service, but not where this shell says."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
     """What the service should be: the script that starts it, its programs, its address, the file of its environment.
@@ -65,6 +69,9 @@ class Manager(Protocol):
 
     def installed(self, environ: Mapping[str, str], /) -> list[Path]:
         """Return the files of ours that are on disk."""
+
+    def leftovers(self, environ: Mapping[str, str], /) -> list[Path]:
+        """Return the same, and the links that enable the service, where no manager can be asked."""
 
     def files(self, place: ServiceSpec, environ: Mapping[str, str], /) -> list[FileWrite]:
         """Return the files that have to be on disk."""

@@ -14,7 +14,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import home
 from claude_gatewayd.service import starts, units
 from claude_gatewayd.service.files import FileWrite
-from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
+from claude_gatewayd.service.manager import ManagerElsewhere, NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.units import IDENTIFIER, SANDBOX, SERVICE, SOCKET
 from claude_gatewayd.system.ports import who_listens
 
@@ -58,7 +58,7 @@ def _runtime_dir(environ: Mapping[str, str]) -> str:
         if _has_manager(named):
             return named
         if named != usual and _has_manager(usual):
-            raise NoManager(
+            raise ManagerElsewhere(
                 f"cannot reach your systemd user manager: XDG_RUNTIME_DIR is {named}, and it is in {usual}",
                 f"export XDG_RUNTIME_DIR={usual}",
             )
@@ -210,6 +210,13 @@ def installed(environ: Mapping[str, str]) -> list[Path]:
     """Return the files of ours that are on disk. The user's own drop-ins are not ours."""
     where = directory(environ)
     return [path for name in (SERVICE, SOCKET, SANDBOX) if (path := where / name).is_file()]
+
+
+def leftovers(environ: Mapping[str, str]) -> list[Path]:
+    """Return the same where they usually are, and the links that enable the service: no manager can be asked."""
+    where = home(environ) / ".config/systemd/user"
+    names = (f"default.target.wants/{SERVICE}", f"sockets.target.wants/{SOCKET}", SERVICE, SOCKET, SANDBOX)
+    return [path for name in names if (path := where / name).is_file() or path.is_symlink()]
 
 
 def commands(verb: Verb, _environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -20,12 +20,44 @@ ASK = (
 
 
 def test_no_systemd(bare: Inside) -> None:
-    for verb in ("install", "start", "restart", "enable", "disable", "logs", "uninstall"):
+    for verb in ("install", "start", "restart", "enable", "disable", "logs"):
         output = bare.bad(f"PATH='{BIN}' claude-gatewayctl {verb}")
         assert output == (
             "Cannot reach a service manager: there is no systemd here (no systemctl)\n"
             "  run it in a terminal instead: claude-gatewayd\n"
         )
+
+
+def test_no_systemd_any_more(inside: Inside) -> None:
+    """As after a move into a container: what can be undone without it is undone."""
+    settings = f"{Inside.home}/.claude/settings.json"
+    inside.put(settings, '{"model": "opus"}\n')
+    before = inside.good(f"cat {settings}")
+    inside.good("claude-gatewayctl install && claude-gatewayctl configure-claude && claude-gatewayctl stop")
+    # no systemctl, then no manager: each time the same
+    output = inside.good(f"PATH='{BIN}' claude-gatewayctl uninstall")
+    assert output.startswith(
+        "skipped   the service: cannot reach a service manager: there is no systemd here (no systemctl)\n"
+        f"Claude Code is configured as before ({settings})\n"
+    )
+    assert inside.good(f"cat {settings}") == before
+    assert f"removed   {UNITS}/claude-gatewayd.service\n" in output
+    assert inside.good(f"find {UNITS} -type f -o -type l") == ""
+    again = inside.good(f"PATH='{BIN}' claude-gatewayctl uninstall --purge")
+    assert f"removed   {Inside.home}/.local/state/claude-gateway" in again
+    inside.good("claude-gatewayd >/dev/null 2>&1 & until claude-gatewayctl health; do sleep 0.05; done", 20)
+    output = inside.good(f"PATH='{BIN}' claude-gatewayctl uninstall")
+    assert "running   the daemon was started by hand; to end it: claude-gatewayctl stop\n" in output
+    assert "install --now" not in inside.good(f"PATH='{BIN}' claude-gatewayctl")
+    assert "install --now" in inside.good("claude-gatewayctl")
+
+
+def test_uninstall_does_not_take_files_from_a_manager_that_is_elsewhere(inside: Inside) -> None:
+    inside.good("claude-gatewayctl install")
+    assert f"export XDG_RUNTIME_DIR={Inside.runtime}" in inside.bad(
+        f"XDG_RUNTIME_DIR={Inside.home} claude-gatewayctl uninstall"
+    )
+    assert status(inside)["state"] == "serving"
 
 
 def test_without_the_variables_of_a_login(inside: Inside) -> None:

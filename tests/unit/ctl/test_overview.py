@@ -30,6 +30,7 @@ TABLE = [
     (SET_UP, ["status --watch"]),
     (SET_UP._replace(claude_points_here=False), ["configure-claude", "run", "status --watch"]),
     (SET_UP._replace(is_installed=False), ["install --now", "status --watch"]),
+    (SET_UP._replace(is_installed=False, can_be_installed=False), ["status --watch"]),
     (SET_UP._replace(status=status(notices=[notice(LOGIN), notice(LOGIN), notice("")])), ["sso-login", "doctor"]),
     (SET_UP._replace(status=status(notices=[notice(f"{CTL} status")])), ["doctor"]),
     (SET_UP._replace(status=status(anthropic={"state": "failing"})), ["doctor", "status --watch"]),

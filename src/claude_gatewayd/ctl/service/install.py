@@ -22,7 +22,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc.lock import lock_is_held
 from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import FileWrite, Symlink, remove, remove_if_empty
-from claude_gatewayd.service.manager import Manager, ServiceState, Verb
+from claude_gatewayd.service.manager import Manager, ManagerElsewhere, NoManager, ServiceState, Verb
 from claude_gatewayd.service.platform import choose
 
 _ENDS_WITHIN = 15.0
@@ -121,33 +121,42 @@ def install_service(given: Options) -> tuple[int, str]:
 def uninstall(arguments: argparse.Namespace) -> int:
     """Stop the service and remove what install created; --purge removes all data as well."""
     ours = choose()
-    ours.check(os.environ)
-    found = ours.state(os.environ)
+    found: ServiceState | None = None
+    try:
+        ours.check(os.environ)
+        found = ours.state(os.environ)
+    except ManagerElsewhere:
+        raise
+    except NoManager as error:
+        print(row("skipped", f"the service: {error.message}"))  # there is none to stop, but there may be files
     done, code = False, DONE
     try:
-        _undo_claude_code()  # at first: it would go on asking where nobody is going to answer
+        done = _undo_claude_code()  # at first: it would go on asking where nobody is going to answer
     except GatewayError as error:
         print(error.for_people(), file=sys.stderr)
         code = NO
-    if found.active or found.listening:
+    if found is not None and (found.active or found.listening):
         with Progress("Stopping"):
             ours.act("stop", os.environ)
         print(row("stopped", "the port is closed"))
         done = True
-    if ours.forget(os.environ):
+    elif lock_is_held() and not arguments.purge:
+        print(row("running", "the daemon was started by hand; to end it: claude-gatewayctl stop"))
+    if found is not None and ours.forget(os.environ):
         print(row("disabled", "it no longer starts when you log in"))
     link, file = paths.installation_link(os.environ), paths.environment_file(os.environ)
     # by the link a shell may find this very program: then it goes with the installations alone
     found_by_shell = bool(_links()) and not arguments.purge
     links = () if found_by_shell else (link, paths.previous_link(os.environ))
     script = (paths.start_script(os.environ), paths.failed_starts_file(os.environ))
-    for path in (*ours.installed(os.environ), *links, *script, file):
+    units = ours.installed(os.environ) if found is not None else ours.leftovers(os.environ)
+    for path in (*units, *links, *script, file):
         if remove(path):
             if path.parent.name.startswith(paths.APP):
                 remove_if_empty(path.parent)
             print(row("removed", path))
             done = True
-    if done:
+    if done and found is not None:
         ours.act("load", os.environ)
     done = _printed(completion.uninstall(os.environ)) or done
     kept = [path for path in _own_directories() if path.is_dir() and any(path.iterdir())]
@@ -228,11 +237,12 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
 # -- what is in the way, and what is left
 
 
-def _undo_claude_code() -> None:
-    """Take our address out of Claude Code's settings, if it is there."""
+def _undo_claude_code() -> bool:
+    """Take our address out of Claude Code's settings. Returns whether it was there."""
     outcome = edit_settings.remove(os.environ, edit_settings.here({**os.environ, **environment.stored(os.environ)}))
     if outcome.changes:
         print(describe_removal(outcome, clients.running()))
+    return bool(outcome.changes)
 
 
 def _stop_manual_daemon(found: ServiceState, *, now: bool) -> None:

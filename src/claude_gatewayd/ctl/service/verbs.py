@@ -127,21 +127,6 @@ def running() -> dict[str, Any] | None:
         return None
 
 
-def why_down(down: client.NotRunning) -> client.NotRunning:
-    """Return the error with what keeps the service from running, if the service manager knows."""
-    if not paths.is_installed(os.environ):
-        return down
-    ours = choose()
-    try:
-        ours.check(os.environ)
-        found = ours.state(os.environ)
-    except GatewayError:
-        return down
-    if not found.trouble or not (found.file or found.masked):
-        return down
-    return client.NotRunning(f"{down.message}; {found.trouble}", found.hint)
-
-
 def wait_serving(ours: Manager, instead_of: int = 0) -> dict[str, Any]:
     """Return the status of a daemon that answers, be it to refuse. *instead_of* is a process that does not count."""
     looks = 0
