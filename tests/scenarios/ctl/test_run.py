@@ -96,6 +96,23 @@ def test_over_what_settings_files_say(daemon: Daemon, place: Path) -> None:
     assert around["argv"] == []
 
 
+def test_models_of_bedrocks_are_left_out_and_named(daemon: Daemon, place: Path) -> None:
+    native = "us.anthropic.claude-opus-4-8"
+    settings = place / "home" / ".claude" / "settings.json"
+    settings.write_text(json.dumps({"model": native, "modelOverrides": {"claude-opus-5-5": native}}))
+    done = run(daemon, place, "-p", ANTHROPIC_MODEL=native, CLAUDE_CODE_SUBAGENT_MODEL="haiku")
+    assert done.stderr.splitlines() == [
+        f"{name} is left out for this run: it names models of Bedrock's, which AWS bills"
+        for name in ("ANTHROPIC_MODEL", "model", "modelOverrides")
+    ]
+    claude = seen(done)
+    assert "ANTHROPIC_MODEL" not in claude["environ"]
+    assert claude["environ"]["CLAUDE_CODE_SUBAGENT_MODEL"] == "haiku"
+    assert claude["settings"]["text"] == {
+        "model": "", "modelOverrides": {"claude-opus-5-5": "claude-opus-5-5"}, "env": {}
+    }  # fmt: skip
+
+
 def test_its_signals_and_its_process_are_claudes(daemon: Daemon, place: Path) -> None:
     with subprocess.Popen(
         [str(BIN / "claude-gatewayctl"), "run", "wait"], env=environ_of(daemon, place), stdout=subprocess.PIPE

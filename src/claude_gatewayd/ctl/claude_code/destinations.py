@@ -90,7 +90,7 @@ TABLE: Final = (
     Row("forceLoginGatewayUrl", "mode", "who signs in by it goes to that gateway, not to this one", is_setting=True),
 )  # fmt: skip
 # The front matter of an agent, a command or a skill, which has a model of its own.
-FRONT_MATTER: Final = Row("model", "model", "sends it")
+FRONT_MATTER: Final = Row("model", "model", "sends its turns")
 ROWS: Final = {row.name: row for row in TABLE}
 VARIABLES: Final = tuple(row.name for row in TABLE if not row.is_setting)
 SETTINGS: Final = tuple(row.name for row in TABLE if row.is_setting)
@@ -148,11 +148,20 @@ def is_foreign(model: object) -> bool:
 
 def models_elsewhere(row: Row, value: Any) -> Iterator[tuple[str, bool]]:
     """Yield why each model that a value names is not Anthropic's to answer, and whether that looks like a mistake."""
-    given = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-    for model in (one.strip() for one in given if isinstance(one, str)):
+    for model in _models(value):
         shown = one_line(model)[:_SHOWN]
         if _VERTEX.match(model):
             yield f"{row.why} under a name of Google Vertex's, which Anthropic does not know: {shown}", True
         elif models.is_bedrock_only(model):
             why = f"{row.why} to Bedrock, which AWS bills, even while Anthropic answers: {shown}"
             yield why, models.is_native(model)
+
+
+def names_bedrock(value: Any) -> bool:
+    """Say whether a value names a model by its id or ARN at Bedrock."""
+    return any(map(models.is_native, _models(value)))
+
+
+def _models(value: Any) -> list[str]:
+    given = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return [one.strip() for one in given if isinstance(one, str)]

@@ -1,6 +1,7 @@
 """The verbs that point Claude Code at the gateway and back."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles
-from claude_gatewayd.ctl.claude_code.destinations import ROWS
+from claude_gatewayd.ctl.claude_code.destinations import ROWS, names_bedrock
 from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
@@ -50,7 +51,7 @@ def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool
     running = clients.running() if outcome.changes and not dry_run else []
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
     lines = _head(outcome, f"Claude Code now uses {target.url}", dry_run=dry_run)
-    if not dry_run and any(one.name in ROWS and ROWS[one.name].kind == "model" for one in outcome.changes):
+    if not dry_run and any(map(_asked_bedrock, outcome.changes)):
         lines.append(
             "AWS bills every turn of such a model; to ask Bedrock on purpose, append -bedrock to Anthropic's name"
         )
@@ -157,11 +158,18 @@ def _restart(running: list[int]) -> list[str]:
     return [f"Restart Claude Code (pid {pids}): it reads its settings only when it starts"]
 
 
+def _asked_bedrock(one: Change) -> bool:
+    row = ROWS.get(one.name)
+    return row is not None and row.kind == "model" and names_bedrock(one.before)
+
+
 def _shown(one: Change, value: Any) -> str | None:
     """Return a value as it may be shown, on one line."""
     if value is None:
         return None
     if isinstance(value, dict) and isinstance(value.get("command"), str):
         value = value["command"]
+    if not isinstance(value, str):
+        value = json.dumps(value)
     text = masked(f'"{one.name}": "{value}"'.replace("\n", "\\n"))
     return text[len(one.name) + 5 : -1]
