@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.paths import APP, make_private
 from claude_gatewayd.system import files
 
 
@@ -36,7 +37,7 @@ class FileWrite:
         target = Path(os.path.realpath(self.path))  # follow a link into somebody's dotfiles
         existed = target.exists()
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make(target.parent)
             files.write(target, self.text.encode(), self.mode)
         except OSError as error:
             raise _cannot("write", self.path, error) from None
@@ -59,7 +60,7 @@ class Symlink:
         """Create or replace it atomically. Returns what was done, for the person."""
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _make(self.path.parent)
             beside.unlink(missing_ok=True)
             beside.symlink_to(self.target)
             beside.replace(self.path)
@@ -67,6 +68,14 @@ class Symlink:
             _discard(beside)
             raise _cannot("link", self.path, error) from None
         return "linked"
+
+
+def _make(directory: Path) -> None:
+    """Make a directory; one of ours is private, for on macOS keys and state are in the same one as the links."""
+    if directory.name == APP:
+        make_private(directory)
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
 
 
 def remove(path: Path) -> bool:

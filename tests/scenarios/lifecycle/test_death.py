@@ -115,7 +115,18 @@ def test_a_worker_that_hangs_is_ended_and_replaced(fake: FakeAnthropic) -> None:
         assert time.monotonic() - begun > 9
         assert "generation 1 is silent: another one stands in" in daemon.log
         assert "has been silent for 10 s" in daemon.log
+        wait_until(lambda: "generation 1 died while it drained: SIGKILL" in daemon.log)
         assert daemon.generation()["number"] == 2
+
+
+def test_a_worker_says_where_it_is_and_goes_on(fake: FakeAnthropic) -> None:
+    """As the supervisor asks of one that hangs; an abort would have macOS show that Python quit unexpectedly."""
+    with Daemon(upstream=fake.url) as daemon:
+        (worker,) = daemon.workers()
+        daemon.kill(worker, signal.SIGUSR1)
+        wait_until(lambda: "(most recent call first)" in daemon.log)
+        assert post(daemon.port)[0] == 200
+        assert daemon.workers() == [worker]
 
 
 def test_a_worker_that_only_paused_is_handed_over_from(fake: FakeAnthropic) -> None:

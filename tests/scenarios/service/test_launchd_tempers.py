@@ -225,3 +225,17 @@ def test_setup_shows_one_and_says_how_to_allow_more(programs: list[str], shown: 
         assert len(played.calls) == bool(programs)
         assert "Nothing to do" in mac.good("setup", "--yes", "--no-aws", "--no-test")
         assert len(played.calls) == bool(programs)
+
+
+# -- what doctor says of a Mac
+
+
+def test_a_fresh_installation_is_private_and_notes_a_protected_folder() -> None:
+    with Mac() as mac:
+        (mac.home / "Documents").mkdir()
+        ca = mac.home / "Documents" / "ca.pem"
+        ca.write_text("")
+        mac.good("install")
+        found = mac.ctl("doctor", environ={"CLAUDE_GATEWAY_NETWORK_CA_FILE": str(ca)}).stdout
+        assert "ok    permissions    private files are private" in found
+        assert f"[network] ca_file is in ~/Documents: {ca}" in found

@@ -22,6 +22,18 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
     assert os.listdir(step.path.parent) == ["b"]
 
 
+def test_a_directory_of_ours_is_private(tmp_path: Path) -> None:
+    """On macOS it holds the gateway key as well."""
+    ours, other = tmp_path / "x" / "claude-gateway", tmp_path / "y" / "LaunchAgents"
+    Symlink(ours / "current", tmp_path).do()
+    assert ours.stat().st_mode & 0o777 == 0o700
+    ours.chmod(0o755)  # as `make install` creates it
+    FileWrite(ours / "environment", "").do()
+    assert ours.stat().st_mode & 0o777 == 0o700
+    FileWrite(other / "agent", "").do()
+    assert other.stat().st_mode & 0o077, "launchd reads it"
+
+
 def test_a_link_into_somebodys_dotfiles_stays_one(tmp_path: Path) -> None:
     (tmp_path / "dotfiles").write_text("old")
     (tmp_path / "unit").symlink_to("dotfiles")

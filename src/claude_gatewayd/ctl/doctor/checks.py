@@ -1,5 +1,6 @@
 """The table of what doctor checks. Each check gathers what it needs, and leaves the judgement to a pure function."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -101,6 +102,17 @@ def _service(context: Context) -> Iterable[Finding]:
     return machine.service(gather.service(context.environ), gather.program(), context.status)
 
 
+def _protected(context: Context) -> Iterable[Finding]:
+    if sys.platform != "darwin" or not paths.is_installed(context.environ):
+        return ()
+    config, environ = context.config, context.environ
+    named = {"[network] ca_file": config.network.ca_file, "[litellm] config": config.litellm.config}
+    used = {what: str(paths.expanduser(path, environ)) for what, path in named.items() if path}
+    used["config.toml"] = str(paths.config_path(environ))
+    used[machine.INSTALLATION] = gather.program()
+    return machine.protected(str(paths.home(environ)), used)
+
+
 def _environment(context: Context) -> Iterable[Finding]:
     shell, _left_out = environment.collect(context.environ)
     by_service = context.status is not None and context.status["inherited"]
@@ -191,6 +203,7 @@ _CHECKS: dict[str, Check] = {
     "daemon": _daemon,
     "port": _port,
     "service": _service,
+    "folders": _protected,
     "environment": _environment,
     "configuration": _configuration,
     "LiteLLM": _litellm,

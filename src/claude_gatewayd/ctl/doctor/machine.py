@@ -220,6 +220,21 @@ def litellm(
             yield Finding("callback", "fail", f"{callback['name']} is not loaded", callback["why"], mend)
 
 
+INSTALLATION = "the installation"
+_PROTECTED = ("Documents", "Desktop", "Downloads", "Library/Mobile Documents")
+
+
+def protected(home: str, used: Mapping[str, str]) -> Iterator[Finding]:
+    """Judge what an agent uses, each with its path: macOS may refuse agents a person's own folders."""
+    for what, path in used.items():
+        folder = next((one for one in _PROTECTED if path.startswith(f"{home}/{one}/")), "")
+        if folder:
+            found = f"{what} is in ~/{folder}: {path}"
+            why = "macOS may refuse an agent that folder (Privacy & Security > Files and Folders)"
+            mend = "make install" if what == INSTALLATION else f"mv {quote(path)} ~/    # and name its new place"
+            yield Finding("service", "note", found, why, mend)
+
+
 def disk(free: int, place: str) -> Iterator[Finding]:
     """Judge the room that is left where state is kept."""
     room = f"{free / 2**20:.0f} MiB free in {place}"

@@ -297,6 +297,24 @@ def test_the_login_at_aws(sso: SsoLogin | None, wanted: list[tuple[str, str]]) -
     assert judged(network.sso(sso, 100.0)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        ({"config.toml": "/Users/a/Library/Application Support/claude-gateway/config.toml"}, []),
+        ({"the installation": "/Users/a/src/x/.venv/bin/claude-gatewayd"}, []),
+        ({"the installation": "/Users/a/Documents/x/.venv/bin/claude-gatewayd"}, [("note", "make install")]),
+        (
+            {"[network] ca_file": "/Users/a/Desktop/ca.pem"},
+            [("note", "mv /Users/a/Desktop/ca.pem ~/    # and name its new place")],
+        ),
+        ({"[network] ca_file": "/Users/a/Documents.pem"}, []),
+        ({"[network] ca_file": "/Users/b/Documents/ca.pem"}, []),
+    ],
+)
+def test_folders_that_macos_protects(used: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    assert judged(machine.protected("/Users/a", used)) == expected
+
+
 def test_disk_and_permissions() -> None:
     assert judged(machine.disk(5 * 2**30, "/s")) == OK
     assert judged(machine.disk(500 * 2**20, "/s")) == [("note", "df -h /s")]
