@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from typing import Any
 
 from claude_gatewayd.ipc import wire
@@ -19,6 +20,7 @@ class Channel:
     """Send events to the supervisor, and receive its orders."""
 
     def __init__(self, descriptor: int) -> None:
+        self.is_closed = threading.Event()  # the supervisor is gone, and `receive` has returned that
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
         self._lines = wire.LineBuffer()
@@ -60,8 +62,11 @@ class Channel:
         except BlockingIOError:
             return []
         except OSError:
+            data = b""
+        if not data:
+            self.is_closed.set()
             return None
-        return [wire.decode(line) for line in self._lines.feed(data)] if data else None
+        return [wire.decode(line) for line in self._lines.feed(data)]
 
 
 def _line(message: wire.Message) -> bytes:

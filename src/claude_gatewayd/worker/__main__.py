@@ -19,7 +19,7 @@ from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import process_exit
 from claude_gatewayd.system.output import log, streams
-from claude_gatewayd.worker import inputs
+from claude_gatewayd.worker import inputs, orphan
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
 from claude_gatewayd.worker.worker import MAX_CONNECTIONS, Worker
 
@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     channel = Channel(arguments.channel_fd)
+    orphan.watch(channel.is_closed)
     listener = socket.socket(fileno=arguments.listen_fd)
     who = f"worker {arguments.generation}"
     log.configure("info", who, os.environ)

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,37 @@ def test_a_worker_ends_after_its_supervisor_and_its_streams(fake: FakeAnthropic)
         assert daemon.wait() == 0
         wait_until(lambda: daemon.workers() == [])
         assert "Traceback" not in daemon.log
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_ends_after_its_supervisor(fake: FakeAnthropic, tmp_path: Path) -> None:
+    """It would keep the port, and accept nothing."""
+    hangs = "\nimport signal as _s\n_s.signal(_s.SIGUSR2, lambda *_: _time.sleep(3600))\n"
+    build = Build(tmp_path / "build", hangs)
+    with Daemon(upstream=fake.url, environ=build.environ) as daemon:
+        (worker,) = daemon.workers()
+        daemon.kill(worker, signal.SIGUSR2)
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        wait_until(lambda: daemon.workers() == [], 20, daemon.describe)
+        assert "most recent call first" in daemon.log, "the log shows where it hung"
+        daemon.spawn()
+        daemon.wait_serving()
+        assert post(daemon.port)[0] == 200
+
+
+def test_a_worker_whose_supervisor_is_killed_while_it_starts(fake: FakeAnthropic, build: Build) -> None:
+    daemon = Daemon(upstream=fake.url, environ=build.environ)
+    build.hold()
+    try:
+        daemon.spawn()
+        wait_until(lambda: len(daemon.workers()) == 1)
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        build.release()
+        wait_until(lambda: daemon.workers() == [])
+    finally:
+        daemon.close()
 
 
 @pytest.mark.slow
