@@ -161,6 +161,11 @@ def notices_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "notices.json"
 
 
+def imported_file(environ: Mapping[str, str]) -> Path:
+    """Return the file of the LiteLLM configurations that were imported, with the names that they had."""
+    return state_dir(environ) / "imported.json"
+
+
 def home(environ: Mapping[str, str]) -> Path:
     """Return the home directory; raise GatewayError where there is none."""
     if os.path.isabs(named := environ.get("HOME", "")):

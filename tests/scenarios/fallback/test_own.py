@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.config import loading as config_loading
+from claude_gatewayd.ctl.doctor import gather
+from claude_gatewayd.ctl.migrate.comparison import answers
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.bedrock_sigv4 import Key
@@ -159,7 +162,7 @@ def test_it_is_loaded_at_the_first_sign_of_trouble(stage: Stage) -> None:
     reply = stage.ask(turn("good morning"))
     assert reply.status == 200, reply
     assert reply.headers["x-gateway-upstream"] == "bedrock"
-    assert stage.daemon.status()["litellm"]["state"] == "ready"
+    wait_until(lambda: stage.daemon.status()["litellm"]["state"] == "ready", 60)
     assert stage.daemon.ctl("health").returncode == 0
 
 
@@ -210,6 +213,20 @@ def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[
     assert "callback     absent.thing: not loaded: ModuleNotFoundError" in text
     assert "callback     recorder.recorder: loaded" in text
     assert "\n               claude-gatewayctl upgrade --with wandb\n" in text
+
+
+def test_doctor_expects_of_a_name_what_answers_it(stage: Stage) -> None:
+    """It goes by the gateway's order of lanes, which is written down in both places."""
+    settings = config_loading.load(stage.daemon.environ)
+    own_models = gather.own_models(settings.litellm.config)
+    expected = {
+        "quick": "anthropic", "claude-opus-4-8": "anthropic", "claude-opus-4-8-bedrock": "bedrock",
+        "claude-opus-4-8[1m]": "anthropic", "us.anthropic.claude-opus-4-8": "bedrock", "echo": "litellm",
+    }  # fmt: skip
+    for name, provider in expected.items():
+        assert answers.answer(name, settings, own_models, bedrock=True).provider == provider
+        reply = stage.ask(turn(model=name))
+        assert (name, reply.status, reply.headers["x-gateway-upstream"]) == (name, 200, provider)
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])

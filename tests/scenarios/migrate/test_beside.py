@@ -109,3 +109,31 @@ def test_an_included_file_that_is_gone_is_named(tmp_path: Path) -> None:
     assert done.stderr == (
         f"Cannot read {directory}/models.yaml: No such file or directory\n  ls -l {directory}/models.yaml\n"
     )
+
+
+def test_doctor_compares_old_and_new_until_it_is_to_forget(tmp_path: Path) -> None:
+    directory = proxy(tmp_path)
+
+    def ctl(*words: str) -> str:
+        environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "r")}
+        return subprocess.run(
+            [str(BIN / "claude-gatewayctl"), *words], env=environ, capture_output=True, text=True, timeout=60,
+            check=False,
+        ).stdout  # fmt: skip
+
+    def compared() -> list[tuple[str, str]]:
+        found = json.loads(ctl("doctor", "--json"))["findings"]
+        return [(one["state"], one["found"].partition(":")[0]) for one in found if one["check"] == "import"]
+
+    imported(directory, "--dry-run")
+    assert compared() == []
+    imported(directory)
+    file = directory / "config.yaml"
+    answered = [("ok", "claude-opus-4-8"), ("ok", "claude-opus-4-8-bedrock")]
+    done = f"every name of {file} is answered, and the record is done with. To end this"
+    assert compared() == [*answered, ("ok", "gpt-5"), ("ok", done)]
+    (directory / "claude-gateway.yaml").unlink()
+    assert compared() == [*answered, ("fail", "gpt-5")]
+    assert ctl("import", "--forget") == f"Forgot what was imported from {file}: doctor no longer compares\n"
+    assert compared() == []
+    assert ctl("import", "--forget") == "Nothing to forget: nothing was imported\n"

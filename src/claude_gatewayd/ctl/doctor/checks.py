@@ -15,8 +15,9 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code import obstacles as claude_obstacles
 from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, SWITCHES
-from claude_gatewayd.ctl.doctor import claude_code, gather, machine, network
+from claude_gatewayd.ctl.doctor import claude_code, gather, imported, machine, network
 from claude_gatewayd.ctl.doctor.finding import Finding, Status
+from claude_gatewayd.ctl.migrate.comparison import record
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
@@ -158,6 +159,15 @@ def _aws(context: Context) -> Iterable[Finding]:
         yield from network.sso(gather.sso(source, now), now)
 
 
+def _imported(context: Context) -> Iterable[Finding]:
+    imports = record.read(context.environ)
+    if not imports or (context.problems and context.config == Config()):  # it is broken: another check says so
+        return ()
+    enabled = context.status["bedrock"]["enabled"] if context.status is not None else context.config.bedrock.enabled
+    own_models = gather.own_models(context.config.litellm.config)
+    return imported.compare(imports, context.config, own_models, bedrock=enabled not in (False, "false"))
+
+
 def _claude_code(context: Context) -> Iterable[Finding]:
     path = clients.find(context.environ)
     return claude_code.client(str(path or ""), clients.version(path, context.environ) if path else "")
@@ -209,6 +219,7 @@ _CHECKS: dict[str, Check] = {
     "LiteLLM": _litellm,
     "Anthropic": _anthropic,
     "AWS": _aws,
+    "import": _imported,
     "Claude Code": _claude_code,
     "credential": _credential,
     "settings": _settings,

@@ -32,6 +32,7 @@ from claude_gatewayd.ipc import client
 from claude_gatewayd.network import egress
 from claude_gatewayd.network import reach as reach_upstream
 from claude_gatewayd.service.platform import choose
+from claude_gatewayd.system import bounded_yaml, small_file
 
 _SECONDS = 3.0
 _PING_SECONDS = 90.0
@@ -175,6 +176,21 @@ def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
         return {"state": "failed", "why": f"it does not load within {_TRIED_WITHIN:g} s"}
     except ValueError:
         return {"state": "failed", "why": f"the process that loads it ends with {done.returncode}"}
+
+
+def own_models(file: str) -> dict[str, str]:
+    """Return the models of a person's own LiteLLM configuration, by name; {} if it cannot be read."""
+    try:
+        found = bounded_yaml.read(small_file.read(Path(file)).decode()).value if file else None
+    except (OSError, ValueError, bounded_yaml.NotYaml):
+        return {}
+    entries = found.get("model_list") if isinstance(found, dict) else None
+    models = {}
+    for entry in entries if isinstance(entries, list) else ():
+        params = entry.get("litellm_params") if isinstance(entry, dict) else None
+        if isinstance(params, dict) and isinstance(params.get("model"), str):
+            models[str(entry.get("model_name"))] = params["model"]
+    return models
 
 
 def sso(source: KeySource, now: float) -> SsoLogin | None:

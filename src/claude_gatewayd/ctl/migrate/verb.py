@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import document_of
 from claude_gatewayd.ctl.migrate import document, project_files, translate
+from claude_gatewayd.ctl.migrate.comparison import record
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument
 from claude_gatewayd.ctl.migrate.draft import MigratedConfig
 from claude_gatewayd.ctl.migrate.translation import OPEN_ENDS, Translation
 from claude_gatewayd.ctl.migrate.variables import collect
-from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
+from claude_gatewayd.ctl.terminal.output import DONE, USAGE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.service import environment
@@ -32,13 +34,23 @@ _SECRET = re.compile(r"(?:key|token|secret|password|credentials?|authorization|c
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `import` takes."""
-    parser.add_argument("file", metavar="PATH/config.yaml", help="the proxy's config.yaml, or the directory it is in")
+    parser.add_argument(
+        "file", nargs="?", metavar="PATH/config.yaml", help="the proxy's config.yaml, or the directory it is in"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be written and write nothing")
+    parser.add_argument(
+        "--forget", action="store_true", help="end doctor's comparison with what was imported; changes nothing else"
+    )
     add_json_flag(parser)
 
 
 def import_(arguments: argparse.Namespace) -> int:
     """Read a LiteLLM proxy's configuration, write what it comes to here, and say so line by line."""
+    if (arguments.file is None) != arguments.forget:
+        print("claude-gatewayctl import: give either PATH/config.yaml or --forget", file=sys.stderr)
+        return USAGE
+    if arguments.forget:
+        return _forget(in_json=arguments.json)
     return carry_over(Path(arguments.file), dry_run=arguments.dry_run, in_json=arguments.json)
 
 
@@ -63,6 +75,8 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     writes = [(file.parent / LEFT, left)] * bool(left) + [(target, text)] * (text.encode() != before)
     writes += _secrets(migrated)
     kept = [] if dry_run else [_write(path, new) for path, new in writes]
+    if not dry_run:
+        record.add(file, record.names_of(old.values, environ))
     report = {
         "file": str(file),
         "lines": [
@@ -91,6 +105,13 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     rest = "\n".join([*lines, *_next(translations)])
     plain = "\n".join([*_table(translations), rest])
     show(report, plain, lambda _: f"{_drawn(translations)}\n{printable.lines(rest)}", in_json=in_json)
+    return DONE
+
+
+def _forget(*, in_json: bool) -> int:
+    forgotten = record.forget()
+    lines = [f"Forgot what was imported from {file}: doctor no longer compares" for file in forgotten]
+    show({"forgotten": forgotten}, "\n".join(lines) or "Nothing to forget: nothing was imported", in_json=in_json)
     return DONE
 
 

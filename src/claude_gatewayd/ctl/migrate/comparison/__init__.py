@@ -1,0 +1,1 @@
+"""The names that a proxy answered, and what answers them now: `import` records the former, `doctor` compares."""

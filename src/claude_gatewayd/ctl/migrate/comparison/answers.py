@@ -1,0 +1,44 @@
+"""What answers a name now, in the order in which the gateway chooses a lane (worker/gateway/gateway.py). Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from claude_gatewayd.anthropic.request import routing_name
+from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.config.model import Config
+
+Provider = Literal["anthropic", "bedrock", "litellm", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class NameAnswer:
+    """Who answers a name, "" for nobody, and the model that is asked for."""
+
+    provider: Provider
+    model: str = ""
+
+
+def answer(name: str, config: Config, own_models: Mapping[str, str], *, bedrock: bool) -> NameAnswer:
+    """Return who answers *name*. *own_models* are those of [litellm] config; *bedrock* says whether it may be used."""
+    asked = routing_name(name)
+    if "*" in asked:  # it stood for many names: only those of Claude are answered, whatever they are
+        return NameAnswer("anthropic", asked) if asked.startswith("claude-") else NameAnswer("")
+    model = config.aliases.get(asked, asked)
+    settings = config.bedrock
+    if bedrock_models.is_bedrock_only(model):
+        target = bedrock_models.find(model, settings.region, settings.geography, settings.models)
+        return NameAnswer("bedrock", target.model) if bedrock and target is not None else NameAnswer("")
+    if model in own_models and not model.startswith("claude-"):
+        return NameAnswer("litellm", own_models[model])
+    return NameAnswer("anthropic", model) if bedrock_models.is_claude(model) else NameAnswer("")
+
+
+def before(models: Collection[str]) -> Provider:
+    """Return who answered a name, by the models that it stood for; the first of several."""
+    first = next(iter(models), "")
+    if first.startswith("bedrock/") or bedrock_models.is_bedrock_only(first):
+        return "bedrock"
+    if first.startswith("anthropic/") or bedrock_models.is_claude(first):
+        return "anthropic"
+    return "litellm"

@@ -1,0 +1,43 @@
+"""The comparison of an imported configuration with what answers its names now."""
+
+from dataclasses import replace
+
+from claude_gatewayd.config.model import Config
+from claude_gatewayd.ctl.doctor import imported
+from claude_gatewayd.ctl.migrate.comparison.record import Imported, OldName
+
+CONFIG = replace(Config(), aliases={"best": "claude-opus-4-8"})
+FILE = "/home/ada/a b/config.yaml"
+
+
+def test_a_line_per_name_and_what_to_type() -> None:
+    names = (
+        OldName("best", ("anthropic/claude-opus-4-8",)),
+        OldName("claude-sonnet-5", ("bedrock/us.anthropic.claude-sonnet-5",)),
+        OldName("gpt-5", ("openai/gpt-5", "azure/gpt-5")),
+        OldName("gone", ("openai/gone",)),
+    )
+    found = list(imported.compare([Imported(FILE, names)], CONFIG, {"gpt-5": "openai/gpt-5"}, bedrock=True))
+    assert [(one.check, one.state, one.found) for one in found] == [
+        ("import", "ok", "best: Anthropic answers it as claude-opus-4-8; the proxy asked anthropic/claude-opus-4-8"),
+        ("import", "note",
+         "claude-sonnet-5: Anthropic answers it; the proxy asked bedrock/us.anthropic.claude-sonnet-5"),
+        ("import", "ok", "gpt-5: LiteLLM answers it; the proxy asked openai/gpt-5 or azure/gpt-5"),
+        ("import", "fail", "gone: nothing answers it; the proxy asked openai/gone"),
+    ]  # fmt: skip
+    assert found[1].mend == "claude-gatewayctl config set aliases.claude-sonnet-5 claude-sonnet-5-bedrock --reload"
+    assert found[3].mend == f"claude-gatewayctl import --dry-run '{FILE}'"
+    assert "claude-gatewayctl import --forget" in found[3].why
+
+
+def test_when_all_are_answered_the_record_is_done_with() -> None:
+    names = (OldName("best", ("anthropic/claude-opus-4-8",)),)
+    *_, last = imported.compare([Imported(FILE, names)], CONFIG, {}, bedrock=False)
+    assert last.state == "ok"
+    assert last.found == (
+        f"every name of {FILE} is answered, and the record is done with. To end this: claude-gatewayctl import --forget"
+    )
+
+
+def test_nothing_was_imported() -> None:
+    assert list(imported.compare([], CONFIG, {}, bedrock=True)) == []
