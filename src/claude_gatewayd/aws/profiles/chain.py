@@ -1,7 +1,7 @@
 """How a profile gets its keys: a base, and the roles assumed on it. Decided from files alone."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,9 +15,8 @@ from claude_gatewayd.aws.snapshot import CredentialKind
 _MAX_DIGITS: Final = 10  # of a number of seconds
 _SSO_KEYS: Final = ("sso_account_id", "sso_role_name")
 SSO_SETTINGS: Final = ("sso_session", "sso_start_url", *_SSO_KEYS)
-_ACCOUNT_SETTINGS: Final = (
-    "role_arn", "web_identity_token_file", "login_session", "credential_process", *SSO_SETTINGS,
-)  # fmt: skip
+_OTHER_WAYS: Final[Mapping[str, CredentialKind]] = {"login_session": "login", "credential_process": "process"}
+_ACCOUNT_SETTINGS: Final = ("role_arn", "web_identity_token_file", *_OTHER_WAYS, *SSO_SETTINGS)
 _CONTAINER_VARIABLES: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
@@ -86,8 +85,13 @@ def of_container(environ: Mapping[str, str]) -> CredentialChain | None:
     return None
 
 
-def of_profile(name: str, profiles: Sections, environ: Mapping[str, str]) -> CredentialChain:
-    """Return how profile *name* gets its keys, in botocore's order of preference. Raises KeysUnavailable."""
+def of_profile(
+    name: str, profiles: Sections, environ: Mapping[str, str], last_resort: Container[str]
+) -> CredentialChain:
+    """Return how profile *name* gets its keys, in botocore's order of preference. Raises KeysUnavailable.
+
+    *last_resort* are the profiles whose keys are used only if there is no other way to get any.
+    """
     names = source_profiles(name, profiles)
     roles: list[AssumedRole] = []
     for name in names:
@@ -106,7 +110,7 @@ def of_profile(name: str, profiles: Sections, environ: Mapping[str, str]) -> Cre
             raise _incomplete(name, f"it has role_arn, and {both if source else neither}")
         if source is not None:
             return _of_credential_source(name, source, tuple(reversed(roles)), environ)
-    base = _base(name, values, environ)
+    base = _base(name, values, environ, keys_last=name in last_resort)
     if base in ("static", "temporary") and not (values.get(static_keys.KEY_ID) and values.get(static_keys.SECRET)):
         missing = static_keys.SECRET if values.get(static_keys.KEY_ID) else static_keys.KEY_ID
         raise _incomplete(name, f"it has half a key: {missing} is missing")
@@ -174,19 +178,18 @@ def _machine_has_role(environ: Mapping[str, str]) -> bool:
     return any(environ.get(variable) for variable in _CONTAINER_VARIABLES) or is_on_ec2(environ)
 
 
-def _base(name: str, values: Section, environ: Mapping[str, str]) -> CredentialKind:
+def _base(name: str, values: Section, environ: Mapping[str, str], *, keys_last: bool) -> CredentialKind:
     if "web_identity_token_file" in values:
         if not values.get("role_arn"):
             raise _incomplete(name, "it has web_identity_token_file, and no role_arn")
         return "web-identity"
     if any(key in values for key in _SSO_KEYS):
         return "sso" if "sso_session" in values else "sso-legacy"
-    if _has_keys(values):
+    other = next((kind for key, kind in _OTHER_WAYS.items() if key in values), None)
+    if _has_keys(values) and not (keys_last and other):
         return "temporary" if values.get(static_keys.TOKEN) or values.get("aws_security_token") else "static"
-    if "login_session" in values:
-        return "login"
-    if "credential_process" in values:
-        return "process"
+    if other is not None:
+        return other
     if "sso_session" in values or "sso_start_url" in values:
         raise _incomplete(name, f"it logs in by SSO, and lacks {' and '.join(_SSO_KEYS)}")
     if _machine_has_role(environ):

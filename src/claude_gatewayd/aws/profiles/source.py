@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Final, Literal, NamedTuple
 
 from claude_gatewayd.aws.profiles import chain as chains
-from claude_gatewayd.aws.profiles import ini
+from claude_gatewayd.aws.profiles import ini, static_keys
 from claude_gatewayd.aws.profiles.ini import Section, Sections
 from claude_gatewayd.network.trust import CaFile
 from claude_gatewayd.paths import expanduser
@@ -59,12 +59,14 @@ class Profiles(NamedTuple):
     """What the SDK's two files say: the profiles of both, where the credentials file precedes, and the sessions.
 
     *problem* is why one of them cannot be used. Then neither is, as in the SDK: the missing part might have named
-    another account.
+    another account. *last_resort* are the profiles whose keys are not in the credentials file: to the SDK, a login or
+    a program precede keys in the config file.
     """
 
     profiles: Sections
     sessions: Sections
     problem: Problem | None = None
+    last_resort: frozenset[str] = frozenset()
 
 
 def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
@@ -78,7 +80,7 @@ def find_source(environ: Mapping[str, str], profile: str) -> KeySource:
         return KeySource("bearer", environ=copy, requested=profile)
     if environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"):
         return KeySource("environment", environ=copy, requested=profile)
-    profiles, _, problem = read_profiles(files)
+    profiles, _, problem, _ = read_profiles(files)
     if problem is not None:
         return unusable_source(problem, environ, profile, files)
     if name := profile_to_use(profile, profiles, environ):
@@ -168,7 +170,8 @@ def read_profiles(files: tuple[Path, ...]) -> Profiles:
             named[section] = dict(values)
     for name, values in credentials.items():
         named.setdefault(name, {}).update(values)
-    return Profiles(named, sessions)
+    last_resort = frozenset(name for name in named if static_keys.KEY_ID not in credentials.get(name, {}))
+    return Profiles(named, sessions, last_resort=last_resort)
 
 
 def _second_word(section: str) -> list[str]:

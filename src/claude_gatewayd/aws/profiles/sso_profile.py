@@ -59,7 +59,7 @@ class SsoProfileInvalid(AwsError):
 def sso_profile(environ: Mapping[str, str], requested: str) -> SsoProfile:
     """Return the SSO login of profile *requested*. Raises SsoProfileInvalid, with everything that is wrong with it."""
     files = config_files(environ)
-    profiles, sessions, problem = read_profiles(files)
+    profiles, sessions, problem, _ = read_profiles(files)
     if problem is not None:
         raise SsoProfileInvalid(requested, f"{problem.where} {problem.message}", problem.hint)
     names = chains.source_profiles(requested, profiles)

@@ -221,7 +221,8 @@ def _chain_of(source: KeySource) -> CredentialChain:
         return chains.of_container(source.environ) or CredentialChain("none", "none")
     if source.kind == "none":
         raise KeysUnavailable(source.why, source.hint)
-    return chains.of_profile(source.profile, source_files.read_profiles(source.files).profiles, source.environ)
+    read = source_files.read_profiles(source.files)
+    return chains.of_profile(source.profile, read.profiles, source.environ, read.last_resort)
 
 
 def _canonical(chain: CredentialChain, login: SsoProfile | None, region: str) -> str:

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from claude_gatewayd import paths
 from claude_gatewayd.aws.errors import AwsError
 from claude_gatewayd.aws.profiles import chain as planning
-from claude_gatewayd.aws.profiles.ini import Sections
-from claude_gatewayd.aws.profiles.source import KeySource, config_files, find_source, read_profiles
+from claude_gatewayd.aws.profiles.source import KeySource, Profiles, config_files, find_source, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import sso_profile
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import read_document
@@ -51,7 +50,7 @@ def facts(environ: Mapping[str, str], directory: Path, service: ServiceFacts) ->
     found = {(one.section, one.name): one for one in settings}
     wanted = str(found[PROFILE].value)
     usual = Config()
-    known, _, trouble = read_profiles(config_files(environ))
+    known = read_profiles(config_files(environ))
     in_service, _left_out = environment.collect(environ)
     source = find_source(in_service, wanted)
     port = int(str(found[PORT].value))
@@ -64,13 +63,13 @@ def facts(environ: Mapping[str, str], directory: Path, service: ServiceFacts) ->
             PORT: usual.listen.port,
             ENABLED: "auto",
         },
-        profiles=ranked((_profile(environ, known, name) for name in known), wanted),
+        profiles=ranked((_profile(environ, known, name) for name in known.profiles), wanted),
         wanted=wanted,
         region="" if found[REGION].where == "default" else str(found[REGION].value),
         port=port,
         bedrock_off=found[ENABLED].value == "false",
         keys=source.description if source.kind not in ("profile", "none") else "",
-        trouble=trouble,
+        trouble=known.problem,
         service=service,
         proxy=proxy(environ, directory, port),
     )
@@ -137,15 +136,15 @@ def _written(tables: Mapping[str, Any]) -> dict[ConfigKey, Any]:
     }
 
 
-def _profile(environ: Mapping[str, str], known: Sections, name: str) -> Profile:
+def _profile(environ: Mapping[str, str], known: Profiles, name: str) -> Profile:
     """Return what a daemon could do with a profile, as far as its files tell."""
     try:
-        how = planning.of_profile(name, known, environ)
+        how = planning.of_profile(name, known.profiles, environ, known.last_resort)
         if how.base in ("sso", "sso-legacy"):
             sso_profile(environ, name)
     except AwsError as error:
         return Profile(name, trouble=error.why)
-    region = region_of(name, known)
+    region = region_of(name, known.profiles)
     return Profile(name, how.kind, how.account, how.role, region, login=_login(environ, name))
 
 

@@ -101,7 +101,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": SECRET}
 def chain_of(tmp_path: Path, name: str, **environ: str) -> CredentialChain:
     (tmp_path / "config").write_text(CONFIG)
     known = read_profiles((tmp_path / "config", tmp_path / "credentials"))
-    return of_profile(name, known.profiles, {"AWS_EC2_METADATA_DISABLED": "true", **environ})
+    around = {"AWS_EC2_METADATA_DISABLED": "true", **environ}
+    return of_profile(name, known.profiles, around, known.last_resort)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """AWS's files as botocore reads them: the installed botocore parses the same bytes, and the two agree on everything."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import MissingDependencyException, PartialCredentialsError
 from botocore.session import Session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_gatewayd.aws.keys import KeysUnavailable
+from claude_gatewayd.aws.profiles import chain
 from claude_gatewayd.aws.profiles.source import Profiles, read_profiles
 
 # name -> (bytes, whether the SDK reads them)
@@ -76,14 +80,19 @@ SHAPES: Mapping[str, tuple[bytes, bool]] = {
 }
 
 
+def sdk_session(directory: Path) -> Session:
+    return Session(
+        session_vars={
+            "config_file": (None, None, str(directory / "config"), None),
+            "credentials_file": (None, None, str(directory / "credentials"), None),
+        }
+    )
+
+
 def sdk(directory: Path) -> Profiles | None:
     """Return what botocore itself reads of the two files, None if it refuses them."""
-    variables = {
-        "config_file": (None, None, str(directory / "config"), None),
-        "credentials_file": (None, None, str(directory / "credentials"), None),
-    }
     try:
-        found = Session(session_vars=variables).full_config
+        found = sdk_session(directory).full_config
     except Exception:
         return None
     return Profiles(found["profiles"], found.get("sso_sessions", {}))
@@ -128,6 +137,58 @@ def test_a_shape_that_is_refused_says_where_and_what_to_do(tmp_path: Path, shape
     assert 0 < int(line) <= SHAPES[shape][0].count(b"\n") + 1
     assert problem.message.startswith("cannot be used: ")
     assert str(tmp_path / "config") in problem.hint
+
+
+KEYS = "aws_access_key_id = AKIAINVENTED\naws_secret_access_key = s\n"
+PROCESS = "credential_process = cat {directory}/printed\n"
+LOGIN = "login_session = arn:aws:iam::111122223333:user/x\n"
+SSO = "sso_start_url = https://corp\nsso_region = a\nsso_account_id = 1\nsso_role_name = r\n"
+ROLE = "role_arn = arn:aws:iam::111122223333:role/r\nsource_profile = y\n"
+WEB_IDENTITY = "role_arn = arn:aws:iam::111122223333:role/r\nweb_identity_token_file = /nonexistent\n"
+KINDS = {
+    "login": "login", "shared-credentials-file": "static", "config-file": "static", "custom-process": "process",
+    "sso": "sso-legacy", "assume-role": "role-chain", "assume-role-with-web-identity": "web-identity",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "credentials"),
+    [
+        (KEYS, ""), ("", KEYS), (PROCESS, ""), (LOGIN, ""), (SSO, ""), (ROLE, ""), (WEB_IDENTITY, ""), ("", ""),
+        (KEYS + PROCESS, ""), (PROCESS, KEYS), (KEYS, PROCESS), (KEYS + LOGIN, ""), (LOGIN, KEYS),
+        (LOGIN + PROCESS, ""),
+        (KEYS + SSO, ""), (SSO, KEYS), (SSO + PROCESS, ""), (ROLE + KEYS, ""), (ROLE, KEYS), (ROLE + SSO + PROCESS, ""),
+        (WEB_IDENTITY + KEYS, ""), ("aws_access_key_id = AKIAINVENTED\n" + PROCESS, ""),
+        (PROCESS, "aws_access_key_id = AKIAINVENTED\n"), (PROCESS, "aws_secret_access_key = s\n"),
+        (KEYS + "aws_session_token =\n", ""),
+    ],
+)  # fmt: skip
+def test_which_keys_a_profile_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, credentials: str
+) -> None:
+    """Where a profile has several ways to keys, a wrong one spends the money of another account."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    (tmp_path / "printed").write_text('{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "S"}')
+    (tmp_path / "config").write_text(f"[profile x]\n{config.format(directory=tmp_path)}[profile y]\n{KEYS}")
+    (tmp_path / "credentials").write_text(f"[x]\n{credentials.format(directory=tmp_path)}")
+    read = ours(tmp_path)
+    assert read is not None
+    try:
+        kind = chain.of_profile("x", read.profiles, os.environ, read.last_resort).kind
+    except KeysUnavailable:
+        kind = "none"
+    session = sdk_session(tmp_path)
+    session.set_config_variable("profile", "x")
+    try:
+        found = session.get_credentials()
+        expected = KINDS[found.method] if found is not None else "none"
+    except PartialCredentialsError:
+        expected = "none"
+    except MissingDependencyException:
+        expected = "login"
+    assert kind == expected
 
 
 LINES = (
