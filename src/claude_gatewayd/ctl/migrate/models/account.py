@@ -52,7 +52,9 @@ class BedrockAccount:
                 hint = f"claude-gatewayctl config set bedrock.{name} {self._value_of(entry, key)} chooses this one"
                 explanation = f"Bedrock stands in with one {name}, {self._taken[key]} by another entry: {hint}"
             else:
-                explanation = "Bedrock stands in with one AWS account, and another entry names it: choose one"
+                explanation = (
+                    "Bedrock stands in with the AWS account of another entry: name one in both, and import again"
+                )
             self._draft.note(self._place(entry, key), YOURS, explanation, key)
         for key in entry.own:
             explanation = "Bedrock stands in for Anthropic without it"

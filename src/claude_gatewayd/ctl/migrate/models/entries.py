@@ -104,8 +104,7 @@ def _sorted(entry: Entry, environ: Mapping[str, str]) -> Entry:
     provider = params.get("custom_llm_provider", "anthropic")
     if model.startswith("anthropic/") or (model.startswith("claude-") and "/" not in model and provider == "anthropic"):
         base = params.get("api_base")
-        found = references.resolve(base, environ).value if base else ""
-        elsewhere = bool(base) and urlsplit(str(found or "")).hostname != _ANTHROPIC_ITSELF
+        elsewhere = not is_anthropic_itself(references.resolve(base, environ).value if base else base)
         # A key of its own for a server of its own: neither may meet the callers' credentials.
         if not elsewhere or (entry.name.startswith(("claude-", "*")) and "api_key" not in params):
             return _with(entry, "anthropic")
@@ -143,6 +142,11 @@ def called(name: str) -> str:
     """Return what a model is called, whatever the form; "" if it is none of Anthropic's."""
     target = bedrock_models.find(name, "us-east-1")
     return target.name if target is not None else ""
+
+
+def is_anthropic_itself(base: Any) -> bool:
+    """Return whether an api_base is Anthropic's own, as it is where there is none."""
+    return base in (None, "") or urlsplit(str(base)).hostname == _ANTHROPIC_ITSELF
 
 
 def dated(there: str) -> str:

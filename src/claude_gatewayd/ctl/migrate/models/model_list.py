@@ -11,8 +11,9 @@ from typing import Any
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.models import BEDROCK_SUFFIX
 from claude_gatewayd.ctl.migrate import known_keys, references
+from claude_gatewayd.ctl.migrate.document import YamlPath
 from claude_gatewayd.ctl.migrate.draft import Draft
-from claude_gatewayd.ctl.migrate.models import entries
+from claude_gatewayd.ctl.migrate.models import entries, providers
 from claude_gatewayd.ctl.migrate.models.account import BedrockAccount
 from claude_gatewayd.ctl.migrate.models.claims import Claims
 from claude_gatewayd.ctl.migrate.models.entries import Entry
@@ -30,6 +31,7 @@ class ModelList:
         self._draft = draft
         self._targets = targets  # names that stand in for a Claude model
         self._groups: dict[str, list[Entry]] = {}
+        self._of_anthropic: dict[str, Entry] = {}  # the first one of each name
         self._claims = Claims(draft)
         self.account = BedrockAccount(draft)
         self.called: dict[str, str] = {}
@@ -39,7 +41,7 @@ class ModelList:
     @property
     def asks_anthropic(self) -> bool:
         """Return whether Anthropic answers any name of the file."""
-        return any(_anthropic(group) for group in self._groups.values())
+        return bool(self._of_anthropic)
 
     @property
     def shares_names(self) -> bool:
@@ -59,22 +61,27 @@ class ModelList:
                 self._groups.setdefault(entry.name, []).append(entry)
             else:
                 self._draft.note(("model_list", index), entry.verdict, entry.explanation, entry.name)
-        self.account.look(self.entries)
-        of_anthropic = [name for name, group in self._groups.items() if _anthropic(group)]
-        for name in of_anthropic:
-            self._to_anthropic(name, self._groups[name])
-        standing_in = [entry for entry in self.entries if entry.answered_by == "bedrock" and self._must_stand_in(entry)]
-        others = [group for name, group in self._groups.items() if name not in of_anthropic]
-        alone = [group[0] for group in others if len(group) == 1 and _is_for_lane(group[0])]
+        everyone = self.entries
+        self.account.look(everyone)
+        self._of_anthropic = {entry.name: entry for entry in reversed(everyone) if entry.answered_by == "anthropic"}
+        for name, first in self._of_anthropic.items():
+            self._to_anthropic(name, first)
+        for entry in everyone:
+            if entry.answered_by == "anthropic":
+                self._anthropic_params(entry)
+        standing_in = [entry for entry in everyone if entry.answered_by == "bedrock" and self._must_stand_in(entry)]
+        others = [group for name, group in self._groups.items() if name not in self._of_anthropic]
+        alone = {group[0].place: group[0] for group in others if len(group) == 1 and _is_for_lane(group[0])}
         # Those that stand in for Anthropic's models come first: only [bedrock] has an account for them.
-        lane = [e for e in (*standing_in, *(e for e in alone if e not in standing_in)) if self._joins(e, alone)]
+        in_order = {entry.place: entry for entry in (*standing_in, *alone.values())}
+        lane = {place for place, entry in in_order.items() if self._joins(entry, is_alone=place in alone)}
         for entry in standing_in:
-            self._stand_in(entry, is_reported=entry in lane and entry in alone)
+            self._stand_in(entry, is_reported=entry.place in lane and entry.place in alone)
         for group in others:
             entry = group[0]
-            if not (entry in lane and entry in alone and self._to_bedrock(entry)):
+            if not (entry.place in lane and entry.place in alone and self._to_bedrock(entry)):
                 self._to_litellm(entry.name, group)
-        for name in of_anthropic:
+        for name in self._of_anthropic:
             self._report_others(name, lane)
             self._stand_in_for_same_name(name)
         for key, there in self._claims.overrides.values():
@@ -82,8 +89,8 @@ class ModelList:
 
     # -- Anthropic
 
-    def _to_anthropic(self, name: str, group: list[Entry]) -> None:
-        draft, first = self._draft, _anthropic(group)[0]
+    def _to_anthropic(self, name: str, first: Entry) -> None:
+        draft = self._draft
         model = first.model.removeprefix("anthropic/")
         if "*" in name or "*" in model or name == model:
             explanation = "every Claude model goes to Anthropic under the name requested"
@@ -92,15 +99,12 @@ class ModelList:
             draft.alias(name, model, first.place)
             draft.note(first.place, CARRIED, f'[aliases] {name} = "{model}"', name)
         self.called[name] = name if "*" in name or "*" in model else model
-        for entry in _anthropic(group):
-            self._anthropic_params(entry)
 
-    def _report_others(self, name: str, lane: list[Entry]) -> None:
+    def _report_others(self, name: str, lane: Collection[YamlPath]) -> None:
         """Report the other entries of a name that Anthropic answers."""
-        group = self._groups[name]
-        for entry in group:
-            if entry is not _anthropic(group)[0]:
-                then = ", and Bedrock when it cannot" if entry in lane else ": this one is not used"
+        for entry in self._groups[name]:
+            if entry is not self._of_anthropic[name]:
+                then = ", and Bedrock when it cannot" if entry.place in lane else ": this one is not used"
                 explanation = f"the proxy spread requests over its entries; here Anthropic is asked first{then}"
                 self._draft.note(entry.place, CHANGED, explanation, name)
 
@@ -112,23 +116,40 @@ class ModelList:
                 explanation = "each caller's own credential goes to Anthropic, and pays"
                 draft.note(place, CHANGED, f"{explanation}: log in with claude, or set ANTHROPIC_API_KEY there", key)
             elif key == "api_base":
-                draft.value(place, "anthropic", "base_url", value, key)
+                self._base_url(place, value)
             elif "timeout" in key:
                 draft.note(place, CHANGED, "here first_byte_timeout and response_timeout of [anthropic] count", key)
             elif key != "model":
                 otherwise = "requests to Anthropic pass as they come: set it in the client"
                 draft.note(place, *known_keys.effect_of(key, otherwise), key)
 
+    def _base_url(self, place: YamlPath, value: Any) -> None:
+        """Take over where Anthropic is reached, unless that would lead callers' credentials for Anthropic elsewhere."""
+        is_itself = entries.is_anthropic_itself(value)
+        if is_itself or not any(
+            entries.is_anthropic_itself(entry.params.get("api_base"))
+            for entry in self.entries
+            if entry.answered_by == "anthropic"
+        ):
+            self._draft.value(place, "anthropic", "base_url", value, "api_base")
+            return
+        found = references.resolve(value, self._draft.environ)
+        hint = f"claude-gatewayctl config set anthropic.base_url {found.value or found.unset}"
+        explanation = (
+            f"other entries ask Anthropic itself, with the callers' credentials: {hint} asks this server for all"
+        )
+        self._draft.note(place, YOURS, explanation, "api_base")
+
     # -- Bedrock
 
-    def _joins(self, entry: Entry, alone: list[Entry]) -> bool:
+    def _joins(self, entry: Entry, *, is_alone: bool) -> bool:
         """Return whether [bedrock] is right for an entry; take over its values if it is the first."""
         if not entry.claude:
             return False
         differences = self.account.differences(entry)
         is_right = not differences and not entry.own
         if not is_right:
-            if entry in alone and not self._must_stand_in(entry):
+            if is_alone and not self._must_stand_in(entry):
                 return False  # it stays with LiteLLM as it is
             self.account.report(entry, differences)
         self.account.take(entry, differences)
@@ -136,7 +157,7 @@ class ModelList:
 
     def _must_stand_in(self, entry: Entry) -> bool:
         name = entry.name
-        return name in self._targets or name.endswith(BEDROCK_SUFFIX) or bool(_anthropic(self._groups[name]))
+        return name in self._targets or name.endswith(BEDROCK_SUFFIX) or name in self._of_anthropic
 
     def _stand_in(self, entry: Entry, *, is_reported: bool) -> None:
         is_new = entry.claude not in self._claims.overrides
@@ -200,18 +221,19 @@ class ModelList:
         self.called[name] = own
         self.with_litellm.add(name)
         for entry in group:
-            params, rest = (references.for_litellm(each, draft.environ) for each in (entry.params, entry.rest))
+            given = {**providers.key_of(entry), **entry.params}
+            params, rest = (references.for_litellm(each, draft.environ) for each in (given, entry.rest))
             draft.migrated.models.append({"model_name": own, "litellm_params": params, **rest})
             renamed = f', as [aliases] {name} = "{own}"' if own != name else ""
-            draft.note(entry.place, CARRIED, f"LiteLLM still serves it ({entry.model}){renamed}", name)
-            for key, value in entry.params.items():
+            if lacking := providers.without_route(entry):
+                explanation = f"LiteLLM has it ({entry.model}), but the gateway has no route for {lacking}"
+                draft.note(entry.place, CHANGED, explanation, name)
+            else:
+                draft.note(entry.place, CARRIED, f"LiteLLM still serves it ({entry.model}){renamed}", name)
+            for key, value in given.items():
                 for variable in references.unset(value, draft.environ):
                     explanation = f"{variable} is not set here: export it, then claude-gatewayctl install takes it over"
                     draft.note((*entry.place, "litellm_params", key), YOURS, explanation, key)
-
-
-def _anthropic(group: list[Entry]) -> list[Entry]:
-    return [entry for entry in group if entry.answered_by == "anthropic"]
 
 
 def _is_for_lane(entry: Entry) -> bool:

@@ -1,5 +1,6 @@
 """Who answers each name of an old model_list, and which entries [bedrock] is taken from."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,19 +75,19 @@ def test_a_name_that_one_entry_answers(name: str, model: str, values: dict[tuple
 
 def test_bedrock_is_taken_from_the_fallback_of_a_claude_model_alone() -> None:
     draft, _ = read(
-        ("rerank", {"model": "bedrock/cohere.rerank-v3-5:0", "aws_region_name": "ca-central-1"}),
+        ("titan", {"model": "bedrock/amazon.titan-embed-text-v2:0", "aws_region_name": "ca-central-1"}),
         ("personal", {"model": OPUS_5, "aws_profile_name": "Mine", "aws_region_name": "eu-west-1"}),
-        ("images", {"model": "bedrock/amazon.nova-canvas-v1:0", "aws_profile_name": "Images"}),
+        ("mine", {"model": "bedrock/amazon.nova-pro-v1:0", "aws_profile_name": "Nova"}),
         ("claude-sonnet-5", {"model": SONNET_5, "aws_profile_name": "Chat", "aws_region_name": "us-east-2"}),
     )
     assert draft.migrated.values[PROFILE] == "Chat"
     assert draft.migrated.values[REGION] == "us-east-2"
     kept = {one["model_name"]: one["litellm_params"] for one in draft.migrated.models}
     assert kept["personal"] == {"model": OPUS_5, "aws_profile_name": "Mine", "aws_region_name": "eu-west-1"}
-    assert kept["images"]["aws_profile_name"] == "Images"
+    assert kept["mine"]["aws_profile_name"] == "Nova"
     # it had the machine's own account, and has Chat's now
-    assert verdicts(draft, "rerank") == ["carried over", "changed"]
-    assert verdicts(draft, "images") == ["carried over"]
+    assert verdicts(draft, "titan") == ["carried over", "changed"]
+    assert verdicts(draft, "mine") == ["carried over"]
 
 
 def test_without_a_fallback_bedrock_is_left_alone() -> None:
@@ -233,3 +234,22 @@ def test_an_api_key_takes_no_variable_that_another_entry_names() -> None:
     assert draft.migrated.models == [
         {"model_name": "litellm-bedrock-claude-opus-5", "litellm_params": {"model": OPUS_5, "api_key": "ABSKother"}}
     ]
+
+
+def test_no_caller_is_led_elsewhere_with_a_credential_for_anthropic() -> None:
+    draft, _ = read(
+        ("claude-opus-5", {"model": "anthropic/claude-opus-5", "api_base": "https://gateway.test"}),
+        ("claude-sonnet-5", {"model": "anthropic/claude-sonnet-5"}),
+    )
+    assert ("anthropic", "base_url") not in draft.migrated.values
+    assert verdicts(draft, "api_base") == ["yours to do"]
+    draft, _ = read(("claude-opus-5", {"model": "anthropic/claude-opus-5", "api_base": "https://gateway.test"}))
+    assert draft.migrated.values == {("anthropic", "base_url"): "https://gateway.test"}
+
+
+def test_thousands_of_entries_take_no_time() -> None:
+    same = [("claude-opus-5", {"model": "anthropic/claude-opus-5"})] * 3000
+    each = [(f"claude-opus-5-{n}-bedrock", {"model": OPUS_5, "aws_profile_name": str(n)}) for n in range(3000)]
+    began = time.process_time()
+    read(*same, *each)
+    assert time.process_time() - began < 5
