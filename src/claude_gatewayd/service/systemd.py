@@ -182,10 +182,17 @@ def directory(environ: Mapping[str, str]) -> Path:
 def unit_directory(unit_path: str, at_home: Path) -> Path:
     """Return the first directory for the user's own units; those for runtime and generated units end differently."""
     usual = at_home / ".config/systemd/user"
-    if f" {usual} " in f" {unit_path.strip()} ":  # the path itself may contain blanks
+    words = _words(unit_path)
+    if str(usual) in words:
         return usual
-    own = [word for word in unit_path.split() if word.endswith("/systemd/user") and os.path.isabs(word)]
+    own = [word for word in words if word.endswith("/systemd/user") and os.path.isabs(word)]
     return Path(own[0]) if own else usual
+
+
+def _words(shown: str) -> list[str]:
+    """Return the words of a list as `systemctl show` prints it: one with a blank or the like is in double quotes."""
+    found = re.finditer(r'"((?:[^"\\]|\\.)*)"|(\S+)', shown)
+    return [one[2] or re.sub(r"\\(.)", r"\1", one[1]) for one in found]
 
 
 def files(spec: ServiceSpec, environ: Mapping[str, str]) -> list[FileWrite]:

@@ -72,7 +72,7 @@ class Mac:
     def __init__(self, *, drains: float = 0.0, screen: bool = True, temper: Temper = USUAL) -> None:
         if shutil.which("cc") is None:
             pytest.skip("needs a C compiler for the stand-in of libSystem")
-        self._directory = short_directory("mac-")
+        self._directory = short_directory("ada l-")  # a home may have a blank
         self.home = Path(self._directory.name)
         self.port = free_port()
         self.calls: list[list[str]] = []

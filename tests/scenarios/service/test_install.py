@@ -153,6 +153,19 @@ def test_a_home_with_an_awkward_name(inside: Inside) -> None:
     inside.good("systemctl --user reload claude-gatewayd")
 
 
+def test_a_home_with_a_blank() -> None:
+    """That of the manager, too: systemd quotes the path of its units then."""
+    with Inside("--home", "/run/ada l 100%") as inside:
+        output = inside.good("claude-gatewayctl install")
+        assert "wrote     /run/ada l 100%/.config/systemd/user/claude-gatewayd.service\n" in output
+        assert "serving on" in output
+        inside.good("systemctl --user reload claude-gatewayd && systemctl --user restart claude-gatewayd")
+        assert inside.good("claude-gatewayctl install").startswith("Nothing to do: already installed and running")
+        assert "ok    service" in inside.run("claude-gatewayctl doctor").stdout
+        inside.good("claude-gatewayctl uninstall --purge")
+        assert inside.good("find ~ -type f -o -type l") == ""
+
+
 def test_the_sandbox(inside: Inside) -> None:
     inside.put(f"{UNITS}/claude-gatewayd.service.d/60-checkout.conf", drop_in_of_a_checkout())
     inside.good("claude-gatewayctl install --sandbox")

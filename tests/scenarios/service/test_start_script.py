@@ -142,7 +142,7 @@ def test_a_python_that_vanishes_on_a_mac(screen: bool) -> None:
         (other / "bin/python").symlink_to(os.path.realpath(sys.executable))
         notified = mac.home / "notified"
         tool = mac.home / "bin" / "osascript"
-        tool.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >>{notified}\n')
+        tool.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >>"{notified}"\n')
         tool.chmod(0o755)
         installed = subprocess.run(
             [other / "bin/claude-gatewayctl", "install"], env=mac.environ, timeout=60, check=False,
@@ -158,5 +158,6 @@ def test_a_python_that_vanishes_on_a_mac(screen: bool) -> None:
 
         wait_until(refused, 40)
         assert FIX in mac.good("logs")
-        assert "its Python is no longer there" in mac.good("logs")
+        assert FIX in notified.read_text()
+        assert "venv/bin/python: not found" in mac.good("logs")
         assert "serving on" in mac.good("install")

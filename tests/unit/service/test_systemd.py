@@ -236,7 +236,15 @@ def test_silence_is_understood_too() -> None:
             "/run/x/systemd/transient /var/home/ada/.config/systemd/user /etc/systemd/user",
             "/var/home/ada/.config/systemd/user",
         ),
-        ("/home/ada b/.config/systemd/user.control /home/ada/.config/systemd/user ", "/home/ada/.config/systemd/user"),
+        (
+            '"/home/ada b/.config/systemd/user.control" /home/ada/.config/systemd/user ',
+            "/home/ada/.config/systemd/user",
+        ),
+        (  # as systemd 252 prints the path of a manager whose home is that
+            '"/run/ada \'l größe \\"q/.config/systemd/user.control" /run/user/1/systemd/transient '
+            '"/run/ada \'l größe \\"q/.config/systemd/user" /etc/xdg/systemd/user /etc/systemd/user',
+            "/run/ada 'l größe \"q/.config/systemd/user",
+        ),
         ("", "/home/ada/.config/systemd/user"),
     ],
 )
