@@ -212,7 +212,7 @@ def test_the_ctl_does_without_the_processes() -> None:
     [
         ("main", set()),
         ("statusline", {"ctl.statusline", "system", "system.clock_time"}),
-        ("daemon", {"ctl.daemon", "ctl.terminal.text", "system", "system.clock_time"}),
+        ("daemon", {"ctl.daemon", "ctl.identity", "ctl.terminal.text", "ipc.proof", "system", "system.clock_time"}),
     ],
 )
 def test_the_ctl_starts_fast(module: str, its_own: set[str]) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 
 import claude_gatewayd
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.terminal import colour, text
 from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
 from claude_gatewayd.errors import GatewayError
@@ -34,7 +35,12 @@ def status(arguments: argparse.Namespace) -> int:
         from claude_gatewayd.ctl.managed import why_down
 
         raise why_down(down) from None
-    show(reply, text.status(reply, time.time()), colour.status, in_json=arguments.json)
+    asked = identity.ask(reply["address"], runs=True)
+    lines = [text.status(reply, time.time())]
+    if not identity.is_acceptable(asked.who, reply):
+        lines += [f"WARNING  {identity.describe(asked, reply)}", f"         {identity.mend(asked, reply)}"]
+    reply["proven"] = None if asked.who == "silent" else asked.who == "ours"
+    show(reply, "\n".join(lines), colour.status, in_json=arguments.json)
     return DONE
 
 

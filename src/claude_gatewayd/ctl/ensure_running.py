@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any
 
 from claude_gatewayd import paths
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.terminal import progress
 from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
@@ -43,6 +44,7 @@ def _ensure() -> dict[str, Any]:
                 raise GatewayError("cannot start claude-gatewayd: " + _last_words(log, read_from), _HINT) from None
         else:
             if status["state"] == "serving":
+                identity.require(status["address"], status)
                 return status
             if status["problems"]:
                 raise GatewayError(

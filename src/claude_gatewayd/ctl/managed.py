@@ -1,15 +1,20 @@
-"""What the service manager knows where the daemon does not answer."""
+"""Why the daemon does not answer: somebody else has its port, or what the service manager knows."""
 
 import os
 
 from claude_gatewayd import paths
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.service.platform import choose
 
 
 def why_down(down: client.NotRunning) -> client.NotRunning:
-    """Return the error with what keeps the service from running, if the service manager knows."""
+    """Return who has the port in its place; else the error with what the service manager knows."""
+    from claude_gatewayd.ctl.claude_code import edit_settings  # here, for it is seldom needed
+
+    if (taken := identity.squatter(edit_settings.here(os.environ).url)) is not None:
+        return taken
     if not paths.is_installed(os.environ):
         return down
     ours = choose()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from claude_gatewayd import paths, printable
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.managed import can_be_installed, why_down
 from claude_gatewayd.ctl.terminal import colour, text
 from claude_gatewayd.ctl.terminal.output import DONE, NOT_RUNNING
@@ -42,11 +43,15 @@ BEGIN = NextStep(f"{CTL} setup", "set up everything in one guided run")
 def overview() -> int:
     """Show the status and the next useful commands. Returns the exit status of `status`."""
     status: dict[str, Any] | None = None
+    first: list[NextStep] = []
     try:
         status = client.ask("status")
         plain = text.status(status, time.time())
     except client.NotRunning as error:
-        plain = f"down  {why_down(error).message}"
+        down = why_down(error)
+        plain = f"down  {down.message}"
+        if isinstance(down, identity.PortTaken):
+            first.append(NextStep(down.hint, "take a free port"))
     situation = Situation(
         status,
         is_installed=paths.is_installed(os.environ),  # `install` leaves it
@@ -54,7 +59,7 @@ def overview() -> int:
         claude_is_there=shutil.which("claude") is not None,
         can_be_installed=can_be_installed(),
     )
-    steps = [NextStep(*map(printable.one_line, step)) for step in next_steps(situation)]
+    steps = [NextStep(*map(printable.one_line, step)) for step in (*first, *next_steps(situation))]
     width = max(len(step.command) for step in steps)
     in_colour = colour.wanted(sys.stdout, os.environ)
     plain = printable.lines(plain)

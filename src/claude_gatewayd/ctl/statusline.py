@@ -39,7 +39,7 @@ def statusline(arguments: argparse.Namespace) -> int:
     try:
         parts = line(client.ask("status", _WITHIN), time.time(), os.environ)
     except client.NotRunning as error:
-        parts = [Part(f"gateway down: {error.hint}", "trouble")]
+        parts = [Part(_down(error.hint), "trouble")]
     except GatewayError:
         parts = [Part("gateway not responding: claude-gatewayctl doctor", "trouble")]
     if arguments.json:
@@ -90,6 +90,16 @@ def _other(notice: Mapping[str, Any], now: float) -> Part:
     }.get(notice["event"] if counted else "", notice["title"])
     mend = f": {notice['hint']}" if notice["hint"] else ""
     return Part(words + mend, "warning" if counted else "trouble")
+
+
+def _down(start: str) -> str:
+    """Return what is so while the daemon does not run: Claude Code's requests may reach somebody else."""
+    from claude_gatewayd.ctl import identity
+    from claude_gatewayd.ctl.claude_code import edit_settings
+
+    if identity.squatter(edit_settings.here(os.environ).url, _WITHIN) is None:
+        return f"gateway down: {start}"
+    return "NOT YOUR GATEWAY: another program has its port: claude-gatewayctl doctor"
 
 
 def _goes_around(address: str, environ: Mapping[str, str]) -> bool:

@@ -23,7 +23,7 @@ from claude_gatewayd.service.files import FileWrite
 from claude_gatewayd.service.manager import NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.templates import template
 from claude_gatewayd.system.output import logfile
-from claude_gatewayd.system.ports import command_of, is_ours, who_listens
+from claude_gatewayd.system.ports import command_of, free_port, is_ours, who_listens
 
 NAME = "launchd"
 OPTIONS: frozenset[str] = frozenset()
@@ -184,7 +184,7 @@ def _why_it_ended(now: Printed, output: str, port: int) -> tuple[str, str]:
     if now.signal:
         return now.ended_by, f"tail -n 40 {shlex.quote(output)}"
     if who := who_listens(port):  # this user cannot see root's launchd
-        return f"{who} has port {port}", "end that program, or: claude-gatewayctl install --port 47001"
+        return f"{who} has port {port}", f"claude-gatewayctl install --port {free_port(port)}"
     if now.status == str(_EX_CONFIG) and output.startswith(_VOLUMES):
         why = f"{now.ended_by}: launchd may not write to {output}, which is on another volume"
         return why, f"HOME=/Users/$USER claude-gatewayctl install    # {_VOLUMES} is not for agents"

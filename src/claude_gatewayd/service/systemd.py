@@ -16,7 +16,7 @@ from claude_gatewayd.service import starts, units
 from claude_gatewayd.service.files import FileWrite
 from claude_gatewayd.service.manager import ManagerElsewhere, NoManager, ServiceSpec, ServiceState, Verb
 from claude_gatewayd.service.units import IDENTIFIER, SANDBOX, SERVICE, SOCKET
-from claude_gatewayd.system.ports import who_listens
+from claude_gatewayd.system.ports import free_port, who_listens
 
 NAME = "systemd"
 OPTIONS = frozenset(("linger", "sandbox"))
@@ -154,7 +154,7 @@ def _trouble(
         return "systemd cannot read its unit", f"systemd-analyze --user verify {SERVICE}"
     if socket.get("ActiveState") == "failed" and (at := re.search(r":(\d+) \(Stream\)", socket.get("Listen", ""))):
         who = who_listens(int(at[1])) or "another program"
-        return f"{who} has port {at[1]}", "end that program, or: claude-gatewayctl install --port 47001"
+        return f"{who} has port {at[1]}", f"claude-gatewayctl install --port {free_port(int(at[1]))}"
     status, drop_ins = service.get("ExecMainStatus", ""), service.get("DropInPaths", "")
     if status == _EXIT_EXEC and program:
         return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"

@@ -13,7 +13,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service.activation import inherited_sockets, launchd_sockets
 from claude_gatewayd.system.addresses import to_bind
-from claude_gatewayd.system.ports import who_listens
+from claude_gatewayd.system.ports import free_port, who_listens
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def bind(host: str, port: int) -> Listener:
                 f"cannot listen on {host}:{port}: {who} has the port",
                 "claude-gatewayctl stop, or claude-gatewayctl start for the service"
                 if is_service
-                else "set another one: CLAUDE_GATEWAY_LISTEN_PORT=47001 claude-gatewayd",
+                else f"claude-gatewayctl config set listen.port {free_port(port)} && claude-gatewayd",
             ) from None
         raise GatewayError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return Listener(sock, f"{host}:{port}")

@@ -335,6 +335,7 @@ class Supervisor:
             "pid": os.getpid(),
             "uptime": round(time.time() - self._started_at, 1),
             "address": self._url,
+            "proven": None,  # who asks finds out, at the address; without this, it is a daemon that cannot prove itself
             "inherited": not self._listener.bound,
             "config": {
                 "path": current.snapshot.get("config") if current else None,

@@ -5,12 +5,17 @@ To exit instead would be worse: a service manager would restart us over and over
 
 import asyncio
 import logging
+import os
 import re
 import socket
 
+from claude_gatewayd import paths
 from claude_gatewayd.anthropic.errors import error_body
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ipc import proof
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.addresses import host_of, is_loopback
+from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +78,7 @@ class Unavailable:
                 reader, writer = await asyncio.open_connection(sock=sock, limit=_MOST)
                 try:
                     request = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(_answer(self.problems, request))
+                    writer.write(_answer(self.problems, request, sock.getsockname()))
                     writer.write_eof()
                     while await reader.read(
                         65536
@@ -85,7 +90,20 @@ class Unavailable:
             logger.debug("a caller did not wait for the answer: %s", error)
 
 
-def _answer(problems: list[Problem], request: bytes) -> bytes:
+def _proven(challenge: bytes, listens_at: object) -> bytes:
+    """Return the proof that this is our gateway, which it is also while it cannot serve; b"" without a key."""
+    try:
+        key = read_or_make_gateway_key(paths.gateway_key_file(os.environ))
+    except GatewayError as error:
+        logger.debug("%s", error.message)
+        return b""
+    return proof.answer(key, challenge, listens_at)
+
+
+def _answer(problems: list[Problem], request: bytes, listens_at: object = None) -> bytes:
+    challenge = proof.challenge_in(request)
+    if challenge is not None and (proven := _proven(challenge, listens_at)):
+        return b"HTTP/1.1 200 OK\r\n%b: %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % (proof.PROOF, proven)
     message = "claude-gatewayd cannot serve: claude-gatewayctl status says why"
     hosts = _HOST.findall(request)
     is_ours = len(hosts) == 1 and is_loopback(host_of(hosts[0]))

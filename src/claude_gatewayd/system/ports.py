@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -10,24 +11,46 @@ from typing import NamedTuple
 _PROGRAM = "claude-gatewayd"
 _MODULE = "claude_gatewayd"
 _TIMEOUT = 5.0
+_FREE = range(1, 200)
+_LAST_PORT = 65535
 
 
 class Holder(NamedTuple):
-    """The process that holds a port. Our daemon goes by its own name, also where the system says "Python"."""
+    """The process that holds a port. Our daemon goes by its own name, also where the system says "Python".
+
+    *pid* is 0 for a process of another *user*, which cannot be seen.
+    """
 
     name: str
     pid: int
+    user: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} (pid {self.pid})"
+        return f"{self.name} (pid {self.pid})" if self.pid else f"{self.name} of the user {self.user}"
 
 
 def who_listens(port: int) -> Holder | None:
-    """Return the process that listens on a TCP port; None if there is none, or this user cannot see it."""
+    """Return the process that listens on a TCP port; None if there is none, or nothing of it can be seen."""
     holder = _who_by_proc(port) if Path("/proc/net/tcp").exists() else _who_by_lsof(port)
-    if holder is not None and is_ours(command_of(holder.pid)):
+    if holder is not None and holder.pid and is_ours(command_of(holder.pid)):
         return Holder(_PROGRAM, holder.pid)
     return holder
+
+
+def free_port(beyond: int) -> int:
+    """Return a port after *beyond* that nobody listens on; *beyond* itself if there is none."""
+    return next((port for step in _FREE if (port := beyond + step) <= _LAST_PORT and _is_free(port)), beyond)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+            sock.listen(1)
+        except OSError:
+            return False
+    return True
 
 
 def command_of(pid: int) -> list[str]:
@@ -64,7 +87,7 @@ def _printed(command: list[str]) -> str:
 
 
 def _who_by_proc(port: int) -> Holder | None:
-    inodes = set()
+    inodes, uids = set(), set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
@@ -74,6 +97,7 @@ def _who_by_proc(port: int) -> Holder | None:
             fields = line.split()
             if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
                 inodes.add(f"socket:[{fields[9]}]")
+                uids.add(int(fields[7]))
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
@@ -82,4 +106,14 @@ def _who_by_proc(port: int) -> Holder | None:
                 return Holder((process / "comm").read_text().strip(), int(process.name))
         except OSError:
             continue  # another user's, or gone
-    return None
+    others = uids - {os.getuid()}
+    return Holder("a program", 0, _name_of(min(others))) if others else None
+
+
+def _name_of(uid: int) -> str:
+    import pwd  # here: it is rarely another user
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"with uid {uid}"

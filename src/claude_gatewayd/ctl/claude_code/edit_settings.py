@@ -19,6 +19,7 @@ from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import Change, EditedSettings, GatewayTarget, MemberHistory
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files as files
+from claude_gatewayd.system.addresses import to_bind
 
 _TRIES = 5
 _Edit = Callable[[str, "_Memory"], tuple[str | None, EditedSettings]]  # None: there is to be no file
@@ -65,13 +66,10 @@ def here(environ: Mapping[str, str]) -> GatewayTarget:
     return GatewayTarget(url_of(*config.listen_address_or_default(environ)), key)
 
 
-def here_port(environ: Mapping[str, str]) -> int:
-    """Return the port that the gateway would take. Never raises."""
-    return config.listen_address_or_default(environ)[1]
-
-
 def url_of(host: str, port: int) -> str:
     """Return the URL of a gateway for callers on this machine."""
+    # by number: "localhost" may lead to ::1, where somebody else can listen
+    host = to_bind(host)
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - all addresses, so loopback too
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 

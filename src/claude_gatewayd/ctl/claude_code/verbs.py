@@ -10,6 +10,7 @@ from typing import Any
 
 from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles
 from claude_gatewayd.ctl.claude_code.destinations import ROWS, names_bedrock
 from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
@@ -17,6 +18,7 @@ from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
 from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
 from claude_gatewayd.ipc import client
+from claude_gatewayd.service import environment
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
 
@@ -89,12 +91,18 @@ def describe_removal(outcome: EditOutcome, running: list[int], *, dry_run: bool 
 
 
 def this_gateway(*, make_key: bool) -> GatewayTarget:
-    """Return the gateway as it runs, or as it is configured where it does not run."""
+    """Return the gateway as it runs, or as it is configured where it does not run.
+
+    Raises GatewayError if somebody else answers at its address: they would get the key, and the person's credential.
+    """
+    status: dict[str, Any] | None = None
     try:
-        url = edit_settings.for_callers(client.ask("status")["address"])
+        status = client.ask("status")
+        url = edit_settings.for_callers(status["address"])
     except client.NotRunning:
-        listen = config.load(os.environ).listen
+        listen = config.load({**environment.stored(os.environ), **os.environ}).listen
         url = edit_settings.url_of(listen.host, listen.port)
+    identity.require(url, status)
     file = paths.gateway_key_file(os.environ)
     if make_key or file.exists():
         return GatewayTarget(url, read_or_make_gateway_key(file))

@@ -12,6 +12,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.aws.profiles.source import find_source
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.model import Config
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code import obstacles as claude_obstacles
 from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, SWITCHES
@@ -75,6 +76,8 @@ class Context:
         return gather.environment_of(self.status["pid"]) if self.status is not None else {}
 
 
+_PROVES_WITHIN = 2.0  # of the seconds that a check has
+
 Check = Callable[[Context], Iterable[Finding]]
 
 
@@ -94,9 +97,14 @@ def _daemon(context: Context) -> Iterable[Finding]:
 
 
 def _port(context: Context) -> Iterable[Finding]:
-    if context.status is not None:
-        return machine.port(context.status, context.url, None, gather.why_no_answer(context.url))
-    return machine.port(None, context.url, ports.who_listens(edit_settings.here_port(context.environ)), "")
+    asked = identity.ask(context.url, _PROVES_WITHIN, runs=context.status is not None)
+    status = dict(context.status) if context.status is not None else None
+    impostor = "", ""
+    if not identity.is_acceptable(asked.who, status) and asked.who != "nobody":
+        impostor = identity.describe(asked, status), identity.mend(asked, status)
+    holder = ports.who_listens(asked.port) if status is None else None
+    answer = gather.why_no_answer(context.url) if status is not None and not impostor[0] else ""
+    return machine.port(context.status, context.url, holder, answer, impostor)
 
 
 def _service(context: Context) -> Iterable[Finding]:
@@ -198,6 +206,8 @@ def _permissions(context: Context) -> Iterable[Finding]:
 
 
 def _ping_anthropic(context: Context) -> Iterable[Finding]:
+    if identity.ask(context.url).who != "ours":
+        return ()  # the check of the port has reported it; it gets no credential
     credential = gather.credential_headers(context.environ, context.settings_file)
     if not credential:
         return network.no_ping()
@@ -205,6 +215,8 @@ def _ping_anthropic(context: Context) -> Iterable[Finding]:
 
 
 def _ping_bedrock(context: Context) -> Iterable[Finding]:
+    if identity.ask(context.url).who != "ours":
+        return ()
     credential = gather.credential_headers(context.environ, context.settings_file)
     return network.ping(gather.ping(context.url, context.key, "bedrock", credential))
 

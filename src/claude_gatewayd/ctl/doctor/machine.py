@@ -34,18 +34,22 @@ def daemon(status: Status | None, why_not: str, mine: str, *, installed: bool) -
         )  # fmt: skip
 
 
-def port(status: Status | None, url: str, holder: Holder | None, answer: str) -> Iterator[Finding]:
-    """Judge who has the port. *holder* is who listens on it, *answer* what came of a request, "" for an answer."""
-    if status is None and holder is not None and holder.name == "claude-gatewayd":
+def port(
+    status: Status | None, url: str, holder: Holder | None, answer: str, impostor: tuple[str, str] = ("", "")
+) -> Iterator[Finding]:
+    """Judge who has the port. *holder* is who listens on it, *answer* what came of a request, "" for an answer.
+
+    *impostor* describes who answers without proof of being ours, with the command against it.
+    """
+    if impostor[0]:
+        yield Finding(
+            "port", "fail", f"{url} is not yours: {impostor[0]}", "it gets all that is sent there", impostor[1]
+        )
+    elif status is None and holder is not None and holder.name == "claude-gatewayd":
         yield Finding(
             "port", "fail", f"{url} is served by {holder}, which this shell cannot reach",
             "it was started with another XDG_RUNTIME_DIR or HOME",
             "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status",
-        )  # fmt: skip
-    elif status is None and holder:
-        yield Finding(
-            "port", "fail", f"{url} is in use by {holder}", "claude-gatewayd cannot listen there",
-            "claude-gatewayctl config set listen.port 47001",
         )  # fmt: skip
     elif status is not None and answer:
         yield Finding(

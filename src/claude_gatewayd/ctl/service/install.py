@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd import paths
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code.verbs import describe_removal
 from claude_gatewayd.ctl.service import completion, install_plan
@@ -81,6 +82,9 @@ def install_service(given: Options) -> tuple[int, str]:
     steps = install_plan.steps(ours, variables, sandbox=given.sandbox)
     pending = [step for step in steps if not step.is_done]
     status = running()
+    url = install_plan.address(variables)
+    if not found.listening and not found.active and (status is None or status["address"] != url):
+        identity.require_free(url, "install")
     late = install_plan.unread(steps, time.time() - status["uptime"]) if status and status["pid"] == found.pid else []
     verbs = install_plan.verbs(found, [*pending, *late])
     lingers = not given.linger or ours.lingers(os.environ)

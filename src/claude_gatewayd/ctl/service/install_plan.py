@@ -9,6 +9,7 @@ from pathlib import Path
 from claude_gatewayd import paths
 from claude_gatewayd.aws.profiles import chain, source
 from claude_gatewayd.config import loading as config
+from claude_gatewayd.ctl.claude_code import edit_settings
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import FileWrite, Symlink
@@ -99,6 +100,12 @@ def refuse_sandbox(environ: Mapping[str, str]) -> None:
                 "a sandbox may gain privileges, as op, sudo and snaps do",
                 "claude-gatewayctl install",
             )
+
+
+def address(given: Variables) -> str:
+    """Return the URL at which the service is to listen, for callers on this machine. Raises ConfigInvalid."""
+    listen = config.load({**os.environ, **given.values}).listen
+    return edit_settings.url_of(listen.host, listen.port)
 
 
 def steps(ours: Manager, given: Variables, *, sandbox: bool) -> list[FileWrite | Symlink]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from claude_gatewayd import paths
+from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.ctl.terminal.output import DONE, NO
 from claude_gatewayd.ctl.terminal.progress import Progress
@@ -151,6 +152,7 @@ def report_start(status: dict[str, Any], how: str) -> int:
         print(f"{how}, but it cannot serve:", file=sys.stderr)
         print(text.problems(status["problems"]), file=sys.stderr)
         return NO
+    identity.require(status["address"], status)
     print(f"{how}, serving on {status['address']}")
     return DONE
 

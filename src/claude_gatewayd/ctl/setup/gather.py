@@ -40,7 +40,6 @@ from claude_gatewayd.system import ports
 from claude_gatewayd.system.addresses import is_loopback
 
 _LITELLM_TEXT = re.compile(r"^model_list\s*:", re.MULTILINE)
-_FIRST_FREE = range(1, 100)
 
 
 def facts(environ: Mapping[str, str], directory: Path, service: ServiceFacts) -> SetupFacts:
@@ -96,11 +95,6 @@ def port_owner(port: int) -> str:
         if sock.connect_ex(("127.0.0.1", port)):
             return ""
     return str(ports.who_listens(port) or "another program")
-
-
-def free_port(port: int) -> int:
-    """Return the next port that nobody has."""
-    return next((port + step for step in _FIRST_FREE if not port_owner(port + step)), port)
 
 
 def proxy(environ: Mapping[str, str], directory: Path, port: int) -> LiteLLMProxy | None:

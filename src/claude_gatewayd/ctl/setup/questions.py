@@ -14,6 +14,7 @@ from claude_gatewayd.ctl.setup.facts import SetupFacts, default_profile
 from claude_gatewayd.ctl.setup.plan import PORT, PROFILE, REGION, Answers
 from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.system import ports
 
 _NONE = "none"
 
@@ -142,7 +143,7 @@ def _port(flags: Flags, facts: SetupFacts, *, interactive: bool) -> int:
     who = gather.port_owner(port)
     if not who:
         return port
-    free = gather.free_port(port + 1)
+    free = ports.free_port(port)
     if not interactive or flags.port:
         raise GatewayError(f"cannot use port {port}: it is in use by {who}", f"claude-gatewayctl setup --port {free}")
 

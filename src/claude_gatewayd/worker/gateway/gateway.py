@@ -12,6 +12,7 @@ from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
+from claude_gatewayd.ipc import proof
 from claude_gatewayd.worker.gateway import caller as callers
 from claude_gatewayd.worker.gateway import guard
 from claude_gatewayd.worker.gateway.authorization import Authorization
@@ -83,7 +84,8 @@ class Gateway:
         tally = self._tally
         tally.under_way += 1
         try:
-            tally.answered(await self._respond(exchange, self._answer(exchange)))
+            if status := await self._respond(exchange, self._answer(exchange)):
+                tally.answered(status)
         except asyncio.CancelledError:
             if not exchange.finished:
                 tally.answered(CLIENT_GONE)
@@ -125,6 +127,8 @@ class Gateway:
         if request.method == b"HEAD" and path in _HELLO:
             exchange.reply(200, b"OK", _NO_UPSTREAM, b"")
             return 200
+        if path == proof.PATH and request.method == b"GET":
+            return self._prove(exchange)
         if forwarding_loops.HEADER in request.fields and forwarding_loops.comes_back(request.fields):
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
@@ -147,6 +151,15 @@ class Gateway:
         if not call.caller.credential:
             raise _no_credential()
         return await self._lanes.anthropic.answer(call)
+
+    def _prove(self, exchange: Exchange) -> int:
+        """Prove to whoever asks that this is the gateway of whom the key belongs to. Return 0: it is not counted."""
+        challenge = exchange.head.fields.get(proof.CHALLENGE, b"")
+        proven = proof.answer(self._settings.key, challenge, exchange.connection.ends[1])
+        if not proven:
+            raise Refused(400, "cannot prove anything: x-gateway-challenge must be 32 bytes in hexadecimal", NO_RETRY)
+        exchange.reply(200, b"OK", [proof.PROOF + b": " + proven, *_NO_UPSTREAM], b"")
+        return 0
 
     async def _ask_bedrock(self, call: Call) -> int:
         """Answer a call for a `*-bedrock` model."""

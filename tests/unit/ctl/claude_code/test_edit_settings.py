@@ -303,7 +303,7 @@ def test_many_at_once_and_a_client_that_takes_no_lock(environ: dict[str, str], f
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:1"), ("0.0.0.0", "http://127.0.0.1:1"), ("::", "http://[::1]:1"),
-        ("::1", "http://[::1]:1"), ("localhost", "http://localhost:1"), ("10.0.0.1", "http://10.0.0.1:1"),
+        ("::1", "http://[::1]:1"), ("localhost", "http://127.0.0.1:1"), ("10.0.0.1", "http://10.0.0.1:1"),
     ],
 )  # fmt: skip
 def test_the_address_for_callers_here(host: str, url: str) -> None:

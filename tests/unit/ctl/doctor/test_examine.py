@@ -64,8 +64,11 @@ def test_daemon() -> None:
 def test_port() -> None:
     assert judged(machine.port(SERVING, URL, None, "")) == OK
     assert judged(machine.port(SERVING, URL, None, "timed out")) == [("fail", "claude-gatewayctl status")]
-    (taken,) = machine.port(None, URL, Holder("nginx", 7), "")
-    assert (taken.state, taken.found) == ("fail", f"{URL} is in use by nginx (pid 7)")
+    impostor = "nginx (pid 7) listens there", "claude-gatewayctl setup --port 47001"
+    for status, holder in ((None, Holder("nginx", 7)), (None, Holder("claude-gatewayd", 7)), (SERVING, None)):
+        (taken,) = machine.port(status, URL, holder, "", impostor)
+        assert (taken.state, taken.mend) == ("fail", impostor[1])
+        assert taken.found == f"{URL} is not yours: {impostor[0]}"
     assert judged(machine.port(None, URL, None, "")) == []
     (ours,) = machine.port(None, URL, Holder("claude-gatewayd", 7), "")
     assert ours.mend == "XDG_RUNTIME_DIR=/run/user/$(id -u) claude-gatewayctl status"

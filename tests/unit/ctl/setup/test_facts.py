@@ -19,6 +19,7 @@ from claude_gatewayd.ctl.setup.facts import (
     ranked,
     region_of,
 )
+from claude_gatewayd.system import ports
 from tests.support.daemon import free_port
 
 CONFIG = """
@@ -183,5 +184,5 @@ def test_who_has_a_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert f"(pid {os.getpid()})" in gather.port_owner(port)
-        assert gather.free_port(port) != port
+        assert ports.free_port(port - 1) != port
     assert gather.port_owner(port) == ""
