@@ -50,7 +50,8 @@ class CredentialFacts:
     """All that is known. *keys* is None while there are none; *renewable*: asking again gives new ones.
 
     The *kind* of a broken profile is "none". *refused*: AWS rejected these very keys. *failure* is that of the last
-    attempt, None if it succeeded. *login_command* is how a person logs in again, "" where there is no login.
+    attempt, None if it succeeded. *unreadable*: the files cannot be used at the moment. *login_command* is how a
+    person logs in again, "" where there is no login.
     """
 
     kind: CredentialKind
@@ -64,6 +65,7 @@ class CredentialFacts:
     login_command: str = ""
     account: str = ""
     role: str = ""
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,13 @@ def test_a_file_that_breaks_leaves_the_keys() -> None:
             refused = daemon.ctl("sso-login")
             assert refused.returncode == 1
             assert f"{home.config}:{line} cannot be used: " in refused.stderr
+            asked = aws.counts()["GetRoleCredentials"]
+            assert daemon.ctl("reload").returncode == 0
+            wait_until(lambda: credentials()[1:] == (True, why), 20, credentials)
+            assert daemon.ctl("health").returncode == 0
             home.config.write_text(whole)
             wait_until(lambda: credentials() == ("ok", True, ""), 20, credentials)
+            assert aws.counts()["GetRoleCredentials"] <= asked + 1
 
 
 def test_a_default_with_only_a_region_is_no_account() -> None:

@@ -11,11 +11,16 @@ from claude_gatewayd.aws.keys import AwsKeys
 
 
 class KeyProvider(Protocol):
-    """Where the keeper gets keys. Every method blocks, except `fingerprint`, `facts` and `close`."""
+    """Where the keeper gets keys. Every method blocks, except `fingerprint`, `configured`, `facts` and `close`."""
 
     @property
     def fingerprint(self) -> str:
         """Return what is equal for providers of the same keys, and reveals nothing about them."""
+        ...
+
+    @property
+    def configured(self) -> str:
+        """Return what is equal for providers of the same profile of the same files, whatever these say."""
         ...
 
     def facts(self) -> CredentialFacts:

@@ -5,24 +5,39 @@ from typing import Any, Self
 
 from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.aws.snapshot import CredentialKind
 
 
 @dataclass(frozen=True, slots=True)
 class HandedOverKeys:
-    """Keys, how long they are valid, and the *fingerprint* of the provider that got them: no other may use them."""
+    """Keys, how long they are valid, and the *fingerprint* of the provider that got them: no other may use them.
+
+    One exception: while AWS's files cannot be used, nobody knows what they would say. Then a provider of the same
+    *configured* profile may, and the keys are still of *kind*.
+    """
 
     fingerprint: str
     keys: AwsKeys
     validity: Validity
+    configured: str = ""
+    kind: CredentialKind = "none"
 
     def as_message(self) -> dict[str, Any]:
         """Return the form in which they pass from worker to worker, and nowhere else: the keys are in it."""
-        return {"mark": self.fingerprint, "keys": asdict(self.keys), "life": asdict(self.validity)}
+        return {
+            "mark": self.fingerprint,
+            "keys": asdict(self.keys),
+            "life": asdict(self.validity),
+            "configured": self.configured,
+            "kind": self.kind,
+        }
 
     @classmethod
     def of_message(cls, message: Any) -> Self | None:
         """Return what `as_message` made, in this version or another; None for anything else."""
         try:
-            return cls(str(message["mark"]), AwsKeys(**message["keys"]), Validity(**message["life"]))
-        except (TypeError, KeyError):
+            keys, validity = AwsKeys(**message["keys"]), Validity(**message["life"])
+            configured, kind = message.get("configured", ""), message.get("kind", "none")
+            return cls(str(message["mark"]), keys, validity, str(configured), kind)
+        except (TypeError, KeyError, AttributeError):
             return None

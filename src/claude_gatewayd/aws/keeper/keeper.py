@@ -41,6 +41,7 @@ class Keeper:
         self._env = environment or KeeperEnvironment()
         self._state = KeeperState(provider.facts(), self._env.wall_clock, changed)
         self._keys: AwsKeys | None = None
+        self._keys_fingerprint = ""  # of the provider that got them
         self._valid_until = 0.0  # when the keys end, by the monotonic clock
         self._clock_difference = self._env.wall_clock() - self._env.monotonic()
         self._recheck = False  # the keys must be renewed before they are used
@@ -71,13 +72,19 @@ class Keeper:
             or not self._keys_are_valid()
         ):
             return None
-        return HandedOverKeys(self._provider.fingerprint, self._keys, validity)
+        configured, kind = self._provider.configured, self._state.facts.kind
+        return HandedOverKeys(self._keys_fingerprint, self._keys, validity, configured, kind)
 
     def take_over(self, handed_over: HandedOverKeys) -> None:
         """Use the previous generation's keys, unless there are some already or they are of another configuration."""
-        if self._keys is None and handed_over.fingerprint == self._provider.fingerprint:
-            self._set_keys(handed_over.keys, handed_over.validity)
-            self._state.facts = replace(self._state.facts, keys=handed_over.validity)
+        facts = self._state.facts
+        if facts.unreadable and handed_over.configured == self._provider.configured:
+            facts = replace(facts, kind=handed_over.kind)
+        elif handed_over.fingerprint != self._provider.fingerprint:
+            return
+        if self._keys is None:
+            self._set_keys(handed_over.keys, handed_over.validity, handed_over.fingerprint)
+            self._state.facts = replace(facts, keys=handed_over.validity)
             self._start_renewal(force=False)  # of the login alone, which the next keys will need
 
     async def close(self) -> None:
@@ -221,15 +228,15 @@ class Keeper:
         facts, now = self._state.facts, self._env.wall_clock()
         same = result.keys is None or result.keys == self._keys
         if result.keys is not None and result.validity is not None:
-            self._set_keys(result.keys, result.validity)
+            self._set_keys(result.keys, result.validity, self._provider.fingerprint)
             facts = replace(facts, keys=result.validity, refused=facts.refused and same)
         failure = result.failure.after(facts.failure, now) if result.failure is not None else None
         if failure is None and facts.refused and same:  # the same rejected keys were read again
             failure = failures.keys_rejected(facts.source, facts.login_command).after(facts.failure, now)
         self._state.update(replace(facts, login=result.login or facts.login, failure=failure))
 
-    def _set_keys(self, keys: AwsKeys, validity: Validity) -> None:
-        self._keys = keys
+    def _set_keys(self, keys: AwsKeys, validity: Validity, fingerprint: str) -> None:
+        self._keys, self._keys_fingerprint = keys, fingerprint
         self._valid_until = (
             self._env.monotonic() + (validity.ends - self._env.wall_clock()) if validity.ends is not None else 0.0
         )
@@ -270,8 +277,9 @@ class Keeper:
         if now is None or provider is not self._provider:
             return False
         if now is not provider:
-            self._provider, self._keys, self._identified = now, None, ""
-            self._state.update(now.facts())
+            same = now.fingerprint == self._keys_fingerprint and self._keys_are_valid()
+            self._provider, self._keys, self._identified = now, self._keys if same else None, ""
+            self._state.update(replace(now.facts(), keys=self._state.facts.keys if same else None))
             logger.info("the AWS configuration has changed: %s", now.facts().source or "no AWS keys")
         return True
 

@@ -62,6 +62,12 @@ class ProfileKeyProvider:
         """Return what is equal for providers of the same keys, and reveals nothing about them."""
         return sha256(_canonical(self._chain, self._sso_profile, self._region).encode()).hexdigest()
 
+    @property
+    def configured(self) -> str:
+        """Return what is equal for providers of the same profile of the same files, whatever these say."""
+        source = self._source
+        return sha256(repr((source.requested, [*map(str, source.files)], self._region)).encode()).hexdigest()
+
     def facts(self) -> CredentialFacts:
         """Return what is known without asking AWS."""
         chain = self._chain
@@ -75,6 +81,7 @@ class ProfileKeyProvider:
             login_command=self._context.login_command,
             account=chain.account,
             role=chain.role,
+            unreadable=self._source.unreadable,
         )
 
     def reloaded(self) -> "ProfileKeyProvider | None":

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -56,6 +56,10 @@ class FakeProvider:
     def fingerprint(self) -> str:
         return str(self.kind)
 
+    @property
+    def configured(self) -> str:
+        return "profile x"
+
     def facts(self) -> CredentialFacts:
         return CredentialFacts(
             self.kind,
@@ -63,6 +67,7 @@ class FakeProvider:
             "" if self.kind == "none" else "x",
             renewable=self.renewable,
             login_command=LOGIN_COMMAND,
+            unreadable=self.kind == "none",
         )
 
     def fetch(self, *, keys: bool, force: bool) -> FetchResult:
@@ -580,7 +585,7 @@ def test_keys_are_lent_to_the_next_generation() -> None:
         handed_over = scene.keeper.hand_over()
         assert handed_over is not None
         assert SECRET not in repr(handed_over)
-        assert set(handed_over.as_message()) == {"mark", "keys", "life"}  # an older worker reads it, too
+        assert set(handed_over.as_message()) == {"mark", "keys", "life", "configured", "kind"}
         arrived = HandedOverKeys.of_message(json.loads(json.dumps(handed_over.as_message())))
         assert arrived == handed_over
         next_one = Scene(failure=LOGIN)
@@ -595,6 +600,35 @@ def test_keys_are_lent_to_the_next_generation() -> None:
         next_one.clock.passes(2)
         assert (await next_one.why_none()).hint == LOGIN_COMMAND
         await next_one.keeper.close()
+
+    play(Scene(), acts)
+
+
+def test_keys_are_kept_over_a_reload_while_the_files_are_broken() -> None:
+    """The next worker cannot know whose they are; it is the same profile, and they are used to their last second."""
+
+    async def acts(scene: Scene) -> None:
+        assert await scene.key() == "ASIA1"
+        handed_over = scene.keeper.hand_over()
+        assert handed_over is not None
+        broken = Failure("setup", "config:3 cannot be used")
+        next_one = Scene(kind="none", renewable=False, failure=broken)
+        next_one.keeper.take_over(handed_over)
+        await settle()
+        snapshot = next_one.keeper.snapshot()
+        assert (snapshot.state, snapshot.kind, snapshot.why) == ("expiring", "sso", broken.why)
+        assert await next_one.key() == "ASIA1"
+        assert next_one.keeper.hand_over() == handed_over
+        next_one.provider.changed = FakeProvider(next_one.clock)  # mended, and the same
+        await next_one.keeper.check()
+        snapshot = next_one.keeper.snapshot()
+        assert (snapshot.state, snapshot.why) == ("ok", "")
+        assert await next_one.key() == "ASIA1"
+        await next_one.keeper.close()
+        other = Scene(kind="none", failure=broken)
+        other.keeper.take_over(replace(handed_over, configured="profile y"))
+        assert (await other.why_none()).why == broken.why
+        await other.keeper.close()
 
     play(Scene(), acts)
 
