@@ -38,7 +38,7 @@ class _Translator:
         }
         self._draft = Draft(document, {**environ, **own_texts})
         self._source_of = source_of
-        self._models = ModelList(self._draft, set(_targets(document.values)))
+        self._models = ModelList(self._draft, list(_fallbacks(document.values)))
         self._note = self._draft.note
 
     def translate(self) -> MigratedConfig:
@@ -275,14 +275,13 @@ def _mapping(value: Any) -> dict[str, Any]:
     return {str(key): inner for key, inner in value.items()} if isinstance(value, dict) else {}
 
 
-def _targets(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names that stand in for one of Claude's models."""
+def _fallbacks(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each name that has fallbacks with each of them."""
     for section in ("router_settings", "litellm_settings"):
         listed = _mapping(values.get(section)).get("fallbacks")
         for entry in listed if isinstance(listed, list) else [listed]:
             for name, targets in _mapping(entry).items():
-                if name.startswith("claude-") or "*" in name:
-                    yield from (str(target) for target in (targets if isinstance(targets, list) else [targets]))
+                yield from ((name, str(target)) for target in (targets if isinstance(targets, list) else [targets]))
 
 
 def differing(values: Iterable[tuple[tuple[str, str], Any]]) -> list[tuple[tuple[str, str], Any]]:

@@ -80,6 +80,7 @@ def read(index: int, raw: Any, credentials: Mapping[str, Any], environ: Mapping[
             return Unusable(name, YOURS, f"{missing} is not set here: export it, and import again")
     name, model = (str(references.resolve(text, environ).value) for text in (name, params["model"]))
     if credential := params.get("litellm_credential_name"):
+        credential = str(credential)
         if credential not in credentials:
             return Unusable(name, UNKNOWN, f"credential_list has no {credential}")
         params = {**credentials[credential], **{k: v for k, v in params.items() if k != "litellm_credential_name"}}

@@ -5,7 +5,7 @@ becomes an alias of a model that only Bedrock is asked for. Whatever has credent
 stays with LiteLLM as it is, under a name that is free, and the old name becomes an alias of that.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from claude_gatewayd.bedrock import models as bedrock_models
@@ -27,9 +27,10 @@ class ModelList:
     that Bedrock answers. *with_litellm* are the names that LiteLLM answers.
     """
 
-    def __init__(self, draft: Draft, targets: Collection[str]) -> None:
+    def __init__(self, draft: Draft, fallbacks: Iterable[tuple[str, str]]) -> None:
         self._draft = draft
-        self._targets = targets  # names that stand in for a Claude model
+        self._fallbacks = fallbacks  # a name, and another that stands in for it
+        self._targets: frozenset[str] = frozenset()  # names that stand in for a Claude model
         self._groups: dict[str, list[Entry]] = {}
         self._of_anthropic: dict[str, Entry] = {}  # the first one of each name
         self._claims = Claims(draft)
@@ -64,6 +65,11 @@ class ModelList:
         everyone = self.entries
         self.account.look(everyone)
         self._of_anthropic = {entry.name: entry for entry in reversed(everyone) if entry.answered_by == "anthropic"}
+        self._targets = frozenset(
+            target
+            for name, target in self._fallbacks
+            if name.startswith("claude-") or "*" in name or name in self._of_anthropic
+        )
         for name, first in self._of_anthropic.items():
             self._to_anthropic(name, first)
         for entry in everyone:

@@ -1,7 +1,7 @@
 """Who answers each name of an old model_list, and which entries [bedrock] is taken from."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -20,12 +20,12 @@ GUARDRAIL = {"guardrailConfig": {"guardrailIdentifier": "gr-abc123", "guardrailV
 
 def read(
     *listed: tuple[str, dict[str, Any]],
-    targets: set[str] | None = None,
+    fallbacks: Sequence[tuple[str, str]] = (),
     environ: Mapping[str, str] | None = None,
     credentials: Mapping[str, Any] | None = None,
 ) -> tuple[Draft, ModelList]:
     draft = Draft(LiteLLMDocument({}), environ or {})
-    models = ModelList(draft, targets or set())
+    models = ModelList(draft, fallbacks)
     models.read([{"model_name": name, "litellm_params": params} for name, params in listed], credentials or {})
     models.account.report_shared(models.entries)
     draft.straighten_aliases()
@@ -103,7 +103,7 @@ def test_a_name_of_ones_own_that_stands_in() -> None:
     draft, models = read(
         ("claude-opus-5", {"model": "anthropic/claude-opus-5"}),
         ("backup", {"model": OPUS_5, "aws_profile_name": "Team"}),
-        targets={"backup"},
+        fallbacks=[("claude-opus-5", "backup")],
     )
     assert draft.migrated.values == {PROFILE: "Team"}
     assert models.at_bedrock["backup"] == "claude-opus-5"
