@@ -77,7 +77,7 @@ def build(directory: Path, requirement: str, added: Sequence[str] = ()) -> None:
             raise
         without = " ".join(f"--without {name_of(one)}" for one in added)
         raise GatewayError(
-            error.message, f"{error.hint}\nor without them: claude-gatewayctl upgrade {without}"
+            error.message, f"{error.hint}\n  or without them: claude-gatewayctl upgrade {without}"
         ) from None
 
 

@@ -62,7 +62,10 @@ def decide(
     for name, those in ranked.items():
         first = those[0]
         shells = environ.get(name) if first not in before else None
-        if first.value is None:
+        if first.value is None and environ.get(name):  # as the note below asks for
+            first = first._replace(value=environ[name])
+            found.append(first)
+        elif first.value is None:
             notes.append((first.file, Translation(first.line, name, YOURS, _worked_out(name))))
         elif shells is not None and shells != first.value:
             explanation = f"this shell's {name} is another one, and goes before it: unset {name}, and import again"

@@ -21,6 +21,7 @@ _INCLUDE = re.compile(r"(?:-|s)?include\s+(.+)")
 _EXPORT = re.compile(r"(?P<un>un)?export(?:\s+(?P<names>[A-Za-z_][\w\s]*))?", re.ASCII)
 _REFERENCE = re.compile(r"\$(?:(\$)|\(([A-Za-z_]\w*)\)|\{([A-Za-z_]\w*)\}|(.))", re.ASCII | re.DOTALL)
 _BEFORE_COMMAND = re.compile(r"(?<![\w$({-])([A-Z_][A-Z0-9_]*)=(\"[^\"]*\"|'[^']*'|[^\s;&|]*)", re.ASCII)
+_ON_ONE_LINE = re.compile(r"[^\s:=#][^:=#;]*::?(?!=)[^=;]*;(.*)")  # target: prerequisites ; recipe
 _STARTS = re.compile(r"\blitellm\b|\bdocker[ -]compose\b")
 
 
@@ -72,6 +73,9 @@ def _read(
                 made.recipes.append((file, number, line))
             continue
         stripped = re.sub(r"(?<!\\)#.*", "", line).strip()
+        if (recipe := _ON_ONE_LINE.match(stripped)) and _STARTS.search(recipe[1]):
+            made.recipes.append((file, number, recipe[1]))
+            continue
         if re.match(r"(ifeq|ifneq|ifdef|ifndef|define)\b", stripped):
             conditions += 1
         elif re.match(r"(endif|endef)\b", stripped):

@@ -23,6 +23,7 @@ def of(file: str, value: str | None, name: str = "AWS_PROFILE") -> list[Assignme
         (of("c.yml", "a"), of("Makefile", "a"), of(".env", "a"), {}, "a", []),
         ([], of(".env", "a"), of(".env", "a"), {"AWS_PROFILE": "b"}, "a", []),  # included by the Makefile
         ([], of("Makefile", None), [], {}, None, ["Makefile"]),
+        ([], of("Makefile", None), [], {"AWS_PROFILE": "b"}, "b", []),  # as the note asks for
         ([], [], of(".env", "a", "PATH"), {}, None, []),
         ([], [], of(".env", "a") + of(".env", "b"), {}, "b", []),
     ],

@@ -36,6 +36,7 @@ FILES = {
         ("export AWS_REGION = `touch /tmp/run`" + RUN, {"AWS_REGION": None}),
         ("export AWS_REGION\nAWS_REGION != touch /tmp/run" + RUN, {"AWS_REGION": None}),
         ("export\nifdef CI\nAWS_REGION = a\nendif" + RUN, {"AWS_REGION": None}),
+        ("export AWS_REGION = a\nstart: x ; litellm --port 4000", {"AWS_REGION": "a"}),
         ("start: export AWS_REGION = a" + RUN, {"AWS_REGION": "a"}),
         ("up:\n\tAWS_PROFILE='Team Admin' AWS_REGION=a LITELLM_PORT=$(P) docker compose up\nP = 1",
          {"AWS_PROFILE": "Team Admin", "AWS_REGION": "a", "LITELLM_PORT": "1", "P": "1"}),
