@@ -103,9 +103,14 @@ def _down(start: str) -> str:
 
 
 def _goes_around(address: str, environ: Mapping[str, str]) -> bool:
-    """Return whether the Claude Code that runs us uses another address: its settings are in our environment."""
+    """Return whether the Claude Code that runs us goes elsewhere: its settings are in our environment."""
     if not environ.get("CLAUDECODE"):
         return False
+    if any(name.startswith("CLAUDE_CODE_USE_") for name in environ):  # the table is not loaded for those without
+        from claude_gatewayd.ctl.claude_code.destinations import TABLE, is_true
+
+        if any(row.kind == "provider" and is_true(environ.get(row.name)) for row in TABLE):
+            return True
     port = address.rpartition(":")[2]
     return not environ.get("ANTHROPIC_BASE_URL", "").rstrip("/").endswith(f":{port}")
 

@@ -74,6 +74,9 @@ def test_line(status: dict[str, Any], parts: list[Part]) -> None:
         ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://localhost:47000/"}, False),
         ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}, True),
         ({"CLAUDECODE": "1"}, True),
+        ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": URL, "CLAUDE_CODE_USE_VERTEX": "1"}, True),
+        ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": URL, "CLAUDE_CODE_USE_VERTEX": "0"}, False),
+        ({"CLAUDECODE": "1", "ANTHROPIC_BASE_URL": URL, "CLAUDE_CODE_USE_POWERSHELL_TOOL": "1"}, False),
         ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}, False),
     ],
 )

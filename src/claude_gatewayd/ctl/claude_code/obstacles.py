@@ -93,8 +93,9 @@ def judge(
             return _judge_models(kind, where, row, value, hint)
         case "proxy" if text:
             return Obstacle(kind, where, name, row.why, CONFIGURE)
-        case "endpoint" if kind == "managed" and not (pinned and "customEndpoint" in value):
-            return Obstacle(kind, where, name, row.why, hint)
+        case "endpoint" if kind == "managed":
+            allowed = value if isinstance(value, list) else []  # as Claude Code takes what is no list
+            return None if pinned and "customEndpoint" in allowed else Obstacle(kind, where, name, row.why, hint)
         case "credential":
             return _judge_credential(kind, where, name, text, hint)
         case "mode" if is_true(value) or (row.is_setting and text not in ("", "claudeai")):
@@ -149,7 +150,7 @@ def in_settings(text: str) -> dict[str, Any]:
     env = document.get("env")
     found = {name: as_text(value) for name, value in env.items()} if isinstance(env, dict) else {}
     found = {name: value for name, value in found.items() if name not in SETTINGS}
-    return found | {name: document[name] for name in SETTINGS if document.get(name)}
+    return found | {name: document[name] for name in SETTINGS if document.get(name) is not None}
 
 
 def read_settings(file: Path) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def variables(file: Path) -> dict[str, str]:
 
 def has_helper(file: Path) -> bool:
     """Say whether settings let a program of the person's own say the key."""
-    return "apiKeyHelper" in read_settings(file)
+    return bool(read_settings(file).get("apiKeyHelper"))
 
 
 def start_up_files(environ: Mapping[str, str]) -> list[Path]:

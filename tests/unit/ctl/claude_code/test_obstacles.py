@@ -74,6 +74,9 @@ def test_lines_of_start_up_files(line: str, found: list[tuple[str, str]]) -> Non
         ("user", "forceLoginMethod", "claudeai", None),
         ("user", "allowedProviders", ["anthropic"], None),  # counts in managed settings only
         ("managed", "allowedProviders", ["anthropic"], True),
+        ("managed", "allowedProviders", [], True),
+        ("managed", "allowedProviders", 5, True),  # to Claude Code an empty list
+        ("user", "apiKeyHelper", "", None),
         ("managed", "allowedProviders", ["anthropic", "customEndpoint"], True),
     ],
 )  # fmt: skip
@@ -125,6 +128,14 @@ def test_settings_beat_the_shell(tmp_path: Path, value: str, names: set[str]) ->
     environ = {"HOME": str(tmp_path), "CLAUDE_CODE_USE_VERTEX": "1", "ANTHROPIC_MODEL": "arn:aws:bedrock:x"}
     found = obstacles.find(environ, tmp_path, URL, planned=planned, managed=())
     assert {one.name for one in found if not one.where.startswith("/etc/")} == names
+
+
+def test_an_empty_list_of_providers_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "managed-settings.json"
+    file.write_text('{"allowedProviders": [], "apiKeyHelper": ""}')
+    found = obstacles.find({"HOME": str(tmp_path)}, tmp_path, URL, managed=[file])
+    assert [one.name for one in found if one.where == str(file)] == ["allowedProviders"]
+    assert not obstacles.has_helper(file)
 
 
 @pytest.mark.parametrize(("pinned", "in_the_way"), [(URL, False), ("http://other", True), (None, True)])
