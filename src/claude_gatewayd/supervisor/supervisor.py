@@ -352,33 +352,44 @@ class Supervisor:
         }
 
     async def _tick(self) -> None:
-        """Watch the workers, and feed the service manager's watchdog while the one that serves is alive."""
+        """Look after everything, for ever. A fault of ours must not end that: hung workers would go unnoticed."""
+        faulted = False
         while True:
-            for _ in range(_TICKS_A_SECOND):
+            try:
+                await self._look_after_all()
+            except Exception:
+                if not faulted:
+                    faulted = True
+                    logger.exception("cannot look after the workers: this is a fault of the daemon")
                 await asyncio.sleep(TICK)
-                self.generations.tick()
-                self._predecessors.tick()
-                if self._reexec_into and self._may_reexec():
-                    self._reexec()
-            await self._place.look_after(os.environ)
-            current = self.generations.current
-            if current is None or current.silent_for * TICK <= 2:
-                self._notifier.alive()
-            if self._problems:
-                self._refuse(self._problems)  # a predecessor may have ended
-            if current is not None and current.is_outdated and self._loop.time() > self._renew_at:
-                self._renew_at = self._loop.time() + _RENEW_INTERVAL
-                self.reload()
-                logger.warning("generation %d cannot load LiteLLM: the installation has changed", current.number)
-            match self._state:
-                case "starting":
-                    self._notifier.extend_timeout(_START_EXTENSION)
-                    if not self._predecessors:
-                        self.generations.hurry()
-                case "stopping":
-                    self._notifier.extend_timeout(5)
-                case "serving" if self._reloading is None:
-                    self._notifier.status(status_report.one_line(self.status(), time.time()))
+
+    async def _look_after_all(self) -> None:
+        """Watch the workers, and feed the service manager's watchdog while the one that serves is alive."""
+        for _ in range(_TICKS_A_SECOND):
+            await asyncio.sleep(TICK)
+            self.generations.tick()
+            self._predecessors.tick()
+            if self._reexec_into and self._may_reexec():
+                self._reexec()
+        await self._place.look_after(os.environ)
+        current = self.generations.current
+        if current is None or current.silent_for * TICK <= 2:
+            self._notifier.alive()
+        if self._problems:
+            self._refuse(self._problems)  # a predecessor may have ended
+        if current is not None and current.is_outdated and self._loop.time() > self._renew_at:
+            self._renew_at = self._loop.time() + _RENEW_INTERVAL
+            self.reload()
+            logger.warning("generation %d cannot load LiteLLM: the installation has changed", current.number)
+        match self._state:
+            case "starting":
+                self._notifier.extend_timeout(_START_EXTENSION)
+                if not self._predecessors:
+                    self.generations.hurry()
+            case "stopping":
+                self._notifier.extend_timeout(5)
+            case "serving" if self._reloading is None:
+                self._notifier.status(status_report.one_line(self.status(), time.time()))
 
 
 def _dicts(problems: list[Problem]) -> list[dict[str, str]]:

@@ -35,6 +35,7 @@ class RotatedFile(logging.Handler):
         self._most = most
         self._descriptor = -1
         self._trouble = ""
+        self._is_cut = False  # a full disk took the beginning of a line
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, and rotate the file if it is full."""
@@ -60,8 +61,11 @@ class RotatedFile(logging.Handler):
     def _write(self, data: bytes) -> None:
         status = self._open()
         is_full = stat.S_ISREG(status.st_mode) and status.st_size + len(data) > self._most
+        if self._is_cut:
+            data = b"\n" + data
         while data:
             data = data[os.write(self._descriptor, data) :]
+            self._is_cut = bool(data)
         if is_full:
             self._rotate()
 

@@ -28,6 +28,7 @@ class NoticeStore:
         self._file = file
         self._clock = clock
         self._unwritten: NoticeHistory | None = None
+        self._trouble = ""
 
     def claim(self, decide: Callable[[NoticeHistory], Due]) -> Due:
         """Let *decide* say what to send, and record it before it is sent, so that only one process sends it.
@@ -45,9 +46,11 @@ class NoticeStore:
         except OSError as error:
             due = due or decide(self._unwritten or self._read())
             self._unwritten = due.history
-            logger.warning(
-                "cannot write %s, which keeps the notices that were sent: %s", self._file, error.strerror or error
-            )
+            if (trouble := error.strerror or str(error)) != self._trouble:  # this is tried once a second
+                self._trouble = trouble
+                logger.warning("cannot write %s, which keeps the notices that were sent: %s", self._file, trouble)
+        else:
+            self._trouble = ""
         return due
 
     def _read(self) -> NoticeHistory:

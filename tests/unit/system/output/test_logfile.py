@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -154,6 +155,25 @@ def test_a_record_that_cannot_be_formatted(tmp_path: Path) -> None:
         "a record of x.y cannot be formatted: TypeError",
     ]
     handler.close()
+
+
+def test_a_line_that_was_cut_does_not_run_into_the_next(tmp_path: Path) -> None:
+    """As on a full disk: the file may not grow beyond a size, and takes the beginning of a line."""
+    elsewhere: list[str] = []
+    handler = RotatedFile(tmp_path / "a.log", elsewhere.append)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))  # SIGXFSZ is ignored by Python
+    try:
+        handler.emit(record("one"))
+        handler.emit(record("two, a longer one"))
+        handler.emit(record("three"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    handler.emit(record("four"))
+    handler.emit(record("five"))
+    handler.close()
+    assert (tmp_path / "a.log").read_text() == "one\ntwo, a\nfour\nfive\n"
+    assert "".join(elsewhere).splitlines()[1:] == ["two, a longer one", "three"], "whole lines go elsewhere"
 
 
 def test_nobody_waits_for_who_rotates(tmp_path: Path) -> None:
