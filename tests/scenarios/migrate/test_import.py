@@ -78,6 +78,16 @@ def test_what_is_written_is_valid_and_loads(proxy: Path) -> None:
     assert config.read_text() == text
 
 
+def test_variables_of_the_shell_that_a_service_lacks(proxy: Path) -> None:
+    left = "model_list: [{model_name: x, litellm_params: {model: openai/gpt-5, api_key: os.environ/PROXY_PROFILE}}]"
+    (proxy / "config.yaml").write_text(left)
+    needed = "A service needs PROXY_PROFILE of this shell: claude-gatewayctl install takes them over."
+    assert needed in ctl(proxy, "import", ".").stdout
+    environment = proxy.parent / ".config" / "claude-gateway" / "environment"
+    environment.write_text("PROXY_PROFILE=Team.Admin\n")
+    assert "A service needs" not in ctl(proxy, "import", ".").stdout
+
+
 def test_the_engine_takes_all_of_what_is_left(proxy: Path) -> None:
     migrated = translate.translate(
         document.read(proxy / "config.yaml"), {}, lambda name: project_files.source_of(proxy, name)

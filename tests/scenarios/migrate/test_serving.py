@@ -102,6 +102,15 @@ def test_what_an_entry_had_of_its_own(stage: Stage) -> None:
     assert json.loads(asked.body)["temperature"] == 0.25
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("name", "model"), [("claude-opus", "claude-opus"), ("claude-haiku", "litellm-claude-haiku")])
+def test_the_model_that_an_answer_names(stage: Stage, name: str, model: str, stream: bool) -> None:
+    reply = stage.ask(turn("hello", model=name, stream=stream))
+    assert reply.status == 200, reply.body
+    message = next(data["message"] for kind, data in reply.events if kind == "message_start") if stream else reply.json
+    assert message["model"] == model
+
+
 def test_another_providers_model_under_a_name_of_claudes(stage: Stage) -> None:
     reply = stage.ask(turn("hello", model="claude-fake", stream=False))
     assert reply.status == 200, reply.body

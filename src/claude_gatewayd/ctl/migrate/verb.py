@@ -102,7 +102,7 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
             lines.append(f"Wrote {path}" + (f" (backup: {copy})" if copy else ""))
     if not writes:
         lines.append(f"Nothing to write: {target} is up to date")
-    rest = "\n".join([*lines, *_next(translations)])
+    rest = "\n".join([*lines, *_next(translations, _for_the_service(left))])
     plain = "\n".join([*_table(translations), rest])
     show(report, plain, lambda _: f"{_drawn(translations)}\n{printable.lines(rest)}", in_json=in_json)
     return DONE
@@ -230,10 +230,20 @@ def _table(translations: list[tuple[Path, Translation]]) -> list[str]:
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
 
 
-def _next(translations: list[tuple[Path, Translation]]) -> list[str]:
+def _for_the_service(left: str) -> list[str]:
+    """Return the variables that LiteLLM's part names, which this shell has and the service has not."""
+    stored = environment.stored(os.environ)
+    return [name for name in environment.references(left) if os.environ.get(name) not in (None, "", stored.get(name))]
+
+
+def _next(translations: list[tuple[Path, Translation]], variables: list[str]) -> list[str]:
     open_ends = sum(one.verdict in OPEN_ENDS for _, one in translations)
     lines = []
     if open_ends:
         count = counted(open_ends, "line needs", "lines need")
         lines.append(f"{count} your attention: see changed, yours to do and not understood.")
+    if variables:
+        lines.append(
+            f"A service needs {', '.join(variables)} of this shell: claude-gatewayctl install takes them over."
+        )
     return [*lines, "Next: stop the proxy, then claude-gatewayctl config check, and claude-gatewayctl configure-claude"]
