@@ -40,7 +40,7 @@ class ServiceState:
     """The manager's view of the service. *file* is None if it is not installed, *pid* 0 if it is not running.
 
     *listening*: the manager holds the port. *stale*: it has not read yet what is on disk. *trouble* is what keeps the
-    service from running, *hint* how to fix that.
+    service from running, *hint* how to fix that. *sandbox* is the file that puts it into one.
     """
 
     file: Path | None = None
@@ -53,6 +53,7 @@ class ServiceState:
     pid: int = 0
     trouble: str = ""
     hint: str = ""
+    sandbox: str = ""
 
 
 class Manager(Protocol):

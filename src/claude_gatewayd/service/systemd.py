@@ -131,6 +131,7 @@ def parse_state(text: str, failed: int = 0) -> ServiceState:
         pid=int(service.get("MainPID") or 0),
         trouble=trouble,
         hint=hint,
+        sandbox=_sandbox(service),
     )
 
 
@@ -141,6 +142,12 @@ def _program(exec_start: str) -> str:
         return ""
     by_script = re.fullmatch(rf"{re.escape(found[1])} (?:--wait )?(/.*)", found[2])
     return by_script[1] if by_script else found[1]
+
+
+def _sandbox(service: Mapping[str, str]) -> str:
+    """Return the drop-in of `install --sandbox`, "" if the service has none."""
+    file = os.path.join(os.path.dirname(service.get("FragmentPath", "")), SANDBOX)
+    return file if file in service.get("DropInPaths", "") else ""
 
 
 def _trouble(
@@ -155,12 +162,11 @@ def _trouble(
     if socket.get("ActiveState") == "failed" and (at := re.search(r":(\d+) \(Stream\)", socket.get("Listen", ""))):
         who = who_listens(int(at[1])) or "another program"
         return f"{who} has port {at[1]}", f"claude-gatewayctl install --port {free_port(int(at[1]))}"
-    status, drop_ins = service.get("ExecMainStatus", ""), service.get("DropInPaths", "")
+    status = service.get("ExecMainStatus", "")
     if status == _EXIT_EXEC and program:
         return f"{program} is not there any more", "install claude-gatewayd again, then: claude-gatewayctl install"
     if service.get("ActiveState") == "failed" or service.get("SubState") == "auto-restart":
-        sandbox = os.path.join(os.path.dirname(service.get("FragmentPath", "")), SANDBOX)
-        if status in _EXIT_SANDBOX and sandbox in drop_ins:
+        if status in _EXIT_SANDBOX and (sandbox := _sandbox(service)):
             why = f"the sandbox is not possible here any more (status {status}/{_EXIT_SANDBOX[status]})"
             return why, f"rm {shlex.quote(sandbox)}; claude-gatewayctl install"
         if status == str(starts.EX_UNAVAILABLE):

@@ -102,7 +102,7 @@ class Generations:
             new = Generation.start(self._number, spec)
         except OSError as error:
             why = f"cannot be started by {spec.interpreter}: {error.strerror or error}"
-            return None, [_system("worker", why, "install it again")]
+            return None, [_system("worker", why, "make install, in the checkout of claude-gatewayd")]
         self._starting = new
         if self.current is not None and not spec.probe:
             self.current.lend_keys(new)

@@ -174,6 +174,11 @@ def test_the_sandbox(inside: Inside) -> None:
     assert inside.good(f"readlink /proc/{pid}/ns/user") != inside.good("readlink /proc/self/ns/user")
     assert inside.good("claude-gatewayctl reload").startswith("Reloaded in ")
     assert inside.good("claude-gatewayctl install").startswith("Nothing to do"), "it stays"
+    inside.put(f"{Inside.home}/.aws/config", "[profile Sandbox]\ncredential_process = op item get aws\n")
+    output = inside.run("claude-gatewayctl doctor").stdout
+    assert "has a sandbox, which the credential_process of profile Sandbox may not survive" in output
+    inside.good(f"rm {UNITS}/claude-gatewayd.service.d/50-sandbox.conf; claude-gatewayctl install")
+    assert "has a sandbox" not in inside.run("claude-gatewayctl doctor").stdout
 
 
 HELPER = """#!/bin/bash

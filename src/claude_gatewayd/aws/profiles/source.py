@@ -140,6 +140,14 @@ def ca_bundle(environ: Mapping[str, str], profile: str) -> tuple[CaFile, ...]:
     return ()
 
 
+def with_credential_process(environ: Mapping[str, str], profile: str) -> str:
+    """Return the profile, *profile* or one that it leads to, whose keys come from a credential_process, "" for none."""
+    found = find_source(environ, profile)
+    profiles = read_profiles(found.files).profiles if found.kind == "profile" else {}
+    names = chains.source_profiles(found.profile, profiles)
+    return next((name for name in names if "credential_process" in profiles.get(name, {})), "")
+
+
 def config_files(environ: Mapping[str, str]) -> tuple[Path, Path]:
     """Return the SDK's two files, whether they exist or not."""
     return (

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import claude_gatewayd
 from claude_gatewayd import paths
-from claude_gatewayd.aws.profiles.source import find_source
+from claude_gatewayd.aws.profiles.source import find_source, with_credential_process
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl import identity
@@ -108,7 +108,11 @@ def _port(context: Context) -> Iterable[Finding]:
 
 
 def _service(context: Context) -> Iterable[Finding]:
-    return machine.service(gather.service(context.environ), gather.program(), context.status)
+    found = gather.service(context.environ)
+    yield from machine.service(found, gather.program(), context.status)
+    if found.sandbox:
+        profile = with_credential_process(context.environ, context.config.bedrock.profile)
+        yield from machine.sandbox(found.sandbox, profile)
 
 
 def _protected(context: Context) -> Iterable[Finding]:

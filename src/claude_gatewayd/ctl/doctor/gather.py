@@ -141,6 +141,7 @@ def service(environ: Mapping[str, str]) -> ServiceReport:
         hint=found.hint,
         lingers=ours.lingers(environ) if "linger" in ours.OPTIONS and found.file else None,
         upgraded=paths.is_upgraded(found.program, environ),
+        sandbox=found.sandbox,
         moves_streams=ours.moves_streams(environ) if found.file else None,
     )
 

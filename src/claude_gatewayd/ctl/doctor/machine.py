@@ -80,6 +80,17 @@ class ServiceReport(NamedTuple):
     lingers: bool | None = None
     moves_streams: bool | None = None
     upgraded: bool = False
+    sandbox: str = ""
+
+
+def sandbox(file: str, profile: str) -> Iterator[Finding]:
+    """Judge a sandbox, which *file* makes, where the keys of *profile* come from a credential_process."""
+    if file and profile:
+        yield Finding(
+            "service", "note", f"has a sandbox, which the credential_process of profile {profile} may not survive",
+            "no program in a sandbox may gain privileges, as op, sudo and snaps do",
+            f"rm {quote(file)}; claude-gatewayctl install",
+        )  # fmt: skip
 
 
 def service(found: ServiceReport, program: str, status: Status | None) -> Iterator[Finding]:

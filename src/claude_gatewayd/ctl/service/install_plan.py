@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd import paths
-from claude_gatewayd.aws.profiles import chain, source
+from claude_gatewayd.aws.profiles import source
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl.claude_code import edit_settings
 from claude_gatewayd.errors import GatewayError
@@ -91,15 +91,12 @@ def variables(port: int | None) -> Variables:
 
 def refuse_sandbox(environ: Mapping[str, str]) -> None:
     """Raise GatewayError where a sandbox would break the program that supplies AWS keys. Raises ConfigInvalid."""
-    found = source.find_source(environ, config.load(environ).bedrock.profile)
-    profiles = source.read_profiles(found.files).profiles if found.kind == "profile" else {}
-    for name in chain.source_profiles(found.profile, profiles):
-        if "credential_process" in profiles.get(name, {}):
-            raise GatewayError(
-                f"cannot use --sandbox: profile {name} gets its AWS keys from a credential_process, and no program in "
-                "a sandbox may gain privileges, as op, sudo and snaps do",
-                "claude-gatewayctl install",
-            )
+    if name := source.with_credential_process(environ, config.load(environ).bedrock.profile):
+        raise GatewayError(
+            f"cannot use --sandbox: profile {name} gets its AWS keys from a credential_process, and no program in a "
+            "sandbox may gain privileges, as op, sudo and snaps do",
+            "claude-gatewayctl install",
+        )
 
 
 def address(given: Variables) -> str:

@@ -102,6 +102,12 @@ def test_service(service: ServiceReport, wanted: list[tuple[str, str]]) -> None:
     assert judged(machine.service(service, "/here", SERVING)) == wanted
 
 
+def test_a_sandbox_and_a_credential_process() -> None:
+    mend = "rm '/u v/50-sandbox.conf'; claude-gatewayctl install"
+    assert judged(machine.sandbox("/u v/50-sandbox.conf", "dev")) == [("note", mend)]
+    assert judged(machine.sandbox("/u v/50-sandbox.conf", "")) == []
+
+
 def test_a_daemon_beside_its_service() -> None:
     by_hand = SERVING | {"inherited": False}
     idle = OURS._replace(active=False)
