@@ -3,12 +3,13 @@
 # been removed or replaced. `claude-gatewayctl install` puts it into ~/.local/share/claude-gateway.
 #
 #   claude-gatewayd.sh [--wait] PROGRAM
+#   claude-gatewayd.sh --notify TITLE TEXT
 #
 # --wait: after failed starts, wait 1, 2, 4 ... 30 s. For launchd, and systemd before 254, which cannot do that.
 
 label=dev.claude-gateway.gatewayd
 wait=
-[ "$1" != --wait ] || { wait=yes; shift; }
+[ "${1-}" != --wait ] || { wait=yes; shift; }
 program=$1
 failed=${0%/*}/failed-starts # how many starts in a row have not served; a daemon that serves removes it
 export CLAUDE_GATEWAYD_FAILED_STARTS="$failed"
@@ -39,6 +40,11 @@ notify() {
         timeout 5 notify-send --app-name=claude-gateway --icon=dialog-warning --urgency=critical -- "$1" "$2"
     fi
 } >/dev/null 2>&1
+
+if [ "$1" = --notify ]; then
+    notify "$2" "$3"
+    exit 0
+fi
 
 # While systemd or launchd holds the port and nothing serves, Claude Code would hang. A refused connection it reports.
 close_port() {

@@ -68,10 +68,16 @@ def bind(host: str, port: int) -> Listener:
                 f"cannot listen on {host}:{port}: {who} has the port",
                 "claude-gatewayctl stop, or claude-gatewayctl start for the service"
                 if is_service
-                else f"claude-gatewayctl config set listen.port {free_port(port)} && claude-gatewayd",
+                else _elsewhere(free_port(port)),
             ) from None
         raise GatewayError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     return Listener(sock, f"{host}:{port}")
+
+
+def _elsewhere(port: int) -> str:
+    if paths.is_installed(os.environ):
+        return f"claude-gatewayctl install --port {port} && claude-gatewayctl configure-claude"
+    return f"claude-gatewayctl config set listen.port {port} && claude-gatewayd"
 
 
 def _has_agent(port: int) -> bool:

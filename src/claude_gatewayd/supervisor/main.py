@@ -14,7 +14,7 @@ from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
 from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.service import environment
+from claude_gatewayd.service import environment, starts
 from claude_gatewayd.supervisor import listener as listening
 from claude_gatewayd.supervisor import reexec
 from claude_gatewayd.supervisor.generations import Generations
@@ -78,9 +78,24 @@ def _run() -> int:
         address = config.listen_address_or_default(os.environ)
     url = listener.url if listener is not None else "http://{}:{}".format(*address)
     with Place.take(os.environ, url) as place:
-        listener = listener or listening.bind(*address)
+        listener = listener or _bind(*address)
         place.listen(os.environ)
         return _serve(Resources(listener, place, managed), None)
+
+
+def _bind(host: str, port: int) -> Listener:
+    """Bind the port. Raises GatewayError, which a person is also notified of where a service manager starts us."""
+    try:
+        listener = listening.bind(host, port)
+    except GatewayError as error:
+        starts.notify("The gateway for Claude Code cannot start", f"{error.message}. Run: {error.hint}", os.environ)
+        raise
+    if starts.was_without_socket(os.environ):
+        # systemd tried to bind the port before the script waited: the next start gets it from there, and at once
+        listener.socket.close()
+        starts.succeeded(os.environ)
+        raise GatewayError(f"cannot use {host}:{port} yet: it is free again, and systemd is to hold it. Starting anew")
+    return listener
 
 
 def _resume(before: SupervisorState) -> int:

@@ -1,5 +1,7 @@
 """What can stand against a service, each told in words, with what to type."""
 
+import re
+
 import pytest
 
 from tests.scenarios.service.inside import LINK, UNITS, Inside, status
@@ -170,13 +172,40 @@ def test_a_port_that_another_program_has(inside: Inside) -> None:
     inside.good("until exec 3<>/dev/tcp/127.0.0.1/47000; do sleep 0.05; done", 20)
     pid = inside.good("cat ~/pid").strip()
     output = inside.bad("claude-gatewayctl install")
-    assert output == (
-        f"Cannot start the service: python3 (pid {pid}) has port 47000\n"
-        "  end that program, or: claude-gatewayctl install --port 47001\n"
-    )
-    assert f"python3 (pid {pid}) has port 47000" in inside.bad("claude-gatewayctl start")
-    inside.good(f"kill {pid}; until ! kill -0 {pid}; do sleep 0.05; done", 20)
-    assert "serving on" in inside.good("claude-gatewayctl start")
+    assert f"Cannot install: port 47000 is taken: python3 (pid {pid}) listens there" in output
+    assert inside.run(f"ls {UNITS}/claude-gatewayd*").stdout == ""
+    offered = re.search(r"claude-gatewayctl install --port (\d+)$", output.strip())
+    assert offered
+    assert f"serving on http://127.0.0.1:{offered[1]}" in inside.good(offered[0])
+    inside.good(f"claude-gatewayctl stop; kill {pid}; until ! kill -0 {pid}; do sleep 0.05; done", 20)
+    assert "serving on http://127.0.0.1:47000" in inside.good("claude-gatewayctl install --port 47000")
+
+
+def test_somebody_was_first_at_the_login(inside: Inside) -> None:
+    """systemd cannot bind the port: the service starts all the same, says so, and serves as soon as it can."""
+    programs = f"{Inside.home}/bin"
+    inside.put(f"{programs}/notify-send", '#!/bin/sh\necho "$@" >>"$HOME/notified"\n')
+    inside.good(f"chmod +x {programs}/notify-send; PATH={programs}:$PATH claude-gatewayctl install")
+    inside.good("claude-gatewayctl stop")
+    inside.good("python3 -m http.server --bind 127.0.0.1 47000 >/dev/null 2>&1 & echo $! > ~/pid")
+    inside.good("until exec 3<>/dev/tcp/127.0.0.1/47000; do sleep 0.05; done", 20)
+    pid = inside.good("cat ~/pid").strip()
+    inside.run("systemctl --user start --no-block claude-gatewayd.socket claude-gatewayd.service")
+    logged = f"annot listen on 127.0.0.1:47000: python3 (pid {pid}) has the port"
+    inside.good(f"until claude-gatewayctl logs | grep -qF '{logged}'; do sleep 0.1; done", 30)
+    down = inside.run("claude-gatewayctl status")
+    assert down.returncode == 3
+    assert f"must not use http://127.0.0.1:47000: python3 (pid {pid}) listens there" in down.stderr
+    assert "install --port" in down.stderr
+    assert "NOT YOUR GATEWAY" in inside.good("claude-gatewayctl statusline")
+    inside.good("until [ -s ~/notified ]; do sleep 0.1; done", 10)
+    assert f"python3 (pid {pid}) has the port" in inside.good("cat ~/notified")
+    inside.good("kill $(cat ~/pid)")
+    inside.good("until claude-gatewayctl health; do sleep 0.2; done", 50)
+    assert status(inside)["inherited"] is True, "systemd holds the port again"
+    assert inside.good("wc -l < ~/notified").strip() == "1"
+    assert inside.good("claude-gatewayctl restart").startswith("Restarted in ")
+    assert inside.good("claude-gatewayctl stop").startswith("Stopped after ")
 
 
 def test_a_daemon_that_was_started_by_hand(inside: Inside) -> None:

@@ -83,7 +83,7 @@ def install_service(given: Options) -> tuple[int, str]:
     pending = [step for step in steps if not step.is_done]
     status = running()
     url = install_plan.address(variables)
-    if not found.listening and not found.active and (status is None or status["address"] != url):
+    if not found.listening and (status is None or status["address"] != url):
         identity.require_free(url, "install")
     late = install_plan.unread(steps, time.time() - status["uptime"]) if status and status["pid"] == found.pid else []
     verbs = install_plan.verbs(found, [*pending, *late])
