@@ -114,7 +114,7 @@ def test_a_key_of_bedrock_goes_where_the_service_gets_its_environment_and_is_nev
         "      {model: bedrock/us.anthropic.claude-opus-5, api_key: ABSKvery-secret}\n"
         "  - model_name: mine\n    litellm_params:\n"
         "      model: openai/gpt-5\n      aws_access_key_id: ABSKalso\n"
-        "      extra_headers: {Authorization: Bearer ABSKtoo}\n"
+        "      extra_headers: {Authorization: Bearer ABSKtoo, x-team: ABSKthree}\n"
         '      vertex_credentials: \'{"a": "ABSK this ",\n        "b": 3}\'\n'
     )
     environment = proxy.parent / ".config" / "claude-gateway" / "environment"

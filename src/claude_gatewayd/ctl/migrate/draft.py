@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from claude_gatewayd.anthropic.request import routing_name
 from claude_gatewayd.config.keys import KEYS
 from claude_gatewayd.config.litellm_keys import ReservedKey
 from claude_gatewayd.ctl.migrate import references
@@ -86,7 +87,7 @@ class Draft:
 
     def alias(self, name: str, model: str, place: YamlPath) -> None:
         """Let a name stand for a model."""
-        name = name.removesuffix("[1m]")  # requests are routed without it
+        name = routing_name(name)
         if name != model:
             self.migrated.values["aliases", name] = model
             self._alias_places[name] = place

@@ -29,7 +29,9 @@ from claude_gatewayd.system import files
 # Beside the old file: so callbacks are found where they lie, and find their own neighbours.
 LEFT = "claude-gateway.yaml"
 
-_SECRET = re.compile(r"(?:key|token|secret|password|credentials?|authorization|cookie)(?:_id)?\Z", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?:key|token|secret|password|credentials?|auth|authorization|cookie|headers)(?:_id)?\Z", re.IGNORECASE
+)
 
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:
@@ -195,7 +197,8 @@ def _write(path: Path, text: str) -> Path | None:
 def without_secrets(value: Any, name: str = "") -> Any:
     """Return what YAML has said, without what may be a secret: by the name of its key, at any depth."""
     if isinstance(value, dict):
-        return {key: without_secrets(inner, str(key)) for key, inner in value.items()}
+        # what is below such a name is as secret: headers have names of all kinds
+        return {key: without_secrets(inner, name if _SECRET.search(name) else str(key)) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_secrets(inner, name) for inner in value]
     if isinstance(value, str) and _SECRET.search(name) and not value.startswith("os.environ/"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from claude_gatewayd.anthropic.request import routing_name
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.ctl.migrate import known_keys, references
 from claude_gatewayd.ctl.migrate.document import YamlPath
@@ -45,9 +46,14 @@ class Entry:
     region: str = ""
 
     @property
+    def asked(self) -> str:
+        """Return the name that requests are routed by: without Claude Code's mark for a long context."""
+        return routing_name(self.name)
+
+    @property
     def stem(self) -> str:
         """Return the name without the mark for Bedrock."""
-        return self.name.removesuffix(bedrock_models.BEDROCK_SUFFIX)
+        return self.asked.removesuffix(bedrock_models.BEDROCK_SUFFIX)
 
     @property
     def own(self) -> Sequence[str]:

@@ -8,6 +8,7 @@ stays with LiteLLM as it is, under a name that is free, and the old name becomes
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from claude_gatewayd.anthropic.request import routing_name
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.models import BEDROCK_SUFFIX
 from claude_gatewayd.ctl.migrate import known_keys, references
@@ -62,6 +63,7 @@ class ModelList:
                 self._groups.setdefault(entry.name, []).append(entry)
             else:
                 self._draft.note(("model_list", index), entry.verdict, entry.explanation, entry.name)
+        self._leave_out_marked()
         everyone = self.entries
         self.account.look(everyone)
         self._of_anthropic = {entry.name: entry for entry in reversed(everyone) if entry.answered_by == "anthropic"}
@@ -93,17 +95,26 @@ class ModelList:
         for key, there in self._claims.overrides.values():
             self._draft.migrated.values["bedrock.models", key] = there
 
+    def _leave_out_marked(self) -> None:
+        """Leave out names that differ from others by Claude Code's mark alone: requests are routed without it."""
+        for name in [
+            name for name in self._groups if name != routing_name(name) and routing_name(name) in self._groups
+        ]:
+            for entry in self._groups.pop(name):
+                explanation = f"it is answered as {entry.asked} is: requests are routed without the mark"
+                self._draft.note(entry.place, CHANGED, explanation, name)
+
     # -- Anthropic
 
     def _to_anthropic(self, name: str, first: Entry) -> None:
         draft = self._draft
         model = first.model.removeprefix("anthropic/")
-        if "*" in name or "*" in model or name == model:
+        if "*" in name or "*" in model or first.asked == model:
             explanation = "every Claude model goes to Anthropic under the name requested"
             draft.note(first.place, BUILT_IN, explanation, name)
         else:
             draft.alias(name, model, first.place)
-            draft.note(first.place, CARRIED, f'[aliases] {name} = "{model}"', name)
+            draft.note(first.place, CARRIED, f'[aliases] {first.asked} = "{model}"', name)
         self.called[name] = name if "*" in name or "*" in model else model
 
     def _report_others(self, name: str, lane: Collection[YamlPath]) -> None:
@@ -196,14 +207,14 @@ class ModelList:
         by_override = entry.claude in self._claims.overrides
         model = f"{claimed}{BEDROCK_SUFFIX}"
         said = f'[bedrock.models] {claimed} = "{entry.there}"' if by_override else ""
-        if name == entry.there or name == model:
-            self.called[name] = name
+        if entry.asked in (entry.there, model):
+            self.called[name] = entry.asked
             built_in = f"the gateway already maps it to {entry.there}"
             draft.note(entry.place, CARRIED if said else BUILT_IN, said or built_in, name)
         else:
             draft.alias(name, model, entry.place)
             self.called[name] = model
-            alias = f'[aliases] {name} = "{model}"'
+            alias = f'[aliases] {entry.asked} = "{model}"'
             both = f"{alias}, {said}" if said else alias
             draft.note(entry.place, CARRIED, f"{both}: Bedrock alone answers, as before", name)
         self.at_bedrock[name] = claimed
@@ -214,15 +225,15 @@ class ModelList:
     def _to_litellm(self, name: str, group: list[Entry]) -> None:
         """Leave a name to LiteLLM, with all that its entries have."""
         draft = self._draft
-        own = name
+        own = group[0].asked
         if bedrock_models.is_reserved(name):
             if "*" in name or "bedrock/" in name:
                 for entry in group:
                     explanation = f"{entry.model} cannot use this name, which the gateway reserves: rename it"
                     draft.note(entry.place, UNKNOWN, explanation, name)
                 return
-            own = f"litellm-{'bedrock-' * name.endswith(BEDROCK_SUFFIX)}{name.removesuffix(BEDROCK_SUFFIX)}"
-            own = own.replace("[1m]", "-1m")
+            first = group[0]
+            own = f"litellm-{'bedrock-' * (first.stem != first.asked)}{first.stem}"
             draft.alias(name, own, group[0].place)
         self.called[name] = own
         self.with_litellm.add(name)
@@ -230,7 +241,7 @@ class ModelList:
             given = {**providers.key_of(entry), **entry.params}
             params, rest = (references.for_litellm(each, draft.environ) for each in (given, entry.rest))
             draft.migrated.models.append({"model_name": own, "litellm_params": params, **rest})
-            renamed = f', as [aliases] {name} = "{own}"' if own != name else ""
+            renamed = f', as [aliases] {entry.asked} = "{own}"' if own != entry.asked else ""
             if lacking := providers.without_route(entry):
                 explanation = f"LiteLLM has it ({entry.model}), but the gateway has no route for {lacking}"
                 draft.note(entry.place, CHANGED, explanation, name)

@@ -253,3 +253,17 @@ def test_thousands_of_entries_take_no_time() -> None:
     began = time.process_time()
     read(*same, *each)
     assert time.process_time() - began < 5
+
+
+def test_claude_codes_mark_for_a_long_context_is_no_part_of_a_name() -> None:
+    draft, _ = read(("claude-opus-5[1m]", {"model": "anthropic/claude-opus-5"}))
+    assert draft.migrated.values == {}
+    assert verdicts(draft, "claude-opus-5[1m]") == ["built in"]
+    draft, _ = read(("claude-opus-5[1m]", {"model": OPUS_5}))
+    assert draft.migrated.values == {("aliases", "claude-opus-5"): "claude-opus-5-bedrock"}
+    # the name without it keeps its own upstream
+    draft, _ = read(
+        ("claude-opus-5", {"model": "anthropic/claude-opus-5"}), ("claude-opus-5[1m]", {"model": SONNET_5, **ROLE})
+    )
+    assert draft.migrated.values == {}
+    assert verdicts(draft, "claude-opus-5[1m]") == ["changed"]
