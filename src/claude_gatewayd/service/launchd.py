@@ -187,7 +187,7 @@ def _why_it_ended(now: Printed, output: str, port: int) -> tuple[str, str]:
         return f"{who} has port {port}", f"claude-gatewayctl install --port {free_port(port)}"
     if now.status == str(_EX_CONFIG) and output.startswith(_VOLUMES):
         why = f"{now.ended_by}: launchd may not write to {output}, which is on another volume"
-        return why, f"HOME=/Users/$USER claude-gatewayctl install    # {_VOLUMES} is not for agents"
+        return why, "claude-gatewayctl stop; claude-gatewayd    # in a terminal: that may write there"
     return now.ended_by, "claude-gatewayctl logs -n 20"
 
 

@@ -182,6 +182,17 @@ def test_what_print_says(printed: str, disabled: str, expected: dict[str, Any], 
     assert {name: getattr(found, name) for name in expected} == expected
 
 
+def test_a_home_on_another_volume(tmp_path: Path) -> None:
+    """launchd may not open the agent's output there, and ends it with 78 before it has started."""
+    program, file = tmp_path / "claude-gatewayd", tmp_path / "a.plist"
+    program.touch()
+    spec = ServiceSpec(SCRIPT, tmp_path, "127.0.0.1", 9, PLACE.environment_file)
+    file.write_bytes(launchd.plist(spec, {"HOME": "/Volumes/Work/ada"}))
+    found = launchd.parse_state("x = {\n\tlast exit code = 78: EX_CONFIG\n}\n", "", file)
+    assert found.trouble.startswith("it ends with status 78: launchd may not write to /Volumes/Work/ada/Library/Logs/")
+    assert found.hint.startswith("claude-gatewayctl stop; claude-gatewayd ")
+
+
 def test_what_is_on_disk_is_no_good(tmp_path: Path) -> None:
     assert launchd.parse_state("", "", None) == ServiceState(
         trouble="it is not installed", hint="claude-gatewayctl install"
