@@ -193,7 +193,7 @@ def test_a_socket_without_an_address() -> None:
 def test_a_death_by_signal_is_named() -> None:
     with Mac(temper=Temper(respawns=False)) as mac:
         mac.good("install")
-        mac._rests = True
+        mac._spawned_at = float("inf")  # no other is started, though doctor connects
         mac._signal(signal.SIGABRT)
         wait_until(lambda: mac.pid == 0)
         done = mac.ctl("doctor")
