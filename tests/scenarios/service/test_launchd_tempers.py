@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from shlex import quote
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_a_death_by_signal_is_named() -> None:
         wait_until(lambda: mac.pid == 0)
         done = mac.ctl("doctor")
         assert "it was ended by a signal (Aborted: 6)" in done.stdout
-        assert f"tail -n 40 {mac.home}/Library/Logs/claude-gateway/launchd.log" in done.stdout
+        assert f"tail -n 40 {quote(f'{mac.home}/Library/Logs/claude-gateway/launchd.log')}" in done.stdout
 
 
 # -- notifications
