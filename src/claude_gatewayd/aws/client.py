@@ -72,7 +72,7 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
         raise AwsServiceError(f"ask {service}", f"{problem.where}: {problem.message}", problem.hint) from None
-    except ConfigParseError as error:  # the SDK is stricter about the file than we are
+    except ConfigParseError as error:  # it changed just now, or only the keys of the environment are used
         path = str(error.kwargs["path"])
         why = f"the AWS SDK cannot read {path}"
         raise AwsServiceError(f"ask {service}", why, "aws configure list-profiles") from None

@@ -53,7 +53,9 @@ def test_a_file_that_breaks_leaves_the_keys() -> None:
         home.log_in()
         whole = home.config.read_text()
         home.config.write_text(f"{whole}<<<<<<< HEAD\n")
-        assert "FAIL  AWS            profile dev cannot be read\n" in daemon.ctl("doctor").stdout
+        assert "FAIL  AWS            profile dev gives no keys\n" in daemon.ctl("doctor").stdout
+        home.config.write_text("[profile dev]\nregion = us-east-1\n")
+        assert "FAIL  AWS            profile dev gives no keys\n" in daemon.ctl("doctor").stdout
         home.config.write_text(whole)
         with daemon:
 

@@ -161,8 +161,8 @@ def _aws(context: Context) -> Iterable[Finding]:
         mend = "claude-gatewayctl config set bedrock.enabled auto --reload"
         yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", mend, now)
         return
-    if status is None and source.wanted and source.kind == "none":
-        yield network.unusable_profile(source.profile, source.why, source.hint)
+    if status is None and (unusable := gather.why_no_keys(source, settings, context.environ)) is not None:
+        yield network.unusable_keys(source.description, unusable.why, unusable.hint)
         return
     yield from network.bedrock(status, source.kind, source.description, source.why, source.hint, now)
     if source.kind != "none":

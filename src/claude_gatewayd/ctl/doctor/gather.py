@@ -16,8 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd import paths
+from claude_gatewayd.aws.facts import Failure
 from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, read_profiles
 from claude_gatewayd.aws.profiles.sso_profile import is_sso, sso_profile
+from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import json_text, obstacles
@@ -192,6 +194,16 @@ def own_models(file: str) -> dict[str, str]:
         if isinstance(params, dict) and isinstance(params.get("model"), str):
             models[str(entry.get("model_name"))] = params["model"]
     return models
+
+
+def why_no_keys(source: KeySource, settings: Config, environ: Mapping[str, str]) -> Failure | None:
+    """Return why a daemon would get no keys from *source*, by the files alone; None if it might, or does not want any.
+
+    A login that is missing is for `sso` to report.
+    """
+    if not source.wanted:
+        return None
+    return ProfileKeyProvider(source, settings.bedrock.region, egress.of(settings, environ)).facts().failure
 
 
 def sso(source: KeySource, now: float) -> SsoLogin | None:

@@ -107,9 +107,9 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
         yield Finding("Bedrock", "fail", "its last request failed", how["failure"], "claude-gatewayctl doctor --deep")
 
 
-def unusable_profile(profile: str, why: str, hint: str) -> Finding:
-    """Judge a profile that the files would have, if they could be used."""
-    return Finding("AWS", "fail", f"profile {profile} cannot be read", why, hint)
+def unusable_keys(source: str, why: str, hint: str) -> Finding:
+    """Judge a source of keys that the files describe, and that gives none as it stands there."""
+    return Finding("AWS", "fail", f"{source} gives no keys", why, hint)
 
 
 def bedrock_endpoint(handshake: Handshake) -> Finding:
