@@ -1,9 +1,11 @@
 """Another user of this machine: a process of theirs that listens, and passes on what it gets, as their own client."""
 
 import os
+import pwd  # noqa: F401 - for what is forked: nobody cannot read our interpreter
 import select
 import signal
 import socket
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +14,29 @@ import pytest
 NOBODY = 65534
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+
+
+def as_nobody(action: Callable[[], str]) -> str:
+    """Return what *action* returns in a process of nobody's. Modules that it needs are to be imported before."""
+    out, into = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become_nobody()
+            os.write(into, action().encode())
+        finally:
+            os._exit(0)
+    os.close(into)
+    with os.fdopen(out) as result:
+        text = result.read()
+    os.waitpid(pid, 0)
+    return text
+
+
+def _become_nobody() -> None:
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
 
 
 class OtherUser:
@@ -33,9 +58,7 @@ class OtherUser:
         self._pid = os.fork()
         if self._pid == 0:
             try:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
+                _become_nobody()
                 listener = socket.socket()  # its uid is that of now
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(("127.0.0.1", at))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.system import ports
+from tests.support.other_user import OtherUser, as_nobody, needs_root
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,29 @@ def test_who_listens() -> None:
     assert holder is not None
     assert holder.pid == os.getpid()
     assert not ports.is_ours(ports.command_of(holder.pid))
+
+
+def test_a_free_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        free = ports.free_port(port - 1)
+        assert free > port
+        with socket.create_server(("127.0.0.1", free)):
+            pass
+    assert ports.free_port(65535) == 65535
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says whose a socket is")
+@needs_root
+def test_a_program_of_another_user() -> None:
+    """As nobody sees root's."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+
+        def theirs() -> str:
+            sock.close()  # what a fork shares with its parent
+            return str(ports.who_listens(port))
+
+        assert as_nobody(theirs) == "a program of the user root"
+    with OtherUser(port) as other:  # root sees the process
+        assert "(pid " in str(ports.who_listens(other.port))
