@@ -14,6 +14,7 @@ PACKAGE = TESTS.parent / "src" / "claude_gatewayd"
 OF_THE_REPOSITORY = {
     "test_bedrock_docs.py": "docs/bedrock.md prints what the code goes by",
     "test_commands_to_paste.py": "commands in texts survive a shell",
+    "test_install_script.py": "what scripts/install asks of a machine",
     "test_layers.py": "who imports whom, and how large a room is",
     "test_mirror.py": "where tests are",
     "test_pages.py": "the pages name what there is",
