@@ -132,7 +132,8 @@ def find(asked: str, region: str, geography: str = "auto", overrides: Mapping[st
     rules, so that a new model works before we know it.
     """
     name, given = _called(asked), _MARK.sub("", asked)
-    by_name = {_called(key): value for key, value in (overrides or {}).items()}
+    # What "claude-opus" means changes with the next Opus: its override is for that name alone.
+    by_name = {_called(key): value for key, value in (overrides or {}).items() if _MARK.sub("", key) not in ALIASES}
     own = (overrides or {}).get(given) or by_name.get(name)
     if own is not None:
         there = find(own, region, geography) or Target(name, own, family_of(name))

@@ -84,6 +84,9 @@ def test_a_geography_that_is_set_is_used(geography: str) -> None:
         ("claude-haiku-4-5", {"claude-haiku-4-5-20251001": ARN}, ARN, Family.HAIKU_4_5),
         ("claude-opus-bedrock", {"claude-opus": ARN}, ARN, Family.CLAUDE_5_1),
         ("claude-opus", {"claude-opus-5-5": "a", "claude-opus": ARN}, ARN, Family.CLAUDE_5_1),
+        # an alias answers by its own name alone: the next Opus is another model
+        ("claude-opus-5-5", {"claude-opus": "us.anthropic.claude-opus-4-1-20250805-v1:0"},
+         "us.anthropic.claude-opus-5-5", Family.CLAUDE_5_1),
         ("claude-3-opus-20240229", {"claude-3-opus": "my-profile"}, "my-profile", Family.CLAUDE_3),
         ("claude-opus-5-5", {"claude-opus-5-5": "claude-sonnet-4-5"},
          "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Family.CLAUDE_4_5),
