@@ -82,8 +82,14 @@ def test_it_is_claude_with_our_environment(daemon: Daemon, place: Path) -> None:
 def test_over_what_settings_files_say(daemon: Daemon, place: Path) -> None:
     settings = place / "home" / ".claude" / "settings.json"
     settings.write_text('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}')
+    left, recent = (daemon.runtime / "claude-gateway" / f"run-{name}.json" for name in ("left", "recent"))
+    left.touch()
+    os.utime(left, (1e9, 1e9))
+    recent.touch()
     done = run(daemon, place, "--settings", '{"model": "opus"}', "-p")
     claude = seen(done)
+    assert not left.exists(), "on a Mac nobody else would remove it"
+    assert recent.exists()
     assert claude["argv"][0] == "--settings"
     assert claude["argv"][2:] == ["-p"]
     assert claude["settings"] == {

@@ -1,10 +1,12 @@
 """The verb that runs Claude Code, by exec."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +21,7 @@ from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.system import files as files
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
+_KEPT_FOR = 30 * 86400.0  # a session that is open longer has read its file
 # The programs this process has already exec'd: a `claude` may be a script that calls us again.
 _BECAME = "CLAUDE_GATEWAYCTL_RUN"
 
@@ -78,7 +81,7 @@ def _with_overrides(words: list[str], ours: Run) -> list[str]:
     """Return the arguments, with a --settings that says the overrides.
 
     It names a file, for all can read a command line. There are as many as there are different ones, in the runtime
-    directory, which ends with the session.
+    directory; where that does not end with the session, as on macOS, those that nobody has used for long are removed.
     """
     if not ours.overrides and not ours.settings:
         return words
@@ -94,6 +97,10 @@ def _with_overrides(words: list[str], ours: Run) -> list[str]:
         files.replace(file, text)
     except OSError as error:
         raise GatewayError(f"cannot write {file}: {error.strerror}", list_command(directory)) from None
+    for other in directory.glob("run-*.json"):
+        with contextlib.suppress(OSError):
+            if time.time() - other.stat().st_mtime > _KEPT_FOR:
+                other.unlink()
     return ["--settings", str(file), *rest]
 
 
