@@ -77,8 +77,9 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     writes = [(file.parent / LEFT, left)] * bool(left) + [(target, text)] * (text.encode() != before)
     writes += _secrets(migrated)
     kept = [] if dry_run else [_write(path, new) for path, new in writes]
-    if not dry_run:
-        record.add(file, record.names_of(old.values, environ))
+    names = record.names_of(old.values, environ)
+    if names and not dry_run:
+        record.add(file, names)
     report = {
         "file": str(file),
         "lines": [

@@ -87,6 +87,14 @@ def changed(before: Sequence[str], more: Iterable[str], fewer: Iterable[str]) ->
     return tuple(kept.values())
 
 
+def without(requirements: Sequence[str]) -> str:
+    """Return a second line of a hint: how to do without these, "" if there are none."""
+    if not requirements:
+        return ""
+    flags = " ".join(f"--without {name_of(one)}" for one in requirements)
+    return f"\n  or, if it is for what was added: claude-gatewayctl upgrade {flags}"
+
+
 def absolute(requirement: str) -> str:
     """Return a requirement as it may be kept: a wheel by its full path. Raises GatewayError if that does not exist."""
     if not requirement.endswith(".whl"):

@@ -66,7 +66,8 @@ def upgrade(arguments: argparse.Namespace) -> int:
     running = _running(link)
     with virtualenvs.exclusive(link):
         old = link.resolve()
-        added = packages.changed(packages.read(), more, arguments.fewer)
+        recorded = packages.read()
+        added = packages.changed(recorded, more, arguments.fewer)
         if arguments.rollback:
             new = _before(before, old)
             version = virtualenvs.try_out(new)
@@ -76,6 +77,11 @@ def upgrade(arguments: argparse.Namespace) -> int:
             try:
                 virtualenvs.build(new, requirement, added)
                 version = virtualenvs.try_out(new)
+            except GatewayError as error:
+                shutil.rmtree(new, ignore_errors=True)
+                raise GatewayError(
+                    error.message, error.hint + packages.without([p for p in recorded if p in added])
+                ) from None
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
@@ -103,7 +109,7 @@ def upgrade(arguments: argparse.Namespace) -> int:
         )
     seconds = time.monotonic() - begun
     was = f" from {running}" if running else ""
-    if changes and version == running:
+    if changes and not arguments.what:
         print(f"Built {version} again in {seconds:.1f} s")
     else:
         print(f"{'Rolled back' if arguments.rollback else 'Upgraded'}{was} to {version} in {seconds:.1f} s")
@@ -138,7 +144,8 @@ def _added(directory: Path, added: Sequence[str]) -> Iterator[str]:
         if version:
             yield f"With {requirement}: {version}"
         else:
-            yield f"Without {requirement}: it was added to another version; to build it in: claude-gatewayctl upgrade"
+            how = f"claude-gatewayctl upgrade --with {shlex.quote(requirement)}"
+            yield f"Without {requirement}: it was added to another version; to build it in: {how}"
 
 
 def _require_installation(link: Path, more: Sequence[str]) -> None:

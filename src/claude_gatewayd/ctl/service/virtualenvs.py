@@ -70,15 +70,7 @@ def build(directory: Path, requirement: str, added: Sequence[str] = ()) -> None:
     options = ["--disable-pip-version-check", "--no-input"]
     install = [*pip, *options, "install", requirement, *added]  # at once, so that their versions fit together
     purpose = f"install {requirement}" + (f" with {', '.join(added)}" if added else "")
-    try:
-        run(install, what, purpose, _BUILT_WITHIN)
-    except GatewayError as error:
-        if not added:
-            raise
-        without = " ".join(f"--without {name_of(one)}" for one in added)
-        raise GatewayError(
-            error.message, f"{error.hint}\n  or without them: claude-gatewayctl upgrade {without}"
-        ) from None
+    run(install, what, purpose, _BUILT_WITHIN)
 
 
 def origin(directory: Path) -> str:
