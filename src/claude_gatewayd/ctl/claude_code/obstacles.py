@@ -3,6 +3,8 @@
 settings.json beats the shell; a project's settings beat it, and managed settings beat all.
 """
 
+import getpass
+import json
 import os
 import re
 import stat
@@ -155,7 +157,7 @@ def in_settings(text: str) -> dict[str, Any]:
 
 def read_settings(file: Path) -> dict[str, Any]:
     """Return what a settings file says, as `in_settings` does; none where there is no such file."""
-    return in_settings(_text(file))
+    return in_settings(_text_of_settings(file))
 
 
 def variables(file: Path) -> dict[str, str]:
@@ -212,8 +214,19 @@ def front_matter_model(text: str) -> tuple[int, str] | None:
 
 def managed_files() -> list[Path]:
     """Return the settings of whoever manages this machine, which go before all others."""
-    base = Path("/Library/Application Support/ClaudeCode" if sys.platform == "darwin" else "/etc/claude-code")
-    return [base / "managed-settings.json", *_sorted(base / "managed-settings.d", "*.json")]
+    is_mac = sys.platform == "darwin"
+    base = Path("/Library/Application Support/ClaudeCode" if is_mac else "/etc/claude-code")
+    files = [base / "managed-settings.json", *_sorted(base / "managed-settings.d", "*.json")]
+    return files + _managed_preferences() if is_mac else files
+
+
+def _managed_preferences() -> list[Path]:
+    """Return what a company's management of Macs pushes, for this person and for all."""
+    base, name = Path("/Library/Managed Preferences"), "com.anthropic.claudecode.plist"
+    try:
+        return [base / getpass.getuser() / name, base / name]
+    except (KeyError, OSError):  # nobody's uid
+        return [base / name]
 
 
 def settings_file(environ: Mapping[str, str]) -> Path:
@@ -237,7 +250,7 @@ def find(
     """
     own = settings_file(environ)
     settings = [
-        (kind, file, in_settings(planned if kind == "user" and planned is not None else _text(file)))
+        (kind, file, in_settings(planned if kind == "user" and planned is not None else _text_of_settings(file)))
         for kind, file in _settings(own, directory, environ, managed_files() if managed is None else managed)
     ]
     user = next((values for kind, _, values in settings if kind == "user"), {})
@@ -306,6 +319,18 @@ def _text(file: Path) -> str:
         with file.open("rb") as opened:
             return opened.read(_LONGEST).decode("utf-8-sig", errors="replace")
     except (OSError, ValueError):
+        return ""
+
+
+def _text_of_settings(file: Path) -> str:
+    if file.suffix != ".plist":
+        return _text(file)
+    import plistlib  # here, for few have such a file
+    from xml.parsers.expat import ExpatError
+
+    try:
+        return json.dumps(plistlib.loads(file.read_bytes()), default=str)
+    except (OSError, ValueError, plistlib.InvalidFileException, ExpatError):
         return ""
 
 

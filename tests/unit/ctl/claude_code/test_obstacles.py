@@ -1,6 +1,7 @@
 """What is in the way although settings.json is right, and where it is written."""
 
 import json
+import plistlib
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,19 @@ def test_settings_beat_the_shell(tmp_path: Path, value: str, names: set[str]) ->
     environ = {"HOME": str(tmp_path), "CLAUDE_CODE_USE_VERTEX": "1", "ANTHROPIC_MODEL": "arn:aws:bedrock:x"}
     found = obstacles.find(environ, tmp_path, URL, planned=planned, managed=())
     assert {one.name for one in found if not one.where.startswith("/etc/")} == names
+
+
+@pytest.mark.parametrize("form", [plistlib.FMT_XML, plistlib.FMT_BINARY])
+def test_managed_preferences_of_a_mac(tmp_path: Path, form: plistlib.PlistFormat) -> None:
+    file, broken = tmp_path / "com.anthropic.claudecode.plist", tmp_path / "broken.plist"
+    file.write_bytes(
+        plistlib.dumps({"allowedProviders": ["bedrock"], "env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}, fmt=form)
+    )
+    broken.write_text("<plist><dict>")
+    found = obstacles.find({"HOME": str(tmp_path)}, tmp_path, URL, managed=[file, broken])
+    assert {one.name for one in found if one.where.startswith(str(tmp_path))} == {
+        "allowedProviders", "CLAUDE_CODE_USE_BEDROCK"
+    }  # fmt: skip
 
 
 def test_an_empty_list_of_providers_is_one(tmp_path: Path) -> None:
