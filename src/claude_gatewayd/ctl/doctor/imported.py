@@ -7,6 +7,7 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
 from claude_gatewayd.ctl.migrate.comparison import answers
 from claude_gatewayd.ctl.migrate.comparison.record import Imported, OldName
+from claude_gatewayd.printable import one_line
 
 _CHECK = "import"
 _WHO = {"anthropic": "Anthropic", "bedrock": "Bedrock", "litellm": "LiteLLM"}
@@ -29,10 +30,10 @@ def compare(
 
 
 def _of(old: OldName, file: str, now: answers.NameAnswer) -> Finding:
-    was = " or ".join(old.models[:3])
+    was, name = one_line(" or ".join(old.models[:3])), one_line(old.name)
     if not now.provider:
         return Finding(
-            _CHECK, "fail", f"{old.name}: nothing answers it; the proxy asked {was}",
+            _CHECK, "fail", f"{name}: nothing answers it; the proxy asked {was}",
             f"clients that use it fail. The command shows why, line by line; if none does: {_FORGET}",
             f"claude-gatewayctl import --dry-run {quote(file)}",
         )  # fmt: skip
@@ -41,8 +42,8 @@ def _of(old: OldName, file: str, now: answers.NameAnswer) -> Finding:
     before = answers.before(old.models)
     if before == "bedrock" and now.provider == "anthropic":
         return Finding(
-            _CHECK, "note", f"{old.name}: Anthropic answers it{as_model}; the proxy asked {was}",
+            _CHECK, "note", f"{name}: Anthropic answers it{as_model}; the proxy asked {was}",
             "Bedrock answers it only if Anthropic cannot",
             f"claude-gatewayctl config set {quote(f'aliases.{old.name}')} {quote(f'{now.model}-bedrock')} --reload",
         )  # fmt: skip
-    return ok(_CHECK, f"{old.name}: {who} answers it{as_model}; the proxy asked {was}")
+    return ok(_CHECK, f"{name}: {who} answers it{as_model}; the proxy asked {was}")

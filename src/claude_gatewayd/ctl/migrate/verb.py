@@ -215,7 +215,15 @@ def masked(text: str) -> str:
 
 
 def _rows(translations: list[tuple[Path, Translation]]) -> list[tuple[str, str, str, str]]:
-    return [(f"{where.name}:{one.line}", one.item, one.verdict, masked(one.explanation)) for where, one in translations]
+    return [
+        (
+            f"{where.name}:{one.line}",
+            printable.one_line(one.item),
+            one.verdict,
+            printable.one_line(masked(one.explanation)),
+        )
+        for where, one in translations
+    ]
 
 
 def _drawn(translations: list[tuple[Path, Translation]]) -> str:

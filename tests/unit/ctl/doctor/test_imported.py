@@ -39,5 +39,12 @@ def test_when_all_are_answered_the_record_is_done_with() -> None:
     )
 
 
+def test_a_name_makes_no_line_of_its_own() -> None:
+    names = (OldName("a\nFAIL  disk", ("openai/x\n\x1b[2J",)),)
+    (found,) = imported.compare([Imported(FILE, names)], CONFIG, {}, bedrock=True)
+    assert "\n" not in found.found
+    assert "\x1b" not in found.found
+
+
 def test_nothing_was_imported() -> None:
     assert list(imported.compare([], CONFIG, {}, bedrock=True)) == []
