@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
+from claude_gatewayd.network import trust
 from claude_gatewayd.system.clock_time import clock_time
 
 CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
@@ -44,7 +45,7 @@ _MENDS = {
     "name": "ping -c 1 {host}",
     "connection": "curl -sv -o /dev/null {origin}/",
     "time": "curl -sv -o /dev/null {origin}/",
-    "certificate": "claude-gatewayctl config set network.ca_file ~/company-ca.pem",
+    "certificate": trust.advice(0)[1],
     "proxy": "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128",
 }
 

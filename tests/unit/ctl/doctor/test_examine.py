@@ -19,6 +19,7 @@ from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
 from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
+from claude_gatewayd.network import trust
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.ports import Holder
 
@@ -180,7 +181,7 @@ def test_litellm() -> None:
         ("https://api.example", "connection", "curl -sv -o /dev/null https://api.example/"),
         ("http://localhost:8080", "connection", "curl -sv -o /dev/null http://localhost:8080/"),
         ("http://[::1]:8080", "time", "curl -sv -o /dev/null 'http://[::1]:8080'/"),
-        ("https://api.example", "certificate", "claude-gatewayctl config set network.ca_file ~/company-ca.pem"),
+        ("https://api.example", "certificate", trust.advice(20)[1]),  # on a Mac it exports the keychain first
         ("https://api.example", "proxy", "claude-gatewayctl config set network.proxy http://USER:PASSWORD@PROXY:3128"),
     ],
 )
