@@ -8,6 +8,7 @@ Each event goes on under a load of its own. A line of JSON says what came of it.
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,9 @@ class Scene:
         self.units.mkdir(parents=True)
         for unit in (REPOSITORY / "packaging/systemd").glob(f"{UNIT}.*"):
             (self.units / unit.name).write_text(unit.read_text())
+        data = self.home / ".local/share/claude-gateway"
+        data.mkdir(parents=True)
+        shutil.copy(REPOSITORY / f"packaging/{UNIT}.sh", data)
         self.bin = self.home / ".local/bin"
         self.bin.mkdir(parents=True)
         self.link(BIN)
