@@ -66,7 +66,9 @@ class ModelList:
         self._leave_out_marked()
         everyone = self.entries
         self.account.look(everyone)
-        self._of_anthropic = {entry.name: entry for entry in reversed(everyone) if entry.answered_by == "anthropic"}
+        for entry in everyone:
+            if entry.answered_by == "anthropic":
+                self._of_anthropic.setdefault(entry.name, entry)
         self._targets = frozenset(
             target
             for name, target in self._fallbacks
