@@ -9,6 +9,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client, proof
 from claude_gatewayd.ipc.proof import Asked, Identity
 
+_MANAGERS = ("systemd", "launchd")
 _READY = ("serving", "refusing")  # the states in which a daemon answers, with requests' answers or with its problems
 
 
@@ -39,7 +40,7 @@ def _made(file: Path) -> str:
 def require(url: str, status: dict[str, Any] | None) -> None:
     """Raise GatewayError if somebody else answers at *url*. *status* is that of our daemon, None if it does not run."""
     asked = ask(url, runs=status is not None)
-    if is_acceptable(asked.who, status):
+    if is_acceptable(asked.who, status) or (status is None and is_held_for_us(asked)):
         return
     raise GatewayError(f"cannot use {url}: {describe(asked, status)}", mend(asked, status))
 
@@ -56,10 +57,29 @@ def is_acceptable(who: Identity, status: dict[str, Any] | None) -> bool:
     return who == "ours" or (who == "silent" and status["state"] not in _READY)
 
 
+def is_held_for_us(asked: Asked) -> bool:
+    """Whether a silent port is held by the service manager, for a service of ours that does not answer."""
+    if asked.who != "silent" or not paths.is_installed(os.environ):
+        return False
+    from claude_gatewayd.service.platform import choose  # here: it is for the rare case alone
+    from claude_gatewayd.system.ports import who_listens
+
+    holder = who_listens(asked.port)
+    if holder is not None and holder.name not in _MANAGERS:
+        return False
+    ours = choose()
+    try:
+        ours.check(os.environ)
+        return ours.state(os.environ).listening
+    except GatewayError:
+        return False
+
+
 def describe(asked: Asked, status: dict[str, Any] | None = None) -> str:
     """Return who answers in place of the daemon whose *status* it is, or of one that does not run."""
     if status is not None:
-        return f"who answers there does not prove to be your gateway, which runs as pid {status['pid']}"
+        own = f"your gateway, which runs as pid {status['pid']}"
+        return f"who answers there does not prove to be {own}, unless its HOME or XDG_STATE_HOME is not this shell's"
     if asked.who == "ours":
         return "your own gateway is there, which this shell cannot reach: XDG_RUNTIME_DIR or HOME differ"
     from claude_gatewayd.system.ports import who_listens  # here: it is for the rare case alone
@@ -83,7 +103,7 @@ def mend(asked: Asked, status: dict[str, Any] | None = None, verb: str = "") -> 
 def squatter(url: str, within: float = proof.WITHIN) -> PortTaken | None:
     """Return what is wrong with who answers at *url* while our daemon does not run; None if nobody answers."""
     asked = ask(url, within)
-    if is_acceptable(asked.who, None):
+    if is_acceptable(asked.who, None) or is_held_for_us(asked):
         return None
     why = f"it is not running, and Claude Code must not use {url}: {describe(asked)}"
     return PortTaken(f"cannot reach claude-gatewayd: {why}", mend(asked))

@@ -100,7 +100,8 @@ def _port(context: Context) -> Iterable[Finding]:
     asked = identity.ask(context.url, _PROVES_WITHIN, runs=context.status is not None)
     status = dict(context.status) if context.status is not None else None
     impostor = "", ""
-    if not identity.is_acceptable(asked.who, status) and asked.who != "nobody":
+    held = status is None and identity.is_held_for_us(asked)
+    if not identity.is_acceptable(asked.who, status) and asked.who != "nobody" and not held:
         impostor = identity.describe(asked, status), identity.mend(asked, status)
     holder = ports.who_listens(asked.port) if status is None else None
     answer = gather.why_no_answer(context.url) if status is not None and not impostor[0] else ""

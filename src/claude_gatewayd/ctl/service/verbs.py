@@ -152,8 +152,10 @@ def report_start(status: dict[str, Any], how: str) -> int:
         print(f"{how}, but it cannot serve:", file=sys.stderr)
         print(text.problems(status["problems"]), file=sys.stderr)
         return NO
-    identity.require(status["address"], status)
     print(f"{how}, serving on {status['address']}")
+    asked = identity.ask(status["address"], runs=True)
+    if not identity.is_acceptable(asked.who, status):  # it runs all the same: what is led there is refused elsewhere
+        print(f"WARNING: {identity.describe(asked, status)}\n  {identity.mend(asked, status)}", file=sys.stderr)
     return DONE
 
 
