@@ -36,6 +36,7 @@ _NO_CHECK = (
     "generation N (pid P) has done",
     "[N bytes of output are lost",
     "the control socket or the lock was gone",
+    "Bedrock stands in with one profile",
 )
 
 
