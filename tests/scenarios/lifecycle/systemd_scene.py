@@ -35,7 +35,7 @@ HANG = """
 import signal as _signal
 def _hang_here(*_):
     _time.sleep(600)
-_signal.signal(_signal.SIGUSR1, _hang_here)
+_signal.signal(_signal.SIGUSR2, _hang_here)
 """
 
 
@@ -270,7 +270,7 @@ def _rough(scene: Scene) -> None:
         report["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
     worker = scene.worker()
     with scene.under_load("hung loop", settle=13.0) as report:
-        os.kill(worker, signal.SIGUSR1)
+        os.kill(worker, signal.SIGUSR2)
         report["noticed"] = _seconds_until(lambda: scene.is_serving(beside=worker))
     with scene.under_load("stop, and activation") as report:
         report["status"] = scene.systemctl("stop", UNIT).returncode
