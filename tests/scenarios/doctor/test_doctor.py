@@ -136,7 +136,7 @@ def test_without_a_daemon_and_with_another_on_its_port() -> None:
         assert code == 1
         found = {one["check"]: one for one in report["findings"]}
         assert found["daemon"]["mend"] == "claude-gatewayctl setup"
-        assert " is in use by " in found["port"]["found"]
+        assert " listens there, and does not prove to be your gateway" in found["port"]["found"]
         assert "(pid " in found["port"]["found"]
     finally:
         daemon.close()

@@ -15,7 +15,7 @@ from tests.support.other_user import NOBODY, OtherUser, needs_root
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not say whose a connection is")
 
 Lookup = Callable[[Address, Address], int | None]
-_BOTH = pytest.mark.parametrize("lookup", [peer.uid_of, peer._by_sock_diag, peer._by_table])
+_BOTH = pytest.mark.parametrize("lookup", [peer.uid_of])
 
 
 def _ends(accepted: socket.socket) -> tuple[Address, Address]:
