@@ -8,11 +8,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 
 from tests.fakes.aws_state import ACCOUNT
+from tests.fakes.bedrock_body import VERSION
 from tests.scenarios.keeping.stage import CONFIG, KEYS_LIVE, TOKENS_LIVE, Kept, Load, kept_daemon
 from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import turn
@@ -67,6 +69,46 @@ def test_keys_are_killed_and_a_token_is_revoked(kept: Kept) -> None:
     assert killed >= 2
     assert refused
     assert kept.aws.count("CreateToken") >= 1
+
+
+@pytest.mark.parametrize("renewal", ["due", "forced"])
+def test_all_keys_are_revoked_while_a_renewal_is_under_way(kept: Kept, renewal: str) -> None:
+    """The portal takes 0.3 s for an answer, so it sends keys that were revoked in the meantime."""
+    kept.aws.latency["GetRoleCredentials"] = 0.3
+    killed = 0
+    with Load(kept) as load:
+        for _ in range(6):
+            if renewal == "forced":
+                killed += kept.aws.kill_keys()
+            kept.aws.forget_calls()
+            kept.aws.wait_for("GetRoleCredentials")
+            load.lasts(0.1)
+            killed += kept.aws.kill_keys()
+            load.lasts(1)
+            served = load.served
+            wait_until(lambda served=served: load.bad or load.served > served + 6, 20)
+    refused = [request for request in kept.bedrock.requests if request.status == 403]
+    print(load.summary(f"{killed} keys revoked, {len(refused)} requests refused"))
+    assert load.bad == []
+    assert killed >= 12
+    assert refused
+
+
+def test_thirty_requests_in_bedrocks_own_api_share_a_renewal(kept: Kept) -> None:
+    """They are refused at once, and asked again by the same rules as all others."""
+    kept.aws.latency["GetRoleCredentials"] = 0.3
+    headers = {"x-gateway-key": kept.daemon.ctl("key").stdout.strip()}
+    body = {"anthropic_version": VERSION, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    path = "/bedrock/model/us.anthropic.claude-sonnet-4-5-20250929-v1:0/invoke"
+    kept.aws.kill_keys()
+    kept.aws.forget_calls()
+    with ThreadPoolExecutor(30) as pool:
+        asked = [
+            pool.submit(kept.stage.ask, json.dumps(body).encode(), path=path, token="", headers=headers)
+            for _ in range(30)
+        ]
+        assert [future.result().status for future in asked] == [200] * 30
+    assert kept.aws.count("GetRoleCredentials") <= 2
 
 
 def test_the_portal_is_down_across_a_renewal(kept: Kept) -> None:

@@ -128,7 +128,10 @@ class Keeper:
         return self._keys != keys and self._keys_are_valid()
 
     async def renew_after_rejection(self, rejected: AwsKeys) -> bool:
-        """Renew once by force, and return whether there are keys other than those that Bedrock *rejected*."""
+        """Return whether there are keys other than those that Bedrock *rejected*, by a renewal if need be.
+
+        One that is under way will do if it brings others; otherwise a new one is forced.
+        """
         if self.has_other_keys_than(rejected):
             return True
         failure, now = self._state.facts.failure, self._env.wall_clock()

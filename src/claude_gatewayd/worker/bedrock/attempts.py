@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.aws.keeper.keeper import Keeper
+from claude_gatewayd.aws.keeper.rejections import KeyRejections
 from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import request as bedrock_request
@@ -57,7 +58,8 @@ class BedrockAttempts:
     async def ask(self, question: Question, target: Target) -> BedrockAnswered | BedrockFailure:
         """Ask a model; and again without what it refuses: these keys, the thinking, the schema, a feature."""
         document = question.document
-        has_thinking = may_renew = is_first = is_bound = True
+        has_thinking = is_bound = True
+        rejections = KeyRejections(self._keeper)
         transport = self._transports.current()
         refused = known = self._learned.by(target.model)
         reasons: list[str] = []
@@ -83,16 +85,12 @@ class BedrockAttempts:
                 transport = self._transports.direct
             elif bedrock_errors.is_key_refused(failure):
                 try:
-                    self._keeper.check_rejection(failure.message)
+                    again = await rejections.has_other_keys(keys, failure.message)
                 except KeysUnavailable as problem:
                     return bedrock_errors.no_keys(problem, passing=problem.passing)
-                if is_first and self._keeper.has_other_keys_than(keys):
-                    is_first = False  # new keys came meanwhile: it is not known which ones were refused
-                    continue
-                if not (may_renew and await self._keeper.renew_after_rejection(keys)):
+                if not again:
                     return failure._replace(hint=self._keeper.snapshot().hint)
                 logger.info("Bedrock refuses the AWS keys (%s): asking once more with new ones", failure.kind)
-                may_renew = False
             elif has_thinking and bedrock_errors.is_signature_failure(failure):
                 logger.info("Bedrock refuses a signature of thinking: asking once more without the thinking")
                 has_thinking, document = False, bedrock_request.without_thinking(document)

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from claude_gatewayd.aws.keeper.keeper import Keeper
+from claude_gatewayd.aws.keeper.rejections import KeyRejections
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock.errors import BedrockFailure
@@ -71,10 +72,7 @@ class BedrockModeLane:
             hint = "run `claude-gatewayctl configure-claude --bedrock`, and start Claude Code again"
             raise Refused(403, f"{why}; {hint}", NO_RETRY, *call.route.lines)
         try:
-            keys = await self._keeper.keys()
-            answer: Answer | KeptAnswer = await self._ask(call, operation, keys)
-            if isinstance(answer, Answer) and answer.head.status in (401, 403):
-                answer = await self._ask_again(call, operation, keys, answer)
+            answer = await self._ask_until_keys_are_accepted(call, operation)
         except KeysUnavailable as problem:
             raise self._refused(call, bedrock_errors.no_keys(problem, passing=problem.passing)) from None
         except UpstreamFailed as failed:
@@ -89,6 +87,25 @@ class BedrockModeLane:
         await answer.pass_on(call.exchange, call.route.lines, silence=self._timeout, watched=False)
         return answer.head.status
 
+    async def _ask_until_keys_are_accepted(self, call: Call, operation: _Operation) -> Answer | KeptAnswer:
+        """Ask, and again with new keys if Bedrock refuses these. Return its answer; one with status 401 or 403 kept."""
+        rejections = KeyRejections(self._keeper)
+        while True:
+            keys = await self._keeper.keys()
+            answer = await self._ask(call, operation, keys)
+            if answer.head.status not in (401, 403):
+                return answer
+            kept = await answer.keep()
+            error_type = answer.head.fields.get(b"x-amzn-errortype")
+            failure = bedrock_errors.of_answer(answer.head.status, error_type, kept.body if kept is not None else b"")
+            if not bedrock_errors.is_key_refused(failure):
+                if kept is None:
+                    raise self._refused(call, failure)
+                return kept
+            if not await rejections.has_other_keys(keys, failure.message):
+                raise self._refused(call, failure._replace(hint=self._keeper.snapshot().hint))
+            logger.info("Bedrock refuses the AWS keys (%s): asking once more with new ones", failure.kind)
+
     async def _ask(self, call: Call, operation: _Operation, keys: AwsKeys) -> Answer:
         request = call.exchange.head
         dropped = _NOT_FORWARDED | {name for name in request.fields if name.startswith(_AMAZONS)}
@@ -100,21 +117,6 @@ class BedrockModeLane:
             keys,
             seconds=max(self._timeout, _WHOLE_TIMEOUT),
         )
-
-    async def _ask_again(self, call: Call, operation: _Operation, keys: AwsKeys, answer: Answer) -> Answer | KeptAnswer:
-        """Ask once more with new keys, if Bedrock has refused these. Return its answer, or the first one, kept."""
-        kept = await answer.keep()
-        error_type = answer.head.fields.get(b"x-amzn-errortype")
-        failure = bedrock_errors.of_answer(answer.head.status, error_type, kept.body if kept is not None else b"")
-        if bedrock_errors.is_key_refused(failure):
-            self._keeper.check_rejection(failure.message)
-            if await self._keeper.renew_after_rejection(keys):
-                logger.info("Bedrock refuses the AWS keys (%s): asking once more with new ones", failure.kind)
-                return await self._ask(call, operation, await self._keeper.keys())
-            raise self._refused(call, failure._replace(hint=self._keeper.snapshot().hint))
-        if kept is None:
-            raise self._refused(call, failure)
-        return kept
 
     def _refused(self, call: Call, failure: BedrockFailure) -> Refused:
         description = bedrock_errors.describe(failure)
