@@ -74,11 +74,6 @@ def openai_error_body(status: int, message: str) -> bytes:
     return json.dumps({"type": "error", "error": error}).encode()
 
 
-def aws_error_body(message: str) -> bytes:
-    """Return an error as AWS's services write it."""
-    return json.dumps({"message": message}).encode()
-
-
 def as_openai_error(status: int, body: bytes) -> bytes:
     """Convert an upstream's error body to OpenAI's envelope, whatever its form. Fields of its own are kept."""
     document = _document(body)

@@ -65,6 +65,14 @@ _STATUS_OF_KIND: Final = {
     "Certificate": 502,
     "Proxy": 502,
 }
+# M. Types that say more lead an SDK to renew keys that it has not.
+_KIND_OF_STATUS: Final = {
+    401: "AccessDeniedException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    429: "ThrottlingException",
+    503: "ServiceUnavailableException",
+}
 # Something stands between us and Bedrock, and only a person can fix it.
 NOT_REACHED: Final = frozenset(("Certificate", "Proxy"))
 # No permission, or no identity. CC: a 403 is not retried, a 401 would renew the credential of Anthropic.
@@ -137,6 +145,12 @@ def of_answer(status: int, error_type: bytes, body: bytes) -> BedrockFailure:
     texts = (fields.get(key) for key in ("message", "Message", "originalMessage"))
     text = next((text for text in texts if isinstance(text, str)), "")
     return BedrockFailure(named.rpartition("#")[2], status, text)
+
+
+def as_aws(status: int, message: str) -> tuple[bytes, bytes]:
+    """Return an error of our own as Bedrock writes it: the header line with its type, and the body."""
+    kind = _KIND_OF_STATUS.get(status) or ("ValidationException" if status < 500 else "InternalServerException")
+    return b"x-amzn-errortype: " + kind.encode(), json.dumps({"message": message}).encode()
 
 
 def status_in_stream(kind: str) -> int:

@@ -14,8 +14,10 @@ from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.reach import LateConnector
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
+from claude_gatewayd.worker.bedrock.counting import BedrockCounting
 from claude_gatewayd.worker.bedrock.direct import DirectTransport
 from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
+from claude_gatewayd.worker.bedrock.keyed import KeyedEndpoint
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
 from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
 from claude_gatewayd.worker.bedrock.transports import Transports
@@ -94,12 +96,16 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         LiteLLMTransport(engine, to_engine),
         engine,
     )
+    learned = LearnedRefusals()
+    keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
+    keyed_control = KeyedEndpoint(control, credentials.keeper)
     bedrock = bedrock_mode = None
     if access.enabled:
-        bedrock_mode = BedrockModeLane(runtime, control, credentials.keeper, tally, config.bedrock.timeout)
+        bedrock_mode = BedrockModeLane(keyed_runtime, keyed_control, credentials.keeper, tally, config.bedrock.timeout)
         bedrock = BedrockLane(
             _bedrock_lane_settings(config, access.url),
-            BedrockAttempts(transports, LearnedRefusals(), credentials.keeper, config.bedrock.timeout),
+            BedrockAttempts(transports, learned, credentials.keeper, config.bedrock.timeout),
+            BedrockCounting(keyed_runtime, learned),
             credentials.keeper,
             tally,
             credentials.reach.look,

@@ -1,6 +1,5 @@
 """When Anthropic cannot, Bedrock answers at once; and what must not go there does not."""
 
-import json
 import threading
 import time
 
@@ -208,10 +207,3 @@ def test_a_refusal_that_the_client_mends_goes_word_for_word(stage: Stage) -> Non
     reply = stage.ask()
     assert (reply.status, reply.error) == (400, "Input is too long.")
     assert reply.headers["x-gateway-upstream"] == "bedrock"
-
-
-def test_what_counts_tokens_never_falls_back(stage: Stage) -> None:
-    stage.anthropic.fail_next(529, path="/v1/messages/count_tokens", times=2)
-    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "foo"}]}).encode()
-    assert stage.ask(body, path="/v1/messages/count_tokens?beta=true").status == 529
-    assert stage.to_bedrock() == []

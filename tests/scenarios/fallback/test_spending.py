@@ -154,11 +154,3 @@ def test_what_is_kept_is_no_token(stage: Stage) -> None:
     for path in files:
         assert path.stat().st_mode & 0o077 == 0
         assert stage.token.encode() not in path.read_bytes()
-
-
-def test_counting_for_bedrock_is_not_supported(stage: Stage) -> None:
-    body = json.dumps({"model": f"{MODEL}-bedrock", "messages": [{"role": "user", "content": "foo"}]}).encode()
-    reply = stage.ask(body, path="/v1/messages/count_tokens")
-    assert reply.status == 501
-    assert reply.json["error"]["type"] == "not_supported"
-    assert reply.headers["x-should-retry"] == "false"

@@ -30,7 +30,7 @@ def told(reply: Reply) -> tuple[str, str]:
         ("POST", "/v1/messages", {"origin": "https://evil.example"}, turn(), 403),
         ("POST", CHAT, {}, b"no json", 400),
         ("POST", CHAT, {}, b"{}", 400),
-        ("POST", "/v1/messages/count_tokens", {}, turn(model=FORCED), 501),
+        ("POST", "/v1/messages/count_tokens", {}, turn(model=FORCED, mcp_servers=[{"type": "url"}]), 501),
         ("POST", "/v1/messages", {}, turn(model=FORCED, tools=[{"type": "web_search_20250305", "name": "w"}]), 400),
     ],
 )

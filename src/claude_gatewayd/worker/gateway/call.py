@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from claude_gatewayd.anthropic.request import MESSAGES, UNREADABLE, ParsedRequest
+from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES, UNREADABLE, ParsedRequest
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
@@ -94,8 +94,13 @@ class Call:
 
     @property
     def is_messages(self) -> bool:
-        """Whether it asks for a message: only then there is a fallback, and a circuit."""
+        """Whether it asks for a message: only then there is a circuit, and a fallback that costs money."""
         return self.path == MESSAGES and self.exchange.head.method == b"POST"
+
+    @property
+    def is_count(self) -> bool:
+        """Whether it asks how many tokens a message has: Bedrock may count, but no circuit counts it."""
+        return self.path == COUNT_TOKENS and self.exchange.head.method == b"POST"
 
 
 async def parse_json(call: Call) -> Any:

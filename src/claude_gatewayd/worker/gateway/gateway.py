@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic import request as anthropic_request
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
+from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
@@ -20,7 +21,7 @@ from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, Ref
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
-from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
+from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, cannot_count
 from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, LiteLLMLane
 from claude_gatewayd.worker.gateway.tickets import Tickets
@@ -103,11 +104,9 @@ class Gateway:
             return await answering
         except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
             refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
-            text = _error_body(_path(exchange.head.target)[0], refused)
+            lines, text = _error(_path(exchange.head.target)[0], refused)
             route = () if any(line.startswith(b"x-gateway-upstream") for line in refused.lines) else _NO_UPSTREAM
-            exchange.reply(
-                refused.status, anthropic_errors.reason(refused.status), [JSON, *refused.lines, *route], text
-            )
+            exchange.reply(refused.status, anthropic_errors.reason(refused.status), [*lines, *route], text)
             return refused.status
 
     def refusal(self, problem: Malformed) -> bytes:
@@ -164,13 +163,16 @@ class Gateway:
     async def _ask_bedrock(self, call: Call) -> int:
         """Answer a call for a `*-bedrock` model."""
         call.route.upstream = "bedrock"
-        if call.path == COUNT_TOKENS:
-            # Then Claude Code estimates (measured). Bedrock counts for few models, and for none by its profile.
-            raise Refused(501, "cannot count tokens for Bedrock", NO_RETRY, *call.route.lines)
         if self._lanes.bedrock is None:
-            raise Refused(400, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
-        await self._authorization.require(call)
-        return await self._lanes.bedrock.serve(call)
+            status = 501 if call.is_count else 400
+            raise Refused(status, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
+        try:
+            await self._authorization.require(call)
+        except Refused as refused:
+            if call.is_count and refused.status == 503:  # nobody waits for a count: Claude Code estimates
+                raise cannot_count(call, refused.message) from None
+            raise
+        return await (self._lanes.bedrock.count(call) if call.is_count else self._lanes.bedrock.serve(call))
 
     async def _answer_bedrock_mode(self, call: Call) -> int:
         """Answer a call of a client that speaks Bedrock's API."""
@@ -279,13 +281,15 @@ def _path(target: bytes) -> tuple[bytes, bytes]:
     return target.partition(b"?")[0], target
 
 
-def _error_body(path: bytes, refused: Refused) -> bytes:
-    """Return an error in the envelope that the clients of a path expect."""
+def _error(path: bytes, refused: Refused) -> tuple[list[bytes], bytes]:
+    """Return the header lines and the body of an error, in the envelope that the clients of a path expect."""
+    lines = [JSON, *refused.lines]
     if path in ROUTES:
-        return anthropic_errors.openai_error_body(refused.status, refused.message)
+        return lines, anthropic_errors.openai_error_body(refused.status, refused.message)
     if path.startswith(bedrock_mode.PREFIX):
-        return anthropic_errors.aws_error_body(refused.message)
-    return anthropic_errors.error_body(refused.status, refused.message)
+        kind, body = bedrock_errors.as_aws(refused.status, refused.message)
+        return [*lines, kind], body
+    return lines, anthropic_errors.error_body(refused.status, refused.message)
 
 
 def _no_credential() -> Refused:

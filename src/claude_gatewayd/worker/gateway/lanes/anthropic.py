@@ -49,6 +49,8 @@ class AnthropicLane:
 
     async def answer(self, call: Call) -> int:
         """Answer a call. Raises Refused, BodyCut."""
+        if call.is_count and call.body is not None and self._fallback is not None:
+            return await self._count(call, self._fallback)
         fallback = self._fallback if call.is_messages and call.body is not None else None
         if fallback is None:
             return await self._finish(call, await self._attempts.ask(call, None, None), None)
@@ -79,6 +81,25 @@ class AnthropicLane:
             if keeping is not None:
                 keeping.cancel()
         return await self._finish(call, result._replace(answer=kept), answered)
+
+    async def _count(self, call: Call, fallback: Fallback) -> int:
+        """Have Anthropic count tokens, and Bedrock where Anthropic cannot. Neither counts for a circuit.
+
+        If Bedrock cannot, the client learns that at once and estimates: Anthropic's failure would have it retry.
+        """
+        circuit = _circuit_of(call)
+        if self._circuits.is_open(circuit) and await fallback.obstacle(call) is None:
+            call.route.fallback = f"circuit open ({self._circuits.reason(circuit)})"
+            return await fallback.count(call)
+        result = await self._attempts.ask(call, fallback, None)
+        if not result.falls_back:
+            return await self._finish(call, result, None)
+        keeping = asyncio.create_task(result.answer.keep()) if isinstance(result.answer, Answer) else None
+        try:
+            return await fallback.count(call)
+        finally:
+            if keeping is not None:
+                keeping.cancel()
 
     async def _from_bedrock(self, call: Call, fallback: Fallback, circuit: CircuitKey) -> int | BedrockFailure:
         call.route.cause = self._circuits.reason(circuit) or call.route.fallback

@@ -24,6 +24,7 @@ from claude_gatewayd.worker.tally import Tally
 
 _FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back longer
 _REFUSAL_WITHIN = 2.0  # seconds to wait for the message of a refusal
+_COUNT_WITHIN = 15.0  # seconds: somebody waits for `/context`, and others can count
 _CLIENT_TIMEOUT = b"x-stainless-timeout"
 
 
@@ -84,7 +85,7 @@ class Attempts:
     async def ask(self, call: Call, fallback: Fallback | None, circuit: CircuitKey | None) -> Result:
         """Ask until there is a success, a reason to fall back, or nothing else to try.
 
-        *circuit* is None if there is never a fallback: then answers need not be inspected.
+        *circuit* is None if nothing is to count for one. Without a fallback either, answers need not be inspected.
         """
         settings = self._settings
         now = self._now
@@ -93,6 +94,7 @@ class Attempts:
             head, call.target, call.body, settings.origin, call.dropped_headers, call.replaced_headers
         )
         repeatable = call.is_messages or head.method in IDEMPOTENT_METHODS
+        inspect = circuit is not None or fallback is not None
         started = now()
         retries, refreshed = 0, False
         earlier: Result | None = None
@@ -104,9 +106,7 @@ class Attempts:
                 remaining = settings.rules.timeout - (now() - started)
                 if remaining <= 0:
                     return earlier
-            attempt = await self._attempt(
-                call, request, fallback, started, remaining, inspect=circuit is not None, fresh=refreshed
-            )
+            attempt = await self._attempt(call, request, fallback, started, remaining, inspect=inspect, fresh=refreshed)
             outcome, answer = attempt.outcome, attempt.answer
             if answer is not None and policy.is_success(outcome):
                 self._recorder.success(call, answer.head, circuit)
@@ -120,7 +120,7 @@ class Attempts:
             if decision.act == "refresh":
                 refreshed = True
                 continue
-            if decision.act == "fallback" and attempt.is_limit and not retries:
+            if decision.act == "fallback" and attempt.is_limit and not retries and call.is_messages:
                 # At once, and not when Bedrock is asked: the caller's other requests are decided meanwhile.
                 self._authorization.note_purchase(call)
             self._recorder.record(
@@ -174,6 +174,8 @@ class Attempts:
                 seconds = min(seconds, remaining)
         else:
             seconds = settings.first_byte_timeout if call.parsed.stream else settings.response_timeout
+            if call.is_count:
+                seconds = min(seconds, _COUNT_WITHIN)
             extend = partial(self._extend, call, fallback, started)
         try:
             answer = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=fresh, longer=extend)

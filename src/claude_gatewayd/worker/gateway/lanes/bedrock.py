@@ -21,6 +21,7 @@ from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts, Question
+from claude_gatewayd.worker.bedrock.counting import BedrockCounting
 from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
 from claude_gatewayd.worker.gateway.lanes.left_out import LeftOutFields
@@ -57,12 +58,14 @@ class BedrockLane:
         self,
         settings: BedrockLaneSettings,
         attempts: BedrockAttempts,
+        counting: BedrockCounting,
         keeper: Keeper,
         tally: Tally,
         diagnose: Callable[[], Awaitable[UpstreamFailed | None]],
     ) -> None:
         self._settings = settings
         self._attempts = attempts
+        self._counting = counting
         self._keeper = keeper
         self._tally = tally
         self._diagnose = diagnose
@@ -118,6 +121,23 @@ class BedrockLane:
             raise Refused(400, f"cannot ask Bedrock: it does not serve {unsupported}", NO_RETRY, *call.route.lines)
         answered = await self.answer(call)
         return answered if isinstance(answered, int) else self.reply_failure(call, answered)
+
+    async def count(self, call: Call) -> int:
+        """Answer a call that counts tokens. Return the status. Raises Refused: then Claude Code estimates."""
+        self._set_route(call)
+        unsupported = await self.unsupported(call)
+        if unsupported is not None:
+            raise cannot_count(call, f"it does not serve {unsupported}")
+        assert call.document is not None
+        beta = call.exchange.head.fields.all_of(b"anthropic-beta").decode("latin-1")
+        large = call.body is not None and len(call.body) > LARGE
+        counted = await self._counting.count(call.document, beta, self._targets(call)[0], large=large)
+        if isinstance(counted, str):
+            raise cannot_count(call, counted)
+        self._keeper.note_accepted()
+        call.route.bedrock = "direct"
+        call.exchange.reply(200, b"OK", [JSON, *call.route.lines], _encoder.encode({"input_tokens": counted}))
+        return 200
 
     def reply_failure(self, call: Call, failure: BedrockFailure) -> int:
         """Answer a call with Bedrock's failure. Return the status."""
@@ -234,6 +254,11 @@ class BedrockLane:
         if self._tally.bedrock_failed(description):
             logger.warning("Bedrock cannot answer: %s", description)
         return failure
+
+
+def cannot_count(call: Call, why: str) -> Refused:
+    """Return the answer to a count of tokens that nobody can make."""
+    return Refused(501, f"cannot count tokens at Bedrock: {why}", NO_RETRY, *call.route.lines)
 
 
 def _request_id(answer: ResponseHead) -> Lines:

@@ -142,6 +142,11 @@ class Circuits:
             self._circuits[key] = circuit.probing(now)
         return state
 
+    def is_open(self, key: CircuitKey) -> bool:
+        """Return whether requests go elsewhere now. Unlike `admit`, it lets no probe through."""
+        circuit = self._circuits.get(key)
+        return circuit is not None and circuit.state(self._clock()) == "open"
+
     def reason(self, key: CircuitKey) -> str:
         """Return what opened a circuit; "" if it is closed."""
         return self._circuits.get(key, CLOSED).reason

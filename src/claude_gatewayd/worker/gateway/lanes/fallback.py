@@ -29,6 +29,8 @@ class Fallback:
         """Return why a call cannot fall back, None if it can. The answer may change while Anthropic is asked."""
         if stranger := self._authorization.obstacle(call):
             return FallbackObstacle(stranger, only_anthropic=False)
+        if call.is_count:
+            return None  # what Bedrock cannot count is answered at once, so that the client estimates
         try:
             unsupported = await self._bedrock.unsupported(call)
         except Exception as error:
@@ -50,6 +52,10 @@ class Fallback:
             logger.exception("cannot ask Bedrock: this is a fault of the gateway")
             message = f"cannot ask Bedrock: a fault of the gateway ({type(error).__name__})"
             return BedrockFailure("EngineFailed", 503, message, "claude-gatewayctl logs")
+
+    async def count(self, call: Call) -> int:
+        """Answer a call that counts tokens. Return the status. Raises Refused."""
+        return await self._bedrock.count(call)
 
     def reply_failure(self, call: Call, failure: BedrockFailure) -> int:
         """Answer a call with Bedrock's failure. Return the status."""

@@ -76,7 +76,8 @@ CircuitVerdict = Literal["", "good", "failed", "limit"]  # on a circuit
 class RequestProgress(NamedTuple):
     """How far a request has come.
 
-    *replayable*: all of its body is in memory. *repeatable*: sending it twice does no harm. *retries* is their number,
+    *replayable*: all of its body is in memory. *repeatable*: sending it twice does no harm, and is worth the time: a
+    count of tokens is not, since the client can estimate. *retries* is their number,
     *elapsed* the seconds since the first attempt; *refreshed*: the attempt on a new connection has been made.
     *fallback*: there is a fallback; *only_anthropic*: there is none, since nobody else can do what is asked for.
     *bought*: within the last minute, the caller got a paid answer without a second attempt.
@@ -258,7 +259,9 @@ def _fall_back_or_retry(outcome: Outcome, progress: RequestProgress, rules: Rout
     """
     if not isinstance(outcome, Answered) or status_of(outcome) != 429 or outcome.should_retry is False:
         return FALL_BACK
-    if progress.retries or not rules.num_retries or (outcome.refusal and outcome.refusal.scope == "account"):
+    if progress.retries or not (progress.repeatable and rules.num_retries):
+        return FALL_BACK
+    if outcome.refusal and outcome.refusal.scope == "account":
         return FALL_BACK
     asked_for = min(rules.retry_after, 1.0) if outcome.retry_after is None else outcome.retry_after
     wait = asked_for if asked_for <= _QUICK else 1.0 if progress.bought and asked_for <= _LONG else None

@@ -261,6 +261,7 @@ ONCE = RequestProgress(True, True, fallback=True)
         (Answered(200, first_error="rate_limit_error"), ONCE, Decision("retry first", 1.0)),
         # one second try, and none where Anthropic says that it is no use
         (Answered(429), LATER, FALL_BACK),
+        (Answered(429), ONCE._replace(repeatable=False), FALL_BACK),
         (Answered(429, should_retry=False), ONCE, FALL_BACK),
         # it would take longer: at once, but not twice in a minute
         (Answered(429, retry_after=7.0), ONCE, FALL_BACK),
