@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from claude_gatewayd import printable
 from claude_gatewayd.anthropic.errors import STATUS_OF_TYPE
+from claude_gatewayd.bedrock import excerpt
 from claude_gatewayd.errors import GatewayError
 
 
@@ -173,6 +174,11 @@ def masked(text: str) -> str:
     return _SECRETS.sub("***", _ARN.sub("***", _SIGNED.sub("***", text[:_MAX_SEARCHED])))[:_MAX_MESSAGE]
 
 
+def quotable(text: str) -> str:
+    """Return what may be shown of a text of Bedrock's where others may read it: in a log, a status, a bug report."""
+    return printable.one_line(excerpt.of(masked(text)))
+
+
 def is_credential_failure(failure: BedrockFailure) -> bool:
     """Say whether the AWS keys are the cause: expired, unknown or missing."""
     if failure.kind:
@@ -263,7 +269,7 @@ def recovery_hint(failure: BedrockFailure) -> str:
 
 
 def describe(failure: BedrockFailure) -> str:
-    """Describe a failure for a log, a status, a message."""
+    """Describe a failure for a log, a status, a message: with Bedrock's words, but nothing that they quote."""
     if failure.kind in ("KeysUnavailable", "EngineFailed") or (
         failure.kind in ("Unreachable", *NOT_REACHED) and failure.message
     ):
@@ -273,7 +279,10 @@ def describe(failure: BedrockFailure) -> str:
              "Unreachable": "Bedrock cannot be reached", "Broken": "Bedrock's answer broke off",
              "Timeout": "no byte of Bedrock's answer came in time",
              "NotAsAsked": "Bedrock's answer does not fit the schema that was asked for"}  # fmt: skip
-    return fixed.get(failure.kind) or f"Bedrock answered {failure.kind or failure.status}"
+    if failure.kind in fixed:
+        return fixed[failure.kind]
+    words = quotable(failure.message).rstrip(".")
+    return f"Bedrock answered {printable.one_line(failure.kind[:60]) or failure.status}{words and ': '}{words}"
 
 
 def summary(failure: BedrockFailure) -> str:
