@@ -50,9 +50,11 @@ class Family:
     old_wording: bool = False  # "Malformed input request: #: extraneous key …" in place of "… Extra inputs …"
 
 
-_NEW: Final = Family()
+# Claude Code 2.1.332 sends the updates' beta to all from Opus 4.7 on.
+_NEW: Final = Family(betas=Family().betas | {DISPLAY_UPDATES})
 _ADAPTIVE_TOO: Final = replace(
     _NEW,
+    betas=_NEW.betas - {DISPLAY_UPDATES},
     thinking=frozenset(("disabled", "enabled", "adaptive")),
     efforts=ALL_EFFORTS - {"xhigh"},
     structured_output=True,
@@ -60,7 +62,7 @@ _ADAPTIVE_TOO: Final = replace(
     sampling=True,
 )
 _ALWAYS_THINKS: Final = replace(
-    _NEW, betas=_NEW.betas | {DISPLAY_UPDATES, FALLBACK_CREDIT}, thinking=frozenset(("adaptive",)), forced_tools=False
+    _NEW, betas=_NEW.betas | {FALLBACK_CREDIT}, thinking=frozenset(("adaptive",)), forced_tools=False
 )
 _BUDGETED: Final = replace(
     _NEW,

@@ -1,15 +1,18 @@
-"""Which clients there are here, and the gateway that they share."""
+"""Which clients there are here, which of them takes which route, and the gateways that they share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.client.claude import VERSIONS, why_no_client
-from tests.scenarios.client.scene import Scene, between_the_two
+from tests.scenarios.client.routes import NEWEST, OLDEST, Route
+from tests.scenarios.client.scene import Scene, Through, between_the_two, gateway_key, of_aws, through_of, written_below
 from tests.support.fetched import why_no_packages
 
-OLDEST, *BETWEEN, NEWEST = VERSIONS
+BETWEEN = VERSIONS[1:-1]
 
 
 @pytest.fixture(params=[OLDEST, *(pytest.param(v, marks=pytest.mark.extended) for v in BETWEEN), NEWEST])
@@ -35,25 +38,45 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture
+def route(request: pytest.FixtureRequest) -> Route:
+    """The way to Bedrock: through LiteLLM, unless the test is marked with `routes.by`."""
+    wanted: Route = getattr(request, "param", "litellm")
+    return wanted
+
+
 @pytest.fixture(scope="session")
-def gateway() -> Iterator[Scene]:
-    """One gateway for all the tests with a Bedrock: LiteLLM takes seconds."""
+def gateways() -> Iterator[Callable[[Through], Scene]]:
+    """One gateway for each transport, for all the tests with a Bedrock, started when it is needed."""
     reasons = [*map(why_no_client, VERSIONS), *map(why_no_packages, ("python", "node"))]
     if all(reasons):
         pytest.skip(reasons[0])  # before it is loaded for nobody
-    with between_the_two() as scene:
-        yield scene
+    started: dict[Through, Scene] = {}
+    with ExitStack() as stack:
+
+        def gateway(through: Through) -> Scene:
+            if through not in started:
+                started[through] = stack.enter_context(between_the_two(through))
+            return started[through]
+
+        yield gateway
 
 
 @pytest.fixture
-def scene(gateway: Scene) -> Iterator[Scene]:
-    """The gateway for one test; what it was sent was right."""
-    gateway.is_up()
-    gateway.forget()
-    yield gateway
-    gateway.anthropic.clear_faults()
-    gateway.bedrock.clear_faults()
-    gateway.anthropic.release()
-    assert gateway.bedrock.violations == []
-    assert gateway.bedrock.refusals == []
-    assert gateway.anthropic.violations == []
+def scene(gateways: Callable[[Through], Scene], route: Route, home: Path) -> Iterator[Scene]:
+    """The gateway for one test; what it was sent was right, and no secret is where it must not be."""
+    scene = replace(gateways(through_of(route)), route=route)
+    scene.is_up()
+    scene.bedrock.refusals.clear()  # one that failed a test is not the next one's
+    scene.forget()
+    yield scene
+    scene.anthropic.clear_faults()
+    scene.bedrock.clear_faults()
+    scene.anthropic.release()
+    assert scene.bedrock.violations == []
+    assert scene.bedrock.refusals == []
+    assert scene.anthropic.violations == []
+    if route == "bedrock-mode":
+        assert scene.anthropic.requests == []
+    scene.forget()
+    assert written_below(home, gateway_key(scene.daemon), *of_aws(scene.bedrock)) == []

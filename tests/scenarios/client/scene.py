@@ -1,8 +1,9 @@
-"""A gateway between the two fakes, with LiteLLM loaded and a caller who is known."""
+"""A gateway between the two fakes, with a caller who is known, and the routes by which a client gets to Bedrock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
 from tests.fakes.anthropic import FakeAnthropic
@@ -10,13 +11,23 @@ from tests.fakes.anthropic_faults import MESSAGES
 from tests.fakes.anthropic_requests import Recorded
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.shapes import API_KEY, OAUTH_TOKEN
+from tests.scenarios.client.claude import OAUTH, Claude, Credential
+from tests.scenarios.client.routes import Route
+from tests.support.control_plane import ControlPlane
 from tests.support.daemon import Daemon
 from tests.support.stage import Stage, keys_of
 
 Lane = Literal["anthropic", "bedrock"]
 LANES: Final[tuple[Lane, ...]] = ("anthropic", "bedrock")
+Through = Literal["litellm", "direct"]
 
 CONFIG: Final = "[router]\nallowed_fails = 100\n"  # the circuit stays closed: each turn tries Anthropic
+OF_ANTHROPIC: Final = (OAUTH_TOKEN, API_KEY)
+
+
+def through_of(route: Route) -> Through:
+    """Return the transport of the gateway on a route; in Bedrock mode it makes no difference."""
+    return "litellm" if route == "litellm" else "direct"
 
 
 @dataclass
@@ -25,7 +36,20 @@ class Scene:
 
     anthropic: FakeAnthropic
     bedrock: FakeBedrock
+    control: ControlPlane
     daemon: Daemon
+    route: Route = "litellm"
+
+    def claude(
+        self, version: str, home: Path, credential: Credential = OAUTH, *, env: Mapping[str, str] | None = None
+    ) -> Claude:
+        """Return a client that takes the route. In Bedrock mode too its person is signed in at Anthropic."""
+        claude = Claude(version, self.daemon.url, home, credential, env or {})
+        return in_bedrock_mode(claude, self.daemon) if self.route == "bedrock-mode" else claude
+
+    def keeps_thinking(self, version: str) -> bool:
+        """Tell whether the client sends thinking back. 2.1.197 does not where a model answers by another name."""
+        return not (version == "2.1.197" and self.route == "bedrock-mode")
 
     def is_down(self, *, after: int = 0) -> None:
         """Let Anthropic fail every message but the next *after*."""
@@ -45,9 +69,15 @@ class Scene:
         self.forget()
 
     def forget(self) -> None:
-        """Forget the requests so far."""
+        """Forget the requests so far, having seen that none held what is another's secret."""
+        key = gateway_key(self.daemon)
+        assert holding(self.anthropic.requests, key, *of_aws(self.bedrock)) == []
+        assert holding(self.bedrock.requests, key, *OF_ANTHROPIC) == []
+        asked = repr(self.control.requests)
+        assert [secret for secret in (key, *OF_ANTHROPIC) if secret in asked] == []
         self.anthropic.requests.clear()
         self.bedrock.requests.clear()
+        self.control.requests.clear()
 
     def answered(self, lane: Lane) -> list[Recorded]:
         """Return the messages that one of the two has answered."""
@@ -61,18 +91,59 @@ class Scene:
         return self.answered(lane)
 
 
+def in_bedrock_mode(claude: Claude, daemon: Daemon) -> Claude:
+    """Return a client with what `configure-claude --bedrock` writes."""
+    # By default 2.1.197 takes Sonnet 4.5 with a budget, which refuses a tool's result without the thinking before it.
+    pinned = {"ANTHROPIC_MODEL": "us.anthropic.claude-opus-4-8"} if claude.version == "2.1.197" else {}
+    env = {
+        "CLAUDE_CODE_USE_BEDROCK": "1",
+        "ANTHROPIC_BEDROCK_BASE_URL": f"{daemon.url}/bedrock",
+        "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
+        "ANTHROPIC_CUSTOM_HEADERS": f"x-gateway-key: {gateway_key(daemon)}",
+    }
+    return replace(claude, env={**env, **pinned, **claude.env})
+
+
+def gateway_key(daemon: Daemon) -> str:
+    """Return the gateway key, as it is in its file."""
+    return (daemon.home / "s" / "claude-gateway" / "gateway.key").read_text().strip()
+
+
+def of_aws(bedrock: FakeBedrock) -> tuple[str, ...]:
+    """Return what only Bedrock may see; the id of a key is a name, but it is nobody else's business."""
+    return tuple(filter(None, (bedrock.key.access_key, bedrock.key.secret, bedrock.key.token)))
+
+
+def holding(requests: Iterable[Recorded], *secrets: str) -> list[str]:
+    """Return the secrets that are in one of the requests."""
+    asked = list(requests)
+    return [secret for secret in secrets if any(secret.encode() in request.head + request.body for request in asked)]
+
+
+def written_below(directory: Path, *secrets: str) -> list[tuple[Path, str]]:
+    """Return the files that hold one of the secrets: the client writes down what it was answered."""
+    contents = ((path, path.read_bytes()) for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
+    return [(path, secret) for path, data in contents for secret in secrets if secret.encode() in data]
+
+
 @contextmanager
-def between_the_two() -> Iterator[Scene]:
-    """Start a gateway with LiteLLM loaded, and let Anthropic accept the callers' credentials."""
-    secrets = (OAUTH_TOKEN, API_KEY)
-    with FakeAnthropic() as anthropic, FakeBedrock(canaries=[secret.encode() for secret in secrets]) as bedrock:
-        with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock)) as daemon:
+def between_the_two(through: Through) -> Iterator[Scene]:
+    """Start a gateway, with LiteLLM loaded where it is asked for, and let Anthropic accept the callers' credentials."""
+    canaries = [secret.encode() for secret in OF_ANTHROPIC]
+    with FakeAnthropic() as anthropic, FakeBedrock(canaries=canaries) as bedrock, ControlPlane() as control:
+        environ = keys_of(bedrock) | {
+            "AWS_ENDPOINT_URL_BEDROCK": control.url,
+            "CLAUDE_GATEWAY_BEDROCK_THROUGH": through,
+            "CLAUDE_GATEWAY_LITELLM_LOAD": "eager" if through == "litellm" else "lazy",
+        }
+        with Daemon(upstream=anthropic.url, config=CONFIG, environ=environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
-            stage.wait_loaded()
+            if through == "litellm":
+                stage.wait_loaded()
             stage.prove(OAUTH_TOKEN)
             reply = stage.ask(token="", headers={"x-api-key": API_KEY})
             assert reply.status == 200, reply
-            yield Scene(anthropic, bedrock, daemon)
+            yield Scene(anthropic, bedrock, control, daemon)
+            secrets = (gateway_key(daemon), *OF_ANTHROPIC, *of_aws(bedrock))
         assert "Traceback" not in daemon.log
-        for secret in secrets:
-            assert secret not in daemon.log
+        assert [secret for secret in secrets if secret in daemon.log] == []

@@ -1,58 +1,59 @@
-"""The real Claude Code in its own Bedrock mode, with the gateway in Bedrock's place."""
+"""What the real Claude Code does in its own Bedrock mode, and nowhere else, with the gateway in Bedrock's place."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.bedrock import STREAM, FakeBedrock, model_of, operation_of
-from tests.scenarios.client.claude import Claude, Credential
+from tests.fakes.bedrock import INVOKE, STREAM, model_of, operation_of
+from tests.scenarios.client import routes
 from tests.scenarios.client.scene import Scene
-from tests.support.control_plane import ControlPlane
-from tests.support.daemon import Daemon
-from tests.support.stage import keys_of
+from tests.scenarios.client.test_bedrock import worked
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
 
-NOBODY: Final = Credential("nobody")  # Bedrock mode has no use for a login
-ECHO: Final = {"command": "echo number-$((40 + 2))", "description": "Print a number"}
+LONG: Final = "context-1m-2025-08-07"
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Scene]:
-    """A gateway that never loads LiteLLM."""
-    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock, ControlPlane() as control:
-        environ = keys_of(bedrock) | {
-            "AWS_ENDPOINT_URL_BEDROCK": control.url,
-            "CLAUDE_GATEWAY_BEDROCK_THROUGH": "direct",
-        }
-        with Daemon(upstream=anthropic.url, environ=environ) as daemon:
-            yield Scene(anthropic, bedrock, daemon)
-        assert "Traceback" not in daemon.log
+@routes.by("bedrock-mode")
+@pytest.mark.parametrize("own", ["keys", "bearer"])
+def test_a_client_that_has_credentials_of_its_own(own: str, scene: Scene, version: str, home: Path) -> None:
+    """It tries its models first. What it signs with, or shows, ends at the gateway."""
+    mine = {
+        "keys": {"AWS_ACCESS_KEY_ID": "AKIAOFTHECLIENT00000", "AWS_SECRET_ACCESS_KEY": "of-the-client"},
+        "bearer": {"AWS_BEARER_TOKEN_BEDROCK": "bearer-of-the-client"},
+    }[own]
+    env = {"CLAUDE_CODE_SKIP_BEDROCK_AUTH": "", "AWS_REGION": "us-east-1", **mine}
+    result = scene.claude(version, home, env=env).ask("good morning")
+    worked(result)
+    assert result.text == "Hello from the fake. You said: good morning"
+    *probes, turn = scene.only("bedrock")
+    assert [(operation_of(probe), probe.json()["max_tokens"]) for probe in probes] == [(INVOKE, 1)] * 3
+    assert operation_of(turn) == STREAM
+    for request in scene.bedrock.requests:
+        assert not [value for value in mine.values() if value.encode() in request.head + request.body]
 
 
-def in_bedrock_mode(scene: Scene, version: str, home: Path) -> Claude:
-    """Return a client with what `configure-claude --bedrock` writes."""
-    key = scene.daemon.ctl("key").stdout.strip()
-    env = {
-        "CLAUDE_CODE_USE_BEDROCK": "1",
-        "ANTHROPIC_BEDROCK_BASE_URL": f"{scene.daemon.url}/bedrock",
-        "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
-        "ANTHROPIC_CUSTOM_HEADERS": f"x-gateway-key: {key}",
-    }
-    return Claude(version, "", home, NOBODY, env)
-
-
-def test_a_turn_with_a_tool(scene: Scene, newest: str, home: Path) -> None:
-    result = in_bedrock_mode(scene, newest, home).ask(f"[[think]] [[tool Bash {json.dumps(ECHO)}]]")
+@routes.by("bedrock-mode")
+def test_context(scene: Scene, version: str, home: Path) -> None:
+    """The older client counts by a burst of requests for one token; the newer ones estimate."""
+    claude = scene.claude(version, home)
+    worked(claude.ask("good morning"))
+    scene.forget()
+    result = claude.ask("/context")
     assert result.succeeded, result
-    assert result.of("system", "api_retry") == []
-    assert result.text == "Hello from the fake. The tool said: number-42", result
-    asked = scene.only("bedrock")
-    assert [operation_of(request) for request in asked] == [STREAM, STREAM]
-    assert {model_of(request).partition(".")[0] for request in asked} == {"us"}
-    assert "claude-code-20250219" in (asked[0].header("anthropic-beta") or "")
-    assert scene.anthropic.requests == []
+    assert "Estimated usage by category" in result.text
+    counted = scene.only("bedrock")
+    assert (len(counted) > 20) == (version == "2.1.197")
+    assert {(operation_of(request), request.json()["max_tokens"]) for request in counted} <= {(INVOKE, 1)}
+
+
+@routes.by("bedrock-mode")
+def test_a_million_tokens(scene: Scene, version: str, home: Path) -> None:
+    env = {"ANTHROPIC_MODEL": "us.anthropic.claude-sonnet-4-5-20250929-v1:0[1m]"}
+    worked(scene.claude(version, home, env=env).ask("good morning"))
+    (asked,) = scene.only("bedrock")
+    assert operation_of(asked) == STREAM
+    assert "claude-code-20250219" in (asked.header("anthropic-beta") or "")  # a beta that goes in no body
+    assert model_of(asked) == "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    assert LONG in asked.json()["anthropic_beta"]
