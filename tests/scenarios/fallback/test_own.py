@@ -224,7 +224,7 @@ def test_doctor_expects_of_a_name_what_answers_it(stage: Stage) -> None:
         "claude-opus-4-8[1m]": "anthropic", "us.anthropic.claude-opus-4-8": "bedrock", "echo": "litellm",
     }  # fmt: skip
     for name, provider in expected.items():
-        assert answers.answer(name, settings, own_models, bedrock=True).provider == provider
+        assert answers.answer(name, settings, own_models).provider == provider
         reply = stage.ask(turn(model=name))
         assert (name, reply.status, reply.headers["x-gateway-upstream"]) == (name, 200, provider)
 

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from claude_gatewayd.ctl.doctor import gather
 from tests.support.daemon import BIN
 
 CONFIG = """\
@@ -128,6 +129,9 @@ def test_doctor_compares_old_and_new_until_it_is_to_forget(tmp_path: Path) -> No
     imported(directory, "--dry-run")
     assert compared() == []
     imported(directory)
+    assert ("fail", "claude-opus-4-8-bedrock") in compared()  # Bedrock is off: there is no profile Team.Admin
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text("[profile Team.Admin]\ncredential_process = /bin/false\n")
     file = directory / "config.yaml"
     answered = [("ok", "claude-opus-4-8"), ("ok", "claude-opus-4-8-bedrock")]
     done = f"every name of {file} is answered, and the record is done with. To end this"
@@ -137,3 +141,42 @@ def test_doctor_compares_old_and_new_until_it_is_to_forget(tmp_path: Path) -> No
     assert ctl("import", "--forget") == f"Forgot what was imported from {file}: doctor no longer compares\n"
     assert compared() == []
     assert ctl("import", "--forget") == "Nothing to forget: nothing was imported\n"
+
+
+def test_anthropics_key_stays_with_the_callers(tmp_path: Path) -> None:
+    """The proxy paid with the key of its .env, which no entry has to name: now each caller does."""
+    for name, entry in (("implied", ""), ("named", ", api_key: os.environ/ANTHROPIC_API_KEY")):
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / "config.yaml").write_text(
+            "model_list:\n- model_name: claude-opus-4-8\n"
+            f"  litellm_params: {{model: anthropic/claude-opus-4-8{entry}}}\n"
+            "- model_name: four\n  litellm_params: {model: gpt-4o}\n"
+        )
+        (directory / ".env").write_text("ANTHROPIC_API_KEY=sk-secret-1\nOPENAI_API_KEY=sk-secret-2\n")
+        _, report = imported(directory, "--json")
+        lines = {(one["line"], one["what"]): one["verdict"] for one in report["lines"]}
+        assert (lines[1, "ANTHROPIC_API_KEY"], lines[2, "OPENAI_API_KEY"]) == ("changed", "carried over")
+        environment = (tmp_path / ".config/claude-gateway/environment").read_text()
+        assert "sk-secret-2" in environment  # LiteLLM goes on with it
+        assert "sk-secret-1" not in environment
+
+
+def test_with_nothing_imported_the_proxy_is_still_needed(tmp_path: Path) -> None:
+    directory = tmp_path / "proxy"
+    directory.mkdir()
+    (directory / "config.yaml").write_text(
+        "model_list:\n- model_name: claude-sonnet-4-6\n  litellm_params: {model: os.environ/THE_MODEL}\n"
+        "- model_name: rerank\n  litellm_params: {model: os.environ/THE_OTHER}\n"
+    )
+    output, _ = imported(directory)
+    assert "\nNothing to write\n" in output
+    assert output.endswith("Next: what is yours to do, and import again; the proxy is still needed\n")
+
+
+def test_a_name_without_a_route_is_answered_by_nobody(tmp_path: Path) -> None:
+    entry = "- model_name: NAME\n  litellm_params: {model: openai/x, api_key: sk-x}\n  model_info: {mode: MODE}\n"
+    file = tmp_path / "claude-gateway.yaml"
+    rows = (("talk", "chat"), ("order", "rerank"), ("draw", "image_generation"))
+    file.write_text("model_list:\n" + "".join(entry.replace("NAME", n).replace("MODE", mode) for n, mode in rows))
+    assert gather.own_models(str(file)) == {"talk": "openai/x"}

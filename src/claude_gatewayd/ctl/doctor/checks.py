@@ -24,6 +24,8 @@ from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.system import ports
 
+_ENABLE_BEDROCK = "claude-gatewayctl config set bedrock.enabled auto --reload"
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -159,8 +161,7 @@ def _aws(context: Context) -> Iterable[Finding]:
     settings, status, now = context.config, context.status, time.time()
     source = find_source(context.environ, settings.bedrock.profile)
     if settings.bedrock.enabled == "false":
-        mend = "claude-gatewayctl config set bedrock.enabled auto --reload"
-        yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", mend, now)
+        yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", _ENABLE_BEDROCK, now)
         return
     if status is None and (unusable := gather.why_no_keys(source, settings, context.environ)) is not None:
         yield network.unusable_keys(source.description, unusable.why, unusable.hint)
@@ -176,9 +177,20 @@ def _imported(context: Context) -> Iterable[Finding]:
     imports = record.read(context.environ)
     if not imports or (context.problems and context.config == Config()):  # it is broken: another check says so
         return ()
-    enabled = context.status["bedrock"]["enabled"] if context.status is not None else context.config.bedrock.enabled
     own_models = gather.own_models(context.config.litellm.config)
-    return imported.compare(imports, context.config, own_models, bedrock=enabled not in (False, "false"))
+    return imported.compare(imports, context.config, own_models, turn_on_bedrock=_turn_on_bedrock(context))
+
+
+def _turn_on_bedrock(context: Context) -> str:
+    """Return the command for that, "" if Bedrock is on: what the daemon has found, or would find."""
+    settings = context.config.bedrock
+    source = find_source(context.environ, settings.profile)
+    is_on = settings.enabled != "false" and source.wanted
+    if context.status["bedrock"]["enabled"] if context.status is not None else is_on:
+        return ""
+    if settings.enabled == "false":
+        return _ENABLE_BEDROCK
+    return source.hint or "claude-gatewayctl reload"
 
 
 def _claude_code(context: Context) -> Iterable[Finding]:

@@ -29,6 +29,7 @@ from claude_gatewayd.ctl.claude_code.settings import KEY_HEADER
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
 from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
+from claude_gatewayd.ctl.migrate.models.providers import without_route
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.network import egress
@@ -182,7 +183,10 @@ def try_litellm(config: str, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def own_models(file: str) -> dict[str, str]:
-    """Return the models of a person's own LiteLLM configuration, by name; {} if it cannot be read."""
+    """Return the models of a person's own LiteLLM configuration that the gateway has a route for, by name.
+
+    {} if it cannot be read.
+    """
     try:
         found = bounded_yaml.read(small_file.read(Path(file)).decode()).value if file else None
     except (OSError, ValueError, bounded_yaml.NotYaml):
@@ -192,7 +196,9 @@ def own_models(file: str) -> dict[str, str]:
     for entry in entries if isinstance(entries, list) else ():
         params = entry.get("litellm_params") if isinstance(entry, dict) else None
         if isinstance(params, dict) and isinstance(params.get("model"), str):
-            models[str(entry.get("model_name"))] = params["model"]
+            name, model = str(entry.get("model_name")), params["model"]
+            if not without_route(name, model, entry.get("model_info")):
+                models[name] = model
     return models
 
 

@@ -15,13 +15,16 @@ _FORGET = "claude-gatewayctl import --forget"
 
 
 def compare(
-    imports: Sequence[Imported], config: Config, own_models: Mapping[str, str], *, bedrock: bool
+    imports: Sequence[Imported], config: Config, own_models: Mapping[str, str], *, turn_on_bedrock: str
 ) -> Iterator[Finding]:
-    """Judge what answers each recorded name. *own_models* and *bedrock* are as for `answers.answer`."""
+    """Judge what answers each recorded name. *own_models* are as for `answers.answer`.
+
+    *turn_on_bedrock* is the command for that, "" if Bedrock is on.
+    """
     for one in imports:
         good = True
         for old in one.names:
-            finding = _of(old, one.file, answers.answer(old.name, config, own_models, bedrock=bedrock))
+            finding = _of(old, one.file, answers.answer(old.name, config, own_models), turn_on_bedrock)
             good = good and finding.state != "fail"
             yield finding
         if good:
@@ -29,7 +32,7 @@ def compare(
             yield ok(_CHECK, text)
 
 
-def _of(old: OldName, file: str, now: answers.NameAnswer) -> Finding:
+def _of(old: OldName, file: str, now: answers.NameAnswer, turn_on_bedrock: str) -> Finding:
     was, name = one_line(" or ".join(old.models[:3])), one_line(old.name)
     if not now.provider:
         return Finding(
@@ -37,6 +40,9 @@ def _of(old: OldName, file: str, now: answers.NameAnswer) -> Finding:
             f"clients that use it fail. The command shows why, line by line; if none does: {_FORGET}",
             f"claude-gatewayctl import --dry-run {quote(file)}",
         )  # fmt: skip
+    if now.provider == "bedrock" and turn_on_bedrock:
+        why = "clients that use it fail: Bedrock is off, and nothing else answers this name"
+        return Finding(_CHECK, "fail", f"{name}: nothing answers it; the proxy asked {was}", why, turn_on_bedrock)
     who = _WHO[now.provider]
     as_model = f" as {now.model}" if now.model not in (old.name, *old.models) else ""
     before = answers.before(old.models)

@@ -38,6 +38,10 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": ("bedrock", "region"),
     "LITELLM_PORT": ("listen", "port"),
 }
+ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
+CALLERS_PAY = (
+    f"each caller's own credential goes to Anthropic, and pays: log in with claude, or set {ANTHROPIC_KEY} there"
+)
 # Beginnings of variables that would change which keys and files the whole daemon uses.
 NOT_FOR_THE_SERVICE = ("AWS_", "PATH", "HOME", "PYTHON", "LD_", "DYLD_", "XDG_", "CLAUDE_")
 AWS_PARAMS = {

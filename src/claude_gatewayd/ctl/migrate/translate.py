@@ -206,6 +206,8 @@ class _Translator:
         elif name != BEARER and name.startswith(known_keys.NOT_FOR_THE_SERVICE):
             file = "~/.config/claude-gateway/environment"
             self._note(where, YOURS, f"the service's own environment decides: if it needs this, write it into {file}")
+        elif name == known_keys.ANTHROPIC_KEY and not self._models.names(name):
+            self._note(where, CHANGED, known_keys.CALLERS_PAY)
         else:
             self._draft.migrated.secrets[name] = str(found.value)
             self._note(where, CARRIED, "in the service's environment file")

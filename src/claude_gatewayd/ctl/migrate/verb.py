@@ -18,7 +18,7 @@ from claude_gatewayd.ctl.migrate import document, project_files, translate
 from claude_gatewayd.ctl.migrate.comparison import record
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument
 from claude_gatewayd.ctl.migrate.draft import MigratedConfig
-from claude_gatewayd.ctl.migrate.translation import OPEN_ENDS, Translation
+from claude_gatewayd.ctl.migrate.translation import OPEN_ENDS, YOURS, Translation
 from claude_gatewayd.ctl.migrate.variables import collect
 from claude_gatewayd.ctl.terminal.output import DONE, USAGE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.text import counted
@@ -104,8 +104,8 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
             copy = kept[number]
             lines.append(f"Wrote {path}" + (f" (backup: {copy})" if copy else ""))
     if not writes:
-        lines.append(f"Nothing to write: {target} is up to date")
-    rest = "\n".join([*lines, *_next(translations, _for_the_service(left))])
+        lines.append(f"Nothing to write: {target} is up to date" if text else "Nothing to write")
+    rest = "\n".join([*lines, *_next(translations, _for_the_service(left), is_imported=bool(text))])
     plain = "\n".join([*_table(translations), rest])
     show(report, plain, lambda _: f"{_drawn(translations)}\n{printable.lines(rest)}", in_json=in_json)
     return DONE
@@ -248,7 +248,7 @@ def _for_the_service(left: str) -> list[str]:
     return [name for name in environment.references(left) if os.environ.get(name) not in (None, "", stored.get(name))]
 
 
-def _next(translations: list[tuple[Path, Translation]], variables: list[str]) -> list[str]:
+def _next(translations: list[tuple[Path, Translation]], variables: list[str], *, is_imported: bool) -> list[str]:
     open_ends = sum(one.verdict in OPEN_ENDS for _, one in translations)
     lines = []
     if open_ends:
@@ -258,4 +258,6 @@ def _next(translations: list[tuple[Path, Translation]], variables: list[str]) ->
         lines.append(
             f"A service needs {', '.join(variables)} of this shell: claude-gatewayctl install takes them over."
         )
+    if not is_imported and any(one.verdict == YOURS for _, one in translations):
+        return [*lines, "Next: what is yours to do, and import again; the proxy is still needed"]
     return [*lines, "Next: stop the proxy, then claude-gatewayctl config check, and claude-gatewayctl configure-claude"]

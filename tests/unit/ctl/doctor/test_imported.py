@@ -17,7 +17,7 @@ def test_a_line_per_name_and_what_to_type() -> None:
         OldName("gpt-5", ("openai/gpt-5", "azure/gpt-5")),
         OldName("gone", ("openai/gone",)),
     )
-    found = list(imported.compare([Imported(FILE, names)], CONFIG, {"gpt-5": "openai/gpt-5"}, bedrock=True))
+    found = list(imported.compare([Imported(FILE, names)], CONFIG, {"gpt-5": "openai/gpt-5"}, turn_on_bedrock=""))
     assert [(one.check, one.state, one.found) for one in found] == [
         ("import", "ok", "best: Anthropic answers it as claude-opus-4-8; the proxy asked anthropic/claude-opus-4-8"),
         ("import", "note",
@@ -30,9 +30,20 @@ def test_a_line_per_name_and_what_to_type() -> None:
     assert "claude-gatewayctl import --forget" in found[3].why
 
 
+def test_without_bedrock_its_names_are_answered_by_nobody() -> None:
+    names = (OldName("best", ("x",)), OldName("claude-opus-4-1-bedrock", ("bedrock/us.anthropic.claude-opus-4-1",)))
+    best, old = imported.compare([Imported(FILE, names)], CONFIG, {}, turn_on_bedrock="aws configure sso")
+    assert best.state == "ok"
+    assert (old.state, old.mend) == ("fail", "aws configure sso")
+    assert old.found == (
+        "claude-opus-4-1-bedrock: nothing answers it; the proxy asked bedrock/us.anthropic.claude-opus-4-1"
+    )
+    assert old.why == "clients that use it fail: Bedrock is off, and nothing else answers this name"
+
+
 def test_when_all_are_answered_the_record_is_done_with() -> None:
     names = (OldName("best", ("anthropic/claude-opus-4-8",)),)
-    *_, last = imported.compare([Imported(FILE, names)], CONFIG, {}, bedrock=False)
+    *_, last = imported.compare([Imported(FILE, names)], CONFIG, {}, turn_on_bedrock="aws configure sso")
     assert last.state == "ok"
     assert last.found == (
         f"every name of {FILE} is answered, and the record is done with. To end this: claude-gatewayctl import --forget"
@@ -41,10 +52,10 @@ def test_when_all_are_answered_the_record_is_done_with() -> None:
 
 def test_a_name_makes_no_line_of_its_own() -> None:
     names = (OldName("a\nFAIL  disk", ("openai/x\n\x1b[2J",)),)
-    (found,) = imported.compare([Imported(FILE, names)], CONFIG, {}, bedrock=True)
+    (found,) = imported.compare([Imported(FILE, names)], CONFIG, {}, turn_on_bedrock="")
     assert "\n" not in found.found
     assert "\x1b" not in found.found
 
 
 def test_nothing_was_imported() -> None:
-    assert list(imported.compare([], CONFIG, {}, bedrock=True)) == []
+    assert list(imported.compare([], CONFIG, {}, turn_on_bedrock="")) == []

@@ -19,8 +19,8 @@ class NameAnswer:
     model: str = ""
 
 
-def answer(name: str, config: Config, own_models: Mapping[str, str], *, bedrock: bool) -> NameAnswer:
-    """Return who answers *name*. *own_models* are those of [litellm] config; *bedrock* says whether it may be used."""
+def answer(name: str, config: Config, own_models: Mapping[str, str]) -> NameAnswer:
+    """Return who answers *name*, if Bedrock is on. *own_models* are those of [litellm] config that have a route."""
     asked = routing_name(name)
     if "*" in asked:  # it stood for many names: only those of Claude are answered, whatever they are
         return NameAnswer("anthropic", asked) if asked.startswith("claude-") else NameAnswer("")
@@ -28,7 +28,7 @@ def answer(name: str, config: Config, own_models: Mapping[str, str], *, bedrock:
     settings = config.bedrock
     if bedrock_models.is_bedrock_only(model):
         target = bedrock_models.find(model, settings.region, settings.geography, settings.models)
-        return NameAnswer("bedrock", target.model) if bedrock and target is not None else NameAnswer("")
+        return NameAnswer("bedrock", target.model) if target is not None else NameAnswer("")
     if model in own_models and not model.startswith("claude-"):
         return NameAnswer("litellm", own_models[model])
     return NameAnswer("anthropic", model) if bedrock_models.is_claude(model) else NameAnswer("")

@@ -40,7 +40,7 @@ def names_of(values: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Old
     found: dict[str, list[str]] = {}
 
     def add(name: Any, model: Any) -> None:
-        name, model = (references.resolve(one, environ).value for one in (name, model))
+        name, model = (_resolved(one, environ) for one in (name, model))
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not isinstance(model, str):
             return
         models = found.setdefault(str(name)[:_MOST_TEXT], [])
@@ -57,6 +57,12 @@ def names_of(values: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Old
     for name, value in aliases.items() if isinstance(aliases, dict) else ():
         add(name, value.get("model") if isinstance(value, dict) else value)
     return tuple(OldName(name, tuple(models)) for name, models in islice(found.items(), _MOST_NAMES))
+
+
+def _resolved(raw: Any, environ: Mapping[str, str]) -> Any:
+    """Return a value with its variables, as it stands where one is not set: clients ask for that name all the same."""
+    found = references.resolve(raw, environ)
+    return raw if found.unset else found.value
 
 
 def read(environ: Mapping[str, str]) -> list[Imported]:

@@ -55,6 +55,10 @@ class ModelList:
         """Return all entries that could be read."""
         return [entry for group in self._groups.values() for entry in group]
 
+    def names(self, variable: str) -> bool:
+        """Return whether an entry that is left to LiteLLM names a variable."""
+        return f"os.environ/{variable}'" in repr(self._draft.migrated.models)
+
     def read(self, raw_entries: list[Any], credentials: Mapping[str, Any]) -> None:
         """Decide about all entries, and report each."""
         for index, raw in enumerate(raw_entries):
@@ -132,8 +136,7 @@ class ModelList:
         for key, value in entry.params.items():
             place = (*entry.place, "litellm_params", key)
             if key == "api_key":
-                explanation = "each caller's own credential goes to Anthropic, and pays"
-                draft.note(place, CHANGED, f"{explanation}: log in with claude, or set ANTHROPIC_API_KEY there", key)
+                draft.note(place, CHANGED, known_keys.CALLERS_PAY, key)
             elif key == "api_base":
                 self._base_url(place, value)
             elif "timeout" in key:
@@ -244,7 +247,7 @@ class ModelList:
             params, rest = (references.for_litellm(each, draft.environ) for each in (given, entry.rest))
             draft.migrated.models.append({"model_name": own, "litellm_params": params, **rest})
             renamed = f', as [aliases] {entry.asked} = "{own}"' if own != entry.asked else ""
-            if lacking := providers.without_route(entry):
+            if lacking := providers.without_route(entry.name, entry.model, entry.rest.get("model_info")):
                 explanation = f"LiteLLM has it ({entry.model}), but the gateway has no route for {lacking}"
                 draft.note(entry.place, CHANGED, explanation, name)
             else:

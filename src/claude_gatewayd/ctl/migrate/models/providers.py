@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from claude_gatewayd.ctl.migrate.models.entries import Entry
 
@@ -36,20 +36,25 @@ def key_of(entry: Entry) -> Mapping[str, str]:
 
     Empty if the entry has a key, or if nobody knows.
     """
-    provider, slash, _ = entry.model.partition("/")
-    provider = str(entry.params.get("custom_llm_provider") or (provider if slash else ""))
-    if not provider and _OPENAIS.match(entry.model):
+    variable = key_variable(entry.model, entry.params)
+    return {"api_key": f"os.environ/{variable}"} if variable else {}
+
+
+def key_variable(model: str, params: Mapping[str, Any]) -> str:
+    """Return the variable in which LiteLLM looks for an entry's key; "" if the entry has one, or if nobody knows."""
+    provider, slash, _ = model.partition("/")
+    provider = str(params.get("custom_llm_provider") or (provider if slash else ""))
+    if not provider and _OPENAIS.match(model):
         provider = "openai"
-    if provider not in _KEYS or {"api_key", "mock_response"} & entry.params.keys():
-        return {}
-    return {"api_key": f"os.environ/{_KEYS[provider]}"}
+    if not provider and model.startswith("claude-"):
+        provider = "anthropic"
+    return "" if {"api_key", "mock_response"} & params.keys() else _KEYS.get(provider, "")
 
 
-def without_route(entry: Entry) -> str:
-    """Return what an entry is for, if no route of the gateway serves that; "" otherwise."""
-    info = entry.rest.get("model_info")
+def without_route(name: str, model: str, info: Any) -> str:
+    """Return what an entry is for, if no route of the gateway serves that; "" otherwise. *info* is its model_info."""
     mode = info.get("mode") if isinstance(info, Mapping) else None
     if isinstance(mode, str):
         return "" if mode in _ROUTED else mode.replace("_", " ")
-    text = f"{entry.name} {entry.model}".lower()
+    text = f"{name} {model}".lower()
     return next((what for pattern, what in _WITHOUT_ROUTE if pattern.search(text)), "")

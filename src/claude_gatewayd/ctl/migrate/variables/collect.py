@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from claude_gatewayd.config import litellm_keys
+from claude_gatewayd.ctl.migrate.models import providers
 from claude_gatewayd.ctl.migrate.translation import UNKNOWN, YOURS, Translation
 from claude_gatewayd.ctl.migrate.variables import compose_file, dotenv_file, makefile
 from claude_gatewayd.ctl.migrate.variables.assignment import Assignment
@@ -82,6 +83,11 @@ def decide(
 def _needed_by(values: Mapping[str, Any]) -> tuple[set[str], tuple[str, ...]]:
     """Return the names of variables that a configuration needs, and with what others begin."""
     names = {name for match in _REFERENCE.findall(repr(values)) for name in match if name}
+    entries = values.get("model_list")
+    for entry in entries if isinstance(entries, list) else ():
+        params = entry.get("litellm_params") if isinstance(entry, dict) else None
+        if isinstance(params, dict) and isinstance(params.get("model"), str):
+            names.add(providers.key_variable(params["model"], params))  # LiteLLM looks there, named or not
     settings = values.get("litellm_settings")
     listed = [settings.get(key) for key in litellm_keys.CALLBACKS] if isinstance(settings, dict) else []
     flat = [name for one in listed for name in (one if isinstance(one, list) else [one])]

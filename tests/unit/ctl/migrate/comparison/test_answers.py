@@ -39,13 +39,7 @@ OWN = {"gpt-5": "openai/gpt-5", "llama": "bedrock/meta.llama3", "claude-mine": "
     ],
 )
 def test_who_answers(name: str, expected: NameAnswer) -> None:
-    assert answer(name, CONFIG, OWN, bedrock=True) == expected
-
-
-def test_without_bedrock_its_names_are_answered_by_nobody() -> None:
-    for name in ("claude-opus-4-8-bedrock", "old", "us.anthropic.claude-opus-4-8"):
-        assert answer(name, CONFIG, OWN, bedrock=False) == NameAnswer("")
-    assert answer("claude-opus-4-8", CONFIG, OWN, bedrock=False).provider == "anthropic"
+    assert answer(name, CONFIG, OWN) == expected
 
 
 @pytest.mark.parametrize(

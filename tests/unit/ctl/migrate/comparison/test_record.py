@@ -35,7 +35,8 @@ def test_the_names_of_a_configuration() -> None:
     }
     found = record.names_of(values, {"MODEL": "openai/z"})
     assert found == (
-        OldName("a", ("openai/x", "openai/y")), OldName("4.5", ("openai/z",)), OldName("b", ("a",)),
+        OldName("a", ("openai/x", "openai/y")), OldName("4.5", ("openai/z",)),
+        OldName("none", ("os.environ/GONE",)), OldName("b", ("a",)),
         OldName("c", ("a",)),
     )  # fmt: skip
     assert "sk-secret" not in str(found)

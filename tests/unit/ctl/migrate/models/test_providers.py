@@ -45,4 +45,4 @@ def test_the_key_that_litellm_looks_for(params: dict[str, Any], key: str) -> Non
     ],
 )
 def test_what_the_gateway_has_no_route_for(name: str, mode: str, model: str, what: str) -> None:
-    assert providers.without_route(read(name, {"model_info": {"mode": mode or None}}, model=model)) == what
+    assert providers.without_route(name, model, {"mode": mode or None}) == what
