@@ -65,7 +65,7 @@ KEYS = (
     KeySpec("bedrock", "control_endpoint", str, values.endpoint, '"https://bedrock.us-west-2.amazonaws.com"'),
     KeySpec("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
     KeySpec("bedrock", "through", str, values.one_of(values.TRANSPORTS), '"litellm"'),
-    KeySpec("litellm", "load", str, values.one_of(values.LOADS), '"eager"'),
+    KeySpec("litellm", "load", str, values.one_of(values.LOADS), '"auto"'),
     KeySpec("litellm", "config", str, values.text, '"~/litellm/config.yaml"'),
     KeySpec("sso", "warn_before", values.as_list, values.minutes_before, "[60, 15, 5]"),
     KeySpec("notify", "enabled", values.as_flag, values.flag, "true"),

@@ -75,7 +75,7 @@ class Bedrock:
 class LiteLlm:
     """LiteLLM: when it is loaded, and the user's own configuration for it."""
 
-    load: str = "eager"
+    load: str = "auto"
     config: str = ""
 
 

@@ -17,7 +17,7 @@ from claude_gatewayd.system.addresses import addresses, is_loopback
 DAY = 86400
 UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 LEVELS = ("debug", "info", "warning", "error")
-LOADS = ("eager", "lazy")
+LOADS = ("auto", "eager", "lazy")
 TRANSPORTS = ("litellm", "direct")
 Callers = Literal["auto", "key", "any"]
 CALLERS: tuple[Callers, ...] = get_args(Callers)

@@ -72,7 +72,8 @@ class WorkerInputs:
     @property
     def loads_engine_at_start(self) -> bool:
         """Whether LiteLLM is loaded before anybody needs it."""
-        return self.may_need_engine and self.config.litellm.load == "eager"
+        litellm = self.config.litellm
+        return self.may_need_engine and (litellm.load == "eager" or (litellm.load == "auto" and bool(litellm.config)))
 
 
 def collect(config: Config, environ: Mapping[str, str]) -> WorkerInputs:

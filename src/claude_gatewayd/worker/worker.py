@@ -94,7 +94,7 @@ class Worker:
         if self._mode.succeeds:
             self._receive_orders()  # with keys lent by the generation that serves, none need to be fetched at once
             self._parts.bedrock.start()
-            if wants_engine:
+            if wants_engine and self._inputs.config.litellm.config:
                 await self._load_engine_first()
         self._acceptor.start()
         self._is_serving = True
@@ -119,7 +119,7 @@ class Worker:
         self._channel.send_event("ready", **self._snapshot())
 
     async def _load_engine_first(self) -> None:
-        """Load LiteLLM before taking over: the older generation serves meanwhile, so Bedrock is always available."""
+        """Load LiteLLM before taking over: the older generation serves the user's own models meanwhile."""
         self._parts.engine.start()
         ready = self._loop.create_task(self._parts.engine.ready(_ENGINE_TIMEOUT))
         sooner = (self._drain_ordered, self._hurry_ordered)

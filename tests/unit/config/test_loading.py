@@ -667,7 +667,7 @@ def test_tables_of_models(place: Place) -> None:
             for text in ('"ftp://x"', '"bedrock.example"', '"https://u:p@x"', '"https://x?y"', "1")
         ),
         ("[bedrock]\ntimeout = 0", "2 [bedrock] timeout", "above 0", "timeout ="),
-        ('[litellm]\nload = "soon"', "2 [litellm] load", "one of eager, lazy", "load ="),
+        ('[litellm]\nload = "soon"', "2 [litellm] load", "one of auto, eager, lazy", "load ="),
         ('[litellm]\nconfig = "relative.yaml"', "2 [litellm] config", "a path from / or ~/", "config ="),
         ("[router]\nfallback = 1", "2 [router] fallback", "true or false", "fallback ="),
         ('[router]\nfallback_on = ["418"]', "2 [router] fallback_on", 'not "418"', ""),

@@ -98,6 +98,8 @@ def access(enabled: bool) -> inputs.BedrockAccess:
         (False, LiteLlm(), False, False),
         (False, LiteLlm(load="eager"), False, False),
         (True, LiteLlm(load="lazy"), True, False),
+        (True, LiteLlm(), True, False),
+        (False, LiteLlm(config="/models.yaml"), True, True),
         (True, LiteLlm(load="eager"), True, True),
         (False, LiteLlm(config="/models.yaml", load="eager"), True, True),
     ],
