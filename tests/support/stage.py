@@ -16,6 +16,8 @@ from tests.support.daemon import Daemon, wait_until
 MODEL = "claude-opus-4-8"
 PATIENCE = 60.0
 LOADED_WITHIN = 90.0
+# By default LiteLLM is loaded at the first sign of trouble; with this, at the start.
+EAGER = {"CLAUDE_GATEWAY_LITELLM_LOAD": "eager"}
 
 _number = itertools.count(1)
 
@@ -90,7 +92,7 @@ class Stage:
     token: str = field(default_factory=lambda: f"sk-ant-oat01-invented-{next(_number):04}")
 
     def wait_loaded(self) -> None:
-        """Return when LiteLLM is ready."""
+        """Return when LiteLLM is ready: of a daemon that is EAGER, has a configuration for it, or has met trouble."""
         wait_until(
             lambda: self.daemon.status()["litellm"]["state"] in ("ready", "failed"), LOADED_WITHIN, self.daemon.describe
         )

@@ -103,7 +103,8 @@ def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[Nex
         yield NextStep(f"{CTL} run", "or run it through the gateway once")
     if not situation.is_installed and situation.can_be_installed:
         yield NextStep(f"{CTL} install --now", "start it at every login; it was started by hand")
-    if status["anthropic"]["state"] == "failing" or status["notices"] or status["problems"]:
+    is_broken = status["litellm"]["state"] == "failed"
+    if status["anthropic"]["state"] == "failing" or status["notices"] or status["problems"] or is_broken:
         yield NextStep(f"{CTL} doctor", "diagnose problems and get the fixes")
     if status["state"] == "serving" and not status["notices"]:
         yield NextStep(f"{CTL} status --watch", "watch the status")

@@ -11,7 +11,8 @@ Snapshot = Mapping[str, Any]
 
 _WHY: dict[str, Any] = {"why": "no generation serves"}
 _NO_BEDROCK = _WHY | {
-    "enabled": False, "source": "", "region": "", "unreachable": "", "unreachable_hint": "",
+    "enabled": False, "source": "", "region": "", "through": "", "transport": "", "unreachable": "",
+    "unreachable_hint": "",
     "last_success": None, "last_failure": None, "failure": "",
 }  # fmt: skip
 _NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
@@ -28,6 +29,7 @@ def combined(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
         "requests": dict(sorted(requests.items())),
         "retries": sum(snapshot["retries"] for snapshot in seen),
         "fallbacks": sum(snapshot.get("fallbacks", 0) for snapshot in seen),
+        "unseen_by_callbacks": sum(snapshot.get("unseen_by_callbacks", 0) for snapshot in seen),
     }
 
 
@@ -99,13 +101,12 @@ def _bedrock(status: Mapping[str, Any], now: float) -> str:
         return "down"
     if status["bedrock"].get("unreachable"):
         return "failing"
-    if status["litellm"]["state"] != "ready":
-        return {"off": "not loaded", "loading": "loading"}.get(status["litellm"]["state"], "failing")
     success, failure = (status["bedrock"].get(f"last_{what}") or 0.0 for what in ("success", "failure"))
     if failure > success:
         return "failing"
     until = credentials.get("works_until")
-    return f"ok until {clock_time(until, now)}" if until is not None else "ok"
+    broken = " (asked directly: LiteLLM has failed)" if status["litellm"]["state"] == "failed" else ""
+    return (f"ok until {clock_time(until, now)}" if until is not None else "ok") + broken
 
 
 def _cannot_sign(credentials: Mapping[str, Any], now: float) -> bool:
@@ -121,16 +122,14 @@ def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
         why = "; ".join(f"{p['where']}: {p['message']}" for p in status["problems"])
     elif status["state"] != "serving":
         why = f"the daemon is {status['state']}"
-    elif status["bedrock"]["enabled"] and status["litellm"]["state"] == "loading":
-        why = "LiteLLM is still loading: Bedrock cannot step in yet"
-    elif status["bedrock"]["enabled"] and status["litellm"]["state"] == "failed":
-        why = f"Bedrock cannot step in: {status['litellm']['why']}"
     elif status["bedrock"]["enabled"] and _cannot_sign(status["credentials"] or {}, now):
         why = _why_not(status["credentials"])
     elif status["bedrock"]["enabled"] and status["bedrock"].get("unreachable"):
         found, hint = status["bedrock"]["unreachable"], status["bedrock"]["unreachable_hint"]
         why = f"Bedrock cannot step in: {found}" + (f". Run: {hint}" if hint else "")
-    elif status["anthropic"]["state"] == "failing" and not _bedrock(status, now).startswith("ok"):
+    elif status["anthropic"]["state"] == "failing" and not (
+        status["bedrock"]["enabled"] and _bedrock(status, now).startswith("ok")
+    ):
         why = f"Anthropic: {status['anthropic']['failure']}"
         if status["bedrock"]["enabled"] and status["bedrock"]["failure"]:
             why += f"; {status['bedrock']['failure']}"

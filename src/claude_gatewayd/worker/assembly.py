@@ -21,6 +21,7 @@ from claude_gatewayd.worker.bedrock.keyed import KeyedEndpoint
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
 from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
 from claude_gatewayd.worker.bedrock.transports import Transports
+from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
 from claude_gatewayd.worker.engine import Engine, EngineSettings
 from claude_gatewayd.worker.gateway.authorization import Authorization
@@ -51,6 +52,8 @@ class Parts:
     gateway: Gateway
     engine: Engine
     bedrock: BedrockCredentials
+    transports: Transports
+    unseen: UnseenAnswers
     circuits: Circuits
     tally: Tally
     notices: Notices
@@ -99,6 +102,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     learned = LearnedRefusals()
     keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
     keyed_control = KeyedEndpoint(control, credentials.keeper)
+    unseen = UnseenAnswers(engine_settings.config)
     bedrock = bedrock_mode = None
     if access.enabled:
         bedrock_mode = BedrockModeLane(keyed_runtime, keyed_control, credentials.keeper, tally, config.bedrock.timeout)
@@ -109,6 +113,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             credentials.keeper,
             tally,
             credentials.reach.look,
+            unseen,
         )
     fallback = bedrock if config.router.fallback else None
     lanes = Lanes(
@@ -140,6 +145,8 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         ),
         engine=engine,
         bedrock=credentials,
+        transports=transports,
+        unseen=unseen,
         circuits=circuits,
         tally=tally,
         notices=_notices(inputs, credentials.snapshot, tally),

@@ -24,8 +24,8 @@ from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 class StartMode:
     """How a generation starts.
 
-    *succeeds*: another generation serves until this one does. *with_engine*: that one has LiteLLM loaded, so this one
-    loads it too. *probe*: do all that comes before accepting, report, and end.
+    *succeeds*: another generation serves until this one does. *with_engine*: that one has LiteLLM loaded. *probe*: do
+    all that comes before accepting, report, and end.
     """
 
     succeeds: bool
@@ -69,10 +69,11 @@ class WorkerInputs:
         """Whether any request could need LiteLLM."""
         return self.bedrock.enabled or bool(self.config.litellm.config)
 
-    @property
-    def loads_engine_at_start(self) -> bool:
-        """Whether LiteLLM is loaded before anybody needs it."""
+    def loads_engine_at_start(self, *, had_engine: bool) -> bool:
+        """Return whether LiteLLM is loaded before anybody needs it. *had_engine*: the older generation has it."""
         litellm = self.config.litellm
+        if had_engine and (self.config.bedrock.through == "litellm" or litellm.config):
+            return True
         return self.may_need_engine and (litellm.load == "eager" or (litellm.load == "auto" and bool(litellm.config)))
 
 

@@ -15,9 +15,10 @@ def of_parts(parts: Parts) -> dict[str, Any]:
         litellm["why"] = "it loads when it is needed"
     counts = parts.tally.snapshot()
     status = counts | parts.bedrock.status()
-    status["bedrock"] |= counts["bedrock"]
+    status["bedrock"] |= counts["bedrock"] | parts.transports.snapshot()
     return status | {
         "litellm": litellm,
+        "unseen_by_callbacks": parts.unseen.answers,
         "circuits": parts.circuits.snapshot(),
         "notices": parts.notices.active(),
         "outdated": parts.engine.outdated,

@@ -90,7 +90,7 @@ class Worker:
 
     async def _serve(self) -> None:
         """Accept until ordered to drain."""
-        wants_engine = self._inputs.loads_engine_at_start or self._mode.with_engine
+        wants_engine = self._inputs.loads_engine_at_start(had_engine=self._mode.with_engine)
         if self._mode.succeeds:
             self._receive_orders()  # with keys lent by the generation that serves, none need to be fetched at once
             self._parts.bedrock.start()

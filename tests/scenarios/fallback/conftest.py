@@ -8,7 +8,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.scenarios.fallback.elsewhere import Elsewhere, standing
 from tests.support.daemon import Daemon
-from tests.support.stage import Stage, keys_of
+from tests.support.stage import EAGER, Stage, keys_of
 
 CONFIG = """
 [anthropic]
@@ -27,7 +27,7 @@ timeout = 4
 @pytest.fixture(scope="session", params=["litellm", "direct"])
 def loaded(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """Return a stage whose daemon asks Bedrock through LiteLLM, which is loaded, or directly."""
-    environ = {"CLAUDE_GATEWAY_BEDROCK_THROUGH": request.param, "CLAUDE_GATEWAY_LITELLM_LOAD": "eager"}
+    environ = EAGER | {"CLAUDE_GATEWAY_BEDROCK_THROUGH": request.param}
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
         with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock) | environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)

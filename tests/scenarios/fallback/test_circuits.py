@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon
-from tests.support.stage import Stage, keys_of
+from tests.support.stage import EAGER, Stage, keys_of
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ def test_circuits() -> None:
     with (
         FakeAnthropic() as anthropic,
         FakeBedrock() as bedrock,
-        Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock)) as daemon,
+        Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock) | EAGER) as daemon,
     ):
         stage = Stage(anthropic, bedrock, daemon)
         stage.wait_loaded()
@@ -66,7 +66,7 @@ def test_the_words(words: str, falls: dict[str, bool]) -> None:
     with (
         FakeAnthropic() as anthropic,
         FakeBedrock() as bedrock,
-        Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock)) as daemon,
+        Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock) | EAGER) as daemon,
     ):
         stage = Stage(anthropic, bedrock, daemon)
         stage.wait_loaded()

@@ -10,29 +10,34 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import MODEL, Stage, keys_of, turn
+from tests.support.stage import EAGER, MODEL, Stage, keys_of, turn
 
 pytestmark = pytest.mark.slow
 
 BEDROCK = f"{MODEL}-bedrock"
 
 
-def test_a_hand_over_waits_for_litellm() -> None:
-    """Both lanes go on; the new generation answers from Bedrock as soon as it is the one."""
+@pytest.mark.parametrize("own_models", [False, True])
+def test_a_handover_waits_for_litellm_only_for_models_of_the_users_own(tmp_path: Path, *, own_models: bool) -> None:
+    """Both lanes go on in either case: Bedrock is asked directly meanwhile."""
+    own = tmp_path / "models.yaml"
+    own.write_text("model_list: []\n")
+    config = f'[litellm]\nconfig = "{own}"\n' if own_models else ""
     with (
         FakeAnthropic() as anthropic,
         FakeBedrock() as bedrock,
-        Daemon(upstream=anthropic.url, environ=keys_of(bedrock)) as daemon,
+        Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock) | EAGER) as daemon,
     ):
         stage = Stage(anthropic, bedrock, daemon)
         stage.wait_loaded()
         stage.prove()
-        seen: Counter[tuple[str, int]] = Counter()
+        seen: Counter[tuple[str, int, str]] = Counter()
         over = threading.Event()
 
         def ask(model: str) -> None:
             while not over.is_set():
-                seen[model, stage.ask(turn(model=model)).status] += 1
+                reply = stage.ask(turn(model=model))
+                seen[model, reply.status, reply.headers.get("x-gateway-bedrock", "")] += 1
 
         askers = [threading.Thread(target=ask, args=(model,)) for model in (MODEL, BEDROCK)]
         for asker in askers:
@@ -40,14 +45,18 @@ def test_a_hand_over_waits_for_litellm() -> None:
         try:
             done = daemon.ctl("reload", timeout=90)
             state = daemon.status()["litellm"]["state"]
+            stage.wait_loaded()
+            last = stage.ask(turn(model=BEDROCK)).headers["x-gateway-bedrock"]
         finally:
             over.set()
             for asker in askers:
                 asker.join()
         assert done.returncode == 0, done.stderr
-        assert state == "ready"
-        assert {status for _, status in seen} == {200}
-        assert all(seen[model, 200] > 5 for model in (MODEL, BEDROCK)), seen
+        assert (state, last) == ("ready" if own_models else "loading", "litellm")
+        assert {status for _, status, _ in seen} == {200}
+        ways = {way for model, _, way in seen if model == BEDROCK}
+        assert ways == ({"litellm"} if own_models else {"litellm", "direct"}), seen
+        assert seen[MODEL, 200, ""] > 5
         assert "serving without LiteLLM" not in daemon.log
 
 
@@ -86,7 +95,7 @@ def test_no_name_is_looked_up(tmp_path: Path) -> None:
             "AWS_SESSION_NAME": "x",
             "HTTP_PROXY": "http://127.0.0.1:9",
         }
-        environ = keys_of(bedrock) | another | {"PYTHONPATH": str(tmp_path)}
+        environ = keys_of(bedrock) | EAGER | another | {"PYTHONPATH": str(tmp_path)}
         with Daemon(upstream=anthropic.url, environ=environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
             stage.wait_loaded()

@@ -12,7 +12,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.programs import Programs
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import Stage, keys_of
+from tests.support.stage import EAGER, Stage, keys_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,7 +40,7 @@ def test_who_serves_is_told_once_each(tmp_path: Path) -> None:
             "CLAUDE_GATEWAY_NOTIFY_ENABLED": "true",
             "GITHUB_TOKEN": "canary-secret",
         }
-        with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock) | session) as daemon:
+        with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock) | EAGER | session) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
             told = daemon.home / "told"
 

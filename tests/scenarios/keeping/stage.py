@@ -16,7 +16,7 @@ from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import Reply, Stage, turn
+from tests.support.stage import EAGER, Reply, Stage, turn
 
 KEYS_LIVE: Final = 6.0
 TOKENS_LIVE: Final = 9.0
@@ -76,7 +76,7 @@ class Kept:
 def kept_daemon() -> Iterator[Kept]:
     """Yield a daemon with LiteLLM loaded and a person logged in."""
     with FakeAnthropic() as anthropic, FakeAws() as aws, FakeBedrock(issued=aws.keys, region=aws.region) as bedrock:
-        environ = {**aws.environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url, "AWS_REGION": aws.region}
+        environ = {**aws.environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url, "AWS_REGION": aws.region, **EAGER}
         daemon = Daemon(upstream=anthropic.url, config=CONFIG, environ=environ)
         home = AwsHome(daemon.home, aws)
         home.sso_session()

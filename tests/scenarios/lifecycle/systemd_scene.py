@@ -293,7 +293,9 @@ def litellm() -> None:
     """Two hand-overs between workers that have imported LiteLLM."""
     with FakeAnthropic() as fake:
         scene = Scene(fake, AWS_KEYS)
-        scene.config_file.write_text('[bedrock]\nenabled = true\n[litellm]\nload = "eager"\n')
+        own = scene.home / "models.yaml"  # a hand-over waits for LiteLLM if there are models of the user's own
+        own.write_text("model_list: []\n")
+        scene.config_file.write_text(f'[bedrock]\nenabled = true\n[litellm]\nconfig = "{own}"\n')
         try:
             scene.systemctl("start", f"{UNIT}.socket", UNIT)
             wait_until(lambda: _has_litellm(scene), 60)
@@ -383,7 +385,7 @@ def between(*, with_litellm: bool = False) -> None:
     site = sysconfig.get_path("purelib")
     with FakeAnthropic() as fake:
         scene = Scene(fake, {"PYTHONPATH": site, **(AWS_KEYS if with_litellm else {})})
-        scene.config_file.write_text(f"[bedrock]\nenabled = {str(with_litellm).lower()}\n")
+        scene.config_file.write_text(f'[bedrock]\nenabled = {str(with_litellm).lower()}\n[litellm]\nload = "eager"\n')
         os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
         os.environ["PATH"] = f"{scene.bin}:{os.environ['PATH']}"
         other = os.environ["OTHER_WHEEL"]

@@ -14,6 +14,7 @@ from tests.scenarios.lifecycle import slow_litellm
 from tests.scenarios.lifecycle.build import Build
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import EAGER
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 GONE_WITHIN = 20.0  # a drain of nothing, with all that may be waited for
@@ -22,7 +23,7 @@ GONE_WITHIN = 20.0  # a drain of nothing, with all that may be waited for
 def test_a_worker_that_loads_litellm_ends_at_once(tmp_path: Path) -> None:
     """The thread that imports cannot be ended, and would hold the interpreter at its own end for ever."""
     environ, loading = slow_litellm.install(tmp_path)
-    with Daemon(environ=environ | KEYS) as daemon:
+    with Daemon(environ=environ | KEYS | EAGER) as daemon:
         wait_until(loading.exists)
         begun = time.monotonic()
         daemon.signal(signal.SIGTERM)
@@ -75,7 +76,7 @@ def live_through(daemon: Daemon, chance: random.Random, loading: float) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_none_is_left_after_anything(tmp_path: Path, seed: int) -> None:
     environ, _ = slow_litellm.install(tmp_path)
-    daemon = Daemon(environ=environ | KEYS)
+    daemon = Daemon(environ=environ | KEYS | EAGER)
     try:
         live_through(daemon, random.Random(seed), 1.0)
     finally:
@@ -85,7 +86,7 @@ def test_none_is_left_after_anything(tmp_path: Path, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(int(os.environ.get("ROUNDS", "2"))))
 def test_none_is_left_of_the_real_litellm(seed: int) -> None:
-    daemon = Daemon(environ=KEYS)
+    daemon = Daemon(environ=KEYS | EAGER)
     try:
         live_through(daemon, random.Random(seed), 6.0)
     finally:

@@ -13,6 +13,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.build import Build
 from tests.support.calls import error_of, post
 from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import EAGER
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 VALUE_OF_NOTHING = b"[profile x]\nregion\n  us-east-1\n"
@@ -134,11 +135,12 @@ def test_a_file_that_is_mended_is_taken_up(fake: FakeAnthropic) -> None:
 def test_what_litellm_raises_is_litellms(fake: FakeAnthropic, tmp_path: Path, module: str, named: str) -> None:
     (tmp_path / "litellm").mkdir()
     (tmp_path / "litellm" / "__init__.py").write_text(module)
-    with Daemon(upstream=fake.url, environ={"PYTHONPATH": str(tmp_path), **KEYS}) as daemon:
+    with Daemon(upstream=fake.url, environ={"PYTHONPATH": str(tmp_path), **KEYS, **EAGER}) as daemon:
         worker = daemon.generation()["pid"]
         wait_until(lambda: daemon.status()["litellm"]["state"] == "failed", 20, daemon.describe)
         assert named in daemon.status()["litellm"]["why"]
-        assert "Bedrock cannot step in: it cannot be loaded" in daemon.ctl("health").stdout
+        assert daemon.ctl("health").returncode == 0  # Bedrock is asked directly
+        assert "asked directly: LiteLLM has failed" in daemon.ctl("status").stdout
         assert post(daemon.port)[0] == 200
         assert daemon.ctl("reload").returncode == 0
         assert post(daemon.port)[0] == 200

@@ -14,7 +14,7 @@ from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.inspection import Inspection
 from tests.fakes.socks_proxy import SocksProxy
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import Stage, turn
+from tests.support.stage import EAGER, Stage, turn
 
 PROFILE = "Sandbox.AdministratorAccess"
 
@@ -40,7 +40,7 @@ class Company:
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"https://bedrock.test:{self.bedrock.port}",
         }
         settings = f"[router]\nnum_retries = 1\nretry_after = 0\n[bedrock]\ntimeout = 10\n{config}"
-        daemon = Daemon(environ={**self.aws.environ, **urls, **environ}, config=settings)
+        daemon = Daemon(environ={**self.aws.environ, **urls, **EAGER, **environ}, config=settings)
         home = AwsHome(daemon.home, self.aws)
         home.sso_session()
         home.sso_profile(PROFILE)

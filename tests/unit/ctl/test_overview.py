@@ -12,7 +12,8 @@ LOGIN = f"{CTL} sso-login"
 
 
 def status(**more: Any) -> dict[str, Any]:
-    return {"state": "serving", "problems": [], "notices": [], "anthropic": {"state": "ok"}, **more}
+    well = {"anthropic": {"state": "ok"}, "litellm": {"state": "off"}}
+    return {"state": "serving", "problems": [], "notices": [], **well, **more}
 
 
 def notice(hint: str) -> dict[str, Any]:
@@ -34,6 +35,7 @@ TABLE = [
     (SET_UP._replace(status=status(notices=[notice(LOGIN), notice(LOGIN), notice("")])), ["sso-login", "doctor"]),
     (SET_UP._replace(status=status(notices=[notice(f"{CTL} status")])), ["doctor"]),
     (SET_UP._replace(status=status(anthropic={"state": "failing"})), ["doctor", "status --watch"]),
+    (SET_UP._replace(status=status(litellm={"state": "failed"})), ["doctor", "status --watch"]),
     (SET_UP._replace(status=status(state="refusing", problems=[{"where": "x"}])), ["config check", "reload", "doctor"]),
     (SET_UP._replace(status=status(state="starting")), []),
 ]

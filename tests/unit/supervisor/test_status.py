@@ -75,7 +75,9 @@ def test_a_failure_goes_before_the_time() -> None:
     failing = {"enabled": True, "failure": "x", "last_success": 1.0, "last_failure": 2.0}
     assert "Bedrock failing" in status.one_line(whole(bedrock=failing, credentials=credentials("ok", NOW + HOUR)), NOW)
     loading = {"state": "loading", "why": ""}
-    assert "Bedrock loading" in status.one_line(whole(litellm=loading), NOW)
-    assert "still loading" in status.health(whole(litellm=loading), NOW)["why"]
+    assert "Bedrock ok, 3" in status.one_line(whole(litellm=loading), NOW), "it is asked directly meanwhile"
+    assert status.health(whole(litellm=loading), NOW)["healthy"]
+    broken = whole(litellm={"state": "failed", "why": "it cannot be loaded"})
+    assert "Bedrock ok (asked directly: LiteLLM has failed), 3" in status.one_line(broken, NOW)
     both = whole(bedrock=failing, anthropic={"state": "failing", "failure": "answered 529"})
     assert status.health(both, NOW)["why"] == "Anthropic: answered 529; x"

@@ -1,4 +1,4 @@
-"""Whether one may rely on the gateway: Anthropic's lane serves, and where Bedrock is enabled, LiteLLM is ready."""
+"""Whether one may rely on the gateway: Anthropic's lane serves, and where Bedrock is enabled, it could be asked."""
 
 from typing import Any
 
@@ -35,10 +35,10 @@ def status(
     [
         (status(), ""),
         (status(anthropic="unknown"), ""),
-        (status(litellm="off"), ""),  # it loads when it is needed
-        (status(litellm="loading"), "LiteLLM is still loading: Bedrock cannot step in yet"),
-        (status(litellm="failed"), "Bedrock cannot step in: it has been ended"),
-        (status(litellm="loading", enabled=False), ""),
+        (status(litellm="off"), ""),  # without LiteLLM, Bedrock is asked directly
+        (status(litellm="loading"), ""),
+        (status(litellm="failed"), ""),
+        (status(litellm="failed", anthropic="failing"), ""),
         (status(litellm="failed", enabled=False), ""),
         (status(failed=True), ""),
         (status(anthropic="failing"), ""),  # Bedrock answers

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from claude_gatewayd.aws.profiles.source import KeySource
-from claude_gatewayd.config.model import Anthropic, Config, Listen, LiteLlm
+from claude_gatewayd.config.model import Anthropic, Bedrock, Config, Listen, LiteLlm
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker import inputs
@@ -111,7 +112,24 @@ def test_litellm_is_loaded_for_those_who_may_need_it(
     with collected.loopback:
         collected = replace(collected, bedrock=access(bedrock))
         assert collected.may_need_engine is may_need
-        assert collected.loads_engine_at_start is at_start
+        assert collected.loads_engine_at_start(had_engine=False) is at_start
+
+
+@pytest.mark.parametrize(
+    ("through", "litellm", "loads"),
+    [
+        ("litellm", LiteLlm(), True),
+        ("litellm", LiteLlm(load="lazy"), True),
+        ("direct", LiteLlm(), False),  # one request for OpenAI's routes is no reason to keep it for good
+        ("direct", LiteLlm(config="/models.yaml", load="lazy"), True),
+    ],
+)
+def test_litellm_is_loaded_where_the_older_generation_has_it_unless_bedrock_does_without(
+    through: Literal["litellm", "direct"], litellm: LiteLlm, loads: bool, home: dict[str, str]
+) -> None:
+    collected = inputs.collect(Config(litellm=litellm, bedrock=Bedrock(through=through)), home)
+    with collected.loopback:
+        assert collected.loads_engine_at_start(had_engine=True) is loads
 
 
 def test_what_is_collected_does_not_change_with_the_process(home: dict[str, str]) -> None:

@@ -205,6 +205,9 @@ def limits(max_body: int) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+_WITHOUT = "Bedrock is asked directly meanwhile; OpenAI's routes and models of your own are not served"
+
+
 def litellm(
     installed: str, pinned: str, status: Status | None, tried: Mapping[str, Any] | None = None
 ) -> Iterator[Finding]:
@@ -214,13 +217,13 @@ def litellm(
     """
     again = "claude-gatewayctl upgrade"
     if not installed:
-        yield Finding("LiteLLM", "fail", "is not installed", "Bedrock cannot step in without it", again)
+        yield Finding("LiteLLM", "fail", "is not installed", _WITHOUT, again)
     elif pinned and installed != pinned:
         why = f"this version of the gateway is tested with {pinned} only"
         yield Finding("LiteLLM", "fail", f"{installed} is installed", why, again)
     how: Mapping[str, Any] = tried or (status["litellm"] if status is not None else {"state": "off"})
     if how["state"] == "failed":
-        yield Finding("LiteLLM", "fail", "cannot be loaded", str(how["why"]), again)
+        yield Finding("LiteLLM", "fail", "cannot be loaded", f"{how['why']}; {_WITHOUT}", again)
     elif installed and installed == (pinned or installed):
         words = {"ready": "loaded", "loadable": "can be loaded", "loading": "is being loaded"}
         yield ok("LiteLLM", f"{installed}, {words.get(how['state'], 'not loaded yet (doctor --deep tries it)')}")

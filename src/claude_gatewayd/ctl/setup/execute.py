@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from claude_gatewayd.ctl import config, daemon, ensure_running
 from claude_gatewayd.ctl.aws import sso
@@ -26,7 +25,6 @@ from claude_gatewayd.ipc import client
 from claude_gatewayd.service.platform import choose
 from claude_gatewayd.system.output import desktop
 
-_LOADS_WITHIN = 90.0
 _ANSWERS_WITHIN = 180.0
 _TOLD_WITHIN = 5.0  # a worker reports its requests at intervals
 _SHOWN_WITHIN = 10.0
@@ -136,7 +134,7 @@ def _test(answers: Answers) -> int:
     """Send a request through each lane and print the results."""
     target = verbs.this_gateway(make_key=True)
     good = _print_result(_anthropic(target))
-    status = _loaded()
+    status = client.ask("status")
     if status["bedrock"]["enabled"]:
         with Progress("A request to Bedrock"):
             (found,) = network.ping(gather.ping(target.url, target.key, "bedrock", {}))
@@ -153,17 +151,6 @@ def _print_result(found: Finding) -> bool:
     lines = [row("tested" if good else "FAILED", f"{lane} {found.found}"), *filter(None, (found.why, found.mend))]
     print(*lines, sep=f"\n{'':12}", flush=True)
     return good
-
-
-def _loaded() -> dict[str, Any]:
-    """Return the daemon's status when LiteLLM, which Bedrock needs, has been loaded, or cannot be."""
-    deadline = time.monotonic() + _LOADS_WITHIN
-    status = client.ask("status")
-    with Progress("LiteLLM is being loaded"):
-        while status["litellm"]["state"] == "loading" and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY)
-            status = client.ask("status")
-    return status
 
 
 def _anthropic(target: GatewayTarget) -> Finding:

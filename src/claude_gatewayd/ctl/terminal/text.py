@@ -22,12 +22,14 @@ def status(reply: dict[str, Any], now: float) -> str:
     if config["loaded_at"] is not None:
         lines.append(f"  config       {config['path'] or 'built-in defaults'}, loaded {ago(config['loaded_at'], now)}")
     lines.append(f"  Anthropic    {_anthropic(reply['anthropic'], now)}")
-    lines.append(f"  Bedrock      {_bedrock(reply['bedrock'], now)}")
+    lines.append(f"  Bedrock      {_bedrock(reply['bedrock'], reply['litellm'], now)}")
     found = (reply["bedrock"].get(name, "") for name in ("unreachable", "unreachable_hint"))
     lines += [f"               {line}" for line in found if line]
     if reply["credentials"] is not None:
         lines += credentials(reply["credentials"], now)
     lines += _litellm(reply["litellm"])
+    if unseen := reply.get("unseen_by_callbacks"):
+        lines.append(f"  callbacks    have not seen {counted(unseen, 'answer')} from Bedrock, which was asked directly")
     lines += [f"  circuit      {circuit(one, now)}" for one in reply["circuits"]]
     total = sum(reply["requests"].values())
     by_status = ", ".join(f"{count} x {status}" for status, count in reply["requests"].items())
@@ -142,15 +144,28 @@ def _notice(one: dict[str, Any], now: float) -> list[str]:
     return [*lines, f"               {one['hint']}"] if one["hint"] else lines
 
 
-def _bedrock(how: dict[str, Any], now: float) -> str:
+def _bedrock(how: dict[str, Any], litellm: dict[str, Any], now: float) -> str:
     if not how["enabled"]:
         return f"off: {how['why']}"
-    parts = [how["source"], how["region"]]
+    parts = [how["source"], how["region"], _transport(how, litellm["state"])]
     if how["last_success"] is not None:
         parts.append(f"last success {ago(how['last_success'], now)}")
     if how["last_failure"] is not None:
         parts.append(f"last failure {ago(how['last_failure'], now)} ({how['failure']})")
     return ", ".join(part for part in parts if part)
+
+
+_NOT_READY = {"off": "is not loaded", "loading": "is being loaded", "failed": "has failed"}
+
+
+def _transport(how: dict[str, Any], litellm: str) -> str:
+    if how.get("transport") != "direct":  # a worker of an older version reports none
+        return "through LiteLLM" if how.get("transport") else ""
+    return (
+        "asked directly"
+        if how["through"] == "direct"
+        else f"asked directly: LiteLLM {_NOT_READY.get(litellm, litellm)}"
+    )
 
 
 def _litellm(how: dict[str, Any]) -> list[str]:

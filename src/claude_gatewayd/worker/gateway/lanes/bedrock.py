@@ -22,6 +22,7 @@ from claude_gatewayd.http1.head import Lines, ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts, Question
 from claude_gatewayd.worker.bedrock.counting import BedrockCounting
+from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
 from claude_gatewayd.worker.gateway.lanes.left_out import LeftOutFields
@@ -62,6 +63,7 @@ class BedrockLane:
         keeper: Keeper,
         tally: Tally,
         diagnose: Callable[[], Awaitable[UpstreamFailed | None]],
+        unseen: UnseenAnswers,
     ) -> None:
         self._settings = settings
         self._attempts = attempts
@@ -69,6 +71,7 @@ class BedrockLane:
         self._keeper = keeper
         self._tally = tally
         self._diagnose = diagnose
+        self._unseen = unseen
         self._left_out = LeftOutFields("Bedrock", "the gateway does not know them")
 
     async def unsupported(self, call: Call) -> str | None:
@@ -244,6 +247,8 @@ class BedrockLane:
     def _succeeded(self, call: Call) -> None:
         self._set_route(call)
         self._keeper.note_accepted()
+        if call.route.bedrock != "litellm":
+            self._unseen.count()
         if call.route.cause:
             self._tally.fell_back((call.digest, call.model), call.route.cause)
         if self._tally.bedrock_ok():
