@@ -71,6 +71,7 @@ _KIND_OF_STATUS: Final = {
     401: "AccessDeniedException",
     403: "AccessDeniedException",
     404: "ResourceNotFoundException",
+    424: "ModelErrorException",
     429: "ThrottlingException",
     503: "ServiceUnavailableException",
 }
@@ -148,10 +149,15 @@ def of_answer(status: int, error_type: bytes, body: bytes) -> BedrockFailure:
     return BedrockFailure(named.rpartition("#")[2], status, text)
 
 
-def as_aws(status: int, message: str) -> tuple[bytes, bytes]:
-    """Return an error of our own as Bedrock writes it: the header line with its type, and the body."""
+def as_aws(status: int, message: str) -> tuple[tuple[bytes, ...], bytes]:
+    """Return an error of our own as Bedrock writes it: header lines, with its type, and the body.
+
+    In Bedrock mode Claude Code repeats a 403 for three minutes, for its AWS credentials may be renewed, whatever
+    `x-should-retry` says; but not if it is to wait for longer than a minute (CC: 2.1.197, 2.1.330, 2.1.332).
+    """
     kind = _KIND_OF_STATUS.get(status) or ("ValidationException" if status < 500 else "InternalServerException")
-    return b"x-amzn-errortype: " + kind.encode(), json.dumps({"message": message}).encode()
+    wait = (b"retry-after: 120",) if status == 403 else ()
+    return (b"x-amzn-errortype: " + kind.encode(), *wait), json.dumps({"message": message}).encode()
 
 
 def status_in_stream(kind: str) -> int:

@@ -57,3 +57,19 @@ def test_a_million_tokens(scene: Scene, version: str, home: Path) -> None:
     assert "claude-code-20250219" in (asked.header("anthropic-beta") or "")  # a beta that goes in no body
     assert model_of(asked) == "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
     assert LONG in asked.json()["anthropic_beta"]
+
+
+@routes.by("bedrock-mode")
+def test_keys_that_are_over(scene: Scene, version: str, home: Path) -> None:
+    """Claude Code would repeat another 403 for three minutes, with nobody there to be asked for the login."""
+    scene.bedrock.expire_key()
+    try:
+        result = scene.claude(version, home).ask("good morning")
+    finally:
+        scene.bedrock.revive_key()
+        scene.bedrock.refusals.clear()
+    assert result.final["is_error"], result
+    assert "Bedrock does not accept the AWS credentials" in result.text
+    assert "claude-gatewayctl" in result.text
+    assert result.of("system", "api_retry") == []
+    assert len(scene.bedrock.requests) == 1

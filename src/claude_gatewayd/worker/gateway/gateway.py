@@ -176,8 +176,8 @@ class Gateway:
 
     async def _answer_bedrock_mode(self, call: Call) -> int:
         """Answer a call of a client that speaks Bedrock's API."""
-        if self._lanes.bedrock_mode is None:
-            raise Refused(400, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
+        if self._lanes.bedrock_mode is None:  # 424: after a 400, Claude Code tries seven models and more
+            raise Refused(424, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
         call.body = await call.exchange.hold(self._settings.max_body, self._budget)
         return await self._lanes.bedrock_mode.answer(call)
 
@@ -287,8 +287,8 @@ def _error(path: bytes, refused: Refused) -> tuple[list[bytes], bytes]:
     if path in ROUTES:
         return lines, anthropic_errors.openai_error_body(refused.status, refused.message)
     if path.startswith(bedrock_mode.PREFIX):
-        kind, body = bedrock_errors.as_aws(refused.status, refused.message)
-        return [*lines, kind], body
+        more, body = bedrock_errors.as_aws(refused.status, refused.message)
+        return [*lines, *more], body
     return lines, anthropic_errors.error_body(refused.status, refused.message)
 
 

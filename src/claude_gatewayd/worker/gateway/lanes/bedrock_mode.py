@@ -36,7 +36,17 @@ _NOT_FORWARDED: Final = (
     HOP_BY_HOP
     | FOR_THE_GATEWAY
     | frozenset(FOR_ANTHROPIC)
-    | frozenset((b"host", b"content-length", b"expect", b"accept-encoding", b"cookie", forwarding_loops.HEADER))
+    | frozenset(
+        (
+            b"host",
+            b"content-length",
+            b"transfer-encoding",
+            b"expect",
+            b"accept-encoding",
+            b"cookie",
+            forwarding_loops.HEADER,
+        )
+    )
 )
 _AMAZONS: Final = b"x-amz-"
 _WHOLE_TIMEOUT: Final = 600.0
