@@ -161,6 +161,11 @@ def notices_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "notices.json"
 
 
+def refusals_file(environ: Mapping[str, str]) -> Path:
+    """Return the file of what models at Bedrock have refused in the last day."""
+    return state_dir(environ) / "refusals.json"
+
+
 def imported_file(environ: Mapping[str, str]) -> Path:
     """Return the file of the LiteLLM configurations that were imported, with the names that they had."""
     return state_dir(environ) / "imported.json"

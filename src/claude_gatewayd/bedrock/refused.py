@@ -32,9 +32,29 @@ class RefusedFeature(NamedTuple):
     kind: str
     what: str
 
+    @classmethod
+    def of(cls, kind: object, what: object) -> "RefusedFeature | None":
+        """Return it as a file has it; None if it is nothing that `without` knows."""
+        pattern = _WHAT.get(kind) if isinstance(kind, str) else None
+        if pattern is None or not isinstance(what, str) or re.fullmatch(pattern, what, re.ASCII) is None:
+            return None
+        is_kept = kind == "field" and what.rpartition(".")[2] in _KEPT
+        return None if is_kept else cls(str(kind), what)
+
     def __str__(self) -> str:
         """Name it for a log and a report."""
-        return f"{self.kind} {self.what}"
+        return self.kind if self.what == "*" else f"{self.kind} {self.what}"
+
+
+_WHAT: Final = {
+    "beta": r"[a-z][a-z0-9-]{2,100}",
+    "effort": r"\*|[a-z]{1,20}",
+    "thinking": "enabled|adaptive|disabled",
+    "thinking display": r"\*",
+    "max_tokens above": r"[1-9]\d{0,8}",
+    "role": "system",
+    "field": r"[\w-]{1,100}(?:\.[\w-]{1,100}){0,20}",
+}
 
 
 _FIELD: Final = re.compile(r"\A(?P<path>[\w.\-]{1,200}): Extra inputs are not permitted")

@@ -211,7 +211,7 @@ def _after(
     if (section, name) in _NEEDS_RESTART:
         print("Takes effect once the daemon has been stopped and started again: claude-gatewayctl stop")
     elif arguments.reload:
-        return daemon.reload(arguments)
+        return daemon.hand_over()
     else:
         print("Takes effect after: claude-gatewayctl reload")
     return DONE

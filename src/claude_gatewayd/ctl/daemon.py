@@ -53,17 +53,23 @@ def health(arguments: argparse.Namespace) -> int:
     return DONE if reply["healthy"] else NO
 
 
-def reload(_arguments: argparse.Namespace) -> int:
+def reload_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `reload` takes."""
+    forget = "forget what models at Bedrock have refused, and ask them with everything again"
+    parser.add_argument("--forget", action="store_true", help=forget)
+
+
+def reload(arguments: argparse.Namespace) -> int:
     """Start a generation with the current configuration and switch to it; exit 1 if that fails."""
-    return hand_over()
+    return hand_over(forgets=arguments.forget)
 
 
-def hand_over() -> int:
+def hand_over(*, forgets: bool = False) -> int:
     """Do what `reload` does; return the exit status."""
     from claude_gatewayd.ctl.terminal.progress import Progress
 
     with Progress("Starting a new generation; the old one keeps serving"):
-        reply = client.ask("reload", RELOAD_WITHIN)
+        reply = client.ask("reload-and-forget" if forgets else "reload", RELOAD_WITHIN)
     if reply["applied"]:
         print(f"Reloaded in {reply['seconds']:.2f} s: generation {reply['generation']} is serving")
         return DONE

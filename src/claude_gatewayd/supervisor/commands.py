@@ -1,6 +1,7 @@
 """The commands of the control socket."""
 
 import asyncio
+import functools
 import os
 import time
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ class Daemon(Protocol):
     def status(self) -> dict[str, Any]:
         """Return what `status` replies."""
 
-    def reload(self) -> asyncio.Future[list[Problem]]:
+    def reload(self, *, forgets: bool = False) -> asyncio.Future[list[Problem]]:
         """Reload; the future holds the problems that prevented it."""
 
     def stop(self) -> None:
@@ -44,6 +45,7 @@ class Commands:
             "look-at-login": self._look_at_login,
             "reach": self._reach,
             "reload": self._reload,
+            "reload-and-forget": functools.partial(self._reload, forgets=True),
             "stop": self._stop,
             "version": self._version,
         }
@@ -66,9 +68,9 @@ class Commands:
         except TimeoutError:
             return {}  # it hangs, or is of a version that does not know the order
 
-    async def _reload(self) -> wire.Message:
+    async def _reload(self, *, forgets: bool = False) -> wire.Message:
         begun = time.monotonic()
-        problems = await asyncio.shield(self._supervisor.reload())
+        problems = await asyncio.shield(self._supervisor.reload(forgets=forgets))
         current = self._supervisor.generations.current
         return {
             "applied": not problems,

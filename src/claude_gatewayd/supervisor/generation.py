@@ -31,7 +31,7 @@ class LaunchSpec:
 
     *bound* is the address that we bound ourselves, empty for an inherited socket. *succeeds*: another worker serves
     until this one does, so there is time to load LiteLLM first. *with_engine*: LiteLLM is wanted. A *probe* ends where
-    it would begin to accept.
+    it would begin to accept. *forgets*: it forgets what models at Bedrock have refused.
     """
 
     interpreter: str
@@ -40,6 +40,7 @@ class LaunchSpec:
     succeeds: bool = False
     with_engine: bool = False
     probe: bool = False
+    forgets: bool = False
 
     def command(self, number: int, channel: int) -> list[str]:
         """Return the command line. It starts workers of other versions, too: what an argument means never changes."""
@@ -114,7 +115,10 @@ class Generation:
         finally:
             theirs.close()
         process.returncode = 0  # no wait() of Popen's: we reap by pid, as for workers that we resumed
-        return cls(number, process.pid, ours)
+        one = cls(number, process.pid, ours)
+        if spec.forgets:
+            one._order({"do": "forget-refusals"})
+        return one
 
     @classmethod
     def resumed(cls, state: GenerationState) -> Self:

@@ -61,29 +61,33 @@ class Generations:
         yield from (g for g in (self.current, self._starting) if g is not None)
         yield from self._draining
 
-    async def replace(self, interpreter: str = "") -> list[Problem]:
+    async def replace(self, interpreter: str = "", *, forgets: bool = False) -> list[Problem]:
         """Start a generation, wait until it serves, drain the older one. On failure the older one stays; returns why.
 
-        *interpreter* runs it, by default that of the generation before.
+        *interpreter* runs it, by default that of the generation before. *forgets* is as in `LaunchSpec`.
         """
         async with self._one_at_a_time:
-            return await self._replace(interpreter or self._interpreter)
+            return await self._replace(interpreter or self._interpreter, forgets=forgets)
 
-    async def _replace(self, interpreter: str) -> list[Problem]:
+    async def _replace(self, interpreter: str, *, forgets: bool = False) -> list[Problem]:
         if self._stopping:
             return [_system("daemon", "it is stopping")]
-        new, problems = await self._start(interpreter, succeeds=self.current is not None or bool(self._before))
+        succeeds = self.current is not None or bool(self._before)
+        new, problems = await self._start(interpreter, succeeds=succeeds, forgets=forgets)
         if new is None:
             return [_system("daemon", "it is stopping")] if self._stopping else problems
         self._interpreter = interpreter
         self._hand_over(new)
         return []
 
-    async def _start(self, interpreter: str, *, succeeds: bool) -> tuple[Generation | None, list[Problem]]:
+    async def _start(
+        self, interpreter: str, *, succeeds: bool, forgets: bool = False
+    ) -> tuple[Generation | None, list[Problem]]:
         """Start a generation. A failure does not affect the one that serves."""
         older = self.current
         with_engine = older.has_engine if older is not None else self._before is not None and self._before.have_engine
-        return await self._begin(LaunchSpec(interpreter, self._listener, self._bound, succeeds, with_engine))
+        spec = LaunchSpec(interpreter, self._listener, self._bound, succeeds, with_engine, forgets=forgets)
+        return await self._begin(spec)
 
     async def probe(self) -> list[Problem]:
         """Start a generation that ends where it would begin to serve. Returns why it would not get there."""

@@ -13,7 +13,7 @@ _WHY: dict[str, Any] = {"why": "no generation serves"}
 _NO_BEDROCK = _WHY | {
     "enabled": False, "source": "", "region": "", "through": "", "transport": "", "unreachable": "",
     "unreachable_hint": "",
-    "last_success": None, "last_failure": None, "failure": "",
+    "last_success": None, "last_failure": None, "failure": "", "refused": [],
 }  # fmt: skip
 _NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
 

@@ -76,6 +76,7 @@ class Supervisor:
         self._stop_asked = asyncio.Event()
         self._state = "starting"
         self._reload_asked: asyncio.Future[list[Problem]] | None = None
+        self._forgets = False  # the reload that was asked for forgets what models at Bedrock have refused
         self._reloading: asyncio.Task[None] | None = None
         self._last_reload = before.last_reload if before else None
         self._renew_at = 0.0
@@ -232,8 +233,9 @@ class Supervisor:
 
     # -- reload
 
-    def reload(self) -> asyncio.Future[list[Problem]]:
-        """Reload. Requests that come during a reload share the one that follows it."""
+    def reload(self, *, forgets: bool = False) -> asyncio.Future[list[Problem]]:
+        """Reload. Requests that come during a reload share the one that follows it. *forgets* is as in `LaunchSpec`."""
+        self._forgets |= forgets
         if self._reload_asked is None:
             self._reload_asked = self._loop.create_future()
         if self._reloading is None:
@@ -245,7 +247,8 @@ class Supervisor:
             asked, self._reload_asked = self._reload_asked, None
             await self._place.look_after(os.environ)
             self._notifier.reloading()
-            problems = await self._reload_once()
+            forgets, self._forgets = self._forgets, False
+            problems = await self._reload_once(forgets=forgets)
             self._last_reload = {"at": time.time(), "applied": not problems, "problems": _dicts(problems)}
             asked.set_result(problems)
             for problem in problems:
@@ -260,7 +263,7 @@ class Supervisor:
             self._notifier.ready(status_report.one_line(self.status(), time.time()))
         self._reloading = None
 
-    async def _reload_once(self) -> list[Problem]:
+    async def _reload_once(self, *, forgets: bool) -> list[Problem]:
         """Start a generation from what is installed now, and hand over to it. Returns why that failed."""
         try:
             program = Program.by_path()
@@ -268,7 +271,7 @@ class Supervisor:
             return [Problem("installation", error.message, error.hint, "system")]
         if program != self._program and (problems := await self._check_successor(program.interpreter)):
             return problems
-        if problems := await self.generations.replace(program.interpreter):
+        if problems := await self.generations.replace(program.interpreter, forgets=forgets):
             self._reexec_into = ""
             return problems
         current = self.generations.current

@@ -58,6 +58,7 @@ class Parts:
     tally: Tally
     notices: Notices
     known_credentials: KnownCredentials
+    learned: LearnedRefusals
     pools: tuple[Pool, ...]
 
     async def close(self) -> None:
@@ -65,7 +66,11 @@ class Parts:
         for pool in self.pools:
             pool.close()
         await asyncio.gather(
-            self.engine.stop(), self.known_credentials.close(), self.bedrock.close(), self.notices.close()
+            self.engine.stop(),
+            self.known_credentials.close(),
+            self.learned.close(),
+            self.bedrock.close(),
+            self.notices.close(),
         )
 
 
@@ -99,7 +104,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         LiteLLMTransport(engine, to_engine),
         engine,
     )
-    learned = LearnedRefusals()
+    learned = LearnedRefusals(paths.refusals_file(inputs.environ))
     keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
     keyed_control = KeyedEndpoint(control, credentials.keeper)
     unseen = UnseenAnswers(engine_settings.config)
@@ -151,6 +156,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         tally=tally,
         notices=_notices(inputs, credentials.snapshot, tally),
         known_credentials=inputs.known_credentials,
+        learned=learned,
         pools=pools,
     )
 

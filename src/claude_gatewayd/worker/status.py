@@ -15,7 +15,7 @@ def of_parts(parts: Parts) -> dict[str, Any]:
         litellm["why"] = "it loads when it is needed"
     counts = parts.tally.snapshot()
     status = counts | parts.bedrock.status()
-    status["bedrock"] |= counts["bedrock"] | parts.transports.snapshot()
+    status["bedrock"] |= counts["bedrock"] | parts.transports.snapshot() | {"refused": parts.learned.snapshot()}
     return status | {
         "litellm": litellm,
         "unseen_by_callbacks": parts.unseen.answers,

@@ -184,6 +184,8 @@ class Worker:
                     self._channel.send_event("lent", loan=self._parts.bedrock.lend())
                 case "borrow-keys":
                     self._parts.bedrock.borrow(message.get("loan"))
+                case "forget-refusals":
+                    self._parts.learned.forget()
                 case "look-at-login":
                     self._parts.bedrock.look_at_login()
                 case "reach" if self._reaching is None:

@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 from claude_gatewayd.aws import snapshot
@@ -76,6 +77,7 @@ def test_every_field_is_documented() -> None:
             stage.wait_loaded()
             stage.prove()
             stage.anthropic_is_down()
+            bedrock.families["opus-4-8"] = replace(bedrock.families["opus-4-8"], max_tokens=50)
             assert stage.ask(turn()).headers["x-gateway-upstream"] == "bedrock"
             wait_until(lambda: daemon.status()["circuits"] and daemon.status()["notices"], 20, daemon.describe)
             daemon.config_file.write_text("[listen]\nmax_body = true\n")

@@ -1,8 +1,8 @@
 """Checks of what lies beyond this machine: Anthropic, the clock, AWS, and real answers through each lane. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.clock import SET_CLOCK
@@ -106,6 +106,19 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
     yield from credentials(status.get("credentials") or {}, keys_from, how["region"], now)
     if (how["last_failure"] or 0) > (how["last_success"] or 0):
         yield Finding("Bedrock", "fail", "its last request failed", how["failure"], "claude-gatewayctl doctor --deep")
+    for model, refused in _by_model(how.get("refused", [])):
+        features = ", ".join(one["feature"] for one in refused)
+        words = "; ".join(dict.fromkeys(one["message"] for one in refused))
+        report = f"claude-gatewayd {status['version']}, Bedrock's {model} refuses {features}: {words!r}"
+        why = f"requests are answered without; please report this as a bug: {report}"
+        yield Finding(
+            "Bedrock", "note", f"{model} refuses what it should take", why, "claude-gatewayctl reload --forget"
+        )
+
+
+def _by_model(refused: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    for model in dict.fromkeys(one["model"] for one in refused):
+        yield model, [one for one in refused if one["model"] == model]
 
 
 def unusable_keys(source: str, why: str, hint: str) -> Finding:

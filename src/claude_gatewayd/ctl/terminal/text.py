@@ -25,6 +25,7 @@ def status(reply: dict[str, Any], now: float) -> str:
     lines.append(f"  Bedrock      {_bedrock(reply['bedrock'], reply['litellm'], now)}")
     found = (reply["bedrock"].get(name, "") for name in ("unreachable", "unreachable_hint"))
     lines += [f"               {line}" for line in found if line]
+    lines += [f"               {line}" for line in _refused(reply["bedrock"].get("refused", []))]
     if reply["credentials"] is not None:
         lines += credentials(reply["credentials"], now)
     lines += _litellm(reply["litellm"])
@@ -53,6 +54,13 @@ def status(reply: dict[str, Any], now: float) -> str:
         lines.append(f"  last reload  {'applied' if last['applied'] else 'refused'} {ago(last['at'], now)}")
         lines += [f"               {p['where']}: {p['message']}" for p in last["problems"]]
     return "\n".join(lines)
+
+
+def _refused(found: list[dict[str, Any]]) -> list[str]:
+    by_model: dict[str, list[str]] = {}
+    for one in found:
+        by_model.setdefault(one["model"], []).append(one["feature"])
+    return [f"asked without what {model} refuses: {', '.join(features)}" for model, features in by_model.items()]
 
 
 def circuit(one: dict[str, Any], now: float) -> str:

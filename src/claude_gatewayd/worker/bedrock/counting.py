@@ -9,7 +9,6 @@ from claude_gatewayd.bedrock import count_tokens
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
-from claude_gatewayd.printable import one_line
 from claude_gatewayd.worker.bedrock.direct import read_failure
 from claude_gatewayd.worker.bedrock.keyed import KeyedEndpoint
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
@@ -61,6 +60,6 @@ class BedrockCounting:
         key = model, failure.kind
         if key not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(key)
-            text = one_line(bedrock_errors.masked(failure.message))
+            text = bedrock_errors.quotable(failure.message)
             logger.info("Bedrock cannot count tokens for %s (%s): %s", model, failure.kind or failure.status, text)
         return bedrock_errors.describe(failure)
