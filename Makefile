@@ -34,7 +34,7 @@ check:           ## check format, lint and types
 bench:           ## compare with nginx, aiohttp and LiteLLM (BENCH=--quick, BENCH=--no-litellm)
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python -m bench.run $(BENCH)
-	@$(BIN)/python -m bench.fallback
+	@$(BIN)/python -m bench.bedrock $(BENCH)
 
 build:           ## build the wheel
 	@$(PYTHON) scripts/bootstrap dev

@@ -39,9 +39,10 @@ class Answer:
 
     total: float
     first_event: float | None = None
+    head: bytes = b""
 
 
-def body(kib: int, *, deltas: int | None = None, gap_us: int = 0) -> bytes:
+def body(kib: int, *, deltas: int | None = None, gap_us: int = 0, model: str = MODEL) -> bytes:
     """Build a body of *kib* KiB; with *deltas* it asks for a stream of them, *gap_us* apart."""
     tool = {
         "name": "Read",
@@ -49,7 +50,7 @@ def body(kib: int, *, deltas: int | None = None, gap_us: int = 0) -> bytes:
         "input_schema": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
     }
     document = {  # the keys in the order that Claude Code sends them in
-        "model": MODEL,
+        "model": model,
         "messages": [{"role": "user", "content": [{"type": "text", "text": "%"}]}],
         "system": [
             {
@@ -60,7 +61,7 @@ def body(kib: int, *, deltas: int | None = None, gap_us: int = 0) -> bytes:
         ],
         "tools": [tool | {"name": f"Tool{number}"} for number in range(max(1, kib // 4))],
         "metadata": {"user_id": "user_bench_account__session_0"},
-        "max_tokens": 1024 if deltas is None else gap_us // 10 * 100_000 + deltas,  # see upstream.c
+        "max_tokens": 1024 if deltas is None else (len(str(gap_us)) - 1) * 10_000 + deltas,  # see upstream.c
         "stream": deltas is not None,
     }
     text = json.dumps(document, separators=(",", ":"))
@@ -103,7 +104,7 @@ class Connection:
         total = time.perf_counter() - started
         if len(data) != size or b'"type":"message"' not in data.replace(b'": "', b'":"'):
             raise WrongAnswer(f"not a message: {data[:300]!r}")
-        return Answer(total)
+        return Answer(total, head=data[:end])
 
     def ask_stream(self, message: bytes, deltas: int) -> Answer:
         """Send a request for a stream and read it to its end. Raises WrongAnswer and OSError."""

@@ -190,11 +190,11 @@ def _warm_up(target: Target) -> None:
     """Let lazy parts load and caches fill, for plain answers and for streams."""
     plain, streamed = target.request(client.body(2)), target.request(client.body(2, deltas=60))
     asks = 5 if target.recipe.slow else 200
-    _turn(target, asks, partial(client.Connection.ask, message=plain))
-    _turn(target, asks // 5, partial(client.Connection.ask_stream, message=streamed, deltas=60))
+    turn_of(target, asks, partial(client.Connection.ask, message=plain))
+    turn_of(target, asks // 5, partial(client.Connection.ask_stream, message=streamed, deltas=60))
 
 
-def _turn(target: Target, asks: int, ask: Callable[[client.Connection], client.Answer]) -> list[client.Answer]:
+def turn_of(target: Target, asks: int, ask: Callable[[client.Connection], client.Answer]) -> list[client.Answer]:
     """Give one target its turn on a new connection; wrong answers are noted and not counted."""
     answers: list[client.Answer] = []
     wrong = 0
@@ -224,9 +224,9 @@ def _answers(running: Sequence[Target], plan: Plan, content: bytes) -> dict[str,
     for _, target in _rotated(running, plan.rounds):
         message = messages[target.name]
         asks = plan.slow_asks if target.recipe.slow else plan.asks
-        answers = _turn(target, asks, partial(client.Connection.ask, message=message))
+        answers = turn_of(target, asks, partial(client.Connection.ask, message=message))
         samples[target.name].append([answer.total for answer in answers])
-    return _summary(samples)
+    return summary(samples)
 
 
 def _streams(
@@ -237,9 +237,9 @@ def _streams(
     messages = {target.name: target.request(content) for target in running}
     for _, target in _rotated(running, plan.rounds):
         ask = partial(client.Connection.ask_stream, message=messages[target.name], deltas=shape.deltas)
-        answers = _turn(target, asks, ask)
+        answers = turn_of(target, asks, ask)
         samples[target.name].append([pick(answer) for answer in answers])
-    return _summary(samples)
+    return summary(samples)
 
 
 def _first_event(answer: client.Answer) -> float:
@@ -251,10 +251,10 @@ def _total(answer: client.Answer) -> float:
     return answer.total
 
 
-def _summary(samples: Mapping[str, list[list[float]]]) -> dict[str, Times]:
+def summary(samples: Mapping[str, list[list[float]]]) -> dict[str, Times]:
     """Boil seconds per target, round and request down to milliseconds."""
     base = [_median(row) for row in samples[targets.DIRECT]]
-    summary = {}
+    found = {}
     for name, rows in samples.items():
         every = sorted(1e3 * seconds for row in rows for seconds in row)
         rounds = [_median(row) for row in rows]
@@ -263,7 +263,7 @@ def _summary(samples: Mapping[str, list[list[float]]]) -> dict[str, Times]:
             continue
         added = [own - other for own, other in pairs]
         low, _, high = statistics.quantiles(added, n=4) if len(added) > 1 else added * 3
-        summary[name] = Times(
+        found[name] = Times(
             samples=len(every),
             median=statistics.median(every),
             p95=every[math.ceil(0.95 * len(every)) - 1],
@@ -273,7 +273,7 @@ def _summary(samples: Mapping[str, list[list[float]]]) -> dict[str, Times]:
             ratio=statistics.median(own / other for own, other in pairs),
             rounds=[own for own, _ in pairs],
         )
-    return summary
+    return found
 
 
 def _median(values: Sequence[float]) -> float:

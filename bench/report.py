@@ -54,15 +54,15 @@ def tables(results: Results) -> str:
     """Return all tables as text."""
     its_rate = results.load[AIOHTTP].requests_per_second if AIOHTTP in results.load else 0.0
     parts = [
-        _times("added latency, one request at a time, 2 KiB (ms)", results.latency_2k),
-        _times("added latency, one request at a time, 128 KiB (ms)", results.latency_128k),
-        _times(
-            f"time to the first event of a stream{_shape(SLOW_STREAM)} (ms)",
+        times_table("added latency, one request at a time, 2 KiB (ms)", results.latency_2k),
+        times_table("added latency, one request at a time, 128 KiB (ms)", results.latency_128k),
+        times_table(
+            f"time to the first event of a stream{shape(SLOW_STREAM)} (ms)",
             results.first_event,
         ),
-        _times(f"stream{_shape(FAST_STREAM)}, to its end (ms)", results.stream),
-        _times(f"stream{_shape(UNPACED_STREAM)}, to its end (ms)", results.unpaced_stream),
-        _table(
+        times_table(f"stream{shape(FAST_STREAM)}, to its end (ms)", results.stream),
+        times_table(f"stream{shape(UNPACED_STREAM)}, to its end (ms)", results.unpaced_stream),
+        table(
             f"{CONNECTIONS} connections, 2 KiB (by {load.generator()})",
             ["target", "requests/s", "x aiohttp", "p50 ms", "p99 ms", "CPU µs/request", "errors"],
             [
@@ -78,7 +78,7 @@ def tables(results: Results) -> str:
                 for name, row in results.load.items()
             ],
         ),
-        _table(
+        table(
             "start to the first answer (s)",
             ["target", "median", "starts", "quickest", "slowest"],
             [
@@ -86,7 +86,7 @@ def tables(results: Results) -> str:
                 for name, row in results.starts.items()
             ],
         ),
-        _table(
+        table(
             "memory after the load (MB)",
             ["target", "RSS", "PSS", "process"],
             [
@@ -98,19 +98,19 @@ def tables(results: Results) -> str:
     ]
     if results.status:
         row = [f"{results.status.status:.1f}", f"{results.status.bare:.1f}", f"{results.status.over:.1f}"]
-        parts.append(_table("claude-gatewayctl status (ms)", ["status", "python -c pass", "over it"], [row]))
+        parts.append(table("claude-gatewayctl status (ms)", ["status", "python -c pass", "over it"], [row]))
     if results.missing:
-        parts.append(_table("not measured", ["what", "why"], [[*row] for row in results.missing.items()]))
+        parts.append(table("not measured", ["what", "why"], [[*row] for row in results.missing.items()]))
     if results.wrong:
         rows = [[name, str(len(texts)), texts[0][:100]] for name, texts in results.wrong.items()]
-        parts.append(_table("WRONG ANSWERS", ["target", "times", "the first"], rows))
+        parts.append(table("WRONG ANSWERS", ["target", "times", "the first"], rows))
     return "\n\n".join(parts)
 
 
 def goals_table(goals: Sequence[Goal]) -> str:
     """Return the goals as text."""
     rows = [[goal.goal, goal.limit, goal.figure, goal.verdict] for goal in goals]
-    return _table("to reach", ["goal", "limit", "figure", "verdict"], rows)
+    return table("to reach", ["goal", "limit", "figure", "verdict"], rows)
 
 
 def save(path: Path, about: dict[str, object], results: Results, goals: Sequence[Goal]) -> None:
@@ -132,9 +132,9 @@ def judge(results: Results) -> list[Goal]:
     goals.append(_against("time to the first event, added", results.first_event, results, AIOHTTP, 0.5))
     goals.append(_rate(results))
     goals += [
-        _of_stream(FAST_STREAM, results.stream, results.missing.get(GATEWAY)),
-        _of_stream(UNPACED_STREAM, results.unpaced_stream, results.missing.get(GATEWAY)),
-        _at_most(
+        of_stream(FAST_STREAM, results.stream, 1.2, GATEWAY, results.missing.get(GATEWAY)),
+        of_stream(UNPACED_STREAM, results.unpaced_stream, 1.2, GATEWAY, results.missing.get(GATEWAY)),
+        at_most(
             "start to the first answer",
             results.starts[GATEWAY].median if GATEWAY in results.starts else None,
             0.6,
@@ -145,9 +145,9 @@ def judge(results: Results) -> list[Goal]:
     held = results.memory.get(GATEWAY, [])
     why = results.missing.get(GATEWAY)
     goals += [
-        _at_most("memory of the supervisor", held[0].rss if held else None, 30, "MB", why),
-        _at_most("memory of the worker", held[1].rss if len(held) > 1 else None, 60, "MB", why or "no worker found"),
-        _at_most(
+        at_most("memory of the supervisor", held[0].rss if held else None, 30, "MB", why),
+        at_most("memory of the worker", held[1].rss if len(held) > 1 else None, 60, "MB", why or "no worker found"),
+        at_most(
             "`status` over a bare Python start",
             results.status.over if results.status else None,
             100,
@@ -182,17 +182,17 @@ def _rate(results: Results) -> Goal:
     return Goal(what, limit, f"{own / its:.2f} x ({own:,.0f} to {its:,.0f})", verdict)
 
 
-def _of_stream(shape: Stream, times: dict[str, Times], why: str | None) -> Goal:
+def of_stream(stream: Stream, times: dict[str, Times], limit: float, name: str, why: str | None = None) -> Goal:
     """Judge a stream by direct's time for it, if that is about the same in every round."""
-    own = times.get(GATEWAY)
-    goal = _at_most(f"stream{_shape(shape)}", own.ratio if own else None, 1.2, "x direct", why)
+    own = times.get(name)
+    goal = at_most(f"stream{shape(stream)}", own.ratio if own else None, limit, "x direct", why)
     low, _, high = statistics.quantiles(times[DIRECT].rounds, n=4) if DIRECT in times else (1, 1, 1)
     if own is None or high <= STEADY * low:
         return goal
     return replace(goal, verdict=f"{UNDECIDED}: direct's own quartiles are {low:.1f} and {high:.1f} ms")
 
 
-def _at_most(what: str, figure: float | None, limit: float, unit: str, why: str | None) -> Goal:
+def at_most(what: str, figure: float | None, limit: float, unit: str, why: str | None) -> Goal:
     if figure is None:
         return _unmeasured(what, f"<= {limit:g} {unit}", GATEWAY, why)
     return Goal(what, f"<= {limit:g} {unit}", f"{figure:.2f} {unit}", REACHED if figure <= limit else NOT_REACHED)
@@ -203,7 +203,7 @@ def _unmeasured(what: str, limit: str, name: str, why: str | None) -> Goal:
     return Goal(what, limit, "-", f"{NOT_MEASURED}: {name}: {reason}")
 
 
-def _times(title: str, times: dict[str, Times]) -> str:
+def times_table(title: str, times: dict[str, Times]) -> str:
     heads = ["target", "median", "p95", "added", "its quartiles", "x direct"]
     rows = []
     for name, row in times.items():
@@ -216,10 +216,10 @@ def _times(title: str, times: dict[str, Times]) -> str:
         figures = [f"{row.median:.3f}", f"{row.p95:.3f}", *added, f"{row.ratio:.2f}", *shares]
         rows.append([name, *figures, str(row.samples)])
     heads += [f"added x {other}" for other in (NGINX, AIOHTTP) if other in times]
-    return _table(title, [*heads, "samples"], rows)
+    return table(title, [*heads, "samples"], rows)
 
 
-def _shape(stream: Stream) -> str:
+def shape(stream: Stream) -> str:
     gap = f"{stream.gap_us:,} µs apart" if stream.gap_us else "without a pause"
     return f" of {stream.deltas:,} deltas {gap}"
 
@@ -234,7 +234,7 @@ def _role(name: str, number: int, one: processes.Memory) -> str:
     return ("supervisor", "worker")[number] if number < 2 else f"not judged: {one.command[:60]}"
 
 
-def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+def table(title: str, heads: list[str], rows: list[list[str]]) -> str:
     """Lay out a table that reads well in a terminal and in Markdown."""
     cells = [heads, *rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]

@@ -20,12 +20,14 @@ from pathlib import Path
 from string import Template
 
 from bench import client, processes
+from claude_gatewayd import paths
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 CACHE = ROOT / ".cache" / "bench"
 DIRECT, NGINX, AIOHTTP, GATEWAY, LITELLM = "direct", "nginx", "aiohttp", "claude-gatewayd", "litellm"
 NAMES = (DIRECT, NGINX, AIOHTTP, GATEWAY, LITELLM)
+BEDROCK = "-bedrock"  # behind a model's name: Bedrock answers
 LITELLM_PIN = "litellm[proxy]==1.106.2"
 LITELLM_VENV = CACHE / "litellm-venv"
 # each is otherwise fetched from the network
@@ -57,6 +59,7 @@ class Recipe:
     prepare: Prepare
     headers: Mapping[str, str] = field(default_factory=dict)
     start_limit: float = START_LIMIT
+    model: str = client.MODEL  # of the first answer
     slow: bool = False  # gets one start and fewer requests, for the sake of the run's time
 
 
@@ -116,7 +119,7 @@ def started(recipe: Recipe, scratch: Path) -> Iterator[Target]:
                 start_new_session=True,  # Ctrl-C is for the bench, which then ends its targets in order
             )
         try:
-            message = client.request(port, client.body(2), recipe.headers)
+            message = client.request(port, client.body(2, model=recipe.model), recipe.headers)
             try:
                 _wait_for_answer(process, port, message, recipe.start_limit)
             except Unavailable as error:
@@ -207,19 +210,48 @@ def aiohttp(upstream: int) -> Recipe:
     )
 
 
-def gateway(upstream: int) -> Recipe:
-    """Use the daemon of the virtual environment that runs the bench, as a person starts it."""
+def gateway(upstream: int, *, through: str = "") -> Recipe:
+    """Use the daemon of the virtual environment that runs the bench, as a person starts it.
+
+    With *through* it asks the same upstream as Bedrock, that way, and the first answer is one of Bedrock's if that way
+    is "direct".
+    """
     program = Path(sys.prefix) / "bin" / "claude-gatewayd"
     if not program.exists():
         raise Unavailable(f"not installed: {program} is missing")
 
-    def prepare(port: int, home: Path) -> tuple[list[str], Environment]:
-        return [str(program)], environment(home) | {
-            "CLAUDE_GATEWAY_LISTEN_PORT": str(port),
-            "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
-        }
+    key = secrets.token_hex(16)
 
-    return Recipe(GATEWAY, _version("claude-gatewayd"), prepare)
+    def prepare(port: int, home: Path) -> tuple[list[str], Environment]:
+        url = f"http://127.0.0.1:{upstream}"
+        found = environment(home) | {
+            "CLAUDE_GATEWAY_LISTEN_PORT": str(port),
+            "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": url,
+        }
+        if through:
+            found |= {
+                "CLAUDE_GATEWAY_BEDROCK_THROUGH": through,
+                "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url,
+                "AWS_ENDPOINT_URL_BEDROCK": url,
+                "AWS_ENDPOINT_URL_STS": url,
+                "AWS_REGION": "us-east-1",
+                "CLAUDE_GATEWAY_LITELLM_LOAD": "lazy",
+                "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+                "AWS_SECRET_ACCESS_KEY": "bench-secret",
+            }
+            file = paths.gateway_key_file(found)
+            file.parent.mkdir(mode=0o700, parents=True)
+            file.touch(mode=0o600)
+            file.write_text(key)
+        return [str(program)], found
+
+    return Recipe(
+        GATEWAY,
+        _version("claude-gatewayd"),
+        prepare,
+        headers={"x-gateway-key": key} if through else {},
+        model=client.MODEL + BEDROCK if through == "direct" else client.MODEL,
+    )
 
 
 def litellm(upstream: int) -> Recipe:

@@ -3,11 +3,13 @@
 //   cc -O2 -o upstream upstream.c && ./upstream PORT
 //
 //   POST .../messages       a JSON message, or with "stream":true server-sent events: max_tokens deltas of text
+//   POST /model/ID/invoke, /model/ID/invoke-with-response-stream
+//                           the same as Bedrock answers it: JSON, or AWS's event stream. No signature is checked
 //   GET or HEAD of anything 200 with no body
 //
-// max_tokens carries the number of deltas since every gateway hands it on: N is N deltas without a pause,
-// G*100000+N is N deltas G*10 microseconds apart. Each event is one HTTP chunk and one write(), as in the real
-// API. Deltas without a pause take the kernel 1 or 6 us each, as it happens to join the writes or not: two runs
+// max_tokens carries the number of deltas since every gateway hands it on, up to what the model may write: N is N
+// deltas without a pause, G*10000+N is N deltas 10^G microseconds apart. Each event is one HTTP chunk and one write(),
+// as in the real API. Deltas without a pause take the kernel 1 or 6 us each, as it happens to join the writes: two runs
 // of the same stream can differ by five, so a ratio needs a gap longer than that.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -32,6 +34,7 @@ typedef struct {
   char *in, *out;                         // what arrived and is not answered; what is not written yet
   size_t in_len, in_cap, out_len, out_pos, out_cap;
   int streaming, deltas, step;            // the stream under way and its next event
+  int framed;                             // 1: as AWS's event stream
   double gap, due;                        // seconds between deltas, and when the next one may go
   int paced;                              // 1 while it stands in paced[]
 } Connection;
@@ -100,25 +103,78 @@ static void put_chunk(Connection *c, const char *event) {
   put(c, "\r\n", 2);
 }
 
+static unsigned crc_of[256];
+
+static void make_crc_table(void) {
+  for (unsigned i = 0; i < 256; i++) {
+    unsigned crc = i;
+    for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
+    crc_of[i] = crc;
+  }
+}
+
+static void put_number(unsigned char *at, unsigned value) {
+  for (int i = 0; i < 4; i++) at[i] = value >> (24 - 8 * i);
+}
+
+static unsigned crc32_of(const unsigned char *data, size_t size) {
+  unsigned crc = ~0u;
+  while (size--) crc = crc >> 8 ^ crc_of[(crc ^ *data++) & 255];
+  return ~crc;
+}
+
+// an event's data in a message of AWS's event stream: in base64, in JSON, between lengths and checksums
+static void put_frame(Connection *c, const char *event) {
+  static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static const char FRAME_HEADERS[] = "\x0b:event-type\x07\0\x05" "chunk\x0d:content-type\x07\0\x10" "application/json"
+                                      "\x0d:message-type\x07\0\x05" "event";
+  static unsigned char frame[2048];
+  const unsigned char *data = (const unsigned char *)strstr(event, "\ndata: ") + 7;
+  size_t headers = sizeof FRAME_HEADERS - 1, size = strlen((const char *)data) - 2, at = 12 + headers;
+  memcpy(frame + 12, FRAME_HEADERS, headers);
+  at += sprintf((char *)frame + at, "{\"bytes\":\"");
+  for (size_t i = 0; i < size; i += 3) {
+    unsigned three = data[i] << 16 | (i + 1 < size ? data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
+    for (size_t digit = 0; digit < 4; digit++)
+      frame[at++] = i + digit > size ? '=' : DIGITS[three >> (18 - 6 * digit) & 63];
+  }
+  at += sprintf((char *)frame + at, "\",\"p\":\"abcdefghij\"}");
+  put_number(frame, at + 4);
+  put_number(frame + 4, headers);
+  put_number(frame + 8, crc32_of(frame, 8));
+  put_number(frame + at, crc32_of(frame, at));
+  char length[16];
+  put(c, length, snprintf(length, sizeof length, "%zx\r\n", at + 4));
+  put(c, (char *)frame, at + 4);
+  put(c, "\r\n", 2);
+}
+
+static void put_event(Connection *c, const char *event) {
+  if (!c->framed)
+    put_chunk(c, event);
+  else if (!strstr(event, "event: ping"))
+    put_frame(c, event);
+}
+
 static void put_next_event(Connection *c) {
   char event[400];
   int step = c->step++, after = step - FIRST - c->deltas;
   if (step < FIRST) {
-    put_chunk(c, FIRST_EVENTS[step]);
+    put_event(c, FIRST_EVENTS[step]);
   } else if (after < 0) {
     snprintf(event, sizeof event,
              "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,"
              "\"delta\":{\"type\":\"text_delta\",\"text\":\" word%d\"}}\n\n", step - FIRST);
-    put_chunk(c, event);
+    put_event(c, event);
   } else if (after == 0) {
-    put_chunk(c, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n");
+    put_event(c, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n");
   } else if (after == 1) {
     snprintf(event, sizeof event,
              "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\","
              "\"stop_sequence\":null},\"usage\":{\"output_tokens\":%d}}\n\n", c->deltas);
-    put_chunk(c, event);
+    put_event(c, event);
   } else if (after == 2) {
-    put_chunk(c, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    put_event(c, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
   } else {
     put(c, "0\r\n\r\n", 5);
     c->streaming = 0;
@@ -178,18 +234,23 @@ static long field(const char *text, size_t size, const char *key) {
 }
 
 static void answer(Connection *c, const char *head, size_t line, const char *body, size_t size) {
-  if (strncmp(head, "POST", 4) || !memmem(head, line, "/messages", 9)) {
+  int bedrock = memmem(head, line, "/invoke", 7) != NULL;
+  c->framed = memmem(head, line, "/invoke-with", 12) != NULL;
+  if (strncmp(head, "POST", 4) || !(bedrock || memmem(head, line, "/messages", 9))) {
     put_answer(c, "text/plain", "");
-  } else if (!field(body, size, "\"stream\"")) {
+  } else if (bedrock ? !c->framed : !field(body, size, "\"stream\"")) {
     put_answer(c, "application/json", ANSWER);
   } else {
     long wanted = field(body, size, "\"max_tokens\"");
     char start[1024];
     put(c, start, snprintf(start, sizeof start,
-                           "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
-                           "cache-control: no-cache\r\n%stransfer-encoding: chunked\r\n\r\n", HEADERS));
-    c->deltas = wanted % 100000;
-    c->gap = wanted / 100000 * 1e-5;
+                           "HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"
+                           "cache-control: no-cache\r\n%stransfer-encoding: chunked\r\n\r\n",
+                           c->framed ? "application/vnd.amazon.eventstream" : "text/event-stream; charset=utf-8",
+                           HEADERS));
+    c->deltas = wanted % 10000;
+    c->gap = 0;
+    for (long power = wanted / 10000; power > 0; power--) c->gap = (c->gap ? c->gap : 1e-6) * 10;
     c->due = c->step = 0;
     c->streaming = 1;
   }
@@ -289,6 +350,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
+  make_crc_table();
   int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   struct sockaddr_in address = {

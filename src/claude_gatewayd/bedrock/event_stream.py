@@ -8,7 +8,7 @@ botocore's eventstream module, whose limits are ours. A chunk's payload holds an
 import re
 import struct
 import zlib
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -18,9 +18,8 @@ from claude_gatewayd.http1.flow import Bytes
 CONTENT_TYPE: Final = b"application/vnd.amazon.eventstream"
 
 _PRELUDE: Final = struct.Struct("!III")  # length, length of the headers, CRC of these two
-_CRC: Final = struct.Struct("!I")
 _LENGTH: Final = struct.Struct("!H")
-_LEAST: Final = _PRELUDE.size + _CRC.size
+_LEAST: Final = _PRELUDE.size + 4  # with the CRC at the end
 _MOST_HEADERS: Final = 128 * 1024
 _MOST: Final = 24 * 1024 * 1024
 _TEXT: Final = 7
@@ -46,11 +45,6 @@ class _Exception(msgspec.Struct):
     originalMessage: str | None = None
 
 
-class _Message(NamedTuple):
-    headers: dict[bytes, bytes]
-    payload: bytes
-
-
 class _Malformed(Exception):
     """Bytes that are no event stream."""
 
@@ -72,11 +66,12 @@ class EventStreamDecoder:
     nothing follows it.
     """
 
-    __slots__ = ("_buffer", "_ended", "blind")
+    __slots__ = ("_buffer", "_chunk_headers", "_ended", "blind")
 
     def __init__(self) -> None:
         self.blind = False
         self._buffer = bytearray()
+        self._chunk_headers = b""  # of the last chunk, as bytes: they are the same in each
         self._ended = False
 
     def feed(self, data: Bytes) -> bytes:
@@ -92,7 +87,7 @@ class EventStreamDecoder:
                 length = _checked_length(buffer, start)
                 if len(buffer) - start < length:
                     break
-                events.append(_event(_message(buffer, start, length)))
+                events.append(self._event(bytes(buffer[start : start + length])))
                 start += length
         except (_Malformed, msgspec.DecodeError, UnicodeDecodeError):
             events.append(_failed(BedrockFailure("Broken", 502, "")))
@@ -103,6 +98,18 @@ class EventStreamDecoder:
             del buffer[:start]
         return b"".join(events)
 
+    def _event(self, whole: bytes) -> bytes:
+        """Return a whole message as a server-sent event; nothing for one of a kind that we do not know."""
+        if zlib.crc32(whole[:-4]) != int.from_bytes(whole[-4:]):
+            raise _Malformed
+        end = _PRELUDE.size + int.from_bytes(whole[4:8])
+        if (raw := whole[_PRELUDE.size : end]) != self._chunk_headers:
+            headers = _headers(whole, end)
+            if (headers.get(b":message-type"), headers.get(b":event-type")) != (b"event", b"chunk"):
+                return _event(headers, whole[end:-4])
+            self._chunk_headers = raw
+        return _chunk_event(whole[end:-4])
+
 
 def _checked_length(buffer: bytearray, start: int) -> int:
     length, headers, crc = _PRELUDE.unpack_from(buffer, start)
@@ -111,14 +118,6 @@ def _checked_length(buffer: bytearray, start: int) -> int:
     if not _LEAST + headers <= length <= _MOST or headers > _MOST_HEADERS:
         raise _Malformed
     return int(length)
-
-
-def _message(buffer: bytearray, start: int, length: int) -> _Message:
-    whole = bytes(buffer[start : start + length])
-    if zlib.crc32(whole[:-4]) != _CRC.unpack_from(whole, length - 4)[0]:
-        raise _Malformed
-    end = _PRELUDE.size + int.from_bytes(whole[4:8])
-    return _Message(_headers(whole, end), whole[end:-4])
 
 
 def _headers(whole: bytes, end: int) -> dict[bytes, bytes]:
@@ -148,19 +147,19 @@ def _headers(whole: bytes, end: int) -> dict[bytes, bytes]:
     return headers
 
 
-def _event(message: _Message) -> bytes:
-    """Return a message as a server-sent event; nothing for one of a kind that we do not know."""
-    match message.headers.get(b":message-type"):
+def _event(headers: dict[bytes, bytes], payload: bytes) -> bytes:
+    """Return a message that is no chunk."""
+    match headers.get(b":message-type"):
         case b"event":
-            return _chunk_event(message.payload) if message.headers.get(b":event-type") == b"chunk" else b""
+            return b""
         case b"exception":
-            kind = message.headers.get(b":exception-type", b"").decode(errors="replace")
-            fields = _exception.decode(message.payload)
+            kind = headers.get(b":exception-type", b"").decode(errors="replace")
+            fields = _exception.decode(payload)
             text = fields.message or fields.originalMessage or ""
             return _failed(BedrockFailure(kind, status_in_stream(kind), text))
         case b"error":
-            kind = message.headers.get(b":error-code", b"").decode(errors="replace")
-            text = message.headers.get(b":error-message", b"").decode(errors="replace")
+            kind = headers.get(b":error-code", b"").decode(errors="replace")
+            text = headers.get(b":error-message", b"").decode(errors="replace")
             return _failed(BedrockFailure(kind, status_in_stream(kind), text))
     raise _Malformed
 

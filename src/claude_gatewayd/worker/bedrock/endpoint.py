@@ -1,6 +1,7 @@
 """One of Bedrock's endpoints: requests are signed here, and sent over the relay's own connections."""
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from claude_gatewayd.aws.keys import AwsKeys
@@ -21,6 +22,7 @@ class BedrockEndpoint:
 
     def __init__(self, url: str, region: str, relay: Relay) -> None:
         self._origin = Origin.of(url)
+        self._host = self._origin.authority.decode()
         self._region = region
         self._relay = relay
         self._base = url.rstrip("/")
@@ -41,12 +43,8 @@ class BedrockEndpoint:
         and length. Raises UpstreamFailed.
         """
         await self.load()
-        sign, url = signing.signature, self._base + target
-        signed = (
-            await asyncio.to_thread(sign, keys, self._region, method, url, body)
-            if len(body) > _LARGE
-            else sign(keys, self._region, method, url, body)
-        )
+        sign = partial(signing.signature, keys, self._region, method, self._base + target, self._host, body)
+        signed = await asyncio.to_thread(sign) if len(body) > _LARGE else sign()
         lines = [b"Host: " + self._origin.authority, *lines, *signed]
         if body or method != "GET":
             lines.append(b"Content-Length: %d" % len(body))
