@@ -166,6 +166,11 @@ def refusals_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "refusals.json"
 
 
+def models_file(environ: Mapping[str, str]) -> Path:
+    """Return the file of the models that AWS has listed."""
+    return state_dir(environ) / "models.json"
+
+
 def imported_file(environ: Mapping[str, str]) -> Path:
     """Return the file of the LiteLLM configurations that were imported, with the names that they had."""
     return state_dir(environ) / "imported.json"

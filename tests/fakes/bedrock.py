@@ -9,6 +9,8 @@
         assert fake.violations == []          # nothing came that must not come at all
         assert fake.refusals == []            # nothing came that Bedrock would have refused
 
+It is the control plane, too, as far as that lists inference profiles: PROFILES is its path.
+
 The wire, its faults and the waiting are FakeAnthropic's. `path` of a verb names a path, or an operation (INVOKE,
 STREAM, COUNT); by default it is whichever invocation comes next. Places in a stream have the names of Anthropic's
 events.
@@ -32,8 +34,10 @@ from tests.fakes.anthropic_model import Answer, Piece, error_envelope, json_answ
 from tests.fakes.anthropic_requests import Recorded
 from tests.fakes.anthropic_steps import End, Fault
 from tests.fakes.bedrock_body import BODY_LIMIT, BodyRefusedError, Operation, check_body, tokens_in
+from tests.fakes.bedrock_control import PROFILES, ControlRefusedError, serve
 from tests.fakes.bedrock_frames import Part, chunk_piece, error_piece, exception_piece, spoiled
 from tests.fakes.bedrock_model import (
+    ACCOUNT,
     ERRORS,
     EXCEPTIONS,
     RequestIds,
@@ -108,6 +112,8 @@ class FakeBedrock(FakeAnthropic):
         self.refusals: list[str] = []
         self.clock_offset = timedelta()
         self.foreign_signatures_refused = False
+        self.page_size = 1000  # of the control plane's list
+        self.listing_denied = False
         self._converse = converse
         self._header_betas = header_betas
         self._canaries = tuple(canaries)
@@ -147,6 +153,11 @@ class FakeBedrock(FakeAnthropic):
     def forget_model(self, model_id: str) -> None:
         """Let a model id be one that Bedrock does not know."""
         del self.models[model_id]
+
+    def add_model(self, base: str, *prefixes: str) -> None:
+        """Add a model that nobody has heard of, with its inference profiles."""
+        self.models[base] = Model(base, "profile-only")
+        self.models |= {f"{prefix}.{base}": Model(base) for prefix in prefixes}
 
     def add_profile(self, arn: str, base: str) -> None:
         """Add an application inference profile, or another id, for a foundation model."""
@@ -359,6 +370,8 @@ class FakeBedrock(FakeAnthropic):
         return Refusal("AccessDeniedException", ERRORS["AccessDeniedException"].message, front_door=True)
 
     def _serve_operation(self, connection: Connection, head: Head, recorded: Recorded) -> Answer:
+        if head.method == "GET" and recorded.path.startswith(PROFILES):
+            return self._serve_control(recorded)
         match = _TARGET.fullmatch(recorded.path)
         if head.method != "POST" or match is None or (match[2].startswith("converse") and not self._converse):
             self._note([f"{head.method} {recorded.path} is not for this fake"], connection)
@@ -384,6 +397,21 @@ class FakeBedrock(FakeAnthropic):
                 return converse_answer(self._speak(model, _converse_request(recorded.body)))
             case "converse-stream":
                 return converse_stream(self._speak(model, _converse_request(recorded.body)))
+
+    def _serve_control(self, recorded: Recorded) -> Answer:
+        if self.listing_denied:
+            text = (
+                f"User: arn:aws:sts::{ACCOUNT}:assumed-role/Heron/heron is not authorized to perform: "
+                f"bedrock:ListInferenceProfiles on resource: arn:aws:bedrock:{self.region}:{ACCOUNT}:*"
+            )
+            raise _RefusedError(Refusal("AccessDeniedException", text))
+        try:
+            answer = serve(recorded.target, self.models, region=self.region, page=self.page_size)
+        except ControlRefusedError as error:
+            raise _RefusedError(error.refusal) from None
+        if answer is None:
+            raise _RefusedError(Refusal("UnknownOperationException", "no such operation"))
+        return answer
 
     def _model(self, model_id: str, *, counts: bool) -> Model:
         model = self.models.get(model_id)

@@ -18,13 +18,14 @@ class BedrockFailure(NamedTuple):
     """Why a request failed at Bedrock, or on the way there.
 
     *kind* is Bedrock's own name for it, or one of ours; "" where there is none. *hint* is the command that fixes it,
-    where we know one.
+    where we know one; *step* is the sentence about what a person has to do in AWS's console.
     """
 
     kind: str
     status: int
     message: str
     hint: str = ""
+    step: str = ""
 
     def as_json(self) -> bytes:
         """Return what `read` reads, the form that a failure has between engine and gateway."""
@@ -103,6 +104,7 @@ _SIGNATURE: Final = re.compile(r"\bsignature\b", re.IGNORECASE)
 # ResourceNotFound has many messages (cline#1952; AWS: on-demand throughput isn't supported, invalid model identifier).
 _MODEL: Final = re.compile(r"model identifier is invalid|on-demand throughput|end of its life|model ID", re.IGNORECASE)
 _NO_ACCESS: Final = re.compile(r"not authorized|Operation not allowed|access to the model", re.IGNORECASE)
+_USE_CASE: Final = re.compile(r"use case (?:details|form)", re.IGNORECASE)  # asked for once per account, as a 404
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:[^\s\"',;]+", re.IGNORECASE)
 _SECRETS: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<!\d)\d{12}(?!\d)|[^\s@]{1,64}@\S+")
@@ -220,11 +222,29 @@ def is_client_fixable(failure: BedrockFailure) -> bool:
     return masked(failure.message) == failure.message and _CLIENT_FIXABLE.search(failure.message) is not None
 
 
+def is_access_refused(failure: BedrockFailure) -> bool:
+    """Say whether AWS does not let the role, or the account, use the model."""
+    if failure.kind == "AccessDeniedException" or _USE_CASE.search(failure.message[:_MAX_SEARCHED]):
+        return True
+    return failure.status == 400 and _NO_ACCESS.search(failure.message) is not None
+
+
+def is_model_unknown(failure: BedrockFailure) -> bool:
+    """Say whether Bedrock does not have the model, or not by this id."""
+    return failure.kind == "ResourceNotFoundException" or (
+        failure.status == 400 and _MODEL.search(failure.message) is not None
+    )
+
+
 def is_worth_another_model(failure: BedrockFailure) -> bool:
     """Say whether another model may answer where this one did not."""
     if is_credential_failure(failure) or is_client_fixable(failure) or failure.kind in NOT_REACHED:
         return False
-    return _is_model(failure) or _is_access(failure) or error_reply(failure).status in (429, 500, 502, 503, 504, 529)
+    return (
+        is_model_unknown(failure)
+        or is_access_refused(failure)
+        or error_reply(failure).status in (429, 500, 502, 503, 504, 529)
+    )
 
 
 def error_reply(failure: BedrockFailure) -> ErrorReply:
@@ -241,11 +261,11 @@ def error_reply(failure: BedrockFailure) -> ErrorReply:
             else f"Bedrock does not accept the AWS credentials ({failure.kind or failure.status})"
         )
         return ErrorReply(403, f"{why}. {_fix(failure)}", (_NO_RETRY,))
-    if _is_access(failure):
-        text = f"AWS does not let this role use the model: {words}"
-        return ErrorReply(403, text, (_NO_RETRY,))
-    if _is_model(failure):
-        text = f"Bedrock does not have this model here: {words}. Name its id in [bedrock.models] of config.toml"
+    if is_access_refused(failure):
+        return ErrorReply(403, f"AWS does not let this role use the model: {words}{_step(failure)}", (_NO_RETRY,))
+    if is_model_unknown(failure):
+        own = "Name its id in [bedrock.models] of config.toml"
+        text = f"Bedrock does not have this model here: {words}{_step(failure)}. {own}"
         return ErrorReply(404, text, (_NO_RETRY,))
     if failure.kind in NOT_REACHED:
         return ErrorReply(_STATUS_OF_KIND[failure.kind], f"{describe(failure)}{_hint(failure)}", (_NO_RETRY,))
@@ -269,9 +289,9 @@ def recovery_hint(failure: BedrockFailure) -> str:
     """Return the sentence that says how to make Bedrock work again; "" where a person can do nothing about it."""
     if failure.kind in NOT_REACHED:
         return f"Bedrock could not step in: {describe(failure)}{_hint(failure)}"
-    if not is_credential_failure(failure):
-        return ""
-    return f"Bedrock could not step in: {describe(failure)}. {_fix(failure)}"
+    if is_credential_failure(failure):
+        return f"Bedrock could not step in: {describe(failure)}. {_fix(failure)}"
+    return f"Bedrock could not step in: {describe(failure)}{_step(failure)}" if failure.step else ""
 
 
 def describe(failure: BedrockFailure) -> str:
@@ -301,17 +321,9 @@ def _hint(failure: BedrockFailure) -> str:
     return f". Run: {failure.hint}" if failure.hint else ""
 
 
+def _step(failure: BedrockFailure) -> str:
+    return f". {failure.step}" if failure.step else ""
+
+
 def _fix(failure: BedrockFailure) -> str:
     return f"Run: {failure.hint}" if failure.hint else "Renew the AWS credentials, then: claude-gatewayctl status"
-
-
-def _is_access(failure: BedrockFailure) -> bool:
-    return failure.kind == "AccessDeniedException" or (
-        failure.status == 400 and bool(_NO_ACCESS.search(failure.message))
-    )
-
-
-def _is_model(failure: BedrockFailure) -> bool:
-    return failure.kind == "ResourceNotFoundException" or (
-        failure.status == 400 and _MODEL.search(failure.message) is not None
-    )

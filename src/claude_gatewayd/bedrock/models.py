@@ -1,14 +1,19 @@
 """Which Bedrock model answers for an Anthropic one: its id there, and its family. Pure: nothing is asked of AWS.
 
+What AWS lists, where that is known, goes before the table and the rules.
+
 A name has many forms: dated or not, "-latest", "[1m]" (Claude Code's mark for a long context), "-bedrock" (ours: to
 Bedrock, whatever Anthropic can), or Bedrock's own. They all mean the model that the bare name is of.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple
+
+from claude_gatewayd.bedrock.listing.profiles import NOTHING, Listing
 
 BEDROCK_SUFFIX: Final = "-bedrock"
 GEOGRAPHIES: Final = ("us", "us-gov", "eu", "apac", "jp", "au", "global")
@@ -88,13 +93,21 @@ _SINCE: Final = (
 )
 
 
+# The person's own entry in [bedrock.models], what AWS lists, the table, the rules, or the id that was asked for.
+Origin = Literal["own", "live", "table", "rule", "asked"]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to ask of Bedrock: *model* is an id or an ARN there, *name* the Anthropic name that it answers for."""
+    """What to ask of Bedrock: *model* is an id or an ARN there, *name* the Anthropic name that it answers for.
+
+    *found* is how it was found.
+    """
 
     name: str
     model: str
     family: Family
+    found: Origin = field(default="table", compare=False)
 
 
 def bare(asked: str) -> str:
@@ -124,31 +137,75 @@ def is_claude(asked: str) -> bool:
     return _SPELLED.match(_MARK.sub("", asked)) is not None
 
 
-def find(asked: str, region: str, geography: str = "auto", overrides: Mapping[str, str] | None = None) -> Target | None:
+def find(
+    asked: str,
+    region: str,
+    geography: str = "auto",
+    overrides: Mapping[str, str] | None = None,
+    listed: Listing = NOTHING,
+) -> Target | None:
     """Find the Bedrock model for a name; None: it is no name of Anthropic's.
 
     *overrides* is `[bedrock.models]`. It goes before all else, by the name as it is asked for and then by any form
-    of it, and gives an id, an ARN, or another name of Anthropic's. A name that the table lacks is spelled by the
-    rules, so that a new model works before we know it.
+    of it, and gives an id, an ARN, or another name of Anthropic's. Then comes what AWS has *listed*, then the table. A
+    name that both lack is spelled by the rules, so that a new model works before anybody knows it.
     """
     name, given = _called(asked), _MARK.sub("", asked)
     # What "claude-opus" means changes with the next Opus: its override is for that name alone.
     by_name = {_called(key): value for key, value in (overrides or {}).items() if _MARK.sub("", key) not in ALIASES}
     own = (overrides or {}).get(given) or by_name.get(name)
     if own is not None:
-        there = find(own, region, geography) or Target(name, own, family_of(name))
-        return Target(name, there.model, there.family if "claude" in own else family_of(name))
+        there = find(own, region, geography, listed=listed) or Target(name, own, family_of(name))
+        is_known = "claude" in own or own in listed.applications
+        return Target(name, there.model, there.family if is_known else family_of(name), "own")
     if _NATIVE.match(given):
-        return Target(name, given, family_of(given))
+        base = listed.applications.get(given, "")
+        return Target(_called(base) if base else name, given, family_of(base or given), "asked")
+    if (live := _listed(given, name, region, geography, listed)) is not None:
+        return Target(name, live, family_of(name), "live")
     row = _BY_NAME.get(given) or _BY_NAME.get(name)
     if row is not None:
         usable = row.geographies.split()
         prefixes = [p for p in _prefixes(region, geography) if p in usable or p == geography]
-        return Target(row.name, ".".join((*prefixes[:1], "anthropic", row.bedrock)), family_of(row.name))
-    base = _by_rule(given, name)
-    if base is None:
+        return Target(row.name, ".".join((*prefixes[:1], "anthropic", row.bedrock)), family_of(row.name), "table")
+    spelled = _by_rule(given, name)
+    if spelled is None:
         return None
-    return Target(name, f"{_prefixes(region, geography)[0]}.anthropic.{base}", family_of(name))
+    return Target(name, f"{_prefixes(region, geography)[0]}.anthropic.{spelled}", family_of(name), "rule")
+
+
+def known(region: str, geography: str, overrides: Mapping[str, str], listed: Listing) -> list[Target]:
+    """Return all models that are known: the person's own, then the newest first. An own one has the name of its entry.
+
+    Those that only AWS knows are newer than the table.
+    """
+    found = []
+    own = {}
+    for given in (_MARK.sub("", key) for key in overrides):
+        if (target := find(given, region, geography, overrides, listed)) is not None:
+            own[given] = Target(given, target.model, target.family, target.found)
+    new = sorted(set(_by_name(listed)) - set(NAMES), reverse=True)
+    for name in (*new, *reversed(NAMES)):
+        target = find(name, region, geography, overrides, listed)
+        if target is not None and target.found != "own":
+            found.append(target)
+    return [*own.values(), *found]
+
+
+def servable(targets: Sequence[Target], listed: Listing) -> list[Target]:
+    """Return those that Bedrock can be expected to serve: where AWS has listed its models, no others."""
+    return [target for target in targets if target.found in ("own", "live")] if listed.profiles else list(targets)
+
+
+def as_row(target: Target) -> dict[str, Any]:
+    """Return a model for `claude-gatewayctl models`."""
+    return {"name": target.name, "model": target.model, "found": target.found}
+
+
+def public_id(target: Target) -> str:
+    """Return the id that Anthropic has for a model: with its date, where Bedrock's has one."""
+    base = target.model.partition("anthropic.")[2] if target.found != "own" else ""
+    return _VERSION.sub("", base) or target.name
 
 
 def family_of(name: str) -> Family:
@@ -167,6 +224,30 @@ def _called(asked: str) -> str:
     name = _MARK.sub("", asked).rpartition("/")[2]
     name = _DATE.sub("", _VERSION.sub("", _NATIVE.sub("", name)))
     return ALIASES.get(name, name.removesuffix("-0") if name.endswith("-4-0") else name)
+
+
+@lru_cache(maxsize=4)
+def _by_name(listed: Listing) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Return what is listed by the name of the model: the ids of its profiles, by the model's base id."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for profile in listed.profiles:
+        if (name := _called(profile.base)).startswith("claude-"):
+            of_name = found.setdefault(name, {})
+            of_name[profile.base] = (*of_name.get(profile.base, ()), profile.id)
+    return found
+
+
+def _listed(given: str, name: str, region: str, geography: str, listed: Listing) -> str | None:
+    """Return the id of the nearest profile that is listed for a model; None where there is none."""
+    bases = _by_name(listed).get(name, {})
+    dated = {_VERSION.sub("", base.removeprefix("anthropic.")): base for base in bases}
+    base = dated.get(given) or (max(bases, default="") if given not in _BY_NAME or given == name else "")
+    by_prefix = {profile.partition("anthropic.")[0].rstrip("."): profile for profile in bases.get(base, ())}
+    if geography != "auto":
+        return by_prefix.get(geography)
+    near = [prefix for prefix in _prefixes(region, geography) if prefix != "global"]
+    wider = sorted(prefix for prefix in by_prefix if prefix != "global")  # AWS lists what can be used from the region
+    return next((by_prefix[prefix] for prefix in (*near, *wider, "global") if prefix in by_prefix), None)
 
 
 def _by_rule(given: str, name: str) -> str | None:

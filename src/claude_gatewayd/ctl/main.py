@@ -85,6 +85,7 @@ VERBS = {
             "aws.credentials",
             "Show the AWS credentials used for Bedrock; --check verifies them with AWS.",
         ),
+        ("models", "aws.models", "Show the models at Bedrock, how each was found, and whether it has answered."),
     ),
     "configure the gateway": (
         ("config", "config", "Show, change or check the configuration file, config.toml."),

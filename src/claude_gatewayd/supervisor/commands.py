@@ -13,6 +13,8 @@ from claude_gatewayd.supervisor import status as status_report
 from claude_gatewayd.supervisor.generations import Generations
 
 _REACHED_WITHIN = 7.0
+_LISTED_WITHIN = 5.0
+_REFRESHED_WITHIN = 50.0  # a renewal may be under way already
 
 
 class Daemon(Protocol):
@@ -43,7 +45,9 @@ class Commands:
             "status": self._status,
             "health": self._health,
             "look-at-login": self._look_at_login,
+            "models": self._models,
             "reach": self._reach,
+            "refresh-models": self._refresh_models,
             "reload": self._reload,
             "reload-and-forget": functools.partial(self._reload, forgets=True),
             "stop": self._stop,
@@ -67,6 +71,19 @@ class Commands:
             return {} if current is None else await current.reach(_REACHED_WITHIN)
         except TimeoutError:
             return {}  # it hangs, or is of a version that does not know the order
+
+    async def _models(self) -> wire.Message:
+        return await self._list_models(_LISTED_WITHIN, refresh=False)
+
+    async def _refresh_models(self) -> wire.Message:
+        return await self._list_models(_REFRESHED_WITHIN, refresh=True)
+
+    async def _list_models(self, seconds: float, *, refresh: bool) -> wire.Message:
+        current = self._supervisor.generations.current
+        try:
+            return {} if current is None else await current.models(seconds, refresh=refresh)
+        except TimeoutError:
+            return {}
 
     async def _reload(self, *, forgets: bool = False) -> wire.Message:
         begun = time.monotonic()

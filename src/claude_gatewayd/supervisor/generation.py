@@ -90,7 +90,7 @@ class Generation:
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
         self._borrower: Generation | None = None
-        self._reached: asyncio.Future[wire.Message] | None = None
+        self._asked: dict[str, asyncio.Future[wire.Message]] = {}  # by the event that answers
         self._loop = loop
         self._lines = wire.LineBuffer()
         self._channel = channel
@@ -197,11 +197,15 @@ class Generation:
 
         That is by its own environment and permissions, which are not those of a person's shell.
         """
-        if self._reached is None:
-            self._reached = self._loop.create_future()
-            self._order({"do": "reach"})
-        async with asyncio.timeout(seconds):
-            return await asyncio.shield(self._reached)
+        reached = await self._answered("reached", {"do": "reach"}, seconds)
+        return {name: reached.get(name, "") for name in ("failed", "why", "hint")}
+
+    async def models(self, seconds: float, *, refresh: bool) -> wire.Message:
+        """Have it list the models of Bedrock, after asking AWS if it is to *refresh* them. Raises TimeoutError."""
+        event, order = ("models-refreshed", "refresh-models") if refresh else ("models", "models")
+        answer = await self._answered(event, {"do": order}, seconds)
+        models = answer.get("models")
+        return models if isinstance(models, dict) else {}
 
     def outlive(self, linger: float) -> None:
         """Order it to serve on after our end, and to drain at SIGTERM."""
@@ -228,6 +232,14 @@ class Generation:
         self.state = "ended"
         self.ended.set_result(os.waitstatus_to_exitcode(status))
         _settle(self.settled)
+
+    async def _answered(self, event: str, order: wire.Message, seconds: float) -> wire.Message:
+        """Give an order, and return the event that answers it. Raises TimeoutError."""
+        if (asked := self._asked.get(event)) is None:
+            asked = self._asked[event] = self._loop.create_future()
+            self._order(order)
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(asked)
 
     def _order(self, message: wire.Message) -> None:
         try:
@@ -260,10 +272,9 @@ class Generation:
             if borrower is not None and message.get("loan") is not None:
                 borrower._order({"do": "borrow-keys", "loan": message["loan"]})
             return
-        if event == "reached":
-            if self._reached is not None:
-                self._reached.set_result({name: message.get(name, "") for name in ("failed", "why", "hint")})
-                self._reached = None
+        if event in ("reached", "models", "models-refreshed"):
+            if (asked := self._asked.pop(event, None)) is not None:
+                asked.set_result(message)
             return
         if event == "refused":
             self.problems = [Problem.from_message(one) for one in message.get("problems", ())]

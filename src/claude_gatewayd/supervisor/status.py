@@ -14,6 +14,7 @@ _NO_BEDROCK = _WHY | {
     "enabled": False, "source": "", "region": "", "through": "", "transport": "", "unreachable": "",
     "unreachable_hint": "",
     "last_success": None, "last_failure": None, "failure": "", "refused": [],
+    "models_listed_at": None, "denied_models": [],
 }  # fmt: skip
 _NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
 

@@ -34,9 +34,12 @@ from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, BedrockLan
 from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
+from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
+from claude_gatewayd.worker.models.catalog import ModelCatalog
+from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
@@ -54,6 +57,7 @@ class Parts:
     bedrock: BedrockCredentials
     transports: Transports
     unseen: UnseenAnswers
+    catalog: ModelCatalog | None
     circuits: Circuits
     tally: Tally
     notices: Notices
@@ -72,6 +76,8 @@ class Parts:
             self.bedrock.close(),
             self.notices.close(),
         )
+        if self.catalog is not None:
+            await self.catalog.close()
 
 
 def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
@@ -108,6 +114,15 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
     keyed_control = KeyedEndpoint(control, credentials.keeper)
     unseen = UnseenAnswers(engine_settings.config)
+    live = LiveModels(
+        keyed_control,
+        credentials.keeper,
+        paths.models_file(inputs.environ),
+        region=config.bedrock.region,
+        url=access.control_url,
+        names=config.bedrock.models.values(),
+    )
+    catalog = ModelCatalog(config.bedrock.region, config.bedrock.geography, config.bedrock.models, live)
     bedrock = bedrock_mode = None
     if access.enabled:
         bedrock_mode = BedrockModeLane(keyed_runtime, keyed_control, credentials.keeper, tally, config.bedrock.timeout)
@@ -115,27 +130,30 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             _bedrock_lane_settings(config, access.url),
             BedrockAttempts(transports, learned, credentials.keeper, config.bedrock.timeout),
             BedrockCounting(keyed_runtime, learned),
+            catalog,
             credentials.keeper,
             tally,
             credentials.reach.look,
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
+    anthropic = AnthropicLane(
+        anthropic_lane_settings(config),
+        to_anthropic,
+        fallback,
+        authorization,
+        circuits,
+        tally,
+        transports.prepare if fallback is not None else lambda: None,
+    )
     lanes = Lanes(
-        anthropic=AnthropicLane(
-            anthropic_lane_settings(config),
-            to_anthropic,
-            fallback,
-            authorization,
-            circuits,
-            tally,
-            transports.prepare if fallback is not None else lambda: None,
-        ),
+        anthropic=anthropic,
         bedrock=bedrock,
         bedrock_mode=bedrock_mode,
         litellm=LiteLLMLane(
             LiteLLMLaneSettings(config.anthropic.response_timeout), engine, to_engine, authorization, tickets
         ),
+        models=ModelsLane(anthropic, catalog, authorization) if fallback is not None else None,
         without_bedrock=access.why,
     )
     return Parts(
@@ -152,6 +170,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         bedrock=credentials,
         transports=transports,
         unseen=unseen,
+        catalog=catalog if access.enabled else None,
         circuits=circuits,
         tally=tally,
         notices=_notices(inputs, credentials.snapshot, tally),
@@ -197,9 +216,6 @@ def anthropic_lane_settings(config: Config) -> AnthropicLaneSettings:
 def _bedrock_lane_settings(config: Config, api_base: str) -> BedrockLaneSettings:
     bedrock = config.bedrock
     return BedrockLaneSettings(
-        region=bedrock.region,
-        geography=bedrock.geography,
-        models=bedrock.models,
         fallbacks=config.router.fallbacks,
         timeout=bedrock.timeout,
         api_base=api_base,

@@ -16,6 +16,8 @@ def of_parts(parts: Parts) -> dict[str, Any]:
     counts = parts.tally.snapshot()
     status = counts | parts.bedrock.status()
     status["bedrock"] |= counts["bedrock"] | parts.transports.snapshot() | {"refused": parts.learned.snapshot()}
+    if parts.catalog is not None:
+        status["bedrock"] |= parts.catalog.status()
     return status | {
         "litellm": litellm,
         "unseen_by_callbacks": parts.unseen.answers,

@@ -66,6 +66,7 @@ class Worker:
         self._outlives_supervisor = False
         self._linger_at_signal = 0.0
         self._reaching: asyncio.Task[None] | None = None
+        self._refreshing_models: asyncio.Task[None] | None = None
         self._loaded_at = time.time()
         self._code = installation.fingerprint()
 
@@ -90,6 +91,8 @@ class Worker:
 
     async def _serve(self) -> None:
         """Accept until ordered to drain."""
+        if self._parts.catalog is not None:
+            self._parts.catalog.start()
         wants_engine = self._inputs.loads_engine_at_start(had_engine=self._mode.with_engine)
         if self._mode.succeeds:
             self._receive_orders()  # with keys lent by the generation that serves, none need to be fetched at once
@@ -190,6 +193,10 @@ class Worker:
                     self._parts.bedrock.look_at_login()
                 case "reach" if self._reaching is None:
                     self._reaching = self._loop.create_task(self._reach())
+                case "models":
+                    self._channel.send_event("models", models=self._models())
+                case "refresh-models" if self._refreshing_models is None:
+                    self._refreshing_models = self._loop.create_task(self._refresh_models())
                 case "outlive":
                     self._outlives_supervisor = True
                     self._linger_at_signal = float(message.get("linger", 0.0))
@@ -206,6 +213,18 @@ class Worker:
             failed, why = "timeout", f"no answer within {_REACH_TIMEOUT:g} s"
         self._reaching = None
         self._channel.send_event("reached", failed=failed, why=why, hint=hint)
+
+    def _models(self) -> dict[str, Any]:
+        """Return which models Bedrock has, for the event that reports them."""
+        catalog = self._parts.catalog
+        return {"off": self._inputs.bedrock.why} if catalog is None else {"off": "", **catalog.report()}
+
+    async def _refresh_models(self) -> None:
+        """Have AWS list its models, and report them."""
+        if self._parts.catalog is not None:
+            await self._parts.catalog.refresh()
+        self._refreshing_models = None
+        self._channel.send_event("models-refreshed", models=self._models())
 
     def _on_signal(self) -> None:
         self._drain_soon(self._linger_at_signal)

@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock import models as bedrock_models
-from claude_gatewayd.bedrock.models import ALIASES, GEOGRAPHIES, NAMES, Family, bare, family_of, find, is_bedrock_only
+from claude_gatewayd.bedrock.listing.profiles import NOTHING, InferenceProfile, Listing
+from claude_gatewayd.bedrock.models import (
+    ALIASES,
+    GEOGRAPHIES,
+    NAMES,
+    Family,
+    bare,
+    family_of,
+    find,
+    is_bedrock_only,
+    known,
+    public_id,
+    servable,
+)
 
 ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
 
@@ -193,3 +206,121 @@ def test_every_model_has_a_target_everywhere() -> None:
 def test_no_name_is_too_odd(asked: str, region: str) -> None:
     target = find(asked, region, overrides={"claude-x": asked})
     assert target is None or (target.model and target.family in bedrock_models.Family)
+
+
+def listing(*ids: str, **applications: str) -> Listing:
+    """Return what AWS lists; an id may have another base behind a "=", as an opaque one has."""
+    pairs = (one.partition("=") for one in ids)
+    return Listing(
+        tuple(
+            InferenceProfile(name, base or f"anthropic.{name.partition('anthropic.')[2]}") for name, _, base in pairs
+        ),
+        {
+            f"arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/{k}": v
+            for k, v in applications.items()
+        },
+    )
+
+
+LISTED = listing(
+    "us.anthropic.claude-opus-6-20270301-v1:0",
+    "global.anthropic.claude-opus-6-20270301-v1:0",
+    "global.anthropic.claude-sonnet-5-5",
+    "us.anthropic.claude-3-5-sonnet-20241022-v2:0",
+    "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "us.anthropic.claude-haiku-4-5-20260901-v1:0",
+    "us.anthropic.claude-3-haiku-20240307-v1:0",
+    "x7.opaque=anthropic.claude-opus-4-8",
+    "us.nothing.to-see",
+    abc="anthropic.claude-sonnet-4-20250514-v1:0",
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "region", "geography", "model", "found"),
+    [
+        # what no table knows
+        ("claude-opus-6", "us-west-2", "auto", "us.anthropic.claude-opus-6-20270301-v1:0", "live"),
+        ("claude-opus-6-20270301[1m]", "us-west-2", "auto", "us.anthropic.claude-opus-6-20270301-v1:0", "live"),
+        ("claude-opus-6-bedrock", "us-west-2", "auto", "us.anthropic.claude-opus-6-20270301-v1:0", "live"),
+        ("claude-3-haiku", "us-west-2", "auto", "us.anthropic.claude-3-haiku-20240307-v1:0", "live"),
+        # the geography that is set, then that of the region, then any other that is listed, then global
+        ("claude-opus-6", "us-west-2", "global", "global.anthropic.claude-opus-6-20270301-v1:0", "live"),
+        ("claude-opus-6", "us-west-2", "eu", "eu.anthropic.claude-opus-6", "rule"),
+        ("claude-opus-6", "ca-central-1", "auto", "us.anthropic.claude-opus-6-20270301-v1:0", "live"),
+        ("claude-sonnet-5-5", "us-west-2", "auto", "global.anthropic.claude-sonnet-5-5", "live"),
+        # by the ARN of the model, not by the id of the profile
+        ("claude-opus-4-8", "us-west-2", "auto", "x7.opaque", "live"),
+        # by date; without one, the newest
+        ("claude-haiku-4-5", "us-west-2", "auto", "us.anthropic.claude-haiku-4-5-20260901-v1:0", "live"),
+        ("claude-haiku-4-5-20251001", "us-west-2", "auto", "us.anthropic.claude-haiku-4-5-20251001-v1:0", "live"),
+        ("claude-3-5-sonnet-20240620", "us-west-2", "auto", "us.anthropic.claude-3-5-sonnet-20240620-v1:0", "table"),
+        # what is not listed
+        ("claude-opus-5-5", "us-west-2", "auto", "us.anthropic.claude-opus-5-5", "table"),
+        ("claude-opus-7", "us-west-2", "auto", "us.anthropic.claude-opus-7", "rule"),
+        ("us.anthropic.claude-opus-6", "us-west-2", "auto", "us.anthropic.claude-opus-6", "asked"),
+    ],
+)
+def test_what_aws_lists_goes_before_the_table(asked: str, region: str, geography: str, model: str, found: str) -> None:
+    target = find(asked, region, geography, listed=LISTED)
+    assert target is not None
+    assert (target.model, target.found) == (model, found)
+
+
+def test_new_names_are_shaped_as_the_newest_family() -> None:
+    target = find("claude-opus-6", "us-west-2", listed=LISTED)
+    assert target is not None
+    assert target.family is Family.CLAUDE_5_1
+
+
+@pytest.mark.parametrize(
+    ("asked", "overrides", "model", "family", "found"),
+    [
+        ("claude-opus-6", {"claude-opus-6": ARN}, ARN, Family.CLAUDE_4, "own"),
+        ("claude-opus-6", {"claude-opus-6": "claude-haiku-4-5"}, "us.anthropic.claude-haiku-4-5-20260901-v1:0",
+         Family.HAIKU_4_5, "own"),
+        (ARN, {}, ARN, Family.CLAUDE_4, "asked"),
+        (f"{ARN}x", {}, f"{ARN}x", Family.CLAUDE_5_1, "asked"),
+        ("claude-opus-4-8", {"claude-opus-4-8": f"{ARN}x"}, f"{ARN}x", Family.CLAUDE_5, "own"),
+    ],
+)  # fmt: skip
+def test_an_own_entry_goes_before_what_is_listed(
+    asked: str, overrides: dict[str, str], model: str, family: Family, found: str
+) -> None:
+    target = find(asked, "us-west-2", "auto", overrides, LISTED)
+    assert target is not None
+    assert (target.model, target.family, target.found) == (model, family, found)
+
+
+def test_all_that_are_known() -> None:
+    own = {"claude-opus-4-8": ARN, "claude-opus": "claude-opus-6"}
+    everything = known("us-west-2", "auto", own, LISTED)
+    assert [(one.name, one.found) for one in everything[:4]] == [
+        ("claude-opus-4-8", "own"),
+        ("claude-opus", "own"),
+        ("claude-opus-6", "live"),
+        ("claude-3-haiku", "live"),
+    ]
+    names = [one.name for one in everything]
+    assert len(set(names)) == len(names)
+    assert set(NAMES) <= set(names)
+    served = servable(everything, LISTED)
+    assert [public_id(one) for one in served] == [
+        "claude-opus-4-8",
+        "claude-opus",
+        "claude-opus-6-20270301",
+        "claude-3-haiku-20240307",
+        "claude-sonnet-5-5",
+        "claude-haiku-4-5-20260901",
+        "claude-3-5-sonnet-20241022",
+    ]
+    without = known("us-west-2", "auto", {}, NOTHING)
+    assert servable(without, NOTHING) == without
+
+
+@given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30))), st.text(max_size=30))
+def test_no_listing_breaks_a_search(pairs: list[tuple[str, str]], asked: str) -> None:
+    listed = Listing(tuple(InferenceProfile(name, base) for name, base in pairs))
+    for name in (asked, f"claude-{asked}", "claude-opus-5-5"):
+        find(name, "us-west-2", listed=listed)
+    known("us-west-2", "auto", {}, listed)

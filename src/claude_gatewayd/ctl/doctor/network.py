@@ -114,6 +114,8 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
         yield Finding(
             "Bedrock", "note", f"{model} refuses what it should take", why, "claude-gatewayctl reload --forget"
         )
+    for one in how.get("denied_models", ()):
+        yield Finding("Bedrock", "note", f"{one['model']}: {one['why']}", one["step"], "claude-gatewayctl models")
 
 
 def _by_model(refused: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:

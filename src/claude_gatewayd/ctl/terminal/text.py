@@ -26,6 +26,9 @@ def status(reply: dict[str, Any], now: float) -> str:
     found = (reply["bedrock"].get(name, "") for name in ("unreachable", "unreachable_hint"))
     lines += [f"               {line}" for line in found if line]
     lines += [f"               {line}" for line in _refused(reply["bedrock"].get("refused", []))]
+    for one in reply["bedrock"].get("denied_models", ()):
+        lines.append(f"  no access    {one['model']}, {ago(one['at'], now)}: {one['why']}")
+        lines.append(f"               {one['step']}")
     if reply["credentials"] is not None:
         lines += credentials(reply["credentials"], now)
     lines += _litellm(reply["litellm"])

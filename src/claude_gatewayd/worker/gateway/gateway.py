@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
+from claude_gatewayd.anthropic import model_list
 from claude_gatewayd.anthropic import request as anthropic_request
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
 from claude_gatewayd.bedrock import errors as bedrock_errors
@@ -24,6 +25,7 @@ from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, cannot_count
 from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, LiteLLMLane
+from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
@@ -49,12 +51,16 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """Where a request can go. *bedrock* and *bedrock_mode* are None without Bedrock; *without_bedrock* says why."""
+    """Where a request can go. *bedrock* and *bedrock_mode* are None without Bedrock; *without_bedrock* says why.
+
+    *models* is None where Bedrock does not step in.
+    """
 
     anthropic: AnthropicLane
     bedrock: BedrockLane | None
     bedrock_mode: BedrockModeLane | None
     litellm: LiteLLMLane
+    models: ModelsLane | None
     without_bedrock: str
 
 
@@ -147,6 +153,8 @@ class Gateway:
                     return await self._lanes.litellm.answer(call)
         if call.body is None and exchange.body_done and not request.length and not request.chunked:
             call.body = b""
+        if request.method == b"GET" and self._lanes.models is not None and model_list.model_of(path) is not None:
+            return await self._lanes.models.answer(call)
         if not call.caller.credential:
             raise _no_credential()
         return await self._lanes.anthropic.answer(call)

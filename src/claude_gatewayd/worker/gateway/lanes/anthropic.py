@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from claude_gatewayd.anthropic.headers import betas_with_own_limits
 from claude_gatewayd.bedrock import errors as bedrock_errors
@@ -13,7 +14,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.lanes import policy
-from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings, Attempts, Result
+from claude_gatewayd.worker.gateway.lanes.attempts import AnthropicLaneSettings, Attempts, Obstacles, Result
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey, Circuits, circuit_key
 from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
@@ -22,6 +23,13 @@ from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.tally import Tally
 
 _PING_SILENCES = 3  # longest silences with nothing but pings, which Anthropic sends while a model thinks
+
+
+class StandIn(Obstacles, Protocol):
+    """Who replies in Anthropic's place."""
+
+    def reply(self, call: Call) -> int:
+        """Answer a call. Return the status."""
 
 
 class AnthropicLane:
@@ -101,6 +109,15 @@ class AnthropicLane:
             if keeping is not None:
                 keeping.cancel()
 
+    async def answer_or(self, call: Call, stand_in: StandIn) -> int:
+        """Answer a call that has no circuit; *stand_in* replies where Anthropic cannot serve. Raises Refused."""
+        result = await self._attempts.ask(call, stand_in, None)
+        if not result.falls_back:
+            return await self._finish(call, result, None)
+        if isinstance(result.answer, Answer):
+            result.answer.abort()
+        return stand_in.reply(call)
+
     async def _from_bedrock(self, call: Call, fallback: Fallback, circuit: CircuitKey) -> int | BedrockFailure:
         call.route.cause = self._circuits.reason(circuit) or call.route.fallback
         answered = await fallback.answer(call)
@@ -137,8 +154,10 @@ class AnthropicLane:
         if kept is None:
             raise self._no_answer(call, result, recovery)
         assert not isinstance(kept, Answer)
-        if recovery:  # by a person: without NO_RETRY Claude Code would retry for minutes
-            kept.pass_on_with(call.exchange, [*call.route.lines, NO_RETRY], recovery)
+        if recovery:
+            # Without NO_RETRY Claude Code would retry for minutes; where it is but about the model, Anthropic may help.
+            lines = call.route.lines if failure.step else [*call.route.lines, NO_RETRY]
+            kept.pass_on_with(call.exchange, lines, recovery)
         else:
             kept.pass_on(call.exchange, call.route.lines)
         return kept.head.status

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic.headers import client_timeout, reset_of, retry_after, should_retry
@@ -15,7 +15,7 @@ from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey
-from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
+from claude_gatewayd.worker.gateway.lanes.fallback import FallbackObstacle
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.outgoing import OutgoingRequest, outgoing_request
@@ -36,6 +36,13 @@ class AnthropicLaneSettings:
     rules: policy.RouterRules
     first_byte_timeout: float
     response_timeout: float
+
+
+class Obstacles(Protocol):
+    """Who could answer in Anthropic's place."""
+
+    async def obstacle(self, call: Call) -> FallbackObstacle | None:
+        """Return why it cannot for a call; None if it can."""
 
 
 class Attempt(NamedTuple):
@@ -82,7 +89,7 @@ class Attempts:
         self._tally = tally
         self._now = asyncio.get_running_loop().time  # looked up once: it is a system call up to Python 3.11
 
-    async def ask(self, call: Call, fallback: Fallback | None, circuit: CircuitKey | None) -> Result:
+    async def ask(self, call: Call, fallback: Obstacles | None, circuit: CircuitKey | None) -> Result:
         """Ask until there is a success, a reason to fall back, or nothing else to try.
 
         *circuit* is None if nothing is to count for one. Without a fallback either, answers need not be inspected.
@@ -154,7 +161,7 @@ class Attempts:
         self,
         call: Call,
         request: OutgoingRequest,
-        fallback: Fallback | None,
+        fallback: Obstacles | None,
         started: float,
         remaining: float | None,
         *,
@@ -199,7 +206,7 @@ class Attempts:
         waited = self._now() - started
         return client_timeout(value, self._settings.response_timeout) - waited
 
-    async def _extend(self, call: Call, fallback: Fallback, started: float) -> float:
+    async def _extend(self, call: Call, fallback: Obstacles, started: float) -> float:
         """Return how many seconds more to wait for the first byte: none where Bedrock is to answer in its place."""
         if policy.falls_back_on_timeout(self._settings.rules):
             obstacle = await fallback.obstacle(call)

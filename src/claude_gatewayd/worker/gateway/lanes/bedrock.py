@@ -26,6 +26,7 @@ from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
 from claude_gatewayd.worker.gateway.lanes.left_out import LeftOutFields
+from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.relay.relay import Answer
 from claude_gatewayd.worker.relay.rewriting import rewrite_stream
 from claude_gatewayd.worker.tally import Tally
@@ -44,9 +45,6 @@ _encoder = msgspec.json.Encoder()
 class BedrockLaneSettings:
     """The lane's settings. *fallbacks* lists the models to ask in place of one; *timeout* is in seconds."""
 
-    region: str
-    geography: str
-    models: Mapping[str, str]
     fallbacks: Mapping[str, Sequence[str]]
     timeout: float
     api_base: str
@@ -60,6 +58,7 @@ class BedrockLane:
         settings: BedrockLaneSettings,
         attempts: BedrockAttempts,
         counting: BedrockCounting,
+        catalog: ModelCatalog,
         keeper: Keeper,
         tally: Tally,
         diagnose: Callable[[], Awaitable[UpstreamFailed | None]],
@@ -68,6 +67,7 @@ class BedrockLane:
         self._settings = settings
         self._attempts = attempts
         self._counting = counting
+        self._catalog = catalog
         self._keeper = keeper
         self._tally = tally
         self._diagnose = diagnose
@@ -112,6 +112,8 @@ class BedrockLane:
             if len(targets) > 1 and await self._unsupported_by(call, target) is not None:
                 continue
             answered = await self._ask(call, target)
+            if not isinstance(answered, int):
+                answered = self._catalog.with_step(target, answered)
             if isinstance(answered, int) or not bedrock_errors.is_worth_another_model(answered):
                 break
         return answered if isinstance(answered, int) else self._failed(await self._explain(answered))
@@ -155,17 +157,19 @@ class BedrockLane:
         settings = self._settings
         name = bedrock_models.bare(call.model)
         wanted = settings.fallbacks.get(call.model) or settings.fallbacks.get(name) or [call.model]
-        found = (bedrock_models.find(model, settings.region, settings.geography, settings.models) for model in wanted)
+        found = (self._catalog.find(model) for model in wanted)
         return [target for target in found if target is not None]
 
     async def _ask(self, call: Call, target: Target) -> int | BedrockFailure:
         assert call.document is not None
+        self._catalog.want(target)
         beta = call.exchange.head.fields.all_of(b"anthropic-beta").decode("latin-1")
         large = call.body is not None and len(call.body) > LARGE
         answered = await self._attempts.ask(Question(call.document, beta, bool(call.parsed.stream), large), target)
         if isinstance(answered, BedrockFailure):
             return answered
         call.route.bedrock = answered.transport
+        self._catalog.note_answer(target)
         try:
             if answered.schema is not None:
                 return await self._reply_structured(call, answered.answer, answered.schema)

@@ -1,0 +1,1 @@
+"""The models that Bedrock has: as AWS lists them, and whether they have answered."""
