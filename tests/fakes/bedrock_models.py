@@ -15,6 +15,7 @@ TOOL_SEARCH: Final = "tool-search-tool-2025-10-19"
 THINKING_COUNT: Final = "thinking-token-count-2026-05-13"
 DISPLAY_UPDATES: Final = "thinking-display-updates-2026-08-18"
 FALLBACK_CREDIT: Final = "fallback-credit-2026-06-01"
+AFK_MODE: Final = "afk-mode-2026-01-31"
 COMPUTER_USE_OLD: Final = "computer-use-2025-01-24"
 COMPUTER_USE: Final = "computer-use-2025-11-24"
 CLAUDE_CODE: Final = "claude-code-20250219"
@@ -50,8 +51,9 @@ class Family:
     old_wording: bool = False  # "Malformed input request: #: extraneous key …" in place of "… Extra inputs …"
 
 
-# Claude Code 2.1.332 sends the updates' beta to all from Opus 4.7 on.
-_NEW: Final = Family(betas=Family().betas | {DISPLAY_UPDATES})
+# Claude Code 2.1.332 sends the beta of updates to all from Opus 4.7 on, and in auto mode, which is its default at a
+# terminal, that of auto mode: it does without the check of tool calls where that is refused, but never without this.
+_NEW: Final = Family(betas=Family().betas | {DISPLAY_UPDATES, AFK_MODE})
 _ADAPTIVE_TOO: Final = replace(
     _NEW,
     betas=_NEW.betas - {DISPLAY_UPDATES},

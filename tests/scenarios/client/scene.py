@@ -15,7 +15,7 @@ from tests.scenarios.client.claude import OAUTH, Claude, Credential
 from tests.scenarios.client.routes import Route
 from tests.support.control_plane import ControlPlane
 from tests.support.daemon import Daemon
-from tests.support.stage import Stage, keys_of
+from tests.support.stage import EAGER, Stage, keys_of
 
 Lane = Literal["anthropic", "bedrock"]
 LANES: Final[tuple[Lane, ...]] = ("anthropic", "bedrock")
@@ -134,7 +134,7 @@ def between_the_two(through: Through) -> Iterator[Scene]:
         environ = keys_of(bedrock) | {
             "AWS_ENDPOINT_URL_BEDROCK": control.url,
             "CLAUDE_GATEWAY_BEDROCK_THROUGH": through,
-            "CLAUDE_GATEWAY_LITELLM_LOAD": "eager" if through == "litellm" else "lazy",
+            **(EAGER if through == "litellm" else {}),
         }
         with Daemon(upstream=anthropic.url, config=CONFIG, environ=environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)

@@ -7,7 +7,9 @@ import pytest
 
 from tests.fakes.bedrock import INVOKE, STREAM, model_of, operation_of
 from tests.scenarios.client import routes
+from tests.scenarios.client.claude import SUBSCRIPTION
 from tests.scenarios.client.scene import Scene
+from tests.scenarios.client.session import Session
 from tests.scenarios.client.test_bedrock import worked
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -73,3 +75,16 @@ def test_keys_that_are_over(scene: Scene, version: str, home: Path) -> None:
     assert "claude-gatewayctl" in result.text
     assert result.of("system", "api_retry") == []
     assert len(scene.bedrock.requests) == 1
+
+
+@routes.by("bedrock-mode", oldest=False)
+def test_auto_mode(scene: Scene, version: str, home: Path) -> None:
+    """The newer ones start in it. Where Bedrock refuses to check tool calls, they go on without."""
+    with Session(scene.claude(version, home, SUBSCRIPTION)) as session:
+        session.say("[[say the lake is deep]]")
+        session.until("● the lake is deep")
+    refused, answered = [request for request in scene.bedrock.requests if operation_of(request) == STREAM]
+    assert (refused.status, "safeguards" in refused.json()) == (400, True)
+    assert (answered.status, "safeguards" in answered.json()) == (200, False)
+    assert len(scene.bedrock.refusals) == 1
+    scene.bedrock.refusals.clear()

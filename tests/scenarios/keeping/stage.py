@@ -73,10 +73,16 @@ class Kept:
 
 
 @contextmanager
-def kept_daemon() -> Iterator[Kept]:
-    """Yield a daemon with LiteLLM loaded and a person logged in."""
+def kept_daemon(through: str = "litellm") -> Iterator[Kept]:
+    """Yield a daemon with a person logged in, and LiteLLM loaded if Bedrock is asked through it."""
     with FakeAnthropic() as anthropic, FakeAws() as aws, FakeBedrock(issued=aws.keys, region=aws.region) as bedrock:
-        environ = {**aws.environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url, "AWS_REGION": aws.region, **EAGER}
+        environ = {
+            **aws.environ,
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
+            "AWS_REGION": aws.region,
+            "CLAUDE_GATEWAY_BEDROCK_THROUGH": through,
+            **(EAGER if through == "litellm" else {}),
+        }
         daemon = Daemon(upstream=anthropic.url, config=CONFIG, environ=environ)
         home = AwsHome(daemon.home, aws)
         home.sso_session()
@@ -84,7 +90,8 @@ def kept_daemon() -> Iterator[Kept]:
         home.log_in()
         with daemon:
             kept = Kept(aws, home, bedrock, Stage(anthropic, bedrock, daemon))
-            kept.stage.wait_loaded()
+            if through == "litellm":
+                kept.stage.wait_loaded()
             kept.stage.prove()
             anthropic.fail_next(529, times=1_000_000)
             yield kept
