@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_faults import MESSAGES
@@ -18,6 +18,9 @@ PATIENCE = 60.0
 LOADED_WITHIN = 90.0
 # By default LiteLLM is loaded at the first sign of trouble; with this, at the start.
 EAGER = {"CLAUDE_GATEWAY_LITELLM_LOAD": "eager"}
+
+Through = Literal["litellm", "direct"]
+THROUGH: Final[tuple[Through, ...]] = ("litellm", "direct")
 
 _number = itertools.count(1)
 

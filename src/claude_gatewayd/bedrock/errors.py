@@ -18,7 +18,8 @@ class BedrockFailure(NamedTuple):
     """Why a request failed at Bedrock, or on the way there.
 
     *kind* is Bedrock's own name for it, or one of ours; "" where there is none. *hint* is the command that fixes it,
-    where we know one; *step* is the sentence about what a person has to do in AWS's console.
+    where we know one; *step* is the sentence about what a person has to do in AWS's console. *request_id* is Bedrock's
+    of the request, "" if it is not known.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class BedrockFailure(NamedTuple):
     message: str
     hint: str = ""
     step: str = ""
+    request_id: str = ""
 
     def as_json(self) -> bytes:
         """Return what `read` reads, the form that a failure has between engine and gateway."""
@@ -141,14 +143,22 @@ def read_event(data: bytes) -> BedrockFailure:
 def of_answer(status: int, error_type: bytes, body: bytes) -> BedrockFailure:
     """Read an error as AWS answers it. *error_type* is the header `x-amzn-errortype`, which its front end may lack."""
     try:
-        fields = json.loads(body)
-        fields = fields if isinstance(fields, dict) else {}
+        document = json.loads(body)
     except (ValueError, RecursionError):
-        fields = {}
-    named = str(fields.get("__type") or error_type.decode("latin-1").partition(":")[0])
-    texts = (fields.get(key) for key in ("message", "Message", "originalMessage"))
+        document = _text_of(status, body)
+    fields = document if isinstance(document, dict) else {}
+    error, output = fields.get("error"), fields.get("Output")
+    inner = next((one for one in (error, output) if isinstance(one, dict)), {})
+    named = fields.get("__type") or inner.get("__type") or error_type.decode("latin-1").partition(":")[0]
+    texts = (*(fields.get(key) for key in ("message", "Message", "originalMessage")), inner.get("message"), document)
     text = next((text for text in texts if isinstance(text, str)), "")
-    return BedrockFailure(named.rpartition("#")[2], status, text)
+    return BedrockFailure(str(named).rpartition("#")[2], status, text)
+
+
+def _text_of(status: int, body: bytes) -> str:
+    """Return the text of an error that is no JSON, as proxies and load balancers send it."""
+    text = body[:_MAX_SEARCHED].decode(errors="replace").strip()
+    return f"it answered {status} with a page (text/html)" if text.startswith("<") else text
 
 
 def as_aws(status: int, message: str) -> tuple[tuple[bytes, ...], bytes]:

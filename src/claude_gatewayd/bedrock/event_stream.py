@@ -27,7 +27,6 @@ _TEXT: Final = 7
 _LENGTHS: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 _BYTES: Final = 6
 _NAME: Final = re.compile(rb"[\w.-]{1,100}")
-_EVENT_TYPE: Final = re.compile(rb'\{\s*"type"\s*:\s*"([a-z_]{1,64})"')
 
 
 class _Chunk(msgspec.Struct, rename={"event": "bytes"}):
@@ -89,7 +88,7 @@ class EventStreamDecoder:
                     break
                 events.append(self._event(bytes(buffer[start : start + length])))
                 start += length
-        except (_Malformed, msgspec.DecodeError, UnicodeDecodeError):
+        except (_Malformed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             events.append(_failed(BedrockFailure("Broken", 502, "")))
         if events and events[-1].startswith(b"event: engine_error"):
             self._ended = True
@@ -166,8 +165,8 @@ def _event(headers: dict[bytes, bytes], payload: bytes) -> bytes:
 
 def _chunk_event(payload: bytes) -> bytes:
     data = _chunk.decode(payload).event
-    found = _EVENT_TYPE.match(data)
-    name = found[1] if found is not None else _typed.decode(data).type.encode()
+    data.decode()  # nor is anything but UTF-8 passed on
+    name = _typed.decode(data).type.encode()
     if _NAME.fullmatch(name) is None:
         raise _Malformed  # a line's end in it would forge events
     if b"\n" in data or b"\r" in data:  # between its tokens: within a text they are escaped

@@ -144,8 +144,7 @@ def _drop_total(holder: dict[str, Any]) -> None:
 
 
 def _name_as_asked(message: dict[str, Any], asked: str) -> None:
-    if "model" in message:
-        message["model"] = asked
+    message["model"] = asked
 
 
 def _dump(value: object) -> bytes:

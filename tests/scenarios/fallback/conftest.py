@@ -1,6 +1,7 @@
 """One daemon for all: loading LiteLLM takes ten seconds. Each test has a caller of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -8,7 +9,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.scenarios.fallback.elsewhere import Elsewhere, standing
 from tests.support.daemon import Daemon
-from tests.support.stage import EAGER, Stage, keys_of
+from tests.support.stage import EAGER, THROUGH, Stage, Through, keys_of
 
 CONFIG = """
 [anthropic]
@@ -24,22 +25,43 @@ timeout = 4
 """
 
 
-@pytest.fixture(scope="session", params=["litellm", "direct"])
-def loaded(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    """Return a stage whose daemon asks Bedrock through LiteLLM, which is loaded, or directly."""
-    environ = EAGER | {"CLAUDE_GATEWAY_BEDROCK_THROUGH": request.param}
+Standing = Callable[[Through], Stage]
+
+
+@contextmanager
+def _standing(through: Through) -> Iterator[Stage]:
+    environ = EAGER | {"CLAUDE_GATEWAY_BEDROCK_THROUGH": through}
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
         with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock) | environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
-            if request.param == "litellm":
+            if through == "litellm":
                 stage.wait_loaded()
             yield stage
         assert "Traceback" not in daemon.log
 
 
-@pytest.fixture
-def stage(loaded: Stage) -> Iterator[Stage]:
-    """Return the stage for one test: a caller whom Anthropic knows, and nothing that was queued before."""
+@pytest.fixture(scope="session")
+def standing_by() -> Iterator[Standing]:
+    """Return what starts a stage for a transport, or returns the one that stands."""
+    stages: dict[Through, Stage] = {}
+    with ExitStack() as stack:
+
+        def stage_for(through: Through) -> Stage:
+            if through not in stages:
+                stages[through] = stack.enter_context(_standing(through))
+            return stages[through]
+
+        yield stage_for
+
+
+@pytest.fixture(scope="session", params=THROUGH)
+def loaded(request: pytest.FixtureRequest, standing_by: Standing) -> Stage:
+    """Return a stage whose daemon asks Bedrock through LiteLLM, which is loaded, or directly."""
+    return standing_by(request.param)
+
+
+@contextmanager
+def _acted_on(loaded: Stage) -> Iterator[Stage]:
     stage = Stage(loaded.anthropic, loaded.bedrock, loaded.daemon)
     stage.anthropic.clear_faults()
     stage.bedrock.clear_faults()
@@ -52,6 +74,20 @@ def stage(loaded: Stage) -> Iterator[Stage]:
     assert stage.anthropic.violations == []
     assert stage.bedrock.violations == []
     assert stage.bedrock.refusals == []
+
+
+@pytest.fixture
+def stage(loaded: Stage) -> Iterator[Stage]:
+    """Return the stage for one test: a caller whom Anthropic knows, and nothing that was queued before."""
+    with _acted_on(loaded) as stage:
+        yield stage
+
+
+@pytest.fixture
+def both(standing_by: Standing) -> Iterator[tuple[Stage, Stage]]:
+    """Return the two stages for one test: through LiteLLM, and direct."""
+    with _acted_on(standing_by("litellm")) as litellm, _acted_on(standing_by("direct")) as direct:
+        yield litellm, direct
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def test_a_stream_that_is_cut_in_its_first_message(stage: Stage) -> None:
 
 def test_an_end_in_order_that_is_none(stage: Stage) -> None:
     stage.bedrock.end_without_message_stop_next("content_block_delta", path=STREAM)
-    assert "ended before" in broke_off(stage.ask(turn(model=BEDROCK)), "api_error")
+    assert broke_off(stage.ask(turn(model=BEDROCK)), "api_error") == "Bedrock's answer broke off"
 
 
 def test_the_same_behind_a_fallback(stage: Stage) -> None:
@@ -114,8 +114,14 @@ def test_the_same_behind_a_fallback(stage: Stage) -> None:
     assert len(stage.to_bedrock()) == 1
 
 
-def test_bedrocks_own_id_of_a_request(stage: Stage) -> None:
-    assert re.fullmatch(r"[0-9a-f-]{36}", stage.ask(turn(model=BEDROCK)).headers["request-id"])
+@pytest.mark.parametrize("fails", [False, True], ids=["answer", "error"])
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_bedrocks_own_id_of_a_request(stage: Stage, stream: bool, fails: bool) -> None:
+    if fails:
+        stage.bedrock.fail_next(503)
+    reply = stage.ask(turn(model=BEDROCK, stream=stream))
+    assert reply.status == (529 if fails else 200)
+    assert re.fullmatch(r"[0-9a-f-]{36}", reply.headers["request-id"])
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

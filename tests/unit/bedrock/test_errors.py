@@ -220,3 +220,28 @@ def test_nothing_that_acts_on_a_terminal_is_told() -> None:
     healing = BedrockFailure("ValidationException", 400, "prompt is too long\x1b[2J")
     assert errors.error_reply(healing).message == "prompt is too long\\x1b[2J"
     assert "a\\x1b[2J" in errors.error_reply(BedrockFailure("ThrottlingException", 429, "a\x1b[2J")).message
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "body", "expected"),
+    [
+        (429, b"ThrottlingException:http://x/", b'{"message":"slow"}', ("ThrottlingException", 429, "slow")),
+        (429, b"", b'{"__type":"a.b#ThrottlingException","Message":"slow"}', ("ThrottlingException", 429, "slow")),
+        (404, b"", b'{"Output":{"__type":"a#UnknownOperationException"}}', ("UnknownOperationException", 404, "")),
+        (400, b"", b'{"type":"error","error":{"type":"x","message":"no"}}', ("", 400, "no")),
+        (400, b"", b'{"message":{"a":1}}', ("", 400, "")),
+        (500, b"", b"[]", ("", 500, "")),
+        (500, b"", b'"upstream failed"', ("", 500, "upstream failed")),
+        (500, b"", b"upstream connect error\n", ("", 500, "upstream connect error")),
+        (403, b"", b" <h1>no signature</h1>", ("", 403, "it answered 403 with a page (text/html)")),
+        (503, b"", b"\xff", ("", 503, "\ufffd")),
+        (503, b"", b"", ("", 503, "")),
+    ],
+)
+def test_an_answer_of_aws(status: int, error_type: bytes, body: bytes, expected: tuple[str, int, str]) -> None:
+    assert errors.of_answer(status, error_type, body) == BedrockFailure(*expected)
+
+
+def test_what_a_page_says_is_not_about_credentials() -> None:
+    failure = errors.of_answer(403, b"", b"<html>Forbidden by policy: no security token</html>")
+    assert not errors.is_credential_failure(failure)

@@ -10,8 +10,12 @@ from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.http1.upstream.no_answer import why_no_answer
 from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
+from claude_gatewayd.worker.bedrock.transport import request_id
 from claude_gatewayd.worker.relay.relay import Answer
+
+_ERROR_WITHIN: Final = 5.0  # seconds, for the text of an error
 
 # How a connection fails, by the names of `bedrock_errors`. All else breaks an answer off.
 _KINDS: Final = {
@@ -48,14 +52,25 @@ class DirectTransport:
             answer = await self._runtime.ask("POST", path, lines, body, keys, seconds=seconds)
         except UpstreamFailed as failed:
             return failure_of(failed)
-        return answer if answer.head.status == 200 else await read_failure(answer)
+        return answer if answer.head.status == 200 and not _why_no_answer(answer) else await read_failure(answer)
 
 
 async def read_failure(answer: Answer) -> BedrockFailure:
-    """Read an answer whose status is not 200."""
-    kept = await answer.keep()
-    error_type = answer.head.fields.get(b"x-amzn-errortype")
-    return bedrock_errors.of_answer(answer.head.status, error_type, kept.body if kept is not None else b"")
+    """Read an answer whose status is not 200, or that is a page."""
+    status, fields = answer.head.status, answer.head.fields
+    body = await answer.start_of_body(_ERROR_WITHIN)
+    answer.abort()
+    if why := _why_no_answer(answer):
+        failure = BedrockFailure("", 502, why)
+    else:
+        failure = bedrock_errors.of_answer(status, fields.get(b"x-amzn-errortype"), body)
+    return failure._replace(request_id=request_id(answer.head))
+
+
+def _why_no_answer(answer: Answer) -> str:
+    fields = answer.head.fields
+    location = fields.get(b"location").decode("latin-1") if b"location" in fields else None
+    return why_no_answer(answer.head.status, fields.get(b"content-type").decode("latin-1"), location, "")
 
 
 def failure_of(failed: UpstreamFailed) -> BedrockFailure:

@@ -14,6 +14,7 @@ from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.bedrock.transport import request_id
 from claude_gatewayd.worker.engine import Engine, middleware
 from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
 from claude_gatewayd.worker.relay.relay import Answer, Relay
@@ -56,7 +57,8 @@ class LiteLLMTransport:
         if answer.head.status == 200:
             return answer
         kept = await answer.keep()
-        return bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
+        failure = bedrock_errors.read(answer.head.status, kept.body if kept is not None else b"")
+        return failure._replace(request_id=request_id(answer.head))
 
     def _request(self, request: BedrockRequest, target: Target, *, stream: bool) -> OutgoingRequest:
         model, model_id = _litellm_model(target)

@@ -1,12 +1,16 @@
 """What Bedrock's lane needs of whoever brings its requests to Bedrock."""
 
-from typing import Protocol
+import re
+from typing import Final, Protocol
 
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.bedrock.request import BedrockRequest
+from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.worker.relay.relay import Answer
+
+_REQUEST_ID: Final = re.compile(rb"[\w-]{1,64}")
 
 
 class BedrockTransport(Protocol):
@@ -23,3 +27,9 @@ class BedrockTransport(Protocol):
         server-sent events, as `Answer.pipe_to` gives it.
         """
         ...
+
+
+def request_id(head: ResponseHead) -> str:
+    """Return Bedrock's own id of a request, for AWS's support; "" if its answer has none."""
+    value = head.fields.get(b"x-amzn-requestid")
+    return value.decode() if _REQUEST_ID.fullmatch(value) else ""

@@ -12,7 +12,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
-from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys
+from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys, status_in_stream
 from claude_gatewayd.worker.engine.chat import request as chat_request
 from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder, ThinkingStore
 from claude_gatewayd.worker.engine.model_map import ModelRegistry
@@ -132,7 +132,10 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
         """Note the failure, in the upstream's own words."""
         context = current_request.get()
         if context is not None and context.failure is None:
-            context.failure = failure_of(original_exception)
+            failure = failure_of(original_exception)
+            if context.streaming:
+                failure = failure._replace(status=status_in_stream(failure.kind))
+            context.failure = failure
 
 
 def _is_for_claude(kwargs: Mapping[str, Any]) -> bool:
@@ -179,6 +182,8 @@ def failure_of(error: BaseException) -> BedrockFailure:
             return BedrockFailure("Certificate", 503, "")
         if type(this).__name__ in _PROXY_ERRORS:
             return BedrockFailure("Proxy", 503, "")
+        if type(this).__name__ in _RESET_ERRORS:
+            return BedrockFailure("Broken", 502, "")
     for this in chain:
         name = type(this).__name__
         if name in _CONNECT_ERRORS:
@@ -211,6 +216,7 @@ def failure_of(error: BaseException) -> BedrockFailure:
 # Exceptions of httpx, aiohttp and botocore: nobody answered, or the answer broke off.
 _CONNECT_ERRORS = frozenset(("ConnectError", "ConnectTimeout", "ClientConnectorError", "ClientConnectorDNSError",
                           "EndpointConnectionError", "ConnectionRefusedError", "gaierror"))  # fmt: skip
+_RESET_ERRORS = frozenset(("ClientOSError",))  # of a connection that there was; httpx makes it a ConnectError
 _PROXY_ERRORS = frozenset(("ProxyError", "ClientHttpProxyError", "ClientProxyConnectionError"))
 _BROKEN_ERRORS = frozenset(("ReadError", "RemoteProtocolError", "ChecksumMismatch", "ServerDisconnectedError",
                      "ClientPayloadError", "ConnectionResetError", "IncompleteRead", "InvalidHeadersLength",

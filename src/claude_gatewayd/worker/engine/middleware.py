@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import json
-import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
@@ -26,7 +25,7 @@ SPENDS = b"x-gateway-spends: yes"  # the caller may use our AWS keys and the per
 _API_BASE = b"x-litellm-model-api-base"
 _MODEL_HEADERS = b"x-litellm-model-"  # names and URLs, which may hold an ARN
 _MAX_ERROR = 65536
-_DATA = re.compile(rb"^data: (.*)$", re.MULTILINE)
+_ERROR = b"event: error\n"
 _NOT_FOUND = b'{"type": "error", "error": {"type": "not_found_error", "message": "there is nothing here"}}'
 
 
@@ -58,10 +57,10 @@ class AccessMiddleware:
             model_id=headers.get(b"x-gateway-model-id", b"").decode("latin-1"),
             caller=headers.get(b"x-gateway-caller", b"").decode("latin-1"),
         )
-        current_request.set(context)
         # Without a ticket the caller is Bedrock's lane, which words errors for the client itself.
-        for_lane = scope["path"] == MESSAGES and not context.ticket
-        reply = _BedrockReply(send, context) if for_lane else _MaskedReply(send, context)
+        context.for_lane = scope["path"] == MESSAGES and not context.ticket
+        current_request.set(context)
+        reply = _BedrockReply(send, context) if context.for_lane else _MaskedReply(send, context)
         client = _Client(receive)
         work = asyncio.create_task(self._app(scope, client.receive, reply))
         gone = asyncio.create_task(client.gone())
@@ -171,7 +170,10 @@ def _mask(text: bytes) -> bytes:
 
 
 class _BedrockReply:
-    """Send Bedrock's answer to its lane, with failures in Bedrock's own words, which LiteLLM wraps in its own."""
+    """Send Bedrock's answer to its lane, with Bedrock's id of the request, and failures in Bedrock's own words.
+
+    LiteLLM wraps those in its own, and ends an incomplete stream with an error that tells the client of LiteLLM.
+    """
 
     def __init__(self, send: Send, context: RequestContext) -> None:
         self._send = send
@@ -179,20 +181,25 @@ class _BedrockReply:
         self._failed = False
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] >= 400:
-            self._failed = True
-            self._body = b""
-            self._status: int = message["status"]
-        elif self._failed and message["type"] == "http.response.body":
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                self._failed = True
+                self._body = b""
+                self._status: int = message["status"]
+                return
+            headers = [*message.get("headers", ()), *self._request_id()]
+            await self._send({**message, "headers": headers})
+        elif self._failed:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
                 await self._send_failure()
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            await self._end(message)
         else:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": _checked_event(message.get("body", b""))}
-            await self._send(message)
+            body = message.get("body", b"")
+            if body.startswith(_ERROR):
+                body = b""
+            if not message.get("more_body", False):
+                body += self._last_event()
+            await self._send({**message, "body": body})
 
     async def _send_failure(self) -> None:
         failure = self._context.failure
@@ -200,40 +207,22 @@ class _BedrockReply:
             failure = _litellm_failure(self._status, self._body)
         body = failure.as_json()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await self._send({"type": "http.response.start", "status": failure.status, "headers": headers})
+        headers += self._request_id()
+        await self._send({"type": "http.response.start", "status": max(failure.status, 400), "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def _end(self, message: Message) -> None:
-        """End a stream, with an error event if the request has failed."""
+    def _last_event(self) -> bytes:
+        """Return the error that ends a stream, if the request has failed."""
         failure = self._context.failure
         if failure is None:
-            await self._send({**message, "body": _checked_event(message.get("body", b""))})
-            return
-        status = failure.status
-        if not status or (status == 400 and failure.kind.lower() != "validationexception"):
-            status = 502  # the answer has begun, so the request cannot have been invalid
-        failure = BedrockFailure(failure.kind, status, failure.message)
-        event = b"\n\nevent: engine_error\ndata: " + failure.as_json() + b"\n\n"
-        await self._send({"type": "http.response.body", "body": message.get("body", b"") + event})
+            return b""
+        failure = failure._replace(status=failure.status or 502)
+        return b"\n\nevent: engine_error\ndata: " + failure.as_json() + b"\n\n"
 
-
-def _checked_event(piece: bytes) -> bytes:
-    """Return a piece of a stream, or an error event if an event's name is not its type.
-
-    LiteLLM writes the type into the `event:` line unescaped: a line break in it would forge lines, and events.
-    """
-    if not piece.startswith(b"event: ") or (piece.count(b"\n") == 3 and b"\r" not in piece):
-        return piece
-    for event in piece.split(b"\n\n"):
-        name = event.partition(b"\n")[0].removeprefix(b"event: ")
-        for data in _DATA.findall(event):
-            try:
-                document = json.loads(data)
-            except (ValueError, RecursionError):
-                continue  # left to the reader of the stream
-            if isinstance(document, dict) and (b"\r" in name or document.get("type") != name.decode(errors="replace")):
-                return b"event: engine_error\ndata: " + BedrockFailure("Broken", 502, "").as_json() + b"\n\n"
-    return piece
+    def _request_id(self) -> list[tuple[bytes, bytes]]:
+        """Return the header for Bedrock's id of the request. LiteLLM has one of another name, and for streams only."""
+        request_id = self._context.request_id
+        return [(b"x-amzn-requestid", request_id.encode("latin-1", "replace"))] if request_id else []
 
 
 def _litellm_failure(status: int, body: bytes) -> BedrockFailure:

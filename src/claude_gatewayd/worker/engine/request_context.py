@@ -15,8 +15,10 @@ class RequestContext:
     instead use our AWS keys and the person's own models. *caller* is a digest of the credential.
     *model_id* is asked of Bedrock instead of the model's own id, "" for none. *nowhere* is the URL at which a request
     for warming up must end, "" for any other. *api_base* is where LiteLLM sends it, "" if that is not known.
-    *failure* is what went wrong. *ended*: the upstream's stream has marked its end, or is in a content coding that we
-    cannot read. *recorder* gets the answer of a Claude model.
+    *failure* is what went wrong. *for_lane*: it is Bedrock's lane that asks, and *request_id* is Bedrock's of its call;
+    *streaming*: Bedrock answers with a stream.
+    *ended*: the upstream's stream has marked its end, or is in a content coding that we cannot read. *recorder* gets
+    the answer of a Claude model.
     """
 
     ticket: str = ""
@@ -25,6 +27,9 @@ class RequestContext:
     nowhere: str = ""
     api_base: str = ""
     failure: BedrockFailure | None = None
+    for_lane: bool = False
+    request_id: str = ""
+    streaming: bool = False
     ended: bool = False
     caller: str = ""
     recorder: ThinkingRecorder | None = None

@@ -73,11 +73,24 @@ class Answer:
 
         This inspects a decoded copy: `pass_on` and `keep` still send all of it.
         """
+        body = await self._first_bytes(seconds, _LONGEST_ERROR)
+        return anthropic_errors.read_error(body) if len(body) <= _LONGEST_ERROR else ("", "")
+
+    async def start_of_body(self, seconds: float) -> bytes:
+        """Return the beginning of an error's body, decoded, as far as it comes within *seconds*; discard the rest."""
+        body = await self._first_bytes(seconds, _LONGEST_KEPT)
+        if self._connection.body_done:
+            self._pool.release(self._connection)
+        else:
+            self.abort()
+        return body[:_LONGEST_KEPT]
+
+    async def _first_bytes(self, seconds: float, most: int) -> bytes:
         decoder = content_coding.decoder(self.head.fields.get(b"content-encoding"))
         if decoder is None:
-            return "", ""
+            return b""
         pieces: list[bytes] = []
-        left = _LONGEST_ERROR
+        left = most
 
         def inspect(payload: Bytes) -> bool:
             nonlocal left
@@ -92,7 +105,7 @@ class Answer:
         except BaseException:
             self.abort()
             raise
-        return anthropic_errors.read_error(b"".join(pieces)) if left >= 0 else ("", "")
+        return b"".join(pieces)
 
     async def pass_on(
         self,

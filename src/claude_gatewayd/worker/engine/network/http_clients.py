@@ -9,13 +9,14 @@ import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 from httpx import Request, Response
 
 from claude_gatewayd.anthropic import sse
 from claude_gatewayd.http1 import content_coding
+from claude_gatewayd.http1.upstream import no_answer
+from claude_gatewayd.worker.engine.network import bedrock_answers
 from claude_gatewayd.worker.engine.request_context import RequestContext, current_request
 
 MAX_ERROR = 64 * 1024  # bytes of an error, decoded
@@ -24,7 +25,6 @@ _MAX_REDACTED = 16 * 1024  # LiteLLM's expressions take 0.5 ms per KiB, and hold
 # OpenAI's end mark, and Gemini's finishReason: LiteLLM takes each of Gemini's chunks for the last.
 _END_MARK = re.compile(rb'(?:\A|[\r\n])data: ?\[DONE\]|[{,\s]"finishReason"\s*:')
 _TAIL = 64
-_PLAIN = re.compile(r"[\w.:\[\]-]{1,255}\Z", re.ASCII)
 
 
 def install_limits() -> None:
@@ -58,15 +58,17 @@ def _limit_httpx() -> None:
 
     async def asend(self: httpx.AsyncClient, request: Request, *, stream: bool = False, **options: Any) -> Response:
         response = await async_send(self, request, **options | {"stream": True, "follow_redirects": False})
-        if not _is_answer(response):
-            return await _aread_in_part(response)
         context = current_request.get()
-        if stream:
-            if context is not None and sse.is_stream(
-                response.headers.get("content-type", "").encode("latin-1", "replace")
-            ):
-                response.stream = _WatchedStream(response, context)
-        else:
+        if not _is_answer(response):
+            error = await _aread_in_part(response)
+            if context is not None and context.for_lane:
+                bedrock_answers.note_error(error, context)
+            return error
+        if context is not None and context.for_lane:
+            bedrock_answers.note(response, context, stream=stream)
+        elif stream and context is not None and _is_stream(response):
+            response.stream = _WatchedStream(response, context)
+        if not stream:
             try:
                 await response.aread()
             except BaseException:
@@ -98,8 +100,12 @@ def _limit_others() -> None:
 
 def _is_answer(response: Response) -> bool:
     """Whether a response is an answer: neither an error, nor a web page, as captive portals send it."""
-    page = response.request.method == "POST" and response.headers.get("content-type", "").startswith("text/html")
+    page = response.request.method == "POST" and no_answer.is_page(response.headers.get("content-type", ""))
     return response.is_success and not page
+
+
+def _is_stream(response: Response) -> bool:
+    return sse.is_stream(response.headers.get("content-type", "").encode("latin-1", "replace"))
 
 
 def _decoder_of(response: Response) -> content_coding.Decoder | None:
@@ -193,9 +199,8 @@ def _as_error(response: Response, body: bytes) -> Response:
     headers = [(name, value) for name, value in response.headers.raw if name.lower() not in dropped]
     status = response.status_code
     if status < 400:
-        message = f"it answered {status}{_redirect_target(response)}, and no redirect is followed"
-        if response.is_success:
-            message = f"it answered {status} with a page (text/html), as the login of a network or a proxy does"
+        kind, location = response.headers.get("content-type", ""), response.headers.get("location")
+        message = no_answer.why_no_answer(status, kind, location, str(response.url))
         explained = Response(502, json={"message": message, "error": {"type": "api_error", "message": message}})
         headers = [(name, value) for name, value in headers if name.lower() != b"content-type"]
         headers.append((b"content-type", b"application/json"))
@@ -203,12 +208,3 @@ def _as_error(response: Response, body: bytes) -> Response:
     error = Response(status, headers=headers, content=body, request=response.request, extensions=response.extensions)
     error.elapsed = response.elapsed
     return error
-
-
-def _redirect_target(response: Response) -> str:
-    """Name the host that a redirect leads to, but no other part of the URL, which may hold a secret."""
-    try:
-        host = urlsplit(urljoin(str(response.url), response.headers.get("location", ""))).netloc.rpartition("@")[2]
-    except ValueError:
-        return ""
-    return f", a redirect to {host}" if "location" in response.headers and _PLAIN.match(host) else ""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,11 @@ from claude_gatewayd.bedrock import stream as bedrock_stream
 from claude_gatewayd.bedrock import structured_output
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
-from claude_gatewayd.http1.head import Lines, ResponseHead
+from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts, Question
 from claude_gatewayd.worker.bedrock.counting import BedrockCounting
+from claude_gatewayd.worker.bedrock.transport import request_id
 from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.gateway import message_threads
 from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
@@ -37,7 +37,6 @@ _LONGEST_WHOLE = 32 * 1024 * 1024  # bytes of an answer that is no stream
 _WHOLE_TIMEOUT = 600.0
 _PING_AFTER = 10.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
-_REQUEST_IDS = (b"x-amzn-requestid", b"llm_provider-x-amzn-requestid")  # Bedrock's, and LiteLLM's name for it
 _encoder = msgspec.json.Encoder()
 
 
@@ -149,7 +148,7 @@ class BedrockLane:
         self._set_route(call)
         reply = bedrock_errors.error_reply(failure)
         text = anthropic_errors.error_body(reply.status, reply.message)
-        lines = [JSON, *reply.lines, *call.route.lines]
+        lines = [JSON, *reply.lines, *_request_id(failure.request_id), *call.route.lines]
         call.exchange.reply(reply.status, anthropic_errors.reason(reply.status), lines, text)
         return reply.status
 
@@ -170,12 +169,15 @@ class BedrockLane:
             return answered
         call.route.bedrock = answered.transport
         self._catalog.note_answer(target)
+        found = request_id(answered.answer.head)
         try:
             if answered.schema is not None:
-                return await self._reply_structured(call, answered.answer, answered.schema)
-            return await self._reply(call, answered.answer)
+                replied = await self._reply_structured(call, answered.answer, answered.schema, found)
+            else:
+                replied = await self._reply(call, answered.answer, found)
         except UpstreamFailed as failed:
-            return bedrock_errors.TIMEOUT if failed.kind == "timeout" else bedrock_errors.BROKEN
+            replied = bedrock_errors.TIMEOUT if failed.kind == "timeout" else bedrock_errors.BROKEN
+        return replied if isinstance(replied, int) else replied._replace(request_id=found)
 
     async def _explain(self, failure: BedrockFailure) -> BedrockFailure:
         """Find out by a handshake what stands between us and Bedrock: LiteLLM does not report it."""
@@ -184,7 +186,7 @@ class BedrockLane:
         cause = await self._diagnose()
         return failure if cause is None else failure._replace(message=cause.detail, hint=cause.hint)
 
-    async def _reply(self, call: Call, answer: Answer) -> int | BedrockFailure:
+    async def _reply(self, call: Call, answer: Answer, found: str) -> int | BedrockFailure:
         """Pass a successful answer on, unless its stream begins with an error."""
         model = call.parsed.model or call.model
         if not answer.is_stream:
@@ -197,7 +199,7 @@ class BedrockLane:
             if message is None:
                 return bedrock_errors.BROKEN
             self._succeeded(call)
-            call.exchange.reply(200, b"OK", [JSON, *_request_id(answer.head), *call.route.lines], message)
+            call.exchange.reply(200, b"OK", [JSON, *_request_id(found), *call.route.lines], message)
             return 200
         first = await answer.first_event(self._settings.timeout)
         if first.verdict == "waiting":
@@ -216,7 +218,7 @@ class BedrockLane:
             await rewrite_stream(
                 answer,
                 call.exchange,
-                [_EVENTS, b"cache-control: no-cache", *_request_id(answer.head), *call.route.lines],
+                [_EVENTS, b"cache-control: no-cache", *_request_id(found), *call.route.lines],
                 rewriter,
                 silence=self._settings.timeout,
                 ping_after=_PING_AFTER,
@@ -227,7 +229,9 @@ class BedrockLane:
             self._failed(rewriter.failure)
         return 200
 
-    async def _reply_structured(self, call: Call, answer: Answer, schema: Mapping[str, object]) -> int | BedrockFailure:
+    async def _reply_structured(
+        self, call: Call, answer: Answer, schema: Mapping[str, object], found: str
+    ) -> int | BedrockFailure:
         """Pass on the input of the tool that stands for a schema, if it fits the schema of the request."""
         kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
         text = bedrock_stream.rewrite_message(kept.body, call.parsed.model or call.model) if kept is not None else None
@@ -241,7 +245,7 @@ class BedrockLane:
             lines, body = [_EVENTS, b"cache-control: no-cache"], structured_output.events(message)
         else:
             lines, body = [JSON], _encoder.encode(message)
-        call.exchange.reply(200, b"OK", [*lines, *_request_id(answer.head), *call.route.lines], body)
+        call.exchange.reply(200, b"OK", [*lines, *_request_id(found), *call.route.lines], body)
         return 200
 
     def _set_route(self, call: Call) -> None:
@@ -270,7 +274,5 @@ def cannot_count(call: Call, why: str) -> Refused:
     return Refused(501, f"cannot count tokens at Bedrock: {why}", NO_RETRY, *call.route.lines)
 
 
-def _request_id(answer: ResponseHead) -> Lines:
-    """Return Bedrock's own id of a request, for AWS's support. LiteLLM reports it for streams only."""
-    values = (answer.fields.get(name) for name in _REQUEST_IDS)
-    return [b"request-id: " + value for value in values if re.fullmatch(rb"[\w-]{1,64}", value)][:1]
+def _request_id(found: str) -> Lines:
+    return [b"request-id: " + found.encode()] if found else []
