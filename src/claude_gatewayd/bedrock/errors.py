@@ -102,7 +102,8 @@ _CLIENT_FIXABLE: Final = re.compile(
     r"|exceed context limit|which is the maximum|`?signature`? in `?thinking`? block|capability_rejected:",
     re.IGNORECASE,
 )
-_SIGNATURE: Final = re.compile(r"\bsignature\b", re.IGNORECASE)
+_SIGNATURE: Final = re.compile(r"\bsignature\b|\Acapability_rejected: thinking_signature", re.IGNORECASE)
+_SCHEMA: Final = re.compile(r"output_config|\Acapability_rejected: structured_outputs_unsupported")
 # ResourceNotFound has many messages (cline#1952; AWS: on-demand throughput isn't supported, invalid model identifier).
 _MODEL: Final = re.compile(r"model identifier is invalid|on-demand throughput|end of its life|model ID", re.IGNORECASE)
 _NO_ACCESS: Final = re.compile(r"not authorized|Operation not allowed|access to the model", re.IGNORECASE)
@@ -218,7 +219,8 @@ def is_signature_failure(failure: BedrockFailure) -> bool:
 
 def is_schema_failure(failure: BedrockFailure) -> bool:
     """Say whether it is about a schema to which the model's answer was to be bound."""
-    return failure.status == 400 and "output_config" in failure.message[:_MAX_SEARCHED] and is_client_fixable(failure)
+    found = _SCHEMA.search(failure.message[:_MAX_SEARCHED])
+    return failure.status == 400 and found is not None and is_client_fixable(failure)
 
 
 def is_client_fixable(failure: BedrockFailure) -> bool:

@@ -38,7 +38,8 @@ class RefusedFeature(NamedTuple):
         pattern = _WHAT.get(kind) if isinstance(kind, str) else None
         if pattern is None or not isinstance(what, str) or re.fullmatch(pattern, what, re.ASCII) is None:
             return None
-        is_kept = kind == "field" and what.rpartition(".")[2] in _KEPT
+        path = what.split(".")
+        is_kept = kind == "field" and (path[-1] in _KEPT or bool(_PERSONS & set(path[:-1])))
         return None if is_kept else cls(str(kind), what)
 
     def __str__(self) -> str:
@@ -91,8 +92,9 @@ _DISPENSABLE: Final = frozenset((INTERLEAVED, CONTEXT_1M, TOOL_SEARCH))
 _KEPT: Final = frozenset((
     "messages", "system", "tools", "max_tokens", "tool_choice", "stop_sequences", "content", "role", "name",
     "input_schema", "text", "type", "source", "input", "id", "tool_use_id", "is_error", "data", "media_type",
-    "thinking", "signature", "format",
+    "thinking", "signature", "format", "url", "file_id", "title", "context", "budget_tokens",
 ))  # fmt: skip
+_PERSONS: Final = frozenset(("input", "input_schema", "properties"))  # what is below is the person's own
 
 
 def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedFeature, ...]:
@@ -100,7 +102,7 @@ def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedF
 
     *takes* is what the request was shaped for, *betas* are those that it had, in its body or its header.
     """
-    text = text[:_LONGEST].removeprefix(_BY_MODEL)
+    text, betas = text[:_LONGEST].removeprefix(_BY_MODEL), tuple(betas)
     if (found := _NAMED_BETAS.search(text) or _BETA_TOKEN.search(text)) is not None:
         return tuple(RefusedFeature("beta", name) for name in _BETA_NAME.findall(found[1]))
     if _SOME_BETA.search(text):
@@ -121,7 +123,8 @@ def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedF
     if _NO_TOOL_REFERENCE.search(text):
         return (RefusedFeature("beta", TOOL_SEARCH),)
     if _DISPLAY.search(text):
-        return (RefusedFeature("beta", DISPLAY_UPDATES),)
+        has_updates = DISPLAY_UPDATES in betas
+        return (RefusedFeature("beta", DISPLAY_UPDATES) if has_updates else RefusedFeature("thinking display", "*"),)
     if (found := _DEPRECATED.search(text)) is not None:
         return (RefusedFeature("field", found["name"]),)
     return _fields(text)
@@ -129,11 +132,13 @@ def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedF
 
 def _fields(text: str) -> tuple[RefusedFeature, ...]:
     if (found := _FIELD.search(text)) is not None:
-        path = found["path"].split(".")
-    elif (found := _OLD_FIELD.search(text)) is not None:
-        path = [*found["place"].strip("/").split("/"), found["key"]]
-    else:
-        return ()
+        return _of_path(found["path"].split("."))
+    paths = ([*found["place"].strip("/").split("/"), found["key"]] for found in _OLD_FIELD.finditer(text))
+    return tuple(dict.fromkeys(feature for path in paths for feature in _of_path(path)))
+
+
+def _of_path(path: list[str]) -> tuple[RefusedFeature, ...]:
+    """Return what a path to a refused field stands for; nothing for what a request cannot do without."""
     path = [part for part in path if part and not part.isdecimal()]
     match path:
         case ["output_config"] | ["output_config", "effort"]:
@@ -144,7 +149,7 @@ def _fields(text: str) -> tuple[RefusedFeature, ...]:
             return (RefusedFeature("thinking display", "*"),)
         case ["tools", *_, "defer_loading"]:
             return (RefusedFeature("beta", TOOL_SEARCH),)
-    if not path or path[-1] in _KEPT:
+    if not path or path[-1] in _KEPT or _PERSONS & set(path[:-1]):
         return ()
     return (RefusedFeature("field", ".".join(path)),)
 

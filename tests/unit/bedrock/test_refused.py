@@ -1,13 +1,17 @@
 """What a refusal names, and the request without it."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock.features import CONTEXT_1M, INTERLEAVED, TABLE, THINKING_COUNT, TOOL_SEARCH
 from claude_gatewayd.bedrock.models import Family
 from claude_gatewayd.bedrock.refused import RefusedFeature, drop, read, without
 from claude_gatewayd.bedrock.request import shape
+from tests.unit.bedrock.test_request import NEW_HEADER, likely, turn
 
 BETA = ",".join((
     "claude-code-20250219", INTERLEAVED, CONTEXT_1M, THINKING_COUNT, "effort-2025-11-24",
@@ -164,10 +168,110 @@ def test_tool_references() -> None:
         "Input is too long.", "prompt is too long: 3 tokens > 2 maximum", "messages: at least one message is required",
         f"a user wrote: metadata: {EXTRA}", "x" * 100_000, f"#/{'a/' * 5000}: extraneous key [x] is not permitted",
         "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
+        f"tools.0.custom.input_schema.properties.x: {EXTRA}", f"messages.1.content.0.tool_use.input.x: {EXTRA}",
+        f"messages.0.content.0.image.source.url: {EXTRA}", f"tools.0: {EXTRA}", f"system.0: {EXTRA}",
+        "Malformed input request: #/tools/0: extraneous key [input_schema] is not permitted", f"messages.0: {EXTRA}",
+        "Malformed input request: 2 schema violations found, please reformat your input and try again.",
+        "capability_rejected: prompt_too_long", "capability_rejected: media_budget", "capability_rejected: nobodys",
     ],
 )  # fmt: skip
 def test_what_is_not_corrected(text: str) -> None:
     assert read(text, TABLE[NEWEST], (THINKING_COUNT,)) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("capability_rejected: mid_conv_system", [("role", "system")]),
+        ("capability_rejected: effort_unsupported", [("effort", "*")]),
+        ("capability_rejected: thinking_type:adaptive", [("thinking", "adaptive")]),
+        ("capability_rejected: beta_header:effort-2025-11-24", [("beta", "effort-2025-11-24")]),
+        ("thinking: Input tag 'adaptive' found using 'type' does not match any of the expected tags: 'disabled'",
+         [("thinking", "adaptive")]),
+        (f"thinking: {EXTRA}", [("thinking", "enabled"), ("thinking", "adaptive")]),
+        ("thinking.adaptive.display: Input should be 'omitted'", [("thinking display", "*")]),
+        (f"messages.3.output_config: {EXTRA}", [("field", "messages.output_config")]),
+        (f"tools.3.custom.eager_input_streaming: {EXTRA}", [("field", "tools.custom.eager_input_streaming")]),
+        (f"messages.0.content.1.text.cache_control: {EXTRA}", [("field", "messages.content.text.cache_control")]),
+        (f"context_management: {EXTRA}", [("field", "context_management")]),
+        ("The model returned the following errors: #: extraneous key [metadata] is not permitted#/tools/0: extraneous "
+         "key [strict] is not permitted#/tools/1: extraneous key [strict] is not permitted",
+         [("field", "metadata"), ("field", "tools.strict")]),
+        (f"The model returned the following errors: metadata.user_id: {EXTRA}", [("field", "metadata.user_id")]),
+        ("max_tokens: 128000 > 64000, which is the maximum", [("max_tokens above", "64000")]),
+    ],
+)  # fmt: skip
+def test_what_is_refused(text: str, refused: list[tuple[str, str]]) -> None:
+    found = read(text, TABLE[NEWEST], ())
+    assert [tuple(one) for one in found] == refused
+    assert [RefusedFeature.of(*one) for one in found] == list(found)  # a file may hold it
+
+
+PATHS = st.lists(
+    st.sampled_from([
+        "messages", "content", "0", "1", "text", "tool_use", "tool_result", "image", "source", "system", "tools",
+        "custom", "input_schema", "properties", "input", "name", "description", "cache_control", "thinking", "adaptive",
+        "output_config", "effort", "metadata", "user_id", "tool_choice", "max_tokens", "role", "a", "x", "type",
+        "defer_loading", "display", "data",
+    ]), min_size=1, max_size=7,
+)  # fmt: skip
+TEXTS = st.one_of(
+    st.text(max_size=60),
+    PATHS.map(lambda path: f"{'.'.join(path)}: {EXTRA}"),
+    PATHS.map(lambda path: f"#/{'/'.join(path[:-1])}: extraneous key [{path[-1]}] is not permitted"),
+    st.sampled_from([
+        "invalid beta flag", "This model does not support the effort parameter.",
+        "capability_rejected: mid_conv_system", "adaptive thinking is not supported on this model",
+        '"thinking.type.enabled" is not supported for this model.',
+        "thinking: Input tag 'disabled' found using 'type'", "output_config.effort: Input should be 'low'",
+        "max_tokens: 9 > 1, which is the maximum", "messages.1.role: Input should be 'user' or 'assistant'",
+        "'tool_reference' does not match any of the expected tags", "`temperature` is deprecated for this model.",
+    ]),
+)  # fmt: skip
+
+
+def essence(body: Any) -> list[str]:
+    """Return what a request is about, as JSON: all texts, calls of tools and their answers, images, and the tools."""
+    found: list[Any] = []
+    for holder in (*body["messages"], {"content": body.get("system")}):
+        content = holder.get("content") if isinstance(holder, dict) else holder
+        block: Any
+        for block in content if isinstance(content, list) else [content]:
+            match block:
+                case {"type": "text", "text": words}:
+                    found.append(words)
+                case {"type": "tool_use", "input": given}:
+                    found += [given, block.get("id"), block.get("name")]
+                case {"type": "tool_result"}:
+                    found.append(block.get("tool_use_id"))
+                case {"type": "image" | "document", "source": source}:
+                    found.append(source)
+                case str():
+                    found.append(block)
+    for tool in body.get("tools") or ():
+        if isinstance(tool, dict):
+            found += [tool.get("name"), tool.get("input_schema")]
+    return [json.dumps(one, default=repr).strip('"') for one in found if one is not None]
+
+
+@pytest.mark.parametrize("beta", [BETA, NEW_HEADER])
+@given(body=likely | st.just(BODY) | st.just(turn()), texts=st.lists(TEXTS, min_size=1, max_size=3),
+       family=st.sampled_from(Family))  # fmt: skip
+def test_nothing_that_matters_is_ever_left_out(
+    beta: str, body: dict[str, Any], texts: list[str], family: Family
+) -> None:
+    """Whatever Bedrock says, however often: messages, system text and tools stay."""
+    first = shape(body, beta, family)
+    refused: tuple[RefusedFeature, ...] = ()
+    for text in texts:
+        refused += read(text, without(TABLE[family], refused), (*first.betas, *first.header_betas))
+    assert all(RefusedFeature.of(*one) == one for one in refused)
+    again = shape(body, beta, family, refused=refused)
+    whole = json.dumps(again.body, default=repr)
+    assert [one for one in essence(first.body) if one not in whole] == []
+    assert len(again.body.get("tools", ())) == len(first.body.get("tools", ()))
+    assert {*again.betas, *again.header_betas} <= {*first.betas, *first.header_betas}
+    assert shape(body, beta, family, refused=(*refused, *refused)) == again
 
 
 def test_drop_goes_by_keys_and_types() -> None:

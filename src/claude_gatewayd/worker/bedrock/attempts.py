@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.aws.keeper.keeper import Keeper
@@ -64,10 +64,13 @@ class BedrockAttempts:
         refused = known = self._learned.by(target.model)
         reasons: list[str] = []
         while True:
-            make = functools.partial(
-                bedrock_request.shape, document, question.beta, target.family, bound=is_bound, refused=refused
+            if any(feature.kind == "thinking" for feature in refused):
+                transport = self._transports.direct  # LiteLLM writes thinking as its own list of models has it
+            is_direct = transport is self._transports.direct
+            shape = functools.partial(
+                _shape, document, question.beta, target, is_bound=is_bound, has_header_betas=is_direct
             )
-            shaped = await asyncio.to_thread(make) if question.large else make()
+            shaped = await asyncio.to_thread(shape, refused) if question.large else shape(refused)
             stream = question.stream and shaped.schema is None
             seconds = self._timeout if stream else max(self._timeout, _WHOLE_TIMEOUT)
             try:
@@ -80,7 +83,9 @@ class BedrockAttempts:
                     self._learned.learn(target.model, refused[len(known) :], "; ".join(reasons))
                 return BedrockAnswered(answer, shaped.schema, transport.name)
             failure = answer
-            if failure.kind == "EngineFailed" and transport is not self._transports.direct:
+            named = _refused_by(failure, shaped, target, refused)
+            more = [feature for feature in named if feature not in refused]
+            if failure.kind == "EngineFailed" and not is_direct:
                 logger.warning("LiteLLM does not answer (%s): asking Bedrock directly", failure.message)
                 transport = self._transports.direct
             elif bedrock_errors.is_key_refused(failure):
@@ -97,20 +102,40 @@ class BedrockAttempts:
             elif is_bound and bedrock_errors.is_schema_failure(failure) and bedrock_request.goes_by_tool(document):
                 logger.info("Bedrock does not bind %s to a schema: asking once more with a tool", target.name)
                 is_bound = False
-            elif len(reasons) < _MOST_CORRECTIONS and (more := _newly_refused(failure, shaped, target, refused)):
+            elif named and not more and not is_direct:
+                logger.info("LiteLLM sends what %s has refused: asking Bedrock directly", target.name)
+                transport = self._transports.direct
+            elif more and len(reasons) < _MOST_CORRECTIONS:
+                lesser = (*refused, *more)
+                smaller = await asyncio.to_thread(shape, lesser) if question.large else shape(lesser)
+                if smaller == shaped:  # the request has nothing of it
+                    return failure
                 logger.info("Bedrock refuses %s: asking once more without", ", ".join(str(feature) for feature in more))
-                refused = (*refused, *more)
+                refused = lesser
                 reasons.append(failure.message)
             else:
                 return failure
 
 
-def _newly_refused(
+def _shape(
+    document: dict[str, Any],
+    beta: str,
+    target: Target,
+    refused: Sequence[RefusedFeature],
+    *,
+    is_bound: bool,
+    has_header_betas: bool,
+) -> BedrockRequest:
+    """Shape a request for a model. LiteLLM cannot send betas in the header, so that none of them can be refused."""
+    shaped = bedrock_request.shape(document, beta, target.family, bound=is_bound, refused=refused)
+    return shaped if has_header_betas else replace(shaped, header_betas=())
+
+
+def _refused_by(
     failure: BedrockFailure, shaped: BedrockRequest, target: Target, refused: Sequence[RefusedFeature]
-) -> list[RefusedFeature]:
-    """Return what a failure names that the request had, and could do without."""
+) -> tuple[RefusedFeature, ...]:
+    """Return what a failure names that a request can do without."""
     if failure.status != 400 or bedrock_errors.is_credential_failure(failure):
-        return []
+        return ()
     takes = without(TABLE[target.family], refused)
-    named = read_refusal(failure.message, takes, dict.fromkeys((*shaped.betas, *shaped.header_betas)))
-    return [feature for feature in named if feature not in refused]
+    return read_refusal(failure.message, takes, dict.fromkeys((*shaped.betas, *shaped.header_betas)))
