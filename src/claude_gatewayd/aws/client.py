@@ -1,7 +1,8 @@
 """Calls to AWS: clients with time limits, and what their failures mean. All of it blocks.
 
-boto3 is imported in functions: that takes a third of a second, and many never use Bedrock. It reads endpoints from the
-process's environment and the profile, as every AWS tool does; `Egress` decides how they are reached.
+botocore is imported in functions: that takes a third of a second, and many never use Bedrock. It reads endpoints from
+the process's environment and the profile, as every AWS tool does; `Egress` decides how they are reached. boto3 would
+add nothing but 3 MB of memory.
 """
 
 import time
@@ -46,15 +47,27 @@ class WrongClock(CallFailed):
     """This machine's clock is so far off that AWS rejects its signatures."""
 
 
+class _NoTable:
+    """Stands in for botocore's table of all endpoints of all services, which takes 7 MB of memory.
+
+    Endpoints come from the rules that each service's model brings; `tests/unit/aws/test_client.py` compares.
+    """
+
+    uses_builtin_data = True
+
+    def construct_endpoint(self, *_args: object, **_options: object) -> None:
+        """Know none: the caller goes by the service's rules."""
+
+
 def make_client(service: str, region: str, egress: Egress, profile: str = "", **keys: str) -> Any:
     """Return a client of *service* that signs with *keys* (aws_access_key_id=…), or not at all. Raises CallFailed.
 
     It uses the endpoints that *profile* configures, but never its keys.
     """
-    import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.exceptions import ConfigParseError
+    from botocore.session import Session
 
     from claude_gatewayd.aws.sending import Sender
 
@@ -66,9 +79,10 @@ def make_client(service: str, region: str, egress: Egress, profile: str = "", **
     )
     config = limits if keys else limits.merge(Config(signature_version=UNSIGNED))
     try:
-        session = boto3.Session(profile_name=profile or None)
-        session.events.register("before-send", Sender(egress, _CONNECT_TIMEOUT, _READ_TIMEOUT))
-        return session.client(service, config=config, **keys)
+        session = Session(profile=profile or None)
+        session._register_internal_component("endpoint_resolver", _NoTable())  # private in botocore 1.44
+        session.register("before-send", Sender(egress, _CONNECT_TIMEOUT, _READ_TIMEOUT))
+        return session.create_client(service, config=config, **keys)
     except ConfigInvalid as invalid:
         problem = invalid.problems[0]
         raise AwsServiceError(f"ask {service}", f"{problem.where}: {problem.message}", problem.hint) from None
