@@ -113,7 +113,7 @@ def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[Nex
 def _points_here(status: dict[str, Any] | None) -> bool:
     """Return whether Claude Code's settings point at the gateway, running or configured."""
     from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
-    from claude_gatewayd.ctl.claude_code.destinations import BASE_URL
+    from claude_gatewayd.ctl.claude_code.destinations import address
 
     here = edit_settings.here(os.environ).url if status is None else edit_settings.for_callers(status["address"])
-    return obstacles.variables(obstacles.settings_file(os.environ)).get(BASE_URL) == here
+    return address(obstacles.variables(obstacles.settings_file(os.environ))) == here

@@ -62,9 +62,12 @@ def line(status: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> l
         return [Part("gateway cannot serve, invalid configuration: claude-gatewayctl config check", "trouble")]
     if status["state"] != "serving":
         return [Part(_NOT_SERVING.get(status["state"], f"gateway {status['state']}"), "warning")]
+    notices = status["notices"]
+    if _is_in_bedrock_mode(status["address"], environ):
+        others = [_other(notice, now) for notice in notices if notice["event"] not in _SERVING]
+        return [_bedrock(status["bedrock"]), *others]
     if _goes_around(status["address"], environ):
         return [Part("bypassing the gateway", "warning")]
-    notices = status["notices"]
     lane = next((_lane(notice, now) for notice in notices if notice["event"] in _SERVING), None)
     if lane is None and status["anthropic"]["state"] == "failing":
         lane = Part(f"Anthropic {status['anthropic']['failure']}", "warning")
@@ -100,6 +103,23 @@ def _down(start: str) -> str:
     if identity.squatter(edit_settings.here(os.environ).url, _WITHIN) is None:
         return f"gateway down: {start}"
     return "NOT YOUR GATEWAY: another program has its port: claude-gatewayctl doctor"
+
+
+def _bedrock(bedrock: Mapping[str, Any]) -> Part:
+    """Return how Bedrock answers a Claude Code in Bedrock mode, which asks nobody else."""
+    failing = (bedrock["last_failure"] or 0.0) > (bedrock["last_success"] or 0.0)
+    return Part(f"Bedrock: {_short(bedrock['failure'])}", "warning") if failing else Part("Bedrock")
+
+
+def _is_in_bedrock_mode(address: str, environ: Mapping[str, str]) -> bool:
+    """Return whether the Claude Code that runs us comes to the gateway in Bedrock mode."""
+    port = address.rpartition(":")[2]
+    leads_here = environ.get("ANTHROPIC_BEDROCK_BASE_URL", "").rstrip("/").endswith(f":{port}/bedrock")
+    if not (leads_here and environ.get("CLAUDECODE")):  # the table is not loaded for those without
+        return False
+    from claude_gatewayd.ctl.claude_code.destinations import USE_BEDROCK, is_true
+
+    return is_true(environ.get(USE_BEDROCK))
 
 
 def _goes_around(address: str, environ: Mapping[str, str]) -> bool:

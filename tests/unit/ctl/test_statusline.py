@@ -82,3 +82,24 @@ def test_line(status: dict[str, Any], parts: list[Part]) -> None:
 )
 def test_a_claude_code_that_goes_around_is_told(environ: dict[str, str], goes_around: bool) -> None:
     assert (line(status(), NOW, environ) == [Part("bypassing the gateway", "warning")]) is goes_around
+
+
+IN_BEDROCK_MODE = {
+    "CLAUDECODE": "1", "CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BEDROCK_BASE_URL": f"{URL}/bedrock",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bedrock", "more", "parts"),
+    [
+        ({"last_success": None, "last_failure": None, "failure": ""}, {}, [Part("Bedrock")]),
+        ({"last_success": 2.0, "last_failure": 1.0, "failure": "x"}, {}, [Part("Bedrock")]),
+        ({"last_success": 1.0, "last_failure": 2.0, "failure": "x"}, {}, [Part("Bedrock: x", "warning")]),
+        ({"last_success": 1.0, "last_failure": 2.0, "failure": "x"},
+         {"ANTHROPIC_BEDROCK_BASE_URL": "http://127.0.0.1:1/bedrock"}, [Part("bypassing the gateway", "warning")]),
+    ],
+)  # fmt: skip
+def test_in_bedrock_mode(bedrock: dict[str, Any], more: dict[str, str], parts: list[Part]) -> None:
+    """Whatever Anthropic does: this Claude Code does not ask it."""
+    now = status(bedrock=bedrock, anthropic={"state": "failing", "failure": "answered 529"})
+    assert line(now, NOW, IN_BEDROCK_MODE | more) == parts

@@ -5,7 +5,7 @@ and sees with the real client what the rows do.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from claude_gatewayd.bedrock import models
@@ -13,6 +13,7 @@ from claude_gatewayd.printable import one_line
 
 # How it is judged, and what we do about it:
 #   address     configure-claude and run write it
+#   bedrock     the address in Bedrock mode: with --bedrock they write that one
 #   provider    if true, elsewhere; configure-claude takes it out of the person's own settings, run turns it off
 #   socket      likewise, if it is not empty
 #   launcher    if true in the environment, settings.json cannot lead to the gateway; run turns it off
@@ -21,10 +22,17 @@ from claude_gatewayd.printable import one_line
 #   proxy       configure-claude and run write a NO_PROXY
 #   endpoint    in managed settings, Claude Code does not start with a gateway; only named
 #   mode        only named
-Kind = Literal["address", "provider", "socket", "launcher", "model", "credential", "proxy", "endpoint", "mode"]
+Kind = Literal[
+    "address", "bedrock", "provider", "socket", "launcher", "model", "credential", "proxy", "endpoint", "mode"
+]
 
 BASE_URL: Final = "ANTHROPIC_BASE_URL"
 HEADERS: Final = "ANTHROPIC_CUSTOM_HEADERS"
+USE_BEDROCK: Final = "CLAUDE_CODE_USE_BEDROCK"
+BEDROCK_URL: Final = "ANTHROPIC_BEDROCK_BASE_URL"
+SKIP_AUTH: Final = "CLAUDE_CODE_SKIP_BEDROCK_AUTH"  # it needs no AWS keys, and signs nothing
+REGION: Final = "AWS_REGION"  # by which it chooses the prefix of its models; "us" without it (2.1.332)
+BEDROCK_PATH: Final = "/bedrock"
 
 
 class Row(NamedTuple):
@@ -41,7 +49,8 @@ _PROXY: Final = "Claude Code uses this proxy even for 127.0.0.1; configure-claud
 
 TABLE: Final = (
     Row(BASE_URL, "address", "it names another address"),
-    Row("CLAUDE_CODE_USE_BEDROCK", "provider", "Claude Code talks to Bedrock directly, not to the gateway"),
+    Row(BEDROCK_URL, "bedrock", "it names another address for Bedrock mode"),
+    Row(USE_BEDROCK, "provider", "Claude Code talks to Bedrock directly, not to the gateway"),
     Row("CLAUDE_CODE_USE_VERTEX", "provider", "Claude Code talks to Google Vertex, not to the gateway"),
     Row("CLAUDE_CODE_USE_FOUNDRY", "provider", "Claude Code talks to Microsoft Foundry, not to the gateway"),
     Row("CLAUDE_CODE_USE_MANTLE", "provider", "Claude Code talks to Bedrock directly, not to the gateway"),
@@ -114,44 +123,77 @@ def as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def kept(row: Row, value: Any) -> Any:
-    """Return what of a value may stay, None for nothing: all of it, unless it leads away from Anthropic."""
+def leads_to_bedrock_mode(values: Mapping[str, Any], url: str) -> bool:
+    """Say whether variables lead Claude Code to the gateway at *url* in Bedrock mode."""
+    return is_true(values.get(USE_BEDROCK)) and as_text(values.get(BEDROCK_URL)).rstrip("/") == url + BEDROCK_PATH
+
+
+def address(values: Mapping[str, Any]) -> str:
+    """Return the address of the gateway that variables name, "" for none."""
+    for_bedrock = as_text(values.get(BEDROCK_URL)).rstrip("/")
+    if is_true(values.get(USE_BEDROCK)) and for_bedrock.endswith(BEDROCK_PATH):
+        return for_bedrock.removesuffix(BEDROCK_PATH)
+    return as_text(values.get(BASE_URL))
+
+
+def kept(row: Row, value: Any, *, bedrock: bool = False) -> Any:
+    """Return what of a value may stay, None for nothing: all of it, unless it leads away from Anthropic.
+
+    *bedrock*: Claude Code is to be in Bedrock mode, so that it is from the gateway that nothing may lead away.
+    """
+    if bedrock and row.name == USE_BEDROCK:
+        return value
     match row.kind:
         case "provider" | "launcher":
             return None if is_true(value) else value
         case "socket":
             return None if as_text(value) else value
         case "model" if isinstance(value, dict):
-            rest: Any = {name: model for name, model in value.items() if not is_foreign(model)}
+            rest: Any = {name: model for name, model in value.items() if not is_foreign(model, bedrock=bedrock)}
         case "model" if isinstance(value, list):
-            rest = [model for model in value if not is_foreign(model)]
+            rest = [model for model in value if not is_foreign(model, bedrock=bedrock)]
         case "model":
-            return None if is_foreign(value) else value
+            return None if is_foreign(value, bedrock=bedrock) else value
         case _:
             return value
     return value if rest == value else rest or None
 
 
-def off(row: Row, value: Any) -> Any:
+def off(row: Row, value: Any, *, bedrock: bool = False) -> Any:
     """Return what `--settings` must say so that what leads away in *value* does not. Seen with 2.1.332."""
     if row.kind in ("provider", "launcher"):
         return "0"
     if isinstance(value, dict):  # what is left out of an override stands; the model itself takes it back
-        return {name: name if is_foreign(model) else model for name, model in value.items()}
-    return (kept(row, value) or []) if isinstance(value, list) else ""
+        return {name: name if is_foreign(model, bedrock=bedrock) else model for name, model in value.items()}
+    return (kept(row, value, bedrock=bedrock) or []) if isinstance(value, list) else ""
 
 
-def is_foreign(model: object) -> bool:
-    """Say whether a model is named as only Bedrock or Vertex does. NAME-bedrock is ours, and asked for on purpose."""
-    return isinstance(model, str) and (models.is_native(model.strip()) or bool(_VERTEX.match(model.strip())))
+def is_foreign(model: object, *, bedrock: bool = False) -> bool:
+    """Say whether a model is named as only Bedrock or Vertex does. NAME-bedrock is ours, and asked for on purpose.
+
+    In *bedrock* mode Bedrock's names are right; but Bedrock is asked for NAME-bedrock as it stands, and has none.
+    """
+    if not isinstance(model, str):
+        return False
+    name = model.strip()
+    if _VERTEX.match(name):
+        return True
+    return models.is_bedrock_only(name) and not models.is_native(name) if bedrock else models.is_native(name)
 
 
-def models_elsewhere(row: Row, value: Any) -> Iterator[tuple[str, bool]]:
-    """Yield why each model that a value names is not Anthropic's to answer, and whether that looks like a mistake."""
+def models_elsewhere(row: Row, value: Any, *, bedrock: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yield why each model that a value names is not Anthropic's to answer, and whether that looks like a mistake.
+
+    In *bedrock* mode: why it is not Bedrock's.
+    """
     for model in _models(value):
         shown = one_line(model)[:_SHOWN]
         if _VERTEX.match(model):
-            yield f"{row.why} under a name of Google Vertex's, which Anthropic does not know: {shown}", True
+            whose = "Bedrock" if bedrock else "Anthropic"
+            yield f"{row.why} under a name of Google Vertex's, which {whose} does not know: {shown}", True
+        elif bedrock:
+            if is_foreign(model, bedrock=True):
+                yield f"{row.why} under a name that is the gateway's, which Bedrock does not know: {shown}", True
         elif models.is_bedrock_only(model):
             why = f"{row.why} to Bedrock, which AWS bills, even while Anthropic answers: {shown}"
             yield why, models.is_native(model)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl.claude_code import lock, obstacles, settings
+from claude_gatewayd.ctl.claude_code.destinations import leads_to_bedrock_mode
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import Change, EditedSettings, GatewayTarget, MemberHistory
 from claude_gatewayd.errors import GatewayError
@@ -64,6 +65,11 @@ def here(environ: Mapping[str, str]) -> GatewayTarget:
     except (OSError, UnicodeDecodeError):
         key = ""
     return GatewayTarget(url_of(*config.listen_address_or_default(environ)), key)
+
+
+def in_bedrock_mode(environ: Mapping[str, str], url: str) -> bool:
+    """Return whether the person's settings lead Claude Code to the gateway at *url* in Bedrock mode."""
+    return leads_to_bedrock_mode(obstacles.variables(obstacles.settings_file(environ)), url)
 
 
 def url_of(host: str, port: int) -> str:

@@ -18,15 +18,18 @@ from typing import Any, Literal
 from claude_gatewayd.ctl.claude_code import json_text
 from claude_gatewayd.ctl.claude_code.destinations import (
     BASE_URL,
+    BEDROCK_PATH,
     FRONT_MATTER,
     HEADERS,
     PROXIES,
     ROWS,
     SETTINGS,
+    USE_BEDROCK,
     VARIABLES,
     Row,
     as_text,
     is_true,
+    leads_to_bedrock_mode,
     models_elsewhere,
 )
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
@@ -36,6 +39,7 @@ from claude_gatewayd.paths import expanduser, home
 Origin = Literal["shell", "start-up", "user", "project", "managed"]
 
 CONFIGURE = "claude-gatewayctl configure-claude"
+CONFIGURE_BEDROCK = f"{CONFIGURE} --bedrock"
 _BEATEN = ("provider", "model", "credential", "mode")  # by settings.json, where a shell says otherwise
 _LONGEST = 1024 * 1024
 _NAMES = "|".join(VARIABLES)
@@ -72,16 +76,18 @@ class Obstacle:
 
 
 def judge(
-    kind: Origin, where: str, name: str, value: Any, url: str, hint: str, *, pinned: bool = False
+    kind: Origin, where: str, name: str, value: Any, url: str, hint: str, *, pinned: bool = False, bedrock: bool = False
 ) -> Obstacle | None:
     """Return what a variable or a setting does there to a Claude Code that is to talk to *url*; None: no harm.
 
-    *pinned*: managed settings lead to *url* themselves.
+    *pinned*: managed settings lead to *url* themselves. *bedrock*: Claude Code is in Bedrock mode.
     """
     row = ROWS[name]
     if kind == "user" and row.kind in ("provider", "socket", "model"):
-        hint = CONFIGURE
+        hint = CONFIGURE_BEDROCK if bedrock else CONFIGURE
     text = as_text(value)
+    if bedrock and (row.kind in ("address", "bedrock", "credential", "endpoint", "mode") or name == USE_BEDROCK):
+        return _judge_bedrock_mode(kind, where, row, value, url, hint)
     match row.kind:
         case "address":
             return _judge_address(kind, where, text, url, hint)
@@ -92,9 +98,9 @@ def judge(
         case "socket" if text:
             return Obstacle(kind, where, name, row.why, hint)
         case "model":
-            return _judge_models(kind, where, row, value, hint)
+            return _judge_models(kind, where, row, value, hint, bedrock=bedrock)
         case "proxy" if text:
-            return Obstacle(kind, where, name, row.why, CONFIGURE)
+            return Obstacle(kind, where, name, row.why, CONFIGURE_BEDROCK if bedrock else CONFIGURE)
         case "endpoint" if kind == "managed":
             allowed = value if isinstance(value, list) else []  # as Claude Code takes what is no list
             return None if pinned and "customEndpoint" in allowed else Obstacle(kind, where, name, row.why, hint)
@@ -105,8 +111,24 @@ def judge(
     return None
 
 
-def _judge_models(kind: Origin, where: str, row: Row, value: Any, hint: str) -> Obstacle | None:
-    found = sorted(models_elsewhere(row, value), key=lambda one: not one[1])
+def _judge_bedrock_mode(kind: Origin, where: str, row: Row, value: Any, url: str, hint: str) -> Obstacle | None:
+    """Judge what there is about Bedrock mode in settings that beat the person's own."""
+    if kind not in ("project", "managed"):
+        return None
+    why = ""
+    if row.name == USE_BEDROCK and not is_true(value):
+        why = "it takes Claude Code out of Bedrock mode, and to Anthropic, not to the gateway"
+    elif row.kind == "bedrock" and as_text(value).rstrip("/") != url + BEDROCK_PATH:
+        why = "it overrides your own settings with another address"
+    elif row.kind == "endpoint" and kind == "managed" and not (isinstance(value, list) and "bedrock" in value):
+        why = 'Claude Code does not start in Bedrock mode: the list needs "bedrock"'
+    return Obstacle(kind, where, row.name, why, hint) if why else None
+
+
+def _judge_models(
+    kind: Origin, where: str, row: Row, value: Any, hint: str, *, bedrock: bool = False
+) -> Obstacle | None:
+    found = sorted(models_elsewhere(row, value, bedrock=bedrock), key=lambda one: not one[1])
     return Obstacle(kind, where, row.name, found[0][0], hint, harmful=found[0][1]) if found else None
 
 
@@ -256,11 +278,14 @@ def find(
     user = next((values for kind, _, values in settings if kind == "user"), {})
     no_proxy = user.get("no_proxy") or user.get("NO_PROXY") or ""
     round_it = excepts_all(no_proxy, HERE)
+    bedrock = leads_to_bedrock_mode({**environ, **user}, url)
     pinned = any(kind == "managed" and values.get(BASE_URL, "").rstrip("/") == url for kind, _, values in settings)
     beaten = {
         name
         for name, value in user.items()
-        if name in ROWS and ROWS[name].kind in _BEATEN and judge("user", str(own), name, value, url, "") is None
+        if name in ROWS
+        and ROWS[name].kind in _BEATEN
+        and judge("user", str(own), name, value, url, "", bedrock=bedrock) is None
     }
     found: list[Obstacle | None] = []
 
@@ -270,7 +295,7 @@ def find(
             and not (name in PROXIES and round_it)
             and not (kind in ("shell", "start-up") and name in beaten)
         ):
-            found.append(judge(kind, where, name, value, url, hint, pinned=pinned))
+            found.append(judge(kind, where, name, value, url, hint, pinned=pinned, bedrock=bedrock))
 
     for kind, file, values in settings:
         for name, value in values.items():
@@ -278,7 +303,7 @@ def find(
     for kind, file in definition_files(own, directory, environ):
         if (pin := front_matter_model(_text(file))) is not None:
             hint = f"${{EDITOR:-vi}} +{pin[0]} {quote(str(file))}"
-            found.append(_judge_models(kind, f"{file}:{pin[0]}", FRONT_MATTER, pin[1], hint))
+            found.append(_judge_models(kind, f"{file}:{pin[0]}", FRONT_MATTER, pin[1], hint, bedrock=bedrock))
     for name in VARIABLES:
         if name in environ:
             add("shell", "this shell", name, environ[name], f"unset {name}")

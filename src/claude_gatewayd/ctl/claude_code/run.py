@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from claude_gatewayd import paths
 from claude_gatewayd.ctl import ensure_running
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles, run_environment
+from claude_gatewayd.ctl.claude_code.destinations import leads_to_bedrock_mode
 from claude_gatewayd.ctl.claude_code.run_environment import Run
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
@@ -27,10 +28,13 @@ _BECAME = "CLAUDE_GATEWAYCTL_RUN"
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what `run` takes: all that is not --direct is Claude Code's, whatever it looks like."""
-    parser.usage = "claude-gatewayctl run [--direct] [--] [claude's arguments]"
+    """Declare what `run` takes: all but a first --bedrock or --direct is Claude Code's, whatever it looks like."""
+    parser.usage = "claude-gatewayctl run [--bedrock | --direct] [--] [claude's arguments]"
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments for claude")
-    parser.epilog = "--direct bypasses the gateway. The exit status and the handling of signals are claude's."
+    parser.epilog = (
+        "--bedrock uses Claude Code's Bedrock mode, --direct bypasses the gateway. The exit status and the handling of "
+        "signals are claude's."
+    )
     parser.prefix_chars = "\0"
     parser.set_defaults(help=parser.format_help)
 
@@ -41,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     if words[:1] in (["-h"], ["--help"]):
         print(arguments.help())
         return DONE
-    direct = words[:1] == ["--direct"]
-    words = words[1:] if direct else words
+    direct, bedrock = (words[:1] == [flag] for flag in ("--direct", "--bedrock"))
+    words = words[1:] if direct or bedrock else words
     words = words[1:] if words[:1] == ["--"] else words
     became = _became()
     found = clients.find(os.environ, excluding=became)
@@ -57,13 +61,20 @@ def run(arguments: argparse.Namespace) -> int:
     if direct:
         ours = run_environment.around(os.environ, settings, edit_settings.here(os.environ))
     else:
+        status = ensure_running.ensure()
+        url = edit_settings.for_callers(status["address"])
+        bedrock = bedrock or leads_to_bedrock_mode({**os.environ, **settings}, url)
         target = GatewayTarget(
-            edit_settings.for_callers(ensure_running.ensure()["address"]),
+            url,
             read_or_make_gateway_key(paths.gateway_key_file(os.environ)),
+            status["bedrock"]["region"] if bedrock else "",
         )
         ours = run_environment.through(os.environ, settings, target)
     for name in ours.left_out:
-        print(f"{name} is left out for this run: it names models of Bedrock's, which AWS bills", file=sys.stderr)
+        why = (
+            "it names models that Bedrock does not know" if bedrock else "it names models of Bedrock's, which AWS bills"
+        )
+        print(f"{name} is left out for this run: {why}", file=sys.stderr)
     environ = ours.environ | {_BECAME: os.pathsep.join([str(os.getpid()), *became, str(found)])}
     return _become(found, _with_overrides(words, ours), environ)
 

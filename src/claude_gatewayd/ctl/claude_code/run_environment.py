@@ -9,7 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, HEADERS, PROXIES, SWITCHES, TABLE, Row, kept, off
+from claude_gatewayd.ctl.claude_code.destinations import (
+    BASE_URL,
+    BEDROCK_URL,
+    HEADERS,
+    PROXIES,
+    SKIP_AUTH,
+    SWITCHES,
+    TABLE,
+    Row,
+    kept,
+    leads_to_bedrock_mode,
+    off,
+)
 from claude_gatewayd.ctl.claude_code.settings import (
     GatewayTarget,
     past_the_proxy,
@@ -34,19 +46,24 @@ class Run(NamedTuple):
 def through(environ: Mapping[str, str], settings: Mapping[str, Any], target: GatewayTarget) -> Run:
     """Return what leads to *target*. *settings* is what its settings files say, the strongest having won."""
     effective = {**environ, **settings}
-    wanted = {BASE_URL: target.url, HEADERS: with_key(effective.get(HEADERS, ""), target.key)}
+    bedrock = bool(target.region)
+    wanted = {**target.mode, HEADERS: with_key(effective.get(HEADERS, ""), target.key)}
     if any(effective.get(name) for name in PROXIES):
         for name in ("NO_PROXY", "no_proxy"):
             if name == "NO_PROXY" or effective.get(name):
                 wanted[name] = past_the_proxy(effective.get(name), target.hosts)
-    foreign = [row for row in TABLE if _leads_away(row, environ) or _leads_away(row, settings)]
+
+    def leads_away(row: Row, values: Mapping[str, Any]) -> bool:
+        return row.name in values and kept(row, values[row.name], bedrock=bedrock) != values[row.name]
+
+    foreign = [row for row in TABLE if leads_away(row, environ) or leads_away(row, settings)]
     ours = {name: value for name, value in environ.items() if name not in {*SWITCHES, *(row.name for row in foreign)}}
     overrides = {name: value for name, value in wanted.items() if settings.get(name, value) != value}
     pins: dict[str, Any] = {"env": {}}
     for row in foreign:
-        if not _leads_away(row, settings):
+        if not leads_away(row, settings):
             continue
-        says = off(row, settings[row.name])
+        says = off(row, settings[row.name], bedrock=bedrock)
         if row.is_setting:
             pins[row.name] = says
         elif row.kind == "model":
@@ -61,14 +78,18 @@ def through(environ: Mapping[str, str], settings: Mapping[str, Any], target: Gat
     )
 
 
-def _leads_away(row: Row, values: Mapping[str, Any]) -> bool:
-    return row.name in values and kept(row, values[row.name]) != values[row.name]
-
-
 def around(environ: Mapping[str, str], settings: Mapping[str, Any], target: GatewayTarget) -> Run:
-    """Return what leads to where it would go without the gateway, which gets no key of ours."""
+    """Return what leads to where it would go without the gateway, which gets no key of ours.
+
+    From Bedrock mode it goes to Bedrock itself, with the person's own AWS credentials.
+    """
     ours = dict(environ)
     overrides = {}
+    if leads_to_bedrock_mode({**environ, **settings}, target.url):
+        for name, says in ((BEDROCK_URL, ""), (SKIP_AUTH, "0")):
+            ours.pop(name, None)
+            if name in settings:
+                overrides[name] = says
     if ours.get(BASE_URL, "").rstrip("/") == target.url:
         del ours[BASE_URL]
     if settings.get(BASE_URL, "").rstrip("/") == target.url:

@@ -12,22 +12,50 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claude_gatewayd.ctl.claude_code import json_text
-from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, HEADERS, PROXIES, SETTINGS, TABLE, kept
+from claude_gatewayd.ctl.claude_code.destinations import (
+    BASE_URL,
+    BEDROCK_PATH,
+    BEDROCK_URL,
+    HEADERS,
+    PROXIES,
+    REGION,
+    SETTINGS,
+    SKIP_AUTH,
+    TABLE,
+    USE_BEDROCK,
+    kept,
+    leads_to_bedrock_mode,
+)
 from claude_gatewayd.ctl.claude_code.json_text import JsonObject, NotStrict
 
 KEY_HEADER = "x-gateway-key"
 STATUS_LINE = "statusLine"
 REFRESH_EVERY = 30  # seconds, in which a countdown has not become wrong; Claude Code runs it after each turn anyway
 _AT_THE_TOP = (STATUS_LINE, *SETTINGS)  # the ones of ours that are no members of `env`
+# What the other mode does not need comes back as it was.
+_OF_A_MODE = {SKIP_AUTH, REGION} | {
+    row.name for row in TABLE if row.kind in ("address", "bedrock", "provider", "socket", "model")
+}
 HERE = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayTarget:
-    """The gateway to point at: its URL as a caller on this machine writes it, and its key."""
+    """The gateway to point at: its URL as a caller on this machine writes it, and its key.
+
+    *region* is Bedrock's where Claude Code is to be in Bedrock mode, else "".
+    """
 
     url: str
     key: str = field(repr=False)
+    region: str = ""
+
+    @property
+    def mode(self) -> dict[str, str]:
+        """Return the variables that lead here in that mode, but for the key."""
+        if not self.region:
+            return {BASE_URL: self.url}
+        return {USE_BEDROCK: "1", BEDROCK_URL: self.url + BEDROCK_PATH, SKIP_AUTH: "1", REGION: self.region}
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -80,10 +108,12 @@ def configure(
     text = text if text.strip() else "{}\n"
     env = _env(text)
     now = _now(text, env)
-    wanted = _wanted(now, target, shell)
+    known = dict(remembered or {})
+    back = {name: was.before for name, was in known.items() if name in _OF_A_MODE and now.get(name) == was.ours}
+    without_us = {name: value for name, value in {**now, **back}.items() if value is not None or name not in back}
+    wanted = back | _wanted(without_us, target, shell)
     if status_line:
         wanted[STATUS_LINE] = {"type": "command", "command": status_line, "refreshInterval": REFRESH_EVERY}
-    known = dict(remembered or {})
     changes = []
     for name, value in wanted.items():
         before = now.get(name)
@@ -93,6 +123,8 @@ def configure(
             continue
         changes.append(Change(name, before, value))
         known[name] = MemberHistory(known[name].before if name in known else before, value)
+        if known[name].before == value:
+            del known[name]
     if any(change.after is not None and change.name not in _AT_THE_TOP for change in changes) and env is None:
         made_env = True
     return EditedSettings(_apply(text, changes), tuple(changes), known, made_env)
@@ -106,7 +138,10 @@ def remove(
     env = _env(text)
     now = _now(text, env)
     changes, left = [], []
-    ours = {BASE_URL: MemberHistory(None, target.url), **(remembered or {})}
+    plainly = {BASE_URL: MemberHistory(None, target.url)}
+    if BEDROCK_URL not in (remembered or {}) and leads_to_bedrock_mode(now, target.url):
+        plainly |= {name: MemberHistory(None, now.get(name)) for name in (USE_BEDROCK, BEDROCK_URL, SKIP_AUTH)}
+    ours = {**plainly, **(remembered or {})}
     if STATUS_LINE not in ours and _is_our_status_line(now.get(STATUS_LINE)):
         ours[STATUS_LINE] = MemberHistory(None, now[STATUS_LINE])
     for name, was in ours.items():
@@ -181,14 +216,14 @@ def _wanted(now: Mapping[str, Any], target: GatewayTarget, shell: Mapping[str, s
     headers = now.get(HEADERS)
     line = f"{KEY_HEADER}: {target.key}"
     has_line = isinstance(headers, str) and _keys(headers) == [line]
-    wanted = {BASE_URL: target.url, HEADERS: headers if has_line else with_key(headers, target.key)}
+    wanted = {**target.mode, HEADERS: headers if has_line else with_key(headers, target.key)}
     if any(now.get(name) or shell.get(name) for name in PROXIES):
         for name in ("NO_PROXY", "no_proxy"):
             given = now.get(name) if name in now else shell.get(name)
             if name == "NO_PROXY" or given:  # what stands in settings.json hides what the shell says: take that over
                 wanted[name] = past_the_proxy(given, target.hosts)
     for row in TABLE:
-        if row.name in now and (rest := kept(row, now[row.name])) != now[row.name]:
+        if row.name in now and (rest := kept(row, now[row.name], bedrock=bool(target.region))) != now[row.name]:
             wanted[row.name] = rest
     return wanted
 

@@ -17,6 +17,7 @@ from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
 from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
+from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.service import environment
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
@@ -26,6 +27,11 @@ def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `configure-claude` takes."""
     parser.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
     add_json_flag(parser)
+    parser.add_argument(
+        "--bedrock",
+        action="store_true",
+        help="use Claude Code's Bedrock mode: every turn goes to Bedrock, with the gateway's AWS keys",
+    )
     parser.add_argument(
         "--statusline",
         action="store_true",
@@ -41,18 +47,25 @@ def remove_claude_arguments(parser: argparse.ArgumentParser) -> None:
 
 def configure_claude(arguments: argparse.Namespace) -> int:
     """Point Claude Code at this gateway by editing its settings.json; safe to repeat."""
-    return point_here(statusline=arguments.statusline, dry_run=arguments.dry_run, in_json=arguments.json)
+    return point_here(
+        bedrock=arguments.bedrock, statusline=arguments.statusline, dry_run=arguments.dry_run, in_json=arguments.json
+    )
 
 
-def point_here(*, statusline: bool = False, dry_run: bool = False, in_json: bool = False) -> int:
-    """Do what `configure-claude` does; return the exit status."""
-    target = this_gateway(make_key=not dry_run)
+def point_here(
+    *, bedrock: bool | None = None, statusline: bool = False, dry_run: bool = False, in_json: bool = False
+) -> int:
+    """Do what `configure-claude` does, in the mode that is set unless *bedrock* says. Return the exit status."""
+    target = this_gateway(make_key=not dry_run, bedrock=bedrock)
     line = status_line() if statusline else ""
     outcome = edit_settings.configure(os.environ, target, dry_run=dry_run, status_line=line)
     found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
     running = clients.running() if outcome.changes and not dry_run else []
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
-    lines = _head(outcome, f"Claude Code now uses {target.url}", dry_run=dry_run)
+    mode = " in Bedrock mode" if target.region else ""
+    lines = _head(outcome, f"Claude Code now uses {target.url}{mode}", dry_run=dry_run)
+    if target.region and not dry_run:
+        lines.append("AWS bills every turn; for your subscription: claude-gatewayctl configure-claude")
     if not dry_run and any(map(_asked_bedrock, outcome.changes)):
         lines.append(
             "AWS bills every turn of such a model; to ask Bedrock on purpose, append -bedrock to Anthropic's name"
@@ -90,23 +103,32 @@ def describe_removal(outcome: EditOutcome, running: list[int], *, dry_run: bool 
     return "\n".join([*lines, *_restart(running)])
 
 
-def this_gateway(*, make_key: bool) -> GatewayTarget:
+def this_gateway(*, make_key: bool, bedrock: bool | None = None) -> GatewayTarget:
     """Return the gateway as it runs, or as it is configured where it does not run.
 
-    Raises GatewayError if somebody else answers at its address: they would get the key, and the person's credential.
+    It is one for Bedrock mode if *bedrock* says so; where that is None, if settings.json is in that mode. Raises
+    GatewayError if somebody else answers at its address, who would get the key and the person's credential; and if
+    Bedrock mode is wanted, and Bedrock is off.
     """
     status: dict[str, Any] | None = None
     try:
         status = client.ask("status")
-        url = edit_settings.for_callers(status["address"])
+        url, region = edit_settings.for_callers(status["address"]), status["bedrock"]["region"]
+        off = "" if status["bedrock"]["enabled"] else status["bedrock"].get("why", "")
     except client.NotRunning:
-        listen = config.load({**environment.stored(os.environ), **os.environ}).listen
-        url = edit_settings.url_of(listen.host, listen.port)
+        configured = config.load({**environment.stored(os.environ), **os.environ})
+        url = edit_settings.url_of(configured.listen.host, configured.listen.port)
+        region = configured.bedrock.region
+        off = "[bedrock] enabled is false" if configured.bedrock.enabled == "false" else ""
     identity.require(url, status)
+    if bedrock and off:
+        raise GatewayError(f"cannot use Bedrock mode: {off}", "claude-gatewayctl doctor")
+    if not (edit_settings.in_bedrock_mode(os.environ, url) if bedrock is None else bedrock):
+        region = ""
     file = paths.gateway_key_file(os.environ)
     if make_key or file.exists():
-        return GatewayTarget(url, read_or_make_gateway_key(file))
-    return GatewayTarget(url, "cgw-made-at-the-first-start")
+        return GatewayTarget(url, read_or_make_gateway_key(file), region)
+    return GatewayTarget(url, "cgw-made-at-the-first-start", region)
 
 
 def status_line() -> str:

@@ -199,7 +199,9 @@ def _claude_code(context: Context) -> Iterable[Finding]:
 
 
 def _credential(context: Context) -> Iterable[Finding]:
-    return claude_code.credential(gather.login(context.environ, context.settings_file), time.time())
+    login = gather.login(context.environ, context.settings_file)
+    bedrock = edit_settings.in_bedrock_mode(context.environ, context.url)
+    return claude_code.credential(login, time.time(), bedrock=bedrock)
 
 
 def _settings(context: Context) -> Iterable[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from shlex import quote
 from typing import NamedTuple
 
-from claude_gatewayd.ctl.claude_code.obstacles import CONFIGURE, Obstacle
+from claude_gatewayd.ctl.claude_code.obstacles import CONFIGURE, CONFIGURE_BEDROCK, Obstacle
 from claude_gatewayd.ctl.doctor.finding import Finding, Remedy, Severity, ok
 
 
@@ -16,9 +16,11 @@ class ClaudeLogin(NamedTuple):
     ends: float | None = None
 
 
-def credential(login: ClaudeLogin, now: float) -> Iterator[Finding]:
-    """Judge what the client brings; what it is worth, only Anthropic can say."""
-    if not login.kind:
+def credential(login: ClaudeLogin, now: float, *, bedrock: bool = False) -> Iterator[Finding]:
+    """Judge what the client brings; what it is worth, only Anthropic can say. In *bedrock* mode it needs nothing."""
+    if bedrock:
+        yield ok("credential", "none is needed: Claude Code is in Bedrock mode, and the gateway has the AWS keys")
+    elif not login.kind:
         yield Finding(
             "credential", "fail", "Claude Code has none",
             "the gateway passes on the caller's credential and has none of its own", "claude /login",
@@ -41,7 +43,8 @@ def obstacles(found: Iterable[Obstacle], in_service: Sequence[str]) -> Iterator[
     for one in found:
         clear = clear and not one.harmful
         state: Severity = "fail" if one.harmful else "note"
-        remedy: Remedy = "configure-claude" if one.harmful and one.hint == CONFIGURE else ""
+        ours = one.hint in (CONFIGURE, CONFIGURE_BEDROCK)
+        remedy: Remedy = "configure-claude" if one.harmful and ours else ""
         yield Finding("variables", state, f"{one.name} in {one.where}", one.why, one.hint, remedy)
     for name in in_service:
         yield Finding(

@@ -23,7 +23,7 @@ from claude_gatewayd.aws.sources.provider import ProfileKeyProvider
 from claude_gatewayd.aws.sso import token_cache
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import json_text, obstacles
-from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, HEADERS
+from claude_gatewayd.ctl.claude_code.destinations import HEADERS, address
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import KEY_HEADER
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
@@ -266,7 +266,7 @@ def own_settings(file: Path, key: str) -> OwnSettings:
         return OwnSettings(str(file), f"{file} cannot be read: {error.strerror}")
     given = env if isinstance(env, dict) else {}
     has_key = bool(key) and f"{KEY_HEADER}: {key}" in str(given.get(HEADERS, "")).split("\n")
-    return OwnSettings(str(file), "", str(given.get(BASE_URL, "")), has_key)
+    return OwnSettings(str(file), "", address(given), has_key)
 
 
 def environment_of(pid: int) -> dict[str, str]:

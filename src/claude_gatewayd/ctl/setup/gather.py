@@ -19,6 +19,7 @@ from claude_gatewayd.config.file import read_document
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
 from claude_gatewayd.ctl.claude_code.destinations import BASE_URL
+from claude_gatewayd.ctl.claude_code.destinations import REGION as SETTINGS_REGION
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.doctor import gather
 from claude_gatewayd.ctl.setup.facts import (
@@ -79,9 +80,10 @@ def claude(environ: Mapping[str, str], port: int, status_line: str = "") -> Clau
     target = edit_settings.here(environ)
     url = edit_settings.url_of(urlsplit(target.url).hostname or "127.0.0.1", port)
     file = obstacles.settings_file(environ)
+    region = obstacles.variables(file).get(SETTINGS_REGION, "") if edit_settings.in_bedrock_mode(environ, url) else ""
     try:
         outcome = edit_settings.configure(
-            environ, GatewayTarget(url, target.key or "cgw-"), dry_run=True, status_line=status_line
+            environ, GatewayTarget(url, target.key or "cgw-", region), dry_run=True, status_line=status_line
         )
     except GatewayError as error:
         return Claude(file, trouble=error.message, hint=error.hint)

@@ -308,3 +308,15 @@ def test_many_at_once_and_a_client_that_takes_no_lock(environ: dict[str, str], f
 )  # fmt: skip
 def test_the_address_for_callers_here(host: str, url: str) -> None:
     assert edit_settings.url_of(host, 1) == url
+
+
+def test_bedrock_mode_there_and_back_is_the_same_file(environ: dict[str, str], file: Path) -> None:
+    """By way of the other mode, too: what was there first comes back."""
+    file.write_text(ORIGINAL)
+    in_bedrock_mode = GatewayTarget(TARGET.url, TARGET.key, "eu-west-1")
+    for target in (TARGET, in_bedrock_mode, TARGET, in_bedrock_mode):
+        edit_settings.configure(environ, target)
+        assert edit_settings.in_bedrock_mode(environ, TARGET.url) == bool(target.region)
+        assert ("ANTHROPIC_BASE_URL" in env_of(file)) != bool(target.region)
+    assert edit_settings.remove(environ, TARGET).left == ()
+    assert file.read_text() == ORIGINAL

@@ -243,3 +243,39 @@ def test_the_client_that_a_shell_would_start(tmp_path: Path) -> None:
     assert clients.version(first, environ) == "2.1.330"
     first.write_text("#!/bin/sh\nexit 1\n")
     assert clients.version(first, environ) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "harmful"),
+    [
+        ("user", "CLAUDE_CODE_USE_BEDROCK", "1", None),
+        ("shell", "CLAUDE_CODE_USE_BEDROCK", "0", None),
+        ("project", "CLAUDE_CODE_USE_BEDROCK", "0", True),
+        ("project", "ANTHROPIC_BEDROCK_BASE_URL", "http://other/bedrock", True),
+        ("managed", "ANTHROPIC_BEDROCK_BASE_URL", f"{URL}/bedrock/", None),
+        ("shell", "ANTHROPIC_BEDROCK_BASE_URL", "http://other/bedrock", None),
+        ("project", "ANTHROPIC_BASE_URL", "http://other", None),
+        ("user", "ANTHROPIC_MODEL", "us.anthropic.claude-opus-4-8", None),
+        ("user", "ANTHROPIC_MODEL", "claude-opus-4-8", None),  # some of Anthropic's names it translates
+        ("user", "ANTHROPIC_MODEL", "claude-opus-4-8-bedrock", True),
+        ("shell", "ANTHROPIC_API_KEY", "sk-1", None),
+        ("managed", "allowedProviders", ["customEndpoint"], True),
+        ("managed", "allowedProviders", ["bedrock"], None),
+        ("shell", "CLAUDE_CODE_TETHER_LIVE", "1", None),
+        ("user", "HTTPS_PROXY", "http://p", True),
+    ],
+)
+def test_in_bedrock_mode(kind: obstacles.Origin, name: str, value: object, harmful: bool | None) -> None:
+    found = obstacles.judge(kind, "there", name, value, URL, "hint", bedrock=True)
+    assert (found.harmful if found is not None else None) is harmful
+    if found is not None and kind == "user":
+        assert found.hint == "claude-gatewayctl configure-claude --bedrock"
+
+
+def test_our_own_bedrock_mode_is_not_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / ".claude" / "settings.json"
+    file.parent.mkdir()
+    environ = {"HOME": str(tmp_path)}
+    for url, found in ((f"{URL}/bedrock", []), ("http://other/bedrock", ["CLAUDE_CODE_USE_BEDROCK"])):
+        file.write_text(json.dumps({"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BEDROCK_BASE_URL": url}}))
+        assert [one.name for one in obstacles.find(environ, tmp_path, URL, managed=())] == found

@@ -119,6 +119,42 @@ def test_a_model_of_bedrocks_that_is_asked_for_now_stays() -> None:
     assert (merged["model"], merged["env"]["ANTHROPIC_MODEL"]) == ("us.anthropic.other", "arn:aws:bedrock:x")
 
 
+MODE = GatewayTarget(URL, "K", "eu-west-1")
+OURS_IN_BEDROCK_MODE = MODE.mode | {"ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: K"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "settings", "wanted", "overrides", "left_out"),
+    [
+        ({}, {}, OURS_IN_BEDROCK_MODE, {}, ()),
+        ({}, OURS, OURS_IN_BEDROCK_MODE, {}, ()),
+        ({"CLAUDE_CODE_USE_BEDROCK": "0", "CLAUDE_CODE_USE_VERTEX": "1"}, {"AWS_REGION": "us-east-1"},
+         OURS_IN_BEDROCK_MODE, {"AWS_REGION": "eu-west-1"}, ()),
+        ({"ANTHROPIC_MODEL": "us.anthropic.x"}, {},
+         OURS_IN_BEDROCK_MODE | {"ANTHROPIC_MODEL": "us.anthropic.x"}, {}, ()),
+        ({"ANTHROPIC_MODEL": "claude-x-bedrock"}, {}, OURS_IN_BEDROCK_MODE, {}, ("ANTHROPIC_MODEL",)),
+    ],
+)  # fmt: skip
+def test_through_in_bedrock_mode(
+    environ: dict[str, str], settings: dict[str, str], wanted: dict[str, str], overrides: dict[str, str],
+    left_out: tuple[str, ...],
+) -> None:  # fmt: skip
+    run = run_environment.through(environ, settings, MODE)
+    assert (run.environ, run.overrides, run.left_out) == (wanted, overrides, left_out)
+
+
+def test_around_from_bedrock_mode() -> None:
+    """It leads to Bedrock itself, by the person's own AWS credentials."""
+    run = run_environment.around({}, OURS_IN_BEDROCK_MODE, MODE)
+    assert run.overrides == {
+        "ANTHROPIC_BEDROCK_BASE_URL": "", "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "0", "ANTHROPIC_CUSTOM_HEADERS": "",
+    }  # fmt: skip
+    run = run_environment.around(OURS_IN_BEDROCK_MODE, {}, MODE)
+    assert run.environ == {
+        "CLAUDE_CODE_USE_BEDROCK": "1", "AWS_REGION": "eu-west-1", "ANTHROPIC_CUSTOM_HEADERS": "",
+    }  # fmt: skip
+
+
 def test_run_takes_away_all_that_doctor_calls_an_obstacle() -> None:
     led: dict[str, Any] = {row.name: NATIVE if row.kind == "model" else "1" for row in TABLE if row.kind in LEADS}
     variables = {name: value for name, value in led.items() if not ROWS[name].is_setting}

@@ -302,3 +302,64 @@ def test_no_secret_is_shown() -> None:
         assert secret not in shown
     assert "X-A: ***\\nx-gateway-key: cgw-***" in shown
     assert "p.example:1" in shown
+
+
+MODE = GatewayTarget(URL, KEY, "eu-west-1")
+OURS_IN_BEDROCK_MODE = {
+    "CLAUDE_CODE_USE_BEDROCK": "1",
+    "ANTHROPIC_BEDROCK_BASE_URL": f"{URL}/bedrock",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
+    "AWS_REGION": "eu-west-1",
+    "ANTHROPIC_CUSTOM_HEADERS": LINE,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, {"env": OURS_IN_BEDROCK_MODE}),
+        (
+            {"env": {"AWS_REGION": "us-east-1", "CLAUDE_CODE_USE_BEDROCK": 1, "CLAUDE_CODE_USE_VERTEX": "1"}},
+            {"env": OURS_IN_BEDROCK_MODE},
+        ),
+        ({"env": {"ANTHROPIC_BASE_URL": "http://other"}}, {"env": {"ANTHROPIC_BASE_URL": "http://other"}}),
+        (
+            {"model": "us.anthropic.claude-opus-4-8", "env": {"ANTHROPIC_MODEL": "claude-opus-4-8-bedrock"}},
+            {"model": "us.anthropic.claude-opus-4-8", "env": OURS_IN_BEDROCK_MODE},
+        ),
+    ],
+)
+def test_bedrock_mode(given: dict[str, Any], wanted: dict[str, Any]) -> None:
+    edited = settings.configure(json.dumps(given), MODE, {})
+    assert json.loads(edited.text) == wanted | {"env": wanted["env"] | OURS_IN_BEDROCK_MODE}
+    assert settings.configure(edited.text, MODE, {}, edited.remembered).changes == ()
+    back = settings.remove(edited.text, MODE, edited.remembered, made_env=edited.made_env)
+    assert (json.loads(back.text), back.left) == (given, ())
+
+
+def test_bedrock_mode_goes_where_what_was_is_not_remembered() -> None:
+    """But for the region, which may be anybody's."""
+    edited = settings.configure("{}", MODE, {})
+    assert env(settings.remove(edited.text, MODE).text) == {"AWS_REGION": "eu-west-1"}
+    assert env(settings.remove(edited.text, GatewayTarget(URL, KEY)).text) == {"AWS_REGION": "eu-west-1"}
+
+
+MODES = st.lists(st.sampled_from([TARGET, MODE]), min_size=1, max_size=5)
+MEMBERS = st.sampled_from(sorted({*OURS, *OURS_IN_BEDROCK_MODE, "CLAUDE_CODE_USE_VERTEX", "ANTHROPIC_MODEL", "A"}))
+VALUES = st.sampled_from(["1", "0", "", "us.anthropic.x", "claude-x-bedrock", "http://other/bedrock", "eu-west-1"])
+
+
+@given(st.none() | st.dictionaries(MEMBERS, VALUES, max_size=6), MODES, SHELL)
+def test_from_one_mode_to_the_other_and_back(
+    env: dict[str, str] | None, modes: list[GatewayTarget], shell: dict[str, str]
+) -> None:
+    """What a mode comes to does not depend on what there was between, and all of it can be undone."""
+    original = json.dumps({} if env is None else {"env": env})
+    text, made_env = original, False
+    remembered: dict[str, MemberHistory] = {}
+    for target in modes:
+        edited = settings.configure(text, target, shell, remembered, made_env=made_env)
+        text, remembered, made_env = edited.text, dict(edited.remembered), edited.made_env
+        assert json.loads(text) == json.loads(settings.configure(original, target, shell).text)
+    back = settings.remove(text, modes[-1], remembered, made_env=made_env)
+    assert (json.loads(back.text), back.left) == (json.loads(original), ())
