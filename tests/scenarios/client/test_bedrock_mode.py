@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.bedrock import INVOKE, STREAM, model_of, operation_of
 from tests.scenarios.client import routes
-from tests.scenarios.client.claude import SUBSCRIPTION
+from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Credential
 from tests.scenarios.client.scene import Scene
 from tests.scenarios.client.session import Session
 from tests.scenarios.client.test_bedrock import worked
@@ -88,3 +88,24 @@ def test_auto_mode(scene: Scene, version: str, home: Path) -> None:
     assert (answered.status, "safeguards" in answered.json()) == (200, False)
     assert len(scene.bedrock.refusals) == 1
     scene.bedrock.refusals.clear()
+
+
+@routes.by("bedrock-mode")
+def test_what_configure_claude_writes(scene: Scene, version: str, home: Path) -> None:
+    """It is enough, whatever led elsewhere before, for a person who is signed in nowhere."""
+    settings = home / ".claude" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    original = '{"env": {"CLAUDE_CODE_USE_VERTEX": "1", "ANTHROPIC_MODEL": "claude-opus-4-8-bedrock"}}'
+    settings.write_text(original)
+    environ = scene.daemon.environ | {"CLAUDE_CONFIG_DIR": str(settings.parent)}
+    scene.daemon.environ, before = environ, scene.daemon.environ
+    try:
+        done = scene.daemon.ctl("configure-claude", "--bedrock")
+        assert done.returncode == 0, done.stderr
+        claude = Claude(version, "", home, Credential("nobody"))
+        worked(claude.ask("good morning"))
+        assert {operation_of(request) for request in scene.only("bedrock")} == {STREAM}
+        assert scene.daemon.ctl("remove-claude").returncode == 0
+        assert settings.read_text() == original
+    finally:
+        scene.daemon.environ = before
