@@ -189,3 +189,42 @@ def test_doctor_has_a_sentence_for_a_report(stage: Stage) -> None:
     )
     assert "claude-gatewayctl reload --forget" in found
     assert "mythos-5-1 refuses: max_tokens above 8192" in stage.daemon.ctl("status").stdout
+
+
+def test_what_was_learned_outlives_a_generation_until_it_is_forgotten() -> None:
+    environ = {"CLAUDE_GATEWAY_BEDROCK_THROUGH": "direct"}
+    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
+        bedrock.families["opus-4-8"] = replace(FAMILIES["opus-4-8"], max_tokens=8192)
+        with Daemon(upstream=anthropic.url, environ=keys_of(bedrock) | environ) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.prove()
+
+            def requests() -> int:
+                stage.forget()
+                assert ask(stage, "opus-4-8").status == 200
+                return len(bedrock.requests)
+
+            assert requests() == 2
+            file = daemon.home / "s" / "claude-gateway" / "refusals.json"
+            wait_until(file.exists, 5)
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert daemon.ctl("reload").returncode == 0
+            assert requests() == 1
+            assert set(refused(stage, "opus-4-8")) == {"max_tokens above 8192"}
+            assert daemon.ctl("reload", "--forget").returncode == 0
+            assert refused(stage, "opus-4-8") == {}
+            assert requests() == 2
+            wait_until(lambda: '"max_tokens above"' in file.read_text(), 5)
+            for pid in daemon.workers():
+                daemon.kill(pid)
+            assert requests() == 1
+            bedrock.families["opus-4-8"] = FAMILIES["opus-4-8"]
+            assert daemon.ctl("reload", "--forget").returncode == 0
+            assert requests() == 1
+            assert refused(stage, "opus-4-8") == {}
+            file.write_text("{")
+            assert daemon.ctl("reload").returncode == 0
+            assert requests() == 1
+            assert f"cannot read {file}" in daemon.log
+            assert daemon.log.count("is forgotten") == 2
+            assert "Traceback" not in daemon.log
