@@ -9,7 +9,8 @@ import pytest
 
 from tests.scenarios.client.claude import VERSIONS, why_no_client
 from tests.scenarios.client.routes import NEWEST, OLDEST, Route
-from tests.scenarios.client.scene import Scene, Through, between_the_two, gateway_key, of_aws, through_of, written_below
+from tests.scenarios.client.scene import Gateway, Scene, between_the_two, gateway_key, gateway_of, of_aws, written_below
+from tests.scenarios.fallback.test_transports import broken_litellm
 from tests.support.fetched import why_no_packages
 
 BETWEEN = VERSIONS[1:-1]
@@ -46,26 +47,27 @@ def route(request: pytest.FixtureRequest) -> Route:
 
 
 @pytest.fixture(scope="session")
-def gateways() -> Iterator[Callable[[Through], Scene]]:
-    """One gateway for each transport, for all the tests with a Bedrock, started when it is needed."""
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Gateway], Scene]]:
+    """One gateway of a kind, for all the tests with a Bedrock, started when it is needed."""
     reasons = [*map(why_no_client, VERSIONS), *map(why_no_packages, ("python", "node"))]
     if all(reasons):
         pytest.skip(reasons[0])  # before it is loaded for nobody
-    started: dict[Through, Scene] = {}
+    started: dict[Gateway, Scene] = {}
     with ExitStack() as stack:
 
-        def gateway(through: Through) -> Scene:
-            if through not in started:
-                started[through] = stack.enter_context(between_the_two(through))
-            return started[through]
+        def gateway(kind: Gateway) -> Scene:
+            if kind not in started:
+                broken = broken_litellm(tmp_path_factory.mktemp("broken")) if kind == "broken-litellm" else {}
+                started[kind] = stack.enter_context(between_the_two(kind, broken))
+            return started[kind]
 
         yield gateway
 
 
 @pytest.fixture
-def scene(gateways: Callable[[Through], Scene], route: Route, home: Path) -> Iterator[Scene]:
+def scene(gateways: Callable[[Gateway], Scene], route: Route, home: Path) -> Iterator[Scene]:
     """The gateway for one test; what it was sent was right, and no secret is where it must not be."""
-    scene = replace(gateways(through_of(route)), route=route)
+    scene = replace(gateways(gateway_of(route)), route=route)
     scene.is_up()
     scene.bedrock.refusals.clear()  # one that failed a test is not the next one's
     scene.forget()

@@ -19,15 +19,15 @@ from tests.support.stage import EAGER, Stage, keys_of
 
 Lane = Literal["anthropic", "bedrock"]
 LANES: Final[tuple[Lane, ...]] = ("anthropic", "bedrock")
-Through = Literal["litellm", "direct"]
+Gateway = Literal["litellm", "direct", "broken-litellm"]
 
 CONFIG: Final = "[router]\nallowed_fails = 100\n"  # the circuit stays closed: each turn tries Anthropic
 OF_ANTHROPIC: Final = (OAUTH_TOKEN, API_KEY)
 
 
-def through_of(route: Route) -> Through:
-    """Return the transport of the gateway on a route; in Bedrock mode it makes no difference."""
-    return "litellm" if route == "litellm" else "direct"
+def gateway_of(route: Route) -> Gateway:
+    """Return the gateway on a route; in Bedrock mode it makes no difference by what it asks by itself."""
+    return "direct" if route == "bedrock-mode" else route
 
 
 @dataclass
@@ -127,18 +127,20 @@ def written_below(directory: Path, *secrets: str) -> list[tuple[Path, str]]:
 
 
 @contextmanager
-def between_the_two(through: Through) -> Iterator[Scene]:
-    """Start a gateway, with LiteLLM loaded where it is asked for, and let Anthropic accept the callers' credentials."""
+def between_the_two(gateway: Gateway, environ: Mapping[str, str] | None = None) -> Iterator[Scene]:
+    """Start a gateway, with LiteLLM loaded where it can be, and let Anthropic accept the callers' credentials."""
     canaries = [secret.encode() for secret in OF_ANTHROPIC]
     with FakeAnthropic() as anthropic, FakeBedrock(canaries=canaries) as bedrock, ControlPlane() as control:
-        environ = keys_of(bedrock) | {
+        given = {
+            **keys_of(bedrock),
             "AWS_ENDPOINT_URL_BEDROCK": control.url,
-            "CLAUDE_GATEWAY_BEDROCK_THROUGH": through,
-            **(EAGER if through == "litellm" else {}),
+            "CLAUDE_GATEWAY_BEDROCK_THROUGH": "direct" if gateway == "direct" else "litellm",
+            **(EAGER if gateway == "litellm" else {}),
+            **(environ or {}),
         }
-        with Daemon(upstream=anthropic.url, config=CONFIG, environ=environ) as daemon:
+        with Daemon(upstream=anthropic.url, config=CONFIG, environ=given) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
-            if through == "litellm":
+            if gateway == "litellm":
                 stage.wait_loaded()
             stage.prove(OAUTH_TOKEN)
             reply = stage.ask(token="", headers={"x-api-key": API_KEY})

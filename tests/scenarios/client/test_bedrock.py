@@ -9,6 +9,7 @@ import pytest
 from tests.scenarios.client import routes
 from tests.scenarios.client.claude import Result, signed_in_with
 from tests.scenarios.client.scene import Scene
+from tests.support.daemon import wait_until
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -36,6 +37,16 @@ def test_tools_and_thinking_in_mid_session(scene: Scene, version: str, home: Pat
     scene.is_down(after=1)
     tools_and_thinking(scene, version, home)
     assert len(scene.bedrock.requests) == 1
+
+
+@routes.by("broken-litellm", oldest=False)
+def test_a_litellm_that_cannot_be_imported(scene: Scene, version: str, home: Path) -> None:
+    scene.is_down()
+    for _ in range(2):  # before LiteLLM is found to be broken, and after
+        tools_and_thinking(scene, version, home)
+        wait_until(lambda: scene.daemon.status()["litellm"]["state"] == "failed")
+    assert len(scene.only("bedrock")) == 4
+    assert "from a broken wheel" in scene.daemon.ctl("status").stdout
 
 
 def tools_and_thinking(scene: Scene, version: str, home: Path) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.fakes.anthropic_requests import Recorded
-from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Result
+from tests.scenarios.client import routes
+from tests.scenarios.client.claude import SUBSCRIPTION, Result
 from tests.scenarios.client.scene import LANES, Lane, Scene
 from tests.scenarios.client.session import Session
 
@@ -32,10 +34,10 @@ def worked(result: Result) -> Result:
     return result
 
 
-@pytest.mark.parametrize("lane", LANES)
+@routes.by_lane(*routes.ALL)
 def test_taken_up_again(lane: Lane, scene: Scene, version: str, home: Path) -> None:
     """What was begun with Anthropic, thinking and tools included, goes on wherever it is answered."""
-    claude = Claude(version, scene.daemon.url, home)
+    claude = scene.claude(version, home)
     command = {"command": "echo number-$((40 + 2))", "description": "Print a number"}
     begun = worked(claude.ask(f"[[think]] [[tool Bash {json.dumps(command)}]]"))
     scene.answers_by(lane)
@@ -46,10 +48,10 @@ def test_taken_up_again(lane: Lane, scene: Scene, version: str, home: Path) -> N
     assert b'"thinking"' in asked.body
 
 
-@pytest.mark.parametrize("lane", LANES)
+@routes.by_lane(*routes.ALL)
 def test_compacted(lane: Lane, scene: Scene, version: str, home: Path) -> None:
     """One request writes the summary, with which the session goes on."""
-    claude = Claude(version, scene.daemon.url, home)
+    claude = scene.claude(version, home)
     begun = worked(claude.ask("[[say the lake is deep]]"))
     worked(claude.ask("[[say the heron is grey]]", "--resume", session_of(begun)))
     scene.answers_by(lane)
@@ -65,9 +67,9 @@ def test_compacted(lane: Lane, scene: Scene, version: str, home: Path) -> None:
     assert b"the lake is deep" not in asked.body
 
 
-@pytest.mark.parametrize("lane", LANES)
-def test_compacted_at_a_terminal(lane: Lane, scene: Scene, newest: str, home: Path) -> None:
-    with Session(Claude(newest, scene.daemon.url, home, SUBSCRIPTION)) as session:
+@routes.by_lane(*routes.ALL, oldest=False)
+def test_compacted_at_a_terminal(lane: Lane, scene: Scene, version: str, home: Path) -> None:
+    with Session(scene.claude(version, home, SUBSCRIPTION), "--permission-mode", "default") as session:
         for answer in ("the lake is deep", "the heron is grey"):
             session.say(f"[[say {answer}]]")
             session.until(f"● {answer}")
@@ -81,44 +83,45 @@ def test_compacted_at_a_terminal(lane: Lane, scene: Scene, newest: str, home: Pa
     assert b"They spoke of the lake." in gone_on.body
 
 
-@pytest.mark.parametrize("lane", LANES)
+@routes.by_lane(*routes.ALL)
 def test_a_command_in_the_background(lane: Lane, scene: Scene, version: str, home: Path) -> None:
     """Its end makes a turn of its own."""
     scene.answers_by(lane)
     command = {"command": "echo number-$((40 + 2))", "description": "Print a number", "run_in_background": True}
-    result = worked(Claude(version, scene.daemon.url, home).ask(f"[[tool Bash {json.dumps(command)}]]"))
+    result = worked(scene.claude(version, home).ask(f"[[tool Bash {json.dumps(command)}]]"))
     assert 'Background command "Print a number" completed' in result.text
     assert b"<task-notification>" in scene.only(lane)[-1].body
 
 
-@pytest.mark.parametrize("lane", LANES)
+@routes.by_lane(*routes.ALL)
 def test_a_subagent_in_the_background(lane: Lane, scene: Scene, version: str, home: Path) -> None:
     scene.answers_by(lane)
     task = {
         "description": "look at the lake", "prompt": "[[say the lake is deep]]", "subagent_type": "general-purpose",
         "run_in_background": True,
     }  # fmt: skip
-    result = worked(Claude(version, scene.daemon.url, home).ask(f"[[tool Agent {json.dumps(task)}]]"))
+    result = worked(scene.claude(version, home).ask(f"[[tool Agent {json.dumps(task)}]]"))
     assert "<result>the lake is deep</result>" in result.text
     asked = scene.only(lane)
     assert b"<task-notification>" in asked[-1].body
     assert len(asked) in (3, 4)  # the subagent may have ended before the model hears that it has begun
 
 
-@pytest.mark.parametrize("lane", LANES)
+@routes.by_lane(*routes.ALL)
 def test_120_tools_of_an_mcp_server(lane: Lane, scene: Scene, version: str, home: Path) -> None:
-    """The older one sends them all; the newer ones look for those that they need, and send these as deferred."""
+    """Behind a gateway the older one sends them all; otherwise those that are needed are looked for, and deferred."""
     scene.answers_by(lane)
     home.mkdir()
     servers = {"many": {"type": "stdio", "command": sys.executable, "args": [str(SERVER)]}}
     (home / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
-    claude = Claude(version, scene.daemon.url, home, allowed="mcp__many,ToolSearch")
+    claude = replace(scene.claude(version, home), allowed="mcp__many,ToolSearch")
     call = '[[tool mcp__many__double_077 {"number": 21}]]'
-    search = "" if version == OLD else '[[tool ToolSearch {"query": "select:mcp__many__double_077"}]] '
+    sends_all = version == OLD and scene.route != "bedrock-mode"
+    search = "" if sends_all else '[[tool ToolSearch {"query": "select:mcp__many__double_077"}]] '
     result = worked(claude.ask(search + call, "--mcp-config", str(home / "mcp.json"), "--strict-mcp-config"))
     assert result.text == "Hello from the fake. The tool said: double_077 says 42"
     sent = [[t for t in request.json()["tools"] if t["name"].startswith("mcp__many__")] for request in scene.only(lane)]
-    if version == OLD:
+    if sends_all:
         assert [len(tools) for tools in sent] == [120, 120]
     else:
         assert [[(t["name"], t["defer_loading"]) for t in tools] for tools in sent] == [
@@ -131,10 +134,21 @@ def offering(asked: list[Recorded], tool: str) -> int:
     return sum(any(t.get("name") == tool for t in request.json().get("tools", ())) for request in asked)
 
 
+# Each route is taken once, for it takes its time; the rest is `extended`.
+@pytest.mark.parametrize(
+    ("version", "route"),
+    [
+        (routes.OLDEST, "litellm"),
+        (routes.NEWEST, "direct"),
+        pytest.param(routes.OLDEST, "direct", marks=pytest.mark.extended),
+        pytest.param(routes.NEWEST, "litellm", marks=pytest.mark.extended),
+    ],
+    indirect=True,
+)
 @pytest.mark.timeout(300)
 def test_forty_turns(scene: Scene, version: str, home: Path) -> None:
     """The lane changes every five turns, with thinking throughout and a tool now and then; nothing is lost of it."""
-    with Session(Claude(version, scene.daemon.url, home, SUBSCRIPTION), "--allowedTools", "Bash") as session:
+    with Session(scene.claude(version, home, SUBSCRIPTION), "--allowedTools", "Bash") as session:
         for turn in range(40):
             lane = LANES[turn // 5 % 2]
             scene.answers_by(lane)

@@ -14,7 +14,7 @@ from tests.fakes.shapes import OAUTH_TOKEN
 from tests.scenarios.client import routes
 from tests.scenarios.client.claude import SUBSCRIPTION, Claude
 from tests.scenarios.client.routes import Route
-from tests.scenarios.client.scene import Through, holding, in_bedrock_mode, through_of, written_below
+from tests.scenarios.client.scene import Gateway, gateway_of, holding, in_bedrock_mode, written_below
 from tests.scenarios.client.session import Session
 from tests.scenarios.keeping.stage import Kept, kept_daemon
 
@@ -24,12 +24,12 @@ COMMAND: Final = "claude-gatewayctl sso-login"
 
 
 @pytest.fixture(scope="module")
-def daemons() -> Iterator[Callable[[Through], Kept]]:
-    """One daemon for each transport, started when it is needed."""
-    started: dict[Through, Kept] = {}
+def daemons() -> Iterator[Callable[[Gateway], Kept]]:
+    """One daemon of a kind, started when it is needed."""
+    started: dict[Gateway, Kept] = {}
     with ExitStack() as stack:
 
-        def daemon(through: Through) -> Kept:
+        def daemon(through: Gateway) -> Kept:
             if through not in started:
                 kept = started[through] = stack.enter_context(kept_daemon(through))
                 kept.stage.anthropic.clear_faults()
@@ -41,9 +41,9 @@ def daemons() -> Iterator[Callable[[Through], Kept]]:
 
 
 @pytest.fixture
-def kept(daemons: Callable[[Through], Kept], route: Route, home: Path) -> Iterator[Kept]:
+def kept(daemons: Callable[[Gateway], Kept], route: Route, home: Path) -> Iterator[Kept]:
     """The daemon for one test: a person who has just logged in. No secret is where it must not be."""
-    kept = daemons(through_of(route))
+    kept = daemons(gateway_of(route))
     kept.start_anew()
     kept.stage.forget()
     yield kept
