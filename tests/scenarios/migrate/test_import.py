@@ -1,6 +1,7 @@
 """`claude-gatewayctl import`: a proxy as people have it, line by line; and the odd ones, as tables."""
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from claude_gatewayd.config import litellm_keys
-from claude_gatewayd.ctl.migrate import callbacks, document, draft, project_files, translate
+from claude_gatewayd.ctl.migrate import callbacks, document, draft, project_files, translate, verb
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.worker.engine import user_config
 from tests.support.daemon import BIN
@@ -215,6 +216,20 @@ def test_what_cannot_be_read(data: bytes, why: str, tmp_path: Path) -> None:
         document.read(file)
     with pytest.raises(GatewayError, match="No such file"):
         document.read(tmp_path / "nowhere.yaml")
+
+
+def test_what_never_ends_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    for name, why in (("fifo", "it is not a LiteLLM configuration"), ("zero", "It has more than 1024 KiB")):
+        with pytest.raises(GatewayError, match=why):
+            document.read(tmp_path / f"{name}.yaml")
+
+
+def test_no_password_of_any_spelling_is_shown() -> None:
+    names = ("my_passwd", "PGPWD", "api_password", "passphrase", "slack_url", "webhook_url", "database_url", "sentry_dsn")
+    shown = verb.without_secrets({"litellm_settings": dict.fromkeys(names, "hunter2"), "api_base": "http://x"})
+    assert shown == {"litellm_settings": dict.fromkeys(names, "***"), "api_base": "http://x"}
 
 
 @pytest.mark.parametrize(

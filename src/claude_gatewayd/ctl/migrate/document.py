@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.system import bounded_yaml
+from claude_gatewayd.system import bounded_yaml, small_file
 from claude_gatewayd.system.bounded_yaml import LeftOut
 
 _MOST_PLACES = 100_000
@@ -147,7 +147,7 @@ def _merged(base: LiteLLMDocument, one: LiteLLMDocument) -> LiteLLMDocument:
 def _read(file: Path, before: int) -> LiteLLMDocument:
     pasted = quote(str(file))
     try:
-        text = file.read_text("utf-8-sig")
+        text = small_file.read(file).decode("utf-8-sig")
     except OSError as error:
         raise GatewayError(f"cannot read {file}: {error.strerror}", f"ls -l {pasted}") from None
     except UnicodeDecodeError:

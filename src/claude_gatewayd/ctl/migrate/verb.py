@@ -30,7 +30,9 @@ from claude_gatewayd.system import files
 LEFT = "claude-gateway.yaml"
 
 _SECRET = re.compile(
-    r"(?:key|token|secret|password|credentials?|auth|authorization|cookie|headers)(?:_id)?\Z", re.IGNORECASE
+    r"(?:key|token|secret|passw(?:or)?d|passphrase|pwd|credentials?|auth|authorization|cookie|headers"
+    r"|(?:slack|webhook|database|redis)_ur[il]|webhook|dsn)(?:_id)?\Z",
+    re.IGNORECASE,
 )
 
 
@@ -209,7 +211,7 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 def masked(text: str) -> str:
     """Return YAML, TOML or a sentence as it may be shown: without what may be a secret."""
-    name = r"^(\s*-?\s*[\"']?[\w.-]*(?:key|token|secret|password)[\"']?\s*[:=]\s*)(?!\s*[\"']?os\.environ/)(\S.*)$"
+    name = r"^(\s*-?\s*[\"']?[\w.-]*(?:key|token|secret|passw(?:or)?d|pwd)[\"']?\s*[:=]\s*)(?!\s*[\"']?os\.environ/)(\S.*)$"
     text = re.sub(name, r"\1***", text, flags=re.IGNORECASE | re.MULTILINE)
     return re.sub(r"(://)[^/\s\"'@]*@", r"\1***@", text)
 
