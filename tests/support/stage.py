@@ -15,7 +15,7 @@ from tests.support.daemon import Daemon, wait_until
 
 MODEL = "claude-opus-4-8"
 PATIENCE = 60.0
-LOADED_WITHIN = 90.0
+LOADED_WITHIN = 240.0  # seconds: several on one busy machine import it at the same time
 # By default LiteLLM is loaded at the first sign of trouble; with this, at the start.
 EAGER = {"CLAUDE_GATEWAY_LITELLM_LOAD": "eager"}
 

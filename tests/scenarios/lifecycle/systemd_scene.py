@@ -340,7 +340,7 @@ def upgrade() -> None:
     with FakeAnthropic() as fake:
         scene = Scene(fake, {"PYTHONPATH": site})
         share = scene.home / ".local/share"  # by a symlink, as many a home is
-        (scene.home / "share").mkdir()
+        share.rename(scene.home / "share")
         share.symlink_to(scene.home / "share")
         os.environ |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": site}
         os.environ["PATH"] = f"{scene.bin}:{os.environ['PATH']}"

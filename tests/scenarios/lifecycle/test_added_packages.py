@@ -47,7 +47,7 @@ class Machine:
     def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         program = self.share / "current/bin/claude-gatewayctl"
         return subprocess.run(
-            [str(program), *words], env=self.environ, cwd=self.home, capture_output=True, text=True, timeout=100,
+            [str(program), *words], env=self.environ, cwd=self.home, capture_output=True, text=True, timeout=300,
             check=False,
         )  # fmt: skip
 
@@ -71,7 +71,7 @@ class Machine:
         return any((self.share / "current").glob(f"lib/python3*/site-packages/{module}.py"))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # it builds the program eight times
 def test_a_package_gets_in_stays_and_goes(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     assert "No packages were added" in machine.good("upgrade", "--list")

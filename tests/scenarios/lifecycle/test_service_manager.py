@@ -36,7 +36,8 @@ def test_the_manager_hears_of_the_whole_life(fake: FakeAnthropic, manager: Manag
     environ = {**manager.environ, "WATCHDOG_USEC": "30000000"}
     with Daemon(upstream=fake.url, environ=environ) as daemon:
         manager.wait_for(lambda: manager.saying("READY", "1"))
-        assert manager.heard[0].keys() == {"READY", "STATUS"}
+        # While it starts, a slow machine hears that it is alive.
+        assert next(one.keys() for one in manager.heard if "WATCHDOG" not in one) == {"READY", "STATUS"}
         assert post(daemon.port)[0] == 200
         manager.wait_for(lambda: manager.saying("STATUS", "Anthropic ok, 0 streams"))
         manager.wait_for(lambda: manager.saying("WATCHDOG", "1"))

@@ -130,7 +130,7 @@ def test_only_what_the_dead_one_had_is_lost(life: Reports, event: str) -> None:
 def test_the_stack_of_a_hung_loop_is_in_the_journal(life: Reports) -> None:
     text = life["journal"]["text"]
     assert "is silent: another one stands in" in text
-    assert "Fatal Python error: Aborted" in text
+    assert "(most recent call first)" in text
     assert "in _hang_here" in text
     assert "in _hang_here" not in life["journal"]["errors"]
     assert "has been silent for 10 s: ending it" in life["journal"]["errors"]
@@ -155,7 +155,7 @@ def test_a_restart_without_a_bus_waits_for_what_is_under_way(life: Reports) -> N
 
 def test_the_units_are_in_order(life: Reports) -> None:
     assert life["verify"] == {"status": 0, "output": ""}
-    assert life["security"]["exposure"] <= 6.6
+    assert life["security"]["exposure"] <= 9.7  # as docs/service.md says, and why
     if "why_not" in life["sandbox"]:
         pytest.skip(life["sandbox"]["why_not"])
     assert life["sandbox"]["exposure"] <= 2.5
