@@ -227,7 +227,16 @@ def test_what_never_ends_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_no_password_of_any_spelling_is_shown() -> None:
-    names = ("my_passwd", "PGPWD", "api_password", "passphrase", "slack_url", "webhook_url", "database_url", "sentry_dsn")
+    names = (
+        "my_passwd",
+        "PGPWD",
+        "api_password",
+        "passphrase",
+        "slack_url",
+        "webhook_url",
+        "database_url",
+        "sentry_dsn",
+    )
     shown = verb.without_secrets({"litellm_settings": dict.fromkeys(names, "hunter2"), "api_base": "http://x"})
     assert shown == {"litellm_settings": dict.fromkeys(names, "***"), "api_base": "http://x"}
 

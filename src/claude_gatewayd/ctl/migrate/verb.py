@@ -211,8 +211,9 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 def masked(text: str) -> str:
     """Return YAML, TOML or a sentence as it may be shown: without what may be a secret."""
-    name = r"^(\s*-?\s*[\"']?[\w.-]*(?:key|token|secret|passw(?:or)?d|pwd)[\"']?\s*[:=]\s*)(?!\s*[\"']?os\.environ/)(\S.*)$"
-    text = re.sub(name, r"\1***", text, flags=re.IGNORECASE | re.MULTILINE)
+    name = r"[\w.-]*(?:key|token|secret|passw(?:or)?d|pwd)"
+    line = rf"^(\s*-?\s*[\"']?{name}[\"']?\s*[:=]\s*)(?!\s*[\"']?os\.environ/)(\S.*)$"
+    text = re.sub(line, r"\1***", text, flags=re.IGNORECASE | re.MULTILINE)
     return re.sub(r"(://)[^/\s\"'@]*@", r"\1***@", text)
 
 

@@ -77,7 +77,7 @@ def read(index: int, raw: Any, credentials: Mapping[str, Any], environ: Mapping[
     name = raw.get("model_name") if isinstance(raw, dict) else None
     params = raw.get("litellm_params") if isinstance(raw, dict) else None
     if isinstance(name, bool | date):
-        return Unusable("model_list entry", UNKNOWN, f"YAML reads its model_name as {_as_read(name)}: quote it")
+        return Unusable("model_list entry", UNKNOWN, f"YAML reads its model_name as {str(name).lower()}: quote it")
     if isinstance(name, int | float):
         name = str(name)
     if not isinstance(name, str) or not isinstance(params, dict) or not isinstance(params.get("model"), str):
@@ -94,10 +94,6 @@ def read(index: int, raw: Any, credentials: Mapping[str, Any], environ: Mapping[
     params = {str(key): value for key, value in params.items() if value is not None} | {"model": model}
     rest = {str(key): value for key, value in raw.items() if key not in ("model_name", "litellm_params")}
     return _sorted(Entry(("model_list", index), name, model, params, rest, "litellm"), environ)
-
-
-def _as_read(name: bool | date) -> str:
-    return str(name).lower() if isinstance(name, bool) else f"the date {name}"
 
 
 def _sorted(entry: Entry, environ: Mapping[str, str]) -> Entry:
