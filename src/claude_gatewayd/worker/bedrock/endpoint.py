@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.errors import describe_exception
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
@@ -26,12 +27,12 @@ class BedrockEndpoint:
         self._region = region
         self._relay = relay
         self._base = url.rstrip("/")
-        self._loading: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[str] | None = None
 
-    def load(self) -> asyncio.Task[None]:
-        """Begin to import what signs requests, unless that has begun. Return what ends with it."""
+    def load(self) -> asyncio.Task[str]:
+        """Begin to import what signs requests, unless that has begun. Return what ends with it: why not, or ""."""
         if self._loading is None:
-            self._loading = asyncio.create_task(asyncio.to_thread(signing.load))
+            self._loading = asyncio.create_task(_load())
         return self._loading
 
     async def ask(
@@ -42,7 +43,10 @@ class BedrockEndpoint:
         *target* is the path, percent-encoded, with its query; *lines* are header lines besides those of signature, host
         and length. Raises UpstreamFailed.
         """
-        await self.load()
+        if why := await asyncio.shield(self.load()):  # a client that goes away takes it from nobody else
+            self._loading = None
+            detail = f"botocore, which signs requests, cannot be loaded: {why}"
+            raise UpstreamFailed("connect", detail, hint="claude-gatewayctl upgrade")
         sign = partial(signing.signature, keys, self._region, method, self._base + target, self._host, body)
         signed = await asyncio.to_thread(sign) if len(body) > _LARGE else sign()
         lines = [b"Host: " + self._origin.authority, *lines, *signed]
@@ -56,3 +60,11 @@ class BedrockEndpoint:
             if not failed.stale:
                 raise
         return await self._relay.ask(None, request, seconds=seconds, fresh=True)
+
+
+async def _load() -> str:
+    try:
+        await asyncio.to_thread(signing.load)
+    except Exception as error:  # a broken installation, or one that was replaced under this process
+        return describe_exception(error)
+    return ""
