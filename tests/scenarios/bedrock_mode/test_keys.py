@@ -1,6 +1,7 @@
 """A person on Bedrock alone: keys by SSO that are renewed, revoked, or over; and gateways that serve no Bedrock."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -52,6 +53,19 @@ def test_sso() -> None:
         wait_until(lambda: scene.ask(STREAM).status == 200, 20)
 
 
+def test_a_burst_with_keys_that_were_revoked() -> None:
+    """One renewal serves them all."""
+    burst = 35
+    with by_sso() as (aws, _, scene), ThreadPoolExecutor(burst) as pool:
+        assert scene.ask().status == 200
+        aws.kill_keys()
+        aws.forget_calls()
+        scene.bedrock.requests.clear()
+        asked = [pool.submit(scene.ask, INVOKE) for _ in range(burst)]
+        assert {reply.result().status for reply in asked} == {200}
+        assert aws.count("GetRoleCredentials") == 1
+
+
 def test_bedrock_is_off() -> None:
     config = "[bedrock]\nenabled = false\n"
     with FakeBedrock() as bedrock, ControlPlane() as control, Daemon(config=config, environ=keys_of(bedrock)) as daemon:
@@ -60,6 +74,10 @@ def test_bedrock_is_off() -> None:
         assert (reply.status, reply.headers["x-should-retry"]) == (424, "false")
         assert reply.json["message"] == "cannot ask Bedrock: [bedrock] enabled is false"
         assert bedrock.requests == []
+        done = daemon.ctl("configure-claude", "--bedrock")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "Cannot use Bedrock mode: [bedrock] enabled is false" in done.stderr
+        assert not (daemon.home / ".claude").exists()
 
 
 @pytest.mark.parametrize("rule", ["auto", "key", "any"])

@@ -37,6 +37,7 @@ _NO_CHECK = (
     "[N bytes of output are lost",
     "the control socket or the lock was gone",
     "Bedrock stands in with one profile",
+    "cannot refresh the models",
 )
 
 

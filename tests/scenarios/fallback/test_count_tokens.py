@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.fakes.bedrock import COUNT, model_of, operation_of
-from tests.scenarios.fallback.counts import count, counted_at_bedrock, estimates, fails
+from tests.scenarios.fallback.counts import PATH, count, counted_at_bedrock, estimates, fails
 from tests.support.stage import MODEL, Stage
 
 TOOL: Final = {"name": "Bash", "description": "Run", "input_schema": {"type": "object"}, "defer_loading": True}
@@ -70,6 +70,17 @@ def test_anthropic_cannot_be_reached(stage: Stage) -> None:
         assert counted_at_bedrock(count(stage))
     finally:
         stage.anthropic.accept_connections()
+
+
+def test_anthropic_is_silent(stage: Stage) -> None:
+    """Somebody waits: it gets a first byte's time at most, and never the ten minutes of a message."""
+    hold = stage.anthropic.hold_next("head", path=PATH)
+    try:
+        reply = count(stage)
+    finally:
+        hold.release()
+    assert counted_at_bedrock(reply)
+    assert reply.headers["x-gateway-fallback"] == "timeout"
 
 
 @pytest.mark.parametrize("kind", ["AccessDeniedException", "ValidationException", "ThrottlingException"])

@@ -142,6 +142,7 @@ def words() -> Iterator[Word]:
 def _of(path: str, parser: argparse.ArgumentParser) -> Iterator[Word]:
     if parser.prefix_chars == "\0":  # `run`: what follows is claude's
         yield Word(path, "--direct", "bypass the gateway")
+        yield Word(path, "--bedrock", "use Claude Code's Bedrock mode")
         yield Word(path, "", kind="files")
         return
     for action in parser._actions:  # there is no public way, and it has been so since argparse is there
