@@ -115,6 +115,7 @@ _SECRETS: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<!\d)\d
 _SIGNED: Final = re.compile(
     r"(?:the canonical string|the string-to-sign|x-amz-security-token).*", re.IGNORECASE | re.DOTALL
 )
+_REGIONS_ENDPOINT: Final = re.compile(r"bedrock(?:-runtime)?\.([a-z0-9-]+)\.amazonaws\.com")
 _MAX_MESSAGE: Final = 2000
 _MAX_SEARCHED: Final = 8000  # of a text that may be of any length: we are on the relay's loop
 
@@ -186,6 +187,18 @@ def no_keys(error: GatewayError, *, passing: bool) -> BedrockFailure:
     if passing:
         return BedrockFailure("Unreachable", 503, error.message)
     return BedrockFailure("KeysUnavailable", 403, error.message, error.hint)
+
+
+def name_not_resolved(host: str, why: str) -> tuple[str, str]:
+    """Return *why* the name of Bedrock's endpoint cannot be resolved, and the command that helps if it does not exist.
+
+    A machine that is offline, and a region that does not exist or has no Bedrock, look alike.
+    """
+    found = _REGIONS_ENDPOINT.fullmatch(host)
+    if found is None:
+        return why, ""
+    command = "claude-gatewayctl config set bedrock.region us-east-1 --reload"
+    return f"{why}, or AWS has no Bedrock in the region {found[1]}", command
 
 
 def masked(text: str) -> str:
@@ -282,7 +295,7 @@ def error_reply(failure: BedrockFailure) -> ErrorReply:
     if failure.kind in NOT_REACHED:
         return ErrorReply(_STATUS_OF_KIND[failure.kind], f"{describe(failure)}{_hint(failure)}", (_NO_RETRY,))
     if failure.kind in ("EngineFailed", "Timeout", "Unreachable", "Broken", "NotAsAsked"):
-        return ErrorReply(_STATUS_OF_KIND[failure.kind], describe(failure))
+        return ErrorReply(_STATUS_OF_KIND[failure.kind], f"{describe(failure)}{_hint(failure)}")
     kind = failure.kind[:1].upper() + failure.kind[1:]  # in a stream they begin with a small letter
     if kind in _STATUS_OF_KIND:
         status = _STATUS_OF_KIND[kind]

@@ -9,10 +9,14 @@ from zlib import crc32
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock.event_stream import EventStreamDecoder, is_event_stream
+from claude_gatewayd.bedrock.stream import BedrockRewriter
 from tests.fakes.anthropic_model import Piece
 from tests.fakes.bedrock_frames import Part, chunk_piece, error_piece, event_frame, exception_piece, frame, spoiled
+from tests.support.cuts import cut_anywhere
 
 START: dict[str, Any] = {"type": "message_start", "message": {"model": "claude", "content": []}}
 DELTA: dict[str, Any] = {
@@ -43,15 +47,41 @@ def test_a_stream_as_it_is() -> None:
     assert events(EventStreamDecoder().feed(WHOLE)) == [(str(e["type"]), e) for e in (START, DELTA, STOP)]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_wherever_it_is_cut(seed: int) -> None:
-    rng, decoder, at = random.Random(seed), EventStreamDecoder(), 0
-    decoded = b""
-    while at < len(WHOLE):
-        size = rng.choice((1, 2, 7, 60, 400))
-        decoded += decoder.feed(memoryview(WHOLE)[at : at + size])
-        at += size
-    assert decoded == EventStreamDecoder().feed(WHOLE)
+MIXED = b"".join(
+    (
+        chunk_piece(START, number=0).data,
+        event_frame("initial-response", b"{}"),
+        *(chunk_piece(DELTA, number=number).data for number in range(3)),
+        frame(((":message-type", "event"), (":event-type", "chunk")), b'{"bytes": "eyJ0eXBlIjoicGluZyJ9"}'),
+        chunk_piece(STOP, number=2).data,
+        exception_piece("throttlingException", {"message": "slow down"}).data,
+    )
+)
+
+
+@given(cut_anywhere(MIXED))
+def test_wherever_it_is_cut(pieces: list[bytes]) -> None:
+    decoder = EventStreamDecoder()
+    assert b"".join(decoder.feed(memoryview(piece)) for piece in pieces) == EventStreamDecoder().feed(MIXED)
+
+
+@given(cut_anywhere(MIXED))
+def test_what_a_client_gets_does_not_depend_on_the_cuts(pieces: list[bytes]) -> None:
+    """Through the rewriter, too: frames, their events, and what ends them."""
+    expected = BedrockRewriter("asked")
+    whole = expected.feed(EventStreamDecoder().feed(MIXED)) + expected.finish(None)
+    decoder, rewriter = EventStreamDecoder(), BedrockRewriter("asked")
+    sent = b"".join(rewriter.feed(decoder.feed(piece)) for piece in pieces) + rewriter.finish(None)
+    assert sent == whole
+    assert sent.endswith(b"}\n\n")
+    assert sent.count(b"event: message_stop") == 1
+
+
+@given(st.binary(max_size=300), cut_anywhere(WHOLE))
+def test_nothing_that_comes_makes_it_fail(rubbish: bytes, pieces: list[bytes]) -> None:
+    decoder = EventStreamDecoder()
+    for piece in (*pieces, rubbish, *pieces):
+        decoder.feed(piece)
 
 
 def test_each_event_is_there_with_its_last_byte() -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.clock import SET_CLOCK
+from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
 from claude_gatewayd.network import trust
 from claude_gatewayd.system.clock_time import clock_time
@@ -135,6 +136,8 @@ def bedrock_endpoint(handshake: Handshake) -> Finding:
     if not failed:
         return ok("Bedrock", f"{host} is reachable")
     found = {"certificate": "its certificate is not trusted", "proxy": "the proxy refuses the connection"}
+    if failed == "offline":
+        why, hint = bedrock_errors.name_not_resolved(host, why)
     mend = hint or f"curl -sv -o /dev/null {quote(origin)}/"
     return Finding("Bedrock", "fail", found.get(failed, f"{host} is not reachable"), why, mend)
 

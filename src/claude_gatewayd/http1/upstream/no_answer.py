@@ -1,4 +1,4 @@
-"""What an upstream sends that is neither an answer nor an error: a redirect, or a web page. Pure."""
+"""What an upstream sends that is neither an answer nor an error: a redirect, a web page, nothing. Pure."""
 
 import re
 from typing import Final
@@ -19,6 +19,8 @@ def why_no_answer(status: int, content_type: str, location: str | None, url: str
     """
     if status >= 400:
         return ""
+    if status in (204, 205):
+        return f"it answered {status}, which is without a message"
     if 200 <= status < 300:
         page = f"it answered {status} with a page (text/html), as the login of a network or a proxy does"
         return page if is_page(content_type) else ""

@@ -10,7 +10,7 @@ from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.http1.upstream.no_answer import why_no_answer
+from claude_gatewayd.http1.upstream.no_answer import is_page, why_no_answer
 from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
 from claude_gatewayd.worker.bedrock.transport import request_id
 from claude_gatewayd.worker.relay.relay import Answer
@@ -52,14 +52,23 @@ class DirectTransport:
             answer = await self._runtime.ask("POST", path, lines, body, keys, seconds=seconds)
         except UpstreamFailed as failed:
             return failure_of(failed)
-        return answer if answer.head.status == 200 and not _why_no_answer(answer) else await read_failure(answer)
+        if answer.head.status != 200 or is_not_bedrocks(answer):
+            return await read_failure(answer)
+        if answer.head.fields.get(b"content-encoding").strip().lower() not in (b"", b"identity"):
+            answer.abort()
+            return BedrockFailure("", 502, "its answer is compressed, which was not asked for")
+        return answer
+
+
+def is_not_bedrocks(answer: Answer) -> bool:
+    """Say whether somebody else has answered, between us and Bedrock: with a page, a redirect, or nothing."""
+    return is_page(answer.head.fields.get(b"content-type").decode("latin-1")) or bool(_why_no_answer(answer))
 
 
 async def read_failure(answer: Answer) -> BedrockFailure:
     """Read an answer whose status is not 200, or that is a page."""
     status, fields = answer.head.status, answer.head.fields
     body = await answer.start_of_body(_ERROR_WITHIN)
-    answer.abort()
     if why := _why_no_answer(answer):
         failure = BedrockFailure("", 502, why)
     else:

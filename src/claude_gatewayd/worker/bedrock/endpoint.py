@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.errors import describe_exception
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes
@@ -57,6 +58,9 @@ class BedrockEndpoint:
         try:
             return await self._relay.ask(None, request, seconds=seconds, fresh=False)
         except UpstreamFailed as failed:
+            if failed.kind == "offline":
+                why, hint = bedrock_errors.name_not_resolved(self._origin.host, failed.detail)
+                raise UpstreamFailed("offline", why, hint=hint) from None
             if not failed.stale:
                 raise
         return await self._relay.ask(None, request, seconds=seconds, fresh=True)

@@ -10,7 +10,7 @@ from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.worker.bedrock.direct import failure_of
+from claude_gatewayd.worker.bedrock.direct import failure_of, is_not_bedrocks, read_failure
 from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.relay import Answer
@@ -30,19 +30,21 @@ class KeyedEndpoint:
     ) -> Answer | KeptAnswer | BedrockFailure:
         """Return the answer to a request, whatever its status; one with 401 or 403 has been read.
 
-        For *target* and *lines* see `BedrockEndpoint.ask`. It is a failure if nothing was answered, or if AWS refuses
-        the keys and there are no others.
+        For *target* and *lines* see `BedrockEndpoint.ask`. It is a failure if nothing was answered, or not by
+        Bedrock, or if AWS refuses the keys and there are no others.
         """
         rejections = KeyRejections(self._keeper)
         while True:
             try:
                 keys = await self._keeper.keys()
                 answer = await self._endpoint.ask(method, target, lines, body, keys, seconds=seconds)
+                if is_not_bedrocks(answer):
+                    return await read_failure(answer)
                 if answer.head.status not in (401, 403):
                     return answer
                 kept = await answer.keep()
                 error_type = answer.head.fields.get(b"x-amzn-errortype")
-                text = kept.body if kept is not None else b""
+                text = kept.decoded if kept is not None else b""
                 failure = bedrock_errors.of_answer(answer.head.status, error_type, text)
                 if not bedrock_errors.is_key_refused(failure):
                     return kept or failure

@@ -19,6 +19,13 @@ class KeptAnswer:
     body: bytes
     plain: bool = False
 
+    @property
+    def decoded(self) -> bytes:
+        """The body without its content coding, as far as it can be decoded."""
+        if self.plain:
+            return self.body
+        return content_coding.decoded(self.head.fields.get(b"content-encoding"), self.body)
+
     def pass_on(self, exchange: Exchange, extra: Lines) -> None:
         """Send it to the client."""
         if self.plain or self.head.length is None:
@@ -30,8 +37,7 @@ class KeptAnswer:
 
     def pass_on_with(self, exchange: Exchange, extra: Lines, sentence: str) -> None:
         """Send it to the client with a *sentence* added to its message, if it is an error in Anthropic's envelope."""
-        fields = self.head.fields
-        plain = self.body if self.plain else content_coding.decoded(fields.get(b"content-encoding"), self.body)
+        fields, plain = self.head.fields, self.decoded
         add = events.with_sentence if sse.is_stream(fields.get(b"content-type")) else anthropic_errors.with_sentence
         body = add(plain, sentence)
         if body is None:

@@ -18,6 +18,7 @@ REDIRECT = ", and no redirect is followed"
             "it answered 200 with a page (text/html), as the login of a network or a proxy does",
         ),
         (503, "text/html", None, ""),
+        (204, "", None, "it answered 204, which is without a message"),
         (400, "application/json", "https://elsewhere.example/", ""),
         (302, "text/html", None, f"it answered 302{REDIRECT}"),
         (307, "", "/there", f"it answered 307, a redirect to here.example:8443{REDIRECT}"),

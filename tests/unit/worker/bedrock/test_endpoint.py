@@ -1,19 +1,20 @@
-"""What signs requests is loaded with the first one: who goes away meanwhile, or a broken file, costs nobody else."""
+"""What signs requests is loaded with the first one; and what a name may mean that cannot be resolved."""
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
 from claude_gatewayd.aws.keys import AwsKeys
-from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.bedrock.errors import error_reply
+from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
+from claude_gatewayd.http1.upstream.pool import Pool
+from claude_gatewayd.worker.bedrock.direct import failure_of
 from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
 from claude_gatewayd.worker.relay.outgoing import OutgoingRequest
+from claude_gatewayd.worker.relay.relay import Relay
 from tests.support.loop import on_uvloop
-
-if TYPE_CHECKING:
-    from claude_gatewayd.worker.relay.relay import Relay
 
 KEYS = AwsKeys("AKIAINVENTED", "invented", "")
 
@@ -60,3 +61,39 @@ async def test_what_cannot_be_loaded_is_said_and_tried_again() -> None:
             await ask(bedrock)
         assert (caught.value.kind, caught.value.hint) == ("connect", "claude-gatewayctl upgrade")
     assert await ask(bedrock) == "answered"
+
+
+def failure_at(url: str, region: str) -> UpstreamFailed:
+    """Return how a request to an endpoint fails whose name cannot be resolved."""
+
+    async def connect() -> UpstreamConnection:
+        raise UpstreamFailed("offline", "the name cannot be resolved: this machine seems to be offline")
+
+    async def ask() -> UpstreamFailed:
+        pool = Pool(connect)
+        try:
+            with pytest.raises(UpstreamFailed) as failed:
+                await BedrockEndpoint(url, region, Relay(pool)).ask(
+                    "POST", "/model/m/invoke", [], b"{}", KEYS, seconds=5
+                )
+        finally:
+            pool.close()
+        return failed.value
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("service", ["bedrock", "bedrock-runtime"])
+def test_a_region_without_bedrock_is_named_with_the_command_that_helps(service: str) -> None:
+    failed = failure_at(f"https://{service}.mars-north-1.amazonaws.com", "mars-north-1")
+    reply = error_reply(failure_of(failed))
+    assert reply.status == 503
+    assert reply.message == (
+        "the name cannot be resolved: this machine seems to be offline, or AWS has no Bedrock in the region "
+        "mars-north-1. Run: claude-gatewayctl config set bedrock.region us-east-1 --reload"
+    )
+
+
+def test_of_an_endpoint_of_the_users_own_the_region_is_not_blamed() -> None:
+    failed = failure_at("https://vpce-1.bedrock.corp.test", "mars-north-1")
+    assert (failed.detail, failed.hint) == ("the name cannot be resolved: this machine seems to be offline", "")
