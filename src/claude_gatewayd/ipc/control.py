@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from shlex import quote
 
 from claude_gatewayd import printable
 from claude_gatewayd.errors import GatewayError
@@ -31,7 +32,9 @@ def listen(path: Path) -> socket.socket:
         sock.listen()
     except OSError as error:
         sock.close()
-        raise GatewayError(f"cannot listen on {path}: {error.strerror}", f"ls -ld {path.parent} {path}") from None
+        raise GatewayError(
+            f"cannot listen on {path}: {error.strerror}", f"ls -ld {quote(str(path.parent))} {quote(str(path))}"
+        ) from None
     finally:
         os.umask(before)
     return sock
