@@ -103,7 +103,7 @@ _CLIENT_FIXABLE: Final = re.compile(
     re.IGNORECASE,
 )
 _SIGNATURE: Final = re.compile(r"\bsignature\b|\Acapability_rejected: thinking_signature", re.IGNORECASE)
-_SCHEMA: Final = re.compile(r"output_config|\Acapability_rejected: structured_outputs_unsupported")
+_SCHEMA: Final = re.compile(r"output_config(?!\.effort)|\Acapability_rejected: structured_outputs_unsupported")
 # ResourceNotFound has many messages (cline#1952; AWS: on-demand throughput isn't supported, invalid model identifier).
 _MODEL: Final = re.compile(r"model identifier is invalid|on-demand throughput|end of its life|model ID", re.IGNORECASE)
 _NO_ACCESS: Final = re.compile(r"not authorized|Operation not allowed|access to the model", re.IGNORECASE)

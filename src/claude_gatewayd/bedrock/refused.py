@@ -47,7 +47,11 @@ class RefusedFeature(NamedTuple):
         return self.kind if self.what == "*" else f"{self.kind} {self.what}"
 
 
+# That an answer is bound to a schema. Whether a request can do without is for who asks to say.
+SCHEMA: Final = RefusedFeature("schema", "*")
+
 _WHAT: Final = {
+    "schema": r"\*",
     "beta": r"[a-z][a-z0-9-]{2,100}",
     "effort": r"\*|[a-z]{1,20}",
     "thinking": "enabled|adaptive|disabled",

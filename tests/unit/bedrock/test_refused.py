@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from claude_gatewayd.bedrock.features import CONTEXT_1M, INTERLEAVED, TABLE, THINKING_COUNT, TOOL_SEARCH
 from claude_gatewayd.bedrock.models import Family
-from claude_gatewayd.bedrock.refused import RefusedFeature, drop, read, without
+from claude_gatewayd.bedrock.refused import SCHEMA, RefusedFeature, drop, read, without
 from claude_gatewayd.bedrock.request import shape
 from tests.unit.bedrock.test_request import NEW_HEADER, likely, turn
 
@@ -272,6 +272,15 @@ def test_nothing_that_matters_is_ever_left_out(
     assert len(again.body.get("tools", ())) == len(first.body.get("tools", ()))
     assert {*again.betas, *again.header_betas} <= {*first.betas, *first.header_betas}
     assert shape(body, beta, family, refused=(*refused, *refused)) == again
+
+
+def test_a_schema_is_left_to_who_asks() -> None:
+    """A tool can stand in for it, unless there are tools."""
+    body = BODY | {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}
+    shaped = shape(body, BETA, Family.CLAUDE_4_6, refused=[SCHEMA])
+    assert shaped == shape(body, BETA, Family.CLAUDE_4_6)
+    assert [tool["name"] for tool in shaped.body["tools"]] == ["Read"]
+    assert RefusedFeature.of(*SCHEMA) == SCHEMA
 
 
 def test_drop_goes_by_keys_and_types() -> None:

@@ -15,7 +15,7 @@ from claude_gatewayd.bedrock import request as bedrock_request
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.features import TABLE
 from claude_gatewayd.bedrock.models import Target
-from claude_gatewayd.bedrock.refused import RefusedFeature, without
+from claude_gatewayd.bedrock.refused import SCHEMA, RefusedFeature, without
 from claude_gatewayd.bedrock.refused import read as read_refusal
 from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
@@ -58,11 +58,14 @@ class BedrockAttempts:
     async def ask(self, question: Question, target: Target) -> BedrockAnswered | BedrockFailure:
         """Ask a model; and again without what it refuses: these keys, the thinking, the schema, a feature."""
         document = question.document
-        has_thinking = is_bound = True
         rejections = KeyRejections(self._keeper)
         transport = self._transports.current()
         refused = known = self._learned.by(target.model)
-        reasons: list[str] = []
+        has_thinking = True
+        may_go_by_tool = TABLE[target.family].schema and bedrock_request.goes_by_tool(document)
+        is_bound = SCHEMA not in known or not may_go_by_tool
+        texts: list[str] = []  # of the refusals
+        corrections = 0
         while True:
             if any(feature.kind == "thinking" for feature in refused):
                 transport = self._transports.direct  # LiteLLM writes thinking as its own list of models has it
@@ -79,8 +82,8 @@ class BedrockAttempts:
                 return bedrock_errors.no_keys(problem, passing=problem.passing)
             answer = await transport.ask(shaped, target, keys, stream=stream, large=question.large, seconds=seconds)
             if not isinstance(answer, BedrockFailure):
-                if reasons:
-                    self._learned.learn(target.model, refused[len(known) :], "; ".join(reasons))
+                if texts:
+                    self._learned.learn(target.model, refused[len(known) :], "; ".join(texts))
                 return BedrockAnswered(answer, shaped.schema, transport.name)
             failure = answer
             named = _refused_by(failure, shaped, target, refused)
@@ -99,20 +102,23 @@ class BedrockAttempts:
             elif has_thinking and bedrock_errors.is_signature_failure(failure):
                 logger.info("Bedrock refuses a signature of thinking: asking once more without the thinking")
                 has_thinking, document = False, bedrock_request.without_thinking(document)
-            elif is_bound and bedrock_errors.is_schema_failure(failure) and bedrock_request.goes_by_tool(document):
+            elif is_bound and may_go_by_tool and bedrock_errors.is_schema_failure(failure):
                 logger.info("Bedrock does not bind %s to a schema: asking once more with a tool", target.name)
                 is_bound = False
+                refused = (*refused, SCHEMA)
+                texts.append(failure.message)
             elif named and not more and not is_direct:
                 logger.info("LiteLLM sends what %s has refused: asking Bedrock directly", target.name)
                 transport = self._transports.direct
-            elif more and len(reasons) < _MOST_CORRECTIONS:
+            elif more and corrections < _MOST_CORRECTIONS:
                 lesser = (*refused, *more)
                 smaller = await asyncio.to_thread(shape, lesser) if question.large else shape(lesser)
                 if smaller == shaped:  # the request has nothing of it
                     return failure
                 logger.info("Bedrock refuses %s: asking once more without", ", ".join(str(feature) for feature in more))
                 refused = lesser
-                reasons.append(failure.message)
+                texts.append(failure.message)
+                corrections += 1
             else:
                 return failure
 
