@@ -8,7 +8,7 @@ Bedrock, whatever Anthropic can), or Bedrock's own. They all mean the model that
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
@@ -101,13 +101,14 @@ Origin = Literal["own", "live", "table", "rule", "asked"]
 class Target:
     """What to ask of Bedrock: *model* is an id or an ARN there, *name* the Anthropic name that it answers for.
 
-    *found* is how it was found.
+    *found* is how it was found; *behind* is the id of the model behind an application's ARN, where AWS has named it.
     """
 
     name: str
     model: str
     family: Family
     found: Origin = field(default="table", compare=False)
+    behind: str = field(default="", compare=False)
 
 
 def bare(asked: str) -> str:
@@ -157,10 +158,10 @@ def find(
     if own is not None:
         there = find(own, region, geography, listed=listed) or Target(name, own, family_of(name))
         is_known = "claude" in own or own in listed.applications
-        return Target(name, there.model, there.family if is_known else family_of(name), "own")
+        return Target(name, there.model, there.family if is_known else family_of(name), "own", there.behind)
     if _NATIVE.match(given):
         base = listed.applications.get(given, "")
-        return Target(_called(base) if base else name, given, family_of(base or given), "asked")
+        return Target(_called(base) if base else name, given, family_of(base or given), "asked", base)
     if (live := _listed(given, name, region, geography, listed)) is not None:
         return Target(name, live, family_of(name), "live")
     row = _BY_NAME.get(given) or _BY_NAME.get(name)
@@ -183,7 +184,7 @@ def known(region: str, geography: str, overrides: Mapping[str, str], listed: Lis
     own = {}
     for given in (_MARK.sub("", key) for key in overrides):
         if (target := find(given, region, geography, overrides, listed)) is not None:
-            own[given] = Target(given, target.model, target.family, target.found)
+            own[given] = replace(target, name=given)
     new = sorted(set(_by_name(listed)) - set(NAMES), reverse=True)
     for name in (*new, *reversed(NAMES)):
         target = find(name, region, geography, overrides, listed)

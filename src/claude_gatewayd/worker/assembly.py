@@ -116,7 +116,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     unseen = UnseenAnswers(engine_settings.config)
     live = LiveModels(
         keyed_control,
-        credentials.keeper,
+        credentials.keeper.snapshot,
         paths.models_file(inputs.environ),
         region=config.bedrock.region,
         url=access.control_url,
@@ -137,6 +137,11 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
+
+    def prepare() -> None:
+        transports.prepare()
+        live.want()
+
     anthropic = AnthropicLane(
         anthropic_lane_settings(config),
         to_anthropic,
@@ -144,7 +149,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         authorization,
         circuits,
         tally,
-        transports.prepare if fallback is not None else lambda: None,
+        prepare if fallback is not None else lambda: None,
     )
     lanes = Lanes(
         anthropic=anthropic,

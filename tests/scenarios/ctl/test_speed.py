@@ -65,7 +65,7 @@ def test_it_takes_little_longer_than_python_itself(daemon: Daemon, verb: str) ->
     assert min(added) <= 0.1
 
 
-@pytest.mark.parametrize("verb", ["status", "statusline"])
+@pytest.mark.parametrize("verb", ["status", "statusline", "models"])
 def test_nothing_heavy_is_imported(daemon: Daemon, verb: str) -> None:
     code = (
         f"import json, sys; from claude_gatewayd.ctl.main import main; main(['{verb}']); "

@@ -79,6 +79,8 @@ def test_every_field_is_documented() -> None:
             stage.anthropic_is_down()
             bedrock.families["opus-4-8"] = replace(bedrock.families["opus-4-8"], max_tokens=50)
             assert stage.ask(turn()).headers["x-gateway-upstream"] == "bedrock"
+            bedrock.set_model("us.anthropic.claude-opus-5-5", "no-access")
+            assert stage.ask(turn(model="claude-opus-5-5-bedrock")).status == 403
             wait_until(lambda: daemon.status()["circuits"] and daemon.status()["notices"], 20, daemon.describe)
             daemon.config_file.write_text("[listen]\nmax_body = true\n")
             assert daemon.ctl("reload").returncode == 1

@@ -290,6 +290,7 @@ def test_an_own_entry_goes_before_what_is_listed(
     target = find(asked, "us-west-2", "auto", overrides, LISTED)
     assert target is not None
     assert (target.model, target.family, target.found) == (model, family, found)
+    assert target.behind == ("anthropic.claude-sonnet-4-20250514-v1:0" if model == ARN else "")
 
 
 def test_all_that_are_known() -> None:

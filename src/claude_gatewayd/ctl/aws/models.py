@@ -8,7 +8,7 @@ from typing import Any
 
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, sentence
 from claude_gatewayd.ipc import client
 
 _ANSWERED_WITHIN = 60.0  # AWS may have to be asked for keys first
@@ -35,7 +35,7 @@ def _known() -> dict[str, Any]:
     try:
         return _asked(refresh=False)
     except client.NotRunning as down:
-        print(f"{down.message}: this is what it would use", file=sys.stderr)
+        print(f"{sentence(down.message)}. This is what a daemon would use:", file=sys.stderr)
         return _here()
 
 

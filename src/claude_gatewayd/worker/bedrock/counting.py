@@ -34,7 +34,7 @@ class BedrockCounting:
 
         A *large* request is encoded in a thread.
         """
-        foundation = count_tokens.foundation_model(target.model)
+        foundation = count_tokens.foundation_model(target.behind or target.model)
         if foundation is None:
             return "it counts for foundation models only, and not for an application inference profile"
         refused = self._learned.by(target.model)

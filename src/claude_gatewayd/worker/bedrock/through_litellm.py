@@ -82,6 +82,8 @@ def _litellm_model(target: Target) -> tuple[str, str]:
 
     LiteLLM chooses how to translate by the name: given an ARN, say, it would send another request.
     """
+    if "claude" in target.behind:
+        return target.behind, target.model
     if "claude" in target.model and not target.model.startswith("arn:"):
         return target.model, ""
     name = target.name if target.name.startswith("claude-") else bedrock_models.NAMES[-1]

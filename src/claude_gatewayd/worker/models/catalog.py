@@ -34,9 +34,9 @@ class ModelCatalog:
         """Return the model at Bedrock for a name; None: it is no name of Anthropic's."""
         return models.find(name, self._region, self._geography, self._own, self._live.listing)
 
-    def want(self, target: Target) -> None:
-        """Have what AWS lists renewed in the background, if it is time: somebody asks for a model."""
-        self._live.want(target.model)
+    def want(self, target: Target | None = None) -> None:
+        """Have what AWS lists renewed in the background, if it is time: somebody asks for a model, or for all."""
+        self._live.want(target.model if target is not None else "")
 
     def note_answer(self, target: Target) -> None:
         """Note that a model answered."""

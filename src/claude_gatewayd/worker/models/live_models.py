@@ -10,18 +10,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from claude_gatewayd.aws.keeper.keeper import Keeper
+from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.listing import profiles, stored
 from claude_gatewayd.bedrock.listing.profiles import NOTHING, InferenceProfile, Listing, NotAListing
 from claude_gatewayd.bedrock.listing.stored import LONGEST_STORED, StoredListing
+from claude_gatewayd.http1.flow import Bytes
+from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.system import files, small_file
-from claude_gatewayd.worker.bedrock.direct import read_failure
-from claude_gatewayd.worker.bedrock.keyed import KeyedEndpoint
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
+from claude_gatewayd.worker.relay.relay import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -42,35 +43,47 @@ class NotListed(Exception):
     """AWS did not list its models. The text says why, for people."""
 
 
+class ControlPlane(Protocol):
+    """Bedrock's control plane: a `KeyedEndpoint`."""
+
+    async def ask(
+        self, method: str, target: str, lines: Lines, body: Bytes, *, seconds: float
+    ) -> Answer | KeptAnswer | BedrockFailure:
+        """Return the answer to a request, or why there is none."""
+
+
 class LiveModels:
     """List the models of *region* by *control*, the control plane at *url*, and keep the list in *file*.
 
     *names* are the ids that the configuration has: those that are ARNs of application inference profiles are looked up.
+    *credentials* describes whose the keys are.
     """
 
     def __init__(
         self,
-        control: KeyedEndpoint,
-        keeper: Keeper,
+        control: ControlPlane,
+        credentials: Callable[[], CredentialSnapshot],
         file: Path,
         *,
         region: str,
         url: str,
         names: Iterable[str],
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._control = control
-        self._keeper = keeper
+        self._credentials = credentials
         self._file = file
         self._region = region
         self._url = url
         self._clock = clock
+        self._steady = steady
         self._stored: StoredListing | None = None
         self._wanted = dict.fromkeys(filter(profiles.is_application, names))
         self._unknown: set[str] = set()  # ARNs that could not be looked up
         self._working: asyncio.Task[None] | None = None
         self._pause = 0.0
-        self._not_before = 0.0  # on the loop's clock
+        self._not_before = 0.0  # on the steady clock
         self._why = ""
         self._write_problem = ""
         self._loop = asyncio.get_running_loop()
@@ -102,16 +115,20 @@ class LiveModels:
         """Have the list renewed in the background, if it is time. *model* is the id that somebody asks for."""
         if profiles.is_application(model) and len(self._wanted) < _MOST_APPLICATIONS:
             self._wanted.setdefault(model)
-        if self._working is not None or self._loop.time() < self._not_before:
+        if self._working is not None or self._steady() < self._not_before:
             return
         if self._is_due() or self._missing():
             self._begin(self._renew(all_of_it=self._is_due()))
 
     async def refresh(self) -> None:
         """List them now; `why` says whether that failed."""
-        while self._working is not None:
-            await asyncio.shield(self._working)
+        await self.settled()
         await asyncio.shield(self._begin(self._renew(all_of_it=True)))
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        while self._working is not None:
+            await asyncio.wait((self._working,))
 
     async def close(self) -> None:
         """End what is under way."""
@@ -139,7 +156,7 @@ class LiveModels:
         return [arn for arn in self._wanted if arn not in known and arn not in self._unknown]
 
     def _current(self) -> StoredListing:
-        how = self._keeper.snapshot()
+        how = self._credentials()
         return StoredListing(self._clock(), how.account, how.source, self._region, self._url, NOTHING)
 
     async def _renew(self, *, all_of_it: bool) -> None:
@@ -188,25 +205,22 @@ class LiveModels:
     async def _get(self, target: str) -> bytes:
         """Return the body of a successful answer. Raises NotListed."""
         answer = await self._control.ask("GET", target, _LINES, b"", seconds=_ANSWER_WITHIN)
+        if isinstance(answer, Answer):
+            answer = await answer.keep(most=_LONGEST_PAGE, within=_ANSWER_WITHIN) or bedrock_errors.BROKEN
         if isinstance(answer, BedrockFailure):
             failure = answer
-        elif isinstance(answer, KeptAnswer):
+        elif answer.head.status == 200:
+            return answer.body
+        else:
             error_type = answer.head.fields.get(b"x-amzn-errortype")
             failure = bedrock_errors.of_answer(answer.head.status, error_type, answer.body)
-        elif answer.head.status != 200:
-            failure = await read_failure(answer)
-        else:
-            kept = await answer.keep(most=_LONGEST_PAGE, within=_ANSWER_WITHIN)
-            if kept is not None:
-                return kept.body
-            failure = bedrock_errors.BROKEN
         if bedrock_errors.is_access_refused(failure):
             raise NotListed("this role may not list them (bedrock:ListInferenceProfiles, bedrock:GetInferenceProfile)")
         raise NotListed(bedrock_errors.describe(failure))
 
     def _failed(self, why: str) -> None:
         self._pause = min(_LONGEST_PAUSE, self._pause * 4 or _FIRST_PAUSE)
-        self._not_before = self._loop.time() + self._pause
+        self._not_before = self._steady() + self._pause
         if why != self._why:
             logger.info(
                 "cannot list the models of Bedrock: %s; the table of this version counts, or the last list", why

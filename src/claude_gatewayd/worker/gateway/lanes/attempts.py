@@ -24,7 +24,7 @@ from claude_gatewayd.worker.tally import Tally
 
 _FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back longer
 _REFUSAL_WITHIN = 2.0  # seconds to wait for the message of a refusal
-_COUNT_WITHIN = 15.0  # seconds: somebody waits for `/context`, and others can count
+_QUICK_WITHIN = 15.0  # seconds: somebody waits for `/context`, or for the list of models, and others can answer
 _CLIENT_TIMEOUT = b"x-stainless-timeout"
 
 
@@ -181,8 +181,8 @@ class Attempts:
                 seconds = min(seconds, remaining)
         else:
             seconds = settings.first_byte_timeout if call.parsed.stream else settings.response_timeout
-            if call.is_count:
-                seconds = min(seconds, _COUNT_WITHIN)
+            if not call.is_messages:
+                seconds = min(seconds, _QUICK_WITHIN)
             extend = partial(self._extend, call, fallback, started)
         try:
             answer = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=fresh, longer=extend)

@@ -56,6 +56,7 @@ class ModelsLane:
         return reply.status
 
     def _reply(self, call: Call, suffix: str = "") -> _Reply:
+        self._catalog.want()
         entries = self._catalog.entries(suffix)
         asked = model_list.model_of(call.path)
         if asked:
