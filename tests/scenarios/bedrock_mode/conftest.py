@@ -8,7 +8,6 @@ from typing import Final
 import pytest
 
 from tests.fakes.bedrock import FakeBedrock
-from tests.support.control_plane import ControlPlane
 from tests.support.daemon import Daemon
 from tests.support.stage import Reply, Stage, keys_of
 
@@ -28,10 +27,10 @@ def invocation(prompt: str = "hi", **more: object) -> bytes:
 
 @dataclass
 class ModeScene:
-    """A daemon in Bedrock's place."""
+    """A daemon in Bedrock's place. *control* is the control plane, which the daemon asks for itself, too."""
 
     bedrock: FakeBedrock
-    control: ControlPlane
+    control: FakeBedrock
     daemon: Daemon
     key: str
 
@@ -59,7 +58,7 @@ class ModeScene:
 @pytest.fixture(scope="module")
 def module_scene() -> Iterator[ModeScene]:
     """Start a daemon that has AWS keys, and no Anthropic."""
-    with FakeBedrock() as bedrock, ControlPlane() as control:
+    with FakeBedrock() as bedrock, FakeBedrock() as control:
         environ = keys_of(bedrock) | {"AWS_ENDPOINT_URL_BEDROCK": control.url}
         with Daemon(config=CONFIG, environ=environ) as daemon:
             yield ModeScene(bedrock, control, daemon, daemon.ctl("key").stdout.strip())
@@ -76,5 +75,5 @@ def scene(module_scene: ModeScene) -> Iterator[ModeScene]:
     module_scene.control.requests.clear()
     yield module_scene
     module_scene.bedrock.release()
-    assert module_scene.bedrock.violations == []
+    assert module_scene.bedrock.violations == module_scene.control.violations == []
     module_scene.bedrock.refusals.clear()

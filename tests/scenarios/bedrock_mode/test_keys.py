@@ -10,7 +10,6 @@ from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.scenarios.bedrock_mode.conftest import INVOKE, STREAM, ModeScene
-from tests.support.control_plane import ControlPlane
 from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import keys_of
 
@@ -21,7 +20,11 @@ pytestmark = pytest.mark.slow
 def by_sso() -> Iterator[tuple[FakeAws, AwsHome, ModeScene]]:
     """Yield a daemon whose keys come by SSO."""
     config = "[bedrock]\nprofile = 'x'\nthrough = 'direct'\n[litellm]\nload = 'lazy'\n"
-    with FakeAws() as aws, FakeBedrock(issued=aws.keys, region=aws.region) as bedrock, ControlPlane() as control:
+    with (
+        FakeAws() as aws,
+        FakeBedrock(issued=aws.keys, region=aws.region) as bedrock,
+        FakeBedrock(issued=aws.keys, region=aws.region) as control,
+    ):
         environ = {**aws.environ, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url, "AWS_REGION": aws.region}
         environ["AWS_ENDPOINT_URL_BEDROCK"] = control.url
         daemon = Daemon(config=config, environ=environ)
@@ -68,7 +71,7 @@ def test_a_burst_with_keys_that_were_revoked() -> None:
 
 def test_bedrock_is_off() -> None:
     config = "[bedrock]\nenabled = false\n"
-    with FakeBedrock() as bedrock, ControlPlane() as control, Daemon(config=config, environ=keys_of(bedrock)) as daemon:
+    with FakeBedrock() as bedrock, FakeBedrock() as control, Daemon(config=config, environ=keys_of(bedrock)) as daemon:
         scene = ModeScene(bedrock, control, daemon, daemon.ctl("key").stdout.strip())
         reply = scene.ask()
         assert (reply.status, reply.headers["x-should-retry"]) == (424, "false")
@@ -84,7 +87,7 @@ def test_bedrock_is_off() -> None:
 def test_callers(rule: str) -> None:
     """The key is needed whoever may spend by the fallback: there is no credential by which to tell them."""
     config = f"[bedrock]\ncallers = '{rule}'\n[listen]\nremote = {str(rule == 'key').lower()}\n"
-    with FakeBedrock() as bedrock, ControlPlane() as control, Daemon(config=config, environ=keys_of(bedrock)) as daemon:
+    with FakeBedrock() as bedrock, FakeBedrock() as control, Daemon(config=config, environ=keys_of(bedrock)) as daemon:
         scene = ModeScene(bedrock, control, daemon, daemon.ctl("key").stdout.strip())
         assert scene.ask(INVOKE, key=False).status == (401 if rule == "key" else 403)
         assert scene.ask(INVOKE).status == 200
