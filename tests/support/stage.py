@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import pytest
+
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_faults import MESSAGES
 from tests.fakes.anthropic_requests import Recorded
@@ -21,6 +23,7 @@ EAGER = {"CLAUDE_GATEWAY_LITELLM_LOAD": "eager"}
 
 Through = Literal["litellm", "direct"]
 THROUGH: Final[tuple[Through, ...]] = ("litellm", "direct")
+by_each_transport = pytest.mark.parametrize("through", THROUGH)
 
 _number = itertools.count(1)
 
@@ -34,6 +37,16 @@ def keys_of(bedrock: FakeBedrock) -> dict[str, str]:
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
         "AWS_REGION": bedrock.region,
     }
+
+
+def asking(bedrock: FakeBedrock, through: Through) -> dict[str, str]:
+    """Return the environment of somebody who asks this Bedrock so; see `Stage.wait_asking`."""
+    return keys_of(bedrock) | transport(through)
+
+
+def transport(through: Through) -> dict[str, str]:
+    """Return the environment of a daemon that asks Bedrock so, from the start if it can."""
+    return {"CLAUDE_GATEWAY_BEDROCK_THROUGH": through, **(EAGER if through == "litellm" else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,11 @@ class Stage:
             lambda: self.daemon.status()["litellm"]["state"] in ("ready", "failed"), LOADED_WITHIN, self.daemon.describe
         )
         assert self.daemon.status()["litellm"]["state"] == "ready", self.daemon.status()["litellm"]
+
+    def wait_asking(self, through: Through) -> None:
+        """Return when Bedrock is asked so."""
+        if through == "litellm":
+            self.wait_loaded()
 
     def ask(
         self,

@@ -31,7 +31,9 @@ def daemons() -> Iterator[Callable[[Gateway], Kept]]:
 
         def daemon(through: Gateway) -> Kept:
             if through not in started:
-                kept = started[through] = stack.enter_context(kept_daemon(through))
+                kept = started[through] = stack.enter_context(
+                    kept_daemon("direct" if through == "direct" else "litellm")
+                )
                 kept.stage.anthropic.clear_faults()
                 kept.stage.prove(OAUTH_TOKEN)
                 kept.stage.anthropic_is_down()

@@ -34,8 +34,7 @@ def _standing(through: Through) -> Iterator[Stage]:
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
         with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock) | environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
-            if through == "litellm":
-                stage.wait_loaded()
+            stage.wait_asking(through)
             yield stage
         assert "Traceback" not in daemon.log
 
@@ -93,14 +92,18 @@ def both(standing_by: Standing) -> Iterator[tuple[Stage, Stage]]:
 @pytest.fixture(scope="session")
 def elsewhere_loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     """Return the stage whose upstreams say what a test has them say."""
-    with standing(tmp_path_factory.mktemp("litellm")) as it:
+    with standing(tmp_path_factory.mktemp("litellm"), "litellm") as it:
+        yield it
+
+
+@pytest.fixture(scope="session")
+def elsewhere_direct(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """Return such a stage whose Bedrock is asked directly."""
+    with standing(tmp_path_factory.mktemp("litellm"), "direct") as it:
         yield it
 
 
 @pytest.fixture
 def elsewhere(elsewhere_loaded: Elsewhere) -> Elsewhere:
     """Return it for one test, with nothing that was asked before."""
-    while not elsewhere_loaded.upstream.requests.empty():
-        elsewhere_loaded.upstream.request()
-    elsewhere_loaded.stage.forget()
-    return elsewhere_loaded
+    return elsewhere_loaded.emptied()

@@ -9,7 +9,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.upstream import Upstream
 from tests.support.daemon import Daemon
-from tests.support.stage import Stage, keys_of
+from tests.support.stage import Stage, Through, asking
 
 CONFIG = """
 [router]
@@ -43,14 +43,21 @@ class Elsewhere(NamedTuple):
     stage: Stage
     upstream: Upstream
 
+    def emptied(self) -> "Elsewhere":
+        """Return it with nothing that was asked before."""
+        while not self.upstream.requests.empty():
+            self.upstream.request()
+        self.stage.forget()
+        return self
+
 
 @contextmanager
-def standing(directory: Path, more: str = "") -> Iterator[Elsewhere]:
+def standing(directory: Path, through: Through, more: str = "") -> Iterator[Elsewhere]:
     """Return it, with LiteLLM loaded and a caller whom Anthropic knows; *more* is of the configuration."""
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock, Upstream() as upstream:
         file = directory / "config.yaml"
         file.write_text(LITELLM.replace("UPSTREAM", upstream.url))
-        environ = keys_of(bedrock) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}
+        environ = asking(bedrock, through) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}
         config = CONFIG.replace("CONFIG", str(file)) + more
         with Daemon(upstream=anthropic.url, config=config, environ=environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)

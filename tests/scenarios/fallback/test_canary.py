@@ -15,7 +15,7 @@ from tests.fakes.anthropic_faults import MESSAGES
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.canary import CANARY, hold_nowhere, holds
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import MODEL, Stage, keys_of, turn
+from tests.support.stage import MODEL, THROUGH, Stage, asking, turn
 
 pytestmark = pytest.mark.slow
 
@@ -100,12 +100,12 @@ def chat(model: str) -> bytes:
     return json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+@pytest.fixture(params=THROUGH)
+def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
     (tmp_path / "config.yaml").write_text(LITELLM)
     (tmp_path / "spy.py").write_text(SPY)
     with FakeAnthropic() as anthropic, FakeBedrock(canaries=[CANARY.encode()]) as bedrock:
-        environ = keys_of(bedrock) | {"LITELLM_LOG": "DEBUG"}
+        environ = asking(bedrock, request.param) | {"LITELLM_LOG": "DEBUG"}
         config = CONFIG.replace("DIRECTORY", str(tmp_path))
         daemon = Daemon(upstream=anthropic.url, config=config, environ=environ)
         with daemon:

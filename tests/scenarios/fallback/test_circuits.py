@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon
-from tests.support.stage import EAGER, Stage, keys_of
+from tests.support.stage import Stage, Through, asking, by_each_transport
 
 pytestmark = pytest.mark.slow
 
@@ -16,15 +16,16 @@ LOW = "Your credit balance is too low to access the Anthropic API."
 REACHED = "You have reached your specified API usage limits."
 
 
-def test_circuits() -> None:
+@by_each_transport
+def test_circuits(through: Through) -> None:
     config = "[router]\nretry_after = 0\nallowed_fails = 1\n"
     with (
         FakeAnthropic() as anthropic,
         FakeBedrock() as bedrock,
-        Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock) | EAGER) as daemon,
+        Daemon(upstream=anthropic.url, config=config, environ=asking(bedrock, through)) as daemon,
     ):
         stage = Stage(anthropic, bedrock, daemon)
-        stage.wait_loaded()
+        stage.wait_asking(through)
         stage.prove()
         # Two refusals of a long context: the third goes to Bedrock at once, and plain requests to Anthropic.
         beta = {"anthropic-beta": "oauth-2025-04-20,context-1m-2025-08-07"}
@@ -66,10 +67,9 @@ def test_the_words(words: str, falls: dict[str, bool]) -> None:
     with (
         FakeAnthropic() as anthropic,
         FakeBedrock() as bedrock,
-        Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock) | EAGER) as daemon,
+        Daemon(upstream=anthropic.url, config=config, environ=asking(bedrock, "direct")) as daemon,
     ):
         stage = Stage(anthropic, bedrock, daemon)
-        stage.wait_loaded()
         for what, upstream in falls.items():
             stage.token += "-next"
             stage.prove()

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import EAGER, MODEL, Stage, keys_of, turn
+from tests.support.stage import EAGER, MODEL, Stage, Through, asking, by_each_transport, keys_of, turn
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,8 @@ def test_a_handover_waits_for_litellm_only_for_models_of_the_users_own(tmp_path:
         assert "serving without LiteLLM" not in daemon.log
 
 
-def test_no_name_is_looked_up(tmp_path: Path) -> None:
+@by_each_transport
+def test_no_name_is_looked_up(tmp_path: Path, through: Through) -> None:
     """A customised Python tells of each look-up and each connection that leaves this machine.
 
     What is set for another LiteLLM is nothing to ours, and no file `.env` is looked for.
@@ -95,12 +96,12 @@ def test_no_name_is_looked_up(tmp_path: Path) -> None:
             "AWS_SESSION_NAME": "x",
             "HTTP_PROXY": "http://127.0.0.1:9",
         }
-        environ = keys_of(bedrock) | EAGER | another | {"PYTHONPATH": str(tmp_path)}
+        environ = asking(bedrock, through) | another | {"PYTHONPATH": str(tmp_path)}
         with Daemon(upstream=anthropic.url, environ=environ) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
-            stage.wait_loaded()
+            stage.wait_asking(through)
             stage.prove()
-            assert stage.ask(turn(model=BEDROCK)).status == 200
+            assert stage.ask(turn(model=BEDROCK)).headers["x-gateway-bedrock"] == through
             body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}).encode()
             assert stage.ask(body, path="/v1/chat/completions").status == 200
             assert "LOOKED UP" not in daemon.log
@@ -147,11 +148,13 @@ def test_a_profile_without_a_login_and_a_broken_yaml(tmp_path: Path) -> None:
             wait_until(lambda: "Bedrock cannot answer" in daemon.log)
 
 
-def test_bedrock_that_is_not_there() -> None:
+@by_each_transport
+def test_bedrock_that_is_not_there(through: Through) -> None:
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
-        environ = keys_of(bedrock) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9"}
+        environ = asking(bedrock, through) | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9"}
         with Daemon(upstream=anthropic.url, environ=environ, config="[router]\nnum_retries = 0\n") as daemon:
             stage = Stage(anthropic, bedrock, daemon)
+            stage.wait_asking(through)
             stage.prove()
             anthropic.fail_next(529, message="so it is")
             reply = stage.ask()

@@ -12,7 +12,7 @@ from tests.fakes.bedrock_frames import EVENT_STREAM, chunk_piece
 from tests.fakes.upstream import Script
 from tests.scenarios.fallback.elsewhere import Elsewhere, standing
 from tests.scenarios.fallback.frames import HELLO, PING, START, TEXT
-from tests.support.stage import MODEL, Reply, turn
+from tests.support.stage import MODEL, THROUGH, Reply, turn
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +43,9 @@ STALLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
-    with standing(tmp_path_factory.mktemp("litellm"), CONFIG) as it:
+@pytest.fixture(scope="module", params=THROUGH)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Elsewhere]:
+    with standing(tmp_path_factory.mktemp("litellm"), request.param, CONFIG) as it:
         yield it
 
 

@@ -18,21 +18,32 @@ from tests.support.stage import MODEL, Reply, Stage
 
 pytestmark = pytest.mark.slow
 
-MODELS = [f"{MODEL}-bedrock", "own-openai", "own-anthropic", "own-invoke", "own-converse", "own-azure", "own-gemini"]
+BEDROCK, DIRECT = f"{MODEL}-bedrock", f"{MODEL}-bedrock, directly"
+MODELS = [BEDROCK, DIRECT, "own-openai", "own-anthropic", "own-invoke", "own-converse", "own-azure", "own-gemini"]
 HTML = b"<p>The service is unavailable, master_key: abc.</p>\n"
 FRAMED = b"HTTP/1.1 %d Said\r\nContent-Type: text/html\r\n%bContent-Length: %d\r\n\r\n"
 
 on_every_way = pytest.mark.parametrize(
     ("path", "model", "stream"),
     [(path, model, stream) for path in ("/v1/messages", "/v1/chat/completions") for model in MODELS
-     for stream in (True, False)],
+     for stream in (True, False) if (path, model) != ("/v1/chat/completions", DIRECT)],
 )  # fmt: skip
+
+
+@pytest.fixture
+def elsewhere(request: pytest.FixtureRequest, model: str) -> Elsewhere:
+    """Return the stage for one test: that whose Bedrock is asked as the model says."""
+    found: Elsewhere = request.getfixturevalue("elsewhere_direct" if model == DIRECT else "elsewhere_loaded")
+    return found.emptied()
 
 
 def ask(stage: Stage, path: str, model: str, stream: bool) -> Reply:
     messages = [{"role": "user", "content": "the prompt"}]
     return stage.ask(
-        json.dumps({"model": model, "messages": messages, "max_tokens": 99, "stream": stream}).encode(), path=path
+        json.dumps(
+            {"model": BEDROCK if model == DIRECT else model, "messages": messages, "max_tokens": 99, "stream": stream}
+        ).encode(),
+        path=path,
     )
 
 
@@ -146,7 +157,7 @@ def streamed(content_type: bytes, *events: bytes) -> Script:
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
-@pytest.mark.parametrize("model", [f"{MODEL}-bedrock", "own-invoke", "own-converse", "own-anthropic", "own-openai"])
+@pytest.mark.parametrize("model", [BEDROCK, DIRECT, "own-invoke", "own-converse", "own-anthropic", "own-openai"])
 def test_a_large_error_in_the_middle_of_a_stream(elsewhere: Elsewhere, path: str, model: str) -> None:
     error = exception_piece("modelStreamErrorException", {"message": LARGE}).data
     said = json.dumps({"type": "error", "error": {"type": "api_error", "message": LARGE}}).encode()

@@ -16,7 +16,7 @@ from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import EAGER, Reply, Stage, turn
+from tests.support.stage import Reply, Stage, Through, transport, turn
 
 KEYS_LIVE: Final = 6.0
 TOKENS_LIVE: Final = 9.0
@@ -73,15 +73,14 @@ class Kept:
 
 
 @contextmanager
-def kept_daemon(through: str = "litellm") -> Iterator[Kept]:
+def kept_daemon(through: Through = "litellm") -> Iterator[Kept]:
     """Yield a daemon with a person logged in, and LiteLLM loaded if Bedrock is asked through it."""
     with FakeAnthropic() as anthropic, FakeAws() as aws, FakeBedrock(issued=aws.keys, region=aws.region) as bedrock:
         environ = {
             **aws.environ,
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
             "AWS_REGION": aws.region,
-            "CLAUDE_GATEWAY_BEDROCK_THROUGH": through,
-            **(EAGER if through == "litellm" else {}),
+            **transport(through),
         }
         daemon = Daemon(upstream=anthropic.url, config=CONFIG, environ=environ)
         home = AwsHome(daemon.home, aws)
@@ -90,8 +89,7 @@ def kept_daemon(through: str = "litellm") -> Iterator[Kept]:
         home.log_in()
         with daemon:
             kept = Kept(aws, home, bedrock, Stage(anthropic, bedrock, daemon))
-            if through == "litellm":
-                kept.stage.wait_loaded()
+            kept.stage.wait_asking(through)
             kept.stage.prove()
             anthropic.fail_next(529, times=1_000_000)
             yield kept

@@ -17,17 +17,17 @@ from tests.fakes.aws_state import ACCOUNT
 from tests.fakes.bedrock_body import VERSION
 from tests.scenarios.keeping.stage import CONFIG, KEYS_LIVE, TOKENS_LIVE, Kept, Load, kept_daemon
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import turn
+from tests.support.stage import THROUGH, turn
 
 pytestmark = pytest.mark.slow
 
 _SHORT = 4.0
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Kept]:
-    """Return the daemon of this module: loading LiteLLM takes ten seconds."""
-    with kept_daemon() as kept:
+@pytest.fixture(scope="module", params=THROUGH)
+def daemon(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    """Return a daemon of this module, for each transport: loading LiteLLM takes ten seconds."""
+    with kept_daemon(request.param) as kept:
         yield kept
 
 
