@@ -164,14 +164,18 @@ def _text_of(status: int, body: bytes) -> str:
 
 
 def as_aws(status: int, message: str) -> tuple[tuple[bytes, ...], bytes]:
-    """Return an error of our own as Bedrock writes it: header lines, with its type, and the body.
-
-    In Bedrock mode Claude Code repeats a 403 for three minutes, for its AWS credentials may be renewed, whatever
-    `x-should-retry` says; but not if it is to wait for longer than a minute (CC: 2.1.197, 2.1.330, 2.1.332).
-    """
+    """Return an error of our own as Bedrock writes it: header lines, with its type, and the body."""
     kind = _KIND_OF_STATUS.get(status) or ("ValidationException" if status < 500 else "InternalServerException")
-    wait = (b"retry-after: 120",) if status == 403 else ()
-    return (b"x-amzn-errortype: " + kind.encode(), *wait), json.dumps({"message": message}).encode()
+    return (b"x-amzn-errortype: " + kind.encode(), *final_lines(status)), json.dumps({"message": message}).encode()
+
+
+def final_lines(status: int) -> tuple[bytes, ...]:
+    """Return the header lines with which Claude Code in Bedrock mode shows an error at once where waiting is no help.
+
+    It repeats a 403 for three minutes, for its AWS credentials may be renewed, whatever `x-should-retry` says; but not
+    if it is to wait for longer than a minute (CC: 2.1.197, 2.1.330, 2.1.332).
+    """
+    return (b"retry-after: 120",) if status == 403 else ()
 
 
 def status_in_stream(kind: str) -> int:

@@ -49,13 +49,14 @@ class Capabilities:
     forced: bool = True
     off: bool = False
     tools: Mapping[str, str] = field(default_factory=dict)
-    header_betas: frozenset[str] = frozenset((CLAUDE_CODE, EFFORT, THINKING_COUNT))
+    header_betas: frozenset[str] = frozenset((CLAUDE_CODE, EFFORT, THINKING_COUNT, DISPLAY_UPDATES))
     refused_fields: tuple[str, ...] = ()
 
 
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 _NO_XHIGH: Final = ("low", "medium", "high", "max")  # LL: the 4.6 models have no supports_xhigh_reasoning_effort
-_OF_5: Final = frozenset((CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT))
+# 332: the official client in Bedrock mode sends the updates' beta to all from Opus 4.7 on
+_OF_5: Final = frozenset((CONTEXT_1M, INTERLEAVED, TOOL_SEARCH, THINKING_COUNT, DISPLAY_UPDATES))
 
 # Bedrock's own list of tags, in what it says of another one, names these without any beta; A: from Claude 4 on.
 _FILES: Final = {"bash_20250124": "", "text_editor_20250429": "", "text_editor_20250728": ""}
@@ -98,9 +99,9 @@ TABLE: Final[Mapping[Family, Capabilities]] = {
         128_000, "adaptive", _OF_5, EFFORTS, display=True, system=True, off=True, tools=_MEMORY | _COMPUTER
     ),
     # A, LL (supports_forced_tool_use; Fable 5.1, Opus 5.5, Sonnet 5.5), lobehub#19876: thinks always, and no tool can
-    # be forced. CC 8 (Opus 5.5): the two betas
+    # be forced. CC 8 (Opus 5.5): the beta
     Family.CLAUDE_5_1: Capabilities(
-        128_000, "adaptive", _OF_5 | {DISPLAY_UPDATES, FALLBACK_CREDIT}, EFFORTS, display=True, system=True,
+        128_000, "adaptive", _OF_5 | {FALLBACK_CREDIT}, EFFORTS, display=True, system=True,
         forced=False, tools=_MEMORY | _COMPUTER,
     ),
 }  # fmt: skip
@@ -153,7 +154,7 @@ CHANGED: Final[Mapping[str, str]] = {
     "temperature, top_p, top_k": "left out from Opus 4.7 on, where Bedrock refuses them",
     "thinking": "with a budget or adaptive, as the model supports; `between_tools` is left out, and so is `disabled` "
     "for models that do not think by default, or always think",
-    "thinking.display": "`updates` with its beta from 5.1 on, otherwise `omitted`; left out before Opus 4.7",
+    "thinking.display": "`updates` with its beta from Opus 4.7 on, otherwise `omitted`; left out before Opus 4.7",
     "output_config.effort": "the next lower level that the model supports",
     "output_config.format": "models without structured output get the schema as the only tool that they may call; the "
     "input of that call is validated against the schema, and is the answer",

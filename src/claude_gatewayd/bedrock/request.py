@@ -188,7 +188,8 @@ def _header_betas(asked: list[str], betas: list[str], *, effort: bool) -> tuple[
     """Return the betas for the header, in Claude Code's order."""
     found = [CLAUDE_CODE] if CLAUDE_CODE in asked else []
     found += [name for name in betas if name == THINKING_COUNT]
-    return (*found, EFFORT) if effort and EFFORT in asked else tuple(found)
+    found += [EFFORT] if effort and EFFORT in asked else []
+    return (*found, *(name for name in betas if name == DISPLAY_UPDATES))
 
 
 def without_thinking(body: Object) -> dict[str, Json]:

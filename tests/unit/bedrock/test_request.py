@@ -526,12 +526,13 @@ def test_a_tool_brings_the_beta_that_it_needs(family: str, kind: str, beta: str 
 
 @pytest.mark.parametrize(
     ("family", "header", "sent"),
-    [("5.1", DISPLAY_UPDATES, "updates"), ("5.1", "", "omitted"), ("5", DISPLAY_UPDATES, "omitted")],
+    [("5.1", DISPLAY_UPDATES, "updates"), ("5.1", "", "omitted"), ("4.7", DISPLAY_UPDATES, "updates")],
 )
 def test_updates_need_their_beta(family: str, header: str, sent: str) -> None:
     shaped = shape(turn(thinking={"type": "adaptive", "display": "updates"}), header, Family(family))
     assert shaped.body["thinking"] == {"type": "adaptive", "display": sent}
     assert shaped.betas == ((DISPLAY_UPDATES,) if sent == "updates" else ())
+    assert shaped.header_betas == shaped.betas  # as 2.1.332 sends it in Bedrock mode: in both places
 
 
 def test_the_turn_of_auto_mode() -> None:

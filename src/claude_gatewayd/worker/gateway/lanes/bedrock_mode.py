@@ -98,7 +98,7 @@ class BedrockModeLane:
         if operation.invokes:
             self._note(status, answer.head.fields.get(b"x-amzn-errortype"))
         if isinstance(answer, KeptAnswer):
-            answer.pass_on(call.exchange, call.route.lines)
+            answer.pass_on(call.exchange, [*call.route.lines, *bedrock_errors.final_lines(status)])
             return status
         if answer.is_stream:
             self._tally.stream_began()
