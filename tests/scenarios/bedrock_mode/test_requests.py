@@ -223,7 +223,7 @@ def test_what_is_counted(scene: ModeScene) -> None:
     before = scene.daemon.status()
     assert scene.ask(STREAM).status == 200
     wanted = before["requests"].get("200", 0) + 1
-    wait_until(lambda: scene.daemon.status()["requests"].get("200") == wanted, 5)
+    wait_until(lambda: scene.daemon.status()["requests"].get("200", 0) >= wanted, 5)
     after = scene.daemon.status()
     assert after["bedrock"]["last_success"] > (before["bedrock"]["last_success"] or 0)
     assert after["fallbacks"] == before["fallbacks"] == 0
