@@ -1,5 +1,6 @@
 """Atomic writes and the locks that go with them: nobody ever sees half a file, not even after a crash."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -97,6 +98,7 @@ def keep(data: bytes, name: str, directory: Path) -> Path:
 def _write(path: Path, data: bytes, mode: int, before: os.stat_result | None) -> None:
     real = Path(os.path.realpath(path))
     real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _require_regular(real)
     beside = _beside(real)
     try:
         _fill(beside, data, mode, before)
@@ -105,6 +107,23 @@ def _write(path: Path, data: bytes, mode: int, before: os.stat_result | None) ->
         beside.unlink(missing_ok=True)
         raise
     _sync_directory(real.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove the file that a symlink leads to, if it is there; the symlink stays. Raises OSError."""
+    real = Path(os.path.realpath(path))
+    _require_regular(real)
+    real.unlink(missing_ok=True)
+
+
+def _require_regular(path: Path) -> None:
+    """Raise OSError for what is no file: in place of a device, such as /dev/null, everybody would get one of ours."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
 def _beside(path: Path) -> Path:

@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ def test_a_file_of_the_persons_keeps_its_mode_and_its_symlink(tmp_path: Path) ->
     assert link.is_symlink()
     assert (target.read_text(), mode(target)) == ("new", 0o640)
     assert os.listdir(target.parent) == ["settings.json"]
+
+
+def test_what_is_no_file_is_neither_replaced_nor_removed(tmp_path: Path) -> None:
+    """A symlink may lead to a device: root, who replaces /dev/null, breaks the machine."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        for act in (partial(files.write, path, b"x"), partial(files.replace, path, b"x"), partial(files.remove, path)):
+            with pytest.raises(OSError, match="Not a regular file"):
+                act()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
 
 
 def test_of_several_that_create_one_wins(tmp_path: Path) -> None:

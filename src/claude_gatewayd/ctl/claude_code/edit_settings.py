@@ -20,6 +20,7 @@ from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import Change, EditedSettings, GatewayTarget, MemberHistory
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files as files
+from claude_gatewayd.system import small_file
 from claude_gatewayd.system.addresses import to_bind
 
 _TRIES = 5
@@ -197,7 +198,7 @@ def _edited(file: Path, data: bytes | None, edit: _Edit, memory: _Memory) -> tup
 
 def _read(file: Path) -> bytes | None:
     try:
-        return file.read_bytes()
+        return small_file.read(file)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -210,7 +211,7 @@ def _write(file: Path, data: bytes | None) -> None:
         if data is not None:
             files.replace(file, data)
         else:
-            Path(os.path.realpath(file)).unlink(missing_ok=True)
+            files.remove(file)
     except OSError as error:
         raise _cannot("write", file, error) from None
 

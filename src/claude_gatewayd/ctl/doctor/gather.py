@@ -255,7 +255,7 @@ def login(environ: Mapping[str, str], settings_file: Path) -> ClaudeLogin:
 def own_settings(file: Path, key: str) -> OwnSettings:
     """Return what the person's settings.json says of the gateway, whose key is *key*."""
     try:
-        env = json_text.read(file.read_bytes().decode("utf-8-sig") or "{}").values().get("env")
+        env = json_text.read(small_file.read(file).decode("utf-8-sig") or "{}").values().get("env")
     except FileNotFoundError:
         return OwnSettings(str(file))
     except NotStrict as broken:
