@@ -128,7 +128,8 @@ def test_a_newcomer_answers_and_both_lanes_work(aws: FakeAws) -> None:
         assert heads == ["wrote", "Logged", "started", "Claude", "tested", "tested", "Setup"], after
         assert "tested    Anthropic answered in " in after
         assert "with a subscription (max) (~/.claude/.credentials.json)" in after
-        assert "tested    Bedrock answered in " in after
+        assert "tested    Bedrock answered directly in " in after
+        assert "claude-gatewayctl config set bedrock.through direct --reload" in after
         assert "To undo: claude-gatewayctl remove-claude; claude-gatewayctl stop" in after
         assert OAUTH_TOKEN not in text
         assert tomllib.loads(person.daemon.config_file.read_text())["bedrock"] == {"profile": ADMIN}

@@ -16,7 +16,7 @@ from claude_gatewayd.aws.failures import FailureContext, FetchFailed
 from claude_gatewayd.aws.profiles.chain import CredentialChain
 from claude_gatewayd.aws.sources import botocore_providers
 from claude_gatewayd.aws.sso.oidc import Oidc, Registration
-from claude_gatewayd.ctl.doctor import gather
+from claude_gatewayd.ctl.doctor import gather, pings
 from claude_gatewayd.network.egress import Egress
 from tests.fakes.upstream import Upstream, says
 
@@ -79,7 +79,7 @@ def test_aws(asked: tuple[Upstream, Upstream], ask: Callable[[str], None]) -> No
 
 def test_the_doctor(asked: tuple[Upstream, Upstream]) -> None:
     upstream, other = asked
-    assert gather.ping(upstream.url, SECRET, "anthropic", {"authorization": SECRET}).status == 307
+    assert pings.ping(upstream.url, SECRET, "anthropic", {"authorization": SECRET}).status == 307
     assert gather.why_no_answer(upstream.url) == ""
     assert other.requests.empty()
 

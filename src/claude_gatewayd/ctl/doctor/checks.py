@@ -16,7 +16,7 @@ from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code import obstacles as claude_obstacles
 from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, SWITCHES
-from claude_gatewayd.ctl.doctor import claude_code, gather, imported, machine, network
+from claude_gatewayd.ctl.doctor import claude_code, gather, imported, machine, network, pings
 from claude_gatewayd.ctl.doctor.finding import Finding, Status
 from claude_gatewayd.ctl.migrate.comparison import record
 from claude_gatewayd.errors import ConfigInvalid
@@ -85,12 +85,12 @@ Check = Callable[[Context], Iterable[Finding]]
 
 def checks(context: Context) -> dict[str, Check]:
     """Return the checks to run, by name, in the order in which they are reported."""
-    pings: dict[str, Check] = {}
+    by_request: dict[str, Check] = {}
     if context.deep and context.status is not None:
-        pings["ping anthropic"] = _ping_anthropic
+        by_request["ping anthropic"] = _ping_anthropic
         if context.status["bedrock"]["enabled"]:
-            pings["ping bedrock"] = _ping_bedrock
-    return {**_CHECKS, **pings}
+            by_request["ping bedrock"] = _ping_bedrock
+    return {**_CHECKS, **by_request}
 
 
 def _daemon(context: Context) -> Iterable[Finding]:
@@ -230,14 +230,17 @@ def _ping_anthropic(context: Context) -> Iterable[Finding]:
     credential = gather.credential_headers(context.environ, context.settings_file)
     if not credential:
         return network.no_ping()
-    return network.ping(gather.ping(context.url, context.key, "anthropic", credential))
+    return network.ping(pings.ping(context.url, context.key, "anthropic", credential))
 
 
 def _ping_bedrock(context: Context) -> Iterable[Finding]:
     if identity.ask(context.url).who != "ours":
-        return ()
+        return
     credential = gather.credential_headers(context.environ, context.settings_file)
-    return network.ping(gather.ping(context.url, context.key, "bedrock", credential))
+    settings, status = context.config.bedrock, context.status or {}
+    through = status["bedrock"].get("through", "direct")  # a worker of an older version has none
+    for answer in pings.to_bedrock(context.url, context.key, credential, settings, through):
+        yield from network.ping(answer)
 
 
 _CHECKS: dict[str, Check] = {

@@ -28,7 +28,7 @@ from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import KEY_HEADER
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
-from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
+from claude_gatewayd.ctl.doctor.network import Handshake, Reached, SsoLogin
 from claude_gatewayd.ctl.migrate.models.providers import without_route
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.ipc import client
@@ -38,9 +38,7 @@ from claude_gatewayd.service.platform import choose
 from claude_gatewayd.system import bounded_yaml, small_file
 
 _SECONDS = 3.0
-_PING_SECONDS = 90.0
 _TRIED_WITHIN = 60.0
-_MODEL = "claude-haiku-4-5-20251001"
 _FAILURES = {"offline": "name", "timeout": "time", "certificate": "certificate", "proxy": "proxy"}
 
 
@@ -303,26 +301,6 @@ def disk(environ: Mapping[str, str]) -> tuple[int, str]:
     return found.f_bavail * found.f_frsize, str(place)
 
 
-def ping(url: str, key: str, lane: str, credential: Mapping[str, str]) -> Ping:
-    """Send the smallest real request through a lane: one token, which costs next to nothing."""
-    model = _MODEL if lane == "anthropic" else f"{_MODEL}-bedrock"
-    body = {"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "quota"}]}
-    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01", KEY_HEADER: key, **credential}
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PING_SECONDS)
-    begun = time.monotonic()
-    try:
-        connection.request("POST", "/v1/messages", json.dumps(body), headers)
-        answer = connection.getresponse()
-        document = _message(answer.read(65536))
-    except (OSError, http.client.HTTPException) as error:
-        return Ping(lane, 0, "", "", str(error) or type(error).__name__, time.monotonic() - begun)
-    finally:
-        connection.close()
-    upstream, fallback = (answer.getheader(f"x-gateway-{name}") or "" for name in ("upstream", "fallback"))
-    return Ping(lane, answer.status, upstream, fallback, document, time.monotonic() - begun)
-
-
 def credential_headers(environ: Mapping[str, str], settings_file: Path) -> dict[str, str]:
     """Return the person's own credential as Claude Code would send it, {} where only it can read that.
 
@@ -351,13 +329,6 @@ def _oauth(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _message(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"]["message"])[:300]
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 def _skew(date: str | None, at: float) -> float | None:

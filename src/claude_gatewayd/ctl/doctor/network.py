@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.clock import SET_CLOCK
@@ -188,7 +188,10 @@ def sso(found: SsoLogin | None, now: float) -> Iterator[Finding]:
 
 
 class Ping(NamedTuple):
-    """What a real request through a lane came to: *wanted* the upstream, *upstream* who answered."""
+    """What a real request through a lane came to: *wanted* the upstream, *upstream* who answered.
+
+    *transport* is how Bedrock was asked, if it answered: "litellm" or "direct".
+    """
 
     wanted: str
     status: int
@@ -196,6 +199,10 @@ class Ping(NamedTuple):
     fallback: str
     message: str
     seconds: float
+    transport: str = ""
+
+
+_TRANSPORTS: Final = {"litellm": " through LiteLLM", "direct": " directly"}
 
 
 def no_ping() -> Iterator[Finding]:
@@ -208,7 +215,7 @@ def ping(answer: Ping) -> Iterator[Finding]:
     """Judge a real answer."""
     check = f"ping {answer.wanted}"
     if answer.status == 200 and answer.upstream == answer.wanted:
-        yield ok(check, f"answered in {answer.seconds:.1f} s")
+        yield ok(check, f"answered{_TRANSPORTS.get(answer.transport, '')} in {answer.seconds:.1f} s")
     elif answer.status == 200:
         why = f"x-gateway-fallback: {answer.fallback}"
         mend = "claude-gatewayctl status"

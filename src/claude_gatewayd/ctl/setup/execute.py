@@ -11,7 +11,7 @@ from claude_gatewayd.ctl import config, daemon, ensure_running
 from claude_gatewayd.ctl.aws import sso
 from claude_gatewayd.ctl.claude_code import clients, obstacles, run_environment, verbs
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
-from claude_gatewayd.ctl.doctor import gather, network
+from claude_gatewayd.ctl.doctor import gather, network, pings
 from claude_gatewayd.ctl.doctor.finding import Finding
 from claude_gatewayd.ctl.migrate import verb
 from claude_gatewayd.ctl.service import install
@@ -28,6 +28,18 @@ from claude_gatewayd.system.output import desktop
 _ANSWERS_WITHIN = 180.0
 _TOLD_WITHIN = 5.0  # a worker reports its requests at intervals
 _SHOWN_WITHIN = 10.0
+_THROUGH = "claude-gatewayctl config set bedrock.through"
+# The choice of `[bedrock] through`, by what is set.
+_TRANSPORTS = {
+    "litellm": (
+        "Bedrock is asked directly until LiteLLM is loaded, then through it, so that your callbacks in LiteLLM see it.",
+        f"Always directly is faster and needs a tenth of the memory: {_THROUGH} direct --reload",
+    ),
+    "direct": (
+        "Bedrock is always asked directly: that is fast and needs little memory, and no callback in LiteLLM sees it.",
+        f"Through LiteLLM, once that is loaded: {_THROUGH} litellm --reload",
+    ),
+}
 _LOOK_EVERY = 0.1
 
 # If one of these fails, the rest would do the wrong thing.
@@ -137,8 +149,10 @@ def _test(answers: Answers) -> int:
     status = client.ask("status")
     if status["bedrock"]["enabled"]:
         with Progress("A request to Bedrock"):
-            (found,) = network.ping(gather.ping(target.url, target.key, "bedrock", {}))
+            (found,) = network.ping(pings.ping(target.url, target.key, "bedrock", {}))
         good = _print_result(found) and good
+        for line in _TRANSPORTS.get(status["bedrock"].get("through", ""), ()):
+            print(row("", line))
     elif answers.profile is not None:
         good = _print_result(
             Finding("ping bedrock", "fail", "is off", status["bedrock"]["why"], "claude-gatewayctl doctor")
@@ -160,7 +174,7 @@ def _anthropic(target: GatewayTarget) -> Finding:
     credential = gather.credential_headers(os.environ, settings)
     if credential and (login.ends is None or login.ends > time.time()):
         with Progress("A request to Anthropic"):
-            (found,) = network.ping(gather.ping(target.url, target.key, "anthropic", credential))
+            (found,) = network.ping(pings.ping(target.url, target.key, "anthropic", credential))
         how = f" with {login.kind} ({login.place})" if found.state == "ok" else ""
         return Finding(found.check, found.state, found.found + how, found.why, found.mend)
     claude = clients.find(os.environ)
