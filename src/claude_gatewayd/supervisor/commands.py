@@ -79,11 +79,16 @@ class Commands:
         return await self._list_models(_REFRESHED_WITHIN, refresh=True)
 
     async def _list_models(self, seconds: float, *, refresh: bool) -> wire.Message:
-        current = self._supervisor.generations.current
-        try:
-            return {} if current is None else await current.models(seconds, refresh=refresh)
-        except TimeoutError:
-            return {}
+        for _ in range(2):
+            current = self._supervisor.generations.current
+            if current is None:
+                break
+            try:
+                return await current.models(seconds, refresh=refresh)
+            except TimeoutError:
+                if not current.ended.done():  # else a reload came in between, and its successor is asked
+                    break
+        return {}
 
     async def _reload(self, *, forgets: bool = False) -> wire.Message:
         begun = time.monotonic()

@@ -231,6 +231,10 @@ class Generation:
         self._channel.close()
         self.state = "ended"
         self.ended.set_result(os.waitstatus_to_exitcode(status))
+        for asked in self._asked.values():  # nobody answers any more
+            asked.set_exception(TimeoutError("the worker has ended"))
+            asked.exception()  # who asked may have gone
+        self._asked.clear()
         _settle(self.settled)
 
     async def _answered(self, event: str, order: wire.Message, seconds: float) -> wire.Message:

@@ -42,7 +42,7 @@ class ModelsLane:
         if stranger := self._authorization.obstacle(call):
             return FallbackObstacle(stranger, only_anthropic=False)
         if self._reply(call).status != 200:
-            return FallbackObstacle("Bedrock has no such model", only_anthropic=False)
+            return FallbackObstacle("Bedrock does not list what is asked for", only_anthropic=False)
         return None
 
     def reply(self, call: Call) -> int:
