@@ -154,7 +154,7 @@ CHANGED: Final[Mapping[str, str]] = {
     "temperature, top_p, top_k": "left out from Opus 4.7 on, where Bedrock refuses them",
     "thinking": "with a budget or adaptive, as the model supports; `between_tools` is left out, and so is `disabled` "
     "for models that do not think by default, or always think",
-    "thinking.display": "`updates` with its beta from Opus 4.7 on, otherwise `omitted`; left out before Opus 4.7",
+    "thinking.display": "`updates` with its beta, otherwise `omitted`; left out before Opus 4.7",
     "output_config.effort": "the next lower level that the model supports",
     "output_config.format": "models without structured output get the schema as the only tool that they may call; the "
     "input of that call is validated against the schema, and is the answer",

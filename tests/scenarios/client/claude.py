@@ -106,6 +106,13 @@ class Result:
         return f"exit {self.exit_code} after {self.seconds:.1f} s\n{self.stdout[-4000:]}\n{self.stderr[-2000:]}"
 
 
+def worked(result: Result) -> Result:
+    """See that a run came to its end, with nothing tried twice."""
+    assert result.succeeded, result
+    assert result.of("system", "api_retry") == []
+    return result
+
+
 class Running:
     """A client that runs: its lines as they come, and the end of it."""
 

@@ -10,8 +10,8 @@ import pytest
 from tests.scenarios.client.claude import VERSIONS, why_no_client
 from tests.scenarios.client.routes import NEWEST, OLDEST, Route
 from tests.scenarios.client.scene import Gateway, Scene, between_the_two, gateway_key, gateway_of, of_aws, written_below
-from tests.scenarios.fallback.test_transports import broken_litellm
 from tests.support.fetched import why_no_packages
+from tests.support.stand_in_litellm import broken_litellm
 
 BETWEEN = VERSIONS[1:-1]
 

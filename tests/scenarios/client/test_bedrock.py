@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.client import routes
-from tests.scenarios.client.claude import Result, signed_in_with
+from tests.scenarios.client.claude import signed_in_with, worked
 from tests.scenarios.client.scene import Scene
 from tests.support.daemon import wait_until
 
@@ -17,11 +17,6 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
 ECHO = {"command": "echo number-$((40 + 2))", "description": "Print a number"}
-
-
-def worked(result: Result) -> None:
-    assert result.succeeded, result
-    assert result.of("system", "api_retry") == []
 
 
 @routes.by(*routes.ALL)

@@ -7,10 +7,9 @@ import pytest
 
 from tests.fakes.bedrock import INVOKE, STREAM, model_of, operation_of
 from tests.scenarios.client import routes
-from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Credential
+from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Credential, worked
 from tests.scenarios.client.scene import Scene
 from tests.scenarios.client.session import Session
-from tests.scenarios.client.test_bedrock import worked
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
 

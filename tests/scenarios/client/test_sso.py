@@ -16,7 +16,7 @@ from tests.scenarios.client.claude import SUBSCRIPTION, Claude
 from tests.scenarios.client.routes import Route
 from tests.scenarios.client.scene import Gateway, gateway_of, holding, in_bedrock_mode, written_below
 from tests.scenarios.client.session import Session
-from tests.scenarios.keeping.stage import Kept, kept_daemon
+from tests.support.keeping import Kept, kept_daemon
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(180)]
 

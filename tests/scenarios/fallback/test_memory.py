@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.fallback.test_transports import BY_NAME, DIRECT, asked, standing, state
+from tests.scenarios.fallback.standing import BY_NAME, DIRECT, asked, standing, state
 from tests.support.daemon import Daemon
 from tests.support.stage import PATIENCE, Stage, turn
 

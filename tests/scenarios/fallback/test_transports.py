@@ -1,58 +1,17 @@
 """Which transport a request takes to Bedrock: LiteLLM where it is ready; and where it is not, nobody notices."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.lifecycle import slow_litellm
-from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import EAGER, MODEL, Stage, keys_of, turn
+from tests.scenarios.fallback.standing import BY_NAME, DIRECT, asked, standing, state
+from tests.support.daemon import wait_until
+from tests.support.stage import EAGER, MODEL, turn
+from tests.support.stand_in_litellm import broken_litellm, slow_litellm
 
-CONFIG = "[router]\nnum_retries = 0\nallowed_fails = 100\n"
-BY_NAME = f"{MODEL}-bedrock"
-DIRECT = {"CLAUDE_GATEWAY_BEDROCK_THROUGH": "direct"}
-BROKEN = 'raise ImportError("cannot import name x from a broken wheel")\n'
 CHAT = json.dumps({"model": BY_NAME, "messages": [{"role": "user", "content": "hi"}]}).encode()
 QUICK = 3.0  # seconds: to load LiteLLM takes longer, and to wait for it much longer
-
-
-@contextmanager
-def standing(*, config: str = "", environ: Mapping[str, str] | None = None) -> Iterator[Stage]:
-    """Yield a daemon between two fakes, and a caller whom Anthropic knows."""
-    with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
-        given = keys_of(bedrock) | dict(environ or {})
-        with Daemon(upstream=anthropic.url, config=CONFIG + config, environ=given) as daemon:
-            stage = Stage(anthropic, bedrock, daemon)
-            stage.prove()
-            yield stage
-        assert "Traceback" not in daemon.log
-        assert bedrock.violations == anthropic.violations == []
-
-
-def broken_litellm(directory: Path, text: str = BROKEN) -> dict[str, str]:
-    """Put a LiteLLM into *directory* that cannot be imported; return the environment that leads to it."""
-    (directory / "litellm").mkdir()
-    (directory / "litellm" / "__init__.py").write_text(text)
-    return {"PYTHONPATH": str(directory)}
-
-
-def asked(stage: Stage, *, stream: bool = True) -> str:
-    """Let Anthropic fail, and Bedrock answer; return by which transport."""
-    stage.anthropic.fail_next(529)
-    reply = stage.ask(turn(stream=stream))
-    assert (reply.status, reply.headers["x-gateway-upstream"]) == (200, "bedrock"), reply
-    return reply.headers["x-gateway-bedrock"]
-
-
-def state(stage: Stage) -> tuple[str, str]:
-    """Return LiteLLM's state, and how Bedrock would be asked now."""
-    status = stage.daemon.status()
-    return status["litellm"]["state"], status["bedrock"]["transport"]
 
 
 @pytest.mark.slow
@@ -156,7 +115,7 @@ def test_a_litellm_that_cannot_be_imported_costs_bedrock_nothing(tmp_path: Path,
 
 def test_while_litellm_loads_nobody_waits_for_it_nor_does_a_reload(tmp_path: Path) -> None:
     """This one never ends to load."""
-    environ, loading = slow_litellm.install(tmp_path)
+    environ, loading = slow_litellm(tmp_path)
     with standing(environ=EAGER | environ) as stage:
         wait_until(loading.exists, 20, stage.daemon.describe)
         assert state(stage) == ("loading", "direct")

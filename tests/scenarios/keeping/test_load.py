@@ -15,8 +15,8 @@ import pytest
 
 from tests.fakes.aws_state import ACCOUNT
 from tests.fakes.bedrock_body import VERSION
-from tests.scenarios.keeping.stage import CONFIG, KEYS_LIVE, TOKENS_LIVE, Kept, Load, kept_daemon
 from tests.support.daemon import Daemon, wait_until
+from tests.support.keeping import CONFIG, KEYS_LIVE, TOKENS_LIVE, Kept, Load, kept_daemon
 from tests.support.stage import THROUGH, turn
 
 pytestmark = pytest.mark.slow

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle import slow_litellm
 from tests.scenarios.lifecycle.build import Build
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import EAGER
+from tests.support.stand_in_litellm import slow_litellm
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTED", "AWS_SECRET_ACCESS_KEY": "invented"}
 GONE_WITHIN = 20.0  # a drain of nothing, with all that may be waited for
@@ -22,7 +22,7 @@ GONE_WITHIN = 20.0  # a drain of nothing, with all that may be waited for
 
 def test_a_worker_that_loads_litellm_ends_at_once(tmp_path: Path) -> None:
     """The thread that imports cannot be ended, and would hold the interpreter at its own end for ever."""
-    environ, loading = slow_litellm.install(tmp_path)
+    environ, loading = slow_litellm(tmp_path)
     with Daemon(environ=environ | KEYS | EAGER) as daemon:
         wait_until(loading.exists)
         begun = time.monotonic()
@@ -75,7 +75,7 @@ def live_through(daemon: Daemon, chance: random.Random, loading: float) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_none_is_left_after_anything(tmp_path: Path, seed: int) -> None:
-    environ, _ = slow_litellm.install(tmp_path)
+    environ, _ = slow_litellm(tmp_path)
     daemon = Daemon(environ=environ | KEYS | EAGER)
     try:
         live_through(daemon, random.Random(seed), 1.0)
