@@ -235,7 +235,6 @@ def gateway(upstream: int, *, through: str = "") -> Recipe:
                 "AWS_ENDPOINT_URL_BEDROCK": url,
                 "AWS_ENDPOINT_URL_STS": url,
                 "AWS_REGION": "us-east-1",
-                "CLAUDE_GATEWAY_LITELLM_LOAD": "lazy",
                 "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
                 "AWS_SECRET_ACCESS_KEY": "bench-secret",
             }
