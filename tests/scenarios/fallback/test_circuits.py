@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import Stage, Through, asking, by_each_transport
 
 pytestmark = pytest.mark.slow
@@ -35,8 +35,7 @@ def test_circuits(through: Through) -> None:
         assert len(stage.to_anthropic()) == 4
         assert stage.ask(headers=beta).headers["x-gateway-fallback"] == "circuit open (429)"
         assert stage.ask().headers["x-gateway-upstream"] == "anthropic"
-        circuits = daemon.ctl("status").stdout
-        assert "with 1M context" in circuits
+        wait_until(lambda: "with 1M context" in daemon.ctl("status").stdout)
         # Requests a minute: until the reset that the header names.
         reset = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
         limits = {"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": reset}
