@@ -268,3 +268,34 @@ def test_a_clock_that_is_wrong(direct: Direct) -> None:
     assert reply.status == 403
     assert "clock is 15 min behind AWS's" in reply.error
     direct.upstream.request()
+
+
+NEW_KEY = "Run: read -rs AWS_BEARER_TOKEN_BEDROCK && export AWS_BEARER_TOKEN_BEDROCK && claude-gatewayctl install"
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        pytest.param("ABSK-invented-and-ended", 1, id="ended"),
+        pytest.param("ABSK-invented\tkey", 0, id="malformed"),
+        pytest.param("ABSK-invented-é", 0, id="not ASCII"),
+    ],
+)
+def test_an_api_key_that_is_none(key: str, asked: int) -> None:
+    refusal = b'{"Message": "Authentication failed: Please make sure your API Key is valid."}'
+    with FakeAnthropic() as anthropic, Upstream() as upstream:
+        environ = {
+            "AWS_BEARER_TOKEN_BEDROCK": key,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url,
+        }
+        with FakeBedrock() as bedrock, Daemon(upstream=anthropic.url, config=CONFIG, environ=environ) as daemon:
+            stage = Stage(anthropic, bedrock, daemon)
+            stage.prove()
+            upstream.will(answer(403, refusal, JSON))
+            reply = stage.ask(turn(model=BY_NAME))
+            assert (reply.status, NEW_KEY in reply.error) == (403, True), reply
+            assert upstream.requests.qsize() == asked
+            shown = daemon.log + json.dumps(daemon.status()) + str(reply)
+        assert "ABSK-invented" not in shown
+        assert "Traceback" not in daemon.log

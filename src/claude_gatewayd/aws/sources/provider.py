@@ -27,6 +27,11 @@ from claude_gatewayd.network.egress import Egress
 
 _EXPIRED: Final = frozenset(("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"))
 
+# It waits for the new key to be pasted, and shows nothing of it.
+_NEW_API_KEY: Final = (
+    "read -rs AWS_BEARER_TOKEN_BEDROCK && export AWS_BEARER_TOKEN_BEDROCK && claude-gatewayctl install"
+)
+
 
 class ProfileKeyProvider:
     """Get the keys of a KeySource. For one thread at a time, except `identity`."""
@@ -115,8 +120,9 @@ class ProfileKeyProvider:
         except Exception as error:
             raise FetchFailed(self._unexpected(error)) from None
         if result.keys is not None and not result.keys.sendable:
+            mend = self._context.login_command or self._context.check_command
             why = f"{self._source.description} gives no keys: a blank, a control character or a character outside ASCII"
-            raise FetchFailed(Failure("broken", f"{why} is in them, or they are too long", self._context.check_command))
+            raise FetchFailed(Failure("broken", f"{why} is in them, or they are too long", mend))
         return result
 
     def identity(self, keys: AwsKeys) -> tuple[str, str]:
@@ -214,6 +220,7 @@ class ProfileKeyProvider:
             "sso": f"claude-gatewayctl sso-login{option}",
             "sso-legacy": f"claude-gatewayctl sso-login{option}",
             "login": f"aws login --profile {quote(profile)}",
+            "bearer": _NEW_API_KEY,
         }
         return FailureContext(source.description, source.profile, commands.get(chain.base, ""))
 
