@@ -6,7 +6,7 @@ import pytest
 
 from claude_gatewayd.aws.keeper.rejections import KeyRejections
 from claude_gatewayd.aws.keys import KeysUnavailable
-from tests.unit.aws.keeper.test_keeper import HOUR, STALE, Scene, play, settle
+from tests.unit.aws.keeper.stage import HOUR, STALE, Scene, play, settle
 
 
 class Requests:
