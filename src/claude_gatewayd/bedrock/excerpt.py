@@ -26,7 +26,8 @@ _NAMES: Final = _FIELDS | frozenset((
     "search_result", "signature", "summarized", "text", "title", "tool", "tool_reference", "tool_result", "tool_use",
     "tool_use_id", "ttl", "updates", "url", "user", "xhigh",
 ))  # fmt: skip
-_PERSONS: Final = frozenset(("input_schema", "input", "properties"))  # what is below it has the person's own names
+# What is below one of these has the person's own names.
+_PERSONS: Final = frozenset(("input_schema", "input", "schema", "properties"))
 _BETA: Final = re.compile(r"[a-z][a-z0-9-]{2,60}-20\d\d-?\d\d-?\d\d")
 _API_NAME: Final = re.compile(r"[a-z][a-z_]*(?:\.[a-z0-9_]+)*")
 

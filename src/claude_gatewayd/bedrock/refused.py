@@ -96,9 +96,9 @@ _DISPENSABLE: Final = frozenset((INTERLEAVED, CONTEXT_1M, TOOL_SEARCH))
 _KEPT: Final = frozenset((
     "messages", "system", "tools", "max_tokens", "tool_choice", "stop_sequences", "content", "role", "name",
     "input_schema", "text", "type", "source", "input", "id", "tool_use_id", "is_error", "data", "media_type",
-    "thinking", "signature", "format", "url", "file_id", "title", "context", "budget_tokens",
+    "thinking", "signature", "format", "schema", "url", "file_id", "title", "context", "budget_tokens",
 ))  # fmt: skip
-_PERSONS: Final = frozenset(("input", "input_schema", "properties"))  # what is below is the person's own
+_PERSONS: Final = frozenset(("input", "input_schema", "schema", "properties"))  # what is below is the person's own
 
 
 def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedFeature, ...]:
@@ -194,8 +194,8 @@ def drop(value: Json, path: str) -> Json:
 
 
 def _drop(value: Json, path: list[str]) -> Json:
-    if isinstance(value, list):
-        return [_drop(inner, path) for inner in value]
+    if isinstance(value, list):  # none within: a request may have them a thousand deep
+        return [inner if isinstance(inner, list) else _drop(inner, path) for inner in value]
     if not isinstance(value, Mapping):
         return value
     first, rest = path[0], path[1:]

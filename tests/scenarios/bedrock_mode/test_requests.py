@@ -93,6 +93,7 @@ def test_no_permission(scene: ModeScene) -> None:
     assert reply.status == 403
     assert "is not authorized to perform" in reply.json["Message"]
     assert len(scene.bedrock.requests) == 1
+    wait_until(lambda: "AccessDenied" in scene.failure, 5)
 
 
 def test_a_request_that_is_wrong_says_nothing_about_bedrock(scene: ModeScene) -> None:
@@ -139,6 +140,9 @@ def test_the_key_is_needed(scene: ModeScene, path: str) -> None:
         '/inference-profiles/x?y="',
         f"/model/{MODEL}/invoke/y",
         f"/model/{'a' * 3000}/invoke",
+        "/model/../invoke",
+        "/model/%2e/invoke-with-response-stream",
+        "/inference-profiles/%2e.",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])

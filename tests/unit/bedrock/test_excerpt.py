@@ -52,6 +52,7 @@ def test_bedrocks_own_words(text: str) -> None:
         ("the text \"a prompt that isn't closed", 'the text "***"'),
         ("it isn't `a prompt` but \u201canother\u201d", "it isn't `***` but \u201c***\u201d"),
         ("tools.0.custom.input_schema.properties.private: Extra", "tools.0.custom.input_schema.***: Extra"),
+        ("output_config.format.schema.definitions.private: no", "output_config.format.schema.***: no"),
         ("messages: tool_use ids: toolu_01ABCdef9, toolu_02X", "messages: tool_use ids: ***"),
         ("capability_rejected: sk-ant-oat01-abcdef", "capability_rejected: ***"),
         ("x" * 5000, "***"),

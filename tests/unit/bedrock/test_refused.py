@@ -170,6 +170,7 @@ def test_tool_references() -> None:
         "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
         f"tools.0.custom.input_schema.properties.x: {EXTRA}", f"messages.1.content.0.tool_use.input.x: {EXTRA}",
         f"messages.0.content.0.image.source.url: {EXTRA}", f"tools.0: {EXTRA}", f"system.0: {EXTRA}",
+        f"output_config.format.schema: {EXTRA}", f"output_config.format.schema.minimum: {EXTRA}",
         "Malformed input request: #/tools/0: extraneous key [input_schema] is not permitted", f"messages.0: {EXTRA}",
         "Malformed input request: 2 schema violations found, please reformat your input and try again.",
         "capability_rejected: prompt_too_long", "capability_rejected: media_budget", "capability_rejected: nobodys",
@@ -295,3 +296,13 @@ def test_drop_goes_by_keys_and_types() -> None:
     }
     assert value["tools"][0]["strict"] is True
     assert drop(value, "no.such.place") == value
+
+
+def test_drop_goes_no_deeper_than_a_path() -> None:
+    """No request of Claude Code's has lists in lists, but anybody's may."""
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+    kept = drop({"messages": [{"content": deep}, {"content": [{"type": "text", "x": 1}]}]}, "messages.content.x")
+    assert kept["messages"][0]["content"][0] is deep[0]
+    assert kept["messages"][1]["content"] == [{"type": "text"}]

@@ -18,7 +18,7 @@ _APPLICATION: Final = re.compile(
     r"arn:aws[a-z-]*:bedrock:[a-z0-9-]{0,20}:\d{0,12}:application-inference-profile/[\w.:-]{1,100}\Z", re.ASCII
 )
 _ID: Final = re.compile(r"[a-zA-Z0-9.:-]{1,64}\Z")
-_LONGEST_TOKEN: Final = 2048
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{0,2048}\Z")
 
 
 class NotAListing(ValueError):
@@ -66,7 +66,7 @@ def read_page(body: bytes) -> tuple[list[InferenceProfile], str]:
     summaries, token = document.get("inferenceProfileSummaries"), document.get("nextToken")
     if not isinstance(summaries, list):
         raise NotAListing("no list of inference profiles")
-    if token is not None and not (isinstance(token, str) and len(token) <= _LONGEST_TOKEN):
+    if token is not None and not (isinstance(token, str) and _TOKEN.match(token)):
         raise NotAListing("a list whose token is none")
     profiles = (_profile(one) for one in summaries[:MOST_PROFILES])
     return [profile for profile in profiles if profile is not None], token or ""

@@ -60,9 +60,11 @@ def test_what_is_no_page(body: bytes) -> None:
         read_page(body)
 
 
-def test_a_token_of_any_length_is_no_token() -> None:
+@pytest.mark.parametrize("token", ["a" * 10_000, "\ud800", "a\nb", "a b"])
+def test_what_is_no_token(token: str) -> None:
+    """Half of a surrogate pair cannot be written into a target."""
     with pytest.raises(NotAListing):
-        read_page(page(nextToken="a" * 10_000))
+        read_page(page(nextToken=token))
 
 
 def test_the_targets_are_encoded() -> None:

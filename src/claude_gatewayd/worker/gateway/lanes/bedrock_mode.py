@@ -134,16 +134,15 @@ class BedrockModeLane:
 def _operation(method: bytes, target: bytes) -> _Operation | None:
     """Return what a request asks of Bedrock. Its model's id is encoded anew: Claude Code leaves a colon as it is."""
     path = target.partition(b"?")[0]
-    if method == b"POST" and (found := _INVOKE.match(path)) is not None:
-        operation = found["operation"].decode()
-        invokes = operation != "count-tokens"
-        seconds = _WHOLE_TIMEOUT if operation == "invoke" else 0.0
-        return _Operation("runtime", f"/model/{_encoded(found['id'])}/{operation}", invokes, seconds)
-    if method == b"GET" and (found := _PROFILES.match(target)) is not None:
-        one = f"/{_encoded(found['id'])}" if found["id"] else ""
+    found = {b"POST": _INVOKE.match(path), b"GET": _PROFILES.match(target)}.get(method)
+    if found is None:
+        return None
+    name = quote(unquote((found["id"] or b"").decode("latin-1")), safe="")
+    if name in (".", ".."):  # no names in a path, and another path in the signature
+        return None
+    if method == b"GET":
+        one = f"/{name}" if name else ""
         return _Operation("control", f"/inference-profiles{one}{(found['query'] or b'').decode()}")
-    return None
-
-
-def _encoded(name: bytes) -> str:
-    return quote(unquote(name.decode("latin-1")), safe="")
+    operation = found["operation"].decode()
+    seconds = _WHOLE_TIMEOUT if operation == "invoke" else 0.0
+    return _Operation("runtime", f"/model/{name}/{operation}", operation != "count-tokens", seconds)
