@@ -1,15 +1,19 @@
 """The models that Bedrock can answer with: found for a request, listed for people and for clients."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from claude_gatewayd.anthropic import model_list
 from claude_gatewayd.anthropic.model_list import ModelEntry
 from claude_gatewayd.bedrock import console, models
 from claude_gatewayd.bedrock.errors import BedrockFailure
+from claude_gatewayd.bedrock.listing.profiles import NOTHING
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.worker.models.access import ModelAccess
 from claude_gatewayd.worker.models.live_models import LiveModels
+
+_MOST_FOUND: Final = 200  # names that are remembered; a caller may invent them
+_LONGEST_NAME: Final = 200
 
 
 class ModelCatalog:
@@ -21,6 +25,8 @@ class ModelCatalog:
         self._own = own
         self._live = live
         self._access = ModelAccess()
+        self._found: dict[str, Target | None] = {}
+        self._found_in = NOTHING
 
     def start(self) -> None:
         """Read what AWS listed before, in the background."""
@@ -32,7 +38,12 @@ class ModelCatalog:
 
     def find(self, name: str) -> Target | None:
         """Return the model at Bedrock for a name; None: it is no name of Anthropic's."""
-        return models.find(name, self._region, self._geography, self._own, self._live.listing)
+        listing = self._live.listing
+        if listing is not self._found_in or len(self._found) >= _MOST_FOUND or len(name) > _LONGEST_NAME:
+            self._found_in, self._found = listing, {}
+        if name not in self._found:  # each request looks twice, and its search takes 10 µs
+            self._found[name] = models.find(name, self._region, self._geography, self._own, listing)
+        return self._found[name]
 
     def want(self, target: Target | None = None) -> None:
         """Have what AWS lists renewed in the background, if it is time: somebody asks for a model, or for all."""
