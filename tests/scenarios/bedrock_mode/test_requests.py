@@ -78,6 +78,19 @@ def test_the_control_plane(scene: ModeScene, path: str) -> None:
     assert scene.bedrock.requests == []
 
 
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [("?nextToken=a/b+c==", "?nextToken=a%2Fb%2Bc%3D%3D"), ("?a=%3d%c3%a9&&b", "?a=%3D%C3%A9&b="), ("?", "")],
+)
+def test_a_query_in_any_spelling_is_signed_as_aws_reads_it(scene: ModeScene, query: str, sent: str) -> None:
+    """Else AWS refuses the signature, and our keys would be taken for revoked."""
+    reply = scene.ask(f"/inference-profiles{query}", method="GET", headers={"user-agent": AGENT})
+    assert reply.status != 403, reply
+    [received] = [one for one in scene.control.requests if one.header("user-agent") == AGENT]
+    assert received.target == f"/inference-profiles{sent}"
+    scene.control.refusals.clear()
+
+
 def test_bedrocks_own_errors_pass_through(scene: ModeScene) -> None:
     scene.bedrock.fail_next(kind="ThrottlingException", message="Too many requests")
     reply = scene.ask()

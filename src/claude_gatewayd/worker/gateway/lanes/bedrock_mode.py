@@ -132,17 +132,29 @@ class BedrockModeLane:
 
 
 def _operation(method: bytes, target: bytes) -> _Operation | None:
-    """Return what a request asks of Bedrock. Its model's id is encoded anew: Claude Code leaves a colon as it is."""
+    """Return what a request asks of Bedrock. All names in it are encoded anew: Claude Code leaves a colon as it is.
+
+    AWS signs what it reads, in its own spelling: in another one it would take our keys for wrong.
+    """
     path = target.partition(b"?")[0]
     found = {b"POST": _INVOKE.match(path), b"GET": _PROFILES.match(target)}.get(method)
     if found is None:
         return None
-    name = quote(unquote((found["id"] or b"").decode("latin-1")), safe="")
+    name = _encoded(found["id"] or b"")
     if name in (".", ".."):  # no names in a path, and another path in the signature
         return None
     if method == b"GET":
         one = f"/{name}" if name else ""
-        return _Operation("control", f"/inference-profiles{one}{(found['query'] or b'').decode()}")
+        return _Operation("control", f"/inference-profiles{one}{_query(found['query'] or b'')}")
     operation = found["operation"].decode()
     seconds = _WHOLE_TIMEOUT if operation == "invoke" else 0.0
     return _Operation("runtime", f"/model/{name}/{operation}", operation != "count-tokens", seconds)
+
+
+def _query(query: bytes) -> str:
+    pairs = [pair.partition(b"=") for pair in query.removeprefix(b"?").split(b"&") if pair]
+    return ("?" if pairs else "") + "&".join(f"{_encoded(name)}={_encoded(value)}" for name, _, value in pairs)
+
+
+def _encoded(name: bytes) -> str:
+    return quote(unquote(name.decode("latin-1")), safe="")
