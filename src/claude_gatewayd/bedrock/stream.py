@@ -46,9 +46,12 @@ class BedrockRewriter:
         if self.complete:
             return b""
         late = failure is not None and failure.kind == "timeout"
-        self.failure = self._error or BedrockFailure("Timeout" if late else "Broken", 502, "")
+        return self._end(self._error or BedrockFailure("Timeout" if late else "Broken", 502, ""))
+
+    def _end(self, failure: BedrockFailure) -> bytes:
+        self.failure = failure
         self.complete = True
-        reply = bedrock_errors.error_reply(self.failure)
+        reply = bedrock_errors.error_reply(failure)
         return anthropic_errors.error_event(reply.status, reply.message)
 
     def _rewrite(self, event: bytes) -> bytes:
@@ -67,8 +70,10 @@ class BedrockRewriter:
         data = data_of(event)
         if not data:
             return b""
+        if name == b"engine_error":  # the engine knows better than LiteLLM, and nothing follows
+            return self._end(bedrock_errors.read_event(data))
         if is_error:
-            if name == b"engine_error" or self._error in (None, _BROKEN):  # the engine knows better than LiteLLM
+            if self._error in (None, _BROKEN):
                 self._error = bedrock_errors.read_event(data)
             return b""
         if name == b"ping":

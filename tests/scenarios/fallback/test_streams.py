@@ -142,6 +142,13 @@ def test_a_stall(stage: Stage) -> None:
     broke_off(reply, "timeout_error")
 
 
+def test_a_connection_that_stays_after_the_last_event(stage: Stage) -> None:
+    stage.bedrock.stall_next("message_stop", path=STREAM)
+    begun = time.monotonic()
+    assert stage.ask(turn(model=BEDROCK)).events[-1][0] == "message_stop"
+    assert time.monotonic() - begun < 3  # [bedrock] timeout is 4
+
+
 def test_nothing_is_held_back(stage: Stage) -> None:
     hold = stage.bedrock.hold_next("content_block_delta")
     connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)

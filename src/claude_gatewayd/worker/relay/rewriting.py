@@ -18,6 +18,7 @@ from claude_gatewayd.worker.relay.sinks import PayloadSink
 # JSON strings contain no raw line feeds, so a line that begins with "event:" is the name of an event.
 _LAST: Final = re.compile(rb"(?:\A|(?<=\n))event: ?(message_stop|error)\r?\n")
 _LONGEST: Final = 16 * 1024 * 1024
+_AFTER_END: Final = 5.0  # seconds: LiteLLM calls the person's callbacks when the client has its last event
 
 
 class StreamRewriter(Protocol):
@@ -79,37 +80,48 @@ async def rewrite_stream(
     """Send an answer's stream to the client through *rewriter*. Returns how the upstream failed, if it did.
 
     *silence* is how many seconds may pass without a byte from upstream. After *ping_after* seconds in which nothing was
-    sent, a ping is sent.
+    sent, a ping is sent. With the last event the client has all of it, whether the upstream ends then or stays.
     """
     in_chunks = not exchange.head.is_http_10
     if in_chunks:
         lines = [*lines, b"Transfer-Encoding: chunked"]
     exchange.start(200, b"OK", lines, close=not in_chunks)
     exchange.flush()
-    sink = _RewritingSink(PayloadSink(exchange, in_chunks=in_chunks), rewriter, ping_after)
     failure = None
+    limit = asyncio.timeout(None)
+    sink = _RewritingSink(PayloadSink(exchange, in_chunks=in_chunks), rewriter, ping_after, limit)
     try:
-        await answer.pipe_to(sink, silence=silence)
+        async with limit:
+            await answer.pipe_to(sink, silence=silence)
     except UpstreamFailed as failed:
         failure = failed
+    except TimeoutError:
+        pass  # it stayed after the last event
     finally:
         sink.close()
-    if last := rewriter.finish(failure):
-        sink.payload.write(last)
-    sink.payload.end([])
+    if not sink.ended:
+        if last := rewriter.finish(failure):
+            sink.payload.write(last)
+        sink.payload.end([])
     exchange.finish()
     return failure
 
 
 class _RewritingSink:
-    """Writes the rewritten stream to the client. A client that reads too slowly pauses the upstream.
+    """Writes the rewritten stream to the client, up to its last event; from then on *limit* holds for the upstream.
+
+    A client that reads too slowly pauses the upstream.
 
     Once the stream has begun, silences are broken by pings: a client gives up after a long one (300 s, measured). While
     a client does not read, there are none: they would only pile up.
     """
 
-    def __init__(self, payload: PayloadSink, rewriter: StreamRewriter, ping_after: float) -> None:
+    def __init__(
+        self, payload: PayloadSink, rewriter: StreamRewriter, ping_after: float, limit: asyncio.Timeout
+    ) -> None:
         self.payload = payload
+        self.ended = False
+        self._limit = limit
         self._rewriter = rewriter
         self._source: Source | None = None
         self._paused = False
@@ -151,6 +163,10 @@ class _RewritingSink:
             self._begun = True
             self._wait()  # before the write, which may pause us
             self.payload.write(data)
+        if self._rewriter.complete and not self.ended:
+            self.ended = True
+            self.payload.end([])
+            self._limit.reschedule(asyncio.get_running_loop().time() + _AFTER_END)
 
     def _wait(self) -> None:
         if self._begun and not self._paused and not self._rewriter.complete:

@@ -31,8 +31,11 @@ class EventConnection(FakeConnection):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[tuple[float, str]] = []
+        self.ended_at: float | None = None
 
     def send(self, data: Bytes) -> None:
+        if bytes(data).endswith(b"0\r\n\r\n"):  # the last chunk
+            self.ended_at = self.loop.time()
         for name in (b"message_start", b"content_block_delta", b"message_stop", b"ping", b"error"):
             if b"event: " + name in bytes(data):
                 self.events.append((self.loop.time(), name.decode()))
@@ -174,6 +177,41 @@ def test_nothing_follows_where_the_upstream_fails() -> None:
         raise UpstreamFailed("lost", "it is gone")
 
     assert events_of(script)[0] == [(0, "message_start"), (5, "error")]
+
+
+FAILED = b'event: engine_error\ndata: {"kind": "throttlingException", "status": 429, "message": "Too many"}\n\n'
+
+
+@pytest.mark.parametrize(("last", "name"), [(STOP, "message_stop"), (FAILED, "error")])
+def test_a_client_does_not_wait_for_an_upstream_that_stays_after_the_end(last: bytes, name: str) -> None:
+    ends: list[float | None] = []
+
+    async def script(sink: Sink, client: EventConnection) -> None:
+        sink.write(START)
+        await asyncio.sleep(3)
+        sink.write(last)
+        await asyncio.sleep(1)
+        sink.write(DELTA)
+        try:
+            await asyncio.sleep(120)
+        finally:
+            ends.extend((client.ended_at, client.loop.time()))
+
+    assert events_of(script)[0] == [(0, "message_start"), (3, name)]
+    assert ends == [3, 8]
+
+
+def test_an_upstream_has_time_for_what_it_does_after_the_end() -> None:
+    """LiteLLM calls the person's callbacks, and would take us for a client that went away."""
+    done: list[float | None] = []
+
+    async def script(sink: Sink, client: EventConnection) -> None:
+        sink.write(START + STOP)
+        await asyncio.sleep(4)
+        done.append(client.ended_at)
+
+    events_of(script)
+    assert done == [0]
 
 
 ALONE = b'event: message_start\ndata: {"type":"message_start"}\n\n'
