@@ -143,6 +143,15 @@ def test_the_key_is_needed(scene: ModeScene, path: str) -> None:
     assert scene.bedrock.requests == []
 
 
+@pytest.mark.parametrize(("path", "status"), [(INVOKE, b"403"), ("/guardrails", b"404")])
+def test_no_memory_is_spent_on_who_is_refused(scene: ModeScene, path: str, status: bytes) -> None:
+    """Anybody on the machine could else fill what there is for bodies."""
+    with socket.create_connection(("127.0.0.1", scene.daemon.port), timeout=10) as sock:
+        head = f"POST /bedrock{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000000\r\n"
+        sock.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert sock.recv(100).split()[1] == status
+
+
 @pytest.mark.parametrize(
     "path",
     [

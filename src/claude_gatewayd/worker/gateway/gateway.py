@@ -186,8 +186,9 @@ class Gateway:
         """Answer a call of a client that speaks Bedrock's API."""
         if self._lanes.bedrock_mode is None:  # 424: after a 400, Claude Code tries seven models and more
             raise Refused(424, f"cannot ask Bedrock: {self._lanes.without_bedrock}", NO_RETRY, *call.route.lines)
+        operation = self._lanes.bedrock_mode.admit(call)
         call.body = await call.exchange.hold(self._settings.max_body, self._budget)
-        return await self._lanes.bedrock_mode.answer(call)
+        return await self._lanes.bedrock_mode.answer(call, operation)
 
     async def _answer_ticket(self, exchange: Exchange) -> int:
         """Answer a request that LiteLLM makes for a caller: the ticket is replaced by the caller's own credential."""

@@ -52,8 +52,10 @@ _AMAZONS: Final = b"x-amz-"
 _WHOLE_TIMEOUT: Final = 600.0
 
 
-class _Operation(NamedTuple):
-    """*invokes*: a model answers, and AWS bills it; *seconds* to wait for the first byte are the setting's at least."""
+class Operation(NamedTuple):
+    """What a call asks of Bedrock.
+
+    *invokes*: a model answers, and AWS bills it; *seconds* to wait for the first byte are the setting's at least."""
 
     endpoint: Literal["runtime", "control"]
     target: str
@@ -72,17 +74,21 @@ class BedrockModeLane:
         self._tally = tally
         self._timeout = timeout
 
-    async def answer(self, call: Call) -> int:
-        """Answer a call whose body has been read. Raises Refused."""
+    def admit(self, call: Call) -> Operation:
+        """Return what a call asks for, before its body is read. Raises Refused."""
         call.route.upstream, call.route.bedrock = "bedrock", "direct"
-        request = call.exchange.head
-        operation = _operation(request.method, call.target)
+        operation = _operation(call.exchange.head.method, call.target)
         if operation is None:
             raise Refused(404, "cannot serve: Bedrock mode has no such operation", NO_RETRY, *call.route.lines)
         if not call.caller.has_key:
             why = "cannot use Bedrock: the header x-gateway-key is missing, or not this gateway's key"
             hint = "run `claude-gatewayctl configure-claude --bedrock`, and start Claude Code again"
             raise Refused(403, f"{why}; {hint}", NO_RETRY, *call.route.lines)
+        return operation
+
+    async def answer(self, call: Call, operation: Operation) -> int:
+        """Answer a call that was admitted, and whose body has been read. Raises Refused."""
+        request = call.exchange.head
         answer = await self._endpoints[operation.endpoint].ask(
             request.method.decode(),
             operation.target,
@@ -124,14 +130,14 @@ class BedrockModeLane:
         if self._tally.bedrock_failed(description):
             logger.warning("Bedrock cannot answer: %s", description)
 
-    def _refused(self, call: Call, operation: _Operation, failure: BedrockFailure) -> Refused:
+    def _refused(self, call: Call, operation: Operation, failure: BedrockFailure) -> Refused:
         if operation.invokes:
             self._failed(failure)
         reply = bedrock_errors.error_reply(failure)
         return Refused(reply.status, reply.message, *reply.lines, *call.route.lines)
 
 
-def _operation(method: bytes, target: bytes) -> _Operation | None:
+def _operation(method: bytes, target: bytes) -> Operation | None:
     """Return what a request asks of Bedrock. All names in it are encoded anew: Claude Code leaves a colon as it is.
 
     AWS signs what it reads, in its own spelling: in another one it would take our keys for wrong.
@@ -145,10 +151,10 @@ def _operation(method: bytes, target: bytes) -> _Operation | None:
         return None
     if method == b"GET":
         one = f"/{name}" if name else ""
-        return _Operation("control", f"/inference-profiles{one}{_query(found['query'] or b'')}")
+        return Operation("control", f"/inference-profiles{one}{_query(found['query'] or b'')}")
     operation = found["operation"].decode()
     seconds = _WHOLE_TIMEOUT if operation == "invoke" else 0.0
-    return _Operation("runtime", f"/model/{name}/{operation}", operation != "count-tokens", seconds)
+    return Operation("runtime", f"/model/{name}/{operation}", operation != "count-tokens", seconds)
 
 
 def _query(query: bytes) -> str:
