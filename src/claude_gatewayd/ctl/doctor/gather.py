@@ -115,8 +115,7 @@ def reach_by_daemon() -> Handshake | None:
 
 def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> Handshake:
     """Shake hands with Bedrock's endpoint, by the same route as the worker, and send nothing."""
-    bedrock = settings.bedrock
-    url = bedrock.runtime_endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com"
+    url = settings.bedrock.runtime_url
     reached = egress.of(settings, environ).trusting(*ca_bundle(environ, profile))
     # twice the time, where a certificate is looked at
     origin, failed = _origin(url), reach_upstream.handshake_blocking(url, reached, _SECONDS / 2)
