@@ -279,7 +279,7 @@ def environment_of(pid: int) -> dict[str, str]:
 def modes(environ: Mapping[str, str]) -> list[Mode]:
     """Return the permissions of our private files, those that exist."""
     state, runtime = paths.state_dir(environ), paths.runtime_dir(environ)
-    wanted = [(state, 0o700), (runtime, 0o700), (runtime / paths.SOCKET_NAME, 0o600)]
+    wanted = [(state, 0o700), (runtime, 0o700), (paths.control_socket(environ), 0o600)]
     wanted += [(state / name, 0o600) for name in ("gateway.key", "proven.key", "proven.json", "claude-code.json")]
     found = []
     for path, may in wanted:

@@ -19,12 +19,12 @@ from claude_gatewayd.bedrock.refused import SCHEMA, RefusedFeature, without
 from claude_gatewayd.bedrock.refused import read as read_refusal
 from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
+from claude_gatewayd.worker.bedrock.transport import WHOLE_TIMEOUT
 from claude_gatewayd.worker.bedrock.transports import Transports
 from claude_gatewayd.worker.relay.relay import Answer
 
 logger = logging.getLogger(__name__)
 
-_WHOLE_TIMEOUT: Final = 600.0
 _MOST_CORRECTIONS: Final = 3  # of one request
 
 
@@ -75,7 +75,7 @@ class BedrockAttempts:
             )
             shaped = await asyncio.to_thread(shape, refused) if question.large else shape(refused)
             stream = question.stream and shaped.schema is None
-            seconds = self._timeout if stream else max(self._timeout, _WHOLE_TIMEOUT)
+            seconds = self._timeout if stream else max(self._timeout, WHOLE_TIMEOUT)
             try:
                 keys = await self._keeper.keys()  # those that LiteLLM will sign with, nearly always
             except KeysUnavailable as problem:
