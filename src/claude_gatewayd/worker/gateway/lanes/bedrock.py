@@ -19,7 +19,8 @@ from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts, Question
+from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
+from claude_gatewayd.worker.bedrock.correction import Question
 from claude_gatewayd.worker.bedrock.counting import BedrockCounting
 from claude_gatewayd.worker.bedrock.transport import WHOLE_TIMEOUT, request_id
 from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
