@@ -276,6 +276,8 @@ def _without_ttl(block: dict[str, Json]) -> dict[str, Json]:
 
 def _system(system: Json) -> Json:
     """Drop the billing block: it differs from one conversation to the next, and so spoils Bedrock's cache (CC 2)."""
+    if isinstance(system, str) and system.startswith(_BILLING):  # LiteLLM would drop it with all that follows
+        return system.partition("\n")[2]
     if not isinstance(system, list):
         return system
     kept = [b for b in system if not (_is_text(b) and b["text"].startswith(_BILLING))]

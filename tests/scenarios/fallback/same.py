@@ -51,6 +51,18 @@ def same(both: Both, act: Callable[[Stage], Reply], *, but: Collection[str] = ()
     return direct
 
 
+def same_or_no_request(both: Both, act: Callable[[Stage], Reply]) -> Seen:
+    """Do the same on both stages; what came of it is the same too, or an error in both cases.
+
+    LiteLLM reads what it translates: it refuses some that is no request before Bedrock does (text that is a list, no
+    max_tokens), and drops blocks that Bedrock refuses (thinking without a signature, text without words).
+    """
+    litellm, direct = (_seen(stage, act) for stage in both)
+    found = [text for _, text in _differences(litellm, direct)]
+    assert not found or (litellm.status >= 400 and direct.status == 400), "\n".join(found)
+    return direct
+
+
 def _seen(stage: Stage, act: Callable[[Stage], Reply]) -> Seen:
     reply = act(stage)
     for private in PRIVATE:
@@ -93,7 +105,7 @@ def _within(one: Any, other: Any, place: str) -> Iterator[str]:
     elif isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         for number, pair in enumerate(itertools.zip_longest(one, other, fillvalue="(absent)")):
             yield from _within(*pair, f"{place}[{number}]")
-    elif one != other:
+    elif repr(one) != repr(other):  # 1, 1.0 and True are equal
         yield f"{place}: {one!r:.200} through LiteLLM, {other!r:.200} directly"
 
 

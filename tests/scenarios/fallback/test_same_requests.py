@@ -1,13 +1,18 @@
 """Bedrock is asked the same by both transports, for every shape of Claude Code's and a model of each kind."""
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 from tests.fakes import shapes
 from tests.fakes.shapes import Shape
-from tests.scenarios.fallback.same import Both, same
+from tests.scenarios.fallback.same import Both, same, same_or_no_request
+from tests.support.stage import Reply, Stage
+from tests.unit.bedrock.bodies import NEW_HEADER, OLD_HEADER, at, bodies, likely, names, places, turn, values
 
 pytestmark = pytest.mark.slow
 
@@ -28,3 +33,56 @@ def test_a_shape(both: Both, sent: Shape, model: str) -> None:
     assert len(found.asked) == 1 or sent is shapes.WEB_SEARCH  # which only Anthropic has
     for stage in both:
         stage.bedrock.refusals.clear()  # of the model that there is not
+
+
+# -- anything at all --------------------------------------------------------------------------------------------------
+
+# One of each kind of thinking, of effort, of betas.
+FUZZED: Final = ("claude-opus-5-5", "claude-opus-4-7", "claude-sonnet-4-6", "claude-sonnet-4-5", "claude-opus-4-1")
+asked_for = st.sampled_from(FUZZED).map(lambda name: f"{name}-bedrock")
+betas_sent = st.none() | st.sampled_from([NEW_HEADER, OLD_HEADER])
+the_same_each_time = settings(
+    max_examples=30, deadline=None, database=None, phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+
+
+def with_messages(body: dict[str, Any]) -> dict[str, Any]:
+    """Put the rest of a body around messages that are good, so that more than what is wrong with those is seen."""
+    return turn() | {name: value for name, value in body.items() if name not in ("messages", "stream", "max_tokens")}
+
+
+@seed(14)
+@the_same_each_time
+@given(places, names, values, betas_sent, asked_for)
+def test_a_turn_in_which_one_thing_is_another(
+    both: Both, place: str, name: str, value: Any, betas: str | None, model: str
+) -> None:
+    body = turn()
+    at(body, place)[name] = value
+    same(both, lambda stage: ask(stage, body | {"model": model}, betas))
+    forget(both)
+
+
+@seed(14)
+@the_same_each_time
+@given(likely.map(with_messages) | bodies, betas_sent, asked_for)
+def test_anything(both: Both, body: dict[str, Any], betas: str | None, model: str) -> None:
+    try:
+        json.dumps(body, allow_nan=False)
+    except ValueError:
+        return  # it is no JSON, so it is Anthropic's
+    same_or_no_request(both, lambda stage: ask(stage, body | {"model": model}, betas))
+    forget(both)
+
+
+def ask(stage: Stage, body: dict[str, Any], betas: str | None) -> Reply:
+    return stage.ask(json.dumps(body).encode(), headers={"anthropic-beta": betas} if betas else {})
+
+
+def forget(both: Both) -> None:
+    """Forget what was asked, and that Bedrock has refused it; it is nothing that the next request would go without."""
+    for stage in both:
+        stage.forget()
+        stage.bedrock.refusals.clear()
+        assert stage.daemon.status()["bedrock"]["refused"] == []

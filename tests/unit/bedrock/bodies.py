@@ -4,6 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from claude_gatewayd.bedrock.features import LEFT_OUT, SENT
+
 HOUR = {"type": "ephemeral", "ttl": "1h"}
 PLAIN = {"type": "ephemeral"}
 NEW_HEADER = (
@@ -101,3 +103,26 @@ likely = st.fixed_dictionaries(
         **{key: anything for key in turn() if key not in ("messages", "system", "tools")},
     },
 )
+bodies = likely | st.dictionaries(st.sampled_from(KEYS), anything, max_size=8)
+
+SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+PLACES = ["", "messages[]", "tools[]", "metadata", "thinking", "output_config"]
+# Fields of the newest SDK's request (anthropic 2.14.0), of its tools and messages, of Claude Code's; and of nobody's.
+NAMES = [
+    *(name for name in SENT[""] if name not in ("messages", "tools")), *LEFT_OUT, "mcp_servers", "container",
+    "inference_geo", "output_format", "name", "description", "strict", "eager_input_streaming", "allowed_callers",
+    "input_examples", "clear_at", "effort", "format", "task_budget", "block_binding", "display", "of_next_year",
+    "user_id",
+]  # fmt: skip
+places = st.sampled_from(PLACES)
+names = st.sampled_from(NAMES).map(lambda name: name.rpartition(".")[2])
+values = st.sampled_from(["x", True, 7, {"type": "adaptive"}, {"type": "json_schema", "schema": SCHEMA}, ["x"], "high"])
+
+
+def at(body: Any, place: str) -> Any:
+    """Return what stands at a place of a request; of a list its first."""
+    for part in filter(None, place.split(".")):
+        body = body.get(part.removesuffix("[]")) if isinstance(body, dict) else None
+        if part.endswith("[]"):
+            body = body[0] if isinstance(body, list) and body else None
+    return body
