@@ -14,6 +14,7 @@ _TOOL: Final = "answer"
 _DESCRIPTION: Final = "Give the answer. The input is the whole answer; there is no result."
 _ORDER: Final = f"Answer with one call of the tool `{_TOOL}`, and with nothing else: no text before it, none after it."
 _NOT_AT_TOP: Final = ("$ref", "oneOf", "anyOf", "allOf")  # Anthropic and Bedrock refuse such an input of a tool
+_PATTERN_WITHIN: Final = 1.0  # seconds
 _CUT: Final = ("max_tokens", "model_context_window_exceeded", "refusal")  # then nobody promises a whole answer
 
 
@@ -66,13 +67,24 @@ def as_asked(message: Mapping[str, Json], schema: Mapping[str, Json]) -> dict[st
 def _fits(text: str, schema: Mapping[str, Json]) -> bool:
     # A tenth of a second to import, for the few answers that need it.
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
     from referencing import Registry
 
     try:
         # A registry of its own: without one the library would fetch what a $ref names.
-        return bool(Draft202012Validator(schema, registry=Registry()).is_valid(json.loads(text)))
-    except Exception:  # a schema that cannot be checked: a reference to nowhere, a pattern that is none
+        validator = extend(Draft202012Validator, {"pattern": _not_matched})(schema, registry=Registry())
+        return bool(validator.is_valid(json.loads(text)))
+    except Exception:  # a schema that cannot be checked: a reference to nowhere, a pattern that is none, or takes long
         return False
+
+
+def _not_matched(_validator: Any, pattern: str, value: Json, _schema: Json) -> Iterator[Exception]:
+    """Check a value by a pattern, as the library does. Python's `re` would hold up all threads for hours."""
+    import regex
+    from jsonschema import ValidationError
+
+    if isinstance(value, str) and not regex.search(pattern, value, concurrent=True, timeout=_PATTERN_WITHIN):
+        yield ValidationError("it does not match")
 
 
 def events(message: Mapping[str, Json]) -> bytes:

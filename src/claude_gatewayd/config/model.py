@@ -70,6 +70,16 @@ class Bedrock:
     models: Mapping[str, str] = field(default_factory=dict)
     through: Literal["litellm", "direct"] = "litellm"
 
+    @property
+    def runtime_url(self) -> str:
+        """The URL of Bedrock's runtime, which answers messages."""
+        return self.runtime_endpoint or usual_runtime_url(self.region)
+
+    @property
+    def control_url(self) -> str:
+        """The URL of its control plane, which lists models."""
+        return self.control_endpoint or f"https://bedrock.{self.region}.amazonaws.com"
+
 
 @dataclass(frozen=True, slots=True)
 class LiteLlm:
@@ -120,3 +130,8 @@ class Config:
     notify: Notify = field(default_factory=Notify)
     network: Network = field(default_factory=Network)
     aws_problems: tuple[Problem, ...] = ()
+
+
+def usual_runtime_url(region: str) -> str:
+    """Return the URL of Bedrock's runtime in a region, where none is configured."""
+    return f"https://bedrock-runtime.{region}.amazonaws.com"

@@ -91,12 +91,12 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     pools = (
         Pool(inputs.anthropic),
         Pool(engine.connect),
-        Pool(LateConnector(access.url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
-        Pool(LateConnector(access.control_url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
+        Pool(LateConnector(config.bedrock.runtime_url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
+        Pool(LateConnector(config.bedrock.control_url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
     )
     to_anthropic, to_engine, to_runtime, to_control = (Relay(pool) for pool in pools)
-    runtime = BedrockEndpoint(access.url, config.bedrock.region, to_runtime)
-    control = BedrockEndpoint(access.control_url, config.bedrock.region, to_control)
+    runtime = BedrockEndpoint(config.bedrock.runtime_url, config.bedrock.region, to_runtime)
+    control = BedrockEndpoint(config.bedrock.control_url, config.bedrock.region, to_control)
     tickets = Tickets()
     authorization = Authorization(
         inputs.known_credentials,
@@ -119,7 +119,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         credentials.keeper.snapshot,
         paths.models_file(inputs.environ),
         region=config.bedrock.region,
-        url=access.control_url,
+        url=config.bedrock.control_url,
         names=config.bedrock.models.values(),
     )
     catalog = ModelCatalog(config.bedrock.region, config.bedrock.geography, config.bedrock.models, live)
@@ -127,7 +127,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     if access.enabled:
         bedrock_mode = BedrockModeLane(keyed_runtime, keyed_control, credentials.keeper, tally, config.bedrock.timeout)
         bedrock = BedrockLane(
-            _bedrock_lane_settings(config, access.url),
+            _bedrock_lane_settings(config),
             BedrockAttempts(transports, learned, credentials.keeper, config.bedrock.timeout),
             BedrockCounting(keyed_runtime, learned),
             catalog,
@@ -202,7 +202,7 @@ def _engine_settings(inputs: WorkerInputs) -> EngineSettings:
         config=Path(config.litellm.config) if config.litellm.config else None,
         region=config.bedrock.region,
         endpoint=config.bedrock.runtime_endpoint,
-        bedrock_url=inputs.bedrock.url,
+        bedrock_url=config.bedrock.runtime_url,
         loopback=f"http://127.0.0.1:{inputs.loopback.getsockname()[1]}",
         egress=inputs.bedrock.egress,
     )
@@ -218,12 +218,12 @@ def anthropic_lane_settings(config: Config) -> AnthropicLaneSettings:
     )
 
 
-def _bedrock_lane_settings(config: Config, api_base: str) -> BedrockLaneSettings:
+def _bedrock_lane_settings(config: Config) -> BedrockLaneSettings:
     bedrock = config.bedrock
     return BedrockLaneSettings(
         fallbacks=config.router.fallbacks,
         timeout=bedrock.timeout,
-        api_base=api_base,
+        api_base=bedrock.runtime_url,
     )
 
 

@@ -29,7 +29,7 @@ class BedrockCredentials:
             self._access.source, self._config.region, egress.of(inputs.config, inputs.environ)
         )
         self.keeper = Keeper(provider, on_change)
-        self.reach = reach.ReachabilityWatch("Bedrock", self._access.url, self._access.egress, on_change)
+        self.reach = reach.ReachabilityWatch("Bedrock", self._config.runtime_url, self._access.egress, on_change)
 
     def start(self) -> None:
         """Begin to keep the keys fresh."""

@@ -35,16 +35,11 @@ class StartMode:
 
 @dataclass(frozen=True, slots=True)
 class BedrockAccess:
-    """Whether Bedrock may be asked, with which keys, and how it is reached. *why* says why it may not be asked.
-
-    Its runtime is at *url*, its control plane at *control_url*.
-    """
+    """Whether Bedrock may be asked, with which keys, and by which route. *why* says why it may not be asked."""
 
     enabled: bool
     source: KeySource
     egress: Egress
-    url: str
-    control_url: str
     why: str = ""
 
 
@@ -100,17 +95,15 @@ def anthropic_connector(config: Config, environ: Mapping[str, str]) -> Connector
 def bedrock_access(config: Config, environ: Mapping[str, str]) -> BedrockAccess:
     """Return whether Bedrock may be asked. With `enabled = "auto"` it may if there are any AWS credentials."""
     bedrock = config.bedrock
-    url = bedrock.runtime_endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com"
-    control_url = bedrock.control_endpoint or f"https://bedrock.{bedrock.region}.amazonaws.com"
     source = find_source(environ, bedrock.profile)
     if config.aws_problems and source.kind != "none":
         source = unusable_source(config.aws_problems[0], environ, bedrock.profile)
     route = egress.of(config, environ).trusting(*ca_bundle(environ, source.profile))
     if bedrock.enabled == "false":
-        return BedrockAccess(False, source, route, url, control_url, "[bedrock] enabled is false")
+        return BedrockAccess(False, source, route, "[bedrock] enabled is false")
     if bedrock.enabled == "auto" and not source.wanted:
-        return BedrockAccess(False, source, route, url, control_url, source.why)
-    return BedrockAccess(True, source, route, url, control_url)
+        return BedrockAccess(False, source, route, source.why)
+    return BedrockAccess(True, source, route)
 
 
 def check_listener(config: Config, address: Any, bound: str) -> None:

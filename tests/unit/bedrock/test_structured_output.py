@@ -1,6 +1,9 @@
 """An answer by a tool in place of one that is bound to a schema: asked for, checked, and given as it was asked for."""
 
+import itertools
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -76,6 +79,21 @@ def test_what_does_not_fit_is_no_answer(given: dict[str, Any]) -> None:
 )
 def test_what_cannot_be_checked_is_no_answer(schema: dict[str, Any]) -> None:
     assert structured_output.as_asked(message(call({"title": "a"})), schema) is None
+
+
+@pytest.mark.parametrize(("title", "fits"), [("aaa", True), ("aab", False), ("a" * 60 + "!", False)])
+def test_a_pattern_that_takes_ages_holds_nobody_up(title: str, *, fits: bool) -> None:
+    schema = {"type": "object", "properties": {"title": {"type": "string", "pattern": "^((a+)+)+$"}}}
+    pauses = [time.monotonic()]
+    thread = threading.Thread(target=lambda: found.append(structured_output.as_asked(given, schema)))
+    found: list[object] = []
+    given = message(call({"title": title}))
+    thread.start()
+    while thread.is_alive() and len(pauses) < 2000:
+        thread.join(0.005)
+        pauses.append(time.monotonic())
+    assert [one is not None for one in found] == [fits]
+    assert max((after - before for before, after in itertools.pairwise(pauses)), default=0.0) < 1
 
 
 def test_a_definition_within_the_schema_is_followed() -> None:

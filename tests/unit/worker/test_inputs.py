@@ -90,7 +90,7 @@ def test_a_socket_at_hand(listen: Listen, address: tuple[str, int], bound: str, 
 
 
 def access(enabled: bool) -> inputs.BedrockAccess:
-    return inputs.BedrockAccess(enabled, KeySource("none"), Egress({}), "http://127.0.0.1:9", "http://127.0.0.1:9")
+    return inputs.BedrockAccess(enabled, KeySource("none"), Egress({}))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from claude_gatewayd.system import files, small_file
 _MAX_TIME: Final = 253402300799.0  # the last second of 9999
 _READS: Final = 4
 _BETWEEN_READS: Final = 0.05  # seconds; a write in place takes less than a millisecond
-_LOCK_LOOKS: Final = 0.05
 _OUR_FIELDS: Final = (
     "startUrl", "region", "accessToken", "expiresAt", "clientId", "clientSecret", "registrationExpiresAt",
     "refreshToken",

@@ -19,8 +19,7 @@ from claude_gatewayd.ctl.claude_code.destinations import leads_to_bedrock_mode
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
 from claude_gatewayd.ctl.claude_code.settings import Change, EditedSettings, GatewayTarget, MemberHistory
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.system import files as files
-from claude_gatewayd.system import small_file
+from claude_gatewayd.system import files, small_file
 from claude_gatewayd.system.addresses import to_bind
 
 _TRIES = 5

@@ -19,7 +19,7 @@ from claude_gatewayd.ctl.claude_code.run_environment import Run
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
 from claude_gatewayd.errors import GatewayError, list_command
-from claude_gatewayd.system import files as files
+from claude_gatewayd.system import files
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
 _KEPT_FOR = 30 * 86400.0  # a session that is open longer has read its file
@@ -81,9 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings() -> dict[str, Any]:
     """Return what the settings files say that Claude Code would find here, the strongest having won."""
-    files = [obstacles.settings_file(os.environ), *reversed(obstacles.project_files(Path.cwd(), os.environ))]
     found: dict[str, Any] = {}
-    for file in files:
+    for file in (obstacles.settings_file(os.environ), *reversed(obstacles.project_files(Path.cwd(), os.environ))):
         found |= obstacles.read_settings(file)
     return found
 

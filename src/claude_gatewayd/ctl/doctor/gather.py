@@ -115,8 +115,7 @@ def reach_by_daemon() -> Handshake | None:
 
 def reach_bedrock(settings: Config, environ: Mapping[str, str], profile: str) -> Handshake:
     """Shake hands with Bedrock's endpoint, by the same route as the worker, and send nothing."""
-    bedrock = settings.bedrock
-    url = bedrock.runtime_endpoint or f"https://bedrock-runtime.{bedrock.region}.amazonaws.com"
+    url = settings.bedrock.runtime_url
     reached = egress.of(settings, environ).trusting(*ca_bundle(environ, profile))
     # twice the time, where a certificate is looked at
     origin, failed = _origin(url), reach_upstream.handshake_blocking(url, reached, _SECONDS / 2)
@@ -280,7 +279,7 @@ def environment_of(pid: int) -> dict[str, str]:
 def modes(environ: Mapping[str, str]) -> list[Mode]:
     """Return the permissions of our private files, those that exist."""
     state, runtime = paths.state_dir(environ), paths.runtime_dir(environ)
-    wanted = [(state, 0o700), (runtime, 0o700), (runtime / paths.SOCKET_NAME, 0o600)]
+    wanted = [(state, 0o700), (runtime, 0o700), (paths.control_socket(environ), 0o600)]
     wanted += [(state / name, 0o600) for name in ("gateway.key", "proven.key", "proven.json", "claude-code.json")]
     found = []
     for path, may in wanted:

@@ -32,11 +32,6 @@ def resolve(raw: Any, environ: Mapping[str, str]) -> Resolved:
     return Resolved(None, unset[0]) if unset else Resolved(text)
 
 
-def is_reference(raw: Any) -> bool:
-    """Return whether a value names a variable, whole or in part."""
-    return isinstance(raw, str) and _REFERENCE.search(raw) is not None
-
-
 def for_litellm(raw: Any, environ: Mapping[str, str]) -> Any:
     """Return a value in LiteLLM's own form: it knows os.environ/NAME, which keeps secrets out of a file, and no ${}."""
     if isinstance(raw, Mapping):

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 _WITHIN: Final = 15.0  # seconds: somebody waits for `/context`, and Claude Code can estimate
 _LINES: Final = [b"Content-Type: application/json", b"Accept: application/json"]
 _MOST_LOGGED: Final = 100
+_LONGEST_KIND: Final = 60
 
 
 class BedrockCounting:
@@ -57,9 +58,9 @@ class BedrockCounting:
 
     def _failed(self, model: str, failure: BedrockFailure) -> str:
         """Log the first failure of a kind: `/context` makes dozens at once."""
-        key = model, failure.kind
+        why = bedrock_errors.describe(failure)
+        key = model, failure.kind[:_LONGEST_KIND]
         if key not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add(key)
-            text = bedrock_errors.quotable(failure.message)
-            logger.info("Bedrock cannot count tokens for %s (%s): %s", model, failure.kind or failure.status, text)
-        return bedrock_errors.describe(failure)
+            logger.info("cannot count tokens at Bedrock for %s: %s", model, why)
+        return why

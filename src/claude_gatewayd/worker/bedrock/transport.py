@@ -10,6 +10,7 @@ from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.worker.relay.relay import Answer
 
+WHOLE_TIMEOUT: Final = 600.0  # seconds: an answer that is no stream begins when the model is done
 _REQUEST_ID: Final = re.compile(rb"[\w-]{1,64}")
 
 

@@ -13,6 +13,7 @@ from claude_gatewayd.aws.keys import AwsKeys, KeysUnavailable
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.errors import BedrockFailure, no_keys, status_in_stream
+from claude_gatewayd.config.model import usual_runtime_url
 from claude_gatewayd.worker.engine.chat import request as chat_request
 from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder, ThinkingStore
 from claude_gatewayd.worker.engine.model_map import ModelRegistry
@@ -67,9 +68,7 @@ class Hooks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not looked into b
             if kwargs.get("aws_access_key_id") and kwargs.get("aws_session_token") is None:
                 kwargs["aws_session_token"] = ""  # None would make LiteLLM take it from the environment
             region = kwargs.get("aws_region_name") or self._settings.region
-            context.api_base = _without_secrets(
-                kwargs.get("aws_bedrock_runtime_endpoint") or f"https://bedrock-runtime.{region}.amazonaws.com"
-            )
+            context.api_base = _without_secrets(kwargs.get("aws_bedrock_runtime_endpoint") or usual_runtime_url(region))
         else:
             context.api_base = _without_secrets(kwargs.get("api_base"))
         return kwargs

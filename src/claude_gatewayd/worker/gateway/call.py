@@ -13,7 +13,7 @@ from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.worker.gateway.caller import Caller
 
-LARGE = 256 * 1024  # bytes: larger bodies are parsed and written in a thread
+_LARGE = 256 * 1024  # bytes: larger bodies are parsed and written in a thread
 NO_RETRY = b"x-should-retry: false"
 JSON = b"content-type: application/json"
 _USUAL: Lines = [b"x-gateway-upstream: anthropic", b"x-gateway-fallback: none"]
@@ -93,6 +93,16 @@ class Call:
         return self.asked_for or self.exchange
 
     @property
+    def is_large(self) -> bool:
+        """Whether its body is one that is parsed, translated and written in a thread."""
+        return self.body is not None and len(self.body) > _LARGE
+
+    @property
+    def beta(self) -> str:
+        """Its header `anthropic-beta`, all lines of it."""
+        return self.exchange.head.fields.all_of(b"anthropic-beta").decode("latin-1")
+
+    @property
     def is_messages(self) -> bool:
         """Whether it asks for a message: only then there is a circuit, and a fallback that costs money."""
         return self.path == MESSAGES and self.exchange.head.method == b"POST"
@@ -107,7 +117,7 @@ async def parse_json(call: Call) -> Any:
     """Return the parsed body; a large one is parsed in a thread. Raises NotJson."""
     body = call.body or b""
     try:
-        return await asyncio.to_thread(_decoder.decode, body) if len(body) > LARGE else _decoder.decode(body)
+        return await asyncio.to_thread(_decoder.decode, body) if call.is_large else _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NotJson from None
 

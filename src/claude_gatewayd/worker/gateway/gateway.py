@@ -18,7 +18,7 @@ from claude_gatewayd.ipc import proof
 from claude_gatewayd.worker.gateway import caller as callers
 from claude_gatewayd.worker.gateway import guard
 from claude_gatewayd.worker.gateway.authorization import Authorization
-from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, Refused, Route
+from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, Refused, Route
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
@@ -267,7 +267,7 @@ class Gateway:
         if alias is None:
             return
         call.model = alias
-        if len(call.body) > LARGE:  # it is scanned character by character
+        if call.is_large:  # it is scanned character by character
             call.body = await asyncio.to_thread(anthropic_request.with_model, call.body, alias)
         else:
             call.body = anthropic_request.with_model(call.body, alias)

@@ -20,7 +20,6 @@ _GOOD_FOR = 30 * 86400.0
 _RENEWED_AFTER = 86400.0  # an older entry is renewed when it is used
 _MOST_ENTRIES = 1000
 _LOCK_TIMEOUT = 2.0
-_LOOKED_EVERY = 0.05
 # The paths that check the credential before they answer, by method. OPTIONS, or a GET of anything else, may be answered
 # by whatever stands between us and Anthropic.
 _AUTHENTICATED = {

@@ -123,7 +123,7 @@ class LiveModels:
     async def refresh(self) -> None:
         """List them now; `why` says whether that failed."""
         await self.settled()
-        await asyncio.shield(self._begin(self._renew(all_of_it=True)))
+        await asyncio.wait((self._begin(self._renew(all_of_it=True)),))
 
     async def settled(self) -> None:
         """Wait until nothing is under way."""
@@ -145,6 +145,7 @@ class LiveModels:
         self._working = None
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("cannot list the models of Bedrock: this is a fault of the gateway", exc_info=error)
+            self._failed("a fault of the gateway, which is in its log")  # not with each request again
 
     def _is_due(self) -> bool:
         if self.listing is NOTHING or self._stored is None:

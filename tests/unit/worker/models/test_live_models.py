@@ -39,6 +39,7 @@ class World:
     account: str = ""
     source: str = "profile dev"
     failure: BedrockFailure | None = None
+    fault: Exception | None = None
     applications: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -50,6 +51,8 @@ class World:
         self, method: str, target: str, lines: Lines, body: Bytes, *, seconds: float
     ) -> KeptAnswer | BedrockFailure:
         self.asked.append(target)
+        if self.fault is not None:
+            raise self.fault
         if self.failure is not None:
             return self.failure
         if target.startswith("/inference-profiles?"):
@@ -211,6 +214,19 @@ async def test_a_file_that_cannot_be_written(world: World, caplog: pytest.LogCap
         await models.refresh()
     assert models.listing.profiles
     assert caplog.text.count("cannot write") == 1
+
+
+@in_a_loop
+async def test_a_fault_of_ours_does_not_come_with_each_request(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    models = world.models()
+    world.fault = RuntimeError("of ours")
+    for _ in range(3):
+        await wanted(models)
+    assert len(world.asked) == 1
+    assert [record.exc_info is not None for record in caplog.records].count(True) == 1
+    await models.refresh()  # a person asks: it says why, and fails nobody
+    assert len(world.asked) == 2
+    assert "fault of the gateway" in models.why
 
 
 @in_a_loop

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.aws.profiles.source import KeySource
-from claude_gatewayd.config.model import Anthropic, Config, Listen, Router
+from claude_gatewayd.config.model import Anthropic, Bedrock, Config, Listen, Router
 from claude_gatewayd.http1.head import parse_request
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
@@ -72,6 +72,7 @@ class Whole:
             Anthropic(base_url="http://upstream.test:8080/base"),
             Router(num_retries=0),
             aliases={"old": "new"},
+            bedrock=Bedrock(runtime_endpoint="http://127.0.0.1:9", control_endpoint="http://127.0.0.1:9"),
         )
         nowhere = Path("/dev/null/nowhere")  # where not even root can make a directory
         with socket.socket() as loopback:
@@ -81,7 +82,7 @@ class Whole:
                 gateway_key="cgw-key",
                 known_credentials=KnownCredentials(nowhere / "proven.json", "key"),
                 anthropic=self._connect,
-                bedrock=BedrockAccess(False, KeySource("none"), Egress({}), "http://127.0.0.1:9", "http://127.0.0.1:9"),
+                bedrock=BedrockAccess(False, KeySource("none"), Egress({})),
                 loopback=loopback,
             )
             self.gateway = assemble(inputs, lambda: None).gateway

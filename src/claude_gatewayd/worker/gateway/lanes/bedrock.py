@@ -19,12 +19,13 @@ from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
-from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts, Question
+from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
+from claude_gatewayd.worker.bedrock.correction import Question
 from claude_gatewayd.worker.bedrock.counting import BedrockCounting
-from claude_gatewayd.worker.bedrock.transport import request_id
+from claude_gatewayd.worker.bedrock.transport import WHOLE_TIMEOUT, request_id
 from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.gateway import message_threads
-from claude_gatewayd.worker.gateway.call import JSON, LARGE, NO_RETRY, Call, NotJson, Refused, parse_json
+from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, NotJson, Refused, parse_json
 from claude_gatewayd.worker.gateway.lanes.left_out import LeftOutFields
 from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.relay.relay import Answer
@@ -34,7 +35,6 @@ from claude_gatewayd.worker.tally import Tally
 logger = logging.getLogger(__name__)
 
 _LONGEST_WHOLE = 32 * 1024 * 1024  # bytes of an answer that is no stream
-_WHOLE_TIMEOUT = 600.0
 _PING_AFTER = 10.0
 _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _encoder = msgspec.json.Encoder()
@@ -91,7 +91,7 @@ class BedrockLane:
 
     async def _unsupported_by(self, call: Call, target: Target) -> str | None:
         assert call.document is not None
-        if call.body is not None and len(call.body) > LARGE:
+        if call.is_large:
             return await asyncio.to_thread(bedrock_request.unsupported, call.document, target.family)
         return bedrock_request.unsupported(call.document, target.family)
 
@@ -133,9 +133,8 @@ class BedrockLane:
         if unsupported is not None:
             raise cannot_count(call, f"it does not serve {unsupported}")
         assert call.document is not None
-        beta = call.exchange.head.fields.all_of(b"anthropic-beta").decode("latin-1")
-        large = call.body is not None and len(call.body) > LARGE
-        counted = await self._counting.count(call.document, beta, self._targets(call)[0], large=large)
+        target = self._targets(call)[0]
+        counted = await self._counting.count(call.document, call.beta, target, large=call.is_large)
         if isinstance(counted, str):
             raise cannot_count(call, counted)
         self._keeper.note_accepted()
@@ -162,9 +161,8 @@ class BedrockLane:
     async def _ask(self, call: Call, target: Target) -> int | BedrockFailure:
         assert call.document is not None
         self._catalog.want(target)
-        beta = call.exchange.head.fields.all_of(b"anthropic-beta").decode("latin-1")
-        large = call.body is not None and len(call.body) > LARGE
-        answered = await self._attempts.ask(Question(call.document, beta, bool(call.parsed.stream), large), target)
+        question = Question(call.document, call.beta, bool(call.parsed.stream), call.is_large)
+        answered = await self._attempts.ask(question, target)
         if isinstance(answered, BedrockFailure):
             return answered
         call.route.bedrock = answered.transport
@@ -190,7 +188,7 @@ class BedrockLane:
         """Pass a successful answer on, unless its stream begins with an error."""
         model = call.parsed.model or call.model
         if not answer.is_stream:
-            kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
+            kept = await answer.keep(most=_LONGEST_WHOLE, within=WHOLE_TIMEOUT)
             message = (
                 bedrock_stream.rewrite_message(kept.body, model)
                 if kept is not None and not call.parsed.stream
@@ -233,7 +231,7 @@ class BedrockLane:
         self, call: Call, answer: Answer, schema: Mapping[str, object], found: str
     ) -> int | BedrockFailure:
         """Pass on the input of the tool that stands for a schema, if it fits the schema of the request."""
-        kept = await answer.keep(most=_LONGEST_WHOLE, within=_WHOLE_TIMEOUT)
+        kept = await answer.keep(most=_LONGEST_WHOLE, within=WHOLE_TIMEOUT)
         text = bedrock_stream.rewrite_message(kept.body, call.parsed.model or call.model) if kept is not None else None
         if text is None:
             return bedrock_errors.BROKEN

@@ -14,6 +14,7 @@ from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.http1.head import HOP_BY_HOP
 from claude_gatewayd.worker.bedrock.direct import failure_of
 from claude_gatewayd.worker.bedrock.keyed import KeyedEndpoint
+from claude_gatewayd.worker.bedrock.transport import WHOLE_TIMEOUT
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.caller import FOR_ANTHROPIC
 from claude_gatewayd.worker.relay import forwarding_loops
@@ -49,7 +50,6 @@ _NOT_FORWARDED: Final = (
     )
 )
 _AMAZONS: Final = b"x-amz-"
-_WHOLE_TIMEOUT: Final = 600.0
 
 
 class Operation(NamedTuple):
@@ -153,7 +153,7 @@ def _operation(method: bytes, target: bytes) -> Operation | None:
         one = f"/{name}" if name else ""
         return Operation("control", f"/inference-profiles{one}{_query(found['query'] or b'')}")
     operation = found["operation"].decode()
-    seconds = _WHOLE_TIMEOUT if operation == "invoke" else 0.0
+    seconds = WHOLE_TIMEOUT if operation == "invoke" else 0.0
     return Operation("runtime", f"/model/{name}/{operation}", operation != "count-tokens", seconds)
 
 
