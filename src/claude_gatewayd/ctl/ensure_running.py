@@ -74,8 +74,8 @@ def _by_service_manager() -> bool:
 def _in_background(log: Path) -> int:
     """Start the daemon in a session of its own, not as a child: Claude Code, which replaces us, would not reap it."""
     paths.make_private(log.parent)
-    beside = Path(sys.executable).with_name("claude-gatewayd")
-    daemon = [str(beside)] if beside.exists() else [sys.executable, "-m", "claude_gatewayd.supervisor.main"]
+    program = _installation() / "bin/claude-gatewayd"
+    daemon = [str(program)] if program.exists() else [sys.executable, "-m", "claude_gatewayd.supervisor.main"]
     script = f'umask 077; "$@" >> {quote(str(log))} 2>&1 < /dev/null & echo $!'
     done = subprocess.run(
         ["/bin/sh", "-c", script, "sh", *daemon],
@@ -84,6 +84,12 @@ def _in_background(log: Path) -> int:
     )  # fmt: skip
     progress.say(f"claude-gatewayd was not running; starting it in the background (log: {log})")
     return int(done.stdout)
+
+
+def _installation() -> Path:
+    """Return this installation, by the link that `upgrade` moves where that leads to it."""
+    link, here = paths.installation_link(os.environ), Path(sys.prefix)
+    return link if link.resolve() == here.resolve() else here
 
 
 def _last_words(log: Path, read_from: int) -> str:

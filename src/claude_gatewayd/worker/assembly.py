@@ -125,7 +125,9 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     catalog = ModelCatalog(config.bedrock.region, config.bedrock.geography, config.bedrock.models, live)
     bedrock = bedrock_mode = None
     if access.enabled:
-        bedrock_mode = BedrockModeLane(keyed_runtime, keyed_control, credentials.keeper, tally, config.bedrock.timeout)
+        bedrock_mode = BedrockModeLane(
+            keyed_runtime, keyed_control, catalog, credentials.keeper, tally, config.bedrock.timeout
+        )
         bedrock = BedrockLane(
             _bedrock_lane_settings(config),
             BedrockAttempts(transports, learned, credentials.keeper, config.bedrock.timeout),

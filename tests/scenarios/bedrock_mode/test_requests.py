@@ -57,6 +57,19 @@ def test_the_key_as_a_bearer_token(scene: ModeScene) -> None:
     assert scene.ask(key=False, headers={"authorization": f"Bearer {scene.key}"}).status == 200
 
 
+def test_a_model_that_answers_is_one_that_can_be_used(scene: ModeScene) -> None:
+    """Its id is Bedrock's; `models` has the names by which Anthropic's API asks for the same model."""
+    model = "us.anthropic.claude-opus-4-5-20251101-v1:0"
+
+    def access() -> list[str]:
+        report = json.loads(scene.daemon.ctl("models", "--json").stdout)
+        return [one["access"] for one in report["models"] if one["model"] == model]
+
+    assert access() == ["unknown"]
+    assert scene.ask(f"/model/{quote(model, safe='')}/invoke").status == 200
+    assert access() == ["yes"]
+
+
 def test_counting(scene: ModeScene) -> None:
     scene.bedrock.fail_next(kind="AccessDeniedException", path="count-tokens")
     assert scene.ask("/model/anthropic.claude-opus-5-5/count-tokens", b"{}").status == 403

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd import paths
 from tests.support.daemon import BIN, Daemon
 from tests.support.scripts import python_script
 
@@ -140,6 +142,27 @@ def test_a_claude_that_is_a_script_that_comes_back(daemon: Daemon, place: Path) 
     done = run(daemon, place, "-p", PATH=f"{wrapper.parent}:/usr/bin:/bin")
     assert done.returncode == 1
     assert "is a script that calls claude-gatewayctl run" in done.stderr
+
+
+def test_two_ways_at_once(daemon: Daemon, place: Path) -> None:
+    done = run(daemon, place, "--direct", "--bedrock")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Cannot use Bedrock mode without the gateway: ")
+
+
+def test_a_daemon_in_the_background_can_be_upgraded(place: Path) -> None:
+    """It is started by the link that `upgrade` moves, where that leads to this installation."""
+    daemon = Daemon()
+    try:
+        link = paths.installation_link(environ_of(daemon, place))
+        link.parent.mkdir(parents=True)
+        link.symlink_to(sys.prefix)
+        assert run(daemon, place).returncode == 0
+        words = Path(f"/proc/{daemon.status()['pid']}/cmdline").read_text().split("\0")
+        assert str(link / "bin" / "claude-gatewayd") in words
+    finally:
+        daemon.ctl("stop", "--now")
+        daemon.close()
 
 
 def test_without_a_claude(daemon: Daemon, place: Path) -> None:

@@ -111,7 +111,8 @@ def _text(report: dict[str, Any], now: float) -> str:
     for one in report["models"]:
         if one["step"]:
             lines += ["", f"{one['name']}: {one['why']}", f"  {one['step']}"]
-    return "\n".join([*lines, "", f"Access is granted in the AWS console: {report['console']}"])
+    lines += ["", "Access is what requests have shown since the last start or reload. AWS grants it in its console:"]
+    return "\n".join([*lines, f"  {report['console']}"])
 
 
 def _access(one: dict[str, Any], now: float) -> str:

@@ -46,6 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(arguments.help())
         return DONE
     direct, bedrock = (words[:1] == [flag] for flag in ("--direct", "--bedrock"))
+    if set(words[:2]) == {"--direct", "--bedrock"}:
+        raise GatewayError(
+            "cannot use Bedrock mode without the gateway: --bedrock and --direct exclude each other",
+            "claude-gatewayctl run --help",
+        )
     words = words[1:] if direct or bedrock else words
     words = words[1:] if words[:1] == ["--"] else words
     became = _became()

@@ -24,8 +24,6 @@ from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
 from claude_gatewayd.system import ports
 
-_ENABLE_BEDROCK = "claude-gatewayctl config set bedrock.enabled auto --reload"
-
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -161,7 +159,7 @@ def _aws(context: Context) -> Iterable[Finding]:
     settings, status, now = context.config, context.status, time.time()
     source = find_source(context.environ, settings.bedrock.profile)
     if settings.bedrock.enabled == "false":
-        yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", _ENABLE_BEDROCK, now)
+        yield from network.bedrock(status, "none", "", "[bedrock] enabled is false", network.ENABLE_BEDROCK, now)
         return
     if status is None and (unusable := gather.why_no_keys(source, settings, context.environ)) is not None:
         yield network.unusable_keys(source.description, unusable.why, unusable.hint)
@@ -189,7 +187,7 @@ def _turn_on_bedrock(context: Context) -> str:
     if context.status["bedrock"]["enabled"] if context.status is not None else is_on:
         return ""
     if settings.enabled == "false":
-        return _ENABLE_BEDROCK
+        return network.ENABLE_BEDROCK
     return source.hint or "claude-gatewayctl reload"
 
 

@@ -13,8 +13,8 @@ Remedy = Literal["", "start", "reload", "configure-claude", "private"]
 class Finding:
     """One thing that was checked.
 
-    *found* is the state, *why* the reason it matters, *mend* the command that fixes it; the last two are "" if all is
-    well. *remedy* is what --fix does about it, to *target*: only what is safe.
+    *found* is the state, *why* the reason it matters, *mend* the command that fixes it, "" if all is well. *remedy* is
+    what --fix does about it, to *target*: only what is safe.
     """
 
     check: str

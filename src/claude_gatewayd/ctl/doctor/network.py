@@ -13,6 +13,7 @@ from claude_gatewayd.system.clock_time import clock_time
 
 CLOCK_MAY_DIFFER = 240.0  # AWS refuses signatures at five minutes
 LOGIN_ENDS_SOON = 3600.0
+ENABLE_BEDROCK: Final = "claude-gatewayctl config set bedrock.enabled auto --reload"
 
 
 class Reached(NamedTuple):
@@ -101,10 +102,11 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
         return
     how = status["bedrock"]
     if not how["enabled"]:
-        mend = "claude-gatewayctl config set bedrock.enabled auto"
-        yield Finding("Bedrock", "note", "is off", f"{how['why']}: there is no fallback when Anthropic fails", mend)
+        why = f"{how['why']}: there is no fallback when Anthropic fails"
+        yield Finding("Bedrock", "note", "is off", why, ENABLE_BEDROCK)
         return
     yield from credentials(status.get("credentials") or {}, keys_from, how["region"], now)
+    yield from transport(how.get("through", ""))
     if (how["last_failure"] or 0) > (how["last_success"] or 0):
         yield Finding("Bedrock", "fail", "its last request failed", how["failure"], "claude-gatewayctl doctor --deep")
     for model, refused in _by_model(how.get("refused", [])):
@@ -117,6 +119,26 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
         )
     for one in how.get("denied_models", ()):
         yield Finding("Bedrock", "note", f"{one['model']}: {one['why']}", one["step"], "claude-gatewayctl models")
+
+
+_THROUGH: Final = "claude-gatewayctl config set bedrock.through"
+_CHOICES: Final = {
+    "litellm": (
+        "is asked directly until LiteLLM is loaded, then through it, so that your callbacks in LiteLLM see it",
+        f"always directly is faster and needs a tenth of the memory: {_THROUGH} direct --reload",
+    ),
+    "direct": (
+        "is always asked directly, which is fast and needs little memory, but no callback in LiteLLM sees it",
+        f"through LiteLLM, once that is loaded: {_THROUGH} litellm --reload",
+    ),
+}
+
+
+def transport(through: str) -> Iterator[Finding]:
+    """Explain the choice of `[bedrock] through`, by what is set; "" explains nothing: an older worker has no choice."""
+    if through in _CHOICES:
+        found, other = _CHOICES[through]
+        yield Finding("Bedrock", "ok", found, other)
 
 
 def _by_model(refused: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:

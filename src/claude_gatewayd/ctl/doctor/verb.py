@@ -12,6 +12,7 @@ from claude_gatewayd.ctl.doctor.examine import examine
 from claude_gatewayd.ctl.doctor.finding import Finding
 from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
 from claude_gatewayd.ctl.terminal.progress import Progress
+from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.printable import one_line
@@ -111,4 +112,4 @@ def _summary(found: list[Finding]) -> str:
     count = {state: sum(one.state == state for one in found) for state in _MARKS}
     if not count["fail"] and not count["note"]:
         return f"All {count['ok']} checks passed"
-    return f"{count['ok']} ok, {count['note']} notes, {count['fail']} failed"
+    return f"{count['ok']} ok, {counted(count['note'], 'note')}, {count['fail']} failed"

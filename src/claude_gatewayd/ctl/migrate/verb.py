@@ -263,4 +263,4 @@ def _next(translations: list[tuple[Path, Translation]], variables: list[str], *,
         )
     if not is_imported and any(one.verdict == YOURS for _, one in translations):
         return [*lines, "Next: what is yours to do, and import again; the proxy is still needed"]
-    return [*lines, "Next: stop the proxy, then claude-gatewayctl config check, and claude-gatewayctl configure-claude"]
+    return [*lines, "Next: stop the proxy, then claude-gatewayctl setup"]

@@ -118,7 +118,7 @@ def upgrade(arguments: argparse.Namespace) -> int:
     for line in completion.renew(new / "bin/claude-gatewayctl", os.environ):
         print(line)
     if not running:
-        print("The daemon is not running: claude-gatewayctl start")
+        print(f"The daemon is not running: claude-gatewayctl {_start()}")
     if not arguments.rollback:
         print("To go back: claude-gatewayctl upgrade --rollback")
     if hint := other_ctl(shutil.which("claude-gatewayctl"), link):
@@ -191,9 +191,14 @@ def _running(link: Path) -> str:
     if not Path(program).is_relative_to(link):
         raise GatewayError(
             f"cannot upgrade: the running daemon was started by {program or 'hand'}, not from {link}",
-            "claude-gatewayctl stop, then: claude-gatewayctl start",
+            f"claude-gatewayctl stop, then: claude-gatewayctl {_start()}",
         )
     return str(reply["version"])
+
+
+def _start() -> str:
+    """Return the verb that starts the daemon: without a service, `run` starts it in the background."""
+    return "start" if paths.is_installed(os.environ) else "run"
 
 
 def _before(before: Path, now: Path) -> Path:

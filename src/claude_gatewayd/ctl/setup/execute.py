@@ -28,18 +28,6 @@ from claude_gatewayd.system.output import desktop
 _ANSWERS_WITHIN = 180.0
 _TOLD_WITHIN = 5.0  # a worker reports its requests at intervals
 _SHOWN_WITHIN = 10.0
-_THROUGH = "claude-gatewayctl config set bedrock.through"
-# The choice of `[bedrock] through`, by what is set.
-_TRANSPORTS = {
-    "litellm": (
-        "Bedrock is asked directly until LiteLLM is loaded, then through it, so that your callbacks in LiteLLM see it.",
-        f"Always directly is faster and needs a tenth of the memory: {_THROUGH} direct --reload",
-    ),
-    "direct": (
-        "Bedrock is always asked directly: that is fast and needs little memory, and no callback in LiteLLM sees it.",
-        f"Through LiteLLM, once that is loaded: {_THROUGH} litellm --reload",
-    ),
-}
 _LOOK_EVERY = 0.1
 
 # If one of these fails, the rest would do the wrong thing.
@@ -151,8 +139,9 @@ def _test(answers: Answers) -> int:
         with Progress("A request to Bedrock"):
             (found,) = network.ping(pings.ping(target.url, target.key, "bedrock", {}))
         good = _print_result(found) and good
-        for line in _TRANSPORTS.get(status["bedrock"].get("through", ""), ()):
-            print(row("", line))
+        for choice in network.transport(status["bedrock"].get("through", "")):
+            print(row("", f"{choice.check} {choice.found};"))
+            print(row("", choice.why))
     elif answers.profile is not None:
         good = _print_result(
             Finding("ping bedrock", "fail", "is off", status["bedrock"]["why"], "claude-gatewayctl doctor")

@@ -49,9 +49,9 @@ class ModelCatalog:
         """Have what AWS lists renewed in the background, if it is time: somebody asks for a model, or for all."""
         self._live.want(target.model if target is not None else "")
 
-    def note_answer(self, target: Target) -> None:
-        """Note that a model answered."""
-        self._access.note_answer(target.model)
+    def note_answer(self, model: str) -> None:
+        """Note that a model answered, by its id at Bedrock."""
+        self._access.note_answer(model)
 
     def with_step(self, target: Target, failure: BedrockFailure) -> BedrockFailure:
         """Return a failure with what a person has to do about it, where it is about the model; and remember it."""

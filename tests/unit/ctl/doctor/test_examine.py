@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from claude_gatewayd.aws.clock import SET_CLOCK
-from claude_gatewayd.config.model import Config
+from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.doctor import claude_code, examine, gather, machine, network
 from claude_gatewayd.ctl.doctor.checks import Context
@@ -40,7 +40,8 @@ def judged(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     found = list(findings)
     for one in found:
         assert one.found
-        assert (one.state == "ok") == (not one.why) == (not one.mend), one
+        assert (one.state == "ok") == (not one.mend), one
+        assert one.state == "ok" or one.why, one
     return [(one.state, one.mend) for one in found]
 
 
@@ -276,12 +277,23 @@ def test_settings(own: OwnSettings, shell: str, remote: bool, wanted: list[tuple
          [("fail", "claude-gatewayctl credentials --check")]),
         (None, {"last_failure": 2.0, "last_success": 1.0, "failure": "AccessDenied"},
          [*OK, ("fail", "claude-gatewayctl doctor --deep")]),
-        (None, {"enabled": False, "why": "it is off"}, [("note", "claude-gatewayctl config set bedrock.enabled auto")]),
+        (None, {"enabled": False, "why": "it is off"}, [("note", network.ENABLE_BEDROCK)]),
+        (None, {"through": "litellm"}, [*OK, *OK]),
     ],
 )  # fmt: skip
 def test_bedrock(keys: dict[str, Any] | None, bedrock: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
     status = SERVING | {"credentials": keys, "bedrock": SERVING["bedrock"] | bedrock}
     assert judged(network.bedrock(status, "profile", "profile P", "", "", 100.0)) == wanted
+
+
+def test_the_choice_of_how_bedrock_is_asked_names_the_other() -> None:
+    choices = set(get_args(get_type_hints(Bedrock)["through"]))
+    for through in choices:
+        status = SERVING | {"bedrock": SERVING["bedrock"] | {"through": through}}
+        _, choice = network.bedrock(status, "profile", "profile P", "", "", 100.0)
+        (other,) = choices - {through}
+        assert "directly" in choice.found
+        assert choice.why.endswith(f": claude-gatewayctl config set bedrock.through {other} --reload")
 
 
 def test_no_bedrock() -> None:

@@ -166,7 +166,7 @@ class BedrockLane:
         if isinstance(answered, BedrockFailure):
             return answered
         call.route.bedrock = answered.transport
-        self._catalog.note_answer(target)
+        self._catalog.note_answer(target.model)
         found = request_id(answered.answer.head)
         try:
             if answered.schema is not None:

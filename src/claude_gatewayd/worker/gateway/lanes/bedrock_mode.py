@@ -17,6 +17,7 @@ from claude_gatewayd.worker.bedrock.keyed import KeyedEndpoint
 from claude_gatewayd.worker.bedrock.transport import WHOLE_TIMEOUT
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.caller import FOR_ANTHROPIC
+from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.outgoing import FOR_THE_GATEWAY
@@ -55,11 +56,13 @@ _AMAZONS: Final = b"x-amz-"
 class Operation(NamedTuple):
     """What a call asks of Bedrock.
 
-    *invokes*: a model answers, and AWS bills it; *seconds* to wait for the first byte are the setting's at least."""
+    *invokes* is the model that answers, and that AWS bills, "" for none; *seconds* to wait for the first byte are the
+    setting's at least.
+    """
 
     endpoint: Literal["runtime", "control"]
     target: str
-    invokes: bool = False
+    invokes: str = ""
     seconds: float = 0.0
 
 
@@ -67,9 +70,16 @@ class BedrockModeLane:
     """Pass requests on to the *runtime* and the *control* plane. *timeout* is in seconds, for a pause of an answer."""
 
     def __init__(
-        self, runtime: KeyedEndpoint, control: KeyedEndpoint, keeper: Keeper, tally: Tally, timeout: float
+        self,
+        runtime: KeyedEndpoint,
+        control: KeyedEndpoint,
+        catalog: ModelCatalog,
+        keeper: Keeper,
+        tally: Tally,
+        timeout: float,
     ) -> None:
         self._endpoints = {"runtime": runtime, "control": control}
+        self._catalog = catalog
         self._keeper = keeper
         self._tally = tally
         self._timeout = timeout
@@ -102,7 +112,7 @@ class BedrockModeLane:
         if status == 200:
             self._keeper.note_accepted()
         if operation.invokes:
-            self._note(status, answer.head.fields.get(b"x-amzn-errortype"))
+            self._note(operation.invokes, status, answer.head.fields.get(b"x-amzn-errortype"))
         if isinstance(answer, KeptAnswer):
             answer.pass_on(call.exchange, [*call.route.lines, *bedrock_errors.final_lines(status)])
             return status
@@ -117,9 +127,10 @@ class BedrockModeLane:
             self._failed(failure_of(failed))
         return status
 
-    def _note(self, status: int, error_type: bytes) -> None:
+    def _note(self, model: str, status: int, error_type: bytes) -> None:
         """Note what an answer of a model shows: a refused request shows nothing about Bedrock."""
         if status == 200:
+            self._catalog.note_answer(model)
             if self._tally.bedrock_ok():
                 logger.info("Bedrock answers again")
         elif status in (403, 408, 424, 429) or status >= 500:
@@ -154,7 +165,9 @@ def _operation(method: bytes, target: bytes) -> Operation | None:
         return Operation("control", f"/inference-profiles{one}{_query(found['query'] or b'')}")
     operation = found["operation"].decode()
     seconds = WHOLE_TIMEOUT if operation == "invoke" else 0.0
-    return Operation("runtime", f"/model/{name}/{operation}", operation != "count-tokens", seconds)
+    return Operation(
+        "runtime", f"/model/{name}/{operation}", unquote(name) if operation != "count-tokens" else "", seconds
+    )
 
 
 def _query(query: bytes) -> str:
