@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from claude_gatewayd import printable
 from claude_gatewayd.anthropic.errors import STATUS_OF_TYPE
 from claude_gatewayd.bedrock import excerpt
+from claude_gatewayd.bedrock.refused import BY_MODEL
 from claude_gatewayd.errors import GatewayError
 
 
@@ -90,7 +91,6 @@ _NO_OTHER_KEY: Final = frozenset(("KeysUnavailable", "NotAuthorized", "OptInRequ
 # The messages of AWS's front end, whose answers name no kind.
 _OF_CREDENTIALS: Final = re.compile(r"security token|signature|credential|api key|authentication failed", re.IGNORECASE)
 
-_BY_MODEL: Final = "The model returned the following errors: "  # Converse's, and some of invoke's
 # GW: the client knows this sentence only where it is the whole message.
 _TOO_LONG: Final = "Input is too long."
 # CC, GW: 400s by whose message the client corrects its request, or compacts the conversation.
@@ -279,7 +279,7 @@ def is_worth_another_model(failure: BedrockFailure) -> bool:
 def error_reply(failure: BedrockFailure) -> ErrorReply:
     """Return the error for a client that gets no other answer."""
     if is_client_fixable(failure):
-        bare = failure.message.removeprefix(_BY_MODEL)
+        bare = failure.message.removeprefix(BY_MODEL)
         text = _TOO_LONG if bare.rstrip(".") == _TOO_LONG[:-1] else failure.message
         return ErrorReply(failure.status, printable.lines(text))
     words = printable.lines(masked(failure.message))  # Claude Code shows it on a terminal

@@ -88,7 +88,7 @@ _NO_SYSTEM: Final = re.compile(
 _DEPRECATED: Final = re.compile(r"`(?P<name>temperature|top_p|top_k)` is deprecated")
 _DISPLAY: Final = re.compile(r"thinking\.\w+\.display: Input should be")
 _NO_TOOL_REFERENCE: Final = re.compile(r"'tool_reference'.{0,200}does not match any of the expected tags")
-_BY_MODEL: Final = "The model returned the following errors: "
+BY_MODEL: Final = "The model returned the following errors: "  # Converse's, and some of invoke's
 
 # "invalid beta flag" does not say which one it is: first all go that only add to an answer, then the others.
 _DISPENSABLE: Final = frozenset((INTERLEAVED, CONTEXT_1M, TOOL_SEARCH))
@@ -106,7 +106,7 @@ def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedF
 
     *takes* is what the request was shaped for, *betas* are those that it had, in its body or its header.
     """
-    text, betas = text[:_LONGEST].removeprefix(_BY_MODEL), tuple(betas)
+    text, betas = text[:_LONGEST].removeprefix(BY_MODEL), tuple(betas)
     if (found := _NAMED_BETAS.search(text) or _BETA_TOKEN.search(text)) is not None:
         return tuple(RefusedFeature("beta", name) for name in _BETA_NAME.findall(found[1]))
     if _SOME_BETA.search(text):
