@@ -56,7 +56,8 @@ class DirectTransport:
             return await read_failure(answer)
         if answer.head.fields.get(b"content-encoding").strip().lower() not in (b"", b"identity"):
             answer.abort()
-            return BedrockFailure("", 502, "its answer is compressed, which was not asked for")
+            compressed = "its answer is compressed, which was not asked for"
+            return BedrockFailure("", 502, compressed, request_id=request_id(answer.head))
         return answer
 
 
