@@ -29,7 +29,7 @@ def answer(name: str, config: Config, own_models: Mapping[str, str]) -> NameAnsw
     if bedrock_models.is_bedrock_only(model):
         target = bedrock_models.find(model, settings.region, settings.geography, settings.models)
         return NameAnswer("bedrock", target.model) if target is not None else NameAnswer("")
-    if model in own_models and not model.startswith("claude-"):
+    if model in own_models and not bedrock_models.is_reserved(model):
         return NameAnswer("litellm", own_models[model])
     return NameAnswer("anthropic", model) if bedrock_models.is_claude(model) else NameAnswer("")
 

@@ -79,7 +79,7 @@ class LiteLLMLane:
 
     async def serves(self, call: Call) -> bool:
         """Whether a call is for a model of the person's own. Waits until LiteLLM has read the configuration."""
-        if not self._engine.has_config or not call.model or call.model.startswith("claude-"):
+        if not self._engine.has_config or not call.model or bedrock_models.is_reserved(call.model):
             return False
         try:
             await self._engine.ready(_LOAD_TIMEOUT)

@@ -13,7 +13,7 @@ CONFIG = replace(
     aliases={"best": "claude-opus-4-8", "cheap": "gpt-5", "old": "claude-opus-4-1-bedrock", "lost": "gone"},
     bedrock=Bedrock(region="eu-west-1", models={"claude-sonnet-5": "arn:aws:bedrock:x"}),
 )
-OWN = {"gpt-5": "openai/gpt-5", "llama": "bedrock/meta.llama3", "claude-mine": "openai/x"}
+OWN = {"gpt-5": "openai/gpt-5", "llama": "bedrock/meta.llama3", "claude-mine": "openai/x", "bedrock/mine": "openai/x"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ OWN = {"gpt-5": "openai/gpt-5", "llama": "bedrock/meta.llama3", "claude-mine": "
         ("cheap", NameAnswer("litellm", "openai/gpt-5")),
         ("llama", NameAnswer("litellm", "bedrock/meta.llama3")),
         ("claude-mine", NameAnswer("anthropic", "claude-mine")),  # no model of a person's may have such a name
+        ("bedrock/mine", NameAnswer("")),  # nor such a one
         ("claude-*", NameAnswer("anthropic", "claude-*")),
         ("openai/*", NameAnswer("")),
         ("*", NameAnswer("")),
