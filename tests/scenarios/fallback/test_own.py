@@ -472,14 +472,6 @@ def test_what_is_not_to_be_fallen_back_on(stage: Stage) -> None:
     assert stage.to_bedrock() == []
 
 
-def test_a_burst_of_counts_opens_nothing(stage: Stage) -> None:
-    stage.anthropic.fail_next(529, path="/v1/messages/count_tokens", times=5)
-    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "foo"}]}).encode()
-    for _ in range(5):
-        assert stage.ask(body, path="/v1/messages/count_tokens").status == 529
-    assert stage.ask().headers["x-gateway-upstream"] == "anthropic"
-
-
 def test_silence_is_broken_by_pings(stage: Stage) -> None:
     """A client that hears nothing for five minutes takes the answer for lost."""
     hold = stage.bedrock.hold_next("message_delta")
