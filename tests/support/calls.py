@@ -40,12 +40,12 @@ def error_of(answer: tuple[int, bytes], status: int) -> str:
 class Stream:
     """A streamed answer that is under way."""
 
-    def __init__(self, port: int, prompt: str = "hi") -> None:
+    def __init__(self, port: int, prompt: str = "hi", *, model: str = MODEL) -> None:
         """Ask, and read the first event."""
         self.data = b""
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
-            self._connection.request("POST", "/v1/messages", message(prompt, stream=True), HEADERS)
+            self._connection.request("POST", "/v1/messages", message(prompt, stream=True, model=model), HEADERS)
             self._answer = self._connection.getresponse()
             assert self._answer.status == 200
             self.read_to(b"event: message_start")

@@ -10,7 +10,18 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import EAGER, MODEL, Stage, Through, asking, by_each_transport, keys_of, turn
+from tests.support.stage import (
+    EAGER,
+    LOADED_WITHIN,
+    MODEL,
+    Stage,
+    Through,
+    asking,
+    by_each_transport,
+    keys_of,
+    transport,
+    turn,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +54,7 @@ def test_a_handover_waits_for_litellm_only_for_models_of_the_users_own(tmp_path:
         for asker in askers:
             asker.start()
         try:
-            done = daemon.ctl("reload", timeout=90)
+            done = daemon.ctl("reload", timeout=LOADED_WITHIN)
             state = daemon.status()["litellm"]["state"]
             stage.wait_loaded()
             last = stage.ask(turn(model=BEDROCK)).headers["x-gateway-bedrock"]
@@ -112,7 +123,8 @@ def test_no_name_is_looked_up(tmp_path: Path, through: Through) -> None:
             assert len(bedrock.requests) == 1  # warming up asked nobody
 
 
-def test_a_profile_without_a_login_and_a_broken_yaml(tmp_path: Path) -> None:
+@by_each_transport
+def test_a_profile_without_a_login_and_a_broken_yaml(tmp_path: Path, through: Through) -> None:
     """Neither is a reason not to serve Anthropic's lane, and both are told."""
     (tmp_path / "config").write_text(
         "[profile Sandbox.AdministratorAccess]\nsso_start_url = https://x.example/start\nsso_region = us-east-1\n"
@@ -120,7 +132,7 @@ def test_a_profile_without_a_login_and_a_broken_yaml(tmp_path: Path) -> None:
     )
     (tmp_path / "config.yaml").write_text("model_list:\n  - {model_name: [\n")
     config = f'[litellm]\nconfig = "{tmp_path}/config.yaml"\n[router]\nretry_after = 0\nnum_retries = 0\n'
-    environ = {"AWS_CONFIG_FILE": str(tmp_path / "config")}
+    environ = {"AWS_CONFIG_FILE": str(tmp_path / "config")} | transport(through)
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
         daemon = Daemon(upstream=anthropic.url, config=config, environ=environ)
         with daemon:

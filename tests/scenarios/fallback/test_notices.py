@@ -12,7 +12,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.fakes.programs import Programs
 from tests.support.daemon import Daemon, wait_until
-from tests.support.stage import EAGER, Stage, keys_of
+from tests.support.stage import LOADED_WITHIN, Stage, Through, asking, by_each_transport
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,7 +29,8 @@ command = 'env -0 >> "$HOME/told"; printf "\\n" >> "$HOME/told"'
 """
 
 
-def test_who_serves_is_told_once_each(tmp_path: Path) -> None:
+@by_each_transport
+def test_who_serves_is_told_once_each(tmp_path: Path, through: Through) -> None:
     desktop = Programs(tmp_path)
     desktop.install("notify-send")
     with FakeAnthropic() as anthropic, FakeBedrock() as bedrock:
@@ -40,7 +41,7 @@ def test_who_serves_is_told_once_each(tmp_path: Path) -> None:
             "CLAUDE_GATEWAY_NOTIFY_ENABLED": "true",
             "GITHUB_TOKEN": "canary-secret",
         }
-        with Daemon(upstream=anthropic.url, config=CONFIG, environ=keys_of(bedrock) | EAGER | session) as daemon:
+        with Daemon(upstream=anthropic.url, config=CONFIG, environ=asking(bedrock, through) | session) as daemon:
             stage = Stage(anthropic, bedrock, daemon)
             told = daemon.home / "told"
 
@@ -52,7 +53,7 @@ def test_who_serves_is_told_once_each(tmp_path: Path) -> None:
             def notices() -> list[str]:
                 return [notice["event"] for notice in daemon.status()["notices"]]
 
-            stage.wait_loaded()
+            stage.wait_asking(through)
             stage.prove()
             assert notices() == []
 
@@ -67,7 +68,7 @@ def test_who_serves_is_told_once_each(tmp_path: Path) -> None:
             assert line == {"state": "warning", "text": f"Bedrock since {since}: Anthropic answers 529"}
             assert daemon.log.count(f"{before['title']}: Anthropic answers 529") == 1
 
-            done = daemon.ctl("reload", timeout=120)
+            done = daemon.ctl("reload", timeout=LOADED_WITHIN)
             assert done.returncode == 0, done.stderr
             assert stage.ask().headers["x-gateway-upstream"] == "bedrock"
             wait_until(lambda: notices() == ["bedrock-serves"], describe=daemon.describe)

@@ -162,13 +162,13 @@ def test_it_is_loaded_at_the_first_sign_of_trouble(stage: Stage) -> None:
     reply = stage.ask(turn("good morning"))
     assert reply.status == 200, reply
     assert reply.headers["x-gateway-upstream"] == "bedrock"
-    wait_until(lambda: stage.daemon.status()["litellm"]["state"] == "ready", 60)
+    stage.wait_loaded()
     assert stage.daemon.ctl("health").returncode == 0
 
 
 def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[Stage, Path]) -> None:
     stage.ask(turn(model=f"{MODEL}-bedrock"))  # which Bedrock answers directly, while LiteLLM loads
-    wait_until(lambda: stage.daemon.status()["litellm"]["state"] == "ready", 60)
+    stage.wait_loaded()
     said = stage.daemon.status()["litellm"]
     file = own[1] / "config.yaml"
     problems = {problem["where"]: problem for problem in said["config"]["problems"]}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.scenarios.fallback.standing import BY_NAME, DIRECT, asked, standing, state
 from tests.support.daemon import wait_until
-from tests.support.stage import EAGER, MODEL, turn
+from tests.support.stage import EAGER, LOADED_WITHIN, MODEL, turn
 from tests.support.stand_in_litellm import broken_litellm, slow_litellm
 
 CHAT = json.dumps({"model": BY_NAME, "messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -77,7 +77,7 @@ def test_configured_so_models_and_callbacks_of_the_users_own_have_litellm(tmp_pa
         assert (reply.status, reply.json["choices"][0]["message"]["content"]) == (200, "hello")
         wait_until((tmp_path / "seen").exists, 20, daemon.describe)
         assert (tmp_path / "seen").read_text() == "echo\n"
-        assert daemon.ctl("reload", timeout=90).returncode == 0
+        assert daemon.ctl("reload", timeout=LOADED_WITHIN).returncode == 0
         assert state(stage) == ("ready", "direct")
         assert daemon.status()["unseen_by_callbacks"] == 2
 

@@ -26,6 +26,7 @@ from tests.scenarios.lifecycle.build import Build, build_wheel, install_wheel
 from tests.support.calls import Stream, post
 from tests.support.daemon import BIN, drop_in_of_a_checkout, wait_until
 from tests.support.load import Load
+from tests.support.stage import LOADED_WITHIN
 
 PORT = 47000
 UNIT = "claude-gatewayd"
@@ -298,7 +299,7 @@ def litellm() -> None:
         scene.config_file.write_text(f'[bedrock]\nenabled = true\n[litellm]\nconfig = "{own}"\n')
         try:
             scene.systemctl("start", f"{UNIT}.socket", UNIT)
-            wait_until(lambda: _has_litellm(scene), 60)
+            wait_until(lambda: _has_litellm(scene), LOADED_WITHIN)
             streams = Streams(3, 20)
             old = scene.worker()
             with scene.under_load("reload with LiteLLM") as report:
@@ -401,7 +402,7 @@ def between(*, with_litellm: bool = False) -> None:
         try:
             installed = scene.ctl("install")
             emit({"event": "install", "status": installed.returncode, "out": installed.stdout + installed.stderr})
-            wait_until(lambda: not with_litellm or _has_litellm(scene), 60)
+            wait_until(lambda: not with_litellm or _has_litellm(scene), LOADED_WITHIN)
             streams = Streams(3, 60)
             pid, version = scene.main_pid(), _version(scene)
             for event, *commands in (
@@ -426,7 +427,7 @@ def between(*, with_litellm: bool = False) -> None:
                     ]  # fmt: skip
                     report |= {"status": [one.returncode for one in done]}
                     report |= {"out": "".join(one.stdout + one.stderr for one in done)}
-                    wait_until(lambda: scene.is_serving() and (not with_litellm or _has_litellm(scene)), 60)
+                    wait_until(lambda: scene.is_serving() and (not with_litellm or _has_litellm(scene)), LOADED_WITHIN)
                     if event != "restart":  # after a reload the supervisor becomes the other version a moment later
                         before = version
                         wait_until(lambda: _version(scene) != before, 10)  # noqa: B023  it is called here

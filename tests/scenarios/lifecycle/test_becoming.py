@@ -15,10 +15,12 @@ import pytest
 from claude_gatewayd.supervisor import reexec
 from claude_gatewayd.supervisor.reexec import SupervisorState
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
 from tests.scenarios.lifecycle.build import Build
-from tests.support.calls import HEADERS, Stream, message, post
+from tests.support.calls import HEADERS, MODEL, Stream, message, post
 from tests.support.daemon import BIN, Daemon, children, wait_until
 from tests.support.load import Load
+from tests.support.stage import LOADED_WITHIN, Stage, Through, asking, by_each_transport
 
 
 def becomes(daemon: Daemon) -> int:
@@ -88,6 +90,30 @@ def test_under_load_nothing_is_lost(fake: FakeAnthropic, build: Build) -> None:
         print(f"\n2 changes of the program: {load.found}")
         assert load.found.failed == 0, load.found
         assert becomes(daemon) == 2, "a reload that finds nothing new changes no program"
+
+
+@pytest.mark.slow
+@by_each_transport
+def test_a_stream_from_bedrock_flows_on(fake: FakeAnthropic, build: Build, through: Through) -> None:
+    """Through a reload that takes up another version; and who asks Bedrock during it is answered."""
+    named = f"{MODEL}-bedrock"
+    with FakeBedrock() as bedrock:
+        environ = build.environ | asking(bedrock, through)
+        with Daemon(upstream=fake.url, environ=environ) as daemon:
+            Stage(fake, bedrock, daemon).wait_asking(through)
+            assert post(daemon.port)[0] == 200  # the credential is good
+            with Stream(daemon.port, "[[slow 50 0.1]]", model=named) as stream:
+                build.set_version("9.0.0")
+                assert daemon.ctl("reload").returncode == 0
+                assert post(daemon.port, message(model=named))[0] == 200
+                assert b"message_stop" not in stream.data
+                stream.rest()
+                assert stream.is_whole
+                assert [n for n in range(1, 51) if f'"word-{n} "'.encode() not in stream.data] == []
+            wait_until(lambda: becomes(daemon) == 1)
+            assert post(daemon.port, message(model=named))[0] == 200
+            assert bedrock.violations == bedrock.refusals == []
+        assert "Traceback" not in daemon.log
 
 
 def test_a_death_in_the_very_moment_is_seen(fake: FakeAnthropic, build: Build) -> None:
@@ -195,7 +221,7 @@ def test_a_worker_under_which_files_were_replaced_loads_no_litellm(fake: FakeAnt
         # and what it cannot do, one of the new version does
         wait_until(lambda: becomes(daemon) == 1, 60, daemon.describe)
         assert daemon.status()["version"] == "9.0.0"
-        wait_until(lambda: daemon.status()["litellm"]["state"] == "ready", 60, daemon.describe)
+        wait_until(lambda: daemon.status()["litellm"]["state"] == "ready", LOADED_WITHIN, daemon.describe)
         assert post(daemon.port)[0] == 200
 
 
