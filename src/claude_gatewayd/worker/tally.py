@@ -1,11 +1,14 @@
 """What a generation has counted: requests, open streams, and how the upstreams do. Part of its status."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from claude_gatewayd.worker.serving import ServingKey, ServingTracker
+
+logger = logging.getLogger(__name__)
 
 CLIENT_GONE = 499  # nginx's number for a client that went away before its answer was complete
 
@@ -59,13 +62,15 @@ class Tally:
         """Note that it did not, or answered that it cannot. Return whether it did not fail before."""
         return self._anthropic.failed(what)
 
-    def bedrock_ok(self) -> bool:
-        """Note that Bedrock answered. Return whether it failed before."""
-        return self._bedrock.ok()
+    def bedrock_ok(self) -> None:
+        """Note that Bedrock answered, whichever lane asked; log it if it failed before."""
+        if self._bedrock.ok():
+            logger.info("Bedrock answers again")
 
-    def bedrock_failed(self, what: str) -> bool:
-        """Note that it did not. Return whether it did not fail before."""
-        return self._bedrock.failed(what)
+    def bedrock_failed(self, what: str) -> None:
+        """Note that it did not; log it if it did not fail before."""
+        if self._bedrock.failed(what):
+            logger.warning("Bedrock cannot answer: %s", what)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts as they stand, for JSON. Times are seconds since the epoch."""

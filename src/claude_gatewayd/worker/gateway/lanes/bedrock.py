@@ -1,7 +1,6 @@
 """Bedrock's lane: a request for a message is translated to what Bedrock accepts, and answered by it."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,8 +30,6 @@ from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.relay.relay import Answer
 from claude_gatewayd.worker.relay.rewriting import rewrite_stream
 from claude_gatewayd.worker.tally import Tally
-
-logger = logging.getLogger(__name__)
 
 _LONGEST_WHOLE = 32 * 1024 * 1024  # bytes of an answer that is no stream
 _PING_AFTER = 10.0
@@ -257,13 +254,10 @@ class BedrockLane:
             self._unseen.count()
         if call.route.cause:
             self._tally.fell_back((call.digest, call.model), call.route.cause)
-        if self._tally.bedrock_ok():
-            logger.info("Bedrock answers again")
+        self._tally.bedrock_ok()
 
     def _failed(self, failure: BedrockFailure) -> BedrockFailure:
-        description = bedrock_errors.describe(failure)
-        if self._tally.bedrock_failed(description):
-            logger.warning("Bedrock cannot answer: %s", description)
+        self._tally.bedrock_failed(bedrock_errors.describe(failure))
         return failure
 
 

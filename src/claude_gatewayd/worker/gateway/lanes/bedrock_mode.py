@@ -3,7 +3,6 @@
 Their requests pass through byte for byte, signed with the keeper's keys in place of the client's.
 """
 
-import logging
 import re
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote, unquote
@@ -22,8 +21,6 @@ from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.outgoing import FOR_THE_GATEWAY
 from claude_gatewayd.worker.tally import Tally
-
-logger = logging.getLogger(__name__)
 
 PREFIX: Final = b"/bedrock/"
 
@@ -131,15 +128,12 @@ class BedrockModeLane:
         """Note what an answer of a model shows: a refused request shows nothing about Bedrock."""
         if status == 200:
             self._catalog.note_answer(model)
-            if self._tally.bedrock_ok():
-                logger.info("Bedrock answers again")
+            self._tally.bedrock_ok()
         elif status in (403, 408, 424, 429) or status >= 500:
             self._failed(bedrock_errors.of_answer(status, error_type, b""))
 
     def _failed(self, failure: BedrockFailure) -> None:
-        description = bedrock_errors.describe(failure)
-        if self._tally.bedrock_failed(description):
-            logger.warning("Bedrock cannot answer: %s", description)
+        self._tally.bedrock_failed(bedrock_errors.describe(failure))
 
     def _refused(self, call: Call, operation: Operation, failure: BedrockFailure) -> Refused:
         if operation.invokes:
