@@ -52,5 +52,15 @@ def test_an_installation_that_cannot_upgrade_itself_is_recognized(
     assert script.works(tmp_path) is (gone == "")
 
 
+def test_an_installation_without_pip_can_upgrade_itself(script: ModuleType, tmp_path: Path) -> None:
+    """Such are the versions that `upgrade` builds."""
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "claude-gatewayctl"):
+        program = tmp_path / "bin" / name
+        program.write_text('#!/bin/sh\ntest "$2" != pip\n')
+        program.chmod(0o755)
+    assert script.works(tmp_path)
+
+
 def test_no_installation_does_not_work(script: ModuleType, tmp_path: Path) -> None:
     assert not script.works(tmp_path / "current")
