@@ -121,13 +121,13 @@ _MAX_SEARCHED: Final = 8000  # of a text that may be of any length: we are on th
 
 
 def read(status: int, body: bytes) -> BedrockFailure:
-    """Read a failure as the engine reports it."""
+    """Read a failure as the engine reports it; what is in another form, the engine has not reported: it is broken."""
     try:
         fields = json.loads(body)
         kind, status_there, message = str(fields["kind"]), int(fields["status"]), str(fields["message"])
         return BedrockFailure(kind, status_there, message, str(fields.get("hint", "")))
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
-        return BedrockFailure("", status, "")
+        return BedrockFailure("EngineFailed", 503, f"HTTP {status} without a reason")
 
 
 def read_event(data: bytes) -> BedrockFailure:
