@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet
 
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.errors import GatewayError, describe_exception
@@ -90,6 +91,7 @@ class Engine:
         self._settled: asyncio.Future[None] = self._loop.create_future()
         self._thread: threading.Thread | None = None
         self._app: App | None = None
+        self._connections: WeakSet[UpstreamConnection] = WeakSet()
         self._why = ""
         self._stopped = False
         self._seconds = 0.0
@@ -142,6 +144,7 @@ class Engine:
             if isinstance(error, (OSError, RuntimeError)):
                 raise UpstreamFailed("connect", f"LiteLLM could not be reached: {error}") from None
             raise
+        self._connections.add(connection)
         return connection
 
     @property
@@ -233,6 +236,8 @@ class Engine:
         elif state == "ready":
             logger.info("LiteLLM %s is ready after %.1f s", _version(), seconds)
         else:
+            for connection in list(self._connections):  # its loop has ended, and closes none: their requests would hang
+                connection.abort()
             logger.error("LiteLLM cannot be used: %s", why)
 
 

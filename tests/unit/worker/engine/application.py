@@ -1,6 +1,7 @@
 """An engine with an application of its own in the place of LiteLLM's."""
 
 import gc
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ class App:
         self.user_config = UserConfig()
         self.go = threading.Event()
         self.stopped = threading.Event()
+        self.accepted: list[socket.socket] = []
         self.collects: list[bool] = []  # as it was while loading, and when it was ready
 
     def run(self, ready: Callable[[], None]) -> str:
@@ -28,6 +30,10 @@ class App:
         self.collects.append(gc.isenabled())
         self.stopped.wait(10)
         return "it was stopped"
+
+    def accept(self, connection: socket.socket) -> None:
+        """Take a connection, and never answer on it."""
+        self.accepted.append(connection)
 
     def stop(self) -> None:
         self.stopped.set()

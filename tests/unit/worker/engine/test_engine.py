@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.engine import EngineFailed
 from tests.support.loop import until
 from tests.unit.worker.engine.application import App, engine
@@ -74,6 +75,28 @@ def test_one_that_ends_by_itself_is_no_longer_ready() -> None:
         await it.stop()
 
     asyncio.run(live())
+
+
+def test_a_request_does_not_wait_for_one_that_has_ended() -> None:
+    """Its loop has stopped, so that it does not even close the connection."""
+    app = App()
+
+    async def live() -> None:
+        it = engine(lambda *_: app)
+        app.go.set()
+        await it.ready(5)
+        connection = await it.connect()
+        connection.send(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"", without_body=False, complete=True)
+        answer = asyncio.ensure_future(connection.answer(60))
+        app.stopped.set()
+        with pytest.raises(UpstreamFailed, match="closed the connection without an answer"):
+            await asyncio.wait_for(answer, 5)
+        assert it.state == "failed"
+        await it.stop()
+
+    asyncio.run(live())
+    for accepted in app.accepted:
+        accepted.close()
 
 
 def test_one_that_is_stopped_has_not_failed(caplog: pytest.LogCaptureFixture) -> None:
