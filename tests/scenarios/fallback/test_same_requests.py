@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.fakes import shapes
 from tests.fakes.shapes import Shape
 from tests.scenarios.fallback.same import Both, same, same_or_no_request
+from tests.support.bedrock_bodies import NEW_HEADER, OLD_HEADER, at, bodies, likely, names, places, turn, values
 from tests.support.stage import Reply, Stage
-from tests.unit.bedrock.bodies import NEW_HEADER, OLD_HEADER, at, bodies, likely, names, places, turn, values
 
 pytestmark = pytest.mark.slow
 

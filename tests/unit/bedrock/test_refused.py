@@ -11,7 +11,7 @@ from claude_gatewayd.bedrock.features import CONTEXT_1M, INTERLEAVED, TABLE, THI
 from claude_gatewayd.bedrock.models import Family
 from claude_gatewayd.bedrock.refused import SCHEMA, RefusedFeature, drop, read, without
 from claude_gatewayd.bedrock.request import shape
-from tests.unit.bedrock.bodies import NEW_HEADER, likely, turn
+from tests.support.bedrock_bodies import NEW_HEADER, likely, turn
 
 BETA = ",".join((
     "claude-code-20250219", INTERLEAVED, CONTEXT_1M, THINKING_COUNT, "effort-2025-11-24",

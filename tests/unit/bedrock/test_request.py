@@ -22,7 +22,7 @@ from claude_gatewayd.bedrock.models import Family
 from claude_gatewayd.bedrock.request import shape, unknown_fields, unsupported, without_thinking
 from claude_gatewayd.worker.gateway.message_threads import is_partial
 from tests.fakes import shapes
-from tests.unit.bedrock.bodies import (
+from tests.support.bedrock_bodies import (
     HOUR,
     NEW_HEADER,
     OLD_HEADER,
