@@ -100,7 +100,7 @@ def test_a_port_in_use_names_the_program() -> None:
         output = fails(daemon)
     assert f"Cannot listen on 127.0.0.1:{daemon.port}: " in output
     assert f"(pid {os.getpid()}) has the port" in output
-    assert "CLAUDE_GATEWAY_LISTEN_PORT=" in output
+    assert "claude-gatewayctl config set listen.port " in output
 
 
 # directories

@@ -49,8 +49,8 @@ def state_that_is_none(home: Path) -> Mapping[str, str]:
 @pytest.mark.parametrize(
     ("put", "why"),
     [
-        (config(VALUE_OF_NOTHING), ".aws/config:3 cannot be used: the line is indented"),
-        (config(b"[profile x]\n=======\n"), ".aws/config:2 cannot be used: the line is neither"),
+        (config(VALUE_OF_NOTHING), ".aws/config:2 cannot be used: the line is neither a [section] nor key = value"),
+        (config(b"[profile x]\n=======\n"), ".aws/config:2 cannot be used: the line was left by a merge conflict"),
         (config("[profile x]\n".encode("utf-16")), "it is UTF-16, and must be UTF-8"),
         (config(b"#" * 1_500_000), ".aws/config cannot be used: it has more than 1024 kib"),
         (variables(AWS_CONFIG_FILE="/dev/zero"), ""),
@@ -103,8 +103,8 @@ def test_every_verb_has_a_sentence_for_it(fake: FakeAnthropic, runs: bool) -> No
         ):  # fmt: skip
             done = daemon.ctl(*verb.split())
             assert done.returncode == status, verb
-            assert ".aws/config:3 cannot be used: the line is indented" in done.stdout + done.stderr, verb
-            assert f"${{EDITOR:-vi}} +3 {daemon.home}/.aws/config" in done.stdout + done.stderr, verb
+            assert ".aws/config:2 cannot be used: the line is neither a [section]" in done.stdout + done.stderr, verb
+            assert f"${{EDITOR:-vi}} +2 {daemon.home}/.aws/config" in done.stdout + done.stderr, verb
             assert "Traceback" not in done.stderr
     finally:
         daemon.close()
