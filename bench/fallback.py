@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import MODEL, Stage, keys_of, turn
 
 from bench import report
@@ -91,6 +91,7 @@ def fallen_back(stage: Stage) -> float:
     stage.anthropic.fail_next(529)
     good(stage, turn(), "bedrock")
     (failed,), (asked,) = stage.to_anthropic(), stage.to_bedrock()
+    wait_until(lambda: failed.answered is not None)  # the fake notes it after its last byte, and Bedrock is quicker
     assert failed.answered is not None
     return (asked.at - failed.answered) * 1000
 
