@@ -12,6 +12,7 @@ from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.worker.bedrock.direct import read_failure
 from claude_gatewayd.worker.bedrock.keyed import KeyedEndpoint
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
+from claude_gatewayd.worker.bedrock.transport import read_error
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 
 logger = logging.getLogger(__name__)
@@ -48,8 +49,7 @@ class BedrockCounting:
         if isinstance(answer, BedrockFailure):
             return self._failed(foundation, answer)
         if isinstance(answer, KeptAnswer):
-            error_type = answer.head.fields.get(b"x-amzn-errortype")
-            return self._failed(foundation, bedrock_errors.of_answer(answer.head.status, error_type, answer.body))
+            return self._failed(foundation, read_error(answer.head, answer.decoded))
         if answer.head.status != 200:
             return self._failed(foundation, await read_failure(answer))
         kept = await answer.keep()

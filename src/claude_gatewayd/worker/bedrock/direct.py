@@ -12,7 +12,7 @@ from claude_gatewayd.bedrock.request import BedrockRequest
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.http1.upstream.no_answer import is_page, why_no_answer
 from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
-from claude_gatewayd.worker.bedrock.transport import request_id
+from claude_gatewayd.worker.bedrock.transport import read_error, request_id
 from claude_gatewayd.worker.relay.relay import Answer
 
 _ERROR_WITHIN: Final = 5.0  # seconds, for the text of an error
@@ -68,12 +68,9 @@ def is_not_bedrocks(answer: Answer) -> bool:
 
 async def read_failure(answer: Answer) -> BedrockFailure:
     """Read an answer whose status is not 200, or that is a page."""
-    status, fields = answer.head.status, answer.head.fields
     body = await answer.start_of_body(_ERROR_WITHIN)
-    if why := _why_no_answer(answer):
-        failure = BedrockFailure("", 502, why)
-    else:
-        failure = bedrock_errors.of_answer(status, fields.get(b"x-amzn-errortype"), body)
+    why = _why_no_answer(answer)
+    failure = BedrockFailure("", 502, why) if why else read_error(answer.head, body)
     return failure._replace(request_id=request_id(answer.head))
 
 

@@ -12,6 +12,7 @@ from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.worker.bedrock.direct import failure_of, is_not_bedrocks, read_failure
 from claude_gatewayd.worker.bedrock.endpoint import BedrockEndpoint
+from claude_gatewayd.worker.bedrock.transport import read_error
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.relay import Answer
 
@@ -43,9 +44,7 @@ class KeyedEndpoint:
                 if answer.head.status not in (401, 403):
                     return answer
                 kept = await answer.keep()
-                error_type = answer.head.fields.get(b"x-amzn-errortype")
-                text = kept.decoded if kept is not None else b""
-                failure = bedrock_errors.of_answer(answer.head.status, error_type, text)
+                failure = read_error(answer.head, kept.decoded if kept is not None else b"")
                 if not bedrock_errors.is_key_refused(failure):
                     return kept or failure
                 if not await rejections.has_other_keys(keys, failure.message):

@@ -4,6 +4,7 @@ import re
 from typing import Final, Protocol
 
 from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.bedrock.models import Target
 from claude_gatewayd.bedrock.request import BedrockRequest
@@ -34,3 +35,8 @@ def request_id(head: ResponseHead) -> str:
     """Return Bedrock's own id of a request, for AWS's support; "" if its answer has none."""
     value = head.fields.get(b"x-amzn-requestid")
     return value.decode() if _REQUEST_ID.fullmatch(value) else ""
+
+
+def read_error(head: ResponseHead, body: bytes) -> BedrockFailure:
+    """Return the error that an answer of Bedrock's reports. *body* has been decoded."""
+    return bedrock_errors.of_answer(head.status, head.fields.get(b"x-amzn-errortype"), body)

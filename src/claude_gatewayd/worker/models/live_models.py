@@ -21,6 +21,7 @@ from claude_gatewayd.bedrock.listing.stored import LONGEST_STORED, StoredListing
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.system import files, small_file
+from claude_gatewayd.worker.bedrock.transport import read_error
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.relay import Answer
 
@@ -213,8 +214,7 @@ class LiveModels:
         elif answer.head.status == 200:
             return answer.body
         else:
-            error_type = answer.head.fields.get(b"x-amzn-errortype")
-            failure = bedrock_errors.of_answer(answer.head.status, error_type, answer.body)
+            failure = read_error(answer.head, answer.decoded)
         if bedrock_errors.is_access_refused(failure):
             raise NotListed("this role may not list them (bedrock:ListInferenceProfiles, bedrock:GetInferenceProfile)")
         raise NotListed(bedrock_errors.describe(failure))
