@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # ctl has to be quick: `dataclasses` alone takes 7 ms
     from collections.abc import Sequence
+    from pathlib import Path
 
     from claude_gatewayd.problem import Problem
 
@@ -39,6 +40,11 @@ class ConfigInvalid(GatewayError):
 def of_file(error: OSError) -> GatewayError:
     """Return the error to show for an OSError about a file."""
     return GatewayError(f"cannot use {error.filename}: {error.strerror}", list_command(error.filename))
+
+
+def not_changed(what: str, file: "Path", error: OSError) -> GatewayError:
+    """Return the error to show where *what*, such as "write", failed: the directory of *file* decides that."""
+    return GatewayError(f"cannot {what} {file}: {error.strerror}", list_command(file.parent))
 
 
 def list_command(*files: object) -> str:

@@ -18,7 +18,7 @@ from claude_gatewayd.ctl.claude_code.destinations import leads_to_bedrock_mode
 from claude_gatewayd.ctl.claude_code.run_environment import Run
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
-from claude_gatewayd.errors import GatewayError, list_command
+from claude_gatewayd.errors import GatewayError, list_command, not_changed
 from claude_gatewayd.system import files
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 
@@ -111,7 +111,7 @@ def _with_overrides(words: list[str], ours: Run) -> list[str]:
     try:
         files.replace(file, text)
     except OSError as error:
-        raise GatewayError(f"cannot write {file}: {error.strerror}", list_command(directory)) from None
+        raise not_changed("write", file, error) from None
     for other in directory.glob("run-*.json"):
         with contextlib.suppress(OSError):
             if time.time() - other.stat().st_mtime > _KEPT_FOR:

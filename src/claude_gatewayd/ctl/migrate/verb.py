@@ -7,7 +7,6 @@ import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from claude_gatewayd import paths, printable
@@ -22,7 +21,7 @@ from claude_gatewayd.ctl.migrate.translation import OPEN_ENDS, YOURS, Translatio
 from claude_gatewayd.ctl.migrate.variables import collect
 from claude_gatewayd.ctl.terminal.output import DONE, USAGE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.text import counted
-from claude_gatewayd.errors import ConfigInvalid, GatewayError
+from claude_gatewayd.errors import ConfigInvalid, GatewayError, not_changed
 from claude_gatewayd.service import environment
 from claude_gatewayd.system import files
 
@@ -193,7 +192,7 @@ def _write(path: Path, text: str) -> Path | None:
         if path == paths.environment_file(os.environ):
             path.chmod(0o600)
     except OSError as error:
-        raise GatewayError(f"cannot write {path}: {error.strerror}", f"ls -ld {quote(str(path.parent))}") from None
+        raise not_changed("write", path, error) from None
     return kept
 
 

@@ -19,7 +19,7 @@ from claude_gatewayd.ctl.service.install_plan import PROGRAMS
 from claude_gatewayd.ctl.service.verbs import end_at_once, refuse_foreign, report_start, running, wait_serving
 from claude_gatewayd.ctl.terminal.output import DONE, NO, row
 from claude_gatewayd.ctl.terminal.progress import Progress
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, not_changed
 from claude_gatewayd.ipc.lock import lock_is_held
 from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import FileWrite, Symlink, remove, remove_if_empty
@@ -284,9 +284,7 @@ def _remove_tree(path: Path) -> None:
     try:
         shutil.rmtree(path)
     except OSError as error:
-        raise GatewayError(
-            f"cannot remove {path}: {error.strerror}", f"ls -ld {shlex.quote(str(path.parent))}"
-        ) from None
+        raise not_changed("remove", path, error) from None
 
 
 def port_number(given: str) -> int:

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from claude_gatewayd import paths
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, not_changed
 from claude_gatewayd.system import files
 
 _OURS = "claude-gatewayd"
@@ -60,9 +60,7 @@ def write(requirements: Sequence[str]) -> None:
         else:
             file.unlink(missing_ok=True)
     except OSError as error:
-        raise GatewayError(
-            f"cannot write {file}: {error.strerror}", f"ls -ld {shlex.quote(str(file.parent))}"
-        ) from None
+        raise not_changed("write", file, error) from None
 
 
 def changed(before: Sequence[str], more: Iterable[str], fewer: Iterable[str]) -> tuple[str, ...]:

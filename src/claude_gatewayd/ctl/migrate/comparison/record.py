@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import Any
 
 from claude_gatewayd import paths
 from claude_gatewayd.ctl.migrate import references
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import not_changed
 from claude_gatewayd.system import files, small_file
 
 _MOST_FILES = 20
@@ -91,9 +90,7 @@ def add(file: Path, names: Sequence[OldName]) -> None:
     try:
         files.write(store, json.dumps(document, indent=1).encode() + b"\n")
     except OSError as error:
-        raise GatewayError(
-            f"cannot write {store}: {error.strerror}", f"ls -ld {shlex.quote(str(store.parent))}"
-        ) from None
+        raise not_changed("write", store, error) from None
 
 
 def forget() -> list[str]:
@@ -103,7 +100,5 @@ def forget() -> list[str]:
     try:
         store.unlink(missing_ok=True)
     except OSError as error:
-        raise GatewayError(
-            f"cannot remove {store}: {error.strerror}", f"ls -ld {shlex.quote(str(store.parent))}"
-        ) from None
+        raise not_changed("remove", store, error) from None
     return known
