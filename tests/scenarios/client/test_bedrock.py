@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from claude_gatewayd.bedrock.features import CONTEXT_1M
+from tests.fakes.bedrock import model_of
 from tests.scenarios.client import routes
 from tests.scenarios.client.claude import signed_in_with, worked
 from tests.scenarios.client.scene import Scene
@@ -156,6 +158,17 @@ def test_bedrock_breaks_off(scene: Scene, version: str, home: Path) -> None:
         assert result.text == "Hello from the fake. You said: good morning", result
     else:
         assert "API Error" in result.text, result
+
+
+@routes.by(*routes.GATEWAYS_OWN)
+def test_a_million_tokens(scene: Scene, version: str, home: Path) -> None:
+    """What the client asks of Anthropic with a header and a mark at the model's name, Bedrock gets in the body."""
+    scene.is_down()
+    env = {"ANTHROPIC_MODEL": "claude-sonnet-4-5[1m]"}
+    worked(scene.claude(version, home, env=env).ask("good morning"))
+    (asked,) = scene.only("bedrock")
+    assert model_of(asked) == "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    assert CONTEXT_1M in asked.json()["anthropic_beta"]
 
 
 def test_a_web_search_that_only_anthropic_can_do(scene: Scene, newest: str, home: Path) -> None:
