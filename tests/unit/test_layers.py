@@ -25,7 +25,7 @@ FLOORS = (
     ("supervisor", "worker", "ctl"),
     ("service", "aws"),
     ("network",),
-    ("config", "ipc", "bedrock"),
+    ("config", "ipc", "bedrock", "ledger"),
     ("anthropic",),
     ("http1", "system"),
     ("paths", "errors", "problem", "printable"),  # words that everybody needs, modules of the root

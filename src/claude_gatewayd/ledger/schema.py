@@ -1,0 +1,93 @@
+"""The ledger's tables, for SQLite and PostgreSQL. The migrations create them; a test holds both against each other.
+
+Imported by what reports and maintains. The worker's writer does not import it: SQLAlchemy takes 18 MB, and 0.2 s in
+which no request is served.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, SmallInteger, Table, Text
+
+SCHEMA = "claude_gateway"  # in PostgreSQL; SQLite has none
+
+metadata = MetaData()
+
+
+def _text(name: str, *, key: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=False, primary_key=key)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+requests = Table(
+    "requests",
+    metadata,
+    _text("id", key=True),
+    Column("started_at", Double, nullable=False),
+    _text("gateway"),
+    _text("kind"),
+    Column("status", SmallInteger, nullable=False),
+    _text("session_id"),
+    _text("agent_id"),
+    _text("project"),
+    _text("client"),
+    _text("client_version"),
+    _text("model_asked"),
+    _text("model_served"),
+    _text("lane"),
+    _text("upstream"),
+    _text("transport"),
+    _text("fallback"),
+    _text("billing"),
+    _count("input_tokens"),
+    _count("output_tokens"),
+    _count("cache_read_tokens"),
+    _count("cache_write_5m_tokens"),
+    _count("cache_write_1h_tokens"),
+    Column("cost", Double),
+    Column("first_event_ms", Double),
+    Column("duration_ms", Double, nullable=False),
+    _count("request_bytes"),
+    _count("answer_bytes"),
+    Column("retries", Integer, nullable=False),
+    Column("is_stream", Boolean, nullable=False),
+    Column("is_aborted", Boolean, nullable=False),
+)
+Index("requests_started_at", requests.c.started_at)
+
+# Sums by quarter of an hour: every time zone's days begin with one. They make a report of a million requests fast, and
+# are written in the transaction of their requests. Requests that use no tokens are not in them.
+quarters = Table(
+    "quarters",
+    metadata,
+    Column("quarter", Integer, primary_key=True, autoincrement=False),  # started_at // 900
+    _text("gateway", key=True),
+    _text("upstream", key=True),
+    _text("transport", key=True),
+    _text("model", key=True),  # served, or asked where nobody served
+    _text("project", key=True),
+    _text("billing", key=True),
+    _text("fallback", key=True),
+    _count("requests"),
+    _count("failures"),  # status 400 and above, without those that were aborted
+    _count("aborted"),
+    _count("unpriced"),  # requests whose cost is not known
+    _count("input_tokens"),
+    _count("output_tokens"),
+    _count("cache_read_tokens"),
+    _count("cache_write_5m_tokens"),
+    _count("cache_write_1h_tokens"),
+    Column("cost", Double, nullable=False),
+)
+
+# How many requests took how long, in the bins of `latency`.
+latencies = Table(
+    "latencies",
+    metadata,
+    Column("quarter", Integer, primary_key=True, autoincrement=False),
+    _text("gateway", key=True),
+    _text("upstream", key=True),
+    _text("measure", key=True),  # "first_event" or "duration"
+    Column("bin", SmallInteger, primary_key=True, autoincrement=False),
+    _count("requests"),
+)
