@@ -29,6 +29,7 @@ requests = Table(
     Column("status", SmallInteger, nullable=False),
     _text("session_id"),
     _text("agent_id"),
+    _text("message_id"),  # the answer's
     _text("project"),
     _text("client"),
     _text("client_version"),

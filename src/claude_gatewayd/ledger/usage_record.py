@@ -17,7 +17,9 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     daemon among those that share a database. *kind* is the sort of endpoint; only "messages", "invoke" and "openai"
     use tokens. *transport* is who asked Bedrock, "litellm" or "direct". *fallback* is why Bedrock was asked in
     Anthropic's place, one of few words, "" if it was not. *billing* is who pays: nobody by the token for a
-    "subscription", the owner of the API key, the AWS account, or another provider.
+    "subscription", the owner of the API key, the AWS account, or another provider. *message_id* is the answer's, as the
+    client got it (of message_start, or of the JSON body): Claude Code's transcripts have it too, so `usage --against`
+    knows which of their messages is this request. "" where the answer has none.
 
     Tokens of *input* exclude those that a cache served or took. *cost* is in USD at list price, None where the price of
     the model is not known. *first_event_ms* is None without a stream. *is_aborted*: the client left before the end.
@@ -30,6 +32,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     status: int
     session_id: str = ""
     agent_id: str = ""
+    message_id: str = ""
     project: str = ""
     client: str = ""
     client_version: str = ""
