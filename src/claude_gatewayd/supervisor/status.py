@@ -17,6 +17,7 @@ _NO_BEDROCK = _WHY | {
     "models_listed_at": None, "denied_models": [],
 }  # fmt: skip
 _NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
+_NO_LEDGER = _WHY | {"state": "off", "database": "", "waiting": 0, "spilled": 0, "dropped": 0, "written": 0}
 
 
 def combined(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
@@ -35,10 +36,11 @@ def combined(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 
 
 def serving(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what is taken from the current generation alone: Bedrock, LiteLLM, credentials, circuits, notices."""
+    """Return what is taken from the current generation alone: Bedrock, LiteLLM, the ledger, and what is due."""
     return {
         "bedrock": _NO_BEDROCK | snapshot.get("bedrock", {}),
         "litellm": _NO_LITELLM | snapshot.get("litellm", {}),
+        "ledger": _NO_LEDGER | snapshot.get("ledger", {}),
         "credentials": snapshot.get("credentials"),
         "circuits": snapshot.get("circuits", []),
         "notices": snapshot.get("notices", []),

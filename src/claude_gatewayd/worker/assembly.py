@@ -38,6 +38,7 @@ from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
+from claude_gatewayd.worker.ledger.ledger import Ledger
 from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
@@ -63,6 +64,7 @@ class Parts:
     notices: Notices
     known_credentials: KnownCredentials
     learned: LearnedRefusals
+    ledger: Ledger
     pools: tuple[Pool, ...]
 
     async def close(self) -> None:
@@ -75,6 +77,7 @@ class Parts:
             self.learned.close(),
             self.bedrock.close(),
             self.notices.close(),
+            self.ledger.close(),
         )
         if self.catalog is not None:
             await self.catalog.close()
@@ -183,6 +186,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         notices=_notices(inputs, credentials.snapshot, tally),
         known_credentials=inputs.known_credentials,
         learned=learned,
+        ledger=Ledger(),
         pools=pools,
     )
 

@@ -91,6 +91,7 @@ class Worker:
 
     async def _serve(self) -> None:
         """Accept until ordered to drain."""
+        await self._parts.ledger.start()
         if self._parts.catalog is not None:
             self._parts.catalog.start()
         wants_engine = self._inputs.loads_engine_at_start(had_engine=self._mode.with_engine)

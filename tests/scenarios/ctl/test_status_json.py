@@ -9,6 +9,7 @@ from typing import Any, get_args
 from claude_gatewayd.aws import snapshot
 from claude_gatewayd.supervisor import generation
 from claude_gatewayd.worker.engine import engine
+from claude_gatewayd.worker.ledger import state
 from claude_gatewayd.worker.notices import notice
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
@@ -99,6 +100,7 @@ def test_the_words_are_all_there() -> None:
         ("credentials.state", get_args(snapshot.CredentialState)),
         ("credentials.kind", get_args(snapshot.CredentialKind)),
         ("litellm.state", get_args(engine.EngineState)),
+        ("ledger.state", get_args(state.LedgerState)),
         ("generations[].state", [word for word in get_args(generation.GenerationPhase) if word != "ended"]),
         ("notices[].event", get_args(notice.Event)),
     ):
