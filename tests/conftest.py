@@ -1,11 +1,15 @@
-"""The whole run: signals as they usually are, and nothing is left of it."""
+"""The whole run: signals as they usually are, nothing is left of it, and a PostgreSQL for who asks for one."""
 
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.leftovers import Run
+
+if TYPE_CHECKING:  # psycopg takes a tenth of a second to import, and few files need it
+    from tests.support.postgres import PostgresServer
 
 _run = pytest.StashKey[Run]()
 _found = pytest.StashKey[list[str]]()
@@ -39,3 +43,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("left behind", red=bool(found), green=not found)
     for one in found or ["nothing: no process, no socket, no directory"]:
         terminalreporter.line(one)
+
+
+@pytest.fixture(scope="session")
+def the_postgres_server() -> "Iterator[PostgresServer]":
+    """Run one PostgreSQL for all tests of this process."""
+    from tests.support import postgres
+
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip(postgres.INSTALL)
+    with postgres.PostgresServer(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(the_postgres_server: "PostgresServer") -> "Iterator[PostgresServer]":
+    """Lend the PostgreSQL to a test, which may stop it."""
+    yield the_postgres_server
+    the_postgres_server.be_as_before()
