@@ -25,7 +25,8 @@ FLOORS = (
     ("supervisor", "worker", "ctl"),
     ("service", "aws"),
     ("network",),
-    ("config", "ipc", "bedrock", "ledger"),
+    ("config", "ipc", "ledger"),
+    ("bedrock",),
     ("anthropic",),
     ("http1", "system"),
     ("paths", "errors", "problem", "printable"),  # words that everybody needs, modules of the root

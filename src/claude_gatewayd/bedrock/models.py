@@ -117,6 +117,17 @@ def bare(asked: str) -> str:
     return ALIASES.get(name, name)
 
 
+def without_marks(asked: str) -> str:
+    """Return a name without the marks at its end, otherwise as it is."""
+    return _MARK.sub("", asked)
+
+
+def geography_of(asked: str) -> str:
+    """Return the geography that a profile of Bedrock's has in its id, "" for any other name."""
+    prefix, dot, rest = asked.partition(".")
+    return prefix if dot and prefix in GEOGRAPHIES and rest.startswith("anthropic.") else ""
+
+
 def is_bedrock_only(asked: str) -> bool:
     """Say whether a name asks for Bedrock, whatever Anthropic can."""
     marks = _MARK.search(asked)
@@ -138,6 +149,13 @@ def is_claude(asked: str) -> bool:
     return _SPELLED.match(_MARK.sub("", asked)) is not None
 
 
+def called(asked: str) -> str:
+    """Bring any form of a name, Bedrock's ids too, to the one that a model is called by: no date, no version."""
+    name = _MARK.sub("", asked).rpartition("/")[2]
+    name = _DATE.sub("", _VERSION.sub("", _NATIVE.sub("", name)))
+    return ALIASES.get(name, name.removesuffix("-0") if name.endswith("-4-0") else name)
+
+
 def find(
     asked: str,
     region: str,
@@ -151,9 +169,9 @@ def find(
     of it, and gives an id, an ARN, or another name of Anthropic's. Then comes what AWS has *listed*, then the table. A
     name that both lack is spelled by the rules, so that a new model works before anybody knows it.
     """
-    name, given = _called(asked), _MARK.sub("", asked)
+    name, given = called(asked), _MARK.sub("", asked)
     # What "claude-opus" means changes with the next Opus: its override is for that name alone.
-    by_name = {_called(key): value for key, value in (overrides or {}).items() if _MARK.sub("", key) not in ALIASES}
+    by_name = {called(key): value for key, value in (overrides or {}).items() if _MARK.sub("", key) not in ALIASES}
     own = (overrides or {}).get(given) or by_name.get(name)
     if own is not None:
         there = find(own, region, geography, listed=listed) or Target(name, own, family_of(name))
@@ -161,7 +179,7 @@ def find(
         return Target(name, there.model, there.family if is_known else family_of(name), "own", there.behind)
     if _NATIVE.match(given):
         base = listed.applications.get(given, "")
-        return Target(_called(base) if base else name, given, family_of(base or given), "asked", base)
+        return Target(called(base) if base else name, given, family_of(base or given), "asked", base)
     if (live := _listed(given, name, region, geography, listed)) is not None:
         return Target(name, live, family_of(name), "live")
     row = _BY_NAME.get(given) or _BY_NAME.get(name)
@@ -220,19 +238,12 @@ def family_of(name: str) -> Family:
     return next(family for since, family in _SINCE if version >= since)
 
 
-def _called(asked: str) -> str:
-    """Bring any form of a name, Bedrock's ids too, to the one that a model is called by: no date, no version."""
-    name = _MARK.sub("", asked).rpartition("/")[2]
-    name = _DATE.sub("", _VERSION.sub("", _NATIVE.sub("", name)))
-    return ALIASES.get(name, name.removesuffix("-0") if name.endswith("-4-0") else name)
-
-
 @lru_cache(maxsize=4)
 def _by_name(listed: Listing) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Return what is listed by the name of the model: the ids of its profiles, by the model's base id."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for profile in listed.profiles:
-        if (name := _called(profile.base)).startswith("claude-"):
+        if (name := called(profile.base)).startswith("claude-"):
             of_name = found.setdefault(name, {})
             of_name[profile.base] = (*of_name.get(profile.base, ()), profile.id)
     return found
