@@ -1,12 +1,12 @@
 """A file of AWS's configuration: no content of it holds the interpreter, and with it Anthropic's lane."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from claude_gatewayd.aws.profiles.ini import FileUnusable, read_sections
+from tests.support.effort import effort
 
 HEAD = "[default]\nregion = us-west-2\n"
 
@@ -20,16 +20,15 @@ HEAD = "[default]\nregion = us-west-2\n"
         "=\n" * 400_000,
         "a\n" * 400_000,
         f"[profile {'a' * 1_000_000}]",
-        "[DEFAULT]\n" + "".join(f"{n}=\n" for n in range(50_000)) + "".join(f"[{n}]\n" for n in range(50_000)),
+        "[DEFAULT]\n" + "".join(f"{n}=\n" for n in range(20_000)) + "".join(f"[{n}]\n" for n in range(20_000)),
     ],
 )
 def test_what_the_parser_takes_minutes_for_is_refused_at_once(tmp_path: Path, line: str) -> None:
     file = tmp_path / "config"
     file.write_text(f"{HEAD}{line}\n")
-    before = time.thread_time()
-    with pytest.raises(FileUnusable, match=r"config:\d+$"):
+    with effort() as spent, pytest.raises(FileUnusable, match=r"config:\d+$"):
         read_sections(file)
-    assert time.thread_time() - before < 2
+    assert spent.amount < 400
 
 
 @pytest.mark.parametrize(
@@ -48,9 +47,9 @@ def test_what_the_parser_takes_minutes_for_is_refused_at_once(tmp_path: Path, li
 def test_what_is_only_long_is_read(tmp_path: Path, line: str) -> None:
     file = tmp_path / "config"
     file.write_text(f"{HEAD}{line}\n")
-    before = time.thread_time()
-    assert read_sections(file)["default"]["region"] == "us-west-2"
-    assert time.thread_time() - before < 4
+    with effort() as spent:
+        assert read_sections(file)["default"]["region"] == "us-west-2"
+    assert spent.amount < 400
 
 
 def test_a_file_that_is_replaced_by_one_of_its_age_and_size_is_read_again(tmp_path: Path) -> None:
