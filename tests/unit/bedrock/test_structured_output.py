@@ -93,7 +93,7 @@ def test_a_pattern_that_takes_ages_holds_nobody_up(title: str, *, fits: bool) ->
         thread.join(0.005)
         pauses.append(time.monotonic())
     assert [one is not None for one in found] == [fits]
-    assert max((after - before for before, after in itertools.pairwise(pauses)), default=0.0) < 1
+    assert max((after - before for before, after in itertools.pairwise(pauses)), default=0.0) < 5
 
 
 def test_a_definition_within_the_schema_is_followed() -> None:
