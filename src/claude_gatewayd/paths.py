@@ -166,6 +166,11 @@ def refusals_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "refusals.json"
 
 
+def ledger_file(environ: Mapping[str, str]) -> Path:
+    """Return the ledger's file, where its database is SQLite."""
+    return state_dir(environ) / "ledger.sqlite3"
+
+
 def models_file(environ: Mapping[str, str]) -> Path:
     """Return the file of the models that AWS has listed."""
     return state_dir(environ) / "models.json"

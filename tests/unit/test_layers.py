@@ -24,8 +24,8 @@ PACKAGE = SRC / "claude_gatewayd"
 FLOORS = (
     ("supervisor", "worker", "ctl"),
     ("service", "aws"),
-    ("network",),
-    ("config", "ipc", "ledger"),
+    ("network", "ledger"),
+    ("config", "ipc"),
     ("bedrock",),
     ("anthropic",),
     ("http1", "system"),

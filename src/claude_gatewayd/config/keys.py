@@ -70,6 +70,10 @@ KEYS = (
     KeySpec("sso", "warn_before", values.as_list, values.minutes_before, "[60, 15, 5]"),
     KeySpec("notify", "enabled", values.as_flag, values.flag, "true"),
     KeySpec("notify", "command", str, values.text, "'logger -t claude \"$CLAUDE_GATEWAY_TITLE\"'"),
+    KeySpec("ledger", "enabled", values.as_flag, values.flag, "true"),
+    KeySpec("ledger", "url", str, values.database_url, '"postgresql://litellm:PASSWORD@localhost:5432/litellm"'),
+    KeySpec("ledger", "use_database_url", values.as_flag, values.flag, "false"),
+    KeySpec("ledger", "keep_days", values.as_number, values.whole(0, 36500), "365"),
     KeySpec("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}

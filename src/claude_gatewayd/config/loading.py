@@ -13,7 +13,19 @@ from urllib.parse import urlsplit
 from claude_gatewayd.config import values
 from claude_gatewayd.config.file import Document, read_document
 from claude_gatewayd.config.keys import ENDPOINTS, KEYS, NAMES, SECTIONS, TABLES, KeySpec
-from claude_gatewayd.config.model import Anthropic, Bedrock, Config, Listen, LiteLlm, Log, Network, Notify, Router, Sso
+from claude_gatewayd.config.model import (
+    Anthropic,
+    Bedrock,
+    Config,
+    LedgerConfig,
+    Listen,
+    LiteLlm,
+    Log,
+    Network,
+    Notify,
+    Router,
+    Sso,
+)  # fmt: skip
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.paths import expanduser
 from claude_gatewayd.problem import Problem
@@ -163,10 +175,10 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     problems += [*wrong_fallbacks, *wrong_models, *wrong_aliases, *wrong_targets]
     router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
     bedrock = replace(bedrock, models=models)
-    sso, notify = Sso(**good["sso"]), Notify(**good["notify"])
+    sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), LedgerConfig(**good["ledger"])
     return Config(
         listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,
-        tuple(aws_problems),
+        ledger, tuple(aws_problems),
     ), problems  # fmt: skip
 
 

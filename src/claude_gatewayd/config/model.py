@@ -105,6 +105,19 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    """What is recorded of requests, and where: *url* is a PostgreSQL's, "" a file of SQLite. *keep_days* 0: for ever.
+
+    *use_database_url*: DATABASE_URL, which is usually another program's, names the database where *url* is empty.
+    """
+
+    enabled: bool = True
+    url: str = field(default="", repr=False)  # may hold a password
+    use_database_url: bool = False
+    keep_days: int = 365
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """How much is logged."""
 
@@ -129,6 +142,7 @@ class Config:
     sso: Sso = field(default_factory=Sso)
     notify: Notify = field(default_factory=Notify)
     network: Network = field(default_factory=Network)
+    ledger: LedgerConfig = field(default_factory=LedgerConfig)
     aws_problems: tuple[Problem, ...] = ()
 
 

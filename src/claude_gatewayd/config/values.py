@@ -249,6 +249,30 @@ def proxy(raw: object) -> str:
     return url
 
 
+def database_url(raw: object) -> str:
+    """Read the URL of a PostgreSQL, or "" for SQLite."""
+    if raw == "":
+        return ""
+    what = "the URL of a PostgreSQL"
+    hint = 'like "postgresql://USER:PASSWORD@HOST:5432/DATABASE", with %40 for @, %2F for /, %3F for ?, %23 for #'
+    if not isinstance(raw, str) or re.search(r"[^!-~]|[#\\]", raw):
+        raise wrong(what, raw, hint)
+    try:
+        parts = urlsplit(raw)
+        port = parts.port
+    except ValueError:  # brackets around what is no IPv6 address, or a port that is no number
+        raise wrong(what, raw, hint) from None
+    if parts.scheme in ("sqlite", "file"):
+        raise wrong(what, raw, 'without it, or with "", the ledger is a file of SQLite')
+    if re.search(r"(?:^|&)(?:ssl)?password=", parts.query):
+        raise GatewayError("must have the password before the host, not behind the ?", hint)
+    host_is_valid = _is_host(parts.hostname) if parts.hostname else port is None
+    known = parts.scheme in ("postgresql", "postgres", "postgresql+psycopg")
+    if not known or parts.netloc.count("@") > 1 or not host_is_valid or not re.fullmatch(r"/[^/]+", parts.path):
+        raise wrong(what, raw, hint)
+    return raw
+
+
 def _url(raw: object, schemes: tuple[str, ...] = ("http", "https")) -> tuple[str, SplitResult]:
     """Return a URL of one of these schemes without a trailing slash, and its parts."""
     listed = f"{', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://"

@@ -202,6 +202,17 @@ GOOD = [
     ("sso", "warn_before", "[]", ()),
     ("sso", "warn_before", "[1, 1440]", (1440, 1)),
     ("notify", "enabled", "false", False),
+    ("ledger", "url", '""', ""),
+    *(
+        ("ledger", "url", f'"{url}"', url)
+        for url in (
+            "postgresql://litellm:litellm@localhost:47432/litellm",
+            "postgres://db.example/name",
+            "postgresql:///mine",
+            "postgresql+psycopg://me:p%40ss%2F@[::1]:1/name?sslmode=require&application_name=x",
+        )
+    ),
+    ("ledger", "keep_days", "0", 0),
     ("notify", "command", "'echo \"$HOME\"'", 'echo "$HOME"'),
 ]
 
@@ -212,6 +223,27 @@ def test_good_values(place: Place, section: str, key: str, text: str, value: obj
 
 
 BAD = [
+    *(
+        ("ledger", "url", f'"{url}"', "must be the URL of a PostgreSQL")
+        for url in (
+            "sqlite:///x.db",
+            "mysql://h/db",
+            "localhost:5432/db",
+            "postgresql://h",
+            "postgresql://h:0x/db",
+            "postgresql://h/",
+            "postgresql://me:p/ss@h/db",
+            "postgresql://me:p#ss@h/db",
+            "postgresql://me:p@ss@h/db",
+            "postgresql://a b/db",
+            "postgresql://:5432/db",
+            "postgresql://h/a/b",
+            "postgresql://[h/db",
+        )
+    ),
+    ("ledger", "url", '"postgresql://h/db?user=me&password=x"', "must have the password before the host"),
+    ("ledger", "keep_days", "-1", "whole number"),
+    ("ledger", "keep_days", "1.5", "whole number"),
     *(("listen", "host", t, "IP address") for t in ('"example.com"', '""', "1", '"127.0.0.1:80"', '"fe80::1%x"')),
     *(("listen", "host", t, "loopback") for t in ('"0.0.0.0"', '"::"', '"192.168.1.1"')),
     *(("listen", "port", t, "from 1 to 65535") for t in ("0", "65536", "-1", "true", "1.0", '"abc"', "[]", "{}")),
@@ -337,7 +369,7 @@ def test_problems_of_the_environment(place: Place, name: str, text: str, message
             "[zzz]",
             "1 [zzz]",
             "is not a known section",
-            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, log, aliases",
+            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, log, aliases",
         ),
         ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
         ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),
@@ -389,6 +421,23 @@ def test_all_problems_at_once(place: Place) -> None:
         "environment CLAUDE_GATEWAY_LISTEN_FOO",
         "environment CLAUDE_GATEWAY_ROUTER_TIMEOUT",
     ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mysql://me:secret@h/db",
+        "postgresql://me:se/cret@h/db",
+        "postgresql://me:se@cret@h/db",
+        "postgresql://me:se#cret@h/db",
+        "postgresql://h/db?password=secret",
+        "postgresql://h/db?user=me&sslpassword=secret",
+    ],
+)
+def test_a_password_of_the_ledger_is_not_shown(place: Place, value: str) -> None:
+    for problem in (place.problem(f'[ledger]\nurl = "{value}"'), place.problem(CLAUDE_GATEWAY_LEDGER_URL=value)):
+        assert "cret" not in str(problem)
+    assert "secret" not in repr(place.load("[ledger]\nurl = 'postgresql://me:secret@h/db'"))
 
 
 @pytest.mark.parametrize(
