@@ -111,6 +111,12 @@ class Target:
     behind: str = field(default="", compare=False)
 
 
+def priced(target: Target) -> str:
+    """Return the name of a model that prices and sums go by: an ARN says nothing, and has an account's number."""
+    name = target.behind or target.model
+    return target.name.rpartition("/")[2] if name.startswith("arn:") else name
+
+
 def bare(asked: str) -> str:
     """Return a name without the marks at its end, an alias as the newest model that we know of."""
     name = _MARK.sub("", asked)

@@ -11,6 +11,8 @@ from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.upstream.pool import Pool
+from claude_gatewayd.ledger.gateway_name import gateway_name
+from claude_gatewayd.ledger.prices.prices import Prices
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.reach import LateConnector
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
@@ -35,6 +37,7 @@ from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
 from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
+from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
@@ -142,6 +145,8 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
+    ledger = Ledger()
+    prices = Prices({}, config.bedrock.region)
 
     def prepare() -> None:
         transports.prepare()
@@ -175,6 +180,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             tickets,
             Budget(_BUFFERED_BODIES * config.listen.max_body),
             tally,
+            UsageRecorder(gateway_name(), prices.cost, ledger.record),
         ),
         engine=engine,
         bedrock=credentials,
@@ -186,7 +192,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         notices=_notices(inputs, credentials.snapshot, tally),
         known_credentials=inputs.known_credentials,
         learned=learned,
-        ledger=Ledger(),
+        ledger=ledger,
         pools=pools,
     )
 

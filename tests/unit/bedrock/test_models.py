@@ -11,6 +11,7 @@ from claude_gatewayd.bedrock.models import (
     GEOGRAPHIES,
     NAMES,
     Family,
+    Target,
     bare,
     family_of,
     find,
@@ -325,3 +326,22 @@ def test_no_listing_breaks_a_search(pairs: list[tuple[str, str]], asked: str) ->
     for name in (asked, f"claude-{asked}", "claude-opus-5-5"):
         find(name, "us-west-2", listed=listed)
     known("us-west-2", "auto", {}, listed)
+
+
+APPLICATION = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (Target("claude-opus-5-5", "us.anthropic.claude-opus-5-5", Family.CLAUDE_5_1), "us.anthropic.claude-opus-5-5"),
+        (Target("claude-opus-5-5", APPLICATION, Family.CLAUDE_5_1), "claude-opus-5-5"),
+        (
+            Target("claude-opus-5-5", APPLICATION, Family.CLAUDE_5_1, behind="anthropic.claude-opus-4-8"),
+            "anthropic.claude-opus-4-8",
+        ),
+        (Target(APPLICATION, APPLICATION, Family.CLAUDE_5_1), "abc"),
+    ],
+)
+def test_the_name_that_prices_go_by_has_no_number_of_an_account(target: Target, expected: str) -> None:
+    assert bedrock_models.priced(target) == expected

@@ -1,6 +1,7 @@
 """One request and its answer, on the server side."""
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from claude_gatewayd.http1 import framing, head
@@ -54,7 +55,7 @@ class Exchange:
     __slots__ = (
         "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
         "_sink", "_unsent", "_waiter",
-        "body_done", "finished", "head", "nudge", "started",
+        "body_done", "finished", "first_sent_at", "head", "nudge", "sent", "started",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, request: RequestHead) -> None:
@@ -62,6 +63,8 @@ class Exchange:
         self.started = False
         self.finished = False
         self.nudge: Callable[[], None] | None = None  # sends a byte of the body's framing that changes nothing
+        self.sent = 0  # bytes of the answer's body, with its framing
+        self.first_sent_at = 0.0  # by the monotonic clock
         self._unsent = b""
         self._connection = connection
         self._body: framing.BodyReader = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
@@ -84,6 +87,11 @@ class Exchange:
         return self._connection
 
     # -- the request's body
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the body have come, with its framing."""
+        return self._raw_size
 
     async def hold(self, limit: int, budget: Budget) -> Bytes:
         """Return the whole body's payload, once it is complete; *budget* is charged until the exchange ends.
@@ -231,6 +239,9 @@ class Exchange:
 
     def write(self, data: Bytes) -> None:
         """Send the next raw bytes of the answer's body."""
+        if not self.sent:
+            self.first_sent_at = monotonic()
+        self.sent += len(data)
         if self._unsent:
             data, self._unsent = b"".join((self._unsent, data)), b""
         self._connection.send(data)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,6 +11,7 @@ from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES, UNREADABLE
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.worker.gateway.caller import Caller
 
 _LARGE = 256 * 1024  # bytes: larger bodies are parsed and written in a thread
@@ -35,6 +36,19 @@ class Refused(Exception):
         self.lines = lines
 
 
+class Metered(Protocol):
+    """What was read of an answer as it passed. *counts* are None where it names no tokens."""
+
+    @property
+    def counts(self) -> TokenCounts | None: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def message_id(self) -> str: ...
+
+
 @dataclass(slots=True)
 class Route:
     """The route of a request, as the headers of the answer report it.
@@ -42,6 +56,9 @@ class Route:
     *upstream* answered; *fallback* is why it was not the first choice; *api_base* is where LiteLLM sent the request.
     *cause* is why Bedrock is asked in Anthropic's place, for the status; "" if it is not. *bedrock* is the transport by
     which it answered: "litellm" or "direct".
+
+    The ledger has more of it: the *lane*, *why* there was a fallback in one of few words, the *model* at Bedrock, how
+    often Anthropic was asked again, and the *meter* that reads the tokens of the answer.
     """
 
     upstream: str = "anthropic"
@@ -49,6 +66,11 @@ class Route:
     api_base: str = ""
     cause: str = ""
     bedrock: str = ""
+    lane: str = ""
+    why: str = ""
+    model: str = ""
+    retries: int = 0
+    meter: Metered | None = None
 
     @property
     def lines(self) -> Lines:

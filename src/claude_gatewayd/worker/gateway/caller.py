@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from claude_gatewayd.worker.relay.outgoing import FOR_THE_GATEWAY
+from claude_gatewayd.worker.relay.outgoing import KEY_HEADERS
 
 FOR_ANTHROPIC = (b"authorization", b"x-api-key")
 
@@ -54,7 +54,7 @@ def identify(fields: Mapping[bytes, bytes], key: str) -> Caller:
                 has_key, key_headers = True, key_headers | {name}
             else:
                 found.append(value)
-    for name in FOR_THE_GATEWAY:
+    for name in KEY_HEADERS:
         value = fields.get(name)
         if value and _matches(value, wanted):
             has_key = True

@@ -26,6 +26,8 @@ from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, cannot_cou
 from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, LiteLLMLane
 from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
+from claude_gatewayd.worker.gateway.recording.record import Recording
+from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
@@ -76,6 +78,7 @@ class Gateway:
         tickets: Tickets,
         budget: Budget,
         tally: Tally,
+        recorder: UsageRecorder,
     ) -> None:
         self._settings = settings
         self._lanes = lanes
@@ -85,44 +88,52 @@ class Gateway:
         self._budget = budget
         self._decoding = asyncio.Lock()
         self._tally = tally
+        self._recorder = recorder
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
         tally = self._tally
         tally.under_way += 1
+        recording = self._recorder.begin()
         try:
-            if status := await self._respond(exchange, self._answer(exchange)):
-                tally.answered(status)
+            if status := await self._respond(exchange, self._answer(exchange, recording), recording):
+                self._ended(exchange, recording, status)
         except asyncio.CancelledError:
             if not exchange.finished:
-                tally.answered(CLIENT_GONE)
+                self._ended(exchange, recording, CLIENT_GONE)
             raise
         finally:
             tally.under_way -= 1
 
+    def _ended(self, exchange: Exchange, recording: Recording, status: int) -> None:
+        self._tally.answered(status)
+        self._recorder.ended(recording, exchange, status)
+
     async def handle_private(self, exchange: Exchange) -> None:
         """Answer a request of LiteLLM's. It is part of a caller's request, which is counted already."""
-        await self._respond(exchange, self._answer_ticket(exchange))
+        await self._respond(exchange, self._answer_ticket(exchange), self._recorder.begin())
 
-    async def _respond(self, exchange: Exchange, answering: Coroutine[None, None, int]) -> int:
+    async def _respond(self, exchange: Exchange, answering: Coroutine[None, None, int], recording: Recording) -> int:
         """Answer a request, with an error if it is refused. Return the status."""
         try:
             return await answering
         except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
             refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
             lines, text = _error(_path(exchange.head.target)[0], refused)
-            route = () if any(line.startswith(b"x-gateway-upstream") for line in refused.lines) else _NO_UPSTREAM
+            recording.refused = not any(line.startswith(b"x-gateway-upstream") for line in refused.lines)
+            route = _NO_UPSTREAM if recording.refused else ()
             exchange.reply(refused.status, anthropic_errors.reason(refused.status), [*lines, *route], text)
             return refused.status
 
     def refusal(self, problem: Malformed) -> bytes:
         """Return the complete response to bytes that are not an HTTP request."""
         self._tally.answered(problem.status)
+        self._recorder.malformed(problem.status)
         text = anthropic_errors.error_body(problem.status, f"cannot read the request: {problem.why}")
         lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *_NO_UPSTREAM, b"Connection: close"]
         return head.write_response(problem.status, anthropic_errors.reason(problem.status), lines) + text
 
-    async def _answer(self, exchange: Exchange) -> int:
+    async def _answer(self, exchange: Exchange, recording: Recording) -> int:
         request = exchange.head
         authority = guard.authority_of(request.target)[0]
         refusal = guard.check(request.fields, authority, self._settings.hosts)
@@ -138,25 +149,32 @@ class Gateway:
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
             raise Refused(508, f"cannot reach Anthropic: {where}. {hint}", NO_RETRY)
-        call = self._admitted(exchange, path, target)
+        call = recording.call = self._admitted(exchange, path, target)
+        route = call.route
         if path.startswith(bedrock_mode.PREFIX):
+            route.lane, route.upstream = "bedrock-mode", "bedrock"
             return await self._answer_bedrock_mode(call)
         if request.method == b"POST":
             if path in ROUTES:
+                route.lane = "litellm"
                 await self._read_decoded(call)
                 return await self._lanes.litellm.answer(call)
             if path in _READ:  # whatever content type it names: its model says who may see it
                 await self._read(call)
                 if bedrock_models.is_bedrock_only(call.model):
+                    route.lane = "bedrock"
                     return await self._ask_bedrock(call)
                 if await self._lanes.litellm.serves(call):
+                    route.lane = "litellm"
                     return await self._lanes.litellm.answer(call)
         if call.body is None and exchange.body_done and not request.length and not request.chunked:
             call.body = b""
         if request.method == b"GET" and self._lanes.models is not None and model_list.model_of(path) is not None:
+            route.lane = "models"
             return await self._lanes.models.answer(call)
         if not call.caller.credential:
             raise _no_credential()
+        route.lane = "anthropic"
         return await self._lanes.anthropic.answer(call)
 
     def _prove(self, exchange: Exchange) -> int:

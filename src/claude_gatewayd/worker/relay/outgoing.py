@@ -9,8 +9,10 @@ from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.relay import forwarding_loops
 
 GATEWAY_KEY_HEADER = b"x-gateway-key"
+KEY_HEADERS = (GATEWAY_KEY_HEADER, b"x-litellm-api-key")
+PROJECT_HEADER = b"x-gateway-project"  # by which a client may name its project for the ledger: none does by itself
 # Headers for the gateway itself: no upstream gets them.
-FOR_THE_GATEWAY = frozenset((GATEWAY_KEY_HEADER, b"x-litellm-api-key"))
+FOR_THE_GATEWAY = frozenset((*KEY_HEADERS, PROJECT_HEADER))
 
 # `expect` is among them: the gateway itself has answered 100 Continue.
 _NOT_FORWARDED = HOP_BY_HOP | FOR_THE_GATEWAY | {b"expect", forwarding_loops.HEADER}

@@ -66,7 +66,7 @@ class AnthropicLane:
         circuit = _circuit_of(call)
         state = self._circuits.admit(circuit)
         if state == "open" and await fallback.obstacle(call) is None:
-            call.route.fallback = f"circuit open ({self._circuits.reason(circuit)})"
+            call.route.fallback, call.route.why = f"circuit open ({self._circuits.reason(circuit)})", "circuit"
             answered = await self._from_bedrock(call, fallback, circuit)
             if isinstance(answered, int):
                 return answered
@@ -97,7 +97,7 @@ class AnthropicLane:
         """
         circuit = _circuit_of(call)
         if self._circuits.is_open(circuit) and await fallback.obstacle(call) is None:
-            call.route.fallback = f"circuit open ({self._circuits.reason(circuit)})"
+            call.route.fallback, call.route.why = f"circuit open ({self._circuits.reason(circuit)})", "circuit"
             return await fallback.count(call)
         result = await self._attempts.ask(call, fallback, None)
         if not result.falls_back:

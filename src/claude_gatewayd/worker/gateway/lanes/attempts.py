@@ -140,7 +140,7 @@ class Attempts:
             if decision.act in ("fallback", "retry first") and fallback is not None:
                 obstacle = await fallback.obstacle(call)
                 if obstacle is None and decision.act == "fallback":
-                    call.route.fallback = policy.reason(outcome)
+                    call.route.fallback, call.route.why = policy.reason(outcome), policy.word(outcome)
                     return Result(outcome, answer, attempt.failure, falls_back=True)
                 if obstacle is not None:
                     call.route.fallback = f"none; {obstacle.reason}"
@@ -154,6 +154,7 @@ class Attempts:
             kept = await answer.keep() if answer is not None else None
             earlier = Result(outcome, kept or (earlier.answer if earlier is not None else None), attempt.failure)
             retries += 1
+            call.route.retries += 1
             self._tally.retried()
             await asyncio.sleep(decision.after)
 

@@ -135,7 +135,7 @@ class BedrockLane:
         if isinstance(counted, str):
             raise cannot_count(call, counted)
         self._keeper.note_accepted()
-        call.route.bedrock = "direct"
+        call.route.bedrock, call.route.model = "direct", bedrock_models.priced(target)
         call.exchange.reply(200, b"OK", [JSON, *call.route.lines], _encoder.encode({"input_tokens": counted}))
         return 200
 
@@ -162,7 +162,7 @@ class BedrockLane:
         answered = await self._attempts.ask(question, target)
         if isinstance(answered, BedrockFailure):
             return answered
-        call.route.bedrock = answered.transport
+        call.route.bedrock, call.route.model = answered.transport, bedrock_models.priced(target)
         self._catalog.note_answer(target.model)
         found = request_id(answered.answer.head)
         try:

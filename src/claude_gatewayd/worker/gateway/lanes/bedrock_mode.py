@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from claude_gatewayd.aws.keeper.keeper import Keeper
 from claude_gatewayd.bedrock import errors as bedrock_errors
+from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.http1.head import HOP_BY_HOP
 from claude_gatewayd.worker.bedrock.direct import failure_of
@@ -91,6 +92,9 @@ class BedrockModeLane:
             why = "cannot use Bedrock: the header x-gateway-key is missing, or not this gateway's key"
             hint = "run `claude-gatewayctl configure-claude --bedrock`, and start Claude Code again"
             raise Refused(403, f"{why}; {hint}", NO_RETRY, *call.route.lines)
+        if operation.invokes:
+            target = self._catalog.find(operation.invokes) if operation.invokes.startswith("arn:") else None
+            call.route.model = bedrock_models.priced(target) if target is not None else operation.invokes
         return operation
 
     async def answer(self, call: Call, operation: Operation) -> int:

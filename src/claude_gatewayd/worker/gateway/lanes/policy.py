@@ -70,6 +70,18 @@ class Failed(NamedTuple):
 
 
 Outcome = Answered | Failed
+FallbackWord = Literal["", "billing", "limit", "overloaded", "timeout", "unreachable", "error", "circuit"]
+
+# The first that is among the causes of a failure.
+_WORDS: Final[dict[str, FallbackWord]] = {
+    "billing": "billing",
+    "limit": "limit",
+    "429": "limit",
+    "529": "overloaded",
+    "timeout": "timeout",
+    "504": "timeout",
+    "connection": "unreachable",
+}
 CircuitVerdict = Literal["", "good", "failed", "limit"]  # on a circuit
 
 
@@ -223,6 +235,12 @@ def reason(outcome: Outcome) -> str:
     if outcome.first_error is not None and status != 400:  # so it is a type that the table knows
         return f"first event {outcome.first_error}"
     return " ".join([str(status), *sorted(causes(outcome))]) if status in (400, 402) else str(status)
+
+
+def word(outcome: Outcome) -> FallbackWord:
+    """Return one word for a failure, for the ledger: few words make its sums few."""
+    found = causes(outcome)
+    return next((word for cause, word in _WORDS.items() if cause in found), "error")
 
 
 def decide(outcome: Outcome, progress: RequestProgress, rules: RouterRules) -> Decision:

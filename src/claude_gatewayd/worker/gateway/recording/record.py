@@ -1,0 +1,150 @@
+"""One usage record of a request that has ended. Pure: no clock, and nothing is asked."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from claude_gatewayd.anthropic import model_list
+from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
+from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.ledger.token_counts import TokenCounts
+from claude_gatewayd.ledger.usage_record import Billing, Kind, UsageRecord
+from claude_gatewayd.worker.gateway.call import Call
+from claude_gatewayd.worker.gateway.caller import Form
+from claude_gatewayd.worker.gateway.lanes import bedrock_mode
+from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES
+from claude_gatewayd.worker.gateway.recording import outside
+from claude_gatewayd.worker.relay.outgoing import PROJECT_HEADER
+from claude_gatewayd.worker.tally import CLIENT_GONE
+
+_KINDS: Final[dict[bytes, Kind]] = {
+    MESSAGES: "messages",
+    COUNT_TOKENS: "count_tokens",
+    **dict.fromkeys(ROUTES, "openai"),
+}
+_BILLED: Final[dict[Form, Billing]] = {"oauth": "subscription", "api-key": "api", "other": "other"}
+_USUAL: Final = b"Bearer sk-ant-oat"  # found at once, and not by a search
+_NO_TOKENS: Final = TokenCounts()
+_NO_ANSWER: Final = "none"
+
+
+class Cost(Protocol):
+    """Says what tokens cost in USD, by list price; None where it knows no price for a model."""
+
+    def __call__(self, model: str, upstream: str, counts: TokenCounts, /) -> float | None: ...
+
+
+@dataclass(slots=True)
+class Recording:
+    """A request that is being handled.
+
+    *began* is by the monotonic clock. *call* is None until its caller is known. *refused*: the gateway refused it, and
+    no upstream was asked.
+    """
+
+    started_at: float
+    began: float
+    call: Call | None = None
+    refused: bool = False
+
+
+def usage_record(
+    number: str, gateway: str, recording: Recording, exchange: Exchange, status: int, ended: float, cost: Cost
+) -> UsageRecord:
+    """Return the record of a request that *ended*, by the monotonic clock, with *status*."""
+    call, began, started_at = recording.call, recording.began, recording.started_at
+    path = call.path if call is not None else exchange.head.target.partition(b"?")[0]
+    kind = kind_of(exchange.head.method, path)
+    get, text = exchange.head.fields.get, outside.text
+    client, version = outside.client(get(b"user-agent"))
+    if call is None:
+        return UsageRecord(
+            id=number,
+            started_at=started_at,
+            gateway=gateway,
+            kind=kind,
+            status=status,
+            client=client,
+            client_version=version,
+            upstream=_NO_ANSWER,
+            cost=0.0,
+            duration_ms=(ended - began) * 1e3,
+            request_bytes=exchange.received,
+            answer_bytes=exchange.sent,
+            is_aborted=status == CLIENT_GONE,
+        )
+    route, asked = call.route, call.parsed.model or ""
+    upstream = _NO_ANSWER if recording.refused else route.upstream
+    is_bedrock = upstream == "bedrock"
+    meter = route.meter
+    counts = meter.counts if meter is not None else None
+    is_gone, is_good = status == CLIENT_GONE, status < 400
+    served = route.model if is_bedrock else ""
+    if not served and meter is not None:
+        served = meter.model
+    if not served and is_good and kind in TOKEN_KINDS:
+        served = call.model
+    is_stream = call.parsed.stream is True or path.endswith(b"/invoke-with-response-stream")
+    if counts is None:
+        price = None if is_good and kind in TOKEN_KINDS else 0.0
+        counts = _NO_TOKENS
+    else:
+        price = cost(served, upstream, counts)
+    return UsageRecord(
+        id=number,
+        started_at=started_at,
+        gateway=gateway,
+        kind=kind,
+        status=status,
+        session_id=text(get(b"x-claude-code-session-id")),
+        agent_id=text(get(b"x-claude-code-agent-id")),
+        message_id=text(meter.message_id) if meter is not None else "",
+        project=text(get(PROJECT_HEADER)),
+        client=client,
+        client_version=version,
+        model_asked=text(asked or (route.model if is_bedrock else "")),
+        model_served=text(served),
+        lane=route.lane,
+        upstream=upstream,
+        transport=route.bedrock if is_bedrock else "",
+        fallback=route.why if is_bedrock else "",
+        billing=_billing(upstream, call),
+        input_tokens=counts.input,
+        output_tokens=counts.output,
+        cache_read_tokens=counts.cache_read,
+        cache_write_5m_tokens=counts.cache_write_5m,
+        cache_write_1h_tokens=counts.cache_write_1h,
+        cost=price,
+        first_event_ms=(exchange.first_sent_at - began) * 1e3
+        if is_stream and exchange.sent and (is_good or is_gone)
+        else None,
+        duration_ms=(ended - began) * 1e3,
+        request_bytes=exchange.received,
+        answer_bytes=exchange.sent,
+        retries=route.retries,
+        is_stream=is_stream,
+        is_aborted=is_gone,
+    )
+
+
+TOKEN_KINDS: Final = frozenset(("messages", "invoke", "openai"))
+
+
+def kind_of(method: bytes, path: bytes) -> Kind:
+    """Return which sort of endpoint a path is."""
+    if method == b"POST" and (kind := _KINDS.get(path)):
+        return kind
+    if path.startswith(bedrock_mode.PREFIX):
+        if path.endswith(b"/count-tokens"):
+            return "count_tokens"
+        return "models" if path.startswith(b"/bedrock/inference-profiles") else "invoke"
+    return "models" if method == b"GET" and model_list.model_of(path) is not None else "other"
+
+
+def _billing(upstream: str, call: Call) -> Billing:
+    if upstream == "anthropic":
+        if call.caller.credential.startswith(_USUAL):
+            return "subscription"
+        return _BILLED.get(call.caller.form, "")
+    if upstream == "litellm":
+        return "aws" if ".amazonaws.com" in call.route.api_base else "other"
+    return "aws" if upstream == "bedrock" else ""
