@@ -81,11 +81,11 @@ quarters = Table(
     Column("cost", Double, nullable=False),
 )
 
-# How many requests took how long, in the bins of `latency`.
+# How many requests took how long, in the bins of `latency`, by hour.
 latencies = Table(
     "latencies",
     metadata,
-    Column("quarter", Integer, primary_key=True, autoincrement=False),
+    Column("quarter", Integer, primary_key=True, autoincrement=False),  # the first one of an hour
     _text("gateway", key=True),
     _text("upstream", key=True),
     _text("measure", key=True),  # "first_event" or "duration"

@@ -36,6 +36,15 @@ def test_requests_of_a_quarter_are_one_row() -> None:
     ]
 
 
+def test_durations_are_counted_by_hour() -> None:
+    sums = sums_of([PLAIN, like(started_at=AT + 3599), like(started_at=AT + 3600)])
+    assert [key.quarter for key, _ in sums.quarters] == [1_980_000, 1_980_003, 1_980_004]
+    assert [(key.quarter, number) for key, number in sums.latencies if key.measure == "duration"] == [
+        (1_980_000, 2),
+        (1_980_004, 1),
+    ]
+
+
 def test_what_is_not_alike_has_rows_of_its_own_in_order() -> None:
     others = {
         "started_at": AT + 900, "gateway": "z", "upstream": "bedrock", "transport": "direct", "model_served": "haiku",
