@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic.sse import EOL, EventSplitter, data_of, name_of, spans
 from claude_gatewayd.http1.content_coding import Decoder
+from claude_gatewayd.http1.flow import Bytes
 
 _TAIL = 4096
 _MAX_FIRST = 32 * 1024  # with the pings before it: they are parsed on the relay's loop
@@ -56,12 +58,13 @@ class StreamWatch:
     """Watch a stream of messages go by, without holding it up.
 
     Only its last bytes are kept: enough to see its last event. A compressed one is looked at in a copy that *decoder*
-    makes; nothing of ours can be put into it.
+    makes; nothing of ours can be put into it. *also* sees all of it, decoded.
     """
 
-    __slots__ = ("_decoder", "_pings", "_tail", "compressed")
+    __slots__ = ("_also", "_decoder", "_pings", "_tail", "compressed")
 
-    def __init__(self, decoder: Decoder | None = None) -> None:
+    def __init__(self, decoder: Decoder | None = None, also: Callable[[Bytes], None] | None = None) -> None:
+        self._also = also
         self.compressed = decoder is not None
         self._tail = b"\n"
         self._decoder = decoder
@@ -73,6 +76,8 @@ class StreamWatch:
             payload = self._decoder.feed(payload)
             if self._decoder.blind:
                 return False
+        if self._also is not None:
+            self._also(payload)
         self._tail = (self._tail + bytes(payload[-_TAIL:]))[-_TAIL:]
         return self._pings.is_only_pings(payload)
 

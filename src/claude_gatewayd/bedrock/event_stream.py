@@ -119,6 +119,22 @@ def _checked_length(buffer: bytearray, start: int) -> int:
     return int(length)
 
 
+def length_of(buffer: bytearray, start: int) -> int:
+    """Return how long the message is that begins there, by its first 12 bytes; 0 if none does."""
+    try:
+        return _checked_length(buffer, start)
+    except _Malformed:
+        return 0
+
+
+def chunk_of(whole: bytes) -> bytes:
+    """Return what a whole message carries if it is a chunk, of whichever model; b"" for any other."""
+    try:
+        return _chunk.decode(whole[_PRELUDE.size + int.from_bytes(whole[4:8]) : -4]).event
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b""
+
+
 def _headers(whole: bytes, end: int) -> dict[bytes, bytes]:
     """Return the headers with a text as value: only those matter."""
     headers: dict[bytes, bytes] = {}

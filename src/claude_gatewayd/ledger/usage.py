@@ -1,7 +1,7 @@
 """The tokens that an answer used, by its `usage`: Anthropic's, or OpenAI's, as LiteLLM's other routes have it. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from claude_gatewayd.ledger.token_counts import TokenCounts
 

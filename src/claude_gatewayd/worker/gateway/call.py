@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -11,8 +11,8 @@ from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES, UNREADABLE
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
-from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.worker.gateway.caller import Caller
+from claude_gatewayd.worker.metering.meter import Meter
 
 _LARGE = 256 * 1024  # bytes: larger bodies are parsed and written in a thread
 NO_RETRY = b"x-should-retry: false"
@@ -36,19 +36,6 @@ class Refused(Exception):
         self.lines = lines
 
 
-class Metered(Protocol):
-    """What was read of an answer as it passed. *counts* are None where it names no tokens."""
-
-    @property
-    def counts(self) -> TokenCounts | None: ...
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def message_id(self) -> str: ...
-
-
 @dataclass(slots=True)
 class Route:
     """The route of a request, as the headers of the answer report it.
@@ -70,7 +57,7 @@ class Route:
     why: str = ""
     model: str = ""
     retries: int = 0
-    meter: Metered | None = None
+    meter: Meter = field(default_factory=Meter)
 
     @property
     def lines(self) -> Lines:

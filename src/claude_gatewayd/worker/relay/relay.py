@@ -16,6 +16,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream import mute
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.http1.upstream.pool import Pool
+from claude_gatewayd.worker.metering.meter import Meter
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
 from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, OutgoingRequest
 from claude_gatewayd.worker.relay.sinks import CountedSink, EventStreamSink, MemorySink, PayloadSink
@@ -112,26 +113,27 @@ class Answer:
         exchange: Exchange,
         extra: Lines,
         *,
+        meter: Meter,
         silence: float,
         watched: bool,
         drop: frozenset[bytes] = _NO_HEADERS,
         only_pings: float | None = None,
     ) -> UpstreamFailed | None:
-        """Send it to the client as it comes: status, headers and body, unchanged and unbuffered.
+        """Send it to the client as it comes: status, headers and body, unchanged and unbuffered. *meter* sees a copy.
 
         *drop* are headers to leave out. *silence* is how many seconds may pass without a byte, *only_pings* how many
         with nothing but pings; without it, pings count as any other byte. A *watched* stream that breaks never looks
         complete: it gets an SSE error event if it broke between two events, else the connection is reset. Returns how
         the upstream failed, if it did.
         """
-        watch = self._watch() if watched else None
-        observer = watch if watched or only_pings is None or not self.is_stream else self._watch()
+        watch = self._watch(meter) if watched else None
+        observer = watch if watched or only_pings is None or not self.is_stream else self._watch(meter)
         counted = self.head.length is not None
         sink = self._start(exchange, extra, watch, HOP_BY_HOP | drop if drop else HOP_BY_HOP)
         failure = None
         connection = self._connection
         raw = sink is exchange
-        see = observer.see if observer is not None else None
+        see = observer.see if observer is not None else meter.reader_of(self.head)
         connection.begin_pipe(sink, raw=raw, silence=silence, watch=see, only_pings=only_pings)
         exchange.flush()
         try:
@@ -181,13 +183,14 @@ class Answer:
             return EventStreamDecoder()
         return content_coding.decoder(self.head.fields.get(b"content-encoding"))
 
-    def _watch(self) -> StreamWatch | None:
+    def _watch(self, meter: Meter | None = None) -> StreamWatch | None:
         """Return a watch for the stream; None if its coding is unknown."""
         coding = self.head.fields.get(b"content-encoding").lower()
+        also = meter.plain_reader_of(self.head) if meter is not None else None
         if coding in (b"", b"identity"):
-            return StreamWatch()
+            return StreamWatch(also=also)
         decoder = content_coding.decoder(coding)
-        return StreamWatch(decoder) if decoder is not None else None
+        return StreamWatch(decoder, also) if decoder is not None else None
 
     def _start(
         self, exchange: Exchange, extra: Lines, watch: StreamWatch | None, drop: frozenset[bytes]

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
@@ -12,6 +13,7 @@ from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.metering.meter import Meter
 from claude_gatewayd.worker.relay.relay import Answer
 from claude_gatewayd.worker.relay.sinks import PayloadSink
 
@@ -75,10 +77,18 @@ def _masked(events: bytes) -> bytes:
 
 
 async def rewrite_stream(
-    answer: Answer, exchange: Exchange, lines: Lines, rewriter: StreamRewriter, *, silence: float, ping_after: float
+    answer: Answer,
+    exchange: Exchange,
+    lines: Lines,
+    rewriter: StreamRewriter,
+    *,
+    meter: Meter,
+    silence: float,
+    ping_after: float,
 ) -> UpstreamFailed | None:
     """Send an answer's stream to the client through *rewriter*. Returns how the upstream failed, if it did.
 
+    *meter* sees what is sent.
     *silence* is how many seconds may pass without a byte from upstream. After *ping_after* seconds in which nothing was
     sent, a ping is sent. With the last event the client has all of it, whether the upstream ends then or stays.
     """
@@ -89,7 +99,8 @@ async def rewrite_stream(
     exchange.flush()
     failure = None
     limit = asyncio.timeout(None)
-    sink = _RewritingSink(PayloadSink(exchange, in_chunks=in_chunks), rewriter, ping_after, limit)
+    payload = PayloadSink(exchange, in_chunks=in_chunks)
+    sink = _RewritingSink(payload, rewriter, meter.reader_of_events(), ping_after, limit)
     try:
         async with limit:
             await answer.pipe_to(sink, silence=silence)
@@ -117,10 +128,16 @@ class _RewritingSink:
     """
 
     def __init__(
-        self, payload: PayloadSink, rewriter: StreamRewriter, ping_after: float, limit: asyncio.Timeout
+        self,
+        payload: PayloadSink,
+        rewriter: StreamRewriter,
+        see: Callable[[Bytes], None],
+        ping_after: float,
+        limit: asyncio.Timeout,
     ) -> None:
         self.payload = payload
         self.ended = False
+        self._see = see
         self._limit = limit
         self._rewriter = rewriter
         self._source: Source | None = None
@@ -161,6 +178,7 @@ class _RewritingSink:
     def _send(self, data: bytes) -> None:
         if data:
             self._begun = True
+            self._see(data)
             self._wait()  # before the write, which may pause us
             self.payload.write(data)
         if self._rewriter.complete and not self.ended:

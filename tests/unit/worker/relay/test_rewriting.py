@@ -12,6 +12,7 @@ from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.flow import Bytes, Sink
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
+from claude_gatewayd.worker.metering.meter import Meter
 from claude_gatewayd.worker.relay.rewriting import Passthrough, rewrite_stream
 from tests.support.connection import FakeConnection
 from tests.support.leaping import Loop
@@ -80,7 +81,7 @@ def events_of(script: Callable[[Sink, EventConnection], Awaitable[None]]) -> tup
         exchange = Exchange(client, head.parse_request(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n"))
         upstream = Upstream(lambda sink: script(sink, client))
         answer = cast("Answer", upstream)
-        await rewrite_stream(answer, exchange, [], BedrockRewriter("x"), silence=999, ping_after=10)
+        await rewrite_stream(answer, exchange, [], BedrockRewriter("x"), meter=Meter(), silence=999, ping_after=10)
         await asyncio.sleep(100)  # a timer that was left behind would tell more
         return client.events, upstream
 

@@ -188,6 +188,7 @@ class AnthropicLane:
                 failure = await answer.pass_on(
                     call.exchange,
                     call.route.lines,
+                    meter=call.route.meter,
                     silence=silence,
                     watched=watched,
                     only_pings=_PING_SILENCES * silence,
@@ -195,7 +196,9 @@ class AnthropicLane:
             finally:
                 self._tally.stream_ended()
         else:
-            failure = await answer.pass_on(call.exchange, call.route.lines, silence=silence, watched=False)
+            failure = await answer.pass_on(
+                call.exchange, call.route.lines, meter=call.route.meter, silence=silence, watched=False
+            )
         if failure is not None:
             self._recorder.failed(failure.detail)
         return answer.head.status

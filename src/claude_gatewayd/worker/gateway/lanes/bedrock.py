@@ -194,6 +194,7 @@ class BedrockLane:
             if message is None:
                 return bedrock_errors.BROKEN
             self._succeeded(call)
+            call.route.meter.see_whole(message)
             call.exchange.reply(200, b"OK", [JSON, *_request_id(found), *call.route.lines], message)
             return 200
         first = await answer.first_event(self._settings.timeout)
@@ -215,6 +216,7 @@ class BedrockLane:
                 call.exchange,
                 [_EVENTS, b"cache-control: no-cache", *_request_id(found), *call.route.lines],
                 rewriter,
+                meter=call.route.meter,
                 silence=self._settings.timeout,
                 ping_after=_PING_AFTER,
             )
@@ -232,6 +234,7 @@ class BedrockLane:
         text = bedrock_stream.rewrite_message(kept.body, call.parsed.model or call.model) if kept is not None else None
         if text is None:
             return bedrock_errors.BROKEN
+        call.route.meter.see_whole(text)
         message = await asyncio.to_thread(structured_output.as_asked, msgspec.json.decode(text), schema)
         if message is None:
             return BedrockFailure("NotAsAsked", 502, "")

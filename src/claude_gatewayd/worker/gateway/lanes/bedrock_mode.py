@@ -120,7 +120,9 @@ class BedrockModeLane:
         if answer.is_stream:
             self._tally.stream_began()
         try:
-            failed = await answer.pass_on(call.exchange, call.route.lines, silence=self._timeout, watched=False)
+            failed = await answer.pass_on(
+                call.exchange, call.route.lines, meter=call.route.meter, silence=self._timeout, watched=False
+            )
         finally:
             if answer.is_stream:
                 self._tally.stream_ended()

@@ -132,6 +132,7 @@ class LiteLLMLane:
         await answer.pass_on(
             call.exchange,
             call.route.lines,
+            meter=call.route.meter,
             drop=_NOT_RETURNED,
             silence=self._settings.response_timeout,
             watched=False,
@@ -157,7 +158,13 @@ class LiteLLMLane:
             return status
         lines.append(b"content-type: text/event-stream; charset=utf-8")
         await rewrite_stream(
-            answer, call.exchange, lines, Passthrough(call.model), silence=silence, ping_after=_PING_AFTER
+            answer,
+            call.exchange,
+            lines,
+            Passthrough(call.model),
+            meter=call.route.meter,
+            silence=silence,
+            ping_after=_PING_AFTER,
         )
         return 200
 

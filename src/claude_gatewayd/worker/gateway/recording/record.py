@@ -76,10 +76,10 @@ def usage_record(
     upstream = _NO_ANSWER if recording.refused else route.upstream
     is_bedrock = upstream == "bedrock"
     meter = route.meter
-    counts = meter.counts if meter is not None else None
+    counts = meter.counts
     is_gone, is_good = status == CLIENT_GONE, status < 400
     served = route.model if is_bedrock else ""
-    if not served and meter is not None:
+    if not served:
         served = meter.model
     if not served and is_good and kind in TOKEN_KINDS:
         served = call.model
@@ -97,7 +97,7 @@ def usage_record(
         status=status,
         session_id=text(get(b"x-claude-code-session-id")),
         agent_id=text(get(b"x-claude-code-agent-id")),
-        message_id=text(meter.message_id) if meter is not None else "",
+        message_id=text(meter.message_id),
         project=text(get(PROJECT_HEADER)),
         client=client,
         client_version=version,

@@ -1,5 +1,6 @@
 """What a usage record says of a request, by the facts at its end."""
 
+import json
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,8 +14,16 @@ from claude_gatewayd.worker.gateway import caller
 from claude_gatewayd.worker.gateway.call import Call, Route
 from claude_gatewayd.worker.gateway.recording.record import Recording, kind_of, usage_record
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
+from claude_gatewayd.worker.metering.meter import Meter
 
 NOBODY: Any = None
+USAGE = {
+    "input_tokens": 100,
+    "output_tokens": 20,
+    "cache_read_input_tokens": 30,
+    "cache_creation_input_tokens": 90,
+    "cache_creation": {"ephemeral_5m_input_tokens": 40, "ephemeral_1h_input_tokens": 50},
+}
 OAUTH = b"Authorization: Bearer sk-ant-oat01-invented"
 SESSION = b"861d4012-438a-45fe-ac27-fe39c816bb00"
 LINES = [
@@ -26,12 +35,10 @@ LINES = [
 ]
 
 
-class Meter(NamedTuple):
-    """What was read of an answer."""
-
-    counts: TokenCounts | None = TokenCounts(100, 20, 30, 40, 50)
-    model: str = "claude-opus-5-5"
-    message_id: str = "msg_1"
+def metered(usage: object = USAGE, model: str = "claude-opus-5-5") -> Meter:
+    meter = Meter()
+    meter.see_whole(json.dumps({"id": "msg_1", "model": model, "usage": usage}).encode())
+    return meter
 
 
 def price(model: str, upstream: str, counts: TokenCounts) -> float | None:
@@ -59,7 +66,7 @@ def recorded(
 
 
 def test_a_stream_of_anthropics() -> None:
-    record = recorded(Route(lane="anthropic", retries=2, meter=Meter()))
+    record = recorded(Route(lane="anthropic", retries=2, meter=metered()))
     assert record == UsageRecord(
         id="7",
         started_at=1e9,
@@ -105,7 +112,7 @@ def test_a_fallback() -> None:
 
 def test_a_fallback_whose_answer_was_anthropics_after_all() -> None:
     route = Route(
-        "anthropic", "529; x", bedrock="direct", lane="anthropic", why="overloaded", model="eu.x", meter=Meter()
+        "anthropic", "529; x", bedrock="direct", lane="anthropic", why="overloaded", model="eu.x", meter=metered()
     )
     record = recorded(route)
     assert (record.transport, record.fallback, record.billing) == ("", "", "subscription")
@@ -140,12 +147,12 @@ class Priced(NamedTuple):
 @pytest.mark.parametrize(
     "case",
     [
-        Priced("no price is known", recorded(Route(meter=Meter(model="unheard-of"))), None),
-        Priced("tokens were not named", recorded(Route(meter=Meter(None))), None),
+        Priced("no price is known", recorded(Route(meter=metered(model="unheard-of"))), None),
+        Priced("tokens were not named", recorded(Route(meter=metered(None))), None),
         Priced("nothing was read of the answer", recorded(Route()), None),
         Priced("an error uses none", recorded(Route(), 529), 0.0),
         Priced("the client left before any", recorded(Route(), 499, sent=0), 0.0),
-        Priced("the client left after some", recorded(Route(meter=Meter()), 499), 0.2),
+        Priced("the client left after some", recorded(Route(meter=metered()), 499), 0.2),
         Priced("counting costs nothing", recorded(Route(), path=b"/v1/messages/count_tokens"), 0.0),
         Priced("refused", recorded(Route(), 403, refused=True), 0.0),
     ],
@@ -156,7 +163,7 @@ def test_cost(case: Priced) -> None:
 
 
 def test_a_client_that_left() -> None:
-    record = recorded(Route(meter=Meter()), 499)
+    record = recorded(Route(meter=metered()), 499)
     assert record.is_aborted
     assert record.first_event_ms == 500.0
     assert recorded(Route(), 499, sent=0).first_event_ms is None

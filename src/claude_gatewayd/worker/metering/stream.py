@@ -1,0 +1,123 @@
+"""The usage in a stream of server-sent events, Anthropic's or OpenAI's, without parsing every event. Pure."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from claude_gatewayd.anthropic.sse import data_of, name_of, spans
+from claude_gatewayd.http1.flow import Bytes
+from claude_gatewayd.ledger.usage import Usage, merged
+from claude_gatewayd.worker.metering.document import Found
+
+_HELD: Final = 8 * 1024  # of events that come in pieces, before they are looked through
+_LONGEST: Final = 1024 * 1024  # of an event
+_USAGE: Final = b'"usage"'  # in a text its quotation marks are escaped
+_METRICS: Final = b'"amazon-bedrock-invocationMetrics"'
+_MAY_COUNT: Final = re.compile(rb'"(?:usage|amazon-bedrock-invocationMetrics)"\s*+:\s*+\{')
+_OWN: Final = frozenset(("message_delta", "message_stop", ""))  # OpenAI's chunks have no name and no type
+_METRICS_FIELDS: Final = {
+    "inputTokenCount": "input_tokens",
+    "outputTokenCount": "output_tokens",
+    "cacheReadInputTokenCount": "cache_read_input_tokens",
+    "cacheWriteInputTokenCount": "cache_creation_input_tokens",
+}
+
+
+class _Event(msgspec.Struct, gc=False):
+    """An event's data: Anthropic's, a chunk of OpenAI's, or an event of its responses."""
+
+    type: Any = None
+    id: Any = None
+    model: Any = None
+    usage: Any = None
+    message: Any = None
+    response: Found | None = None
+    metrics: Any = msgspec.field(default=None, name="amazon-bedrock-invocationMetrics")
+
+
+_decoder: Final = msgspec.json.Decoder(_Event)
+
+
+class StreamReader:
+    """Read a stream, however its bytes come. Nearly all of them are looked at once, and none of those are kept."""
+
+    __slots__ = ("_found", "_looked", "_rest", "_skips")
+
+    def __init__(self) -> None:
+        self._found = Found()
+        self._rest = bytearray()  # of events that have not come whole, or that have not been looked through
+        self._looked = 0  # so far there is no end of an event in it
+        self._skips = False  # it is the end of an event that is too long
+
+    def see(self, payload: Bytes) -> None:
+        """Look at the next bytes."""
+        data = bytes(payload)
+        if not self._rest and data[-2:] == b"\n\n" and _USAGE not in data and _METRICS not in data:
+            return  # whole events, and nothing in them: nearly always
+        self._rest += data
+        if data[-2:] == b"\n\n" or len(self._rest) - self._looked > _HELD:
+            self._look()
+
+    def see_data(self, document: bytes, name: bytes = b"") -> None:
+        """Look at the data of one event, by *name* if its data does not say what it is."""
+        try:
+            data = _decoder.decode(document)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+        kind = data.type if isinstance(data.type, str) else name.decode(errors="replace")
+        holder = _holder(data, kind)
+        if holder is None:
+            return
+        found = self._found
+        if isinstance(holder.usage, dict):
+            earlier = found.usage if isinstance(found.usage, dict) else {}
+            found.usage = merged(earlier, holder.usage)
+        elif found.usage is None and isinstance(data.metrics, dict):
+            found.usage = _of_metrics(data.metrics)
+        found.id = found.id or holder.id
+        found.model = found.model or holder.model
+
+    def read(self) -> Found:
+        """Return what was found."""
+        self._look()
+        return self._found
+
+    def _look(self) -> None:
+        """Read the events that are whole."""
+        rest = self._rest
+        after = rest.rfind(b"\n\n", self._looked) + 2
+        if after < 2:
+            after = max((end for _, _, end in spans(rest, looked=self._looked)), default=0)
+        if after:
+            whole = bytes(rest[:after])
+            del rest[:after]
+            if self._skips:
+                self._skips = False
+                whole = whole[next(spans(whole))[2] :]
+            if _USAGE in whole or _METRICS in whole:
+                for start, end, _ in spans(whole):
+                    self._read(whole[start:end])
+        if len(rest) > _LONGEST:
+            self._skips = True
+            del rest[:-3]
+        self._looked = max(0, len(rest) - 3)  # an end of four bytes may be cut
+
+    def _read(self, event: bytes) -> None:
+        if _MAY_COUNT.search(event) is not None:
+            self.see_data(data_of(event), name_of(event))
+
+
+def _holder(data: _Event, kind: str) -> Found | _Event | None:
+    """Return what has the usage in an event; None for an event whose usage is not the answer's."""
+    if kind == "message_start":
+        message = data.message if isinstance(data.message, dict) else {}
+        return Found(message.get("id"), message.get("model"), message.get("usage"))
+    if kind.startswith("response."):
+        return data.response
+    return data if kind in _OWN else None
+
+
+def _of_metrics(metrics: dict[str, Any]) -> Usage:
+    """Return what Bedrock adds to the last event of any model's stream as Anthropic's usage."""
+    return {usual: metrics.get(theirs) for theirs, usual in _METRICS_FIELDS.items()}
