@@ -47,7 +47,14 @@ def rendered(value: object) -> str:
     """Return a value as TOML has it, on one line."""
     if isinstance(value, list):
         return f"[{', '.join(rendered(item) for item in value)}]"
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{_key(name)} = {rendered(item)}" for name, item in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     return tomli_w.dumps({"value": value}).partition(" = ")[2].rstrip("\n")
+
+
+def _key(name: str) -> str:
+    return name if name.isascii() and name.replace("-", "").replace("_", "").isalnum() else rendered(name)
 
 
 def _checked(before: str, edit: Callable[[], str], wanted: dict[str, Any], in_values: int) -> EditedText:
@@ -87,6 +94,8 @@ def _put(text: str, section: str, name: str, value: object) -> str:
         if key is not None and (key.is_dotted() or not isinstance(item, (AoT, Table)))
     ]
     has_header = isinstance(table, Table) and table.display_name is not None
+    if isinstance(value, dict):  # on one line, not as a section
+        value = tomlkit.parse(f"value = {rendered(value)}")["value"]
     if name in table:
         table[name] = value
         for key, _ in body:

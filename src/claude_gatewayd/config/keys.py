@@ -74,8 +74,14 @@ KEYS = (
     KeySpec("ledger", "url", str, values.database_url, '"postgresql://litellm:PASSWORD@localhost:5432/litellm"'),
     KeySpec("ledger", "use_database_url", values.as_flag, values.flag, "false"),
     KeySpec("ledger", "keep_days", values.as_number, values.whole(0, 36500), "365"),
+    KeySpec("metrics", "open", values.as_flag, values.flag, "false"),
     KeySpec("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}
-TABLES = ("router.fallbacks", "bedrock.models", "aliases")
+TABLES: dict[str, Callable[[str], object]] = {  # with what turns a value's text into a TOML value
+    "router.fallbacks": values.as_list,
+    "bedrock.models": str,
+    "ledger.prices": values.as_table,
+    "aliases": str,
+}
 SECTIONS = (*NAMES, "aliases")

@@ -21,6 +21,7 @@ from claude_gatewayd.config.model import (
     Listen,
     LiteLlm,
     Log,
+    Metrics,
     Network,
     Notify,
     Router,
@@ -172,13 +173,14 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     models, wrong_models = _table("bedrock.models", values.bedrock_model, document)
     aliases, wrong_aliases = _table("aliases", values.model, document)
     aliases, wrong_targets = _direct(aliases, document)
-    problems += [*wrong_fallbacks, *wrong_models, *wrong_aliases, *wrong_targets]
+    prices, wrong_prices = _table("ledger.prices", values.token_prices, document)
+    problems += [*wrong_fallbacks, *wrong_models, *wrong_aliases, *wrong_targets, *wrong_prices]
     router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
     bedrock = replace(bedrock, models=models)
-    sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), LedgerConfig(**good["ledger"])
+    sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), LedgerConfig(**good["ledger"], prices=prices)
     return Config(
         listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,
-        ledger, tuple(aws_problems),
+        ledger, Metrics(**good["metrics"]), tuple(aws_problems),
     ), problems  # fmt: skip
 
 

@@ -109,12 +109,21 @@ class LedgerConfig:
     """What is recorded of requests, and where: *url* is a PostgreSQL's, "" a file of SQLite. *keep_days* 0: for ever.
 
     *use_database_url*: DATABASE_URL, which is usually another program's, names the database where *url* is empty.
+    *prices* are the person's own.
     """
 
     enabled: bool = True
     url: str = field(default="", repr=False)  # may hold a password
     use_database_url: bool = False
     keep_days: int = 365
+    prices: Mapping[str, values.TokenPrices] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Who may read /metrics: whoever has the gateway key, or, if *open*, everybody on this machine."""
+
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,7 @@ class Config:
     notify: Notify = field(default_factory=Notify)
     network: Network = field(default_factory=Network)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
+    metrics: Metrics = field(default_factory=Metrics)
     aws_problems: tuple[Problem, ...] = ()
 
 

@@ -8,7 +8,7 @@ for the reader to refuse.
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from claude_gatewayd.errors import GatewayError
@@ -23,6 +23,8 @@ Callers = Literal["auto", "key", "any"]
 CALLERS: tuple[Callers, ...] = get_args(Callers)
 GEOGRAPHIES = ("auto", "us-gov", "us", "eu", "apac", "jp", "au", "global")
 FALLBACK_ON = ("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing")
+_HIGHEST_PRICE = 1_000_000
+_CACHE_MULTIPLES = {"cache_read": 0.1, "cache_write_5m": 1.25, "cache_write_1h": 2.0}  # of input: Anthropic's, mostly
 FLAGS = {
     "true": True,
     "1": True,
@@ -33,6 +35,16 @@ FLAGS = {
     "no": False,
     "off": False,
 }
+
+
+class TokenPrices(NamedTuple):
+    """What tokens cost, in USD per million."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write_5m: float
+    cache_write_1h: float
 
 
 def wrong(what: str, raw: object, hint: str = "") -> GatewayError:
@@ -210,6 +222,23 @@ def bedrock_model(raw: object) -> str:
     return raw
 
 
+def token_prices(raw: object) -> TokenPrices:
+    """Read what the tokens of a model cost. Caches that are left out cost the usual multiples of input."""
+    hint = '"my-model" = { input = 3, output = 15 }; a name with dots needs quotes too'
+    if not isinstance(raw, dict):
+        raise wrong("prices in braces, in USD per million tokens", raw, hint)
+    known = TokenPrices._fields
+    for name, price in raw.items():
+        if name not in known:
+            raise GatewayError(f"has no {shown(name)}", suggest(name, known) or f"known: {', '.join(known)}")
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price <= _HIGHEST_PRICE:
+            raise wrong(f"{name} from 0 to {_HIGHEST_PRICE} USD per million tokens", price, hint)
+    if missing := [name for name in ("input", "output") if name not in raw]:
+        raise GatewayError(f"must have {missing[0]} too", hint)
+    usual = {name: raw["input"] * multiple for name, multiple in _CACHE_MULTIPLES.items()}
+    return TokenPrices(**{name: float(price) for name, price in (usual | raw).items()})
+
+
 def address(raw: object) -> str:
     """Read an address to listen on."""
     if not isinstance(raw, str) or not addresses(raw):
@@ -316,5 +345,15 @@ def as_list(text: str) -> object:
         return [item.strip() for item in text.split(",") if item.strip()]
     try:
         return tomllib.loads(f"list = {text}")["list"]
+    except (ValueError, RecursionError):
+        return text
+
+
+def as_table(text: str) -> object:
+    """Turn names and values with commas between them, in braces or not, into a table."""
+    text = text.strip()
+    inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
+    try:
+        return tomllib.loads(f"table = {{{inner}}}")["table"]
     except (ValueError, RecursionError):
         return text

@@ -76,10 +76,8 @@ def _show(arguments: argparse.Namespace) -> int:
 def _set(arguments: argparse.Namespace) -> int:
     section, name = _key(arguments.key)
     key = next((one for one in KEYS if (one.section, one.name) == (section, name)), None)
-    if key is not None:
-        value = key.from_text(arguments.value)
-    else:
-        value = config_values.as_list(arguments.value) if section == "router.fallbacks" else arguments.value
+    from_text = key.from_text if key is not None else TABLES[section]
+    value = from_text(arguments.value)
     path, data, document = _file()
     changed = config_edit.put(data.decode("utf-8-sig"), section, name, value)
     kept = _write(path, data, changed, document)

@@ -99,7 +99,10 @@ TABLES = st.dictionaries(st.text(), VALUES, max_size=4)
 NAMES = st.text(alphabet="abc-_", min_size=1)
 
 
-@given(st.dictionaries(NAMES, TABLES, max_size=4), NAMES, st.text(), VALUES)
+PRICES = st.dictionaries(st.text(), VALUES | st.floats(allow_nan=False), max_size=3)  # on one line
+
+
+@given(st.dictionaries(NAMES, TABLES, max_size=4), NAMES, st.text(), VALUES | PRICES)
 def test_nothing_else_changes(document: dict[str, Any], section: str, name: str, value: object) -> None:
     before = tomli_w.dumps(document)
     changed = config_edit.put(before, section, name, value)

@@ -369,7 +369,8 @@ def test_problems_of_the_environment(place: Place, name: str, text: str, message
             "[zzz]",
             "1 [zzz]",
             "is not a known section",
-            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, log, aliases",
+            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, metrics, log, "
+            "aliases",
         ),
         ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
         ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),
@@ -699,9 +700,32 @@ def test_tables_of_models(place: Place) -> None:
     assert config.bedrock.models == {"a.b": "arn:aws:bedrock:x"}
 
 
+def test_own_prices(place: Place) -> None:
+    prices = place.load(
+        '[ledger.prices]\n"a.b" = { input = 3, output = 15 }\n'
+        "c = { input = 1, output = 2.5, cache_read = 0, cache_write_5m = 4, cache_write_1h = 5 }\n"
+        "[ledger.prices.d]\ninput = 0\noutput = 0\n"
+    ).ledger.prices
+    assert prices == {
+        "a.b": (3.0, 15.0, pytest.approx(0.3), 3.75, 6.0),
+        "c": (1.0, 2.5, 0.0, 4.0, 5.0),
+        "d": (0.0, 0.0, 0.0, 0.0, 0.0),
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "where", "message", "hint"),
     [
+        ("[ledger.prices]\na = 3", "2 [ledger.prices] a", "prices in braces", "input = 3"),
+        ("[ledger.prices]\na = { input = 3 }", "2 [ledger.prices] a", "must have output too", "output = 15"),
+        ("[ledger.prices]\na = { output = 3 }", "2 [ledger.prices] a", "must have input too", "input ="),
+        ("[ledger.prices]\na = { input = -1, output = 1 }", "2 [ledger.prices] a", "input from 0 to", "input ="),
+        ("[ledger.prices]\na = { input = nan, output = 1 }", "2 [ledger.prices] a", "input from 0 to", "input ="),
+        ("[ledger.prices]\na = { input = true, output = 1 }", "2 [ledger.prices] a", "not true", "input ="),
+        ("[ledger.prices]\na = { input = '3', output = 1 }", "2 [ledger.prices] a", 'not "3"', "input ="),
+        ("[ledger.prices]\na = { inptu = 3, output = 1 }", "2 [ledger.prices] a", 'has no "inptu"', '"input"'),
+        ("[ledger.prices]\na.b = { input = 3, output = 1 }", "2 [ledger.prices] a", 'has no "b"', "known: input"),
+        ("[ledger]\nprices = 3", "2 [ledger] prices", "must be a section, not 3", "[ledger.prices]"),
         ('[bedrock]\nenabled = "maybe"', "2 [bedrock] enabled", '"auto", true or false, not "maybe"', "enabled ="),
         ("[bedrock]\nenabled = 1", "2 [bedrock] enabled", "not 1", "enabled ="),
         ('[bedrock]\nprofile = " "', "2 [bedrock] profile", "a name in quotes", "profile ="),
@@ -836,7 +860,7 @@ def test_words_mean_the_same_in_all_rooms() -> None:
 
 def test_the_examples_of_tables_are_valid(place: Place) -> None:
     examples = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     config = place.load("".join(examples))
     assert config.router.fallbacks
     assert config.bedrock.models
