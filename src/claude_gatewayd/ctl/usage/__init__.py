@@ -1,0 +1,1 @@
+"""The verb `usage`: what was used, and what it cost."""
