@@ -27,8 +27,9 @@ _SHARED_CACHE: Final = ReservedKey(
 )
 _PINGS: Final = ReservedKey("built in", "a silent stream is kept alive with pings")
 _LOG: Final = ReservedKey("not needed", "use [log] level of config.toml")
-NO_DATABASE: Final = ReservedKey(
-    "changed", "the gateway needs no database: LiteLLM's virtual keys, budgets and spend logs end with the proxy"
+PROXYS_DATABASE: Final = ReservedKey(
+    "changed",
+    "LiteLLM's virtual keys, budgets and spend logs end with the proxy; the gateway's usage ledger is a file",
 )
 
 # Sections at the top of the file. All but model_list and litellm_settings are reserved, known or not.
@@ -58,7 +59,7 @@ SETTINGS: Final = {
     "master_key": ReservedKey(
         "changed", "clients that send it need their own credential, or the gateway key instead: claude-gatewayctl key"
     ),
-    "database_url": NO_DATABASE,
+    "database_url": PROXYS_DATABASE,
     "ssl_verify": ReservedKey(
         "yours to do", "certificates are always verified; set [network] ca_file to your company's CA"
     ),

@@ -8,10 +8,13 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
 
+from claude_gatewayd.config.model import Config
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.paths import environment_file
 
+DATABASE_URL = "DATABASE_URL"  # usually another program's: the service gets it only where the ledger uses it
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _DIRECTORIES = (
@@ -74,6 +77,15 @@ def collect(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[dict[
 def references(text: str) -> list[str]:
     """Return the variables that a configuration of LiteLLM refers to, as os.environ/NAME."""
     return sorted(set(_REFERENCE.findall(text)))
+
+
+def named_by(config: Config) -> list[str]:
+    """Return the variables that a configuration names: its ledger's, and those of LiteLLM's own configuration."""
+    try:
+        text = Path(config.litellm.config).read_text() if config.litellm.config else ""
+    except (OSError, ValueError):
+        text = ""  # that it cannot be read is said elsewhere
+    return [*references(text), *[DATABASE_URL] * config.ledger.use_database_url]
 
 
 def shown(name: str, value: str, also: Iterable[str] = ()) -> str:

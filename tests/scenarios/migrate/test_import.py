@@ -19,7 +19,7 @@ from claude_gatewayd.worker.engine import user_config
 from tests.support.daemon import BIN
 
 HERE = Path(__file__).parent
-SECRETS = ("sk-1234", "sk-very-secret", "AKIASECRET", "postgresql://", ":pw@")
+SECRETS = ("sk-1234", "sk-very-secret", "AKIASECRET", "postgresql://llm:", ":pw@")
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def _protected(context: Context) -> Iterable[Finding]:
 
 
 def _environment(context: Context) -> Iterable[Finding]:
-    shell, _left_out = environment.collect(context.environ)
+    shell, _left_out = environment.collect(context.environ, environment.named_by(context.config))
     by_service = context.status is not None and context.status["inherited"]
     return machine.environment(context.daemon_environ, shell, by_service=by_service)
 

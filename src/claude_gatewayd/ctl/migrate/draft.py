@@ -19,7 +19,8 @@ KEY_SPECS = {(key.section, key.name): key for key in KEYS}
 class MigratedConfig:
     """What a configuration comes to: values of config.toml by (section, name), and what LiteLLM goes on with.
 
-    *secrets* are variables for the file that the service gets its environment from.
+    *secrets* are variables for the file that the service gets its environment from. *database_url* is the proxy's
+    PostgreSQL, "" if it has none.
     """
 
     values: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class MigratedConfig:
     settings: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     translations: list[Translation] = field(default_factory=list)
+    database_url: str = field(default="", repr=False)
 
     @property
     def litellm(self) -> dict[str, Any]:

@@ -26,7 +26,9 @@ GENERAL_SETTINGS = {
     **{name: SETTINGS[name] for name in ("master_key", "custom_auth", "database_url")},
     "store_model_in_db": ReservedKey("changed", "models of the proxy's database are not in this file: add them to it"),
     "forward_client_headers_to_llm_api": ReservedKey("built in", "all headers go to Anthropic unchanged"),
-    "disable_spend_logs": ReservedKey("not needed", "the gateway keeps no spend logs"),
+    "disable_spend_logs": ReservedKey(
+        "changed", "the gateway has a usage ledger instead: claude-gatewayctl config set ledger.enabled false ends it"
+    ),
     **dict.fromkeys(
         ("background_health_checks", "health_check_interval"),
         ReservedKey("not needed", "claude-gatewayctl health sends no request and costs nothing"),
@@ -38,6 +40,8 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": ("bedrock", "region"),
     "LITELLM_PORT": ("listen", "port"),
 }
+POSTGRES = ("postgresql://", "postgres://")
+LEDGER_URL, LEDGER_BY_VARIABLE = ("ledger", "url"), ("ledger", "use_database_url")
 ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
 CALLERS_PAY = (
     f"each caller's own credential goes to Anthropic, and pays: log in with claude, or set {ANTHROPIC_KEY} there"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from claude_gatewayd.ctl.migrate.translation import BUILT_IN, NOT_NEEDED, YOURS, Translation
@@ -34,14 +35,14 @@ _COMPOSE = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose
 _MOST = 100  # services of a compose file that are spoken of
 
 
-def look(directory: Path) -> list[tuple[Path, Translation]]:
+def look(directory: Path, *, ledger_in_database: bool = False) -> list[tuple[Path, Translation]]:
     """Return what is beside a configuration, by file and line. What cannot be read is passed over."""
     found: list[tuple[Path, Translation]] = []
     if makefile := _text(directory / "Makefile"):
         found += [(directory / "Makefile", one) for one in in_makefile(makefile)]
     for name in _COMPOSE:
         if text := _text(directory / name):
-            found += [(directory / name, one) for one in in_compose(text)]
+            found += [(directory / name, one) for one in in_compose(text, ledger_in_database=ledger_in_database)]
     for script in sorted(directory.glob("*claude*.sh")):
         if re.search(r"\bexec\b.*\bclaude\b|^\s*claude\b", _text(script), re.MULTILINE):
             found.append((script, Translation(1, script.name, BUILT_IN, "claude-gatewayctl run")))
@@ -65,7 +66,7 @@ def in_makefile(text: str) -> Iterator[Translation]:
             yield Translation(number, f"make {target[1]}", BUILT_IN, _TARGETS[target[1]])
 
 
-def in_compose(text: str) -> Iterator[Translation]:
+def in_compose(text: str, *, ledger_in_database: bool = False) -> Iterator[Translation]:
     """Yield what the services of a compose file became."""
     try:
         document = bounded_yaml.read(text).value
@@ -78,11 +79,15 @@ def in_compose(text: str) -> Iterator[Translation]:
             (n for n, one in enumerate(text.splitlines(), 1) if re.match(rf"\s+{re.escape(str(name))}\s*:", one)), 1
         )
         if "litellm" in image:
-            yield Translation(
-                line, f"service {name}", NOT_NEEDED, "LiteLLM runs inside the daemon: docker compose down"
-            )
+            end = f"stop {quote(str(name))}" if ledger_in_database else "down"
+            explanation = f"LiteLLM runs inside the daemon: docker compose {end}"
+            yield Translation(line, f"service {name}", NOT_NEEDED, explanation)
+        elif "postgres" in image and ledger_in_database:
+            explanation = f"the usage ledger is kept in it: docker compose up -d {quote(str(name))}"
+            yield Translation(line, f"service {name}", YOURS, explanation)
         elif "postgres" in image or "redis" in image:
-            yield Translation(line, f"service {name}", NOT_NEEDED, "the gateway needs no database: docker compose down")
+            kept = "the usage ledger is a file" if "postgres" in image else "the circuit is kept in the daemon"
+            yield Translation(line, f"service {name}", NOT_NEEDED, f"{kept}: docker compose down")
         else:
             yield Translation(line, f"service {name}", YOURS, "the gateway does not replace it")
 

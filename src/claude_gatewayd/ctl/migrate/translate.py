@@ -6,7 +6,7 @@ from typing import Any
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config import litellm_keys
 from claude_gatewayd.config.keys import NAMES
-from claude_gatewayd.config.litellm_keys import NO_DATABASE
+from claude_gatewayd.config.litellm_keys import PROXYS_DATABASE
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.migrate import callbacks, known_keys, references
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument, YamlPath
@@ -24,13 +24,23 @@ from claude_gatewayd.ctl.migrate.translation import (
 )
 
 PROFILE = ("bedrock", "profile")
+LEDGER_THERE = (
+    "[ledger] url names it: the gateway's usage ledger is kept there, in tables of its own; LiteLLM's virtual keys, "
+    "budgets and spend logs end with the proxy"
+)
 
 
 class _Translator:
     def __init__(
-        self, document: LiteLLMDocument, environ: Mapping[str, str], source_of: Callable[[str], str | None]
+        self,
+        document: LiteLLMDocument,
+        environ: Mapping[str, str],
+        source_of: Callable[[str], str | None],
+        *,
+        keeps_ledger_there: bool,
     ) -> None:
         self._document = document
+        self._keeps_ledger_there = keeps_ledger_there
         # LiteLLM puts them into its own environment before it reads the rest.
         own = _mapping(document.values.get("environment_variables"))
         own_texts = {
@@ -162,10 +172,12 @@ class _Translator:
                 self._custom_auth(where, value)
             elif value is None or value is False:
                 self._note(where, NOT_NEEDED, "it is off")
+            elif key == "database_url":
+                self._database_url(where, value)
             elif key in known_keys.GENERAL_SETTINGS:
                 self._draft.note_reserved(where, known_keys.GENERAL_SETTINGS[key])
             elif key.startswith("database"):
-                self._draft.note_reserved(where, NO_DATABASE)
+                self._draft.note_reserved(where, PROXYS_DATABASE)
             else:
                 self._note(where, UNKNOWN, "there is no equivalent")
 
@@ -178,6 +190,20 @@ class _Translator:
             explanation = "it is not run: Anthropic checks each caller's own credential, and the gateway its key"
             self._note(where, CHANGED, explanation)
 
+    def _database_url(self, where: YamlPath, value: Any) -> None:
+        """Keep the ledger there if that is wanted; of the proxy's own tables nothing is taken over."""
+        url = references.resolve(value, self._draft.environ).value
+        if not isinstance(url, str) or not url.startswith(known_keys.POSTGRES):
+            self._draft.note_reserved(where, PROXYS_DATABASE)
+            return
+        migrated = self._draft.migrated
+        migrated.database_url = migrated.database_url or url
+        if not self._keeps_ledger_there:
+            self._draft.note_reserved(where, PROXYS_DATABASE)
+            return
+        migrated.values[known_keys.LEDGER_URL] = migrated.database_url
+        self._note(where, CHANGED, LEDGER_THERE)
+
     def _variables(self, variables: dict[str, Any]) -> None:
         for name, value in variables.items():
             where = ("environment_variables", name)
@@ -189,8 +215,10 @@ class _Translator:
                 self._note(where, NOT_NEEDED, "each entry that Bedrock answers for names a profile of its own")
             elif name in known_keys.VARIABLES:
                 self._draft.value(where, *known_keys.VARIABLES[name], value)
+            elif name == "DATABASE_URL":
+                self._database_url(where, value)
             elif name.startswith("DATABASE_"):
-                self._draft.note_reserved(where, NO_DATABASE)
+                self._draft.note_reserved(where, PROXYS_DATABASE)
             elif name.startswith("LITELLM_"):
                 self._note(where, NOT_NEEDED, "LiteLLM runs inside the daemon, which configures it")
             else:
@@ -264,13 +292,18 @@ class _Translator:
 
 
 def translate(
-    document: LiteLLMDocument, environ: Mapping[str, str], source_of: Callable[[str], str | None] = lambda _: ""
+    document: LiteLLMDocument,
+    environ: Mapping[str, str],
+    source_of: Callable[[str], str | None] = lambda _: "",
+    *,
+    keeps_ledger_there: bool = False,
 ) -> MigratedConfig:
     """Return what a configuration comes to.
 
     *source_of* returns the text of the module of a callback, None if there is none beside the file.
+    *keeps_ledger_there*: in the proxy's PostgreSQL.
     """
-    return _Translator(document, environ, source_of).translate()
+    return _Translator(document, environ, source_of, keeps_ledger_there=keeps_ledger_there).translate()
 
 
 def _mapping(value: Any) -> dict[str, Any]:

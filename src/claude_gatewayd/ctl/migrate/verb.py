@@ -7,26 +7,24 @@ import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from claude_gatewayd import paths, printable
 from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.config.file import document_of
-from claude_gatewayd.ctl.migrate import document, project_files, translate
+from claude_gatewayd.ctl.migrate import known_keys, ledger_question, project_files, translate
 from claude_gatewayd.ctl.migrate.comparison import record
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument
 from claude_gatewayd.ctl.migrate.draft import MigratedConfig
+from claude_gatewayd.ctl.migrate.proxy import LEFT, read
 from claude_gatewayd.ctl.migrate.translation import OPEN_ENDS, YOURS, Translation
-from claude_gatewayd.ctl.migrate.variables import collect
 from claude_gatewayd.ctl.terminal.output import DONE, USAGE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.text import counted
-from claude_gatewayd.errors import ConfigInvalid, GatewayError, not_changed
+from claude_gatewayd.errors import ConfigInvalid, not_changed
 from claude_gatewayd.service import environment
 from claude_gatewayd.system import files
-
-# Beside the old file: so callbacks are found where they lie, and find their own neighbours.
-LEFT = "claude-gateway.yaml"
 
 _SECRET = re.compile(
     r"(?:key|token|secret|passw(?:or)?d|passphrase|pwd|credentials?|auth|authorization|cookie|headers"
@@ -44,6 +42,9 @@ def import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--forget", action="store_true", help="end doctor's comparison with what was imported; changes nothing else"
     )
+    parser.add_argument(
+        "--ledger-there", action="store_true", help="keep the usage ledger in the proxy's PostgreSQL (else: asked once)"
+    )
     add_json_flag(parser)
 
 
@@ -54,23 +55,34 @@ def import_(arguments: argparse.Namespace) -> int:
         return USAGE
     if arguments.forget:
         return _forget(in_json=arguments.json)
-    return carry_over(Path(arguments.file), dry_run=arguments.dry_run, in_json=arguments.json)
+    wish = True if arguments.ledger_there else None
+    asks = sys.stdin.isatty() and sys.stdout.isatty() and not arguments.dry_run and not arguments.json
+    return carry_over(
+        Path(arguments.file), dry_run=arguments.dry_run, in_json=arguments.json, ledger_there=wish, asks=asks
+    )
 
 
-def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> int:
-    """Do what `import` does with a file, or with that of a directory; return the exit status."""
-    file = Path(os.path.abspath(named))
-    file = file / "config.yaml" if file.is_dir() else file
-    if file.name == LEFT:
-        raise GatewayError(f"cannot import {file}: it was written by an import", "name the proxy's own file")
-    old = document.read(file)
-    beside = collect.collect(file.parent, os.environ, old.values)
-    found = [(one.name, one.value, one.file, one.line) for one in beside.found if one.value is not None]
-    old = old.with_variables(found)
-    environ = {**os.environ, **{name: value for name, value, _, _ in found}}
-    migrated = translate.translate(old, environ, lambda name: project_files.source_of(file.parent, name))
+def carry_over(
+    named: Path, *, dry_run: bool = False, in_json: bool = False, ledger_there: bool | None = None, asks: bool = False
+) -> int:
+    """Do what `import` does with a file, or with that of a directory; return the exit status.
+
+    *ledger_there* is whether the usage ledger is kept in the proxy's PostgreSQL, None if nobody has said so: then it is
+    a file, unless the person who *asks* lets answers otherwise.
+    """
+    proxy = read(named)
+    file, old = proxy.file, proxy.document
+    migrated = proxy.translate()
+    url = migrated.database_url
+    if asks and url and ledger_there is None and not ledger_question.is_answered(os.environ):
+        ledger_there = ledger_question.ask(url)
+    if ledger_there:
+        ledger_question.require_usable(url)
+        migrated = proxy.translate(keeps_ledger_there=True)
+    elif ledger_there is False:
+        migrated.values[known_keys.LEDGER_BY_VARIABLE] = False
     translations = [_placed(old, one) for one in migrated.translations]
-    translations += [*beside.notes, *project_files.look(file.parent)]
+    translations += [*proxy.notes, *project_files.look(file.parent, ledger_in_database=bool(ledger_there))]
     left = _left(migrated, file)
     target = paths.config_path(os.environ)
     before = target.read_bytes() if target.exists() else b""
@@ -78,7 +90,7 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
     writes = [(file.parent / LEFT, left)] * bool(left) + [(target, text)] * (text.encode() != before)
     writes += _secrets(migrated)
     kept = [] if dry_run else [_write(path, new) for path, new in writes]
-    names = record.names_of(old.values, environ)
+    names = record.names_of(old.values, proxy.environ)
     if names and not dry_run:
         record.add(file, names)
     report = {
@@ -106,6 +118,11 @@ def carry_over(named: Path, *, dry_run: bool = False, in_json: bool = False) -> 
             lines.append(f"Wrote {path}" + (f" (backup: {copy})" if copy else ""))
     if not writes:
         lines.append(f"Nothing to write: {target} is up to date" if text else "Nothing to write")
+    if url and ledger_there is None and not ledger_question.is_answered(os.environ):
+        lines.append(
+            f"The usage ledger can be kept in {ledger_question.described(url)}: "
+            f"claude-gatewayctl import {quote(str(file))} --ledger-there"
+        )
     rest = "\n".join([*lines, *_next(translations, _for_the_service(left), is_imported=bool(text))])
     plain = "\n".join([*_table(translations), rest])
     show(report, plain, lambda _: f"{_drawn(translations)}\n{printable.lines(rest)}", in_json=in_json)
@@ -134,6 +151,7 @@ def _config(migrated: MigratedConfig, text: str, file: Path, left: Path | None) 
     if left is not None:
         values["litellm", "config"] = str(left)
     wanted = {place for place, _ in translate.differing(values.items())}
+    wanted |= values.keys() & {known_keys.LEDGER_BY_VARIABLE}  # an answer, though it is the default: it is asked once
     if not text and wanted:
         text = f"# Imported from {file} by claude-gatewayctl import.\n"
     for (section, name), value in values.items():
@@ -189,7 +207,7 @@ def _write(path: Path, text: str) -> Path | None:
             return None
         kept = files.keep(before, path.name, paths.state_dir(os.environ) / "backups") if before else None
         files.replace(path, new)
-        if path == paths.environment_file(os.environ):
+        if path == paths.environment_file(os.environ) or "@" in text:  # a password, in a URL
             path.chmod(0o600)
     except OSError as error:
         raise not_changed("write", path, error) from None

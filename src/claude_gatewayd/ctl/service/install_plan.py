@@ -77,11 +77,7 @@ def variables(port: int | None) -> Variables:
     What an earlier installation, or the person, wrote down stays, as long as this shell does not say otherwise.
     """
     before = environment.stored(os.environ)
-    try:
-        own = config.load({**os.environ, **before}).litellm.config
-        also = environment.references(Path(own).read_text()) if own else []
-    except (GatewayError, OSError, ValueError):
-        also = []  # what is wrong with a configuration is said later, all of it
+    also = environment.named_by(config.load_with_defaults({**os.environ, **before}))
     taken, left_out = environment.collect(os.environ, also)
     asked = {} if port is None else {"CLAUDE_GATEWAY_LISTEN_PORT": str(port)}
     values = {**before, **taken, **asked}

@@ -40,7 +40,7 @@ def execute(steps: Sequence[SetupStep], facts: SetupFacts, answers: Answers, *, 
     """Carry out what is to be done. Ctrl-C ends it after the step that is under way, and what is done is said."""
     os.environ.update(overrides(answers, os.environ))  # so that service and daemon use the answers as well
     acts: dict[Act, Callable[[], int]] = {
-        "import": lambda: verb.carry_over(Path(str(answers.proxy_config))),
+        "import": lambda: verb.carry_over(Path(str(answers.proxy_config)), ledger_there=answers.ledger_there),
         "config": lambda: _write(facts, answers),
         "login": lambda: sso.log_in_to(str(answers.profile), device_code=device_code),
         "service": lambda: _install(facts),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config.keys import KEYS
+from claude_gatewayd.ctl.migrate.known_keys import LEDGER_BY_VARIABLE, LEDGER_URL
 from claude_gatewayd.ctl.setup.facts import ConfigKey, Profile, SetupFacts
 from claude_gatewayd.errors import GatewayError
 
@@ -18,7 +19,10 @@ PORT = ("listen", "port")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the person wants. *profile* is None for no Bedrock, "" for whatever has keys already."""
+    """What the person wants. *profile* is None for no Bedrock, "" for whatever has keys already.
+
+    *ledger_there*: the usage ledger is kept in the PostgreSQL of the proxy, or of DATABASE_URL. None: nobody was asked.
+    """
 
     profile: str | None
     region: str
@@ -31,6 +35,7 @@ class Answers:
     claude: bool = True
     status_line: bool = False
     test: bool = True
+    ledger_there: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ def plan(facts: SetupFacts, answers: Answers) -> list[SetupStep]:
 def values(facts: SetupFacts, answers: Answers) -> dict[ConfigKey, Any]:
     """Return what config.toml has to say that it does not say yet: no more than differs from the defaults."""
     wanted: dict[ConfigKey, Any] = {PORT: answers.port}
+    if answers.ledger_there is not None and LEDGER_URL not in facts.written:  # an import has written that
+        wanted[LEDGER_BY_VARIABLE] = answers.ledger_there
     if answers.profile is None:
         if facts.profiles or facts.keys:
             wanted[ENABLED] = False

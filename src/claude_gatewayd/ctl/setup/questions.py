@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 
 from claude_gatewayd.config import values
-from claude_gatewayd.ctl.migrate import document, project_files, translate
+from claude_gatewayd.ctl.migrate import ledger_question, proxy
 from claude_gatewayd.ctl.setup import gather
 from claude_gatewayd.ctl.setup.facts import SetupFacts, default_profile
 from claude_gatewayd.ctl.setup.plan import PORT, PROFILE, REGION, Answers
@@ -36,6 +36,7 @@ class Flags:
     claude: bool = True
     statusline: bool = False
     test: bool = True
+    ledger_there: bool = False
     dry_run: bool = False
 
 
@@ -44,10 +45,10 @@ def answers(
 ) -> tuple[SetupFacts, Answers]:
     """Return the answers, and the facts as they will be once a LiteLLM proxy has been imported."""
     proxy_config = _proxy_config(flags, facts, interactive=interactive)
-    if proxy_config is not None:
-        migrated = translate.translate(
-            document.read(proxy_config), os.environ, lambda name: project_files.source_of(proxy_config.parent, name)
-        )
+    migrated = None if proxy_config is None else proxy.read(proxy_config).translate()
+    database = ledger_question.of_shell(environ) if migrated is None else migrated.database_url
+    ledger_there = _ledger_there(flags, database, environ, interactive=interactive)
+    if migrated is not None:
         facts = replace(
             facts,
             written={**facts.written, **migrated.values},
@@ -69,8 +70,18 @@ def answers(
         claude = prompts.agree("Point Claude Code at the gateway?")
     return facts, Answers(
         profile, region, port, proxy_config, service, background, flags.linger, flags.login, claude,
-        flags.statusline, flags.test,
+        flags.statusline, flags.test, ledger_there,
     )  # fmt: skip
+
+
+def _ledger_there(flags: Flags, url: str, environ: Mapping[str, str], *, interactive: bool) -> bool | None:
+    """Return whether the usage ledger is kept in that PostgreSQL, None if nobody has said so. Raises GatewayError."""
+    if flags.ledger_there:
+        ledger_question.require_usable(url)
+        return True
+    if not url or not interactive or ledger_question.is_answered(environ):
+        return None
+    return ledger_question.ask(url)
 
 
 def _proxy_config(flags: Flags, facts: SetupFacts, *, interactive: bool) -> Path | None:

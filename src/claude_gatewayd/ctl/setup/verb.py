@@ -44,6 +44,11 @@ def setup_arguments(parser: argparse.ArgumentParser) -> None:
     proxy.add_argument("--import", dest="proxy_config", metavar="PATH", help="import this LiteLLM proxy's config.yaml")
     proxy.add_argument("--no-import", action="store_true", help="do not import a LiteLLM proxy's configuration")
     parser.add_argument(
+        "--ledger-there",
+        action="store_true",
+        help="keep the usage ledger in the PostgreSQL of the proxy, or of DATABASE_URL (else: asked once)",
+    )
+    parser.add_argument(
         "--no-service", action="store_true", help="install no service; run the daemon in the background instead"
     )
     parser.add_argument("--no-background", action="store_true", help="do not start the daemon in the background either")
@@ -94,7 +99,7 @@ def _flags(given: argparse.Namespace) -> Flags:
         aws=not given.no_aws,
         imports=not given.no_import, service=not given.no_service, background=not given.no_background,
         linger=given.linger, login=not given.no_login, claude=not given.no_claude, statusline=given.statusline,
-        test=not given.no_test, dry_run=given.dry_run,
+        test=not given.no_test, ledger_there=given.ledger_there, dry_run=given.dry_run,
     )  # fmt: skip
 
 

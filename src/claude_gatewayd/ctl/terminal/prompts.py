@@ -26,15 +26,15 @@ def choose(question: str, names: Sequence[str], default: str) -> str:
     return ask(question, str(names.index(default)), read)
 
 
-def agree(question: str) -> bool:
-    """Return whether the answer is yes, the default."""
+def agree(question: str, *, default: bool = True) -> bool:
+    """Return whether the answer is yes; Enter takes the default."""
 
     def read(given: str) -> bool:
         if given.lower() in ("y", "yes", "n", "no"):
             return given.lower().startswith("y")
         raise GatewayError("y or n")
 
-    return ask(question, "", lambda given: not given or read(given), "Y/n")
+    return ask(question, "", lambda given: read(given) if given else default, "Y/n" if default else "y/N")
 
 
 def ask(question: str, default: str, read: Callable[[str], T], shown: str = "") -> T:
