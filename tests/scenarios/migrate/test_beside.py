@@ -12,7 +12,7 @@ from tests.support.daemon import BIN
 CONFIG = """\
 include: [models.yaml]
 litellm_settings:
-  callbacks: [prometheus]
+  callbacks: [mlflow]
 """
 MODELS = """\
 model_list:
@@ -83,8 +83,8 @@ def test_what_stands_beside_it_is_read_and_reported_where_it_stands(tmp_path: Pa
     assert (".env", 7, "DATABASE_URL") in lines
     assert (".env", 6, "OPENAI_API_KEY") in lines  # which an entry refers to
     assert not [place for place in lines if place[2] == "POSTGRES_PASSWORD"]
-    needed = lines["config.yaml", 3, "callbacks prometheus"]["says"]
-    assert "claude-gatewayctl upgrade --with 'prometheus-client>=0.20,<1'" in needed
+    needed = lines["config.yaml", 3, "callbacks mlflow"]["says"]
+    assert "claude-gatewayctl upgrade --with 'mlflow>=3.11.1,<4'" in needed
     assert not (directory / "ran").exists()
 
     config = tomllib.loads((tmp_path / ".config/claude-gateway/config.toml").read_text())
