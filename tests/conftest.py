@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support.leftovers import Run
 
 if TYPE_CHECKING:  # psycopg takes a tenth of a second to import, and few files need it
+    from claude_gatewayd.ledger.database import Database
     from tests.support.postgres import PostgresServer
 
 _run = pytest.StashKey[Run]()
@@ -62,3 +64,14 @@ def postgres(the_postgres_server: "PostgresServer") -> "Iterator[PostgresServer]
     """Lend the PostgreSQL to a test, which may stop it."""
     yield the_postgres_server
     the_postgres_server.be_as_before()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> "Database":
+    """Return a ledger's database without tables: a test that takes it runs on both."""
+    from claude_gatewayd.ledger.database import Database
+
+    if request.param == "sqlite":
+        return Database(file=tmp_path / "state" / "ledger.sqlite3")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return Database(url=server.new_database())

@@ -12,6 +12,8 @@ from claude_gatewayd.config import values
 from claude_gatewayd.config.model import LedgerConfig
 from claude_gatewayd.errors import GatewayError
 
+SCHEMA = "claude_gateway"  # in PostgreSQL; SQLite has none
+
 # Prisma's own, as LiteLLM's DATABASE_URL has them: libpq refuses a URL with a parameter that it does not know.
 # prisma.io/docs/orm/overview/databases/postgresql, "Arguments"
 _OF_PRISMA = {

@@ -6,7 +6,7 @@ which no request is served.
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, SmallInteger, Table, Text
 
-SCHEMA = "claude_gateway"  # in PostgreSQL; SQLite has none
+from claude_gatewayd.ledger.database import SCHEMA as SCHEMA  # the tables' on PostgreSQL
 
 metadata = MetaData()
 

@@ -14,13 +14,18 @@ EXIT_CODES: Final[dict[Outcome, int]] = {"done": 0, "later": 75, "refused": 78, 
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job; *file* or *url* is the database, as in `Database`."""
+    """A job; *file* or *url* is the database, as in `Database`.
+
+    *is_suspect*: a write has failed in a way that an outage does not explain, so a file is read in full before it is
+    trusted.
+    """
 
     job: Literal["prepare", "prune", "check"]
     file: str = ""
     url: str = ""
     keep_days: int = 0
     seconds: float = 60.0
+    is_suspect: bool = False
 
     @property
     def database(self) -> Database:
@@ -42,8 +47,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def job_for(
-    database: Database, job: Literal["prepare", "prune", "check"], *, keep_days: int = 0, seconds: float = 60.0
+    database: Database,
+    job: Literal["prepare", "prune", "check"],
+    *,
+    keep_days: int = 0,
+    seconds: float = 60.0,
+    is_suspect: bool = False,
 ) -> Job:
     """Return the job on a database."""
     file = "" if database.file is None else str(database.file)
-    return Job(job=job, file=file, url=database.url, keep_days=keep_days, seconds=seconds)
+    return Job(job=job, file=file, url=database.url, keep_days=keep_days, seconds=seconds, is_suspect=is_suspect)

@@ -1,0 +1,129 @@
+"""What a driver's error means: try again later, have a person act, or the file is damaged. Imports no driver."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from shlex import join
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from claude_gatewayd.errors import GatewayError, describe_exception, list_command
+from claude_gatewayd.ledger.database import SCHEMA, Database
+
+# "later": unreachable, locked, full, read-only; try again. "refused": a person has to act, as with a wrong password,
+# a missing right, or tables of a newer version. "corrupt": a file of SQLite is damaged.
+Severity = Literal["later", "refused", "corrupt"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFailure:
+    """Why the ledger could not be used: "cannot X: why", and a command to paste."""
+
+    severity: Severity
+    message: str
+    hint: str = ""
+
+    def as_error(self) -> GatewayError:
+        """Return the error to show."""
+        return GatewayError(self.message, self.hint)
+
+
+# sqlite.org/rescode.html, primary codes
+_SQLITE: Final[Mapping[int, tuple[Severity, str]]] = {
+    3: ("refused", "permission denied"),
+    5: ("later", "another process keeps it locked"),
+    6: ("later", "another process keeps it locked"),
+    8: ("later", "it is read-only"),
+    10: ("later", "reading or writing its disk failed"),
+    11: ("corrupt", "the file is damaged"),
+    13: ("later", "the disk is full"),
+    14: ("later", "the file cannot be opened"),
+    23: ("refused", "permission denied"),
+    26: ("corrupt", "the file is damaged: it is no database of SQLite's"),
+}
+# postgresql.org/docs/current/errcodes-appendix.html: by code, else by class
+_POSTGRES: Final[Mapping[str, tuple[Severity, str]]] = {
+    "25006": ("later", "it is read-only"),
+    "28000": ("refused", "it refuses the user"),
+    "28P01": ("refused", "it refuses the user name or the password"),
+    "3D000": ("refused", "there is no such database"),
+    "3F000": ("refused", f"it has no schema {SCHEMA}"),
+    "42501": ("refused", "the user has no right to"),
+    "42P01": ("refused", "its tables are missing"),
+    "53100": ("later", "its disk is full"),
+    "53300": ("later", "it has too many connections"),
+    "55P03": ("later", "another process keeps it locked"),
+    "57014": ("later", "it takes too long"),
+    "57P03": ("later", "it is starting or stopping"),
+}
+# libpq gives no code for what fails before a session begins, only the server's words
+_REFUSED_AT_LOGIN: Final = re.compile(
+    r"password authentication failed|no password supplied|role \".*\" does not exist|no pg_hba\.conf entry"
+    r"|database \".*\" does not exist|permission denied for database|authentication failed"
+)
+
+
+def failure_of(verb: str, database: Database, error: BaseException) -> LedgerFailure:
+    """Return what an error of a driver, or of SQLAlchemy about one, means; *verb* is what failed, such as "read"."""
+    cause = getattr(error, "orig", None) or error
+    if database.file is not None:
+        severity, why = _of_sqlite(cause)
+    else:
+        severity, why = _of_postgres(database, cause)
+    return LedgerFailure(
+        severity, f"cannot {verb} the ledger {database.shown}: {why}", _hint(database, cause, severity)
+    )
+
+
+def _of_sqlite(error: BaseException) -> tuple[Severity, str]:
+    if isinstance(error, OSError):
+        return "later", (error.strerror or str(error)).lower()
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return _SQLITE.get(code) or ("refused", describe_exception(error))
+
+
+def _of_postgres(database: Database, error: BaseException) -> tuple[Severity, str]:
+    state = getattr(error, "sqlstate", None) or ""
+    text = database.without_password(str(error))
+    detail = _first_line(text)
+    if not state:
+        if not type(error).__name__.endswith(("OperationalError", "ConnectionTimeout", "InterfaceError")):
+            return "refused", "its URL is not one that PostgreSQL's library takes"  # whose words may repeat the URL
+        return ("refused" if _REFUSED_AT_LOGIN.search(text) else "later"), detail
+    severity, why = _POSTGRES.get(state, ("later", ""))
+    return severity, f"{why} ({detail})" if why else detail
+
+
+def _first_line(text: str) -> str:
+    """Return the last error of those of several addresses, without where libpq says it comes from."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("\t", " "))] or ["no reason"]
+    return re.sub(r"^(connection failed: |connection to server at .*? failed: |FATAL: +|ERROR: +)+", "", lines[-1])
+
+
+def _hint(database: Database, error: BaseException, severity: Severity) -> str:
+    file = database.file
+    if file is not None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == 13 or (isinstance(error, OSError) and error.errno == 28):
+            return join(["df", "-h", str(file.parent)])
+        return "claude-gatewayctl ledger check" if severity == "corrupt" else list_command(file.parent, file)
+    state = getattr(error, "sqlstate", None)
+    if state == "42501":
+        return as_administrator(database, right_to_tables(database))
+    if state in ("3F000", "42P01"):
+        return "claude-gatewayctl reload"
+    return join(["psql", database.shown, "-c", "SELECT 1"])
+
+
+def right_to_tables(database: Database) -> str:
+    """Return the SQL that an administrator runs to let the ledger's user have its tables."""
+    name = unquote(urlsplit(database.url).username or "") or "USER"
+    user = '"' + name.replace('"', '""') + '"'
+    return f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; GRANT ALL ON SCHEMA {SCHEMA} TO {user}"
+
+
+def as_administrator(database: Database, statement: str) -> str:
+    """Return the command that runs SQL on a database as its administrator, who is usually "postgres"."""
+    parts = urlsplit(database.url)
+    place = f"{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return join(["psql", f"postgresql://postgres@{place}{parts.path}", "-c", statement])
