@@ -13,6 +13,7 @@ from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.ledger.gateway_name import gateway_name
 from claude_gatewayd.ledger.prices.prices import Prices
+from claude_gatewayd.ledger.prices.rates import Rates
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.reach import LateConnector
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
@@ -146,7 +147,8 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         )
     fallback = bedrock if config.router.fallback else None
     ledger = Ledger()
-    prices = Prices({}, config.bedrock.region)
+    own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
+    prices = Prices(own_prices, config.bedrock.region, engine.price_of)
 
     def prepare() -> None:
         transports.prepare()

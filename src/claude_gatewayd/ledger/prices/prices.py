@@ -31,7 +31,7 @@ def load() -> PriceList:
 
 
 class Prices:
-    """Prices by *own* entries of `[ledger.prices]`, then by the list, then by *others*: LiteLLM's own map.
+    """Prices by *own* entries of `[ledger.prices]`, then by the list, then by *others*: the person's own models.
 
     *region* is Bedrock's: a model without the prefix of a geography may have a price of its own there.
     """

@@ -23,6 +23,7 @@ from typing import Any
 
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.errors import describe_exception
+from claude_gatewayd.ledger.prices.rates import Price
 from claude_gatewayd.network.egress import for_libraries
 from claude_gatewayd.worker.engine import environment, patches
 from claude_gatewayd.worker.engine.network.bridge import SocksBridge
@@ -127,6 +128,10 @@ class App:
         except RuntimeError:
             serving.close()
             raise
+
+    def price_of(self, model: str) -> Price | None:
+        """Return what a model of the person's own costs. Called by the worker's thread, it reads only."""
+        return self.user_config.price_of(model, self._litellm.model_cost)
 
     def stop(self) -> None:
         """Ask it to stop, from another thread."""

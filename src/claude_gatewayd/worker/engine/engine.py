@@ -17,6 +17,7 @@ from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.errors import GatewayError, describe_exception
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.http1.upstream.failure import UpstreamFailed
+from claude_gatewayd.ledger.prices.rates import Price
 from claude_gatewayd.system import installation
 from claude_gatewayd.worker.engine.settings import EngineSettings
 
@@ -165,6 +166,10 @@ class Engine:
     def allowed_fields(self, model: str) -> frozenset[str]:
         """Return the fields of a body that the person's configuration of a model allows besides the usual ones."""
         return self._app.user_config.allowed_fields(model) if self._app is not None else frozenset()
+
+    def price_of(self, model: str) -> Price | None:
+        """Return what a model of the person's own costs; None if LiteLLM does not know, or is not loaded."""
+        return self._app.price_of(model) if self._app is not None else None
 
     def snapshot(self) -> dict[str, Any]:
         """Return its state, for the status. *seconds* is how long loading took."""

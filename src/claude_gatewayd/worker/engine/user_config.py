@@ -13,6 +13,8 @@ from typing import Any
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config import litellm_callbacks, litellm_keys
 from claude_gatewayd.errors import describe_exception, list_command
+from claude_gatewayd.ledger.prices import litellm_map
+from claude_gatewayd.ledger.prices.rates import Price
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import bounded_yaml, small_file
 
@@ -59,6 +61,23 @@ class UserConfig:
         entries = (entry["litellm_params"] for entry in self.model_list if entry["model_name"] == model)
         lists = (entry.get("allowed_openai_params") for entry in entries)
         return frozenset(name for names in lists if isinstance(names, list) for name in names if isinstance(name, str))
+
+    def price_of(self, model: str, listed: Mapping[str, Any]) -> Price | None:
+        """Return what a model costs; None if that is not known. *listed* is LiteLLM's map.
+
+        What an entry itself says of costs goes before the map, as it does for LiteLLM.
+        """
+        for entry in (entry for entry in self.model_list if entry["model_name"] == model):
+            parameters, info = entry["litellm_params"], entry.get("model_info")
+            asked = parameters["model"]
+            known = listed.get(asked) or listed.get(asked.partition("/")[2]) or {}
+            if "claude" in asked and not known.get("input_cost_per_token"):
+                known = {}  # registered by model_map, at no cost
+            own = {**(info if isinstance(info, Mapping) else {}), **parameters}
+            costs = {key: value for key, value in own.items() if "cost" in str(key)}
+            if (price := litellm_map.price_of({**known, **costs})) is not None:
+                return price
+        return None
 
     def where(self, key: str, value: str = "") -> str:
         """Return the place of a key in the file; *value* tells apart those that occur more than once."""

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -191,3 +192,42 @@ def test_the_fields_that_a_model_allows(tmp_path: Path, value: str, names: set[s
     it = read(tmp_path, text)
     assert it.allowed_fields("good") == names
     assert it.allowed_fields("another") == set()
+
+
+PRICES = {
+    "gpt-9": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
+    "gemini/gemini-9": {"input_cost_per_token": 3e-06, "output_cost_per_token": 2e-06},
+    "us.anthropic.claude-opus-99": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+    "ollama/llama": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+}
+
+
+def priced(name: str, model: str, info: Any = None, **more: Any) -> dict[str, Any]:
+    return {"model_name": name, "litellm_params": {"model": model, **more}, "model_info": info}
+
+
+@pytest.mark.parametrize(
+    ("entries", "input_price"),
+    [
+        ([priced("mine", "gpt-9")], 1.0),
+        ([priced("mine", "openai/gpt-9")], 1.0),
+        ([priced("mine", "gemini/gemini-9")], 3.0),
+        ([priced("other", "gpt-9")], None),
+        ([priced("mine", "openai/unheard-of")], None),
+        ([priced("mine", "openai/unheard-of", input_cost_per_token=5e-06, output_cost_per_token=1e-06)], 5.0),
+        ([priced("mine", "gpt-9", {"input_cost_per_token": 7e-06})], 7.0),
+        ([priced("mine", "gpt-9", "no mapping")], 1.0),
+        ([priced("mine", "gpt-9", input_cost_per_token="free")], None),
+        ([priced("mine", "openai/unheard-of"), priced("mine", "gpt-9")], 1.0),
+        (
+            [priced("mine", "bedrock/us.anthropic.claude-opus-99")],
+            None,
+        ),  # registered without one
+        ([priced("mine", "ollama/llama")], 0.0),
+    ],
+)
+def test_a_model_of_ones_own_has_the_price_of_what_it_stands_for(
+    entries: list[dict[str, Any]], input_price: float | None
+) -> None:
+    price = UserConfig(model_list=entries).price_of("mine", PRICES)
+    assert (price.rates.input if price is not None else None) == input_price

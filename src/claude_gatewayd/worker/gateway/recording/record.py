@@ -88,7 +88,8 @@ def usage_record(
         price = None if is_good and kind in TOKEN_KINDS else 0.0
         counts = _NO_TOKENS
     else:
-        price = cost(served, upstream, counts)
+        # a model of the person's own may answer by its provider's name
+        price = cost(call.model if upstream == "litellm" else served, upstream, counts)
     return UsageRecord(
         id=number,
         started_at=started_at,
