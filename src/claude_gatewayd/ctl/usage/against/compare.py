@@ -5,11 +5,11 @@ The ledger does not have every message of theirs: a client may have asked withou
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from claude_gatewayd.ctl.usage.transcripts import Message, Transcripts
+from claude_gatewayd.ctl.usage.against.transcripts import Message, Transcripts
 from claude_gatewayd.ledger.token_counts import TokenCounts
 
 MOST_LISTED: Final = 1000
@@ -132,7 +132,7 @@ def compare(
     message of both sides is at the time at which the ledger has it, with the model and the project of the transcript.
     """
     result = Comparison()
-    sessions = {message.session_id for message in (*found.messages.values(), *found.nameless)}
+    sessions = found.sessions
     recorded: set[str] = set()
     through: set[str] = set()
 
@@ -189,17 +189,3 @@ def _why_unrecorded(message: Message, through: set[str], scope: Scope) -> Unreco
     if not message.message_id:
         return "without an id"
     return "under way" if message.at > scope.now - _RECENT else "missing"
-
-
-REASONS: Final[Mapping[Unrecorded | Unwritten, str]] = {
-    "before the ledger": "before the ledger began",
-    "not through the gateway": "of sessions that the ledger does not know: without the gateway, or by another one's",
-    "without an id": "without an id, by which the ledger would know them",
-    "under way": "written in the last two minutes: not recorded yet",
-    "missing": "missing in the ledger, which has others of their sessions",
-    "aborted": "aborted: the client left before the end, and wrote nothing down",
-    "in the background": "not written down by the client: titles, summaries, tries that failed",
-    "of other sessions": "of sessions without a transcript here: another machine's, or deleted",
-    "of other programs": "of other programs: without a session of Claude Code's",
-    "recorded twice": "recorded twice: by two gateways, one behind the other",
-}

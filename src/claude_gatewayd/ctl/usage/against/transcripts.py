@@ -56,6 +56,11 @@ class Transcripts:
     nameless: list[Message] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
 
+    @property
+    def sessions(self) -> set[str]:
+        """The ids of the sessions that have messages."""
+        return {message.session_id for message in (*self.messages.values(), *self.nameless)}
+
 
 class _Said(msgspec.Struct, gc=False):
     usage: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.ctl.usage.transcripts import Transcripts, directories, files_below, message_of, read
+from claude_gatewayd.ctl.usage.against.transcripts import Transcripts, directories, files_below, message_of, read
 from claude_gatewayd.ledger.token_counts import TokenCounts
 
 USAGE = {

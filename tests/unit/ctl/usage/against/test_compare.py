@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_gatewayd.ctl.usage.against import Comparison, Counts, LedgerRow, Scope, compare, counts_of
-from claude_gatewayd.ctl.usage.transcripts import Message, Transcripts
+from claude_gatewayd.ctl.usage.against.compare import Comparison, Counts, LedgerRow, Scope, compare, counts_of
+from claude_gatewayd.ctl.usage.against.transcripts import Message, Transcripts
 from claude_gatewayd.ledger.token_counts import TokenCounts
 
 TOKENS = TokenCounts(3, 21, 1000, 20, 100)

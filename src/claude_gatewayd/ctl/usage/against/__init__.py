@@ -1,0 +1,1 @@
+"""`usage --against`: the ledger beside Claude Code's transcripts."""
