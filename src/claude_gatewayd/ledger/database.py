@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from claude_gatewayd import paths
 from claude_gatewayd.config import values
@@ -36,7 +36,7 @@ class Database:
             return str(self.file)
         parts = urlsplit(self.url)
         user, at, host = parts.netloc.rpartition("@")
-        return urlunsplit((parts.scheme, f"{user.partition(':')[0]}{at}{host}", parts.path, "", ""))
+        return f"postgresql://{user.partition(':')[0]}{at}{host}{parts.path}"
 
     @property
     def is_postgres(self) -> bool:
@@ -82,5 +82,5 @@ def database_of(ledger: LedgerConfig, environ: Mapping[str, str]) -> Database:
 
 def _for_libpq(url: str) -> str:
     parts = urlsplit(url)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name not in _OF_PRISMA]
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _OF_PRISMA])
+    return f"postgresql://{parts.netloc}{parts.path}{'?' * bool(query)}{query}"

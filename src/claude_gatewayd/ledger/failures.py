@@ -78,6 +78,8 @@ def failure_of(verb: str, database: Database, error: BaseException) -> LedgerFai
 def _of_sqlite(error: BaseException) -> tuple[Severity, str]:
     if isinstance(error, OSError):
         return "later", (error.strerror or str(error)).lower()
+    if str(error).startswith("no such table"):
+        return "refused", "its tables are missing"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return _SQLITE.get(code) or ("refused", describe_exception(error))
 
@@ -85,7 +87,7 @@ def _of_sqlite(error: BaseException) -> tuple[Severity, str]:
 def _of_postgres(database: Database, error: BaseException) -> tuple[Severity, str]:
     state = getattr(error, "sqlstate", None) or ""
     text = database.without_password(str(error))
-    detail = _first_line(text)
+    detail = _line_of(text, 0 if state else -1)  # a host's addresses fail one after the other
     if not state:
         if not type(error).__name__.endswith(("OperationalError", "ConnectionTimeout", "InterfaceError")):
             return "refused", "its URL is not one that PostgreSQL's library takes"  # whose words may repeat the URL
@@ -94,10 +96,11 @@ def _of_postgres(database: Database, error: BaseException) -> tuple[Severity, st
     return severity, f"{why} ({detail})" if why else detail
 
 
-def _first_line(text: str) -> str:
-    """Return the last error of those of several addresses, without where libpq says it comes from."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("\t", " "))] or ["no reason"]
-    return re.sub(r"^(connection failed: |connection to server at .*? failed: |FATAL: +|ERROR: +)+", "", lines[-1])
+def _line_of(text: str, which: int) -> str:
+    """Return one of the errors that a driver's text consists of, without where it comes from and what explains it."""
+    explains = re.compile(r"\s|$|(CONTEXT|DETAIL|HINT|LINE|QUERY)\b")
+    lines = [line for line in text.splitlines() if not explains.match(line)] or ["it gives no reason"]
+    return re.sub(r"^(connection failed: |connection to server at .*? failed: |FATAL: +|ERROR: +)+", "", lines[which])
 
 
 def _hint(database: Database, error: BaseException, severity: Severity) -> str:
@@ -106,7 +109,9 @@ def _hint(database: Database, error: BaseException, severity: Severity) -> str:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == 13 or (isinstance(error, OSError) and error.errno == 28):
             return join(["df", "-h", str(file.parent)])
-        return "claude-gatewayctl ledger check" if severity == "corrupt" else list_command(file.parent, file)
+        if severity == "corrupt" or str(error).startswith("no such table"):
+            return "claude-gatewayctl reload"
+        return list_command(file.parent, file)
     state = getattr(error, "sqlstate", None)
     if state == "42501":
         return as_administrator(database, right_to_tables(database))
