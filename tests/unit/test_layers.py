@@ -6,6 +6,7 @@
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -285,9 +286,24 @@ def test_only_the_engine_knows_litellm() -> None:
 @pytest.mark.parametrize(
     "module", ["worker.__main__", "worker.worker", "worker.inputs", "worker.assembly", "worker.engine"]
 )
-def test_litellm_and_boto3_are_loaded_when_they_are_needed(module: str) -> None:
+def test_what_is_slow_to_load_is_loaded_when_it_is_needed(module: str) -> None:
     """And not before the worker serves Anthropic's lane."""
-    assert not foreign(loaded_by(f"claude_gatewayd.{module}")) & {"litellm", "boto3", "botocore", "yaml", "brotli"}
+    slow = {"litellm", "boto3", "botocore", "yaml", "brotli", "sqlalchemy", "alembic", "psycopg"}
+    assert not foreign(loaded_by(f"claude_gatewayd.{module}")) & slow
+
+
+def test_a_worker_never_loads_what_maintains_the_ledger() -> None:
+    """SQLAlchemy takes 18 MB: a process of its own has it."""
+    reached, left = set[str](), {name for name in modules() if room(name) == "worker"}
+    while left:
+        reached |= left
+        left = {name for one in left for name in imports()[one]} - reached
+    knows = {
+        name
+        for name in reached
+        if re.search(r"^\s*(import|from) (sqlalchemy|alembic)\b", modules()[name].read_text(), re.M)
+    }
+    assert knows == set()
 
 
 if __name__ == "__main__":
