@@ -1,7 +1,7 @@
 """The usage in one JSON object: an answer that is no stream, or the data of an event. Pure."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ class Found(msgspec.Struct, gc=False):
     usage: Any = None
 
 
-NONE: Final = Found()
+_Shape = TypeVar("_Shape")
 _decoder: Final = msgspec.json.Decoder(Found)
 _scanner: Final = json.JSONDecoder()
 
@@ -59,19 +59,26 @@ class DocumentReader:
         """Return what was found."""
         beginning = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if self._end is None:
-            return read(beginning) if _USAGE in beginning else NONE
+            return (decode(_decoder, beginning) if _USAGE in beginning else None) or Found()
         found = _read_beginning(beginning)
         if not isinstance(found.usage, dict):
             found.usage = _read_end(self._end)
         return found
 
 
-def read(document: bytes) -> Found:
-    """Read a whole JSON object."""
+def decode(decoder: msgspec.json.Decoder[_Shape], document: bytes) -> _Shape | None:
+    """Read a whole JSON object; None where it is none.
+
+    What msgspec does not take, half of a surrogate pair above all, the standard library does.
+    """
     try:
-        return _decoder.decode(document)
+        return decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return NONE
+        pass
+    try:
+        return msgspec.convert(json.loads(document), decoder.type)
+    except (msgspec.ValidationError, ValueError, RecursionError):
+        return None
 
 
 def _read_beginning(cut: bytes) -> Found:
@@ -109,7 +116,10 @@ def _read_end(cut: bytearray) -> Usage | None:
     for _ in range(_MOST_TRIED):
         if (at := cut.rfind(_USAGE, 0, at)) < 0:
             break
-        found = read(b"{" + cut[at:])
+        try:
+            found = _decoder.decode(b"{" + cut[at:])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
         if isinstance(found.usage, dict):
             return found.usage
     return None

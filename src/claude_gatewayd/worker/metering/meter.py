@@ -11,7 +11,7 @@ from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.ledger import usage
 from claude_gatewayd.ledger.token_counts import TokenCounts
-from claude_gatewayd.worker.metering.document import NONE, DocumentReader, Found
+from claude_gatewayd.worker.metering.document import DocumentReader, Found
 from claude_gatewayd.worker.metering.invoke_stream import InvokeStreamReader
 from claude_gatewayd.worker.metering.stream import StreamReader
 
@@ -101,7 +101,7 @@ class Meter:
     def _answered(self) -> Found:
         if self._found is None:
             found = [reader.read() for reader in self._readers]
-            self._found = next((one for one in found if isinstance(one.usage, dict)), found[0] if found else NONE)
+            self._found = next((one for one in found if isinstance(one.usage, dict)), found[0] if found else Found())
         return self._found
 
 

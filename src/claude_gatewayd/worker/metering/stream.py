@@ -8,13 +8,12 @@ import msgspec
 from claude_gatewayd.anthropic.sse import data_of, name_of, spans
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.ledger.usage import Usage, merged
-from claude_gatewayd.worker.metering.document import Found
+from claude_gatewayd.worker.metering.document import Found, decode
 
 _HELD: Final = 8 * 1024  # of events that come in pieces, before they are looked through
 _LONGEST: Final = 1024 * 1024  # of an event
 _USAGE: Final = b'"usage"'  # in a text its quotation marks are escaped
-_METRICS: Final = b'"amazon-bedrock-invocationMetrics"'
-_MAY_COUNT: Final = re.compile(rb'"(?:usage|amazon-bedrock-invocationMetrics)"\s*+:\s*+\{')
+_COUNTS: Final = re.compile(rb'"usage"\s*+:\s*+\{')
 _OWN: Final = frozenset(("message_delta", "message_stop", ""))  # OpenAI's chunks have no name and no type
 _METRICS_FIELDS: Final = {
     "inputTokenCount": "input_tokens",
@@ -32,7 +31,7 @@ class _Event(msgspec.Struct, gc=False):
     model: Any = None
     usage: Any = None
     message: Any = None
-    response: Found | None = None
+    response: Any = None
     metrics: Any = msgspec.field(default=None, name="amazon-bedrock-invocationMetrics")
 
 
@@ -53,7 +52,7 @@ class StreamReader:
     def see(self, payload: Bytes) -> None:
         """Look at the next bytes."""
         data = bytes(payload)
-        if not self._rest and data[-2:] == b"\n\n" and _USAGE not in data and _METRICS not in data:
+        if not self._rest and data[-2:] == b"\n\n" and _USAGE not in data:
             return  # whole events, and nothing in them: nearly always
         self._rest += data
         if data[-2:] == b"\n\n" or len(self._rest) - self._looked > _HELD:
@@ -61,9 +60,8 @@ class StreamReader:
 
     def see_data(self, document: bytes, name: bytes = b"") -> None:
         """Look at the data of one event, by *name* if its data does not say what it is."""
-        try:
-            data = _decoder.decode(document)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        data = decode(_decoder, document)
+        if data is None:
             return
         kind = data.type if isinstance(data.type, str) else name.decode(errors="replace")
         holder = _holder(data, kind)
@@ -95,7 +93,7 @@ class StreamReader:
             if self._skips:
                 self._skips = False
                 whole = whole[next(spans(whole))[2] :]
-            if _USAGE in whole or _METRICS in whole:
+            if _USAGE in whole:
                 for start, end, _ in spans(whole):
                     self._read(whole[start:end])
         if len(rest) > _LONGEST:
@@ -104,18 +102,16 @@ class StreamReader:
         self._looked = max(0, len(rest) - 3)  # an end of four bytes may be cut
 
     def _read(self, event: bytes) -> None:
-        if _MAY_COUNT.search(event) is not None:
+        if _COUNTS.search(event) is not None:
             self.see_data(data_of(event), name_of(event))
 
 
 def _holder(data: _Event, kind: str) -> Found | _Event | None:
     """Return what has the usage in an event; None for an event whose usage is not the answer's."""
-    if kind == "message_start":
-        message = data.message if isinstance(data.message, dict) else {}
-        return Found(message.get("id"), message.get("model"), message.get("usage"))
-    if kind.startswith("response."):
-        return data.response
-    return data if kind in _OWN else None
+    if kind in _OWN:
+        return data
+    inner = data.message if kind == "message_start" else data.response if kind.startswith("response.") else None
+    return Found(inner.get("id"), inner.get("model"), inner.get("usage")) if isinstance(inner, dict) else None
 
 
 def _of_metrics(metrics: dict[str, Any]) -> Usage:
