@@ -8,6 +8,7 @@ from claude_gatewayd.ledger.token_counts import TokenCounts
 _MOST: Final = 10**12  # tokens: what is above is no count
 _LONGEST_NAME: Final = 256
 _LONGEST_WORD: Final = 32
+_COUNTED: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _5M, _1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 
@@ -32,8 +33,9 @@ def counted(usage: Usage) -> TokenCounts:
     if "prompt_tokens" in usage or isinstance(usage.get("input_tokens_details"), dict):
         return _openai(usage)
     counts = _anthropic(usage)
-    for iteration in _iterations(usage, "compaction"):
-        counts = _sum(counts, _anthropic(iteration))
+    if usage.get("iterations"):
+        for iteration in _iterations(usage, "compaction"):
+            counts = _sum(counts, _anthropic(iteration))
     return counts
 
 
@@ -86,24 +88,28 @@ def _sum(counts: TokenCounts, more: TokenCounts) -> TokenCounts:
 
 
 def _anthropic(usage: Usage) -> TokenCounts:
-    written = _count(usage, "cache_creation_input_tokens")
-    split = usage.get("cache_creation")
+    get = usage.get
+    # Written out, for it is done at the end of each request.
+    sent, output, read, written = [
+        value if type(value := get(field)) is int and 0 < value <= _MOST else 0 for field in _COUNTED
+    ]
+    split = get("cache_creation")
     hour = 0
     if isinstance(split, dict):
         hour = _count(split, _1H)
         written = written or hour + _count(split, _5M)
         hour = min(hour, written)
-    tools = usage.get("server_tool_use")
+    tools = get("server_tool_use")
     return TokenCounts(
-        _count(usage, "input_tokens"),
-        _count(usage, "output_tokens"),
-        _count(usage, "cache_read_input_tokens"),
+        sent,
+        output,
+        read,
         written - hour,
         hour,
         _count(tools, "web_search_requests") if isinstance(tools, dict) else 0,
-        _word(usage.get("service_tier")),
-        _word(usage.get("speed")),
-        _word(usage.get("inference_geo")),
+        _word(get("service_tier")),
+        _word(get("speed")),
+        _word(get("inference_geo")),
     )
 
 
@@ -121,6 +127,8 @@ def _openai(usage: Usage) -> TokenCounts:
 
 
 def _word(value: object) -> str:
+    if value is None:
+        return ""
     return value if isinstance(value, str) and len(value) <= _LONGEST_WORD and value.isprintable() else ""
 
 

@@ -1,7 +1,8 @@
 """The meter of one request: which reader an answer needs, and what it has read."""
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
 
 from claude_gatewayd.anthropic import sse
 from claude_gatewayd.bedrock import event_stream
@@ -15,13 +16,26 @@ from claude_gatewayd.worker.metering.document import DocumentReader, Found
 from claude_gatewayd.worker.metering.invoke_stream import InvokeStreamReader
 from claude_gatewayd.worker.metering.stream import StreamReader
 
-_IDENTITY: Final = (b"", b"identity")
-
 
 class _Reader(Protocol):
     def see(self, payload: Bytes) -> None: ...
 
     def read(self) -> Found: ...
+
+
+class Reading(NamedTuple):
+    """What an answer says of itself: *counts* is None where it names no tokens, the names are "" where it has none.
+
+    *advised* is what other models used in the course of it, which is not in *counts*.
+    """
+
+    counts: TokenCounts | None = None
+    model: str = ""
+    message_id: str = ""
+    advised: Sequence[tuple[str, TokenCounts]] = ()
+
+
+NOTHING: Final = Reading()
 
 
 class Meter:
@@ -31,35 +45,26 @@ class Meter:
     for a caller has the meter of the caller's request, which sees that answer before LiteLLM's: the first one counts.
     """
 
-    __slots__ = ("_found", "_readers")
+    __slots__ = ("_readers",)
 
     def __init__(self) -> None:
         self._readers: list[_Reader] = []
-        self._found: Found | None = None
 
     def reader_of(self, answer: ResponseHead) -> Callable[[Bytes], None] | None:
         """Return what is to see the payload of an answer, as it came; None if there is nothing in it to read."""
         see = self.plain_reader_of(answer)
-        coding = answer.fields.get(b"content-encoding").strip().lower()
-        if see is None or coding in _IDENTITY:
+        coding = answer.fields.get(b"content-encoding")
+        if see is None or not coding:
             return see
         decoder = content_coding.decoder(coding)
         return _decoding(decoder, see) if decoder is not None else None
 
     def plain_reader_of(self, answer: ResponseHead) -> Callable[[Bytes], None] | None:
         """Return what is to see the same, decoded."""
-        if answer.status != 200:
+        kind = _reader_for(answer.fields.get(b"content-type")) if answer.status == 200 else None
+        if kind is None:
             return None
-        kind = answer.fields.get(b"content-type").lower()
-        reader: _Reader
-        if sse.is_stream(kind):
-            reader = StreamReader()
-        elif kind.startswith(b"application/json"):
-            reader = DocumentReader()
-        elif event_stream.is_event_stream(kind):
-            reader = InvokeStreamReader()
-        else:
-            return None
+        reader = kind()
         self._readers.append(reader)
         return reader.see
 
@@ -75,34 +80,23 @@ class Meter:
         reader.see(document)
         self._readers.append(reader)
 
-    @property
-    def counts(self) -> TokenCounts | None:
-        """What was used; None where no answer says so."""
-        found = self._answered.usage
-        return usage.counted(found) if isinstance(found, dict) else None
+    def read(self) -> Reading:
+        """Return what was read."""
+        found = [reader.read() for reader in self._readers]
+        for one in found:
+            if isinstance(one.usage, dict):
+                advised = usage.advised(one.usage) if "iterations" in one.usage else ()
+                return Reading(usage.counted(one.usage), usage.name(one.model), usage.name(one.id), advised)
+        return Reading(None, usage.name(found[0].model), usage.name(found[0].id)) if found else NOTHING
 
-    @property
-    def advised(self) -> list[tuple[str, TokenCounts]]:
-        """What other models used in the course of it, which is not in `counts`."""
-        found = self._answered.usage
-        return usage.advised(found) if isinstance(found, dict) else []
 
-    @property
-    def model(self) -> str:
-        """The model that served, as the answer names it; "" where it does not."""
-        return usage.name(self._answered.model)
-
-    @property
-    def message_id(self) -> str:
-        """The id of the message; "" where there is none."""
-        return usage.name(self._answered.id)
-
-    @property
-    def _answered(self) -> Found:
-        if self._found is None:
-            found = [reader.read() for reader in self._readers]
-            self._found = next((one for one in found if isinstance(one.usage, dict)), found[0] if found else Found())
-        return self._found
+@lru_cache(32)
+def _reader_for(content_type: bytes) -> type[_Reader] | None:
+    if sse.is_stream(content_type):
+        return StreamReader
+    if event_stream.is_event_stream(content_type):
+        return InvokeStreamReader
+    return DocumentReader if content_type.lower().startswith(b"application/json") else None
 
 
 def _decoding(decoder: Decoder, see: Callable[[Bytes], None]) -> Callable[[Bytes], None]:

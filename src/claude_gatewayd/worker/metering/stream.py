@@ -52,25 +52,26 @@ class StreamReader:
     def see(self, payload: Bytes) -> None:
         """Look at the next bytes."""
         data = bytes(payload)
-        if not self._rest and data[-2:] == b"\n\n" and _USAGE not in data:
-            return  # whole events, and nothing in them: nearly always
+        if not self._rest and data[-2:] == b"\n\n":  # whole events: nearly always
+            if _USAGE in data:
+                self._read(data)
+            return
         self._rest += data
         if data[-2:] == b"\n\n" or len(self._rest) - self._looked > _HELD:
             self._look()
 
-    def see_data(self, document: bytes, name: bytes = b"") -> None:
-        """Look at the data of one event, by *name* if its data does not say what it is."""
+    def see_data(self, document: bytes, event: bytes = b"") -> None:
+        """Look at the data of one event. The name of *event* counts if its data does not say what it is."""
         data = decode(_decoder, document)
         if data is None:
             return
-        kind = data.type if isinstance(data.type, str) else name.decode(errors="replace")
+        kind = data.type if isinstance(data.type, str) else name_of(event).decode(errors="replace")
         holder = _holder(data, kind)
         if holder is None:
             return
         found = self._found
         if isinstance(holder.usage, dict):
-            earlier = found.usage if isinstance(found.usage, dict) else {}
-            found.usage = merged(earlier, holder.usage)
+            found.usage = merged(found.usage, holder.usage) if found.usage is not None else holder.usage
         elif found.usage is None and isinstance(data.metrics, dict):
             found.usage = _of_metrics(data.metrics)
         found.id = found.id or holder.id
@@ -78,7 +79,8 @@ class StreamReader:
 
     def read(self) -> Found:
         """Return what was found."""
-        self._look()
+        if self._rest:
+            self._look()
         return self._found
 
     def _look(self) -> None:
@@ -94,16 +96,25 @@ class StreamReader:
                 self._skips = False
                 whole = whole[next(spans(whole))[2] :]
             if _USAGE in whole:
-                for start, end, _ in spans(whole):
-                    self._read(whole[start:end])
+                self._read(whole)
         if len(rest) > _LONGEST:
             self._skips = True
             del rest[:-3]
         self._looked = max(0, len(rest) - 3)  # an end of four bytes may be cut
 
-    def _read(self, event: bytes) -> None:
-        if _COUNTS.search(event) is not None:
-            self.see_data(data_of(event), name_of(event))
+    def _read(self, events: bytes) -> None:
+        """Read events that are whole."""
+        whole = events.split(b"\n\n") if b"\r" not in events else [events[a:b] for a, b, _ in spans(events)]
+        for event in whole:
+            if event and _COUNTS.search(event) is not None:
+                self.see_data(_data_of(event), event)
+
+
+def _data_of(event: bytes) -> bytes:
+    """Return the data of an event: as `data_of` does, but in a tenth of the time where it is one line, the last."""
+    at = event.find(b"\ndata: ")
+    data = event[at + 7 :]
+    return data_of(event) if at < 0 or b"\n" in data or b"\r" in data else data
 
 
 def _holder(data: _Event, kind: str) -> Found | _Event | None:

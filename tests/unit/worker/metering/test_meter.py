@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.ledger.token_counts import TokenCounts
-from claude_gatewayd.worker.metering.meter import Meter
+from claude_gatewayd.worker.metering.meter import Meter, Reading
 from tests.support.cuts import cut_anywhere
 from tests.unit.worker.metering.streams import END, START, STOP, TEXT, WHOLE
 
@@ -63,7 +63,7 @@ def metered(answer: ResponseHead, *pieces: bytes) -> Meter:
 def test_any_answer_in_any_coding_and_pieces(kind: str, coding: str, data: st.DataObject) -> None:
     squeezed = CODINGS[coding](KINDS[kind])
     meter = metered(answer(kind, coding), *data.draw(cut_anywhere(squeezed)))
-    assert (meter.counts, meter.model, meter.message_id) == (COUNTS, "claude-opus-5-5", "msg_1")
+    assert meter.read() == Reading(COUNTS, "claude-opus-5-5", "msg_1")
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -71,14 +71,14 @@ def test_any_answer_in_any_coding_and_pieces(kind: str, coding: str, data: st.Da
 def test_what_cannot_be_decoded_is_not_known(coding: str, noise: bytes, at: int) -> None:
     squeezed = CODINGS[coding](WHOLE)
     meter = metered(answer("text/event-stream", coding), squeezed[:at], noise, squeezed[at:])
-    assert isinstance(meter.counts, TokenCounts | None)
+    assert isinstance(meter.read().counts, TokenCounts | None)
 
 
 def test_a_compressed_stream_that_was_broken_off_has_what_came() -> None:
     compressor = zlib.compressobj(wbits=31)
     came = compressor.compress(START + TEXT) + compressor.flush(zlib.Z_SYNC_FLUSH)
     meter = metered(answer("text/event-stream", "gzip"), came)
-    assert meter.counts == TokenCounts(5, 1)
+    assert meter.read().counts == TokenCounts(5, 1)
 
 
 @pytest.mark.parametrize(
@@ -97,18 +97,18 @@ def test_a_compressed_stream_that_was_broken_off_has_what_came() -> None:
 def test_in_what_there_is_nothing_to_read(head: ResponseHead) -> None:
     meter = Meter()
     assert meter.reader_of(head) is None
-    assert (meter.counts, meter.model, meter.message_id, meter.advised) == (None, "", "", [])
+    assert meter.read() == Reading()
 
 
 def test_an_answer_that_names_no_tokens() -> None:
     meter = metered(answer(), b'{"input_tokens": 4711}')  # of count_tokens
-    assert (meter.counts, meter.advised) == (None, [])
+    assert meter.read() == Reading()
 
 
 def test_of_an_answer_within_another_the_inner_one_counts() -> None:
     meter = metered(answer("text/event-stream"), WHOLE)
     meter.see_whole(b'{"id":"chatcmpl-1","model":"own","usage":{"prompt_tokens":1}}')
-    assert (meter.counts, meter.model) == (COUNTS, "claude-opus-5-5")
+    assert meter.read()[:2] == (COUNTS, "claude-opus-5-5")
 
 
 def test_an_answer_without_tokens_before_one_with_them() -> None:
@@ -116,18 +116,18 @@ def test_an_answer_without_tokens_before_one_with_them() -> None:
     see = meter.reader_of_events()
     see(START)
     see(END + STOP)
-    assert (meter.counts, meter.message_id) == (COUNTS, "msg_1")
+    assert meter.read() == Reading(COUNTS, "claude-opus-5-5", "msg_1")
 
 
 def test_an_advisor() -> None:
     meter = Meter()
     said = {"type": "advisor_message", "model": "claude-opus-5-5", "input_tokens": 9, "output_tokens": 3}
     meter.see_whole(json.dumps({"usage": {"input_tokens": 1, "iterations": [said]}}).encode())
-    assert meter.counts == TokenCounts(1)
-    assert meter.advised == [("claude-opus-5-5", TokenCounts(9, 3))]
+    assert meter.read().counts == TokenCounts(1)
+    assert meter.read().advised == [("claude-opus-5-5", TokenCounts(9, 3))]
 
 
 def test_a_name_that_is_none() -> None:
     meter = Meter()
     meter.see_whole(b'{"id": 7, "model": "a\\u0000b", "usage": {}}')
-    assert (meter.counts, meter.model, meter.message_id) == (TokenCounts(), "", "")
+    assert meter.read() == Reading(TokenCounts())

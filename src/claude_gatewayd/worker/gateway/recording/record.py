@@ -75,12 +75,11 @@ def usage_record(
     route, asked = call.route, call.parsed.model or ""
     upstream = _NO_ANSWER if recording.refused else route.upstream
     is_bedrock = upstream == "bedrock"
-    meter = route.meter
-    counts = meter.counts
+    counts, model, message_id, _ = route.meter.read()
     is_gone, is_good = status == CLIENT_GONE, status < 400
     served = route.model if is_bedrock else ""
     if not served:
-        served = meter.model
+        served = model
     if not served and is_good and kind in TOKEN_KINDS:
         served = call.model
     is_stream = call.parsed.stream is True or path.endswith(b"/invoke-with-response-stream")
@@ -98,7 +97,7 @@ def usage_record(
         status=status,
         session_id=text(get(b"x-claude-code-session-id")),
         agent_id=text(get(b"x-claude-code-agent-id")),
-        message_id=text(meter.message_id),
+        message_id=text(message_id),
         project=text(get(PROJECT_HEADER)),
         client=client,
         client_version=version,
