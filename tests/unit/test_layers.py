@@ -213,8 +213,19 @@ def test_the_ctl_does_without_the_processes() -> None:
     ("module", "its_own"),
     [
         ("main", set()),
-        ("statusline", {"ctl.statusline", "system", "system.clock_time"}),
-        ("daemon", {"ctl.daemon", "ctl.identity", "ctl.terminal.text", "ipc.proof", "system", "system.clock_time"}),
+        ("statusline", {"ctl.statusline", "ctl.terminal.spending", "system", "system.clock_time"}),
+        (
+            "daemon",
+            {
+                "ctl.daemon",
+                "ctl.identity",
+                "ctl.terminal.spending",
+                "ctl.terminal.text",
+                "ipc.proof",
+                "system",
+                "system.clock_time",
+            },
+        ),
     ],
 )
 def test_the_ctl_starts_fast(module: str, its_own: set[str]) -> None:

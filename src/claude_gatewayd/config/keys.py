@@ -65,6 +65,7 @@ KEYS = (
     KeySpec("bedrock", "control_endpoint", str, values.endpoint, '"https://bedrock.us-west-2.amazonaws.com"'),
     KeySpec("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
     KeySpec("bedrock", "through", str, values.one_of(values.TRANSPORTS), '"litellm"'),
+    KeySpec("bedrock", "monthly_budget", values.as_number, values.dollars, "0"),
     KeySpec("litellm", "load", str, values.one_of(values.LOADS), '"auto"'),
     KeySpec("litellm", "config", str, values.text, '"~/litellm/config.yaml"'),
     KeySpec("sso", "warn_before", values.as_list, values.minutes_before, "[60, 15, 5]"),

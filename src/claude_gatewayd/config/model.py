@@ -57,7 +57,10 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class Bedrock:
-    """How Bedrock is reached. *timeout* is how many seconds may pass without a byte from it."""
+    """How Bedrock is reached. *timeout* is how many seconds may pass without a byte from it.
+
+    *monthly_budget* is in USD, 0 for none: beyond it nothing falls back to Bedrock.
+    """
 
     enabled: str = "auto"
     profile: str = "Sandbox.AdministratorAccess"
@@ -69,6 +72,7 @@ class Bedrock:
     timeout: float = 120.0
     models: Mapping[str, str] = field(default_factory=dict)
     through: Literal["litellm", "direct"] = "litellm"
+    monthly_budget: float = 0.0
 
     @property
     def runtime_url(self) -> str:

@@ -15,6 +15,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system.addresses import addresses, is_loopback
 
 DAY = 86400
+_MOST_DOLLARS = 1_000_000
 UNITS = {"": 1, "b": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20, "gb": 10**9, "gib": 2**30}
 LEVELS = ("debug", "info", "warning", "error")
 LOADS = ("auto", "eager", "lazy")
@@ -114,6 +115,13 @@ def seconds_above_zero(raw: object) -> float:
     """Read a time limit in seconds."""
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 < raw <= DAY:
         raise wrong(f"a number of seconds above 0 and at most {DAY}", raw)
+    return float(raw)
+
+
+def dollars(raw: object) -> float:
+    """Read an amount in USD; it may be 0."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw <= _MOST_DOLLARS:
+        raise wrong(f"a number of US dollars from 0 to {_MOST_DOLLARS}", raw)
     return float(raw)
 
 

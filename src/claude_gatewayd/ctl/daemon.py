@@ -47,9 +47,10 @@ def status(arguments: argparse.Namespace) -> int:
 def health(arguments: argparse.Namespace) -> int:
     """Report whether the gateway is healthy; exit 1 if it is not."""
     reply = client.ask("health")
-    show(
-        reply, "healthy" if reply["healthy"] else f"not healthy: {reply['why']}", colour.answer, in_json=arguments.json
-    )
+    words = "healthy" if reply["healthy"] else f"not healthy: {reply['why']}"
+    if reply["healthy"] and reply["why"]:
+        words = f"healthy, but {reply['why']}"
+    show(reply, words, colour.answer, in_json=arguments.json)
     return DONE if reply["healthy"] else NO
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour as paint
+from claude_gatewayd.ctl.terminal import spending
 from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
@@ -65,14 +66,14 @@ def line(status: Mapping[str, Any], now: float, environ: Mapping[str, str]) -> l
     notices = status["notices"]
     if _is_in_bedrock_mode(status["address"], environ):
         others = [_other(notice, now) for notice in notices if notice["event"] not in _SERVING]
-        return [_bedrock(status["bedrock"]), *others]
+        return [_bedrock(status["bedrock"]), *others, *_today(status)]
     if _goes_around(status["address"], environ):
         return [Part("bypassing the gateway", "warning")]
     lane = next((_lane(notice, now) for notice in notices if notice["event"] in _SERVING), None)
     if lane is None and status["anthropic"]["state"] == "failing":
         lane = Part(f"Anthropic {status['anthropic']['failure']}", "warning")
     others = [_other(notice, now) for notice in notices if notice["event"] not in _SERVING]
-    return [lane or Part("Anthropic"), *others]
+    return [lane or Part("Anthropic"), *others, *_today(status)]
 
 
 def _lane(notice: Mapping[str, Any], now: float) -> Part:
@@ -92,7 +93,13 @@ def _other(notice: Mapping[str, Any], now: float) -> Part:
         "registration-ends": f"AWS login renews for another {counted}",
     }.get(notice["event"] if counted else "", notice["title"])
     mend = f": {notice['hint']}" if notice["hint"] else ""
-    return Part(words + mend, "warning" if counted else "trouble")
+    return Part(words + mend, "warning" if counted or not notice["is_urgent"] else "trouble")
+
+
+def _today(status: Mapping[str, Any]) -> list[Part]:
+    """Return what was used today. A daemon of an earlier version does not count it."""
+    words = spending.brief(status["usage"]) if "usage" in status else ""
+    return [Part(words)] if words else []
 
 
 def _down(start: str) -> str:

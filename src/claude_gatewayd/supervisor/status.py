@@ -17,6 +17,11 @@ _NO_BEDROCK = _WHY | {
     "models_listed_at": None, "denied_models": [],
 }  # fmt: skip
 _NO_LITELLM = _WHY | {"state": "off", "version": "", "seconds": 0.0, "config": None, "callbacks": []}
+_NO_USAGE: dict[str, Any] = {
+    "day": "", "requests": 0, "tokens": 0, "cost": 0.0, "billed": 0.0, "fallback_cost": 0.0, "unpriced": 0,
+    "is_complete": False, "month": {"month": "", "bedrock_cost": 0.0, "unpriced": 0, "budget": 0.0},
+}  # fmt: skip
+_BUDGET_SPENT = "Bedrock does not step in: [bedrock] monthly_budget is spent"
 _NO_LEDGER = _WHY | {"state": "off", "database": "", "waiting": 0, "spilled": 0, "dropped": 0, "written": 0}
 
 
@@ -36,10 +41,11 @@ def combined(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
 
 
 def serving(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what is taken from the current generation alone: Bedrock, LiteLLM, the ledger, and what is due."""
+    """Return what is taken from the current generation alone: Bedrock, LiteLLM, usage, the ledger, and what is due."""
     return {
         "bedrock": _NO_BEDROCK | snapshot.get("bedrock", {}),
         "litellm": _NO_LITELLM | snapshot.get("litellm", {}),
+        "usage": _NO_USAGE | snapshot.get("usage", {}),
         "ledger": _NO_LEDGER | snapshot.get("ledger", {}),
         "credentials": snapshot.get("credentials"),
         "circuits": snapshot.get("circuits", []),
@@ -119,8 +125,9 @@ def _cannot_sign(credentials: Mapping[str, Any], now: float) -> bool:
 
 
 def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """Return whether the gateway can be relied on, and why not."""
+    """Return whether the gateway can be relied on, and why not; or what a person may miss while it can."""
     why = ""
+    budget_spent = _is_budget_spent(status["usage"]["month"])
     if status["problems"]:
         why = "; ".join(f"{p['where']}: {p['message']}" for p in status["problems"])
     elif status["state"] != "serving":
@@ -131,9 +138,15 @@ def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
         found, hint = status["bedrock"]["unreachable"], status["bedrock"]["unreachable_hint"]
         why = f"Bedrock cannot step in: {found}" + (f". Run: {hint}" if hint else "")
     elif status["anthropic"]["state"] == "failing" and not (
-        status["bedrock"]["enabled"] and _bedrock(status, now).startswith("ok")
+        status["bedrock"]["enabled"] and not budget_spent and _bedrock(status, now).startswith("ok")
     ):
         why = f"Anthropic: {status['anthropic']['failure']}"
         if status["bedrock"]["enabled"] and status["bedrock"]["failure"]:
             why += f"; {status['bedrock']['failure']}"
-    return {"healthy": not why, "why": why}
+        if budget_spent:
+            why += f"; {_BUDGET_SPENT}"
+    return {"healthy": not why, "why": why or (_BUDGET_SPENT if budget_spent else "")}
+
+
+def _is_budget_spent(month: Mapping[str, Any]) -> bool:
+    return bool(month["budget"]) and month["bedrock_cost"] >= month["budget"]

@@ -1,6 +1,7 @@
 """The parts of a generation, made from its inputs and connected. Composition only: nothing is decided here."""
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +49,7 @@ from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
+from claude_gatewayd.worker.usage.totals import UsageTotals
 
 _BEDROCK_CONNECT_TIMEOUT = 10.0
 _BUFFERED_BODIES = 4  # times max_body, for all requests together
@@ -69,6 +71,7 @@ class Parts:
     known_credentials: KnownCredentials
     learned: LearnedRefusals
     ledger: Ledger
+    totals: UsageTotals
     pools: tuple[Pool, ...]
 
     async def close(self) -> None:
@@ -149,6 +152,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     ledger = Ledger()
     own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
     prices = Prices(own_prices, config.bedrock.region, engine.price_of)
+    totals = UsageTotals(config.bedrock.monthly_budget)
 
     def prepare() -> None:
         transports.prepare()
@@ -162,6 +166,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         circuits,
         tally,
         prepare if fallback is not None else lambda: None,
+        totals.state,
     )
     lanes = Lanes(
         anthropic=anthropic,
@@ -182,7 +187,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             tickets,
             Budget(_BUFFERED_BODIES * config.listen.max_body),
             tally,
-            UsageRecorder(gateway_name(), prices.cost, ledger.record),
+            UsageRecorder(gateway_name(), secrets.token_hex(4), prices.cost, ledger.record, totals.record),
         ),
         engine=engine,
         bedrock=credentials,
@@ -191,10 +196,11 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         catalog=catalog if access.enabled else None,
         circuits=circuits,
         tally=tally,
-        notices=_notices(inputs, credentials.snapshot, tally),
+        notices=_notices(inputs, credentials.snapshot, tally, totals),
         known_credentials=inputs.known_credentials,
         learned=learned,
         ledger=ledger,
+        totals=totals,
         pools=pools,
     )
 
@@ -241,7 +247,9 @@ def _bedrock_lane_settings(config: Config) -> BedrockLaneSettings:
     )
 
 
-def _notices(inputs: WorkerInputs, credentials: Callable[[], CredentialSnapshot], tally: Tally) -> Notices:
+def _notices(
+    inputs: WorkerInputs, credentials: Callable[[], CredentialSnapshot], tally: Tally, totals: UsageTotals
+) -> Notices:
     config, environ = inputs.config, inputs.environ
     messengers: dict[str, Messenger] = {}
     if config.notify.enabled:
@@ -249,4 +257,5 @@ def _notices(inputs: WorkerInputs, credentials: Callable[[], CredentialSnapshot]
     if config.notify.command:
         messengers["[notify] command"] = partial(command.run, config.notify.command, environ=environ)
     store = NoticeStore(paths.notices_file(environ))
-    return Notices(credentials, tally.serving.current, NoticeRules(config.sso.warn_before), store, messengers)
+    rules = NoticeRules(config.sso.warn_before)
+    return Notices(credentials, tally.serving.current, totals.state, rules, store, messengers)

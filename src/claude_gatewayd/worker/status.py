@@ -23,6 +23,7 @@ def of_parts(parts: Parts) -> dict[str, Any]:
         "unseen_by_callbacks": parts.unseen.answers,
         "circuits": parts.circuits.snapshot(),
         "notices": parts.notices.active(),
+        "usage": parts.totals.snapshot(),
         "ledger": parts.ledger.snapshot(),
         "outdated": parts.engine.outdated,
     }

@@ -7,8 +7,10 @@ import pytest
 
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.ctl.statusline import Part, line
+from claude_gatewayd.system.clock_time import clock_time
 from claude_gatewayd.worker.notices.notice import NoticeRules, active
 from claude_gatewayd.worker.serving import Serving
+from claude_gatewayd.worker.usage.budget import BudgetState
 
 NOW = time.mktime((2026, 11, 25, 14, 30, 0, 0, 0, -1))
 SINCE = NOW - 1680
@@ -22,15 +24,19 @@ def status(**more: Any) -> dict[str, Any]:
     return {"state": "serving", "problems": [], "address": URL, "notices": [], "anthropic": anthropic, **more}
 
 
-def noticed(snapshot: CredentialSnapshot, serving: Serving) -> dict[str, Any]:
+def noticed(snapshot: CredentialSnapshot, serving: Serving, spent: float = 0.0) -> dict[str, Any]:
     """Return the status of a daemon that has these things to tell, in its own words."""
-    return status(notices=[one.as_dict() for one in active(snapshot, serving, NOW, NoticeRules())])
+    budget = BudgetState(50.0, spent, 0, "2026-11", NOW + 86400)
+    return status(notices=[one.as_dict() for one in active(snapshot, serving, NOW, NoticeRules(), budget)])
 
 
 def sso(**more: Any) -> CredentialSnapshot:
     return CredentialSnapshot(**{"state": "ok", "kind": "sso", "source": "profile Sandbox", **more})
 
 
+NO_USAGE = {"cost": 0.0, "billed": 0.0}
+MONTH_ENDS = clock_time(NOW + 86400, NOW)
+RAISE = "claude-gatewayctl config set bedrock.monthly_budget 100 --reload"
 LIMIT = Serving("bedrock", SINCE, "limit reached")
 NOBODY = Serving("nobody", SINCE, "529", "the AWS login has ended", LOGIN)
 ANTHROPIC = Serving("anthropic", SINCE)
@@ -43,6 +49,14 @@ ANTHROPIC = Serving("anthropic", SINCE)
         (status(anthropic={"state": "unknown", "failure": ""}), [Part("Anthropic")]),
         (status(anthropic={"state": "failing", "failure": "answered 529"}),
          [Part("Anthropic answered 529", "warning")]),
+        (status(usage=NO_USAGE), [Part("Anthropic")]),
+        (status(usage=NO_USAGE | {"cost": 12.4}), [Part("Anthropic"), Part("$12.40 today, not billed")]),
+        (status(usage=NO_USAGE | {"cost": 12.4, "billed": 12.4}), [Part("Anthropic"), Part("$12.40 today")]),
+        (noticed(sso(), ANTHROPIC, spent=41.0),
+         [Part("Anthropic"), Part("82% of this month's budget for Bedrock is spent", "warning")]),
+        (noticed(sso(), ANTHROPIC, spent=50.0),
+         [Part("Anthropic"),
+          Part(f"This month's budget for Bedrock is spent: no fallback until {MONTH_ENDS}: {RAISE}", "trouble")]),
         (status(state="starting"), [Part("gateway starting", "warning")]),
         (status(state="recovering"), [Part("gateway recovering", "warning")]),
         (status(state="stopping"), [Part("gateway stopping", "warning")]),

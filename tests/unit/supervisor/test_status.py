@@ -25,6 +25,7 @@ def whole(**more: Any) -> dict[str, Any]:
         "bedrock": {"enabled": True, "failure": "", "last_success": None, "last_failure": None},
         "litellm": {"state": "ready", "why": ""},
         "credentials": credentials("ok"),
+        "usage": {"month": {"budget": 0.0, "bedrock_cost": 7.0}},
         "notices": [],
         **more,
     }
@@ -81,3 +82,15 @@ def test_a_failure_goes_before_the_time() -> None:
     assert "Bedrock ok (asked directly: LiteLLM has failed), 3" in status.one_line(broken, NOW)
     both = whole(bedrock=failing, anthropic={"state": "failing", "failure": "answered 529"})
     assert status.health(both, NOW)["why"] == "Anthropic: answered 529; x"
+
+
+SPENT = {"month": {"budget": 50.0, "bedrock_cost": 50.5}}
+
+
+def test_a_spent_budget_matters_when_anthropic_fails() -> None:
+    why = "Bedrock does not step in: [bedrock] monthly_budget is spent"
+    assert status.health(whole(usage=SPENT), NOW) == {"healthy": True, "why": why}
+    failing = {"state": "failing", "failure": "answered 529"}
+    assert status.health(whole(anthropic=failing), NOW)["healthy"]
+    found = status.health(whole(anthropic=failing, usage=SPENT), NOW)
+    assert found == {"healthy": False, "why": f"Anthropic: answered 529; {why}"}

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
+from claude_gatewayd.ctl.terminal import spending
 from claude_gatewayd.network import trust
 from claude_gatewayd.system.clock_time import clock_time
 
@@ -107,6 +108,7 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
         return
     yield from credentials(status.get("credentials") or {}, keys_from, how["region"], now)
     yield from transport(how.get("through", ""))
+    yield from budget((status.get("usage") or {}).get("month") or {})
     if (how["last_failure"] or 0) > (how["last_success"] or 0):
         yield Finding("Bedrock", "fail", "its last request failed", how["failure"], "claude-gatewayctl doctor --deep")
     for model, refused in _by_model(how.get("refused", [])):
@@ -119,6 +121,17 @@ def bedrock(status: Status | None, kind: str, keys_from: str, why: str, hint: st
         )
     for one in how.get("denied_models", ()):
         yield Finding("Bedrock", "note", f"{one['model']}: {one['why']}", one["step"], "claude-gatewayctl models")
+
+
+def budget(month: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge what is left of the month's budget for Bedrock. A daemon of an earlier version has none."""
+    limit = month.get("budget", 0.0)
+    spent = spending.budget(month) if limit else ""
+    if limit and month["bedrock_cost"] >= limit:
+        more = f"claude-gatewayctl config set bedrock.monthly_budget {2 * limit:g} --reload"
+        yield Finding("budget", "note", spent, "names that end with -bedrock are still answered", more)
+    elif limit:
+        yield ok("budget", spent)
 
 
 _THROUGH: Final = "claude-gatewayctl config set bedrock.through"

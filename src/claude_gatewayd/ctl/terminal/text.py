@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from claude_gatewayd.ctl.terminal import spending
 from claude_gatewayd.system.clock_time import clock_time
 
 
@@ -43,6 +44,10 @@ def status(reply: dict[str, Any], now: float) -> str:
     if reply["fallbacks"]:
         notes.append(f"{reply['fallbacks']} answered by Bedrock")
     lines.append(f"  requests     {total}" + (f" ({'; '.join(notes)})" if total else ""))
+    if used := spending.today(reply["usage"]):
+        lines.append(f"  today        {used}")
+    if spent := spending.budget(reply["usage"]["month"]):
+        lines.append(f"  budget       {spent}")
     lines.append(f"  in progress  {reply['under_way']}, of which {reply['streams']} streaming")
     for generation in reply["generations"]:
         lines.append(

@@ -8,6 +8,7 @@ from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.worker.notices import notice as words
 from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules
 from claude_gatewayd.worker.serving import Serving
+from claude_gatewayd.worker.usage.budget import NO_BUDGET, BudgetState
 
 SETTLED = 10.0  # seconds without need of Bedrock before the notice that Anthropic is back
 QUIET = 900.0  # seconds before a notice of the same event may be sent again
@@ -25,9 +26,9 @@ class Sent(NamedTuple):
 class NoticeHistory:
     """What has been sent so far.
 
-    *ends*: what was sent before an end, by the step in minutes, or "registration". *login*: the last notice about
-    credentials that do not work, with the end of the login's token; without a known end it is dropped once they work.
-    *serving*: who serves, as last reported. *last*: when each event that can recur was last sent.
+    *ends*: what was sent before an end, by the step in minutes, "registration", or a month's budget. *login*: the last
+    notice about credentials that do not work, with the end of the login's token; without a known end it is dropped once
+    they work. *serving*: who serves, as last reported. *last*: when each event that can recur was last sent.
     """
 
     ends: Mapping[str, Sent] = field(default_factory=dict)
@@ -43,13 +44,22 @@ class Due(NamedTuple):
     history: NoticeHistory
 
 
-def due(snapshot: CredentialSnapshot, serving: Serving, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:
+def due(
+    snapshot: CredentialSnapshot,
+    serving: Serving,
+    history: NoticeHistory,
+    now: float,
+    rules: NoticeRules,
+    budget: BudgetState = NO_BUDGET,
+) -> Due:
     """Decide what to send. Of several missed steps before an end only the nearest is sent."""
     notices: list[Notice] = []
     for decide in (_credentials, _steps, _registration):
         found, history = decide(snapshot, history, now, rules)
         notices += found
     found, history = _serving(serving, history, now)
+    notices += found
+    found, history = _budget(budget, history, now)
     return Due(notices + found, history)
 
 
@@ -126,6 +136,17 @@ def _serving(serving: Serving, history: NoticeHistory, now: float) -> Due:
     if _is_recent(history.last.get(found.event), now, QUIET):
         return Due([], history)
     return Due([found], replace(history, serving=serving, last={**history.last, found.event: now}))
+
+
+def _budget(budget: BudgetState, history: NoticeHistory, now: float) -> Due:
+    """Report that much of a month's budget is spent, or all of it: once each, as long as it is the same budget."""
+    if not budget.reached:
+        return Due([], history)
+    names = [f"budget {budget.month} {budget.limit:g} {step}" for step in (80, 100) if step <= budget.reached]
+    if names[-1] in history.ends:
+        return Due([], history)
+    sent = {name: Sent(budget.ends, now) for name in names}
+    return Due([words.budget(budget, now)], replace(history, ends={**history.ends, **sent}))
 
 
 def _with_sent(history: NoticeHistory, steps: list[int], end: float, now: float) -> NoticeHistory:

@@ -7,10 +7,11 @@ from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.printable import one_line
 from claude_gatewayd.system.clock_time import clock_time
 from claude_gatewayd.worker.serving import Serving
+from claude_gatewayd.worker.usage.budget import NO_BUDGET, BudgetState
 
 Event = Literal[
     "login-needed", "bedrock-unusable", "credentials-end", "registration-ends",
-    "bedrock-serves", "nobody-serves", "anthropic-back",
+    "bedrock-serves", "nobody-serves", "anthropic-back", "budget-near", "budget-reached",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -63,7 +64,9 @@ class Notice:
         return asdict(self)
 
 
-def active(snapshot: CredentialSnapshot, serving: Serving, now: float, rules: NoticeRules) -> list[Notice]:
+def active(
+    snapshot: CredentialSnapshot, serving: Serving, now: float, rules: NoticeRules, spent: BudgetState = NO_BUDGET
+) -> list[Notice]:
     """Return the notices that are true now, sent or not, the most urgent first."""
     found = []
     if serving.by == "nobody":
@@ -78,6 +81,8 @@ def active(snapshot: CredentialSnapshot, serving: Serving, now: float, rules: No
         found.append(bedrock_serves(serving, now))
     if registration_is_near(snapshot, now):
         found.append(registration_ends(snapshot, now))
+    if spent.reached:
+        found.append(budget(spent, now))
     return found
 
 
@@ -159,6 +164,20 @@ def anthropic_back(before: Serving, since: float) -> Notice:
     took = f" after {duration(since - before.since)}" if since > before.since > 0 else ""
     message = "Bedrock is no longer needed" if before.by == "bedrock" else "it answers as before"
     return Notice("anthropic-back", f"Anthropic is back{took}", message, is_urgent=False)
+
+
+def budget(spent: BudgetState, now: float) -> Notice:
+    """Much of the month's budget for Bedrock is spent, or all of it."""
+    so_far = f"${spent.spent:,.2f} of [bedrock] monthly_budget, ${spent.limit:,.2f}"
+    if spent.unpriced:
+        so_far += f", and {spent.unpriced} request{'' if spent.unpriced == 1 else 's'} without a known price"
+    if spent.reached == 100:
+        message = f"{so_far}; names that end with -bedrock are still answered"
+        title = f"This month's budget for Bedrock is spent: no fallback until {clock_time(spent.ends, now)}"
+        more = f"claude-gatewayctl config set bedrock.monthly_budget {2 * spent.limit:g} --reload"
+        return Notice("budget-reached", title, message, more)
+    title = f"{spent.spent / spent.limit:.0%} of this month's budget for Bedrock is spent"
+    return Notice("budget-near", title, so_far, is_urgent=False)
 
 
 def describe_cause(why: str) -> str:

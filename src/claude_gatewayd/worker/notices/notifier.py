@@ -11,6 +11,7 @@ from claude_gatewayd.worker.notices.due import Due, NoticeHistory, due, with_kno
 from claude_gatewayd.worker.notices.notice import Notice, NoticeRules, active
 from claude_gatewayd.worker.notices.store import NoticeStore
 from claude_gatewayd.worker.serving import Serving
+from claude_gatewayd.worker.usage.budget import BudgetState
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ Messenger = Callable[[Notice], Awaitable[str]]
 
 
 class Notices:
-    """Watch the credentials and who serves, and send what is due by every one of *messengers*.
+    """Watch the credentials, who serves and the month's budget, and send what is due by every one of *messengers*.
 
     Only the generation that serves calls `tick`, once a second. A messenger returns why it failed, "" if it did not.
     """
@@ -27,6 +28,7 @@ class Notices:
         self,
         credentials: Callable[[], CredentialSnapshot],
         serving: Callable[[], Serving],
+        budget: Callable[[], BudgetState],
         rules: NoticeRules,
         store: NoticeStore,
         messengers: Mapping[str, Messenger],
@@ -34,6 +36,7 @@ class Notices:
     ) -> None:
         self._credentials = credentials
         self._serving = serving
+        self._budget = budget
         self._rules = rules
         self._store = store
         self._messengers = messengers
@@ -49,9 +52,8 @@ class Notices:
         try:
             decide, history = self._decide(), self._history
             if history is not None:
-                self._active = active(
-                    self._credentials(), with_known_start(self._serving(), history), self._clock(), self._rules
-                )
+                serving, now = with_known_start(self._serving(), history), self._clock()
+                self._active = active(self._credentials(), serving, now, self._rules, self._budget())
             if self._sending is None and (history is None or decide(history).history is not history):
                 self._sending = asyncio.get_running_loop().create_task(self._send_due(decide))
                 self._sending.add_done_callback(self._on_sent)
@@ -70,8 +72,9 @@ class Notices:
 
     def _decide(self) -> Callable[[NoticeHistory], Due]:
         """Return the decision about things as they are now, for the thread of the store, which must not read them."""
-        snapshot, serving, now, rules = self._credentials(), self._serving(), self._clock(), self._rules
-        return lambda history: due(snapshot, serving, history, now, rules)
+        snapshot, serving, budget = self._credentials(), self._serving(), self._budget()
+        now, rules = self._clock(), self._rules
+        return lambda history: due(snapshot, serving, history, now, rules, budget)
 
     async def _send_due(self, decide: Callable[[NoticeHistory], Due]) -> None:
         notices, self._history = await asyncio.to_thread(self._store.claim, decide)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _LOCK_TIMEOUT = 2.0
 _MAX_BYTES = 64 * 1024
 _MAX_ENDS = 50
-_KEPT_FOR = 30 * 86400.0
+_KEPT_FOR = 35 * 86400.0  # a budget is told of once a month
 
 
 class NoticeStore:

@@ -11,6 +11,7 @@ from claude_gatewayd.aws.snapshot import CredentialKind, CredentialSnapshot, Cre
 from claude_gatewayd.worker.notices.due import QUIET, SETTLED, NoticeHistory, due, with_known_start
 from claude_gatewayd.worker.notices.notice import DAY, Notice, NoticeRules, active, describe_cause
 from claude_gatewayd.worker.serving import Serving
+from claude_gatewayd.worker.usage.budget import NO_BUDGET, BudgetState
 
 NOON = 1_764_072_000.0  # 12:00 UTC
 HOUR = 3600.0
@@ -385,3 +386,44 @@ def test_a_text_that_is_not_ours_stays_short_and_on_one_line() -> None:
     (notice,) = active(replace(SSO, state="down", why="x\n" * 1000), ANTHROPIC, NOON, NoticeRules())
     assert "\n" not in notice.line
     assert len(notice.line) < 400
+
+
+def spent(amount: float, limit: float = 50.0, month: str = "2026-12") -> BudgetState:
+    return BudgetState(limit, amount, 0, month, NOON + 86400 * 20)
+
+
+def test_a_budget_is_told_of_once_a_month_at_each_step() -> None:
+    history, now, told = NoticeHistory(), NOON, []
+    course = [
+        spent(0.0), spent(39.9), spent(40.0), spent(45.0), spent(49.99), spent(50.0), spent(51.0), spent(49.0),
+        spent(51.0, month="2027-01"),  # at once beyond it: no need to be told that it is near, too
+        spent(40.0, month="2027-01"),
+        spent(90.0, limit=100.0, month="2027-01"),  # another budget
+        spent(500.0, limit=0.0, month="2027-01"),
+    ]  # fmt: skip
+    for state in course:
+        now += 3600
+        notices, history = due(WELL, Serving(), history, now, NoticeRules(), state)
+        told += [(notice.event, state.month) for notice in notices]
+        again = due(WELL, Serving(), history, now + 1, NoticeRules(), state)
+        assert again.notices == []
+        assert again.history is history
+    assert told == [
+        ("budget-near", "2026-12"),
+        ("budget-reached", "2026-12"),
+        ("budget-reached", "2027-01"),
+        ("budget-near", "2027-01"),
+    ]
+
+
+def test_a_spent_budget_is_true_until_the_month_ends() -> None:
+    (notice,) = active(WELL, Serving(), NOON, NoticeRules(), spent(61.5)._replace(unpriced=2))
+    assert notice.title.startswith("This month's budget for Bedrock is spent: no fallback until ")
+    assert notice.message == (
+        "$61.50 of [bedrock] monthly_budget, $50.00, and 2 requests without a known price; "
+        "names that end with -bedrock are still answered"
+    )
+    assert notice.hint == "claude-gatewayctl config set bedrock.monthly_budget 100 --reload"
+    (near,) = active(WELL, Serving(), NOON, NoticeRules(), spent(41.5))
+    assert (near.title, near.is_urgent) == ("83% of this month's budget for Bedrock is spent", False)
+    assert active(WELL, Serving(), NOON, NoticeRules(), NO_BUDGET) == []

@@ -15,6 +15,7 @@ from claude_gatewayd.supervisor import status
 from claude_gatewayd.worker.notices import NoticeRules, Notices, NoticeStore
 from claude_gatewayd.worker.notices.notice import Notice
 from claude_gatewayd.worker.serving import Serving
+from claude_gatewayd.worker.usage.budget import NO_BUDGET
 
 NOW = 1_764_072_000.0
 REFUSED = CredentialSnapshot(
@@ -52,7 +53,15 @@ class World:
             return self.now
 
         look = look or (lambda: self.snapshot)
-        return Notices(look, lambda: self.serving, NoticeRules(), NoticeStore(file, now), {"a friend": self.send}, now)
+        return Notices(
+            look,
+            lambda: self.serving,
+            lambda: NO_BUDGET,
+            NoticeRules(),
+            NoticeStore(file, now),
+            {"a friend": self.send},
+            now,
+        )
 
     @property
     def events(self) -> list[str]:

@@ -60,8 +60,8 @@ def test_nothing_to_tell_writes_nothing(file: Path) -> None:
 
 
 def test_what_was_told_long_ago_is_dropped_and_the_rest_is_bounded(file: Path) -> None:
-    many = {f"{n}": Sent(NOW, NOW - n) for n in range(100)} | {"old": Sent(NOW, NOW - 31 * 86400)}
-    make(file).claim(lambda _: Due([], replace(ALL, ends=many, last={"bedrock-serves": NOW - 31 * 86400})))
+    many = {f"{n}": Sent(NOW, NOW - n) for n in range(100)} | {"old": Sent(NOW, NOW - 36 * 86400)}
+    make(file).claim(lambda _: Due([], replace(ALL, ends=many, last={"bedrock-serves": NOW - 36 * 86400})))
     assert list(read(file).ends) == [f"{n}" for n in range(50)]
     assert read(file).last == {}
 

@@ -21,6 +21,7 @@ from claude_gatewayd.worker.gateway.lanes.fallback import Fallback
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.tally import Tally
+from claude_gatewayd.worker.usage.budget import BudgetState
 
 _PING_SILENCES = 3  # longest silences with nothing but pings, which Anthropic sends while a model thinks
 
@@ -35,7 +36,8 @@ class StandIn(Obstacles, Protocol):
 class AnthropicLane:
     """Answer calls from Anthropic, or in its place from Bedrock.
 
-    *bedrock* is None if there is no fallback. *alarm* is called at each sign that Anthropic may soon not answer.
+    *bedrock* is None if there is no fallback, and *budget* is what that may cost. *alarm* is called at each sign that
+    Anthropic may soon not answer.
     """
 
     def __init__(
@@ -47,9 +49,10 @@ class AnthropicLane:
         circuits: Circuits,
         tally: Tally,
         alarm: Callable[[], None],
+        budget: Callable[[], BudgetState],
     ) -> None:
         self._settings = settings
-        self._fallback = Fallback(bedrock, authorization) if bedrock is not None else None
+        self._fallback = Fallback(bedrock, authorization, budget) if bedrock is not None else None
         self._circuits = circuits
         self._tally = tally
         self._recorder = OutcomeRecorder(settings.rules, authorization, circuits, tally, alarm)

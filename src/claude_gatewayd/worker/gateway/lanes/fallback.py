@@ -1,12 +1,14 @@
 """The fallback from Anthropic to Bedrock: whether a call may take it, and an answer that never costs Anthropic's."""
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from claude_gatewayd.bedrock.errors import BedrockFailure
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane
+from claude_gatewayd.worker.usage.budget import BudgetState
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +23,19 @@ class FallbackObstacle(NamedTuple):
 class Fallback:
     """Answer calls from Bedrock in Anthropic's place."""
 
-    def __init__(self, bedrock: BedrockLane, authorization: Authorization) -> None:
+    def __init__(self, bedrock: BedrockLane, authorization: Authorization, budget: Callable[[], BudgetState]) -> None:
         self._bedrock = bedrock
         self._authorization = authorization
+        self._budget = budget
 
     async def obstacle(self, call: Call) -> FallbackObstacle | None:
         """Return why a call cannot fall back, None if it can. The answer may change while Anthropic is asked."""
         if stranger := self._authorization.obstacle(call):
             return FallbackObstacle(stranger, only_anthropic=False)
         if call.is_count:
-            return None  # what Bedrock cannot count is answered at once, so that the client estimates
+            return None  # what Bedrock cannot count is answered at once, so that the client estimates; it costs nothing
+        if self._budget().reached == 100:
+            return FallbackObstacle("budget reached", only_anthropic=False)
         try:
             unsupported = await self._bedrock.unsupported(call)
         except Exception as error:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from claude_gatewayd.anthropic import model_list
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
 from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.ledger.sums import KINDS as TOKEN_KINDS
 from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.ledger.usage_record import Billing, Kind, UsageRecord
 from claude_gatewayd.worker.gateway.call import Call
@@ -124,9 +125,6 @@ def usage_record(
         is_stream=is_stream,
         is_aborted=is_gone,
     )
-
-
-TOKEN_KINDS: Final = frozenset(("messages", "invoke", "openai"))
 
 
 def kind_of(method: bytes, path: bytes) -> Kind:

@@ -1,7 +1,6 @@
 """Make a usage record of each request that has ended, and hand it on."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from itertools import count
@@ -14,13 +13,16 @@ logger = logging.getLogger(__name__)
 
 
 class UsageRecorder:
-    """Hand a record of each request to *record*. *gateway* names this daemon among those that share a database."""
+    """Hand a record of each request to every one of *takers*.
 
-    def __init__(self, gateway: str, cost: Cost, record: Callable[[UsageRecord], None]) -> None:
+    *gateway* names this daemon among those that share a database, *worker* this process: 8 characters of each id.
+    """
+
+    def __init__(self, gateway: str, worker: str, cost: Cost, *takers: Callable[[UsageRecord], None]) -> None:
         self._gateway = gateway
+        self._worker = worker
         self._cost = cost
-        self._record = record
-        self._worker = secrets.token_hex(4)
+        self._takers = takers
         self._number = count()
         self._has_faulted = False
 
@@ -32,7 +34,9 @@ class UsageRecorder:
         """Record a request that has ended. Never raises: its client has its answer."""
         try:
             ended, number = time.monotonic(), self._next_id(recording.started_at)
-            self._record(usage_record(number, self._gateway, recording, exchange, status, ended, self._cost))
+            record = usage_record(number, self._gateway, recording, exchange, status, ended, self._cost)
+            for take in self._takers:
+                take(record)
         except Exception:
             if not self._has_faulted:  # the first only: it would come again with each request
                 self._has_faulted = True
@@ -41,11 +45,11 @@ class UsageRecorder:
     def malformed(self, status: int) -> None:
         """Record bytes that are no request."""
         now = time.time()
-        self._record(
-            UsageRecord(
-                id=self._next_id(now), started_at=now, gateway=self._gateway, kind="other", status=status, cost=0.0
-            )
+        record = UsageRecord(
+            id=self._next_id(now), started_at=now, gateway=self._gateway, kind="other", status=status, cost=0.0
         )
+        for take in self._takers:
+            take(record)
 
     def _next_id(self, now: float) -> str:
         """Return an id that sorts by time, and that no other worker, here or elsewhere, gives to a request."""

@@ -25,6 +25,7 @@ from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
+from claude_gatewayd.worker.usage.budget import NO_BUDGET, BudgetState
 from tests.fakes.transport import Wire
 from tests.support.connection import FakeConnection
 from tests.support.leaping import on_leaping_time
@@ -141,7 +142,13 @@ class Lane:
         # The circuit's clock is the loop's, from a day that is not long ago.
         circuits = Circuits(CircuitRules(1, 60.0), str, lambda: 1.8e9 + self.loop.time())
         fallback = cast("BedrockLane", self.bedrock) if has_bedrock else None
-        self.lane = AnthropicLane(settings, relay, fallback, authorization, circuits, Tally(lambda: None), lambda: None)
+        tally = Tally(lambda: None)
+        self.spent = 0.0
+        self.lane = AnthropicLane(settings, relay, fallback, authorization, circuits, tally, lambda: None, self.budget)
+
+    def budget(self) -> BudgetState:
+        """Return what is spent of ten dollars."""
+        return NO_BUDGET._replace(limit=10.0, spent=self.spent)
 
     async def ask(self, *headers: bytes, stream: bool = True) -> TimedReply:
         """Ask for a message."""
@@ -364,4 +371,22 @@ async def test_a_400_with_other_words_passes(tmp_path: Path) -> None:
     lane = Lane(tmp_path)
     lane.anthropic.answers.append(Says(400, message="max_tokens: too large"))
     assert await lane.ask() == TimedReply(400, "anthropic", "none", 0.0)
+    assert lane.bedrock.asked == []
+
+
+@on_leaping_time
+async def test_beyond_the_budget_nothing_falls_back(tmp_path: Path) -> None:
+    lane = Lane(tmp_path)
+    lane.spent = 9.99
+    lane.anthropic.answers.append(Says(529))
+    assert (await lane.ask()).upstream == "bedrock"
+    lane.spent = 10.0
+    for _ in range(3):  # the circuit is open, and so Anthropic is asked
+        lane.anthropic.answers.append(Says(401))
+        reply = await lane.ask()
+        assert (reply.status, reply.upstream) == (401, "anthropic")
+    lane = Lane(tmp_path)
+    lane.spent = 10.0
+    lane.anthropic.answers += [Says(529)] * 4
+    assert (await lane.ask()).fallback == "none; budget reached"
     assert lane.bedrock.asked == []

@@ -212,7 +212,7 @@ def test_kinds(method: bytes, path: bytes, expected: Kind) -> None:
 def test_a_fault_is_logged_once_and_costs_no_request(caplog: pytest.LogCaptureFixture) -> None:
     taken: list[UsageRecord] = []
     exchange: Any = None  # it has no head
-    recorder = UsageRecorder("me@here", price, taken.append)
+    recorder = UsageRecorder("me@here", "0badcafe", price, taken.append)
     for _ in range(3):
         recorder.ended(recorder.begin(), exchange, 200)
     assert not taken
@@ -221,7 +221,7 @@ def test_a_fault_is_logged_once_and_costs_no_request(caplog: pytest.LogCaptureFi
 
 def test_ids_sort_by_time_and_are_unique() -> None:
     taken: list[UsageRecord] = []
-    recorders = [UsageRecorder("me@here", price, taken.append) for _ in range(2)]
+    recorders = [UsageRecorder("me@here", worker, price, taken.append) for worker in ("00000001", "00000002")]
     for _ in range(50):
         for recorder in recorders:
             recorder.malformed(400)

@@ -1,0 +1,1 @@
+"""What was used today and this month: counted as it happens, and with what the ledger has of it."""

@@ -1,0 +1,117 @@
+"""What was used today and this month: by this worker, as it happens, and by all before it and beside it."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from claude_gatewayd.ledger.sums import QUARTER
+from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.usage import periods, used
+from claude_gatewayd.worker.usage.budget import BudgetState
+from claude_gatewayd.worker.usage.periods import Period
+from claude_gatewayd.worker.usage.used import NOTHING, ByQuarter, Used
+
+_KEPT: Final = 40 * 86400 // 900  # quarters: a month, and a zone that changes
+_ZONE_EVERY: Final = 5.0
+
+
+class UsageTotals:
+    """Totals on the event loop. *budget* is `[bedrock] monthly_budget` in USD, 0 for none.
+
+    Kept by quarter of an hour: midnight, a new month and another zone choose other quarters, and nothing is read again.
+    """
+
+    def __init__(self, budget: float, clock: Callable[[], float] = time.time) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._fresh: list[UsageRecord] = []  # since anybody asked: the status does, four times a second
+        self._own: dict[int, Used] = {}
+        self._others: dict[int, Used] = {}
+        self._is_complete = False
+        now = clock()
+        self._zone_seen = now
+        self._day, self._month = periods.day_of(now), periods.month_of(now)
+        self._today = self._in_month = NOTHING
+
+    def record(self, record: UsageRecord) -> None:
+        """Add a request."""
+        self._fresh.append(record)
+
+    def take(self, others: ByQuarter, since: int) -> None:
+        """Take what the ledger has, from a quarter on, of all but this worker."""
+        self._others = {at: sums for at, sums in self._others.items() if at < since} | dict(others)
+        self._is_complete = True
+        self._choose()
+
+    def state(self) -> BudgetState:
+        """Return how much of the month's budget is spent."""
+        self._keep_up()
+        return BudgetState(
+            self._budget, self._in_month.aws, self._in_month.aws_unpriced, self._month.name, self._month.end
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the totals for the status. Costs are rounded: the last digits of a sum mean nothing."""
+        self._keep_up()
+        today, month = self._today, self._in_month
+        return {
+            "day": self._day.name,
+            "requests": today.requests,
+            "tokens": today.tokens,
+            "cost": _rounded(today.cost),
+            "billed": _rounded(today.billed),
+            "fallback_cost": _rounded(today.fallback),
+            "unpriced": today.unpriced,
+            "is_complete": self._is_complete,
+            "month": {
+                "month": self._month.name,
+                "bedrock_cost": _rounded(month.aws),
+                "unpriced": month.aws_unpriced,
+                "budget": self._budget,
+            },
+        }
+
+    def _keep_up(self) -> None:
+        """Add what is fresh; notice midnight, and another zone."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            sums: dict[int, Used] = {}
+            used.add(sums, fresh)
+            for quarter, more in sums.items():
+                self._own[quarter] = used.added(self._own.get(quarter, NOTHING), more)
+                if self._day.has(quarter * QUARTER):
+                    self._today = used.added(self._today, more)
+                if self._month.has(quarter * QUARTER):
+                    self._in_month = used.added(self._in_month, more)
+        now = self._clock()
+        if not 0 <= now - self._zone_seen < _ZONE_EVERY or not self._day.has(now):
+            self._zone_seen = now
+            periods.look_at_zone()
+            if self._day != (day := periods.day_of(now)) or self._month != periods.month_of(now):
+                self._day, self._month = day, periods.month_of(now)
+                self._forget(used.quarter_of(now) - _KEPT)
+                self._choose()
+
+    def _forget(self, before: int) -> None:
+        self._own = {at: sums for at, sums in self._own.items() if at >= before}
+        self._others = {at: sums for at, sums in self._others.items() if at >= before}
+
+    def _choose(self) -> None:
+        self._today, self._in_month = self._within(self._day), self._within(self._month)
+
+    def _within(self, period: Period) -> Used:
+        first, last = used.quarter_of(period.start), used.quarter_of(period.end)
+        total = NOTHING
+        for sums in (self._own, self._others):
+            total = _sum({at: one for at, one in sums.items() if first <= at < last}, total)
+        return total
+
+
+def _sum(sums: Mapping[int, Used], total: Used) -> Used:
+    for one in sums.values():
+        total = used.added(total, one)
+    return total
+
+
+def _rounded(cost: float) -> float:
+    return round(cost, 6)

@@ -1,0 +1,222 @@
+"""Today's totals and the month's: own requests and what the ledger has of others', each once."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, insert
+from sqlalchemy.pool import StaticPool
+
+from claude_gatewayd.ledger import schema
+from claude_gatewayd.ledger.sums import sums_of
+from claude_gatewayd.ledger.usage_record import Billing, Kind, UsageRecord
+from claude_gatewayd.worker.usage import used
+from claude_gatewayd.worker.usage.ledger_view import LedgerView
+from claude_gatewayd.worker.usage.totals import UsageTotals
+
+NOON = 1_796_040_000.0  # Tue 30 Nov 2026, 12:00 UTC
+DAY = 86400.0
+GATEWAY = "me@here"
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+_numbers = iter(range(10**6))
+
+
+def request(
+    at: float = NOON,
+    cost: float | None = 1.0,
+    billing: Billing = "subscription",
+    *,
+    kind: Kind = "messages",
+    fallback: str = "",
+    worker: str = "aaaaaaaa",
+    gateway: str = GATEWAY,
+) -> UsageRecord:
+    number = f"{int(at * 1000):011x}{worker}{next(_numbers):06x}"
+    return UsageRecord(
+        id=number, started_at=at, gateway=gateway, kind=kind, status=200, cost=cost, billing=billing,
+        fallback=fallback, input_tokens=5, output_tokens=4, cache_read_tokens=3, cache_write_5m_tokens=2,
+        cache_write_1h_tokens=1,
+    )  # fmt: skip
+
+
+class Database:
+    """A ledger with its sums."""
+
+    def __init__(self) -> None:
+        self._engine = create_engine("sqlite://", poolclass=StaticPool)
+        schema.metadata.create_all(self._engine)
+
+    def write(self, *records: UsageRecord) -> None:
+        with self._engine.begin() as connection:
+            for key, sums in sums_of(records).quarters:
+                connection.execute(insert(schema.quarters).values(key._asdict() | sums._asdict()))
+
+    def query(self, gateway: str, since: int) -> list[Any]:
+        raw: Any = self._engine.raw_connection()
+        columns = ", ".join(used.COLUMNS)
+        text = f"SELECT quarter, {columns} FROM quarters WHERE gateway = ? AND quarter >= ? GROUP BY quarter"
+        found: list[Any] = raw.execute(text, (gateway, since)).fetchall()
+        return found
+
+
+def today(totals: UsageTotals) -> tuple[int, float]:
+    found = totals.snapshot()
+    return found["requests"], found["cost"]
+
+
+def test_what_is_summed() -> None:
+    totals = UsageTotals(50.0, Clock())
+    for record in (
+        request(cost=10.0),
+        request(cost=2.0, billing="api"),
+        request(cost=4.0, billing="aws", fallback="overloaded"),
+        request(cost=1.0, billing="aws"),
+        request(cost=None, billing="aws"),
+        request(cost=None, billing="other"),
+        request(cost=0.0, billing=""),
+        request(kind="count_tokens"),
+        request(kind="models"),
+    ):
+        totals.record(record)
+    found = totals.snapshot()
+    month = found.pop("month")
+    assert found == {
+        "day": "2026-11-30", "requests": 7, "tokens": 105, "cost": 17.0, "billed": 7.0, "fallback_cost": 4.0,
+        "unpriced": 2, "is_complete": False,
+    }  # fmt: skip
+    assert month == {"month": "2026-11", "bedrock_cost": 5.0, "unpriced": 1, "budget": 50.0}
+    state = totals.state()
+    assert (state.spent, state.limit, state.month, state.ends) == (5.0, 50.0, "2026-11", NOON + DAY / 2)
+
+
+def test_midnight_and_a_new_month() -> None:
+    clock = Clock(NOON + DAY / 2 - 60)
+    totals = UsageTotals(50.0, clock)
+    totals.record(request(clock.now, billing="aws"))
+    assert today(totals) == (1, 1.0)
+    clock.now += 120
+    assert today(totals) == (0, 0.0)
+    assert totals.state().spent == 0.0
+    totals.record(request(clock.now - 100, billing="aws"))  # it began before midnight
+    assert today(totals) == (0, 0.0)
+    totals.record(request(clock.now, 3.0, billing="aws"))
+    assert today(totals) == (1, 3.0)
+    assert totals.state()[:4] == (50.0, 3.0, 0, "2026-12")
+    clock.now -= 120  # the clock was set back
+    assert today(totals) == (2, 2.0)
+
+
+def test_another_zone_has_another_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    totals = UsageTotals(0.0, clock)
+    totals.record(request(NOON - 11 * 3600))
+    totals.record(request(NOON))
+    assert today(totals) == (2, 2.0)
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")  # 5:45 ahead: the day began at 18:15
+    clock.now += 6
+    assert today(totals) == (2, 2.0)
+    monkeypatch.setenv("TZ", "America/Los_Angeles")  # it began at 8:00
+    clock.now += 6
+    assert today(totals) == (1, 1.0)
+
+
+class Worker:
+    """A generation: its totals, and its view of a database."""
+
+    def __init__(self, database: Database, name: str, clock: Clock) -> None:
+        self.totals = UsageTotals(100.0, clock)
+        self.elapsed = Clock(0.0)
+        self._view = LedgerView(GATEWAY, name, self.totals.take, clock, self.elapsed)
+        self._database = database
+        self.name = name
+
+    def serve(self, record: UsageRecord, *, written: bool = True) -> None:
+        self.totals.record(record)
+        if written:
+            self.write(record)
+
+    def write(self, *records: UsageRecord) -> None:
+        self._database.write(*records)
+        self._view.wrote(records)
+
+    def read(self) -> None:
+        assert self._view.is_due
+        self._view.read(self._database.query)
+        assert not self._view.is_due
+        self.elapsed.now += 60
+
+
+def test_a_reload_forgets_nothing_and_counts_nothing_twice() -> None:
+    database, clock = Database(), Clock()
+    database.write(request(NOON - 20 * DAY, 30.0, "aws"), request(NOON - 7200, 10.0, "aws", worker="earlier1"))
+    database.write(request(NOON - 7200, 99.0, "aws", gateway="another@here"))
+    old, new = Worker(database, "00000001", clock), Worker(database, "00000002", clock)
+    old.read()
+    assert today(old.totals) == (1, 10.0)
+    assert old.totals.state().spent == 40.0
+    old.serve(request(NOON - 900, 1.0, "aws", worker=old.name))
+    new.read()
+    assert today(new.totals) == today(old.totals) == (2, 11.0)
+    new.serve(request(NOON, 2.0, "aws", worker=new.name))
+    waiting = request(NOON + 900, 4.0, "aws", worker=new.name)
+    new.serve(waiting, written=False)
+    last = request(NOON - 1800, 8.0, "aws", worker=old.name)
+    old.serve(last)  # a long stream, that ends after the newer one has read
+    for worker in (old, new, old, new):
+        worker.read()
+        assert today(worker.totals) == ((5, 25.0) if worker is new else (4, 21.0))
+    new.write(waiting)
+    for worker in (old, new):
+        worker.read()
+        assert today(worker.totals) == (5, 25.0)
+        assert worker.totals.state().spent == 55.0
+
+
+def test_rows_that_waited_for_days_are_found_within_the_hour() -> None:
+    database, clock = Database(), Clock()
+    worker = Worker(database, "00000001", clock)
+    worker.read()
+    database.write(request(NOON - 10 * DAY, 7.0, "aws", worker="earlier1"))
+    worker.read()
+    assert worker.totals.state().spent == 0.0
+    worker.elapsed.now += 3600
+    worker.read()
+    assert worker.totals.state().spent == 7.0
+
+
+def test_a_database_that_cannot_be_read_is_read_later() -> None:
+    clock = Clock()
+    totals = UsageTotals(0.0, clock)
+    view = LedgerView(GATEWAY, "00000001", totals.take, clock, Clock(0.0))
+
+    def broken(_gateway: str, _since: int) -> list[Any]:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(sqlite3.OperationalError):
+        view.read(broken)
+    assert view.is_due
+    assert not totals.snapshot()["is_complete"]
+    view.read(lambda _gateway, _since: [])
+    assert totals.snapshot()["is_complete"]
