@@ -76,7 +76,7 @@ def usage_record(
     route, asked = call.route, call.parsed.model or ""
     upstream = _NO_ANSWER if recording.refused else route.upstream
     is_bedrock = upstream == "bedrock"
-    counts, model, message_id, _ = route.meter.read()
+    counts, model, message_id, advised = route.meter.read()
     is_gone, is_good = status == CLIENT_GONE, status < 400
     served = route.model if is_bedrock else ""
     if not served:
@@ -90,6 +90,9 @@ def usage_record(
     else:
         # a model of the person's own may answer by its provider's name
         price = cost(call.model if upstream == "litellm" else served, upstream, counts)
+        for advisor, more in advised:  # at the price of a model of its own
+            other = cost(advisor, upstream, more)
+            price = price + other if price is not None and other is not None else None
     return UsageRecord(
         id=number,
         started_at=started_at,

@@ -17,6 +17,7 @@ from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.metering.meter import Meter
 
 NOBODY: Any = None
+ADVISOR = {"type": "advisor_message", "model": "claude-opus-5-5", "output_tokens": 5}
 USAGE = {
     "input_tokens": 100,
     "output_tokens": 20,
@@ -26,6 +27,8 @@ USAGE = {
 }
 OAUTH = b"Authorization: Bearer sk-ant-oat01-invented"
 SESSION = b"861d4012-438a-45fe-ac27-fe39c816bb00"
+ADVISED = {**USAGE, "iterations": [ADVISOR]}
+NOBODY_KNOWS = {**USAGE, "iterations": [{**ADVISOR, "model": "unheard-of"}]}
 LINES = [
     b"Host: x",
     b"User-Agent: claude-cli/2.1.330 (external, cli)",
@@ -148,6 +151,8 @@ class Priced(NamedTuple):
     "case",
     [
         Priced("no price is known", recorded(Route(meter=metered(model="unheard-of"))), None),
+        Priced("an advisor has its own price", recorded(Route(meter=metered(ADVISED))), 0.25),
+        Priced("and none is known", recorded(Route(meter=metered(NOBODY_KNOWS))), None),
         Priced("tokens were not named", recorded(Route(meter=metered(None))), None),
         Priced("nothing was read of the answer", recorded(Route()), None),
         Priced("an error uses none", recorded(Route(), 529), 0.0),
