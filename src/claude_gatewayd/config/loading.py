@@ -21,7 +21,7 @@ from claude_gatewayd.config.model import (
     Listen,
     LiteLlm,
     Log,
-    Metrics,
+    MetricsConfig,
     Network,
     Notify,
     Router,
@@ -180,7 +180,7 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), LedgerConfig(**good["ledger"], prices=prices)
     return Config(
         listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,
-        ledger, Metrics(**good["metrics"]), tuple(aws_problems),
+        ledger, MetricsConfig(**good["metrics"]), tuple(aws_problems),
     ), problems  # fmt: skip
 
 

@@ -124,7 +124,7 @@ class LedgerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class MetricsConfig:
     """Who may read /metrics: whoever has the gateway key, or, if *open*, everybody on this machine."""
 
     open: bool = False
@@ -156,7 +156,7 @@ class Config:
     notify: Notify = field(default_factory=Notify)
     network: Network = field(default_factory=Network)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     aws_problems: tuple[Problem, ...] = ()
 
 

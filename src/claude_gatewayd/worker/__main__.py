@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     _raise_descriptor_limit()
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # never closed: closing waits for its threads
     gc.freeze()
-    mode = StartMode(arguments.succeeds, arguments.with_engine, arguments.probe)
+    mode = StartMode(arguments.generation, arguments.succeeds, arguments.with_engine, arguments.probe)
     runner.run(_serve(collected, mode, listener, channel))
     return 0
 

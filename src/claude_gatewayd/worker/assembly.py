@@ -44,6 +44,8 @@ from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
 from claude_gatewayd.worker.ledger.ledger import Ledger
+from claude_gatewayd.worker.metrics.metrics import Metrics
+from claude_gatewayd.worker.metrics.model_labels import ModelLabels
 from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
@@ -72,6 +74,7 @@ class Parts:
     learned: LearnedRefusals
     ledger: Ledger
     totals: UsageTotals
+    metrics: Metrics
     pools: tuple[Pool, ...]
 
     async def close(self) -> None:
@@ -153,6 +156,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
     prices = Prices(own_prices, config.bedrock.region, engine.price_of)
     totals = UsageTotals(config.bedrock.monthly_budget)
+    metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))
 
     def prepare() -> None:
         transports.prepare()
@@ -187,7 +191,10 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             tickets,
             Budget(_BUFFERED_BODIES * config.listen.max_body),
             tally,
-            UsageRecorder(gateway_name(), secrets.token_hex(4), prices.cost, ledger.record, totals.record),
+            UsageRecorder(
+                gateway_name(), secrets.token_hex(4), prices.cost, ledger.record, totals.record, metrics.note
+            ),
+            metrics,
         ),
         engine=engine,
         bedrock=credentials,
@@ -201,6 +208,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         learned=learned,
         ledger=ledger,
         totals=totals,
+        metrics=metrics,
         pools=pools,
     )
 
@@ -213,6 +221,7 @@ def _gateway_settings(config: Config, key: str) -> GatewaySettings:
         base_url=config.anthropic.base_url,
         aliases=config.aliases,
         max_body=config.listen.max_body,
+        open_metrics=config.metrics.open,
     )
 
 

@@ -24,10 +24,11 @@ from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 class StartMode:
     """How a generation starts.
 
-    *succeeds*: another generation serves until this one does. *with_engine*: that one has LiteLLM loaded. *probe*: do
-    all that comes before accepting, report, and end.
+    *number* is the generation's. *succeeds*: another one serves until this one does. *with_engine*: that one has
+    LiteLLM loaded. *probe*: do all that comes before accepting, report, and end.
     """
 
+    number: int
     succeeds: bool
     with_engine: bool
     probe: bool

@@ -46,6 +46,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._pending_report: asyncio.TimerHandle | None = None
         self._parts = assemble(inputs, self._report_soon)
+        self._parts.metrics.describe_by(lambda: self._snapshot()["snapshot"], mode.number)
         gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)
         self._acceptor = Acceptor(
@@ -139,7 +140,9 @@ class Worker:
                 self._parts.notices.tick()
                 self._report()  # what a notice is about is in the status at once
             for _ in range(_BEATS_A_SECOND):
+                began = time.monotonic()
                 await asyncio.sleep(_BEAT)
+                self._parts.metrics.lag.note(time.monotonic() - began - _BEAT)
                 self._report()
 
     def _report_soon(self) -> None:

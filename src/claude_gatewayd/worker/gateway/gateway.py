@@ -29,6 +29,8 @@ from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
 from claude_gatewayd.worker.gateway.recording.record import Recording
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.tickets import Tickets
+from claude_gatewayd.worker.metrics.metrics import PATH as METRICS
+from claude_gatewayd.worker.metrics.metrics import Metrics
 from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
@@ -41,7 +43,10 @@ _OAUTH_BETA = b"oauth-2025-04-20"
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """The gateway's settings. If *remote*, every caller must send the *key*."""
+    """The gateway's settings. If *remote*, every caller must send the *key*.
+
+    *open_metrics*: who asks for metrics need not send it, unless every caller must.
+    """
 
     hosts: frozenset[str]
     key: str
@@ -49,6 +54,7 @@ class GatewaySettings:
     base_url: str
     aliases: Mapping[str, str]
     max_body: int
+    open_metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Gateway:
         budget: Budget,
         tally: Tally,
         recorder: UsageRecorder,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._lanes = lanes
@@ -89,6 +96,7 @@ class Gateway:
         self._decoding = asyncio.Lock()
         self._tally = tally
         self._recorder = recorder
+        self._metrics = metrics
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request, whatever happens."""
@@ -145,6 +153,8 @@ class Gateway:
             return 200
         if path == proof.PATH and request.method == b"GET":
             return self._prove(exchange)
+        if path == METRICS and request.method in (b"GET", b"HEAD"):
+            return await self._show_metrics(exchange)
         if forwarding_loops.HEADER in request.fields and forwarding_loops.comes_back(request.fields):
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
@@ -184,6 +194,17 @@ class Gateway:
         if not proven:
             raise Refused(400, "cannot prove anything: x-gateway-challenge must be 32 bytes in hexadecimal", NO_RETRY)
         exchange.reply(200, b"OK", [proof.PROOF + b": " + proven, *_NO_UPSTREAM], b"")
+        return 0
+
+    async def _show_metrics(self, exchange: Exchange) -> int:
+        """Answer with the metrics. Return 0: it is not counted. Raises Refused if the key is required, and missing."""
+        fields, settings = exchange.head.fields, self._settings
+        is_open = settings.open_metrics and not settings.remote
+        if not is_open and not callers.identify(fields, settings.key).has_key:
+            hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows"
+            raise Refused(401, f"cannot show metrics: the gateway key is missing or wrong; {hint}", NO_RETRY)
+        page = await self._metrics.page(fields.all_of(b"accept").decode("latin-1"))
+        exchange.reply(200, b"OK", [b"content-type: " + page.content_type.encode(), *_NO_UPSTREAM], page.body)
         return 0
 
     async def _ask_bedrock(self, call: Call) -> int:

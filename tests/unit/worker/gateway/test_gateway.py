@@ -54,7 +54,7 @@ def test_bodies_that_expand_at_once_stay_within_the_budget(monkeypatch: pytest.M
     async def live() -> list[Any]:
         budget = Budget(BUDGET)
         settings = GatewaySettings(frozenset(), "key", False, "", {}, 100)
-        gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, budget, NOBODY, NOBODY)
+        gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, budget, NOBODY, NOBODY, NOBODY)
 
         async def one() -> None:
             given: Any = Given(budget)

@@ -1,0 +1,67 @@
+"""The numbers of a generation: counted here, and written when somebody asks for them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.metrics.counts import RequestCounts
+from claude_gatewayd.worker.metrics.loop_lag import LoopLag
+from claude_gatewayd.worker.metrics.model_labels import ModelLabels
+from claude_gatewayd.worker.metrics.negotiation import format_for
+
+PATH: Final = b"/metrics"
+
+
+class Page(NamedTuple):
+    """An answer to a scrape."""
+
+    content_type: str
+    body: bytes
+
+
+class Metrics:
+    """Counters, and the text that they make."""
+
+    def __init__(self, labels: ModelLabels) -> None:
+        self._counts = RequestCounts(labels.of)
+        self._generation = 0
+        self._status: Callable[[], Mapping[str, Any]] | None = None
+        self._writing = asyncio.Lock()
+        self.lag = LoopLag()
+
+    def describe_by(self, status: Callable[[], Mapping[str, Any]], generation: int) -> None:
+        """Take what `status` shows of this generation by calling *status*."""
+        self._status, self._generation = status, generation
+
+    def note(self, record: UsageRecord) -> None:
+        """Count a request that ended. On the path of every request."""
+        self._counts.note(record)
+
+    async def page(self, accept: str) -> Page:
+        """Return all metrics in the format that an Accept header prefers. The event loop goes on meanwhile."""
+        assert self._status is not None
+        wanted = format_for(accept)
+        async with self._writing:  # one at a time: each takes a core
+            exposition = await asyncio.to_thread(_load)
+            pieces = []
+            texts = exposition.text(
+                self._counts.by_key,
+                self.lag,
+                self._status(),
+                self._generation,
+                time.time(),
+                is_openmetrics=wanted.is_openmetrics,
+            )
+            for piece in texts:
+                pieces.append(piece)
+                await asyncio.sleep(0)
+        return Page(wanted.content_type, b"".join(pieces))
+
+
+def _load() -> Any:
+    """Import what only a scrape needs."""
+    from claude_gatewayd.worker.metrics import exposition
+
+    return exposition
