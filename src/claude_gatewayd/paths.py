@@ -171,6 +171,11 @@ def ledger_file(environ: Mapping[str, str]) -> Path:
     return state_dir(environ) / "ledger.sqlite3"
 
 
+def ledger_spill_dir(environ: Mapping[str, str]) -> Path:
+    """Return the directory of the ledger's rows that wait until its database can be written."""
+    return state_dir(environ) / "ledger-waiting"
+
+
 def models_file(environ: Mapping[str, str]) -> Path:
     """Return the file of the models that AWS has listed."""
     return state_dir(environ) / "models.json"

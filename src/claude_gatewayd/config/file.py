@@ -69,6 +69,11 @@ def read_document(environ: Mapping[str, str]) -> Document:
     raise ConfigInvalid([problem])
 
 
+def has_password(text: str) -> bool:
+    """Return whether a configuration has a URL with a password in it: then only its owner may read the file."""
+    return re.search(r"://[^/\s\"'@]*:[^/\s\"'@]+@", text) is not None
+
+
 def document_of(path: Path, data: bytes) -> Document:
     """Return the document of a file with this content; raise ConfigInvalid if it is not TOML."""
     where, pasted = str(path), quote(str(path))

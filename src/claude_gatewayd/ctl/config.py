@@ -13,7 +13,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as configuration
 from claude_gatewayd.config import values as config_values
-from claude_gatewayd.config.file import Document, document_of, read_document
+from claude_gatewayd.config.file import Document, document_of, has_password, read_document
 from claude_gatewayd.config.keys import KEYS, TABLES
 from claude_gatewayd.ctl import daemon
 from claude_gatewayd.ctl.terminal import colour
@@ -184,6 +184,8 @@ def _write(path: Path, data: bytes, changed: config_edit.EditedText, before: Doc
     try:
         kept = files.keep(data, path.name, paths.state_dir(os.environ) / "backups") if data else None
         files.replace(path, new)
+        if has_password(changed.text):
+            path.chmod(0o600)
     except OSError as error:
         place = error.filename or path
         raise GatewayError(f"cannot write {place}: {error.strerror}", f"ls -ld {quote(str(path.parent))}") from None

@@ -92,6 +92,9 @@ VERBS = {
         ("import", "migrate.verb", "Import a LiteLLM proxy's configuration and report line by line what became of it."),
         ("completion", "service.completion", "Print the completion script for bash, zsh or fish."),
     ),
+    "know what was used": (
+        ("ledger", "ledger.verb", "Look after the usage ledger: check, prune, export, move to another database."),
+    ),
     "troubleshoot": (
         ("doctor", "doctor.verb", "Diagnose problems and name the command that fixes each; exit 1 if a check fails."),
     ),

@@ -1,13 +1,11 @@
 """Whether a PostgreSQL can hold the ledger: it answers, takes writes, and lets its user have a schema."""
 
-from shlex import join
 from typing import NamedTuple
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.ledger.database import Database
-from claude_gatewayd.printable import one_line
+from claude_gatewayd.ledger.database import SCHEMA, Database
+from claude_gatewayd.ledger.failures import as_administrator, failure_of
 
-_SCHEMA = "claude_gateway"  # of ledger.schema, which would import SQLAlchemy; a test holds it
 _TABLES = ("requests", "quarters", "latencies")
 _LOOK = """
 SELECT current_user, current_database(),
@@ -23,13 +21,6 @@ SELECT current_user, current_database(),
 """
 
 
-class Trouble(NamedTuple):
-    """Why a PostgreSQL cannot hold the ledger, and the command that may help."""
-
-    why: str
-    hint: str
-
-
 class Rights(NamedTuple):
     """What a server says of a database and of what its user may do there. *closed_tables* may not be written."""
 
@@ -42,50 +33,39 @@ class Rights(NamedTuple):
     may_use: bool
 
 
-def find_trouble(database: Database, seconds: int = 3) -> Trouble | None:
-    """Connect, and return what is wrong, None if nothing is. Changes nothing."""
+def find_trouble(database: Database, seconds: int = 3) -> GatewayError | None:
+    """Connect, and return why the ledger cannot be there, None if it can. Changes nothing."""
     import psycopg  # here, for it takes 0.1 s, and most ledgers are a file
 
     try:
         with psycopg.connect(database.url, connect_timeout=seconds, application_name="claude-gatewayctl") as connection:
-            row = connection.execute(_LOOK, {"schema": _SCHEMA, "tables": list(_TABLES)}).fetchone()
+            row = connection.execute(_LOOK, {"schema": SCHEMA, "tables": list(_TABLES)}).fetchone()
     except (psycopg.Error, UnicodeError) as error:
-        return Trouble(database.without_password(reason(error)), "pg_lsclusters; systemctl status postgresql")
+        return failure_of("use", database, error).as_error()
     assert row is not None
-    return judge(Rights(*row))
+    why, statement = judge(Rights(*row))
+    if not why:
+        return None
+    return GatewayError(f"cannot use the ledger {database.shown}: {why}", as_administrator(database, statement))
 
 
-def judge(rights: Rights) -> Trouble | None:
-    """Return what is wrong, and the command with which an administrator of the database mends it. Pure."""
+def judge(rights: Rights) -> tuple[str, str]:
+    """Return what is wrong, and the SQL with which an administrator mends it; "" if nothing is. Pure."""
     user, database = (f'"{name}"' for name in (rights.user, rights.database))
-
-    def psql(statement: str) -> str:
-        return join(["psql", "-d", rights.database, "-c", statement])
-
     if rights.is_read_only:
         why = "it is read-only: a standby, or default_transaction_read_only is on"
-        return Trouble(why, psql(f"ALTER DATABASE {database} RESET default_transaction_read_only"))
+        return why, f"ALTER DATABASE {database} RESET default_transaction_read_only"
     if not rights.has_schema and not rights.may_create:
-        why = f"{rights.user} may not create the schema {_SCHEMA}"
-        return Trouble(why, psql(f"GRANT CREATE ON DATABASE {database} TO {user}"))
+        return f"{rights.user} may not create the schema {SCHEMA}", f"GRANT CREATE ON DATABASE {database} TO {user}"
     if not rights.may_use:
-        return Trouble(
-            f"{rights.user} may not use the schema {_SCHEMA}", psql(f"GRANT ALL ON SCHEMA {_SCHEMA} TO {user}")
-        )
+        return f"{rights.user} may not use the schema {SCHEMA}", f"GRANT ALL ON SCHEMA {SCHEMA} TO {user}"
     if rights.closed_tables:
-        grant = f"GRANT ALL ON ALL TABLES IN SCHEMA {_SCHEMA} TO {user}"
-        return Trouble(f"{rights.user} may not read and write the tables in {_SCHEMA}", psql(grant))
-    return None
-
-
-def reason(error: Exception) -> str:
-    """Return what a driver says, on one line: libpq repeats itself for each address of a server, and asks back."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    line = lines[-1] if "Multiple connection" in lines[0] else lines[0]
-    return one_line(line.removeprefix("connection failed: ").removeprefix("- "))
+        why = f"{rights.user} may not read and write the tables in {SCHEMA}"
+        return why, f"GRANT ALL ON ALL TABLES IN SCHEMA {SCHEMA} TO {user}"
+    return "", ""
 
 
 def require_usable(database: Database) -> None:
     """Raise GatewayError where no ledger can be kept there."""
     if (found := find_trouble(database)) is not None:
-        raise GatewayError(f"cannot keep the ledger in {database.shown}: {found.why}", found.hint)
+        raise found

@@ -13,7 +13,7 @@ from typing import Any
 from claude_gatewayd import paths, printable
 from claude_gatewayd.config import edit as config_edit
 from claude_gatewayd.config import loading as config
-from claude_gatewayd.config.file import document_of
+from claude_gatewayd.config.file import document_of, has_password
 from claude_gatewayd.ctl.migrate import known_keys, ledger_question, project_files, translate
 from claude_gatewayd.ctl.migrate.comparison import record
 from claude_gatewayd.ctl.migrate.document import LiteLLMDocument
@@ -207,7 +207,7 @@ def _write(path: Path, text: str) -> Path | None:
             return None
         kept = files.keep(before, path.name, paths.state_dir(os.environ) / "backups") if before else None
         files.replace(path, new)
-        if path == paths.environment_file(os.environ) or "@" in text:  # a password, in a URL
+        if path == paths.environment_file(os.environ) or has_password(text):
             path.chmod(0o600)
     except OSError as error:
         raise not_changed("write", path, error) from None

@@ -28,11 +28,9 @@ GOOD = Rights(
     ],
 )
 def test_what_is_wrong(rights: Rights, why: str) -> None:
-    found = judge(rights)
-    assert (found is None) == (not why)
-    if found is not None:
-        assert why in found.why
-        assert shlex.split(found.hint)[:4] == ["psql", "-d", "litellm", "-c"]
+    found, statement = judge(rights)
+    assert why in found
+    assert bool(found) == bool(statement) == bool(why)
 
 
 def test_a_real_server_and_each_hint_helps(postgres: PostgresServer) -> None:
@@ -46,14 +44,14 @@ def test_a_real_server_and_each_hint_helps(postgres: PostgresServer) -> None:
         postgres.execute(url, setup.format(url.rpartition("/")[2]))
         found = find_trouble(database)
         assert found is not None
-        assert why in found.why
-        postgres.execute(url, shlex.split(found.hint)[4])
+        assert why in found.message
+        postgres.execute(url, shlex.split(found.hint)[3])
         assert find_trouble(database) is None
     postgres.make_read_only(url)
     found = find_trouble(database)
     assert found is not None
-    assert "read-only" in found.why
-    postgres.execute(url, shlex.split(found.hint)[4])
+    assert "read-only" in found.message
+    postgres.execute(url, shlex.split(found.hint)[3])
     assert find_trouble(database) is None
 
 
@@ -63,11 +61,10 @@ def test_one_that_does_not_answer_and_a_wrong_password_are_told_without_it(postg
     for changed in (url.replace(str(postgres.port), str(free_port())), url.replace(password, "sk-wrong")):
         found = find_trouble(Database.of(changed))
         assert found is not None
-        assert "\n" not in found.why
-        assert password not in found.why
-        assert "sk-wrong" not in found.why
+        assert "\n" not in found.message
+        assert password not in found.message
+        assert "sk-wrong" not in found.message
 
 
-def test_the_schema_is_that_of_the_tables() -> None:
-    assert looked_at._SCHEMA == schema.SCHEMA
+def test_the_tables_are_all_of_them() -> None:
     assert set(looked_at._TABLES) == {table.name for table in schema.metadata.sorted_tables}

@@ -1,0 +1,103 @@
+"""Copy the rows of one ledger to another: each once, however often it is begun, and while both are written.
+
+Ids are unique, so what is there already is left out. The sums of the target grow by what is really added, in the same
+transaction: they cannot be copied, as the target may have rows of other gateways in the same quarter.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from claude_gatewayd.ctl.ledger import opened
+from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.sums import Sums, sums_of
+from claude_gatewayd.ledger.usage_record import UsageRecord
+
+CHUNK = 1000  # rows: a daemon that writes to either waits some 0.1 s at most
+_TRIES = 5
+
+
+def copy_missing(source: Database, target: Database, tell: Callable[[int, int], None]) -> int:
+    """Add to *target* the requests of *source* that it has not, and return how many.
+
+    *tell* hears of each chunk how many were looked at, and added. Raises GatewayError; what was added by then stays.
+    """
+    seen = added = 0
+    engine = opened.writing(target)
+    for records in _chunks(source):
+        with opened.told("write", target):
+            added += add(engine, records)
+        seen += len(records)
+        tell(seen, added)
+    return added
+
+
+def add_sums(connection: Connection, sums: Sums) -> None:
+    """Add sums to those that are there, in their order: who writes the same rows cannot deadlock."""
+    _add_to(connection, quarters, [key._asdict() | sum_._asdict() for key, sum_ in sums.quarters])
+    _add_to(connection, latencies, [key._asdict() | {"requests": count} for key, count in sums.latencies])
+
+
+def as_record(row: Any) -> UsageRecord:
+    """Return a row of `requests` as what it was made of."""
+    return UsageRecord(**row._mapping)
+
+
+def _chunks(source: Database) -> Iterator[list[UsageRecord]]:
+    engine = opened.reading(source)
+    after = ""
+    while True:
+        chosen = select(requests).where(requests.c.id > after).order_by(requests.c.id).limit(CHUNK)
+        # one transaction each: a long one would keep SQLite's WAL from shrinking
+        with opened.told("read", source), engine.connect() as connection:
+            records = [as_record(row) for row in connection.execute(chosen)]
+        if not records:
+            return
+        yield records
+        after = records[-1].id
+
+
+def add(target: Engine, records: Sequence[UsageRecord]) -> int:
+    """Add the requests that are not there, with their sums; return how many. Raises SQLAlchemyError.
+
+    A daemon may add one of them at the same time, from its spill file: then all of it is done again.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with target.begin() as connection:
+                known = set(connection.scalars(select(requests.c.id).where(requests.c.id.in_([r.id for r in records]))))
+                missing = [record for record in records if record.id not in known]
+                if missing:
+                    rows = [_values(record, connection.dialect.name) for record in missing]
+                    connection.execute(requests.insert(), rows)
+                    add_sums(connection, sums_of(UsageRecord(**row) for row in rows))
+                return len(missing)
+        except IntegrityError:
+            if not tries_left:
+                raise
+    raise AssertionError
+
+
+def _values(record: UsageRecord, dialect: str) -> dict[str, Any]:
+    values = {name: getattr(record, name) for name in record.__struct_fields__}
+    if dialect == "postgresql":  # which takes no NUL in a text
+        return {
+            name: v.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(v, str) else v
+            for name, v in values.items()
+        }
+    return values
+
+
+def _add_to(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = make(table)
+    keys = [column.name for column in table.primary_key]
+    others = [column.name for column in table.columns if column.name not in keys]
+    added = {name: table.c[name] + insert.excluded[name] for name in others}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=added), rows)

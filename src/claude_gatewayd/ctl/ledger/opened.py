@@ -1,0 +1,71 @@
+"""The ledger of this configuration, for a verb: which database, opened, and its errors as a person is told them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from claude_gatewayd.config import loading as config
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ledger.database import SCHEMA, Database, database_of
+from claude_gatewayd.ledger.failures import failure_of
+from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
+from claude_gatewayd.service import environment
+
+_SECONDS = 300.0  # for a statement over a million rows, on a busy machine
+
+
+def environ_of_daemon() -> dict[str, str]:
+    """Return this shell's environment with the service's, which may have the DATABASE_URL. Raises GatewayError."""
+    return {**environment.stored(os.environ), **os.environ}
+
+
+def configured(environ: Mapping[str, str]) -> Database:
+    """Return the ledger's database. Raises GatewayError, ConfigInvalid."""
+    return database_of(config.load(environ).ledger, environ)
+
+
+@contextmanager
+def told(verb: str, database: Database) -> Iterator[None]:
+    """Raise a driver's errors as a GatewayError, which says that *verb* failed and why."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise failure_of(verb, database, error).as_error() from None
+
+
+def reading(database: Database) -> Engine:
+    """Return an engine that reads it. Raises GatewayError where there is no file yet."""
+    if database.file is not None and not database.file.exists():
+        raise GatewayError(
+            f"cannot read the ledger {database.shown}: nothing has been recorded yet", "claude-gatewayctl status"
+        )
+    return open_for_reading(database, seconds=_SECONDS)
+
+
+class Size(NamedTuple):
+    """The bytes of a database, and those of them that wait for rows to come."""
+
+    size: int
+    free: int
+
+
+def size_of(connection: Connection) -> Size:
+    """Return how large the ledger is. Raises SQLAlchemyError."""
+    if connection.dialect.name == "postgresql":
+        tables = "FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(:schema)"
+        size = f"SELECT coalesce(sum(pg_total_relation_size(oid)), 0) {tables}"
+        return Size(int(connection.scalar(text(size), {"schema": SCHEMA}) or 0), 0)
+    page, pages, free = (
+        int(connection.scalar(text(f"PRAGMA {name}")) or 0) for name in ("page_size", "page_count", "freelist_count")
+    )
+    return Size(page * pages, page * free)
+
+
+def writing(database: Database) -> Engine:
+    """Return an engine that writes it. Raises GatewayError where there is no file yet."""
+    reading(database)
+    return open_for_writing(database, seconds=_SECONDS)
