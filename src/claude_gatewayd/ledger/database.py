@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from claude_gatewayd import paths
 from claude_gatewayd.config import values
@@ -82,5 +82,6 @@ def database_of(ledger: LedgerConfig, environ: Mapping[str, str]) -> Database:
 
 def _for_libpq(url: str) -> str:
     parts = urlsplit(url)
-    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _OF_PRISMA])
+    # as it is otherwise: libpq does not take + for a space
+    query = "&".join(one for one in parts.query.split("&") if one.partition("=")[0] not in _OF_PRISMA)
     return f"postgresql://{parts.netloc}{parts.path}{'?' * bool(query)}{query}"

@@ -124,7 +124,8 @@ def right_to_tables(database: Database) -> str:
     """Return the SQL that an administrator runs to let the ledger's user have its tables."""
     name = unquote(urlsplit(database.url).username or "") or "USER"
     user = '"' + name.replace('"', '""') + '"'
-    return f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; GRANT ALL ON SCHEMA {SCHEMA} TO {user}"
+    grants = [f"GRANT ALL ON {what} {SCHEMA} TO {user}" for what in ("SCHEMA", "ALL TABLES IN SCHEMA")]
+    return "; ".join([f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", *grants])
 
 
 def as_administrator(database: Database, statement: str) -> str:

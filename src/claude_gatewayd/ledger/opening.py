@@ -5,9 +5,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -73,17 +75,20 @@ def _sqlite(file: Path, mode: str, seconds: float, begin: str) -> Engine:
 
 def _postgres(database: Database, seconds: float, more: str) -> Engine:
     """Return an engine whose limits are of each transaction: PgBouncer lends a connection for one only."""
-    arguments = {
-        "connect_timeout": CONNECT_WITHIN,
-        "application_name": "claude-gatewayd",
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": int(1000 * seconds),
-        "prepare_threshold": None,  # the next connection that PgBouncer lends knows no prepared statement
-    }
-    url = make_url(database.url).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(  # the URL as it is: libpq reads it as it does for the writer
+            database.url,
+            connect_timeout=CONNECT_WITHIN,
+            application_name="claude-gatewayd",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=int(1000 * seconds),
+            prepare_threshold=None,  # the next connection that PgBouncer lends knows no prepared statement
+        )
+
+    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool, hide_parameters=True)
     _at_each_begin(engine, f"SET LOCAL statement_timeout = {int(1000 * seconds)}{more}")
     return engine.execution_options(schema_translate_map={None: SCHEMA})
 

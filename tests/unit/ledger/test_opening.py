@@ -73,6 +73,26 @@ def test_a_statement_on_a_postgres_takes_so_long_at_most(postgres: PostgresServe
         connection.execute(text("SELECT pg_sleep(10)"))
 
 
+def test_a_url_is_read_as_libpq_reads_it(postgres: PostgresServer) -> None:
+    database = Database(url=f"{postgres.new_database()}?options=-c%20DateStyle%3DGerman&application_name=a+b%20c")
+    with reading(database) as connection:
+        assert connection.execute(text("SHOW DateStyle")).scalar() == "German, DMY"
+
+
+def test_another_user_s_tables_can_be_used_once_an_administrator_allows_it(postgres: PostgresServer) -> None:
+    owner = Database(url=postgres.new_database())
+    migrate(owner)
+    stranger = postgres.new_database()
+    other = Database(url=f"{stranger.rpartition('/')[0]}/{owner.url.rpartition('/')[2]}")
+    with pytest.raises(GatewayError, match="the user has no right to") as raised, reading(other) as connection:
+        connection.execute(select(requests))
+    for statement in raised.value.hint.split(" -c ")[1].strip("'").split("; "):
+        postgres.execute(owner.url, statement)
+    put(other, [usage_record(1.0)])
+    with reading(other) as connection:
+        assert len(connection.execute(select(requests.c.id)).all()) == 1
+
+
 @needs_root
 def test_a_copy_in_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     """Such as a backup: SQLite could not make the file that it shares with those who write."""
