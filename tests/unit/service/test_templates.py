@@ -12,6 +12,7 @@ NAMES = [
     "completion/claude-gatewayctl.bash",
     "completion/claude-gatewayctl.fish",
     "completion/claude-gatewayctl.zsh",
+    "grafana/claude-gatewayd.json",
     "launchd/dev.claude-gateway.gatewayd.plist",
     "systemd/50-sandbox.conf",
     "systemd/claude-gatewayd.service",
