@@ -6,13 +6,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from signal import SIGKILL
 from types import TracebackType
 from typing import Any, Self
 
+from claude_gatewayd import paths
 from tests.support.leftovers import short_directory
 
 BIN = Path(sys.executable).parent
@@ -35,10 +38,22 @@ def free_port() -> int:
         return port
 
 
+@cache
+def _empty_ledger() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "ledger.sqlite3"
+        job = json.dumps({"job": "prepare", "file": str(file)}).encode()
+        subprocess.run(
+            [sys.executable, "-m", "claude_gatewayd.ledger.maintenance"], input=job, check=True, capture_output=True
+        )
+        return file.read_bytes()
+
+
 class Daemon:
     """`claude-gatewayd` in a process of its own, and `claude-gatewayctl` for it.
 
     Its configuration is *config* (TOML) and *environ*; its socket is its own, or *inherited* as systemd would pass it.
+    *has_ledger*: it finds an empty ledger, as after its first start, and need not take half a second to make one.
     """
 
     def __init__(
@@ -50,6 +65,7 @@ class Daemon:
         inherited: socket.socket | None = None,
         stdin: int | None = subprocess.DEVNULL,
         executable: Path = BIN / "claude-gatewayd",
+        has_ledger: bool = True,
     ) -> None:
         self._directory = short_directory("d-")
         self.home = Path(self._directory.name)
@@ -77,12 +93,17 @@ class Daemon:
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9",  # nor looks whether it could reach Bedrock
             **(environ or {}),
         }
+        self._has_ledger = has_ledger
         self._stdin = stdin
         self._executable = executable
         self.process: subprocess.Popen[bytes] | None = None
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process, and wait for nothing."""
+        if self._has_ledger and not (ledger := paths.ledger_file(self.environ)).exists():
+            ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ledger.touch(0o600)
+            ledger.write_bytes(_empty_ledger())
         command = [str(self._executable)]
         environ = dict(self.environ)
         descriptors: tuple[int, ...] = ()

@@ -22,7 +22,10 @@ _NO_USAGE: dict[str, Any] = {
     "is_complete": False, "month": {"month": "", "bedrock_cost": 0.0, "unpriced": 0, "budget": 0.0},
 }  # fmt: skip
 _BUDGET_SPENT = "Bedrock does not step in: [bedrock] monthly_budget is spent"
-_NO_LEDGER = _WHY | {"state": "off", "database": "", "waiting": 0, "spilled": 0, "dropped": 0, "written": 0}
+_NO_LEDGER = _WHY | {
+    "state": "off", "database": "", "hint": "", "set_aside": "",
+    "waiting": 0, "spilled": 0, "dropped": 0, "written": 0,
+}  # fmt: skip
 
 
 def combined(snapshots: Iterable[Snapshot]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
-    ledger = Ledger()
+    ledger = Ledger(config.ledger, inputs.environ)
     own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
     prices = Prices(own_prices, config.bedrock.region, engine.price_of)
     totals = UsageTotals(config.bedrock.monthly_budget)

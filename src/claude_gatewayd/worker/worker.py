@@ -92,7 +92,6 @@ class Worker:
 
     async def _serve(self) -> None:
         """Accept until ordered to drain."""
-        await self._parts.ledger.start()
         if self._parts.catalog is not None:
             self._parts.catalog.start()
         wants_engine = self._inputs.loads_engine_at_start(had_engine=self._mode.with_engine)
@@ -108,6 +107,7 @@ class Worker:
             self._parts.bedrock.start()
         if wants_engine:
             self._parts.engine.start()
+        await self._parts.ledger.start()  # last: it loads a driver, and may begin with upkeep
         await self._drain_ordered
 
     async def _probe(self) -> None:

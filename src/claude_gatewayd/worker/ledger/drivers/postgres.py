@@ -1,0 +1,114 @@
+"""The ledger's PostgreSQL, as the writer writes it. Importing this loads psycopg, which takes 0.1 s: not at a start."""
+
+import socket
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import errors
+
+from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.sums import Sums, sums_of
+from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.ledger.drivers import statements
+from claude_gatewayd.worker.ledger.drivers.connection import SENSELESS, RowsRefused, Unwritable
+
+_CONNECT_WITHIN = 5  # seconds, for each address of the host
+# In each transaction, as a pooler between us and the database gives each transaction another connection.
+_LIMITS = (
+    "SET LOCAL statement_timeout = '15s'; SET LOCAL lock_timeout = '5s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '15s'"
+)
+_SQL = statements.of_postgres(statements.SCHEMA)
+# What no upkeep mends: the server is gone, busy, full or read-only.
+_OUTAGES = (
+    psycopg.OperationalError,  # also class 53, 57 and 58: no resources, an administrator, a full disk
+    errors.ReadOnlySqlTransaction,
+    errors.TransactionRollback,
+    errors.LockNotAvailable,
+)
+
+
+class PostgresConnection:
+    """An open connection; see `connection.DatabaseConnection`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with self._failures():
+            self._connection = psycopg.connect(
+                database.url,
+                autocommit=True,
+                connect_timeout=_CONNECT_WITHIN,
+                application_name="claude-gatewayd",
+                client_encoding="utf8",
+                keepalives=1,
+                keepalives_idle=30,
+                keepalives_interval=10,
+                keepalives_count=3,
+                tcp_user_timeout=15_000,
+                prepare_threshold=None,  # poolers forget prepared statements
+            )
+
+    def write(self, records: Sequence[UsageRecord]) -> None:
+        """Write rows and what they add to the sums, in one transaction."""
+        with self._failures():
+            sums = sums_of(records)
+            rows = msgspec.json.encode(records).decode()
+            self._write(rows, sums)
+
+    def _write(self, rows: str, sums: Sums) -> None:
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(_LIMITS)
+            cursor.execute(_SQL.insert.encode(), (rows,))
+            cursor.executemany(_SQL.add_quarter.encode(), [key + added for key, added in sums.quarters])
+            cursor.executemany(_SQL.add_latency.encode(), [(*key, added) for key, added in sums.latencies])
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Return those of the ids that are there."""
+        return {row[0] for row in self._rows(_SQL.known, (list(ids),))}
+
+    def is_current(self) -> bool:
+        """Return whether the tables are of this version."""
+        return self._rows(statements.revision_of(f"{statements.SCHEMA}.")) == [(statements.HEAD,)]
+
+    def oldest(self) -> float | None:
+        """Return when the oldest request began."""
+        [(oldest,)] = self._rows(_SQL.oldest)
+        return oldest if isinstance(oldest, float) else None
+
+    def abort(self) -> None:
+        """End what another thread waits for here: it finds the connection broken."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=self._connection.fileno()) as ours:
+            try:
+                ours.shutdown(socket.SHUT_RDWR)
+            finally:
+                ours.detach()
+
+    def close(self) -> None:
+        """Close it."""
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    def _rows(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._failures(), self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(_LIMITS)
+            return cursor.execute(statement.encode(), parameters).fetchall()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Raise the failures of this package in place of psycopg's."""
+        try:
+            yield
+        except (psycopg.IntegrityError, psycopg.DataError, *SENSELESS) as error:
+            raise RowsRefused from error
+        except psycopg.Error as error:
+            raise Unwritable(self._reason(error), is_odd=not isinstance(error, _OUTAGES)) from None
+
+    def _reason(self, error: psycopg.Error) -> str:
+        """Return the reason in a line, and without the password."""
+        lines = [line.strip(" \t-") for line in str(error).splitlines()]
+        several = lines and lines[0].startswith("Multiple connection attempts failed")
+        reason = next(iter(lines[1:] if several else lines), "") or type(error).__name__
+        return self._database.without_password(reason)

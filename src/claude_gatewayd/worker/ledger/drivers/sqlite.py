@@ -1,0 +1,116 @@
+"""The ledger's SQLite file, as the writer writes it. The upkeep creates it."""
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from msgspec.structs import astuple
+
+from claude_gatewayd.ledger.sums import sums_of
+from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.ledger.drivers import statements
+from claude_gatewayd.worker.ledger.drivers.connection import SENSELESS, RowsRefused, Unwritable
+
+_LOCKED_FOR = 5.0  # seconds; nobody waits for us meanwhile
+_SQL = statements.of_sqlite()
+# What a mere outage gives: not so corruption, a missing file, or a missing table.
+_OUTAGES = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH,
+}  # fmt: skip
+_BAD_ROWS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+
+
+class SqliteConnection:
+    """An open file; see `connection.DatabaseConnection`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        with _failures():
+            self._connection = sqlite3.connect(
+                f"file:{quote(str(file))}?mode=rw",
+                uri=True,
+                timeout=_LOCKED_FOR,
+                isolation_level=None,
+                check_same_thread=False,  # it is closed, and aborted, from others
+                cached_statements=16,
+            )
+            try:
+                self._connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode only a power cut loses rows
+                self._connection.execute("PRAGMA cache_size = -512")  # KiB
+                self._inode = file.stat().st_ino
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def write(self, records: Sequence[UsageRecord]) -> None:
+        """Write rows and what they add to the sums, in one transaction."""
+        with _failures():
+            sums = sums_of(records)
+            if self._file.stat().st_ino != self._inode:
+                raise Unwritable("another file has taken its place", is_odd=True)
+            execute, execute_many = self._connection.execute, self._connection.executemany
+            try:
+                execute("BEGIN IMMEDIATE")
+                execute_many(_SQL.insert, map(astuple, records))
+                execute_many(_SQL.add_quarter, (key + added for key, added in sums.quarters))
+                execute_many(_SQL.add_latency, ((*key, added) for key, added in sums.latencies))
+                execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        execute("ROLLBACK")
+                raise
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Return those of the ids that are there."""
+        wanted = list(ids)
+        found: set[str] = set()
+        with _failures():
+            for start in range(0, len(wanted), statements.KNOWN_AT_ONCE):
+                some = wanted[start : start + statements.KNOWN_AT_ONCE]
+                some += [""] * (statements.KNOWN_AT_ONCE - len(some))
+                found.update(row[0] for row in self._connection.execute(_SQL.known, some))
+        return found
+
+    def is_current(self) -> bool:
+        """Return whether the tables are of this version."""
+        return bool(self._single(statements.revision_of("")) == statements.HEAD)
+
+    def oldest(self) -> float | None:
+        """Return when the oldest request began."""
+        oldest = self._single(_SQL.oldest)
+        return oldest if isinstance(oldest, float) else None
+
+    def abort(self) -> None:
+        """End what another thread waits for here."""
+        with suppress(sqlite3.Error):
+            self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close it."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _single(self, statement: str) -> Any:
+        with _failures():
+            row = self._connection.execute(statement).fetchone()
+        return row[0] if row else None
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Raise the failures of this package in place of those of sqlite3."""
+    try:
+        yield
+    except (*_BAD_ROWS, *SENSELESS) as error:
+        raise RowsRefused from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        raise Unwritable(str(error), is_odd=code not in _OUTAGES) from None
+    except OSError as error:
+        raise Unwritable(os.strerror(error.errno or 0), is_odd=True) from None

@@ -1,0 +1,277 @@
+"""The thread that owns the rows: it has them written in batches, and keeps them in files while they cannot be.
+
+It never waits for the database itself, so what a killed worker loses is what came within the last second, even while
+the database hangs. When there is nothing to write it sleeps until there is.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.printable import one_line
+from claude_gatewayd.worker.ledger import pacing
+from claude_gatewayd.worker.ledger.drivers.connection import Unwritable
+from claude_gatewayd.worker.ledger.hand import Hand, Outcome
+from claude_gatewayd.worker.ledger.spill import Spill
+from claude_gatewayd.worker.ledger.state import LedgerState, WriteTrouble
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 10_000  # rows in memory
+_MANY = MOST_WAITING // 2  # more than can be written soon: files take rows faster than a database
+_BATCH = 200  # rows in a transaction: to prepare them takes the interpreter 1 ms, in which no request is served
+_GATHER = pacing.MOST_REST  # seconds between two batches of few rows
+_PATIENCE = 0.5  # seconds until rows of a batch that is not written yet are also in the file
+_HANGS_AFTER = 30.0
+_ADOPT_EVERY = 60.0  # look for files that an older generation has left
+_LAST_WRITES = 2.0  # seconds at the end of the worker
+_FULL_PAUSE = 5.0  # seconds until a file that had no room is tried again
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """Rows on their way to the database. *is_of_file*: they are in the file too, and stay there until it is over."""
+
+    records: Sequence[UsageRecord]
+    is_of_file: bool
+    outcome: Future[Outcome]
+    begun: float
+    is_kept: bool = False  # also in the file, as it takes long
+    is_aborted: bool = False
+
+
+class Writer:
+    """Have rows written. `rows` is added to by the event loop, which wakes this thread if it sleeps."""
+
+    def __init__(
+        self,
+        rows: deque[UsageRecord],
+        spill: Spill,
+        hand: Hand,
+        directory: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rows = rows
+        self._spill = spill
+        self._hand = hand
+        self._directory = directory
+        self._clock = clock
+        self._pace = pacing.Pace(clock())
+        self._wake = threading.Event()
+        self._is_closing = False
+        self._attempt: _Attempt | None = None
+        self._trouble = WriteTrouble()
+        self._retry_at = self._adopt_at = self._spill_at = 0.0
+        self._has_succeeded = False
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self.sleeps = False  # until `wake`
+        self.written = 0
+        self.dropped = 0
+
+    @property
+    def state(self) -> LedgerState:
+        """The state, as the status shows it."""
+        if self._trouble.why:
+            return "waiting"
+        return "ok" if self._has_succeeded else "starting"
+
+    @property
+    def trouble(self) -> WriteTrouble:
+        """Why rows wait."""
+        return self._trouble
+
+    @property
+    def in_hand(self) -> int:
+        """How many rows are on their way, and not in a file."""
+        attempt = self._attempt
+        return 0 if attempt is None or attempt.is_of_file or attempt.is_kept else len(attempt.records)
+
+    def start(self) -> None:
+        """Start to write."""
+        self._hand.start()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Let it look at the rows."""
+        self.sleeps = False
+        self._wake.set()
+
+    def close(self, seconds: float) -> None:
+        """Write what there is, or leave it in a file; wait for it up to *seconds*."""
+        self._is_closing = True
+        self._wake.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        self._spill.adopt()
+        self._begin([], is_of_file=False)  # creates the tables, if there are none
+        while not self._is_closing:
+            try:
+                self._turn()
+            except Exception as error:  # a fault of ours: without this thread, rows would be lost for good
+                logger.error("the ledger's writer has failed with %s: it goes on", type(error).__name__)
+                self._pause(_GATHER)
+        self._finish()
+
+    def _turn(self) -> None:
+        """Do the next thing there is to do, or wait."""
+        attempt, now = self._attempt, self._clock()
+        if attempt is None:
+            if now < self._retry_at:
+                self._sit_out(self._retry_at - now)
+            elif not self._begin_next():
+                self._sleep()
+        elif attempt.outcome.done():
+            self._rest_after(self._settle(attempt))
+        elif now < attempt.begun + _PATIENCE:
+            self._pause(attempt.begun + _PATIENCE - now)
+        else:
+            self._do_without(attempt, now)
+
+    def _begin_next(self) -> bool:
+        """Begin to write the next rows; False if there are none."""
+        if len(self._rows) > _MANY and self._clock() >= self._spill_at:
+            begun = time.thread_time()
+            self._keep([self._rows.popleft() for _ in range(_MANY // 2)])
+            self._rest_after(time.thread_time() - begun)
+            return True
+        if self._trouble.why:  # what is in the file is not taken from memory only to be put there
+            records = self._spill.first(_BATCH)
+            self._begin(records or self._take(), is_of_file=bool(records))
+            return True
+        if records := self._take():
+            self._begin(records, is_of_file=False)
+        elif records := self._spill.first(_BATCH):
+            self._begin(records, is_of_file=True)
+        return bool(records)
+
+    def _take(self) -> list[UsageRecord]:
+        return [self._rows.popleft() for _ in range(min(len(self._rows), _BATCH))]
+
+    def _begin(self, records: Sequence[UsageRecord], *, is_of_file: bool) -> None:
+        outcome = self._hand.begin(records)
+        self._attempt = _Attempt(records, is_of_file, outcome, self._clock())
+        outcome.add_done_callback(lambda _: self._wake.set())
+
+    def _settle(self, attempt: _Attempt) -> float:
+        """Learn what came of an attempt; return the CPU time that it took."""
+        self._attempt = None
+        written, failure, cpu = attempt.outcome.result()
+        begun = time.thread_time()
+        if written is not None:
+            waited = self._spill.rows + len(self._rows)
+            if attempt.is_of_file:
+                self._spill.drop_first()
+            self.written += written.rows
+            self._drop(written.refused, "the database refuses what is in them")
+            self._succeed(waited)
+        elif failure is not None:
+            if not attempt.is_of_file and not attempt.is_kept:
+                self._keep(attempt.records)
+            self._fail(failure)
+        return cpu + time.thread_time() - begun
+
+    def _succeed(self, waited: int) -> None:
+        now = self._clock()
+        self._has_succeeded = True
+        if self._trouble.is_logged:
+            logger.info("the ledger is written again; %d rows had waited", waited)
+        if self._trouble.why or now >= self._adopt_at:
+            self._spill.adopt()
+            self._adopt_at = now + _ADOPT_EVERY
+        self._trouble = WriteTrouble()
+
+    def _fail(self, failure: Unwritable) -> None:
+        failures = self._trouble.failures + 1
+        self._trouble = WriteTrouble(failure.why, failure.hint, failures, self._trouble.is_logged)
+        if failures > 1 or failure.is_final:  # a single failure may be that of an old connection
+            self._log_trouble()
+        self._retry_at = self._clock() + pacing.wait_after(failures, for_a_person=failure.is_final)
+
+    def _log_trouble(self) -> None:
+        trouble = self._trouble
+        if not trouble.is_logged:
+            self._trouble = WriteTrouble(trouble.why, trouble.hint, trouble.failures, is_logged=True)
+            mend = f" (run: {trouble.hint})" if trouble.hint else ""
+            logger.warning(
+                "cannot write the ledger: %s%s; rows wait in %s", one_line(trouble.why), mend, self._directory
+            )
+
+    def _do_without(self, attempt: _Attempt, now: float) -> None:
+        """Keep what waits in the file, as the attempt takes long."""
+        waits = now - attempt.begun
+        if not attempt.is_of_file and not attempt.is_kept:
+            self._keep(attempt.records)
+            attempt.is_kept = True
+        if not self._trouble.why and (attempt.records or waits >= _HANGS_AFTER):  # to prepare it may take seconds
+            self._trouble = WriteTrouble("the database does not answer")
+        if waits >= _HANGS_AFTER and not attempt.is_aborted:
+            attempt.is_aborted = True
+            self._hand.abort()
+            self._log_trouble()
+        self._sit_out(_HANGS_AFTER - waits if waits < _HANGS_AFTER else _HANGS_AFTER)
+
+    def _keep(self, records: Sequence[UsageRecord]) -> None:
+        """Put rows in the file; those that find no room stay in memory, or are dropped where there is none either."""
+        kept = self._spill.append(records)
+        if kept == len(records):
+            return
+        self._spill_at = self._clock() + _FULL_PAUSE
+        room = max(0, MOST_WAITING - len(self._rows))
+        left = records[kept:]
+        self._drop(len(left) - room, self._spill.why)
+        self._rows.extendleft(reversed(left[max(0, len(left) - room) :]))
+
+    def _drop(self, count: int, why: str) -> None:
+        if count > 0:
+            if not self.dropped:
+                logger.warning("%d rows of the ledger are lost: %s; status counts them", count, one_line(why))
+            self.dropped += count
+
+    def _sit_out(self, seconds: float) -> None:
+        """Wait; meanwhile rows go to the file."""
+        if not self._rows or self._clock() < self._spill_at:
+            self._pause(seconds, until_a_row=not self._rows)
+            return
+        self._pause(min(seconds, _GATHER))
+        if self._attempt is None or not self._attempt.outcome.done():
+            self._keep([self._rows.popleft() for _ in range(len(self._rows))])
+
+    def _rest_after(self, cpu: float) -> None:
+        rest = self._pace.took(cpu, self._clock())
+        is_behind = len(self._rows) >= _BATCH or self._spill.rows
+        self._pause(rest if is_behind else max(rest, _GATHER))
+
+    def _sleep(self) -> None:
+        self._pause(None, until_a_row=True)
+
+    def _pause(self, seconds: float | None, *, until_a_row: bool = False) -> None:
+        """Wait for *seconds*, for an attempt's end, or for the end of the worker."""
+        self.sleeps = until_a_row
+        if not (self._is_closing or (until_a_row and self._rows)):  # looked at after `sleeps` is set: see `record`
+            self._wake.wait(seconds)
+        self.sleeps = False
+        self._wake.clear()
+
+    def _finish(self) -> None:
+        """Write what there is, if the database can be written, and keep the rest."""
+        until = self._clock() + _LAST_WRITES
+        while not self._trouble.why and self._clock() < until and (self._attempt is not None or self._rows):
+            if self._attempt is None:
+                self._begin(self._take(), is_of_file=False)
+            elif self._attempt.outcome.done():
+                self._settle(self._attempt)
+            else:
+                self._wake.wait(until - self._clock())
+                self._wake.clear()
+        if (attempt := self._attempt) is not None and not attempt.is_of_file and not attempt.is_kept:
+            self._keep(attempt.records)
+        self._keep([self._rows.popleft() for _ in range(len(self._rows))])
+        self._spill.close()
+        self._hand.end()
