@@ -88,7 +88,7 @@ _FOREIGN = (
     "Connection refused — ", "Unable to connect to API", "Request too large", "Your credit balance", "API Error",
     "You have reached your specified", "This organization has been", "Extra usage is required", "Overloaded",
     "Auto mode ", "No module named", "No space left", "Permission denied", "AWS does not let this role",
-    "AWS authentication failed",
+    "AWS authentication failed", "password authentication failed", "no pg_hba.conf entry", "read-only file system",
 )  # fmt: skip
 
 

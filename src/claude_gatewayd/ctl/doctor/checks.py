@@ -16,8 +16,10 @@ from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code import obstacles as claude_obstacles
 from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, SWITCHES
-from claude_gatewayd.ctl.doctor import claude_code, gather, imported, machine, network, pings
+from claude_gatewayd.ctl.doctor import claude_code, gather, imported, ledger, machine, network, pings
 from claude_gatewayd.ctl.doctor.finding import Finding, Status
+from claude_gatewayd.ctl.ledger import facts
+from claude_gatewayd.ctl.migrate import ledger_question
 from claude_gatewayd.ctl.migrate.comparison import record
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.problem import Problem
@@ -214,6 +216,20 @@ def _variables(context: Context) -> Iterable[Finding]:
     return claude_code.obstacles(found, [name for name in SWITCHES if name in daemon])
 
 
+def _ledger(context: Context) -> Iterable[Finding]:
+    environ = {**environment.stored(context.environ), **context.environ, **_named(context)}
+    url = ledger_question.of_shell(context.environ)
+    asked_before = context.problems or context.config.ledger.url or ledger_question.is_answered(context.environ)
+    stray = "" if asked_before or not url else ledger_question.described(url)
+    return ledger.ledger(facts.gather(context.config, environ), context.status, time.time(), stray)
+
+
+def _named(context: Context) -> dict[str, str]:
+    """Return the daemon's DATABASE_URL, which counts: this shell may have none, or another one."""
+    url = context.daemon_environ.get(environment.DATABASE_URL)
+    return {environment.DATABASE_URL: url} if url else {}
+
+
 def _disk(context: Context) -> Iterable[Finding]:
     return machine.disk(*gather.disk(context.environ))
 
@@ -256,6 +272,7 @@ _CHECKS: dict[str, Check] = {
     "credential": _credential,
     "settings": _settings,
     "variables": _variables,
+    "ledger": _ledger,
     "disk": _disk,
     "permissions": _permissions,
 }

@@ -281,6 +281,8 @@ def modes(environ: Mapping[str, str]) -> list[Mode]:
     state, runtime = paths.state_dir(environ), paths.runtime_dir(environ)
     wanted = [(state, 0o700), (runtime, 0o700), (paths.control_socket(environ), 0o600)]
     wanted += [(state / name, 0o600) for name in ("gateway.key", "proven.key", "proven.json", "claude-code.json")]
+    wanted += [(file, 0o600) for file in sorted(state.glob("ledger*")) if file.is_file()]
+    wanted += [(paths.ledger_spill_dir(environ), 0o700)]
     found = []
     for path, may in wanted:
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_gatewayd import paths
+from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code.verbs import describe_removal
@@ -21,6 +22,8 @@ from claude_gatewayd.ctl.terminal.output import DONE, NO, row
 from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError, not_changed
 from claude_gatewayd.ipc.lock import lock_is_held
+from claude_gatewayd.ledger.database import SCHEMA, database_of
+from claude_gatewayd.ledger.failures import as_administrator
 from claude_gatewayd.service import environment
 from claude_gatewayd.service.files import FileWrite, Symlink, remove, remove_if_empty
 from claude_gatewayd.service.manager import Manager, ManagerElsewhere, NoManager, ServiceState, Verb
@@ -46,7 +49,9 @@ def install_arguments(parser: argparse.ArgumentParser) -> None:
 
 def uninstall_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `uninstall` takes."""
-    parser.add_argument("--purge", action="store_true", help="also remove configuration, gateway key, records and logs")
+    parser.add_argument(
+        "--purge", action="store_true", help="also remove configuration, gateway key, usage ledger, records and logs"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
     except NoManager as error:
         print(row("skipped", f"the service: {error.message}"))  # there is none to stop, but there may be files
     done, code = False, DONE
+    in_postgresql = list(_left_in_postgresql()) if arguments.purge else []  # while there is a configuration
     try:
         done = _undo_claude_code()  # at first: it would go on asking where nobody is going to answer
     except GatewayError as error:
@@ -167,6 +173,8 @@ def uninstall(arguments: argparse.Namespace) -> int:
     if arguments.purge:
         if lock_is_held():
             raise GatewayError("cannot purge: claude-gatewayd is running, started by hand", "claude-gatewayctl stop")
+        if in_postgresql:
+            print("\n".join(in_postgresql))
         for path in [link for link in _links() if remove(link)]:
             print(row("removed", path))
         for path in kept:
@@ -264,6 +272,18 @@ def _stop_manual_daemon(found: ServiceState, *, now: bool) -> None:
             )
         time.sleep(0.05)
     print(row("ended", f"the daemon that was started by hand, pid {status['pid']}"))
+
+
+def _left_in_postgresql() -> Iterator[str]:
+    """Yield what to do about a ledger that is in no file of ours."""
+    environ = {**environment.stored(os.environ), **os.environ}
+    try:
+        database = database_of(config.load_with_defaults(environ).ledger, environ)
+    except GatewayError:
+        return
+    if database.is_postgres:
+        yield row("kept", f"the ledger's tables in {database.shown}; to remove them:")
+        yield row("", as_administrator(database, f"DROP SCHEMA {SCHEMA} CASCADE"))
 
 
 def _own_directories() -> list[Path]:
