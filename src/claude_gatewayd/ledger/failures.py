@@ -1,5 +1,6 @@
 """What a driver's error means: try again later, have a person act, or the file is damaged. Imports no driver."""
 
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def _hint(database: Database, error: BaseException, severity: Severity) -> str:
     file = database.file
     if file is not None:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == 13 or (isinstance(error, OSError) and error.errno == 28):
+        if code in (10, 13) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
             return join(["df", "-h", str(file.parent)])
         if severity == "corrupt" or str(error).startswith("no such table"):
             return "claude-gatewayctl reload"

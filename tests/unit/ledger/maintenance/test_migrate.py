@@ -1,6 +1,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +113,31 @@ def test_what_fails_halfway_changes_nothing(database: Database, more_revisions: 
         assert "region" not in {column["name"] for column in inspect(connection).get_columns("requests", schema=schema)}
     broken.write_text(_NEXT.format(head=head(), more=""))
     migrate(database, revisions=[more_revisions])
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.maintenance.migrate import migrate
+migrate(Database.of(sys.stdin.readline().strip()), revisions=[Path(sys.argv[1])])
+"""
+
+
+def test_who_is_killed_halfway_leaves_the_tables_as_they_were(database: Database, more_revisions: Path) -> None:
+    migrate(database)
+    put(database, [usage_record(1.0)])
+    revision = more_revisions / "next.py"
+    revision.write_text(_NEXT.format(head=head(), more="import os; os.kill(os.getpid(), 9)"))
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(more_revisions)],
+        input=database.url or str(database.file), text=True, env={"PYTHONPATH": "src"}, timeout=60,
+    )  # fmt: skip
+    assert killed.returncode == -9
+    migrate(database)
+    revision.write_text(_NEXT.format(head=head(), more=""))
+    migrate(database, revisions=[more_revisions])
+    put(database, [usage_record(9000.0)])
 
 
 def test_many_migrate_at_once(database: Database) -> None:

@@ -1,10 +1,12 @@
 """The upkeep as a worker runs it: in a process of its own."""
 
+import resource
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,17 @@ def test_damage_deep_in_a_file_is_found_where_it_is_suspected(tmp_path: Path) ->
     report = run(database, "prepare", is_suspect=True)
     assert Path(report.set_aside).exists()
     assert rows(database) == 0
+
+
+@pytest.mark.parametrize("most_bytes", [0, 8192, 20000])
+def test_a_disk_that_takes_no_more(tmp_path: Path, most_bytes: int) -> None:
+    database = Database(file=tmp_path / "ledger.sqlite3")
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    given = msgspec.json.encode(job_for(database, "prepare")) + b"\n"
+    child = subprocess.run(CHILD, input=given, capture_output=True, env={"PYTHONPATH": "src"}, preexec_fn=limit)
+    report = msgspec.json.decode(child.stdout, type=Report)
+    assert (report.outcome, report.hint) == ("later", f"df -h {tmp_path}")
+    assert run(database, "prepare") == Report(outcome="done")
 
 
 def test_it_ends_in_time(postgres: PostgresServer) -> None:
