@@ -59,7 +59,7 @@ class DocumentReader:
         """Return what was found."""
         beginning = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if self._end is None:
-            return decode(_decoder, beginning) or Found()
+            return decode(_decoder, beginning) or _read_beginning(beginning)
         found = _read_beginning(beginning)
         if not isinstance(found.usage, dict):
             found.usage = _read_end(self._end)

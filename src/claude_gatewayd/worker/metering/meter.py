@@ -16,11 +16,42 @@ from claude_gatewayd.worker.metering.document import DocumentReader, Found
 from claude_gatewayd.worker.metering.invoke_stream import InvokeStreamReader
 from claude_gatewayd.worker.metering.stream import StreamReader
 
+_HELD: Final = 64 * 1024
+
 
 class _Reader(Protocol):
     def see(self, payload: Bytes) -> None: ...
 
     def read(self) -> Found: ...
+
+
+class _DecodingReader:
+    """Decode what another reader is to see: late, for the client gets its bytes first."""
+
+    __slots__ = ("_decoder", "_held", "_reader", "_size")
+
+    def __init__(self, decoder: Decoder, reader: _Reader) -> None:
+        self._decoder = decoder
+        self._reader = reader
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def see(self, payload: Bytes) -> None:
+        self._held.append(bytes(payload))
+        self._size += len(payload)
+        if self._size > _HELD:
+            self._decode()
+
+    def read(self) -> Found:
+        self._decode()
+        return self._reader.read()
+
+    def _decode(self) -> None:
+        for piece in self._held:
+            if decoded := self._decoder.feed(piece):
+                self._reader.see(decoded)
+        self._held.clear()
+        self._size = 0
 
 
 class Reading(NamedTuple):
@@ -57,7 +88,10 @@ class Meter:
         if see is None or not coding:
             return see
         decoder = content_coding.decoder(coding)
-        return _decoding(decoder, see) if decoder is not None else None
+        if decoder is None:
+            return None
+        self._readers[-1] = reader = _DecodingReader(decoder, self._readers[-1])
+        return reader.see
 
     def plain_reader_of(self, answer: ResponseHead) -> Callable[[Bytes], None] | None:
         """Return what is to see the same, decoded."""
@@ -97,11 +131,3 @@ def _reader_for(content_type: bytes) -> type[_Reader] | None:
     if event_stream.is_event_stream(content_type):
         return InvokeStreamReader
     return DocumentReader if content_type.lower().startswith(b"application/json") else None
-
-
-def _decoding(decoder: Decoder, see: Callable[[Bytes], None]) -> Callable[[Bytes], None]:
-    def decode(payload: Bytes) -> None:
-        if decoded := decoder.feed(payload):
-            see(decoded)
-
-    return decode

@@ -13,7 +13,7 @@ from claude_gatewayd.worker.metering.document import Found, decode
 _HELD: Final = 8 * 1024  # of events that come in pieces, before they are looked through
 _LONGEST: Final = 1024 * 1024  # of an event
 _USAGE: Final = b'"usage"'  # in a text its quotation marks are escaped
-_COUNTS: Final = re.compile(rb'"usage"\s*+:\s*+\{')
+_COUNTS: Final = re.compile(rb'"usage"\s*+:\s*+(?!null)')
 _OWN: Final = frozenset(("message_delta", "message_stop", ""))  # OpenAI's chunks have no name and no type
 _METRICS_FIELDS: Final = {
     "inputTokenCount": "input_tokens",

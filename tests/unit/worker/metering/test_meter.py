@@ -1,8 +1,10 @@
 """Which reader an answer has, and what a request's answers come to."""
 
 import json
+import tracemalloc
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import brotli
 import pytest
@@ -36,7 +38,7 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": _deflated(31),
     "X-GZIP": _deflated(31),
     "deflate": _deflated(15),
-    "br": brotli.compress,
+    "br": partial(brotli.compress, quality=4),
     "zstd": zstandard.compress,
 }
 KINDS = {"text/event-stream; charset=utf-8": WHOLE, "application/json": BODY, "Application/JSON;charset=utf-8": BODY}
@@ -79,6 +81,22 @@ def test_a_compressed_stream_that_was_broken_off_has_what_came() -> None:
     came = compressor.compress(START + TEXT) + compressor.flush(zlib.Z_SYNC_FLUSH)
     meter = metered(answer("text/event-stream", "gzip"), came)
     assert meter.read().counts == TokenCounts(5, 1)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_large_compressed_answer_is_read_in_little_memory(coding: str) -> None:
+    text = "".join(f"{number} " for number in range(500_000))
+    squeezed = CODINGS[coding](json.dumps({"content": text, **MESSAGE}).encode())
+    meter = Meter()
+    see = meter.reader_of(answer(coding=coding))
+    assert see is not None
+    tracemalloc.start()
+    for at in range(0, len(squeezed), 16_384):
+        see(squeezed[at : at + 16_384])
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 512 * 1024
+    assert meter.read().counts == COUNTS
 
 
 @pytest.mark.parametrize(

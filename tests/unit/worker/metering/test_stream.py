@@ -131,6 +131,12 @@ def test_a_number_that_is_none_costs_no_other(value: str) -> None:
         assert (counts.input, counts.output, counts.cache_read) == (5, 70, 0)
 
 
+def test_data_of_several_lines() -> None:
+    pretty = json.dumps({"type": "message_delta", "usage": {"output_tokens": 70}}, indent=1).replace("{", "\n{")
+    lines = "".join(f"data: {line}\n" for line in pretty.split("\n"))
+    assert read(START, f"event: message_delta\n{lines}\n".encode()).usage == {"input_tokens": 5, "output_tokens": 70}
+
+
 def test_a_deep_event() -> None:
     deep = b'event: message_delta\ndata: {"type":"message_delta","x":' + b"[" * 100_000 + b',"usage":{}}\n\n'
     assert read(START, deep, END).usage == {"input_tokens": 5, "output_tokens": 70}
