@@ -75,12 +75,14 @@ class Upkeep:
         except OSError as error:
             return Report(outcome="later", message=f"cannot start Python: {error.strerror or error}")
         try:
-            output, _ = child.communicate(msgspec.json.encode(job) + b"\n", limit + _KILLED_AFTER)
+            with child:  # which closes its pipes
+                try:
+                    output, _ = child.communicate(msgspec.json.encode(job) + b"\n", limit + _KILLED_AFTER)
+                finally:
+                    child.kill()
             return msgspec.json.decode(output, type=Report)
         except (subprocess.TimeoutExpired, msgspec.MsgspecError, OSError, ValueError):
             return Report(outcome="later", message=f"its upkeep has ended without a report, with status {child.poll()}")
         finally:
-            child.kill()
-            child.wait()
             with self._lock:
                 self._children.discard(child)
