@@ -1,0 +1,204 @@
+"""What a report reads from the database: a few statements, each over the sums by quarter where they suffice."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta, tzinfo
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select
+
+from claude_gatewayd.ledger import latency
+from claude_gatewayd.ledger.reports.estimate import DayCost
+from claude_gatewayd.ledger.reports.local_time import Stretch, begin_of, day_of, local, stretches
+from claude_gatewayd.ledger.reports.results import By, FallbackSums, Percentiles, UpstreamLatency, UsageRow, UsageSums
+from claude_gatewayd.ledger.reports.window import Window
+from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.sums import KINDS, QUARTER, QUARTERS_OF_AN_HOUR
+
+_PER_DAY = 96
+_COUNTS = ("requests", "failures", "aborted", "unpriced", "input_tokens", "output_tokens", "cache_read_tokens")
+_WHO_PAYS = ("api", "aws", "subscription")  # whoever else is "other"
+
+
+Latencies = tuple[UpstreamLatency, ...]
+
+
+class Summed(NamedTuple):
+    """The rows of a report, and what the fallback has cost by reason, both in the order in which they are shown."""
+
+    rows: tuple[UsageRow, ...]
+    fallbacks: tuple[FallbackSums, ...]
+
+
+def recorded(connection: Connection) -> tuple[int, int] | None:
+    """Return the first and the last quarter in which anybody has used tokens; None if nobody has."""
+    first, last = (select(of(quarters.c.quarter)).scalar_subquery() for of in (func.min, func.max))
+    found = connection.execute(select(first, last)).one()  # two look-ups in the key; asked for at once, a scan
+    return None if found[0] is None else (found[0], found[1])
+
+
+def gateways(connection: Connection, window: Window) -> tuple[str, ...]:
+    """Return the gateways that have used tokens in a window."""
+    return tuple(
+        sorted(connection.scalars(select(quarters.c.gateway).where(*_within(quarters, window, None)).distinct()))
+    )
+
+
+def summed(connection: Connection, by: By, window: Window, zone: tzinfo | None, gateway: str | None) -> Summed:
+    """Return the sums of a window: of one *gateway*, or of all where it is None."""
+    if by == "session":
+        return _sessions(connection, window, gateway)
+    places = stretches(*window.quarters, zone)
+    bucket = _day(places) if by == "day" else _hour(places) if by == "hour" else quarters.c[by]
+    cache_writes = quarters.c.cache_write_5m_tokens + quarters.c.cache_write_1h_tokens
+    columns = [*(func.sum(quarters.c[name]) for name in _COUNTS), func.sum(cache_writes), func.sum(quarters.c.cost)]
+    by_key, fallbacks = _folded(
+        connection.execute(
+            select(bucket.label("bucket"), quarters.c.billing, quarters.c.fallback, *columns)
+            .where(*_within(quarters, window, gateway))
+            .group_by("bucket", quarters.c.billing, quarters.c.fallback)
+        )
+    )
+    if by == "day":
+        rows = [_day_row(day_of(number), by_key[number], zone) for number in sorted(by_key)]
+    elif by == "hour":
+        rows = [_hour_row(quarter, by_key[quarter], zone) for quarter in sorted(by_key)]
+    else:
+        rows = [UsageRow(str(key), sums) for key, sums in by_key.items()]
+        rows.sort(key=lambda row: (-row.sums.billed - row.sums.subscription, -row.sums.requests, row.key))
+    return Summed(tuple(rows), fallbacks)
+
+
+def unpriced_models(connection: Connection, window: Window, gateway: str | None) -> tuple[str, ...]:
+    """Return the models whose requests are in no cost, as their price is not known."""
+    statement = select(quarters.c.model).where(*_within(quarters, window, gateway), quarters.c.unpriced > 0).distinct()
+    return tuple(sorted(connection.scalars(statement)))
+
+
+def day_costs(connection: Connection, window: Window, zone: tzinfo | None, gateway: str | None) -> dict[date, DayCost]:
+    """Return what each day of a window has cost."""
+    statement = (
+        select(_day(stretches(*window.quarters, zone)).label("bucket"), quarters.c.billing, func.sum(quarters.c.cost))
+        .where(*_within(quarters, window, gateway))
+        .group_by("bucket", quarters.c.billing)
+    )
+    found: dict[date, DayCost] = defaultdict(DayCost)
+    for number, billing, cost in connection.execute(statement):
+        day = found[day_of(number)]
+        found[day_of(number)] = (
+            DayCost(day.billed, day.subscription + cost)
+            if billing == "subscription"
+            else DayCost(day.billed + cost, day.subscription)
+        )
+    return dict(found)
+
+
+def upstream_latencies(connection: Connection, window: Window, gateway: str | None) -> Latencies:
+    """Return how long each upstream took."""
+    key = latencies.c.upstream, latencies.c.measure, latencies.c.bin
+    statement = select(*key, func.sum(latencies.c.requests)).where(*_within(latencies, window, gateway)).group_by(*key)
+    counts: dict[str, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+    for upstream, measure, number, count in connection.execute(statement):
+        counts[upstream][measure][number] = int(count)
+    return tuple(
+        UpstreamLatency(upstream, _percentiles(of.get("first_event", {})), _percentiles(of.get("duration", {})))
+        for upstream, of in sorted(counts.items())
+    )
+
+
+def _percentiles(counts: dict[int, int]) -> Percentiles | None:
+    p50, p90, p99 = (latency.percentile(counts, share) for share in (0.5, 0.9, 0.99))
+    if p50 is None or p90 is None or p99 is None:
+        return None
+    return Percentiles(sum(counts.values()), p50, p90, p99)
+
+
+def _sessions(connection: Connection, window: Window, gateway: str | None) -> Summed:
+    """Return the sessions, the last one first. Only the requests themselves know theirs."""
+    of = requests.c
+    is_aborted = case((of.is_aborted, 1), else_=0)
+    fails = case((of.status >= 400, 1 - is_aborted), else_=0)
+    sums = (
+        func.count(),
+        func.sum(fails),
+        func.sum(is_aborted),
+        func.sum(case((of.cost.is_(None), 1), else_=0)),
+        func.sum(of.input_tokens),
+        func.sum(of.output_tokens),
+        func.sum(of.cache_read_tokens),
+        func.sum(of.cache_write_5m_tokens + of.cache_write_1h_tokens),
+        func.coalesce(func.sum(of.cost), 0.0),
+    )
+    first, last = (quarter * QUARTER for quarter in window.quarters)
+    where = [of.started_at >= first, of.started_at < last, of.kind.in_(KINDS)]
+    if gateway is not None:
+        where.append(of.gateway == gateway)
+    found = connection.execute(
+        select(of.session_id, of.billing, of.fallback, *sums, func.min(of.started_at), func.max(of.started_at),
+               func.max(of.project))
+        .where(*where)
+        .group_by(of.session_id, of.billing, of.fallback)
+    ).all()  # fmt: skip
+    by_key, fallbacks = _folded(row[:-3] for row in found)
+    times: dict[str, list[float]] = defaultdict(list)
+    projects: dict[str, str] = {}
+    for row in found:
+        times[row[0]] += row[-3:-1]
+        projects[row[0]] = max(projects.get(row[0], ""), row[-1])
+    rows = [UsageRow(key, by_key[key], min(at), max(at), projects[key]) for key, at in times.items()]
+    return Summed(tuple(sorted(rows, key=lambda row: (-(row.end or 0.0), row.key))), fallbacks)
+
+
+def _folded(found: Iterable[Sequence[Any]]) -> tuple[dict[Any, UsageSums], tuple[FallbackSums, ...]]:
+    """Return the sums by key, and by reason of a fallback: of rows of key, billing, fallback, counts and cost."""
+    by_key: dict[Any, UsageSums] = defaultdict(UsageSums)
+    reasons: dict[str, FallbackSums] = {}
+    for key, billing, fallback, *counts, cost in found:
+        numbers = dict(zip((*_COUNTS, "cache_write_tokens"), map(int, counts), strict=True))  # PostgreSQL's are Decimal
+        costs = {billing if billing in _WHO_PAYS else "other": float(cost)}
+        if fallback:
+            numbers["fallbacks"], costs["fallback_cost"] = numbers["requests"], float(cost)
+        by_key[key] += UsageSums(**numbers, **costs)  # type: ignore[arg-type]  # mypy takes the costs for counts too
+        if fallback:
+            before = reasons.get(fallback, FallbackSums(fallback, 0, 0.0))
+            reasons[fallback] = FallbackSums(fallback, before.requests + numbers["requests"], before.cost + float(cost))
+    return by_key, tuple(sorted(reasons.values(), key=lambda one: (-one.requests, one.reason)))
+
+
+def _within(table: Table, window: Window, gateway: str | None) -> list[ColumnElement[bool]]:
+    first, last = window.quarters
+    if table is latencies:
+        first -= first % QUARTERS_OF_AN_HOUR  # they are counted by whole hours
+    where = [table.c.quarter >= first, table.c.quarter < last]
+    return where if gateway is None else [*where, table.c.gateway == gateway]
+
+
+def _day(places: Sequence[Stretch]) -> ColumnElement[int]:
+    """Return the number of the local day since the epoch."""
+    number: ColumnElement[int] = (quarters.c.quarter + _by_stretch(places)) // _PER_DAY
+    return number
+
+
+def _hour(places: Sequence[Stretch]) -> ColumnElement[int]:
+    """Return the quarter with which the local hour begins; the same hour of two zones is two."""
+    beyond = _by_stretch([Stretch(until, offset % QUARTERS_OF_AN_HOUR) for until, offset in places])
+    begin: ColumnElement[int] = (quarters.c.quarter + beyond) // QUARTERS_OF_AN_HOUR * QUARTERS_OF_AN_HOUR - beyond
+    return begin
+
+
+def _by_stretch(values: Sequence[Stretch]) -> Any:
+    *others, (_, last) = values
+    if all(value == last for _, value in others):
+        return last
+    return case(*((quarters.c.quarter < until, value) for until, value in others), else_=last)
+
+
+def _day_row(day: date, sums: UsageSums, zone: tzinfo | None) -> UsageRow:
+    return UsageRow(day.isoformat(), sums, begin_of(day, zone), begin_of(day + timedelta(days=1), zone))
+
+
+def _hour_row(quarter: int, sums: UsageSums, zone: tzinfo | None) -> UsageRow:
+    begin = float(quarter * QUARTER)
+    return UsageRow(
+        local(begin, zone).isoformat(timespec="minutes"), sums, begin, begin + QUARTERS_OF_AN_HOUR * QUARTER
+    )
