@@ -38,6 +38,10 @@ VERBS = {
         ),
         ("remove-claude", "claude_code.verbs", "Undo configure-claude: restore what settings.json had before."),
     ),
+    "know what was used": (
+        ("usage", "usage.verb", "Show what was used and what it cost: by day, model, session and more; also plotted."),
+        ("ledger", "ledger.verb", "Look after the usage ledger: check, prune, export, move to another database."),
+    ),
     "inspect and reload the daemon": (
         ("status", "daemon", "Show the daemon's state: generations, Anthropic, Bedrock, requests, memory."),
         ("statusline", "statusline", "Print one line for Claude Code's status line: which provider is serving."),
@@ -91,9 +95,6 @@ VERBS = {
         ("config", "config", "Show, change or check the configuration file, config.toml."),
         ("import", "migrate.verb", "Import a LiteLLM proxy's configuration and report line by line what became of it."),
         ("completion", "service.completion", "Print the completion script for bash, zsh or fish."),
-    ),
-    "know what was used": (
-        ("ledger", "ledger.verb", "Look after the usage ledger: check, prune, export, move to another database."),
     ),
     "troubleshoot": (
         ("doctor", "doctor.verb", "Diagnose problems and name the command that fixes each; exit 1 if a check fails."),

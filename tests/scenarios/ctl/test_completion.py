@@ -34,6 +34,9 @@ CASES = [
     ("completion z", ["zsh"]),
     ("import pro", ["proxy.yaml"]),
     ("install --port ", []),
+    ("usage --pl", ["--plot"]),
+    ("usage --plot pro", ["proxy.yaml"]),
+    ("usage --since ", []),
     ("run --d", ["--direct"]),
     ("nonsense ", []),
 ]

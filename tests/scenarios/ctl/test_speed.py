@@ -33,6 +33,8 @@ HEAVY = {
     "shutil",
     "datetime",
     "rich",
+    "sqlalchemy",
+    "psycopg",
     "litellm",
     "botocore",
 }
@@ -77,6 +79,32 @@ def test_nothing_heavy_is_imported(daemon: Daemon, verb: str) -> None:
     loaded = {name.partition(".")[0] for name in json.loads(done.stderr)}
     assert "claude_gatewayd" in loaded
     assert loaded.isdisjoint(HEAVY), loaded & HEAVY
+
+
+def test_only_a_report_loads_sqlalchemy(daemon: Daemon) -> None:
+    """It takes 0.2 s. To say how `usage` is used, or that there is nothing to report from, costs no such time."""
+    code = (
+        "import json, sys; from claude_gatewayd.ctl.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "json.dump(sorted(sys.modules), sys.stderr)"
+    )
+    for words in (
+        ["usage", "--help"],
+        ["usage", "--since", "7d", "--until", "7d", "--plot", "x.png"],
+        ["doctor", "--help"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            env=daemon.environ,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        loaded = {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+        assert "claude_gatewayd" in loaded
+        assert loaded.isdisjoint({"sqlalchemy", "alembic", "psycopg", "plotext"})
 
 
 def test_the_status_line_waits_for_nobody(daemon: Daemon) -> None:

@@ -25,6 +25,7 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
+from tests.scenarios.ctl import used
 from tests.support.calls import post
 from tests.support.daemon import BIN, Daemon, wait_until
 from tests.support.scripts import browser
@@ -80,6 +81,13 @@ def scene(name: str, fake: FakeAnthropic) -> Iterator[Daemon]:
     if name == "down":
         daemon = Daemon(upstream=fake.url)
         try:
+            yield daemon
+        finally:
+            daemon.close()
+    elif name == "used":  # a daemon has run, and does no longer
+        daemon = Daemon(upstream=fake.url, environ={"TZ": "Europe/Berlin"})
+        try:
+            used.make(daemon.home / "s" / "claude-gateway" / "ledger.sqlite3")
             yield daemon
         finally:
             daemon.close()

@@ -19,7 +19,7 @@ SHELLS = ("bash", "zsh", "fish")
 _OURS = "By: claude-gatewayctl completion"
 _PRINTED_WITHIN = 20.0
 _HERE = "@TABLE@"  # the line of a template that the table takes the place of
-_KINDS = {"KEY": "keys", "FILE": "files", "VERSION|WHEEL": "files", "PATH/config.yaml": "files"}
+_KINDS = {"KEY": "keys", "FILE": "files", "FILE.svg": "files", "VERSION|WHEEL": "files", "PATH/config.yaml": "files"}
 
 
 class Word(NamedTuple):

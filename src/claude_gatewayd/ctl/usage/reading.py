@@ -1,0 +1,62 @@
+"""Read a report from the ledger that the configuration names, whether a daemon runs or not."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ledger.database import SCHEMA, Database
+from claude_gatewayd.ledger.failures import failure_of
+from claude_gatewayd.ledger.opening import open_for_reading
+from claude_gatewayd.ledger.schema import latencies, quarters, requests
+
+_WITHIN = 60.0  # a year of a busy database
+_TABLES = requests, quarters, latencies
+T = TypeVar("T")
+
+
+def read(database: Database, ask: Callable[[Connection], T]) -> T | None:
+    """Return what *ask* finds in one state of the ledger; None where no daemon has made its tables yet.
+
+    Raises GatewayError where it cannot be read.
+    """
+    if database.file is not None and not database.file.exists():
+        return None
+    engine = open_for_reading(database, seconds=_WITHIN)
+    try:
+        with engine.connect() as connection:
+            try:
+                return ask(connection)
+            except SQLAlchemyError as error:
+                cause = error
+        _require_no_tables(database, cause)
+        return None
+    except SQLAlchemyError as error:
+        raise failure_of("read", database, error).as_error() from None
+    finally:
+        engine.dispose()
+
+
+def _require_no_tables(database: Database, cause: SQLAlchemyError) -> None:
+    """Raise GatewayError if the tables are another version's, and *cause* if they are as they should be."""
+    with open_for_reading(database, seconds=_WITHIN).connect() as connection:
+        known = inspect(connection)
+        schema = SCHEMA if database.is_postgres else None
+        there = {
+            (table.name, column["name"])
+            for table in _TABLES
+            if known.has_table(table.name, schema=schema)
+            for column in known.get_columns(table.name, schema=schema)
+        }
+    if not there:
+        return
+    wanted = [(table.name, column.name) for table in _TABLES for column in table.columns]
+    if missing := [f"{table}.{column}" for table, column in wanted if (table, column) not in there]:
+        raise GatewayError(
+            f"cannot read the ledger {database.shown}: its tables are of another version of claude-gatewayd "
+            f"(they have no {', '.join(missing)})",
+            "claude-gatewayctl version",
+        )
+    raise cause
