@@ -186,7 +186,7 @@ def foreign(loaded: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["supervisor.main", "supervisor.generations", "service.notify", "service.activation"]
+    "module", ["supervisor.main", "supervisor.workers.generations", "service.notify", "service.activation"]
 )
 def test_the_supervisor_is_small(module: str) -> None:
     loaded = loaded_by(f"claude_gatewayd.{module}")

@@ -14,7 +14,7 @@ class Notifier:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.enabled = bool(environ.get("NOTIFY_SOCKET"))
-        self.watchdog = bool(environ.get("WATCHDOG_USEC"))
+        self._watchdog = _seconds(environ.get("WATCHDOG_USEC", ""))
         self._notifier = sdnotify.SystemdNotifier() if self.enabled else None
         if self._notifier is not None and self._notifier.socket is not None:
             self._notifier.socket.settimeout(0.1)  # a manager that does not read must not hold us up
@@ -47,9 +47,17 @@ class Notifier:
 
     def alive(self) -> None:
         """Feed the watchdog."""
-        if self.watchdog:
+        if self._watchdog:
             self._send("WATCHDOG=1")
+
+    def watchdog_interval(self, longest: float) -> float:
+        """Return after how many seconds `alive` is due, *longest* at most: half of what the service manager allows."""
+        return min(longest, self._watchdog / 2) if self._watchdog else longest
 
     def _send(self, *assignments: str) -> None:
         if self._notifier is not None:
             self._notifier.notify("\n".join(map(one_line, assignments)))
+
+
+def _seconds(microseconds: str) -> float:
+    return int(microseconds) / 1_000_000 if microseconds.isdecimal() else 0.0

@@ -12,7 +12,7 @@ from claude_gatewayd.service.templates import filled, template
 IDENTIFIER = "claude-gatewayd"
 SERVICE, SOCKET = f"{IDENTIFIER}.service", f"{IDENTIFIER}.socket"
 SANDBOX = f"{SERVICE}.d/50-sandbox.conf"
-SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.scope` makes them
+SCOPES = f"{IDENTIFIER}-drain-*.scope"  # `supervisor.workers.scope` makes them
 
 _START = "ExecStart=%h/.local/share/claude-gateway/claude-gatewayd.sh --wait %h/.local/bin/claude-gatewayd"
 _RESTART = "RestartSec=200ms"

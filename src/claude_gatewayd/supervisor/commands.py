@@ -10,8 +10,9 @@ import claude_gatewayd
 from claude_gatewayd.ipc import control, wire
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor import status as status_report
-from claude_gatewayd.supervisor.generations import Generations
+from claude_gatewayd.supervisor.workers.generations import Generations
 
+_FRESH_WITHIN = 0.5  # a worker that hangs has its last snapshot shown
 _REACHED_WITHIN = 7.0
 _LISTED_WITHIN = 5.0
 _REFRESHED_WITHIN = 50.0  # a renewal may be under way already
@@ -55,9 +56,11 @@ class Commands:
         }
 
     async def _status(self) -> wire.Message:
+        await self._supervisor.generations.refresh(_FRESH_WITHIN)
         return self._supervisor.status()
 
     async def _health(self) -> wire.Message:
+        await self._supervisor.generations.refresh(_FRESH_WITHIN)
         return status_report.health(self._supervisor.status(), time.time())
 
     async def _look_at_login(self) -> wire.Message:

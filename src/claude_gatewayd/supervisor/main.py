@@ -17,10 +17,10 @@ from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment, starts
 from claude_gatewayd.supervisor import listener as listening
 from claude_gatewayd.supervisor import reexec
-from claude_gatewayd.supervisor.generations import Generations
 from claude_gatewayd.supervisor.listener import Listener
 from claude_gatewayd.supervisor.reexec import SupervisorState
 from claude_gatewayd.supervisor.supervisor import Resources, Supervisor
+from claude_gatewayd.supervisor.workers.generations import Generations
 from claude_gatewayd.system.output import log, streams
 
 EX_CONFIG = 78

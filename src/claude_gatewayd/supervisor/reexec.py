@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Self
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.supervisor.generation import GenerationState
+from claude_gatewayd.supervisor.workers.generation import GenerationState
 from claude_gatewayd.system import installation
 
 _VARIABLE = "CLAUDE_GATEWAYD_STATE"

@@ -1,10 +1,9 @@
 """What `status` and `health` say. Pure: made of what the workers have pushed, never by asking one."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from claude_gatewayd.supervisor.generation import Generation
+from claude_gatewayd.supervisor.workers.generation import Generation
 from claude_gatewayd.system.clock_time import clock_time
 
 Snapshot = Mapping[str, Any]
@@ -28,21 +27,6 @@ _NO_LEDGER = _WHY | {
 }  # fmt: skip
 
 
-def combined(snapshots: Iterable[Snapshot]) -> dict[str, Any]:
-    """Return the snapshots of several generations as one: counts added up, Anthropic by its latest outcome."""
-    seen = [snapshot for snapshot in snapshots if snapshot]
-    requests: Counter[str] = Counter()
-    for snapshot in seen:
-        requests.update(snapshot["requests"])
-    return {
-        "anthropic": _anthropic([snapshot["anthropic"] for snapshot in seen]),
-        "requests": dict(sorted(requests.items())),
-        "retries": sum(snapshot["retries"] for snapshot in seen),
-        "fallbacks": sum(snapshot.get("fallbacks", 0) for snapshot in seen),
-        "unseen_by_callbacks": sum(snapshot.get("unseen_by_callbacks", 0) for snapshot in seen),
-    }
-
-
 def serving(snapshot: Snapshot) -> dict[str, Any]:
     """Return what is taken from the current generation alone: Bedrock, LiteLLM, usage, the ledger, and what is due."""
     return {
@@ -61,22 +45,6 @@ def _why_not(credentials: Mapping[str, Any]) -> str:
     return f"Bedrock cannot step in: {credentials['why'] or 'the AWS credentials have ended'}{mend}"
 
 
-def _anthropic(known: list[Snapshot]) -> dict[str, Any]:
-    success = max((a["last_success"] for a in known if a["last_success"]), default=None)
-    failed = max((a for a in known if a["last_failure"]), key=lambda a: float(a["last_failure"]), default=None)
-    failure_at = failed["last_failure"] if failed else None
-    if success is None and failure_at is None:
-        state = "unknown"
-    else:
-        state = "failing" if (failure_at or 0) >= (success or 0) else "ok"
-    return {
-        "state": state,
-        "last_success": success,
-        "last_failure": failure_at,
-        "failure": failed["failure"] if failed else "",
-    }
-
-
 def generation(one: Generation) -> dict[str, Any]:
     """Return one entry of `generations`."""
     return {
@@ -87,6 +55,7 @@ def generation(one: Generation) -> dict[str, Any]:
         "streams": one.snapshot.get("streams", 0),
         "connections": one.snapshot.get("connections", 0),
         "memory": one.snapshot.get("memory", 0),
+        "at_rest": one.at_rest,
     }
 
 

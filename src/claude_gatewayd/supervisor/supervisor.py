@@ -22,15 +22,18 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service.notify import Notifier
-from claude_gatewayd.supervisor import reexec, scope, terminal
+from claude_gatewayd.supervisor import reexec, terminal
 from claude_gatewayd.supervisor import status as status_report
 from claude_gatewayd.supervisor.commands import Commands
-from claude_gatewayd.supervisor.generation import GenerationState
-from claude_gatewayd.supervisor.generations import LINGER, TICK, Generations
 from claude_gatewayd.supervisor.listener import Listener
-from claude_gatewayd.supervisor.predecessors import WITHOUT_SCOPE, Predecessor, Predecessors
 from claude_gatewayd.supervisor.reexec import Program, SupervisorState
+from claude_gatewayd.supervisor.rest import REST, Rest
 from claude_gatewayd.supervisor.unavailable import Unavailable
+from claude_gatewayd.supervisor.workers import departure, scope
+from claude_gatewayd.supervisor.workers.generation import GenerationState
+from claude_gatewayd.supervisor.workers.generations import TICK, Generations
+from claude_gatewayd.supervisor.workers.predecessors import Predecessors
+from claude_gatewayd.supervisor.workers.snapshots import combined
 from claude_gatewayd.system import memory
 
 logger = logging.getLogger(__name__)
@@ -67,7 +70,10 @@ class Supervisor:
         self._unavailable = Unavailable(self._listener.socket)
         self._predecessors = Predecessors(paths.predecessors_file(os.environ))
         self._problems: list[Problem] = []  # why no generation can serve
-        self.generations = Generations(self._listener.socket, self._listener.bound, self._refuse, self._predecessors)
+        self._rest = Rest(self._listener.socket)
+        self.generations = Generations(
+            self._listener.socket, self._listener.bound, self._refuse, self._predecessors, self._rest.disturb
+        )
         self._started_at = before.started_at if before else time.time()
         self._had_terminal = before.had_terminal if before else terminal.is_there()
         self._outlives_terminal = (  # nohup(1)
@@ -143,67 +149,27 @@ class Supervisor:
         self._state = "stopping"
         self._notifier.stopping()
         if paths.is_agent(os.environ) and not self._listener.bound:
-            self._leave_draining()
+            departure.leave_draining(self.generations, self._predecessors)
             logger.info("stopped")
             return
         job = await scope.job_of(self._unit) if self._unit else None
         # the next supervisor could not bind a port that a worker of ours still listens on
         stay = job != "stop" and not self._listener.bound
-        if job in ("", "restart", "stop") and await self._leave_workers(stay=stay):
+        if job in ("", "restart", "stop") and await departure.leave(
+            self._unit, self.generations, self._predecessors, stay=stay
+        ):
             logger.info("stopped")
             return
         under_way = sum(g.snapshot.get("under_way", 0) for g in self.generations)
         self._predecessors.dismiss()
         self._unavailable.answer_with([])
+        self._rest.close()
         self._listener.socket.close()
         logger.info("stopping: %d request%s under way (again to end at once)", under_way, "s"[under_way == 1 :])
         if job == "exit":
             self._loop.call_later(_LOGOUT_DRAIN, self.generations.kill)
         await self.generations.stop()
         logger.info("stopped")
-
-    def _leave_draining(self) -> None:
-        """Have the workers finish without us. launchd ends our process group, and they lead groups of their own.
-
-        It waits for our end before it starts the next supervisor, and kills us after ExitTimeOut.
-        """
-        self.generations.start_no_more()
-        living = [g for g in self.generations if g.state in ("serving", "draining")]
-        for generation in living:
-            generation.drain(LINGER)
-            generation.outlive(LINGER)
-        now = time.time()
-        self._predecessors.save(
-            [Predecessor(one.pid, WITHOUT_SCOPE, one.has_engine, one.longest_drain(LINGER), now) for one in living]
-        )
-        logger.info("workers %s finish what is under way", [one.pid for one in living])
-
-    async def _leave_workers(self, *, stay: bool) -> bool:
-        """Move the workers to a scope of their own, where they outlive us: serving on if they *stay*, else draining.
-
-        Returns whether they have been moved.
-        """
-        self.generations.start_no_more()
-        living = [g for g in self.generations if g.state in ("serving", "draining")]
-        if not living:
-            return stay  # on a stop, predecessors still have to be dismissed
-        drain = max(generation.longest_drain(LINGER) for generation in living)
-        pids = [generation.pid for generation in living]
-        longest = scope.LONGEST_STAY if stay else drain
-        name = await scope.move(self._unit, pids, longest=longest, drain=drain)
-        if not name:
-            return False
-        for generation in living:
-            if not stay:
-                generation.drain(LINGER)
-            generation.outlive(LINGER)
-        if stay:
-            left = [Predecessor(one.pid, name, one.has_engine, one.longest_drain(LINGER)) for one in living]
-            self._predecessors.save(left)
-        else:
-            self._predecessors.dismiss()
-        logger.info("workers %s %s in %s", pids, "serve on" if stay else "finish what is under way", name)
-        return True
 
     # -- signals
 
@@ -227,6 +193,7 @@ class Supervisor:
         """End after what is under way; asked a second time, at once."""
         again = self._stop_asked.is_set()
         self._stop_asked.set()
+        self._rest.disturb()
         if again:
             self.generations.kill()
             logger.warning("ending at once")
@@ -285,6 +252,7 @@ class Supervisor:
         """Arrange to be replaced by the version of *interpreter* if it can take over. Returns why it cannot."""
         problems = await reexec.check_successor(interpreter, self._as_state([]))
         self._reexec_into = "" if problems else interpreter
+        self._rest.disturb()
         return problems
 
     # -- upgrade in place
@@ -324,7 +292,7 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """Return what `status --json` prints: docs/status-json.md."""
         generations = list(self.generations)
-        seen = status_report.combined([self.generations.past, *(g.snapshot for g in generations)])
+        seen = combined([self.generations.past, *(g.snapshot for g in generations)])
         current = self.generations.current
         problems = self._problems
         state = self._state
@@ -366,14 +334,23 @@ class Supervisor:
                     logger.exception("cannot look after the workers: this is a fault of the daemon")
                 await asyncio.sleep(TICK)
 
+    async def _rests(self) -> bool:
+        """Wait while everything is at rest, and probe the worker then. Return whether all is still so."""
+        if not (self._may_reexec() and self.generations.at_rest) or self._reexec_into or self._predecessors:
+            return False
+        current = self.generations.current
+        disturbed = await self._rest.until_disturbed(self._notifier.watchdog_interval(REST))
+        return current is not None and await current.probed(TICK) and not disturbed
+
     async def _look_after_all(self) -> None:
         """Watch the workers, and feed the service manager's watchdog while the one that serves is alive."""
-        for _ in range(_TICKS_A_SECOND):
-            await asyncio.sleep(TICK)
-            self.generations.tick()
-            self._predecessors.tick()
-            if self._reexec_into and self._may_reexec():
-                self._reexec()
+        if not await self._rests():
+            for _ in range(_TICKS_A_SECOND):
+                await asyncio.sleep(TICK)
+                self.generations.tick()
+                self._predecessors.tick()
+                if self._reexec_into and self._may_reexec():
+                    self._reexec()
         await self._place.look_after(os.environ)
         current = self.generations.current
         if current is None or current.silent_for * TICK <= 2:

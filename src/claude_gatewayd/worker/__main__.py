@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     channel = Channel(arguments.channel_fd)
-    orphan.watch(channel.is_closed)
+    orphan.watch(channel.fileno(), channel.is_closed)
     listener = socket.socket(fileno=arguments.listen_fd)
     who = f"worker {arguments.generation}"
     log.configure("info", who, os.environ)

@@ -9,24 +9,25 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from claude_gatewayd.http1.server.accept import Acceptor
 from claude_gatewayd.http1.server.connection import Limits, ServerConnection
 from claude_gatewayd.http1.server.connections import Connections
+from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.failure import UpstreamFailed
 from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import installation, process_exit
 from claude_gatewayd.worker import status
 from claude_gatewayd.worker.assembly import assemble
+from claude_gatewayd.worker.beats import Beats
 from claude_gatewayd.worker.engine import EngineFailed
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
 
 logger = logging.getLogger(__name__)
 
-_BEAT = 0.25
-_BEATS_A_SECOND = round(1 / _BEAT)
 _REPORT_DELAY = 0.1  # changes within it make one message
 MAX_CONNECTIONS = 2000
 _ENGINE_TIMEOUT = 60.0  # a hand-over waits no longer for LiteLLM
@@ -51,7 +52,7 @@ class Worker:
         self._connections = Connections(gateway.refusal)
         self._acceptor = Acceptor(
             listener,
-            lambda: ServerConnection(gateway.handle, self._connections, Limits()),
+            lambda: ServerConnection(self._handle, self._connections, Limits()),
             lambda: self._connections.make_room(MAX_CONNECTIONS),
         )
         self._loopback_connections = Connections(gateway.refusal)
@@ -68,6 +69,7 @@ class Worker:
         self._linger_at_signal = 0.0
         self._reaching: asyncio.Task[None] | None = None
         self._refreshing_models: asyncio.Task[None] | None = None
+        self._beats = Beats(self._report, self._is_busy, self._send_notices, self._parts.metrics.lag.note)
         self._loaded_at = time.time()
         self._code = installation.fingerprint()
 
@@ -76,7 +78,7 @@ class Worker:
         self._loop.add_reader(self._channel.fileno(), self._receive_orders)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal)
-        beat = self._loop.create_task(self._beat())
+        self._beats.start()
         self._loopback_acceptor.start()
         if self._mode.probe:
             await self._probe()
@@ -87,7 +89,7 @@ class Worker:
         self._loopback_acceptor.stop()
         self._loopback_connections.abort()
         await self._parts.close()
-        beat.cancel()
+        self._beats.close()
         self._report("ending")
 
     async def _serve(self) -> None:
@@ -134,27 +136,35 @@ class Worker:
         elif isinstance(problem := ready.exception(), EngineFailed):
             logger.warning("serving without LiteLLM: %s", problem.message)
 
-    async def _beat(self) -> None:
-        while True:
-            if self._is_serving and not self._drain_ordered.done():  # otherwise another generation sends the notices
-                self._parts.notices.tick()
-                self._report()  # what a notice is about is in the status at once
-            for _ in range(_BEATS_A_SECOND):
-                began = time.monotonic()
-                await asyncio.sleep(_BEAT)
-                self._parts.metrics.lag.note(time.monotonic() - began - _BEAT)
-                self._report()
+    def _handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        if self._beats.at_rest:
+            self._beats.wake()
+        return self._parts.gateway.handle(exchange)
+
+    def _is_busy(self) -> bool:
+        """Return whether somebody would notice at once if we hung, or we are about to change."""
+        parts, is_settled = self._parts, self._is_serving and not self._drain_ordered.done()
+        return not is_settled or parts.tally.under_way > 0 or parts.engine.state == "loading"
+
+    def _send_notices(self) -> None:
+        if self._is_serving and not self._drain_ordered.done():  # otherwise another generation sends them
+            self._parts.notices.tick()
 
     def _report_soon(self) -> None:
         """Report to the supervisor soon, so that `status` is up to date. Many changes make one message."""
         if self._pending_report is None:
-            self._pending_report = self._loop.call_later(_REPORT_DELAY, self._report)
+            self._pending_report = self._loop.call_later(_REPORT_DELAY, self._report_changes)
+
+    def _report_changes(self) -> None:
+        self._pending_report = None
+        self._send_notices()  # what a notice is about is in the status at once
+        self._report()
 
     def _report(self, event: str = "beat") -> None:
         if self._pending_report is not None:
             self._pending_report.cancel()
             self._pending_report = None
-        self._channel.send_event(event, **self._snapshot())
+        self._channel.send_event(event, at_rest=self._beats.at_rest, **self._snapshot())
 
     async def _drain(self) -> None:
         """Stop accepting and finish open requests. What is not done within `drain_timeout` is cut off."""
@@ -187,6 +197,10 @@ class Worker:
                 case "hurry":
                     if not self._hurry_ordered.done():
                         self._hurry_ordered.set_result(None)
+                case "probe":
+                    self._beats.answer_probe()
+                case "rest-no-more":
+                    self._beats.rest_no_more()
                 case "lend-keys":
                     self._channel.send_event("lent", loan=self._parts.bedrock.lend())
                 case "borrow-keys":
@@ -237,6 +251,7 @@ class Worker:
         if not self._drain_ordered.done():
             self._linger = linger
             self._drain_ordered.set_result(None)
+            self._beats.wake()
         elif linger < self._linger:  # ordered again: the daemon itself ends
             self._linger = linger
             if self._connections.draining:

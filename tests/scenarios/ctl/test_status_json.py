@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from claude_gatewayd.aws import snapshot
-from claude_gatewayd.supervisor import generation
+from claude_gatewayd.supervisor.workers import generation
 from claude_gatewayd.worker.engine import engine
 from claude_gatewayd.worker.ledger import state
 from claude_gatewayd.worker.notices import notice

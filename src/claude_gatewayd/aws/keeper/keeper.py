@@ -22,7 +22,8 @@ from claude_gatewayd.aws.snapshot import CredentialSnapshot
 logger = logging.getLogger(__name__)
 
 _RENEWAL_TIMEOUT: Final = 60.0  # the AWS clients have limits of their own, which are shorter
-_TICK: Final = 5.0
+_TICK: Final = 5.0  # while a person may be about to do something
+_TICK_WHILE_OK: Final = 15.0
 _MIN_TICK: Final = 0.1
 _CLOCK_JUMP: Final = 60.0  # if the clocks move apart by more, this machine slept or its clock was set
 _RETRY_AFTER: Final = 1.0  # a request tries again what failed this long ago
@@ -254,7 +255,9 @@ class Keeper:
                 logger.exception("cannot check the AWS credentials: this is a bug in the daemon")
             now = self._env.wall_clock()
             next_check = due(self._state.facts, now)
-            pause = _TICK if next_check is None else min(_TICK, max(_MIN_TICK, next_check - now))
+            pause = _TICK_WHILE_OK if self._state.snapshot().state == "ok" else _TICK
+            if next_check is not None:
+                pause = min(pause, max(_MIN_TICK, next_check - now))
             try:
                 async with asyncio.timeout(pause):
                     await self._woken.wait()

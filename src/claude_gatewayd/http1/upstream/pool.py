@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 
 _MOST = 64
-_SWEEP = 5.0
 # The machine slept where the wall clock moved this much more than the monotonic one.
 _SLEPT = 10.0
 
@@ -47,7 +46,7 @@ class Pool:
         connection.keep()
         self._idle.append((self._loop.time(), connection))
         if self._sweeper is None:
-            self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+            self._sweeper = self._loop.call_later(self._idle_seconds, self._sweep)
 
     def close(self) -> None:
         """End the idle ones, and whatever comes back from now on."""
@@ -64,9 +63,11 @@ class Pool:
 
     def _sweep(self) -> None:
         oldest = self._loop.time() - self._idle_seconds
-        while self._idle and self._idle[0][0] < oldest:
+        while self._idle and self._idle[0][0] <= oldest:
             self._idle.popleft()[1].close()
-        self._sweeper = self._loop.call_later(_SWEEP, self._sweep) if self._idle else None
+        # The first is the oldest: the last used is taken first.
+        due = self._idle[0][0] + self._idle_seconds if self._idle else None
+        self._sweeper = self._loop.call_at(due, self._sweep) if due is not None else None
 
     def _forget_after_sleep(self) -> None:
         offset = time.time() - time.monotonic()

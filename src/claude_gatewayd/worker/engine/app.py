@@ -63,6 +63,7 @@ class App:
         from claude_gatewayd.worker.engine.model_map import ModelRegistry
         from claude_gatewayd.worker.engine.network import http_clients
         from claude_gatewayd.worker.engine.network import trust as engine_trust
+        from claude_gatewayd.worker.engine.network.server import EventServer
 
         patches.silence_loggers()
         self._litellm, self._proxy, self._settings, self._key = litellm, proxy, settings, key
@@ -85,6 +86,7 @@ class App:
         patches.require_finish_reason()
         patches.keep_to_chat_completions()
         http_clients.install_limits()
+        http_clients.look_less_often()
         http_clients.limit_redaction()
         litellm.logging_callback_manager.add_litellm_callback(Hooks(settings, keys, ModelRegistry()))
         config = uvicorn.Config(
@@ -100,7 +102,7 @@ class App:
             timeout_graceful_shutdown=2,
             timeout_keep_alive=300,
         )
-        self._server = uvicorn.Server(config)
+        self._server = EventServer(config)
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # the worker's
 
     def run(self, ready: Callable[[], None]) -> str:
@@ -135,7 +137,7 @@ class App:
 
     def stop(self) -> None:
         """Ask it to stop, from another thread."""
-        self._server.should_exit = True
+        self._server.stop()
 
     async def _serve(self, ready: Callable[[], None]) -> str:
         if self._bridge is not None:
@@ -145,7 +147,9 @@ class App:
         os.environ[_MASTER_KEY] = self._key  # its start-up reads the key from there only
         try:
             serving = asyncio.create_task(self._uvicorn())
-            await asyncio.wait((serving, asyncio.create_task(self._started())), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                (serving, asyncio.create_task(self._server.is_started.wait())), return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             del os.environ[_MASTER_KEY]
         if not serving.done():
@@ -166,10 +170,6 @@ class App:
         except SystemExit:  # uvicorn's way to say that the application did not start
             return "its application did not start (LITELLM_LOG=DEBUG shows why)"
         return "it was stopped"
-
-    async def _started(self) -> None:
-        while not self._server.started:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.01)
 
     async def _configure(self) -> None:
         """Load the configuration as LiteLLM's own start-up does."""

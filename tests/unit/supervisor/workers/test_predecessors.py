@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.supervisor.predecessors import WITHOUT_SCOPE, Predecessor, Predecessors
+from claude_gatewayd.supervisor.workers.predecessors import WITHOUT_SCOPE, Predecessor, Predecessors
 
 
 def test_a_process_that_only_has_the_number_is_left_alone(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from claude_gatewayd.supervisor import scope
+from claude_gatewayd.supervisor.workers import scope
 
 UNIT = "claude-gatewayd.service"
 ABOVE = "/user.slice/user-1000.slice/user@1000.service"

@@ -9,10 +9,13 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +88,8 @@ class Generation:
         self.problems: list[Problem] = []
         self.beats = True  # until it sends "ending"
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
+        self.at_rest = False  # it sends no beats until there is work, or a probe
+        self.on_work: Callable[[], None] = lambda: None  # called when it is not at rest any more
         self.overdue_at = math.inf  # on the loop's clock: whatever has not drained or ended by then hangs
         self.is_done = False  # it has sent "ending": only its exit is left
         self.settled: asyncio.Future[None] = loop.create_future()
@@ -138,6 +143,7 @@ class Generation:
 
     def hand_over(self) -> GenerationState:
         """Return what `resumed` needs. From now on the channel is inheritable, and not read any more."""
+        self._order({"do": "rest-no-more"})  # the next version may take rest for a hang
         self._loop.remove_reader(self._channel.fileno())
         self._channel.set_inheritable(True)
         return GenerationState(
@@ -207,6 +213,20 @@ class Generation:
         models = answer.get("models")
         return models if isinstance(models, dict) else {}
 
+    def probe(self) -> None:
+        """Have it send a beat. Until then it does not count as at rest."""
+        self.at_rest = False
+        self._order({"do": "probe"})
+
+    async def probed(self, seconds: float) -> bool:
+        """Have it send a beat, and return whether it did so within *seconds*. Its snapshot is fresh then."""
+        self.at_rest = False
+        try:
+            await self._answered("beat", {"do": "probe"}, seconds)
+        except TimeoutError:
+            return False
+        return True
+
     def outlive(self, linger: float) -> None:
         """Order it to serve on after our end, and to drain at SIGTERM."""
         self._order({"do": "outlive", "linger": linger})
@@ -271,6 +291,10 @@ class Generation:
     def _on_event(self, message: wire.Message) -> None:
         self.silent_for = 0
         event = message.get("event")
+        if event in ("beat", "ready"):
+            was, self.at_rest = self.at_rest, message.get("at_rest") is True
+            if was and not self.at_rest:
+                self.on_work()
         if event == "lent":
             borrower, self._borrower = self._borrower, None
             if borrower is not None and message.get("loan") is not None:
@@ -284,6 +308,8 @@ class Generation:
             self.problems = [Problem.from_message(one) for one in message.get("problems", ())]
             return
         self.snapshot = message.get("snapshot", self.snapshot)
+        if event == "beat" and (asked := self._asked.pop(event, None)) is not None:
+            asked.set_result(message)
         if event == "ready" and self.state == "starting":
             self.state = "serving"
             self.serving_since = time.time()

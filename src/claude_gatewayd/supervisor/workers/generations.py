@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.supervisor import status as status_report
-from claude_gatewayd.supervisor.generation import Generation, GenerationState, LaunchSpec
-from claude_gatewayd.supervisor.predecessors import Predecessors
+from claude_gatewayd.supervisor.workers.generation import Generation, GenerationState, LaunchSpec
+from claude_gatewayd.supervisor.workers.predecessors import Predecessors
+from claude_gatewayd.supervisor.workers.snapshots import combined
 
 logger = logging.getLogger(__name__)
 
 TICK = 0.25
 LINGER = 6.0  # longer than a client waits between two requests of one task (measured with Claude Code)
 _START_WITHIN = 90.0
+_PROBE = 2  # ticks of silence: a beat did not come
 _ALARM = 4  # ticks of silence: three beats did not come
 _SILENT_TOO_LONG = 40  # ticks
 _BACK_OFF = 0.2
@@ -30,7 +31,8 @@ class Generations:
     """Keep one generation serving on *listener*.
 
     *refuse* is called with the problems when no generation can serve, and with an empty list when one does again.
-    *before* are workers of an earlier supervisor, which serve until one of ours does.
+    *before* are workers of an earlier supervisor, which serve until one of ours does. *on_work* is called when a
+    generation that was at rest gets work, or when one begins or ends.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Generations:
         bound: str,
         refuse: Callable[[list[Problem]], None],
         before: Predecessors | None = None,
+        on_work: Callable[[], None] = lambda: None,
     ) -> None:
         self.current: Generation | None = None
         self.past: dict[str, Any] = {}  # the combined snapshots of all that have ended
@@ -47,6 +50,7 @@ class Generations:
         self._bound = bound
         self._refuse = refuse
         self._before = before
+        self._on_work = on_work
         self._draining: list[Generation] = []
         self._starting: Generation | None = None
         self._number = 0
@@ -107,6 +111,8 @@ class Generations:
         except OSError as error:
             why = f"cannot be started by {spec.interpreter}: {error.strerror or error}"
             return None, [_system("worker", why, "make install, in the checkout of claude-gatewayd")]
+        self._on_work()
+        new.on_work = self._on_work
         self._starting = new
         if self.current is not None and not spec.probe:
             self.current.lend_keys(new)
@@ -132,6 +138,7 @@ class Generations:
     def _hand_over(self, new: Generation) -> None:
         """Make *new* the current generation and drain the other. Cannot fail: what can fail belongs in `_start`."""
         old, self.current = self.current, new
+        new.probe()  # from then on it may rest
         self._refuse([])
         if old is not None:
             old.drain(LINGER)
@@ -140,11 +147,12 @@ class Generations:
 
     def reap(self) -> None:
         """Handle workers that have ended. Called on SIGCHLD."""
+        self._on_work()
         for generation in list(self):
             generation.reap()
             if generation.state != "ended":
                 continue
-            self.past = status_report.combined([self.past, generation.snapshot])
+            self.past = combined([self.past, generation.snapshot])
             if generation in self._draining:
                 self._draining.remove(generation)
                 if status := generation.ended.result():
@@ -194,6 +202,17 @@ class Generations:
 
     # -- hung workers
 
+    @property
+    def at_rest(self) -> bool:
+        """Return whether there is one generation only, and nobody asks anything of it."""
+        current = self.current
+        return current is not None and current.at_rest and list(self) == [current] and not self.busy
+
+    async def refresh(self, seconds: float) -> None:
+        """Have a generation that is at rest send a fresh snapshot, within *seconds*."""
+        if self.current is not None and self.current.at_rest:
+            await self.current.probed(seconds)
+
     def tick(self) -> None:
         """Check the heartbeats, every TICK. Ticks are counted, not time, so that a suspend is not taken for a hang."""
         for generation in self:
@@ -202,8 +221,12 @@ class Generations:
                 self._watch(generation)
 
     def _watch(self, generation: Generation) -> None:
+        if generation.at_rest:
+            return
         generation.silent_for += 1
         silent = generation.silent_for
+        if silent == _PROBE:
+            generation.probe()  # its beat may be lost, and it at rest
         if generation is self.current and silent == self._alarm_after():
             self._alarm = asyncio.create_task(self._stand_in(generation))
         if silent == _SILENT_TOO_LONG:
@@ -280,8 +303,10 @@ class Generations:
         for state in states:
             self._number = max(self._number, state.number)
             generation = Generation.resumed(state)
+            generation.on_work = self._on_work
             if generation.state == "serving":
                 self.current = generation
+                generation.probe()
             else:
                 self._draining.append(generation)
         self.reap()  # a SIGCHLD during the exec is lost

@@ -1,0 +1,1 @@
+"""The worker processes: each a generation, from its start to the end of its drain or until it outlives us."""
