@@ -37,9 +37,17 @@ def look(pids: list[int]) -> tuple[int, float]:
     return switches, nanoseconds / 1e9
 
 
+def quiet(pids: list[int]) -> bool:
+    """Return whether nearly nothing happens within a second: what was asked of it has been done."""
+    before, _ = look(pids)
+    time.sleep(1)
+    return look(pids)[0] - before <= 1
+
+
 def idle(daemon: Daemon, name: str) -> tuple[float, float]:
     """Return the wake-ups a second and the share of a core of a daemon at rest, and print them."""
     pids = [daemon.pid, *daemon.workers()]
+    wait_until(lambda: quiet(pids), 20, daemon.describe)
     switches, seconds = look(pids)
     begun = time.monotonic()
     time.sleep(SECONDS)  # that nothing happens has no event
