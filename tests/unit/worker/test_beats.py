@@ -15,7 +15,9 @@ class Scene:
         self.reports: list[bool] = []  # whether each said that it is at rest
         self.seconds = 0
         self.late: list[float] = []
-        self.beats = Beats(lambda: self.reports.append(self.beats.at_rest), lambda: self.is_busy, self._second, self.late.append)
+        self.beats = Beats(
+            lambda: self.reports.append(self.beats.at_rest), lambda: self.is_busy, self._second, self.late.append
+        )
 
     def _second(self) -> None:
         self.seconds += 1
@@ -105,7 +107,7 @@ async def test_it_rests_no_more_for_a_supervisor_that_may_not_know_of_it() -> No
 async def test_it_knows_how_late_the_loop_was() -> None:
     scene = Scene()
     scene.beats.start()
-    time.sleep(BEAT + 0.2)  # the loop is blocked, as by a callback that takes too long
+    time.sleep(BEAT + 0.2)  # noqa: ASYNC251 - the loop is blocked, as by a callback that takes too long
     await until(lambda: bool(scene.late))
     scene.beats.close()
     assert 0.15 < scene.late[0] < 2
