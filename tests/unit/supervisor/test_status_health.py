@@ -17,6 +17,7 @@ def status(
     enabled: bool = True,
     failed: bool = False,
     unreachable: str = "",
+    spent: float = 0.0,
     problems: tuple[dict[str, str], ...] = (),
 ) -> dict[str, Any]:
     bedrock = FAILED if failed else {"last_success": 2.0, "last_failure": 1.0, "failure": "of old"}
@@ -27,6 +28,7 @@ def status(
         "litellm": {"state": litellm, "why": "it has been ended"},
         "bedrock": {"enabled": enabled, "unreachable": unreachable, "unreachable_hint": "this"} | bedrock,
         "credentials": None,
+        "usage": {"month": {"budget": 10.0, "bedrock_cost": spent}},
     }
 
 
