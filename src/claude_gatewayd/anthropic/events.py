@@ -11,6 +11,7 @@ from claude_gatewayd.http1.content_coding import Decoder
 from claude_gatewayd.http1.flow import Bytes
 
 _TAIL = 4096
+_MOST_HELD = 4 * _TAIL  # in pieces: to put them together costs more than the look at one
 _MAX_FIRST = 32 * 1024  # with the pings before it: they are parsed on the relay's loop
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
 # event only when the empty line behind it has come.
@@ -61,12 +62,13 @@ class StreamWatch:
     makes; nothing of ours can be put into it. *also* sees all of it, decoded.
     """
 
-    __slots__ = ("_also", "_decoder", "_pings", "_tail", "compressed")
+    __slots__ = ("_also", "_decoder", "_last", "_last_size", "_pings", "compressed")
 
     def __init__(self, decoder: Decoder | None = None, also: Callable[[Bytes], None] | None = None) -> None:
         self._also = also
         self.compressed = decoder is not None
-        self._tail = b"\n"
+        self._last: list[bytes | memoryview] = [b"\n"]
+        self._last_size = 1
         self._decoder = decoder
         self._pings = PingFilter()
 
@@ -78,7 +80,10 @@ class StreamWatch:
                 return False
         if self._also is not None:
             self._also(payload)
-        self._tail = (self._tail + bytes(payload[-_TAIL:]))[-_TAIL:]
+        self._last.append(payload)
+        self._last_size += len(payload)
+        if self._last_size > _MOST_HELD:
+            self._tail()
         return self._pings.is_only_pings(payload)
 
     def sees_end(self, payload: bytes | memoryview) -> bool:
@@ -89,17 +94,23 @@ class StreamWatch:
     @property
     def between_events(self) -> bool:
         """Say whether an event of ours could follow here."""
-        return not self.compressed and _BETWEEN.search(self._tail) is not None
+        return not self.compressed and _BETWEEN.search(self._tail()) is not None
 
     @property
     def complete(self) -> bool:
         """Say whether the stream came to its end: `message_stop`, or the upstream's own `error`, whole."""
-        return _END.search(self._tail) is not None
+        return _END.search(self._tail()) is not None
 
     @property
     def incomplete(self) -> bool:
         """Say whether it certainly did not. Of what cannot be decoded that is not known."""
         return not (self._decoder is not None and self._decoder.blind) and not self.complete
+
+    def _tail(self) -> bytes:
+        tail = b"".join(self._last)[-_TAIL:]
+        self._last = [tail]
+        self._last_size = len(tail)
+        return tail
 
 
 class FirstEvent(NamedTuple):
