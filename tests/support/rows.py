@@ -34,7 +34,7 @@ def of_session(daemon: Daemon, session: str, count: int = 1) -> list[dict[str, A
     def found() -> list[dict[str, Any]]:
         return [row for row in rows(daemon) if row["session_id"] == session]
 
-    wait_until(lambda: len(found()) >= count, _WITHIN, lambda: f"{rows(daemon)}\n{daemon.describe()}")
+    wait_until(lambda: len(found()) >= count, _WITHIN, lambda: f"{rows(daemon)[-3:]}\n{daemon.describe()}")
     assert len(found()) == count
     return found()
 

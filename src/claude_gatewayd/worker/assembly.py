@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,9 @@ from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.tally import Tally
+from claude_gatewayd.worker.usage.ledger_view import LedgerView
 from claude_gatewayd.worker.usage.totals import UsageTotals
+from claude_gatewayd.worker.usage.used import ByQuarter
 
 _BEDROCK_CONNECT_TIMEOUT = 10.0
 _BUFFERED_BODIES = 4  # times max_body, for all requests together
@@ -152,10 +155,11 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
-    ledger = Ledger(config.ledger, inputs.environ)
+    gateway, worker = gateway_name(), secrets.token_hex(4)
+    totals = UsageTotals(config.bedrock.monthly_budget)
+    ledger = Ledger(config.ledger, inputs.environ, LedgerView(gateway, worker, _soon(totals.take)))
     own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
     prices = Prices(own_prices, config.bedrock.region, engine.price_of)
-    totals = UsageTotals(config.bedrock.monthly_budget)
     metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))
 
     def prepare() -> None:
@@ -191,9 +195,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             tickets,
             Budget(_BUFFERED_BODIES * config.listen.max_body),
             tally,
-            UsageRecorder(
-                gateway_name(), secrets.token_hex(4), prices.cost, ledger.record, totals.record, metrics.note
-            ),
+            UsageRecorder(gateway, worker, prices.cost, ledger.record, totals.record, metrics.note),
             metrics,
         ),
         engine=engine,
@@ -211,6 +213,17 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
         metrics=metrics,
         pools=pools,
     )
+
+
+def _soon(take: Callable[[ByQuarter, int], None]) -> Callable[[ByQuarter, int], None]:
+    """Return what has *take* called on the event loop, for another thread."""
+    loop = asyncio.get_running_loop()
+
+    def hand_over(others: ByQuarter, since: int) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(take, others, since)
+
+    return hand_over
 
 
 def _gateway_settings(config: Config, key: str) -> GatewaySettings:

@@ -149,6 +149,7 @@ class Worker:
     def _send_notices(self) -> None:
         if self._is_serving and not self._drain_ordered.done():  # otherwise another generation sends them
             self._parts.notices.tick()
+            self._parts.ledger.look()
 
     def _report_soon(self) -> None:
         """Report to the supervisor soon, so that `status` is up to date. Many changes make one message."""

@@ -19,6 +19,7 @@ from claude_gatewayd.worker.ledger.spill import Spill
 from claude_gatewayd.worker.ledger.state import LedgerSnapshot
 from claude_gatewayd.worker.ledger.upkeep import Upkeep
 from claude_gatewayd.worker.ledger.writer import MOST_WAITING, Writer
+from claude_gatewayd.worker.usage.ledger_view import LedgerView
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +27,12 @@ _CLOSES_WITHIN = 5.0
 
 
 class Ledger:
-    """Take rows on the event loop; a thread writes them. Where it is off, rows are forgotten."""
+    """Take rows on the event loop; a thread writes them, and reads for *view*. Where it is off, rows are forgotten."""
 
-    def __init__(self, config: LedgerConfig, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: LedgerConfig, environ: Mapping[str, str], view: LedgerView) -> None:
         self._rows: deque[UsageRecord] = deque()
         self._dropped = 0
+        self._view = view
         self._writer: Writer | None = None
         self._why = "[ledger] enabled is false"
         if not config.enabled:
@@ -43,7 +45,7 @@ class Ledger:
             return
         self._spill = Spill(paths.ledger_spill_dir(environ))
         self._upkeep = Upkeep(self._database, config.keep_days, environ)
-        self._session = Session(partial(connect, self._database), self._upkeep, config.keep_days)
+        self._session = Session(partial(connect, self._database), self._upkeep, config.keep_days, view)
         self._writer = Writer(self._rows, self._spill, Hand(self._session), paths.ledger_spill_dir(environ))
 
     def record(self, record: UsageRecord) -> None:
@@ -56,6 +58,11 @@ class Ledger:
                 writer.wake()
         else:
             self._dropped += 1
+
+    def look(self) -> None:
+        """Have what others have used read, if it is time: nothing may have been written for long."""
+        if (writer := self._writer) is not None and writer.sleeps and self._view.is_due:
+            writer.look()
 
     async def start(self) -> None:
         """Begin to write."""

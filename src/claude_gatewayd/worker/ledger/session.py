@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
-from claude_gatewayd.worker.ledger.drivers.connection import DatabaseConnection, Unwritable
+from claude_gatewayd.worker.ledger.drivers.connection import DatabaseConnection, RowsRefused, Unwritable
 from claude_gatewayd.worker.ledger.drivers.once import Written, write_once
 from claude_gatewayd.worker.ledger.upkeep import Upkeep
+from claude_gatewayd.worker.usage.ledger_view import LedgerView
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +23,13 @@ class Session:
         connect: Callable[[], DatabaseConnection],
         upkeep: Upkeep,
         keep_days: int,
+        view: LedgerView,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._connect = connect
         self._upkeep = upkeep
         self._keep_days = keep_days
+        self._view = view
         self._now = now
         self._connection: DatabaseConnection | None = None
         self._is_suspect = False
@@ -38,7 +41,9 @@ class Session:
         try:
             connection = self._connection or self._open()
             written = write_once(connection, records) if records else Written(0)
+            self._view.wrote(records, written.rows)
             self._prune_daily(connection)
+            self._look(connection)
         except Unwritable as error:
             self._is_suspect = self._is_suspect or (error.is_odd and self._connection is not None)
             self.close()
@@ -55,6 +60,14 @@ class Session:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _look(self, connection: DatabaseConnection) -> None:
+        """Read what all others have used. A failure is none of the rows', which are written."""
+        try:
+            if self._view.is_due:
+                self._view.read(connection)
+        except (Unwritable, RowsRefused):
+            self.close()
 
     def _open(self) -> DatabaseConnection:
         connection = None if self._is_suspect else self._connect_if_current()

@@ -71,6 +71,7 @@ class Writer:
         self._has_succeeded = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self.sleeps = False  # until `wake`
+        self._is_to_look = False
         self.written = 0
         self.dropped = 0
 
@@ -101,6 +102,11 @@ class Writer:
         """Let it look at the rows."""
         self.sleeps = False
         self._wake.set()
+
+    def look(self) -> None:
+        """Let it have the database looked at, without rows to write."""
+        self._is_to_look = True
+        self.wake()
 
     def close(self, seconds: float) -> None:
         """Write what there is, or leave it in a file; wait for it up to *seconds*."""
@@ -149,7 +155,12 @@ class Writer:
             self._begin(records, is_of_file=False)
         elif records := self._spill.first(_BATCH):
             self._begin(records, is_of_file=True)
-        return bool(records)
+        elif self._is_to_look:
+            self._begin([], is_of_file=False)
+        else:
+            return False
+        self._is_to_look = False
+        return True
 
     def _take(self) -> list[UsageRecord]:
         return [self._rows.popleft() for _ in range(min(len(self._rows), _BATCH))]

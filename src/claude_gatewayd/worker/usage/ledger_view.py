@@ -6,7 +6,7 @@ is missed, however long rows wait: what all others have used is what is there, l
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import periods, used
@@ -18,8 +18,15 @@ _SELDOM: Final = 60.0
 _ALL_EVERY: Final = 3600.0  # rows that waited in a file for days may be of any day
 _DAY: Final = 86400
 
-# Returns `used.COLUMNS` of `quarters` by quarter: of a gateway, from a quarter on.
-Query = Callable[[str, int], Iterable[Sequence[Any]]]
+
+class LedgerSource(Protocol):
+    """A connection to the database."""
+
+    def used(self, gateway: str, since: int) -> Iterable[Sequence[Any]]:
+        """Return `used.COLUMNS` by quarter of an hour: a gateway's, from one on."""
+
+    def own(self, worker: str, since: float) -> Iterable[UsageRecord]:
+        """Return a worker's rows, by its part of their ids."""
 
 
 class LedgerView:
@@ -43,34 +50,39 @@ class LedgerView:
         self._elapsed = elapsed
         self._began = elapsed()
         self._written: dict[int, Used] = {}
-        self._read_at: float | None = None
-        self._read_all_at = 0.0
+        self._is_unsure = False
+        self._started_at = clock()
+        self._due_at = self._all_due_at = self._began
 
-    def wrote(self, records: Iterable[UsageRecord]) -> None:
-        """Take note of rows that are in the database now, each once."""
-        used.add(self._written, (record for record in records if record.id[11:19] == self._worker))
+    def wrote(self, records: Sequence[UsageRecord], new: int) -> None:
+        """Take note of rows that are in the database now; if not all are *new*, which of them were there is unknown."""
+        if new == len(records):
+            used.add(self._written, (record for record in records if record.id[11:19] == self._worker))
+        else:
+            self._is_unsure = True
 
     @property
     def is_due(self) -> bool:
         """Whether it is time to read."""
-        if self._read_at is None:
-            return True
-        now = self._elapsed()
-        return now - self._read_at >= (_OFTEN if now - self._began < _OFTEN_FOR else _SELDOM)
+        return self._elapsed() >= self._due_at
 
-    def read(self, query: Query) -> None:
-        """Read what there is, by *query*. Raises what that raises; then it is due still."""
+    def read(self, source: LedgerSource) -> None:
+        """Read what there is. Raises what *source* raises; then it is due again as usual."""
         now, elapsed = self._clock(), self._elapsed()
-        is_all = self._read_at is None or elapsed - self._read_all_at >= _ALL_EVERY
+        self._due_at = elapsed + (_OFTEN if elapsed - self._began < _OFTEN_FOR else _SELDOM)
+        if self._is_unsure:
+            own: dict[int, Used] = {}
+            used.add(own, source.own(self._worker, self._started_at - _DAY))
+            self._written, self._is_unsure = own, False
+        is_all = elapsed >= self._all_due_at
         # a day more than the month: its beginning may be another in another zone
         since = used.quarter_of((periods.month_of(now).start if is_all else now) - _DAY)
         others = {}
-        for quarter, *sums in query(self._gateway, since):
+        for quarter, *sums in source.used(self._gateway, since):
             there = Used(*map(_number, sums, NOTHING))
             others[int(quarter)] = used.less(there, self._written.get(int(quarter), NOTHING))
-        self._read_at = elapsed
         if is_all:
-            self._read_all_at = elapsed
+            self._all_due_at = elapsed + _ALL_EVERY
         self._take(others, since)
 
 

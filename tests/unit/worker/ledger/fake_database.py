@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers.connection import RowsRefused, Unwritable
+from claude_gatewayd.worker.usage.ledger_view import LedgerView
 
 
 def row(number: int, **changes: object) -> UsageRecord:
@@ -16,6 +17,11 @@ def row(number: int, **changes: object) -> UsageRecord:
 def rows(count: int, start: int = 0) -> list[UsageRecord]:
     """Return rows of consecutive numbers."""
     return [row(number) for number in range(start, start + count)]
+
+
+def view() -> LedgerView:
+    """Return a view that nobody looks at."""
+    return LedgerView("me@here", "00000000", lambda others, since: None)
 
 
 class FakeDatabase:
@@ -93,6 +99,15 @@ class FakeConnection:
     def oldest(self) -> float | None:
         """Return when the oldest request began."""
         return min((record.started_at for record in self._database.rows), default=None)
+
+    def used(self, gateway: str, since: int) -> list[tuple[object, ...]]:
+        """Return none."""
+        self._database.fail()
+        return []
+
+    def own(self, worker: str, since: float) -> list[UsageRecord]:
+        """Return none."""
+        return []
 
     def abort(self) -> None:
         """End what hangs."""

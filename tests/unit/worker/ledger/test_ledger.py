@@ -12,7 +12,7 @@ from claude_gatewayd.config.model import LedgerConfig
 from claude_gatewayd.worker.ledger.ledger import Ledger
 from claude_gatewayd.worker.ledger.writer import MOST_WAITING
 from tests.support.loop import on_uvloop, until
-from tests.unit.worker.ledger.fake_database import row, rows
+from tests.unit.worker.ledger.fake_database import row, rows, view
 
 
 def threads() -> list[str]:
@@ -22,7 +22,7 @@ def threads() -> list[str]:
 @on_uvloop
 async def test_rows_end_in_the_file(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path)}
-    ledger = Ledger(LedgerConfig(), environ)
+    ledger = Ledger(LedgerConfig(), environ, view())
     ledger.record(row(1))
     assert ledger.snapshot()["state"] == "starting"
     await ledger.start()
@@ -39,7 +39,7 @@ async def test_rows_end_in_the_file(tmp_path: Path) -> None:
 
 @on_uvloop
 async def test_turned_off_it_does_nothing(tmp_path: Path) -> None:
-    ledger = Ledger(LedgerConfig(enabled=False), {"HOME": str(tmp_path)})
+    ledger = Ledger(LedgerConfig(enabled=False), {"HOME": str(tmp_path)}, view())
     await ledger.start()
     ledger.record(row(1))
     assert threads() == []
@@ -51,7 +51,7 @@ async def test_turned_off_it_does_nothing(tmp_path: Path) -> None:
 
 @on_uvloop
 async def test_a_database_that_nobody_names_costs_no_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    ledger = Ledger(LedgerConfig(use_database_url=True), {"HOME": str(tmp_path)})
+    ledger = Ledger(LedgerConfig(use_database_url=True), {"HOME": str(tmp_path)}, view())
     await ledger.start()
     ledger.record(row(1))
     assert ledger.snapshot()["state"] == "off"
@@ -62,7 +62,7 @@ async def test_a_database_that_nobody_names_costs_no_start(tmp_path: Path, caplo
 
 @on_uvloop
 async def test_more_rows_than_there_is_room_for_are_counted(tmp_path: Path) -> None:
-    ledger = Ledger(LedgerConfig(), {"HOME": str(tmp_path)})  # not started
+    ledger = Ledger(LedgerConfig(), {"HOME": str(tmp_path)}, view())  # not started
     for one in rows(MOST_WAITING + 5):
         ledger.record(one)
     assert (ledger.snapshot()["waiting"], ledger.snapshot()["dropped"]) == (MOST_WAITING, 5)
@@ -70,7 +70,7 @@ async def test_more_rows_than_there_is_room_for_are_counted(tmp_path: Path) -> N
 
 @on_uvloop
 async def test_a_row_costs_less_than_a_microsecond(tmp_path: Path) -> None:
-    ledger = Ledger(LedgerConfig(), {"HOME": str(tmp_path)})
+    ledger = Ledger(LedgerConfig(), {"HOME": str(tmp_path)}, view())
     one = row(1)
     times = []
     for _ in range(8):
@@ -85,7 +85,7 @@ async def test_a_row_costs_less_than_a_microsecond(tmp_path: Path) -> None:
 async def test_a_password_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     url = "postgresql://me:hunter%402@127.0.0.1:9/nowhere?application_name=x"
-    ledger = Ledger(LedgerConfig(url=url), {"HOME": str(tmp_path)})
+    ledger = Ledger(LedgerConfig(url=url), {"HOME": str(tmp_path)}, view())
     await ledger.start()
     ledger.record(row(1))
     await until(lambda: "cannot write the ledger" in caplog.text, seconds=12)

@@ -7,7 +7,7 @@ from claude_gatewayd.worker.ledger.drivers.connection import Unwritable
 from claude_gatewayd.worker.ledger.drivers.once import Written
 from claude_gatewayd.worker.ledger.session import Session
 from tests.support.clock import Clock
-from tests.unit.worker.ledger.fake_database import FakeDatabase, row, rows
+from tests.unit.worker.ledger.fake_database import FakeDatabase, row, rows, view
 
 DAY = 86400.0
 
@@ -39,7 +39,7 @@ class Stage:
         self.database = FakeDatabase()
         self.upkeep = FakeUpkeep(self.database)
         self.clock = Clock()
-        self.session = Session(self.database.connect, self.upkeep, keep_days, self.clock)  # type: ignore[arg-type]
+        self.session = Session(self.database.connect, self.upkeep, keep_days, view(), self.clock)  # type: ignore[arg-type]
 
 
 def test_one_connection_serves_many_writes_without_upkeep() -> None:

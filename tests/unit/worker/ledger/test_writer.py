@@ -18,7 +18,7 @@ from claude_gatewayd.worker.ledger.session import Session
 from claude_gatewayd.worker.ledger.spill import MOST_BYTES, Spill
 from claude_gatewayd.worker.ledger.writer import MOST_WAITING, Writer
 from tests.support.daemon import wait_until
-from tests.unit.worker.ledger.fake_database import FakeDatabase, row, rows
+from tests.unit.worker.ledger.fake_database import FakeDatabase, row, rows, view
 
 
 class NoUpkeep:
@@ -38,7 +38,7 @@ class Bench:
         self.rows: deque[UsageRecord] = deque()
         self.spill = Spill(directory, most_bytes)
         self.directory = directory
-        session = Session(self.database.connect, NoUpkeep(), 0)  # type: ignore[arg-type]
+        session = Session(self.database.connect, NoUpkeep(), 0, view())  # type: ignore[arg-type]
         self.writer = Writer(self.rows, self.spill, Hand(session), directory)
 
     def record(self, *records: UsageRecord) -> None:

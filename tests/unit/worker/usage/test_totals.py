@@ -67,13 +67,18 @@ class Database:
     def __init__(self) -> None:
         self._engine = create_engine("sqlite://", poolclass=StaticPool)
         schema.metadata.create_all(self._engine)
+        self._rows: list[UsageRecord] = []
 
     def write(self, *records: UsageRecord) -> None:
+        self._rows += records
         with self._engine.begin() as connection:
             for key, sums in sums_of(records).quarters:
                 connection.execute(insert(schema.quarters).values(key._asdict() | sums._asdict()))
 
-    def query(self, gateway: str, since: int) -> list[Any]:
+    def own(self, worker: str, since: float) -> list[UsageRecord]:
+        return [row for row in self._rows if row.id[11:19] == worker and row.started_at >= since]
+
+    def used(self, gateway: str, since: int) -> list[Any]:
         raw: Any = self._engine.raw_connection()
         columns = ", ".join(used.COLUMNS)
         text = f"SELECT quarter, {columns} FROM quarters WHERE gateway = ? AND quarter >= ? GROUP BY quarter"
@@ -148,7 +153,7 @@ class Worker:
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.totals = UsageTotals(100.0, clock)
         self.elapsed = Clock(0.0)
-        self._view = LedgerView(GATEWAY, name, self.totals.take, clock, self.elapsed)
+        self.view = LedgerView(GATEWAY, name, self.totals.take, clock, self.elapsed)
         self._database = database
         self.name = name
 
@@ -159,12 +164,12 @@ class Worker:
 
     def write(self, *records: UsageRecord) -> None:
         self._database.write(*records)
-        self._view.wrote(records)
+        self.view.wrote(records, len(records))
 
     def read(self) -> None:
-        assert self._view.is_due
-        self._view.read(self._database.query)
-        assert not self._view.is_due
+        assert self.view.is_due
+        self.view.read(self._database)
+        assert not self.view.is_due
         self.elapsed.now += 60
 
 
@@ -206,17 +211,41 @@ def test_rows_that_waited_for_days_are_found_within_the_hour() -> None:
     assert worker.totals.state().spent == 7.0
 
 
+class Broken(Database):
+    """A ledger that cannot be read."""
+
+    is_broken = True
+
+    def used(self, gateway: str, since: int) -> list[Any]:
+        if self.is_broken:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().used(gateway, since)
+
+
 def test_a_database_that_cannot_be_read_is_read_later() -> None:
-    clock = Clock()
-    totals = UsageTotals(0.0, clock)
-    view = LedgerView(GATEWAY, "00000001", totals.take, clock, Clock(0.0))
-
-    def broken(_gateway: str, _since: int) -> list[Any]:
-        raise sqlite3.OperationalError("disk I/O error")
-
+    database, clock = Broken(), Clock()
+    database.write(request(NOON - 900, worker="earlier1"))
+    worker = Worker(database, "00000001", clock)
     with pytest.raises(sqlite3.OperationalError):
-        view.read(broken)
-    assert view.is_due
-    assert not totals.snapshot()["is_complete"]
-    view.read(lambda _gateway, _since: [])
-    assert totals.snapshot()["is_complete"]
+        worker.read()
+    assert not worker.totals.snapshot()["is_complete"]
+    database.is_broken = False
+    worker.elapsed.now += 60
+    worker.read()
+    assert worker.totals.snapshot()["is_complete"]
+    assert today(worker.totals) == (1, 1.0)
+
+
+def test_rows_that_were_there_already_are_counted_anew() -> None:
+    """The answer to a commit was lost, and the rows came again, with another that is new."""
+    database, clock = Database(), Clock()
+    worker = Worker(database, "00000001", clock)
+    worker.read()
+    lost, new = (request(NOON - 900 * n, 5.0, worker=worker.name) for n in (1, 2))
+    database.write(lost)
+    worker.totals.record(lost)
+    worker.serve(new, written=False)
+    database.write(new)
+    worker.view.wrote([lost, new], 1)
+    worker.read()
+    assert today(worker.totals) == (2, 10.0)

@@ -64,6 +64,9 @@ def usage_record(
             gateway=gateway,
             kind=kind,
             status=status,
+            session_id=text(get(b"x-claude-code-session-id")),
+            agent_id=text(get(b"x-claude-code-agent-id")),
+            project=text(get(PROJECT_HEADER)),
             client=client,
             client_version=version,
             upstream=_NO_ANSWER,
@@ -83,7 +86,7 @@ def usage_record(
         served = model
     if not served and is_good and kind in TOKEN_KINDS:
         served = call.model
-    is_stream = call.parsed.stream is True or path.endswith(b"/invoke-with-response-stream")
+    is_stream = (call.parsed.stream is True and kind in TOKEN_KINDS) or path.endswith(b"/invoke-with-response-stream")
     if counts is None:
         price = None if is_good and kind in TOKEN_KINDS else 0.0
         counts = _NO_TOKENS

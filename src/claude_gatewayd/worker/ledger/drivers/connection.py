@@ -1,7 +1,7 @@
 """A connection to the ledger's database, as the writer needs it, and how one fails."""
 
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Protocol
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
 
@@ -41,6 +41,12 @@ class DatabaseConnection(Protocol):
 
     def oldest(self) -> float | None:
         """Return when the oldest request began."""
+
+    def used(self, gateway: str, since: int) -> Iterable[Sequence[Any]]:
+        """Return `used.COLUMNS` by quarter of an hour: a gateway's, from one on."""
+
+    def own(self, worker: str, since: float) -> Iterable[UsageRecord]:
+        """Return a worker's rows, by its part of their ids."""
 
     def abort(self) -> None:
         """End what another thread waits for here."""

@@ -78,6 +78,15 @@ class PostgresConnection:
         [(oldest,)] = self._rows(_SQL.oldest)
         return oldest if isinstance(oldest, float) else None
 
+    def used(self, gateway: str, since: int) -> list[tuple[Any, ...]]:
+        """Return a gateway's sums by quarter of an hour, from one on."""
+        return self._rows(_SQL.used, (gateway, since))
+
+    def own(self, worker: str, since: float) -> Iterator[UsageRecord]:
+        """Return a worker's rows."""
+        for row in self._rows(_SQL.own, (since, worker)):
+            yield UsageRecord(**dict(zip(statements.COLUMNS, row, strict=True)))
+
     def abort(self) -> None:
         """End what another thread waits for here: it finds the connection broken."""
         with suppress(OSError, psycopg.Error), socket.socket(fileno=self._connection.fileno()) as ours:

@@ -86,6 +86,17 @@ class SqliteConnection:
         oldest = self._single(_SQL.oldest)
         return oldest if isinstance(oldest, float) else None
 
+    def used(self, gateway: str, since: int) -> list[tuple[Any, ...]]:
+        """Return a gateway's sums by quarter of an hour, from one on."""
+        with _failures():
+            return self._connection.execute(_SQL.used, (gateway, since)).fetchall()
+
+    def own(self, worker: str, since: float) -> Iterator[UsageRecord]:
+        """Return a worker's rows."""
+        with _failures():
+            for row in self._connection.execute(_SQL.own, (since, worker)):
+                yield UsageRecord(**dict(zip(statements.COLUMNS, row, strict=True)))
+
     def abort(self) -> None:
         """End what another thread waits for here."""
         with suppress(sqlite3.Error):

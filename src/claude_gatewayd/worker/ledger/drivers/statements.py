@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from claude_gatewayd.ledger.sums import LatencyKey, QuarterKey, QuarterSums
 from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.usage import used
 
 SCHEMA = "claude_gateway"
 HEAD = "0001"
@@ -19,7 +20,8 @@ def revision_of(prefix: str) -> str:
 class Statements(NamedTuple):
     """What a transaction of rows consists of.
 
-    *known* finds which ids are there: SQLite is given as many of them as *known_at_once*, PostgreSQL an array.
+    *known* finds which ids are there: SQLite is given as many of them as *known_at_once*, PostgreSQL an array. *used*
+    are a gateway's sums by quarter of an hour, *own* the rows of one worker, by its part of their ids.
     """
 
     insert: str
@@ -27,6 +29,8 @@ class Statements(NamedTuple):
     add_latency: str
     known: str
     oldest: str
+    used: str
+    own: str
 
 
 KNOWN_AT_ONCE = 500  # SQLite takes 999 parameters at least
@@ -58,6 +62,10 @@ def _statements(prefix: str, mark: str, insert: str, which: str) -> Statements:
         add_latency=_addition(f"{prefix}latencies", LatencyKey._fields, ("requests",), mark),
         known=f"SELECT id FROM {prefix}requests WHERE {which}",
         oldest=f"SELECT min(started_at) FROM {prefix}requests",
+        used=f"SELECT quarter, {', '.join(used.COLUMNS)} FROM {prefix}quarters "
+        f"WHERE gateway = {mark} AND quarter >= {mark} GROUP BY quarter",
+        own=f"SELECT {', '.join(COLUMNS)} FROM {prefix}requests "
+        f"WHERE started_at >= {mark} AND substr(id, 12, 8) = {mark}",
     )
 
 

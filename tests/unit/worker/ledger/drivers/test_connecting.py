@@ -18,6 +18,7 @@ from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers.connecting import connect
 from claude_gatewayd.worker.ledger.drivers.connection import RowsRefused, Unwritable
 from claude_gatewayd.worker.ledger.drivers.once import Written, write_once
+from claude_gatewayd.worker.usage.used import Used, add
 from tests.unit.worker.ledger.fake_database import row, rows
 
 FULL = UsageRecord(
@@ -143,3 +144,22 @@ def test_many_writers_at_once_lose_nothing(ready: Database) -> None:
         thread.join(60)
     assert failures == []
     assert len(content(ready)) == 4 * 200 + 20
+
+
+def test_what_was_used_is_read_by_quarter_and_a_workers_own_rows_by_their_ids(ready: Database) -> None:
+    at = 1_800_000_000.0  # a quarter begins here
+    records = [
+        row(1, id="0000000000aaaaaaaaa000001", started_at=at, cost=1.5, billing="subscription", input_tokens=7),
+        row(2, id="0000000000aaaaaaaaa000002", started_at=at + 899, cost=2.0, billing="aws", fallback="limit"),
+        row(3, id="0000000000abbbbbbbb000001", started_at=at + 900, cost=None, billing="aws", output_tokens=5),
+        row(4, id="0000000000abbbbbbbb000002", started_at=at - 1, cost=8.0),
+        row(5, id="0000000000abbbbbbbb000003", started_at=at, cost=8.0, gateway="another@here"),
+    ]
+    with closing(connect(ready)) as connection:
+        connection.write(records)
+        found = {int(quarter): [float(one) for one in sums] for quarter, *sums in connection.used("me@here", 2_000_000)}
+        expected: dict[int, Used] = {}
+        add(expected, records[:3])
+        assert found == {quarter: list(map(float, sums)) for quarter, sums in expected.items()}
+        assert sorted(connection.own("bbbbbbbb", at - 60), key=lambda one: one.id) == records[2:]
+        assert list(connection.own("bbbbbbbb", at + 901)) == []
