@@ -47,6 +47,11 @@ def usage_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=_positive, metavar="N", help="show N rows: the last ones, or those that cost most"
     )
+    parser.add_argument(
+        "--against", nargs="?", const="", metavar="DIRECTORY",
+        help="compare the ledger's tokens with those in Claude Code's transcripts, in ~/.claude or DIRECTORY; exit 1 "
+        "if they differ",
+    )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON; its fields are stable")
     form.add_argument("--csv", action="store_true", help="print the rows as CSV; its columns are stable")
@@ -62,6 +67,8 @@ def usage(arguments: argparse.Namespace) -> int:
             f"cannot plot into {arguments.plot}: only SVG is written", "claude-gatewayctl usage --plot usage.svg"
         )
     now, zone = time.time(), None
+    if arguments.against is not None:
+        return _against(arguments, now, zone)
     by: By = arguments.by
     asked = window(arguments.since, arguments.until, _DEFAULTS.get(by, _USUAL), now, zone)
     ledger = loading.load(os.environ).ledger
@@ -72,6 +79,19 @@ def usage(arguments: argparse.Namespace) -> int:
         report = UsageReport(by, asked, (), 0, UsageSums(), (), (), estimate({}, None, today, zone), (), None, (), None)
     _print(report, ledger, database, now, zone, arguments)
     return DONE
+
+
+def _against(arguments: argparse.Namespace, now: float, zone: tzinfo | None) -> int:
+    from claude_gatewayd.ctl.usage.against.run import ComparisonOptions, against
+
+    if other := next((name for name in ("csv", "plot", "limit") if getattr(arguments, name)), ""):
+        raise GatewayError(f"cannot compare with --{other}", "claude-gatewayctl usage --against --json")
+    database = database_of(loading.load(os.environ).ledger, os.environ)
+    own = gateway_name() if database.is_postgres and not arguments.all else None
+    asked = ComparisonOptions(
+        arguments.against, arguments.by, arguments.since, arguments.until, arguments.json, now, zone
+    )
+    return against(asked, database, own)
 
 
 def _read(

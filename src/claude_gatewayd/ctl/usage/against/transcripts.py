@@ -19,6 +19,7 @@ from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.ledger.usage import counted, name
 
 _LONGEST_LINE: Final = 64 * 1024 * 1024  # pictures are in them; what is longer is passed over
+_MOST_NOTED: Final = 1000
 _CHUNK: Final = 1024 * 1024
 _OF_THE_CLIENT: Final = "<synthetic>"  # the model of what the client itself wrote: an error, an interruption
 _NOTHING: Final = msgspec.Raw(b"null")
@@ -49,12 +50,19 @@ class Unread(NamedTuple):
 
 @dataclass(slots=True)
 class Transcripts:
-    """What the files hold: messages by their id, those without one, and what could not be read."""
+    """What the files hold: messages by their id, those without one, and what could not be read, of which the first."""
 
     files: int = 0
     messages: dict[str, Message] = field(default_factory=dict)
     nameless: list[Message] = field(default_factory=list)
+    passed_over: int = 0
     unread: list[Unread] = field(default_factory=list)
+
+    def pass_over(self, where: object, why: str) -> None:
+        """Note what could not be read."""
+        self.passed_over += 1
+        if len(self.unread) < _MOST_NOTED:
+            self.unread.append(Unread(str(where), why))
 
     @property
     def sessions(self) -> set[str]:
@@ -92,18 +100,21 @@ def directories(environ: Mapping[str, str]) -> Sequence[Path]:
     """Return where Claude Code keeps its transcripts, of the places that it has used; those that exist."""
     named = [part.strip() for part in environ.get("CLAUDE_CONFIG_DIR", "").split(",")]
     found = [Path(part).expanduser() for part in (named if any(named) else _DIRECTORIES) if part]
-    return [directory for directory in found if directory.is_dir()]
+    return list({os.path.realpath(directory): directory for directory in found if directory.is_dir()}.values())
 
 
-def files_below(place: Path) -> Iterator[Path]:
-    """Yield the transcripts of a file, of a directory of Claude Code's, or of any below it. Raises OSError."""
+def files_below(place: Path, failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Yield the transcripts of a file, of a directory of Claude Code's, or of any below it.
+
+    Raises OSError for the place itself; *failed* gets those of directories in it.
+    """
     if not stat.S_ISDIR(os.stat(place).st_mode):
         yield place
         return
     projects = place / "projects"
     top = projects if projects.is_dir() else place
     os.scandir(top).close()  # walk says nothing of one that it may not read
-    for directory, below, files in os.walk(top):
+    for directory, below, files in os.walk(top, onerror=failed):
         below.sort()
         yield from (Path(directory, file) for file in sorted(files) if file.endswith(".jsonl"))
 
@@ -124,12 +135,12 @@ def read(
             with open(file, "rb", buffering=_CHUNK, opener=_open) as content:
                 status = os.fstat(content.fileno())
                 if not stat.S_ISREG(status.st_mode):
-                    found.unread.append(Unread(str(file), "it is no file"))
+                    found.pass_over(file, "it is no file")
                 elif status.st_mtime >= since:
                     found.files += 1
                     _read_lines(found, file, _lines(content, longest))
         except OSError as error:
-            found.unread.append(Unread(str(file), error.strerror or str(error)))
+            found.pass_over(file, error.strerror or str(error))
     return found
 
 
@@ -149,12 +160,12 @@ def _lines(content: IO[bytes], longest: int) -> Iterator[bytes | None]:
 def _read_lines(found: Transcripts, file: Path, lines: Iterator[bytes | None]) -> None:
     for number, line in enumerate(lines, 1):
         if line is None:
-            found.unread.append(Unread(f"{file}:{number}", "the line is too long"))
+            found.pass_over(f"{file}:{number}", "the line is too long")
         elif b'"usage"' in line:
             try:
                 message = message_of(line)
             except ValueError as error:
-                found.unread.append(Unread(f"{file}:{number}", str(error)))
+                found.pass_over(f"{file}:{number}", str(error))
             else:
                 if message is not None:
                     add(found, message)

@@ -180,6 +180,22 @@ def test_a_place_that_does_not_exist(tmp_path: Path) -> None:
         list(files_below(tmp_path / "none"))
 
 
+def test_a_directory_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    written(tmp_path / "mine" / "a.jsonl", line())
+    failed: list[OSError] = []
+    (tmp_path / "others").mkdir(mode=0)
+    try:
+        assert [file.name for file in files_below(tmp_path, failed.append)] == ["a.jsonl"]
+    finally:
+        (tmp_path / "others").chmod(0o700)
+    assert [error.filename for error in failed] == ([] if os.geteuid() == 0 else [str(tmp_path / "others")])
+
+
+def test_of_a_thousand_broken_lines_the_first_are_named(tmp_path: Path) -> None:
+    found = found_in(tmp_path, *['{"usage":'] * 3000)
+    assert (found.passed_over, len(found.unread)) == (3000, 1000)
+
+
 def test_where_claude_code_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert directories({}) == []
@@ -189,7 +205,10 @@ def test_where_claude_code_keeps_them(tmp_path: Path, monkeypatch: pytest.Monkey
     assert directories({}) == directories({"CLAUDE_CONFIG_DIR": " "}) == both
     other = tmp_path / "other"
     other.mkdir()
-    assert directories({"CLAUDE_CONFIG_DIR": f"{other}, ~/.claude,,{tmp_path}/none"}) == [other, both[1]]
+    (tmp_path / "link").symlink_to(other)
+    named = f"{other}, ~/.claude,,{tmp_path}/none"
+    assert directories({"CLAUDE_CONFIG_DIR": named}) == [other, both[1]]
+    assert directories({"CLAUDE_CONFIG_DIR": f"{other},{tmp_path}/link"}) == [tmp_path / "link"]
 
 
 ANY = st.recursive(
