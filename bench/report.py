@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import load, processes, targets
 from bench.measure import CONNECTIONS, FAST_STREAM, SLOW_STREAM, UNPACED_STREAM, Results, Stream, Times
-from bench.targets import AIOHTTP, DIRECT, GATEWAY, LITELLM, NGINX
+from bench.targets import AIOHTTP, DIRECT, GATEWAY, LIMIT, LITELLM, NGINX
 
 REACHED, NOT_REACHED, NOT_MEASURED, UNDECIDED = "reached", "NOT reached", "not measured", "undecided"
 STEADY = 1.2  # the most by which the quartiles of direct's rounds may differ for a ratio to direct to mean much
@@ -123,21 +123,22 @@ def save(path: Path, about: dict[str, object], results: Results, goals: Sequence
 def judge(results: Results) -> list[Goal]:
     """Hold the figures against the goals."""
     goals = []
-    for size, times in (("2 KiB", results.latency_2k), ("128 KiB", results.latency_128k)):
-        goals += [
-            _against(f"added latency, {size}", times, results, AIOHTTP, 0.5),
-            _against(f"added latency, {size}", times, results, NGINX, 3),
-            _against(f"added latency, {size}", times, results, LITELLM, 1 / 50),
-        ]
-    goals.append(_against("time to the first event, added", results.first_event, results, AIOHTTP, 0.5))
-    goals.append(_rate(results))
+    small, large = results.latency_2k, results.latency_128k
     goals += [
-        of_stream(FAST_STREAM, results.stream, 1.2, GATEWAY, results.missing.get(GATEWAY)),
-        of_stream(UNPACED_STREAM, results.unpaced_stream, 1.2, GATEWAY, results.missing.get(GATEWAY)),
+        _against("added latency, 2 KiB", small, results, AIOHTTP, 0.45),
+        _against("added latency, 2 KiB", small, results, LIMIT, 1.3),
+        _against("added latency, 2 KiB", small, results, LITELLM, 1 / 50),
+        _against("added latency, 128 KiB", large, results, AIOHTTP, 0.4),
+        _against("added latency, 128 KiB", large, results, LITELLM, 1 / 50),
+        _against("time to the first event, added", results.first_event, results, AIOHTTP, 0.45),
+        _rate(results, AIOHTTP, 3),
+        _rate(results, LIMIT, 0.6),
+        of_stream(FAST_STREAM, results.stream, 1.1, GATEWAY, results.missing.get(GATEWAY)),
+        of_stream(UNPACED_STREAM, results.unpaced_stream, 1.1, GATEWAY, results.missing.get(GATEWAY)),
         at_most(
             "start to the first answer",
             results.starts[GATEWAY].median if GATEWAY in results.starts else None,
-            0.6,
+            0.25,
             "s",
             results.missing.get(GATEWAY),
         ),
@@ -146,11 +147,11 @@ def judge(results: Results) -> list[Goal]:
     why = results.missing.get(GATEWAY)
     goals += [
         at_most("memory of the supervisor", held[0].rss if held else None, 30, "MB", why),
-        at_most("memory of the worker", held[1].rss if len(held) > 1 else None, 60, "MB", why or "no worker found"),
+        at_most("memory of the worker", held[1].rss if len(held) > 1 else None, 40, "MB", why or "no worker found"),
         at_most(
             "`status` over a bare Python start",
             results.status.over if results.status else None,
-            100,
+            25,
             "ms",
             why or results.missing.get("status"),
         ),
@@ -172,13 +173,13 @@ def _against(what: str, times: dict[str, Times], results: Results, other: str, f
     return Goal(what, limit, f"{share} ({own:.3f} ms to {its:.3f} ms)", verdict)
 
 
-def _rate(results: Results) -> Goal:
-    what, limit = f"requests/s at {CONNECTIONS} connections", ">= 2.5 x aiohttp's"
-    for name in (GATEWAY, AIOHTTP):
+def _rate(results: Results, other: str, factor: float) -> Goal:
+    what, limit = f"requests/s at {CONNECTIONS} connections", f">= {factor:g} x {other}'s"
+    for name in (GATEWAY, other):
         if name not in results.load:
             return _unmeasured(what, limit, name, results.missing.get(name))
-    own, its = (results.load[name].requests_per_second for name in (GATEWAY, AIOHTTP))
-    verdict = REACHED if own >= 2.5 * its else NOT_REACHED
+    own, its = (results.load[name].requests_per_second for name in (GATEWAY, other))
+    verdict = REACHED if own >= factor * its else NOT_REACHED
     return Goal(what, limit, f"{own / its:.2f} x ({own:,.0f} to {its:,.0f})", verdict)
 
 
@@ -210,12 +211,12 @@ def times_table(title: str, times: dict[str, Times]) -> str:
         added = ["", ""]
         if name != DIRECT:
             added = [f"{row.added:.3f}", f"{row.added_low:.3f} to {row.added_high:.3f}"]
-        shares = [_ratio(row.added, times[other].added) for other in (NGINX, AIOHTTP) if other in times]
+        shares = [_ratio(row.added, times[other].added) for other in (NGINX, LIMIT, AIOHTTP) if other in times]
         if name == DIRECT:
             shares = [""] * len(shares)
         figures = [f"{row.median:.3f}", f"{row.p95:.3f}", *added, f"{row.ratio:.2f}", *shares]
         rows.append([name, *figures, str(row.samples)])
-    heads += [f"added x {other}" for other in (NGINX, AIOHTTP) if other in times]
+    heads += [f"added x {other}" for other in (NGINX, LIMIT, AIOHTTP) if other in times]
     return table(title, [*heads, "samples"], rows)
 
 

@@ -19,6 +19,7 @@ from bench.targets import Recipe, Unavailable
 LATEST = targets.BENCH / "results" / "latest.json"
 MAKERS: dict[str, Callable[[int], Recipe]] = {
     targets.NGINX: targets.nginx,
+    targets.LIMIT: targets.limit,
     targets.AIOHTTP: targets.aiohttp,
     targets.GATEWAY: targets.gateway,
     targets.LITELLM: targets.litellm,

@@ -25,8 +25,8 @@ from claude_gatewayd import paths
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 CACHE = ROOT / ".cache" / "bench"
-DIRECT, NGINX, AIOHTTP, GATEWAY, LITELLM = "direct", "nginx", "aiohttp", "claude-gatewayd", "litellm"
-NAMES = (DIRECT, NGINX, AIOHTTP, GATEWAY, LITELLM)
+DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LITELLM = "direct", "nginx", "limit", "aiohttp", "claude-gatewayd", "litellm"
+NAMES = (DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LITELLM)
 BEDROCK = "-bedrock"  # behind a model's name: Bedrock answers
 LITELLM_PIN = "litellm[proxy]==1.106.2"
 LITELLM_VENV = CACHE / "litellm-venv"
@@ -196,17 +196,24 @@ def nginx(upstream: int) -> Recipe:
     return Recipe(NGINX, version.rpartition("/")[2], prepare)
 
 
+def limit(upstream: int) -> Recipe:
+    """Use what Python can do at best: no relay that decides anything is faster."""
+    return _script(LIMIT, "limit.py", ("httptools", "uvloop"), upstream)
+
+
 def aiohttp(upstream: int) -> Recipe:
     """Use the aiohttp of the virtual environment that runs the bench."""
-    for package in ("aiohttp", "uvloop"):
+    return _script(AIOHTTP, "aiohttp_passthrough.py", ("aiohttp", "uvloop"), upstream)
+
+
+def _script(name: str, file: str, packages: tuple[str, ...], upstream: int) -> Recipe:
+    for package in packages:
         if importlib.util.find_spec(package) is None:
             raise Unavailable(f"{package} is not installed in {sys.prefix}")
-    version = f"aiohttp {_version('aiohttp')}, uvloop {_version('uvloop')}"
-    script = str(BENCH / "aiohttp_passthrough.py")
+    version = ", ".join(f"{package} {_version(package)}" for package in packages)
+    script = str(BENCH / file)
     return Recipe(
-        AIOHTTP,
-        version,
-        lambda port, home: ([sys.executable, script, str(port), str(upstream)], environment(home)),
+        name, version, lambda port, home: ([sys.executable, script, str(port), str(upstream)], environment(home))
     )
 
 
