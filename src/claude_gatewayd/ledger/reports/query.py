@@ -95,10 +95,10 @@ def day_costs(connection: Connection, window: Window, zone: tzinfo | None, gatew
 
 def upstream_latencies(connection: Connection, window: Window, gateway: str | None) -> Latencies:
     """Return how long each upstream took."""
-    key = latencies.c.upstream, latencies.c.measure, latencies.c.bin
+    key = latencies.c.bin, latencies.c.upstream, latencies.c.measure  # SQLite sorts by them: what differs most is first
     statement = select(*key, func.sum(latencies.c.requests)).where(*_within(latencies, window, gateway)).group_by(*key)
     counts: dict[str, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
-    for upstream, measure, number, count in connection.execute(statement):
+    for number, upstream, measure, count in connection.execute(statement):
         counts[upstream][measure][number] = int(count)
     return tuple(
         UpstreamLatency(upstream, _percentiles(of.get("first_event", {})), _percentiles(of.get("duration", {})))

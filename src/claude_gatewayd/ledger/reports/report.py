@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from claude_gatewayd.ledger.reports import query
 from claude_gatewayd.ledger.reports.estimate import DayCost, estimate, needed_since
 from claude_gatewayd.ledger.reports.local_time import begin_of, local
-from claude_gatewayd.ledger.reports.results import By, MonthEstimate, UsageReport, UsageSums
+from claude_gatewayd.ledger.reports.results import By, MonthEstimate, UsageReport, UsageRow, UsageSums
 from claude_gatewayd.ledger.reports.window import Window
 from claude_gatewayd.ledger.sums import QUARTER
 
@@ -40,7 +40,7 @@ def report(
     unpriced: tuple[str, ...] = ()
     if clamped is not None:
         latencies = query.upstream_latencies(connection, clamped, gateway)
-        unpriced = query.unpriced_models(connection, clamped, gateway) if total.unpriced else ()
+        unpriced = _unpriced(connection, by, clamped, gateway, found.rows) if total.unpriced else ()
         if gateway is not None:
             others = tuple(name for name in query.gateways(connection, clamped) if name != gateway)
     rows = found.rows
@@ -48,7 +48,8 @@ def report(
         rows = rows[-limit:] if by in ("day", "hour") else rows[:limit]
     return UsageReport(
         by, window, rows, len(found.rows) - len(rows), total, found.fallbacks, latencies,
-        _month(connection, span, gateway, zone, now), unpriced, gateway, others,
+        _month(connection, span, gateway, zone, now, found.rows if by == "day" else (), window),
+        unpriced, gateway, others,
         None if span is None else float(span[0] * QUARTER),
     )  # fmt: skip
 
@@ -61,14 +62,31 @@ def _clamped(window: Window, span: tuple[int, int] | None) -> Window | None:
     return Window(first, last) if first < last else None
 
 
+def _unpriced(
+    connection: Connection, by: By, window: Window, gateway: str | None, rows: tuple[UsageRow, ...]
+) -> tuple[str, ...]:
+    if by == "model":
+        return tuple(sorted(row.key for row in rows if row.sums.unpriced))
+    return query.unpriced_models(connection, window, gateway)
+
+
 def _month(
-    connection: Connection, span: tuple[int, int] | None, gateway: str | None, zone: tzinfo | None, now: float
+    connection: Connection,
+    span: tuple[int, int] | None,
+    gateway: str | None,
+    zone: tzinfo | None,
+    now: float,
+    days: tuple[UsageRow, ...],
+    window: Window,
 ) -> MonthEstimate:
+    """Return the estimate; *days* are those of the *window*, which are not read a second time if they suffice."""
     today = local(now, zone).date()
-    costs: dict[date, DayCost] = {}
-    first = None
-    if span is not None:
-        first = local(span[0] * QUARTER, zone).date()
-        recent = _clamped(Window(begin_of(needed_since(today), zone), now), span)
-        costs = query.day_costs(connection, recent, zone, gateway) if recent is not None else {}
-    return estimate(costs, first, today, zone)
+    if span is None:
+        return estimate({}, None, today, zone)
+    needed = Window(begin_of(needed_since(today), zone), now)
+    if days and window.since <= needed.since and needed.until <= window.until:
+        costs = {date.fromisoformat(row.key): DayCost(row.sums.billed, row.sums.subscription) for row in days}
+    else:
+        recent = _clamped(needed, span)
+        costs = {} if recent is None else query.day_costs(connection, recent, zone, gateway)
+    return estimate(costs, local(span[0] * QUARTER, zone).date(), today, zone)
