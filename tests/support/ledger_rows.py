@@ -22,14 +22,6 @@ _SUMMED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m
 Row = tuple[Any, ...]
 
 
-def create(engine: Engine) -> None:
-    """Create the tables, without the migrations: for reading, these suffice."""
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema.SCHEMA}")
-        schema.metadata.create_all(connection)
-
-
 def write(engine: Engine, records: Iterable[UsageRecord]) -> None:
     """Write these requests into the tables, whose sums are empty."""
     found = list(records)

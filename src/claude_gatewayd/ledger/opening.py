@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -75,6 +74,8 @@ def _sqlite(file: Path, mode: str, seconds: float, begin: str) -> Engine:
 
 def _postgres(database: Database, seconds: float, more: str) -> Engine:
     """Return an engine whose limits are of each transaction: PgBouncer lends a connection for one only."""
+
+    import psycopg  # here, for it takes 60 ms, and most have a file of SQLite
 
     def connect() -> psycopg.Connection[Any]:
         return psycopg.connect(  # the URL as it is: libpq reads it as it does for the writer

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.opening import open_for_writing
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from tests.support import ledger_rows
@@ -14,10 +15,9 @@ _EACH = 1800.0
 
 def make(file: Path) -> None:
     """Write the file: 100 requests, one each half hour."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)
-    engine = open_for_writing(Database(file=file))
-    ledger_rows.create(engine)
+    database = Database(file=file)
+    migrate(database)
+    engine = open_for_writing(database)
     ledger_rows.write(engine, [_request(number) for number in range(100)])
     engine.dispose()
 
