@@ -12,7 +12,7 @@ import pytest
 from tests.scenarios.ctl import used
 from tests.support.daemon import ROOT, Daemon
 
-PAGE = (ROOT / "docs" / "usage.md").read_text()
+PAGE = (ROOT / "docs" / "usage.md").read_text().partition("\n## JSON\n")[2].partition("\n## CSV\n")[0]
 ROWS = {row[1]: row[2].strip() for row in re.finditer(r"^\| `([^`]+)` \| ([^|]+) \|.*\|$", PAGE, re.MULTILINE)}
 KINDS = {str: "string", bool: "bool", int: "int", float: "number", type(None): "null", dict: "object", list: "list"}
 
