@@ -19,9 +19,9 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection, Upstre
 from tests.fakes.transport import Wire, settle
 from tests.support.cuts import cut
 from tests.support.effort import yardstick
+from tests.support.exchanging import Upstream
 from tests.support.loop import on_uvloop, until
 from tests.unit.http1.server.serving import MB, PATIENT, Serving, refusal, request
-from tests.unit.http1.upstream.exchanging import Upstream
 
 CHUNKS = 400_000
 ONE_BYTE = b"1\r\nx\r\n" * CHUNKS + b"0\r\n\r\n"

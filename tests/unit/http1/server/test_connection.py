@@ -12,6 +12,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from tests.fakes.transport import Wire, settle
 from tests.support.cuts import cut_anywhere
 from tests.support.loop import on_uvloop, until
+from tests.support.sinks import Pieces
 from tests.unit.http1.server.serving import (
     PATIENT,
     Serving,
@@ -21,7 +22,6 @@ from tests.unit.http1.server.serving import (
     request,
     upload,
 )
-from tests.unit.http1.sinks import Pieces
 
 
 @on_uvloop

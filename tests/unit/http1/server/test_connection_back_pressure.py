@@ -9,6 +9,7 @@ from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.http1.server.exchange import Exchange
 from tests.fakes.transport import Wire, settle
 from tests.support.loop import on_uvloop, until
+from tests.support.sinks import Dam
 from tests.unit.http1.server.serving import (
     MB,
     PATIENT,
@@ -19,7 +20,6 @@ from tests.unit.http1.server.serving import (
     request,
     upload,
 )
-from tests.unit.http1.sinks import Dam
 
 
 class Spring:

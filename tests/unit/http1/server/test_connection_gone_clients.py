@@ -8,6 +8,7 @@ from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.server.exchange import BodyCut, Exchange
 from tests.support.loop import on_uvloop, until
+from tests.support.sinks import Pieces
 from tests.unit.http1.server.serving import (
     MB,
     Serving,
@@ -16,7 +17,6 @@ from tests.unit.http1.server.serving import (
     request,
     upload,
 )
-from tests.unit.http1.sinks import Pieces
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2])

@@ -10,6 +10,7 @@ from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.server.connection import Limits
 from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
 from tests.support.loop import on_uvloop, until
+from tests.support.sinks import Pieces
 from tests.unit.http1.server.serving import (
     HANDLERS,
     Serving,
@@ -18,7 +19,6 @@ from tests.unit.http1.server.serving import (
     request,
     upload,
 )
-from tests.unit.http1.sinks import Pieces
 
 # bodies
 

@@ -11,8 +11,8 @@ from claude_gatewayd.http1 import framing
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from tests.fakes.transport import settle
 from tests.support.cuts import cut_anywhere
+from tests.support.exchanging import FUZZ, OK, REQUEST, Upstream
 from tests.support.loop import on_uvloop
-from tests.unit.http1.upstream.exchanging import FUZZ, OK, REQUEST, Upstream
 
 # any answer, however it is cut
 

@@ -8,9 +8,9 @@ import pytest
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from tests.fakes.transport import settle
+from tests.support.exchanging import KB, OK, REQUEST, Upstream
 from tests.support.loop import on_uvloop
-from tests.unit.http1.sinks import Dam, Pieces
-from tests.unit.http1.upstream.exchanging import KB, OK, REQUEST, Upstream
+from tests.support.sinks import Dam, Pieces
 
 
 @pytest.mark.parametrize("late", [False, True])

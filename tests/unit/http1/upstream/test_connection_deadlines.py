@@ -6,10 +6,10 @@ import pytest
 
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from tests.fakes.transport import settle
+from tests.support.exchanging import KB, OK, REQUEST, Upstream
 from tests.support.leaping import on_leaping_time
 from tests.support.loop import on_uvloop
-from tests.unit.http1.sinks import Pieces
-from tests.unit.http1.upstream.exchanging import KB, OK, REQUEST, Upstream
+from tests.support.sinks import Pieces
 
 
 @pytest.mark.parametrize(

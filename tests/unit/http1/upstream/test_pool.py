@@ -8,8 +8,8 @@ import pytest
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from claude_gatewayd.http1.upstream.pool import Pool
 from tests.fakes.transport import settle
+from tests.support.exchanging import OK, Upstream
 from tests.support.loop import on_uvloop, until
-from tests.unit.http1.upstream.exchanging import OK, Upstream
 
 
 class Upstreams:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from claude_gatewayd.worker.metering.document import DocumentReader
 from tests.support.cuts import cut_anywhere
 from tests.support.effort import effort
-from tests.unit.worker.metering.streams import FOOLS, texts, usages
+from tests.support.metered_streams import FOOLS, texts, usages
 
 USAGE = {"input_tokens": 5, "output_tokens": 70}
 MESSAGE = {"id": "msg_1", "type": "message", "model": "claude-opus-5-5", "content": [], "usage": USAGE}

@@ -1,7 +1,5 @@
 """The usage of AWS's event stream, however it is cut."""
 
-import base64
-import json
 from typing import Any
 
 import pytest
@@ -11,28 +9,12 @@ from hypothesis import strategies as st
 from claude_gatewayd.ledger.usage import counted
 from claude_gatewayd.worker.metering.invoke_stream import InvokeStreamReader
 from tests.fakes.bedrock_frames import event_frame, exception_piece
+from tests.support import metered_streams as streams
 from tests.support.cuts import cut_anywhere
 from tests.support.effort import effort
-from tests.unit.worker.metering import streams
+from tests.support.invoke_streams import END, START, STOP, TEXT, framed
 
 USAGE = {"input_tokens": 5, "output_tokens": 70}
-MESSAGE = {"id": "msg_bdrk_1", "model": "claude-opus-5-5", "usage": {"input_tokens": 5}}
-START = {"type": "message_start", "message": MESSAGE}
-TEXT = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": streams.FOOLS[0]}}
-END = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 70}}
-STOP = {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3}}
-
-
-def framed(*said: dict[str, Any]) -> bytes:
-    """Return these documents as Bedrock sends them."""
-    return b"".join(
-        event_frame("chunk", json.dumps({"bytes": base64.b64encode(_compact(document)).decode(), "p": "abc"}).encode())
-        for document in said
-    )
-
-
-def _compact(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def read(*pieces: bytes) -> Any:

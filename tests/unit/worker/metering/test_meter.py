@@ -3,12 +3,8 @@
 import json
 import tracemalloc
 import zlib
-from collections.abc import Callable
-from functools import partial
 
-import brotli
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,30 +13,9 @@ from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.worker.metering.meter import Meter, Reading
 from tests.support.cuts import cut_anywhere
-from tests.unit.worker.metering.streams import END, START, STOP, TEXT, WHOLE
+from tests.support.metered_streams import BODY, CODINGS, END, MESSAGE, START, STOP, TEXT, WHOLE
 
 COUNTS = TokenCounts(5, 70)
-MESSAGE = {"id": "msg_1", "model": "claude-opus-5-5", "usage": {"input_tokens": 5, "output_tokens": 70}}
-BODY = json.dumps(MESSAGE).encode()
-
-
-def _deflated(wbits: int) -> Callable[[bytes], bytes]:
-    def squeeze(data: bytes) -> bytes:
-        compressor = zlib.compressobj(wbits=wbits)
-        return compressor.compress(data) + compressor.flush()
-
-    return squeeze
-
-
-CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "": bytes,
-    "identity": bytes,
-    "gzip": _deflated(31),
-    "X-GZIP": _deflated(31),
-    "deflate": _deflated(15),
-    "br": partial(brotli.compress, quality=4),
-    "zstd": zstandard.compress,
-}
 KINDS = {"text/event-stream; charset=utf-8": WHOLE, "application/json": BODY, "Application/JSON;charset=utf-8": BODY}
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.ledger.usage import counted
 from claude_gatewayd.worker.metering.stream import StreamReader
+from tests.support import metered_streams as streams
 from tests.support.cuts import cut_anywhere
 from tests.support.effort import effort
-from tests.unit.worker.metering import streams
-from tests.unit.worker.metering.streams import END, START, STOP, TEXT, WHOLE, event
+from tests.support.metered_streams import END, START, STOP, TEXT, WHOLE, event
 
 
 def read(*pieces: bytes) -> Any:

@@ -18,12 +18,11 @@ from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.worker.metering.meter import Meter, Reading
 from claude_gatewayd.worker.relay.relay import Answer
 from claude_gatewayd.worker.relay.rewriting import Passthrough, StreamRewriter, rewrite_stream
+from tests.support import invoke_streams as invoke
 from tests.support.connection import FakeConnection
 from tests.support.cuts import cut_anywhere
-from tests.unit.http1.upstream.exchanging import Upstream
-from tests.unit.worker.metering import test_invoke_stream as invoke
-from tests.unit.worker.metering.streams import START, TEXT, WHOLE
-from tests.unit.worker.metering.test_meter import BODY, CODINGS
+from tests.support.exchanging import Upstream
+from tests.support.metered_streams import BODY, CODINGS, START, TEXT, WHOLE
 
 if TYPE_CHECKING:
     from claude_gatewayd.http1.upstream.pool import Pool

@@ -9,7 +9,7 @@ from hypothesis import settings
 from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.http1.upstream.connection import UpstreamConnection, UpstreamFailed
 from tests.fakes.transport import Wire, settle
-from tests.unit.http1.sinks import Pieces
+from tests.support.sinks import Pieces
 
 KB = 1024
 FUZZ = settings(max_examples=200, deadline=None)

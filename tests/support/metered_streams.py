@@ -1,8 +1,13 @@
 """Streams as they may come, and what a reader that parses every event finds in them."""
 
 import json
+import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import brotli
+import zstandard
 from hypothesis import strategies as st
 
 from claude_gatewayd.ledger.usage import Usage, merged
@@ -106,3 +111,25 @@ TEXT = event("content_block_delta", index=0, delta={"type": "text_delta", "text"
 END = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 70})
 STOP = event("message_stop")
 WHOLE = START + TEXT * 3 + END + STOP
+
+MESSAGE = {"id": "msg_1", "model": "claude-opus-5-5", "usage": {"input_tokens": 5, "output_tokens": 70}}
+BODY = json.dumps(MESSAGE).encode()
+
+
+def _deflated(wbits: int) -> Callable[[bytes], bytes]:
+    def squeeze(data: bytes) -> bytes:
+        compressor = zlib.compressobj(wbits=wbits)
+        return compressor.compress(data) + compressor.flush()
+
+    return squeeze
+
+
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "identity": bytes,
+    "gzip": _deflated(31),
+    "X-GZIP": _deflated(31),
+    "deflate": _deflated(15),
+    "br": partial(brotli.compress, quality=4),
+    "zstd": zstandard.compress,
+}
