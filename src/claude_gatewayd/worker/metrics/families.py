@@ -69,7 +69,7 @@ FIRST_EVENT: Final = MetricFamily(
     "time_to_first_event_seconds", "histogram", "Time from a request to the first event of its stream", ("upstream",)
 )
 LOOP_LAG: Final = MetricFamily(
-    "event_loop_lag_seconds", "histogram", "How late the event loop woke a timer, looked at four times a second"
+    "event_loop_lag_seconds", "histogram", "How late the event loop woke a timer, while there was work"
 )
 STREAMS: Final = MetricFamily("open_streams", "gauge", "Streams that are passing")
 UNDER_WAY: Final = MetricFamily("requests_in_progress", "gauge", "Requests that have not ended")
