@@ -20,6 +20,7 @@ _WITHIN = {"version": "daemon", "clock": "Anthropic", "Bedrock": "AWS", "AWS log
 _NO_CHECK = (
     "403 ",
     "403",
+    "401 cannot show metrics",
     "503 cannot take the request",
     "508 ",
     "400 … Claude's models take",

@@ -1,13 +1,15 @@
 """/metrics of a daemon: who may read it, and that it counts what has been asked."""
 
 import http.client
+import json
+import re
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics import parser
 
 from tests.scenarios.relay.conftest import Scene
-from tests.scenarios.relay.raw import messages, request
+from tests.scenarios.relay.raw import JSON, messages, request
 from tests.support.daemon import Daemon, wait_until
 
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
@@ -61,6 +63,20 @@ def test_what_is_asked_is_counted(scene: Scene) -> None:
     assert after["resident_memory_bytes{}"] > 10_000_000
     assert any(name.startswith("build_info{litellm=") for name in after)
     assert any(name.startswith("tokens_total{") and value > 0 for name, value in after.items())
+
+
+def test_a_name_that_a_caller_made_up_is_no_label(scene: Scene) -> None:
+    for number in range(5):
+        body = json.dumps({"model": f"my-secret-{number}", "max_tokens": 5, "messages": []}).encode()
+        scene.ask(request("POST", "/v1/messages", JSON, body=body))
+
+    def other() -> float:
+        return sum(
+            value for name, value in numbers(scene.daemon).items() if re.match(r"requests_total.*model=other", name)
+        )
+
+    wait_until(lambda: other() >= 5)
+    assert b"my-secret" not in get(scene.daemon, x_gateway_key=key_of(scene.daemon))[2]
 
 
 def test_a_scrape_is_no_request(scene: Scene) -> None:

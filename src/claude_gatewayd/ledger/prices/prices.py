@@ -62,7 +62,7 @@ class Prices:
         return self.cost(model, upstream, _NOTHING) is not None
 
     def _look_up(self, model: str, upstream: str) -> Price | None:
-        own, price = self._own_price(model), self._list_price(model, upstream)
+        own, price = self._own_price(model, upstream), self._list_price(model, upstream)
         if own is not None:  # it says what tokens cost, and no more
             price = Price(own, web_search=price.web_search if price is not None else 0.0)
         if price is None and upstream == "litellm" and self._others is not None:
@@ -73,8 +73,12 @@ class Prices:
             self._found[model, upstream] = price
         return price
 
-    def _own_price(self, model: str) -> Rates | None:
-        return self._own.get(models.without_marks(model)) or self._own_by_name.get(models.called(model))
+    def _own_price(self, model: str, upstream: str) -> Rates | None:
+        name = models.called(model)
+        by_name = self._own_by_name.get(name)
+        if upstream == "bedrock" or models.is_bedrock_only(model):
+            by_name = self._own_at_bedrock.get(name, by_name)
+        return self._own.get(models.without_marks(model)) or by_name
 
     def _list_price(self, model: str, upstream: str) -> Price | None:
         """Find a model as it is named, then by the name that all its forms have.
@@ -98,7 +102,13 @@ class Prices:
 
     @cached_property
     def _own_by_name(self) -> Mapping[str, Rates]:
-        return {models.called(name): own for name, own in self._own.items() if models.is_claude(name)}
+        usual = (name for name in self._own if models.is_claude(name) and not models.is_bedrock_only(name))
+        return {models.called(name): self._own[name] for name in usual}
+
+    @cached_property
+    def _own_at_bedrock(self) -> Mapping[str, Rates]:
+        marked = (name for name in self._own if models.is_claude(name) and models.is_bedrock_only(name))
+        return {models.called(name): self._own[name] for name in marked}
 
     @cached_property
     def _anthropic(self) -> Mapping[str, Price]:

@@ -10,6 +10,7 @@ from claude_gatewayd.anthropic import request as anthropic_request
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import models as bedrock_models
+from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.head import Malformed
@@ -203,7 +204,10 @@ class Gateway:
         if not is_open and not callers.identify(fields, settings.key).has_key:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows"
             raise Refused(401, f"cannot show metrics: the gateway key is missing or wrong; {hint}", NO_RETRY)
-        page = await self._metrics.page(fields.all_of(b"accept").decode("latin-1"))
+        try:
+            page = await self._metrics.page(fields.all_of(b"accept").decode("latin-1"))
+        except GatewayError as problem:
+            raise Refused(503, f"{problem.message}; run: {problem.hint}", NO_RETRY) from None
         exchange.reply(200, b"OK", [b"content-type: " + page.content_type.encode(), *_NO_UPSTREAM], page.body)
         return 0
 

@@ -121,10 +121,11 @@ def _of_status(status: Status, generation: int, now: float) -> Iterator[Metric]:
 
 
 def _up(status: Status) -> Iterator[tuple[Labels, float]]:
-    for upstream in ("anthropic", "bedrock"):
-        times = status[upstream]["last_success"], status[upstream]["last_failure"]
-        if times != (None, None):
-            yield (upstream,), float((times[0] or 0) > (times[1] or 0))
+    if (state := status["anthropic"]["state"]) != "unknown":
+        yield ("anthropic",), float(state == "ok")
+    succeeded, failed = status["bedrock"]["last_success"], status["bedrock"]["last_failure"]
+    if (succeeded, failed) != (None, None):
+        yield ("bedrock",), float((succeeded or 0) > (failed or 0))
 
 
 def _which(key: Key) -> Labels:

@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.system import installation
 from claude_gatewayd.worker.metrics.counts import RequestCounts
 from claude_gatewayd.worker.metrics.loop_lag import LoopLag
 from claude_gatewayd.worker.metrics.model_labels import ModelLabels
 from claude_gatewayd.worker.metrics.negotiation import format_for
 
 PATH: Final = b"/metrics"
+_CODE: Final = installation.fingerprint()
 
 
 class Page(NamedTuple):
@@ -29,6 +32,7 @@ class Metrics:
         self._generation = 0
         self._status: Callable[[], Mapping[str, Any]] | None = None
         self._writing = asyncio.Lock()
+        self._exposition: Any = None  # the module
         self.lag = LoopLag()
 
     def describe_by(self, status: Callable[[], Mapping[str, Any]], generation: int) -> None:
@@ -40,13 +44,17 @@ class Metrics:
         self._counts.note(record)
 
     async def page(self, accept: str) -> Page:
-        """Return all metrics in the format that an Accept header prefers. The event loop goes on meanwhile."""
+        """Return all metrics in the format that an Accept header prefers. The event loop goes on meanwhile.
+
+        Raises GatewayError if they cannot be written.
+        """
         assert self._status is not None
         wanted = format_for(accept)
         async with self._writing:  # one at a time: each takes a core
-            exposition = await asyncio.to_thread(_load)
+            if self._exposition is None:
+                self._exposition = await asyncio.to_thread(_load)
             pieces = []
-            texts = exposition.text(
+            texts = self._exposition.text(
                 self._counts.by_key,
                 self.lag,
                 self._status(),
@@ -61,7 +69,10 @@ class Metrics:
 
 
 def _load() -> Any:
-    """Import what only a scrape needs."""
+    """Import what only a scrape needs. Raises GatewayError if that may not fit the code that runs here."""
+    if installation.fingerprint() != _CODE:
+        why = "the installation has changed since this generation started"
+        raise GatewayError(f"cannot show metrics: {why}", "claude-gatewayctl reload")
     from claude_gatewayd.worker.metrics import exposition
 
     return exposition

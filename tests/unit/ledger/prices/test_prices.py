@@ -71,6 +71,13 @@ def test_own_prices_go_before_the_list() -> None:
     assert prices.cost("claude-opus-5", "anthropic", TokenCounts(web_searches=3)) == pytest.approx(0.03)
 
 
+def test_an_own_price_may_be_for_bedrock_alone() -> None:
+    prices = Prices({"claude-opus-5-bedrock": Rates(1.0, 1.0, 1.0, 1.0, 1.0)})
+    assert prices.cost("claude-opus-5", "anthropic", MILLION) == 5.0
+    assert prices.cost("us.anthropic.claude-opus-5", "bedrock", MILLION) == 1.0
+    assert prices.cost("claude-opus-5[1m]-bedrock", "anthropic", MILLION) == 1.0
+
+
 def test_others_are_asked_again_until_litellm_knows_them() -> None:
     known: dict[str, Price] = {}
     prices = Prices({}, others=known.get)

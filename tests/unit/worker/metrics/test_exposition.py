@@ -16,27 +16,13 @@ from claude_gatewayd.worker.metrics import exposition, families
 from claude_gatewayd.worker.metrics.counts import RequestCounts
 from claude_gatewayd.worker.metrics.loop_lag import LoopLag
 from tests.support.answered import record
+from tests.support.worker_status import NOW, STATUS
 
-NOW = 1_800_000_000.0
-STATUS: dict[str, Any] = {
-    "streams": 2,
-    "under_way": 3,
-    "connections": 4,
-    "circuits": [{}],
-    "anthropic": {"last_success": 5.0, "last_failure": 4.0},
-    "bedrock": {"last_success": None, "last_failure": 4.0},
-    "credentials": {"keys_end": NOW + 600, "token_ends": NOW - 1, "works_until": None},
-    "ledger": {"waiting": 5, "spilled": 6, "dropped": 7, "written": 8},
-    "litellm": {"state": "ready", "version": "1.106.2"},
-    "memory": 12345678,
-    "config_loaded_at": 1.5,
-    "version": "0.1.0",
-}
 EMPTY = STATUS | {
     "circuits": [],
     "credentials": None,
     "memory": None,
-    "anthropic": {"last_success": None, "last_failure": None},
+    "anthropic": {"state": "unknown"},
     "bedrock": {"last_success": None, "last_failure": None},
 }
 
