@@ -21,6 +21,8 @@ _NO_CHECK = (
     "403 ",
     "403",
     "401 cannot show metrics",
+    "Nothing is recorded yet",
+    "… requests are in no cost",
     "503 cannot take the request",
     "508 ",
     "400 … Claude's models take",
