@@ -138,6 +138,11 @@ def adopt(environ: MutableMapping[str, str]) -> None:
     environ.update(stored(environ))
 
 
+def of_daemon(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a shell's environment, and what only the service has of its own file. Raises GatewayError."""
+    return {**stored(environ), **environ}
+
+
 def stored(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables in the file, if there is one. Raises GatewayError."""
     file = environment_file(environ)

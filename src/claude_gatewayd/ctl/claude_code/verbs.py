@@ -116,7 +116,7 @@ def this_gateway(*, make_key: bool, bedrock: bool | None = None) -> GatewayTarge
         url, region = edit_settings.for_callers(status["address"]), status["bedrock"]["region"]
         off = "" if status["bedrock"]["enabled"] else status["bedrock"].get("why", "")
     except client.NotRunning:
-        configured = config.load({**environment.stored(os.environ), **os.environ})
+        configured = config.load(environment.of_daemon(os.environ))
         url = edit_settings.url_of(configured.listen.host, configured.listen.port)
         region = configured.bedrock.region
         off = "[bedrock] enabled is false" if configured.bedrock.enabled == "false" else ""

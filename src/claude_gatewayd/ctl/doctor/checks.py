@@ -217,7 +217,7 @@ def _variables(context: Context) -> Iterable[Finding]:
 
 
 def _ledger(context: Context) -> Iterable[Finding]:
-    environ = {**environment.stored(context.environ), **context.environ, **_named(context)}
+    environ = {**environment.of_daemon(context.environ), **_named(context)}
     url = ledger_question.of_shell(context.environ)
     asked_before = context.problems or context.config.ledger.url or ledger_question.is_answered(context.environ)
     stray = "" if asked_before or not url else ledger_question.described(url)

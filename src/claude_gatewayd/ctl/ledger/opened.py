@@ -1,6 +1,5 @@
 """The ledger of this configuration, for a verb: which database, opened, and its errors as a person is told them."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -13,14 +12,8 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database, database_of
 from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
-from claude_gatewayd.service import environment
 
 _SECONDS = 300.0  # for a statement over a million rows, on a busy machine
-
-
-def environ_of_daemon() -> dict[str, str]:
-    """Return this shell's environment with the service's, which may have the DATABASE_URL. Raises GatewayError."""
-    return {**environment.stored(os.environ), **os.environ}
 
 
 def configured(environ: Mapping[str, str]) -> Database:

@@ -2,22 +2,24 @@
 
 import argparse
 import getpass
+import os
 import re
 import sys
 import time
-from datetime import datetime
-from math import ceil
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from claude_gatewayd.ctl.terminal import prompts
 from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, row, show
 from claude_gatewayd.ctl.terminal.progress import Progress, say
+from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ledger.reports.window import FORMS, begin_of_time, window
+from claude_gatewayd.service import environment
 
 _DAY = 86400.0
-_FAR = 1e11  # no row is later
-_BUSY_FOR = 60.0  # seconds that another prune may take
+_FIRST, _FAR = "1971", 1e11  # no row is earlier, or later
 
 
 def ledger_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +39,7 @@ def ledger_arguments(parser: argparse.ArgumentParser) -> None:
     one = add("prune", "Remove old rows, in small steps that hold up no request.", _prune)
     limit = one.add_mutually_exclusive_group()
     limit.add_argument("--keep-days", type=_days, metavar="N", help="keep N days (default: [ledger] keep_days)")
-    limit.add_argument("--before", type=_moment, metavar="DATE", help="remove what is older, such as 2026-01-31")
+    limit.add_argument("--before", metavar="TIME", help=f"remove what is older. Forms: {FORMS}")
     one.add_argument(
         "--vacuum", action="store_true", help="give the room back to the disk as well; rows wait meanwhile"
     )
@@ -49,10 +51,10 @@ def ledger_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument(
         "file", nargs="?", metavar="FILE", help="a new file, which only you can read; by its name .csv or .json"
     )
+    one.add_argument("--since", default="", metavar="TIME", help=f"begin then; default: the first row. Forms: {FORMS}")
     one.add_argument(
-        "--since", type=_moment, metavar="DATE", help="rows from then on, such as 2026-01-31 or 2026-01-31T18:00"
+        "--until", default="", metavar="TIME", help="end then, or with that day, month or year; default: the last row"
     )
-    one.add_argument("--until", type=_moment, metavar="DATE", help="rows before then")
     form = one.add_mutually_exclusive_group()
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="as CSV, the default")
     form.add_argument("--json", dest="form", action="store_const", const="json", help="as JSON, one object per line")
@@ -76,7 +78,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from claude_gatewayd.config import loading as config
     from claude_gatewayd.ctl.ledger import agreement, check, opened
 
-    environ = opened.environ_of_daemon()
+    environ = environment.of_daemon(os.environ)
     database = opened.configured(environ)
     is_on = config.load(environ).ledger.enabled
     with Progress("Reading the ledger") as progress:
@@ -88,7 +90,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
             with opened.told("repair", database):
                 agreement.repair(opened.writing(database), found.differing, tell)
-            say(f"Repaired the sums of {len(found.differing)} hours")
+            say(f"Repaired the sums of {counted(len(found.differing), 'hour')}")
             found = check.look(database, environ, is_on=is_on)
     show(found.as_dict(), check.plain(found), in_json=arguments.json)
     return NO if found.troubles else DONE
@@ -98,21 +100,25 @@ def _prune(arguments: argparse.Namespace) -> int:
     from claude_gatewayd.config import loading as config
     from claude_gatewayd.ctl.ledger import opened, pruning
 
-    environ = opened.environ_of_daemon()
+    environ = environment.of_daemon(os.environ)
     database = opened.configured(environ)
     keep_days = config.load(environ).ledger.keep_days if arguments.keep_days is None else arguments.keep_days
     if arguments.before is None and not keep_days:
         raise GatewayError(
             "cannot prune the ledger: keep_days is 0, for ever", "claude-gatewayctl ledger prune --keep-days 365"
         )
-    before = arguments.before if arguments.before is not None else time.time() - keep_days * _DAY
+    now = time.time()
+    before, limit = now - keep_days * _DAY, f"--keep-days {keep_days}"
+    if arguments.before is not None:
+        limit = f"--before {quote(arguments.before)}"
+        before = begin_of_time("--before", arguments.before, now, None, "ledger prune")
     old = pruning.count(database, before)
     if old and not arguments.yes:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(before))
         if not sys.stdin.isatty() or arguments.json:
             raise GatewayError(
                 f"cannot prune the ledger: {old:,} rows before {when} would be removed",
-                f"claude-gatewayctl ledger prune --keep-days {ceil((time.time() - before) / _DAY)} --yes",
+                f"claude-gatewayctl ledger prune {limit} --yes",
             )
         if not prompts.agree(f"Remove {old:,} rows before {when} from {database.shown}?", default=False):
             print("Nothing was changed.")
@@ -133,11 +139,12 @@ def _prune(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from claude_gatewayd.ctl.ledger import export, opened
 
-    database = opened.configured(opened.environ_of_daemon())
+    database = opened.configured(environment.of_daemon(os.environ))
     engine = opened.reading(database)
     file = Path(arguments.file) if arguments.file else None
     form = arguments.form or export.form_of(file)
-    since, until = arguments.since or 0.0, arguments.until or _FAR
+    asked = window(arguments.since, arguments.until, _FIRST, time.time(), None, verb="ledger export")
+    until = asked.until if arguments.until else _FAR  # also what a wrong clock has dated later than now
     with Progress("Exporting") as progress:
 
         def tell(count: int) -> None:
@@ -145,16 +152,16 @@ def _export(arguments: argparse.Namespace) -> int:
 
         with opened.told("read", database):
             if file is None:
-                export.write(sys.stdout, engine, form, since, until, tell)
+                export.write(sys.stdout, engine, form, asked.since, until, tell)
                 return DONE
             with export.new_file(file) as out:
-                count = export.write(out, engine, form, since, until, tell)
+                count = export.write(out, engine, form, asked.since, until, tell)
     print(row("wrote", f"{file}, {count:,} rows"))
     return DONE
 
 
 def _move(arguments: argparse.Namespace) -> int:
-    from claude_gatewayd.ctl.ledger import move, opened, unfinished
+    from claude_gatewayd.ctl.ledger import move, unfinished
     from claude_gatewayd.ledger.database import Database
     from claude_gatewayd.paths import ledger_file
 
@@ -162,7 +169,7 @@ def _move(arguments: argparse.Namespace) -> int:
         raise GatewayError(
             "cannot move the ledger: give either a URL or --resume", "claude-gatewayctl ledger move --help"
         )
-    environ = opened.environ_of_daemon()
+    environ = environment.of_daemon(os.environ)
     if arguments.resume:
         begun = unfinished.read()
         if begun is None:
@@ -205,11 +212,3 @@ def _days(given: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,4}", given):
         raise argparse.ArgumentTypeError(f"{given!r} is not a number of days from 1 to 99999")
     return int(given)
-
-
-def _moment(given: str) -> float:
-    """Return a local date, or a date and a time, in seconds since the epoch."""
-    try:
-        return datetime.fromisoformat(given).astimezone().timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise argparse.ArgumentTypeError(f"{given!r} is not a date like 2026-01-31 or 2026-01-31T18:00") from None

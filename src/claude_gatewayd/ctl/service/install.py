@@ -276,7 +276,7 @@ def _stop_manual_daemon(found: ServiceState, *, now: bool) -> None:
 
 def _left_in_postgresql() -> Iterator[str]:
     """Yield what to do about a ledger that is in no file of ours."""
-    environ = {**environment.stored(os.environ), **os.environ}
+    environ = environment.of_daemon(os.environ)
     try:
         database = database_of(config.load_with_defaults(environ).ledger, environ)
     except GatewayError:

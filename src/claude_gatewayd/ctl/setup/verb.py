@@ -68,7 +68,7 @@ def setup(arguments: argparse.Namespace) -> int:
     """Set up everything in one guided run: AWS, configuration, service, login, Claude Code, and a test."""
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     interactive = terminal and not arguments.yes and not arguments.dry_run
-    environ = {**environment.stored(os.environ), **os.environ}
+    environ = environment.of_daemon(os.environ)
     facts = gather.facts(environ, Path.cwd(), _service(linger=arguments.linger))
     if not terminal and not arguments.yes and not arguments.dry_run:
         return _not_asked(facts)

@@ -21,6 +21,7 @@ from claude_gatewayd.ledger.reports.estimate import estimate
 from claude_gatewayd.ledger.reports.local_time import local, zone_name
 from claude_gatewayd.ledger.reports.results import By, UsageReport, UsageSums
 from claude_gatewayd.ledger.reports.window import FORMS, Window, window
+from claude_gatewayd.service import environment
 
 _DEFAULTS: dict[By, str] = {"hour": "24h", "session": "7d"}
 _USUAL = "30d"
@@ -71,8 +72,9 @@ def usage(arguments: argparse.Namespace) -> int:
         return _against(arguments, now, zone)
     by: By = arguments.by
     asked = window(arguments.since, arguments.until, _DEFAULTS.get(by, _USUAL), now, zone)
-    ledger = loading.load(os.environ).ledger
-    database = database_of(ledger, os.environ)
+    environ = environment.of_daemon(os.environ)  # the DATABASE_URL may be in the service's alone
+    ledger = loading.load(environ).ledger
+    database = database_of(ledger, environ)
     report = _read(database, asked, now, zone, arguments)
     if report is None:
         today = local(now, zone).date()

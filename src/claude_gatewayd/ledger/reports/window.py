@@ -32,30 +32,35 @@ class _Span(NamedTuple):
     end: float
 
 
-def window(since: str, until: str, default: str, now: float, zone: tzinfo | None) -> Window:
+def window(since: str, until: str, default: str, now: float, zone: tzinfo | None, *, verb: str = "usage") -> Window:
     """Return the window from *since* (else *default*) to *until* (else now), all as a person types them.
 
-    A day, month or year that ends it belongs to it. Raises GatewayError.
+    A day, month or year that ends it belongs to it. *verb* is the one to repeat. Raises GatewayError.
     """
-    begin = _read("--since", since or default, now, zone).begin
-    end = _read("--until", until, now, zone).end if until else now
+    begin = _read("--since", since or default, now, zone, verb).begin
+    end = _read("--until", until, now, zone, verb).end if until else now
     begin = begin // QUARTER * QUARTER
     end = -(-end // QUARTER) * QUARTER
     if begin >= end:
         shown = [local(at, zone).strftime("%Y-%m-%d %H:%M") for at in (begin, end)]
         why = f"it would begin at {shown[0]} and end at {shown[1]}"
-        raise GatewayError(f"cannot report on that time: {why}", "claude-gatewayctl usage --since 7d")
+        raise GatewayError(f"cannot report on that time: {why}", f"claude-gatewayctl {verb} --since 7d")
     return Window(begin, end)
 
 
-def _read(option: str, text: str, now: float, zone: tzinfo | None) -> _Span:
+def begin_of_time(option: str, text: str, now: float, zone: tzinfo | None, verb: str) -> float:
+    """Return when a time that a person types for an *option* of a *verb* begins. Raises GatewayError."""
+    return _read(option, text, now, zone, verb).begin
+
+
+def _read(option: str, text: str, now: float, zone: tzinfo | None, verb: str) -> _Span:
     try:
         span = _span(text.strip().lower(), now, zone)
     except (ValueError, OverflowError, OSError):  # the 30th of February, the year 0
         span = None
     if span is None:
         example = "7d" if option == "--since" else "yesterday"
-        hint = f"claude-gatewayctl usage {option} {example}"
+        hint = f"claude-gatewayctl {verb} {option} {example}"
         raise GatewayError(f'cannot read {option} "{text}": it is no time. Forms: {FORMS}', hint)
     return span
 
