@@ -104,7 +104,7 @@ def test_only_a_report_loads_sqlalchemy(daemon: Daemon) -> None:
         )
         loaded = {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
         assert "claude_gatewayd" in loaded
-        assert loaded.isdisjoint({"sqlalchemy", "alembic", "psycopg", "plotext"})
+        assert loaded.isdisjoint({"sqlalchemy", "alembic", "psycopg"})
 
 
 def test_the_status_line_waits_for_nobody(daemon: Daemon) -> None:
