@@ -57,7 +57,7 @@ def _columns(report: UsageReport, zone: tzinfo | None) -> list[Column]:
     rows = [*report.rows, UsageRow("total", report.total)]
     names = [*(labels.of_row(report, row, zone) for row in report.rows), "total"]
     if report.by == "session":
-        names = [*(name[:8] for name in names[:-1]), "total"]  # the beginning tells them apart
+        names = [row.key[:8] or labels.NO_SESSION for row in report.rows] + ["total"]  # the beginning tells them apart
     columns = [Column(report.by, names, is_number=False)]
     if report.by == "session":
         columns.append(Column("project", [row.project for row in rows], 2, is_number=False))
@@ -87,8 +87,7 @@ def _summary(report: UsageReport, zone: tzinfo | None) -> Iterator[tuple[str, st
         yield (
             name,
             f"{figures.dollars(month.billed)} billed so far, about {figures.about(month.billed_estimate)} by its end"
-            f"{worth}. Estimated: the average of the last {counted(month.rate_days, 'whole day')}, for the "
-            f"{counted(month.days_left, 'day')} after today",
+            f"{worth}. Estimated by the average of the last {counted(month.rate_days, 'whole day')}",
         )
     else:
         yield name, f"{figures.dollars(month.billed)} billed so far; an estimate needs 3 whole days of records"

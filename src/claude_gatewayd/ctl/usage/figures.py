@@ -26,8 +26,10 @@ def _three_digits(number: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Return an amount of USD: "$1,234.56"."""
-    return "<$0.01" if 0 < amount < 0.005 else f"${amount:,.2f}"
+    """Return an amount of USD: "$1,234.56"; of less than half a cent more digits, "$0.0036"."""
+    if 0 < amount < 0.00005:
+        return "<$0.0001"
+    return f"${amount:.4f}" if 0 < amount < 0.005 else f"${amount:,.2f}"
 
 
 def about(amount: float) -> str:

@@ -6,7 +6,8 @@ from claude_gatewayd.ledger.reports.local_time import local, zone_name
 from claude_gatewayd.ledger.reports.results import UsageReport, UsageRow
 from claude_gatewayd.ledger.reports.window import Window
 
-_EMPTY = {"project": "(no project)", "session": "(no session)", "model": "(no model)", "upstream": "(no upstream)"}
+NO_SESSION = "(none)"
+_EMPTY = {"project": "(no project)", "session": NO_SESSION, "model": "(no model)", "upstream": "(no upstream)"}
 
 
 def of_row(report: UsageReport, row: UsageRow, zone: tzinfo | None) -> str:
@@ -15,10 +16,7 @@ def of_row(report: UsageReport, row: UsageRow, zone: tzinfo | None) -> str:
         return f"{local(row.begin, zone):%a %d %b}"
     if report.by == "hour" and row.begin is not None:
         return f"{local(row.begin, zone):%a %d %b %H:%M}"
-    return row.key or _EMPTY.get(report.by, NAMELESS)
-
-
-NAMELESS = "(none)"
+    return row.key or _EMPTY.get(report.by, "(none)")
 
 
 def clock(at: float, zone: tzinfo | None) -> str:

@@ -22,15 +22,15 @@ Usage by day, Fri 27 Nov 2026 to now, Sun 29 Nov 14:24 (Europe/Berlin)
                                                    input  output  cache  cache  cache          subscription,
 day         requests  failed  aborted  fallbacks  tokens  tokens   read  write   hits  billed     not billed
 Fri 27 Nov     1,234       5        2          7   1,000   56.8k  9.00M   250k  97.3%   $3.75         $40.00
-Sun 29 Nov         1       0        0          0       3       4      0      0   0.0%   $0.00         <$0.01
+Sun 29 Nov         1       0        0          0       3       4      0      0   0.0%   $0.00        $0.0010
 total          1,235       5        2          7   1,003   56.8k  9.00M   250k  97.3%   $3.75         $40.00
 
   billed       $3.75: API key $1.50, AWS $2.25
   fallback     $2.00 of that, for 7 requests that Bedrock answered in Anthropic's place
   subscription worth $40.00 at list price; this is not billed
   cache        97.3% of the prompts' tokens were read from it
-  November     $3.75 billed so far, about $13 by its end; subscription worth about $99. Estimated: the average of the
-               last 14 whole days, for the 1 day after today
+  November     $3.75 billed so far, about $13 by its end; subscription worth about $99. Estimated by the average of the
+               last 14 whole days
 
 fallbacks  requests   cost
 limit             6  $1.50

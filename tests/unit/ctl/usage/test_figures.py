@@ -16,7 +16,14 @@ def test_tokens_in_three_digits(number: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [(0, "$0.00"), (0.004, "<$0.01"), (0.005, "$0.01"), (0.0151, "$0.02"), (1234.5, "$1,234.50")],
+    [
+        (0, "$0.00"),
+        (0.00004, "<$0.0001"),
+        (0.00361, "$0.0036"),
+        (0.005, "$0.01"),
+        (0.0151, "$0.02"),
+        (1234.5, "$1,234.50"),
+    ],
 )
 def test_dollars(amount: float, text: str) -> None:
     assert figures.dollars(amount) == text

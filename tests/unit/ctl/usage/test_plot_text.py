@@ -13,9 +13,9 @@ def test_days_in_between_are_there() -> None:
     assert plot_text.drawn(bars.of(report(), BERLIN), 60, in_colour=False) == (
         "Cost by day, in US dollars\n"
         "█ billed  ░ subscription at list price, not billed\n"
-        "Fri 27 Nov  ███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ $43.75\n"
+        "Fri 27 Nov  ███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ $43.75\n"
         "Sat 28 Nov  $0.00\n"
-        "Sun 29 Nov  ░ <$0.01"
+        "Sun 29 Nov  ░ $0.0010"
     )
 
 
