@@ -31,6 +31,7 @@ def _request(number: int) -> UsageRecord:
         kind="messages",
         status=529 if number == 50 else 200,
         session_id=f"0{number % 3}b2f7de-5eb2-4c19-9d0e-1a2b3c4d5e6f",
+        message_id=f"msg_{number}",
         project=("thesis", "website", "")[number % 3],
         model_asked="claude-opus-5-5",
         model_served="mine" if is_mine else "claude-opus-5-5",

@@ -29,10 +29,11 @@ WHY: Final[Mapping[Unrecorded | Unwritten, str]] = {
 
 
 class Heading(NamedTuple):
-    """What heads the report, and what its lines are by: "day", "model"."""
+    """What heads the report, what its lines are by, "day" or "model", and whether nothing is in the ledger at all."""
 
     head: str
     by: str
+    is_empty: bool = False
 
 
 def text(comparison: Comparison, found: Transcripts, heading: Heading, width: int, *, in_colour: bool = False) -> str:
@@ -53,7 +54,7 @@ def text(comparison: Comparison, found: Transcripts, heading: Heading, width: in
     if found.unread:
         parts += ["", "Passed over:"]
         parts += _some([f"{one_line(where)}: {one_line(why)}" for where, why in found.unread], found.passed_over)
-    return "\n".join([*parts, "", _verdict(comparison)])
+    return "\n".join([*parts, "", _verdict(comparison, heading)])
 
 
 def document(comparison: Comparison, found: Transcripts, about: Mapping[str, Any]) -> str:
@@ -104,7 +105,12 @@ def _table(comparison: Comparison, heading: Heading, width: int, *, in_colour: b
     return [table, *([f"not shown, as the terminal is narrow: {', '.join(left_out)}"] if left_out else [])]
 
 
-def _verdict(comparison: Comparison) -> str:
+def _verdict(comparison: Comparison, heading: Heading) -> str:
+    if heading.is_empty:
+        return (
+            "Nothing is recorded yet in the ledger. To see whether requests come here:\n  claude-gatewayctl status\n"
+            "What the transcripts have without it:\n  claude-gatewayctl usage --against --since 30d"
+        )
     compared = comparison.total.transcripts.counts.messages
     if not compared:
         return "The transcripts have no message of that time."
@@ -113,7 +119,11 @@ def _verdict(comparison: Comparison) -> str:
         hint = "\n  claude-gatewayctl ledger check" if missing else ""
         return f"{_messages(comparison.differing)} with different tokens, {whole(missing)} missing in the ledger.{hint}"
     both = compared - sum(counts.counts.messages for counts in comparison.unrecorded.values())
-    return f"No difference in the tokens of {_messages(both)} that both have."
+    return (
+        f"No difference in the tokens of {_messages(both)} that both have."
+        if both
+        else "Both have no message in common."
+    )
 
 
 def _missing(comparison: Comparison) -> int:

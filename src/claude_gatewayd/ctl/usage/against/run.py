@@ -49,7 +49,7 @@ def against(asked: ComparisonOptions, database: Database, own: str | None) -> in
     if asked.by not in _KEYS:
         raise GatewayError(
             f"cannot compare by {asked.by}: the transcripts know nothing of it",
-            f"claude-gatewayctl usage --against --by {'|'.join(_KEYS)}",
+            "claude-gatewayctl usage --against --by model",
         )
     failed: list[OSError] = []
     files = _files(asked.place, os.environ, failed.append)
@@ -81,7 +81,7 @@ def against(asked: ComparisonOptions, database: Database, own: str | None) -> in
     else:
         count = f"{len(files):,} transcript{'s' * (len(files) != 1)}"
         head = f"{of_window(shown, asked.now, asked.zone)}: {count} beside {database.shown}"
-        heading = report.Heading(head, asked.by)
+        heading = report.Heading(head, asked.by, is_empty=first is None)
         in_colour = colour.wanted(sys.stdout, os.environ)
         text = report.text(comparison, found, heading, shutil.get_terminal_size().columns, in_colour=in_colour)
         print(text, file=printable.unguarded(sys.stdout))

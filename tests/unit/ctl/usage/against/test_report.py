@@ -106,6 +106,9 @@ def test_nothing_to_compare() -> None:
     assert text(compared(found), found, HEADING, 80) == lines(
         "Ever: 1 transcript", "", "The transcripts have no message of that time."
     )
+    assert "Nothing is recorded yet" in text(compared(found), found, HEADING._replace(is_empty=True), 80)
+    found = holding(message("msg_1", session_id="elsewhere"))
+    assert text(compared(found), found, HEADING, 80).endswith("Both have no message in common.")
 
 
 def test_json() -> None:
