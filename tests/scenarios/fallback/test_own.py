@@ -38,6 +38,8 @@ load = "lazy"
 config = "CONFIG"
 [aliases]
 quick = "claude-haiku-4-5"
+[ledger.prices]
+echo = { input = 1000, output = 1000 }
 [log]
 level = "debug"
 """
@@ -281,6 +283,27 @@ def test_where_litellm_asked_is_told(stage: Stage, path: str, stream: bool) -> N
     assert reply.status == 200, reply
     assert reply.headers["x-gateway-upstream"] == "litellm"
     assert reply.headers["x-litellm-model-api-base"].startswith(stage.bedrock.url), reply
+
+
+def test_what_models_of_ones_own_cost(stage: Stage) -> None:
+    """One by LiteLLM's map, of what it stands for; another by a price of one's own."""
+    reached = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)
+    key = stage.daemon.ctl("key").stdout.strip()
+
+    def numbers(name: str, model: str) -> list[float]:
+        reached.request("GET", "/metrics", headers={"x-gateway-key": key})
+        lines = reached.getresponse().read().decode().splitlines()
+        wanted = (f"claude_gateway_{name}_total{{", f'model="{model}"', 'upstream="litellm"')
+        return [float(line.rpartition(" ")[2]) for line in lines if all(part in line for part in wanted)]
+
+    for model in ("rock", "echo"):
+        for stream in (True, False):
+            assert stage.ask(turn(model=model, stream=stream)).status == 200
+        (cost,) = numbers("cost_usd", model)
+        assert sum(numbers("tokens", model)) > 0
+        assert cost > 0
+        assert numbers("unpriced_requests", model) == [], model
+    reached.close()
 
 
 def test_nobody_but_the_gateway_speaks_to_litellm(stage: Stage) -> None:

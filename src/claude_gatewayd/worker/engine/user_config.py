@@ -70,7 +70,9 @@ class UserConfig:
         for entry in (entry for entry in self.model_list if entry["model_name"] == model):
             parameters, info = entry["litellm_params"], entry.get("model_info")
             asked = parameters["model"]
-            known = listed.get(asked) or listed.get(asked.partition("/")[2]) or {}
+            provider, _, name = asked.partition("/")
+            name = name.rpartition("/")[2] if provider == "bedrock" else name  # without a route or a region
+            known = listed.get(asked) or listed.get(name) or {}
             if "claude" in asked and not known.get("input_cost_per_token"):
                 known = {}  # registered by model_map, at no cost
             own = {**(info if isinstance(info, Mapping) else {}), **parameters}

@@ -197,6 +197,7 @@ def test_the_fields_that_a_model_allows(tmp_path: Path, value: str, names: set[s
 PRICES = {
     "gpt-9": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
     "gemini/gemini-9": {"input_cost_per_token": 3e-06, "output_cost_per_token": 2e-06},
+    "us.anthropic.claude-opus-98": {"input_cost_per_token": 5.5e-06, "output_cost_per_token": 2e-06},
     "us.anthropic.claude-opus-99": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
     "ollama/llama": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
 }
@@ -219,6 +220,8 @@ def priced(name: str, model: str, info: Any = None, **more: Any) -> dict[str, An
         ([priced("mine", "gpt-9", "no mapping")], 1.0),
         ([priced("mine", "gpt-9", input_cost_per_token="free")], None),
         ([priced("mine", "openai/unheard-of"), priced("mine", "gpt-9")], 1.0),
+        ([priced("mine", "bedrock/invoke/us.anthropic.claude-opus-98")], 5.5),
+        ([priced("mine", "bedrock/us-west-2/us.anthropic.claude-opus-98")], 5.5),
         (
             [priced("mine", "bedrock/us.anthropic.claude-opus-99")],
             None,
