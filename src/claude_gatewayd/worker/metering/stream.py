@@ -39,25 +39,23 @@ _decoder: Final = msgspec.json.Decoder(_Event)
 
 
 class StreamReader:
-    """Read a stream, however its bytes come. Nearly all of them are looked at once, and none of those are kept."""
+    """Read a stream, however its bytes come. They are looked through some kilobytes at a time, and then forgotten."""
 
-    __slots__ = ("_found", "_looked", "_rest", "_skips")
+    __slots__ = ("_found", "_looked", "_pieces", "_rest", "_size", "_skips")
 
     def __init__(self) -> None:
         self._found = Found()
-        self._rest = bytearray()  # of events that have not come whole, or that have not been looked through
+        self._pieces: list[Bytes] = []
+        self._size = 0
+        self._rest = bytearray()  # of what was looked through: an event that has not come whole
         self._looked = 0  # so far there is no end of an event in it
         self._skips = False  # it is the end of an event that is too long
 
     def see(self, payload: Bytes) -> None:
         """Look at the next bytes."""
-        data = bytes(payload)
-        if not self._rest and data[-2:] == b"\n\n":  # whole events: nearly always
-            if _USAGE in data:
-                self._read(data)
-            return
-        self._rest += data
-        if data[-2:] == b"\n\n" or len(self._rest) - self._looked > _HELD:
+        self._pieces.append(payload)
+        self._size += len(payload)
+        if self._size > _HELD:
             self._look()
 
     def see_data(self, document: bytes, event: bytes = b"") -> None:
@@ -79,13 +77,20 @@ class StreamReader:
 
     def read(self) -> Found:
         """Return what was found."""
-        if self._rest:
-            self._look()
+        self._look()
         return self._found
 
     def _look(self) -> None:
         """Read the events that are whole."""
+        come = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
         rest = self._rest
+        if not rest and come[-2:] == b"\n\n":  # nearly always
+            if _USAGE in come:
+                self._read(come)
+            return
+        rest += come
         after = rest.rfind(b"\n\n", self._looked) + 2
         if after < 2:
             after = max((end for _, _, end in spans(rest, looked=self._looked)), default=0)
@@ -104,10 +109,19 @@ class StreamReader:
 
     def _read(self, events: bytes) -> None:
         """Read events that are whole."""
-        whole = events.split(b"\n\n") if b"\r" not in events else [events[a:b] for a, b, _ in spans(events)]
-        for event in whole:
-            if event and _COUNTS.search(event) is not None:
-                self.see_data(_data_of(event), event)
+        if b"\r" in events:
+            for start, end, _ in spans(events):
+                self._read_event(events[start:end])
+            return
+        end = 0
+        while (at := events.find(_USAGE, end)) >= 0:
+            start = max(end, events.rfind(b"\n\n", end, at))
+            end = events.find(b"\n\n", at)
+            self._read_event(events[start:end].lstrip(b"\n"))
+
+    def _read_event(self, event: bytes) -> None:
+        if _COUNTS.search(event) is not None:
+            self.see_data(_data_of(event), event)
 
 
 def _data_of(event: bytes) -> bytes:
