@@ -8,7 +8,6 @@ from claude_gatewayd.ledger.token_counts import TokenCounts
 _MOST: Final = 10**12  # tokens: what is above is no count
 _LONGEST_NAME: Final = 256
 _LONGEST_WORD: Final = 32
-_COUNTED: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _5M, _1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 
@@ -89,17 +88,20 @@ def _sum(counts: TokenCounts, more: TokenCounts) -> TokenCounts:
 
 def _anthropic(usage: Usage) -> TokenCounts:
     get = usage.get
-    # Written out, for it is done at the end of each request.
-    sent, output, read, written = [
-        value if type(value := get(field)) is int and 0 < value <= _MOST else 0 for field in _COUNTED
-    ]
-    split = get("cache_creation")
+    sent, output = get("input_tokens"), get("output_tokens")
+    read, written = get("cache_read_input_tokens"), get("cache_creation_input_tokens")
+    # Written out: it is done for each request, and a call for each field takes as long as all the rest.
+    sent = sent if type(sent) is int and 0 < sent <= _MOST else 0
+    output = output if type(output) is int and 0 < output <= _MOST else 0
+    read = read if type(read) is int and 0 < read <= _MOST else 0
+    written = written if type(written) is int and 0 < written <= _MOST else 0
+    split, tools = get("cache_creation"), get("server_tool_use")
     hour = 0
     if isinstance(split, dict):
         hour = _count(split, _1H)
         written = written or hour + _count(split, _5M)
         hour = min(hour, written)
-    tools = get("server_tool_use")
+    tier, speed, geo = get("service_tier"), get("speed"), get("inference_geo")
     return TokenCounts(
         sent,
         output,
@@ -107,9 +109,9 @@ def _anthropic(usage: Usage) -> TokenCounts:
         written - hour,
         hour,
         _count(tools, "web_search_requests") if isinstance(tools, dict) else 0,
-        _word(get("service_tier")),
-        _word(get("speed")),
-        _word(get("inference_geo")),
+        _word(tier) if tier is not None else "",
+        _word(speed) if speed is not None else "",
+        _word(geo) if geo is not None else "",
     )
 
 
@@ -127,8 +129,6 @@ def _openai(usage: Usage) -> TokenCounts:
 
 
 def _word(value: object) -> str:
-    if value is None:
-        return ""
     return value if isinstance(value, str) and len(value) <= _LONGEST_WORD and value.isprintable() else ""
 
 
