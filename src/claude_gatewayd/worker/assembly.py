@@ -157,7 +157,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     fallback = bedrock if config.router.fallback else None
     gateway, worker = gateway_name(), secrets.token_hex(4)
     totals = UsageTotals(config.bedrock.monthly_budget)
-    ledger = Ledger(config.ledger, inputs.environ, LedgerView(gateway, worker, _soon(totals.take)))
+    ledger = Ledger(config.ledger, inputs.environ, LedgerView(gateway, worker, _soon(totals.take, on_change)))
     own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
     prices = Prices(own_prices, config.bedrock.region, engine.price_of)
     metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))
@@ -215,13 +215,14 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     )
 
 
-def _soon(take: Callable[[ByQuarter, int], None]) -> Callable[[ByQuarter, int], None]:
-    """Return what has *take* called on the event loop, for another thread."""
+def _soon(take: Callable[[ByQuarter, int], None], on_change: Callable[[], None]) -> Callable[[ByQuarter, int], None]:
+    """Return what has *take* called on the event loop, for another thread; then the status has changed."""
     loop = asyncio.get_running_loop()
 
     def hand_over(others: ByQuarter, since: int) -> None:
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(take, others, since)
+            loop.call_soon_threadsafe(on_change)
 
     return hand_over
 
