@@ -106,6 +106,9 @@ def main(argv: list[str] | None = None) -> int:
     """Carry out one verb. Returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
     streams = sys.stdout, sys.stderr
+    for stream in streams:
+        if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal of another encoding has a ? then, and no traceback
     sys.stdout, sys.stderr = map(printable.guarded, streams)
     try:
         return _run(given)

@@ -1,8 +1,8 @@
 """How a report's time and its rows are called."""
 
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 
-from claude_gatewayd.ledger.reports.local_time import local, zone_name
+from claude_gatewayd.ledger.reports.local_time import begin_of, local, zone_name
 from claude_gatewayd.ledger.reports.results import UsageReport, UsageRow
 from claude_gatewayd.ledger.reports.window import Window
 
@@ -27,13 +27,16 @@ def clock(at: float, zone: tzinfo | None) -> str:
 def of_window(window: Window, now: float, zone: tzinfo | None) -> str:
     """Return from when to when, in which zone. Midnight is left out."""
     begin = _begin(window.since, zone)
+    name = zone_name(now, zone)
+    if window == Window(*(begin_of(local(window.since, zone).date() + timedelta(days=more), zone) for more in (0, 1))):
+        return f"{begin} ({name})"  # one whole day
     if window.until > now:
         end = f"now, {local(now, zone):%a %d %b %H:%M}"
     elif local(window.until, zone).strftime("%H:%M") == "00:00":
         end = f"the end of {local(window.until - 1, zone):%a %d %b %Y}"
     else:
         end = clock(window.until, zone)
-    return f"{begin} to {end} ({zone_name(now, zone)})"
+    return f"{begin} to {end} ({name})"
 
 
 def _begin(at: float, zone: tzinfo | None) -> str:

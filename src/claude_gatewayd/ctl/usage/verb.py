@@ -157,7 +157,7 @@ def _shown(
     if arguments.plot:
         from claude_gatewayd.ctl.usage import bars, labels, plot_text
 
-        plot = plot_text.drawn(bars.of(report, zone), width, in_colour=in_colour)
+        plot = plot_text.drawn(bars.of(report, zone), width, sys.stdout.encoding or "", in_colour=in_colour)
         return f"{labels.of_window(report.window, now, zone)}\n{plot}"
     from claude_gatewayd.ctl.usage import as_text
 
