@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import load, processes, targets
 from bench.measure import CONNECTIONS, FAST_STREAM, SLOW_STREAM, UNPACED_STREAM, Results, Stream, Times
-from bench.targets import AIOHTTP, DIRECT, GATEWAY, LIMIT, LITELLM, NGINX
+from bench.targets import AIOHTTP, DIRECT, GATEWAY, LEDGER_OFF, LIMIT, LITELLM, NGINX
 
 REACHED, NOT_REACHED, NOT_MEASURED, UNDECIDED = "reached", "NOT reached", "not measured", "undecided"
 STEADY = 1.2  # the most by which the quartiles of direct's rounds may differ for a ratio to direct to mean much
@@ -143,6 +143,7 @@ def judge(results: Results) -> list[Goal]:
             results.missing.get(GATEWAY),
         ),
     ]
+    goals += _of_ledger(results)
     held = results.memory.get(GATEWAY, [])
     why = results.missing.get(GATEWAY)
     goals += [
@@ -181,6 +182,29 @@ def _rate(results: Results, other: str, factor: float) -> Goal:
     own, its = (results.load[name].requests_per_second for name in (GATEWAY, other))
     verdict = REACHED if own >= factor * its else NOT_REACHED
     return Goal(what, limit, f"{own / its:.2f} x ({own:,.0f} to {its:,.0f})", verdict)
+
+
+def _of_ledger(results: Results) -> list[Goal]:
+    """Judge what the ledger costs: the gateway beside itself without one."""
+    names = (GATEWAY, LEDGER_OFF)
+    whats = ("ledger: an answer of 2 KiB", f"ledger: requests/s at {CONNECTIONS} connections", "ledger: memory")
+    limits = ("<= 1.05 x without", ">= 0.95 x without", "<= 10 MB more")
+    for name in names:
+        if name not in results.latency_2k or name not in results.load or len(results.memory.get(name, [])) < 2:
+            why = results.missing.get(name)
+            return [_unmeasured(what, limit, name, why) for what, limit in zip(whats, limits, strict=True)]
+    own, its = (results.latency_2k[name].median for name in names)
+    rate, its_rate = (results.load[name].requests_per_second for name in names)
+    more = results.memory[GATEWAY][1].pss - results.memory[LEDGER_OFF][1].pss
+    found = (
+        (f"{own / its:.2f} x ({own:.3f} ms to {its:.3f} ms)", own <= 1.05 * its),
+        (f"{rate / its_rate:.2f} x ({rate:,.0f} to {its_rate:,.0f})", rate >= 0.95 * its_rate),
+        (f"{more:.2f} MB", more <= 10),
+    )
+    return [
+        Goal(what, limit, figure, REACHED if is_reached else NOT_REACHED)
+        for what, limit, (figure, is_reached) in zip(whats, limits, found, strict=True)
+    ]
 
 
 def of_stream(stream: Stream, times: dict[str, Times], limit: float, name: str, why: str | None = None) -> Goal:
@@ -230,7 +254,7 @@ def _ratio(own: float, other: float) -> str:
 
 
 def _role(name: str, number: int, one: processes.Memory) -> str:
-    if name != GATEWAY:
+    if name not in (GATEWAY, LEDGER_OFF):
         return one.command[:60]
     return ("supervisor", "worker")[number] if number < 2 else f"not judged: {one.command[:60]}"
 

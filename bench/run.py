@@ -22,6 +22,7 @@ MAKERS: dict[str, Callable[[int], Recipe]] = {
     targets.LIMIT: targets.limit,
     targets.AIOHTTP: targets.aiohttp,
     targets.GATEWAY: targets.gateway,
+    targets.LEDGER_OFF: targets.ledger_off,
     targets.LITELLM: targets.litellm,
 }
 

@@ -26,7 +26,8 @@ BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 CACHE = ROOT / ".cache" / "bench"
 DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LITELLM = "direct", "nginx", "limit", "aiohttp", "claude-gatewayd", "litellm"
-NAMES = (DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LITELLM)
+LEDGER_OFF = "ledger off"  # the gateway without its ledger
+NAMES = (DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LEDGER_OFF, LITELLM)
 BEDROCK = "-bedrock"  # behind a model's name: Bedrock answers
 LITELLM_PIN = "litellm[proxy]==1.106.2"
 LITELLM_VENV = CACHE / "litellm-venv"
@@ -217,7 +218,12 @@ def _script(name: str, file: str, packages: tuple[str, ...], upstream: int) -> R
     )
 
 
-def gateway(upstream: int, *, through: str = "") -> Recipe:
+def ledger_off(upstream: int) -> Recipe:
+    """Use the daemon without its ledger, to see what that costs."""
+    return gateway(upstream, has_ledger=False)
+
+
+def gateway(upstream: int, *, through: str = "", has_ledger: bool = True) -> Recipe:
     """Use the daemon of the virtual environment that runs the bench, as a person starts it.
 
     With *through* it asks the same upstream as Bedrock, that way, and the first answer is one of Bedrock's if that way
@@ -235,6 +241,8 @@ def gateway(upstream: int, *, through: str = "") -> Recipe:
             "CLAUDE_GATEWAY_LISTEN_PORT": str(port),
             "CLAUDE_GATEWAY_ANTHROPIC_BASE_URL": url,
         }
+        if not has_ledger:
+            found["CLAUDE_GATEWAY_LEDGER_ENABLED"] = "false"
         if through:
             found |= {
                 "CLAUDE_GATEWAY_BEDROCK_THROUGH": through,
@@ -252,7 +260,7 @@ def gateway(upstream: int, *, through: str = "") -> Recipe:
         return [str(program)], found
 
     return Recipe(
-        GATEWAY,
+        GATEWAY if has_ledger else LEDGER_OFF,
         _version("claude-gatewayd"),
         prepare,
         headers={"x-gateway-key": key} if through else {},

@@ -1,11 +1,11 @@
-"""The writer takes a twentieth of a core over time, and tries again ever more rarely."""
+"""The writer takes a thirtieth of a core over time, and tries again ever more rarely."""
 
 import pytest
 
 from claude_gatewayd.worker.ledger.pacing import MOST_REST, SHARE, Pace, wait_after
 
 
-def test_a_flood_of_work_takes_a_twentieth_of_the_time() -> None:
+def test_a_flood_of_work_takes_a_small_share_of_the_time() -> None:
     now = cpu = 0.0
     pace = Pace(now)
     for took in (0.001, 0.005, 0.04, 0.001, 0.0001) * 50:  # the 0.04 is a checkpoint, say

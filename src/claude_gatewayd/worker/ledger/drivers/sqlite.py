@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -56,7 +57,11 @@ class SqliteConnection:
             execute, execute_many = self._connection.execute, self._connection.executemany
             try:
                 execute("BEGIN IMMEDIATE")
-                execute_many(_SQL.insert, map(astuple, records))
+                whole = len(records) - len(records) % statements.AT_ONCE
+                for start in range(0, whole, statements.AT_ONCE):
+                    some = records[start : start + statements.AT_ONCE]
+                    execute(_SQL.insert_some, list(chain.from_iterable(map(astuple, some))))
+                execute_many(_SQL.insert, map(astuple, records[whole:]))
                 execute_many(_SQL.add_quarter, (key + added for key, added in sums.quarters))
                 execute_many(_SQL.add_latency, ((*key, added) for key, added in sums.latencies))
                 execute("COMMIT")
