@@ -48,6 +48,9 @@ def status(reply: dict[str, Any], now: float) -> str:
         lines.append(f"  today        {used}")
     if spent := spending.budget(reply["usage"]["month"]):
         lines.append(f"  budget       {spent}")
+    lines += [
+        f"  {'' if number else 'ledger':12} {line}" for number, line in enumerate(ledger(reply.get("ledger", {})))
+    ]
     lines.append(f"  in progress  {reply['under_way']}, of which {reply['streams']} streaming")
     for generation in reply["generations"]:
         lines.append(
@@ -69,6 +72,19 @@ def _refused(found: list[dict[str, Any]]) -> list[str]:
     for one in found:
         by_model.setdefault(one["model"], []).append(one["feature"])
     return [f"asked without what {model} refuses: {', '.join(features)}" for model, features in by_model.items()]
+
+
+def ledger(how: dict[str, Any]) -> list[str]:
+    """Return what a person should know of the ledger's writer; nothing if all is well, or it is off."""
+    lines = []
+    if how.get("state") == "waiting":
+        rows = counted(how["waiting"] + how["spilled"], "row waits", "rows wait")
+        lines += [f"cannot be written: {how['why']}; {rows}", *filter(None, [how["hint"]])]
+    if how.get("dropped"):
+        lines.append(f"{counted(how['dropped'], 'row is', 'rows are')} lost")
+    if how.get("set_aside"):
+        lines.append(f"a corrupt file is set aside: {how['set_aside']}")
+    return lines
 
 
 def circuit(one: dict[str, Any], now: float) -> str:

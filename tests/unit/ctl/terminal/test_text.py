@@ -1,12 +1,14 @@
-"""How credentials read in `status` and `credentials`: a table."""
+"""How credentials and the ledger read in `status` and `credentials`."""
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.ctl.terminal import text
+from claude_gatewayd.worker.ledger.state import LedgerSnapshot
 
 MIN = 60.0
 DAY = 86400.0
@@ -67,3 +69,21 @@ def test_a_circuit_that_ends_in_six_days_has_a_date() -> None:
         "claude-opus-5-5 with credential oauth 1f3a: Anthropic is skipped until Sat 05 Dec 12:00 (limit reached)"
     )
     assert "until 13:00 (" in text.circuit(circuit | {"until": NOW + 3600}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("how", "lines"),
+    [
+        ({}, []),
+        (LedgerSnapshot("off", why="[ledger] enabled is false").as_dict(), []),
+        (LedgerSnapshot("ok", "/state/ledger.sqlite3", waiting=3, spilled=9, written=12).as_dict(), []),
+        (
+            LedgerSnapshot("waiting", why="the disk is full", hint="df -h /state", waiting=3, spilled=9).as_dict(),
+            ["cannot be written: the disk is full; 12 rows wait", "df -h /state"],
+        ),
+        (LedgerSnapshot("ok", dropped=1).as_dict(), ["1 row is lost"]),
+        (LedgerSnapshot("ok", set_aside="/state/x").as_dict(), ["a corrupt file is set aside: /state/x"]),
+    ],
+)
+def test_of_the_ledger_a_person_is_told_what_is_wrong(how: dict[str, Any], lines: list[str]) -> None:
+    assert text.ledger(how) == lines
