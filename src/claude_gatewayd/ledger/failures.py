@@ -18,11 +18,12 @@ Severity = Literal["later", "refused", "corrupt"]
 
 @dataclass(frozen=True, slots=True)
 class LedgerFailure:
-    """Why the ledger could not be used: "cannot X: why", and a command to paste."""
+    """Why the ledger could not be used: *message* says "cannot X: *why*", *hint* is a command to paste."""
 
     severity: Severity
     message: str
-    hint: str = ""
+    hint: str
+    why: str
 
     def as_error(self) -> GatewayError:
         """Return the error to show."""
@@ -71,9 +72,8 @@ def failure_of(verb: str, database: Database, error: BaseException) -> LedgerFai
         severity, why = _of_sqlite(cause)
     else:
         severity, why = _of_postgres(database, cause)
-    return LedgerFailure(
-        severity, f"cannot {verb} the ledger {database.shown}: {why}", _hint(database, cause, severity)
-    )
+    message = f"cannot {verb} the ledger {database.shown}: {why}"
+    return LedgerFailure(severity, message, _hint(database, cause, severity), why)
 
 
 def _of_sqlite(error: BaseException) -> tuple[Severity, str]:
@@ -101,7 +101,8 @@ def _line_of(text: str, which: int) -> str:
     """Return one of the errors that a driver's text consists of, without where it comes from and what explains it."""
     explains = re.compile(r"\s|$|(CONTEXT|DETAIL|HINT|LINE|QUERY)\b")
     lines = [line for line in text.splitlines() if not explains.match(line)] or ["it gives no reason"]
-    return re.sub(r"^(connection failed: |connection to server at .*? failed: |FATAL: +|ERROR: +)+", "", lines[which])
+    origin = r"(- host: .*?: (?=connection))?(connection failed: )?(connection (to server )?(at|on) .*? failed: )?"
+    return re.sub(rf"^{origin}(FATAL: +|ERROR: +)?", "", lines[which])
 
 
 def _hint(database: Database, error: BaseException, severity: Severity) -> str:

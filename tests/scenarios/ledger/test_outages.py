@@ -143,7 +143,7 @@ def test_a_lock_that_is_held_for_30_seconds(anthropic: FakeAnthropic) -> None:
         ):
             other.execute("BEGIN IMMEDIATE")
             locked = time.monotonic()
-            wait_until(lambda: "cannot write the ledger: database is locked; rows wait in" in daemon.log, 30)
+            wait_until(lambda: "cannot write the ledger: another process keeps it locked" in daemon.log, 30)
             wait_until(lambda: time.monotonic() > locked + 30, 40)
             assert daemon.status()["ledger"]["spilled"] > 100
             other.execute("ROLLBACK")

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from psycopg import OperationalError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -104,6 +105,23 @@ def test_a_postgres_with_too_many_connections(postgres: PostgresServer) -> None:
     postgres.execute(database.url, f'ALTER ROLE "{database.url.rpartition("/")[2]}" CONNECTION LIMIT 0')
     found = failure(database)
     assert (found.severity, "too many connections" in found.message) == ("later", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('connection failed: connection to server at "::1", port 1 failed: Connection refused\n\tIs the server running',
+         "Connection refused"),
+        ("Multiple connection attempts failed. All failures were:\n"
+         "- host: 'a', port: '1', hostaddr: '::1': connection failed: connection to server at ::1 failed: No\n"
+         "- host: 'a', port: '1', hostaddr: '1.2.3.4': connection timeout expired", "connection timeout expired"),
+        ('connection to server on socket "/run/x" failed: FATAL:  the database system is starting up',
+         "the database system is starting up"),
+        ("\n \n", "it gives no reason"),
+    ],
+)  # fmt: skip
+def test_the_words_of_libpq(text: str, why: str) -> None:
+    assert failure_of("write", Database(url="postgresql://h/db"), OperationalError(text)).why == why
 
 
 def sqlite(tmp_path: Path) -> Database:

@@ -34,7 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. *message* says "cannot X: why" unless it is done, *hint* is a command to paste.
+    """What came of it. *message* says "cannot X: *why*" unless it is done, *hint* is a command to paste.
 
     *set_aside* is where a corrupt file is now, *pruned* counts rows of requests.
     """
@@ -42,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     message: str = ""
     hint: str = ""
+    why: str = ""
     set_aside: str = ""
     pruned: int = 0
 

@@ -34,10 +34,11 @@ def work(job: Job) -> Report:
             case "check":
                 return _check(database, job)
     except GatewayError as error:
-        return Report(outcome="refused", message=error.message, hint=error.hint)
+        why = error.message.removeprefix(f"cannot use the ledger {database.shown}: ")
+        return Report(outcome="refused", message=error.message, hint=error.hint, why=why)
     except Exception as error:
         failure = failure_of(job.job, database, error)
-        return Report(outcome=failure.severity, message=failure.message, hint=failure.hint)
+        return Report(outcome=failure.severity, message=failure.message, hint=failure.hint, why=failure.why)
 
 
 def _patience(job: Job) -> float:

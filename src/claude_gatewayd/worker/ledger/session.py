@@ -103,7 +103,7 @@ class Session:
             self.set_aside = report.set_aside
             logger.warning("the ledger was corrupt: it is now %s, and a new one is begun", report.set_aside)
         if report.outcome != "done":
-            raise Unwritable(report.message, hint=report.hint, is_final=report.outcome != "later")
+            raise Unwritable(report.why or report.message, hint=report.hint, is_final=report.outcome != "later")
         self._is_suspect = False
 
     def _prune_daily(self, connection: DatabaseConnection) -> None:

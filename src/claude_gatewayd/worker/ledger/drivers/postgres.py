@@ -10,6 +10,7 @@ import psycopg
 from psycopg import errors
 
 from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.sums import Sums, sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers import statements
@@ -113,11 +114,5 @@ class PostgresConnection:
         except (psycopg.IntegrityError, psycopg.DataError, *SENSELESS) as error:
             raise RowsRefused from error
         except psycopg.Error as error:
-            raise Unwritable(self._reason(error), is_odd=not isinstance(error, _OUTAGES)) from None
-
-    def _reason(self, error: psycopg.Error) -> str:
-        """Return the reason in a line, and without the password."""
-        lines = [line.strip(" \t-") for line in str(error).splitlines()]
-        several = lines and lines[0].startswith("Multiple connection attempts failed")
-        reason = next(iter(lines[1:] if several else lines), "") or type(error).__name__
-        return self._database.without_password(reason)
+            found = failure_of("write", self._database, error)
+            raise Unwritable(found.why, is_odd=not isinstance(error, _OUTAGES), hint=found.hint) from None

@@ -1,6 +1,5 @@
 """The ledger's SQLite file, as the writer writes it. The upkeep creates it."""
 
-import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +10,8 @@ from urllib.parse import quote
 
 from msgspec.structs import astuple
 
+from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.sums import sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers import statements
@@ -31,7 +32,7 @@ class SqliteConnection:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        with _failures():
+        with self._failures():
             self._connection = sqlite3.connect(
                 f"file:{quote(str(file))}?mode=rw",
                 uri=True,
@@ -50,7 +51,7 @@ class SqliteConnection:
 
     def write(self, records: Sequence[UsageRecord]) -> None:
         """Write rows and what they add to the sums, in one transaction."""
-        with _failures():
+        with self._failures():
             sums = sums_of(records)
             if self._file.stat().st_ino != self._inode:
                 raise Unwritable("another file has taken its place", is_odd=True)
@@ -75,7 +76,7 @@ class SqliteConnection:
         """Return those of the ids that are there."""
         wanted = list(ids)
         found: set[str] = set()
-        with _failures():
+        with self._failures():
             for start in range(0, len(wanted), statements.KNOWN_AT_ONCE):
                 some = wanted[start : start + statements.KNOWN_AT_ONCE]
                 some += [""] * (statements.KNOWN_AT_ONCE - len(some))
@@ -93,12 +94,12 @@ class SqliteConnection:
 
     def used(self, gateway: str, since: int) -> list[tuple[Any, ...]]:
         """Return a gateway's sums by quarter of an hour, from one on."""
-        with _failures():
+        with self._failures():
             return self._connection.execute(_SQL.used, (gateway, since)).fetchall()
 
     def own(self, worker: str, since: float) -> Iterator[UsageRecord]:
         """Return a worker's rows."""
-        with _failures():
+        with self._failures():
             for row in self._connection.execute(_SQL.own, (since, worker)):
                 yield UsageRecord(**dict(zip(statements.COLUMNS, row, strict=True)))
 
@@ -113,20 +114,18 @@ class SqliteConnection:
             self._connection.close()
 
     def _single(self, statement: str) -> Any:
-        with _failures():
+        with self._failures():
             row = self._connection.execute(statement).fetchone()
         return row[0] if row else None
 
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Raise the failures of this package in place of those of sqlite3."""
-    try:
-        yield
-    except (*_BAD_ROWS, *SENSELESS) as error:
-        raise RowsRefused from error
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        raise Unwritable(str(error), is_odd=code not in _OUTAGES) from None
-    except OSError as error:
-        raise Unwritable(os.strerror(error.errno or 0), is_odd=True) from None
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Raise the failures of this package in place of those of sqlite3."""
+        try:
+            yield
+        except (*_BAD_ROWS, *SENSELESS) as error:
+            raise RowsRefused from error
+        except (sqlite3.Error, OSError) as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            found = failure_of("write", Database(file=self._file), error)
+            raise Unwritable(found.why, is_odd=code not in _OUTAGES, hint=found.hint) from None

@@ -53,7 +53,7 @@ def test_a_read_only_server_is_an_outage(postgres: PostgresServer, url: str) -> 
     postgres.make_read_only(url)
     with closing(PostgresConnection(Database(url=url))) as connection:
         found = failure(connection)
-    assert (found.why, found.is_odd) == ("cannot execute INSERT in a read-only transaction", False)
+    assert (found.why.partition(" (")[0], found.is_odd) == ("it is read-only", False)
 
 
 def test_a_server_that_hangs_can_be_left(postgres: PostgresServer, connection: PostgresConnection) -> None:

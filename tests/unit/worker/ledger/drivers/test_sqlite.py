@@ -65,7 +65,7 @@ def test_a_lock_is_an_outage_that_ends(
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         found = failure(connection)
-        assert (found.why, found.is_odd) == ("database is locked", False)
+        assert (found.why, found.is_odd) == ("another process keeps it locked", False)
         other.execute("ROLLBACK")
     connection.write(rows(3))
     assert connection.known([row(1).id]) == {row(1).id}
@@ -74,7 +74,7 @@ def test_a_lock_is_an_outage_that_ends(
 def test_a_read_only_database_is_an_outage(connection: SqliteConnection) -> None:
     connection._connection.execute("PRAGMA query_only = on")
     found = failure(connection)
-    assert (found.why, found.is_odd) == ("attempt to write a readonly database", False)
+    assert (found.why, found.is_odd) == ("it is read-only", False)
 
 
 def test_a_full_disk_is_an_outage_and_loses_nothing(connection: SqliteConnection) -> None:
@@ -83,7 +83,7 @@ def test_a_full_disk_is_an_outage_and_loses_nothing(connection: SqliteConnection
     connection._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
     with pytest.raises(Unwritable) as caught:
         fill(connection)
-    assert (caught.value.why, caught.value.is_odd) == ("database or disk is full", False)
+    assert (caught.value.why, caught.value.is_odd) == ("the disk is full", False)
     connection._connection.execute("PRAGMA max_page_count = 1000000")
     with pytest.raises(RowsRefused):
         connection.write(rows(10))
