@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from signal import SIGKILL
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from claude_gatewayd import paths
 from tests.support.leftovers import short_directory
@@ -55,6 +55,9 @@ class Daemon:
     Its configuration is *config* (TOML) and *environ*; its socket is its own, or *inherited* as systemd would pass it.
     *has_ledger*: it finds an empty ledger, as after its first start, and need not take half a second to make one.
     """
+
+    running: ClassVar[list["Daemon"]] = []  # from their start until they have been closed
+    at_end: ClassVar[list[Callable[["Daemon"], None]]] = []  # what looks at the files of one before they are removed
 
     def __init__(
         self,
@@ -104,6 +107,8 @@ class Daemon:
             ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             ledger.touch(0o600)
             ledger.write_bytes(_empty_ledger())
+        if self not in self.running:
+            self.running.append(self)
         command = [str(self._executable)]
         environ = dict(self.environ)
         descriptors: tuple[int, ...] = ()
@@ -223,7 +228,12 @@ class Daemon:
                     os.kill(worker, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-        self._directory.cleanup()
+            self.running.remove(self)
+        try:
+            for look in self.at_end:
+                look(self)
+        finally:
+            self._directory.cleanup()
 
 
 def children(pid: int) -> list[int]:

@@ -1,5 +1,6 @@
 """Which clients there are here, which of them takes which route, and the gateways that they share."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.client.agreement import watched
 from tests.scenarios.client.claude import VERSIONS, why_no_client
 from tests.scenarios.client.routes import NEWEST, OLDEST, Route
 from tests.scenarios.client.scene import Gateway, Scene, between_the_two, gateway_key, gateway_of, of_aws, written_below
@@ -31,6 +33,13 @@ def newest() -> str:
     if reason := why_no_client(NEWEST):
         pytest.skip(reason)
     return NEWEST
+
+
+@pytest.fixture(autouse=True)
+def no_token_of_difference(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each run, the client's transcripts and the gateways' ledgers have the same tokens."""
+    with watched(tmp_path, time.time(), [why for mark in request.node.iter_markers("one_side") for why in mark.args]):
+        yield
 
 
 @pytest.fixture

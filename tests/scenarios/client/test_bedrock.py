@@ -148,6 +148,7 @@ def test_a_reached_limit_goes_unnoticed(scene: Scene, version: str, home: Path) 
     assert result.text == "Hello from the fake. You said: good morning"
 
 
+@pytest.mark.one_side("in the background")  # the tries that broke off
 @routes.by(*routes.ALL)
 def test_bedrock_breaks_off(scene: Scene, version: str, home: Path) -> None:
     """The newer client asks again; the older one says what happened. Neither takes half an answer for a whole one."""

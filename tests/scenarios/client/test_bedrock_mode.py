@@ -11,7 +11,12 @@ from tests.scenarios.client.claude import SUBSCRIPTION, Claude, Credential, work
 from tests.scenarios.client.scene import Scene
 from tests.scenarios.client.session import Session
 
-pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.client,
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.one_side("in the background", "of other sessions"),
+]
 
 LONG: Final = "context-1m-2025-08-07"
 

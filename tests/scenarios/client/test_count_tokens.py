@@ -8,7 +8,12 @@ from tests.fakes.bedrock import COUNT, operation_of
 from tests.scenarios.client import routes
 from tests.scenarios.client.scene import Scene
 
-pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.client,
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.one_side("in the background", "of other sessions"),
+]
 
 PATH = "/v1/messages/count_tokens"
 

@@ -21,7 +21,12 @@ from tests.scenarios.client.claude import SUBSCRIPTION, VERSIONS, Claude, binary
 from tests.scenarios.client.scene import Scene
 from tests.support.daemon import BIN
 
-pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.client,
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.one_side("not through the gateway"),
+]
 
 NOWHERE: Final = tomllib.loads(Path(__file__).with_name("leads_nowhere.toml").read_text())["names"]
 KNOWN: Final = {*ROWS, *(name for group in NOWHERE for name in group["are"])}

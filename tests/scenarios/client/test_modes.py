@@ -15,7 +15,12 @@ from tests.scenarios.client.claude import SUBSCRIPTION, Claude
 from tests.scenarios.client.scene import LANES, Lane, Scene
 from tests.scenarios.client.session import DOWN, ENTER, Session
 
-pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.client,
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.one_side("in the background", "of other sessions"),
+]
 
 PRINTS: Final = {
     "command": 'python3 -c "print(40 + 2)"',

@@ -14,7 +14,12 @@ from tests.scenarios.client.claude import SUBSCRIPTION, Result, worked
 from tests.scenarios.client.scene import LANES, Lane, Scene
 from tests.scenarios.client.session import Session
 
-pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.client,
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.one_side("in the background", "of other sessions"),
+]
 
 OLD: Final = "2.1.197"
 SERVER: Final = Path(__file__).with_name("programs") / "mcp_server.py"

@@ -18,7 +18,12 @@ from tests.scenarios.client.scene import Gateway, gateway_of, holding, in_bedroc
 from tests.scenarios.client.session import Session
 from tests.support.keeping import Kept, kept_daemon
 
-pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.client,
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.one_side("in the background", "of other sessions"),
+]
 
 COMMAND: Final = "claude-gatewayctl sso-login"
 
