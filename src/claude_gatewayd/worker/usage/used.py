@@ -61,8 +61,13 @@ def _sum(records: Sequence[UsageRecord]) -> Used:
     tokens, unpriced, aws_unpriced = 0, 0, 0
     total = billed = fallback = aws = 0.0
     for record in records:
-        tokens += record.input_tokens + record.output_tokens + record.cache_read_tokens
-        tokens += record.cache_write_5m_tokens + record.cache_write_1h_tokens
+        tokens += (
+            record.input_tokens
+            + record.output_tokens
+            + record.cache_read_tokens
+            + record.cache_write_5m_tokens
+            + record.cache_write_1h_tokens
+        )
         cost, billing = record.cost, record.billing
         if cost is None:
             unpriced += 1

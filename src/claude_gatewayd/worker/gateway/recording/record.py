@@ -104,7 +104,7 @@ def usage_record(
         status=status,
         session_id=text(get(b"x-claude-code-session-id")),
         agent_id=text(get(b"x-claude-code-agent-id")),
-        message_id=text(message_id),
+        message_id=message_id,  # the meter has bounded it
         project=text(get(PROJECT_HEADER)),
         client=client,
         client_version=version,
