@@ -11,7 +11,7 @@ from claude_gatewayd.http1.content_coding import Decoder
 from claude_gatewayd.http1.flow import Bytes
 
 _TAIL = 4096
-_MOST_HELD = 4 * _TAIL  # in pieces: to put them together costs more than the look at one
+_MOST_HELD = 2 * _TAIL  # in pieces: to put them together costs more than the look at one
 _MAX_FIRST = 32 * 1024  # with the pings before it: they are parsed on the relay's loop
 # A line feed cannot stand raw inside a JSON string, so a line that begins so is an event's name. A client acts on an
 # event only when the empty line behind it has come.
