@@ -4,10 +4,10 @@ Ids are unique, so what is there already is left out. The sums of the target gro
 transaction: they cannot be copied, as the target may have rows of other gateways in the same quarter.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -17,6 +17,7 @@ from claude_gatewayd.ledger.schema import latencies, quarters, requests
 from claude_gatewayd.ledger.sums import Sums, sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 
+_LOOKED_AT = 10_000  # ids at a time
 CHUNK = 1000  # rows: a daemon that writes to either waits some 0.1 s at most
 _TRIES = 5
 
@@ -27,11 +28,23 @@ def copy_missing(source: Database, target: Database, tell: Callable[[int, int], 
     *tell* hears of each chunk how many were looked at, and added. Raises GatewayError; what was added by then stays.
     """
     seen = added = 0
-    engine = opened.writing(target)
-    for records in _chunks(source):
-        with opened.told("write", target):
-            added += add(engine, records)
-        seen += len(records)
+    reading, writing = opened.reading(source), opened.writing(target)
+    there = opened.reading(target)
+    after = ""
+    while ids := _ids(source, reading, requests.c.id > after):
+        known = set(_ids(target, there, requests.c.id.between(ids[0], ids[-1]), most=None))
+        missing = [one for one in ids if one not in known]
+        for start in range(0, len(missing), CHUNK):
+            piece = missing[start : start + CHUNK]
+            with opened.told("read", source), reading.connect() as connection:
+                records = [
+                    as_record(row) for row in connection.execute(select(requests).where(requests.c.id.in_(piece)))
+                ]
+            with opened.told("write", target):
+                added += add(writing, records)
+            tell(seen + start + len(piece), added)
+        seen += len(ids)
+        after = ids[-1]
         tell(seen, added)
     return added
 
@@ -47,18 +60,10 @@ def as_record(row: Any) -> UsageRecord:
     return UsageRecord(**row._mapping)
 
 
-def _chunks(source: Database) -> Iterator[list[UsageRecord]]:
-    engine = opened.reading(source)
-    after = ""
-    while True:
-        chosen = select(requests).where(requests.c.id > after).order_by(requests.c.id).limit(CHUNK)
-        # one transaction each: a long one would keep SQLite's WAL from shrinking
-        with opened.told("read", source), engine.connect() as connection:
-            records = [as_record(row) for row in connection.execute(chosen)]
-        if not records:
-            return
-        yield records
-        after = records[-1].id
+def _ids(database: Database, engine: Engine, chosen: ColumnElement[bool], most: int | None = _LOOKED_AT) -> list[str]:
+    """Return ids in their order. Short transactions: a long one would keep SQLite's WAL from shrinking."""
+    with opened.told("read", database), engine.connect() as connection:
+        return list(connection.scalars(select(requests.c.id).where(chosen).order_by(requests.c.id).limit(most)))
 
 
 def add(target: Engine, records: Sequence[UsageRecord]) -> int:
