@@ -228,7 +228,8 @@ class Daemon:
                     os.kill(worker, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-            self.running.remove(self)
+            if self in self.running:  # some are closed twice
+                self.running.remove(self)
         try:
             for look in self.at_end:
                 look(self)
