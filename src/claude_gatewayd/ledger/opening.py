@@ -2,19 +2,14 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import Database
-from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.schema import SCHEMA
 
 CONNECT_WITHIN = 5  # seconds, for each address of the host
@@ -40,19 +35,6 @@ def open_for_writing(database: Database, *, seconds: float = 30.0) -> Engine:
         return _postgres(database, seconds, "")
     # a transaction that took the lock later would fail at once where it has read an older state
     return _sqlite(database.file, "rw", seconds, "BEGIN IMMEDIATE")
-
-
-@contextmanager
-def reading(database: Database, *, seconds: float = 30.0) -> Iterator[Connection]:
-    """Yield a connection for reports, in a transaction; raise GatewayError for whatever fails in the block."""
-    if database.file is not None and not database.file.exists():
-        why = "there is no such file; the daemon creates it when it starts"
-        raise GatewayError(f"cannot read the ledger {database.shown}: {why}", "claude-gatewayctl status")
-    try:
-        with open_for_reading(database, seconds=seconds).connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise failure_of("read", database, error).as_error() from None  # what they say may hold the URL
 
 
 def _is_at_rest(file: Path) -> bool:

@@ -1,18 +1,31 @@
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, delete, select, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.maintenance.migrate import migrate
-from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing, reading
+from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 from claude_gatewayd.ledger.schema import requests
 from tests.support.other_user import as_nobody, needs_root
 from tests.support.postgres import PostgresServer
 from tests.support.usage_records import put, usage_record
+
+
+@contextmanager
+def reading(database: Database, seconds: float = 30.0) -> Iterator[Connection]:
+    """Yield a connection that reads, with errors as verbs show them."""
+    try:
+        with open_for_reading(database, seconds=seconds).connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise failure_of("read", database, error).as_error() from None
 
 
 def test_who_reads_cannot_write(database: Database) -> None:
@@ -46,15 +59,6 @@ def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
         assert len(connection.execute(select(requests.c.id)).all()) == 1
 
 
-def test_nothing_recorded_yet(tmp_path: Path) -> None:
-    with (
-        pytest.raises(GatewayError, match=r"cannot read the ledger .*: there is no such file"),
-        reading(Database(file=tmp_path / "ledger.sqlite3")),
-    ):
-        pass
-    assert os.listdir(tmp_path) == []
-
-
 def test_what_cannot_be_read(database: Database, postgres: PostgresServer) -> None:
     if database.file is not None:
         database.file.parent.mkdir()
@@ -63,7 +67,6 @@ def test_what_cannot_be_read(database: Database, postgres: PostgresServer) -> No
         postgres.stop()
     with pytest.raises(GatewayError, match="cannot read the ledger ") as raised, reading(database) as connection:
         connection.execute(select(requests))
-    assert raised.value.__cause__ is None
     assert raised.value.hint
 
 
