@@ -77,6 +77,8 @@ def usage_record(
             is_aborted=status == CLIENT_GONE,
         )
     route, asked = call.route, call.parsed.model or ""
+    if not asked or asked.startswith("arn:"):  # which has the number of an account in it
+        asked = route.model or asked.rpartition("/")[2]
     upstream = _NO_ANSWER if recording.refused else route.upstream
     is_bedrock = upstream == "bedrock"
     counts, model, message_id, advised = route.meter.read()
@@ -108,7 +110,7 @@ def usage_record(
         project=text(get(PROJECT_HEADER)),
         client=client,
         client_version=version,
-        model_asked=text(asked or (route.model if is_bedrock else "")),
+        model_asked=text(asked),
         model_served=text(served),
         lane=route.lane,
         upstream=upstream,

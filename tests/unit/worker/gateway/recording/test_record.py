@@ -234,3 +234,11 @@ def test_ids_sort_by_time_and_are_unique() -> None:
     assert len(set(ids)) == 100
     assert all(len(number) == 25 for number in ids)
     assert [number[:11] for number in ids] == sorted(number[:11] for number in ids)
+
+
+def test_the_number_of_an_account_is_nowhere() -> None:
+    arn = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
+    known = recorded(Route("bedrock", lane="bedrock", model="claude-opus-5-5"), asked=arn)
+    refused = recorded(Route("bedrock", lane="bedrock"), 403, asked=arn)
+    assert (known.model_asked, known.model_served) == ("claude-opus-5-5", "claude-opus-5-5")
+    assert (refused.model_asked, refused.model_served) == ("abc", "")
