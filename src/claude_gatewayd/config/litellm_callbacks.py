@@ -37,7 +37,6 @@ PACKAGES: Final = {
     "logfire": CallbackPackage("logfire", ("logfire",)),
     "lunary": CallbackPackage("lunary", ("lunary>=0.1.43",)),
     "mlflow": CallbackPackage("mlflow", ("mlflow>=3.11.1,<4",)),
-    "prometheus": CallbackPackage("prometheus_client", ("prometheus-client>=0.20,<1",)),
     "sentry": CallbackPackage("sentry_sdk", ("sentry-sdk>=2.21,<3",)),
     "slack": CallbackPackage("slack_bolt", ("slack-bolt",)),
     "supabase": CallbackPackage("supabase", ("supabase",)),

@@ -74,7 +74,7 @@ litellm_settings:
   cache: true
   cache_params: {type: local}
   drop_params: true
-  callbacks: [recorder.recorder, absent.thing, prometheus, nonsense]
+  callbacks: [recorder.recorder, absent.thing, mlflow, nonsense]
   success_callback: [recorder.note, wandb, sentry]
 """
 CREDENTIALS = """
@@ -206,8 +206,8 @@ def test_what_of_the_configuration_is_not_used_is_told(stage: Stage, own: tuple[
     assert not callbacks["absent.thing"]["loaded"]
     assert "No module named 'absent'" in callbacks["absent.thing"]["why"]
     assert callbacks["absent.thing"]["hint"] == ""
-    assert callbacks["prometheus"]["why"] == "it needs prometheus-client>=0.20,<1, not installed here"
-    assert callbacks["prometheus"]["hint"] == "claude-gatewayctl upgrade --with 'prometheus-client>=0.20,<1'"
+    assert callbacks["mlflow"]["why"] == "it needs mlflow>=3.11.1,<4, not installed here"
+    assert callbacks["mlflow"]["hint"] == "claude-gatewayctl upgrade --with 'mlflow>=3.11.1,<4'"
     assert callbacks["nonsense"]["why"] == "LiteLLM has no callback of this name"
     assert callbacks["wandb"]["why"]
     assert callbacks["sentry"]["why"] == "it needs sentry-sdk>=2.21,<3, not installed here"

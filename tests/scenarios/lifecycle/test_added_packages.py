@@ -75,12 +75,12 @@ class Machine:
 def test_a_package_gets_in_stays_and_goes(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     assert "No packages were added" in machine.good("upgrade", "--list")
-    make_wheel(tmp_path / "index", "prometheus-client", "0.22")
+    make_wheel(tmp_path / "index", "slack-bolt", "1.22")
 
-    done = machine.good("upgrade", "--with", "Prometheus_Client>=0.20,<1")
+    done = machine.good("upgrade", "--with", "Slack_Bolt>=1.20,<2")
     assert "Built 0.1.1 again in " in done
-    assert "With Prometheus_Client>=0.20,<1: 0.22\n" in done
-    assert machine.has("prometheus_client")
+    assert "With Slack_Bolt>=1.20,<2: 1.22\n" in done
+    assert machine.has("slack_bolt")
 
     refused = machine.bad("upgrade", "--with", "no-such-package")
     assert refused.startswith("Cannot install ")
@@ -89,19 +89,19 @@ def test_a_package_gets_in_stays_and_goes(tmp_path: Path) -> None:
     newer = build_wheel(tmp_path, "0.2.0")
     done = machine.good("upgrade", newer)
     assert "to 0.2.0 in " in done
-    assert "With Prometheus_Client>=0.20,<1: 0.22\n" in done
-    assert machine.has("prometheus_client")
-    assert machine.good("upgrade", "--list") == "With Prometheus_Client>=0.20,<1: 0.22\n"
+    assert "With Slack_Bolt>=1.20,<2: 1.22\n" in done
+    assert machine.has("slack_bolt")
+    assert machine.good("upgrade", "--list") == "With Slack_Bolt>=1.20,<2: 1.22\n"
 
-    (tmp_path / "index/prometheus_client-0.22-py3-none-any.whl").unlink()
+    (tmp_path / "index/slack_bolt-1.22-py3-none-any.whl").unlink()
     refused = machine.bad("upgrade", newer)  # what was added must not be lost in silence
-    assert "with Prometheus_Client>=0.20,<1" in refused
-    assert "or, if it is for what was added: claude-gatewayctl upgrade --without prometheus-client" in refused
+    assert "with Slack_Bolt>=1.20,<2" in refused
+    assert "or, if it is for what was added: claude-gatewayctl upgrade --without slack-bolt" in refused
 
-    done = machine.good("upgrade", "--without", "prometheus-client")
+    done = machine.good("upgrade", "--without", "slack-bolt")
     assert "Built 0.2.0 again in " in done
-    assert not machine.has("prometheus_client")
+    assert not machine.has("slack_bolt")
     assert machine.record() == []
     machine.good("upgrade", "--rollback")
-    assert machine.has("prometheus_client")
+    assert machine.has("slack_bolt")
     assert "No packages were added" in machine.good("upgrade", "--list")

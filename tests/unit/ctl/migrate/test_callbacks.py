@@ -23,8 +23,9 @@ BESIDE = {
          "claude-gatewayctl upgrade --with opentelemetry-sdk --with opentelemetry-exporter-otlp", True),
         ("success_callback", "langfuse", "yours to do",
          "it needs langfuse>=4.7,<5, not installed here: claude-gatewayctl upgrade --with 'langfuse>=4.7,<5'", True),
-        ("callbacks", "prometheus", "yours to do", "it needs prometheus-client>=0.20,<1, not installed here: "
-         "claude-gatewayctl upgrade --with 'prometheus-client>=0.20,<1'", True),
+        ("callbacks", "mlflow", "yours to do", "it needs mlflow>=3.11.1,<4, not installed here: "
+         "claude-gatewayctl upgrade --with 'mlflow>=3.11.1,<4'", True),
+        ("callbacks", "prometheus", "carried over", "built into LiteLLM", True),  # its package is ours, too
         ("success_callback", "log_to_db", "not understood", "LiteLLM has no callback of this name", False),
         ("callbacks", "wandb", "not understood", "LiteLLM has no callback of this name", False),
         ("callbacks", "langsmith", "carried over", "built into LiteLLM", True),
