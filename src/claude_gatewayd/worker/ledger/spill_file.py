@@ -36,7 +36,7 @@ class SpillFile:
         """Create an empty file, and lock it. The names of files sort by time."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for _ in range(_TRIES):
-            path = directory / f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(3)}{SUFFIX}"
+            path = directory / f"{time.time_ns():016x}-{secrets.token_hex(3)}{SUFFIX}"
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
             if _is_locked(path, descriptor):
                 return cls(path, descriptor, 0, 0)
