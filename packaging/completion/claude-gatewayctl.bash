@@ -43,9 +43,9 @@ _claude_gatewayctl() {
         fi
     done <<<"$_claude_gatewayctl_table"
     case $takes in
-    keys)
+    =*)
         while IFS=$'\t' read -r place text kind summary; do
-            [[ $place == '=keys' ]] && values+=("$text")
+            [[ $place == "$takes" ]] && values+=("$text")
         done <<<"$_claude_gatewayctl_table"
         ;;
     profiles)

@@ -46,8 +46,8 @@ function __claude_gatewayctl
         return
     end
     switch $takes
-        case keys
-            string match -rg '^=keys\t([^\t]+)' -- $__claude_gatewayctl_table
+        case '=*'
+            string match -rg "^$takes\\t([^\\t]+)" -- $__claude_gatewayctl_table
         case profiles
             set -l file $HOME/.aws/config
             set -q AWS_CONFIG_FILE; and set file $AWS_CONFIG_FILE

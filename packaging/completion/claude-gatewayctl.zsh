@@ -24,9 +24,7 @@ _claude_gatewayctl() {
     [[ $where == . && $given -gt 0 ]] && return 1
     for row in $rows; do
         cells=("${(@s:	:)row}")
-        if [[ $cells[1] == '=keys' ]]; then
-            keys+=("$cells[2]")
-        elif [[ $cells[1] == "$where" ]]; then
+        if [[ $cells[1] == "$where" ]]; then
             if [[ $cells[2] == '*' ]]; then
                 ((nth++ == given)) && takes=$cells[3]
             elif [[ $cells[2] == -* ]]; then
@@ -45,7 +43,13 @@ _claude_gatewayctl() {
         return
     fi
     case $takes in
-    keys) _describe 'key' keys ;;
+    '='*)
+        for row in $rows; do
+            cells=("${(@s:	:)row}")
+            [[ $cells[1] == "$takes" ]] && keys+=("$cells[2]")
+        done
+        _describe 'value' keys
+        ;;
     profiles)
         profiles=("${(@f)$(sed -n 's/^\[profile  *\(.*\)\]$/\1/p; s/^\[\(default\)\]$/\1/p' \
             "${AWS_CONFIG_FILE:-$HOME/.aws/config}" 2>/dev/null)}")

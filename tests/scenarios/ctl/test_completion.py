@@ -37,6 +37,8 @@ CASES = [
     ("usage --pl", ["--plot"]),
     ("usage --plot pro", ["proxy.yaml"]),
     ("usage --since ", []),
+    ("usage --by se", ["session"]),
+    ("usage --by ", ["day", "hour", "model", "upstream", "session", "project", "gateway"]),
     ("run --d", ["--direct"]),
     ("nonsense ", []),
 ]

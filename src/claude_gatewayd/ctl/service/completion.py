@@ -19,14 +19,14 @@ SHELLS = ("bash", "zsh", "fish")
 _OURS = "By: claude-gatewayctl completion"
 _PRINTED_WITHIN = 20.0
 _HERE = "@TABLE@"  # the line of a template that the table takes the place of
-_KINDS = {"KEY": "keys", "FILE": "files", "FILE.svg": "files", "VERSION|WHEEL": "files", "PATH/config.yaml": "files"}
+_KINDS = {"KEY": "=keys", "FILE": "files", "FILE.svg": "files", "VERSION|WHEEL": "files", "PATH/config.yaml": "files"}
 
 
 class Word(NamedTuple):
     """A word that may stand behind *path*: "", or verbs. Without a *text* it is any value.
 
-    *kind* is of the value that an option or a place takes: keys, files, profiles, "-" for what nobody can guess, or ""
-    where none is taken.
+    *kind* is of the value that an option or a place takes: files, profiles, a *path* of its own where the values are,
+    such as =keys, "-" for what nobody can guess, or "" where none is taken.
     """
 
     path: str
@@ -152,6 +152,9 @@ def _of(path: str, parser: argparse.ArgumentParser) -> Iterator[Word]:
                 yield from _of(f"{path} {name}", one)
         elif action.option_strings:
             takes = _kind(action) if action.nargs != 0 else ""
+            if action.choices is not None:
+                takes = f"={path}{action.option_strings[-1]}"
+                yield from (Word(takes, str(choice)) for choice in action.choices)
             for option in action.option_strings:
                 if option != "-h":  # --help is enough
                     yield Word(path, option, action.help or "", takes)
