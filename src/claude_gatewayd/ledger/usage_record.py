@@ -15,8 +15,8 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     *id* sorts by time and is unique over all gateways. *started_at* is in seconds since the epoch, *gateway* names the
     daemon among those that share a database. *kind* is the sort of endpoint; only "messages", "invoke" and "openai"
-    use tokens. *transport* is who asked Bedrock, "litellm" or "direct". *fallback* is why Bedrock was asked in
-    Anthropic's place, one of few words, "" if it was not. *billing* is who pays: nobody by the token for a
+    use tokens. *transport* is who asked Bedrock, "litellm" or "direct". *fallback* is why Bedrock answered in
+    Anthropic's place, one of few words, "" if it did not. *billing* is who pays: nobody by the token for a
     "subscription", the owner of the API key, the AWS account, or another provider. *message_id* is the answer's, as the
     client got it (of message_start, or of the JSON body): Claude Code's transcripts have it too, so `usage --against`
     knows which of their messages is this request. "" where the answer has none.

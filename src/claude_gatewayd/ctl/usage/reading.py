@@ -6,9 +6,9 @@ from typing import TypeVar
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from claude_gatewayd.ctl.ledger.opened import told
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database
-from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.opening import open_for_reading
 from claude_gatewayd.ledger.schema import latencies, quarters, requests
 
@@ -25,18 +25,14 @@ def read(database: Database, ask: Callable[[Connection], T]) -> T | None:
     if database.file is not None and not database.file.exists():
         return None
     engine = open_for_reading(database, seconds=_WITHIN)
-    try:
+    with told("read", database):
         with engine.connect() as connection:
             try:
                 return ask(connection)
             except SQLAlchemyError as error:
                 cause = error
         _require_no_tables(database, cause)
-        return None
-    except SQLAlchemyError as error:
-        raise failure_of("read", database, error).as_error() from None
-    finally:
-        engine.dispose()
+    return None
 
 
 def _require_no_tables(database: Database, cause: SQLAlchemyError) -> None:

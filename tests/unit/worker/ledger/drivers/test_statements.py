@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from claude_gatewayd.ctl.ledger import facts
 from claude_gatewayd.ledger import schema
+from claude_gatewayd.ledger.maintenance import migrate
 from claude_gatewayd.ledger.sums import LatencyKey, QuarterKey
 from claude_gatewayd.worker.ledger.drivers import statements
 
@@ -16,6 +18,11 @@ def names(listed: str) -> list[str]:
 def test_the_columns_are_those_of_the_schema() -> None:
     assert list(statements.COLUMNS) == [column.name for column in schema.requests.columns]
     assert statements.SCHEMA == schema.SCHEMA
+
+
+def test_the_revision_is_that_of_the_newest_migration() -> None:
+    """With an older one the writer would have the tables made ready again and again, and write nothing."""
+    assert statements.HEAD == migrate.head() == facts.newest_revision()
 
 
 @pytest.mark.parametrize(
