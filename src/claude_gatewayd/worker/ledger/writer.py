@@ -112,7 +112,8 @@ class Writer:
         """Write what there is, or leave it in a file; wait for it up to *seconds*."""
         self._is_closing = True
         self._wake.set()
-        self._thread.join(seconds)
+        if self._thread.ident is not None:  # a generation that only tries whether it could serve starts none
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         self._spill.adopt()

@@ -38,6 +38,15 @@ async def test_rows_end_in_the_file(tmp_path: Path) -> None:
 
 
 @on_uvloop
+async def test_one_that_was_not_started_is_closed(tmp_path: Path) -> None:
+    """As by `claude-gatewayd check`, which ends where a generation would begin to serve: no upgrade succeeded."""
+    ledger = Ledger(LedgerConfig(), {"HOME": str(tmp_path)}, view())
+    await ledger.close()
+    assert threads() == []
+    assert not paths.ledger_file({"HOME": str(tmp_path)}).exists()
+
+
+@on_uvloop
 async def test_turned_off_it_does_nothing(tmp_path: Path) -> None:
     ledger = Ledger(LedgerConfig(enabled=False), {"HOME": str(tmp_path)}, view())
     await ledger.start()
