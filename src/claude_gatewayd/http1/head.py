@@ -24,6 +24,7 @@ HOP_BY_HOP = frozenset(
 # Connection: content-length would take away what says where the body ends.
 _NEVER_NAMED = frozenset((b"", b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
 _NONE: frozenset[bytes] = frozenset()
+_LONGEST_USUAL = 64  # bytes of a Connection header that is remembered: the tokens of one of 64 KiB take 1.5 MB
 _NOTHING_PUT: dict[bytes, bytes] = {}
 _NOTHING = object()  # what llhttp is to call back: it is asked for its verdict alone
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
@@ -245,10 +246,15 @@ def _framing(fields: Fields) -> tuple[int | None, bool]:
 
 def _connection(fields: Fields) -> tuple[frozenset[bytes], frozenset[bytes]]:
     """Return the tokens of the Connection header, and the headers among them."""
-    return _tokens(fields.all_of(b"connection")) if b"connection" in fields else (_NONE, _NONE)
+    if b"connection" not in fields:
+        return _NONE, _NONE
+    value = fields.all_of(b"connection")
+    return _usual_tokens(value) if len(value) <= _LONGEST_USUAL else _tokens(value)
 
 
-@lru_cache(maxsize=64)
 def _tokens(value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
     tokens = frozenset([token.strip(b" \t") for token in value.lower().split(b",")])
     return tokens, tokens - _NEVER_NAMED
+
+
+_usual_tokens = lru_cache(maxsize=64)(_tokens)

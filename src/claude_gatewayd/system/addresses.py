@@ -24,7 +24,7 @@ def addresses(host: str) -> tuple[Address, ...]:
         return ()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)  # a caller may send others, of up to 64 KiB
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine by its very name, and no other."""
     return any(address.is_loopback for address in addresses(host))
@@ -35,7 +35,7 @@ def to_bind(host: str) -> str:
     return str(next(iter(addresses(host)), host))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def host_of(authority: bytes) -> str:
     """Return the host of a Host header, in lower case and without port or brackets; "" for what is none."""
     found = _AUTHORITY.fullmatch(authority.decode("latin-1").strip(" \t").lower())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from claude_gatewayd.http1 import head
 from claude_gatewayd.http1.head import HOP_BY_HOP, MAX_HEAD, Malformed, RequestHead, ResponseHead
 from tests.support.cuts import cut_anywhere
+from tests.support.memory import kept_by
 
 FUZZ = settings(max_examples=300, deadline=None)
 
@@ -397,3 +398,12 @@ def test_a_damaged_head_is_refused_or_of_one_meaning(lines: list[bytes], data: s
 
 def test_an_answer_without_lines() -> None:
     assert head.write_response(204, b"No Content", []) == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+def test_long_connection_headers_are_not_remembered() -> None:
+    def parse() -> None:
+        for number in range(64):
+            names = b",".join(b"%d-%d" % (number, name) for name in range(8000))
+            assert len(head.parse_request(request(b"Connection: " + names)).named) == 8000
+
+    assert kept_by(parse) < 1

@@ -3,6 +3,7 @@
 import pytest
 
 from claude_gatewayd.system.addresses import addresses, host_of, is_loopback, to_bind
+from tests.support.memory import kept_by
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.255.0.1", "::1", "[::1]"])
@@ -59,3 +60,11 @@ def test_to_bind(host: str, address: str) -> None:
 )
 def test_the_host_of_an_authority(authority: bytes, host: str) -> None:
     assert host_of(authority) == host
+
+
+def test_long_hosts_take_little_memory() -> None:
+    def look() -> None:
+        for number in range(100):
+            assert not is_loopback(host_of(b"%d" % number + b"a" * 60_000))
+
+    assert kept_by(look) < 2

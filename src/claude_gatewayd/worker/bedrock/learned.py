@@ -106,7 +106,12 @@ class LearnedRefusals:
         """
         known = self._refused.get(model, {})
         new = [feature for feature in features if feature not in known]
-        if not new or (not known and len(self._refused) >= _MOST_MODELS) or len(known) + len(new) > _MOST_FEATURES:
+        if (
+            not new
+            or len(model) > _LONGEST_NAME
+            or (not known and len(self._refused) >= _MOST_MODELS)
+            or len(known) + len(new) > _MOST_FEATURES
+        ):
             return
         text, now = quotable(text)[:_LONGEST_TEXT], self._clock()
         self._forgotten_at = _past(self._forgotten_at, now)

@@ -8,7 +8,7 @@ from claude_gatewayd.bedrock import features
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.bedrock.models import Family
 
-_MAX_REMEMBERED = 1000
+_MOST = 1000  # for the life of the process, as LiteLLM forgets none: 2 KB each
 
 
 class ModelRegistry:
@@ -20,10 +20,8 @@ class ModelRegistry:
     def register(self, model: str) -> None:
         """Register *model*, an id of Bedrock's, with or without the prefix of its provider."""
         name = model.removeprefix("bedrock/")
-        if name in self._registered or "claude" not in name:
+        if name in self._registered or "claude" not in name or len(self._registered) >= _MOST:
             return
-        if len(self._registered) > _MAX_REMEMBERED:
-            self._registered.clear()
         self._registered.add(name)
         costs = {} if name in litellm.model_cost else {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
         litellm.register_model({name: flags(bedrock_models.family_of(name)) | costs})

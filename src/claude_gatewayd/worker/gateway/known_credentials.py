@@ -75,7 +75,7 @@ class KnownCredentials:
         self._file = file
         self._key = key.encode()[:64]
         self._clock = clock
-        self._known: dict[str, float] = {}
+        self._known: dict[str, float] = {}  # the oldest first; as many as the file has
         self._seen: tuple[int, int] | None = None  # mtime and inode of the file when it was read
         self._writing: asyncio.Task[None] | None = None
         self._unwritten = False
@@ -100,7 +100,10 @@ class KnownCredentials:
         """Remember a credential. A thread writes it to the file soon after."""
         if self.is_fresh(digest):
             return
+        self._known.pop(digest, None)
         self._known[digest] = self._clock()
+        if len(self._known) > _MOST_ENTRIES:  # Anthropic may accept any credential, where a proxy stands in its place
+            del self._known[next(iter(self._known))]
         self._unwritten = True
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_soon())
@@ -146,6 +149,8 @@ class KnownCredentials:
         for digest, at in found.items():
             # A time in the future is from a clock that was wrong. Such an entry would never expire.
             self._known[digest] = max(self._known.get(digest, 0.0), min(at, now))
+        latest = sorted(self._known.items(), key=lambda entry: entry[1])[-_MOST_ENTRIES:]
+        self._known = dict(latest)
         return any(at > now for at in found.values())
 
     def _write(self, known: dict[str, float]) -> None:

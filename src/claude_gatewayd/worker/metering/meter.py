@@ -124,7 +124,7 @@ class Meter:
         return Reading(None, usage.name(found[0].model), usage.name(found[0].id)) if found else NOTHING
 
 
-@lru_cache(32)
+@lru_cache(8)
 def _reader_for(content_type: bytes) -> type[_Reader] | None:
     if sse.is_stream(content_type):
         return StreamReader

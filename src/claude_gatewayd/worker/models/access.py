@@ -10,6 +10,7 @@ from claude_gatewayd.bedrock.errors import masked
 
 _MOST_MODELS: Final = 100
 _LONGEST_TEXT: Final = 300
+_LONGEST_ID: Final = 2048  # of InvokeModel's modelId; a caller may send what is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class ModelAccess:
         ]
 
     def _note(self, model: str, access: Access) -> None:
+        if len(model) > _LONGEST_ID:
+            return
         self._seen.pop(model, None)
         self._seen[model] = access
         if len(self._seen) > _MOST_MODELS:

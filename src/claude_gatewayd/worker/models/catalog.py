@@ -39,7 +39,9 @@ class ModelCatalog:
     def find(self, name: str) -> Target | None:
         """Return the model at Bedrock for a name; None: it is no name of Anthropic's."""
         listing = self._live.listing
-        if listing is not self._found_in or len(self._found) >= _MOST_FOUND or len(name) > _LONGEST_NAME:
+        if len(name) > _LONGEST_NAME:
+            return models.find(name, self._region, self._geography, self._own, listing)
+        if listing is not self._found_in or len(self._found) >= _MOST_FOUND:
             self._found_in, self._found = listing, {}
         if name not in self._found:  # each request looks twice, and its search takes 10 µs
             self._found[name] = models.find(name, self._region, self._geography, self._own, listing)

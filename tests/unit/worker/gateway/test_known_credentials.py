@@ -10,6 +10,7 @@ import pytest
 
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, proves
 from tests.support.clock import Clock
+from tests.support.memory import kept_by
 
 DAY = 86400.0
 JSON = {b"content-type": b"application/json", b"request-id": b"req_1"}
@@ -195,3 +196,18 @@ def test_a_place_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, cap
 
     asyncio.run(learn())
     assert "cannot write" in caplog.text
+
+
+def test_however_many_are_accepted_those_used_last_are_known(tmp_path: Path) -> None:
+    async def learn() -> KnownCredentials:
+        known = KnownCredentials(tmp_path / "proven.json", "key")
+        for number in range(100_000):
+            known.learn(known.digest(b"%d" % number))
+        await known.close()
+        return known
+
+    assert kept_by(lambda: asyncio.run(learn())) < 2
+    known = KnownCredentials(tmp_path / "proven.json", "key")
+    assert [number for number in range(98_000, 100_000) if known.knows(known.digest(b"%d" % number))] == list(
+        range(99_000, 100_000)
+    )

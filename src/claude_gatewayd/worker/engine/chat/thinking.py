@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_MAX_TOTAL = 16 * 1024 * 1024  # bytes in all
+_MAX_TOTAL = 8 * 1024 * 1024  # bytes in all
+_ENTRY = 400  # bytes that an entry takes besides its text and the id of its tool call
 _MAX_TURN = 1024 * 1024  # of one turn's
 _KINDS = ("thinking", "redacted_thinking")
 
@@ -29,10 +30,13 @@ class ThinkingStore:
         if len(text) > _MAX_TURN:
             return
         for tool in tools:
-            self._size += len(text) - len(self._kept.pop((caller, tool), b""))
+            if (before := self._kept.pop((caller, tool), None)) is not None:
+                self._size -= _size(tool, before)
             self._kept[caller, tool] = text
+            self._size += _size(tool, text)
         while self._size > _MAX_TOTAL:
-            self._size -= len(self._kept.popitem(last=False)[1])
+            (_, tool), dropped = self._kept.popitem(last=False)
+            self._size -= _size(tool, dropped)
 
     def of(self, caller: str, tools: Sequence[str]) -> list[dict[str, Any]] | None:
         """Return the thinking of the turn with these tool calls, None if it is unknown."""
@@ -90,6 +94,10 @@ class ThinkingRecorder:
             self._tools.append(block["id"])
             if self._left > 0:
                 self._store.keep(self._caller, self._tools, list(self._blocks.values()))
+
+
+def _size(tool: str, text: bytes) -> int:
+    return _ENTRY + len(tool) + len(text)
 
 
 def _read(text: bytes) -> Mapping[str, Any]:

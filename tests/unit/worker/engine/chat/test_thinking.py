@@ -7,6 +7,7 @@ import pytest
 from claude_gatewayd.worker.engine.chat import thinking
 from claude_gatewayd.worker.engine.chat.thinking import ThinkingRecorder, ThinkingStore
 from tests.fakes.anthropic_model import ModelReply, whole_message
+from tests.support.memory import kept_by
 
 BLOCK = {"type": "thinking", "thinking": "hm, tool_use", "signature": "ab"}
 REDACTED = {"type": "redacted_thinking", "data": "x"}
@@ -70,3 +71,13 @@ def test_no_more_is_kept_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thinking, "_MAX_TURN", 10)
     store.keep("me", ["large"], [BLOCK])
     assert store.of("me", ["large"]) is None
+
+
+def test_tiny_turns_take_no_more_memory_than_large_ones() -> None:
+    def fill() -> ThinkingStore:
+        store = ThinkingStore()
+        for number in range(100_000):
+            store.keep("me", [f"toolu_{number:024}"], [{"type": "thinking", "thinking": ""}])
+        return store
+
+    assert kept_by(fill) < 10
