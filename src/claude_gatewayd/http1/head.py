@@ -47,10 +47,11 @@ class Fields(Mapping[bytes, bytes]):
     A value is cut from its line when it is asked for: most never are.
     """
 
-    __slots__ = ("_line_of", "_named_lines")
+    __slots__ = ("_line_of", "_named_lines", "_text")
 
     def __init__(self, text: bytes) -> None:
         """Take the lines of *text*, without the end of the last."""
+        self._text = text
         lines = text.split(b"\r\n") if text else []
         self._named_lines = [(line.partition(b":")[0].lower(), line) for line in lines]
         self._line_of = dict(self._named_lines)
@@ -76,6 +77,14 @@ class Fields(Mapping[bytes, bytes]):
 
     def __len__(self) -> int:
         return len(self._line_of)
+
+    def but(self, name: bytes) -> tuple[bytes, bytes]:
+        """Return what is before and what is behind the line of a field: the same for heads that differ in it alone."""
+        line = self._line_of.get(name)
+        if line is None:
+            return self._text, b""
+        before, _, behind = self._text.partition(line)
+        return before, behind
 
     def refuse_twice(self, names: Iterable[bytes]) -> None:
         """Raise Malformed where one of *names* stands more than once."""

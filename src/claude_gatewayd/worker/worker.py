@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from claude_gatewayd.http1.server.accept import Acceptor
@@ -24,6 +25,7 @@ from claude_gatewayd.worker import status
 from claude_gatewayd.worker.assembly import assemble
 from claude_gatewayd.worker.beats import Beats
 from claude_gatewayd.worker.engine import EngineFailed
+from claude_gatewayd.worker.gateway.introduction import Remembered
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class Worker:
         self._connections = Connections(gateway.refusal)
         self._acceptor = Acceptor(
             listener,
-            lambda: ServerConnection(self._handle, self._connections, Limits()),
+            lambda: ServerConnection(partial(self._handle, Remembered()), self._connections, Limits()),
             lambda: self._connections.make_room(MAX_CONNECTIONS),
         )
         self._loopback_connections = Connections(gateway.refusal)
@@ -136,10 +138,10 @@ class Worker:
         elif isinstance(problem := ready.exception(), EngineFailed):
             logger.warning("serving without LiteLLM: %s", problem.message)
 
-    def _handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+    def _handle(self, remembered: Remembered, exchange: Exchange) -> Coroutine[Any, Any, None]:
         if self._beats.at_rest:
             self._beats.wake()
-        return self._parts.gateway.handle(exchange)
+        return self._parts.gateway.handle(exchange, remembered)
 
     def _is_busy(self) -> bool:
         """Return whether somebody would notice at once if we hung, or we are about to change."""

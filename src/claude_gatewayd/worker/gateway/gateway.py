@@ -20,6 +20,7 @@ from claude_gatewayd.worker.gateway import caller as callers
 from claude_gatewayd.worker.gateway import guard
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, Refused, Route
+from claude_gatewayd.worker.gateway.introduction import Introduction, Introductions, Remembered
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
@@ -32,7 +33,6 @@ from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.metrics.metrics import PATH as METRICS
 from claude_gatewayd.worker.metrics.metrics import Metrics
-from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
 _READ = frozenset((MESSAGES, COUNT_TOKENS))
@@ -92,6 +92,7 @@ class Gateway:
         self._lanes = lanes
         self._authorization = authorization
         self._known = known
+        self._introductions = Introductions(settings.hosts, settings.key, known)
         self._tickets = tickets
         self._budget = budget
         self._decoding = asyncio.Lock()
@@ -99,13 +100,13 @@ class Gateway:
         self._recorder = recorder
         self._metrics = metrics
 
-    async def handle(self, exchange: Exchange) -> None:
-        """Answer one request, whatever happens."""
+    async def handle(self, exchange: Exchange, remembered: Remembered) -> None:
+        """Answer one request, whatever happens. *remembered* is its connection's."""
         tally = self._tally
         tally.under_way += 1
         recording = self._recorder.begin()
         try:
-            if status := await self._respond(exchange, self._answer(exchange, recording), recording):
+            if status := await self._respond(exchange, self._answer(exchange, recording, remembered), recording):
                 self._ended(exchange, recording, status)
         except asyncio.CancelledError:
             if not exchange.finished:
@@ -128,7 +129,7 @@ class Gateway:
             return await answering
         except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
             refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
-            lines, text = _error(_path(exchange.head.target)[0], refused)
+            lines, text = _error(_path(guard.authority_of(exchange.head.target)[1])[0], refused)
             recording.refused = not any(line.startswith(b"x-gateway-upstream") for line in refused.lines)
             route = _NO_UPSTREAM if recording.refused else ()
             exchange.reply(refused.status, anthropic_errors.reason(refused.status), [*lines, *route], text)
@@ -142,13 +143,17 @@ class Gateway:
         lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *_NO_UPSTREAM, b"Connection: close"]
         return head.write_response(problem.status, anthropic_errors.reason(problem.status), lines) + text
 
-    async def _answer(self, exchange: Exchange, recording: Recording) -> int:
+    async def _answer(self, exchange: Exchange, recording: Recording, remembered: Remembered) -> int:
         request = exchange.head
-        authority = guard.authority_of(request.target)[0]
-        refusal = guard.check(request.fields, authority, self._settings.hosts)
+        introduction = self._introductions.of(request.fields, remembered)
+        recording.asker, recording.form = introduction.asker, introduction.form
+        authority, target = guard.authority_of(request.target)
+        refusal = introduction.rejection
+        if authority is not None:
+            refusal = guard.check(request.fields, authority, self._settings.hosts)
         if refusal is not None:
             raise Refused(refusal.status, refusal.message, NO_RETRY)
-        path, target = _path(request.target)
+        path, target = _path(target)
         if request.method == b"HEAD" and path in _HELLO:
             exchange.reply(200, b"OK", _NO_UPSTREAM, b"")
             return 200
@@ -156,11 +161,11 @@ class Gateway:
             return self._prove(exchange)
         if path == METRICS and request.method in (b"GET", b"HEAD"):
             return await self._show_metrics(exchange)
-        if forwarding_loops.HEADER in request.fields and forwarding_loops.comes_back(request.fields):
+        if introduction.comes_back:
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
             raise Refused(508, f"cannot reach Anthropic: {where}. {hint}", NO_RETRY)
-        call = recording.call = self._admitted(exchange, path, target)
+        call = recording.call = self._admitted(exchange, path, target, introduction)
         route = call.route
         if path.startswith(bedrock_mode.PREFIX):
             route.lane, route.upstream = "bedrock-mode", "bedrock"
@@ -261,9 +266,9 @@ class Gateway:
             return await self._ask_bedrock(call)
         return await self._lanes.anthropic.answer(call)
 
-    def _admitted(self, exchange: Exchange, path: bytes, target: bytes) -> Call:
-        """Identify the caller. Raises Refused without a credential, or without the key where it is required."""
-        caller = callers.identify(exchange.head.fields, self._settings.key)
+    def _admitted(self, exchange: Exchange, path: bytes, target: bytes, introduction: Introduction) -> Call:
+        """Admit the caller. Raises Refused without a credential, or without the key where it is required."""
+        caller, digest = introduction.caller, introduction.digest
         if self._settings.remote and not caller.has_key:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
             raise Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
@@ -273,7 +278,7 @@ class Gateway:
         if path in ROUTES and (key := callers.api_key_as_bearer(caller)):  # Anthropic accepts it in its own header only
             caller = caller._replace(credential=key)
             replaced, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
-        digest = self._known.digest(caller.credential) if caller.credential else ""
+            digest = self._known.digest(key)
         return Call(exchange, caller, path, target, digest, dropped_headers=dropped, replaced_headers=replaced)
 
     async def _read(self, call: Call) -> None:
@@ -326,8 +331,7 @@ class Gateway:
 
 
 def _path(target: bytes) -> tuple[bytes, bytes]:
-    """Return the path of a request target, and the path with its query."""
-    target = guard.authority_of(target)[1]
+    """Return the path of a request target without an authority, and the path with its query."""
     if target.startswith(_PREFIX) and target[len(_PREFIX) :][:1] in (b"/", b"?", b""):
         target = target[len(_PREFIX) :] or b"/"
     return target.partition(b"?")[0], target

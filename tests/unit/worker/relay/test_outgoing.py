@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker.assembly import assemble
+from claude_gatewayd.worker.gateway.introduction import Remembered
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.inputs import BedrockAccess, WorkerInputs
 from claude_gatewayd.worker.relay.outgoing import outgoing_request
@@ -86,7 +88,8 @@ class Whole:
                 loopback=loopback,
             )
             self.gateway = assemble(inputs, lambda: None).gateway
-        self.client = Wire(ServerConnection(self.gateway.handle, Connections(self.gateway.refusal), Limits()))
+        handle = partial(self.gateway.handle, remembered=Remembered())
+        self.client = Wire(ServerConnection(handle, Connections(self.gateway.refusal), Limits()))
 
     async def _connect(self) -> UpstreamConnection:
         connection = UpstreamConnection()

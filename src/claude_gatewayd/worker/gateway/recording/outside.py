@@ -1,8 +1,11 @@
 """Text from outside, as the ledger may have it: bounded and printable."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+from claude_gatewayd.worker.relay.outgoing import PROJECT_HEADER
 
 _LONGEST: Final = 100
 _LONGEST_AGENT: Final = 200
@@ -14,6 +17,28 @@ class Client(NamedTuple):
 
     name: str
     version: str
+
+
+class Asker(NamedTuple):
+    """What a request says of the program that sends it, and of what it is for."""
+
+    session_id: str
+    agent_id: str
+    project: str
+    client: str
+    version: str
+
+
+def asker(fields: Mapping[bytes, bytes]) -> Asker:
+    """Return who sends a request, by its header fields."""
+    name, version = client(fields.get(b"user-agent", b""))
+    return Asker(
+        text(fields.get(b"x-claude-code-session-id", b"")),
+        text(fields.get(b"x-claude-code-agent-id", b"")),
+        text(fields.get(PROJECT_HEADER, b"")),
+        name,
+        version,
+    )
 
 
 def text(value: bytes | str) -> str:

@@ -14,7 +14,7 @@ from claude_gatewayd.worker.gateway.caller import Form
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES
 from claude_gatewayd.worker.gateway.recording import outside
-from claude_gatewayd.worker.relay.outgoing import PROJECT_HEADER
+from claude_gatewayd.worker.gateway.recording.outside import Asker
 from claude_gatewayd.worker.tally import CLIENT_GONE
 
 _KINDS: Final[dict[bytes, Kind]] = {
@@ -23,7 +23,6 @@ _KINDS: Final[dict[bytes, Kind]] = {
     **dict.fromkeys(ROUTES, "openai"),
 }
 _BILLED: Final[dict[Form, Billing]] = {"oauth": "subscription", "api-key": "api", "other": "other"}
-_USUAL: Final = b"Bearer sk-ant-oat"  # found at once, and not by a search
 _NO_TOKENS: Final = TokenCounts()
 _NO_ANSWER: Final = "none"
 
@@ -39,13 +38,15 @@ class Recording:
     """A request that is being handled.
 
     *began* is by the monotonic clock. *call* is None until its caller is known. *refused*: the gateway refused it, and
-    no upstream was asked.
+    no upstream was asked. *asker* and the *form* of its credential are None where nobody has looked yet.
     """
 
     started_at: float
     began: float
     call: Call | None = None
     refused: bool = False
+    asker: Asker | None = None
+    form: Form | None = None
 
 
 def usage_record(
@@ -55,8 +56,7 @@ def usage_record(
     call, began, started_at = recording.call, recording.began, recording.started_at
     path = call.path if call is not None else exchange.head.target.partition(b"?")[0]
     kind = kind_of(exchange.head.method, path)
-    get, text = exchange.head.fields.get, outside.text
-    client, version = outside.client(get(b"user-agent"))
+    session_id, agent_id, project, client, version = recording.asker or outside.asker(exchange.head.fields)
     if call is None:
         return UsageRecord(
             id=number,
@@ -64,9 +64,9 @@ def usage_record(
             gateway=gateway,
             kind=kind,
             status=status,
-            session_id=text(get(b"x-claude-code-session-id")),
-            agent_id=text(get(b"x-claude-code-agent-id")),
-            project=text(get(PROJECT_HEADER)),
+            session_id=session_id,
+            agent_id=agent_id,
+            project=project,
             client=client,
             client_version=version,
             upstream=_NO_ANSWER,
@@ -104,19 +104,19 @@ def usage_record(
         gateway=gateway,
         kind=kind,
         status=status,
-        session_id=text(get(b"x-claude-code-session-id")),
-        agent_id=text(get(b"x-claude-code-agent-id")),
+        session_id=session_id,
+        agent_id=agent_id,
         message_id=message_id,  # the meter has bounded it
-        project=text(get(PROJECT_HEADER)),
+        project=project,
         client=client,
         client_version=version,
-        model_asked=text(asked),
-        model_served=text(served),
+        model_asked=outside.text(asked),
+        model_served=outside.text(served),
         lane=route.lane,
         upstream=upstream,
         transport=route.bedrock if is_bedrock else "",
         fallback=route.why if is_bedrock else "",
-        billing=_billing(upstream, call),
+        billing=_billing(upstream, recording, call),
         input_tokens=counts.input,
         output_tokens=counts.output,
         cache_read_tokens=counts.cache_read,
@@ -146,11 +146,9 @@ def kind_of(method: bytes, path: bytes) -> Kind:
     return "models" if method == b"GET" and model_list.model_of(path) is not None else "other"
 
 
-def _billing(upstream: str, call: Call) -> Billing:
+def _billing(upstream: str, recording: Recording, call: Call) -> Billing:
     if upstream == "anthropic":
-        if call.caller.credential.startswith(_USUAL):
-            return "subscription"
-        return _BILLED.get(call.caller.form, "")
+        return _BILLED.get(recording.form or call.caller.form, "")
     if upstream == "litellm":
         return "aws" if ".amazonaws.com" in call.route.api_base else "other"
     return "aws" if upstream == "bedrock" else ""
