@@ -26,6 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_run] = Run()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names that differ from run to run: two processes would not agree on what the tests are."""
+    if nameless := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"a test is named by an address in memory: {nameless[0]}")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     """Fail the run where something is left of it."""

@@ -85,7 +85,7 @@ def test_a_large_compressed_answer_is_read_in_little_memory(coding: str) -> None
         answer(coding="compress"),
         answer(coding="gzip, br"),
     ],
-    ids=str,
+    ids=["529", "204", "html", "bytes", "lines of JSON", "compress", "two codings"],
 )
 def test_in_what_there_is_nothing_to_read(head: ResponseHead) -> None:
     meter = Meter()
