@@ -15,6 +15,7 @@ _ACTS = re.compile(
     "\U000e0000-\U000e007f]"
 )
 _MARGIN = "    "
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # owasp.org/www-community/attacks/CSV_Injection
 
 
 def one_line(text: str) -> str:
@@ -33,6 +34,11 @@ def indented(text: str) -> str:
         return text
     first, *others = lines(text).split("\n")
     return "\n".join([first, *(line if line.startswith(_MARGIN) else _MARGIN + line for line in others)])
+
+
+def cell(text: str) -> str:
+    """Return *text* for CSV: a spreadsheet computes what begins as a formula does, so an apostrophe is before it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def in_all(value: Any) -> Any:

@@ -8,6 +8,7 @@ depend on --json. Nothing heavy is imported here: a test holds the list. Without
 """
 
 import argparse
+import errno
 import os
 import sys
 from importlib import import_module
@@ -21,6 +22,8 @@ from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file, sentenc
 from claude_gatewayd.ipc.client import NotRunning
 
 # A theme, and its verbs: name, module, summary.
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
 VERBS = {
     "get started": (
         (
@@ -107,7 +110,8 @@ def main(argv: list[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     streams = sys.stdout, sys.stderr
     for stream in streams:
-        if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+        # surrogateescape is that of LANG=C
+        if getattr(stream, "errors", "") in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal of another encoding has a ? then, and no traceback
     sys.stdout, sys.stderr = map(printable.guarded, streams)
     try:
@@ -133,6 +137,10 @@ def _run(given: list[str]) -> int:
         _leave_stdout()
         return DONE
     except OSError as error:  # a home that may not be read or written, where nobody has foreseen it
+        if error.errno in _FULL and error.filename is None:
+            _leave_stdout()
+            print(f"Cannot write: {error.strerror}\n  df -h", file=sys.stderr)
+            return NO
         if error.filename is None:
             raise
         print(of_file(error).for_people(), file=sys.stderr)

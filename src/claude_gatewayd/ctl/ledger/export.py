@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Row, select, tuple_
 
 from claude_gatewayd.errors import GatewayError, not_changed
 from claude_gatewayd.ledger.schema import requests
+from claude_gatewayd.printable import cell
 
 Form = Literal["csv", "json"]
 _CHUNK = 2000
@@ -40,7 +41,7 @@ def write(out: TextIO, engine: Engine, form: Form, since: float, until: float, t
 
 def _plain(value: object) -> object:
     """Return a value as CSV has it: true and false as in JSON."""
-    return str(value).lower() if isinstance(value, bool) else value
+    return str(value).lower() if isinstance(value, bool) else cell(value) if isinstance(value, str) else value
 
 
 def form_of(file: Path | None) -> Form:

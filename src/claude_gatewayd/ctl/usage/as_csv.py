@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import tzinfo
 
+from claude_gatewayd import printable
 from claude_gatewayd.ctl.usage.as_json import sums
 from claude_gatewayd.ledger.reports.local_time import local
 from claude_gatewayd.ledger.reports.results import UsageReport, UsageSums
@@ -18,5 +19,6 @@ def table(report: UsageReport, zone: tzinfo | None) -> str:
     writer.writerow([report.by, "begin", "end", "session_project", *_SUMS])
     for row in report.rows:
         times = ["" if at is None else local(at, zone).isoformat(timespec="seconds") for at in (row.begin, row.end)]
-        writer.writerow([row.key, *times, row.project, *("" if v is None else v for v in sums(row.sums).values())])
+        names = printable.cell(row.key), printable.cell(row.project)
+        writer.writerow([names[0], *times, names[1], *("" if v is None else v for v in sums(row.sums).values())])
     return file.getvalue().removesuffix("\n")

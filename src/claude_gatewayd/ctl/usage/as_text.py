@@ -40,7 +40,7 @@ def text(report: UsageReport, whose: str, now: float, width: int, zone: tzinfo |
     more = []
     if report.more_rows:
         every = len(report.rows) + report.more_rows
-        more.append(f"{counted(report.more_rows, f'more {report.by}')} in the total: usage --limit {every}")
+        more.append(f"{figures.counted(report.more_rows, f'more {report.by}')} in the total: usage --limit {every}")
     if left_out:
         more.append(f"not shown, as the terminal is narrow: {', '.join(left_out)}; {_ALL}")
     if more:
@@ -74,7 +74,7 @@ def _summary(report: UsageReport, zone: tzinfo | None) -> Iterator[tuple[str, st
     if total.fallbacks:
         yield (
             "fallback",
-            f"{figures.dollars(total.fallback_cost)} of that, for {counted(total.fallbacks, 'request')} "
+            f"{figures.dollars(total.fallback_cost)} of that, for {figures.counted(total.fallbacks, 'request')} "
             "that Bedrock answered in Anthropic's place",
         )
     if total.subscription:
@@ -87,13 +87,14 @@ def _summary(report: UsageReport, zone: tzinfo | None) -> Iterator[tuple[str, st
         yield (
             name,
             f"{figures.dollars(month.billed)} billed so far, about {figures.about(month.billed_estimate)} by its end"
-            f"{worth}. Estimated by the average of the last {counted(month.rate_days, 'whole day')}",
+            f"{worth}. Estimated by the average of the last {figures.counted(month.rate_days, 'whole day')}",
         )
     else:
         yield name, f"{figures.dollars(month.billed)} billed so far; an estimate needs 3 whole days of records"
     if report.unpriced_models:
         models = ", ".join(model or "(no model)" for model in report.unpriced_models)
-        yield "no price", f"{counted(total.unpriced, 'request')} are in no cost: {models}. Set it in [ledger.prices]"
+        requests = figures.counted(total.unpriced, "request is", "requests are")
+        yield "no price", f"{requests} in no cost: {models}. Set it in [ledger.prices]"
 
 
 def _fallbacks(report: UsageReport, width: int, *, in_colour: bool) -> str:
@@ -128,11 +129,6 @@ def _notes(report: UsageReport, width: int, zone: tzinfo | None) -> list[str]:
     if report.others:
         notes.append(f"Not counted: {', '.join(report.others)}. Everybody in this database: usage --all")
     return ["\n".join(_wrapped(one_line(note), width) for note in notes)] if notes else []
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things."""
-    return f"{figures.whole(number)} {what if number == 1 else f'{what}s'}"
 
 
 def _labelled(label: str, words: str, width: int) -> str:

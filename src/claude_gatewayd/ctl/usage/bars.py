@@ -1,5 +1,6 @@
 """What is plotted: for each row what was billed, and what the subscription was worth; else tokens."""
 
+from collections.abc import Callable
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -18,13 +19,18 @@ class Bar(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """A plot: its title, the names of both parts, and the bars; *is_time*: they follow each other in time."""
+    """A plot: its title, the names of both parts, and the bars; *is_time*: they follow each other in time.
+
+    *shown* is how a value of its axis is written. Without bars, *nothing* stands in their place.
+    """
 
     title: str
     first: str
     second: str
     bars: list[Bar]
     is_time: bool
+    shown: Callable[[float], str]
+    nothing: str = "Nothing was used in that time."
 
 
 def of(report: UsageReport, zone: tzinfo | None) -> Bars:
@@ -36,7 +42,7 @@ def of(report: UsageReport, zone: tzinfo | None) -> Bars:
             Bar(labels.of_row(report, row, zone), row.sums.billed, row.sums.subscription, _cost(row)) for row in rows
         ]
         title = f"Cost by {report.by}, in US dollars"
-        return Bars(title, "billed", "subscription at list price, not billed", found, is_time)
+        return Bars(title, "billed", "subscription at list price, not billed", found, is_time, figures.dollars)
     found = [
         Bar(
             labels.of_row(report, row, zone), row.sums.prompt_tokens, row.sums.output_tokens,
@@ -44,7 +50,9 @@ def of(report: UsageReport, zone: tzinfo | None) -> Bars:
         )
         for row in rows
     ]  # fmt: skip
-    return Bars(f"Tokens by {report.by}", "prompts", "answers", found, is_time)
+    return Bars(
+        f"Tokens by {report.by}", "prompts", "answers", found, is_time, lambda value: figures.short(round(value))
+    )
 
 
 def _cost(row: UsageRow) -> str:

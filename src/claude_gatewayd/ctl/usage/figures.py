@@ -9,6 +9,11 @@ def whole(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number of things: "1 request", "2 requests"; *many* where the plural is not with an s."""
+    return f"{whole(number)} {one if number == 1 else many or f'{one}s'}"
+
+
 def short(number: int) -> str:
     """Return a count of tokens in three digits, with its unit: "9,876", "12.3k", "1.23M"."""
     if number < 10_000:

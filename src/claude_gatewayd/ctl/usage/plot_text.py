@@ -28,7 +28,7 @@ def drawn(plot: Bars, width: int, encoding: str, *, in_colour: bool) -> str:
         both = max(both, first)
         drawing = ink(full * first, colour.CYAN) + ink(light * (both - first), colour.DIM)
         lines.append(f"{set_cell_size(name, beside)}  {drawing}{' ' if both else ''}{bar.value}")
-    return "\n".join(lines)
+    return "\n".join(lines if plot.bars else [plot.title, plot.nothing])
 
 
 def _cells(value: float, most: float, room: int) -> int:

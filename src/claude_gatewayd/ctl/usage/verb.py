@@ -139,12 +139,12 @@ def _print(
 
         print(as_csv.table(report, zone))
         return
+    if arguments.plot not in ("", _ON_SCREEN):
+        _write(report, Path(arguments.plot), now, zone)
+        return
     off = [] if ledger.enabled else ["Recording is off: claude-gatewayctl config set ledger.enabled true --reload"]
     if report.first_at is None:
         print("\n".join([*off, *_nothing_yet(database)]))
-        return
-    if arguments.plot not in ("", _ON_SCREEN):
-        _write(report, Path(arguments.plot), now, zone)
         return
     _show("\n\n".join([*off, _shown(report, database, now, zone, arguments)]))
 
@@ -185,10 +185,10 @@ def _write(report: UsageReport, file: Path, now: float, zone: tzinfo | None) -> 
     from claude_gatewayd.system import files
 
     total = report.total
+    worth = f", subscription worth {figures.dollars(total.subscription)} at list price" if total.subscription else ""
     description = (
-        f"{labels.of_window(report.window, now, zone)}: {figures.whole(total.requests)} requests, "
-        f"{figures.dollars(total.billed)} billed; the subscription was worth {figures.dollars(total.subscription)} "
-        "at list price, which is not billed."
+        f"{labels.of_window(report.window, now, zone)}: {figures.counted(total.requests, 'request')}, "
+        f"{figures.dollars(total.billed)} billed{worth}"
     )
     try:
         os.stat(file.parent)  # a directory that was mistyped is not created

@@ -21,6 +21,12 @@ def test_the_columns() -> None:
     )
 
 
+def test_a_spreadsheet_computes_no_name() -> None:
+    names = ("=cmd|' /C calc'!A0", "@SUM(A1)")
+    read = list(csv.reader(io.StringIO(as_csv.table(report("project", names), BERLIN))))
+    assert [row[0] for row in read] == ["project", *(f"'{name}" for name in names)]
+
+
 def test_names_are_quoted() -> None:
     names = ('a,"b"', "line\nbreak")
     found = list(csv.DictReader(io.StringIO(as_csv.table(report("project", names), BERLIN))))
