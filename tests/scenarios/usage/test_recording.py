@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_steps import Coding, Wire
-from tests.fakes.bedrock import FakeBedrock
+from tests.fakes.bedrock import STREAM, FakeBedrock
 from tests.support.daemon import Daemon
 from tests.support.rows import of_session, rows
 from tests.support.stage import MODEL, THROUGH, Reply, Stage, asking, turn
@@ -286,6 +286,16 @@ def test_a_client_that_leaves(caller: Caller) -> None:
     assert row["input_tokens"] > 0, "what has come of it was used"
     assert row["first_event_ms"] is not None
     hold.release()
+
+
+def test_a_client_that_leaves_with_all_of_its_answer(caller: Caller) -> None:
+    """The upstream may stay for seconds after the last event, as LiteLLM does for callbacks: nobody misses anything."""
+    caller.stage.bedrock.stall_next("message_stop", path=STREAM)
+    body = turn(model=f"{MODEL}-bedrock")
+    reply = caller.ask(body)
+    assert reply.events[-1][0] == "message_stop"
+    row = caller.row()
+    assert these(row, "status", "is_aborted", "upstream", "is_stream") == (200, 0, "bedrock", 1)
 
 
 def test_names_that_a_caller_made_up(caller: Caller) -> None:

@@ -55,12 +55,14 @@ class Exchange:
     __slots__ = (
         "_body", "_budget", "_charged", "_connection", "_expects", "_failure", "_held", "_limit", "_raw", "_raw_size",
         "_sink", "_unsent", "_waiter",
-        "body_done", "finished", "first_sent_at", "head", "nudge", "sent", "started",
+        "answered", "body_done", "finished", "first_sent_at", "head", "nudge", "sent", "started", "status",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, request: RequestHead) -> None:
         self.head = request
         self.started = False
+        self.status = 0  # of the answer, once it is started
+        self.answered = False  # the client has been sent all of it, though the handler may still be at it
         self.finished = False
         self.nudge: Callable[[], None] | None = None  # sends a byte of the body's framing that changes nothing
         self.sent = 0  # bytes of the answer's body, with its framing
@@ -211,6 +213,7 @@ class Exchange:
         The head goes out with the first of the body, or by `flush`: one system call and one TCP segment for both.
         """
         self.started = True
+        self.status = status
         if close or self.must_close:
             lines = [*lines, b"Connection: close"]
             self._connection.close_after = True
@@ -260,7 +263,7 @@ class Exchange:
     def finish(self) -> None:
         """End the exchange: the answer is complete."""
         self.flush()
-        self.finished = True
+        self.answered = self.finished = True
         self.release()
         self._connection.exchange_finished()
 

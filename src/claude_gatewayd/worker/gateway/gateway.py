@@ -109,8 +109,11 @@ class Gateway:
             if status := await self._respond(exchange, self._answer(exchange, recording, remembered), recording):
                 self._ended(exchange, recording, status)
         except asyncio.CancelledError:
-            if not exchange.finished:
-                self._ended(exchange, recording, CLIENT_GONE)
+            if exchange.answered or not exchange.finished:
+                self._ended(exchange, recording, exchange.status if exchange.answered else CLIENT_GONE)
+            raise
+        except Exception:  # the connection logs it
+            self._ended(exchange, recording, exchange.status if exchange.answered else 500)
             raise
         finally:
             tally.under_way -= 1

@@ -100,7 +100,13 @@ async def rewrite_stream(
     failure = None
     limit = asyncio.timeout(None)
     payload = PayloadSink(exchange, in_chunks=in_chunks)
-    sink = _RewritingSink(payload, rewriter, meter.reader_of_events(), ping_after, limit)
+
+    def ended() -> None:
+        payload.end([])
+        exchange.answered = True  # a client that leaves now has missed nothing
+        limit.reschedule(asyncio.get_running_loop().time() + _AFTER_END)
+
+    sink = _RewritingSink(payload, rewriter, meter.reader_of_events(), ping_after, ended)
     try:
         async with limit:
             await answer.pipe_to(sink, silence=silence)
@@ -119,7 +125,7 @@ async def rewrite_stream(
 
 
 class _RewritingSink:
-    """Writes the rewritten stream to the client, up to its last event; from then on *limit* holds for the upstream.
+    """Writes the rewritten stream to the client, up to its last event; then it calls *end*.
 
     A client that reads too slowly pauses the upstream.
 
@@ -133,12 +139,12 @@ class _RewritingSink:
         rewriter: StreamRewriter,
         see: Callable[[Bytes], None],
         ping_after: float,
-        limit: asyncio.Timeout,
+        end: Callable[[], None],
     ) -> None:
         self.payload = payload
         self.ended = False
         self._see = see
-        self._limit = limit
+        self._end = end
         self._rewriter = rewriter
         self._source: Source | None = None
         self._paused = False
@@ -183,8 +189,7 @@ class _RewritingSink:
             self.payload.write(data)
         if self._rewriter.complete and not self.ended:
             self.ended = True
-            self.payload.end([])
-            self._limit.reschedule(asyncio.get_running_loop().time() + _AFTER_END)
+            self._end()
 
     def _wait(self) -> None:
         if self._begun and not self._paused and not self._rewriter.complete:
