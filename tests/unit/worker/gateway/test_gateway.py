@@ -13,6 +13,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.worker.gateway.call import Call
 from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.gateway.gateway import Gateway, GatewaySettings
+from claude_gatewayd.worker.gateway.introduction import Remembered
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.tally import Tally
 from tests.support.connection import FakeConnection
@@ -88,7 +89,7 @@ def test_a_fault_of_ours_is_counted_and_recorded(is_answered: bool) -> None:
         recorder = UsageRecorder("me@here", "00000000", lambda *_: None, records.append)
         gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, tally, recorder, NOBODY)
         with pytest.raises(AttributeError):  # for there is nobody that knows credentials
-            await gateway.handle(exchange)
+            await gateway.handle(exchange, Remembered())
 
     asyncio.run(live())
     status = 404 if is_answered else 500
