@@ -1,12 +1,12 @@
 """Values of Anthropic's headers and of its clients': whether and when to retry, limits, timeouts. Pure."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Final
 
 # Betas whose requests have rate limits of their own: claude-code#42616 (a long context), vorpal#76 (fast mode).
 _OWN_LIMITS: Final = ((b"context-1m", "1M context"), (b"fast-mode", "fast mode"))
+_LONGEST_NUMBER: Final = 9
 _MAX_CLIENT_TIMEOUT: Final = 3600.0
 
 
@@ -31,7 +31,9 @@ def client_timeout(value: bytes, otherwise: float) -> float:
 
     A client that waits less than *otherwise* disconnects by itself.
     """
-    return max(otherwise, min(float(value), _MAX_CLIENT_TIMEOUT)) if re.fullmatch(rb"[0-9]{1,9}", value) else otherwise
+    if not value.isdigit() or len(value) > _LONGEST_NUMBER:
+        return otherwise
+    return max(otherwise, min(float(value), _MAX_CLIENT_TIMEOUT))
 
 
 def betas_with_own_limits(betas: bytes) -> str:

@@ -136,6 +136,8 @@ def geography_of(asked: str) -> str:
 
 def is_bedrock_only(asked: str) -> bool:
     """Say whether a name asks for Bedrock, whatever Anthropic can."""
+    if BEDROCK_SUFFIX not in asked and "anthropic." not in asked and not asked.startswith("arn:"):
+        return False  # nearly always, without a search
     marks = _MARK.search(asked)
     return is_native(asked) or (marks is not None and BEDROCK_SUFFIX in marks[0])
 

@@ -1,7 +1,7 @@
 """Handle one request: check it, identify the caller, and choose the lane. The lanes do the rest."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
@@ -39,6 +39,7 @@ _READ = frozenset((MESSAGES, COUNT_TOKENS))
 _HELLO = frozenset((b"/", b"/api/hello"))  # requested by Claude Code to open its connection early
 _PREFIX = b"/anthropic"  # of older base URLs: http://127.0.0.1:47000/anthropic
 _NO_UPSTREAM = Route(upstream="none").lines
+_REFUSALS = (Refused, BodyCut, BodyTooLarge, OverBudget)
 _OAUTH_BETA = b"oauth-2025-04-20"
 
 
@@ -106,7 +107,11 @@ class Gateway:
         tally.under_way += 1
         recording = self._recorder.begin()
         try:
-            if status := await self._respond(exchange, self._answer(exchange, recording, remembered), recording):
+            try:
+                status = await self._answer(exchange, recording, remembered)
+            except _REFUSALS as problem:
+                status = self._refuse(exchange, recording, problem)
+            if status:
                 self._ended(exchange, recording, status)
         except asyncio.CancelledError:
             if exchange.answered or not exchange.finished:
@@ -124,19 +129,21 @@ class Gateway:
 
     async def handle_private(self, exchange: Exchange) -> None:
         """Answer a request of LiteLLM's. It is part of a caller's request, which is counted already."""
-        await self._respond(exchange, self._answer_ticket(exchange), self._recorder.begin())
-
-    async def _respond(self, exchange: Exchange, answering: Coroutine[None, None, int], recording: Recording) -> int:
-        """Answer a request, with an error if it is refused. Return the status."""
         try:
-            return await answering
-        except (Refused, BodyCut, BodyTooLarge, OverBudget) as problem:
-            refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
-            lines, text = _error(_path(guard.authority_of(exchange.head.target)[1])[0], refused)
-            recording.refused = not any(line.startswith(b"x-gateway-upstream") for line in refused.lines)
-            route = _NO_UPSTREAM if recording.refused else ()
-            exchange.reply(refused.status, anthropic_errors.reason(refused.status), [*lines, *route], text)
-            return refused.status
+            await self._answer_ticket(exchange)
+        except _REFUSALS as problem:
+            self._refuse(exchange, self._recorder.begin(), problem)
+
+    def _refuse(
+        self, exchange: Exchange, recording: Recording, problem: Refused | BodyCut | BodyTooLarge | OverBudget
+    ) -> int:
+        """Answer a request that is refused with an error. Return the status."""
+        refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
+        lines, text = _error(_path(guard.authority_of(exchange.head.target)[1])[0], refused)
+        recording.refused = not any(line.startswith(b"x-gateway-upstream") for line in refused.lines)
+        route = _NO_UPSTREAM if recording.refused else ()
+        exchange.reply(refused.status, anthropic_errors.reason(refused.status), [*lines, *route], text)
+        return refused.status
 
     def refusal(self, problem: Malformed) -> bytes:
         """Return the complete response to bytes that are not an HTTP request."""
@@ -179,11 +186,13 @@ class Gateway:
                 await self._read_decoded(call)
                 return await self._lanes.litellm.answer(call)
             if path in _READ:  # whatever content type it names: its model says who may see it
-                await self._read(call)
+                call.body = await exchange.hold(self._settings.max_body, self._budget)
+                if (alias := self._parse(call)) is not None:
+                    await self._rename(call, alias)
                 if bedrock_models.is_bedrock_only(call.model):
                     route.lane = "bedrock"
                     return await self._ask_bedrock(call)
-                if await self._lanes.litellm.serves(call):
+                if self._lanes.litellm.may_serve(call) and await self._lanes.litellm.serves(call):
                     route.lane = "litellm"
                     return await self._lanes.litellm.answer(call)
         if call.body is None and exchange.body_done and not request.length and not request.chunked:
@@ -264,7 +273,9 @@ class Gateway:
         if outer.caller.form == "oauth":
             betas = request.fields.all_of(b"anthropic-beta")
             call.replaced_headers.append(b"anthropic-beta: " + b",".join(filter(None, (betas, _OAUTH_BETA))))
-        await self._read(call)
+        call.body = await exchange.hold(self._settings.max_body, self._budget)
+        if (alias := self._parse(call)) is not None:
+            await self._rename(call, alias)
         if bedrock_models.is_bedrock_only(call.model):
             return await self._ask_bedrock(call)
         return await self._lanes.anthropic.answer(call)
@@ -283,11 +294,6 @@ class Gateway:
             replaced, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
             digest = self._known.digest(key)
         return Call(exchange, caller, path, target, digest, dropped_headers=dropped, replaced_headers=replaced)
-
-    async def _read(self, call: Call) -> None:
-        """Read the body, and from it the model; an alias is replaced by the model that it stands for."""
-        call.body = await call.exchange.hold(self._settings.max_body, self._budget)
-        await self._parse(call)
 
     async def _read_decoded(self, call: Call) -> None:
         """Read a body that may be compressed: it is written anew for LiteLLM in any case. Raises Refused."""
@@ -308,15 +314,21 @@ class Gateway:
                 except content_coding.TooMuch:
                     raise (BodyTooLarge if most == self._settings.max_body else OverBudget) from None
                 call.exchange.charge(len(call.body))
-        await self._parse(call)
+        if (alias := self._parse(call)) is not None:
+            await self._rename(call, alias)
 
-    async def _parse(self, call: Call) -> None:
+    def _parse(self, call: Call) -> str | None:
+        """Read the model from the body; return what it is an alias of, None where it is none."""
         assert call.body is not None
-        call.parsed = anthropic_request.read(call.body)
-        call.model = anthropic_request.routing_name(call.parsed.model or "")
-        alias = self._settings.aliases.get(call.model) if call.parsed.model is not None else None
-        if alias is None:
-            return
+        parsed = call.parsed = anthropic_request.read(call.body)
+        if parsed.model is None:
+            return None
+        model = call.model = anthropic_request.routing_name(parsed.model)
+        return self._settings.aliases.get(model)
+
+    async def _rename(self, call: Call, alias: str) -> None:
+        """Replace the model of the body by the one that it is an *alias* of."""
+        assert call.body is not None
         call.model = alias
         if call.is_large:  # it is scanned character by character
             call.body = await asyncio.to_thread(anthropic_request.with_model, call.body, alias)

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Protocol
 
 from claude_gatewayd.anthropic.headers import betas_with_own_limits
@@ -128,8 +128,13 @@ class AnthropicLane:
             call.route.fallback = f"{call.route.fallback}; {bedrock_errors.summary(answered)}"
         return answered
 
-    async def _finish(self, call: Call, result: Result, failure: BedrockFailure | None) -> int:
+    def _finish(self, call: Call, result: Result, failure: BedrockFailure | None) -> Coroutine[None, None, int]:
         """Pass Anthropic's answer on, or what helps more if Bedrock failed, too, with *failure*."""
+        if failure is None and isinstance(result.answer, Answer):
+            return self._pass_on(call, result.answer)
+        return self._help(call, result, failure)
+
+    async def _help(self, call: Call, result: Result, failure: BedrockFailure | None) -> int:
         answer = result.answer
         if failure is not None and (result.failure is not None or policy.is_failure(result.outcome)):
             if isinstance(answer, Answer):  # Anthropic was asked last, for the circuit was open

@@ -1,6 +1,7 @@
 """Ask Anthropic: one attempt, and further ones as long as `policy` says so."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -18,7 +19,7 @@ from claude_gatewayd.worker.gateway.lanes.circuit import CircuitKey
 from claude_gatewayd.worker.gateway.lanes.fallback import FallbackObstacle
 from claude_gatewayd.worker.gateway.lanes.recorder import OutcomeRecorder
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
-from claude_gatewayd.worker.relay.outgoing import OutgoingRequest, outgoing_request
+from claude_gatewayd.worker.relay.outgoing import outgoing_request
 from claude_gatewayd.worker.relay.relay import Answer, Relay
 from claude_gatewayd.worker.tally import Tally
 
@@ -113,7 +114,12 @@ class Attempts:
                 remaining = settings.rules.timeout - (now() - started)
                 if remaining <= 0:
                     return earlier
-            attempt = await self._attempt(call, request, fallback, started, remaining, inspect=inspect, fresh=refreshed)
+            seconds, longer = self._patience(call, fallback, started, remaining)
+            try:
+                got = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=refreshed, longer=longer)
+                attempt = await _judged(got) if inspect else _unread(got)
+            except UpstreamFailed as failed:
+                attempt = _failed(failed)
             outcome, answer = attempt.outcome, attempt.answer
             if answer is not None and policy.is_success(outcome):
                 self._recorder.success(call, answer.head, circuit)
@@ -158,48 +164,22 @@ class Attempts:
             self._tally.retried()
             await asyncio.sleep(decision.after)
 
-    async def _attempt(
-        self,
-        call: Call,
-        request: OutgoingRequest,
-        fallback: Obstacles | None,
-        started: float,
-        remaining: float | None,
-        *,
-        inspect: bool,
-        fresh: bool,
-    ) -> Attempt:
-        """Ask once. Without a *fallback* the time limit is the client's, which began to wait when all this *started*.
+    def _patience(
+        self, call: Call, fallback: Obstacles | None, started: float, remaining: float | None
+    ) -> tuple[float, Callable[[], Awaitable[float]] | None]:
+        """Return the time limit of an attempt, and what may extend it.
 
-        *remaining* is what is left of the time for retries. With *inspect*, the first event of a stream is looked at,
-        and the body of a refusal.
+        Without a *fallback* it is the client's, which began to wait when all this *started*. *remaining* is what is
+        left of the time for retries.
         """
         settings = self._settings
-        extend = None
         if fallback is None:
             seconds = self._client_patience(call, started)
-            if remaining is not None:
-                seconds = min(seconds, remaining)
-        else:
-            seconds = settings.first_byte_timeout if call.parsed.stream else settings.response_timeout
-            if not call.is_messages:
-                seconds = min(seconds, _QUICK_WITHIN)
-            extend = partial(self._extend, call, fallback, started)
-        try:
-            answer = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=fresh, longer=extend)
-            status = answer.head.status
-            if status < 300 and not (inspect and status == 200 and answer.is_stream):
-                return Attempt(policy.Answered(status), answer)
-            first_error, refusal = await _inspect(answer) if inspect else (None, None)
-        except UpstreamFailed as failed:
-            timeout = failed.kind == "timeout"
-            outcome = policy.Failed(failed.stale, failed.kind == "certificate", timeout, timeout and failed.asked)
-            return Attempt(outcome, failure=failed)
-        if status < 300 and first_error is None:
-            return Attempt(policy.Answered(status), answer)
-        fields = answer.head.fields
-        wait, again = retry_after(fields.get(b"retry-after")), should_retry(fields.get(b"x-should-retry"))
-        return Attempt(policy.Answered(status, wait, again, first_error, refusal), answer)
+            return (seconds if remaining is None else min(seconds, remaining)), None
+        seconds = settings.first_byte_timeout if call.parsed.stream else settings.response_timeout
+        if not call.is_messages:
+            seconds = min(seconds, _QUICK_WITHIN)
+        return seconds, partial(self._extend, call, fallback, started)
 
     def _client_patience(self, call: Call, started: float) -> float:
         """Return how many seconds more a client waits for a first byte."""
@@ -215,6 +195,29 @@ class Attempts:
                 return 0.0
             call.route.fallback = f"none; {obstacle.reason}"
         return self._client_patience(call, started)
+
+
+def _failed(failed: UpstreamFailed) -> Attempt:
+    timeout = failed.kind == "timeout"
+    outcome = policy.Failed(failed.stale, failed.kind == "certificate", timeout, timeout and failed.asked)
+    return Attempt(outcome, failure=failed)
+
+
+def _unread(answer: Answer, first_error: str | None = None, refusal: Refusal | None = None) -> Attempt:
+    """Return an attempt by the head of its answer, and by what is known of its body."""
+    status = answer.head.status
+    if status < 300 and first_error is None:
+        return Attempt(policy.Answered(status), answer)
+    fields = answer.head.fields
+    wait, again = retry_after(fields.get(b"retry-after")), should_retry(fields.get(b"x-should-retry"))
+    return Attempt(policy.Answered(status, wait, again, first_error, refusal), answer)
+
+
+async def _judged(answer: Answer) -> Attempt:
+    """Return an attempt by the first event of a stream, and by the body of a refusal, too. Raises UpstreamFailed."""
+    if answer.head.status < 300 and not (answer.head.status == 200 and answer.is_stream):
+        return _unread(answer)
+    return _unread(answer, *await _inspect(answer))
 
 
 async def _inspect(answer: Answer) -> tuple[str | None, Refusal | None]:

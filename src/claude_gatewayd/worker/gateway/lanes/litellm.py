@@ -77,9 +77,13 @@ class LiteLLMLane:
         self._tickets = tickets
         self._left_out = LeftOutFields("LiteLLM", _NOT_LISTED)
 
+    def may_serve(self, call: Call) -> bool:
+        """Whether a call may be for a model of the person's own: of nearly all it is clear at once."""
+        return self._engine.has_config and bool(call.model) and not bedrock_models.is_reserved(call.model)
+
     async def serves(self, call: Call) -> bool:
         """Whether a call is for a model of the person's own. Waits until LiteLLM has read the configuration."""
-        if not self._engine.has_config or not call.model or bedrock_models.is_reserved(call.model):
+        if not self.may_serve(call):
             return False
         try:
             await self._engine.ready(_LOAD_TIMEOUT)

@@ -13,6 +13,7 @@ from claude_gatewayd.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
+_AGAIN = "Anthropic answers again"
 _STATUS = b"anthropic-ratelimit-unified-status"
 
 
@@ -40,7 +41,8 @@ class OutcomeRecorder:
     def success(self, call: Call, response: ResponseHead, circuit: CircuitKey | None) -> None:
         """Record a success: what `record` would come to, without the table, for nearly every request is one."""
         self._authorization.learn(call, response.status, response.fields)
-        self._answers()
+        if self._tally.anthropic_ok():
+            logger.info(_AGAIN)
         if response.fields.get(_STATUS) == b"allowed_warning":
             self._alarm()
         if call.is_messages:
@@ -64,8 +66,8 @@ class OutcomeRecorder:
             self._authorization.learn(call, response.status, response.fields, is_account=lessons.is_account)
         if lessons.failure:
             self.failed(lessons.failure if failure is None else failure.detail)
-        else:
-            self._answers()
+        elif self._tally.anthropic_ok():
+            logger.info(_AGAIN)
         if lessons.alarm:
             self._alarm()
         if lessons.is_served and call.is_messages:
@@ -78,10 +80,6 @@ class OutcomeRecorder:
         """Record that Anthropic fails."""
         if self._tally.anthropic_failed(detail):
             logger.warning("Anthropic fails: %s", detail)
-
-    def _answers(self) -> None:
-        if self._tally.anthropic_ok():
-            logger.info("Anthropic answers again")
 
     def _apply(self, circuit: CircuitKey, lessons: policy.Lessons, outcome: policy.Outcome) -> None:
         answered = outcome if isinstance(outcome, policy.Answered) else None
