@@ -1,8 +1,9 @@
 """A report for a person: the table, what it comes to, the fallbacks, the latencies."""
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
+from shlex import quote
 
 from claude_gatewayd.ctl.usage import figures, labels
 from claude_gatewayd.ctl.usage.table import Column, drawn
@@ -12,6 +13,7 @@ from claude_gatewayd.printable import one_line
 
 _MARGIN = 15
 _ALL = "usage --csv has every column"
+_NAMED = 10  # models without a price: a caller can make up any number of them
 
 # heading, rank (the highest is left out first where the terminal is narrow), and what stands in it
 _COLUMNS: tuple[tuple[str, int, Callable[[UsageSums], str]], ...] = (
@@ -92,9 +94,20 @@ def _summary(report: UsageReport, zone: tzinfo | None) -> Iterator[tuple[str, st
     else:
         yield name, f"{figures.dollars(month.billed)} billed so far; an estimate needs 3 whole days of records"
     if report.unpriced_models:
-        models = ", ".join(model or "(no model)" for model in report.unpriced_models)
+        models = ", ".join(model or "(no model)" for model in report.unpriced_models[:_NAMED])
+        if beyond := len(report.unpriced_models) - _NAMED:
+            models += f" and {beyond} more" if beyond > 0 else ""
         requests = figures.counted(total.unpriced, "request is", "requests are")
-        yield "no price", f"{requests} in no cost: {models}. Set it in [ledger.prices]"
+        yield (
+            "no price",
+            f"{requests} in no cost: {models}. To set a price for those to come, in USD per million tokens:",
+        )
+        # on a line of its own, whatever the width: it is to be pasted
+        yield "", f"claude-gatewayctl config set {_key(report.unpriced_models)} 'input = 3, output = 15'"
+
+
+def _key(models: Sequence[str]) -> str:
+    return quote(f"ledger.prices.{next(filter(None, models), 'MODEL')}")
 
 
 def _fallbacks(report: UsageReport, width: int, *, in_colour: bool) -> str:
@@ -134,8 +147,12 @@ def _notes(report: UsageReport, width: int, zone: tzinfo | None) -> list[str]:
 def _labelled(label: str, words: str, width: int) -> str:
     first = f"  {label:<{_MARGIN - 2}}"
     room = max(width, _MARGIN + 20)
-    return textwrap.fill(one_line(words), room, initial_indent=first, subsequent_indent=" " * _MARGIN)
+    if not label:
+        return f"{first}{one_line(words)}"
+    return textwrap.fill(
+        one_line(words), room, initial_indent=first, subsequent_indent=" " * _MARGIN, break_on_hyphens=False
+    )
 
 
 def _wrapped(line: str, width: int) -> str:
-    return textwrap.fill(line, max(width, 20))
+    return textwrap.fill(line, max(width, 20), break_on_hyphens=False)

@@ -56,13 +56,26 @@ def test_what_is_left_out_is_said() -> None:
     assert "20 more days in the total: usage --limit 22" in text(replace(report(), more_rows=20))
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_to_paste_for_a_price_is_on_one_line(width: int) -> None:
+    names = ("a model; rm -rf", *(f"made-up-{number}" for number in range(300)))
+    shown = text(replace(report(), total=replace(BUSY, unpriced=1), unpriced_models=names), width)
+    assert "\n               claude-gatewayctl config set 'ledger.prices.a model; rm -rf' 'input = 3, output" in shown
+    words = " ".join(shown.split())
+    assert "1 request is in no cost: a model; rm -rf, made-up-0, " in words
+    assert "made-up-8 and 291 more. To set a price " in words
+
+
 def test_no_price_and_too_little_data() -> None:
     of = replace(
         report(), total=replace(BUSY, unpriced=1042), unpriced_models=("mine", ""),
         month=replace(MONTH, billed_estimate=None, subscription_estimate=None),
     )  # fmt: skip
     shown = text(of, 200)
-    assert "no price     1,042 requests are in no cost: mine, (no model). Set it in [ledger.prices]" in shown
+    assert (
+        "no price     1,042 requests are in no cost: mine, (no model). To set a price for those to come, in USD per "
+        "million tokens:\n               claude-gatewayctl config set ledger.prices.mine 'input = 3, output = 15'\n"
+    ) in shown
     assert "November     $3.75 billed so far; an estimate needs 3 whole days of records" in shown
 
 
