@@ -186,7 +186,8 @@ def foreign(loaded: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["supervisor.main", "supervisor.workers.generations", "service.notify", "service.activation"]
+    "module",
+    ["supervisor.main", "supervisor.running", "supervisor.workers.generations", "service.notify", "service.activation"],
 )
 def test_the_supervisor_is_small(module: str) -> None:
     loaded = loaded_by(f"claude_gatewayd.{module}")
@@ -295,7 +296,7 @@ def test_only_the_engine_knows_litellm() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["worker.__main__", "worker.worker", "worker.inputs", "worker.assembly", "worker.engine"]
+    "module", ["worker.process", "worker.worker", "worker.inputs", "worker.assembly", "worker.engine"]
 )
 def test_what_is_slow_to_load_is_loaded_when_it_is_needed(module: str) -> None:
     """And not before the worker serves Anthropic's lane."""

@@ -1,16 +1,19 @@
 """The control socket: one JSON line in, one out, and the connection is closed. No command returns a secret."""
 
-import asyncio
 import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from claude_gatewayd import printable
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import wire
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +45,9 @@ def listen(path: Path) -> socket.socket:
 
 async def serve(
     sock: socket.socket, commands: dict[str, Command], under_way: set["asyncio.Task[None] | None"]
-) -> asyncio.AbstractServer:
+) -> "asyncio.AbstractServer":
     """Carry out commands that arrive on *sock*. *under_way* holds the tasks of open connections."""
+    import asyncio  # here, for it takes long, and the first worker is started before
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         under_way.add(asyncio.current_task())

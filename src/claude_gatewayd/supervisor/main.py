@@ -1,26 +1,25 @@
-"""`claude-gatewayd`: read the configuration, take the lock, listen, and run; or continue for an earlier version."""
+"""`claude-gatewayd`: read the configuration, take the lock, listen, and run; or continue for an earlier version.
 
-import argparse
-import asyncio
+What is imported here delays the first answer. So the first worker is started before the rest of the supervisor loads,
+in `running`: both load side by side.
+"""
+
 import faulthandler
+import gc
 import os
 import signal
-import socket
 import sys
 
-import claude_gatewayd
 from claude_gatewayd import paths, printable
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
 from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment, starts
+from claude_gatewayd.supervisor import SIGNALS, STATE_VARIABLE
 from claude_gatewayd.supervisor import listener as listening
-from claude_gatewayd.supervisor import reexec
 from claude_gatewayd.supervisor.listener import Listener
-from claude_gatewayd.supervisor.reexec import SupervisorState
-from claude_gatewayd.supervisor.supervisor import Resources, Supervisor
-from claude_gatewayd.supervisor.workers.generations import Generations
+from claude_gatewayd.supervisor.workers.launch import FIRST, Launched, LaunchSpec, launch
 from claude_gatewayd.system.output import log, streams
 
 EX_CONFIG = 78
@@ -28,27 +27,18 @@ EX_CONFIG = 78
 
 def main(argv: list[str] | None = None) -> int:
     """Run the daemon in the foreground. Returns the exit status: 1 for a failure, 2 for usage, 78 for configuration."""
-    parser = argparse.ArgumentParser(
-        prog="claude-gatewayd",
-        description="Keep Claude Code working: serve on 127.0.0.1:47000, in the foreground.",
-        epilog="Signals: HUP reloads, TERM finishes what is under way and ends. claude-gatewayctl controls it.",
-    )
-    parser.add_argument(
-        "what", nargs="?", choices=["run", "check"], default="run",
-        help="run: the same as no argument; check: say whether this installation could serve, and end",
-    )  # fmt: skip
-    parser.add_argument("--state", action="store_true", help=argparse.SUPPRESS)  # read from standard input
-    parser.add_argument("--version", action="version", version=f"claude-gatewayd {claude_gatewayd.__version__}")
-    given = parser.parse_args(argv)
+    gc.disable()  # nothing of what is imported is garbage
+    words = sys.argv[1:] if argv is None else argv
+    what, state = _parse(words) if words else ("run", False)
     streams.protect()
     faulthandler.enable()  # the service manager's watchdog sends SIGABRT
     log.configure("info", "supervisor", os.environ)
     sys.stdout, sys.stderr = printable.guarded(sys.stdout), printable.guarded(sys.stderr)
     try:
-        if given.what == "check":
-            return _check_state(sys.stdin.read()) if given.state else _check()
-        before = reexec.inherited_state(os.environ)
-        return _resume(before) if before is not None else _run()
+        if what == "check":
+            return _check(sys.stdin.read() if state else None)
+        problems = _resume() if STATE_VARIABLE in os.environ else None
+        return _exit_status(_run() if problems is None else problems)
     except ConfigInvalid as invalid:
         _print_problems(list(invalid.problems))
         return EX_CONFIG
@@ -62,7 +52,28 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _run() -> int:
+def _parse(words: list[str]) -> tuple[str, bool]:
+    """Return what to do, and whether a state is to be checked. Raises SystemExit for usage."""
+    import argparse
+
+    import claude_gatewayd
+
+    parser = argparse.ArgumentParser(
+        prog="claude-gatewayd",
+        description="Keep Claude Code working: serve on 127.0.0.1:47000, in the foreground.",
+        epilog="Signals: HUP reloads, TERM finishes what is under way and ends. claude-gatewayctl controls it.",
+    )
+    parser.add_argument(
+        "what", nargs="?", choices=["run", "check"], default="run",
+        help="run: the same as no argument; check: say whether this installation could serve, and end",
+    )  # fmt: skip
+    parser.add_argument("--state", action="store_true", help=argparse.SUPPRESS)  # read from standard input
+    parser.add_argument("--version", action="version", version=f"claude-gatewayd {claude_gatewayd.__version__}")
+    given = parser.parse_args(words)
+    return given.what, given.state
+
+
+def _run() -> list[Problem]:
     if paths.is_agent(os.environ):
         environment.adopt(os.environ)
     listener = listening.inherited(os.environ)
@@ -80,7 +91,40 @@ def _run() -> int:
     with Place.take(os.environ, url) as place:
         listener = listener or _bind(*address)
         place.listen(os.environ)
-        return _serve(Resources(listener, place, managed), None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        launched = _launch(listener)
+        from claude_gatewayd.supervisor import running
+
+        return running.run(listener, place, launched, managed=managed)
+
+
+def _launch(listener: Listener) -> Launched | None:
+    """Start the first worker, unless workers of an earlier supervisor serve: it would have to know of them."""
+    if paths.predecessors_file(os.environ).exists():
+        return None
+    try:
+        return launch(FIRST, LaunchSpec(sys.executable, listener.socket, listener.bound))
+    except OSError:
+        return None  # the supervisor tries again, and reports why that fails
+
+
+def _resume() -> list[Problem] | None:
+    """Continue for the version before us, if it is one that became this process."""
+    from claude_gatewayd.supervisor import running
+
+    return running.resume()
+
+
+def _check(state: str | None) -> int:
+    """Say whether this installation could serve, or take over a supervisor's *state*."""
+    from claude_gatewayd.supervisor import running
+
+    if state is not None:
+        return running.check_state(state)
+    problems = running.check()
+    if problems:
+        _print_problems(problems)
+    return 1 if problems else 0
 
 
 def _bind(host: str, port: int) -> Listener:
@@ -98,55 +142,12 @@ def _bind(host: str, port: int) -> Listener:
     return listener
 
 
-def _resume(before: SupervisorState) -> int:
-    """Continue in this process for the version that it ran before."""
-    log.configure(before.log_level, "supervisor", os.environ)
-    for descriptor in (before.listener, before.lock, before.control):
-        os.set_inheritable(descriptor, False)
-    listener = Listener(socket.socket(fileno=before.listener), before.bound)
-    lock, control = os.fdopen(before.lock, "a+"), socket.socket(fileno=before.control)
-    with Place(lock, listener.url, control) as place:
-        return _serve(Resources(listener, place, before.managed), before)
-
-
-def _serve(resources: Resources, before: SupervisorState | None) -> int:
-    problems = asyncio.run(_supervise(resources, before))
+def _exit_status(problems: list[Problem]) -> int:
+    """Print why it could not start, if it could not."""
     if not problems:
         return 0
     _print_problems(problems)
     return EX_CONFIG if any(problem.kind == "configuration" for problem in problems) else 1
-
-
-async def _supervise(resources: Resources, before: SupervisorState | None) -> list[Problem]:
-    return await Supervisor(resources, before).run()
-
-
-def _check() -> int:
-    """Start a generation that ends before it would serve, to see whether all that a start needs is there."""
-
-    async def probe() -> list[Problem]:
-        with listening.bind("127.0.0.1", 0).socket as sock:
-            generations = Generations(sock, "", lambda _: None)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, generations.reap)
-            return await generations.probe()
-
-    log.configure("warning", "check", os.environ)
-    config.load(os.environ)
-    problems = asyncio.run(probe())
-    if problems:
-        _print_problems(problems)
-        return 1
-    print(f"claude-gatewayd {claude_gatewayd.__version__} can serve")
-    return 0
-
-
-def _check_state(text: str) -> int:
-    try:
-        SupervisorState.of(text)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
 
 
 def _print_problems(problems: list[Problem]) -> None:

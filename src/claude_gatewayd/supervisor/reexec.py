@@ -16,15 +16,12 @@ from typing import Any, NoReturn, Self
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.problem import Problem
+from claude_gatewayd.supervisor import SIGNALS, STATE_VARIABLE
 from claude_gatewayd.supervisor.workers.generation import GenerationState
 from claude_gatewayd.system import installation
 
-_VARIABLE = "CLAUDE_GATEWAYD_STATE"
 _CHECKED_WITHIN = 30.0
 _LONGEST_REASON = 400
-
-# Blocked during the exec: until the next version handles them they would end it.
-SIGNALS = frozenset({signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class SupervisorState:
 
 def inherited_state(environ: MutableMapping[str, str]) -> SupervisorState | None:
     """Return the state that the version before us has left, and take the variable out of *environ*."""
-    pid, _, descriptor = environ.pop(_VARIABLE, "").partition(":")
+    pid, _, descriptor = environ.pop(STATE_VARIABLE, "").partition(":")
     if pid != str(os.getpid()):
         return None
     with os.fdopen(int(descriptor)) as file:
@@ -71,7 +68,7 @@ def execute(interpreter: str, state: SupervisorState) -> NoReturn:
     with tempfile.TemporaryFile("w+") as file:
         json.dump(asdict(state), file)
         file.flush()
-        os.environ[_VARIABLE] = f"{os.getpid()}:{file.fileno()}"
+        os.environ[STATE_VARIABLE] = f"{os.getpid()}:{file.fileno()}"
         for descriptor in (*descriptors, file.fileno()):
             os.set_inheritable(descriptor, True)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -81,7 +78,7 @@ def execute(interpreter: str, state: SupervisorState) -> NoReturn:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
-            del os.environ[_VARIABLE]
+            del os.environ[STATE_VARIABLE]
 
 
 async def check_successor(interpreter: str, state: SupervisorState) -> list[Problem]:

@@ -22,7 +22,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service.notify import Notifier
-from claude_gatewayd.supervisor import reexec, terminal
+from claude_gatewayd.supervisor import SIGNALS, reexec, terminal
 from claude_gatewayd.supervisor import status as status_report
 from claude_gatewayd.supervisor.commands import Commands
 from claude_gatewayd.supervisor.listener import Listener
@@ -32,6 +32,7 @@ from claude_gatewayd.supervisor.unavailable import Unavailable
 from claude_gatewayd.supervisor.workers import departure, scope
 from claude_gatewayd.supervisor.workers.generation import GenerationState
 from claude_gatewayd.supervisor.workers.generations import TICK, Generations
+from claude_gatewayd.supervisor.workers.launch import Launched
 from claude_gatewayd.supervisor.workers.predecessors import Predecessors
 from claude_gatewayd.supervisor.workers.snapshots import combined
 from claude_gatewayd.system import memory
@@ -46,11 +47,15 @@ _RENEW_INTERVAL = 30.0  # between reloads because of files that were replaced
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a supervisor keeps open for as long as it lives, also when it becomes another version of itself."""
+    """What a supervisor keeps open for as long as it lives, also when it becomes another version of itself.
+
+    *launched* is a worker that was started already.
+    """
 
     listener: Listener
     place: Place
     managed: bool
+    launched: Launched | None = None
 
 
 class Supervisor:
@@ -72,7 +77,12 @@ class Supervisor:
         self._problems: list[Problem] = []  # why no generation can serve
         self._rest = Rest(self._listener.socket)
         self.generations = Generations(
-            self._listener.socket, self._listener.bound, self._refuse, self._predecessors, self._rest.disturb
+            self._listener.socket,
+            self._listener.bound,
+            self._refuse,
+            self._predecessors,
+            self._rest.disturb,
+            resources.launched,
         )
         self._started_at = before.started_at if before else time.time()
         self._had_terminal = before.had_terminal if before else terminal.is_there()
@@ -178,7 +188,7 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, reexec.SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _on_hangup(self) -> None:
         """Reload; or stop, if the signal means that our terminal is gone and nohup(1) does not keep us."""

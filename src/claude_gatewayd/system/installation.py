@@ -4,6 +4,7 @@ The path that we were started by stays, for a unit names it. What it leads to ch
 replaces files in place.
 """
 
+import functools
 import os
 import shlex
 import zlib
@@ -50,11 +51,19 @@ def fingerprint(package: Path = _PACKAGE) -> str:
     """Return a text that differs for another package, and for this one after its files have changed."""
     seen = []
     try:
-        for directory, _, names in sorted(os.walk(package)):
+        for directory, inner, names in os.walk(package):
+            inner[:] = sorted(name for name in inner if name != "__pycache__")
+            below = os.path.relpath(directory, package)
             for name in sorted(names):
                 if name.endswith(".py"):
                     status = os.stat(os.path.join(directory, name))
-                    seen.append((os.path.relpath(directory, package), name, status.st_size, status.st_mtime_ns))
+                    seen.append((below, name, status.st_size, status.st_mtime_ns))
     except OSError:
         return ""  # it is being replaced right now
     return f"{package} {zlib.crc32(repr(seen).encode()):08x}" if seen else ""
+
+
+@functools.cache
+def own_fingerprint() -> str:
+    """Return that of the code that runs here: as it was when this process asked for the first time."""
+    return fingerprint()

@@ -73,7 +73,7 @@ class Worker:
         self._refreshing_models: asyncio.Task[None] | None = None
         self._beats = Beats(self._report, self._is_busy, self._send_notices, self._parts.metrics.lag.note)
         self._loaded_at = time.time()
-        self._code = installation.fingerprint()
+        self._code = installation.own_fingerprint()
 
     async def run(self) -> None:
         """Serve, drain, and close."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_gatewayd.supervisor import reexec
+from claude_gatewayd.supervisor import SIGNALS, reexec
 from claude_gatewayd.supervisor.reexec import SupervisorState
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
@@ -242,7 +242,7 @@ def test_what_cannot_be_started_changes_nothing() -> None:
             reexec.execute("/nonexistent/python", state)
         assert not any(os.get_inheritable(descriptor) for descriptor in (listener.fileno(), lock.fileno()))
         assert "CLAUDE_GATEWAYD_STATE" not in os.environ
-        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & reexec.SIGNALS
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & SIGNALS
 
 
 def test_nobody_else_takes_a_state_for_its_own(fake: FakeAnthropic) -> None:

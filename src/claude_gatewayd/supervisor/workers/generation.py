@@ -6,13 +6,13 @@ import math
 import os
 import signal
 import socket
-import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.problem import Problem
+from claude_gatewayd.supervisor.workers.launch import Launched, LaunchSpec, launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,38 +23,6 @@ _DRAIN_GRACE = 5.0
 GONE_WITHIN = 5.0  # from a worker's "ending" to the end of its process
 
 GenerationPhase = Literal["starting", "serving", "draining", "ended"]
-
-# systemd's: a worker that used them would be taken for the supervisor
-_NOT_FOR_WORKERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchSpec:
-    """How to start a worker: the interpreter, the socket, and the mode.
-
-    *bound* is the address that we bound ourselves, empty for an inherited socket. *succeeds*: another worker serves
-    until this one does, so there is time to load LiteLLM first. *with_engine*: LiteLLM is wanted. A *probe* ends where
-    it would begin to accept. *forgets*: it forgets what models at Bedrock have refused.
-    """
-
-    interpreter: str
-    listener: socket.socket
-    bound: str
-    succeeds: bool = False
-    with_engine: bool = False
-    probe: bool = False
-    forgets: bool = False
-
-    def command(self, number: int, channel: int) -> list[str]:
-        """Return the command line. It starts workers of other versions, too: what an argument means never changes."""
-        return [
-            *(self.interpreter, "-P", "-m", "claude_gatewayd.worker"),
-            *("--listen-fd", str(self.listener.fileno()), "--channel-fd", str(channel)),
-            *("--generation", str(number), "--bound", self.bound),
-            *(("--succeeds",) if self.succeeds else ()),
-            *(("--with-engine",) if self.with_engine else ()),
-            *(("--probe",) if self.probe else ()),
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +73,15 @@ class Generation:
     @classmethod
     def start(cls, number: int, spec: LaunchSpec) -> Self:
         """Start the process. Raises OSError."""
-        ours, theirs = socket.socketpair()
-        try:
-            process = subprocess.Popen(
-                spec.command(number, theirs.fileno()),
-                pass_fds=(spec.listener.fileno(), theirs.fileno()),
-                env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS},
-                stdin=subprocess.DEVNULL,
-                process_group=0,  # Ctrl-C is for the supervisor; draining workers outlive a launchd job
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        process.returncode = 0  # no wait() of Popen's: we reap by pid, as for workers that we resumed
-        one = cls(number, process.pid, ours)
+        one = cls.launched(number, launch(number, spec))
         if spec.forgets:
             one._order({"do": "forget-refusals"})
         return one
+
+    @classmethod
+    def launched(cls, number: int, process: Launched) -> Self:
+        """Return the generation of a process that has just been started."""
+        return cls(number, process.pid, process.channel)
 
     @classmethod
     def resumed(cls, state: GenerationState) -> Self:

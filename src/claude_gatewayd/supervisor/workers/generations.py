@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.supervisor.workers.generation import Generation, GenerationState, LaunchSpec
+from claude_gatewayd.supervisor.workers.generation import Generation, GenerationState
+from claude_gatewayd.supervisor.workers.launch import FIRST, Launched, LaunchSpec
 from claude_gatewayd.supervisor.workers.predecessors import Predecessors
 from claude_gatewayd.supervisor.workers.snapshots import combined
 
@@ -32,7 +33,8 @@ class Generations:
 
     *refuse* is called with the problems when no generation can serve, and with an empty list when one does again.
     *before* are workers of an earlier supervisor, which serve until one of ours does. *on_work* is called when a
-    generation that was at rest gets work, or when one begins or ends.
+    generation that was at rest gets work, or when one begins or ends. *launched* is the first generation's process,
+    where it runs already.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Generations:
         refuse: Callable[[list[Problem]], None],
         before: Predecessors | None = None,
         on_work: Callable[[], None] = lambda: None,
+        launched: Launched | None = None,
     ) -> None:
         self.current: Generation | None = None
         self.past: dict[str, Any] = {}  # the combined snapshots of all that have ended
@@ -51,9 +54,10 @@ class Generations:
         self._refuse = refuse
         self._before = before
         self._on_work = on_work
+        self._launched = launched
         self._draining: list[Generation] = []
         self._starting: Generation | None = None
-        self._number = 0
+        self._number = FIRST - 1
         self._back_off = _BACK_OFF
         self._alarms: list[float] = []
         self._alarm: asyncio.Task[None] | None = None
@@ -105,15 +109,18 @@ class Generations:
 
     async def _begin(self, spec: LaunchSpec) -> tuple[Generation | None, list[Problem]]:
         self._number += 1
-        begun = time.monotonic()
+        launched, self._launched = self._launched, None
+        begun = launched.at if launched else time.monotonic()
         try:
-            new = Generation.start(self._number, spec)
+            new = Generation.launched(self._number, launched) if launched else Generation.start(self._number, spec)
         except OSError as error:
             why = f"cannot be started by {spec.interpreter}: {error.strerror or error}"
             return None, [_system("worker", why, "make install, in the checkout of claude-gatewayd")]
         self._on_work()
         new.on_work = self._on_work
         self._starting = new
+        if launched:
+            self.reap()  # its SIGCHLD may have come before anybody handled it
         if self.current is not None and not spec.probe:
             self.current.lend_keys(new)
         try:

@@ -35,7 +35,7 @@ _SWITCH_INTERVAL = 0.0005
 # 93 ms to 43.
 _MAX_QUIET = 60.0
 
-_CODE = installation.fingerprint()
+_CODE = installation.own_fingerprint()
 
 EngineState = Literal["off", "loading", "ready", "failed"]
 LoadApp = Callable[[EngineSettings, str, Callable[[], Awaitable[AwsKeys]]], "App"]

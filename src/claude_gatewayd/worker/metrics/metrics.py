@@ -14,7 +14,7 @@ from claude_gatewayd.worker.metrics.model_labels import ModelLabels
 from claude_gatewayd.worker.metrics.negotiation import format_for
 
 PATH: Final = b"/metrics"
-_CODE: Final = installation.fingerprint()
+_CODE: Final = installation.own_fingerprint()
 
 
 class Page(NamedTuple):
