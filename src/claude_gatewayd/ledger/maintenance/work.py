@@ -12,7 +12,7 @@ from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.maintenance.damage import damage, is_of_damage, set_aside
 from claude_gatewayd.ledger.maintenance.job import Job, Report
 from claude_gatewayd.ledger.maintenance.migrate import migrate
-from claude_gatewayd.ledger.maintenance.prune import prune
+from claude_gatewayd.ledger.maintenance.prune import leaves_only_the_newest, prune
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 from claude_gatewayd.ledger.schema import metadata
 
@@ -27,10 +27,7 @@ def work(job: Job) -> Report:
             case "prepare":
                 return _prepare(database, job)
             case "prune":
-                until = time.monotonic() + 0.8 * job.seconds
-                engine = open_for_writing(database, seconds=_patience(job))
-                removed, is_all = prune(engine, job.keep_days, time.time(), until=until)
-                return Report(outcome="done" if is_all else "later", pruned=removed)
+                return _prune(database, job)
             case "check":
                 return _check(database, job)
     except GatewayError as error:
@@ -58,6 +55,20 @@ def _prepare(database: Database, job: Job) -> Report:
         aside = set_aside(database.file, 5.0)
         migrate(database, seconds=_patience(job))
     return Report(outcome="done", set_aside="" if aside is None else str(aside))
+
+
+def _prune(database: Database, job: Job) -> Report:
+    until, now = time.monotonic() + 0.8 * job.seconds, time.time()
+    patience = _patience(job)
+    if leaves_only_the_newest(open_for_reading(database, seconds=patience), job.keep_days, now):
+        why = "nothing older than a day would be left, so the clock may be wrong; with that date tomorrow it is done"
+        hint = f"claude-gatewayctl ledger prune --keep-days {job.keep_days}"
+        return Report(outcome="refused", message=f"cannot prune the ledger {database.shown}: {why}", hint=hint, why=why)
+    removed, is_all = prune(open_for_writing(database, seconds=patience), job.keep_days, now, until=until)
+    if is_all:
+        return Report(outcome="done", pruned=removed)
+    why = f"{removed} rows are gone; for the others time is short, or another process is at it, so they go tomorrow"
+    return Report(outcome="later", message=f"cannot prune all of the ledger {database.shown}: {why}", why=why)
 
 
 def _check(database: Database, job: Job) -> Report:

@@ -58,7 +58,8 @@ class Upkeep:
         if report.outcome == "done":
             logger.info("the ledger is pruned: %d rows older than %d days are gone", report.pruned, self._keep_days)
         elif not self._has_ended:
-            logger.warning("cannot prune the ledger: %s", one_line(report.message))
+            mend = f" (run: {report.hint})" if report.hint else ""
+            logger.warning("cannot prune the ledger: %s%s", one_line(report.why or report.message), mend)
 
     def _run(self, what: Literal["prepare", "prune"], *, is_suspect: bool = False) -> Report:
         limit = _LIMITS[what]

@@ -7,7 +7,7 @@ from sqlalchemy import func, select, text
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance import prune as module
 from claude_gatewayd.ledger.maintenance.migrate import migrate
-from claude_gatewayd.ledger.maintenance.prune import prune
+from claude_gatewayd.ledger.maintenance.prune import leaves_only_the_newest, prune
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 from claude_gatewayd.ledger.schema import latencies, quarters, requests
 from claude_gatewayd.ledger.sums import sums_of
@@ -82,3 +82,24 @@ def test_one_at_a_time(database: Database) -> None:
         other.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": module._LOCK})
         assert run(database, 30) == (0, False)
     assert run(database, 30) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("keep_days", "ages", "is_so"),
+    [
+        (30, [], False),
+        (30, [29, 0.1], False),  # nothing is old
+        (30, [40, 2, 0.1], False),  # as on any day
+        (30, [40], True),  # nothing would be left
+        (30, [1900, 1800, 0.1, 0.01], True),  # a clock that leapt, and what it has dated since
+        (30, [1900, 1800, 1.1, 0.1], False),  # a day later it is believed
+        (1, [2, 0.7], False),
+        (1, [2, 0.2], True),
+        (0, [1900], False),
+    ],
+)
+def test_whether_the_clock_may_be_wrong(database: Database, keep_days: int, ages: list[float], is_so: bool) -> None:
+    migrate(database)
+    for age in ages:
+        put(database, [usage_record(NOW - age * DAY, duration_ms=1 + 1000 * age)])
+    assert leaves_only_the_newest(open_for_reading(database), keep_days, NOW) is is_so

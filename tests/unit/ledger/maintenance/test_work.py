@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.job import EXIT_CODES, Report, job_for
 from claude_gatewayd.ledger.maintenance.migrate import migrate
+from claude_gatewayd.ledger.maintenance.work import work
 from claude_gatewayd.ledger.opening import open_for_reading
 from claude_gatewayd.ledger.schema import requests
 from tests.support.other_user import as_nobody, needs_root
@@ -44,13 +45,30 @@ def rows(database: Database) -> int | None:
 
 def test_a_life(database: Database) -> None:
     assert run(database, "prepare") == Report(outcome="done")
-    put(database, [usage_record(time.time() - 40 * 86400), usage_record(time.time())])
+    put(database, [usage_record(time.time() - days * 86400) for days in (40, 2)])
     assert run(database, "prepare", is_suspect=True) == Report(outcome="done")
     assert run(database, "prune", keep_days=0) == Report(outcome="done")
     assert rows(database) == 2
     assert run(database, "prune", keep_days=30) == Report(outcome="done", pruned=1)
     assert run(database, "check") == Report(outcome="done")
     assert rows(database) == 1
+
+
+def test_a_clock_that_may_be_wrong_removes_nothing(database: Database) -> None:
+    migrate(database)
+    put(database, [usage_record(time.time() - days * 86400) for days in (1000, 900, 0)])
+    report = run(database, "prune", keep_days=30)
+    assert (report.outcome, report.hint) == ("refused", "claude-gatewayctl ledger prune --keep-days 30")
+    assert "the clock may be wrong" in report.message
+    assert rows(database) == 3
+
+
+def test_what_takes_too_long_to_prune_says_so(database: Database) -> None:
+    migrate(database)
+    put(database, [usage_record(time.time() - days * 86400) for days in (40, 2)])
+    report = work(job_for(database, "prune", keep_days=30, seconds=0.0))
+    assert (report.outcome, report.pruned) == ("later", 0)
+    assert "they go tomorrow" in report.why
 
 
 def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
