@@ -8,10 +8,11 @@ Kind = Literal["messages", "count_tokens", "invoke", "openai", "models", "other"
 Billing = Literal["subscription", "api", "aws", "other", ""]
 
 
-class UsageRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     """A request's row; the fields are the columns of `schema.requests`.
 
-    A Struct, not a dataclass: one is made for each request on the event loop, in a fifth of the time.
+    A Struct, not a dataclass: one is made for each request on the event loop, in a fifth of the time; and in a fiftieth
+    by position, for names are looked for one by one.
 
     *id* sorts by time and is unique over all gateways. *started_at* is in seconds since the epoch, *gateway* names the
     daemon among those that share a database. *kind* is the sort of endpoint; only "messages", "invoke" and "openai"

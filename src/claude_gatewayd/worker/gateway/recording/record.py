@@ -98,40 +98,41 @@ def usage_record(
         for advisor, more in advised:  # at the price of a model of its own
             other = cost(advisor, upstream, more)
             price = price + other if price is not None and other is not None else None
-    return UsageRecord(
-        id=number,
-        started_at=started_at,
-        gateway=gateway,
-        kind=kind,
-        status=status,
-        session_id=session_id,
-        agent_id=agent_id,
-        message_id=message_id,  # the meter has bounded it
-        project=project,
-        client=client,
-        client_version=version,
-        model_asked=outside.text(asked),
-        model_served=outside.text(served),
-        lane=route.lane,
-        upstream=upstream,
-        transport=route.bedrock if is_bedrock else "",
-        fallback=route.why if is_bedrock else "",
-        billing=_billing(upstream, recording, call),
-        input_tokens=counts.input,
-        output_tokens=counts.output,
-        cache_read_tokens=counts.cache_read,
-        cache_write_5m_tokens=counts.cache_write_5m,
-        cache_write_1h_tokens=counts.cache_write_1h,
-        cost=price,
-        first_event_ms=(exchange.first_sent_at - began) * 1e3
-        if is_stream and exchange.sent and (is_good or is_gone)
-        else None,
-        duration_ms=(ended - began) * 1e3,
-        request_bytes=exchange.received,
-        answer_bytes=exchange.sent,
-        retries=route.retries,
-        is_stream=is_stream,
-        is_aborted=is_gone,
+    first_event_ms = None
+    if is_stream and exchange.sent and (is_good or is_gone):
+        first_event_ms = (exchange.first_sent_at - began) * 1e3
+    return UsageRecord(  # by position, in the order of its fields: by name takes a microsecond more
+        number,
+        started_at,
+        gateway,
+        kind,
+        status,
+        session_id,
+        agent_id,
+        message_id,  # the meter has bounded it
+        project,
+        client,
+        version,
+        outside.text(asked),
+        outside.text(served),
+        route.lane,
+        upstream,
+        route.bedrock if is_bedrock else "",
+        route.why if is_bedrock else "",
+        _billing(upstream, recording, call),
+        counts.input,
+        counts.output,
+        counts.cache_read,
+        counts.cache_write_5m,
+        counts.cache_write_1h,
+        price,
+        first_event_ms,
+        (ended - began) * 1e3,
+        exchange.received,
+        exchange.sent,
+        route.retries,
+        is_stream,
+        is_gone,
     )
 
 
