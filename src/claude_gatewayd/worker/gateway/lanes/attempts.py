@@ -26,6 +26,7 @@ from claude_gatewayd.worker.tally import Tally
 _FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back longer
 _REFUSAL_WITHIN = 2.0  # seconds to wait for the message of a refusal
 _QUICK_WITHIN = 15.0  # seconds: somebody waits for `/context`, or for the list of models, and others can answer
+_OK = policy.Answered(200)
 _CLIENT_TIMEOUT = b"x-stainless-timeout"
 
 
@@ -117,7 +118,11 @@ class Attempts:
             seconds, longer = self._patience(call, fallback, started, remaining)
             try:
                 got = await self._relay.ask(call.exchange, request, seconds=seconds, fresh=refreshed, longer=longer)
-                attempt = await _judged(got) if inspect else _unread(got)
+                status = got.head.status
+                if status < 300 and not (inspect and status == 200 and got.is_stream):  # nearly always
+                    self._recorder.success(call, got.head, circuit)
+                    return Result(_OK if status == 200 else policy.Answered(status), got)
+                attempt = _judged(got, *await _inspect(got)) if inspect else _judged(got)
             except UpstreamFailed as failed:
                 attempt = _failed(failed)
             outcome, answer = attempt.outcome, attempt.answer
@@ -183,9 +188,9 @@ class Attempts:
 
     def _client_patience(self, call: Call, started: float) -> float:
         """Return how many seconds more a client waits for a first byte."""
+        otherwise = self._settings.response_timeout
         value = call.exchange.head.fields.get(_CLIENT_TIMEOUT)
-        waited = self._now() - started
-        return client_timeout(value, self._settings.response_timeout) - waited
+        return (client_timeout(value, otherwise) if value else otherwise) - (self._now() - started)
 
     async def _extend(self, call: Call, fallback: Obstacles, started: float) -> float:
         """Return how many seconds more to wait for the first byte: none where Bedrock is to answer in its place."""
@@ -203,21 +208,14 @@ def _failed(failed: UpstreamFailed) -> Attempt:
     return Attempt(outcome, failure=failed)
 
 
-def _unread(answer: Answer, first_error: str | None = None, refusal: Refusal | None = None) -> Attempt:
-    """Return an attempt by the head of its answer, and by what is known of its body."""
+def _judged(answer: Answer, first_error: str | None = None, refusal: Refusal | None = None) -> Attempt:
+    """Return an attempt by the head of its answer, and by what its body has shown."""
     status = answer.head.status
     if status < 300 and first_error is None:
         return Attempt(policy.Answered(status), answer)
     fields = answer.head.fields
     wait, again = retry_after(fields.get(b"retry-after")), should_retry(fields.get(b"x-should-retry"))
     return Attempt(policy.Answered(status, wait, again, first_error, refusal), answer)
-
-
-async def _judged(answer: Answer) -> Attempt:
-    """Return an attempt by the first event of a stream, and by the body of a refusal, too. Raises UpstreamFailed."""
-    if answer.head.status < 300 and not (answer.head.status == 200 and answer.is_stream):
-        return _unread(answer)
-    return _unread(answer, *await _inspect(answer))
 
 
 async def _inspect(answer: Answer) -> tuple[str | None, Refusal | None]:

@@ -1,7 +1,8 @@
 """One usage record of a request that has ended. Pure: no clock, and nothing is asked."""
 
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from claude_gatewayd.anthropic import model_list
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
@@ -33,8 +34,7 @@ class Cost(Protocol):
     def __call__(self, model: str, upstream: str, counts: TokenCounts, /) -> float | None: ...
 
 
-@dataclass(slots=True)
-class Recording:
+class Recording(msgspec.Struct):
     """A request that is being handled.
 
     *began* is by the monotonic clock. *call* is None until its caller is known. *refused*: the gateway refused it, and
