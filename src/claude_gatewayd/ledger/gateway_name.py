@@ -4,14 +4,18 @@ import getpass
 import os
 import socket
 
+from claude_gatewayd.config.model import Listen
+
 _LONGEST = 100
+_USUAL_PORT = Listen().port
 
 
-def gateway_name() -> str:
-    """Return it: user@host."""
+def gateway_name(port: int) -> str:
+    """Return it: user@host, with the port that it listens on where that is not the usual one."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         user = str(os.getuid())
-    name = f"{user}@{socket.gethostname()}"[:_LONGEST]
+    beyond = "" if port == _USUAL_PORT else f":{port}"
+    name = f"{user}@{socket.gethostname()}"[: _LONGEST - len(beyond)] + beyond
     return "".join(sign if sign.isprintable() else "?" for sign in name)

@@ -155,7 +155,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
-    gateway, worker = gateway_name(), secrets.token_hex(4)
+    gateway, worker = gateway_name(config.listen.port), secrets.token_hex(4)
     totals = UsageTotals(config.bedrock.monthly_budget)
     ledger = Ledger(config.ledger, inputs.environ, LedgerView(gateway, worker, _soon(totals.take, on_change)))
     own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}

@@ -40,7 +40,7 @@ def million(request: pytest.FixtureRequest) -> Iterator[tuple[Daemon, Database]]
     migrate(database)
     engine = open_for_writing(database, seconds=300)
     now = time.time()
-    ledger_rows.fill(engine, REQUESTS, since=now - 29.5 * 86400, until=now, gateway=gateway_name())
+    ledger_rows.fill(engine, REQUESTS, since=now - 29.5 * 86400, until=now, gateway=gateway_name(person.port))
     engine.dispose()
     yield person, database
     person.close()

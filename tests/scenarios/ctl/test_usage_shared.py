@@ -40,10 +40,11 @@ def person(database: Database) -> Iterator[Daemon]:
 def test_a_person_sees_their_own_and_is_told_of_the_others(person: Daemon, database: Database) -> None:
     migrate(database)
     engine = open_for_writing(database)
-    ledger_rows.write(engine, [a_request(1, gateway_name()), a_request(2, "grace@desk"), a_request(3, "grace@desk")])
+    own = gateway_name(person.port)
+    ledger_rows.write(engine, [a_request(1, own), a_request(2, "grace@desk"), a_request(3, "grace@desk")])
     engine.dispose()
     mine = person.ctl("usage").stdout
-    assert gateway_name() in mine.partition("\n\n")[0].replace("\n", " ")
+    assert own in mine.partition("\n\n")[0].replace("\n", " ")
     assert "$1.00: API key $1.00" in mine
     assert "Not counted: grace@desk. Everybody in this database: usage --all" in mine
     everybody = person.ctl("usage", "--all").stdout
@@ -51,7 +52,7 @@ def test_a_person_sees_their_own_and_is_told_of_the_others(person: Daemon, datab
     assert "$3.00: API key $3.00" in everybody
     assert "Not counted" not in everybody
     report = json.loads(person.ctl("usage", "--json", "--by", "gateway").stdout)
-    assert [(row["key"], row["requests"]) for row in report["rows"]] == [("grace@desk", 2), (gateway_name(), 1)]
+    assert [(row["key"], row["requests"]) for row in report["rows"]] == [("grace@desk", 2), (own, 1)]
     assert report["gateway"] is None
     assert database.url not in json.dumps(report)
 

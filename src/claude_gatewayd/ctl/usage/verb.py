@@ -5,13 +5,14 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from datetime import tzinfo
 from pathlib import Path
 from typing import get_args
 
 from claude_gatewayd import printable
 from claude_gatewayd.config import loading
-from claude_gatewayd.config.model import LedgerConfig
+from claude_gatewayd.config.model import Config, LedgerConfig
 from claude_gatewayd.ctl.terminal import colour
 from claude_gatewayd.ctl.terminal.output import DONE, row
 from claude_gatewayd.errors import GatewayError, not_changed
@@ -68,14 +69,15 @@ def usage(arguments: argparse.Namespace) -> int:
             f"cannot plot into {arguments.plot}: only SVG is written", "claude-gatewayctl usage --plot usage.svg"
         )
     now, zone = time.time(), None
+    environ = environment.of_daemon(os.environ)  # the DATABASE_URL may be in the service's alone
     if arguments.against is not None:
-        return _against(arguments, now, zone)
+        return _against(arguments, environ, now, zone)
     by: By = arguments.by
     asked = window(arguments.since, arguments.until, _DEFAULTS.get(by, _USUAL), now, zone)
-    environ = environment.of_daemon(os.environ)  # the DATABASE_URL may be in the service's alone
-    ledger = loading.load(environ).ledger
+    config = loading.load(environ)
+    ledger = config.ledger
     database = database_of(ledger, environ)
-    report = _read(database, asked, now, zone, arguments)
+    report = _read(database, _own(database, config, arguments), asked, now, zone, arguments)
     if report is None:
         today = local(now, zone).date()
         report = UsageReport(by, asked, (), 0, UsageSums(), (), (), estimate({}, None, today, zone), (), None, (), None)
@@ -83,28 +85,40 @@ def usage(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _against(arguments: argparse.Namespace, now: float, zone: tzinfo | None) -> int:
+def _own(database: Database, config: Config, arguments: argparse.Namespace) -> str | None:
+    """Return whose requests are reported, None for everybody's.
+
+    A file of SQLite is of one gateway, whatever the machine was called in the meantime.
+    """
+    is_shared = database.is_postgres and not arguments.all and arguments.by != "gateway"
+    return gateway_name(config.listen.port) if is_shared else None
+
+
+def _against(arguments: argparse.Namespace, environ: Mapping[str, str], now: float, zone: tzinfo | None) -> int:
     from claude_gatewayd.ctl.usage.against.run import ComparisonOptions, against
 
     if other := next((name for name in ("csv", "plot", "limit") if getattr(arguments, name)), ""):
         raise GatewayError(f"cannot compare with --{other}", "claude-gatewayctl usage --against --json")
-    database = database_of(loading.load(os.environ).ledger, os.environ)
-    own = gateway_name() if database.is_postgres and not arguments.all else None
+    config = loading.load(environ)
+    database = database_of(config.ledger, environ)
     asked = ComparisonOptions(
         arguments.against, arguments.by, arguments.since, arguments.until, arguments.json, now, zone
     )
-    return against(asked, database, own)
+    return against(asked, database, _own(database, config, arguments))
 
 
 def _read(
-    database: Database, asked: Window, now: float, zone: tzinfo | None, arguments: argparse.Namespace
+    database: Database,
+    own: str | None,
+    asked: Window,
+    now: float,
+    zone: tzinfo | None,
+    arguments: argparse.Namespace,
 ) -> UsageReport | None:
     from claude_gatewayd.ctl.terminal.progress import Progress
     from claude_gatewayd.ctl.usage.reading import read
     from claude_gatewayd.ledger.reports.report import report
 
-    # A file of SQLite is of one gateway, whatever the machine was called in the meantime.
-    is_shared = database.is_postgres and not arguments.all and arguments.by != "gateway"
     limit = arguments.limit or (_SESSIONS if arguments.by == "session" else None)
     with Progress("Reading the ledger"):
         return read(
@@ -113,7 +127,7 @@ def _read(
                 connection,
                 arguments.by,
                 asked,
-                gateway=gateway_name() if is_shared else None,
+                gateway=own,
                 limit=limit,
                 zone=zone,
                 now=now,

@@ -92,10 +92,10 @@ class SqliteConnection:
         oldest = self._single(_SQL.oldest)
         return oldest if isinstance(oldest, float) else None
 
-    def used(self, gateway: str, since: int) -> list[tuple[Any, ...]]:
-        """Return a gateway's sums by quarter of an hour, from one on."""
+    def used(self, gateway: str, since: int) -> list[tuple[Any, ...]]:  # noqa: ARG002 - as the protocol has it
+        """Return the sums by quarter of an hour, from one on: a file is of one gateway, whatever it has been called."""
         with self._failures():
-            return self._connection.execute(_SQL.used, (gateway, since)).fetchall()
+            return self._connection.execute(_SQL.used, (since,)).fetchall()
 
     def own(self, worker: str, since: float) -> Iterator[UsageRecord]:
         """Return a worker's rows."""

@@ -47,6 +47,7 @@ def of_sqlite() -> Statements:
         insert,
         insert + f", ({_marks('?', COLUMNS)})" * (AT_ONCE - 1),
         f"id IN ({_marks('?', range(KNOWN_AT_ONCE))})",
+        "quarter >= ?",
     )
 
 
@@ -55,10 +56,10 @@ def of_postgres(schema: str) -> Statements:
     columns = ", ".join(COLUMNS)
     rows = f"json_populate_recordset(NULL::{schema}.requests, %s::json)"
     insert = f"INSERT INTO {schema}.requests ({columns}) SELECT {columns} FROM {rows}"
-    return _statements(f"{schema}.", "%s", insert, insert, "id = ANY(%s)")
+    return _statements(f"{schema}.", "%s", insert, insert, "id = ANY(%s)", "gateway = %s AND quarter >= %s")
 
 
-def _statements(prefix: str, mark: str, insert: str, insert_some: str, which: str) -> Statements:
+def _statements(prefix: str, mark: str, insert: str, insert_some: str, which: str, whose: str) -> Statements:
     return Statements(
         insert=insert,
         insert_some=insert_some,
@@ -66,8 +67,7 @@ def _statements(prefix: str, mark: str, insert: str, insert_some: str, which: st
         add_latency=_addition(f"{prefix}latencies", LatencyKey._fields, ("requests",), mark),
         known=f"SELECT id FROM {prefix}requests WHERE {which}",
         oldest=f"SELECT min(started_at) FROM {prefix}requests",
-        used=f"SELECT quarter, {', '.join(used.COLUMNS)} FROM {prefix}quarters "
-        f"WHERE gateway = {mark} AND quarter >= {mark} GROUP BY quarter",
+        used=f"SELECT quarter, {', '.join(used.COLUMNS)} FROM {prefix}quarters WHERE {whose} GROUP BY quarter",
         own=f"SELECT {', '.join(COLUMNS)} FROM {prefix}requests "
         f"WHERE started_at >= {mark} AND substr(id, 12, 8) = {mark}",
     )

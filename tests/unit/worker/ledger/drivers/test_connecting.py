@@ -159,7 +159,8 @@ def test_what_was_used_is_read_by_quarter_and_a_workers_own_rows_by_their_ids(re
         connection.write(records)
         found = {int(quarter): [float(one) for one in sums] for quarter, *sums in connection.used("me@here", 2_000_000)}
         expected: dict[int, Used] = {}
-        add(expected, records[:3])
+        # a file is of one gateway: a machine that is called otherwise on another network keeps its budget
+        add(expected, records[:3] if ready.is_postgres else [*records[:3], records[4]])
         assert found == {quarter: list(map(float, sums)) for quarter, sums in expected.items()}
         assert sorted(connection.own("bbbbbbbb", at - 60), key=lambda one: one.id) == records[2:]
         assert list(connection.own("bbbbbbbb", at + 901)) == []
