@@ -91,7 +91,7 @@ class Authorization:
         assert call.digest  # without the key, there is a credential: others were refused before
         known = self._refusals.get(call.digest)
         if known is not None and known[0] > self._loop.time():
-            raise known[1]
+            raise known[1].anew()
         check = self._checks.get(call.digest)
         if check is None:  # one per credential, and it outlives the request that began it
             check = self._checks[call.digest] = asyncio.create_task(self._check(call))
@@ -102,7 +102,7 @@ class Authorization:
             self._refusals.move_to_end(call.digest)
             while len(self._refusals) > _REMEMBERED:
                 self._refusals.popitem(last=False)
-            raise refusal
+            raise refusal.anew()
 
     async def _check(self, call: Call) -> Refused | None:
         """Have Anthropic count the tokens of a word with the caller's credential. Return why the caller may not spend.

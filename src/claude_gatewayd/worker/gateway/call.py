@@ -37,6 +37,10 @@ class Refused(Exception):
         self.message = message
         self.lines = lines
 
+    def anew(self) -> "Refused":
+        """Return the same, never raised: each raise adds frames to an exception, which keep a request and its body."""
+        return Refused(self.status, self.message, *self.lines)
+
 
 class Route(msgspec.Struct):
     """The route of a request, as the headers of the answer report it.
