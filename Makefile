@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install run test test-extended check bench lock build clean
+.PHONY: help install run test test-extended check bench soak lock build clean
 
 help:            ## show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ bench:           ## compare with nginx, aiohttp and LiteLLM (BENCH=--quick, BENC
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python -m bench.run $(BENCH)
 	@$(BIN)/python -m bench.bedrock $(BENCH)
+
+soak:            ## all kinds of requests for ten minutes, then what has grown (SOAK=1h)
+	@$(PYTHON) scripts/bootstrap dev
+	@$(BIN)/python -m soak.run $(SOAK)
 
 build:           ## build the wheel
 	@$(PYTHON) scripts/bootstrap dev
