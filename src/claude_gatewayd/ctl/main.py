@@ -8,7 +8,9 @@ depend on --json. Nothing heavy is imported here: a test holds the list. Without
 """
 
 import argparse
+import atexit
 import errno
+import gc
 import os
 import sys
 from importlib import import_module
@@ -105,6 +107,25 @@ VERBS = {
 }
 
 
+def program() -> int:
+    """Be `claude-gatewayctl`: carry out one verb. Returns the exit status, unless the process can end at once.
+
+    It can where nothing has loaded `threading`. Taking the interpreter apart takes 5 ms, a third of what `status` adds
+    to a bare start.
+    """
+    gc.disable()  # nothing of what is imported is garbage
+    status = main()
+    if "threading" not in sys.modules:
+        atexit._run_exitfuncs()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return status  # Python itself says what is wrong
+        os._exit(status)
+    return status
+
+
 def main(argv: list[str] | None = None) -> int:
     """Carry out one verb. Returns the exit status."""
     given = sys.argv[1:] if argv is None else argv
@@ -158,6 +179,7 @@ def _dispatch(given: list[str]) -> int:
     asked = given[0]
     if asked in verbs:
         arguments = parser(asked, *verbs[asked]).parse_args(given[1:])
+        gc.enable()
         code: int = arguments.action(arguments)
         return code
     if asked.startswith("-"):
@@ -237,4 +259,4 @@ def _leave_stdout() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())
