@@ -20,6 +20,7 @@ from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.opening import open_for_reading
 from claude_gatewayd.ledger.schema import requests
 from tests.fakes.anthropic import FakeAnthropic
+from tests.scenarios.lifecycle.build import Build
 from tests.support.calls import Stream, post
 from tests.support.daemon import BIN, Daemon, wait_until
 from tests.support.load import Load
@@ -204,6 +205,33 @@ def test_what_the_daemon_refuses_changes_nothing(fake: FakeAnthropic, postgres: 
         done = daemon.ctl("ledger", "move", url)
         assert done.returncode == 78
         assert daemon.config_file.read_text() == "[listen]\nprot = 1\n"
+
+
+def test_a_daemon_that_refuses_the_reload_records_where_it_did(
+    fake: FakeAnthropic, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    build, url = Build(tmp_path / "build"), postgres.new_database()
+    before = "# mine\n[ledger]\nkeep_days = 90\n"
+    with Daemon(upstream=fake.url, config=before, environ=build.environ) as daemon:
+        worker = daemon.generation()["pid"]
+        assert post(daemon.port)[0] == 200
+        wait_until(lambda: rows(sqlite_of(daemon)) == 1)
+        build.spoil()
+        done = daemon.ctl("ledger", "move", url)
+        assert done.returncode == 1
+        assert "the daemon refuses to reload, and nothing has changed: worker: ended with status 1" in done.stderr
+        assert Database(url=url).without_password(done.stderr) == done.stderr
+        assert daemon.config_file.read_text() == before
+        assert daemon.generation()["pid"] == worker
+        assert post(daemon.port)[0] == 200
+        wait_until(lambda: rows(sqlite_of(daemon)) == 2)
+        assert rows(Database(url=url)) == 1
+        build.mend()
+        assert daemon.ctl("ledger", "check").returncode == 0
+        other = postgres.new_database()
+        done = daemon.ctl("ledger", "move", other)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert rows(Database(url=other)) == 2
 
 
 @pytest.mark.parametrize("break_it", [PostgresServer.make_read_only, lambda server, url: server.stop()])

@@ -26,6 +26,7 @@ from claude_gatewayd.ipc import client
 from claude_gatewayd.ipc.lock import lock_is_held
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.migrate import migrate
+from claude_gatewayd.system import files
 
 RESUME = "claude-gatewayctl ledger move --resume"
 _LOOK_EVERY = 0.5
@@ -142,8 +143,11 @@ def _switch(target: Database, environ: Mapping[str, str], say: Say) -> int | Non
         return None
     if not reply["applied"]:
         _restore(path, before)
+        unfinished.end()  # it records where it did; what was copied is left out by the next move
+        problems = texts.problems(reply["problems"]).strip()
         raise GatewayError(
-            f"cannot reload the daemon: {texts.problems(reply['problems'])}", "claude-gatewayctl config check"
+            f"cannot move the ledger: the daemon refuses to reload, and nothing has changed: {problems}",
+            "claude-gatewayctl reload",
         )
     say("switched", f"generation {reply['generation']} records in {target.shown}")
     generation: int = reply["generation"]
@@ -153,9 +157,9 @@ def _switch(target: Database, environ: Mapping[str, str], say: Say) -> int | Non
 def _restore(path: Path, before: bytes | None) -> None:
     try:
         if before is None:
-            path.unlink(missing_ok=True)
+            files.remove(path)
         else:
-            path.write_bytes(before)
+            files.replace(path, before)
     except OSError as error:
         raise not_changed("write", path, error) from None
 
