@@ -1,13 +1,15 @@
 """What a usage counts: Anthropic's, OpenAI's, and what is none."""
 
+import json
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_gatewayd.ledger.token_counts import TokenCounts
-from claude_gatewayd.ledger.usage import advised, counted, merged, name
+from claude_gatewayd.ledger.usage import PlainUsage, advised, counted, merged, name
 
 ODD: tuple[Any, ...] = ("3", -1, 3.0, float("inf"), True, None, [], {}, 10**13)
 HOLDERS = ("cache_creation", "iterations", "server_tool_use", "input_tokens_details", "prompt_tokens_details")
@@ -109,9 +111,27 @@ CASES = [
 ]
 
 
+def plainly(usage: dict[str, Any]) -> TokenCounts | None:
+    """Return what is counted of a plain usage, None of any other."""
+    try:
+        found = msgspec.json.decode(json.dumps(usage), type=PlainUsage)
+    except msgspec.DecodeError:
+        return None
+    return found.counts() if found.is_plain else None
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 def test_counts(case: Case) -> None:
     assert counted(case.usage) == case.counts
+    assert plainly(case.usage) in (case.counts, None)
+
+
+def test_what_anthropic_sends_is_plain() -> None:
+    assert plainly(CASES[1].usage) == CASES[1].counts
+    assert plainly(
+        {"input_tokens": 1, "cache_creation": None, "server_tool_use": None, "service_tier": None, "new": {}}
+    )
+    assert plainly({"input_tokens": 1, "iterations": [{"type": "compaction", "output_tokens": 5}]}) is None
 
 
 def test_an_advisor_is_another_model() -> None:
@@ -180,6 +200,11 @@ anything = st.recursive(
     max_leaves=4,
 )
 usages = st.dictionaries(st.sampled_from(FIELDS), anything | st.dictionaries(st.sampled_from(FIELDS), anything))
+
+
+@given(usages)
+def test_what_is_plain_counts_as_all_others_do(usage: dict[str, Any]) -> None:
+    assert plainly(usage) in (counted(usage), None)
 
 
 @given(usages, usages)

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from claude_gatewayd.http1.flow import Bytes
-from claude_gatewayd.ledger.usage import Usage
+from claude_gatewayd.ledger.usage import PlainUsage, Usage
 
 _WHOLE: Final = 64 * 1024  # bytes: up to here an answer is kept and parsed as a whole
 _BEGINNING: Final = 16 * 1024  # of a larger one
@@ -23,8 +23,17 @@ class Found(msgspec.Struct, gc=False):
     usage: Any = None
 
 
+class PlainFound(msgspec.Struct, gc=False):
+    """The same of nearly all answers."""
+
+    usage: PlainUsage
+    id: Any = None
+    model: Any = None
+
+
 _Shape = TypeVar("_Shape")
 _decoder: Final = msgspec.json.Decoder(Found)
+_plain_decoder: Final = msgspec.json.Decoder(PlainFound)
 _scanner: Final = json.JSONDecoder()
 
 
@@ -49,11 +58,21 @@ class DocumentReader:
             if len(self._end) > _WHOLE:
                 del self._end[:-_END]
             return
-        self._pieces.append(bytes(payload))
+        self._pieces.append(payload if type(payload) is bytes else bytes(payload))
         if self._size > _WHOLE:
             whole = b"".join(self._pieces)
             self._pieces = [whole[:_BEGINNING]]
             self._end = bytearray(whole[-_END:])
+
+    def read_plain(self) -> PlainFound | None:
+        """Return what was found in an answer that came in one piece; None where it is no plain one, for `read`."""
+        if self._end is not None or len(self._pieces) != 1:
+            return None
+        try:
+            found = _plain_decoder.decode(self._pieces[0])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return found if found.usage.is_plain else None
 
     def read(self) -> Found:
         """Return what was found."""

@@ -116,12 +116,16 @@ class Meter:
 
     def read(self) -> Reading:
         """Return what was read."""
-        found = [reader.read() for reader in self._readers]
-        for one in found:
-            if isinstance(one.usage, dict):
-                advised = usage.advised(one.usage) if "iterations" in one.usage else ()
-                return Reading(usage.counted(one.usage), usage.name(one.model), usage.name(one.id), advised)
-        return Reading(None, usage.name(found[0].model), usage.name(found[0].id)) if found else NOTHING
+        first: Found | None = None
+        for reader in self._readers:
+            if type(reader) is DocumentReader and (plain := reader.read_plain()) is not None:
+                return Reading(plain.usage.counts(), usage.name(plain.model), usage.name(plain.id))
+            found = reader.read()
+            if isinstance(found.usage, dict):
+                advised = usage.advised(found.usage) if "iterations" in found.usage else ()
+                return Reading(usage.counted(found.usage), usage.name(found.model), usage.name(found.id), advised)
+            first = first or found
+        return Reading(None, usage.name(first.model), usage.name(first.id)) if first is not None else NOTHING
 
 
 @lru_cache(8)
