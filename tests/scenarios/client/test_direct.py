@@ -9,7 +9,11 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.client.claude import KEY, OAUTH, SUBSCRIPTION, Claude, Credential
 from tests.scenarios.client.scenarios import SCENARIOS, hello
 
-pytestmark = [pytest.mark.client, pytest.mark.timeout(60)]
+pytestmark = [
+    pytest.mark.client,
+    pytest.mark.timeout(60),
+    pytest.mark.one_side("not through the gateway"),  # another test's may be running
+]
 
 Scenario = Callable[[Claude, FakeAnthropic], None]
 
