@@ -15,6 +15,11 @@ _MARGIN = 15
 _ALL = "usage --csv has every column"
 _NAMED = 10  # models without a price: a caller can make up any number of them
 
+
+def _cost(of: UsageSums, amount: float) -> str:
+    return figures.NONE if of.requests and of.unpriced == of.requests else figures.dollars(amount)
+
+
 # heading, rank (the highest is left out first where the terminal is narrow), and what stands in it
 _COLUMNS: tuple[tuple[str, int, Callable[[UsageSums], str]], ...] = (
     ("requests", 0, lambda of: figures.whole(of.requests)),
@@ -26,8 +31,8 @@ _COLUMNS: tuple[tuple[str, int, Callable[[UsageSums], str]], ...] = (
     ("cache\nread", 4, lambda of: figures.short(of.cache_read_tokens)),
     ("cache\nwrite", 8, lambda of: figures.short(of.cache_write_tokens)),
     ("cache\nhits", 7, lambda of: figures.percent(of.cache_hit_ratio)),
-    ("billed", 0, lambda of: figures.dollars(of.billed)),
-    ("subscription,\nnot billed", 0, lambda of: figures.dollars(of.subscription)),
+    ("billed", 0, lambda of: _cost(of, of.billed)),
+    ("subscription,\nnot billed", 0, lambda of: _cost(of, of.subscription)),
 )
 
 

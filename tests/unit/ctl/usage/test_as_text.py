@@ -6,7 +6,7 @@ import pytest
 
 from claude_gatewayd.ctl.usage import as_text
 from claude_gatewayd.ledger.reports.results import UsageReport
-from tests.unit.ctl.usage.reports import BEGIN, BERLIN, BUSY, MONTH, NOW, report
+from tests.unit.ctl.usage.reports import BEGIN, BERLIN, BUSY, MONTH, NOW, QUIET, report
 
 
 def text(of: UsageReport, width: int = 80, whose: str = "") -> str:
@@ -54,6 +54,14 @@ def test_what_is_left_out_is_said() -> None:
     assert "not shown, as the terminal is narrow: " in text(report(), 60)
     assert "not shown" not in text(report(), 120)
     assert "20 more days in the total: usage --limit 22" in text(replace(report(), more_rows=20))
+
+
+def test_what_has_no_price_has_no_cost_rather_than_none() -> None:
+    of = report("model", ("mine", "theirs"))
+    known, unknown = of.rows
+    shown = text(replace(of, rows=(known, replace(unknown, sums=replace(QUIET, unpriced=1, subscription=0.0)))), 200)
+    [mine, theirs] = [line.split()[-2:] for line in shown.splitlines() if line.startswith(("mine ", "theirs "))]
+    assert (mine, theirs) == (["$3.75", "$40.00"], ["–", "–"])
 
 
 @pytest.mark.parametrize("width", [40, 80])
