@@ -25,6 +25,7 @@ HOP_BY_HOP = frozenset(
 _NEVER_NAMED = frozenset((b"", b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive"))
 _NONE: frozenset[bytes] = frozenset()
 _LONGEST_USUAL = 64  # bytes of a Connection header that is remembered: the tokens of one of 64 KiB take 1.5 MB
+_LENGTH_AT = len(b"content-length:")
 _NOTHING_PUT: dict[bytes, bytes] = {}
 _NOTHING = object()  # what llhttp is to call back: it is asked for its verdict alone
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
@@ -47,40 +48,34 @@ class Fields(Mapping[bytes, bytes]):
     A value is cut from its line when it is asked for: most never are.
     """
 
-    __slots__ = ("_line_of", "_named_lines", "_text")
+    __slots__ = ("_text", "line_of", "lines")
 
     def __init__(self, text: bytes) -> None:
         """Take the lines of *text*, without the end of the last."""
         self._text = text
-        lines = text.split(b"\r\n") if text else []
-        self._named_lines = [(line.partition(b":")[0].lower(), line) for line in lines]
-        self._line_of = dict(self._named_lines)
-
-    @property
-    def lines(self) -> Lines:
-        """The lines as they came."""
-        return [line for _, line in self._named_lines]
+        self.lines = lines = text.split(b"\r\n") if text else []
+        self.line_of = {line.partition(b":")[0].lower(): line for line in lines}
 
     def get(self, name: bytes, default: bytes = b"") -> bytes:  # type: ignore[override]
         """Return a value without the blanks round it; *default* where there is none."""
-        line = self._line_of.get(name)
+        line = self.line_of.get(name)
         return default if line is None else line[len(name) + 1 :].strip(b" \t")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._line_of
+        return name in self.line_of
 
     def __getitem__(self, name: bytes) -> bytes:
-        return self._line_of[name][len(name) + 1 :].strip(b" \t")
+        return self.line_of[name][len(name) + 1 :].strip(b" \t")
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._line_of)
+        return iter(self.line_of)
 
     def __len__(self) -> int:
-        return len(self._line_of)
+        return len(self.line_of)
 
     def but(self, name: bytes) -> tuple[bytes, bytes]:
         """Return what is before and what is behind the line of a field: the same for heads that differ in it alone."""
-        line = self._line_of.get(name)
+        line = self.line_of.get(name)
         if line is None:
             return self._text, b""
         before, _, behind = self._text.partition(line)
@@ -88,32 +83,36 @@ class Fields(Mapping[bytes, bytes]):
 
     def refuse_twice(self, names: Iterable[bytes]) -> None:
         """Raise Malformed where one of *names* stands more than once."""
-        if len(self._line_of) != len(self._named_lines):
-            for once in names:
-                if sum(1 for name, _ in self._named_lines if name == once) > 1:
-                    raise Malformed(f"{once.decode()} stands twice")
+        found = [name for name, _ in self._named_lines()]
+        for once in names:
+            if found.count(once) > 1:
+                raise Malformed(f"{once.decode()} stands twice")
 
     def all_of(self, wanted: bytes) -> bytes:
         """Return the values of a list field, maybe split over several lines (RFC 9110 5.3); b"" where it is absent."""
-        if len(self._line_of) == len(self._named_lines):
+        if len(self.line_of) == len(self.lines) or wanted not in self.line_of:
             return self.get(wanted)
-        return b",".join([line[len(name) + 1 :] for name, line in self._named_lines if name == wanted])
+        return b",".join([line[len(name) + 1 :] for name, line in self._named_lines() if name == wanted])
 
     def edited(self, drop: frozenset[bytes], put: Mapping[bytes, bytes]) -> Lines:
         """Return the lines in their order, less those in *drop*; those in *put* are replaced.
 
         What is put is a whole line, or from its colon on: then the name stays as it came.
         """
+        named = self.line_of.items() if len(self.line_of) == len(self.lines) else self._named_lines()
         if not put:
-            return [line for name, line in self._named_lines if name not in drop]
+            return [line for name, line in named if name not in drop]
         lines = []
-        for name, line in self._named_lines:
+        for name, line in named:
             if name in put:
                 new = put[name]
                 lines.append(line[: len(name)] + new if new.startswith(b":") else new)
             elif name not in drop:
                 lines.append(line)
         return lines
+
+    def _named_lines(self) -> list[tuple[bytes, bytes]]:
+        return [(line.partition(b":")[0].lower(), line) for line in self.lines]
 
 
 @dataclass(slots=True)
@@ -184,8 +183,9 @@ def parse_request(head: bytes) -> RequestHead:
     is_http_10 = version == b"HTTP/1.0"
     if version != b"HTTP/1.1" and not is_http_10:
         raise Malformed("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)
-    fields.refuse_twice(_ONCE)
-    if b"host" not in fields and not is_http_10:
+    if len(fields.line_of) != len(fields.lines):
+        fields.refuse_twice(_ONCE)
+    if b"host" not in fields.line_of and not is_http_10:
         raise Malformed("the Host header is missing")
     length, chunked = _framing(fields)
     if chunked and is_http_10:
@@ -201,7 +201,8 @@ def parse_response(head: bytes) -> ResponseHead:
     version, _, rest = first.partition(b" ")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise Malformed("it does not begin with HTTP/1.1")
-    fields.refuse_twice(_ONCE)
+    if len(fields.line_of) != len(fields.lines):
+        fields.refuse_twice(_ONCE)
     length, chunked = _framing(fields)
     connection, named = _connection(fields)
     keep = b"close" not in connection if version == b"HTTP/1.1" else b"keep-alive" in connection
@@ -239,15 +240,16 @@ def _judged(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser"
 
 
 def _framing(fields: Fields) -> tuple[int | None, bool]:
-    if b"transfer-encoding" in fields:
-        if b"content-length" in fields:
+    line_of = fields.line_of
+    if b"transfer-encoding" in line_of:
+        if b"content-length" in line_of:
             raise Malformed("both Content-Length and Transfer-Encoding")
         if fields[b"transfer-encoding"].lower() != b"chunked":
             raise Malformed("a Transfer-Encoding other than chunked", 501)
         return None, True
-    if b"content-length" not in fields:
+    if b"content-length" not in line_of:
         return None, False
-    length = fields[b"content-length"]
+    length = line_of[b"content-length"][_LENGTH_AT:].strip(b" \t")
     if not length.isdigit() or len(length) > 18:
         raise Malformed("Content-Length is not a number")
     return int(length), False
@@ -255,7 +257,7 @@ def _framing(fields: Fields) -> tuple[int | None, bool]:
 
 def _connection(fields: Fields) -> tuple[frozenset[bytes], frozenset[bytes]]:
     """Return the tokens of the Connection header, and the headers among them."""
-    if b"connection" not in fields:
+    if b"connection" not in fields.line_of:
         return _NONE, _NONE
     value = fields.all_of(b"connection")
     return _usual_tokens(value) if len(value) <= _LONGEST_USUAL else _tokens(value)
