@@ -62,33 +62,46 @@ class Sums(NamedTuple):
 
 
 def sums_of(records: Iterable[UsageRecord]) -> Sums:
-    """Return what these requests add."""
-    quarters: dict[QuarterKey, list[UsageRecord]] = defaultdict(list)
-    latencies: Counter[LatencyKey] = Counter()
+    """Return what these requests add.
+
+    Written out, with keys made once: the writer's thread does it for each row, and meanwhile no request is served.
+    """
+    quarters: dict[tuple[int, str, str, str, str, str, str, str], list[UsageRecord]] = defaultdict(list)
+    durations: dict[tuple[int, str, str, str], list[float]] = defaultdict(list)
     for record in records:
         if record.kind not in KINDS:
             continue
         quarter, gateway, upstream = int(record.started_at // QUARTER), record.gateway, record.upstream
         model = record.model_served or record.model_asked
-        who = (record.transport, model, record.project, record.billing, record.fallback)
-        quarters[QuarterKey(quarter, gateway, upstream, *who)].append(record)
+        key = (quarter, gateway, upstream, record.transport, model, record.project, record.billing, record.fallback)
+        quarters[key].append(record)
         hour = quarter - quarter % QUARTERS_OF_AN_HOUR
-        latencies[LatencyKey(hour, gateway, upstream, "duration", bin_of(record.duration_ms))] += 1
+        durations[hour, gateway, upstream, "duration"].append(record.duration_ms)
         if record.first_event_ms is not None:
-            latencies[LatencyKey(hour, gateway, upstream, "first_event", bin_of(record.first_event_ms))] += 1
-    return Sums(sorted((key, _sum(alike)) for key, alike in quarters.items()), sorted(latencies.items()))
+            durations[hour, gateway, upstream, "first_event"].append(record.first_event_ms)
+    latencies = [
+        (LatencyKey(*key, number), count)
+        for key, times in durations.items()
+        for number, count in Counter(map(bin_of, times)).items()
+    ]
+    return Sums(sorted((QuarterKey(*key), _sum(alike)) for key, alike in quarters.items()), sorted(latencies))
 
 
 def _sum(records: list[UsageRecord]) -> QuarterSums:
-    return QuarterSums(
-        requests=len(records),
-        failures=sum(record.status >= 400 and not record.is_aborted for record in records),
-        aborted=sum(record.is_aborted for record in records),
-        unpriced=sum(record.cost is None for record in records),
-        input_tokens=sum(record.input_tokens for record in records),
-        output_tokens=sum(record.output_tokens for record in records),
-        cache_read_tokens=sum(record.cache_read_tokens for record in records),
-        cache_write_5m_tokens=sum(record.cache_write_5m_tokens for record in records),
-        cache_write_1h_tokens=sum(record.cache_write_1h_tokens for record in records),
-        cost=sum(record.cost or 0.0 for record in records),
-    )
+    failures = aborted = unpriced = sent = output = read = write_5m = write_1h = 0
+    total = 0.0
+    for record in records:
+        if record.is_aborted:
+            aborted += 1
+        elif record.status >= 400:
+            failures += 1
+        sent += record.input_tokens
+        output += record.output_tokens
+        read += record.cache_read_tokens
+        write_5m += record.cache_write_5m_tokens
+        write_1h += record.cache_write_1h_tokens
+        if (cost := record.cost) is None:
+            unpriced += 1
+        else:
+            total += cost
+    return QuarterSums(len(records), failures, aborted, unpriced, sent, output, read, write_5m, write_1h, total)
