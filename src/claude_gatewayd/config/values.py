@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system.addresses import addresses, is_loopback
@@ -62,6 +62,7 @@ def shown(raw: object) -> str:
             return str(raw) if abs(raw) < 10**20 else "a number of that size"
         case str():
             text = re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1***@", raw, flags=re.IGNORECASE | re.DOTALL)
+            text = re.sub(r"(\w*pass\w*\s*=\s*)('[^']*'|[^\s&;]+)", r"\1***", text, flags=re.IGNORECASE)
             return '"' + repr(text if len(text) <= 80 else text[:79] + "…")[1:-1] + '"'
         case list():
             return "a list"
@@ -301,7 +302,8 @@ def database_url(raw: object) -> str:
         raise wrong(what, raw, hint) from None
     if parts.scheme in ("sqlite", "file"):
         raise wrong(what, raw, 'without it, or with "", the ledger is a file of SQLite')
-    if re.search(r"(?:^|&)(?:ssl)?password=", parts.query):
+    names = {unquote(one.partition("=")[0]).lower() for one in parts.query.split("&")}
+    if names & {"password", "sslpassword"}:
         raise GatewayError("must have the password before the host, not behind the ?", hint)
     host_is_valid = _is_host(parts.hostname) if parts.hostname else port is None
     known = parts.scheme in ("postgresql", "postgres", "postgresql+psycopg")

@@ -119,7 +119,7 @@ def _hint(database: Database, error: BaseException, severity: Severity) -> str:
         return as_administrator(database, right_to_tables(database))
     if state in ("3F000", "42P01"):
         return "claude-gatewayctl reload"
-    return join(["psql", database.shown, "-c", "SELECT 1"])
+    return join(["psql", database.shown + _query(database), "-c", "SELECT 1"])
 
 
 def right_to_tables(database: Database) -> str:
@@ -133,5 +133,11 @@ def right_to_tables(database: Database) -> str:
 def as_administrator(database: Database, statement: str) -> str:
     """Return the command that runs SQL on a database as its administrator, who is usually "postgres"."""
     parts = urlsplit(database.url)
-    place = f"{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
-    return join(["psql", f"postgresql://postgres@{place}{parts.path}", "-c", statement])
+    place = parts.netloc.rpartition("@")[2]
+    return join(["psql", f"postgresql://postgres@{place}{parts.path}{_query(database)}", "-c", statement])
+
+
+def _query(database: Database) -> str:
+    """Return the end of a URL, which may name the host, or how to verify it. A password cannot be in it."""
+    query = urlsplit(database.url).query
+    return f"?{query}" if query else ""

@@ -242,6 +242,8 @@ BAD = [
         )
     ),
     ("ledger", "url", '"postgresql://h/db?user=me&password=x"', "must have the password before the host"),
+    ("ledger", "url", '"postgresql://h/db?pass%77ord=x"', "must have the password before the host"),
+    ("ledger", "url", '"host=h password=s3cret dbname=x"', 'not "host=h password=*** dbname=x"'),
     ("ledger", "keep_days", "-1", "whole number"),
     ("ledger", "keep_days", "1.5", "whole number"),
     *(("listen", "host", t, "IP address") for t in ('"example.com"', '""', "1", '"127.0.0.1:80"', '"fe80::1%x"')),

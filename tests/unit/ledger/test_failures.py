@@ -1,3 +1,4 @@
+import shlex
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from claude_gatewayd.ledger.database import Database
-from claude_gatewayd.ledger.failures import LedgerFailure, failure_of
+from claude_gatewayd.ledger.failures import LedgerFailure, as_administrator, failure_of
 from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.opening import open_for_writing
 from tests.support.postgres import PostgresServer
@@ -55,7 +56,8 @@ def test_nobody_is_let_in(postgres: PostgresServer, change: Callable[[str], str]
     assert found.message.startswith(f"cannot write the ledger {database.shown}: {why}")
     assert "\n" not in found.message
     assert "s3cret" not in f"{found}"
-    assert found.hint.startswith("psql postgresql://")
+    assert shlex.split(found.hint)[0] == "psql"
+    assert shlex.split(found.hint)[1].partition("?")[0] == database.shown
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,18 @@ def test_who_may_not_create_a_schema_is_given_what_an_administrator_runs(postgre
     for one in statement.split("; "):
         postgres.execute(database.url, one)
     migrate(database)
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("postgresql://me:s3cret@[::1]:5433/db", "postgresql://postgres@[::1]:5433/db"),
+        ("postgresql://me:s3cret@h/db?sslmode=require", "postgresql://postgres@h/db?sslmode=require"),
+        ("postgresql:///db?host=/run/postgresql", "postgresql://postgres@/db?host=/run/postgresql"),
+    ],
+)
+def test_an_administrators_command_leads_to_the_same_server(url: str, where: str) -> None:
+    assert shlex.split(as_administrator(Database(url=url), "SELECT 1")) == ["psql", where, "-c", "SELECT 1"]
 
 
 def test_a_postgres_that_is_read_only_or_gone_or_hangs(postgres: PostgresServer) -> None:

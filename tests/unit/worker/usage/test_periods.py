@@ -30,6 +30,8 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
         ("Asia/Kathmandu", (2026, 11, 29, 0, 0), "2026-11-29", 24),
         ("America/Los_Angeles", (2026, 12, 31, 23, 59), "2026-12-31", 24),
         ("Pacific/Apia", (2026, 1, 1, 0, 0), "2026-01-01", 24),
+        ("America/Havana", (2026, 11, 1, 0, 0), "2026-11-01", 25),  # its first hour comes twice
+        ("America/Sao_Paulo", (2018, 11, 4, 1, 0), "2018-11-04", 23),  # there was no midnight
     ],
 )
 def test_day(zone: Callable[[str], None], name: str, at: tuple[int, ...], day: str, hours: int) -> None:
