@@ -144,6 +144,8 @@ def _notes(report: UsageReport, width: int, zone: tzinfo | None) -> list[str]:
     notes = []
     if report.first_at is not None and report.first_at > report.window.since:
         notes.append(f"The ledger begins {labels.clock(report.first_at, zone)}.")
+    if report.by == "project" and not any(row.key for row in report.rows):
+        notes.append("Claude Code does not name its project; the header x-gateway-project does: docs/ledger.md")
     if report.others:
         notes.append(f"Not counted: {', '.join(report.others)}. Everybody in this database: usage --all")
     return ["\n".join(_wrapped(one_line(note), width) for note in notes)] if notes else []

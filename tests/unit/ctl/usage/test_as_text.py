@@ -56,6 +56,14 @@ def test_what_is_left_out_is_said() -> None:
     assert "20 more days in the total: usage --limit 22" in text(replace(report(), more_rows=20))
 
 
+def test_a_person_hears_how_to_name_a_project() -> None:
+    nobody = report("project", ("", ""))
+    assert text(replace(nobody, rows=nobody.rows[:1]), 200).endswith(
+        "\n\nClaude Code does not name its project; the header x-gateway-project does: docs/ledger.md"
+    )
+    assert "x-gateway-project" not in text(report("project", ("thesis", "")), 200)
+
+
 def test_what_has_no_price_has_no_cost_rather_than_none() -> None:
     of = report("model", ("mine", "theirs"))
     known, unknown = of.rows

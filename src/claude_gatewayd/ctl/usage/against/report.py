@@ -102,7 +102,7 @@ def _table(comparison: Comparison, heading: Heading, width: int, *, in_colour: b
         for title, cells, rank in zip(_HEADINGS, zip(*numbers, strict=True), ranks, strict=True)
     ]
     table, left_out = drawn(columns, width, in_colour=in_colour)
-    return [table, *([f"not shown, as the terminal is narrow: {', '.join(left_out)}"] if left_out else [])]
+    return [table, *(["", f"not shown, as the terminal is narrow: {', '.join(left_out)}"] if left_out else [])]
 
 
 def _verdict(comparison: Comparison, heading: Heading) -> str:

@@ -69,6 +69,7 @@ def test_all_that_can_differ() -> None:
         "2026-11-29  transcripts         3      9   6,300   3,000,000",
         "            ledger              2      6   4,199   2,000,000",
         "            difference         -1     -3  -2,101  -1,000,000",
+        "",
         "not shown, as the terminal is narrow: cache write 5 min, cache write 1 h",
         "",
         "Only in the transcripts:",
