@@ -15,6 +15,7 @@ from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.metering.meter import Meter
+from claude_gatewayd.worker.relay.outgoing import KeptLines
 
 _LARGE = 256 * 1024  # bytes: larger bodies are parsed and written in a thread
 NO_RETRY = b"x-should-retry: false"
@@ -83,7 +84,7 @@ class Call(msgspec.Struct):
     *parsed* are the fields of the body that decide the route; *model* is the model to route by: after an alias,
     without "[1m]". No upstream gets the *dropped_headers*. The *replaced_headers* are lines that take the place of the
     request's own. A request that LiteLLM makes for a caller shares the *route* of the caller's request, whose exchange
-    is *asked_for*.
+    is *asked_for*. *kept* are the lines that its connection's last request was sent on with, if it had the same.
     """
 
     exchange: Exchange
@@ -99,6 +100,7 @@ class Call(msgspec.Struct):
     replaced_headers: Lines = msgspec.field(default_factory=list)
     route: Route = msgspec.field(default_factory=Route)
     asked_for: Exchange | None = None
+    kept: KeptLines | None = None
 
     @property
     def from_caller(self) -> Exchange:

@@ -293,7 +293,16 @@ class Gateway:
             caller = caller._replace(credential=key)
             replaced, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
             digest = self._known.digest(key)
-        return Call(exchange, caller, path, target, digest, dropped_headers=dropped, replaced_headers=replaced)
+        return Call(
+            exchange,
+            caller,
+            path,
+            target,
+            digest,
+            dropped_headers=dropped,
+            replaced_headers=replaced,
+            kept=introduction.kept,
+        )
 
     async def _read_decoded(self, call: Call) -> None:
         """Read a body that may be compressed: it is written anew for LiteLLM in any case. Raises Refused."""

@@ -15,6 +15,7 @@ from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.recording import outside
 from claude_gatewayd.worker.gateway.recording.outside import Asker
 from claude_gatewayd.worker.relay import forwarding_loops
+from claude_gatewayd.worker.relay.outgoing import KeptLines
 
 _LONGEST: Final = 2048  # bytes of lines that a connection remembers
 
@@ -24,7 +25,7 @@ class Introduction:
     """What the header lines say.
 
     *rejection* is the guard's, for a target without an authority. *comes_back*: the request has been here before.
-    *digest* is the credential's, "" without one, and *form* is the caller's.
+    *digest* is the credential's, "" without one, and *form* is the caller's. *kept* are the lines as they are sent on.
     """
 
     rejection: Rejection | None
@@ -33,6 +34,7 @@ class Introduction:
     digest: str
     form: Form
     asker: Asker
+    kept: KeptLines
 
 
 @dataclass(slots=True)
@@ -73,4 +75,5 @@ class Introductions:
             self._known.digest(caller.credential) if caller.credential else "",
             caller.form,
             outside.asker(fields),
+            KeptLines(),
         )

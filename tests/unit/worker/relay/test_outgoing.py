@@ -19,7 +19,7 @@ from claude_gatewayd.worker.assembly import assemble
 from claude_gatewayd.worker.gateway.introduction import Remembered
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.inputs import BedrockAccess, WorkerInputs
-from claude_gatewayd.worker.relay.outgoing import outgoing_request
+from claude_gatewayd.worker.relay.outgoing import KeptLines, outgoing_request
 from tests.fakes.transport import Wire, settle
 
 ORIGIN = Origin.of("http://upstream.test:8080/base")
@@ -30,6 +30,9 @@ def written(*lines: bytes, body: bytes | None, first: bytes = b"POST /x HTTP/1.1
     """Return the lines of what goes up for a request."""
     request = parse_request(b"\r\n".join([first, *lines]) + b"\r\n\r\n")
     way = outgoing_request(request, request.target, body, ORIGIN)
+    kept = KeptLines()
+    for _ in range(2):  # what is kept of the first is what the second is made of
+        assert outgoing_request(request, request.target, body, ORIGIN, kept=kept) == way
     assert way.body == body
     assert way.head.endswith(b"\r\n\r\n")
     return way.head[:-4].split(b"\r\n")
@@ -62,6 +65,25 @@ def test_http_10_becomes_11() -> None:
         b"X: 1",
         HOST,
     ]
+
+
+def test_kept_lines_are_for_any_length_target_and_method() -> None:
+    kept = KeptLines()
+
+    def way(first: bytes, body: bytes, length: bytes, kept: KeptLines | None) -> bytes:
+        lines = [first, b"Host: a", b"x-gateway-key: k", b"content-length:" + length, b"X: 1", b"", b""]
+        request = parse_request(b"\r\n".join(lines))
+        return outgoing_request(request, request.target, body, ORIGIN, kept=kept).head
+
+    way(b"POST /x HTTP/1.1", b"abc", b"3", kept)
+    assert kept.around_length == (HOST + b"\r\n", b"\r\nX: 1")
+    for first, body, length in (
+        (b"POST /y?z=1 HTTP/1.1", b"abcd", b" 4"),
+        (b"PUT /x HTTP/1.1", b"", b"00"),
+        (b"POST /x HTTP/1.0", b"abc", b"3"),
+        (b"POST /x HTTP/1.1", b"an alias is longer", b"3"),
+    ):
+        assert way(first, body, length, kept) == way(first, body, length, None)
 
 
 class Whole:

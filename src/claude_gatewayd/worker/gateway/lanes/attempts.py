@@ -100,7 +100,7 @@ class Attempts:
         now = self._now
         head = call.exchange.head
         request = outgoing_request(
-            head, call.target, call.body, settings.origin, call.dropped_headers, call.replaced_headers
+            head, call.target, call.body, settings.origin, call.dropped_headers, call.replaced_headers, call.kept
         )
         repeatable = call.is_messages or head.method in IDEMPOTENT_METHODS
         inspect = circuit is not None or fallback is not None
