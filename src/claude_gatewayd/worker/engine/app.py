@@ -4,7 +4,8 @@ It uses what LiteLLM documents (its application, custom auth, CustomLogger's hoo
 not documented, to be checked with every version: `_get_config_from_file` and the globals of proxy/proxy_server.py; the
 table of anthropic_beta_headers_manager; the number of tries in the configuration of Bedrock's messages; the finish
 reason that CustomStreamWrapper gives to a stream; the adapter that asks models with thinking by /responses;
-`python_redact_string` of secret_redaction. What is replaced there is in patches.py and network/.
+`python_redact_string` of secret_redaction; two files that it reads by `json.load` when it is imported. What is replaced
+there is in patches.py and network/.
 """
 
 import asyncio
@@ -53,10 +54,11 @@ class App:
             proxies |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), self._bridge.url)
         withheld = environment.prepare(os.environ, proxies)
         patches.silence_loggers()
-        import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
-        import litellm
-        import litellm.proxy.proxy_server as proxy
-        import uvicorn
+        with patches.without_large_files(counts_tokens=settings.config is not None):
+            import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
+            import litellm
+            import litellm.proxy.proxy_server as proxy
+            import uvicorn
 
         from claude_gatewayd.worker.engine.hooks import Hooks
         from claude_gatewayd.worker.engine.middleware import AccessMiddleware

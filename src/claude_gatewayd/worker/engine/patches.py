@@ -1,12 +1,39 @@
 """What is changed in LiteLLM itself, where none of its settings would do. Listed in app.py, for a new version."""
 
+import contextlib
+import json
 import logging
-from typing import Any
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, Final
 
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.worker.engine.request_context import current_request
 
+_PAGES: Final = "_lazy_openapi_snapshot.json"  # proxy/_lazy_openapi_snapshot.py: of documentation pages, which are off
+_TOKENIZER: Final = "anthropic_tokenizer.json"  # utils.py:285, which keeps it parsed (14 MB) and as text (2 MB)
 _LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "uvicorn", "openai")
+
+
+@contextlib.contextmanager
+def without_large_files(*, counts_tokens: bool) -> Iterator[None]:
+    """Have it find nothing in two files of 2 MB while it is imported, of which the tokenizer is needed to count tokens.
+
+    Parsing the tokenizer holds the interpreter for 52 ms, writing it again for 27, the other for 16: the relay waits.
+    """
+    left_out = {_PAGES} if counts_tokens else {_PAGES, _TOKENIZER}
+    load = json.load
+
+    def load_less(file: Any, **options: Any) -> Any:
+        if PurePath(str(getattr(file, "name", ""))).name in left_out:
+            return {}
+        return load(file, **options)
+
+    json.load = load_less  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        json.load = load
 
 
 def allow_betas() -> None:

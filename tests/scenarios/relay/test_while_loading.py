@@ -1,0 +1,63 @@
+"""LiteLLM is loaded beside the relay, in a thread: what that costs the requests of that time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.stage import LOADED_WITHIN
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="it reads the CPU time of a thread in /proc")
+
+# A loop beside an engine that loads. Whenever the loop is its turn, it looks what LiteLLM's thread has taken of a core
+# meanwhile: that is what nobody else can delay or shorten.
+PROGRAM = """
+import asyncio, json, os
+from pathlib import Path
+
+from claude_gatewayd.network.egress import Egress
+from claude_gatewayd.worker.engine import Engine, EngineSettings
+from tests.support.effort import yardstick
+
+async def keys():
+    raise RuntimeError("nobody asks")
+
+async def main():
+    engine = Engine(EngineSettings(None, "us-west-2", "", "http://127.0.0.1:8", "http://127.0.0.1:9", Egress({})), keys,
+                    lambda: None)
+    before = yardstick()
+    engine.start()
+    while engine._thread.native_id is None:
+        await asyncio.sleep(0)
+    file = Path(f"/proc/self/task/{engine._thread.native_id}/schedstat")
+    taken, holds = 0, []
+    while engine.state == "loading":
+        await asyncio.sleep(0.001)
+        now = int(file.read_text().split()[0])
+        holds.append((now - taken) / 1e9)
+        taken = now
+    print(json.dumps({"state": engine.state, "holds": sorted(holds)[-5:], "all": taken / 1e9,
+                      "yardstick": max(before, yardstick())}), flush=True)
+    os._exit(0)
+
+asyncio.run(main())
+"""
+
+
+@on_linux
+@pytest.mark.slow
+@pytest.mark.timeout(LOADED_WITHIN + 60)
+def test_it_holds_the_interpreter_for_moments_only(tmp_path: Path) -> None:
+    """Its tokenizer alone, which nobody needs, would hold it for 4.6 yardsticks; what is left, for 2."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True, text=True, check=True, timeout=LOADED_WITHIN,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[3])},
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found["state"] == "ready"
+    longest = [hold / found["yardstick"] for hold in found["holds"]]
+    print(f"\nof {found['all']:.1f} s the longest holds are {[f'{1e3 * hold:.0f} ms' for hold in found['holds']]}")
+    assert longest[-1] <= 3.5, longest
