@@ -33,13 +33,17 @@ def ledger_of(person: Daemon) -> Path:
     return file
 
 
-def use(person: Daemon) -> None:
+def use(person: Daemon, projects: int = 1) -> None:
     engine = open_for_writing(Database(file=ledger_of(person)))
-    record = UsageRecord(
-        id="1", started_at=time.time() - 60, gateway="ada@laptop", kind="messages", status=200, project=PROJECT,
-        model_served="claude-opus-5-5", upstream="anthropic", billing="api", output_tokens=5, cost=1.0,
-    )  # fmt: skip
-    ledger_rows.write(engine, [record])
+    records = [
+        UsageRecord(
+            id=str(number), started_at=time.time() - 60, gateway="ada@laptop", kind="messages", status=200,
+            project=PROJECT + "!" * number, model_served="claude-opus-5-5", upstream="anthropic", billing="api",
+            output_tokens=5, cost=1.0,
+        )
+        for number in range(projects)
+    ]  # fmt: skip
+    ledger_rows.write(engine, records)
     engine.dispose()
 
 
@@ -68,6 +72,15 @@ def test_a_locale_of_ascii_has_question_marks(person: Daemon, how: list[str]) ->
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
     assert (b"\\u65e5" if how == ["--json"] else b"??? ? ?") in done.stdout
+
+
+def test_a_plot_says_what_a_limit_leaves_out(person: Daemon) -> None:
+    use(person, 3)
+    plot = person.home / "plot.svg"
+    shown = person.ctl("usage", "--by", "project", "--limit", "1", "--plot").stdout
+    assert shown.endswith("\n\n2 more projects in the total: usage --limit 3\n")
+    person.ctl("usage", "--by", "project", "--limit", "1", "--plot", str(plot))
+    assert "; 2 more projects not shown" in "".join(ElementTree.parse(plot).getroot().itertext())
 
 
 @pytest.mark.parametrize("has_use", [True, False])

@@ -46,8 +46,7 @@ def text(report: UsageReport, whose: str, now: float, width: int, zone: tzinfo |
     parts.append(table)
     more = []
     if report.more_rows:
-        every = len(report.rows) + report.more_rows
-        more.append(f"{figures.counted(report.more_rows, f'more {report.by}')} in the total: usage --limit {every}")
+        more.append(labels.of_more_rows(report))
     if left_out:
         more.append(f"not shown, as the terminal is narrow: {', '.join(left_out)}; {_ALL}")
     if more:

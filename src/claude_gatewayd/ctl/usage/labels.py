@@ -2,6 +2,7 @@
 
 from datetime import timedelta, tzinfo
 
+from claude_gatewayd.ctl.usage import figures
 from claude_gatewayd.ledger.reports.local_time import begin_of, local, zone_name
 from claude_gatewayd.ledger.reports.results import UsageReport, UsageRow
 from claude_gatewayd.ledger.reports.window import Window
@@ -17,6 +18,12 @@ def of_row(report: UsageReport, row: UsageRow, zone: tzinfo | None) -> str:
     if report.by == "hour" and row.begin is not None:
         return f"{local(row.begin, zone):%a %d %b %H:%M}"
     return row.key or _EMPTY.get(report.by, "(none)")
+
+
+def of_more_rows(report: UsageReport) -> str:
+    """Return how many rows a limit has left out, and what shows them."""
+    every = len(report.rows) + report.more_rows
+    return f"{figures.counted(report.more_rows, f'more {report.by}')} in the total: usage --limit {every}"
 
 
 def clock(at: float, zone: tzinfo | None) -> str:

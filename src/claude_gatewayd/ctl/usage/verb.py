@@ -172,7 +172,8 @@ def _shown(
         from claude_gatewayd.ctl.usage import bars, labels, plot_text
 
         plot = plot_text.drawn(bars.of(report, zone), width, sys.stdout.encoding or "", in_colour=in_colour)
-        return f"{labels.of_window(report.window, now, zone)}\n{plot}"
+        beyond = f"\n\n{labels.of_more_rows(report)}" if report.more_rows else ""
+        return f"{labels.of_window(report.window, now, zone)}\n{plot}{beyond}"
     from claude_gatewayd.ctl.usage import as_text
 
     whose = report.gateway or ("all gateways" if database.is_postgres else "")
@@ -200,9 +201,10 @@ def _write(report: UsageReport, file: Path, now: float, zone: tzinfo | None) -> 
 
     total = report.total
     worth = f", subscription worth {figures.dollars(total.subscription)} at list price" if total.subscription else ""
+    beyond = f"; {figures.counted(report.more_rows, f'more {report.by}')} not shown" if report.more_rows else ""
     description = (
         f"{labels.of_window(report.window, now, zone)}: {figures.counted(total.requests, 'request')}, "
-        f"{figures.dollars(total.billed)} billed{worth}"
+        f"{figures.dollars(total.billed)} billed{worth}{beyond}"
     )
     try:
         os.stat(file.parent)  # a directory that was mistyped is not created
