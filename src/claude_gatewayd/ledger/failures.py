@@ -52,6 +52,7 @@ _POSTGRES: Final[Mapping[str, tuple[Severity, str]]] = {
     "3F000": ("refused", f"it has no schema {SCHEMA}"),
     "42501": ("refused", "the user has no right to"),
     "42P01": ("refused", "its tables are missing"),
+    "42P07": ("refused", f"the schema {SCHEMA} has tables that are not the gateway's"),
     "53100": ("later", "its disk is full"),
     "53300": ("later", "it has too many connections"),
     "55P03": ("later", "another process keeps it locked"),
@@ -90,8 +91,11 @@ def _of_postgres(database: Database, error: BaseException) -> tuple[Severity, st
     text = database.without_password(str(error))
     detail = _line_of(text, 0 if state else -1)  # a host's addresses fail one after the other
     if not state:
-        if not type(error).__name__.endswith(("OperationalError", "ConnectionTimeout", "InterfaceError")):
+        kind = type(error).__name__
+        if kind == "ProgrammingError":
             return "refused", "its URL is not one that PostgreSQL's library takes"  # whose words may repeat the URL
+        if not kind.endswith(("OperationalError", "ConnectionTimeout", "InterfaceError")):
+            return "refused", f"its driver fails with {kind}"
         return ("refused" if _REFUSED_AT_LOGIN.search(text) else "later"), detail
     severity, why = _POSTGRES.get(state, ("later", ""))
     return severity, f"{why} ({detail})" if why else detail

@@ -64,6 +64,7 @@ def _postgres(database: Database, seconds: float, more: str) -> Engine:
             database.url,
             connect_timeout=CONNECT_WITHIN,
             application_name="claude-gatewayd",
+            client_encoding="utf8",  # of a database in SQL_ASCII, texts would come as bytes
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,

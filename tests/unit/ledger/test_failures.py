@@ -65,6 +65,11 @@ def test_nobody_is_let_in(postgres: PostgresServer, change: Callable[[str], str]
     [
         ("CREATE SCHEMA claude_gateway", "refused", "the user has no right to (permission denied for database"),
         ("SELECT * FROM requests", "refused", "its tables are missing"),
+        (
+            "CREATE TEMP TABLE x (); CREATE TEMP TABLE x ()",
+            "refused",
+            "has tables that are not the gateway's (relation",
+        ),
         ("SELECT pg_sleep(10)", "later", "it takes too long"),
         ("DO $$ BEGIN RAISE SQLSTATE '53100' USING MESSAGE = 'No space left'; END $$", "later", "its disk is full (No"),
         ("SELECT pg_terminate_backend(pg_backend_pid())", "later", "terminating connection"),

@@ -51,13 +51,17 @@ class PostgresConnection:
                 tcp_user_timeout=15_000,
                 prepare_threshold=None,  # poolers forget prepared statements
             )
+        # Others refuse a row for a letter that they lack.
+        self._takes_any_text = self._connection.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII")
 
     def write(self, records: Sequence[UsageRecord]) -> None:
         """Write rows and what they add to the sums, in one transaction."""
         with self._failures():
-            sums = sums_of(records)
             rows = msgspec.json.encode(records).decode()
-            self._write(rows, sums)
+            if not self._takes_any_text:
+                rows = rows.encode("ascii", "replace").decode()
+                records = msgspec.json.decode(rows, type=list[UsageRecord])
+            self._write(rows, sums_of(records))
 
     def _write(self, rows: str, sums: Sums) -> None:
         with self._connection.transaction(), self._connection.cursor() as cursor:

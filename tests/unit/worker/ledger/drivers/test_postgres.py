@@ -5,12 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
 
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.job import job_for
 from claude_gatewayd.ledger.maintenance.work import work
+from claude_gatewayd.ledger.opening import open_for_reading
+from claude_gatewayd.ledger.schema import quarters
 from claude_gatewayd.worker.ledger.drivers.connection import Unwritable
 from claude_gatewayd.worker.ledger.drivers.postgres import PostgresConnection
 from tests.support.postgres import PostgresServer
@@ -34,6 +38,23 @@ def failure(connection: PostgresConnection) -> Unwritable:
     with pytest.raises(Unwritable) as caught:
         connection.write([row(999)])
     return caught.value
+
+
+@pytest.mark.parametrize(("encoding", "kept"), [("LATIN1", "??/caf?"), ("SQL_ASCII", "日本/café")])
+def test_no_letter_costs_a_row(postgres: PostgresServer, url: str, encoding: str, kept: str) -> None:
+    """A database of another encoding lacks some, or gives texts as bytes to who does not ask for UTF-8."""
+    name = encoding.lower()
+    owner, there = Database(url=url), Database(url=f"{url.rpartition('/')[0]}/{name}")
+    user = urlsplit(owner.url).username
+    postgres.execute(
+        url, f"CREATE DATABASE {name} OWNER {user} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    assert work(job_for(there, "prepare")).outcome == "done"
+    with closing(PostgresConnection(there)) as connection:
+        connection.write([row(1, project="日本/café"), row(2)])
+        assert [one.project for one in connection.own("", 0)] == [kept, ""]
+    with open_for_reading(there).connect() as reading:
+        assert list(reading.scalars(select(quarters.c.project).order_by(quarters.c.project))) == ["", kept]
 
 
 def test_a_server_that_is_gone_is_an_outage(postgres: PostgresServer, url: str, connection: PostgresConnection) -> None:
