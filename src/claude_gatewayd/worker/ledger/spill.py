@@ -45,6 +45,9 @@ class Spill:
     def append(self, records: Sequence[UsageRecord]) -> int:
         """Add rows at the end; return how many there was room for."""
         self.why = ""
+        if self._own is not None and not self._own.is_in_place:  # what is in it can be read for as long as we live
+            self._adopted.append(self._own)
+            self._own = None
         done = 0
         for start in range(0, len(records), _PIECE):
             piece = records[start : start + _PIECE]

@@ -64,6 +64,14 @@ class SpillFile:
         """Whether every row is written."""
         return self._start >= self._size
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its name still leads to it: a person may remove the state directory while we run."""
+        try:
+            return self._path.stat().st_ino == os.fstat(self._descriptor).st_ino
+        except OSError:
+            return False
+
     def append(self, data: bytes, rows: int) -> None:
         """Add whole lines at the end, all or none."""
         try:

@@ -1,6 +1,7 @@
 """Rows that wait, over several files: a bound for all of them, and what others have left."""
 
 import resource
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,20 @@ def test_rows_come_back_once_and_the_file_goes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert spill.append(rows(2)) == 2  # it is used again
     assert all_of(spill) == rows(2)
+
+
+def test_a_directory_that_is_removed_is_made_anew_and_no_row_is_lost(tmp_path: Path) -> None:
+    """Else all that comes later would go into a file that has no name, and be lost with the process."""
+    spill = Spill(tmp_path / "waiting")
+    spill.append(rows(3))
+    assert spill.first(2) == rows(2)
+    shutil.rmtree(tmp_path / "waiting")
+    spill.append(rows(3, 3))
+    [file] = (tmp_path / "waiting").iterdir()
+    assert file.read_bytes().count(b"\n") == 3
+    spill.drop_first()
+    assert all_of(spill) == rows(4, 2)
+    assert list((tmp_path / "waiting").iterdir()) == []
 
 
 def test_rows_may_be_added_while_others_are_read(tmp_path: Path) -> None:
