@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import certifi
-
 # They name a whole store, which stands in the place of the system's: the first that is set counts.
 STORES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _DIRECTORY: Final = "SSL_CERT_DIR"
@@ -67,6 +65,8 @@ def context_for(trust: Trust) -> ssl.SSLContext:
         context = ssl.create_default_context()
         paths = ssl.get_default_verify_paths()
         if not context.cert_store_stats()["x509_ca"] and paths.cafile is None and paths.capath is None:
+            import certifi  # here, for most systems have certificates of their own
+
             context.load_verify_locations(certifi.where())  # python.org's on macOS has none of its own
     if trust.store is not None and trust.directory:
         context.load_verify_locations(capath=trust.directory)

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -211,6 +210,8 @@ def is_on_ec2(environ: Mapping[str, str]) -> bool:
 
 def did_you_mean(name: str, names: Mapping[str, object]) -> str:
     """Return a question with the names that may have been meant, "" if there are none."""
+    from difflib import get_close_matches  # here, for only mistakes need it
+
     found = get_close_matches(name, list(names), n=3, cutoff=0.5)
     return f" (did you mean {' or '.join(found)}?)" if found else ""
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -131,6 +130,8 @@ def _complete(requested: str, name: str, section: Section, sessions: Sections) -
 
 
 def _no_such_profile(name: str, requested: str, profiles: Sections, file: Path) -> SsoProfileInvalid:
+    from difflib import get_close_matches  # here, for only mistakes need it
+
     near = get_close_matches(name, profiles, 1, 0.5)
     if name != requested:
         why = f"its source_profile {name} is not in {file}"

@@ -1,6 +1,5 @@
 """The commands that show a notification: programs that come with the desktop, or that a person has added."""
 
-import html
 import shutil
 from collections.abc import Mapping
 
@@ -19,6 +18,8 @@ def commands(title: str, body: str, environ: Mapping[str, str], platform: str, *
     """Return the commands that can show a notification, the best first."""
     if platform == "darwin":
         return _on_macos(title, body, environ)
+    import html  # here, for it has half a megabyte of entities, and few workers show any
+
     found = []
     markup = html.escape(body, quote=False)  # the notification specification: a body may hold markup
     icon, urgency, number = ("dialog-warning", "critical", 2) if urgent else ("dialog-information", "normal", 1)
