@@ -1,5 +1,6 @@
 """The ledger's PostgreSQL, as the writer writes it. Importing this loads psycopg, which takes 0.1 s: not at a start."""
 
+import logging
 import socket
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ _LIMITS = (
     "SET LOCAL idle_in_transaction_session_timeout = '15s'"
 )
 _SQL = statements.of_postgres(statements.SCHEMA)
+# Its warnings are of connections that are lost, which the writer reports in words of its own.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 # What no upkeep mends: the server is gone, busy, full or read-only.
 _OUTAGES = (
     psycopg.OperationalError,  # also class 53, 57 and 58: no resources, an administrator, a full disk
