@@ -37,8 +37,9 @@ WATCHED: Final = (
     "worker.gateway.recording.outside._client()",
 )
 _ESTABLISHED: Final = "01"
-_MB_MORE: Final = 4.0  # what the allocator may keep of the peak
-_MORE: Final = 8  # entries: of what comes with time, and not with requests
+_MB_MORE: Final = 10.0  # what the allocator may keep of a peak: of bodies of a MiB, on a busy machine of many at once
+_MORE: Final = 8  # of what comes with time, and not with requests
+_MORE_OF_CALLERS: Final = 64  # entries: each of the soak's callers may have a circuit for each of its models
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +88,18 @@ def connections_to(ports: Collection[int]) -> int:
     return sum(row[3] == _ESTABLISHED and int(row[2].partition(":")[2], 16) in ports for row in rows)
 
 
-def compare(name: str, before: Process, after: Process, mb_more: float = _MB_MORE) -> list[Row]:
+def compare(name: str, before: Process, after: Process, *, has_callers: bool) -> list[Row]:
     """Compare two looks at a process, or at a worker and one that came after it."""
+    more = _MORE_OF_CALLERS if has_callers else _MORE
     rows = [
-        _row(f"{name}: memory, RSS in MB", before.rss, after.rss, mb_more),
-        _row(f"{name}: memory, PSS in MB", before.pss, after.pss, mb_more),
+        _row(f"{name}: memory, RSS in MB", before.rss, after.rss, _MB_MORE),
+        _row(f"{name}: memory, PSS in MB", before.pss, after.pss, _MB_MORE),
         _row(f"{name}: descriptors", before.descriptors, after.descriptors, 2),
         _row(f"{name}: threads", before.threads, after.threads, _MORE),  # a pool's: they are there when work came
     ]
     for table in sorted({*before.tables, *after.tables}):
         was, now = before.tables.get(table, 0), after.tables.get(table, 0)
-        row = _row(f"{name}: {table}", was, now, _MORE)
+        row = _row(f"{name}: {table}", was, now, _MORE if table == "tasks" else more)
         if not row[4] or table in WATCHED:
             rows.append(row)
     return rows

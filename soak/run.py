@@ -32,6 +32,8 @@ ROOT: Final = Path(__file__).parents[1]
 RATE: Final = 1_000_000 / 600  # requests a second: a million in the usual ten minutes
 CONNECTIONS: Final = 500
 _KEYS_LIVE: Final = 60.0
+_MOST_BAD: Final = 0.01  # of the requests: on a busy machine some time out
+_AWAY: Final = 4.0  # seconds without the database: the second attempt that fails is logged
 _CONFIG: Final = """
 [bedrock]
 profile = "x"
@@ -50,6 +52,7 @@ class Soaked:
     aws: FakeAws
     bedrock: FakeBedrock
     database: PostgresServer | None
+    ledger: str  # its URL
     upstreams: tuple[int, int]  # their ports
     key: str
     secrets: list[str]
@@ -70,7 +73,9 @@ class Soaked:
     def restart_database(self) -> None:
         """Have the ledger's database crash, and start again."""
         if self.database is not None:
-            self.database.restart()
+            self.database.stop()
+            time.sleep(_AWAY)
+            self.database.start()
             self._count("restarts of the database")
 
     def look(self) -> None:
@@ -147,7 +152,7 @@ def soaked() -> Iterator[Soaked]:
             password = [url.split(":")[2].partition("@")[0]] if url else []
             secrets = [key, "sk-ant-oat01-SOAK", *password]
             wait_until(lambda: daemon.status()["ledger"]["state"] == "ok", 30, daemon.describe)
-            yield Soaked(daemon, aws, bedrock, database, (port, bedrock.port), key, secrets)
+            yield Soaked(daemon, aws, bedrock, database, url, (port, bedrock.port), key, secrets)
 
 
 def ask(scene: Soaked, seconds: float, rate: float) -> Found:
@@ -187,9 +192,9 @@ def measure(scene: Soaked) -> Figures:
 def judge(first: Figures, second: Figures, last: Figures) -> list[Row]:
     """Compare what was before, after a long time of one generation, and after many generations."""
     return [
-        *figures.compare("supervisor", first.supervisor, last.supervisor),
-        *figures.compare("worker", first.worker, second.worker),
-        *figures.compare("worker after reloads", first.worker, last.worker),
+        *figures.compare("supervisor", first.supervisor, last.supervisor, has_callers=False),
+        *figures.compare("worker", first.worker, second.worker, has_callers=True),
+        *figures.compare("worker after reloads", first.worker, last.worker, has_callers=True),
         Row(("lines of /metrics", str(second.series), str(last.series), "-", True)),
         Row(("bytes of the status", str(second.status), str(last.status), "-", True)),
     ]
@@ -222,6 +227,7 @@ class Report:
             "the log:",
             *(f"  {count:6} {sentence}" for sentence, count in self.log.items()),
             "",
+            *(f"went wrong: {sample}" for found in self.asked for sample in found.samples),
             *(f"WRONG: {what}" for what in self.wrong),
         ]
         return "\n".join(lines)
@@ -243,10 +249,17 @@ def soak(seconds: float, rate: float = RATE, reload_every: float = 30.0) -> Repo
             asked.append(ask(scene, seconds * 0.5, rate))
         last = measure(scene)
         ledger = scene.daemon.status()["ledger"]
+        if scene.database is not None:
+            counted = "SELECT kind, status, COUNT(*) FROM claude_gateway.requests GROUP BY 1, 2 ORDER BY 3 DESC"
+            for kind, status, count in scene.database.execute(scene.ledger, counted):
+                scene.done[f"rows in the ledger: {kind} {status}"] = int(str(count))
         log = scene.daemon.log
         rows = judge(first, second, last)
         wrong = [f"{row[0]} has grown from {row[1]} to {row[2]}" for row in rows if not row[4]]
-        wrong += [sample for found in asked for sample in found.samples] + scene.failures
+        requests, bad = sum(found.requests for found in asked), sum(found.bad for found in asked)
+        if bad > _MOST_BAD * requests:
+            wrong.append(f"{bad} of {requests} requests went wrong")
+        wrong += scene.failures
         wrong += ["a traceback is in the log"] if "Traceback" in log else []
         wrong += (
             ["a secret is in the log"] if any(secret in log for secret in [*scene.secrets, *scene.aws.secrets]) else []
