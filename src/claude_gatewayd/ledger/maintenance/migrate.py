@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _create_file(file: Path, seconds: float) -> None:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
     for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):  # SQLite gives those the mode of the file
-        _keep_private(file.with_name(name))
+        keep_private(file.with_name(name))
     connection = sqlite3.connect(file, timeout=seconds, isolation_level=None)
     try:
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
@@ -104,10 +105,12 @@ def _create_file(file: Path, seconds: float) -> None:
         connection.close()
 
 
-def _keep_private(file: Path) -> None:
+def keep_private(file: Path) -> None:
+    """Take a file from other users, if it is one, and ours."""
     try:
         status = file.stat()
     except FileNotFoundError:
         return
-    if status.st_mode & 0o077 and status.st_uid == os.getuid():
+    # root, who has /dev/null as the ledger's file, would take it from all others
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 and status.st_uid == os.getuid():
         file.chmod(0o600)

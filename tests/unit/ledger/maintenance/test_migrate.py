@@ -17,7 +17,7 @@ from sqlalchemy.sql.schema import SchemaConst
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database
-from claude_gatewayd.ledger.maintenance.migrate import head, migrate
+from claude_gatewayd.ledger.maintenance.migrate import head, keep_private, migrate
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 from claude_gatewayd.ledger.schema import metadata, requests
 from tests.support.postgres import PostgresServer
@@ -205,3 +205,16 @@ def test_a_folder_of_another_kind_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     migrate(Database(file=tmp_path / "ledger.sqlite3"))
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
+    """Root, with /dev/null as the ledger's file, took it from all others: here a pipe stands for the device."""
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    device.chmod(0o666)
+    keep_private(device)
+    assert stat.S_IMODE(device.stat().st_mode) == 0o666
+    file = tmp_path / "file"
+    file.touch(0o644)
+    keep_private(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
