@@ -48,11 +48,12 @@ class Fields(Mapping[bytes, bytes]):
     A value is cut from its line when it is asked for: most never are.
     """
 
-    __slots__ = ("_text", "line_of", "lines")
+    __slots__ = ("_named", "_text", "line_of", "lines")
 
     def __init__(self, text: bytes) -> None:
         """Take the lines of *text*, without the end of the last."""
         self._text = text
+        self._named: list[tuple[bytes, bytes]] | None = None
         self.lines = lines = text.split(b"\r\n") if text else []
         self.line_of = {line.partition(b":")[0].lower(): line for line in lines}
 
@@ -112,7 +113,9 @@ class Fields(Mapping[bytes, bytes]):
         return lines
 
     def _named_lines(self) -> list[tuple[bytes, bytes]]:
-        return [(line.partition(b":")[0].lower(), line) for line in self.lines]
+        if self._named is None:  # asked for several times where a name stands twice, as Set-Cookie may
+            self._named = [(line.partition(b":")[0].lower(), line) for line in self.lines]
+        return self._named
 
 
 @dataclass(slots=True)

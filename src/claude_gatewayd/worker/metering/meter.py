@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from claude_gatewayd.anthropic import sse
 from claude_gatewayd.bedrock import event_stream
@@ -54,7 +56,7 @@ class _DecodingReader:
         self._size = 0
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True):
     """What an answer says of itself: *counts* is None where it names no tokens, the names are "" where it has none.
 
     *advised* is what other models used in the course of it, which is not in *counts*.

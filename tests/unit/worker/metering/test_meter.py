@@ -101,7 +101,8 @@ def test_an_answer_that_names_no_tokens() -> None:
 def test_of_an_answer_within_another_the_inner_one_counts() -> None:
     meter = metered(answer("text/event-stream"), WHOLE)
     meter.see_whole(b'{"id":"chatcmpl-1","model":"own","usage":{"prompt_tokens":1}}')
-    assert meter.read()[:2] == (COUNTS, "claude-opus-5-5")
+    reading = meter.read()
+    assert (reading.counts, reading.model) == (COUNTS, "claude-opus-5-5")
 
 
 def test_an_answer_without_tokens_before_one_with_them() -> None:

@@ -81,11 +81,12 @@ def usage_record(
         asked = route.model or asked.rpartition("/")[2]
     upstream = _NO_ANSWER if recording.refused else route.upstream
     is_bedrock = upstream == "bedrock"
-    counts, model, message_id, advised = route.meter.read()
+    reading = route.meter.read()
+    counts = reading.counts
     is_gone, is_good = status == CLIENT_GONE, status < 400
     served = route.model if is_bedrock else ""
     if not served:
-        served = model
+        served = reading.model
     if not served and is_good and kind in TOKEN_KINDS:
         served = call.model
     is_stream = (call.parsed.stream is True and kind in TOKEN_KINDS) or path.endswith(b"/invoke-with-response-stream")
@@ -95,7 +96,7 @@ def usage_record(
     else:
         # a model of the person's own may answer by its provider's name
         price = cost(call.model if upstream == "litellm" else served, upstream, counts)
-        for advisor, more in advised:  # at the price of a model of its own
+        for advisor, more in reading.advised:  # at the price of a model of its own
             other = cost(advisor, upstream, more)
             price = price + other if price is not None and other is not None else None
     first_event_ms = None
@@ -109,7 +110,7 @@ def usage_record(
         status,
         session_id,
         agent_id,
-        message_id,  # the meter has bounded it
+        reading.message_id,  # the meter has bounded it
         project,
         client,
         version,
