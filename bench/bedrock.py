@@ -12,7 +12,6 @@ import signal
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ from claude_gatewayd.worker.bedrock import signing
 
 ANSWERS = 10_000
 CPU_TURNS = 5
-LOADED_WITHIN = 120
 TROUBLE = b'{"model":"%b","messages":[]}' % client.MODEL.encode()
 LANE, DIRECTLY, THROUGH_LITELLM = "Anthropic's lane", "Bedrock, directly", "Bedrock, LiteLLM"
 
@@ -125,20 +123,6 @@ def worker_memory(target: Target) -> float:
     return found.rss if found is not None else math.nan
 
 
-def wait_for_litellm(target: Target) -> None:
-    """Ask for a message of Bedrock's until LiteLLM brings it."""
-    until = time.monotonic() + LOADED_WITHIN
-    message = target.request(client.body(2, model=client.MODEL + BEDROCK))
-    while time.monotonic() < until:
-        connection = client.Connection(target.port)
-        answer = connection.ask(message)
-        connection.close()
-        if b"x-gateway-bedrock: litellm" in answer.head:
-            return
-        time.sleep(0.1)
-    raise Unavailable(f"LiteLLM was not ready within {LOADED_WITHIN} s")
-
-
 def signing_times(kib: int, times: int = 300) -> list[float]:
     """Return the milliseconds that signatures take."""
     keys = AwsKeys("AKIDEXAMPLE", "bench-secret", "bench-token" * 60)
@@ -191,7 +175,7 @@ def run(plan: Plan, scratch: Path, *, with_litellm: bool) -> tuple[list[Goal], l
         Row(LANE, default, client.MODEL).turn(200, None)
         before = worker_memory(default)
         if with_litellm:
-            wait_for_litellm(default)
+            targets.wait_for_litellm(default)
             rows.append(Row(THROUGH_LITELLM, default, client.MODEL + BEDROCK))
         for row in rows:
             row.turn(80, None)

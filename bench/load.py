@@ -24,8 +24,8 @@ wrk.body = io.open({body}, "rb"):read("*a")
 {headers}
 done = function(summary, latency)
   local e = summary.errors
-  io.write(string.format("@@ %d %d %d %f %f\\n", summary.requests, summary.duration,
-    e.status + e.connect + e.read + e.write + e.timeout, latency:percentile(50), latency:percentile(99)))
+  io.write(string.format("@@ %d %d %d %f %f %f\\n", summary.requests, summary.duration,
+    e.status + e.connect + e.read + e.write + e.timeout, latency:percentile(50), latency:percentile(99), latency.max))
 end
 """
 
@@ -39,6 +39,7 @@ class Load:
     errors: int
     p50_ms: float
     p99_ms: float
+    longest_ms: float
 
 
 def generator() -> str:
@@ -72,11 +73,12 @@ def _run_wrk(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), url],
         seconds,
     )
-    found = re.search(r"@@ (\d+) (\d+) (\d+) ([\d.]+) ([\d.]+)", output)
+    found = re.search(r"@@ (\d+) (\d+) (\d+) ([\d.]+) ([\d.]+) ([\d.]+)", output)
     if found is None:
         raise OSError(f"cannot read wrk's answer: {output[-300:]}")
     requests, microseconds, errors = (int(found[group]) for group in (1, 2, 3))
-    return Load(requests, microseconds / 1e6, errors, float(found[4]) / 1e3, float(found[5]) / 1e3)
+    p50, p99, longest = (float(found[group]) / 1e3 for group in (4, 5, 6))
+    return Load(requests, microseconds / 1e6, errors, p50, p99, longest)
 
 
 def _output(argv: list[str], seconds: int) -> str:
@@ -136,7 +138,9 @@ async def _clients(port: int, message: bytes, connections: int, seconds: int) ->
     elapsed = time.perf_counter() - started
     latencies = [1e3 * latency for one in clients for latency in one.latencies]
     cuts = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
-    return Load(len(latencies), elapsed, sum(one.errors for one in clients), cuts[49], cuts[98])
+    return Load(
+        len(latencies), elapsed, sum(one.errors for one in clients), cuts[49], cuts[98], max(latencies, default=0.0)
+    )
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from bench.targets import Recipe, Target, Unavailable
 
 WARM_UP = 3  # requests of each turn that are not counted
 CONNECTIONS = 16
+LOADING_SECONDS = 4  # of load while LiteLLM is loaded, which takes 5 s at least
 LIMIT_OF_WRONG = 3  # wrong answers after which a target's turn is given up
 
 
@@ -99,6 +101,14 @@ class Status:
     over: float  # median over the turns
 
 
+@dataclass(frozen=True)
+class Loading:
+    """The relay at many connections, alone and while LiteLLM is loaded beside it."""
+
+    alone: load.Load
+    beside: load.Load
+
+
 @dataclass
 class Results:
     """All that was measured, by target's name."""
@@ -112,6 +122,7 @@ class Results:
     starts: dict[str, Starts] = field(default_factory=dict)
     memory: dict[str, list[processes.Memory]] = field(default_factory=dict)
     status: Status | None = None
+    loading: Loading | None = None
     missing: dict[str, str] = field(default_factory=dict)  # what was not measured, and why
     wrong: dict[str, list[str]] = field(default_factory=dict)
 
@@ -159,6 +170,9 @@ def measure(recipes: Sequence[Recipe], upstream: Target, plan: Plan, scratch: Pa
             if target.name == targets.GATEWAY:
                 say("status")
                 _status(target, plan.status_turns, results)
+        if targets.LITELLM in results.memory:
+            _with_litellm(upstream, plan, scratch, results)
+        for target in running:
             if target.wrong:
                 results.wrong[target.name] = target.wrong
 
@@ -308,6 +322,28 @@ def _load(running: Sequence[Target], plan: Plan, scratch: Path) -> dict[str, Und
         for name, row in rows.items()
         if row
     }
+
+
+def _with_litellm(upstream: Target, plan: Plan, scratch: Path, results: Results) -> None:
+    """Load LiteLLM in a gateway, beside its relay and under load; then see what the worker holds."""
+    say("a gateway that loads LiteLLM")
+    recipe, content = targets.gateway(upstream.port, through="litellm"), client.body(2)
+
+    def relayed(seconds: int) -> load.Load:
+        return load.run(target.port, content, recipe.headers, CONNECTIONS, seconds, scratch)
+
+    try:
+        with targets.started(recipe, scratch) as target, ThreadPoolExecutor(1) as beside:
+            relayed(plan.load_seconds)
+            alone = relayed(plan.load_seconds)
+            loaded = beside.submit(targets.wait_for_litellm, target)
+            results.loading = Loading(alone, relayed(LOADING_SECONDS))
+            loaded.result()
+            relayed(plan.load_seconds)
+            found = [processes.memory(pid) for pid in processes.family(target.process.pid)]
+            results.memory[targets.WITH_LITELLM] = [one for one in found if one is not None]
+    except (Unavailable, OSError, subprocess.TimeoutExpired, client.WrongAnswer) as error:
+        results.missing[targets.WITH_LITELLM] = str(error)
 
 
 def _status(target: Target, turns: int, results: Results) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import load, processes, targets
 from bench.measure import CONNECTIONS, FAST_STREAM, SLOW_STREAM, UNPACED_STREAM, Results, Stream, Times
-from bench.targets import AIOHTTP, DIRECT, GATEWAY, LEDGER_OFF, LIMIT, LITELLM, NGINX
+from bench.targets import AIOHTTP, DIRECT, GATEWAY, LEDGER_OFF, LIMIT, LITELLM, NGINX, WITH_LITELLM
 
 REACHED, NOT_REACHED, NOT_MEASURED, UNDECIDED = "reached", "NOT reached", "not measured", "undecided"
 STEADY = 1.2  # the most by which the quartiles of direct's rounds may differ for a ratio to direct to mean much
@@ -99,6 +99,17 @@ def tables(results: Results) -> str:
     if results.status:
         row = [f"{results.status.status:.1f}", f"{results.status.bare:.1f}", f"{results.status.over:.1f}"]
         parts.append(table("claude-gatewayctl status (ms)", ["status", "python -c pass", "over it"], [row]))
+    if results.loading:
+        rows = [
+            [
+                name,
+                f"{row.requests / row.seconds:,.0f}",
+                *(f"{ms:.2f}" for ms in (row.p50_ms, row.p99_ms, row.longest_ms)),
+            ]
+            for name, row in (("alone", results.loading.alone), ("while LiteLLM loads", results.loading.beside))
+        ]
+        title = f"claude-gatewayd at {CONNECTIONS} connections while it loads LiteLLM"
+        parts.append(table(title, ["relay", "requests/s", "p50 ms", "p99 ms", "longest ms"], rows))
     if results.missing:
         parts.append(table("not measured", ["what", "why"], [[*row] for row in results.missing.items()]))
     if results.wrong:
@@ -157,7 +168,22 @@ def judge(results: Results) -> list[Goal]:
             why or results.missing.get("status"),
         ),
     ]
-    return goals
+    return [*goals, *_of_litellm(results)]
+
+
+def _of_litellm(results: Results) -> list[Goal]:
+    """Judge what LiteLLM in a worker costs: beside LiteLLM alone, and the relay while it is loaded."""
+    why = results.missing.get(WITH_LITELLM) or results.missing.get(LITELLM)
+    held, alone = results.memory.get(WITH_LITELLM, []), results.memory.get(LITELLM, [])
+    more = held[1].rss - sum(one.rss for one in alone) if len(held) > 1 and alone else None
+    loading = results.loading
+    return [
+        at_most("memory of the worker with LiteLLM, over LiteLLM alone", more, 60, "MB", why),
+        at_most(
+            "p99 while LiteLLM loads", loading.beside.p99_ms / loading.alone.p99_ms if loading else None, 3, "x", why
+        ),
+        at_most("longest answer while LiteLLM loads", loading.beside.longest_ms if loading else None, 50, "ms", why),
+    ]
 
 
 def _against(what: str, times: dict[str, Times], results: Results, other: str, factor: float) -> Goal:
@@ -254,7 +280,7 @@ def _ratio(own: float, other: float) -> str:
 
 
 def _role(name: str, number: int, one: processes.Memory) -> str:
-    if name not in (GATEWAY, LEDGER_OFF):
+    if name not in (GATEWAY, LEDGER_OFF, WITH_LITELLM):
         return one.command[:60]
     return ("supervisor", "worker")[number] if number < 2 else f"not judged: {one.command[:60]}"
 

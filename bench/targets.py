@@ -27,6 +27,7 @@ ROOT = BENCH.parent
 CACHE = ROOT / ".cache" / "bench"
 DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LITELLM = "direct", "nginx", "limit", "aiohttp", "claude-gatewayd", "litellm"
 LEDGER_OFF = "ledger off"  # the gateway without its ledger
+WITH_LITELLM = "with LiteLLM"  # the gateway once it has loaded LiteLLM, for Bedrock
 NAMES = (DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LEDGER_OFF, LITELLM)
 BEDROCK = "-bedrock"  # behind a model's name: Bedrock answers
 LITELLM_PIN = "litellm[proxy]==1.106.2"
@@ -41,6 +42,7 @@ LITELLM_LOCAL = (
 )
 START_LIMIT = 20  # seconds
 LITELLM_START_LIMIT = 180  # imports for 8 to 30 s
+LOADED_WITHIN = 120.0  # seconds, in a worker
 
 Environment = dict[str, str]
 # gets its port and its home; returns what to execute, with which environment
@@ -266,6 +268,20 @@ def gateway(upstream: int, *, through: str = "", has_ledger: bool = True) -> Rec
         headers={"x-gateway-key": key} if through else {},
         model=client.MODEL + BEDROCK if through == "direct" else client.MODEL,
     )
+
+
+def wait_for_litellm(target: Target) -> None:
+    """Ask a gateway for a message of Bedrock's until LiteLLM brings it."""
+    until = time.monotonic() + LOADED_WITHIN
+    message = target.request(client.body(2, model=client.MODEL + BEDROCK))
+    while time.monotonic() < until:
+        connection = client.Connection(target.port)
+        answer = connection.ask(message)
+        connection.close()
+        if b"x-gateway-bedrock: litellm" in answer.head:
+            return
+        time.sleep(0.1)
+    raise Unavailable(f"LiteLLM was not ready within {LOADED_WITHIN} s")
 
 
 def litellm(upstream: int) -> Recipe:
