@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, list_command
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 
@@ -42,6 +42,12 @@ def migrate(database: Database, *, seconds: float = 30.0, revisions: Sequence[Pa
         config.attributes["connection"] = connection
         config.attributes["schema"] = _schema(database)
         command.upgrade(config, "head")
+
+
+def require_file(file: Path) -> None:
+    """Raise GatewayError for a directory, a device and the like; what is not there is no obstacle."""
+    if file.exists() and not file.is_file():
+        raise GatewayError(f"cannot use the ledger {file}: it is not a file", list_command(file))
 
 
 def head() -> str:
@@ -92,6 +98,7 @@ def _create_schema(connection: Connection) -> None:
 
 def _create_file(file: Path, seconds: float) -> None:
     """Create SQLite's file so that only its owner can read it, in WAL mode: who reads and who writes do not wait."""
+    require_file(file)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.close(descriptor)

@@ -11,7 +11,7 @@ from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.maintenance.damage import damage, is_of_damage, set_aside
 from claude_gatewayd.ledger.maintenance.job import Job, Report
-from claude_gatewayd.ledger.maintenance.migrate import migrate
+from claude_gatewayd.ledger.maintenance.migrate import migrate, require_file
 from claude_gatewayd.ledger.maintenance.prune import leaves_only_the_newest, prune
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 from claude_gatewayd.ledger.schema import metadata
@@ -45,6 +45,8 @@ def _patience(job: Job) -> float:
 
 def _prepare(database: Database, job: Job) -> Report:
     aside = None
+    if database.file is not None:
+        require_file(database.file)  # SQLite would wait for ever at the end of a pipe
     if database.file is not None and job.is_suspect and database.file.exists() and damage(database.file, 5.0):
         aside = set_aside(database.file, 5.0)
     try:

@@ -1,5 +1,6 @@
 """The upkeep as a worker runs it: in a process of its own."""
 
+import os
 import resource
 import sqlite3
 import subprocess
@@ -69,6 +70,28 @@ def test_what_takes_too_long_to_prune_says_so(database: Database) -> None:
     report = work(job_for(database, "prune", keep_days=30, seconds=0.0))
     assert (report.outcome, report.pruned) == ("later", 0)
     assert "they go tomorrow" in report.why
+
+
+@pytest.mark.parametrize("suspect", [False, True])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link to a directory", "link to a pipe"])
+def test_what_is_not_a_file_is_refused_and_left_as_it_is(tmp_path: Path, kind: str, suspect: bool) -> None:
+    """A link may lead to a device: whoever made that private for its owner would lock everybody out of it."""
+    file = tmp_path / "ledger.sqlite3"
+    place = tmp_path / "elsewhere" if kind.startswith("link") else file
+    if kind.endswith("directory"):
+        place.mkdir()
+    else:
+        os.mkfifo(place)
+    if place != file:
+        file.symlink_to(place)
+    place.chmod(0o766)
+    begun = time.monotonic()
+    report = run(Database(file=file), "prepare", is_suspect=suspect)
+    assert time.monotonic() - begun < 20
+    assert (report.outcome, report.why) == ("refused", "it is not a file")
+    assert report.hint.startswith("ls -ld ")
+    assert place.stat().st_mode & 0o777 == 0o766
+    assert {path.name for path in tmp_path.iterdir()} == {file.name, place.name}
 
 
 def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
