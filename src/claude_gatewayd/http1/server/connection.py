@@ -247,7 +247,8 @@ class ServerConnection(asyncio.Protocol):
                 self._transport.close()
             self._waiting[self] = None
             self._read_deadline.set(self._idle_seconds)
-            self.resume_reading()
+            if self._intake.held_up:
+                self.resume_reading()
             return
         end = head.find_end(self._buffer)
         if not end:
@@ -282,7 +283,7 @@ class ServerConnection(asyncio.Protocol):
                 exchange.fail(BodyCut())
         elif self._eof:
             self._probe()
-        if len(self._buffer) <= _AHEAD:
+        if self._intake.held_up and len(self._buffer) <= _AHEAD:
             self.resume_reading()
         if self._nothing_to_do is not None and not self._nothing_to_do.done():
             self._nothing_to_do.set_result(None)

@@ -71,7 +71,10 @@ class Exchange:
         self._connection = connection
         self._body: framing.BodyReader = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
         self.body_done = self._body.done
-        self._expects = not request.is_http_10 and request.fields.get(b"expect", b"").strip().lower() == b"100-continue"
+        fields = request.fields
+        self._expects = (
+            b"expect" in fields.line_of and not request.is_http_10 and fields[b"expect"].lower() == b"100-continue"
+        )
         # Until somebody has asked for the body both its forms are kept; then one, or none.
         self._held: list[Bytes] | None = []
         self._raw: list[Bytes] | None = []
@@ -262,7 +265,8 @@ class Exchange:
 
     def finish(self) -> None:
         """End the exchange: the answer is complete."""
-        self.flush()
+        if self._unsent:
+            self.flush()
         self.answered = self.finished = True
         self.release()
         self._connection.exchange_finished()

@@ -120,15 +120,15 @@ async def _end(connection: UpstreamConnection) -> None:
 
 async def _connect(first: asyncio.Task[ResponseHead], pool: Pool) -> UpstreamConnection | None:
     """Return a new connection, None if the first has answered sooner."""
-    connecting = asyncio.create_task(pool.acquire(fresh=True))
+    connecting = asyncio.create_task(pool.connect())
     try:
         await asyncio.wait({first, connecting}, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         if not connecting.cancel() and not connecting.cancelled() and connecting.exception() is None:
-            connecting.result()[0].abort()
+            connecting.result().abort()
         raise
     if connecting.done():
-        return connecting.result()[0]
+        return connecting.result()
     connecting.cancel()
     return None
 

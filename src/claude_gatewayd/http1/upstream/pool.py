@@ -27,16 +27,23 @@ class Pool:
         self._offset = time.time() - time.monotonic()
         self._closed = False
 
-    async def acquire(self, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
-        """Return a connection, and whether it has been used before. Raises UpstreamFailed."""
-        self._forget_after_sleep()
-        while self._idle and not fresh:
+    def idle(self) -> UpstreamConnection | None:
+        """Return a connection that has been used before; None if there is none."""
+        offset = time.time() - time.monotonic()
+        if not -_SLEPT <= offset - self._offset <= _SLEPT:
+            self.empty()
+        self._offset = offset
+        while self._idle:
             _since, connection = self._idle.pop()
             if not connection.lost:
-                return connection, True
+                return connection
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """Return a new connection. Raises UpstreamFailed."""
         connection = await self._connect()
         connection.on_lost = self._lost
-        return connection, False
+        return connection
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take *connection* back, to keep it or to end it."""
@@ -68,12 +75,6 @@ class Pool:
         # The first is the oldest: the last used is taken first.
         due = self._idle[0][0] + self._idle_seconds if self._idle else None
         self._sweeper = self._loop.call_at(due, self._sweep) if due is not None else None
-
-    def _forget_after_sleep(self) -> None:
-        offset = time.time() - time.monotonic()
-        if abs(offset - self._offset) > _SLEPT:
-            self.empty()
-        self._offset = offset
 
     def _lost(self, connection: UpstreamConnection) -> None:
         for entry in self._idle:

@@ -18,7 +18,7 @@ from claude_gatewayd.http1.upstream.connection import UpstreamConnection, Upstre
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.worker.metering.meter import Meter
 from claude_gatewayd.worker.relay.kept_answer import KeptAnswer
-from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, OutgoingRequest
+from claude_gatewayd.worker.relay.outgoing import _NO_HEADERS, _NO_LINES, OutgoingRequest
 from claude_gatewayd.worker.relay.sinks import CountedSink, EventStreamSink, MemorySink, PayloadSink
 
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
@@ -135,9 +135,10 @@ class Answer:
         raw = sink is exchange
         see = observer.see if observer is not None else meter.reader_of(self.head)
         connection.begin_pipe(sink, raw=raw, silence=silence, watch=see, only_pings=only_pings)
-        exchange.flush()
         try:
-            await connection.piped()
+            if not connection.body_done:  # a short one came with its head: nothing to wait for
+                exchange.flush()
+                await connection.piped()
         except UpstreamFailed as failed:
             failure = failed
         except BaseException:
@@ -145,7 +146,7 @@ class Answer:
             raise
         if failure is None and watch is not None and watch.incomplete:
             failure = UpstreamFailed("lost", "its stream ended without message_stop", silent=False)
-        trailers = connection.trailers
+        trailers = connection.trailers if not raw else _NO_LINES
         self._pool.release(connection)
         # A stream that broke after its last event is complete, unless it is compressed or has a Content-Length: then
         # the client waits for the rest of its bytes.
@@ -270,7 +271,9 @@ class Relay:
         which a request whose body is streamed always gets. Raises UpstreamFailed, with `stale` set if a connection that
         had been idle died before any byte, and BodyCut.
         """
-        connection, used_before = await self._pool.acquire(fresh=fresh or request.body is None)
+        found = None if fresh or request.body is None else self._pool.idle()
+        used_before = found is not None
+        connection = found or await self._pool.connect()
         upload: asyncio.Task[None] | None = None
         try:
             _send(exchange, request, connection)

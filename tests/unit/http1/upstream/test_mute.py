@@ -133,7 +133,7 @@ async def test_what_is_heard_while_the_second_is_made_is_not_sent_again() -> Non
 @on_uvloop
 async def test_the_idle_ones_went_the_same_way() -> None:
     scene = Scene(10)
-    idle, _ = await scene.pool.acquire()
+    idle = await scene.pool.connect()
     scene.send(idle)
     await scene.made[0].wire.say(answering(200))
     await idle.answer(1)

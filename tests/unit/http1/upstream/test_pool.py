@@ -23,9 +23,15 @@ class Upstreams:
         return self.made[-1].connection
 
 
+async def acquire(pool: Pool, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
+    """Take a connection as a request does, and say whether it has been used before."""
+    found = None if fresh else pool.idle()
+    return found or await pool.connect(), found is not None
+
+
 async def used(pool: Pool, upstreams: Upstreams, *, fresh: bool = False) -> UpstreamConnection:
     """Do one exchange over the pool, and give its connection back."""
-    connection, _ = await pool.acquire(fresh=fresh)
+    connection, _ = await acquire(pool, fresh=fresh)
     upstream = next(upstream for upstream in upstreams.made if upstream.connection is connection)
     await upstream.exchange([OK])
     pool.release(connection)
@@ -36,14 +42,14 @@ def test_a_pool_gives_the_last_used_first() -> None:
     async def talk() -> None:
         upstreams = Upstreams()
         pool = Pool(upstreams)
-        first, second = [(await pool.acquire())[0] for _ in range(2)]
+        first, second = [(await acquire(pool))[0] for _ in range(2)]
         for upstream in upstreams.made:
             await upstream.exchange([OK])
         pool.release(first)
         pool.release(second)
-        assert await pool.acquire() == (second, True)
-        assert await pool.acquire() == (first, True)
-        third, used_before = await pool.acquire()
+        assert await acquire(pool) == (second, True)
+        assert await acquire(pool) == (first, True)
+        third, used_before = await acquire(pool)
         assert not used_before
         assert third not in (first, second)
         pool.close()
@@ -56,7 +62,7 @@ def test_a_fresh_one_is_made_though_others_are_idle() -> None:
         upstreams = Upstreams()
         pool = Pool(upstreams)
         idle = await used(pool, upstreams)
-        fresh, used_before = await pool.acquire(fresh=True)
+        fresh, used_before = await acquire(pool, fresh=True)
         assert fresh is not idle
         assert not used_before
         pool.close()
@@ -69,7 +75,7 @@ def test_what_cannot_be_used_again_is_not_kept() -> None:
         upstreams = Upstreams()
         pool = Pool(upstreams)
         for pieces in ([OK[:-1]], [OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")], [OK + b"more"]):
-            connection, _ = await pool.acquire()
+            connection, _ = await acquire(pool)
             upstream = upstreams.made[-1]
             asking = asyncio.ensure_future(upstream.exchange(pieces))
             await settle()
@@ -99,7 +105,7 @@ def test_an_idle_connection_that_something_happens_on_is_given_up(how: str) -> N
         else:
             await wire.vanish()
         assert wire.closed
-        connection, used_before = await pool.acquire()
+        connection, used_before = await acquire(pool)
         assert connection is not gone
         assert not used_before
         pool.close()
@@ -112,7 +118,7 @@ def test_a_pool_keeps_no_more_than_it_may() -> None:
         upstreams = Upstreams()
         pool = Pool(upstreams)
         for _ in range(100):
-            await pool.acquire()
+            await acquire(pool)
         for upstream in upstreams.made:
             await upstream.exchange([OK])
             pool.release(upstream.connection)
@@ -129,7 +135,7 @@ def test_a_closed_pool_ends_what_comes_back() -> None:
     async def talk() -> None:
         upstreams = Upstreams()
         pool = Pool(upstreams)
-        connection, _ = await pool.acquire()
+        connection, _ = await acquire(pool)
         await upstreams.made[0].exchange([OK])
         pool.close()
         pool.release(connection)
@@ -171,7 +177,7 @@ def test_after_a_sleep_of_the_machine_all_are_given_up(
         now = time.time
         with monkeypatch.context() as patch:
             patch.setattr(time, "time", lambda: now() + slept)
-            connection, used_before = await pool.acquire()
+            connection, used_before = await acquire(pool)
             assert (connection is before) is kept
             assert used_before is kept
             await settle()
@@ -179,7 +185,7 @@ def test_after_a_sleep_of_the_machine_all_are_given_up(
             upstream = upstreams.made[-1]
             await upstream.exchange([OK])
             pool.release(upstream.connection)
-            assert (await pool.acquire())[1]  # told once, it goes on
+            assert (await acquire(pool))[1]  # told once, it goes on
         pool.close()
 
     asyncio.run(talk())
@@ -192,7 +198,7 @@ def test_a_connect_that_fails_is_told() -> None:
     async def talk() -> None:
         pool = Pool(refuse)
         with pytest.raises(UpstreamFailed, match="refused"):
-            await pool.acquire()
+            await acquire(pool)
         pool.close()
 
     asyncio.run(talk())
