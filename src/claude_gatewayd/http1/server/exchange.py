@@ -198,11 +198,6 @@ class Exchange:
 
     # -- the answer
 
-    @property
-    def must_close(self) -> bool:
-        """Say whether the connection ends with this answer, so that the answer can say it."""
-        return not self.head.keep_alive or not self.body_done or self._connection.draining
-
     def reply(self, status: int, reason: bytes, lines: Lines, body: bytes) -> None:
         """Answer in one piece."""
         self.start(status, reason, [*lines, b"content-length: %d" % len(body)])
@@ -217,7 +212,7 @@ class Exchange:
         """
         self.started = True
         self.status = status
-        if close or self.must_close:
+        if close or not self.head.keep_alive or not self.body_done or self._connection.draining:
             lines = [*lines, b"Connection: close"]
             self._connection.close_after = True
         self._unsent = head.write_response(status, reason, lines)

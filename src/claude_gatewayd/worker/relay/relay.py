@@ -314,16 +314,13 @@ def _send(exchange: Exchange | None, request: OutgoingRequest, connection: Upstr
         request.body or b"",
         without_body=request.no_response_body,
         complete=request.body is not None,
-        interim=_interim(exchange, connection) if exchange is not None else None,
+        interim=functools.partial(_pass_on_early, exchange, connection) if exchange is not None else None,
     )
 
 
-def _interim(exchange: Exchange, connection: UpstreamConnection) -> Callable[[ResponseHead], None]:
-    def pass_on(early: ResponseHead) -> None:
-        exchange.source = connection
-        exchange.interim(early.status, early.reason, early.without(HOP_BY_HOP))
-
-    return pass_on
+def _pass_on_early(exchange: Exchange, connection: UpstreamConnection, early: ResponseHead) -> None:
+    exchange.source = connection
+    exchange.interim(early.status, early.reason, early.without(HOP_BY_HOP))
 
 
 async def _upload(exchange: Exchange, connection: UpstreamConnection) -> None:
