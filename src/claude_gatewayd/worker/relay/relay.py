@@ -31,6 +31,8 @@ _FRAMING_TIMEOUT = 0.2  # after the last event of a stream, for the last chunk
 class Answer:
     """An answer whose head has been received. One of `pass_on`, `pipe_to`, `keep` and `abort` must be called."""
 
+    __slots__ = ("_connection", "_pool", "head")
+
     def __init__(self, connection: UpstreamConnection, pool: Pool, answer: ResponseHead) -> None:
         self.head = answer
         self._connection = connection
@@ -152,6 +154,7 @@ class Answer:
         # the client waits for the rest of its bytes.
         if failure is not None and (watch is None or counted or watch.compressed or not watch.complete):
             if watch is None or counted or not watch.between_events:
+                exchange.flush()
                 exchange.abort()
                 return failure
             status = 504 if failure.kind == "timeout" else 502
