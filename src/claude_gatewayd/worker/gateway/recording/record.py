@@ -99,7 +99,7 @@ def usage_record(
         for advisor, more in reading.advised:  # at the price of a model of its own
             other = cost(advisor, upstream, more)
             price = price + other if price is not None and other is not None else None
-    first_event_ms = None
+    asked_text, first_event_ms = outside.text(asked), None
     if is_stream and exchange.sent and (is_good or is_gone):
         first_event_ms = (exchange.first_sent_at - began) * 1e3
     return UsageRecord(  # by position, in the order of its fields: by name takes a microsecond more
@@ -114,8 +114,8 @@ def usage_record(
         project,
         client,
         version,
-        outside.text(asked),
-        outside.text(served),
+        asked_text,
+        asked_text if served == asked else outside.text(served),
         route.lane,
         upstream,
         route.bedrock if is_bedrock else "",
