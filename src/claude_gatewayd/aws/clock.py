@@ -4,7 +4,6 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 MAX_SKEW: Final = 300.0  # seconds that AWS allows between the date of a signature and its own clock
@@ -26,6 +25,8 @@ def describe(skew: float) -> str:
 
 def skew_of(response: Mapping[str, Any], now: float) -> float:
     """Return how many seconds AWS's clock was ahead of *now*, when *response* came; 0.0 if it has no date."""
+    from email.utils import parsedate_to_datetime  # here, for only answers need it
+
     date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return parsedate_to_datetime(date).timestamp() - now

@@ -4,7 +4,6 @@ Only the strongest source of a value is read: a wrong value in the file does no 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple, TypeVar
@@ -139,17 +138,17 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     listen, anthropic = Listen(**good["listen"]), Anthropic(**good["anthropic"])
     if not listen.remote and not is_loopback(listen.host):
         report("listen", "host", _not_loopback(listen.host))
-        listen = replace(listen, host=Listen().host)
+        listen = listen._replace(host=Listen().host)
     if ("anthropic", "base_url") in raw_values and _is_own_address(anthropic.base_url, listen):
         loop = GatewayError("must not be the address that the gateway itself listens on")
         report("anthropic", "base_url", loop)
     try:
-        anthropic = replace(anthropic, ca_file=_readable(anthropic.ca_file, environ))
+        anthropic = anthropic._replace(ca_file=_readable(anthropic.ca_file, environ))
     except GatewayError as error:
         report("anthropic", "ca_file", error)
     network = Network(**good["network"])
     try:
-        network = replace(network, ca_file=_readable(network.ca_file, environ))
+        network = network._replace(ca_file=_readable(network.ca_file, environ))
     except GatewayError as error:
         report("network", "ca_file", error)
 
@@ -158,14 +157,14 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
         if not getattr(bedrock, key_name) and (named := _sdk_endpoint(key_name, environ)):
             try:
                 url: Any = values.endpoint(environ[named].strip())
-                bedrock = replace(bedrock, **{key_name: url})
+                bedrock = bedrock._replace(**{key_name: url})
             except GatewayError as error:
                 if (
                     key_name == "runtime_endpoint" or named not in ENDPOINTS["runtime_endpoint"]
                 ):  # else it is reported once
                     aws_problems.append(Problem(f"environment {named}", error.message, f"unset {named}"))
     try:
-        litellm = replace(litellm, config=_in_full(litellm.config, environ))
+        litellm = litellm._replace(config=_in_full(litellm.config, environ))
     except GatewayError as error:
         report("litellm", "config", error)
 
@@ -176,7 +175,7 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     prices, wrong_prices = _table("ledger.prices", values.token_prices, document)
     problems += [*wrong_fallbacks, *wrong_models, *wrong_aliases, *wrong_targets, *wrong_prices]
     router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
-    bedrock = replace(bedrock, models=models)
+    bedrock = bedrock._replace(models=models)
     sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), LedgerConfig(**good["ledger"], prices=prices)
     return Config(
         listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,

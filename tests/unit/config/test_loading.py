@@ -1,6 +1,5 @@
 """What config.toml and the environment may say, and what a person is told when they say something else."""
 
-import dataclasses
 import os
 import re
 import subprocess
@@ -17,7 +16,7 @@ from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config import values as config_values
 from claude_gatewayd.config.keys import KEYS, TABLES
 from claude_gatewayd.config.loading import listen_address_or_default, load
-from claude_gatewayd.config.model import Config, Listen, Log, Router
+from claude_gatewayd.config.model import Anthropic, Config, LedgerConfig, Listen, Log, Network, Router
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.paths import config_path
 from claude_gatewayd.problem import Problem
@@ -616,13 +615,20 @@ def test_any_file(any_file: Path, content: bytes) -> None:
 # what is written about it
 
 
+def test_what_may_hold_a_password_is_not_in_a_text_of_the_configuration() -> None:
+    url = "http://alice:geheim@host/"
+    config = Config(anthropic=Anthropic(proxy=url), network=Network(proxy=url), ledger=LedgerConfig(url=url))
+    assert "geheim" not in f"{config} {config!r} {config.ledger} {config.network} {config.anthropic}"
+    assert "keep_days=365" in repr(config)
+
+
 def test_every_key_has_a_place_in_config() -> None:
     config = Config()
     fields = {
-        (section.name, key.name)
-        for section in dataclasses.fields(config)
-        if dataclasses.is_dataclass(getattr(config, section.name))
-        for key in dataclasses.fields(getattr(config, section.name))
+        (name, key)
+        for name, section in config._asdict().items()
+        if hasattr(section, "_fields")
+        for key in section._fields
     }
     tables = {tuple(table.split(".")) for table in TABLES if "." in table}
     assert {(key.section, key.name) for key in KEYS} | tables == fields

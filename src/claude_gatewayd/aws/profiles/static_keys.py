@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qs, urlsplit
 
 from claude_gatewayd.aws.facts import Validity
@@ -51,6 +50,8 @@ def parse_time(text: object) -> float | None:
     text = text.strip().strip("\"'")
     if _SECONDS.fullmatch(text):
         return int(text) / (1000 if len(text) == 13 else 1)
+    from email.utils import parsedate_to_datetime  # here, for few profiles say when their keys end
+
     try:
         read = parsedate_to_datetime(text) if text[3:4] == "," else datetime.fromisoformat(_iso(text))
         return (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).timestamp()

@@ -6,7 +6,6 @@ No tool locks it, and the AWS CLI writes it in place: a half-written file is rea
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -191,6 +190,8 @@ def remove(file: Path) -> bool:
 
 def check_writable(directory: Path) -> None:
     """Raise GatewayError if no token could be written: before a person goes to the browser, not after."""
+    import tempfile  # here, for only a login needs it
+
     try:
         make_cache_dir(directory)
         with tempfile.TemporaryFile(dir=directory):

@@ -4,7 +4,6 @@ import os
 import socket
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -213,7 +212,7 @@ def test_a_hint_has_the_scheme_and_the_port_of_the_base_url() -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         url = f"http://me:secret@127.0.0.1:{port}/anthropic"
-        settings = Config(anthropic=replace(Config().anthropic, base_url=url))
+        settings = Config(anthropic=Config().anthropic._replace(base_url=url))
         found = list(network.anthropic(gather.reach(settings, {}), None))
     assert [(one.state, one.mend) for one in found] == [("fail", f"curl -sv -o /dev/null http://127.0.0.1:{port}/")]
 

@@ -1,12 +1,10 @@
 """The comparison of an imported configuration with what answers its names now."""
 
-from dataclasses import replace
-
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.doctor import imported
 from claude_gatewayd.ctl.migrate.comparison.record import Imported, OldName
 
-CONFIG = replace(Config(), aliases={"best": "claude-opus-4-8"})
+CONFIG = Config()._replace(aliases={"best": "claude-opus-4-8"})
 FILE = "/home/ada/a b/config.yaml"
 
 

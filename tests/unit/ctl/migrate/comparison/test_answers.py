@@ -1,15 +1,13 @@
 """Who answers a name now, and who did before."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
 from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.ctl.migrate.comparison.answers import NameAnswer, Provider, answer, before
 
-CONFIG = replace(
-    Config(),
+CONFIG = Config()._replace(
     aliases={"best": "claude-opus-4-8", "cheap": "gpt-5", "old": "claude-opus-4-1-bedrock", "lost": "gone"},
     bedrock=Bedrock(region="eu-west-1", models={"claude-sonnet-5": "arn:aws:bedrock:x"}),
 )
