@@ -83,7 +83,8 @@ def usage_record(
     is_bedrock = upstream == "bedrock"
     reading = route.meter.read()
     counts = reading.counts
-    is_gone, is_good = status == CLIENT_GONE, status < 400
+    is_good = status < 400
+    is_gone = status == CLIENT_GONE and not exchange.answered  # an upstream may answer with that number, too
     served = route.model if is_bedrock else ""
     if not served:
         served = reading.model

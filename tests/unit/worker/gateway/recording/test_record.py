@@ -58,11 +58,12 @@ def recorded(
     stream: bool = True,
     sent: int = 500,
     refused: bool = False,
+    answered: bool = False,
 ) -> UsageRecord:
     exchange = Exchange(
         NOBODY, head.parse_request(b"\r\n".join([b"POST " + path + b" HTTP/1.1", *LINES, credential, b"", b""]))
     )
-    exchange.sent, exchange.first_sent_at = sent, 12.5
+    exchange.sent, exchange.first_sent_at, exchange.answered = sent, 12.5, answered
     who = caller.identify(exchange.head.fields, "the-key")
     call = Call(exchange, who, path, path, parsed=ParsedRequest(asked, stream), model=asked or "", route=route)
     return usage_record("7", "me@here", Recording(1e9, 12.0, call, refused), exchange, status, 14.0, price)
@@ -242,3 +243,8 @@ def test_the_number_of_an_account_is_nowhere() -> None:
     refused = recorded(Route("bedrock", lane="bedrock"), 403, asked=arn)
     assert (known.model_asked, known.model_served) == ("claude-opus-5-5", "claude-opus-5-5")
     assert (refused.model_asked, refused.model_served) == ("abc", "")
+
+
+def test_an_upstream_that_answers_499_is_not_a_client_that_left() -> None:
+    assert recorded(Route(), 499, answered=True).is_aborted is False
+    assert recorded(Route(), 499).is_aborted is True
