@@ -1,0 +1,54 @@
+"""How much a start works before its first answer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.anthropic import FakeAnthropic
+from tests.support.calls import post
+from tests.support.daemon import Daemon
+
+STARTS = 6
+MOST = 36  # bare starts of Python: 24 on a machine at rest, 29 on one where everything waits
+# Whatever of these the first process imports before it starts the worker delays the first answer.
+LATER = {"asyncio", "argparse", "tempfile", "ssl", "claude_gatewayd.supervisor.supervisor"}
+
+
+def bare() -> float:
+    """Return the seconds of CPU time that a Python takes which does nothing."""
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_utime + used.ru_stime
+
+
+def worked(pid: int) -> float:
+    """Return the seconds of CPU time of a process's first thread so far."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads CPU times in /proc")
+def test_a_start_is_as_much_work_as_some_bare_starts_of_python(fake: FakeAnthropic) -> None:
+    """Work, and not time: beside other tests each start takes longer than alone."""
+    took: list[tuple[float, float]] = []
+    for _ in range(STARTS):
+        python = bare()
+        with Daemon(upstream=fake.url) as daemon:
+            assert post(daemon.port)[0] == 200
+            took.append((python, sum(worked(pid) for pid in (daemon.pid, *daemon.workers()))))
+    python, ours = (min(column) for column in zip(*took, strict=True))
+    print(f"\npython {1e3 * python:.1f} ms of a core, a start {1e3 * ours:.0f} ms: {ours / python:.1f} x")
+    assert ours <= MOST * python
+
+
+def test_the_worker_is_started_before_the_rest_of_the_supervisor_loads() -> None:
+    code = "import json, sys, claude_gatewayd.supervisor.main; json.dump(sorted(sys.modules), sys.stdout)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(json.loads(done.stdout))
+    assert "claude_gatewayd.supervisor.workers.launch" in loaded
+    assert loaded.isdisjoint(LATER), loaded & LATER
