@@ -191,9 +191,12 @@ def measure(scene: Soaked) -> Figures:
 
 def judge(first: Figures, second: Figures, last: Figures) -> list[Row]:
     """Compare what was before, after a long time of one generation, and after many generations."""
+    is_same = first.worker.pid == second.worker.pid  # where the machine is busy, another may have stood in
     return [
         *figures.compare("supervisor", first.supervisor, last.supervisor, has_callers=False),
-        *figures.compare("worker", first.worker, second.worker, has_callers=True),
+        *figures.compare(
+            "worker" if is_same else "worker that stood in", first.worker, second.worker, has_callers=True
+        ),
         *figures.compare("worker after reloads", first.worker, last.worker, has_callers=True),
         Row(("lines of /metrics", str(second.series), str(last.series), "-", True)),
         Row(("bytes of the status", str(second.status), str(last.status), "-", True)),
@@ -251,14 +254,19 @@ def soak(seconds: float, rate: float = RATE, reload_every: float = 30.0) -> Repo
         ledger = scene.daemon.status()["ledger"]
         if scene.database is not None:
             counted = "SELECT kind, status, COUNT(*) FROM claude_gateway.requests GROUP BY 1, 2 ORDER BY 3 DESC"
-            for kind, status, count in scene.database.execute(scene.ledger, counted):
-                scene.done[f"rows in the ledger: {kind} {status}"] = int(str(count))
+            rows_of = {
+                f"{kind} {status}": int(str(count))
+                for kind, status, count in scene.database.execute(scene.ledger, counted)
+            }
+            scene.done |= {f"rows in the ledger: {what}": count for what, count in rows_of.items()}
         log = scene.daemon.log
         rows = judge(first, second, last)
         wrong = [f"{row[0]} has grown from {row[1]} to {row[2]}" for row in rows if not row[4]]
         requests, bad = sum(found.requests for found in asked), sum(found.bad for found in asked)
         if bad > _MOST_BAD * requests:
             wrong.append(f"{bad} of {requests} requests went wrong")
+        if scene.database is not None:
+            wrong += miscounted(asked, sum(rows_of.values()))
         wrong += scene.failures
         wrong += ["a traceback is in the log"] if "Traceback" in log else []
         wrong += (
@@ -269,6 +277,16 @@ def soak(seconds: float, rate: float = RATE, reload_every: float = 30.0) -> Repo
         found = figures.sentences(log)
         wrong += missing_lines(found, scene.done)
     return Report(rows, asked, scene.done, found, wrong)
+
+
+def miscounted(asked: list[Found], rows: int) -> list[str]:
+    """Return whether there is not a row for each request; a scrape of the metrics has none."""
+    recorded = sum(found.requests - found.good.get("metrics", 0) for found in asked)
+    unsure = sum(found.bad + found.resent for found in asked)  # they may not have come, or come twice
+    few = 10  # by which it was found out whether the daemon serves
+    if recorded - unsure <= rows <= recorded + unsure + few:
+        return []
+    return [f"the ledger has {rows} rows of {recorded} requests"]
 
 
 def missing_lines(log: dict[str, int], done: dict[str, int]) -> list[str]:

@@ -57,6 +57,7 @@ def _tables() -> dict[str, int]:
 
 
 def _write(_number: int, _frame: FrameType | None) -> None:
+    gc.unfreeze()  # what a worker has frozen at its start is no object of the collector's
     gc.collect()
     file = Path(os.environ["HOME"]) / f"tables-{os.getpid()}.json"
     new = file.with_suffix(".new")

@@ -3,7 +3,8 @@
 import sys
 
 import pytest
-from soak.run import RATE, missing_lines, seconds_of, soak
+from soak.clients import Found
+from soak.run import RATE, miscounted, missing_lines, seconds_of, soak
 
 
 @pytest.mark.slow
@@ -33,3 +34,10 @@ def test_what_the_log_lacks() -> None:
     log = {"INFO supervisor: generation # serves after # s": 2, "WARNING the circuit of # opens": 1, "ERROR x": 1}
     assert missing_lines(log, {"reloads": 1}) == ["the log has 0 times 'drains', not 1", "ERROR x"]
     assert missing_lines({**log, "INFO generation # drains": 1}, {"reloads": 1}) == ["ERROR x"]
+
+
+def test_a_row_for_each_request() -> None:
+    found = Found({"message": 90, "metrics": 10})
+    assert miscounted([found], 90) == []
+    assert miscounted([found], 89) == ["the ledger has 89 rows of 90 requests"]
+    assert miscounted([found, found], 201) == ["the ledger has 201 rows of 180 requests"]
