@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.leftovers import Run
 
 if TYPE_CHECKING:  # psycopg takes a tenth of a second to import, and few files need it
     from claude_gatewayd.ledger.database import Database
     from tests.support.postgres import PostgresServer
+
+# How long an example takes is the machine's matter: what must be quick has a test of its own.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _run = pytest.StashKey[Run]()
 _found = pytest.StashKey[list[str]]()
