@@ -20,7 +20,7 @@ from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.opening import open_for_reading
 from claude_gatewayd.ledger.schema import requests
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 from tests.support.calls import Stream, post
 from tests.support.daemon import BIN, Daemon, wait_until
 from tests.support.load import Load

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.build import Build, build_wheel, install_wheel
+from tests.support.build import Build, build_wheel, install_wheel
 from tests.support.calls import Stream, post
 from tests.support.daemon import BIN, drop_in_of_a_checkout, wait_until
 from tests.support.load import Load

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.lifecycle.build import build_wheel, install_wheel
+from tests.support.build import build_wheel, install_wheel
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from claude_gatewayd.supervisor import SIGNALS, reexec
 from claude_gatewayd.supervisor.reexec import SupervisorState
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 from tests.support.calls import HEADERS, MODEL, Stream, message, post
 from tests.support.daemon import BIN, Daemon, children, wait_until
 from tests.support.load import Load

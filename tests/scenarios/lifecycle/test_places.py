@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.broken_config import BROKEN, PROBLEMS
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 from tests.support.calls import error_of, post
 from tests.support.daemon import Daemon, wait_until
 

@@ -12,7 +12,7 @@ import pytest
 from claude_gatewayd.ipc import wire
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.broken_config import BROKEN, PROBLEMS
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 from tests.support.calls import HEADERS, Stream, message, post
 from tests.support.daemon import BIN, Daemon, free_port, wait_until
 

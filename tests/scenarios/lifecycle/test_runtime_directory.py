@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.build import Build
 from tests.scenarios.lifecycle.callers import calling
+from tests.support.build import Build
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
 

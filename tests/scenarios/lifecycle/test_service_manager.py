@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.systemd import Manager, environment_of
 from tests.scenarios.lifecycle.broken_config import BROKEN, PROBLEMS
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 from tests.support.calls import HEADERS, Stream, error_of, message, post
 from tests.support.daemon import Daemon, free_port, wait_until
 

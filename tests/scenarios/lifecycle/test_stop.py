@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 from tests.support.calls import CUT, Stream, post
 from tests.support.daemon import BIN, Daemon, wait_until
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.scenarios.lifecycle.build import Build
+from tests.support.build import Build
 from tests.support.calls import error_of, post
 from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import EAGER

@@ -18,8 +18,8 @@ from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.relay.relay import Relay
+from tests.fakes.in_process_anthropic import Anthropic, Says
 from tests.support.connection import FakeConnection
-from tests.unit.worker.gateway.lanes.test_anthropic import Anthropic, Says
 
 
 def call_of_a_stranger() -> Call:

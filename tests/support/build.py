@@ -8,7 +8,7 @@ from pathlib import Path
 
 import claude_gatewayd
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[2]
 RELAY = "worker/relay/relay.py"
 
 _HOLD = """
