@@ -12,8 +12,8 @@ class Beats:
     """Beat four times a second while *is_busy*, and for a second after that; then rest until `wake`.
 
     *report* sends a beat; *each_second* is called once a second, and before each answer to a probe; *late* is called
-    with the seconds by which the loop was late for a beat. A supervisor that
-    sends no probes may be of a version that takes rest for a hang: it gets beats for ever.
+    with the seconds by which the loop was late for a beat; *rest* is called when a rest begins. A supervisor that sends
+    no probes may be of a version that takes rest for a hang: it gets beats for ever.
     """
 
     def __init__(
@@ -22,12 +22,14 @@ class Beats:
         is_busy: Callable[[], bool],
         each_second: Callable[[], None],
         late: Callable[[float], None],
+        rest: Callable[[], None],
     ) -> None:
         self.at_rest = False
         self._report = report
         self._is_busy = is_busy
         self._each_second = each_second
         self._late = late
+        self._rest = rest
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._beats = 0
@@ -71,7 +73,9 @@ class Beats:
             self._each_second()
         self._idle_beats = 0 if self._is_busy() else self._idle_beats + 1
         self.at_rest = self._may_rest and self._idle_beats >= _REST_AFTER
-        if not self.at_rest:
+        if self.at_rest:
+            self._rest()
+        else:
             self._arm()
         self._report()
 

@@ -20,7 +20,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.failure import UpstreamFailed
 from claude_gatewayd.ipc.channel import Channel
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.system import installation, process_exit
+from claude_gatewayd.system import installation, memory, process_exit
 from claude_gatewayd.worker import status
 from claude_gatewayd.worker.assembly import assemble
 from claude_gatewayd.worker.beats import Beats
@@ -71,7 +71,8 @@ class Worker:
         self._linger_at_signal = 0.0
         self._reaching: asyncio.Task[None] | None = None
         self._refreshing_models: asyncio.Task[None] | None = None
-        self._beats = Beats(self._report, self._is_busy, self._send_notices, self._parts.metrics.lag.note)
+        lag = self._parts.metrics.lag
+        self._beats = Beats(self._report, self._is_busy, self._send_notices, lag.note, memory.give_back)
         self._loaded_at = time.time()
         self._code = installation.own_fingerprint()
 

@@ -15,12 +15,20 @@ class Scene:
         self.reports: list[bool] = []  # whether each said that it is at rest
         self.seconds = 0
         self.late: list[float] = []
+        self.rests = 0
         self.beats = Beats(
-            lambda: self.reports.append(self.beats.at_rest), lambda: self.is_busy, self._second, self.late.append
+            lambda: self.reports.append(self.beats.at_rest),
+            lambda: self.is_busy,
+            self._second,
+            self.late.append,
+            self._begin_rest,
         )
 
     def _second(self) -> None:
         self.seconds += 1
+
+    def _begin_rest(self) -> None:
+        self.rests += 1
 
     async def rest(self) -> None:
         """Be probed, and wait for the rest."""
@@ -47,6 +55,7 @@ async def test_it_rests_a_second_after_the_last_work() -> None:
     assert scene.reports == [False, False, False, False, True], "the answer to the probe, and a second of beats"
     await asyncio.sleep(BEAT * 4)
     assert len(scene.reports) == 5
+    assert scene.rests == 1
     scene.beats.close()
 
 
