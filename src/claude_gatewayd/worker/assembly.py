@@ -96,8 +96,11 @@ class Parts:
             await self.catalog.close()
 
 
-def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
-    """Make the parts, and connect them. *on_change* is called when the status has changed."""
+def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: bool) -> Parts:
+    """Make the parts, and connect them. *on_change* is called when the status has changed.
+
+    *succeeds*: another generation has served until now.
+    """
     config, access = inputs.config, inputs.bedrock
     engine_settings = _engine_settings(inputs)
     tally = Tally(on_change)
@@ -157,7 +160,8 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None]) -> Parts:
     fallback = bedrock if config.router.fallback else None
     gateway, worker = gateway_name(config.listen.port), secrets.token_hex(4)
     totals = UsageTotals(config.bedrock.monthly_budget)
-    ledger = Ledger(config.ledger, inputs.environ, LedgerView(gateway, worker, _soon(totals.take, on_change)))
+    view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds)
+    ledger = Ledger(config.ledger, inputs.environ, view)
     own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
     prices = Prices(own_prices, config.bedrock.region, engine.price_of)
     metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))

@@ -48,7 +48,7 @@ class Worker:
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._pending_report: asyncio.TimerHandle | None = None
-        self._parts = assemble(inputs, self._report_soon)
+        self._parts = assemble(inputs, self._report_soon, succeeds=mode.succeeds)
         self._parts.metrics.describe_by(lambda: self._snapshot()["snapshot"], mode.number)
         gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)

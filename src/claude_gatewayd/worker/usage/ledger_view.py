@@ -12,7 +12,7 @@ from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import periods, used
 from claude_gatewayd.worker.usage.used import NOTHING, ByQuarter, Used
 
-_OFTEN: Final = 5.0  # seconds, while an older generation may still be writing
+_OFTEN: Final = 5.0  # seconds
 _OFTEN_FOR: Final = 120.0
 _SELDOM: Final = 60.0
 _ALL_EVERY: Final = 3600.0  # rows that waited in a file for days may be of any day
@@ -32,7 +32,8 @@ class LedgerSource(Protocol):
 class LedgerView:
     """Read what all others have used, as *gateway*; *take* is called in this thread with it, and from which quarter on.
 
-    *worker* is the part of its own records' ids.
+    *worker* is the part of its own records' ids. *succeeds*: an older generation may still be writing. Without one
+    there are only other daemons, and a daemon at rest is not to be woken for them.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class LedgerView:
         gateway: str,
         worker: str,
         take: Callable[[ByQuarter, int], None],
+        *,
+        succeeds: bool,
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -49,6 +52,7 @@ class LedgerView:
         self._clock = clock
         self._elapsed = elapsed
         self._began = elapsed()
+        self._often_until = self._began + (_OFTEN_FOR if succeeds else 0.0)
         self._written: dict[int, Used] = {}
         self._is_unsure = False
         self._started_at = clock()
@@ -69,7 +73,7 @@ class LedgerView:
     def read(self, source: LedgerSource) -> None:
         """Read what there is. Raises what *source* raises; then it is due again as usual."""
         now, elapsed = self._clock(), self._elapsed()
-        self._due_at = elapsed + (_OFTEN if elapsed - self._began < _OFTEN_FOR else _SELDOM)
+        self._due_at = elapsed + (_OFTEN if elapsed < self._often_until else _SELDOM)
         if self._is_unsure:
             own: dict[int, Used] = {}
             used.add(own, source.own(self._worker, self._started_at - _DAY))

@@ -109,7 +109,7 @@ class Whole:
                 bedrock=BedrockAccess(False, KeySource("none"), Egress({})),
                 loopback=loopback,
             )
-            self.gateway = assemble(inputs, lambda: None).gateway
+            self.gateway = assemble(inputs, lambda: None, succeeds=False).gateway
         handle = partial(self.gateway.handle, remembered=Remembered())
         self.client = Wire(ServerConnection(handle, Connections(self.gateway.refusal), Limits()))
 

@@ -153,7 +153,7 @@ class Worker:
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.totals = UsageTotals(100.0, clock)
         self.elapsed = Clock(0.0)
-        self.view = LedgerView(GATEWAY, name, self.totals.take, clock, self.elapsed)
+        self.view = LedgerView(GATEWAY, name, self.totals.take, succeeds=True, clock=clock, elapsed=self.elapsed)
         self._database = database
         self.name = name
 
