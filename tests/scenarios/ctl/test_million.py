@@ -40,7 +40,8 @@ def million(request: pytest.FixtureRequest) -> Iterator[tuple[Daemon, Database]]
     migrate(database)
     engine = open_for_writing(database, seconds=300)
     now = time.time()
-    ledger_rows.fill(engine, REQUESTS, since=now - 29.5 * 86400, until=now, gateway=gateway_name(person.port))
+    begin = window("30d", "", "", now, None).since  # at midnight: today is one of the 30 days
+    ledger_rows.fill(engine, REQUESTS, since=begin, until=now, gateway=gateway_name(person.port))
     engine.dispose()
     yield person, database
     person.close()
