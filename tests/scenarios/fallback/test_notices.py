@@ -65,7 +65,9 @@ def test_who_serves_is_told_once_each(tmp_path: Path, through: Through) -> None:
             assert f"  notice       {before['title']}, for " in daemon.ctl("status").stdout
             line = json.loads(daemon.ctl("statusline", "--json").stdout)
             since = clock_time(before["since"], time.time())
-            assert line == {"state": "warning", "text": f"Bedrock since {since}: Anthropic answers 529"}
+            serving, _, cost = line["text"].partition(" · ")
+            assert (line["state"], serving) == ("warning", f"Bedrock since {since}: Anthropic answers 529")
+            assert cost.endswith(" of it billed"), "what Bedrock has cost today"
             assert daemon.log.count(f"{before['title']}: Anthropic answers 529") == 1
 
             done = daemon.ctl("reload", timeout=LOADED_WITHIN)
