@@ -18,6 +18,7 @@ _WITHIN = {"version": "daemon", "clock": "Anthropic", "Bedrock": "AWS", "AWS log
            "LiteLLM config": "LiteLLM"}  # fmt: skip
 # No fault of this machine, gone with the next request, or before there is a doctor.
 _NO_CHECK = (
+    "… missing in the ledger",
     "403 ",
     "403",
     "401 cannot show metrics",
@@ -88,6 +89,7 @@ def test_each_link_leads_somewhere() -> None:
 
 # Messages of Claude Code, Anthropic and the operating system; all others are ours.
 _FOREIGN = (
+    "database is locked",
     "Connection refused — ", "Unable to connect to API", "Request too large", "Your credit balance", "API Error",
     "You have reached your specified", "This organization has been", "Extra usage is required", "Overloaded",
     "Auto mode ", "No module named", "No space left", "Permission denied", "AWS does not let this role",
