@@ -18,6 +18,8 @@ _WITHIN = {"version": "daemon", "clock": "Anthropic", "Bedrock": "AWS", "AWS log
            "LiteLLM config": "LiteLLM"}  # fmt: skip
 # No fault of this machine, gone with the next request, or before there is a doctor.
 _NO_CHECK = (
+    "the ledger was corrupt: it is now",
+    "cannot prune the ledger: nothing older",
     "… missing in the ledger",
     "403 ",
     "403",
