@@ -18,7 +18,7 @@ from tests.support.daemon import Daemon, wait_until
 
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _KNOWN = tomllib.loads(Path(__file__).with_name("calls.toml").read_text())
-_WARM_UP, _COUNTED = 50, 400
+_WARM_UP, _COUNTED, _ROUNDS = 50, 100, 6
 _BODY = json.dumps(
     {"model": "claude-opus-4-8", "max_tokens": 10, "messages": [{"role": "user", "content": "x" * 1500}]}
 ).encode()
@@ -53,6 +53,7 @@ if any("claude_gatewayd.worker" in argument for argument in sys.orig_argv):
             sys.setprofile(None)
             with open({file!r} + ".new", "w") as file:
                 file.write(str(calls))
+            calls = None
             import os
             os.rename({file!r} + ".new", {file!r})
     signal.signal(signal.SIGUSR2, toggle)
@@ -61,7 +62,7 @@ if any("claude_gatewayd.worker" in argument for argument in sys.orig_argv):
 
 
 def calls_of_a_request(fake: FakeAnthropic, scratch: Path) -> float:
-    """Return how many calls a request takes."""
+    """Return how many calls a request takes, by the best of some rounds: timers are in the figure, too."""
     counted = scratch / "calls"
     (scratch / "sitecustomize.py").write_text(_COUNTER.format(file=str(counted)))
     with Daemon(upstream=fake.url, environ={"PYTHONPATH": str(scratch)}) as daemon:
@@ -76,13 +77,17 @@ def calls_of_a_request(fake: FakeAnthropic, scratch: Path) -> float:
         for _ in range(_WARM_UP):
             ask()
         (worker,) = daemon.workers()
-        daemon.kill(worker, signal.SIGUSR2)
-        for _ in range(_COUNTED):
-            ask()
-        daemon.kill(worker, signal.SIGUSR2)
-        wait_until(counted.exists)
+        found = []
+        for _ in range(_ROUNDS):
+            daemon.kill(worker, signal.SIGUSR2)
+            for _ in range(_COUNTED):
+                ask()
+            daemon.kill(worker, signal.SIGUSR2)
+            wait_until(counted.exists)
+            found.append(int(counted.read_text()) / _COUNTED)
+            counted.unlink()
         client.close()
-    return int(counted.read_text()) / _COUNTED
+    return min(found)
 
 
 @pytest.mark.skipif(_VERSION not in _KNOWN, reason=f"calls.toml has no figure for Python {_VERSION}")
