@@ -55,6 +55,7 @@ def test_what_is_asked_is_counted(scene: Scene) -> None:
         return sum(by_status.values()) == 3 and all("status=200" in name for name in by_status)
 
     wait_until(are_counted)
+    wait_until(lambda: numbers(scene.daemon)["event_loop_lag_seconds_count{}"] > 0)  # the worker's first beat has come
     after = numbers(scene.daemon)
     assert after["generation{}"] == 1
     assert after["open_streams{}"] == 0
