@@ -47,6 +47,11 @@ def not_changed(what: str, file: "Path", error: OSError) -> GatewayError:
     return GatewayError(f"cannot {what} {file}: {error.strerror}", list_command(file.parent))
 
 
+def run_hint(hint: str) -> str:
+    """Return a hint as it stands behind its reason on one line, in a log or a status; "" for none."""
+    return f" (run: {hint})" if hint else ""
+
+
 def list_command(*files: object) -> str:
     """Return the command that shows the owner and the permissions of files, to paste into a shell."""
     from shlex import join  # here, for it is seldom needed

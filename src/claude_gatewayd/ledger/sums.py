@@ -9,7 +9,13 @@ from claude_gatewayd.ledger.usage_record import Kind, UsageRecord
 
 QUARTER = 900  # seconds
 QUARTERS_OF_AN_HOUR = 4
+HOUR = QUARTER * QUARTERS_OF_AN_HOUR
 KINDS: frozenset[Kind] = frozenset(("messages", "invoke", "openai"))  # those that use tokens
+
+
+def quarter_of(at: float) -> int:
+    """Return the quarter of an hour that a time is in."""
+    return int(at // QUARTER)
 
 
 class QuarterKey(NamedTuple):
@@ -71,7 +77,7 @@ def sums_of(records: Iterable[UsageRecord]) -> Sums:
     for record in records:
         if record.kind not in KINDS:
             continue
-        quarter, gateway, upstream = int(record.started_at // QUARTER), record.gateway, record.upstream
+        quarter, gateway, upstream = quarter_of(record.started_at), record.gateway, record.upstream
         model = record.model_served or record.model_asked
         key = (quarter, gateway, upstream, record.transport, model, record.project, record.billing, record.fallback)
         quarters[key].append(record)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from claude_gatewayd.errors import run_hint
 from claude_gatewayd.supervisor.workers.generation import Generation
 from claude_gatewayd.system.clock_time import clock_time
 
@@ -41,8 +42,8 @@ def serving(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _why_not(credentials: Mapping[str, Any]) -> str:
-    mend = f" (run: {credentials['hint']})" if credentials["hint"] else ""
-    return f"Bedrock cannot step in: {credentials['why'] or 'the AWS credentials have ended'}{mend}"
+    why = credentials["why"] or "the AWS credentials have ended"
+    return f"Bedrock cannot step in: {why}{run_hint(credentials['hint'])}"
 
 
 def generation(one: Generation) -> dict[str, Any]:

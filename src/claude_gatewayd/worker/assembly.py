@@ -15,7 +15,6 @@ from claude_gatewayd.http1.flow import Budget
 from claude_gatewayd.http1.upstream.pool import Pool
 from claude_gatewayd.ledger.gateway_name import gateway_name
 from claude_gatewayd.ledger.prices.prices import Prices
-from claude_gatewayd.ledger.prices.rates import Rates
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.reach import LateConnector
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
@@ -162,8 +161,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     totals = UsageTotals(config.bedrock.monthly_budget)
     view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds)
     ledger = Ledger(config.ledger, inputs.environ, view)
-    own_prices = {model: Rates(*prices) for model, prices in config.ledger.prices.items()}
-    prices = Prices(own_prices, config.bedrock.region, engine.price_of)
+    prices = Prices(config.ledger.prices, config.bedrock.region, engine.price_of)
     metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))
 
     def prepare() -> None:

@@ -31,16 +31,6 @@ SLOW = "[[slow 20 0.05]]"
 WORDS = [f"word-{n}" for n in range(1, 21)]
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    """The Anthropic behind the gateway: what only a gateway could get wrong is a violation."""
-    with FakeAnthropic() as fake:
-        try:
-            yield fake
-        finally:
-            fake.release()
-
-
 @contextlib.contextmanager
 def gateway(fake: FakeAnthropic, daemon: Daemon) -> Iterator[Daemon]:
     """Run the daemon; see that Anthropic had nothing to object to, and that the log is clean."""

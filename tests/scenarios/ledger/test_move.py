@@ -28,15 +28,6 @@ from tests.support.postgres import PostgresServer
 from tests.support.usage_records import put, usage_record
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeAnthropic]:
-    with FakeAnthropic() as fake:
-        try:
-            yield fake
-        finally:
-            fake.release()
-
-
 def rows(database: Database) -> int:
     """Return how many requests for messages there are: the look whether a daemon serves is a row as well."""
     with open_for_reading(database).connect() as connection:

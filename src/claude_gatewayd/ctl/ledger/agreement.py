@@ -8,9 +8,8 @@ from sqlalchemy import Connection, Engine, Integer, cast, delete, func, select, 
 
 from claude_gatewayd.ctl.ledger.copying import add_sums, as_record
 from claude_gatewayd.ledger.schema import SCHEMA, latencies, quarters, requests
-from claude_gatewayd.ledger.sums import KINDS, QUARTER, QUARTERS_OF_AN_HOUR, sums_of
+from claude_gatewayd.ledger.sums import HOUR, KINDS, QUARTERS_OF_AN_HOUR, sums_of
 
-_HOUR = QUARTER * QUARTERS_OF_AN_HOUR
 _LOCK = f"LOCK TABLE {SCHEMA}.requests, {SCHEMA}.quarters, {SCHEMA}.latencies IN SHARE ROW EXCLUSIVE MODE"
 _COUNTED = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 
@@ -24,7 +23,7 @@ def differing(engine: Engine) -> list[int]:
         timed = select(hour, func.sum(latencies.c.requests)).group_by(hour)
         durations = _rows(connection, timed.where(latencies.c.measure == "duration"))
         events = _rows(connection, timed.where(latencies.c.measure == "first_event"))
-        begun = requests.c.started_at / _HOUR  # a cast rounds in PostgreSQL, and SQLite may have no floor()
+        begun = requests.c.started_at / HOUR  # a cast rounds in PostgreSQL, and SQLite may have no floor()
         hour = cast(func.floor(begun) if connection.dialect.name == "postgresql" else begun, Integer)
         of_kind = select(hour, func.count(), func.count(requests.c.first_event_ms), *_totals(requests))
         there = _rows(connection, of_kind.where(requests.c.kind.in_(KINDS)).group_by(hour))
@@ -44,7 +43,7 @@ def repair(engine: Engine, hours: Iterable[int], tell: Callable[[int], None]) ->
             first = number * QUARTERS_OF_AN_HOUR
             for table in (quarters, latencies):
                 connection.execute(delete(table).where(table.c.quarter.between(first, first + QUARTERS_OF_AN_HOUR - 1)))
-            within = requests.c.started_at >= number * _HOUR, requests.c.started_at < (number + 1) * _HOUR
+            within = requests.c.started_at >= number * HOUR, requests.c.started_at < (number + 1) * HOUR
             add_sums(connection, sums_of(as_record(row) for row in connection.execute(select(requests).where(*within))))
         tell(done)
 

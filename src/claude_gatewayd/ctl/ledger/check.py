@@ -15,10 +15,12 @@ from claude_gatewayd.ctl.ledger import agreement, opened, postgres, unfinished
 from claude_gatewayd.ctl.terminal.text import counted, mebibytes
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
+from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.maintenance.damage import damage
 from claude_gatewayd.ledger.maintenance.migrate import head
 from claude_gatewayd.ledger.schema import requests
+from claude_gatewayd.ledger.sums import HOUR
 
 _PATIENCE = 30.0
 
@@ -75,7 +77,7 @@ def look(database: Database, environ: Mapping[str, str], *, is_on: bool) -> Chec
         troubles.append(Trouble(error.message, error.hint))
     if found.differing:
         hours = counted(len(found.differing), "hour has", "hours have")
-        what = f"{hours} sums that are not those of their requests, from {_time(found.differing[0] * 3600)}"
+        what = f"{hours} sums that are not those of their requests, from {_time(found.differing[0] * HOUR)}"
         troubles.append(Trouble(what, "claude-gatewayctl ledger check --repair"))
     if found.revision and found.revision != head():
         what = f"its tables are of revision {found.revision}, this version's are of {head()}"
@@ -138,7 +140,7 @@ def _damage(database: Database) -> Iterator[Trouble]:
 
 def _modes(database: Database, environ: Mapping[str, str]) -> Iterator[Trouble]:
     """Yield the files that others can read."""
-    private = [] if database.file is None else _parts(database.file)
+    private = [] if database.file is None else sqlite_files.parts(database.file)
     for path in [*private, *_spills(environ)]:
         with suppress(OSError):
             mode = path.stat().st_mode & 0o777
@@ -181,10 +183,6 @@ def _waiting(environ: Mapping[str, str]) -> int:
 def _spills(environ: Mapping[str, str]) -> list[Path]:
     directory = paths.ledger_spill_dir(environ)
     return sorted(directory.glob("*.jsonl")) if os.access(directory, os.R_OK) else []
-
-
-def _parts(file: Path) -> list[Path]:
-    return [file, *(file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm"))]
 
 
 def _time(at: float) -> str:

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote as quoted
 
 from claude_gatewayd import paths
 from claude_gatewayd.config.file import has_password
 from claude_gatewayd.config.model import Config
 from claude_gatewayd.ctl.ledger import postgres, unfinished
 from claude_gatewayd.errors import GatewayError, list_command
-from claude_gatewayd.ledger import maintenance
-from claude_gatewayd.ledger.database import Database, database_of
+from claude_gatewayd.ledger import sqlite_files
+from claude_gatewayd.ledger.database import REVISION, Database, database_of
 from claude_gatewayd.ledger.failures import LedgerFailure, failure_of
 from claude_gatewayd.ledger.maintenance.damage import damage
 
@@ -61,19 +60,13 @@ def gather(config: Config, environ: Mapping[str, str]) -> LedgerFacts:
     return _of_file(about, database, database.file)
 
 
-def newest_revision() -> str:
-    """Return the revision of this version's tables, without Alembic."""
-    versions = Path(maintenance.__file__).parent / "migrations/versions"
-    return max(file.stem.removeprefix("v") for file in versions.glob("v*.py"))
-
-
 def _of_file(about: LedgerFacts, database: Database, file: Path) -> LedgerFacts:
     if not file.exists():
         return about._replace(is_new=True)
     if not os.access(file, os.W_OK) or not os.access(file.parent, os.W_OK):
         return about._replace(why="it cannot be written", hint=list_command(file.parent, file))
     try:
-        with closing(sqlite3.connect(f"file:{quoted(str(file))}?mode=ro", uri=True, timeout=_SECONDS)) as connection:
+        with closing(sqlite_files.connect_read_only(file, _SECONDS)) as connection:
             (newest,) = connection.execute("SELECT max(started_at) FROM requests").fetchone()
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         if file.stat().st_size <= _READ_WHOLE and (what := damage(file, _SECONDS)):
@@ -81,8 +74,8 @@ def _of_file(about: LedgerFacts, database: Database, file: Path) -> LedgerFacts:
     except (sqlite3.Error, OSError) as error:
         failure = failure_of("read", database, error)
         return about._replace(why=_why(failure), hint=failure.hint)
-    if str(revision) > newest_revision():
-        why = f"a newer version has made its tables: revision {revision}, this one knows {newest_revision()}"
+    if str(revision) > REVISION:
+        why = f"a newer version has made its tables: revision {revision}, this one knows {REVISION}"
         return about._replace(why=why, hint="claude-gatewayctl upgrade")
     return about._replace(newest=newest, is_new=newest is None)
 

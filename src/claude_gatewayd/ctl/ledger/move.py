@@ -24,6 +24,7 @@ from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError, not_changed
 from claude_gatewayd.ipc import client
 from claude_gatewayd.ipc.lock import lock_is_held
+from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.system import files
@@ -204,10 +205,7 @@ def _set_aside(source: Database, say: Say) -> str:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     aside = file.with_name(f"{file.name}.moved-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
-        for suffix in ("-wal", "-shm", ""):
-            part = file.with_name(file.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
+        sqlite_files.rename(file, aside)
     except OSError as error:
         raise not_changed("rename", file, error) from None
     say("kept", f"{aside}, which nobody needs any more")

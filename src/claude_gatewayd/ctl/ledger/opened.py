@@ -32,11 +32,21 @@ def told(verb: str, database: Database) -> Iterator[None]:
 
 def reading(database: Database) -> Engine:
     """Return an engine that reads it. Raises GatewayError where there is no file yet."""
+    _require_file(database)
+    return open_for_reading(database, seconds=_SECONDS)
+
+
+def writing(database: Database) -> Engine:
+    """Return an engine that writes it. Raises GatewayError where there is no file yet."""
+    _require_file(database)
+    return open_for_writing(database, seconds=_SECONDS)
+
+
+def _require_file(database: Database) -> None:
     if database.file is not None and not database.file.exists():
         raise GatewayError(
             f"cannot read the ledger {database.shown}: nothing has been recorded yet", "claude-gatewayctl status"
         )
-    return open_for_reading(database, seconds=_SECONDS)
 
 
 class Size(NamedTuple):
@@ -56,9 +66,3 @@ def size_of(connection: Connection) -> Size:
         int(connection.scalar(text(f"PRAGMA {name}")) or 0) for name in ("page_size", "page_count", "freelist_count")
     )
     return Size(page * pages, page * free)
-
-
-def writing(database: Database) -> Engine:
-    """Return an engine that writes it. Raises GatewayError where there is no file yet."""
-    reading(database)
-    return open_for_writing(database, seconds=_SECONDS)

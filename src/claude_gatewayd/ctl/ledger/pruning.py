@@ -10,11 +10,12 @@ from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.maintenance import prune as upkeep
-from claude_gatewayd.ledger.schema import requests
+from claude_gatewayd.ledger.schema import metadata, requests
+from claude_gatewayd.ledger.sums import HOUR
 
 _STEP = 1.0  # seconds between what is told
 _BUSY_FOR = 60.0  # seconds that another prune is waited for
-_HOUR, _DAY = 3600.0, 86400.0
+_DAY = 86400.0
 
 
 class Pruned(NamedTuple):
@@ -27,7 +28,7 @@ class Pruned(NamedTuple):
 
 def count(database: Database, before: float) -> int:
     """Return how many rows began in hours that ended before that. Raises GatewayError."""
-    before -= before % _HOUR
+    before -= before % HOUR
     with opened.told("read", database), opened.reading(database).connect() as connection:
         older = select(func.count()).select_from(requests).where(requests.c.started_at < before)
         return connection.scalar(older) or 0
@@ -64,8 +65,8 @@ def _vacuum(database: Database) -> None:
     with opened.writing(database).connect() as connection:
         if database.file is None:
             tables = connection.execution_options(isolation_level="AUTOCOMMIT")
-            for name in ("requests", "quarters", "latencies"):
-                tables.exec_driver_sql(f"VACUUM {SCHEMA}.{name}")
+            for table in metadata.sorted_tables:
+                tables.exec_driver_sql(f"VACUUM {SCHEMA}.{table.name}")
             return
         driver = connection.connection.driver_connection
         assert driver is not None

@@ -3,8 +3,8 @@
 import sqlite3
 import time
 from pathlib import Path
-from urllib.parse import quote
 
+from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.system import files
 
 _OTHERS_SET_ASIDE_WITHIN = 10.0  # seconds
@@ -15,7 +15,7 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 def damage(file: Path, seconds: float) -> str:
     """Return what SQLite finds wrong with a file, "" if nothing. Reads all of it; raises the driver's other errors."""
     try:
-        connection = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=seconds)
+        connection = sqlite_files.connect_read_only(file, seconds)
         try:
             ((found,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
         finally:
@@ -43,12 +43,9 @@ def set_aside(file: Path, seconds: float) -> Path | None:
             return None
         moment = time.strftime("%Y%m%d-%H%M%S")
         aside = file.with_name(f"{file.name}.corrupt-{moment}")
-        for suffix in ("-wal", "-shm", ""):  # the file last: a new one must not find another's -wal
-            part = file.with_name(file.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
+        sqlite_files.rename(file, aside)
         kept = sorted(path for path in file.parent.glob(f"{file.name}.corrupt-*") if path.name[-1] not in "lm")
         for old in kept[:-_MOST_KEPT]:
-            for suffix in ("-wal", "-shm", ""):
-                old.with_name(old.name + suffix).unlink(missing_ok=True)
+            for part in sqlite_files.parts(old):
+                part.unlink(missing_ok=True)
     return aside

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from claude_gatewayd.errors import GatewayError, list_command
+from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 
@@ -102,8 +103,8 @@ def _create_file(file: Path, seconds: float) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.close(descriptor)
-    for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):  # SQLite gives those the mode of the file
-        keep_private(file.with_name(name))
+    for part in sqlite_files.parts(file):  # SQLite gives the others the mode of the file, when it makes them
+        keep_private(part)
     connection = sqlite3.connect(file, timeout=seconds, isolation_level=None)
     try:
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, delete, func, select, text
 
 from claude_gatewayd.ledger.schema import latencies, quarters, requests
-from claude_gatewayd.ledger.sums import QUARTER, QUARTERS_OF_AN_HOUR
+from claude_gatewayd.ledger.sums import HOUR, QUARTER, QUARTERS_OF_AN_HOUR
 
 _AT_ONCE = 1000  # requests; an hour's are the least, so that sums are always those of requests
-_HOUR = QUARTER * QUARTERS_OF_AN_HOUR
 _LOCK = 0x636C617564650002
 _DAY = 86400
 
@@ -78,7 +77,7 @@ def _next(connection: Connection, end: int) -> int | None:
 
 def _hour_of(moment: float) -> int:
     """Return the first quarter of a moment's hour."""
-    return int(moment // _HOUR) * QUARTERS_OF_AN_HOUR
+    return int(moment // HOUR) * QUARTERS_OF_AN_HOUR
 
 
 def _remove(connection: Connection, end: int) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from claude_gatewayd.ledger.prices.rates import Price, Rates
+from claude_gatewayd.config.values import TokenPrices
+from claude_gatewayd.ledger.prices.rates import Price
 
 # The first that an entry has, as LiteLLM chooses: a cache without a price costs what input costs.
 _RATES = (
@@ -51,10 +52,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 100
 
 
-def _rates(costs: Mapping[str, float], suffix: str) -> Rates:
+def _rates(costs: Mapping[str, float], suffix: str) -> TokenPrices:
     """Return the rates in USD per million tokens."""
     found = (next(costs[key + end] for key in keys for end in (suffix, "") if key + end in costs) for keys in _RATES)
-    return Rates(*(float(_decimal(cost) * 1_000_000) for cost in found))
+    return TokenPrices(*(float(_decimal(cost) * 1_000_000) for cost in found))
 
 
 def _decimal(cost: float) -> Decimal:

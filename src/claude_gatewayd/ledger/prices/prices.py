@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from claude_gatewayd.bedrock import models
+from claude_gatewayd.config.values import TokenPrices
 from claude_gatewayd.ledger.prices import rates
-from claude_gatewayd.ledger.prices.rates import Price, Rates
+from claude_gatewayd.ledger.prices.rates import Price
 from claude_gatewayd.ledger.token_counts import TokenCounts
 
 LIST_FILE: Final = Path(__file__).with_name("list_prices.json")
@@ -38,7 +39,7 @@ class Prices:
 
     def __init__(
         self,
-        own: Mapping[str, Rates],
+        own: Mapping[str, TokenPrices],
         region: str = "",
         others: Callable[[str], Price | None] | None = None,
         listed: PriceList | None = None,
@@ -73,7 +74,7 @@ class Prices:
             self._found[model, upstream] = price
         return price
 
-    def _own_price(self, model: str, upstream: str) -> Rates | None:
+    def _own_price(self, model: str, upstream: str) -> TokenPrices | None:
         name = models.called(model)
         by_name = self._own_by_name.get(name)
         if upstream == "bedrock" or models.is_bedrock_only(model):
@@ -101,12 +102,12 @@ class Prices:
         return own_region or self._listed.bedrock.get(given) or self._bedrock.get((geography, name))
 
     @cached_property
-    def _own_by_name(self) -> Mapping[str, Rates]:
+    def _own_by_name(self) -> Mapping[str, TokenPrices]:
         usual = (name for name in self._own if models.is_claude(name) and not models.is_bedrock_only(name))
         return {models.called(name): self._own[name] for name in usual}
 
     @cached_property
-    def _own_at_bedrock(self) -> Mapping[str, Rates]:
+    def _own_at_bedrock(self) -> Mapping[str, TokenPrices]:
         marked = (name for name in self._own if models.is_claude(name) and models.is_bedrock_only(name))
         return {models.called(name): self._own[name] for name in marked}
 

@@ -1,22 +1,11 @@
 """The rates of one model, and what tokens cost by them. Pure."""
 
-from typing import NamedTuple
-
 import msgspec
 
+from claude_gatewayd.config.values import TokenPrices
 from claude_gatewayd.ledger.token_counts import TokenCounts
 
 _MILLION = 1e6
-
-
-class Rates(NamedTuple):
-    """Prices in USD per million tokens."""
-
-    input: float
-    output: float
-    cache_read: float
-    cache_write_5m: float
-    cache_write_1h: float
 
 
 class Price(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,9 +15,9 @@ class Price(msgspec.Struct, frozen=True, omit_defaults=True):
     costs *web_search* USD. *times* are factors by what the usage names: a service tier, a speed, a geography.
     """
 
-    rates: Rates
+    rates: TokenPrices
     long_from: int = 0
-    long: Rates | None = None
+    long: TokenPrices | None = None
     web_search: float = 0.0
     times: dict[str, float] = {}
 

@@ -170,7 +170,7 @@ class Gateway:
         if path == proof.PATH and request.method == b"GET":
             return self._prove(exchange)
         if path == METRICS and request.method in (b"GET", b"HEAD"):
-            return await self._show_metrics(exchange)
+            return await self._show_metrics(exchange, introduction)
         if introduction.comes_back:
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
@@ -214,11 +214,11 @@ class Gateway:
         exchange.reply(200, b"OK", [proof.PROOF + b": " + proven, *_NO_UPSTREAM], b"")
         return 0
 
-    async def _show_metrics(self, exchange: Exchange) -> int:
+    async def _show_metrics(self, exchange: Exchange, introduction: Introduction) -> int:
         """Answer with the metrics. Return 0: it is not counted. Raises Refused if the key is required, and missing."""
         fields, settings = exchange.head.fields, self._settings
         is_open = settings.open_metrics and not settings.remote
-        if not is_open and not callers.identify(fields, settings.key).has_key:
+        if not is_open and not introduction.caller.has_key:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows"
             raise Refused(401, f"cannot show metrics: the gateway key is missing or wrong; {hint}", NO_RETRY)
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from claude_gatewayd import paths
 from claude_gatewayd.config.model import LedgerConfig
-from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.errors import GatewayError, run_hint
 from claude_gatewayd.ledger.database import database_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers.connecting import connect
@@ -41,7 +41,7 @@ class Ledger:
             self._database = database_of(config, environ)
         except GatewayError as error:  # requests are served without a ledger
             self._why = error.message
-            logger.warning("the ledger is off: %s (run: %s)", error.message, error.hint)
+            logger.warning("the ledger is off: %s%s", error.message, run_hint(error.hint))
             return
         self._spill = Spill(paths.ledger_spill_dir(environ))
         self._upkeep = Upkeep(self._database, config.keep_days, environ)

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from claude_gatewayd.errors import run_hint
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.job import Report, job_for
 from claude_gatewayd.printable import one_line
@@ -58,8 +59,8 @@ class Upkeep:
         if report.outcome == "done":
             logger.info("the ledger is pruned: %d rows older than %d days are gone", report.pruned, self._keep_days)
         elif not self._has_ended:
-            mend = f" (run: {report.hint})" if report.hint else ""
-            logger.warning("cannot prune the ledger: %s%s", one_line(report.why or report.message), mend)
+            why = one_line(report.why or report.message)
+            logger.warning("cannot prune the ledger: %s%s", why, run_hint(report.hint))
 
     def _run(self, what: Literal["prepare", "prune"], *, is_suspect: bool = False) -> Report:
         limit = _LIMITS[what]

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from claude_gatewayd.errors import run_hint
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.printable import one_line
 from claude_gatewayd.worker.ledger import pacing
@@ -210,10 +211,8 @@ class Writer:
         trouble = self._trouble
         if not trouble.is_logged:
             self._trouble = WriteTrouble(trouble.why, trouble.hint, trouble.failures, is_logged=True)
-            mend = f" (run: {trouble.hint})" if trouble.hint else ""
-            logger.warning(
-                "cannot write the ledger: %s%s; rows wait in %s", one_line(trouble.why), mend, self._directory
-            )
+            why, mend = one_line(trouble.why), run_hint(trouble.hint)
+            logger.warning("cannot write the ledger: %s%s; rows wait in %s", why, mend, self._directory)
 
     def _do_without(self, attempt: _Attempt, now: float) -> None:
         """Keep what waits in the file, as the attempt takes long."""

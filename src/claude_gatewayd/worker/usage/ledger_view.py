@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from claude_gatewayd.ledger.sums import quarter_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import periods, used
 from claude_gatewayd.worker.usage.used import NOTHING, ByQuarter, Used
@@ -80,7 +81,7 @@ class LedgerView:
             self._written, self._is_unsure = own, False
         is_all = elapsed >= self._all_due_at
         # a day more than the month: its beginning may be another in another zone
-        since = used.quarter_of((periods.month_of(now).start if is_all else now) - _DAY)
+        since = quarter_of((periods.month_of(now).start if is_all else now) - _DAY)
         others = {}
         for quarter, *sums in source.used(self._gateway, since):
             there = Used(*map(_number, sums, NOTHING))

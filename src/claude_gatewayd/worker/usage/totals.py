@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from claude_gatewayd.ledger.sums import QUARTER
+from claude_gatewayd.ledger.sums import QUARTER, quarter_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import periods, used
 from claude_gatewayd.worker.usage.budget import BudgetState
 from claude_gatewayd.worker.usage.periods import Period
 from claude_gatewayd.worker.usage.used import NOTHING, ByQuarter, Used
 
-_KEPT: Final = 40 * 86400 // 900  # quarters: a month, and a zone that changes
+_KEPT: Final = 40 * 86400 // QUARTER  # quarters: a month, and a zone that changes
 _ZONE_EVERY: Final = 5.0
 
 
@@ -89,7 +89,7 @@ class UsageTotals:
             periods.look_at_zone()
             if self._day != (day := periods.day_of(now)) or self._month != periods.month_of(now):
                 self._day, self._month = day, periods.month_of(now)
-                self._forget(used.quarter_of(now) - _KEPT)
+                self._forget(quarter_of(now) - _KEPT)
                 self._choose()
 
     def _forget(self, before: int) -> None:
@@ -100,7 +100,7 @@ class UsageTotals:
         self._today, self._in_month = self._within(self._day), self._within(self._month)
 
     def _within(self, period: Period) -> Used:
-        first, last = used.quarter_of(period.start), used.quarter_of(period.end)
+        first, last = quarter_of(period.start), quarter_of(period.end)
         total = NOTHING
         for sums in (self._own, self._others):
             total = _sum({at: one for at, one in sums.items() if first <= at < last}, total)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from claude_gatewayd.ledger.sums import KINDS, QUARTER
+from claude_gatewayd.ledger.sums import KINDS, quarter_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 
 
@@ -40,11 +40,6 @@ COLUMNS: Final = (
     "SUM(unpriced)",
     "SUM(CASE WHEN billing = 'aws' THEN unpriced ELSE 0 END)",
 )
-
-
-def quarter_of(at: float) -> int:
-    """Return the quarter of an hour that a time is in."""
-    return int(at // QUARTER)
 
 
 def add(sums: dict[int, Used], records: Iterable[UsageRecord]) -> None:

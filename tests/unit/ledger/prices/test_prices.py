@@ -1,7 +1,8 @@
 import pytest
 
+from claude_gatewayd.config.values import TokenPrices
 from claude_gatewayd.ledger.prices.prices import Prices
-from claude_gatewayd.ledger.prices.rates import Price, Rates
+from claude_gatewayd.ledger.prices.rates import Price
 from claude_gatewayd.ledger.token_counts import TokenCounts
 
 MILLION = TokenCounts(input=1_000_000)
@@ -57,9 +58,9 @@ def test_a_model_costs_what_its_region_takes() -> None:
 
 def test_own_prices_go_before_the_list() -> None:
     own = {
-        "claude-opus-5": Rates(1.0, 2.0, 3.0, 4.0, 5.0),
-        "us.anthropic.claude-opus-4-8": Rates(7.0, 0, 0, 0, 0),
-        "local/llama": Rates(0.0, 0.0, 0.0, 0.0, 0.0),
+        "claude-opus-5": TokenPrices(1.0, 2.0, 3.0, 4.0, 5.0),
+        "us.anthropic.claude-opus-4-8": TokenPrices(7.0, 0, 0, 0, 0),
+        "local/llama": TokenPrices(0.0, 0.0, 0.0, 0.0, 0.0),
     }
     prices = Prices(own)
     all_kinds = TokenCounts(1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000)
@@ -72,7 +73,7 @@ def test_own_prices_go_before_the_list() -> None:
 
 
 def test_an_own_price_may_be_for_bedrock_alone() -> None:
-    prices = Prices({"claude-opus-5-bedrock": Rates(1.0, 1.0, 1.0, 1.0, 1.0)})
+    prices = Prices({"claude-opus-5-bedrock": TokenPrices(1.0, 1.0, 1.0, 1.0, 1.0)})
     assert prices.cost("claude-opus-5", "anthropic", MILLION) == 5.0
     assert prices.cost("us.anthropic.claude-opus-5", "bedrock", MILLION) == 1.0
     assert prices.cost("claude-opus-5[1m]-bedrock", "anthropic", MILLION) == 1.0
@@ -82,7 +83,7 @@ def test_others_are_asked_again_until_litellm_knows_them() -> None:
     known: dict[str, Price] = {}
     prices = Prices({}, others=known.get)
     assert prices.cost("openai/gpt-5", "litellm", MILLION) is None
-    known["openai/gpt-5"] = Price(Rates(1.0, 2.0, 0.1, 1.0, 1.0))
+    known["openai/gpt-5"] = Price(TokenPrices(1.0, 2.0, 0.1, 1.0, 1.0))
     assert prices.cost("openai/gpt-5", "litellm", MILLION) == 1.0
     known.clear()
     assert prices.cost("openai/gpt-5", "litellm", MILLION) == 1.0

@@ -4,8 +4,8 @@ import pytest
 
 from claude_gatewayd.bedrock import models
 from claude_gatewayd.bedrock.models import Target
+from claude_gatewayd.config.values import TokenPrices
 from claude_gatewayd.ledger.prices.prices import Prices
-from claude_gatewayd.ledger.prices.rates import Rates
 from claude_gatewayd.worker.metrics.model_labels import ModelLabels
 
 OWN = ["my-model"]
@@ -39,7 +39,7 @@ def labels(**prices: Any) -> ModelLabels:
     ],
 )
 def test_only_names_that_somebody_knows_are_labels(model: str, upstream: str, label: str) -> None:
-    found = labels(priced=Rates(1.0, 1.0, 1.0, 1.0, 1.0))
+    found = labels(priced=TokenPrices(1.0, 1.0, 1.0, 1.0, 1.0))
     assert [found.of(model, upstream) for _ in range(2)] == [label, label]
 
 

@@ -1,7 +1,5 @@
 """What is due: a story a test, told by a clock that goes on by itself a minute at a time."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +17,7 @@ ANTHROPIC, BEDROCK = Serving("anthropic", NOON - HOUR), Serving("bedrock", NOON,
 WELL = CredentialSnapshot("unconfigured", "none")
 LEGACY = CredentialSnapshot("ok", "sso-legacy", source="profile corp", token_ends=NOON + 2 * HOUR)
 
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Read times as those of Greenwich."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("utc")
 
 
 class Story:

@@ -1,8 +1,6 @@
 """Today's totals and the month's: own requests and what the ledger has of others', each once."""
 
 import sqlite3
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,14 +18,7 @@ NOON = 1_796_040_000.0  # Tue 30 Nov 2026, 12:00 UTC
 DAY = 86400.0
 GATEWAY = "me@here"
 
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("utc")
 
 
 class Clock:

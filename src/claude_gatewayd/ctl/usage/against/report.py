@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.ctl.usage.against.compare import Comparison, Counts, Difference, Sides, Unrecorded, Unwritten
 from claude_gatewayd.ctl.usage.against.transcripts import Message, Transcripts
-from claude_gatewayd.ctl.usage.figures import whole
+from claude_gatewayd.ctl.usage.figures import counted, whole
 from claude_gatewayd.ctl.usage.table import Column, drawn
 from claude_gatewayd.printable import one_line
 
@@ -131,7 +131,7 @@ def _missing(comparison: Comparison) -> int:
 
 
 def _messages(number: int) -> str:
-    return f"{whole(number)} message{'s' * (number != 1)}"
+    return counted(number, "message")
 
 
 def _reason(counts: Counts, why: str) -> str:

@@ -15,6 +15,7 @@ from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.ctl.usage.against import report, rows, transcripts
 from claude_gatewayd.ctl.usage.against.compare import AROUND, Comparison, LedgerRow, Scope, compare
 from claude_gatewayd.ctl.usage.against.transcripts import Message, Transcripts
+from claude_gatewayd.ctl.usage.figures import counted
 from claude_gatewayd.ctl.usage.labels import of_window
 from claude_gatewayd.ctl.usage.reading import read
 from claude_gatewayd.errors import GatewayError
@@ -79,7 +80,7 @@ def against(asked: ComparisonOptions, database: Database, own: str | None) -> in
         }
         print(report.document(comparison, found, about))
     else:
-        count = f"{len(files):,} transcript{'s' * (len(files) != 1)}"
+        count = counted(len(files), "transcript")
         head = f"{of_window(shown, asked.now, asked.zone)}: {count} beside {database.shown}"
         heading = report.Heading(head, asked.by, is_empty=first is None)
         in_colour = colour.wanted(sys.stdout, os.environ)

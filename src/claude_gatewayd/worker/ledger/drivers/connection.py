@@ -1,9 +1,10 @@
 """A connection to the ledger's database, as the writer needs it, and how one fails."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.usage.ledger_view import LedgerSource
 
 # What drivers and we ourselves raise about a row that makes no sense, such as one with a time that is no number.
 SENSELESS = (ValueError, TypeError, ArithmeticError)
@@ -27,7 +28,7 @@ class RowsRefused(Exception):
     """None of the rows was written: the database has some of them already, or cannot hold what is in them."""
 
 
-class DatabaseConnection(Protocol):
+class DatabaseConnection(LedgerSource, Protocol):
     """An open connection. Its methods raise Unwritable; then it is of no more use."""
 
     def write(self, records: Sequence[UsageRecord]) -> None:
@@ -41,12 +42,6 @@ class DatabaseConnection(Protocol):
 
     def oldest(self) -> float | None:
         """Return when the oldest request began."""
-
-    def used(self, gateway: str, since: int) -> Iterable[Sequence[Any]]:
-        """Return `used.COLUMNS` by quarter of an hour: a gateway's, from one on."""
-
-    def own(self, worker: str, since: float) -> Iterable[UsageRecord]:
-        """Return a worker's rows, by its part of their ids."""
 
     def abort(self) -> None:
         """End what another thread waits for here."""

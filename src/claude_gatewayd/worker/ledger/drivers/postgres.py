@@ -79,7 +79,7 @@ class PostgresConnection:
 
     def is_current(self) -> bool:
         """Return whether the tables are of this version."""
-        return self._rows(statements.revision_of(f"{statements.SCHEMA}.")) == [(statements.HEAD,)]
+        return self._rows(statements.revision_of(f"{statements.SCHEMA}.")) == [(statements.REVISION,)]
 
     def oldest(self) -> float | None:
         """Return when the oldest request began."""
@@ -93,7 +93,7 @@ class PostgresConnection:
     def own(self, worker: str, since: float) -> Iterator[UsageRecord]:
         """Return a worker's rows."""
         for row in self._rows(_SQL.own, (since, worker)):
-            yield UsageRecord(**dict(zip(statements.COLUMNS, row, strict=True)))
+            yield UsageRecord(*row)
 
     def abort(self) -> None:
         """End what another thread waits for here: it finds the connection broken."""

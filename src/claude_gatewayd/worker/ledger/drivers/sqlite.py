@@ -85,7 +85,7 @@ class SqliteConnection:
 
     def is_current(self) -> bool:
         """Return whether the tables are of this version."""
-        return bool(self._single(statements.revision_of("")) == statements.HEAD)
+        return bool(self._single(statements.revision_of("")) == statements.REVISION)
 
     def oldest(self) -> float | None:
         """Return when the oldest request began."""
@@ -101,7 +101,7 @@ class SqliteConnection:
         """Return a worker's rows."""
         with self._failures():
             for row in self._connection.execute(_SQL.own, (since, worker)):
-                yield UsageRecord(**dict(zip(statements.COLUMNS, row, strict=True)))
+                yield UsageRecord(*row)
 
     def abort(self) -> None:
         """End what another thread waits for here."""

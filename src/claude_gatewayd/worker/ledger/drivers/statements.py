@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from claude_gatewayd.ledger.database import REVISION as REVISION
 from claude_gatewayd.ledger.database import SCHEMA as SCHEMA
 from claude_gatewayd.ledger.sums import LatencyKey, QuarterKey, QuarterSums
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import used
 
-HEAD = "0001"
 COLUMNS = UsageRecord.__struct_fields__
 
 
