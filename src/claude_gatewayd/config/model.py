@@ -21,23 +21,28 @@ def _without(hidden: str, one: Any) -> str:
 
 
 class Listen(NamedTuple):
-    """Where callers reach us. Times are in seconds, sizes in bytes."""
+    """Where callers reach us. Times are in seconds, sizes in bytes.
+
+    *leave_after*: how long a daemon that ends serves on, so that a load balancer notices first.
+    """
 
     host: str = "127.0.0.1"
     port: int = 47000
     hosts: tuple[str, ...] = ()
     remote: bool = False
     drain_timeout: float = 900.0
+    leave_after: float = 0.0
     max_body: int = 64 * 1024 * 1024
 
 
 class Anthropic(NamedTuple):
-    """How Anthropic is reached."""
+    """How Anthropic is reached, and with which kinds of credentials: *accept*."""
 
     base_url: str = "https://api.anthropic.com"
     connect_timeout: float = 5.0
     first_byte_timeout: float = 180.0
     response_timeout: float = 600.0
+    accept: frozenset[str] = frozenset(values.CREDENTIAL_KINDS)
     proxy: str = ""  # may hold a password
     ca_file: str = ""  # the older name of [network] ca_file
 

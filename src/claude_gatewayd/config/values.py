@@ -23,6 +23,7 @@ TRANSPORTS = ("litellm", "direct")
 Callers = Literal["auto", "key", "any"]
 CALLERS: tuple[Callers, ...] = get_args(Callers)
 GEOGRAPHIES = ("auto", "us-gov", "us", "eu", "apac", "jp", "au", "global")
+CREDENTIAL_KINDS = ("oauth", "api_key")
 FALLBACK_ON = ("429", "500", "502", "503", "504", "529", "connection", "timeout", "limit", "billing")
 _HIGHEST_PRICE = 1_000_000
 _CACHE_MULTIPLES = {"cache_read": 0.1, "cache_write_5m": 1.25, "cache_write_1h": 2.0}  # of input: Anthropic's, mostly
@@ -183,14 +184,24 @@ def endpoint(raw: object) -> str:
 
 def fallback_on(raw: object) -> frozenset[str]:
     """Read the failures to fall back on: statuses, and words for failures without one."""
-    what = f"a list of {', '.join(FALLBACK_ON)}"
+    if isinstance(raw, list):
+        raw = [str(word) if isinstance(word, int) and not isinstance(word, bool) else word for word in raw]
+    return _some_of(FALLBACK_ON, raw)
+
+
+def credential_kinds(raw: object) -> frozenset[str]:
+    """Read the kinds of credentials for Anthropic."""
+    return _some_of(CREDENTIAL_KINDS, raw)
+
+
+def _some_of(known: Sequence[str], raw: object) -> frozenset[str]:
+    what = f"a list of {', '.join(known)}"
     if not isinstance(raw, list):
         raise wrong(what, raw)
-    words = [str(word) if isinstance(word, int) and not isinstance(word, bool) else word for word in raw]
-    for word in words:
-        if word not in FALLBACK_ON:
-            raise wrong(what, word, suggest(word, FALLBACK_ON) if isinstance(word, str) else "")
-    return frozenset(words)
+    for word in raw:
+        if word not in known:
+            raise wrong(what, word, suggest(word, known) if isinstance(word, str) else "")
+    return frozenset(raw)
 
 
 def minutes_before(raw: object) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,7 @@ class Supervisor:
             before.outlives_terminal if before else signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         )
         self._stop_asked = asyncio.Event()
+        self._end_asked = asyncio.Event()  # at once
         self._state = "starting"
         self._reload_asked: asyncio.Future[list[Problem]] | None = None
         self._forgets = False  # the reload that was asked for forgets what models at Bedrock have refused
@@ -170,6 +172,7 @@ class Supervisor:
         ):
             logger.info("stopped")
             return
+        await self._leave()
         under_way = sum(g.snapshot.get("under_way", 0) for g in self.generations)
         self._predecessors.dismiss()
         self._unavailable.answer_with([])
@@ -180,6 +183,13 @@ class Supervisor:
             self._loop.call_later(_LOGOUT_DRAIN, self.generations.kill)
         await self.generations.stop()
         logger.info("stopped")
+
+    async def _leave(self) -> None:
+        """Serve on until load balancers have noticed, as long as `[listen] leave_after` says."""
+        if seconds := self.generations.leave():
+            logger.info("leaving: serving on for %g s, while /readyz says no (again to end at once)", seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._end_asked.wait(), seconds)
 
     # -- signals
 
@@ -205,6 +215,7 @@ class Supervisor:
         self._stop_asked.set()
         self._rest.disturb()
         if again:
+            self._end_asked.set()
             self.generations.kill()
             logger.warning("ending at once")
 

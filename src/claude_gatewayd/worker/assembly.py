@@ -29,6 +29,7 @@ from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
 from claude_gatewayd.worker.engine import Engine, EngineSettings
 from claude_gatewayd.worker.gateway.authorization import Authorization
+from claude_gatewayd.worker.gateway.caller import Form
 from claude_gatewayd.worker.gateway.gateway import Gateway, GatewaySettings, Lanes
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label
 from claude_gatewayd.worker.gateway.lanes import policy
@@ -39,6 +40,7 @@ from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.circuit import CircuitRules, Circuits
 from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLaneSettings
 from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
+from claude_gatewayd.worker.gateway.own_pages import OwnPages
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
@@ -56,6 +58,7 @@ from claude_gatewayd.worker.usage.totals import UsageTotals
 from claude_gatewayd.worker.usage.used import ByQuarter
 
 _BEDROCK_CONNECT_TIMEOUT = 10.0
+_FORMS: tuple[tuple[str, Form], ...] = (("oauth", "oauth"), ("api_key", "api-key"))
 _BUFFERED_BODIES = 4  # times max_body, for all requests together
 
 
@@ -77,6 +80,7 @@ class Parts:
     ledger: Ledger
     totals: UsageTotals
     metrics: Metrics
+    own_pages: OwnPages
     pools: tuple[Pool, ...]
 
     async def close(self) -> None:
@@ -164,6 +168,9 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     prices = Prices(config.ledger.prices, config.bedrock.region, engine.price_of)
     metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))
 
+    is_open = config.metrics.open and not config.listen.remote
+    own_pages = OwnPages(inputs.gateway_key, metrics, open_metrics=is_open)
+
     def prepare() -> None:
         transports.prepare()
         live.want()
@@ -198,7 +205,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
             Budget(_BUFFERED_BODIES * config.listen.max_body),
             tally,
             UsageRecorder(gateway, worker, prices.cost, ledger.record, totals.record, metrics.note),
-            metrics,
+            own_pages,
         ),
         engine=engine,
         bedrock=credentials,
@@ -213,6 +220,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         ledger=ledger,
         totals=totals,
         metrics=metrics,
+        own_pages=own_pages,
         pools=pools,
     )
 
@@ -237,7 +245,7 @@ def _gateway_settings(config: Config, key: str) -> GatewaySettings:
         base_url=config.anthropic.base_url,
         aliases=config.aliases,
         max_body=config.listen.max_body,
-        open_metrics=config.metrics.open,
+        refuses=frozenset(form for kind, form in _FORMS if kind not in config.anthropic.accept),
     )
 
 

@@ -37,6 +37,7 @@ def of_process(config: Config, loaded_at: float, code: str, connections: int) ->
         "config": str(config.source) if config.source else None,
         "config_loaded_at": loaded_at,
         "drain_timeout": config.listen.drain_timeout,
+        "leave_after": config.listen.leave_after,
         "log_level": config.log.level,
         "version": claude_gatewayd.__version__,
         "code": code,

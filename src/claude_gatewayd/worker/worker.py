@@ -201,6 +201,8 @@ class Worker:
                 case "hurry":
                     if not self._hurry_ordered.done():
                         self._hurry_ordered.set_result(None)
+                case "leave":
+                    self._parts.own_pages.leave()
                 case "probe":
                     self._beats.answer_probe()
                 case "rest-no-more":

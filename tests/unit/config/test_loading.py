@@ -89,12 +89,14 @@ def test_everything(place: Place) -> None:
         hosts = ["Gateway.Example", "::1"]
         remote = true
         drain_timeout = 0
+        leave_after = 7
         max_body = "10MB"
         [anthropic]
         base_url = "https://Example.com/prefix/"
         connect_timeout = 0.5
         first_byte_timeout = 1
         response_timeout = 86400
+        accept = ["api_key"]
         proxy = "http://me:secret@proxy.example:3128/"
         ca_file = "~/ca.pem"
         [router]
@@ -116,11 +118,13 @@ def test_everything(place: Place) -> None:
         hosts=("gateway.example", "::1"),
         remote=True,
         drain_timeout=0.0,
+        leave_after=7.0,
         max_body=10_000_000,
     )
     assert config.anthropic.base_url == "https://Example.com/prefix"
     assert config.anthropic.proxy == "http://me:secret@proxy.example:3128"
     assert config.anthropic.ca_file == str(ca_file)
+    assert config.anthropic.accept == {"api_key"}
     assert config.router == Router(0, 1.0, 100, 1.0, 0.0)
     assert config.log == Log("debug")
     assert config.aliases == {"best": "claude-opus-4-6", "a.b": "claude-haiku-4-5"}
@@ -751,6 +755,9 @@ def test_own_prices(place: Place) -> None:
         ('[litellm]\nload = "soon"', "2 [litellm] load", "one of auto, eager, lazy", "load ="),
         ('[litellm]\nconfig = "relative.yaml"', "2 [litellm] config", "a path from / or ~/", "config ="),
         ("[router]\nfallback = 1", "2 [router] fallback", "true or false", "fallback ="),
+        ('[anthropic]\naccept = ["apikey"]', "2 [anthropic] accept", "a list of", 'did you mean "api_key"?'),
+        ("[anthropic]\naccept = [1]", "2 [anthropic] accept", "a list of oauth, api_key", ""),
+        ('[anthropic]\naccept = "oauth"', "2 [anthropic] accept", "a list of oauth, api_key", "accept ="),
         ('[router]\nfallback_on = ["418"]', "2 [router] fallback_on", 'not "418"', ""),
         ("[router]\nfallback_on = [418]", "2 [router] fallback_on", 'not "418"', ""),
         ("[router]\nfallback_on = [true]", "2 [router] fallback_on", "not true", "fallback_on ="),

@@ -152,6 +152,10 @@ class Generation:
         self._borrower = to
         self._order({"do": "lend-keys"})
 
+    def leave(self) -> None:
+        """Have it tell load balancers that it takes no more requests; it serves those that come."""
+        self._order({"do": "leave"})
+
     def look_at_login(self) -> None:
         """Have it look for a new login at AWS, or for a logout."""
         self._order({"do": "look-at-login"})

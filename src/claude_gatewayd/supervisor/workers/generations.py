@@ -64,6 +64,7 @@ class Generations:
         self._one_at_a_time = asyncio.Lock()
         self._recovery: asyncio.Task[None] | None = None
         self._stopping = False
+        self._is_leaving = False
 
     def __iter__(self) -> Iterator[Generation]:
         yield from (g for g in (self.current, self._starting) if g is not None)
@@ -146,6 +147,8 @@ class Generations:
         """Make *new* the current generation and drain the other. Cannot fail: what can fail belongs in `_start`."""
         old, self.current = self.current, new
         new.probe()  # from then on it may rest
+        if self._is_leaving:
+            new.leave()
         self._refuse([])
         if old is not None:
             old.drain(LINGER)
@@ -269,6 +272,13 @@ class Generations:
             logger.error("no other generation can stand in: %s", problem)
 
     # -- shutdown and hand-over to the next version
+
+    def leave(self) -> float:
+        """Have load balancers told that the daemon ends. Return for how many seconds it is to serve on."""
+        self._is_leaving = True
+        for generation in self:
+            generation.leave()
+        return float(self.current.snapshot.get("leave_after", 0.0)) if self.current is not None else 0.0
 
     async def stop(self, linger: float = 0.0) -> None:
         """Drain all generations, and return when they have ended."""

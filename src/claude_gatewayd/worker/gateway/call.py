@@ -20,6 +20,7 @@ from claude_gatewayd.worker.relay.outgoing import KeptLines
 _LARGE = 256 * 1024  # bytes: larger bodies are parsed and written in a thread
 NO_RETRY = b"x-should-retry: false"
 JSON = b"content-type: application/json"
+NO_UPSTREAM: Lines = [b"x-gateway-upstream: none", b"x-gateway-fallback: none"]
 _USUAL: Lines = [b"x-gateway-upstream: anthropic", b"x-gateway-fallback: none"]
 _decoder = msgspec.json.Decoder()
 _NOT_PLAIN = re.compile(r"[^ -~]")

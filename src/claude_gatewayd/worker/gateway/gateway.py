@@ -10,16 +10,16 @@ from claude_gatewayd.anthropic import request as anthropic_request
 from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.bedrock import models as bedrock_models
-from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
-from claude_gatewayd.ipc import proof
 from claude_gatewayd.worker.gateway import caller as callers
 from claude_gatewayd.worker.gateway import guard
+from claude_gatewayd.worker.gateway import own_pages as pages
 from claude_gatewayd.worker.gateway.authorization import Authorization
-from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, Call, Refused, Route
+from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, NO_UPSTREAM, Call, Refused
+from claude_gatewayd.worker.gateway.caller import Form
 from claude_gatewayd.worker.gateway.introduction import Introduction, Introductions, Remembered
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
@@ -28,17 +28,21 @@ from claude_gatewayd.worker.gateway.lanes.bedrock import BedrockLane, cannot_cou
 from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, LiteLLMLane
 from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
+from claude_gatewayd.worker.gateway.own_pages import OwnPages, refused_by_guard
 from claude_gatewayd.worker.gateway.recording.record import Recording
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.tickets import Tickets
-from claude_gatewayd.worker.metrics.metrics import PATH as METRICS
-from claude_gatewayd.worker.metrics.metrics import Metrics
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
 _READ = frozenset((MESSAGES, COUNT_TOKENS))
 _HELLO = frozenset((b"/", b"/api/hello"))  # requested by Claude Code to open its connection early
 _PREFIX = b"/anthropic"  # of older base URLs: http://127.0.0.1:47000/anthropic
-_NO_UPSTREAM = Route(upstream="none").lines
+_NOT_ACCEPTED: dict[Form, str] = {
+    "oauth": "cannot serve: this gateway does not pass on the credentials of subscriptions ([anthropic] accept); "
+    "set ANTHROPIC_API_KEY, and log out of the subscription with /logout",
+    "api-key": "cannot serve: this gateway does not pass on API keys ([anthropic] accept); "
+    "unset ANTHROPIC_API_KEY, and log in with `claude` and /login",
+}
 _REFUSALS = (Refused, BodyCut, BodyTooLarge, OverBudget)
 _OAUTH_BETA = b"oauth-2025-04-20"
 
@@ -47,7 +51,7 @@ _OAUTH_BETA = b"oauth-2025-04-20"
 class GatewaySettings:
     """The gateway's settings. If *remote*, every caller must send the *key*.
 
-    *open_metrics*: who asks for metrics need not send it, unless every caller must.
+    Credentials of the forms in *refuses* are not passed on.
     """
 
     hosts: frozenset[str]
@@ -56,7 +60,7 @@ class GatewaySettings:
     base_url: str
     aliases: Mapping[str, str]
     max_body: int
-    open_metrics: bool = False
+    refuses: frozenset[Form] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Gateway:
         budget: Budget,
         tally: Tally,
         recorder: UsageRecorder,
-        metrics: Metrics,
+        own_pages: OwnPages,
     ) -> None:
         self._settings = settings
         self._lanes = lanes
@@ -99,7 +103,7 @@ class Gateway:
         self._decoding = asyncio.Lock()
         self._tally = tally
         self._recorder = recorder
-        self._metrics = metrics
+        self._pages = own_pages
 
     async def handle(self, exchange: Exchange, remembered: Remembered) -> None:
         """Answer one request, whatever happens. *remembered* is its connection's."""
@@ -141,7 +145,7 @@ class Gateway:
         refused = problem if isinstance(problem, Refused) else self._body_refused(problem)
         lines, text = _error(_path(guard.authority_of(exchange.head.target)[1])[0], refused)
         recording.refused = not any(line.startswith(b"x-gateway-upstream") for line in refused.lines)
-        route = _NO_UPSTREAM if recording.refused else ()
+        route = NO_UPSTREAM if recording.refused else ()
         exchange.reply(refused.status, anthropic_errors.reason(refused.status), [*lines, *route], text)
         return refused.status
 
@@ -150,7 +154,7 @@ class Gateway:
         self._tally.answered(problem.status)
         self._recorder.malformed(problem.status)
         text = anthropic_errors.error_body(problem.status, f"cannot read the request: {problem.why}")
-        lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *_NO_UPSTREAM, b"Connection: close"]
+        lines = [JSON, b"content-length: %d" % len(text), NO_RETRY, *NO_UPSTREAM, b"Connection: close"]
         return head.write_response(problem.status, anthropic_errors.reason(problem.status), lines) + text
 
     async def _answer(self, exchange: Exchange, recording: Recording, remembered: Remembered) -> int:
@@ -161,16 +165,14 @@ class Gateway:
         refusal = introduction.rejection
         if authority is not None:
             refusal = guard.check(request.fields, authority, self._settings.hosts)
-        if refusal is not None:
-            raise Refused(refusal.status, refusal.message, NO_RETRY)
         path, target = _path(target)
+        if path in pages.PATHS and request.method in (b"GET", b"HEAD"):
+            return await self._pages.answer(exchange, path, introduction, refusal)
+        if refusal is not None:
+            raise refused_by_guard(refusal)
         if request.method == b"HEAD" and path in _HELLO:
-            exchange.reply(200, b"OK", _NO_UPSTREAM, b"")
+            exchange.reply(200, b"OK", NO_UPSTREAM, b"")
             return 200
-        if path == proof.PATH and request.method == b"GET":
-            return self._prove(exchange)
-        if path == METRICS and request.method in (b"GET", b"HEAD"):
-            return await self._show_metrics(exchange, introduction)
         if introduction.comes_back:
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
@@ -204,29 +206,6 @@ class Gateway:
             raise _no_credential()
         route.lane = "anthropic"
         return await self._lanes.anthropic.answer(call)
-
-    def _prove(self, exchange: Exchange) -> int:
-        """Prove to whoever asks that this is the gateway of whom the key belongs to. Return 0: it is not counted."""
-        challenge = exchange.head.fields.get(proof.CHALLENGE, b"")
-        proven = proof.answer(self._settings.key, challenge, exchange.connection.ends[1])
-        if not proven:
-            raise Refused(400, "cannot prove anything: x-gateway-challenge must be 32 bytes in hexadecimal", NO_RETRY)
-        exchange.reply(200, b"OK", [proof.PROOF + b": " + proven, *_NO_UPSTREAM], b"")
-        return 0
-
-    async def _show_metrics(self, exchange: Exchange, introduction: Introduction) -> int:
-        """Answer with the metrics. Return 0: it is not counted. Raises Refused if the key is required, and missing."""
-        fields, settings = exchange.head.fields, self._settings
-        is_open = settings.open_metrics and not settings.remote
-        if not is_open and not introduction.caller.has_key:
-            hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows"
-            raise Refused(401, f"cannot show metrics: the gateway key is missing or wrong; {hint}", NO_RETRY)
-        try:
-            page = await self._metrics.page(fields.all_of(b"accept").decode("latin-1"))
-        except GatewayError as problem:
-            raise Refused(503, f"{problem.message}; run: {problem.hint}", NO_RETRY) from None
-        exchange.reply(200, b"OK", [b"content-type: " + page.content_type.encode(), *_NO_UPSTREAM], page.body)
-        return 0
 
     async def _ask_bedrock(self, call: Call) -> int:
         """Answer a call for a `*-bedrock` model."""
@@ -283,6 +262,8 @@ class Gateway:
     def _admitted(self, exchange: Exchange, path: bytes, target: bytes, introduction: Introduction) -> Call:
         """Admit the caller. Raises Refused without a credential, or without the key where it is required."""
         caller, digest = introduction.caller, introduction.digest
+        if introduction.form in self._settings.refuses:
+            raise Refused(403, _NOT_ACCEPTED[introduction.form], NO_RETRY)
         if self._settings.remote and not caller.has_key:
             hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
             raise Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
