@@ -78,6 +78,7 @@ KEYS = (
     KeySpec("ledger", "use_database_url", values.as_flag, values.flag, "false"),
     KeySpec("ledger", "keep_days", values.as_number, values.whole(0, 36500), "365"),
     KeySpec("metrics", "open", values.as_flag, values.flag, "false"),
+    KeySpec("dashboard", "remote", values.as_flag, values.flag, "false"),
     KeySpec("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}

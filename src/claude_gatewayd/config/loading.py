@@ -16,6 +16,7 @@ from claude_gatewayd.config.model import (
     Anthropic,
     Bedrock,
     Config,
+    DashboardConfig,
     LedgerConfig,
     Listen,
     LiteLlm,
@@ -179,7 +180,7 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), LedgerConfig(**good["ledger"], prices=prices)
     return Config(
         listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,
-        ledger, MetricsConfig(**good["metrics"]), tuple(aws_problems),
+        ledger, MetricsConfig(**good["metrics"]), DashboardConfig(**good["dashboard"]), tuple(aws_problems),
     ), problems  # fmt: skip
 
 

@@ -145,6 +145,12 @@ class MetricsConfig(NamedTuple):
     open: bool = False
 
 
+class DashboardConfig(NamedTuple):
+    """Whether there is a dashboard in *remote* mode, too."""
+
+    remote: bool = False
+
+
 class Log(NamedTuple):
     """How much is logged."""
 
@@ -170,6 +176,7 @@ class Config(NamedTuple):
     network: Network = Network()
     ledger: LedgerConfig = LedgerConfig()
     metrics: MetricsConfig = MetricsConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     aws_problems: tuple[Problem, ...] = ()
 
 

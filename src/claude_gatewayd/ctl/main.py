@@ -50,6 +50,7 @@ VERBS = {
     "inspect and reload the daemon": (
         ("status", "daemon", "Show the daemon's state: generations, Anthropic, Bedrock, requests, memory."),
         ("statusline", "statusline", "Print one line for Claude Code's status line: which provider is serving."),
+        ("dashboard", "dashboard", "Open the dashboard in the browser; --no-browser prints its one-time link."),
         ("health", "daemon", "Report whether the gateway is healthy; exit 1 if it is not."),
         (
             "reload",

@@ -1,4 +1,6 @@
-"""The control socket: one JSON line in, one out, and the connection is closed. No command returns a secret."""
+"""The control socket: one JSON line in, one out, and the connection is closed. No command returns a
+secret, but `dashboard-link`: what it returns is good once, within a minute.
+"""
 
 import logging
 import os

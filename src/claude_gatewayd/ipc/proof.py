@@ -11,8 +11,8 @@ files of this user hold. What the exchange withstands:
   connection (getsockname), not from anything that was sent; who asks takes it from the other end of theirs
   (getpeername). While the squatter has an address, the real gateway cannot be at it, so these differ. That holds for a
   gateway that listens on all addresses too: its end of a connection is always one address.
-- *Another use of the answer*: the hash has a purpose of its own (BLAKE2b's *person*), and nothing else is ever hashed
-  with the key. So anybody may be given such answers; they prove one address at one time.
+- *Another use of the answer*: the hash has a purpose of its own (BLAKE2b's *person*); what else is hashed with the key,
+  the session of a page, has another. So anybody may be given such answers; they prove one address at one time.
 - *Timing*: each challenge gets one answer, so how long the comparison takes is of no use for the next.
 
 It does not withstand who has the key, the same user, or root, who need no tricks. Nor does it bind what comes later:

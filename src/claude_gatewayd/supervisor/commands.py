@@ -15,6 +15,7 @@ from claude_gatewayd.supervisor.workers.generations import Generations
 _FRESH_WITHIN = 0.5  # a worker that hangs has its last snapshot shown
 _REACHED_WITHIN = 7.0
 _LISTED_WITHIN = 5.0
+_LINKED_WITHIN = 5.0
 _REFRESHED_WITHIN = 50.0  # a renewal may be under way already
 
 
@@ -43,6 +44,7 @@ class Commands:
     def by_name(self) -> dict[str, control.Command]:
         """Return the commands. Their names and the fields of their replies are a contract."""
         return {
+            "dashboard-link": self._dashboard_link,
             "status": self._status,
             "health": self._health,
             "look-at-login": self._look_at_login,
@@ -74,6 +76,14 @@ class Commands:
             return {} if current is None else await current.reach(_REACHED_WITHIN)
         except TimeoutError:
             return {}  # it hangs, or is of a version that does not know the order
+
+    async def _dashboard_link(self) -> wire.Message:
+        current = self._supervisor.generations.current
+        try:
+            link = {} if current is None else await current.dashboard_link(_LINKED_WITHIN)
+        except TimeoutError:
+            link = {}
+        return {"address": self._supervisor.status()["address"], **link}
 
     async def _models(self) -> wire.Message:
         return await self._list_models(_LISTED_WITHIN, refresh=False)

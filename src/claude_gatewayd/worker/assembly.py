@@ -27,9 +27,13 @@ from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
 from claude_gatewayd.worker.bedrock.transports import Transports
 from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
+from claude_gatewayd.worker.dashboard.child import Child
+from claude_gatewayd.worker.dashboard.feed import Feed
+from claude_gatewayd.worker.dashboard.links import Links
 from claude_gatewayd.worker.engine import Engine, EngineSettings
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.caller import Form
+from claude_gatewayd.worker.gateway.dashboard import DashboardLane, DashboardSettings
 from claude_gatewayd.worker.gateway.gateway import Gateway, GatewaySettings, Lanes
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label
 from claude_gatewayd.worker.gateway.lanes import policy
@@ -59,6 +63,7 @@ from claude_gatewayd.worker.usage.used import ByQuarter
 
 _BEDROCK_CONNECT_TIMEOUT = 10.0
 _FORMS: tuple[tuple[str, Form], ...] = (("oauth", "oauth"), ("api_key", "api-key"))
+_PAGES_IDLE = 5.0
 _BUFFERED_BODIES = 4  # times max_body, for all requests together
 
 
@@ -81,6 +86,9 @@ class Parts:
     totals: UsageTotals
     metrics: Metrics
     own_pages: OwnPages
+    feed: Feed
+    dashboard: DashboardLane
+    child: Child
     pools: tuple[Pool, ...]
 
     async def close(self) -> None:
@@ -94,6 +102,7 @@ class Parts:
             self.bedrock.close(),
             self.notices.close(),
             self.ledger.close(),
+            self.child.close(),
         )
         if self.catalog is not None:
             await self.catalog.close()
@@ -110,13 +119,16 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     credentials = BedrockCredentials(inputs, on_change)
     engine = Engine(engine_settings, credentials.keeper.keys, on_change)
     circuits = Circuits(CircuitRules(config.router.allowed_fails, config.router.cooldown_time), label)
+    feed = Feed()
+    child = Child(feed, inputs.environ)
     pools = (
         Pool(inputs.anthropic),
         Pool(engine.connect),
         Pool(LateConnector(config.bedrock.runtime_url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
         Pool(LateConnector(config.bedrock.control_url, access.egress, _BEDROCK_CONNECT_TIMEOUT)),
+        Pool(child.connect, idle_seconds=_PAGES_IDLE),
     )
-    to_anthropic, to_engine, to_runtime, to_control = (Relay(pool) for pool in pools)
+    to_anthropic, to_engine, to_runtime, to_control, to_child = (Relay(pool) for pool in pools)
     runtime = BedrockEndpoint(config.bedrock.runtime_url, config.bedrock.region, to_runtime)
     control = BedrockEndpoint(config.bedrock.control_url, config.bedrock.region, to_control)
     tickets = Tickets()
@@ -185,6 +197,9 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         prepare if fallback is not None else lambda: None,
         totals.state,
     )
+    dashboard = DashboardLane(
+        _dashboard_settings(config, inputs.gateway_key), Links(), child, to_child, Strangers("auto")
+    )
     lanes = Lanes(
         anthropic=anthropic,
         bedrock=bedrock,
@@ -194,6 +209,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         ),
         models=ModelsLane(anthropic, catalog, authorization) if fallback is not None else None,
         without_bedrock=access.why,
+        dashboard=dashboard,
     )
     return Parts(
         gateway=Gateway(
@@ -204,7 +220,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
             tickets,
             Budget(_BUFFERED_BODIES * config.listen.max_body),
             tally,
-            UsageRecorder(gateway, worker, prices.cost, ledger.record, totals.record, metrics.note),
+            UsageRecorder(gateway, worker, prices.cost, ledger.record, totals.record, metrics.note, feed.record),
             own_pages,
         ),
         engine=engine,
@@ -221,6 +237,9 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         totals=totals,
         metrics=metrics,
         own_pages=own_pages,
+        feed=feed,
+        dashboard=dashboard,
+        child=child,
         pools=pools,
     )
 
@@ -235,6 +254,12 @@ def _soon(take: Callable[[ByQuarter, int], None], on_change: Callable[[], None])
             loop.call_soon_threadsafe(on_change)
 
     return hand_over
+
+
+def _dashboard_settings(config: Config, key: str) -> DashboardSettings:
+    is_off = config.listen.remote and not config.dashboard.remote
+    why = "there is no dashboard: in remote mode it is off unless [dashboard] remote is true" if is_off else ""
+    return DashboardSettings(key, config.listen.port, why)
 
 
 def _gateway_settings(config: Config, key: str) -> GatewaySettings:

@@ -55,7 +55,7 @@ class Worker:
         self._acceptor = Acceptor(
             listener,
             lambda: ServerConnection(partial(self._handle, Remembered()), self._connections, Limits()),
-            lambda: self._connections.make_room(MAX_CONNECTIONS),
+            lambda: self._connections.make_room(MAX_CONNECTIONS + self._parts.dashboard.pages),
         )
         self._loopback_connections = Connections(gateway.refusal)
         self._loopback_acceptor = Acceptor(
@@ -168,11 +168,13 @@ class Worker:
         if self._pending_report is not None:
             self._pending_report.cancel()
             self._pending_report = None
+        self._parts.feed.send()
         self._channel.send_event(event, at_rest=self._beats.at_rest, **self._snapshot())
 
     async def _drain(self) -> None:
         """Stop accepting and finish open requests. What is not done within `drain_timeout` is cut off."""
         self._acceptor.stop()
+        self._parts.dashboard.drain()
         # The supervisor ends a drain that hangs, but it may be gone.
         process_exit.limit(self._inputs.config.listen.drain_timeout + _ORPHANS_LINGER + _CLOSE_TIMEOUT)
         await self._acceptor.settled()
@@ -221,6 +223,9 @@ class Worker:
                     self._channel.send_event("models", models=self._models())
                 case "refresh-models" if self._refreshing_models is None:
                     self._refreshing_models = self._loop.create_task(self._refresh_models())
+                case "dashboard-link":
+                    dashboard = self._parts.dashboard
+                    self._channel.send_event("dashboard-link", token=dashboard.link(), off=dashboard.off)
                 case "outlive":
                     self._outlives_supervisor = True
                     self._linger_at_signal = float(message.get("linger", 0.0))

@@ -374,8 +374,8 @@ def test_problems_of_the_environment(place: Place, name: str, text: str, message
             "[zzz]",
             "1 [zzz]",
             "is not a known section",
-            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, metrics, log, "
-            "aliases",
+            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, metrics, "
+            "dashboard, log, aliases",
         ),
         ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
         ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),

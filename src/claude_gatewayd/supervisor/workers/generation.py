@@ -175,6 +175,11 @@ class Generation:
         models = answer.get("models")
         return models if isinstance(models, dict) else {}
 
+    async def dashboard_link(self, seconds: float) -> wire.Message:
+        """Have it make a one-time link: `token`, and `off`, why there is no dashboard. Raises TimeoutError."""
+        made = await self._answered("dashboard-link", {"do": "dashboard-link"}, seconds)
+        return {name: made.get(name, "") for name in ("token", "off")}
+
     def probe(self) -> None:
         """Have it send a beat. Until then it does not count as at rest."""
         self.at_rest = False
@@ -262,7 +267,7 @@ class Generation:
             if borrower is not None and message.get("loan") is not None:
                 borrower._order({"do": "borrow-keys", "loan": message["loan"]})
             return
-        if event in ("reached", "models", "models-refreshed"):
+        if event in ("reached", "models", "models-refreshed", "dashboard-link"):
             if (asked := self._asked.pop(event, None)) is not None:
                 asked.set_result(message)
             return

@@ -20,6 +20,8 @@ from claude_gatewayd.worker.gateway import own_pages as pages
 from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.call import JSON, NO_RETRY, NO_UPSTREAM, Call, Refused
 from claude_gatewayd.worker.gateway.caller import Form
+from claude_gatewayd.worker.gateway.dashboard import HERE, DashboardLane
+from claude_gatewayd.worker.gateway.guard import Rejection
 from claude_gatewayd.worker.gateway.introduction import Introduction, Introductions, Remembered
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
@@ -76,6 +78,7 @@ class Lanes:
     litellm: LiteLLMLane
     models: ModelsLane | None
     without_bedrock: str
+    dashboard: DashboardLane
 
 
 class Gateway:
@@ -168,6 +171,8 @@ class Gateway:
         path, target = _path(target)
         if path in pages.PATHS and request.method in (b"GET", b"HEAD"):
             return await self._pages.answer(exchange, path, introduction, refusal)
+        if path[:8] == HERE and path[8:9] in (b"/", b""):
+            return await self._show_dashboard(exchange, path, target, refusal)
         if refusal is not None:
             raise refused_by_guard(refusal)
         if request.method == b"HEAD" and path in _HELLO:
@@ -206,6 +211,15 @@ class Gateway:
             raise _no_credential()
         route.lane = "anthropic"
         return await self._lanes.anthropic.answer(call)
+
+    async def _show_dashboard(self, exchange: Exchange, path: bytes, target: bytes, refusal: Rejection | None) -> int:
+        """Answer a request of the dashboard's. Return 0: it is not counted, and an open page is no work."""
+        self._tally.under_way -= 1
+        try:
+            await self._lanes.dashboard.answer(exchange, path, target, refusal)
+        finally:
+            self._tally.under_way += 1
+        return 0
 
     async def _ask_bedrock(self, call: Call) -> int:
         """Answer a call for a `*-bedrock` model."""

@@ -1,0 +1,97 @@
+"""What the dashboard's process is sent: each request that has ended, in JSON lines over a pipe.
+
+A request costs one call, of a list's `append`. What has gathered is sent on with the worker's beats, which come four
+times a second while there is work: so this wakes nobody.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from claude_gatewayd.ledger.usage_record import UsageRecord
+
+_LAST: Final = 200
+_MOST_AT_ONCE: Final = 5000  # between two beats: no relay of ours answers so many
+_LONGEST_UNSENT: Final = 1024 * 1024  # bytes that wait for a process that does not read
+
+
+class Feed:
+    """Keep the last requests, and send them, and those that follow, to a process while there is one."""
+
+    def __init__(self) -> None:
+        self._new: deque[UsageRecord] = deque(maxlen=_MOST_AT_ONCE)
+        self._last: deque[UsageRecord] = deque(maxlen=_LAST)
+        self._pipe: _Pipe | None = None
+        self.record = self._new.append  # a request has ended
+
+    def send(self) -> None:
+        """Send what has gathered."""
+        if not self._new:
+            return
+        gathered = list(self._new)
+        self._new.clear()
+        self._last.extend(gathered)
+        if self._pipe is not None:
+            self._pipe.send(gathered)
+
+    def attach(self, descriptor: int) -> None:
+        """Send to a pipe from now on, the last requests first. It is closed by `detach`."""
+        self.detach()
+        self._pipe = _Pipe(descriptor)
+        self.send()
+        self._pipe.send(list(self._last))
+
+    def detach(self) -> None:
+        """Close the pipe: the process at its other end ends."""
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
+
+class _Pipe:
+    """Lines to a process that may be slow. What it does not take in time is dropped, and counted."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = descriptor
+        self._unsent = b""
+        self._missed = 0
+
+    def send(self, records: Sequence[UsageRecord]) -> None:
+        if not records:
+            return
+        if len(self._unsent) > _LONGEST_UNSENT:
+            self._missed += len(records)
+            return
+        line = msgspec.json.encode({"requests": records, "missed": self._missed}) + b"\n"
+        self._missed = 0
+        was_empty = not self._unsent
+        self._unsent += line
+        if was_empty:
+            self._write()
+            if self._unsent:
+                self._loop.add_writer(self._descriptor, self._go_on)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.remove_writer(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _go_on(self) -> None:
+        self._write()
+        if not self._unsent:
+            self._loop.remove_writer(self._descriptor)
+
+    def _write(self) -> None:
+        try:
+            self._unsent = self._unsent[os.write(self._descriptor, self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""  # it has ended, which its owner finds out
