@@ -1,14 +1,12 @@
 """A problem, as every part of the program reports it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from claude_gatewayd.printable import one_line
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong: where, what, and what would fix it.
 
     *kind* is "configuration" for what a person has set, "system" for processes, files and the installation.

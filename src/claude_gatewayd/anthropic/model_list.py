@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -19,8 +18,7 @@ class NotAPage(ValueError):
     """The query asks for no page of the list."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
+class ModelEntry(NamedTuple):
     """A model in the list. *created* is a time as JSON has it, "" if it is not known."""
 
     id: str

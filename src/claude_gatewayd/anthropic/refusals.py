@@ -18,39 +18,36 @@ _NONE: Final[frozenset[str]] = frozenset()
 class _Rule(NamedTuple):
     """A message that means: out of money or quota. *cause* is its name in `fallback_on`, if it has one.
 
-    *scope* is what is refused: "account", all of its requests; "request", only requests of this kind.
+    *scope* is what is refused: "account", all of its requests; "request", only requests of this kind. *text* is a
+    pattern, compiled when a refusal is the first to need it: a start should not wait for it.
     """
 
-    text: re.Pattern[str]
+    text: str
     cause: Literal["limit", "billing", ""]
     scope: Scope
 
 
-def _rule(text: str, cause: Literal["limit", "billing", ""], scope: Scope) -> _Rule:
-    return _Rule(re.compile(text, re.IGNORECASE), cause, scope)
-
-
 _REFUSALS: Final = (
     # "Your credit balance is too low to access the Anthropic API." claude-code#66314 (400)
-    _rule("credit balance is too low", "billing", "account"),
+    _Rule("credit balance is too low", "billing", "account"),
     # "This organization has been disabled." claude-code#19028 (400)
-    _rule("organi[sz]ation has been disabled", "billing", "account"),
+    _Rule("organi[sz]ation has been disabled", "billing", "account"),
     # "You have reached your specified API usage limits. You will regain access on 2026-04-01 at 00:00 UTC."
     # claude-code#38038 (400); A: "... specified workspace API usage limits"
-    _rule("reached your specified (?:workspace )?api usage limits", "limit", "account"),
+    _Rule("reached your specified (?:workspace )?api usage limits", "limit", "account"),
     # "You're out of extra usage. Add more at claude.ai/settings/usage and keep going." pi#2943 (400, of another client
     # than Anthropic's own), opencode-claude-auth#209 (429, of a long context)
-    _rule("out of extra usage", "limit", "request"),
+    _Rule("out of extra usage", "limit", "request"),
     # "Third-party apps now draw from your extra usage, not your plan limits. ..." claude-code#45048 (400)
-    _rule("draw from (?:your )?extra usage", "limit", "request"),
+    _Rule("draw from (?:your )?extra usage", "limit", "request"),
     # "Extra usage is required for long context requests." claude-code#50784, CLIProxyAPI#2464 (429)
-    _rule("extra usage is required", "", "request"),
+    _Rule("extra usage is required", "", "request"),
     # "This request would exceed your rate limit of 0 fast mode input tokens per minute" vorpal#76 (429)
-    _rule("fast mode", "", "request"),
+    _Rule("fast mode", "", "request"),
     # A: a sharp increase in usage; "... would exceed your organization's maximum usage increase rate" (429)
-    _rule("acceleration limit|usage increase rate", "", "request"),
+    _Rule("acceleration limit|usage increase rate", "", "request"),
 )
-_REGAIN: Final = re.compile(r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC")
+_REGAIN: Final = r"regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC"
 
 
 class Refusal(NamedTuple):
@@ -75,7 +72,7 @@ def read_refusal(
         return None
     own = frozenset(("429",)) if status == 429 else _NONE
     for rule in _REFUSALS:
-        if rule.text.search(message) and (rule.cause or own):
+        if re.search(rule.text, message, re.IGNORECASE) and (rule.cause or own):
             return Refusal(own | {rule.cause} if rule.cause else own, rule.scope, _regained(message))
     if status == 402 or kind == type_of(402):
         return Refusal(own | {"billing"}, "account")
@@ -90,7 +87,7 @@ def read_refusal(
 
 
 def _regained(message: str) -> float:
-    found = _REGAIN.search(message)
+    found = re.search(_REGAIN, message)
     return _moment(f"{found[1]}T{found[2]}:00Z") if found is not None else 0.0
 
 

@@ -1,7 +1,6 @@
 """What is known about the credentials: facts that the keeper gathers, and `assess` draws conclusions from."""
 
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.snapshot import CredentialKind
@@ -11,8 +10,7 @@ from claude_gatewayd.aws.snapshot import CredentialKind
 FailureCause = Literal["login", "offline", "clock", "refused", "setup", "busy", "broken"]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """What went wrong *times* in a row, the last time *at*. *why* is for people, *hint* a command."""
 
     cause: FailureCause
@@ -24,19 +22,17 @@ class Failure:
     def after(self, earlier: "Failure | None", now: float) -> Self:
         """Return this failure as the one that followed *earlier*."""
         times = earlier.times + 1 if earlier is not None and earlier.cause == self.cause else 1
-        return replace(self, at=now, times=times)
+        return self._replace(at=now, times=times)
 
 
-@dataclass(frozen=True, slots=True)
-class Validity:
+class Validity(NamedTuple):
     """From when to when something is valid, by this machine's clock; *ends* is None if it is not known."""
 
     since: float
     ends: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LoginFacts:
+class LoginFacts(NamedTuple):
     """An SSO login, as its token file describes it."""
 
     since: float
@@ -45,8 +41,7 @@ class LoginFacts:
     registration_ends: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialFacts:
+class CredentialFacts(NamedTuple):
     """All that is known. *keys* is None while there are none; *renewable*: asking again gives new ones.
 
     The *kind* of a broken profile is "none". *refused*: AWS rejected these very keys. *failure* is that of the last
@@ -68,8 +63,7 @@ class CredentialFacts:
     unreadable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FetchResult:
+class FetchResult(NamedTuple):
     """What an attempt brought. *keys* is None if none were wanted; *failure* is what went wrong nevertheless."""
 
     keys: AwsKeys | None = None

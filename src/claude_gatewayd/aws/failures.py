@@ -1,8 +1,7 @@
 """What a failure to get keys means for a person: its cause, the reason, and the command that fixes it."""
 
 import shlex
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from claude_gatewayd.aws import clock
 from claude_gatewayd.aws.client import AwsOffline, AwsRefused, AwsThrottled, CallFailed, WrongClock
@@ -22,8 +21,7 @@ class FetchFailed(Exception):
         self.failure = failure
 
 
-@dataclass(frozen=True, slots=True)
-class FailureContext:
+class FailureContext(NamedTuple):
     """Whose credentials failed. *login_command* is what logs in again, "" where there is no login."""
 
     source: str

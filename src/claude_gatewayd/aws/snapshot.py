@@ -1,7 +1,6 @@
 """The state of the credentials for Bedrock at one moment: for `status`, notices and `credentials`."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 CredentialState = Literal["unconfigured", "ok", "expiring", "login-needed", "down"]
 CredentialKind = Literal[
@@ -10,8 +9,7 @@ CredentialKind = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialSnapshot:
+class CredentialSnapshot(NamedTuple):
     """The credentials at one moment. Times are seconds since the epoch, None if they are not known or have no end.
 
     *source* says for people where they come from. *refreshable*: the login renews itself until AWS ends the session.
@@ -36,4 +34,4 @@ class CredentialSnapshot:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as it stands in the status."""
-        return asdict(self)
+        return self._asdict()

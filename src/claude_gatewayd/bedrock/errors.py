@@ -88,34 +88,32 @@ _CREDENTIALS: Final = frozenset((
     "NotAuthorized", "OptInRequired", "RequestExpired", "SignatureDoesNotMatch",
 ))  # fmt: skip
 _NO_OTHER_KEY: Final = frozenset(("KeysUnavailable", "NotAuthorized", "OptInRequired"))
+# Patterns are compiled when a failure is the first to need them: a start should not wait for it.
 # The messages of AWS's front end, whose answers name no kind.
-_OF_CREDENTIALS: Final = re.compile(r"security token|signature|credential|api key|authentication failed", re.IGNORECASE)
+_OF_CREDENTIALS: Final = r"(?i)security token|signature|credential|api key|authentication failed"
 
 # GW: the client knows this sentence only where it is the whole message.
 _TOO_LONG: Final = "Input is too long."
 # CC, GW: 400s by whose message the client corrects its request, or compacts the conversation.
-_CLIENT_FIXABLE: Final = re.compile(
-    r"Input is too long\.?\Z|Input is too long for requested model|prompt is too long"
+_CLIENT_FIXABLE: Final = (
+    r"(?i)Input is too long\.?\Z|Input is too long for requested model|prompt is too long"
     r"|Extra inputs are not permitted|Unexpected value\(s\) .* for the `anthropic-beta` header"
     r"|Input should be 'user' or 'assistant'|Unexpected role|does not support the effort parameter"
     r"|adaptive thinking is not supported|does not match any of the expected tags"
-    r"|exceed context limit|which is the maximum|`?signature`? in `?thinking`? block|capability_rejected:",
-    re.IGNORECASE,
+    r"|exceed context limit|which is the maximum|`?signature`? in `?thinking`? block|capability_rejected:"
 )
-_SIGNATURE: Final = re.compile(r"\bsignature\b|\Acapability_rejected: thinking_signature", re.IGNORECASE)
-_SCHEMA: Final = re.compile(r"output_config(?!\.effort)|\Acapability_rejected: structured_outputs_unsupported")
+_SIGNATURE: Final = r"(?i)\bsignature\b|\Acapability_rejected: thinking_signature"
+_SCHEMA: Final = r"output_config(?!\.effort)|\Acapability_rejected: structured_outputs_unsupported"
 # ResourceNotFound has many messages (cline#1952; AWS: on-demand throughput isn't supported, invalid model identifier).
-_MODEL: Final = re.compile(r"model identifier is invalid|on-demand throughput|end of its life|model ID", re.IGNORECASE)
-_NO_ACCESS: Final = re.compile(r"not authorized|Operation not allowed|access to the model", re.IGNORECASE)
-_USE_CASE: Final = re.compile(r"use case (?:details|form)", re.IGNORECASE)  # asked for once per account, as a 404
+_MODEL: Final = r"(?i)model identifier is invalid|on-demand throughput|end of its life|model ID"
+_NO_ACCESS: Final = r"(?i)not authorized|Operation not allowed|access to the model"
+_USE_CASE: Final = r"(?i)use case (?:details|form)"  # asked for once per account, as a 404
 
-_ARN: Final = re.compile(r"arn:aws[a-z-]*:[^\s\"',;]+", re.IGNORECASE)
-_SECRETS: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<!\d)\d{12}(?!\d)|[^\s@]{1,64}@\S+")
+_ARN: Final = r"(?i)arn:aws[a-z-]*:[^\s\"',;]+"
+_SECRETS: Final = r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}\b|(?<!\d)\d{12}(?!\d)|[^\s@]{1,64}@\S+"
 # What AWS says it has signed, up to the end: the session token is among it.
-_SIGNED: Final = re.compile(
-    r"(?:the canonical string|the string-to-sign|x-amz-security-token).*", re.IGNORECASE | re.DOTALL
-)
-_REGIONS_ENDPOINT: Final = re.compile(r"bedrock(?:-runtime)?\.([a-z0-9-]+)\.amazonaws\.com")
+_SIGNED: Final = r"(?is)(?:the canonical string|the string-to-sign|x-amz-security-token).*"
+_REGIONS_ENDPOINT: Final = r"bedrock(?:-runtime)?\.([a-z0-9-]+)\.amazonaws\.com"
 _MAX_MESSAGE: Final = 2000
 _MAX_SEARCHED: Final = 8000  # of a text that may be of any length: we are on the relay's loop
 
@@ -198,7 +196,7 @@ def name_not_resolved(host: str, why: str) -> tuple[str, str]:
 
     A machine that is offline, and a region that does not exist or has no Bedrock, look alike.
     """
-    found = _REGIONS_ENDPOINT.fullmatch(host)
+    found = re.fullmatch(_REGIONS_ENDPOINT, host)
     if found is None:
         return why, ""
     command = "claude-gatewayctl config set bedrock.region us-east-1 --reload"
@@ -207,7 +205,7 @@ def name_not_resolved(host: str, why: str) -> tuple[str, str]:
 
 def masked(text: str) -> str:
     """Mask what identifies an account: ARNs, account ids, key ids, names of people, what was signed."""
-    return _SECRETS.sub("***", _ARN.sub("***", _SIGNED.sub("***", text[:_MAX_SEARCHED])))[:_MAX_MESSAGE]
+    return re.sub(_SECRETS, "***", re.sub(_ARN, "***", re.sub(_SIGNED, "***", text[:_MAX_SEARCHED])))[:_MAX_MESSAGE]
 
 
 def quotable(text: str) -> str:
@@ -219,7 +217,7 @@ def is_credential_failure(failure: BedrockFailure) -> bool:
     """Say whether the AWS keys are the cause: expired, unknown or missing."""
     if failure.kind:
         return failure.kind in _CREDENTIALS
-    return failure.status in (401, 403) and _OF_CREDENTIALS.search(failure.message[:_MAX_SEARCHED]) is not None
+    return failure.status in (401, 403) and re.search(_OF_CREDENTIALS, failure.message[:_MAX_SEARCHED]) is not None
 
 
 def is_key_refused(failure: BedrockFailure) -> bool:
@@ -230,13 +228,15 @@ def is_key_refused(failure: BedrockFailure) -> bool:
 def is_signature_failure(failure: BedrockFailure) -> bool:
     """Say whether it is about the signature of earlier thinking, which another provider has signed."""
     return (
-        failure.status == 400 and not is_credential_failure(failure) and _SIGNATURE.search(failure.message) is not None
+        failure.status == 400
+        and not is_credential_failure(failure)
+        and re.search(_SIGNATURE, failure.message) is not None
     )
 
 
 def is_schema_failure(failure: BedrockFailure) -> bool:
     """Say whether it is about a schema to which the model's answer was to be bound."""
-    found = _SCHEMA.search(failure.message[:_MAX_SEARCHED])
+    found = re.search(_SCHEMA, failure.message[:_MAX_SEARCHED])
     return failure.status == 400 and found is not None and is_client_fixable(failure)
 
 
@@ -248,20 +248,20 @@ def is_client_fixable(failure: BedrockFailure) -> bool:
         or failure.kind == "ServiceQuotaExceededException"
     ):
         return False
-    return masked(failure.message) == failure.message and _CLIENT_FIXABLE.search(failure.message) is not None
+    return masked(failure.message) == failure.message and re.search(_CLIENT_FIXABLE, failure.message) is not None
 
 
 def is_access_refused(failure: BedrockFailure) -> bool:
     """Say whether AWS does not let the role, or the account, use the model."""
-    if failure.kind == "AccessDeniedException" or _USE_CASE.search(failure.message[:_MAX_SEARCHED]):
+    if failure.kind == "AccessDeniedException" or re.search(_USE_CASE, failure.message[:_MAX_SEARCHED]):
         return True
-    return failure.status == 400 and _NO_ACCESS.search(failure.message) is not None
+    return failure.status == 400 and re.search(_NO_ACCESS, failure.message) is not None
 
 
 def is_model_unknown(failure: BedrockFailure) -> bool:
     """Say whether Bedrock does not have the model, or not by this id."""
     return failure.kind == "ResourceNotFoundException" or (
-        failure.status == 400 and _MODEL.search(failure.message) is not None
+        failure.status == 400 and re.search(_MODEL, failure.message) is not None
     )
 
 

@@ -28,16 +28,16 @@ _NAMES: Final = _FIELDS | frozenset((
 ))  # fmt: skip
 # What is below one of these has the person's own names.
 _PERSONS: Final = frozenset(("input_schema", "input", "schema", "properties"))
-_BETA: Final = re.compile(r"[a-z][a-z0-9-]{2,60}-20\d\d-?\d\d-?\d\d")
-_API_NAME: Final = re.compile(r"[a-z][a-z_]*(?:\.[a-z0-9_]+)*")
+# Patterns are compiled when a refusal is the first to need them: a start should not wait for it.
+_BETA: Final = r"[a-z][a-z0-9-]{2,60}-20\d\d-?\d\d-?\d\d"
+_API_NAME: Final = r"[a-z][a-z_]*(?:\.[a-z0-9_]+)*"
 
 # From here on, texts of validators have the value itself.
-_VALUE: Final = re.compile(r"\[type=|input_value|\binput was\b|\bgot:|\bactual:|[{\[<](?![\w-]{1,60}\])", re.IGNORECASE)
-_QUOTED: Final = re.compile(
-    r"`([^`]*)(?:`|\Z)|\"([^\"]*)(?:\"|\Z)|\u201c([^\u201d]*)(?:\u201d|\Z)|(?<![A-Za-z])'(.*?)(?:'(?![A-Za-z])|\Z)",
-    re.DOTALL,
+_VALUE: Final = r"(?i)\[type=|input_value|\binput was\b|\bgot:|\bactual:|[{\[<](?![\w-]{1,60}\])"
+_QUOTED: Final = (
+    r"(?s)`([^`]*)(?:`|\Z)|\"([^\"]*)(?:\"|\Z)|\u201c([^\u201d]*)(?:\u201d|\Z)|(?<![A-Za-z])'(.*?)(?:'(?![A-Za-z])|\Z)"
 )
-_WORD: Final = re.compile(
+_WORD: Final = (
     r"[(\[]?(?:"
     r"\*\*\*|[A-Za-z]{1,24}(?:[-/'\u2019][A-Za-z]{1,24}){0,3}"  # ***, word, on-demand, isn't
     r"|\d{1,9}|#|&|-|>|<|=|\+"
@@ -52,9 +52,9 @@ _WORD: Final = re.compile(
 def of(text: str) -> str:
     """Return what may be shown of *text*, on one line; *text* is masked already (`errors.masked`)."""
     text = text[:_SEARCHED]
-    if (found := _VALUE.search(text)) is not None:
+    if (found := re.search(_VALUE, text)) is not None:
         text = text[: found.start()] + _HIDDEN
-    text = " ".join(map(_word, _QUOTED.sub(_quotation, text).split()))
+    text = " ".join(map(_word, re.sub(_QUOTED, _quotation, text).split()))
     text = re.sub(r"\*\*\*(?: \*\*\*)+", _HIDDEN, text)
     return text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0] + " …"
 
@@ -66,15 +66,17 @@ def _quotation(found: re.Match[str]) -> str:
 
 
 def _is_of_api(name: str) -> bool:
-    if name in _NAMES or _BETA.fullmatch(name):
+    if name in _NAMES or re.fullmatch(_BETA, name):
         return True
-    return _API_NAME.fullmatch(name) is not None and all(part in _NAMES or part.isdecimal() for part in name.split("."))
+    return re.fullmatch(_API_NAME, name) is not None and all(
+        part in _NAMES or part.isdecimal() for part in name.split(".")
+    )
 
 
 def _word(word: str) -> str:
     if (quoted := re.fullmatch(r"[(\[]?([`\"'\u201c])([^`\"'\u201d]*)[`\"'\u201d][)\]]?[.,:;?!]*", word)) is not None:
         return word if quoted[2] == _HIDDEN or _is_of_api(quoted[2]) else _HIDDEN
-    found = _WORD.fullmatch(word)
+    found = re.fullmatch(_WORD, word)
     if found is None:
         return _HIDDEN
     path = re.split(r"[./]", (found["path"] or "").strip("#/"))

@@ -62,32 +62,31 @@ _WHAT: Final = {
 }
 
 
-_FIELD: Final = re.compile(r"\A(?P<path>[\w.\-]{1,200}): Extra inputs are not permitted")
-_OLD_FIELD: Final = re.compile(
-    r"#(?P<place>[\w/\-]{0,200}): extraneous key \[(?P<key>[\w\-]{1,100})\] is not permitted"
-)
-_NAMED_BETAS: Final = re.compile(r"Unexpected value\(s\) (?P<names>.{1,500}?) for the `anthropic-beta` header")
-_BETA_TOKEN: Final = re.compile(r"\Acapability_rejected: beta_header:(?P<name>[\w\-]{1,100})\s*\Z")
-_BETA_NAME: Final = re.compile(r"[a-z][a-z0-9\-]{2,80}-20\d\d-?\d\d-?\d\d")
-_SOME_BETA: Final = re.compile(r"invalid beta flag", re.IGNORECASE)
-_NO_EFFORT: Final = re.compile(r"does not support the effort parameter|\Acapability_rejected: effort_unsupported")
-_EFFORTS: Final = re.compile(r"output_config\.effort: Input should be (?P<levels>[\w', ]{1,200})")
-_NO_THINKING: Final = re.compile(
+# Patterns are compiled when a refusal is the first to need them: a start should not wait for it.
+_FIELD: Final = r"\A(?P<path>[\w.\-]{1,200}): Extra inputs are not permitted"
+_OLD_FIELD: Final = r"#(?P<place>[\w/\-]{0,200}): extraneous key \[(?P<key>[\w\-]{1,100})\] is not permitted"
+_NAMED_BETAS: Final = r"Unexpected value\(s\) (?P<names>.{1,500}?) for the `anthropic-beta` header"
+_ONE_BETA: Final = r"\Acapability_rejected: beta_header:(?P<name>[\w\-]{1,100})\s*\Z"
+_BETA_NAME: Final = r"[a-z][a-z0-9\-]{2,80}-20\d\d-?\d\d-?\d\d"
+_SOME_BETA: Final = r"(?i)invalid beta flag"
+_NO_EFFORT: Final = r"does not support the effort parameter|\Acapability_rejected: effort_unsupported"
+_EFFORTS: Final = r"output_config\.effort: Input should be (?P<levels>[\w', ]{1,200})"
+_NO_THINKING: Final = (
     r"(?P<adaptive>adaptive thinking is not supported)"
     r"|thinking\.type\.(?P<kind>enabled|adaptive|disabled)\"? is not supported"
     r"|\Athinking: Input tag '(?P<tag>enabled|adaptive|disabled)' found"
     r"|\Acapability_rejected: thinking_type:(?P<token>enabled|adaptive)"
 )
-_MAX_TOKENS: Final = re.compile(
+_MAX_TOKENS: Final = (
     r"max_?tokens: \d{1,9} > (?P<most>\d{1,9})"
     r"|maximum tokens you requested exceeds the model limit of (?P<limit>\d{1,9})"
 )
-_NO_SYSTEM: Final = re.compile(
+_NO_SYSTEM: Final = (
     r"role: Input should be 'user' or 'assistant'|Unexpected role .?system|\Acapability_rejected: mid_conv_system"
 )
-_DEPRECATED: Final = re.compile(r"`(?P<name>temperature|top_p|top_k)` is deprecated")
-_DISPLAY: Final = re.compile(r"thinking\.\w+\.display: Input should be")
-_NO_TOOL_REFERENCE: Final = re.compile(r"'tool_reference'.{0,200}does not match any of the expected tags")
+_DEPRECATED: Final = r"`(?P<name>temperature|top_p|top_k)` is deprecated"
+_DISPLAY: Final = r"thinking\.\w+\.display: Input should be"
+_NO_TOOL_REFERENCE: Final = r"'tool_reference'.{0,200}does not match any of the expected tags"
 BY_MODEL: Final = "The model returned the following errors: "  # Converse's, and some of invoke's
 
 # "invalid beta flag" does not say which one it is: first all go that only add to an answer, then the others.
@@ -107,37 +106,37 @@ def read(text: str, takes: Capabilities, betas: Iterable[str]) -> tuple[RefusedF
     *takes* is what the request was shaped for, *betas* are those that it had, in its body or its header.
     """
     text, betas = text[:_LONGEST].removeprefix(BY_MODEL), tuple(betas)
-    if (found := _NAMED_BETAS.search(text) or _BETA_TOKEN.search(text)) is not None:
-        return tuple(RefusedFeature("beta", name) for name in _BETA_NAME.findall(found[1]))
-    if _SOME_BETA.search(text):
+    if (found := re.search(_NAMED_BETAS, text) or re.search(_ONE_BETA, text)) is not None:
+        return tuple(RefusedFeature("beta", name) for name in re.findall(_BETA_NAME, found[1]))
+    if re.search(_SOME_BETA, text):
         first = [name for name in betas if name not in _DISPENSABLE]
         return tuple(RefusedFeature("beta", name) for name in dict.fromkeys(first or betas))
-    if _NO_EFFORT.search(text):
+    if re.search(_NO_EFFORT, text):
         return (RefusedFeature("effort", "*"),)
-    if (found := _EFFORTS.search(text)) is not None:
+    if (found := re.search(_EFFORTS, text)) is not None:
         levels = [level for level in takes.efforts if f"'{level}'" not in found["levels"]]
         return tuple(RefusedFeature("effort", level) for level in levels)
-    if (found := _NO_THINKING.search(text)) is not None:
+    if (found := re.search(_NO_THINKING, text)) is not None:
         kind = found["kind"] or found["tag"] or found["token"] or "adaptive"
         return (RefusedFeature("thinking", kind),)
-    if (found := _MAX_TOKENS.search(text)) is not None:
+    if (found := re.search(_MAX_TOKENS, text)) is not None:
         return (RefusedFeature("max_tokens above", found["most"] or found["limit"]),)
-    if _NO_SYSTEM.search(text):
+    if re.search(_NO_SYSTEM, text):
         return (RefusedFeature("role", "system"),)
-    if _NO_TOOL_REFERENCE.search(text):
+    if re.search(_NO_TOOL_REFERENCE, text):
         return (RefusedFeature("beta", TOOL_SEARCH),)
-    if _DISPLAY.search(text):
+    if re.search(_DISPLAY, text):
         has_updates = DISPLAY_UPDATES in betas
         return (RefusedFeature("beta", DISPLAY_UPDATES) if has_updates else RefusedFeature("thinking display", "*"),)
-    if (found := _DEPRECATED.search(text)) is not None:
+    if (found := re.search(_DEPRECATED, text)) is not None:
         return (RefusedFeature("field", found["name"]),)
     return _fields(text)
 
 
 def _fields(text: str) -> tuple[RefusedFeature, ...]:
-    if (found := _FIELD.search(text)) is not None:
+    if (found := re.search(_FIELD, text)) is not None:
         return _of_path(found["path"].split("."))
-    paths = ([*found["place"].strip("/").split("/"), found["key"]] for found in _OLD_FIELD.finditer(text))
+    paths = ([*found["place"].strip("/").split("/"), found["key"]] for found in re.finditer(_OLD_FIELD, text))
     return tuple(dict.fromkeys(feature for path in paths for feature in _of_path(path)))
 
 

@@ -9,8 +9,7 @@ Sources: see `bedrock_features`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.bedrock import structured_output
 from claude_gatewayd.bedrock.features import (  # fmt: skip
@@ -60,8 +59,7 @@ _BUDGET: Final = 31_999  # recorded: what Claude Code gives Sonnet 4.5 and Haiku
 _LEAST_BUDGET: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class BedrockRequest:
+class BedrockRequest(NamedTuple):
     """A request for Bedrock: its *body* without version, model and stream, and the *betas* that go into the body.
 
     *header_betas* are what Claude Code sends as a header in Bedrock mode (CC 4.2), which LiteLLM cannot. *schema* is

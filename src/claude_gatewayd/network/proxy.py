@@ -4,7 +4,7 @@ import base64
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from claude_gatewayd.system.addresses import is_loopback
@@ -23,8 +23,7 @@ _SCHEMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """A proxy that is asked by CONNECT, or by SOCKS of version *socks*, where that is not 0.
 
     *user* is name and password with a colon between them, or empty; *resolves*: it is given names, not addresses.

@@ -5,7 +5,6 @@ import ssl
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 # They name a whole store, which stands in the place of the system's: the first that is set counts.
@@ -31,8 +30,7 @@ class CaFileInvalid(Exception):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """What is trusted: *store* and *directory* in place of the system's where one is named, and *added* too."""
 
     store: CaFile | None = None

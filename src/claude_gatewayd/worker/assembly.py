@@ -4,9 +4,9 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from claude_gatewayd import paths
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
@@ -67,8 +67,7 @@ _PAGES_IDLE = 5.0
 _BUFFERED_BODIES = 4  # times max_body, for all requests together
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """The parts of a generation. `close` ends them all."""
 
     gateway: Gateway

@@ -2,8 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from claude_gatewayd import paths
 from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, find_source, unusable_source
@@ -20,8 +19,7 @@ from claude_gatewayd.worker.gateway import known_credentials
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 
 
-@dataclass(frozen=True, slots=True)
-class StartMode:
+class StartMode(NamedTuple):
     """How a generation starts.
 
     *number* is the generation's. *succeeds*: another one serves until this one does. *with_engine*: that one has
@@ -34,8 +32,7 @@ class StartMode:
     probe: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BedrockAccess:
+class BedrockAccess(NamedTuple):
     """Whether Bedrock may be asked, with which keys, and by which route. *why* says why it may not be asked."""
 
     enabled: bool
@@ -44,8 +41,7 @@ class BedrockAccess:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInputs:
+class WorkerInputs(NamedTuple):
     """What a generation is made of.
 
     *environ* is a copy: LiteLLM changes that of the process. *anthropic* makes connections to Anthropic,

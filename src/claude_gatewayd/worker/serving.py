@@ -3,8 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 # A caller that was not answered by Anthropic, and has not asked again for so many seconds, is forgotten: but only if
 # Anthropic has answered another one since.
@@ -16,8 +15,7 @@ ServingKey = tuple[str, str]  # the digest of a caller's credential, and a model
 ServedBy = Literal["", "anthropic", "bedrock", "nobody"]
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(NamedTuple):
     """Who serves, "" if nobody has asked yet, and *since* when, in seconds since the epoch.
 
     *why* is why Anthropic does not serve, as `policy` and the circuit put it; *trouble* why Bedrock does not either,

@@ -1,6 +1,5 @@
 """How credentials are at a time, as a table: no clock, no file, no thread."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ def failure(cause: Any, *, ago: float = 0.0, times: int = 1) -> Failure:
 
 
 SSO = CredentialFacts("sso", "profile x", "x", login_command=LOGIN_COMMAND, keys=keys(50 * MIN), login=login(50 * MIN))
-LEGACY = replace(SSO, kind="sso-legacy", login=login(7 * HOUR, 8 * HOUR, refreshable=False))
+LEGACY = SSO._replace(kind="sso-legacy", login=login(7 * HOUR, 8 * HOUR, refreshable=False))
 STATIC = CredentialFacts("static", "profile x", "x", renewable=False, keys=keys(None))
 TEMPORARY = CredentialFacts("temporary", "profile x", "x", renewable=False, keys=keys(2 * HOUR))
 PROCESS = CredentialFacts("process", "profile x", "x", keys=keys(50 * MIN))
@@ -52,111 +51,111 @@ PROCESS = CredentialFacts("process", "profile x", "x", keys=keys(50 * MIN))
         pytest.param(CredentialFacts("static", renewable=False), "ok", None, 0, "", "", id="static, not read yet"),
         # all is well
         pytest.param(SSO, "ok", None, 20 * MIN, "", "", id="half of the keys' life comes first"),
-        pytest.param(replace(SSO, login=login(20 * MIN)), "ok", None, 5 * MIN, "", "", id="the token comes first"),
-        pytest.param(replace(SSO, keys=keys(11 * HOUR, 12 * HOUR)), "ok", None, 35 * MIN, "", "", id="12 hours"),
-        pytest.param(replace(SSO, keys=keys(5, 6), login=login(8, 9)), "ok", None, 2, "", "", id="lives of seconds"),
-        pytest.param(replace(SSO, keys=keys(20 * MIN)), "ok", None, 0, "", "", id="overdue"),
-        pytest.param(replace(SSO, keys=keys(-1)), "ok", None, 0, "", "", id="ended in a sleep, renewed on use"),
-        pytest.param(replace(SSO, login=login(-1)), "ok", None, 0, "", "", id="a token that ended in a sleep"),
+        pytest.param(SSO._replace(login=login(20 * MIN)), "ok", None, 5 * MIN, "", "", id="the token comes first"),
+        pytest.param(SSO._replace(keys=keys(11 * HOUR, 12 * HOUR)), "ok", None, 35 * MIN, "", "", id="12 hours"),
+        pytest.param(SSO._replace(keys=keys(5, 6), login=login(8, 9)), "ok", None, 2, "", "", id="lives of seconds"),
+        pytest.param(SSO._replace(keys=keys(20 * MIN)), "ok", None, 0, "", "", id="overdue"),
+        pytest.param(SSO._replace(keys=keys(-1)), "ok", None, 0, "", "", id="ended in a sleep, renewed on use"),
+        pytest.param(SSO._replace(login=login(-1)), "ok", None, 0, "", "", id="a token that ended in a sleep"),
         pytest.param(PROCESS, "ok", None, 20 * MIN, "", "", id="a process"),
-        pytest.param(replace(PROCESS, keys=keys(None)), "ok", None, None, "", "", id="a process without an end"),
+        pytest.param(PROCESS._replace(keys=keys(None)), "ok", None, None, "", "", id="a process without an end"),
         pytest.param(STATIC, "ok", None, None, "", "", id="static"),
         # an end in sight
         pytest.param(TEMPORARY, "ok", 2 * HOUR, None, "", "", id="temporary"),
-        pytest.param(replace(TEMPORARY, keys=keys(HOUR)), "expiring", HOUR, None, "", "", id="temporary, an hour"),
-        pytest.param(replace(TEMPORARY, keys=keys(0)), "down", 0, None, "ended", "", id="temporary, over"),
+        pytest.param(TEMPORARY._replace(keys=keys(HOUR)), "expiring", HOUR, None, "", "", id="temporary, an hour"),
+        pytest.param(TEMPORARY._replace(keys=keys(0)), "down", 0, None, "ended", "", id="temporary, over"),
         pytest.param(LEGACY, "ok", 7 * HOUR, 20 * MIN, "", "", id="legacy"),
         pytest.param(
-            replace(LEGACY, login=login(HOUR, 8 * HOUR, refreshable=False)),
+            LEGACY._replace(login=login(HOUR, 8 * HOUR, refreshable=False)),
             "expiring", HOUR, 20 * MIN, "", LOGIN_COMMAND, id="legacy, an hour",
         ),
         pytest.param(
-            replace(LEGACY, login=login(10 * MIN, 8 * HOUR, refreshable=False)),
+            LEGACY._replace(login=login(10 * MIN, 8 * HOUR, refreshable=False)),
             "expiring", 50 * MIN, 20 * MIN, "", LOGIN_COMMAND, id="legacy, and keys that outlive it",
         ),
         pytest.param(
-            replace(LEGACY, login=login(-1, 8 * HOUR, refreshable=False)),
+            LEGACY._replace(login=login(-1, 8 * HOUR, refreshable=False)),
             "login-needed", 50 * MIN, 20 * MIN, "login has ended", LOGIN_COMMAND, id="legacy, over",
         ),
         # a login that is over
         pytest.param(
-            replace(SSO, failure=failure("login")), "login-needed", 50 * MIN, 5 * MIN, "login", "mend", id="over",
+            SSO._replace(failure=failure("login")), "login-needed", 50 * MIN, 5 * MIN, "login", "mend", id="over",
         ),
         pytest.param(
-            replace(SSO, keys=keys(10 * MIN), failure=failure("login", ago=10)),
+            SSO._replace(keys=keys(10 * MIN), failure=failure("login", ago=10)),
             "login-needed", 10 * MIN, 290, "login", "mend", id="over, asked again in five minutes",
         ),
         pytest.param(
-            replace(SSO, keys=keys(-1), failure=failure("login")), "down", -1, 300, "login", "mend", id="over for long",
+            SSO._replace(keys=keys(-1), failure=failure("login")), "down", -1, 300, "login", "mend", id="over for long",
         ),
         pytest.param(
-            replace(SSO, keys=None, login=None, failure=failure("login")),
+            SSO._replace(keys=None, login=None, failure=failure("login")),
             "down", None, 300, "login", "mend", id="never logged in",
         ),
         # renewal fails for other reasons
         pytest.param(
-            replace(SSO, keys=keys(25 * MIN), failure=failure("offline")),
+            SSO._replace(keys=keys(25 * MIN), failure=failure("offline")),
             "ok", 25 * MIN, 1, "offline", "mend", id="offline, keys live on",
         ),
         pytest.param(
-            replace(SSO, keys=keys(25 * MIN), failure=failure("offline", times=5)),
+            SSO._replace(keys=keys(25 * MIN), failure=failure("offline", times=5)),
             "ok", 25 * MIN, 16, "offline", "mend", id="offline for the fifth time",
         ),
         pytest.param(
-            replace(SSO, keys=keys(25 * MIN), failure=failure("offline", times=50)),
+            SSO._replace(keys=keys(25 * MIN), failure=failure("offline", times=50)),
             "ok", 25 * MIN, MIN, "offline", "mend", id="offline for long",
         ),
         pytest.param(
-            replace(SSO, keys=keys(9 * MIN), failure=failure("offline", times=50)),
+            SSO._replace(keys=keys(9 * MIN), failure=failure("offline", times=50)),
             "expiring", 9 * MIN, MIN, "offline", "mend", id="offline, the end comes near",
         ),
         pytest.param(
-            replace(SSO, keys=keys(8), failure=failure("busy", times=50)),
+            SSO._replace(keys=keys(8), failure=failure("busy", times=50)),
             "expiring", 8, 2, "busy", "mend", id="tried more often near the end",
         ),
         pytest.param(
-            replace(SSO, keys=keys(2, 6), failure=failure("offline")),
+            SSO._replace(keys=keys(2, 6), failure=failure("offline")),
             "ok", 2, 0.5, "offline", "mend", id="lives of seconds, offline",
         ),
         pytest.param(
-            replace(SSO, keys=keys(1, 6), failure=failure("offline", times=3)),
+            SSO._replace(keys=keys(1, 6), failure=failure("offline", times=3)),
             "expiring", 1, 0.5, "offline", "mend", id="lives of seconds, the end comes near",
         ),
         pytest.param(
-            replace(SSO, keys=keys(-5), failure=failure("offline", times=3)),
+            SSO._replace(keys=keys(-5), failure=failure("offline", times=3)),
             "down", -5, 4, "offline", "mend", id="offline, and over",
         ),
         pytest.param(
-            replace(SSO, keys=None, failure=failure("broken")), "down", None, 1, "broken", "mend", id="never any",
+            SSO._replace(keys=None, failure=failure("broken")), "down", None, 1, "broken", "mend", id="never any",
         ),
         pytest.param(
-            replace(PROCESS, keys=None, failure=failure("setup")), "down", None, 1, "setup", "mend", id="a setup",
+            PROCESS._replace(keys=None, failure=failure("setup")), "down", None, 1, "setup", "mend", id="a setup",
         ),
         pytest.param(
-            replace(STATIC, keys=None, failure=failure("setup")), "down", None, None, "setup", "mend", id="half a key",
+            STATIC._replace(keys=None, failure=failure("setup")), "down", None, None, "setup", "mend", id="half a key",
         ),
         # keys that live, but that AWS rejects
         pytest.param(
-            replace(STATIC, refused=True, failure=failure("refused")),
+            STATIC._replace(refused=True, failure=failure("refused")),
             "down", None, None, "refused", "mend", id="static, refused",
         ),
         pytest.param(
-            replace(SSO, refused=True, failure=failure("refused")),
+            SSO._replace(refused=True, failure=failure("refused")),
             "down", None, 20 * MIN, "refused", "mend", id="refused",
         ),
         pytest.param(
-            replace(SSO, refused=True, failure=failure("login")),
+            SSO._replace(refused=True, failure=failure("login")),
             "down", None, 5 * MIN, "login", "mend", id="refused, and nobody can get others",
         ),
         pytest.param(
-            replace(SSO, refused=True, failure=failure("offline", times=4)),
+            SSO._replace(refused=True, failure=failure("offline", times=4)),
             "down", None, 8, "offline", "mend", id="refused, and nobody can be asked",
         ),
         pytest.param(
-            replace(SSO, failure=failure("refused")),
+            SSO._replace(failure=failure("refused")),
             "ok", 50 * MIN, 20 * MIN, "refused", "mend", id="keys below these were refused",
         ),
-        pytest.param(replace(SSO, failure=failure("clock")), "down", None, 20 * MIN, "clock", "mend", id="clock"),
+        pytest.param(SSO._replace(failure=failure("clock")), "down", None, 20 * MIN, "clock", "mend", id="clock"),
     ],
 )  # fmt: skip
 def test_states(
@@ -175,11 +174,11 @@ def test_states(
 @pytest.mark.parametrize("cause", ["offline", "busy", "broken"])
 @pytest.mark.parametrize("had", [keys(-5), keys(5), None])
 def test_who_cannot_reach_aws_is_not_to_log_in(cause: Any, had: Validity | None) -> None:
-    assert assess(replace(SSO, keys=had, failure=Failure(cause, "it passes")), NOW).hint == ""
+    assert assess(SSO._replace(keys=had, failure=Failure(cause, "it passes")), NOW).hint == ""
 
 
 def test_what_it_tells_besides() -> None:
-    snapshot = assess(replace(SSO, account="111122223333", role="Admin"), NOW)
+    snapshot = assess(SSO._replace(account="111122223333", role="Admin"), NOW)
     assert snapshot == CredentialSnapshot(
         "ok", "sso", "profile x", "x", refreshable=True, token_ends=NOW + 50 * MIN, registration_ends=NOW + 90 * 86400,
         keys_end=NOW + 50 * MIN, next_check=NOW + 20 * MIN, account="111122223333", role="Admin",

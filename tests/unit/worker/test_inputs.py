@@ -1,6 +1,5 @@
 """What a worker starts with: what is refused, with its place, and what is collected."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -110,7 +109,7 @@ def test_litellm_is_loaded_for_those_who_may_need_it(
 ) -> None:
     collected = inputs.collect(Config(litellm=litellm), home)
     with collected.loopback:
-        collected = replace(collected, bedrock=access(bedrock))
+        collected = collected._replace(bedrock=access(bedrock))
         assert collected.may_need_engine is may_need
         assert collected.loads_engine_at_start(had_engine=False) is at_start
 

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from claude_gatewayd.aws.facts import CredentialFacts, FetchResult
 from claude_gatewayd.aws.keeper.threads import in_thread
@@ -44,8 +43,7 @@ class KeyProvider(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class KeeperEnvironment:
+class KeeperEnvironment(NamedTuple):
     """Clocks, threads, and how many seconds a request waits for keys."""
 
     wall_clock: Callable[[], float] = time.time

@@ -1,15 +1,14 @@
 """Keys that a generation hands over to the next one, which may get none itself: they outlive the login."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import asdict
+from typing import Any, NamedTuple, Self
 
 from claude_gatewayd.aws.facts import Validity
 from claude_gatewayd.aws.keys import AwsKeys
 from claude_gatewayd.aws.snapshot import CredentialKind
 
 
-@dataclass(frozen=True, slots=True)
-class HandedOverKeys:
+class HandedOverKeys(NamedTuple):
     """Keys, how long they are valid, and the *fingerprint* of the provider that got them: no other may use them.
 
     One exception: while AWS's files cannot be used, nobody knows what they would say. Then a provider of the same
@@ -27,7 +26,7 @@ class HandedOverKeys:
         return {
             "mark": self.fingerprint,
             "keys": asdict(self.keys),
-            "life": asdict(self.validity),
+            "life": self.validity._asdict(),
             "configured": self.configured,
             "kind": self.kind,
         }

@@ -6,7 +6,6 @@ Its interface is asyncio; what blocks runs in threads. `assess` decides what its
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any, Final
 
 from claude_gatewayd.aws import clock, failures
@@ -80,12 +79,12 @@ class Keeper:
         """Use the previous generation's keys, unless there are some already or they are of another configuration."""
         facts = self._state.facts
         if facts.unreadable and handed_over.configured == self._provider.configured:
-            facts = replace(facts, kind=handed_over.kind)
+            facts = facts._replace(kind=handed_over.kind)
         elif handed_over.fingerprint != self._provider.fingerprint:
             return
         if self._keys is None:
             self._set_keys(handed_over.keys, handed_over.validity, handed_over.fingerprint)
-            self._state.facts = replace(facts, keys=handed_over.validity)
+            self._state.facts = facts._replace(keys=handed_over.validity)
             self._start_renewal(force=False)  # of the login alone, which the next keys will need
 
     async def close(self) -> None:
@@ -152,7 +151,7 @@ class Keeper:
         latest = facts.failure
         if latest is None or latest is failure:
             latest = failures.keys_rejected(facts.source, facts.login_command).after(failure, now)
-        self._state.update(replace(facts, refused=True, failure=latest))
+        self._state.update(facts._replace(refused=True, failure=latest))
         return False
 
     def note_accepted(self) -> None:
@@ -161,7 +160,7 @@ class Keeper:
         failure = self._state.facts.failure
         disproved = failure is not None and failure.cause in ("refused", "clock")
         if disproved or self._state.facts.refused:
-            self._state.update(replace(self._state.facts, refused=False, failure=None if disproved else failure))
+            self._state.update(self._state.facts._replace(refused=False, failure=None if disproved else failure))
 
     # -- renewing
 
@@ -233,11 +232,11 @@ class Keeper:
         same = result.keys is None or result.keys == self._keys
         if result.keys is not None and result.validity is not None:
             self._set_keys(result.keys, result.validity, self._provider.fingerprint)
-            facts = replace(facts, keys=result.validity, refused=facts.refused and same)
+            facts = facts._replace(keys=result.validity, refused=facts.refused and same)
         failure = result.failure.after(facts.failure, now) if result.failure is not None else None
         if failure is None and facts.refused and same:  # the same rejected keys were read again
             failure = failures.keys_rejected(facts.source, facts.login_command).after(facts.failure, now)
-        self._state.update(replace(facts, login=result.login or facts.login, failure=failure))
+        self._state.update(facts._replace(login=result.login or facts.login, failure=failure))
 
     def _set_keys(self, keys: AwsKeys, validity: Validity, fingerprint: str) -> None:
         self._keys, self._keys_fingerprint = keys, fingerprint
@@ -285,7 +284,7 @@ class Keeper:
         if now is not provider:
             same = now.fingerprint == self._keys_fingerprint and self._keys_are_valid()
             self._provider, self._keys, self._identified = now, self._keys if same else None, ""
-            self._state.update(replace(now.facts(), keys=self._state.facts.keys if same else None))
+            self._state.update(now.facts()._replace(keys=self._state.facts.keys if same else None))
             logger.info("the AWS configuration has changed: %s", now.facts().source or "no AWS keys")
         return True
 
@@ -315,7 +314,7 @@ class Keeper:
                 self._state.record_failure(failed.failure)
             return
         if provider is self._provider:
-            self._state.update(replace(self._state.facts, account=account, role=role))
+            self._state.update(self._state.facts._replace(account=account, role=role))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,7 +1,5 @@
 """One look at the credentials, without a daemon to keep them."""
 
-from dataclasses import replace
-
 from claude_gatewayd.aws.assess import assess
 from claude_gatewayd.aws.failures import FetchFailed
 from claude_gatewayd.aws.keeper.environment import KeyProvider
@@ -13,10 +11,10 @@ def check_once(provider: KeyProvider, now: float, *, check: bool) -> CredentialS
     facts = provider.facts()
     try:
         result = provider.fetch(keys=True, force=False)
-        facts = replace(facts, keys=result.validity, login=result.login, failure=result.failure)
+        facts = facts._replace(keys=result.validity, login=result.login, failure=result.failure)
         if check and result.keys is not None and result.keys.access_key:
             account, role = provider.identity(result.keys)
-            facts = replace(facts, account=account, role=role)
+            facts = facts._replace(account=account, role=role)
     except FetchFailed as failed:
-        facts = replace(facts, failure=failed.failure, refused=failed.failure.cause == "refused")
-    return replace(assess(facts, now), next_check=None)  # nobody will
+        facts = facts._replace(failure=failed.failure, refused=failed.failure.cause == "refused")
+    return assess(facts, now)._replace(next_check=None)  # nobody will

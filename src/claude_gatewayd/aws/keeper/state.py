@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from claude_gatewayd.aws.assess import assess, due
 from claude_gatewayd.aws.facts import CredentialFacts, Failure
@@ -38,7 +37,7 @@ class KeeperState:
 
     def record_failure(self, failure: Failure) -> None:
         """Note that an attempt failed."""
-        self.update(replace(self.facts, failure=failure.after(self.facts.failure, self._now())))
+        self.update(self.facts._replace(failure=failure.after(self.facts.failure, self._now())))
 
     def log_change(self) -> None:
         """Log the state if it changed, which it may by the passing of time alone."""

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from claude_gatewayd.aws.keys import KeysUnavailable
 from claude_gatewayd.aws.profiles import static_keys
@@ -19,8 +19,7 @@ _ACCOUNT_SETTINGS: Final = ("role_arn", "web_identity_token_file", *_OTHER_WAYS,
 _CONTAINER_VARIABLES: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
-@dataclass(frozen=True, slots=True)
-class AssumedRole:
+class AssumedRole(NamedTuple):
     """A role to assume."""
 
     arn: str

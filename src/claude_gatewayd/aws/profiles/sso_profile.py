@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from claude_gatewayd.aws.errors import AwsError
@@ -19,8 +18,7 @@ _LOGIN_KEYS: Final = ("sso_start_url", "sso_region")
 _ROLE_KEYS: Final = ("sso_account_id", "sso_role_name")
 
 
-@dataclass(frozen=True, slots=True)
-class SsoProfile:
+class SsoProfile(NamedTuple):
     """A login, and the role to use with it.
 
     *name* is the profile that has them: *requested* itself, or the one at the end of its chain of source_profile.

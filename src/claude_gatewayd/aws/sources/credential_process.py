@@ -4,7 +4,6 @@ import json
 import os
 import selectors
 import shlex
-import shutil
 import subprocess
 import threading
 import time
@@ -104,9 +103,11 @@ def _why_not_started(program: str, error: OSError, environ: Mapping[str, str]) -
         return f"{program.partition('=')[0]}=... is no program, and AWS's tools use no shell to run the command"
     if program.startswith(("~", "$")):
         return f"there is no {program}: AWS's tools replace neither ~ nor $ in the command, so write the whole path"
-    if isinstance(error, FileNotFoundError) and shutil.which(program, path=_path_of(environ)):
-        return f"{program} names an interpreter in its first line that does not exist"
     if isinstance(error, FileNotFoundError):
+        import shutil  # it loads compressors, which would take 2 ms of every start
+
+        if shutil.which(program, path=_path_of(environ)):
+            return f"{program} names an interpreter in its first line that does not exist"
         return f"there is no {program}" + ("" if "/" in program else f" in {_path(environ)}")
     return f"{program}: {(error.strerror or type(error).__name__).lower()}"
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from shlex import quote
 from typing import Final
@@ -21,7 +20,6 @@ from claude_gatewayd.aws.profiles.chain import CredentialChain
 from claude_gatewayd.aws.profiles.source import KeySource
 from claude_gatewayd.aws.profiles.sso_profile import SsoProfile, sso_profile
 from claude_gatewayd.aws.sources import assume_role, credential_process
-from claude_gatewayd.aws.sources.sso_role import SsoRoleKeys
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.network.egress import Egress
 
@@ -47,12 +45,14 @@ class ProfileKeyProvider:
         self._setup_failure: Failure | None = None
         self._chain = CredentialChain("none", "none")
         self._sso_profile: SsoProfile | None = None
-        self._sso: SsoRoleKeys | None = None
+        self._sso = None
         self._base: tuple[AwsKeys, Validity] | None = None
         self._process = credential_process.RunningProcess()
         try:
             self._chain = _chain_of(source)
             if self._chain.base in ("sso", "sso-legacy"):
+                from claude_gatewayd.aws.sources.sso_role import SsoRoleKeys  # a start without SSO needs none of it
+
                 self._sso_profile = sso_profile(source.environ, source.profile)
                 self._sso = SsoRoleKeys(source.environ, self._egress, self._sso_profile, self._context, now)
         except AwsError as error:
@@ -161,7 +161,7 @@ class ProfileKeyProvider:
         if result.keys is not None and result.validity is not None:
             self._base = result.keys, result.validity
         if not keys or self._base is None:
-            return replace(result, keys=None, validity=None)
+            return result._replace(keys=None, validity=None)
         try:
             role_keys, validity, skew = self._assume_all(self._base[0])
         except AwsRefused as refused:

@@ -1,6 +1,5 @@
 """The commands that show a notification: programs that come with the desktop, or that a person has added."""
 
-import shutil
 from collections.abc import Mapping
 
 _APP = "claude-gateway"
@@ -59,4 +58,6 @@ def _gvariant(text: str) -> str:
 
 
 def _is_installed(program: str, environ: Mapping[str, str]) -> bool:
+    import shutil  # here, for it loads compressors
+
     return shutil.which(program, path=environ.get("PATH")) is not None

@@ -1,7 +1,6 @@
 """How a model at Bedrock is asked, and how it is asked again after a refusal: without what it refuses. Pure."""
 
 import logging
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.bedrock import errors as bedrock_errors
@@ -16,8 +15,7 @@ from claude_gatewayd.bedrock.request import BedrockRequest
 _MOST_CORRECTIONS: Final = 3  # of one request
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What is asked: Anthropic's request as *document*, with its header *beta*. A *large* one is handled in threads."""
 
     document: dict[str, Any]
@@ -26,8 +24,7 @@ class Question:
     large: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BedrockAttempt:
+class BedrockAttempt(NamedTuple):
     """A question as it is put to a model: without what it has *refused*, by LiteLLM if *through_litellm*.
 
     *is_bound*: the answer is bound to a schema, if the question has one; else a tool stands in for it.
@@ -47,7 +44,7 @@ class BedrockAttempt:
     ) -> "BedrockAttempt":
         """Return the first attempt. *known* is what the model has refused before."""
         attempt = cls(question, target, known, through_litellm, is_bound=True)
-        return replace(attempt, is_bound=SCHEMA not in known or not attempt.may_go_by_tool)
+        return attempt._replace(is_bound=SCHEMA not in known or not attempt.may_go_by_tool)
 
     @property
     def is_direct(self) -> bool:
@@ -67,7 +64,7 @@ class BedrockAttempt:
             question.document, question.beta, self.target.family, bound=self.is_bound, refused=self.refused
         )
         # LiteLLM cannot send betas in the header, so that none of them can be refused
-        return shaped if self.is_direct else replace(shaped, header_betas=())
+        return shaped if self.is_direct else shaped._replace(header_betas=())
 
 
 class Correction(NamedTuple):
@@ -86,22 +83,22 @@ def correct(attempt: BedrockAttempt, shaped: BedrockRequest, failure: BedrockFai
     name, refused = attempt.target.name, attempt.refused
     if failure.kind == "EngineFailed" and not attempt.is_direct:
         why = f"LiteLLM does not answer ({failure.message}): asking Bedrock directly"
-        return Correction(replace(attempt, through_litellm=False), why, logging.WARNING)
+        return Correction(attempt._replace(through_litellm=False), why, logging.WARNING)
     if attempt.has_thinking and bedrock_errors.is_signature_failure(failure):
         document = bedrock_request.without_thinking(attempt.question.document)
-        lesser = replace(attempt, question=replace(attempt.question, document=document), has_thinking=False)
+        lesser = attempt._replace(question=attempt.question._replace(document=document), has_thinking=False)
         return Correction(lesser, "Bedrock refuses a signature of thinking: asking once more without the thinking")
     if attempt.is_bound and attempt.may_go_by_tool and bedrock_errors.is_schema_failure(failure):
         why = f"Bedrock does not bind {name} to a schema: asking once more with a tool"
-        return Correction(replace(attempt, is_bound=False, refused=(*refused, SCHEMA)), why)
+        return Correction(attempt._replace(is_bound=False, refused=(*refused, SCHEMA)), why)
     named = _named_by(failure, attempt, shaped)
     more = tuple(feature for feature in named if feature not in refused)
     if named and not more and not attempt.is_direct:
         why = f"LiteLLM sends what {name} has refused: asking Bedrock directly"
-        return Correction(replace(attempt, through_litellm=False), why)
+        return Correction(attempt._replace(through_litellm=False), why)
     if more and attempt.corrections < _MOST_CORRECTIONS:
         why = f"Bedrock refuses {', '.join(map(str, more))}: asking once more without"
-        return Correction(replace(attempt, refused=(*refused, *more), corrections=attempt.corrections + 1), why)
+        return Correction(attempt._replace(refused=(*refused, *more), corrections=attempt.corrections + 1), why)
     return None
 
 

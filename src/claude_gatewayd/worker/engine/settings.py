@@ -1,13 +1,12 @@
 """The settings of the engine."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from claude_gatewayd.network.egress import Egress
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
+class EngineSettings(NamedTuple):
     """What the engine is started with.
 
     *config* is the person's own LiteLLM configuration, *endpoint* Bedrock's, "" for the usual one, *bedrock_url* the

@@ -6,15 +6,14 @@ browsers add gives away the one, a Host that is not ours the other.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claude_gatewayd.system.addresses import host_of, is_loopback
 
 _AUTHORITY_END = re.compile(rb"[/?]")
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(NamedTuple):
     """Why a request is refused, and with which status."""
 
     status: int

@@ -1,6 +1,5 @@
 """How the ledger's writer is, as `status` shows it."""
 
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 LedgerState = Literal["off", "starting", "ok", "waiting"]
@@ -15,8 +14,7 @@ class WriteTrouble(NamedTuple):
     is_logged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSnapshot:
+class LedgerSnapshot(NamedTuple):
     """The writer at one moment.
 
     *database* is for people, without a password. *waiting* rows are in memory, *spilled* ones in a file until the
@@ -36,4 +34,4 @@ class LedgerSnapshot:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as it stands in the status."""
-        return asdict(self)
+        return self._asdict()

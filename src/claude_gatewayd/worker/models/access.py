@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from claude_gatewayd import printable
 from claude_gatewayd.bedrock.errors import masked
@@ -13,8 +12,7 @@ _LONGEST_TEXT: Final = 300
 _LONGEST_ID: Final = 2048  # of InvokeModel's modelId; a caller may send what is longer
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """What was seen, and when: "yes", an answer; "no", a refusal with its reason *why*, and the *step* to take."""
 
     seen: Literal["yes", "no", "unknown"] = "unknown"

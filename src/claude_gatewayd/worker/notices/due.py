@@ -65,7 +65,7 @@ def due(
 
 def with_known_start(serving: Serving, history: NoticeHistory) -> Serving:
     """Return who serves, with the start that an earlier generation may have seen."""
-    return replace(serving, since=history.serving.since) if serving.by == history.serving.by != "anthropic" else serving
+    return serving._replace(since=history.serving.since) if serving.by == history.serving.by != "anthropic" else serving
 
 
 def _credentials(snapshot: CredentialSnapshot, history: NoticeHistory, now: float, rules: NoticeRules) -> Due:

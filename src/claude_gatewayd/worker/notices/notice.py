@@ -1,7 +1,6 @@
 """The notices that a person can get: their texts, and which of them are true now. Pure."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
 from claude_gatewayd.printable import one_line
@@ -32,15 +31,13 @@ _CAUSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeRules:
+class NoticeRules(NamedTuple):
     """When notices are due: *warn_before* an end, in minutes, the longest first."""
 
     warn_before: tuple[int, ...] = (60, 15, 5)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """One notice. *event* is for programs; *hint* is the command that helps, "" if nothing has to be done.
 
     *since* and *until* are seconds since the epoch. *is_urgent*: a person should act.
@@ -61,7 +58,7 @@ class Notice:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the form it has in the status."""
-        return asdict(self)
+        return self._asdict()
 
 
 def active(

@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def _parsed(content: bytes) -> NoticeHistory:
         return NoticeHistory(
             {str(name): _sent(raw) for name, raw in document["ends"].items()},
             _sent(document["login"]) if document["login"] is not None else None,
-            replace(serving, since=_number(serving.since)),
+            serving._replace(since=_number(serving.since)),
             {str(event): _number(at) for event, at in document["last"].items()},
         )
     except (AttributeError, KeyError, TypeError, RecursionError, OverflowError) as error:

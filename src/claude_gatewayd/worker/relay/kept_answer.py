@@ -1,6 +1,6 @@
 """An answer that has been read completely, to be passed on if there is nothing better; with a hint, where one helps."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
 from claude_gatewayd.anthropic import events, sse
@@ -11,8 +11,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 _FRAMING = frozenset((b"transfer-encoding", b"content-length"))
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class KeptAnswer(NamedTuple):
     """An answer that has been read completely. *plain*: its body has been decoded."""
 
     head: ResponseHead

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -509,7 +508,7 @@ def test_keys_are_kept_over_a_reload_while_the_files_are_broken() -> None:
         assert await next_one.key() == "ASIA1"
         await next_one.keeper.close()
         other = Scene(kind="none", failure=broken)
-        other.keeper.take_over(replace(handed_over, configured="profile y"))
+        other.keeper.take_over(handed_over._replace(configured="profile y"))
         assert (await other.why_none()).why == broken.why
         await other.keeper.close()
 

@@ -424,7 +424,7 @@ def test_a_start_url_that_is_not_aws_s(home: AwsHome, aws: FakeAws) -> None:
 # -- which way
 
 MODERN = SsoProfile("p", "p", "corp", "https://x", "r", ("s",), ACCOUNT, ROLE)
-LEGACY = replace(MODERN, session="", scopes=())
+LEGACY = MODERN._replace(session="", scopes=())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """How credentials and the ledger read in `status` and `credentials`."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ OK = CredentialSnapshot(
     "ok", "sso", "profile x", "x", refreshable=True, token_ends=NOW + 50 * MIN, keys_end=NOW + 40 * MIN,
     next_check=NOW + 10 * MIN, account="111122223333", role="Admin",
 )  # fmt: skip
-OVER = replace(
-    OK, state="login-needed", works_until=NOW + 40 * MIN, why="it has ended", hint="claude-gatewayctl sso-login"
+OVER = OK._replace(
+    state="login-needed", works_until=NOW + 40 * MIN, why="it has ended", hint="claude-gatewayctl sso-login"
 )
 
 
@@ -30,7 +29,7 @@ OVER = replace(
             ["credentials  ok, account 111122223333 role Admin", "login until 12:50 (in 50 min 0 s), renews itself",
              "keys until 12:40 (in 40 min 0 s)", "next renewal 12:10 (in 10 min 0 s)"],
         ),
-        (replace(OK, refreshable=False, next_check=None),
+        (OK._replace(refreshable=False, next_check=None),
             ["credentials  ok, account 111122223333 role Admin",
              "login until 12:50 (in 50 min 0 s), does not renew itself", "keys until 12:40 (in 40 min 0 s)"],
         ),
@@ -50,7 +49,7 @@ OVER = replace(
              "it has ended", "claude-gatewayctl sso-login"],
         ),
         (
-            replace(OVER, state="down", works_until=NOW - MIN, token_ends=NOW - 2 * MIN, keys_end=NOW - MIN),
+            OVER._replace(state="down", works_until=NOW - MIN, token_ends=NOW - 2 * MIN, keys_end=NOW - MIN),
             ["credentials  down since 11:59 (1 min 0 s ago), account 111122223333 role Admin",
              "login ended 11:58 (2 min 0 s ago), does not renew itself", "keys ended 11:59 (1 min 0 s ago)",
              "next attempt 12:10 (in 10 min 0 s)", "it has ended", "claude-gatewayctl sso-login"],

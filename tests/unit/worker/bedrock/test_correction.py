@@ -1,7 +1,6 @@
 """What is tried after a failure at Bedrock, a failure a row."""
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ NO_EFFORT = "This model does not support the effort parameter."
 
 def attempt(*known: RefusedFeature, through_litellm: bool = False, **changes: Any) -> BedrockAttempt:
     first = BedrockAttempt.first(Question(DOCUMENT, "", True, False), TARGET, known, through_litellm=through_litellm)
-    return replace(first, **changes)
+    return first._replace(**changes)
 
 
 def corrected(

@@ -10,7 +10,6 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -193,7 +192,7 @@ def test_through_a_real_bus_by_the_real_gdbus(bus: Path, tmp_path: Path) -> None
             "uint32 7",
             "\x01 \n \t é 𝄞 \u2028",
         ):
-            assert show(environ, replace(NOTICE, title=text, message=text, hint="", is_urgent=False)) == ""
+            assert show(environ, NOTICE._replace(title=text, message=text, hint="", is_urgent=False)) == ""
             app, replaces, icon, title, body, actions, hints, expires = service.notified[-1]
             assert (title, html.unescape(body)) == (text, text)
         assert (app, replaces, icon, actions, hints, expires) == (
@@ -314,7 +313,7 @@ def test_the_examples_do_what_they_say(tmp_path: Path, monkeypatch: pytest.Monke
         programs.install(name)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
-    calm = replace(NOTICE, event="anthropic-back", title="Anthropic is back", is_urgent=False)
+    calm = NOTICE._replace(event="anthropic-back", title="Anthropic is back", is_urgent=False)
     for line in (phone, listing, mail):
         assert run(line) == ""
         assert run(line, calm) == ""

@@ -1,6 +1,5 @@
 """What is due: a story a test, told by a clock that goes on by itself a minute at a time."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,7 +100,7 @@ def test_what_renews_itself_or_has_no_end_is_not(snapshot: CredentialSnapshot) -
 
 
 def test_the_words_for_what_does_not_renew_itself() -> None:
-    near = replace(LEGACY, token_ends=NOON + 1800)
+    near = LEGACY._replace(token_ends=NOON + 1800)
     (notice,) = active(near, Serving(), NOON, NoticeRules())
     assert notice.line == (
         "The AWS login of profile corp ends at 12:30: run claude-gatewayctl sso-login "
@@ -136,7 +135,7 @@ def test_a_new_end_is_told_of_anew_and_keys_that_live_shortly_are_no_storm() -> 
     story = Story()
     story.look(LEGACY)
     assert len(story.until(NOON + 2 * HOUR)) == 3
-    story.look(replace(LEGACY, token_ends=NOON + 10 * HOUR))
+    story.look(LEGACY._replace(token_ends=NOON + 10 * HOUR))
     assert len(story.until(NOON + 10 * HOUR)) == 3
     story = Story()
     sent = 0
@@ -157,7 +156,7 @@ def test_a_clock_that_is_set_back_tells_nothing_twice() -> None:
 # a login that renews itself
 
 SSO = CredentialSnapshot("ok", "sso", source="profile corp", refreshable=True, token_ends=NOON + HOUR)
-REFUSED = replace(SSO, state="login-needed", works_until=NOON + 2 * HOUR + 600, why="AWS no longer renews the login")
+REFUSED = SSO._replace(state="login-needed", works_until=NOON + 2 * HOUR + 600, why="AWS no longer renews the login")
 
 
 def test_a_login_that_is_renewed_no_longer_is_told_of_at_once_then_15_and_5_minutes_before() -> None:
@@ -175,7 +174,7 @@ def test_a_login_that_is_renewed_no_longer_is_told_of_at_once_then_15_and_5_minu
 def test_the_steps_that_are_past_at_the_transition_are_told_by_it() -> None:
     story = Story()
     story.look(SSO)
-    story.snapshot = replace(REFUSED, works_until=NOON + 10 * 60)
+    story.snapshot = REFUSED._replace(works_until=NOON + 10 * 60)
     assert [before for before, _ in story.until(NOON + 10 * 60)] == [10, 5]
 
 
@@ -183,8 +182,8 @@ def test_after_a_login_it_may_be_told_again() -> None:
     story = Story()
     assert story.look(REFUSED) == ["Bedrock works until 14:10"]
     login = {"token_ends": NOON + 9 * HOUR}
-    assert story.look(replace(SSO, **login), at=NOON + 60) == []  # type: ignore[arg-type]
-    assert story.look(replace(REFUSED, **login), at=NOON + 120) == ["Bedrock works until 14:10"]  # type: ignore[arg-type]
+    assert story.look(SSO._replace(**login), at=NOON + 60) == []  # type: ignore[arg-type]
+    assert story.look(REFUSED._replace(**login), at=NOON + 120) == ["Bedrock works until 14:10"]  # type: ignore[arg-type]
 
 
 def test_a_generation_that_has_not_tried_yet_makes_it_no_news() -> None:
@@ -192,14 +191,14 @@ def test_a_generation_that_has_not_tried_yet_makes_it_no_news() -> None:
     assert story.look(REFUSED) == ["Bedrock works until 14:10"]
     for _ in range(30):
         story.now += 120
-        assert story.look(replace(SSO, keys_end=None)) == []
+        assert story.look(SSO._replace(keys_end=None)) == []
         assert story.look(REFUSED) == []
 
 
 def test_a_trouble_without_a_login_is_told_again_when_it_has_passed_but_is_no_storm() -> None:
     story = Story()
     well = CredentialSnapshot("ok", "static")
-    refused = replace(well, state="down", why="AWS does not know these keys", hint="aws configure")
+    refused = well._replace(state="down", why="AWS does not know these keys", hint="aws configure")
     assert story.look(refused) == ["Bedrock cannot be used"]
     for _ in range(30):
         assert story.look(well) == []
@@ -212,7 +211,7 @@ def test_a_trouble_without_a_login_is_told_again_when_it_has_passed_but_is_no_st
 
 def test_a_role_that_is_refused_hides_no_end_of_the_login() -> None:
     story = Story()
-    refused = replace(SSO, state="down", why="No access", hint="claude-gatewayctl credentials")
+    refused = SSO._replace(state="down", why="No access", hint="claude-gatewayctl credentials")
     assert story.look(refused) == ["Bedrock cannot be used"]
     assert story.look(REFUSED, at=NOON + 60) == ["Bedrock works until 14:10"]
     assert story.look(refused, at=NOON + 120) == []
@@ -223,19 +222,19 @@ def test_a_later_end_of_the_keys_is_no_new_transition_and_another_login_is() -> 
     """While the token lives, a role's keys may still be renewed."""
     story = Story()
     assert story.look(REFUSED) == ["Bedrock works until 14:10"]
-    assert story.look(replace(REFUSED, works_until=NOON + 3 * HOUR), at=NOON + HOUR) == []
-    another = replace(
-        REFUSED, token_ends=NOON + 9 * HOUR, works_until=NOON + 9.5 * HOUR
+    assert story.look(REFUSED._replace(works_until=NOON + 3 * HOUR), at=NOON + HOUR) == []
+    another = REFUSED._replace(
+        token_ends=NOON + 9 * HOUR, works_until=NOON + 9.5 * HOUR
     )  # both while we were not there
     assert story.look(another, at=NOON + 8.9 * HOUR) == ["Bedrock works until 21:30"]
 
 
 def test_what_a_person_can_mend_is_told_and_to_be_offline_is_not() -> None:
     story = Story()
-    assert story.look(replace(SSO, state="down", why="AWS cannot be reached")) == []
-    ended = replace(SSO, state="down", why="the login has ended", hint="claude-gatewayctl sso-login")
+    assert story.look(SSO._replace(state="down", why="AWS cannot be reached")) == []
+    ended = SSO._replace(state="down", why="the login has ended", hint="claude-gatewayctl sso-login")
     assert story.look(ended) == ["Bedrock cannot be used"]
-    assert story.look(replace(ended, why="AWS cannot be reached", hint="")) == []
+    assert story.look(ended._replace(why="AWS cannot be reached", hint="")) == []
     assert story.look(ended, at=NOON + DAY) == []
 
 
@@ -243,15 +242,15 @@ def test_keys_that_outlive_their_login_are_told_of_when_it_has_ended() -> None:
     story = Story()
     story.look(LEGACY)
     story.until(NOON + 2 * HOUR)
-    rest = replace(LEGACY, state="login-needed", works_until=NOON + 2.5 * HOUR)
+    rest = LEGACY._replace(state="login-needed", works_until=NOON + 2.5 * HOUR)
     assert story.look(rest) == ["Bedrock works until 14:30"]
-    assert story.look(replace(rest, state="down", works_until=None), at=NOON + 2.5 * HOUR) == []
+    assert story.look(rest._replace(state="down", works_until=None), at=NOON + 2.5 * HOUR) == []
 
 
 def test_a_registration_is_told_of_a_day_before_its_end() -> None:
     story = Story()
     end = NOON + 2 * DAY
-    assert story.look(replace(SSO, registration_ends=end)) == []
+    assert story.look(SSO._replace(registration_ends=end)) == []
     assert story.until(end, step=600.0) == [(1430, "The AWS login stops renewing itself at Thu 27 Nov 12:00")]
 
 
@@ -280,14 +279,14 @@ def test_an_anthropic_that_comes_and_goes_is_no_storm() -> None:
     story = Story()
     sent: list[str] = []
     while story.now < NOON + DAY:
-        sent += story.look(serving=replace(BEDROCK, since=story.now))
+        sent += story.look(serving=BEDROCK._replace(since=story.now))
         since = story.now = story.now + 20
         sent += story.look(serving=Serving("anthropic", since), at=since + SETTLED)
         story.now = since + 20
     assert len(sent) <= 2 * DAY / QUIET
     sent = []
     while story.now < NOON + 2 * DAY:  # never for long enough to be said to be back
-        sent += story.look(serving=replace(BEDROCK, since=story.now))
+        sent += story.look(serving=BEDROCK._replace(since=story.now))
         sent += story.look(serving=Serving("anthropic", story.now + 1), at=story.now + 1)
         story.now += SETTLED - 2
     assert len(sent) == 1
@@ -302,11 +301,11 @@ def test_neither_could_answer() -> None:
         "Anthropic answers 529; cannot get AWS credentials: the login has ended",
     )
     assert story.look(serving=nobody) == ["Neither Anthropic nor Bedrock answers"]
-    assert story.look(serving=replace(BEDROCK, since=NOON + 60), at=NOON + 60) == [
+    assert story.look(serving=BEDROCK._replace(since=NOON + 60), at=NOON + 60) == [
         "Claude Code is served by Bedrock since 12:01"
     ]
-    assert story.look(serving=replace(nobody, since=NOON + 120), at=NOON + 120) == []
-    assert story.look(serving=replace(nobody, since=NOON + 120), at=NOON + QUIET) != []
+    assert story.look(serving=nobody._replace(since=NOON + 120), at=NOON + 120) == []
+    assert story.look(serving=nobody._replace(since=NOON + 120), at=NOON + QUIET) != []
     back = Serving("anthropic", NOON + HOUR)
     assert story.look(serving=back, at=NOON + 2 * HOUR) == ["Anthropic is back after 58 min"]
 
@@ -328,7 +327,7 @@ def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
     story.look(serving=BEDROCK)
     story.now = NOON - DAY
     assert story.look(serving=Serving("anthropic", NOON - 1)) == ["Anthropic is back"]
-    assert len(story.look(serving=replace(BEDROCK, since=story.now))) == 1
+    assert len(story.look(serving=BEDROCK._replace(since=story.now))) == 1
 
 
 # what is true now
@@ -343,14 +342,14 @@ def test_what_stands_is_what_is_true_the_most_urgent_first() -> None:
     assert active(WELL, Serving(), NOON, rules) == []
     assert active(SSO, ANTHROPIC, NOON, rules) == []
     assert active(LEGACY, ANTHROPIC, NOON, rules) == []
-    near = replace(LEGACY, token_ends=NOON + 3599)
+    near = LEGACY._replace(token_ends=NOON + 3599)
     assert events(active(near, BEDROCK, NOON, rules)) == ["credentials-end", "bedrock-serves"]
     assert events(active(near, Serving("nobody", NOON, "529"), NOON, rules)) == ["nobody-serves", "credentials-end"]
     assert active(near, ANTHROPIC, NOON, NoticeRules(())) == []
     assert events(active(REFUSED, BEDROCK, NOON, rules)) == ["login-needed", "bedrock-serves"]
     assert events(active(REFUSED, ANTHROPIC, NOON + 5 * HOUR, rules)) == ["bedrock-unusable"]
-    assert events(active(replace(SSO, state="down"), ANTHROPIC, NOON, rules)) == ["bedrock-unusable"]
-    registered = replace(SSO, registration_ends=NOON + HOUR)
+    assert events(active(SSO._replace(state="down"), ANTHROPIC, NOON, rules)) == ["bedrock-unusable"]
+    registered = SSO._replace(registration_ends=NOON + HOUR)
     assert events(active(registered, ANTHROPIC, NOON, rules)) == ["registration-ends"]
 
 
@@ -373,7 +372,7 @@ def test_reasons_in_words(why: str, words: str) -> None:
 
 
 def test_a_text_that_is_not_ours_stays_short_and_on_one_line() -> None:
-    (notice,) = active(replace(SSO, state="down", why="x\n" * 1000), ANTHROPIC, NOON, NoticeRules())
+    (notice,) = active(SSO._replace(state="down", why="x\n" * 1000), ANTHROPIC, NOON, NoticeRules())
     assert "\n" not in notice.line
     assert len(notice.line) < 400
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +173,7 @@ def test_a_messenger_that_fails_is_logged_when_that_is_news(
     async def story() -> None:
         notices = world.notices(file)
         for number, world.fails in enumerate(("no bus", "no bus", "", "no bus", "status 1")):
-            world.snapshot = replace(REFUSED, token_ends=NOW + 1000 * number)
+            world.snapshot = REFUSED._replace(token_ends=NOW + 1000 * number)
             notices.tick()
             await settle(notices)
         assert len(world.sent) == 5
@@ -204,7 +203,7 @@ def test_a_new_generation_shows_what_an_older_one_has_told(world: World, file: P
         world.serving = BEDROCK
         old.tick()
         await settle(old)
-        world.serving = replace(BEDROCK, since=NOW + 600)
+        world.serving = BEDROCK._replace(since=NOW + 600)
         new = world.notices(file)
         new.tick()
         assert new.active() == []  # it does not know yet

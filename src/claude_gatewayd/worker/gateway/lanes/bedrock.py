@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -37,8 +37,7 @@ _EVENTS = b"content-type: text/event-stream; charset=utf-8"
 _encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class BedrockLaneSettings:
+class BedrockLaneSettings(NamedTuple):
     """The lane's settings. *fallbacks* lists the models to ask in place of one; *timeout* is in seconds."""
 
     fallbacks: Mapping[str, Sequence[str]]

@@ -47,8 +47,7 @@ def circuit_key(credential: str, model: str, own_limits: str = "") -> CircuitKey
     return CircuitKey(credential, model[:_LONGEST_NAME], own_limits)
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitRules:
+class CircuitRules(NamedTuple):
     """What opens a circuit: more than *allowed_fails* failures within a minute; for *cooldown_time* seconds."""
 
     allowed_fails: int

@@ -4,8 +4,7 @@ LiteLLM never has a caller's credential, and decides nothing: a request for one 
 worker with a ticket, and is handled there like any other.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -52,8 +51,7 @@ _NOT_RETURNED = HOP_BY_HOP | frozenset(
 _ABOUT_BODY = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
 
 
-@dataclass(frozen=True, slots=True)
-class LiteLLMLaneSettings:
+class LiteLLMLaneSettings(NamedTuple):
     """The lane's settings. *response_timeout* is in seconds."""
 
     response_timeout: float
