@@ -1,9 +1,9 @@
 """The verbs that ask the running daemon, and `key`."""
 
-import argparse
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import claude_gatewayd
 from claude_gatewayd.ctl import identity
@@ -12,18 +12,21 @@ from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 
+if TYPE_CHECKING:  # a verb that takes switches only needs none of it
+    import argparse
+
 RELOAD_WITHIN = 180.0  # a generation's cold start, and one reload before ours
 
 health_arguments = key_arguments = version_arguments = add_json_flag
 
 
-def status_arguments(parser: argparse.ArgumentParser) -> None:
+def status_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declare what `status` takes."""
     add_json_flag(parser)
     parser.add_argument("--watch", action="store_true", help="refresh every two seconds until Ctrl-C")
 
 
-def status(arguments: argparse.Namespace) -> int:
+def status(arguments: "argparse.Namespace") -> int:
     """Show the daemon's state: generations, Anthropic, Bedrock, requests, memory."""
     if arguments.watch:
         from claude_gatewayd.ctl import watch
@@ -44,7 +47,7 @@ def status(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def health(arguments: argparse.Namespace) -> int:
+def health(arguments: "argparse.Namespace") -> int:
     """Report whether the gateway is healthy; exit 1 if it is not."""
     reply = client.ask("health")
     words = "healthy" if reply["healthy"] else f"not healthy: {reply['why']}"
@@ -54,13 +57,13 @@ def health(arguments: argparse.Namespace) -> int:
     return DONE if reply["healthy"] else NO
 
 
-def reload_arguments(parser: argparse.ArgumentParser) -> None:
+def reload_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declare what `reload` takes."""
     forget = "forget what models at Bedrock have refused, and ask them with everything again"
     parser.add_argument("--forget", action="store_true", help=forget)
 
 
-def reload(arguments: argparse.Namespace) -> int:
+def reload(arguments: "argparse.Namespace") -> int:
     """Start a generation with the current configuration and switch to it; exit 1 if that fails."""
     return hand_over(forgets=arguments.forget)
 
@@ -79,7 +82,7 @@ def hand_over(*, forgets: bool = False) -> int:
     return NO
 
 
-def key(arguments: argparse.Namespace) -> int:
+def key(arguments: "argparse.Namespace") -> int:
     """Show the gateway key, which callers of a remote gateway send as x-gateway-key."""
     from claude_gatewayd.paths import gateway_key_file
 
@@ -92,7 +95,7 @@ def key(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def version(arguments: argparse.Namespace) -> int:
+def version(arguments: "argparse.Namespace") -> int:
     """Show the versions of this program and of the running daemon."""
     mine = claude_gatewayd.__version__
     try:

@@ -7,7 +7,6 @@ Exit codes: 0 success, 1 failure or unhealthy, 2 usage error, 3 daemon not runni
 depend on --json. Nothing heavy is imported here: a test holds the list. Without a verb: the state, and what to do next.
 """
 
-import argparse
 import atexit
 import errno
 import gc
@@ -15,13 +14,17 @@ import os
 import sys
 from importlib import import_module
 from keyword import iskeyword
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour
 from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, NO, NOT_RUNNING, USAGE
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file, sentence
 from claude_gatewayd.ipc.client import NotRunning
+
+if TYPE_CHECKING:  # `status` is to answer before it would be loaded
+    import argparse
 
 # A theme, and its verbs: name, module, summary.
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -108,6 +111,10 @@ VERBS = {
 }
 
 
+# Those that are asked for often, by people and by Claude Code's status line. They take switches only.
+_QUICK = frozenset(("status", "statusline", "health", "models", "version"))
+
+
 def program() -> int:
     """Be `claude-gatewayctl`: carry out one verb. Returns the exit status, unless the process can end at once.
 
@@ -179,7 +186,10 @@ def _dispatch(given: list[str]) -> int:
     verbs = {verb: (module, summary) for rows in VERBS.values() for verb, module, summary in rows}
     asked = given[0]
     if asked in verbs:
-        arguments = parser(asked, *verbs[asked]).parse_args(given[1:])
+        module, summary = verbs[asked]
+        arguments = _switches(asked, module, given[1:]) if asked in _QUICK else None
+        if arguments is None:
+            arguments = parser(asked, module, summary).parse_args(given[1:])
         gc.enable()
         code: int = arguments.action(arguments)
         return code
@@ -193,8 +203,33 @@ def _dispatch(given: list[str]) -> int:
     return USAGE
 
 
-def parser(verb: str, module: str, summary: str) -> argparse.ArgumentParser:
+class _Switches:
+    """What a verb's `_arguments` needs of a parser if it takes switches only. argparse would take 5 ms of `status`."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def add_argument(self, name: str, **declared: str) -> None:
+        """Declare a switch, as for argparse."""
+        assert declared["action"] == "store_true"
+        self.names.append(name)
+
+
+def _switches(verb: str, module: str, words: list[str]) -> Any:
+    """Return what argparse would of *words*; None for it to say, where one is no switch of the verb's."""
+    found = import_module(f"claude_gatewayd.ctl.{module}")
+    declared = _Switches()
+    getattr(found, f"{verb}_arguments")(declared)
+    if not set(declared.names).issuperset(words):
+        return None
+    given = {name.removeprefix("--").replace("-", "_"): name in words for name in declared.names}
+    return SimpleNamespace(action=getattr(found, verb), **given)
+
+
+def parser(verb: str, module: str, summary: str) -> "argparse.ArgumentParser":
     """Return the parser of one verb, whose module is imported for it."""
+    import argparse
+
     found = import_module(f"claude_gatewayd.ctl.{module}")
     one = argparse.ArgumentParser(f"claude-gatewayctl {verb}", description=summary, formatter_class=_formatter)
     function = function_of(verb)
@@ -205,8 +240,10 @@ def parser(verb: str, module: str, summary: str) -> argparse.ArgumentParser:
     return one
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
+def _formatter(prog: str) -> "argparse.HelpFormatter":
     """Return argparse's own, which would ask shutil for the width: that loads three compressors, at every start."""
+    import argparse
+
     try:
         width = int(os.environ.get("COLUMNS", "")) or 80
     except ValueError:
@@ -217,17 +254,18 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.HelpFormatter(prog, width=width - 2)
 
 
-class _Overview(argparse.ArgumentParser):
-    """The parser of what stands before any verb, whose help has colours."""
-
-    def print_help(self, file: Any = None) -> None:
-        """Print it."""
-        super().print_help(file or printable.unguarded(sys.stdout))
-
-
-def _no_verb() -> argparse.ArgumentParser:
+def _no_verb() -> "argparse.ArgumentParser":
     """Return the parser of what stands before any verb: --help, and what is a mistake."""
-    return _Overview(
+    import argparse
+
+    class Overview(argparse.ArgumentParser):
+        """One whose help has colours."""
+
+        def print_help(self, file: Any = None) -> None:
+            """Print it."""
+            super().print_help(file or printable.unguarded(sys.stdout))
+
+    return Overview(
         prog="claude-gatewayctl",
         usage="claude-gatewayctl [-h] [VERB ...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,

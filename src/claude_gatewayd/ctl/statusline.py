@@ -4,12 +4,11 @@ Claude Code runs it after each turn, and at `refreshInterval`, with a JSON objec
 read, so there is nothing to wait for. Claude Code shows what is printed, in colour, but only if the exit status is 0.
 """
 
-import argparse
 import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour as paint
@@ -18,6 +17,9 @@ from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.system.clock_time import clock_time
+
+if TYPE_CHECKING:  # a verb that takes switches only needs none of it
+    import argparse
 
 _WITHIN = 0.3
 _SEPARATOR = " · "
@@ -35,7 +37,7 @@ class Part(NamedTuple):
     weight: str = "ok"
 
 
-def statusline(arguments: argparse.Namespace) -> int:
+def statusline(arguments: "argparse.Namespace") -> int:
     """Print the line; always with exit status 0, or Claude Code would not show it."""
     try:
         parts = line(client.ask("status", _WITHIN), time.time(), os.environ)

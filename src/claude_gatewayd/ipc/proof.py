@@ -64,13 +64,15 @@ def ask(url: str, key: str, within: float = WITHIN) -> Asked:
     port = int(digits)
     nonce = os.urandom(_CHALLENGE_SIZE)
     request = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b: %b\r\nConnection: close\r\n\r\n"
-    try:
-        sock = socket.create_connection((host.strip("[]"), port), timeout=within)
-    except TimeoutError:
-        return Asked("silent", port)
-    except OSError:
-        return Asked("nobody", port)
-    with sock:
+    # Not create_connection(): it would load the encoding of international names, 2 ms of each `status`.
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.settimeout(within)
+        try:
+            sock.connect((host.strip("[]"), port))
+        except TimeoutError:
+            return Asked("silent", port)
+        except OSError:
+            return Asked("nobody", port)
         try:
             there = sock.getpeername()
             sock.sendall(request % (PATH, CHALLENGE, nonce.hex().encode()))

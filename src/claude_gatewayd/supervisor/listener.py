@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
@@ -20,8 +20,7 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(NamedTuple):
     """A socket that listens. *bound* is its address where we bound it, and empty where it was inherited."""
 
     socket: socket.socket

@@ -17,6 +17,10 @@ TURNS = 9
 PROGRAM = "import sys; from claude_gatewayd.ctl.main import program; sys.exit(program())"  # as the installed script
 ROUNDS = 4
 HEAVY = {
+    "argparse",
+    "gettext",
+    "locale",
+    "stringprep",
     "asyncio",
     "tomlkit",
     "uvloop",
@@ -79,12 +83,12 @@ def cpu_seconds(command: Sequence[str], daemon: Daemon) -> float:
 
 @pytest.mark.parametrize("verb", ["status", "statusline"])
 def test_it_works_little_more_than_python_itself(daemon: Daemon, verb: str) -> None:
-    """2.5 to 3 times what a Python takes that does nothing; 3.5 where it also takes itself apart at its end."""
+    """2.5 to 2.9 times what a Python takes that does nothing; 3.4 where it also takes itself apart at its end."""
     bare, its = [sys.executable, "-c", "pass"], [sys.executable, "-c", PROGRAM, verb]
     pairs = [(cpu_seconds(bare, daemon), cpu_seconds(its, daemon)) for _ in range(2 * TURNS)]
     without, with_it = (min(column) for column in zip(*pairs, strict=True))
     print(f"\npython {1e3 * without:.1f} ms, {verb} {1e3 * with_it:.1f} ms of a core: {with_it / without:.2f} x")
-    assert with_it <= 3.7 * without  # another machine has another ratio
+    assert with_it <= 3.4 * without  # another machine has another ratio
 
 
 @pytest.mark.parametrize("verb", ["status", "statusline", "models"])

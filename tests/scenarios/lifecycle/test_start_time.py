@@ -15,7 +15,12 @@ from tests.support.daemon import Daemon
 STARTS = 6
 MOST = 36  # bare starts of Python: 24 on a machine at rest, 29 on one where everything waits
 # Whatever of these the first process imports before it starts the worker delays the first answer.
-LATER = {"asyncio", "argparse", "tempfile", "ssl", "claude_gatewayd.supervisor.supervisor"}
+LATER = {"asyncio", "argparse", "tempfile", "ssl", "dataclasses", "inspect", "claude_gatewayd.supervisor.supervisor"}
+# Nor does a worker need these before its first answer, where no AWS profile says so.
+NOT_AT_START = {
+    "argparse", "shutil", "tempfile", "email", "html", "botocore", "sqlite3", "psycopg", "sqlalchemy", "litellm",
+    "claude_gatewayd.aws.sso.oidc", "claude_gatewayd.aws.sources.sso_role", "claude_gatewayd.worker.engine.app",
+}  # fmt: skip
 
 
 def bare() -> float:
@@ -46,9 +51,20 @@ def test_a_start_is_as_much_work_as_some_bare_starts_of_python(fake: FakeAnthrop
     assert ours <= MOST * python
 
 
-def test_the_worker_is_started_before_the_rest_of_the_supervisor_loads() -> None:
-    code = "import json, sys, claude_gatewayd.supervisor.main; json.dump(sorted(sys.modules), sys.stdout)"
+def loaded_with(module: str) -> set[str]:
+    """Return all modules that are there once one is imported."""
+    code = f"import json, sys, {module}; json.dump(sorted(sys.modules), sys.stdout)"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    loaded = set(json.loads(done.stdout))
+    return set(json.loads(done.stdout))
+
+
+def test_a_worker_loads_nothing_for_later() -> None:
+    loaded = loaded_with("claude_gatewayd.worker.process")
+    assert "claude_gatewayd.worker.assembly" in loaded
+    assert loaded.isdisjoint(NOT_AT_START), loaded & NOT_AT_START
+
+
+def test_the_worker_is_started_before_the_rest_of_the_supervisor_loads() -> None:
+    loaded = loaded_with("claude_gatewayd.supervisor.main")
     assert "claude_gatewayd.supervisor.workers.launch" in loaded
     assert loaded.isdisjoint(LATER), loaded & LATER

@@ -1,28 +1,30 @@
 """The verb `models`: which models Bedrock has for Claude's names."""
 
-import argparse
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_gatewayd.ctl.terminal import text
 from claude_gatewayd.ctl.terminal.output import DONE, NO, add_json_flag, show
 from claude_gatewayd.errors import GatewayError, sentence
 from claude_gatewayd.ipc import client
 
+if TYPE_CHECKING:  # a verb that takes switches only needs none of it
+    import argparse
+
 _ANSWERED_WITHIN = 60.0  # AWS may have to be asked for keys first
 _FOUND = {"own": "[bedrock.models]", "live": "AWS", "table": "table", "rule": "rule", "asked": "as asked"}
 _HEADINGS = ("name", "at Bedrock", "found in", "access")
 
 
-def models_arguments(parser: argparse.ArgumentParser) -> None:
+def models_arguments(parser: "argparse.ArgumentParser") -> None:
     """Declare what `models` takes."""
     add_json_flag(parser)
     parser.add_argument("--refresh", action="store_true", help="have the daemon ask AWS for its list now")
 
 
-def models(arguments: argparse.Namespace) -> int:
+def models(arguments: "argparse.Namespace") -> int:
     """Show the model at Bedrock for each of Claude's names, how it was found, and whether it has answered."""
     report = _asked(refresh=True) if arguments.refresh else _known()
     show(report, _text(report, time.time()), in_json=arguments.json)

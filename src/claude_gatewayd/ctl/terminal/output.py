@@ -1,14 +1,16 @@
 """What every verb needs to answer: exit statuses, and output as text or JSON."""
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_gatewayd import printable
 from claude_gatewayd.ctl.terminal import colour
+
+if TYPE_CHECKING:  # a verb without arguments needs none of it
+    import argparse
 
 DONE, NO, USAGE, NOT_RUNNING, CONFIGURATION = 0, 1, 2, 3, 78
 
@@ -30,6 +32,6 @@ def row(what: str, text: object) -> str:
     return f"{what:9} {text}"
 
 
-def add_json_flag(parser: argparse.ArgumentParser) -> None:
+def add_json_flag(parser: "argparse.ArgumentParser") -> None:
     """Add --json to a verb that only reads."""
     parser.add_argument("--json", action="store_true", help="print JSON; its fields are stable")
