@@ -61,19 +61,38 @@ class PlainUsage(msgspec.Struct, gc=False):
         """Whether there is nothing else to count."""
         return self.iterations is None and self.prompt_tokens is msgspec.UNSET and self.input_tokens_details is None
 
+    def update(self, later: "PlainUsage") -> None:
+        """Take what a later event of the same stream says; see `merged`."""
+        split = later.cache_creation
+        if split is not None:
+            written = (split.ephemeral_5m_input_tokens or 0) + (split.ephemeral_1h_input_tokens or 0)
+            if written:
+                self.cache_creation, self.cache_creation_input_tokens = split, written
+        if later.input_tokens:
+            self.input_tokens = later.input_tokens
+        if later.cache_read_input_tokens:
+            self.cache_read_input_tokens = later.cache_read_input_tokens
+        if later.cache_creation_input_tokens:
+            self.cache_creation_input_tokens = later.cache_creation_input_tokens
+        if later.output_tokens is not None:
+            self.output_tokens = later.output_tokens
+        if later.server_tool_use is not None:
+            self.server_tool_use = later.server_tool_use
+        if later.service_tier is not None:
+            self.service_tier = later.service_tier
+        if later.speed is not None:
+            self.speed = later.speed
+        if later.inference_geo is not None:
+            self.inference_geo = later.inference_geo
+
     def counts(self) -> TokenCounts:
         """Return what it counts."""
-        written, hour, split, tools = (
-            self.cache_creation_input_tokens or 0,
-            0,
-            self.cache_creation,
-            self.server_tool_use,
-        )
+        split, tools, tier, speed = self.cache_creation, self.server_tool_use, self.service_tier, self.speed
+        written, hour, geo = self.cache_creation_input_tokens or 0, 0, self.inference_geo
         if split is not None:
             hour = split.ephemeral_1h_input_tokens or 0
             written = written or hour + (split.ephemeral_5m_input_tokens or 0)
             hour = min(hour, written)
-        tier, speed, geo = self.service_tier, self.speed, self.inference_geo
         return TokenCounts(
             self.input_tokens or 0,
             self.output_tokens or 0,

@@ -65,11 +65,12 @@ class DocumentReader:
             self._end = bytearray(whole[-_END:])
 
     def read_plain(self) -> PlainFound | None:
-        """Return what was found in an answer that came in one piece; None where it is no plain one, for `read`."""
-        if self._end is not None or len(self._pieces) != 1:
+        """Return what was found in an answer that is kept as a whole; None where it is no plain one, for `read`."""
+        if self._end is not None:
             return None
+        pieces = self._pieces
         try:
-            found = _plain_decoder.decode(self._pieces[0])
+            found = _plain_decoder.decode(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return found if found.usage.is_plain else None

@@ -52,6 +52,9 @@ class InvokeStreamReader:
         else:
             del rest[:at]
 
+    def read_plain(self) -> None:
+        """Return None: its events are read as they come."""
+
     def read(self) -> Found:
         """Return what was found."""
         return self._events.read()

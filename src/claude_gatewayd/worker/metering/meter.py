@@ -14,7 +14,7 @@ from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import ResponseHead
 from claude_gatewayd.ledger import usage
 from claude_gatewayd.ledger.token_counts import TokenCounts
-from claude_gatewayd.worker.metering.document import DocumentReader, Found
+from claude_gatewayd.worker.metering.document import DocumentReader, Found, PlainFound
 from claude_gatewayd.worker.metering.invoke_stream import InvokeStreamReader
 from claude_gatewayd.worker.metering.stream import StreamReader
 
@@ -23,6 +23,8 @@ _HELD: Final = 64 * 1024
 
 class _Reader(Protocol):
     def see(self, payload: Bytes) -> None: ...
+
+    def read_plain(self) -> PlainFound | None: ...
 
     def read(self) -> Found: ...
 
@@ -43,6 +45,10 @@ class _DecodingReader:
         self._size += len(payload)
         if self._size > _HELD:
             self._decode()
+
+    def read_plain(self) -> PlainFound | None:
+        self._decode()
+        return self._reader.read_plain()
 
     def read(self) -> Found:
         self._decode()
@@ -120,7 +126,7 @@ class Meter:
         """Return what was read."""
         first: Found | None = None
         for reader in self._readers:
-            if type(reader) is DocumentReader and (plain := reader.read_plain()) is not None:
+            if (plain := reader.read_plain()) is not None:
                 return Reading(plain.usage.counts(), usage.name(plain.model), usage.name(plain.id))
             found = reader.read()
             if isinstance(found.usage, dict):

@@ -1,18 +1,20 @@
 """The usage in a stream of server-sent events, Anthropic's or OpenAI's, without parsing every event. Pure."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from claude_gatewayd.anthropic.sse import data_of, name_of, spans
 from claude_gatewayd.http1.flow import Bytes
-from claude_gatewayd.ledger.usage import Usage, merged
-from claude_gatewayd.worker.metering.document import Found, decode
+from claude_gatewayd.ledger.usage import PlainUsage, Usage, merged
+from claude_gatewayd.worker.metering.document import Found, PlainFound, decode
 
 _HELD: Final = 8 * 1024  # of events that come in pieces, before they are looked through
 _LONGEST: Final = 1024 * 1024  # of an event
+_LONGEST_PLAIN: Final = 8 * 1024
 _USAGE: Final = b'"usage"'  # in a text its quotation marks are escaped
+_DATA: Final = b"\ndata: "
 _COUNTS: Final = re.compile(rb'"usage"\s*+:\s*+(?!null)')
 _OWN: Final = frozenset(("message_delta", "message_stop", ""))  # OpenAI's chunks have no name and no type
 _METRICS_FIELDS: Final = {
@@ -35,16 +37,33 @@ class _Event(msgspec.Struct, gc=False):
     metrics: Any = msgspec.field(default=None, name="amazon-bedrock-invocationMetrics")
 
 
+class _PlainStart(msgspec.Struct, gc=False):
+    """The first of the two events with a usage that nearly all streams have."""
+
+    type: Literal["message_start"]
+    message: PlainFound
+
+
+class _PlainDelta(msgspec.Struct, gc=False):
+    """The second."""
+
+    type: Literal["message_delta"]
+    usage: PlainUsage
+
+
 _decoder: Final = msgspec.json.Decoder(_Event)
+_start_decoder: Final = msgspec.json.Decoder(_PlainStart)
+_delta_decoder: Final = msgspec.json.Decoder(_PlainDelta)
 
 
 class StreamReader:
     """Read a stream, however its bytes come. They are looked through some kilobytes at a time, and then forgotten."""
 
-    __slots__ = ("_found", "_looked", "_pieces", "_rest", "_size", "_skips")
+    __slots__ = ("_found", "_looked", "_pieces", "_rest", "_size", "_skips", "_unread")
 
     def __init__(self) -> None:
-        self._found = Found()
+        self._found: Found | None = None
+        self._unread: list[bytes] = []  # events with a usage, up to two
         self._pieces: list[Bytes] = []
         self._size = 0
         self._rest = bytearray()  # of what was looked through: an event that has not come whole
@@ -67,7 +86,7 @@ class StreamReader:
         holder = _holder(data, kind)
         if holder is None:
             return
-        found = self._found
+        found = self._found = self._found or Found()
         if isinstance(holder.usage, dict):
             found.usage = merged(found.usage, holder.usage) if found.usage is not None else holder.usage
         elif found.usage is None and isinstance(data.metrics, dict):
@@ -75,20 +94,40 @@ class StreamReader:
         found.id = found.id or holder.id
         found.model = found.model or holder.model
 
+    def read_plain(self) -> PlainFound | None:
+        """Return what was found in a stream that has the usual two events; None where it has others, for `read`."""
+        self._look()
+        if self._found is not None or len(self._unread) != 2:
+            return None
+        start, delta = self._unread
+        try:
+            # Of any other form than one line of data, the last, there is more or less than a document behind it.
+            found = _start_decoder.decode(start[start.find(_DATA) + len(_DATA) :]).message
+            more = _delta_decoder.decode(delta[delta.find(_DATA) + len(_DATA) :]).usage
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if not (found.id and found.model and found.usage.is_plain and more.is_plain):
+            return None
+        found.usage.update(more)
+        return found
+
     def read(self) -> Found:
         """Return what was found."""
         self._look()
-        return self._found
+        self._read_events()
+        return self._found or Found()
 
     def _look(self) -> None:
-        """Read the events that are whole."""
+        """Look through the events that are whole."""
+        if not self._pieces:
+            return
         come = b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
         rest = self._rest
         if not rest and come[-2:] == b"\n\n":  # nearly always
-            if _USAGE in come:
-                self._read(come)
+            if come.rfind(_USAGE) >= 0:  # which takes half the time of `in`
+                self._find(come)
             return
         rest += come
         after = rest.rfind(b"\n\n", self._looked) + 2
@@ -100,34 +139,41 @@ class StreamReader:
             if self._skips:
                 self._skips = False
                 whole = whole[next(spans(whole))[2] :]
-            if _USAGE in whole:
-                self._read(whole)
+            if whole.rfind(_USAGE) >= 0:
+                self._find(whole)
         if len(rest) > _LONGEST:
             self._skips = True
             del rest[:-3]
         self._looked = max(0, len(rest) - 3)  # an end of four bytes may be cut
 
-    def _read(self, events: bytes) -> None:
-        """Read events that are whole."""
+    def _find(self, events: bytes) -> None:
+        """Keep those of some whole events that have a usage, until they are read; no more than a usual stream has."""
+        found = []
         if b"\r" in events:
-            for start, end, _ in spans(events):
-                self._read_event(events[start:end])
-            return
-        end = 0
-        while (at := events.find(_USAGE, end)) >= 0:
-            start = max(end, events.rfind(b"\n\n", end, at))
-            end = events.find(b"\n\n", at)
-            self._read_event(events[start:end].lstrip(b"\n"))
+            found = [events[start:end] for start, end, _ in spans(events)]
+        else:
+            start = len(events)
+            while (at := events.rfind(_USAGE, 0, start)) >= 0:
+                start = events.rfind(b"\n\n", 0, at) + 1
+                found.append(events[start : events.find(b"\n\n", at)].lstrip(b"\n"))
+            found.reverse()
+        unread = self._unread
+        for event in found:
+            if _COUNTS.search(event) is not None:
+                unread.append(event)
+                if len(unread) > 2 or len(event) > _LONGEST_PLAIN:
+                    self._read_events()
 
-    def _read_event(self, event: bytes) -> None:
-        if _COUNTS.search(event) is not None:
+    def _read_events(self) -> None:
+        for event in self._unread:
             self.see_data(_data_of(event), event)
+        self._unread.clear()
 
 
 def _data_of(event: bytes) -> bytes:
     """Return the data of an event: as `data_of` does, but in a tenth of the time where it is one line, the last."""
-    at = event.find(b"\ndata: ")
-    data = event[at + 7 :]
+    at = event.find(_DATA)
+    data = event[at + len(_DATA) :]
     return data_of(event) if at < 0 or b"\n" in data or b"\r" in data else data
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claude_gatewayd.ledger.usage import counted
 from claude_gatewayd.worker.metering.document import DocumentReader
 from tests.support.cuts import cut_anywhere
 from tests.support.effort import effort
@@ -55,6 +56,11 @@ def test_any_message_in_any_pieces(data: st.DataObject) -> None:
     assert found.usage == message.get("usage")
     if found.usage is not None:
         assert (found.id, found.model) == ("msg_1", "claude")
+    reader = DocumentReader()
+    for piece in data.draw(cut_anywhere(body)):
+        reader.see(piece)
+    if (plain := reader.read_plain()) is not None:
+        assert (plain.usage.counts(), plain.id, plain.model) == (counted(found.usage), found.id, found.model)
 
 
 @given(st.binary(max_size=300), st.integers(0, 100))
