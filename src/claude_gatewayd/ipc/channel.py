@@ -37,6 +37,12 @@ class Channel:
         if not self._unsent:  # else this event is dropped: the next one carries the whole snapshot
             self._send(_line({"event": event, **details}))
 
+    def send_fact(self, fact: wire.Message) -> None:
+        """Send a fact for the other workers. One that finds no room is dropped: they find it out themselves."""
+        line = _line({"event": "fact", "fact": fact})
+        if len(self._unsent) + len(line) <= wire.MAX_LINE:
+            self._send(self._unsent + line)
+
     def send_last(self, event: str, **details: Any) -> None:
         """Send an event that must arrive, and wait until it is sent. It blocks the process."""
         self._socket.settimeout(_SEND_LAST_WITHIN)

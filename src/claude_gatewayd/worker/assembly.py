@@ -56,6 +56,8 @@ from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
+from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, FactsWanted
+from claude_gatewayd.worker.sharing.sharing import Sharing
 from claude_gatewayd.worker.tally import Tally
 from claude_gatewayd.worker.usage.ledger_view import LedgerView
 from claude_gatewayd.worker.usage.totals import UsageTotals
@@ -84,6 +86,7 @@ class Parts(NamedTuple):
     ledger: Ledger
     totals: UsageTotals
     metrics: Metrics
+    sharing: Sharing
     own_pages: OwnPages
     feed: Feed
     dashboard: DashboardLane
@@ -117,7 +120,13 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     tally = Tally(on_change)
     credentials = BedrockCredentials(inputs, on_change)
     engine = Engine(engine_settings, credentials.keeper.keys, on_change)
-    circuits = Circuits(CircuitRules(config.router.allowed_fails, config.router.cooldown_time), label)
+    sharing = Sharing()
+    rules = CircuitRules(config.router.allowed_fails, config.router.cooldown_time)
+    circuits = Circuits(rules, label, publish=sharing.publish)
+    sharing.hand_to(CircuitChanged, circuits.take)
+    sharing.hand_to(FactsWanted, lambda _: circuits.publish_all())
+    sharing.hand_to(CredentialAccepted, inputs.known_credentials.take)
+    inputs.known_credentials.publish_by(sharing.publish)
     feed = Feed()
     child = Child(feed, inputs.environ)
     pools = (
@@ -235,6 +244,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         ledger=ledger,
         totals=totals,
         metrics=metrics,
+        sharing=sharing,
         own_pages=own_pages,
         feed=feed,
         dashboard=dashboard,

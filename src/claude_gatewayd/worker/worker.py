@@ -27,6 +27,8 @@ from claude_gatewayd.worker.beats import Beats
 from claude_gatewayd.worker.engine import EngineFailed
 from claude_gatewayd.worker.gateway.introduction import Remembered
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
+from claude_gatewayd.worker.sharing.facts import FactsWanted
+from claude_gatewayd.worker.sharing.messages import as_message, from_message
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._pending_report: asyncio.TimerHandle | None = None
         self._parts = assemble(inputs, self._report_soon, succeeds=mode.succeeds)
+        self._parts.sharing.send_by(lambda fact: channel.send_fact(as_message(fact)))
         self._parts.metrics.describe_by(lambda: self._snapshot()["snapshot"], mode.number)
         gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)
@@ -108,6 +111,7 @@ class Worker:
         self._acceptor.start()
         self._is_serving = True
         self._channel.send_event("ready", **self._snapshot())
+        self._parts.sharing.publish(FactsWanted())
         if not self._mode.succeeds:
             self._parts.bedrock.start()
         if wants_engine:
@@ -203,6 +207,8 @@ class Worker:
                 case "hurry":
                     if not self._hurry_ordered.done():
                         self._hurry_ordered.set_result(None)
+                case "take-fact" if (fact := from_message(message.get("fact"))) is not None:
+                    self._parts.sharing.take(fact)
                 case "leave":
                     self._parts.own_pages.leave()
                 case "probe":

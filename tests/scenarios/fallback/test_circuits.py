@@ -52,6 +52,28 @@ def test_circuits(through: Through) -> None:
         assert stage.ask().headers["x-gateway-fallback"] == "circuit open (400 billing)"
 
 
+def test_a_circuit_outlives_a_reload() -> None:
+    """The generation that begins asks the one that serves what it has found out."""
+    with (
+        FakeAnthropic() as anthropic,
+        FakeBedrock() as bedrock,
+        Daemon(upstream=anthropic.url, environ=asking(bedrock, "direct")) as daemon,
+    ):
+        stage = Stage(anthropic, bedrock, daemon)
+        stage.wait_asking("direct")
+        stage.prove()
+        reset = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
+        limits = {"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": reset}
+        anthropic.fail_next(429, headers=limits)
+        assert stage.ask().headers["x-gateway-fallback"] == "429"
+        asked = len(stage.to_anthropic())
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: "as another worker's (limit reached)" in daemon.log)
+        wait_until(lambda: daemon.generation()["number"] == 2 and bool(daemon.status()["circuits"]))
+        assert stage.ask().headers["x-gateway-fallback"] == "circuit open (limit reached)"
+        assert len(stage.to_anthropic()) == asked
+
+
 @pytest.mark.parametrize(
     ("words", "falls"),
     [

@@ -58,6 +58,9 @@ class Generation:
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
         self.at_rest = False  # it sends no beats until there is work, or a probe
         self.on_work: Callable[[], None] = lambda: None  # called when it is not at rest any more
+        self.on_fact: Callable[[Generation, wire.Message], None] = lambda *_: (
+            None
+        )  # called with what others are to know
         self.overdue_at = math.inf  # on the loop's clock: whatever has not drained or ended by then hangs
         self.is_done = False  # it has sent "ending": only its exit is left
         self.settled: asyncio.Future[None] = loop.create_future()
@@ -151,6 +154,10 @@ class Generation:
         """Have it lend its AWS keys to its successor. They are passed on and not kept."""
         self._borrower = to
         self._order({"do": "lend-keys"})
+
+    def take_fact(self, fact: wire.Message) -> None:
+        """Let it know what another worker has found out."""
+        self._order({"do": "take-fact", "fact": fact})
 
     def leave(self) -> None:
         """Have it tell load balancers that it takes no more requests; it serves those that come."""
@@ -266,6 +273,9 @@ class Generation:
             borrower, self._borrower = self._borrower, None
             if borrower is not None and message.get("loan") is not None:
                 borrower._order({"do": "borrow-keys", "loan": message["loan"]})
+            return
+        if event == "fact":
+            self.on_fact(self, message.get("fact", {}))
             return
         if event in ("reached", "models", "models-refreshed", "dashboard-link"):
             if (asked := self._asked.pop(event, None)) is not None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from claude_gatewayd.ipc import wire
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor.workers.generation import Generation, GenerationState
 from claude_gatewayd.supervisor.workers.launch import FIRST, Launched, LaunchSpec
@@ -118,7 +119,7 @@ class Generations:
             why = f"cannot be started by {spec.interpreter}: {error.strerror or error}"
             return None, [_system("worker", why, "make install, in the checkout of claude-gatewayd")]
         self._on_work()
-        new.on_work = self._on_work
+        new.on_work, new.on_fact = self._on_work, self._pass_on
         self._starting = new
         if launched:
             self.reap()  # its SIGCHLD may have come before anybody handled it
@@ -154,6 +155,12 @@ class Generations:
             old.drain(LINGER)
             self._draining.append(old)
             logger.info("generation %d drains", old.number)
+
+    def _pass_on(self, source: Generation, fact: wire.Message) -> None:
+        """Let all other workers know what one has found out. What it is, only they understand."""
+        for generation in self:
+            if generation is not source:
+                generation.take_fact(fact)
 
     def reap(self) -> None:
         """Handle workers that have ended. Called on SIGCHLD."""
@@ -320,7 +327,7 @@ class Generations:
         for state in states:
             self._number = max(self._number, state.number)
             generation = Generation.resumed(state)
-            generation.on_work = self._on_work
+            generation.on_work, generation.on_fact = self._on_work, self._pass_on
             if generation.state == "serving":
                 self.current = generation
                 generation.probe()

@@ -13,12 +13,14 @@ from claude_gatewayd import paths
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import files, small_file
 from claude_gatewayd.system.secret_file import read_or_make_secret
+from claude_gatewayd.worker.sharing.facts import CredentialAccepted
 
 logger = logging.getLogger(__name__)
 
 _GOOD_FOR = 30 * 86400.0
 _RENEWED_AFTER = 86400.0  # an older entry is renewed when it is used
 _MOST_ENTRIES = 1000
+_DIGEST_SIZE = 16  # bytes
 _LOCK_TIMEOUT = 2.0
 # The paths that check the credential before they answer, by method. OPTIONS, or a GET of anything else, may be answered
 # by whatever stands between us and Anthropic.
@@ -75,6 +77,7 @@ class KnownCredentials:
         self._file = file
         self._key = key.encode()[:64]
         self._clock = clock
+        self._publish: Callable[[CredentialAccepted], None] = lambda _: None
         self._known: dict[str, float] = {}  # the oldest first; as many as the file has
         self._seen: tuple[int, int] | None = None  # mtime and inode of the file when it was read
         self._writing: asyncio.Task[None] | None = None
@@ -87,7 +90,7 @@ class KnownCredentials:
 
     def digest(self, credential: bytes) -> str:
         """Return the keyed hash of a credential. BLAKE2b: HMAC by OpenSSL takes 25 times as long."""
-        return hashlib.blake2b(credential, digest_size=16, key=self._key).hexdigest()
+        return hashlib.blake2b(credential, digest_size=_DIGEST_SIZE, key=self._key).hexdigest()
 
     def knows(self, digest: str) -> bool:
         """Whether Anthropic has accepted a credential within the last 30 days."""
@@ -96,10 +99,22 @@ class KnownCredentials:
         at = self._known.get(digest)
         return at is not None and self._clock() - at < _GOOD_FOR
 
+    def publish_by(self, publish: Callable[[CredentialAccepted], None]) -> None:
+        """Have *publish* called with what other workers should know, and `take` with what they have published."""
+        self._publish = publish
+
     def learn(self, digest: str) -> None:
         """Remember a credential. A thread writes it to the file soon after."""
-        if self.is_fresh(digest):
-            return
+        if not self.is_fresh(digest):
+            self._remember(digest)
+            self._publish(CredentialAccepted(digest))
+
+    def take(self, fact: CredentialAccepted) -> None:
+        """Remember a credential that Anthropic has accepted from another worker."""
+        if not self.is_fresh(fact.digest) and len(fact.digest) == 2 * _DIGEST_SIZE:
+            self._remember(fact.digest)
+
+    def _remember(self, digest: str) -> None:
         self._known.pop(digest, None)
         self._known[digest] = self._clock()
         if len(self._known) > _MOST_ENTRIES:  # Anthropic may accept any credential, where a proxy stands in its place

@@ -6,6 +6,7 @@ limit's reset is. The clock may be set back: a circuit that was opened in the fu
 """
 
 import logging
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from claude_gatewayd.system.clock_time import clock_time
+from claude_gatewayd.worker.sharing.facts import CircuitChanged
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +22,7 @@ WINDOW = (
     60.0  # failures within it count together; LiteLLM counts within cooldown_time (router_utils/cooldown_handlers.py)
 )
 PROBE_EVERY = 300.0  # while a limit is reached: it may be lifted or raised before its reset
+OTHERS_PROBE_LATER = (2.0, 7.0)  # seconds: who published the circuit probes first, and says how that went
 PROBE_LASTS = 120.0  # a probe without a verdict for so long is forgotten
 LONGEST_LIMIT = 8 * 86400.0  # Anthropic's longest limit is weekly
 LONGEST_RETRY_AFTER = 600.0
@@ -116,15 +119,21 @@ CLOSED = Circuit()
 class Circuits:
     """The circuits of a generation, by credential and model; the 512 that were used last.
 
-    *label* returns the name of a credential in the log and the status.
+    *label* returns the name of a credential in the log and the status. *publish* is called with what other workers
+    should know, and `take` with what they have published.
     """
 
     def __init__(
-        self, rules: CircuitRules, label: Callable[[str], str], clock: Callable[[], float] = time.time
+        self,
+        rules: CircuitRules,
+        label: Callable[[str], str],
+        clock: Callable[[], float] = time.time,
+        publish: Callable[[CircuitChanged], None] = lambda _: None,
     ) -> None:
         self._rules = rules
         self._label = label
         self._clock = clock
+        self._publish = publish
         self._circuits: OrderedDict[CircuitKey, Circuit] = (
             OrderedDict()
         )  # without those that are closed and have no failures
@@ -138,7 +147,8 @@ class Circuits:
         now = self._clock()
         state = circuit.state(now)
         if state == "probe":
-            self._circuits[key] = circuit.probing(now)
+            probing = self._circuits[key] = circuit.probing(now)
+            self._publish(_fact(key, probing, now))
         return state
 
     def is_open(self, key: CircuitKey) -> bool:
@@ -154,6 +164,7 @@ class Circuits:
         """Close a circuit: Anthropic has answered."""
         circuit = self._circuits.pop(key, CLOSED)
         if circuit.is_open:
+            self._publish(_fact(key, CLOSED, self._clock()))
             logger.info("the circuit of %s for %s closes: Anthropic answers", *self._named(key))
 
     def failed(self, key: CircuitKey, reason: str, retry_after: float | None = None) -> None:
@@ -168,6 +179,38 @@ class Circuits:
         """Return a probe that came to no verdict. After a verdict this does nothing."""
         if key in self._circuits:
             self._change(key, lambda circuit, now: circuit.released(now))
+
+    def take(self, fact: CircuitChanged) -> None:
+        """Take over the state of a circuit that another worker has published."""
+        key = circuit_key(fact.credential, fact.model, fact.own_limits)
+        if not fact.is_open:
+            if self._circuits.pop(key, CLOSED).is_open:
+                logger.info("the circuit of %s for %s closes: Anthropic answers another worker", *self._named(key))
+            return
+        now = self._clock()
+        ends_in = min(max(fact.ends_in, 0.0), LONGEST_LIMIT)
+        probe_in = min(max(fact.probe_in, 0.0), LONGEST_LIMIT) + random.uniform(*OTHERS_PROBE_LATER)  # noqa: S311
+        circuit = Circuit(
+            is_open=True, since=now, until=now + ends_in, probe_at=now + probe_in, limit=fact.is_limit,
+            reason=fact.reason,
+        )  # fmt: skip
+        was_open = self._circuits.get(key, CLOSED).is_open
+        self._put(key, circuit)
+        if not was_open:
+            until = clock_time(circuit.until, now)
+            logger.warning(
+                "the circuit of %s for %s opens until %s, as another worker's (%s)",
+                *self._named(key),
+                until,
+                ascii(circuit.reason)[1:-1],
+            )
+
+    def publish_all(self) -> None:
+        """Publish the circuits that are open, for a worker that begins."""
+        now = self._clock()
+        for key, circuit in self._circuits.items():
+            if circuit.is_open and circuit.since <= now < circuit.until:
+                self._publish(_fact(key, circuit, now))
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Return the open circuits, for the status. One that has ended is not open: the next request is let through."""
@@ -187,15 +230,25 @@ class Circuits:
         now = self._clock()
         before = self._circuits.get(key, CLOSED)
         after = change(before, now)
-        self._circuits[key] = after
-        self._circuits.move_to_end(key)
-        while len(self._circuits) > _MOST:
-            self._circuits.popitem(last=False)
+        self._put(key, after)
+        if after.is_open and after != before:
+            self._publish(_fact(key, after, now))
         # In a long outage every probe fails, which is not logged. A limit that is reached, or that moves, is.
         if after.is_open and (not before.is_open or (after.limit and after.until != before.until)):
             until = clock_time(after.until, now)
             logger.warning("the circuit of %s for %s opens until %s (%s)", *self._named(key), until, after.reason)
 
+    def _put(self, key: CircuitKey, circuit: Circuit) -> None:
+        self._circuits[key] = circuit
+        self._circuits.move_to_end(key)
+        while len(self._circuits) > _MOST:
+            self._circuits.popitem(last=False)
+
     def _named(self, key: CircuitKey) -> tuple[str, str]:
         """Return the names for the log. A model's is whatever the caller sent, so it is escaped."""
         return self._label(key.credential), ascii(key.name)[1:-1]
+
+
+def _fact(key: CircuitKey, circuit: Circuit, now: float) -> CircuitChanged:
+    ends_in, probe_in = circuit.until - now, circuit.probe_at - now
+    return CircuitChanged(*key, circuit.is_open, circuit.limit, round(ends_in, 3), round(probe_in, 3), circuit.reason)

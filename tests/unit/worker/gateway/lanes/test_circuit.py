@@ -11,6 +11,7 @@ from claude_gatewayd.anthropic.headers import reset_of
 from claude_gatewayd.worker.gateway.lanes.circuit import (
     CLOSED,
     LONGEST_LIMIT,
+    OTHERS_PROBE_LATER,
     PROBE_EVERY,
     PROBE_LASTS,
     Circuit,
@@ -18,6 +19,7 @@ from claude_gatewayd.worker.gateway.lanes.circuit import (
     Circuits,
     circuit_key,
 )
+from claude_gatewayd.worker.sharing.facts import CircuitChanged
 from tests.support.clock import Clock
 
 NOW = 1_800_000_000.0
@@ -275,3 +277,69 @@ def test_betas_with_limits_of_their_own_have_a_circuit() -> None:
     circuits.failed(KEY._replace(own_limits="1M context"), "429")
     assert circuits.admit(KEY) == "closed"
     assert [circuit["model"] for circuit in circuits.snapshot()] == ["claude-opus-4-8 with 1M context"]
+
+
+class Pair:
+    """Two workers on machines whose clocks differ by an hour."""
+
+    def __init__(self) -> None:
+        self.clock, self.other_clock = Clock(NOW), Clock(NOW - 3600)
+        self.facts: list[CircuitChanged] = []
+        self.other = Circuits(CircuitRules(0, 60.0), str, self.other_clock)
+        self.one = Circuits(CircuitRules(0, 60.0), str, self.clock, self._pass_on)
+
+    def _pass_on(self, fact: CircuitChanged) -> None:
+        self.facts.append(fact)
+        self.other.take(fact)
+
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.other_clock.now += seconds
+
+
+def test_a_limit_that_one_worker_saw_holds_for_the_other(caplog: pytest.LogCaptureFixture) -> None:
+    pair = Pair()
+    pair.one.rejected(KEY, NOW + 7200, "limit reached")
+    assert (pair.other.admit(KEY), pair.other.reason(KEY)) == ("open", "limit reached")
+    assert [one["until"] for one in pair.other.snapshot()] == [NOW - 3600 + 7200]
+    assert ["as another worker's" in record.getMessage() for record in caplog.records] == [True, False]
+    pair.wait(PROBE_EVERY + OTHERS_PROBE_LATER[1])
+    assert pair.one.admit(KEY) == "probe"
+    assert pair.other.admit(KEY) == "open", "one of them probes"
+    pair.one.succeeded(KEY)
+    assert pair.other.admit(KEY) == "closed"
+
+
+def test_who_saw_it_probes_first_and_the_other_if_nobody_does() -> None:
+    pair = Pair()
+    pair.one.rejected(KEY, NOW + 7200, "limit reached")
+    pair.wait(PROBE_EVERY + OTHERS_PROBE_LATER[0] - 0.1)
+    assert pair.other.admit(KEY) == "open"
+    pair.wait(OTHERS_PROBE_LATER[1] - OTHERS_PROBE_LATER[0] + 0.2)
+    assert pair.other.admit(KEY) == "probe"
+
+
+def test_only_what_changes_is_published() -> None:
+    pair = Pair()
+    pair.one.succeeded(KEY)
+    pair.one.released(KEY)
+    assert pair.facts == []
+    pair.one.failed(KEY, "529")
+    pair.one.failed(KEY, "529")  # from a request that began earlier
+    assert pair.one.admit(KEY) == "open"
+    assert len(pair.facts) == 1
+    pair.one.publish_all()
+    assert pair.facts[1:] == pair.facts[:1]
+    pair.wait(60)
+    pair.one.publish_all()  # it has ended
+    assert len(pair.facts) == 2
+
+
+@given(fact=st.builds(CircuitChanged, own_limits=st.text(), model=st.text(), is_open=st.booleans(),
+                      ends_in=st.floats(allow_nan=False), probe_in=st.floats(allow_nan=False)))  # fmt: skip
+def test_no_fact_closes_the_way_to_anthropic_for_ever(fact: CircuitChanged) -> None:
+    clock = Clock(NOW)
+    circuits = Circuits(CircuitRules(0, 60.0), str, clock)
+    circuits.take(fact)
+    clock.now += LONGEST_LIMIT + OTHERS_PROBE_LATER[1]
+    assert circuits.admit(circuit_key(fact.credential, fact.model, fact.own_limits)) in ("probe", "closed")

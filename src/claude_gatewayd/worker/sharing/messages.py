@@ -1,0 +1,30 @@
+"""Facts as JSON, between workers of different versions: an unknown kind is ignored, and fields are only added."""
+
+from typing import Any, Final
+
+import msgspec
+
+from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, Fact, FactsWanted
+
+_KINDS: Final[dict[str, type[Fact]]] = {
+    "credential-accepted": CredentialAccepted,
+    "circuit-changed": CircuitChanged,
+    "facts-wanted": FactsWanted,
+}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+def as_message(fact: Fact) -> dict[str, Any]:
+    """Return a fact as an object of JSON."""
+    return {"kind": _NAMES[type(fact)], **msgspec.to_builtins(fact)}
+
+
+def from_message(message: object) -> Fact | None:
+    """Return the fact of a message; None for one of another version's, or of nobody's."""
+    if not isinstance(message, dict) or not isinstance(name := message.get("kind"), str):
+        return None
+    kind = _KINDS.get(name)
+    try:
+        return None if kind is None else msgspec.convert(message, kind)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,38 @@
+"""Facts between versions: what one sends the other understands, or ignores."""
+
+import json
+
+import pytest
+
+from claude_gatewayd.worker.sharing import messages
+from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, Fact, FactsWanted
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        CredentialAccepted("ab" * 16),
+        CircuitChanged("1f3a", "claude-opus-4-8", "", True, True, 3600.0, 300.0, "limit reached"),
+        FactsWanted(),
+    ],
+    ids=lambda fact: type(fact).__name__,
+)
+def test_as_json_and_back(fact: Fact) -> None:
+    assert messages.from_message(json.loads(json.dumps(messages.as_message(fact)))) == fact
+
+
+@pytest.mark.parametrize(
+    ("message", "fact"),
+    [
+        ({"kind": "of-tomorrow", "x": 1}, None),
+        ({"kind": "credential-accepted", "digest": "a", "of_tomorrow": 1}, CredentialAccepted("a")),
+        ({"kind": "circuit-changed", "credential": "a", "model": "b"}, CircuitChanged("a", "b")),
+        ({"kind": "credential-accepted"}, None),
+        ({"kind": "credential-accepted", "digest": 1}, None),
+        ({}, None),
+        (None, None),
+        ("x", None),
+    ],
+)
+def test_of_another_version_or_of_nobody(message: object, fact: Fact | None) -> None:
+    assert messages.from_message(message) == fact
