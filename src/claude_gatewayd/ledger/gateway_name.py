@@ -5,6 +5,7 @@ import os
 import socket
 
 from claude_gatewayd.config.model import Listen
+from claude_gatewayd.ledger.database import Database
 
 _LONGEST = 100
 _USUAL_PORT = Listen().port
@@ -19,3 +20,11 @@ def gateway_name(port: int) -> str:
     beyond = "" if port == _USUAL_PORT else f":{port}"
     name = f"{user}@{socket.gethostname()}"[: _LONGEST - len(beyond)] + beyond
     return "".join(sign if sign.isprintable() else "?" for sign in name)
+
+
+def own_gateway(database: Database, port: int) -> str | None:
+    """Return whose rows of a database are this gateway's, None where all are.
+
+    A file of SQLite is of one gateway, whatever the machine was called in the meantime.
+    """
+    return gateway_name(port) if database.is_postgres else None

@@ -2,14 +2,18 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.schema import SCHEMA
 
 CONNECT_WITHIN = 5  # seconds, for each address of the host
@@ -35,6 +39,15 @@ def open_for_writing(database: Database, *, seconds: float = 30.0) -> Engine:
         return _postgres(database, seconds, "")
     # a transaction that took the lock later would fail at once where it has read an older state
     return _sqlite(database.file, "rw", seconds, "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def driver_errors(verb: str, database: Database) -> Iterator[None]:
+    """Raise a driver's errors as a GatewayError, which says that *verb* failed and why."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise failure_of(verb, database, error).as_error() from None
 
 
 def _is_at_rest(file: Path) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
 from claude_gatewayd.aws.facts import CredentialFacts, FetchResult
-from claude_gatewayd.aws.keeper.threads import in_thread
 from claude_gatewayd.aws.keys import AwsKeys
+from claude_gatewayd.system.threads import in_thread
 
 
 class KeyProvider(Protocol):

@@ -19,6 +19,7 @@ from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.maintenance.damage import damage
 from claude_gatewayd.ledger.maintenance.migrate import head
+from claude_gatewayd.ledger.opening import driver_errors
 from claude_gatewayd.ledger.schema import requests
 from claude_gatewayd.ledger.sums import HOUR
 
@@ -69,9 +70,9 @@ def look(database: Database, environ: Mapping[str, str], *, is_on: bool) -> Chec
         return found._replace(troubles=tuple(troubles))
     try:
         troubles += _damage(database)
-        with opened.told("read", database), opened.reading(database).connect() as connection:
+        with driver_errors("read", database), opened.reading(database).connect() as connection:
             found = _counted(found, connection, database)
-        with opened.told("read", database):
+        with driver_errors("read", database):
             found = found._replace(differing=tuple(agreement.differing(opened.reading(database))))
     except GatewayError as error:
         troubles.append(Trouble(error.message, error.hint))

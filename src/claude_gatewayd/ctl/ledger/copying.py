@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from claude_gatewayd.ctl.ledger import opened
 from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.opening import driver_errors
 from claude_gatewayd.ledger.schema import latencies, quarters, requests
 from claude_gatewayd.ledger.sums import Sums, sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
@@ -36,11 +37,11 @@ def copy_missing(source: Database, target: Database, tell: Callable[[int, int], 
         missing = [one for one in ids if one not in known]
         for start in range(0, len(missing), CHUNK):
             piece = missing[start : start + CHUNK]
-            with opened.told("read", source), reading.connect() as connection:
+            with driver_errors("read", source), reading.connect() as connection:
                 records = [
                     as_record(row) for row in connection.execute(select(requests).where(requests.c.id.in_(piece)))
                 ]
-            with opened.told("write", target):
+            with driver_errors("write", target):
                 added += add(writing, records)
             tell(seen + start + len(piece), added)
         seen += len(ids)
@@ -62,7 +63,7 @@ def as_record(row: Any) -> UsageRecord:
 
 def _ids(database: Database, engine: Engine, chosen: ColumnElement[bool], most: int | None = _LOOKED_AT) -> list[str]:
     """Return ids in their order. Short transactions: a long one would keep SQLite's WAL from shrinking."""
-    with opened.told("read", database), engine.connect() as connection:
+    with driver_errors("read", database), engine.connect() as connection:
         return list(connection.scalars(select(requests.c.id).where(chosen).order_by(requests.c.id).limit(most)))
 
 

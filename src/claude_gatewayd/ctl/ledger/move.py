@@ -27,6 +27,7 @@ from claude_gatewayd.ipc.lock import lock_is_held
 from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.migrate import migrate
+from claude_gatewayd.ledger.opening import driver_errors
 from claude_gatewayd.system import files
 
 RESUME = "claude-gatewayctl ledger move --resume"
@@ -61,7 +62,7 @@ def move(target: Database, environ: Mapping[str, str], say: Say) -> Moved:
         raise GatewayError(f"cannot move the ledger: it is in {target.shown} already", "claude-gatewayctl ledger check")
     if target.is_postgres:
         postgres.require_usable(target)
-    with opened.told("prepare", target):
+    with driver_errors("prepare", target):
         migrate(target)
     unfinished.begin(Move(source, target))
     say("from", source.shown)
@@ -102,7 +103,7 @@ def _is_same_server(source: Database, target: Database) -> bool:
 
 
 def _identity(database: Database) -> tuple[object, ...]:
-    with opened.told("read", database), opened.reading(database).connect() as connection:
+    with driver_errors("read", database), opened.reading(database).connect() as connection:
         found = "SELECT pg_postmaster_start_time(), current_database(), inet_server_port()"
         return tuple(connection.execute(text(found)).one())
 
@@ -200,7 +201,7 @@ def _set_aside(source: Database, say: Say) -> str:
     if file is None or not file.exists():
         say("kept", f"the tables in {source.shown}")
         return source.shown
-    with opened.told("close", source), opened.writing(source).connect() as connection:
+    with driver_errors("close", source), opened.writing(source).connect() as connection:
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     aside = file.with_name(f"{file.name}.moved-{time.strftime('%Y%m%d-%H%M%S')}")

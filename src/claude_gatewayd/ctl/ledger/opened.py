@@ -1,16 +1,13 @@
-"""The ledger of this configuration, for a verb: which database, opened, and its errors as a person is told them."""
+"""The ledger of this configuration, for a verb: which database, opened, and how large."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database, database_of
-from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
 
 _SECONDS = 300.0  # for a statement over a million rows, on a busy machine
@@ -19,15 +16,6 @@ _SECONDS = 300.0  # for a statement over a million rows, on a busy machine
 def configured(environ: Mapping[str, str]) -> Database:
     """Return the ledger's database. Raises GatewayError, ConfigInvalid."""
     return database_of(config.load(environ).ledger, environ)
-
-
-@contextmanager
-def told(verb: str, database: Database) -> Iterator[None]:
-    """Raise a driver's errors as a GatewayError, which says that *verb* failed and why."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise failure_of(verb, database, error).as_error() from None
 
 
 def reading(database: Database) -> Engine:

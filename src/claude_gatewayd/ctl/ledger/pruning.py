@@ -10,6 +10,7 @@ from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.maintenance import prune as upkeep
+from claude_gatewayd.ledger.opening import driver_errors
 from claude_gatewayd.ledger.schema import metadata, requests
 from claude_gatewayd.ledger.sums import HOUR
 
@@ -29,7 +30,7 @@ class Pruned(NamedTuple):
 def count(database: Database, before: float) -> int:
     """Return how many rows began in hours that ended before that. Raises GatewayError."""
     before -= before % HOUR
-    with opened.told("read", database), opened.reading(database).connect() as connection:
+    with driver_errors("read", database), opened.reading(database).connect() as connection:
         older = select(func.count()).select_from(requests).where(requests.c.started_at < before)
         return connection.scalar(older) or 0
 
@@ -38,7 +39,7 @@ def prune(database: Database, before: float, *, vacuum: bool) -> Pruned:
     """Remove the hours that ended before that, and say what is left. Raises GatewayError."""
     removed = 0
     busy_since = time.monotonic()
-    with opened.told("prune", database), Progress("Pruning the ledger") as progress:
+    with driver_errors("prune", database), Progress("Pruning the ledger") as progress:
         engine = opened.writing(database)
         is_all = False
         while not is_all:
@@ -57,7 +58,7 @@ def prune(database: Database, before: float, *, vacuum: bool) -> Pruned:
         if vacuum:
             progress.detail = "giving the room back"
             _vacuum(database)
-    with opened.told("read", database), opened.reading(database).connect() as connection:
+    with driver_errors("read", database), opened.reading(database).connect() as connection:
         return Pruned(removed, *opened.size_of(connection))
 
 

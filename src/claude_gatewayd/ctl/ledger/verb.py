@@ -77,6 +77,7 @@ def ledger(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from claude_gatewayd.config import loading as config
     from claude_gatewayd.ctl.ledger import agreement, check, opened
+    from claude_gatewayd.ledger.opening import driver_errors
 
     environ = environment.of_daemon(os.environ)
     database = opened.configured(environ)
@@ -88,7 +89,7 @@ def _check(arguments: argparse.Namespace) -> int:
             def tell(done: int) -> None:
                 progress.detail = f"{done} of {len(found.differing)} hours repaired"
 
-            with opened.told("repair", database):
+            with driver_errors("repair", database):
                 agreement.repair(opened.writing(database), found.differing, tell)
             say(f"Repaired the sums of {counted(len(found.differing), 'hour')}")
             found = check.look(database, environ, is_on=is_on)
@@ -138,6 +139,7 @@ def _prune(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     from claude_gatewayd.ctl.ledger import export, opened
+    from claude_gatewayd.ledger.opening import driver_errors
 
     database = opened.configured(environment.of_daemon(os.environ))
     engine = opened.reading(database)
@@ -150,7 +152,7 @@ def _export(arguments: argparse.Namespace) -> int:
         def tell(count: int) -> None:
             progress.detail = f"{count:,} rows"
 
-        with opened.told("read", database):
+        with driver_errors("read", database):
             if file is None:
                 export.write(sys.stdout, engine, form, asked.since, until, tell)
                 return DONE

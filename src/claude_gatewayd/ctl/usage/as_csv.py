@@ -5,7 +5,7 @@ import io
 from datetime import tzinfo
 
 from claude_gatewayd import printable
-from claude_gatewayd.ctl.usage.as_json import sums
+from claude_gatewayd.ledger.reports.fields import sums
 from claude_gatewayd.ledger.reports.local_time import local
 from claude_gatewayd.ledger.reports.results import UsageReport, UsageSums
 

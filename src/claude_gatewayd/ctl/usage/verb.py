@@ -17,7 +17,7 @@ from claude_gatewayd.ctl.terminal import colour
 from claude_gatewayd.ctl.terminal.output import DONE, row
 from claude_gatewayd.errors import GatewayError, not_changed
 from claude_gatewayd.ledger.database import Database, database_of
-from claude_gatewayd.ledger.gateway_name import gateway_name
+from claude_gatewayd.ledger.gateway_name import own_gateway
 from claude_gatewayd.ledger.reports.estimate import estimate
 from claude_gatewayd.ledger.reports.local_time import local, zone_name
 from claude_gatewayd.ledger.reports.results import By, UsageReport, UsageSums
@@ -86,12 +86,9 @@ def usage(arguments: argparse.Namespace) -> int:
 
 
 def _own(database: Database, config: Config, arguments: argparse.Namespace) -> str | None:
-    """Return whose requests are reported, None for everybody's.
-
-    A file of SQLite is of one gateway, whatever the machine was called in the meantime.
-    """
-    is_shared = database.is_postgres and not arguments.all and arguments.by != "gateway"
-    return gateway_name(config.listen.port) if is_shared else None
+    """Return whose requests are reported, None for everybody's."""
+    of_all = arguments.all or arguments.by == "gateway"
+    return None if of_all else own_gateway(database, config.listen.port)
 
 
 def _against(arguments: argparse.Namespace, environ: Mapping[str, str], now: float, zone: tzinfo | None) -> int:
@@ -116,7 +113,7 @@ def _read(
     arguments: argparse.Namespace,
 ) -> UsageReport | None:
     from claude_gatewayd.ctl.terminal.progress import Progress
-    from claude_gatewayd.ctl.usage.reading import read
+    from claude_gatewayd.ledger.reports.reading import read
     from claude_gatewayd.ledger.reports.report import report
 
     limit = arguments.limit or (_SESSIONS if arguments.by == "session" else None)

@@ -17,10 +17,10 @@ from claude_gatewayd.ctl.usage.against.compare import AROUND, Comparison, Ledger
 from claude_gatewayd.ctl.usage.against.transcripts import Message, Transcripts
 from claude_gatewayd.ctl.usage.figures import counted
 from claude_gatewayd.ctl.usage.labels import of_window
-from claude_gatewayd.ctl.usage.reading import read
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.reports.local_time import local, zone_name
+from claude_gatewayd.ledger.reports.reading import read
 from claude_gatewayd.ledger.reports.window import Window, window
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 async def in_thread(function: Callable[[], T]) -> T:
     """Run *function* in a thread and return its result. If the wait is cancelled, the thread ends by its own limits.
 
-    Not `asyncio.to_thread`: its threads are joined at exit, and a name lookup that hangs would hold the worker up.
+    Not `asyncio.to_thread`: its threads are joined at exit, and a name lookup that hangs would hold the process up.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -34,5 +34,5 @@ async def in_thread(function: Callable[[], T]) -> T:
         except RuntimeError:
             pass  # the loop has ended
 
-    threading.Thread(target=work, name="aws", daemon=True).start()
+    threading.Thread(target=work, name="aside", daemon=True).start()
     return await done

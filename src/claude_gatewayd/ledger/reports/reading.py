@@ -6,10 +6,9 @@ from typing import TypeVar
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from claude_gatewayd.ctl.ledger.opened import told
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database
-from claude_gatewayd.ledger.opening import open_for_reading
+from claude_gatewayd.ledger.opening import driver_errors, open_for_reading
 from claude_gatewayd.ledger.schema import latencies, quarters, requests
 
 _WITHIN = 60.0  # a year of a busy database
@@ -25,7 +24,7 @@ def read(database: Database, ask: Callable[[Connection], T]) -> T | None:
     if database.file is not None and not database.file.exists():
         return None
     engine = open_for_reading(database, seconds=_WITHIN)
-    with told("read", database):
+    with driver_errors("read", database):
         with engine.connect() as connection:
             try:
                 return ask(connection)
