@@ -17,6 +17,7 @@ OF_THE_REPOSITORY = {
     "test_install_script.py": "what scripts/install asks of a machine",
     "test_layers.py": "who imports whom, and how large a room is",
     "test_mirror.py": "where tests are",
+    "test_page.py": "the files of the dashboard's page",
     "test_pages.py": "the pages name what there is",
     "test_this_machine.py": "what make asks of a machine",
     "test_workflows.py": "the public CI is valid",

@@ -1,0 +1,88 @@
+// The only place that makes elements. What comes from outside becomes text nodes and never markup.
+
+export const $ = (id) => document.getElementById(id);
+
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+// Touch the document only where something has changed: it costs nothing, and a screen reader is not woken.
+export function text(node, value) {
+  if (node.textContent !== value) node.textContent = value;
+}
+
+export function mark(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
+export function show(node, isShown) {
+  if (node.hidden === isShown) node.hidden = !isShown;
+}
+
+// Let the children of *parent* be those of *items*, reusing them, so that focus and selection stay where they are.
+export function each(parent, items, make, update) {
+  while (parent.children.length > items.length) parent.lastElementChild.remove();
+  items.forEach((item, at) => update(parent.children[at] ?? parent.appendChild(make()), item, at));
+}
+
+// A table's head and rows. A column is {name, isNumber, isHead}; a cell is text, or a node that is only made for it.
+export function table(node, columns, rows) {
+  const [head, body] = [node.tHead, node.tBodies[0]];
+  if (!head.rows.length) head.append(el("tr"));
+  each(head.rows[0], columns, () => el("th", { scope: "col" }), (cell, column) => {
+    mark(cell, "class", column.isNumber ? "number" : "");
+    text(cell, column.name);
+  });
+  each(body, rows, () => el("tr"), (row, cells) => {
+    if (row.children.length !== cells.length) {
+      row.replaceChildren(...cells.map((_, at) => (at ? el("td") : el("th", { scope: "row" }))));
+    }
+    cells.forEach((cell, at) => {
+      mark(row.children[at], "class", columns[at].isNumber ? "number" : "");
+      if (cell instanceof Node) row.children[at].replaceChildren(cell);
+      else text(row.children[at], cell);
+    });
+  });
+}
+
+// A command to paste, beside a button that copies it.
+export function command(host, line) {
+  if (host.dataset.line === line) return;
+  host.dataset.line = line;
+  show(host, Boolean(line));
+  if (!line) return host.replaceChildren();
+  const button = el("button", { type: "button", class: "copy", "aria-label": `Copy the command ${line}` }, "Copy");
+  host.replaceChildren(el("code", {}, line), button);
+}
+
+export function announce(words) {
+  $("announce").textContent = "";
+  requestAnimationFrame(() => ($("announce").textContent = words));
+}
+
+// One listener for all copy buttons, also those that come later.
+export function copyOnClick() {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.(".copy");
+    if (!button) return;
+    const code = button.previousElementSibling;
+    const isCopied = await copy(code);
+    announce(isCopied ? `Copied: ${code.textContent}` : "The browser does not let this page copy. The command is selected.");
+    button.textContent = isCopied ? "Copied" : "Selected";
+    clearTimeout(button.timer);
+    button.timer = setTimeout(() => (button.textContent = "Copy"), 2000);
+  });
+}
+
+async function copy(code) {
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    return true;
+  } catch { // a page that is not from this machine has no clipboard
+    getSelection().selectAllChildren(code);
+    return false;
+  }
+}
