@@ -65,7 +65,9 @@ def main(words: Sequence[str]) -> int:
     arguments = _parse(words)
     streams.protect()
     faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)  # the supervisor asks where we hang, before it ends us
+    # The supervisor asks where we hang, before it ends us. Only this thread answers: to read the frames of another that
+    # goes on meanwhile has crashed it (python/cpython#116008).
+    faulthandler.register(signal.SIGUSR1, all_threads=False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the callers' credentials
     for number in (signal.SIGHUP, signal.SIGTTOU, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
