@@ -38,7 +38,7 @@ Service = Literal["oidc", "portal", "sts"]
 Outage = Literal["refused", "cut", "hangs", "unavailable"]
 
 SERVICES: Final[tuple[Service, ...]] = ("oidc", "portal", "sts")
-TIMEOUT: Final = 10.0
+TIMEOUT: Final = 60.0
 UNAVAILABLE: Final = AwsError("ServiceUnavailable", "Service is unable to handle request.")
 THROTTLED: Final = AwsError("TooManyRequestsException", "HTTP 429 Unknown Code")
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-_TIMEOUT: Final = 10.0
+_TIMEOUT: Final = 60.0
 
 
 class ProxyServer:

@@ -22,6 +22,7 @@ from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.anthropic_model import read_script
 from tests.fakes.anthropic_steps import Cut, Wire
 from tests.fakes.shapes import MAIN, SHAPES, Shape
+from tests.support.threads import NewThreads
 
 BEARER = {"authorization": "Bearer sk-ant-oat01-invented"}
 
@@ -652,16 +653,18 @@ class TestRecords:
             fake.wait_for(2, 0.01)
 
     def test_closing_ends_whatever_is_under_way(self) -> None:
+        new = NewThreads()
         with FakeAnthropic() as fake, dialing(fake) as idle, dialing(fake) as held:
             hold = fake.hold_next()
             body = ask()
             held.sendall(raw(fake, body, b"Content-Length: %d" % len(body)))
             hold.wait_reached()
+            assert new.names() == ["fake-anthropic"]
             fake.close()
             assert to_the_end(held)[0] == b""
             assert to_the_end(idle)[0] == b""
             hold.release()
-        assert not any(thread.name == "fake-anthropic" for thread in threading.enumerate())
+        assert new.names() == []
 
     def test_may_be_closed_unstarted(self) -> None:
         FakeAnthropic().close()

@@ -23,6 +23,8 @@ BIN = Path(sys.executable).parent
 
 ROOT = Path(__file__).parents[2]
 
+PATIENCE = 60.0  # seconds, after which what has not come about never will, also on a machine that is slow and busy
+
 
 def drop_in_of_a_checkout() -> str:
     """Return what lets a service with a /tmp of its own see this checkout; where that is not in /tmp, nothing."""
@@ -143,7 +145,7 @@ class Daemon:
             print(f"--- the daemon's log ---\n{self.log}")
         self.close()
 
-    def wait_serving(self, seconds: float = 20.0) -> None:
+    def wait_serving(self, seconds: float = PATIENCE) -> None:
         """Return when a connection is answered."""
 
         def has_ended() -> bool:
@@ -196,7 +198,7 @@ class Daemon:
 
     def workers(self) -> list[int]:
         """Return the process ids of its workers, also of those whose supervisor is gone."""
-        return [pid for pid, command in _processes_of(self.home) if "claude_gatewayd.worker" in command]
+        return [pid for pid, command in processes_of(self.home) if "claude_gatewayd.worker" in command]
 
     def signal(self, number: int) -> None:
         """Send a signal to the supervisor."""
@@ -207,7 +209,7 @@ class Daemon:
         assert pid in self.workers()
         os.kill(pid, number)
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Wait for the end of the process; return its exit status."""
         assert self.process is not None
         return self.process.wait(seconds)
@@ -215,19 +217,16 @@ class Daemon:
     def close(self) -> None:
         """End the process, if need be, and remove its directories."""
         if self.process is not None:
-            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            # the second one ends what is in progress
+            for number, seconds in ((signal.SIGTERM, 3.0), (signal.SIGTERM, 20.0), (signal.SIGKILL, PATIENCE)):
                 if self.process.poll() is not None:
                     break
                 self.process.send_signal(number)
                 try:
-                    self.process.wait(3)
+                    self.process.wait(seconds)
                 except subprocess.TimeoutExpired:
                     continue
-            for worker in self.workers():
-                try:
-                    os.kill(worker, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            self._kill_what_is_left()
             if self in self.running:  # some are closed twice
                 self.running.remove(self)
         try:
@@ -235,6 +234,24 @@ class Daemon:
                 look(self)
         finally:
             self._directory.cleanup()
+
+    def _kill_what_is_left(self) -> None:
+        """Kill its workers and their children, and return when they are gone: one may still write to a file."""
+
+        def left() -> list[int]:
+            return [pid for pid, command in processes_of(self.home) if "claude_gatewayd" in command]
+
+        for pid in left():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        wait_until(lambda: not left(), describe=lambda: processes_of(self.home))
+
+
+def wait_for_the_end_of_all(home: Path) -> None:
+    """Return when no process has this home: only then can it be removed, for one that ends may write to it."""
+    wait_until(lambda: not processes_of(home), describe=lambda: processes_of(home))
 
 
 def children(pid: int) -> list[int]:
@@ -244,7 +261,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child, parent in rows if int(parent) == pid]
 
 
-def _processes_of(home: Path) -> list[tuple[int, str]]:
+def processes_of(home: Path) -> list[tuple[int, str]]:
     """Return the processes whose environment has this home directory, with their command lines."""
     wanted = f"HOME={home}"
     if not Path("/proc/self/environ").exists():
@@ -262,8 +279,11 @@ def _processes_of(home: Path) -> list[tuple[int, str]]:
     return found
 
 
-def wait_until(condition: Any, seconds: float = 10.0, describe: Any = None) -> None:
-    """Wait until *condition* holds. For what no event tells: the state of another process."""
+def wait_until(condition: Any, seconds: float = PATIENCE, describe: Any = None) -> None:
+    """Wait until *condition* holds. For what no event tells: the state of another process.
+
+    It takes as long as the machine lets it: who claims that something is quick measures it.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

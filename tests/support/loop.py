@@ -14,7 +14,7 @@ import uvloop
 
 P = ParamSpec("P")
 
-PATIENCE = 15.0
+PATIENCE = 60.0  # seconds for a test, which hangs if it takes longer
 
 
 def on_uvloop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -37,7 +37,7 @@ def on_uvloop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]
     return run
 
 
-async def until(true: Callable[[], bool], *, seconds: float = 5.0) -> None:
+async def until(true: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110  what a kernel does sets no event

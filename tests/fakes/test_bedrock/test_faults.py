@@ -4,7 +4,6 @@ import http.client
 import json
 import socket
 import struct
-import threading
 import time
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.fakes.test_bedrock.calls import (
     stream,
     target_of,
 )
+from tests.support.threads import NewThreads
 
 
 class TestFaults:
@@ -160,7 +160,7 @@ class TestFaults:
         assert fake.violations == []
 
     def test_ends_everything(self) -> None:
-        before = threading.active_count()
+        new = NewThreads()
         with FakeBedrock() as fake:
             fake.stall_next("message_start")
             sock = socket.create_connection(("127.0.0.1", fake.port))
@@ -168,7 +168,7 @@ class TestFaults:
             head = "".join(f"{name}: {value}\r\n" for name, value in signed_headers(fake, target, data).items())
             sock.sendall(f"POST {target} HTTP/1.1\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
             assert sock.recv(20).startswith(b"HTTP/1.1 200 OK")
-            assert any(thread.name == "fake-bedrock" for thread in threading.enumerate())
+            assert new.names() == ["fake-bedrock"]
         with sock:
             sock.settimeout(5)
             try:
@@ -176,6 +176,6 @@ class TestFaults:
                     pass
             except ConnectionResetError:
                 pass
-        assert threading.active_count() == before
+        assert new.names() == []
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", fake.port))

@@ -53,7 +53,7 @@ def test_sso() -> None:
         assert "claude-gatewayctl sso-login" in reply.json["message"]
         assert reply.headers["x-amzn-errortype"] == "AccessDeniedException"
         home.log_in()
-        wait_until(lambda: scene.ask(STREAM).status == 200, 20)
+        wait_until(lambda: scene.ask(STREAM).status == 200)
 
 
 def test_a_burst_with_keys_that_were_revoked() -> None:

@@ -109,7 +109,7 @@ def test_bedrocks_own_errors_pass_through(scene: ModeScene) -> None:
     reply = scene.ask()
     assert (reply.status, reply.json) == (429, {"message": "Too many requests"})
     assert reply.headers["x-amzn-errortype"].startswith("ThrottlingException")
-    wait_until(lambda: "Throttling" in scene.failure, 5)
+    wait_until(lambda: "Throttling" in scene.failure)
 
 
 def test_no_permission(scene: ModeScene) -> None:
@@ -119,7 +119,7 @@ def test_no_permission(scene: ModeScene) -> None:
     assert reply.status == 403
     assert "is not authorized to perform" in reply.json["Message"]
     assert len(scene.bedrock.requests) == 1
-    wait_until(lambda: "AccessDenied" in scene.failure, 5)
+    wait_until(lambda: "AccessDenied" in scene.failure)
 
 
 def test_a_request_that_is_wrong_says_nothing_about_bedrock(scene: ModeScene) -> None:
@@ -262,7 +262,7 @@ def test_what_is_counted(scene: ModeScene) -> None:
     before = scene.daemon.status()
     assert scene.ask(STREAM).status == 200
     wanted = before["requests"].get("200", 0) + 1
-    wait_until(lambda: scene.daemon.status()["requests"].get("200", 0) >= wanted, 5)
+    wait_until(lambda: scene.daemon.status()["requests"].get("200", 0) >= wanted)
     after = scene.daemon.status()
     assert after["bedrock"]["last_success"] > (before["bedrock"]["last_success"] or 0)
     assert after["fallbacks"] == before["fallbacks"] == 0

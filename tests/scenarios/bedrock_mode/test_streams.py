@@ -22,11 +22,11 @@ def test_it_comes_as_it_is_sent(scene: ModeScene) -> None:
     answer = connection.getresponse()
     first = answer.read1(65536)
     assert b":event-type" in first
-    wait_until(lambda: scene.daemon.status()["streams"] == 1, 2)
+    wait_until(lambda: scene.daemon.status()["streams"] == 1)
     hold.release()
     assert answer.read()
     connection.close()
-    wait_until(lambda: scene.daemon.status()["streams"] == 0, 5)
+    wait_until(lambda: scene.daemon.status()["streams"] == 0)
 
 
 def test_a_client_that_goes_ends_the_request(scene: ModeScene) -> None:
@@ -35,7 +35,7 @@ def test_a_client_that_goes_ends_the_request(scene: ModeScene) -> None:
     connection.getresponse().read1(100)
     connection.close()
     scene.bedrock.wait_for_aborts(1)
-    wait_until(lambda: scene.daemon.status()["under_way"] == 0, 5)
+    wait_until(lambda: scene.daemon.status()["under_way"] == 0)
 
 
 def test_a_client_that_goes_before_the_answer(scene: ModeScene) -> None:
@@ -59,7 +59,7 @@ def test_a_stream_that_breaks_never_looks_complete(scene: ModeScene, how: str) -
     assert time.monotonic() - begun < 8  # [bedrock] timeout is 3
     connection.close()
     expected = "broke off" if how == "cut" else "no byte of Bedrock's answer"
-    wait_until(lambda: expected in scene.failure, 5)
+    wait_until(lambda: expected in scene.failure)
 
 
 def test_no_first_byte(scene: ModeScene) -> None:

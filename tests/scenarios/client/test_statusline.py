@@ -43,6 +43,6 @@ def test_claude_code_shows_it(version: str, home: Path) -> None:
                 screen.feed(terminal.take(0.05))
                 return screen.shows("Anthropic answered 529")
 
-            wait_until(is_shown, 60, lambda: screen.text)
+            wait_until(is_shown, describe=lambda: screen.text)
         assert daemon.ctl("remove-claude").returncode == 0
         assert json.loads((config / "settings.json").read_text())["statusLine"] == MINE

@@ -56,7 +56,7 @@ def test_nothing_acts(daemon: Daemon, words: list[str]) -> None:
 
 
 def test_the_log(daemon: Daemon) -> None:
-    wait_until(lambda: "AWS credentials" in daemon.log, 20, daemon.describe)
+    wait_until(lambda: "AWS credentials" in daemon.log, describe=daemon.describe)
     assert "owned" in daemon.log
     assert not ACTS.search(daemon.log)
 
@@ -69,7 +69,7 @@ def test_a_litellm_configuration() -> None:
         evil = LINE.encode("unicode_escape").decode()
         own.write_text(f'"{evil}": 1\nmodel_list: []\nlitellm_settings: {{callbacks: ["{evil}.b"]}}\n')
         with daemon:
-            wait_until(lambda: daemon.status()["litellm"]["state"] in ("ready", "failed"), 60, daemon.describe)
+            wait_until(lambda: daemon.status()["litellm"]["state"] in ("ready", "failed"), describe=daemon.describe)
             output = daemon.ctl("status").stdout + daemon.ctl("doctor").stdout
             assert "forged" in output
             assert "forged" in daemon.log

@@ -82,7 +82,7 @@ def test_every_field_is_documented() -> None:
             assert stage.ask(turn()).headers["x-gateway-upstream"] == "bedrock"
             bedrock.set_model("us.anthropic.claude-opus-5-5", "no-access")
             assert stage.ask(turn(model="claude-opus-5-5-bedrock")).status == 403
-            wait_until(lambda: daemon.status()["circuits"] and daemon.status()["notices"], 20, daemon.describe)
+            wait_until(lambda: daemon.status()["circuits"] and daemon.status()["notices"], describe=daemon.describe)
             daemon.config_file.write_text("[listen]\nmax_body = true\n")
             assert daemon.ctl("reload").returncode == 1
             seen = check(daemon.status())

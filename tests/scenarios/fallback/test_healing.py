@@ -127,7 +127,7 @@ def test_a_refusal_costs_one_request_and_no_turn(stage: Stage, kind: str) -> Non
     assert all(word in words for word in ("hi", "toolu_1", "a reminder of", "go on"))
     assert ask(stage, narrow.model).status == 200
     assert len(stage.bedrock.requests) == asked + 1
-    wait_until(lambda: refused(stage, narrow.model), 5)
+    wait_until(lambda: refused(stage, narrow.model))
     assert set(narrow.refused) <= refused(stage, narrow.model).keys()
     lines = [line for line in stage.daemon.log.splitlines() if "Please report this line" in line]
     assert len([line for line in lines if f"claude-{narrow.model} refuses" in line]) == 1
@@ -161,7 +161,7 @@ def test_what_would_change_nothing_is_not_tried(stage: Stage, message: str) -> N
     reply = ask(stage, "mythos-5")
     assert (reply.status, reply.error) == (400, message)
     assert len(stage.bedrock.requests) == 1
-    wait_until(lambda: stage.daemon.status()["bedrock"]["failure"].endswith(message.rstrip(".")), 5)
+    wait_until(lambda: stage.daemon.status()["bedrock"]["failure"].endswith(message.rstrip(".")))
 
 
 def test_a_beta_that_is_named(stage: Stage) -> None:
@@ -176,13 +176,13 @@ def test_nothing_that_a_refusal_quotes_is_shown(stage: Stage) -> None:
     message = f"messages.0: Input tag '{CANARY}' found using 'type' does not match [input_value={CANARY}]"
     stage.bedrock.fail_next(400, kind="ValidationException", message=message)
     assert ask(stage, "opus-4-8").status == 400
-    wait_until(lambda: "Input tag '***'" in stage.daemon.status()["bedrock"]["failure"], 5)
+    wait_until(lambda: "Input tag '***'" in stage.daemon.status()["bedrock"]["failure"])
 
 
 def test_doctor_has_a_sentence_for_a_report(stage: Stage) -> None:
     stage.bedrock.families["mythos-5-1"] = replace(FAMILIES["mythos-5-1"], max_tokens=8192)
     assert ask(stage, "mythos-5-1").status == 200
-    wait_until(lambda: refused(stage, "mythos-5-1"), 5)
+    wait_until(lambda: refused(stage, "mythos-5-1"))
     found = stage.daemon.ctl("doctor").stdout
     assert "mythos-5-1 refuses max_tokens above 8192: 'The maximum tokens you requested exceeds" in " ".join(
         found.split()
@@ -206,7 +206,7 @@ def test_what_was_learned_outlives_a_generation_until_it_is_forgotten() -> None:
 
             assert requests() == 2
             file = daemon.home / "s" / "claude-gateway" / "refusals.json"
-            wait_until(file.exists, 5)
+            wait_until(file.exists)
             assert file.stat().st_mode & 0o777 == 0o600
             assert daemon.ctl("reload").returncode == 0
             assert requests() == 1
@@ -214,7 +214,7 @@ def test_what_was_learned_outlives_a_generation_until_it_is_forgotten() -> None:
             assert daemon.ctl("reload", "--forget").returncode == 0
             assert refused(stage, "opus-4-8") == {}
             assert requests() == 2
-            wait_until(lambda: '"max_tokens above"' in file.read_text(), 5)
+            wait_until(lambda: '"max_tokens above"' in file.read_text())
             for pid in daemon.workers():
                 daemon.kill(pid)
             assert requests() == 1

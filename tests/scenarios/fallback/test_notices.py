@@ -79,7 +79,7 @@ def test_who_serves_is_told_once_each(tmp_path: Path, through: Through) -> None:
             anthropic.clear_faults()
             assert stage.ask().headers["x-gateway-upstream"] == "anthropic"
             wait_until(lambda: notices() == [], describe=daemon.describe)
-            wait_until(lambda: len(events()) > 1, 30, daemon.describe)
+            wait_until(lambda: len(events()) > 1, describe=daemon.describe)
 
             limited = Stage(anthropic, bedrock, daemon)
             limited.prove()

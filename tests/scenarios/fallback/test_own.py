@@ -363,7 +363,7 @@ def test_callbacks_see_no_callers_token(stage: Stage, own: tuple[Stage, Path]) -
         return records.read_text() if records.exists() else ""
 
     words = ("note ", "success ", "failure ", "recorded too")
-    wait_until(lambda: all(word in written() for word in words), 20, written)
+    wait_until(lambda: all(word in written() for word in words), describe=written)
     assert "warming up" not in written()  # it is nobody's request
     assert "sk-ant-" not in written()
     assert stage.token not in written()
@@ -444,7 +444,7 @@ def test_an_open_circuit_goes_to_bedrock_alone(stage: Stage) -> None:
     assert reply.headers["x-gateway-fallback"] == "circuit open (529)"
     assert len(stage.to_anthropic()) == 1
     # the worker tells it a tenth of a second later
-    wait_until(lambda: MODEL in {circuit["model"] for circuit in stage.daemon.status()["circuits"]}, 2)
+    wait_until(lambda: MODEL in {circuit["model"] for circuit in stage.daemon.status()["circuits"]})
     assert "Anthropic is skipped until" in stage.daemon.ctl("status").stdout
     # another model, another caller: not their trouble
     assert stage.ask(turn(model="claude-haiku-4-5")).headers["x-gateway-upstream"] == "anthropic"

@@ -52,11 +52,12 @@ def test_configured_so_bedrock_is_asked_directly_and_only_openais_routes_load_li
 @pytest.mark.slow
 def test_configured_so_models_and_callbacks_of_the_users_own_have_litellm(tmp_path: Path) -> None:
     """The callbacks see what LiteLLM serves, and what they miss is counted, over a reload as well."""
+    seen = tmp_path / "seen"
     (tmp_path / "mine.py").write_text(
         "from litellm.integrations.custom_logger import CustomLogger\n"
         "class Mine(CustomLogger):\n"
         "    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):\n"
-        f"        open({str(tmp_path / 'seen')!r}, 'a').write(kwargs['model'] + '\\n')\n"
+        f"        open({str(seen)!r}, 'a').write(kwargs['model'] + '\\n')\n"
         "mine = Mine()\n"
     )
     (tmp_path / "own.yaml").write_text(
@@ -69,14 +70,14 @@ def test_configured_so_models_and_callbacks_of_the_users_own_have_litellm(tmp_pa
         stage.wait_loaded()
         assert daemon.status()["unseen_by_callbacks"] == 0
         assert asked(stage) == asked(stage, stream=False) == "direct"
-        wait_until(lambda: daemon.status()["unseen_by_callbacks"] == 2, 20, daemon.describe)
+        wait_until(lambda: daemon.status()["unseen_by_callbacks"] == 2, describe=daemon.describe)
         assert "callbacks    have not seen 2 answers from Bedrock" in daemon.ctl("status").stdout
         key = {"x-gateway-key": json.loads(daemon.ctl("key", "--json").stdout)["key"]}
         own = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "hi"}]}).encode()
         reply = stage.ask(own, path="/v1/chat/completions", headers=key)
         assert (reply.status, reply.json["choices"][0]["message"]["content"]) == (200, "hello")
-        wait_until((tmp_path / "seen").exists, 20, daemon.describe)
-        assert (tmp_path / "seen").read_text() == "echo\n"
+        wait_until(lambda: seen.exists() and seen.read_text(), describe=daemon.describe)
+        assert seen.read_text() == "echo\n"
         assert daemon.ctl("reload", timeout=LOADED_WITHIN).returncode == 0
         assert state(stage) == ("ready", "direct")
         assert daemon.status()["unseen_by_callbacks"] == 2
@@ -88,7 +89,7 @@ def test_a_litellm_that_cannot_be_imported_costs_bedrock_nothing(tmp_path: Path,
         daemon = stage.daemon
         for stream in (True, False):
             assert asked(stage, stream=stream) == "direct"
-        wait_until(lambda: state(stage) == ("failed", "direct"), 20, daemon.describe)
+        wait_until(lambda: state(stage) == ("failed", "direct"), describe=daemon.describe)
         assert asked(stage) == "direct"
         assert len(stage.to_bedrock()) == 3  # no attempt failed
         for model in (MODEL, BY_NAME):
@@ -117,7 +118,7 @@ def test_while_litellm_loads_nobody_waits_for_it_nor_does_a_reload(tmp_path: Pat
     """This one never ends to load."""
     environ, loading = slow_litellm(tmp_path)
     with standing(environ=EAGER | environ) as stage:
-        wait_until(loading.exists, 20, stage.daemon.describe)
+        wait_until(loading.exists, describe=stage.daemon.describe)
         assert state(stage) == ("loading", "direct")
         assert stage.daemon.ctl("health").returncode == 0
         assert asked(stage) == asked(stage, stream=False) == "direct"
@@ -142,7 +143,7 @@ def test_a_litellm_that_ends_in_the_midst_is_done_without(tmp_path: Path) -> Non
         assert asked(stage, stream=False) == "litellm"
         for _ in range(20):
             assert asked(stage, stream=False) in ("litellm", "direct")
-        wait_until(lambda: state(stage) == ("failed", "direct"), 20, stage.daemon.describe)
+        wait_until(lambda: state(stage) == ("failed", "direct"), describe=stage.daemon.describe)
         assert asked(stage) == asked(stage, stream=False) == "direct"
         assert stage.daemon.ctl("health").returncode == 0
         assert stage.daemon.status()["unseen_by_callbacks"] >= 2

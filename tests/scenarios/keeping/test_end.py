@@ -46,7 +46,7 @@ def test_a_credential_process_that_hangs() -> None:
         wait_until(pid.exists)
         number = int(pid.read_text())
         assert ends_soon(daemon)
-        wait_until(lambda: not runs(number), 5)
+        wait_until(lambda: not runs(number))
 
 
 def ends_soon(daemon: Daemon) -> bool:

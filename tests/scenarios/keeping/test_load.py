@@ -85,7 +85,7 @@ def test_all_keys_are_revoked_while_a_renewal_is_under_way(kept: Kept, renewal: 
             load.lasts(0.1)
             killed += kept.aws.kill_keys()
             since = len(kept.bedrock.requests)
-            wait_until(lambda since=since: load.bad or _accepted(kept, since) > 12, 30)
+            wait_until(lambda since=since: load.bad or _accepted(kept, since) > 12)
     refused = [request for request in kept.bedrock.requests if request.status == 403]
     print(load.summary(f"{killed} keys revoked, {len(refused)} requests refused"))
     assert load.bad == []
@@ -268,7 +268,7 @@ def test_torn_files_and_foreign_writers(kept: Kept) -> None:
     writer.start()
     with Load(kept) as load:
         load.lasts(5)
-        wait_until(lambda: writes > 500, 30)
+        wait_until(lambda: writes > 500)
         over.set()
         writer.join()
     print(load.summary(f"{writes} writes in place"))
@@ -282,7 +282,7 @@ def test_a_role_chain(kept: Kept) -> None:
     kept.home.config.write_text(chained)
     kept.home.chain_profile("x", "base")
     try:
-        wait_until(lambda: kept.credentials()["kind"] == "role-chain", 10)
+        wait_until(lambda: kept.credentials()["kind"] == "role-chain")
         with Load(kept) as load:
             load.lasts(6)
         print(load.summary("a role chain"))
@@ -292,7 +292,7 @@ def test_a_role_chain(kept: Kept) -> None:
         assert (credentials["account"], credentials["role"]) == (ACCOUNT, "Chained")
     finally:
         kept.home.config.write_text(before)
-    wait_until(lambda: kept.credentials()["kind"] == "sso", 10)
+    wait_until(lambda: kept.credentials()["kind"] == "sso")
 
 
 def test_two_daemons_and_a_foreign_writer(kept: Kept) -> None:

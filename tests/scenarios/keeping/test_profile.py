@@ -29,16 +29,16 @@ def test_a_profile_that_vanishes() -> None:
                 credentials = status["credentials"]
                 return credentials["state"], credentials["profile"], status["bedrock"]["source"]
 
-            wait_until(lambda: state() == ("ok", "dev", "profile dev"), 20, state)
+            wait_until(lambda: state() == ("ok", "dev", "profile dev"), describe=state)
             aws.wait_for("GetRoleCredentials")
             config.write_text(other)
             gone = f"there is no longer a profile dev in {config}"
-            wait_until(lambda: gone in daemon.ctl("status").stdout, 20, state)
+            wait_until(lambda: gone in daemon.ctl("status").stdout, describe=state)
             assert state() == ("down", "dev", "profile dev")
             shown = daemon.ctl("status").stdout
             assert "default" not in shown
             config.write_text(whole + other)
-            wait_until(lambda: state() == ("ok", "dev", "profile dev"), 20, state)
+            wait_until(lambda: state() == ("ok", "dev", "profile dev"), describe=state)
         assert "AKIAOTHER" not in daemon.log
         assert "profile default" not in daemon.log
 
@@ -63,11 +63,11 @@ def test_a_file_that_breaks_leaves_the_keys() -> None:
                 found = daemon.status()["credentials"]
                 return found["state"], found["keys_end"] is not None, found["why"]
 
-            wait_until(lambda: credentials() == ("ok", True, ""), 20, credentials)
+            wait_until(lambda: credentials() == ("ok", True, ""), describe=credentials)
             home.config.write_text(f"{whole}[profile dev]\nregion = us-east-1\n")
             line = home.config.read_text().count("\n") - 1
             why = f"{home.config}:{line} cannot be used: a [section] of this name stands above already"
-            wait_until(lambda: credentials() == ("ok", True, why), 20, credentials)
+            wait_until(lambda: credentials() == ("ok", True, why), describe=credentials)
             assert why in daemon.ctl("status").stdout
             assert daemon.ctl("health").returncode == 0
             refused = daemon.ctl("sso-login")
@@ -75,10 +75,10 @@ def test_a_file_that_breaks_leaves_the_keys() -> None:
             assert f"{home.config}:{line} cannot be used: " in refused.stderr
             asked = aws.counts()["GetRoleCredentials"]
             assert daemon.ctl("reload").returncode == 0
-            wait_until(lambda: credentials()[1:] == (True, why), 20, credentials)
+            wait_until(lambda: credentials()[1:] == (True, why), describe=credentials)
             assert daemon.ctl("health").returncode == 0
             home.config.write_text(whole)
-            wait_until(lambda: credentials() == ("ok", True, ""), 20, credentials)
+            wait_until(lambda: credentials() == ("ok", True, ""), describe=credentials)
             assert aws.counts()["GetRoleCredentials"] <= asked + 1
 
 
@@ -116,4 +116,4 @@ def test_the_profile_used_instead_is_named() -> None:
             assert "WARNING worker 1: there is no profile dev: using profile default for Bedrock" in daemon.log
             home.sso_profile("dev")
             home.log_in()
-            wait_until(lambda: daemon.status()["bedrock"]["source"] == "profile dev", 20, daemon.describe)
+            wait_until(lambda: daemon.status()["bedrock"]["source"] == "profile dev", describe=daemon.describe)

@@ -81,15 +81,15 @@ class Scene:
 
     def wait_for_notice(self) -> dict[str, str]:
         """Wait until the person's command has run, and `status` shows it; return the notice."""
-        wait_until(self.by_command, 20, self.daemon.describe)
-        wait_until(self.standing, 5, self.daemon.describe)
+        wait_until(self.by_command, describe=self.daemon.describe)
+        wait_until(self.standing, describe=self.daemon.describe)
         return self.by_command()[0]
 
     def reload(self) -> None:
         """Reload, and wait until the new generation has looked, and shows what stands as the older one did."""
         (before,) = self.standing()
         assert self.daemon.ctl("reload").returncode == 0
-        wait_until(self.standing, 10, self.daemon.describe)
+        wait_until(self.standing, describe=self.daemon.describe)
         assert self.standing() == [before]
 
     def assert_noticed_once(self, notice: dict[str, str]) -> None:
@@ -109,9 +109,9 @@ class Scene:
         done = self.daemon.ctl("sso-login", "--device-code")
         assert done.stdout.endswith("\nThe running daemon uses this login from now on\n"), done
         begun = time.monotonic()
-        wait_until(lambda: self.daemon.status()["credentials"]["state"] == "ok", 10, self.daemon.describe)
+        wait_until(lambda: self.daemon.status()["credentials"]["state"] == "ok", describe=self.daemon.describe)
         taken_up = time.monotonic() - begun
-        wait_until(lambda: self.standing() == [], 3, self.daemon.describe)
+        wait_until(lambda: self.standing() == [], describe=self.daemon.describe)
         assert taken_up < 2.5  # it looks by itself every five seconds
         assert "notice" not in self.daemon.ctl("status").stdout
 
@@ -145,7 +145,7 @@ def of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def scene(of_all: Scene) -> Scene:
     """Return it with somebody logged in, and no notices."""
     of_all.log_in()
-    wait_until(lambda: of_all.daemon.status()["credentials"]["keys_end"] is not None, 10, of_all.daemon.describe)
+    wait_until(lambda: of_all.daemon.status()["credentials"]["keys_end"] is not None, describe=of_all.daemon.describe)
     of_all.begin()
     return of_all
 

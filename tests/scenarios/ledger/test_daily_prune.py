@@ -46,7 +46,9 @@ def test_old_rows_are_gone_soon_after_the_start(daemon: Daemon) -> None:
     database = filled(daemon, 400, 40, 29, 2)
     daemon.spawn()
     daemon.wait_serving()
-    wait_until(lambda: "the ledger is pruned: 2 rows older than 30 days are gone" in daemon.log, 30, daemon.describe)
+    wait_until(
+        lambda: "the ledger is pruned: 2 rows older than 30 days are gone" in daemon.log, describe=daemon.describe
+    )
     assert days(database) == [2, 29]
 
 
@@ -54,7 +56,7 @@ def test_a_clock_that_has_leapt_years_ahead_costs_no_row(daemon: Daemon) -> None
     database = filled(daemon, 1900, 1800)
     daemon.spawn()
     daemon.wait_serving()
-    wait_until(lambda: "cannot prune the ledger: " in daemon.log, 30, daemon.describe)
+    wait_until(lambda: "cannot prune the ledger: " in daemon.log, describe=daemon.describe)
     [line] = [line for line in daemon.log.splitlines() if "cannot prune the ledger" in line]
     assert "the clock may be wrong" in line
     assert line.endswith("(run: claude-gatewayctl ledger prune --keep-days 30)")

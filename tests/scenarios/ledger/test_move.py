@@ -76,10 +76,10 @@ def test_under_load_every_request_is_there_once(fake: FakeAnthropic, postgres: P
         with Stream(daemon.port) as stream:
             hold.wait_reached()
             with Load(daemon.port) as load:
-                wait_until(lambda: rows(sqlite_of(daemon)) > 200, 30)
+                wait_until(lambda: rows(sqlite_of(daemon)) > 200)
                 with begun(daemon, url) as moving:
-                    wait_until(lambda: daemon.generation()["number"] == 2, 60)
-                    wait_until(lambda: rows(target) > 300, 30)
+                    wait_until(lambda: daemon.generation()["number"] == 2)
+                    wait_until(lambda: rows(target) > 300)
                     assert moving.poll() is None, "it did not wait for the stream of the older generation"
                     hold.release()
                     stream.rest()
@@ -161,7 +161,7 @@ def test_one_that_is_interrupted_goes_on(fake: FakeAnthropic, postgres: Postgres
             hold.wait_reached()
             wait_until(lambda: rows(sqlite_of(daemon)) == 1)
             with begun(daemon, url) as moving:
-                wait_until(lambda: daemon.generation()["number"] == 2, 60)
+                wait_until(lambda: daemon.generation()["number"] == 2)
                 assert post(daemon.port)[0] == 200
                 moving.send_signal(number)
                 code, _, errors = ended(moving)

@@ -42,7 +42,7 @@ def wait_for(daemon: Daemon, state: str, written: int = 0) -> dict[str, Any]:
         found = ledger(daemon)
         return bool(found["state"] == state and found["written"] >= written)
 
-    wait_until(is_there, 30, lambda: json.dumps(ledger(daemon)))
+    wait_until(is_there, describe=lambda: json.dumps(ledger(daemon)))
     return ledger(daemon)
 
 
@@ -95,7 +95,7 @@ def test_a_wrong_password_costs_no_request_and_is_shown_nowhere(
     url = re.sub(r":[^:@]*@", ":s3cret@", postgres.new_database())
     with Daemon(upstream=anthropic.url, config=f'[ledger]\nurl = "{url}"') as daemon:
         serve(daemon)
-        wait_until(lambda: "password authentication failed" in ledger(daemon)["why"], 30)
+        wait_until(lambda: "password authentication failed" in ledger(daemon)["why"])
         found = ledger(daemon)
         assert found["waiting"] + found["spilled"] >= 1
         texts = [daemon.ctl(*command).stdout for command in (["status"], ["doctor"], ["ledger", "check"], ["usage"])]
@@ -120,6 +120,6 @@ def test_tables_of_a_newer_version_are_left_alone_and_rows_wait(anthropic: FakeA
         daemon.spawn()
         daemon.wait_serving()
         serve(daemon)
-        wait_until(lambda: "a newer version of claude-gatewayd has made its tables" in ledger(daemon)["why"], 30)
+        wait_until(lambda: "a newer version of claude-gatewayd has made its tables" in ledger(daemon)["why"])
         assert ledger(daemon)["hint"] == "claude-gatewayctl upgrade"
         assert file.read_bytes() == before

@@ -430,7 +430,7 @@ def between(*, with_litellm: bool = False) -> None:
                     wait_until(lambda: scene.is_serving() and (not with_litellm or _has_litellm(scene)), LOADED_WITHIN)
                     if event != "restart":  # after a reload the supervisor becomes the other version a moment later
                         before = version
-                        wait_until(lambda: _version(scene) != before, 10)  # noqa: B023  it is called here
+                        wait_until(lambda: _version(scene) != before)  # noqa: B023  it is called here
                     version = _version(scene)
                     report |= {"version": version}
                     report["same_pid"] = scene.main_pid() == pid

@@ -123,7 +123,7 @@ def test_a_death_in_the_very_moment_is_seen(fake: FakeAnthropic, build: Build) -
         wait_until(lambda: "going on with" in daemon.log)
         daemon.kill(next(g for g in daemon.workers() if g != 0))
         wait_until(lambda: becomes(daemon) == 1)
-        wait_until(lambda: daemon.status()["state"] == "serving", 20, daemon.describe)
+        wait_until(lambda: daemon.status()["state"] == "serving", describe=daemon.describe)
         assert post(daemon.port)[0] == 200
 
 
@@ -219,7 +219,7 @@ def test_a_worker_under_which_files_were_replaced_loads_no_litellm(fake: FakeAnt
         assert "the installation has changed since this generation started (claude-gatewayctl reload)" in text
         assert post(daemon.port)[0] == 200, "Anthropic's lane needs none of it"
         # and what it cannot do, one of the new version does
-        wait_until(lambda: becomes(daemon) == 1, 60, daemon.describe)
+        wait_until(lambda: becomes(daemon) == 1, describe=daemon.describe)
         assert daemon.status()["version"] == "9.0.0"
         wait_until(lambda: daemon.status()["litellm"]["state"] == "ready", LOADED_WITHIN, daemon.describe)
         assert post(daemon.port)[0] == 200

@@ -64,7 +64,7 @@ def live_through(daemon: Daemon, chance: random.Random, loading: float) -> None:
     """Start a daemon, do to it what chance will in the time in which LiteLLM loads, end it, and count what is left."""
     daemon.spawn()
     if chance.random() < 0.7:
-        wait_until(lambda: "is being loaded" in daemon.log, 20, daemon.describe)
+        wait_until(lambda: "is being loaded" in daemon.log, describe=daemon.describe)
     done = [*chance.choices(ACTS, k=chance.randint(0, 2)), chance.choice(ENDS)]
     for act in done:
         time.sleep(chance.random() * loading)
@@ -126,7 +126,7 @@ def test_one_that_stays_is_ended_by_what_the_supervisor_becomes(fake: FakeAnthro
         (worker,) = daemon.workers()
         build.set_version("9.9.9")
         assert daemon.ctl("reload").returncode == 0
-        wait_until(lambda: "claude-gatewayd 9.9.9 goes on as pid" in daemon.log, 20, daemon.describe)
+        wait_until(lambda: "claude-gatewayd 9.9.9 goes on as pid" in daemon.log, describe=daemon.describe)
         assert worker in daemon.workers()
         wait_until(lambda: worker not in daemon.workers(), GONE_WITHIN, daemon.describe)
         end = daemon.log.partition("claude-gatewayd 9.9.9 goes on as pid")[2]

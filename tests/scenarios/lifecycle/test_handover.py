@@ -34,7 +34,7 @@ def test_no_request_is_lost(fake: FakeAnthropic) -> None:
         assert found.said_close > 0, "no kept connection was in a hand-over"
         assert fake.violations == []
         assert "Traceback" not in daemon.log
-        wait_until(lambda: len(daemon.workers()) == 1, 20)
+        wait_until(lambda: len(daemon.workers()) == 1)
 
 
 def test_two_at_once_lose_nothing(fake: FakeAnthropic) -> None:

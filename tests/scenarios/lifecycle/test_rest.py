@@ -49,7 +49,7 @@ def quiet(pids: list[int]) -> bool:
 def idle(daemon: Daemon, name: str) -> tuple[float, float]:
     """Return the wake-ups a second and the share of a core of a daemon at rest, and print them."""
     pids = [daemon.pid, *daemon.workers()]
-    wait_until(lambda: quiet(pids), 20, daemon.describe)
+    wait_until(lambda: quiet(pids), describe=daemon.describe)
     switches, seconds = look(pids)
     begun = time.monotonic()
     time.sleep(SECONDS)  # that nothing happens has no event
@@ -65,7 +65,7 @@ def idle(daemon: Daemon, name: str) -> tuple[float, float]:
 def test_without_litellm(fake: FakeAnthropic) -> None:
     with FakeBedrock() as bedrock, Daemon(upstream=fake.url, environ=keys_of(bedrock)) as daemon:
         assert post(daemon.port)[0] == 200
-        wait_until(lambda: at_rest(daemon), 20, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         wakes, share = idle(daemon, "without LiteLLM")
         assert wakes <= 1
         assert share <= 0.0005
@@ -77,7 +77,7 @@ def test_with_litellm(fake: FakeAnthropic) -> None:
     with FakeBedrock() as bedrock, Daemon(upstream=fake.url, environ=keys_of(bedrock) | EAGER) as daemon:
         wait_until(lambda: daemon.status()["litellm"]["state"] == "ready", LOADED_WITHIN, daemon.describe)
         assert post(daemon.port)[0] == 200
-        wait_until(lambda: at_rest(daemon), 20, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         wakes, share = idle(daemon, "with LiteLLM")
         assert wakes <= 2
         assert share <= 0.0005
@@ -85,7 +85,7 @@ def test_with_litellm(fake: FakeAnthropic) -> None:
 
 def test_whoever_connects_to_a_hung_worker_at_rest_is_served_within_seconds(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
-        wait_until(lambda: at_rest(daemon), 10, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         (worker,) = daemon.workers()
         daemon.kill(worker, signal.SIGSTOP)
         begun = time.monotonic()
@@ -100,7 +100,7 @@ def test_a_hung_worker_at_rest_is_found_although_nobody_connects(fake: FakeAnthr
     with Daemon(upstream=fake.url) as daemon, socket.create_connection(("127.0.0.1", daemon.port)) as client:
         client.sendall(_KEPT)
         assert client.recv(100).startswith(b"HTTP/1.1 ")
-        wait_until(lambda: at_rest(daemon), 10, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         (worker,) = daemon.workers()
         daemon.kill(worker, signal.SIGSTOP)
         wait_until(lambda: "generation 1 is silent: another one stands in" in daemon.log, 10, daemon.describe)
@@ -110,15 +110,15 @@ def test_a_hung_worker_at_rest_is_found_although_nobody_connects(fake: FakeAnthr
 def test_a_connection_that_says_nothing_wakes_nobody_for_long(fake: FakeAnthropic) -> None:
     """Claude Code opens one early. The supervisor sees it come, and does not look again and again."""
     with Daemon(upstream=fake.url) as daemon:
-        wait_until(lambda: at_rest(daemon), 10, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         with socket.create_connection(("127.0.0.1", daemon.port)):
-            wait_until(lambda: daemon.generation()["connections"] == 1, 5, daemon.describe)
+            wait_until(lambda: daemon.generation()["connections"] == 1, describe=daemon.describe)
             wait_until(lambda: at_rest(daemon), 5, daemon.describe)
 
 
 def test_the_status_of_a_daemon_at_rest_is_fresh(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
-        wait_until(lambda: at_rest(daemon), 10, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         with socket.create_connection(("127.0.0.1", daemon.port)) as client:
             client.sendall(_KEPT)
             assert client.recv(100).startswith(b"HTTP/1.1 ")
@@ -127,12 +127,12 @@ def test_the_status_of_a_daemon_at_rest_is_fresh(fake: FakeAnthropic) -> None:
 
 def test_a_reload_and_a_stop_do_not_wait_for_the_rest_to_end(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
-        wait_until(lambda: at_rest(daemon), 10, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         begun = time.monotonic()
         assert daemon.ctl("reload").returncode == 0
         assert time.monotonic() - begun < 4
         assert daemon.generation()["number"] == 2
-        wait_until(lambda: at_rest(daemon), 20, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         begun = time.monotonic()
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
@@ -145,12 +145,12 @@ def test_what_many_uploads_took_is_given_back(fake: FakeAnthropic) -> None:
     body = json.dumps({"model": "claude-opus-4-8", "messages": [{"role": "user", "content": "x" * (1 << 20)}]}).encode()
     with Daemon(upstream=fake.url) as daemon:
         assert post(daemon.port)[0] == 200
-        wait_until(lambda: at_rest(daemon), 10, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         before = daemon.generation()["memory"]
         with ThreadPoolExecutor(100) as clients:
             asked = [clients.submit(post, daemon.port, body=body) for _ in range(100)]
             assert {one.result()[0] for one in asked} == {200}
-        wait_until(lambda: at_rest(daemon), 20, daemon.describe)
+        wait_until(lambda: at_rest(daemon), describe=daemon.describe)
         grown = daemon.generation()["memory"] - before
         print(f"100 uploads of 1 MiB at once: {grown / 1e6:+.1f} MB at rest")
         assert grown < 30e6

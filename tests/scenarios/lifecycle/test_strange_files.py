@@ -82,7 +82,7 @@ def test_anthropic_is_served_all_the_same(
         assert post(daemon.port)[0] == 200
         worker = daemon.generation()["pid"]
         daemon.kill(worker)
-        wait_until(lambda: "generation 3 (pid " in daemon.log, 20, daemon.describe)
+        wait_until(lambda: "generation 3 (pid " in daemon.log, describe=daemon.describe)
         assert post(daemon.port)[0] == 200
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
@@ -118,7 +118,7 @@ def test_a_file_that_is_mended_is_taken_up(fake: FakeAnthropic) -> None:
         (daemon.home / ".aws" / "config").write_text(
             "[default]\naws_access_key_id = AKIAINVENTED\naws_secret_access_key = invented\n"
         )
-        wait_until(lambda: daemon.status()["credentials"]["state"] == "ok", 20, daemon.describe)
+        wait_until(lambda: daemon.status()["credentials"]["state"] == "ok", describe=daemon.describe)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_litellm_raises_is_litellms(fake: FakeAnthropic, tmp_path: Path, mo
     (tmp_path / "litellm" / "__init__.py").write_text(module)
     with Daemon(upstream=fake.url, environ={"PYTHONPATH": str(tmp_path), **KEYS, **EAGER}) as daemon:
         worker = daemon.generation()["pid"]
-        wait_until(lambda: daemon.status()["litellm"]["state"] == "failed", 20, daemon.describe)
+        wait_until(lambda: daemon.status()["litellm"]["state"] == "failed", describe=daemon.describe)
         assert named in daemon.status()["litellm"]["why"]
         assert daemon.ctl("health").returncode == 0  # Bedrock is asked directly
         assert "asked directly: LiteLLM has failed" in daemon.ctl("status").stdout

@@ -96,7 +96,7 @@ def test_a_certificate_that_is_not_trusted_shows_before_the_first_fallback_and_i
         )  # fmt: skip
         with daemon:
             stage = Stage(company.anthropic, bedrock, daemon)
-            wait_until(lambda: daemon.status()["bedrock"]["unreachable"], 20, daemon.describe)
+            wait_until(lambda: daemon.status()["bedrock"]["unreachable"], describe=daemon.describe)
             stage.wait_loaded()
             unhealthy = daemon.ctl("health")
             assert unhealthy.returncode == 1

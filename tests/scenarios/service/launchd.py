@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 
 import pytest
 
-from tests.support.daemon import BIN, free_port
+from tests.support.daemon import BIN, free_port, wait_for_the_end_of_all
 from tests.support.leftovers import short_directory
 from tests.support.scripts import python_script
 
@@ -330,4 +330,5 @@ class Mac:
         self._unbound.close()
         if self._listener is not None:
             self._listener.close()
+        wait_for_the_end_of_all(self.home)  # what is in progress outlives its supervisor
         self._directory.cleanup()

@@ -156,7 +156,7 @@ def test_a_python_that_vanishes_on_a_mac(screen: bool) -> None:
             with socket.socket() as sock:
                 return sock.connect_ex(("127.0.0.1", mac.port)) != 0
 
-        wait_until(refused, 40)
+        wait_until(refused)
         assert FIX in mac.good("logs")
         assert FIX in notified.read_text()
         assert "venv/bin/python: not found" in mac.good("logs")

@@ -107,5 +107,5 @@ def test_in_the_database_and_in_rows_that_wait(through: Through) -> None:
                 ask_for_everything(stage, through)
                 waiting = state / "ledger-waiting"
                 # only there is looked: to read the database here would end the lock, which is this process's
-                wait_until(lambda: found_in(waiting), 30, daemon.describe)
+                wait_until(lambda: found_in(waiting), describe=daemon.describe)
         assert not holds(daemon.log.encode())

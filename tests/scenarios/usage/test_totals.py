@@ -50,7 +50,7 @@ def wait_usage(daemon: Daemon, requests: int) -> dict[str, Any]:
         found, cost = usage(daemon), sum(one["cost"] for one in rows(daemon, "quarters"))
         return bool(found["is_complete"]) and found["requests"] == requests and abs(found["cost"] - cost) < 1e-6
 
-    wait_until(is_so, 30, lambda: f"{usage(daemon)} {rows(daemon, 'quarters')}\n{daemon.describe()}")
+    wait_until(is_so, describe=lambda: f"{usage(daemon)} {rows(daemon, 'quarters')}\n{daemon.describe()}")
     return usage(daemon)
 
 
@@ -68,7 +68,7 @@ def test_two_generations_and_a_restart(anthropic: FakeAnthropic) -> None:
             wait_usage(daemon, 2)
             hold.release()
             stream.rest()
-        wait_until(lambda: len(daemon.workers()) == 1, 30)
+        wait_until(lambda: len(daemon.workers()) == 1)
         wait_usage(daemon, 3)  # the older one's last row has been read by the newer one
         daemon.kill(daemon.generation()["pid"])
         daemon.wait_serving()
@@ -98,7 +98,7 @@ def test_beyond_the_budget(spending: Stage) -> None:
     daemon = spending.daemon
     assert failing(spending).headers["x-gateway-upstream"] == "bedrock"
     for _ in range(2):  # before and after a reload
-        wait_until(lambda: usage(daemon)["month"]["bedrock_cost"] > 0.0001, 30, lambda: str(usage(daemon)))
+        wait_until(lambda: usage(daemon)["month"]["bedrock_cost"] > 0.0001, describe=lambda: str(usage(daemon)))
         reply = failing(spending)
         assert (reply.status, reply.headers["x-gateway-upstream"]) == (529, "anthropic")
         assert reply.headers["x-gateway-fallback"] == "none; budget reached"
@@ -147,7 +147,7 @@ def test_a_request_under_way_is_recorded_by_the_generation_that_serves_it(anthro
             hold.release()
             stream.rest()
         of_session(daemon, "new")
-        wait_until(lambda: len([one for one in rows(daemon) if one["kind"] == "messages"]) == 2, 30)
+        wait_until(lambda: len([one for one in rows(daemon) if one["kind"] == "messages"]) == 2)
         messages = [one for one in rows(daemon) if one["kind"] == "messages"]
         assert len({one["id"][11:19] for one in messages}) == 2, "by two workers"
         assert all(one["output_tokens"] > 0 for one in messages)

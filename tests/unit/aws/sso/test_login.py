@@ -5,7 +5,6 @@ import re
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,6 +26,7 @@ from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.aws_state import ACCOUNT, ROLE, AwsError
 from tests.fakes.browser import visit
+from tests.support.threads import NewThreads
 
 BROWSER, DEVICE = LoginMethod("browser"), LoginMethod("device-code")
 
@@ -76,10 +76,11 @@ def clock() -> SleepingClock:
 
 @pytest.fixture
 def aws(clock: SleepingClock) -> Iterator[FakeAws]:
+    new = NewThreads()
     with FakeAws(clock=clock) as aws:
         yield aws
         assert aws.violations == []
-    assert not [thread for thread in threading.enumerate() if thread.name == "sso-callback"]
+    assert new.names("sso-callback") == []
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The ledger as the worker knows it: it takes rows, or is off; nothing of it costs a start or a request."""
 
 import os
-import threading
 from pathlib import Path
 from time import perf_counter
 
@@ -12,21 +11,24 @@ from claude_gatewayd.config.model import LedgerConfig
 from claude_gatewayd.worker.ledger.ledger import Ledger
 from claude_gatewayd.worker.ledger.writer import MOST_WAITING
 from tests.support.loop import on_uvloop, until
+from tests.support.threads import NewThreads
 from tests.unit.worker.ledger.fake_database import row, rows, view
 
 
-def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ledger")]
+@pytest.fixture
+def new() -> NewThreads:
+    return NewThreads()
 
 
 @on_uvloop
-async def test_rows_end_in_the_file(tmp_path: Path) -> None:
+async def test_rows_end_in_the_file(tmp_path: Path, new: NewThreads) -> None:
     environ = {"HOME": str(tmp_path)}
     ledger = Ledger(LedgerConfig(), environ, view())
     ledger.record(row(1))
     assert ledger.snapshot()["state"] == "starting"
     await ledger.start()
     await until(lambda: ledger.snapshot()["written"] == 1, seconds=12)
+    assert new.names("ledger")
     for one in rows(3, 2):
         ledger.record(one)
     await ledger.close()
@@ -34,24 +36,24 @@ async def test_rows_end_in_the_file(tmp_path: Path) -> None:
         "state": "ok", "database": str(paths.ledger_file(environ)), "why": "", "hint": "", "set_aside": "",
         "waiting": 0, "spilled": 0, "dropped": 0, "written": 4,
     }  # fmt: skip
-    assert threads() == []
+    assert new.names("ledger") == []
 
 
 @on_uvloop
-async def test_one_that_was_not_started_is_closed(tmp_path: Path) -> None:
+async def test_one_that_was_not_started_is_closed(tmp_path: Path, new: NewThreads) -> None:
     """As by `claude-gatewayd check`, which ends where a generation would begin to serve: no upgrade succeeded."""
     ledger = Ledger(LedgerConfig(), {"HOME": str(tmp_path)}, view())
     await ledger.close()
-    assert threads() == []
+    assert new.names("ledger") == []
     assert not paths.ledger_file({"HOME": str(tmp_path)}).exists()
 
 
 @on_uvloop
-async def test_turned_off_it_does_nothing(tmp_path: Path) -> None:
+async def test_turned_off_it_does_nothing(tmp_path: Path, new: NewThreads) -> None:
     ledger = Ledger(LedgerConfig(enabled=False), {"HOME": str(tmp_path)}, view())
     await ledger.start()
     ledger.record(row(1))
-    assert threads() == []
+    assert new.names("ledger") == []
     snapshot = ledger.snapshot()
     assert (snapshot["state"], snapshot["why"], snapshot["waiting"]) == ("off", "[ledger] enabled is false", 0)
     await ledger.close()

@@ -1,6 +1,5 @@
 """The thread that owns the rows: what it writes, what it keeps, and what becomes of rows when the database fails."""
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from claude_gatewayd.worker.ledger.session import Session
 from claude_gatewayd.worker.ledger.spill import MOST_BYTES, Spill
 from claude_gatewayd.worker.ledger.writer import MOST_WAITING, Writer
 from tests.support.daemon import wait_until
+from tests.support.threads import NewThreads
 from tests.unit.worker.ledger.fake_database import FakeDatabase, row, rows, view
 
 
@@ -276,8 +276,9 @@ def test_what_an_older_generation_leaves_is_written(bench: Callable[..., Bench])
 
 
 def test_threads_end(bench: Callable[..., Bench]) -> None:
+    new = NewThreads()
     one = bench()
     one.writer.start()
     one.until(lambda: one.writer.state == "ok")
     one.writer.close(10.0)
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("ledger")]
+    assert new.names("ledger") == []
