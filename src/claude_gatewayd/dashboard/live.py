@@ -121,6 +121,10 @@ class Live:
         for page in self._pages:
             page.show(name, data)
 
+    def forget(self, name: str) -> None:
+        """Have pages that come from now on begin without a state."""
+        self._states.pop(name, None)
+
     def end(self) -> None:
         """End all streams: the process ends."""
         self._has_ended = True

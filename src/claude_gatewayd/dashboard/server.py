@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from claude_gatewayd.dashboard import actions
 from claude_gatewayd.dashboard.door import Door
 from claude_gatewayd.dashboard.live import Live, OpenPage
+from claude_gatewayd.dashboard.login import Login
 from claude_gatewayd.dashboard.watching import watch
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ Make = Callable[[Query], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 async def serve(door: socket.socket, feed: int) -> None:
     """Serve until the feed ends."""
     live = Live()
-    server = Door(application(live), door)
+    login = Login(live.show, live.forget)
+    server = Door(application(live, login), door)
     reading = asyncio.create_task(_read(feed, live, server.stop))
     watching = asyncio.create_task(watch(live))
     try:
@@ -46,9 +48,10 @@ async def serve(door: socket.socket, feed: int) -> None:
     finally:
         reading.cancel()
         watching.cancel()
+        await login.close()
 
 
-def application(live: Live) -> Starlette:
+def application(live: Live, login: Login) -> Starlette:
     """Return the application."""
     return Starlette(
         routes=[
@@ -56,6 +59,8 @@ def application(live: Live) -> Starlette:
             Mount("/gateway/static", StaticFiles(directory=STATIC)),
             Route("/gateway/live", partial(_stream, live)),
             Route("/gateway/do/reload", _json(actions.reload), methods=["POST"]),
+            Route("/gateway/do/check-credentials", _json(actions.check_credentials), methods=["POST"]),
+            Route("/gateway/do/log-in", _json(login.start), methods=["POST"]),
         ]
     )
 

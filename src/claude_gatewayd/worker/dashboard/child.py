@@ -25,8 +25,7 @@ logger = logging.getLogger(__name__)
 COMMAND: Final = (sys.executable, "-P", "-m", "claude_gatewayd.dashboard")
 _UNUSED_FOR = 60.0  # seconds after which it is ended
 _ENDS_WITHIN = 5.0  # after its feed has
-_STARTS_WITHIN = 10.0  # one that has ended sooner has not started: another one would not, either
-_AGAIN_AFTER = 5.0
+_AGAIN_AFTER = 5.0  # one that did not start: another one would not, either
 _LOGS = "the daemon's log shows why: claude-gatewayctl logs"
 
 
@@ -35,7 +34,7 @@ class _Running:
 
     def __init__(self, process: Process, door: socket.socket, on_end: Callable[["_Running"], None]) -> None:
         self.process = process
-        self.started_at = time.monotonic()
+        self.has_taken = False  # a connection: so it has started
         self._door = door
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -68,6 +67,7 @@ class _Running:
             return
         except OSError:
             taken = b""
+        self.has_taken |= bool(taken)
         for _ in taken:
             self._under_way.popleft().close()
         if not taken:
@@ -179,7 +179,7 @@ class Child:
         if running is self._running:
             self._running = None
             self._feed.detach()
-            if time.monotonic() - running.started_at < _STARTS_WITHIN:
+            if not running.has_taken:
                 self._failed(f"its process ended as soon as it was started; {_LOGS}")
         self._reap(running, expected=False)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from claude_gatewayd.anthropic.errors import reason
 from claude_gatewayd.http1.head import Lines
-from claude_gatewayd.http1.server.exchange import BodyCut, Exchange
+from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.dashboard import headers, session
@@ -24,17 +24,16 @@ from claude_gatewayd.worker.gateway.guard import Rejection
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.metering.meter import Meter
 from claude_gatewayd.worker.relay.outgoing import outgoing_request
-from claude_gatewayd.worker.relay.relay import Relay
+from claude_gatewayd.worker.relay.relay import Answer, Relay
 
 HERE: Final = PREFIX[:-1]  # /gateway, which leads to /gateway/
 MOST_PAGES: Final = 50
 _LIVE: Final = b"/gateway/live"
 _ORIGIN: Final = Origin("dashboard", 80, tls=False, authority=b"dashboard")
 _NOT_SENT: Final = frozenset((b"cookie", b"authorization", b"x-api-key", b"accept-encoding"))
-_ANSWERS_WITHIN = 60.0
+_ANSWERS_WITHIN = 200.0  # a reload may wait for another
 _SILENCE = 60.0  # its streams have a ping every 15 s
 _LOOK_EVERY = 15.0  # whether pages read what they are sent
-_NO_LINES: Lines = []
 
 
 class DashboardSettings(NamedTuple):
@@ -105,8 +104,10 @@ class DashboardLane:
             return self._turn_away(exchange, path, TurnedAway(404, settings.off))
         if path == HERE:
             return self._reply(exchange, path, 308, [b"location: /gateway/"], b"")
-        if why := self._strangers.obstacle(exchange):
-            return self._turn_away(exchange, path, TurnedAway(403, f"cannot show the dashboard: {why}"))
+        if self._strangers.is_another(exchange):
+            return self._turn_away(exchange, path, TurnedAway(403, "cannot show this to another user of the machine"))
+        if not exchange.body_done or request.length:
+            return self._turn_away(exchange, path, TurnedAway(413, "cannot take a body here"))
         cookies = request.fields.all_of(b"cookie")
         has_session = session.is_open(settings.key, settings.port, cookies, self._clock())
         verdict = admit(request.method, path, request.fields, has_session=has_session)
@@ -133,16 +134,24 @@ class DashboardLane:
     async def _pass_on(self, exchange: Exchange, path: bytes, target: bytes) -> None:
         """Relay a request to the process, and its answer back."""
         with self._child.used():
-            body = b"" if exchange.body_done and not exchange.head.length else None
-            request = outgoing_request(exchange.head, target, body, _ORIGIN, _NOT_SENT)
             try:
-                answer = await self._relay.ask(exchange, request, seconds=_ANSWERS_WITHIN, fresh=False)
-            except (UpstreamFailed, BodyCut) as failed:
-                detail = failed.detail if isinstance(failed, UpstreamFailed) else "the connection ended"
-                return self._turn_away(exchange, path, TurnedAway(503, f"cannot show the dashboard: {detail}"))
+                answer = await self._ask(exchange, target)
+            except UpstreamFailed as failed:
+                return self._turn_away(exchange, path, TurnedAway(503, f"cannot show the dashboard: {failed.detail}"))
             lines = headers.lines_for(path)
             await answer.pass_on(exchange, lines, meter=Meter(), silence=_SILENCE, watched=False, drop=headers.REPLACED)
         return None
+
+    async def _ask(self, exchange: Exchange, target: bytes) -> Answer:
+        """Ask the process; again, if an idle connection led to one that has ended. Raises UpstreamFailed."""
+        request = outgoing_request(exchange.head, target, b"", _ORIGIN, _NOT_SENT)
+        try:
+            fresh = not request.repeatable
+            return await self._relay.ask(exchange, request, seconds=_ANSWERS_WITHIN, fresh=fresh)
+        except UpstreamFailed as failed:
+            if not failed.stale:
+                raise
+        return await self._relay.ask(exchange, request, seconds=_ANSWERS_WITHIN, fresh=True)
 
     def _open(self, exchange: Exchange, path: bytes, target: bytes) -> None:
         """Begin a session, by a one-time link."""

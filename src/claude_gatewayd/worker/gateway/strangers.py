@@ -51,6 +51,10 @@ class Strangers:
         asks = self._rule == "auto" and self._can_tell
         return obstacle(self._rule, self._uid(exchange.connection) if asks else None, self._own)
 
+    def is_another(self, exchange: Exchange) -> bool:
+        """Return whether at the other end is certainly another user of this machine, and not root, who may do all."""
+        return self._can_tell and self._uid(exchange.connection) not in (None, 0, self._own)
+
     def _uid(self, connection: Connection) -> int | None:
         if connection not in self._seen:
             there, here = map(Address.of, connection.ends)

@@ -1,0 +1,1 @@
+"""The dashboard of a real daemon, over raw HTTP."""
