@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 COMMAND: Final = (sys.executable, "-P", "-m", "claude_gatewayd.dashboard")
 _UNUSED_FOR = 60.0  # seconds after which it is ended
+_TAKES_WITHIN = 30.0  # seconds: it has to start, on a machine that may be busy
 _ENDS_WITHIN = 5.0  # after its feed has
 _AGAIN_AFTER = 5.0  # one that did not start: another one would not, either
 _LOGS = "the daemon's log shows why: claude-gatewayctl logs"
@@ -39,18 +40,19 @@ class _Running:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         # macOS loses a descriptor that its sender closes before it has been taken.
-        self._under_way: deque[socket.socket] = deque()
+        self._under_way: deque[tuple[socket.socket, asyncio.Future[bool]]] = deque()
         door.setblocking(False)
         self._loop.add_reader(door.fileno(), self._taken)
 
-    def send(self, end: socket.socket) -> None:
-        """Send it one end of a connection. Raises OSError."""
-        try:
-            socket.send_fds(self._door, [b"c"], [end.fileno()])
-        except BaseException:
-            end.close()
-            raise
-        self._under_way.append(end)
+    def send(self, end: socket.socket) -> "asyncio.Future[bool]":
+        """Send it one end of a connection. The future says whether it has taken it; it does not if it ends before that.
+
+        Raises OSError.
+        """
+        socket.send_fds(self._door, [b"c"], [end.fileno()])
+        taken: asyncio.Future[bool] = self._loop.create_future()
+        self._under_way.append((end, taken))
+        return taken
 
     def close(self) -> None:
         """Send no more."""
@@ -58,7 +60,7 @@ class _Running:
             self._loop.remove_reader(self._door.fileno())
             self._door.close()
         while self._under_way:
-            self._under_way.popleft().close()
+            self._settle(has_taken=False)
 
     def _taken(self) -> None:
         try:
@@ -69,9 +71,15 @@ class _Running:
             taken = b""
         self.has_taken |= bool(taken)
         for _ in taken:
-            self._under_way.popleft().close()
+            self._settle(has_taken=True)
         if not taken:
             self._on_end(self)
+
+    def _settle(self, *, has_taken: bool) -> None:
+        end, taken = self._under_way.popleft()
+        end.close()
+        if not taken.done():
+            taken.set_result(has_taken)
 
 
 class Child:
@@ -112,11 +120,17 @@ class Child:
             async with self._starting:
                 if self._running is None:
                     self._running = await self._start()
-            self._running.send(theirs)
+            async with asyncio.timeout(_TAKES_WITHIN):
+                has_taken = await self._running.send(theirs)
+            if not has_taken:
+                raise UpstreamFailed("connect", self._why or "its process has ended")
+            self._why = ""
             _transport, connection = await self._loop.create_unix_connection(UpstreamConnection, sock=ours)
         except BaseException as error:
             ours.close()
             theirs.close()
+            if isinstance(error, TimeoutError):
+                raise UpstreamFailed("timeout", f"its process does not answer; {_LOGS}") from None
             if isinstance(error, OSError):
                 raise UpstreamFailed("connect", f"its process cannot be reached: {error.strerror}") from None
             raise
