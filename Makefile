@@ -36,9 +36,9 @@ bench:           ## compare with nginx, aiohttp and LiteLLM (BENCH=--quick, BENC
 	@$(BIN)/python -m bench.run $(BENCH)
 	@$(BIN)/python -m bench.bedrock $(BENCH)
 
-soak:            ## all kinds of requests for ten minutes, then what has grown (SOAK=1h)
+soak:            ## a million requests of all kinds, for ten minutes at most, then what has grown (SOAK=1h, REQUESTS=20000)
 	@$(PYTHON) scripts/bootstrap dev
-	@$(BIN)/python -m soak.run $(SOAK)
+	@$(BIN)/python -m soak.run $(if $(SOAK)$(REQUESTS),$(or $(SOAK),10m) $(REQUESTS))
 
 build:           ## build the wheel
 	@$(PYTHON) scripts/bootstrap dev

@@ -50,6 +50,12 @@ def memory(pid: int) -> Memory | None:
     return Memory(pid, command[:120], int(rss[1]) * 1024 / MB, int(pss[1]) * 1024 / MB)
 
 
+def cpu_of_family(root: int) -> float:
+    """Return the CPU seconds so far of *root* and all below it, also of those that have ended and were waited for."""
+    ticks = sum(int(used) for pid in family(root) for used in _stat(pid)[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class CpuClock:
     """The CPU seconds that some processes use from now on."""
 

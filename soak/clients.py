@@ -1,6 +1,6 @@
-"""The soak's clients. `python -m soak.clients PORT KEY CONNECTIONS RATE SECONDS` prints what they found, as JSON.
+"""The soak's clients. `python -m soak.clients PORT KEY CONNECTIONS RATE SECONDS FIRST COUNT` prints what they found.
 
-They end when their time is over, or their standard input.
+They end when their time is over, or when they have sent requests FIRST to FIRST + COUNT - 1.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import httptools
 import uvloop
@@ -25,13 +25,22 @@ _GONE: Final = 0  # in place of a status: the connection ended
 
 @dataclass
 class Found:
-    """What became of the requests: *good* by kind, and of those that went wrong the first, in words."""
+    """What became of the requests: *good* by kind, and of those that went wrong the first, in words.
+
+    *answered* is how often a kind got which status, as `row_of` names it, and *unsure* how many of a kind got none:
+    those may not have come.
+    """
 
     good: dict[str, int] = field(default_factory=dict)
     bad: int = 0
     resent: int = 0  # a kept connection was closed just then
     slowest: float = 0.0
     samples: list[str] = field(default_factory=list)
+    answered: dict[str, int] = field(default_factory=dict)
+    unsure: dict[str, int] = field(default_factory=dict)
+    sent: int = 0  # the same, but for those that are sent again
+    seconds: float = 0.0
+    cpu: float = 0.0  # seconds of it
 
     @property
     def requests(self) -> int:
@@ -39,12 +48,25 @@ class Found:
         return sum(self.good.values()) + self.bad
 
 
+class Outcome(NamedTuple):
+    """An answer's status, and whether it is whole, or as much of it as was wanted."""
+
+    status: int
+    is_whole: bool
+
+
+def row_of(kind: str, status: int) -> str:
+    """Return how the ledger's rows of a kind and a status are counted."""
+    return f"{kind}, {status}"
+
+
 class Client(asyncio.Protocol):
     """A connection that has one answer at a time."""
 
     def __init__(self) -> None:
         self.is_open = False
-        self._answer: asyncio.Future[int] | None = None
+        self._answer: asyncio.Future[Outcome] | None = None
+        self._status = _GONE
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -52,12 +74,13 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         self.is_open = False
-        self._settle(_GONE)
+        self._settle(is_whole=False)
 
-    def ask(self, request: bytes, *, begins: bool) -> "asyncio.Future[int]":
-        """Send a request; return what has its status when the answer has come, or *begins*."""
+    def ask(self, request: bytes, *, begins: bool) -> "asyncio.Future[Outcome]":
+        """Send a request; return what has its outcome when the answer has come, or *begins*."""
         self._parser: Any = httptools.HttpResponseParser(self)
         self._begins = begins
+        self._status = _GONE
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return self._answer
@@ -68,42 +91,49 @@ class Client(asyncio.Protocol):
         except httptools.HttpParserError:
             self.close()
 
+    def on_headers_complete(self) -> None:
+        self._status = self._parser.get_status_code()
+
     def on_body(self, data: bytes) -> None:  # noqa: ARG002 - httptools calls it so
         if self._begins:
-            self._settle(self._parser.get_status_code())
+            self._settle(is_whole=True)
 
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
         if not self._parser.should_keep_alive():
             self.close()
-        self._settle(status)
+        self._settle(is_whole=True)
 
     def close(self) -> None:
         """Close it."""
         self.is_open = False
         self.transport.close()
 
-    def _settle(self, status: int) -> None:
+    def _settle(self, *, is_whole: bool) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_result(status)
+            self._answer.set_result(Outcome(self._status, is_whole))
 
 
 class _Clients:
-    def __init__(self, port: int, key: str, connections: int, rate: float, seconds: float) -> None:
+    def __init__(self, port: int, key: str, connections: int, rate: float, seconds: float, numbers: range) -> None:
         self._port, self._key = port, key
         self._connections, self._rate = connections, rate
         self._until = time.monotonic() + seconds
         self._chance = random.Random(16)  # the same in each run
         self._bodies = {kind.name: b"" if kind.is_get or kind.name == "malformed" else body_of(kind) for kind in KINDS}
+        self._numbers = numbers
         self._good: Counter[str] = Counter()
+        self._answered: Counter[str] = Counter()
+        self._unsure: Counter[str] = Counter()
         self.found = Found()
-        self._number = 0
 
     async def run(self) -> Found:
-        """Ask until the time is over."""
+        """Ask until the time is over, or all are sent."""
+        begun = time.monotonic()
         await asyncio.gather(*(self._work() for _ in range(self._connections)))
-        self.found.good = dict(self._good)
-        return self.found
+        found = self.found
+        found.good, found.answered, found.unsure = dict(self._good), dict(self._answered), dict(self._unsure)
+        found.seconds, found.cpu = time.monotonic() - begun, time.process_time()
+        return found
 
     async def _work(self) -> None:
         client: Client | None = None
@@ -112,11 +142,13 @@ class _Clients:
             if time.monotonic() + pause >= self._until:
                 break
             await asyncio.sleep(pause)
+            if self.found.sent >= len(self._numbers):
+                break
             (kind,) = self._chance.choices(KINDS, [kind.share for kind in KINDS])
             begun = time.monotonic()
             try:
                 client = await self._ask(kind, client)
-            except (OSError, TimeoutError) as error:
+            except OSError as error:  # it could not connect
                 self._note_bad(kind, repr(error))
                 client = None
             self.found.slowest = max(self.found.slowest, time.monotonic() - begun)
@@ -125,35 +157,50 @@ class _Clients:
 
     async def _ask(self, kind: Kind, client: Client | None) -> Client | None:
         """Make one request of a kind; return the connection, if it can be used again."""
-        self._number += 1
-        body = self._bodies[kind.name]
-        head = head_of(kind, self._number, self._port, self._key, len(body))
-        status, tries = _GONE, 0
+        tries = 0
         while True:
             is_kept = client is not None and client.is_open
             if client is None or not client.is_open:
                 client = await self._connect()
             tries += 1
-            if kind.abort == "upload":
-                client.transport.write(head + body[: len(body) // 2])
-                client.close()
-                self._good[kind.name] += 1
-                return None
-            status = await asyncio.wait_for(client.ask(head + body, begins=kind.abort == "answer"), _PATIENCE)
-            if status != _GONE or not is_kept or kind.how == "cut" or tries == _MOST_TRIES:
+            outcome = await self._send(kind, client)
+            if outcome.status != _GONE or not is_kept or tries == _MOST_TRIES or kind.abort == "upload":
                 break
             self.found.resent += 1
-        if status in kind.good or (status == _GONE and kind.how == "cut"):
+        if kind.abort == "upload" or (outcome.status in kind.good and (outcome.is_whole or kind.how == "cut")):
             self._good[kind.name] += 1
         else:
-            self._note_bad(kind, str(status) if status else "the connection ended")
+            what = f"{outcome.status or ''}{'' if outcome.is_whole else ' the connection ended'}"
+            self._note_bad(kind, what.strip())
         if kind.abort or kind.is_last:
             client.close()
         return client if client.is_open else None
 
+    async def _send(self, kind: Kind, client: Client) -> Outcome:
+        """Send a request of a kind once, with a number of its own."""
+        number = self._numbers[0] + self.found.sent
+        self.found.sent += 1
+        body = self._bodies[kind.name]
+        head = head_of(kind, number, self._port, self._key, len(body))
+        outcome = Outcome(_GONE, is_whole=False)
+        if kind.abort == "upload":
+            client.transport.write(head + body[: len(body) // 2])
+        else:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    outcome = await client.ask(head + body, begins=kind.abort == "answer")
+            except TimeoutError:
+                client.close()
+        if outcome.status == _GONE:
+            self._unsure[kind.name] += 1
+        else:
+            self._answered[row_of(kind.name, outcome.status)] += 1
+        return outcome
+
     async def _connect(self) -> Client:
         loop = asyncio.get_running_loop()
-        _, client = await asyncio.wait_for(loop.create_connection(Client, "127.0.0.1", self._port), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            _, client = await loop.create_connection(Client, "127.0.0.1", self._port)
         return client
 
     def _note_bad(self, kind: Kind, what: str) -> None:
@@ -164,10 +211,11 @@ class _Clients:
 
 def main() -> None:
     """Be the clients."""
-    port, key, connections, rate, seconds = sys.argv[1:]
+    port, key, connections, rate, seconds, first, count = sys.argv[1:]
+    numbers = range(int(first), int(first) + int(count))
 
     async def work() -> Found:
-        return await _Clients(int(port), key, int(connections), float(rate), float(seconds)).run()
+        return await _Clients(int(port), key, int(connections), float(rate), float(seconds), numbers).run()
 
     print(json.dumps(asdict(uvloop.run(work()))))
 

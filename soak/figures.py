@@ -1,7 +1,6 @@
 """What is measured of a daemon at rest, and whether that is where it was. Pure, but for reading."""
 
 import json
-import re
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +21,13 @@ WATCHED: Final = (
     "worker.gateway.tickets.Tickets._calls",
     "worker.serving.ServingTracker._elsewhere",
     "worker.tally.Tally._statuses",
-    "worker.notices.notifier.Notifier._active",
+    "worker.notices.notifier.Notices._active",
     "worker.ledger.ledger.Ledger._rows",
     "worker.usage.totals.UsageTotals._fresh",
     "worker.usage.totals.UsageTotals._own",
+    "worker.usage.totals.UsageTotals._others",
+    "worker.usage.ledger_view.LedgerView._written",
+    "worker.ledger.spill.Spill._adopted",
     "worker.metrics.counts.RequestCounts.by_key",
     "worker.metrics.counts.RequestCounts._found",
     "worker.metrics.model_labels.ModelLabels._remembered",
@@ -37,8 +39,8 @@ WATCHED: Final = (
     "worker.gateway.recording.outside._client()",
 )
 _ESTABLISHED: Final = "01"
-# What glibc keeps of a peak: a hundred uploads of 1 MiB at once leave 70 MB, and a busy machine has dozens at once.
-_MB_MORE: Final = 50.0
+# What glibc keeps of a peak between pieces that are in use; the rest is given back when the worker comes to rest.
+_MB_MORE: Final = 20.0
 _MORE: Final = 8  # of what comes with time, and not with requests
 _MORE_OF_CALLERS: Final = 64  # entries: each of the soak's callers may have a circuit for each of its models
 
@@ -106,6 +108,11 @@ def compare(name: str, before: Process, after: Process, *, has_callers: bool) ->
     return rows
 
 
+def unknown(after: Process) -> list[str]:
+    """Return which of `WATCHED` there are none of: tables that have another name now."""
+    return [name for name in WATCHED if name not in after.tables and not name.startswith("instances of ")]
+
+
 def _row(what: str, before: float, after: float, more: float) -> Row:
     limit = before + more
     shown = (f"{value:.1f}" if isinstance(value, float) else str(value) for value in (before, after, limit))
@@ -119,18 +126,3 @@ def table(rows: Sequence[Row]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
     return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
                      for line in lines)  # fmt: skip
-
-
-_STAMP: Final = re.compile(r"^.*?\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b\s*")
-_CHANGING: Final = re.compile(r"(?<=credential )[0-9a-f]{4}|(?<=circuit of )[0-9a-f]{4}|\d[\d.:T-]*")
-
-
-def sentences(log: str) -> dict[str, int]:
-    """Return how often a log has each sentence, with # in place of what changes."""
-    found: dict[str, int] = {}
-    for line in log.splitlines():
-        level = _STAMP.match(line)
-        text = f"{level[1] if level else ''} {_STAMP.sub('', line)}".strip()
-        sentence = _CHANGING.sub("#", text)
-        found[sentence] = found.get(sentence, 0) + 1
-    return found

@@ -88,7 +88,7 @@ async def _ask(port: int, key: str, make: Make, numbers: "asyncio.Queue[int]", f
         number = numbers.get_nowait()
         if client is None or not client.is_open:
             _, client = await loop.create_connection(Client, "127.0.0.1", port)
-        found[await client.ask(_bytes_of(make(number), key), begins=False)] += 1
+        found[(await client.ask(_bytes_of(make(number), key), begins=False)).status] += 1
     if client is not None:
         client.close()
 

@@ -28,6 +28,7 @@ class Kind(NamedTuple):
     is_get: bool = False
     is_last: bool = False  # of its connection
     needs_key: bool = False
+    has_row: bool = True  # in the ledger
 
 
 KINDS: Final = (
@@ -51,7 +52,7 @@ KINDS: Final = (
     Kind("of a foreign host", 10, (421,), lines=("host: example.com",)),
     Kind("malformed", 10, (400,), lines=("content-length: 3, 4",), is_last=True),
     Kind("not found", 5, (404,), how="404", path="/v1/nothing"),
-    Kind("metrics", 5, path="/metrics", is_get=True, needs_key=True),
+    Kind("metrics", 5, path="/metrics", is_get=True, needs_key=True, has_row=False),
     Kind("hook", 5, path="/api/hello", is_get=True),
 )
 
@@ -67,6 +68,15 @@ def body_of(kind: Kind) -> bytes:
     return json.dumps(document).encode()
 
 
+NAMES: Final = {f"{place:02}": kind.name for place, kind in enumerate(KINDS)}  # by the beginnings of marks
+_PLACES: Final = {name: place for place, name in NAMES.items()}
+
+
+def mark_of(kind: Kind, number: int) -> str:
+    """Return the agent id of request *number*: by it the request is found again in the ledger."""
+    return f"{_PLACES[kind.name]}{number:09}"
+
+
 def head_of(kind: Kind, number: int, port: int, key: str, length: int) -> bytes:
     """Return the head of request *number*; *length* is its body's."""
     lines = [
@@ -79,6 +89,7 @@ def head_of(kind: Kind, number: int, port: int, key: str, length: int) -> bytes:
         "content-type: application/json",
         "user-agent: claude-cli/2.1.332 (external, cli)",
         f"x-claude-code-session-id: 00000000-0000-4000-8000-{number % _SESSIONS:012}",
+        f"x-claude-code-agent-id: {mark_of(kind, number)}",
         *((f"x-soak: {kind.how}",) if kind.how else ()),
         *((f"x-gateway-key: {key}",) if kind.needs_key else ()),
         *kind.lines,

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_CONTAINERS = (Mapping, set, list, deque)
+_CONTAINERS = (Mapping, set, frozenset, list, deque)
 _OURS = "claude_gatewayd"
 
 
@@ -30,6 +30,10 @@ def _attributes(instance: object) -> Iterator[tuple[str, Any]]:
                 continue
 
 
+def _is_table(value: object) -> bool:
+    return (isinstance(value, _CONTAINERS) and isinstance(value, Sized)) or type(value) is tuple
+
+
 def _tables() -> dict[str, int]:
     """Return the entries of each table, and how many instances of each class and tasks there are."""
     found: Counter[str] = Counter()
@@ -42,7 +46,7 @@ def _tables() -> dict[str, int]:
         name = f"{kind.__module__.removeprefix(_OURS + '.')}.{kind.__qualname__}"
         found[f"instances of {name}"] += 1
         for attribute, value in _attributes(one):
-            if isinstance(value, _CONTAINERS) and isinstance(value, Sized):
+            if _is_table(value):
                 found[f"{name}.{attribute}"] += len(value)
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith(_OURS):
@@ -51,7 +55,7 @@ def _tables() -> dict[str, int]:
                     continue
                 if callable(info := getattr(value, "cache_info", None)):
                     found[f"{module_name.removeprefix(_OURS + '.')}.{name}()"] += info().currsize
-                elif isinstance(value, _CONTAINERS):
+                elif _is_table(value):
                     found[f"{module_name.removeprefix(_OURS + '.')}.{name}"] += len(value)
     return dict(found)
 

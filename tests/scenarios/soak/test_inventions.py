@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 from soak import figures
 from soak.inventions import INVENTIONS
-from soak.run import ROOT
+from soak.scene import ROOT
 
 from tests.fakes.bedrock import FakeBedrock
 from tests.support.daemon import Daemon, free_port, wait_until

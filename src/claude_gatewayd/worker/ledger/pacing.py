@@ -1,6 +1,7 @@
 """How fast the writer may go, and how long it waits after a failure. Pure."""
 
 SHARE = 0.03  # of a core, over time: with what it costs others to wait for the interpreter, a twentieth
+HURRIED_SHARE = 0.25  # while so many rows wait that some would be lost: better that requests are slower
 MOST_REST = 0.4  # seconds at a time, as rows that come meanwhile are in memory only
 _FIRST_WAIT, _MOST_WAIT, _MOST_WAIT_FOR_A_PERSON = 0.5, 30.0, 300.0
 
@@ -12,9 +13,9 @@ class Pace:
         self._owed = 0.0
         self._at = now
 
-    def took(self, cpu: float, now: float) -> float:
+    def took(self, cpu: float, now: float, *, hurries: bool = False) -> float:
         """Add some CPU time; return how many seconds to rest."""
-        self._owed = max(0.0, self._owed - (now - self._at)) + cpu / SHARE
+        self._owed = max(0.0, self._owed - (now - self._at)) + cpu / (HURRIED_SHARE if hurries else SHARE)
         self._at = now
         return min(self._owed, MOST_REST)
 

@@ -30,8 +30,9 @@ _BATCH = 200  # rows in a transaction: to prepare them takes the interpreter 1 m
 _GATHER = pacing.MOST_REST  # seconds between two batches of few rows
 _PATIENCE = 0.5  # seconds until rows of a batch that is not written yet are also in the file
 _HANGS_AFTER = 30.0
-_ADOPT_EVERY = 60.0  # look for files that an older generation has left
+_ADOPT_EVERY = 5.0  # look for files that an older generation has left
 _LAST_WRITES = 2.0  # seconds at the end of the worker
+HURRIES_FROM = 30_000  # rows in files, a quarter of what there is room for
 _FULL_PAUSE = 5.0  # seconds until a file that had no room is tried again
 
 
@@ -255,7 +256,7 @@ class Writer:
             self._keep([self._rows.popleft() for _ in range(len(self._rows))])
 
     def _rest_after(self, cpu: float) -> None:
-        rest = self._pace.took(cpu, self._clock())
+        rest = self._pace.took(cpu, self._clock(), hurries=self._spill.rows > HURRIES_FROM)
         is_behind = len(self._rows) >= _BATCH or self._spill.rows
         self._pause(rest if is_behind else max(rest, _GATHER))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_gatewayd.worker.ledger.pacing import MOST_REST, SHARE, Pace, wait_after
+from claude_gatewayd.worker.ledger.pacing import HURRIED_SHARE, MOST_REST, SHARE, Pace, wait_after
 
 
 def test_a_flood_of_work_takes_a_small_share_of_the_time() -> None:
@@ -21,6 +21,12 @@ def test_what_is_owed_is_paid_by_time_that_passes() -> None:
     pace = Pace(0.0)
     assert pace.took(10.0, 10.0) == MOST_REST
     assert pace.took(0.001, 10.0 + 10.0 / SHARE) == pytest.approx(0.001 / SHARE)
+
+
+def test_in_a_hurry_it_takes_a_larger_share() -> None:
+    pace = Pace(0.0)
+    assert pace.took(0.009, 1.0, hurries=True) == pytest.approx(0.009 / HURRIED_SHARE)
+    assert pace.took(0.001, 1.1) == pytest.approx(0.001 / SHARE), "no debt is left"
 
 
 @pytest.mark.parametrize(

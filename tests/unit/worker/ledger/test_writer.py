@@ -13,9 +13,10 @@ from claude_gatewayd.ledger.maintenance.job import Report
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers.connection import Unwritable
 from claude_gatewayd.worker.ledger.hand import Hand
+from claude_gatewayd.worker.ledger.pacing import Pace
 from claude_gatewayd.worker.ledger.session import Session
 from claude_gatewayd.worker.ledger.spill import MOST_BYTES, Spill
-from claude_gatewayd.worker.ledger.writer import MOST_WAITING, Writer
+from claude_gatewayd.worker.ledger.writer import HURRIES_FROM, MOST_WAITING, Writer
 from tests.support.daemon import wait_until
 from tests.support.threads import NewThreads
 from tests.unit.worker.ledger.fake_database import FakeDatabase, row, rows, view
@@ -270,9 +271,25 @@ def test_what_an_older_generation_leaves_is_written(bench: Callable[..., Bench])
     newer.writer.start()
     newer.until(lambda: newer.writer.state == "ok")
     older.writer.close(10.0)
-    newer.writer._adopt_at = 0.0  # a minute later
+    newer.writer._adopt_at = 0.0  # five seconds later
     newer.record(row(100))
     newer.until(lambda: sorted(newer.database.ids) == ids(101))
+
+
+def test_it_hurries_before_the_files_are_full(bench: Callable[..., Bench]) -> None:
+    class Noted(Pace):
+        hurried = 0
+
+        def took(self, cpu: float, now: float, *, hurries: bool = False) -> float:
+            self.hurried += hurries
+            return super().took(cpu, now, hurries=hurries)
+
+    one = bench()
+    pace = one.writer._pace = Noted(0.0)
+    one.spill.append(rows(HURRIES_FROM + 250))
+    one.writer.start()
+    one.until(lambda: one.spill.rows <= HURRIES_FROM - 400)
+    assert pace.hurried == 2
 
 
 def test_threads_end(bench: Callable[..., Bench]) -> None:
