@@ -85,6 +85,7 @@ class Parts(NamedTuple):
     learned: LearnedRefusals
     ledger: Ledger
     totals: UsageTotals
+    recorder: UsageRecorder
     metrics: Metrics
     sharing: Sharing
     own_pages: OwnPages
@@ -97,6 +98,7 @@ class Parts(NamedTuple):
         """End everything that has an end."""
         for pool in self.pools:
             pool.close()
+        self.recorder.settle()
         await asyncio.gather(
             self.engine.stop(),
             self.known_credentials.close(),
@@ -182,11 +184,13 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         )
     fallback = bedrock if config.router.fallback else None
     gateway, worker = gateway_name(config.listen.port), secrets.token_hex(4)
-    totals = UsageTotals(config.bedrock.monthly_budget)
+    prices = Prices(config.ledger.prices, config.bedrock.region, engine.price_of)
+    recorder = UsageRecorder(gateway, worker, prices.cost)
+    totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle)
     view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds)
     ledger = Ledger(config.ledger, inputs.environ, view)
-    prices = Prices(config.ledger.prices, config.bedrock.region, engine.price_of)
     metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))
+    recorder.hand_to(ledger.record, totals.record, metrics.note, feed.record)
 
     is_open = config.metrics.open and not config.listen.remote
     own_pages = OwnPages(inputs.gateway_key, metrics, open_metrics=is_open)
@@ -228,7 +232,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
             tickets,
             Budget(_BUFFERED_BODIES * config.listen.max_body),
             tally,
-            UsageRecorder(gateway, worker, prices.cost, ledger.record, totals.record, metrics.note, feed.record),
+            recorder,
             own_pages,
         ),
         engine=engine,
@@ -243,6 +247,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         learned=learned,
         ledger=ledger,
         totals=totals,
+        recorder=recorder,
         metrics=metrics,
         sharing=sharing,
         own_pages=own_pages,

@@ -172,8 +172,9 @@ class Worker:
         if self._pending_report is not None:
             self._pending_report.cancel()
             self._pending_report = None
+        snapshot = self._snapshot()  # first: it has all that has ended recorded
         self._parts.feed.send()
-        self._channel.send_event(event, at_rest=self._beats.at_rest, **self._snapshot())
+        self._channel.send_event(event, at_rest=self._beats.at_rest, **snapshot)
 
     async def _drain(self) -> None:
         """Stop accepting and finish open requests. What is not done within `drain_timeout` is cut off."""

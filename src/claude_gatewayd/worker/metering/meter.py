@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, Protocol
-
-import msgspec
+from typing import Final, NamedTuple, Protocol
 
 from claude_gatewayd.anthropic import sse
 from claude_gatewayd.bedrock import event_stream
@@ -62,7 +60,7 @@ class _DecodingReader:
         self._size = 0
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(NamedTuple):
     """What an answer says of itself: *counts* is None where it names no tokens, the names are "" where it has none.
 
     *advised* is what other models used in the course of it, which is not in *counts*.

@@ -54,10 +54,11 @@ class Metrics:
             if self._exposition is None:
                 self._exposition = await asyncio.to_thread(_load)
             pieces = []
+            status = self._status()  # first: it has all that has ended counted
             texts = self._exposition.text(
                 self._counts.by_key,
                 self.lag,
-                self._status(),
+                status,
                 self._generation,
                 time.time(),
                 is_openmetrics=wanted.is_openmetrics,

@@ -18,11 +18,16 @@ _ZONE_EVERY: Final = 5.0
 class UsageTotals:
     """Totals on the event loop. *budget* is `[bedrock] monthly_budget` in USD, 0 for none.
 
+    *settle* has all that has ended until now recorded here; it is called before anybody is answered.
+
     Kept by quarter of an hour: midnight, a new month and another zone choose other quarters, and nothing is read again.
     """
 
-    def __init__(self, budget: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, budget: float, clock: Callable[[], float] = time.time, settle: Callable[[], None] = lambda: None
+    ) -> None:
         self._budget = budget
+        self._settle = settle
         self._clock = clock
         self._fresh: list[UsageRecord] = []  # since anybody asked: the status does, four times a second
         self._own: dict[int, Used] = {}
@@ -73,6 +78,7 @@ class UsageTotals:
 
     def _keep_up(self) -> None:
         """Add what is fresh; notice midnight, and another zone."""
+        self._settle()
         if self._fresh:
             fresh, self._fresh = self._fresh, []
             sums: dict[int, Used] = {}

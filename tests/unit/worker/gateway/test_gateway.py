@@ -86,10 +86,12 @@ def test_a_fault_of_ours_is_counted_and_recorded(is_answered: bool) -> None:
         settings = GatewaySettings(frozenset({"x"}), "key", False, "", {}, 100)
         if is_answered:
             exchange.reply(404, b"Not Found", [], b"")
-        recorder = UsageRecorder("me@here", "00000000", lambda *_: None, records.append)
+        recorder = UsageRecorder("me@here", "00000000", lambda *_: None)
+        recorder.hand_to(records.append)
         gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, tally, recorder, NOBODY)
         with pytest.raises(AttributeError):  # for there is nobody that knows credentials
             await gateway.handle(exchange, Remembered())
+        recorder.settle()
 
     asyncio.run(live())
     status = 404 if is_answered else 500

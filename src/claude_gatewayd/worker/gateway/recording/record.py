@@ -10,7 +10,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.ledger.sums import KINDS as TOKEN_KINDS
 from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.ledger.usage_record import Billing, Kind, UsageRecord
-from claude_gatewayd.worker.gateway.call import Call
+from claude_gatewayd.worker.gateway.call import Call, Route
 from claude_gatewayd.worker.gateway.caller import Form
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES
@@ -49,18 +49,61 @@ class Recording(msgspec.Struct):
     form: Form | None = None
 
 
-def usage_record(
-    number: str, gateway: str, recording: Recording, exchange: Exchange, status: int, ended: float, cost: Cost
-) -> UsageRecord:
-    """Return the record of a request that *ended*, by the monotonic clock, with *status*."""
-    call, began, started_at = recording.call, recording.began, recording.started_at
-    path = call.path if call is not None else exchange.head.target.partition(b"?")[0]
-    kind = kind_of(exchange.head.method, path)
-    session_id, agent_id, project, client, version = recording.asker or outside.asker(exchange.head.fields)
+class Ended(msgspec.Struct, gc=False):
+    """What the record of a request that has ended is made of, without the request: that has its body.
+
+    *ended* and *first_sent_at* are by the monotonic clock. *route* is None if nobody knew its caller yet; else *asked*,
+    *is_streamed* and *model* are its call's.
+    """
+
+    started_at: float
+    began: float
+    ended: float
+    status: int
+    method: bytes
+    path: bytes
+    asker: Asker
+    refused: bool
+    received: int
+    sent: int
+    first_sent_at: float
+    answered: bool
+    form: Form | None = None
+    route: Route | None = None
+    asked: str | None = None
+    is_streamed: bool | None = None
+    model: str = ""
+
+
+def facts(recording: Recording, exchange: Exchange, status: int, ended: float) -> Ended:
+    """Return the facts of a request that *ended*, by the monotonic clock, with *status*."""
+    head, call, asker = exchange.head, recording.call, recording.asker
+    if asker is None:
+        asker = outside.asker(head.fields)
     if call is None:
+        path = head.target.partition(b"?")[0]
+        return Ended(
+            recording.started_at, recording.began, ended, status, head.method, path, asker, recording.refused,
+            exchange.received, exchange.sent, exchange.first_sent_at, exchange.answered,
+        )  # fmt: skip
+    parsed = call.parsed
+    return Ended(  # by position, in the order of its fields: by name takes a microsecond more
+        recording.started_at, recording.began, ended, status, head.method, call.path, asker, recording.refused,
+        exchange.received, exchange.sent, exchange.first_sent_at, exchange.answered,
+        recording.form or call.caller.form, call.route, parsed.model, parsed.stream, call.model,
+    )  # fmt: skip
+
+
+def usage_record(number: str, gateway: str, facts: Ended, cost: Cost) -> UsageRecord:
+    """Return the record of a request."""
+    route, status, path = facts.route, facts.status, facts.path
+    kind = kind_of(facts.method, path)
+    session_id, agent_id, project, client, version = facts.asker
+    duration = (facts.ended - facts.began) * 1e3
+    if route is None:
         return UsageRecord(
             id=number,
-            started_at=started_at,
+            started_at=facts.started_at,
             gateway=gateway,
             kind=kind,
             status=status,
@@ -71,47 +114,46 @@ def usage_record(
             client_version=version,
             upstream=_NO_ANSWER,
             cost=0.0,
-            duration_ms=(ended - began) * 1e3,
-            request_bytes=exchange.received,
-            answer_bytes=exchange.sent,
+            duration_ms=duration,
+            request_bytes=facts.received,
+            answer_bytes=facts.sent,
             is_aborted=status == CLIENT_GONE,
         )
-    route, asked = call.route, call.parsed.model or ""
+    asked = facts.asked or ""
     if not asked or asked.startswith("arn:"):  # which has the number of an account in it
         asked = route.model or asked.rpartition("/")[2]
-    upstream = _NO_ANSWER if recording.refused else route.upstream
+    upstream = _NO_ANSWER if facts.refused else route.upstream
     is_bedrock = upstream == "bedrock"
-    reading = route.meter.read()
-    counts = reading.counts
+    counts, served, message_id, advised = route.meter.read()
     is_good = status < 400
-    is_gone = status == CLIENT_GONE and not exchange.answered  # an upstream may answer with that number, too
-    served = route.model if is_bedrock else ""
-    if not served:
-        served = reading.model
-    if not served and is_good and kind in TOKEN_KINDS:
-        served = call.model
-    is_stream = (call.parsed.stream is True and kind in TOKEN_KINDS) or path.endswith(b"/invoke-with-response-stream")
+    is_gone = status == CLIENT_GONE and not facts.answered  # an upstream may answer with that number, too
+    if is_bedrock:
+        served = route.model or served
+    uses_tokens = kind in TOKEN_KINDS
+    if not served and is_good and uses_tokens:
+        served = facts.model
+    is_stream = (facts.is_streamed is True and uses_tokens) or path.endswith(b"/invoke-with-response-stream")
     if counts is None:
-        price = None if is_good and kind in TOKEN_KINDS else 0.0
+        price = None if is_good and uses_tokens else 0.0
         counts = _NO_TOKENS
     else:
         # a model of the person's own may answer by its provider's name
-        price = cost(call.model if upstream == "litellm" else served, upstream, counts)
-        for advisor, more in reading.advised:  # at the price of a model of its own
+        price = cost(facts.model if upstream == "litellm" else served, upstream, counts)
+        for advisor, more in advised:  # at the price of a model of its own
             other = cost(advisor, upstream, more)
             price = price + other if price is not None and other is not None else None
     asked_text, first_event_ms = outside.text(asked), None
-    if is_stream and exchange.sent and (is_good or is_gone):
-        first_event_ms = (exchange.first_sent_at - began) * 1e3
+    if is_stream and facts.sent and (is_good or is_gone):
+        first_event_ms = (facts.first_sent_at - facts.began) * 1e3
     return UsageRecord(  # by position, in the order of its fields: by name takes a microsecond more
         number,
-        started_at,
+        facts.started_at,
         gateway,
         kind,
         status,
         session_id,
         agent_id,
-        reading.message_id,  # the meter has bounded it
+        message_id,  # the meter has bounded it
         project,
         client,
         version,
@@ -121,7 +163,7 @@ def usage_record(
         upstream,
         route.bedrock if is_bedrock else "",
         route.why if is_bedrock else "",
-        _billing(upstream, recording, call),
+        _billing(upstream, facts.form, route),
         counts.input,
         counts.output,
         counts.cache_read,
@@ -129,9 +171,9 @@ def usage_record(
         counts.cache_write_1h,
         price,
         first_event_ms,
-        (ended - began) * 1e3,
-        exchange.received,
-        exchange.sent,
+        duration,
+        facts.received,
+        facts.sent,
         route.retries,
         is_stream,
         is_gone,
@@ -149,9 +191,9 @@ def kind_of(method: bytes, path: bytes) -> Kind:
     return "models" if method == b"GET" and model_list.model_of(path) is not None else "other"
 
 
-def _billing(upstream: str, recording: Recording, call: Call) -> Billing:
+def _billing(upstream: str, form: Form | None, route: Route) -> Billing:
     if upstream == "anthropic":
-        return _BILLED.get(recording.form or call.caller.form, "")
+        return _BILLED.get(form, "") if form is not None else ""
     if upstream == "litellm":
-        return "aws" if ".amazonaws.com" in call.route.api_base else "other"
+        return "aws" if ".amazonaws.com" in route.api_base else "other"
     return "aws" if upstream == "bedrock" else ""

@@ -1,6 +1,8 @@
 """What a usage record says of a request, by the facts at its end."""
 
 import json
+import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,7 +14,7 @@ from claude_gatewayd.ledger.token_counts import TokenCounts
 from claude_gatewayd.ledger.usage_record import Billing, Kind, UsageRecord
 from claude_gatewayd.worker.gateway import caller
 from claude_gatewayd.worker.gateway.call import Call, Route
-from claude_gatewayd.worker.gateway.recording.record import Recording, kind_of, usage_record
+from claude_gatewayd.worker.gateway.recording.record import Recording, facts, kind_of, usage_record
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.metering.meter import Meter
 
@@ -66,7 +68,7 @@ def recorded(
     exchange.sent, exchange.first_sent_at, exchange.answered = sent, 12.5, answered
     who = caller.identify(exchange.head.fields, "the-key")
     call = Call(exchange, who, path, path, parsed=ParsedRequest(asked, stream), model=asked or "", route=route)
-    return usage_record("7", "me@here", Recording(1e9, 12.0, call, refused), exchange, status, 14.0, price)
+    return usage_record("7", "me@here", facts(Recording(1e9, 12.0, call, refused), exchange, status, 14.0), price)
 
 
 def test_a_stream_of_anthropics() -> None:
@@ -189,7 +191,7 @@ def test_refused_before_the_caller_is_known() -> None:
     exchange = Exchange(
         NOBODY, head.parse_request(b"\r\n".join([b"POST /v1/messages HTTP/1.1", *LINES, OAUTH, b"", b""]))
     )
-    record = usage_record("7", "me@here", Recording(1e9, 12.0), exchange, 403, 14.0, price)
+    record = usage_record("7", "me@here", facts(Recording(1e9, 12.0), exchange, 403, 14.0), price)
     assert (record.kind, record.status, record.upstream, record.client) == ("messages", 403, "none", "claude-cli")
 
 
@@ -215,19 +217,78 @@ def test_kinds(method: bytes, path: bytes, expected: Kind) -> None:
     assert kind_of(method, path) == expected
 
 
+def recorder_for(take: Callable[[UsageRecord], None], worker: str = "0badcafe") -> UsageRecorder:
+    recorder = UsageRecorder("me@here", worker, price)
+    recorder.hand_to(take)
+    return recorder
+
+
+def ended(recorder: UsageRecorder, number: int = 0, sent: int = 0) -> Exchange:
+    """Have a request end that nobody knew the caller of."""
+    exchange = Exchange(NOBODY, head.parse_request(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number))
+    exchange.sent = sent
+    recorder.ended(recorder.begin(), exchange, 404)
+    return exchange
+
+
 def test_a_fault_is_logged_once_and_costs_no_request(caplog: pytest.LogCaptureFixture) -> None:
     taken: list[UsageRecord] = []
-    exchange: Any = None  # it has no head
-    recorder = UsageRecorder("me@here", "0badcafe", price, taken.append)
+    recorder = recorder_for(taken.append)
     for _ in range(3):
-        recorder.ended(recorder.begin(), exchange, 200)
+        recorder.ended(recorder.begin(), NOBODY, 200)  # it has no head
+        recorder.settle()
     assert not taken
     assert [record.message for record in caplog.records] == ["cannot record a request: this is a fault of the gateway"]
 
 
+def test_a_fault_costs_no_other_record(caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[int] = []
+
+    def take(record: UsageRecord) -> None:
+        if record.answer_bytes == 3:
+            raise ValueError
+        taken.append(record.answer_bytes)
+
+    recorder = recorder_for(take)
+    for number in range(5):
+        ended(recorder, number, sent=number)
+    recorder.settle()
+    assert taken == [0, 1, 2, 4]
+    assert len(caplog.records) == 1
+
+
+def test_records_are_made_some_at_a_time_or_when_somebody_asks() -> None:
+    taken: list[UsageRecord] = []
+    recorder = recorder_for(taken.append)
+    for number in range(15):
+        ended(recorder, number)
+    assert not taken
+    ended(recorder)
+    assert len(taken) == 16
+    ended(recorder)
+    recorder.settle()
+    recorder.settle()
+    assert len(taken) == 17
+
+
+def test_what_a_meter_may_hold_much_of_is_recorded_at_once() -> None:
+    taken: list[UsageRecord] = []
+    ended(recorder_for(taken.append), sent=100_000)
+    assert [record.answer_bytes for record in taken] == [100_000]
+
+
+def test_nothing_keeps_a_request_until_it_is_recorded() -> None:
+    exchange = Exchange(NOBODY, head.parse_request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+    who = caller.identify(exchange.head.fields, "the-key")
+    held = sys.getrefcount(exchange), sys.getrefcount(exchange.head)
+    kept = facts(Recording(1e9, 12.0, Call(exchange, who, b"/", b"/")), exchange, 200, 14.0)
+    assert kept.route is not None
+    assert (sys.getrefcount(exchange), sys.getrefcount(exchange.head)) == held
+
+
 def test_ids_sort_by_time_and_are_unique() -> None:
     taken: list[UsageRecord] = []
-    recorders = [UsageRecorder("me@here", worker, price, taken.append) for worker in ("00000001", "00000002")]
+    recorders = [recorder_for(taken.append, worker) for worker in ("00000001", "00000002")]
     for _ in range(50):
         for recorder in recorders:
             recorder.malformed(400)
