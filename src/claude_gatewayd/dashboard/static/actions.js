@@ -24,6 +24,7 @@ export function allowActions({ isConnected, hasCredentials }) {
 // Not the attribute `disabled`: a button that has the focus keeps it.
 async function press(button) {
   if (button.getAttribute("aria-disabled") === "true" || button.getAttribute("aria-busy") === "true") return;
+  const loginsBefore = button.dataset.do === "log-in" ? logins : Infinity;
   button.setAttribute("aria-busy", "true");
   result({ tone: "idle", words: BEGUN[button.dataset.do] });
   try {
@@ -37,6 +38,7 @@ async function press(button) {
       return;
     }
     const { ok, message, hint } = await answer.json();
+    if (ok && logins > loginsBefore) return; // how it goes on has come before this answer
     result({ tone: ok ? "ok" : "bad", words: message, hint });
   } catch {
     result({ tone: "bad", words: "The gateway did not answer. See what it says:", hint: "claude-gatewayctl status" });
@@ -46,7 +48,9 @@ async function press(button) {
 }
 
 // How a login goes on that somebody has started, here or on another page.
+let logins = 0;
 export function showLogin({ state, message, url, code }) {
+  logins += 1;
   result({ tone: { running: "idle", done: "ok", failed: "bad" }[state] ?? "idle", words: message, url, code });
 }
 
