@@ -12,7 +12,8 @@ from tests.support.stage import LOADED_WITHIN
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="it reads the CPU time of a thread in /proc")
 
 # A loop beside an engine that loads. Whenever the loop is its turn, it looks what LiteLLM's thread has taken of a core
-# meanwhile: that is what nobody else can delay or shorten.
+# meanwhile: that is what nobody else can shorten. The time that the loop itself was ready and had no core is not
+# LiteLLM's: nobody asked it for the interpreter then.
 PROGRAM = """
 import asyncio, json, os
 from pathlib import Path
@@ -32,12 +33,13 @@ async def main():
     while engine._thread.native_id is None:
         await asyncio.sleep(0)
     file = Path(f"/proc/self/task/{engine._thread.native_id}/schedstat")
-    taken, holds = 0, []
+    own = Path(f"/proc/self/task/{os.getpid()}/schedstat")
+    taken, waited, holds = 0, 0, []
     while engine.state == "loading":
         await asyncio.sleep(0.001)
-        now = int(file.read_text().split()[0])
-        holds.append((now - taken) / 1e9)
-        taken = now
+        now, ready = int(file.read_text().split()[0]), int(own.read_text().split()[1])
+        holds.append(max(0, now - taken - (ready - waited)) / 1e9)
+        taken, waited = now, ready
     print(json.dumps({"state": engine.state, "holds": sorted(holds)[-5:], "all": taken / 1e9,
                       "yardstick": max(before, yardstick())}), flush=True)
     os._exit(0)
@@ -50,7 +52,7 @@ asyncio.run(main())
 @pytest.mark.slow
 @pytest.mark.timeout(LOADED_WITHIN + 60)
 def test_it_holds_the_interpreter_for_moments_only(tmp_path: Path) -> None:
-    """Its tokenizer alone, which nobody needs, would hold it for 4.6 yardsticks; what is left, for 2."""
+    """Its tokenizer would hold it for 4.6 yardsticks, its price map in one piece for 2, all else for 1."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         capture_output=True, text=True, check=True, timeout=LOADED_WITHIN,
@@ -60,4 +62,4 @@ def test_it_holds_the_interpreter_for_moments_only(tmp_path: Path) -> None:
     assert found["state"] == "ready"
     longest = [hold / found["yardstick"] for hold in found["holds"]]
     print(f"\nof {found['all']:.1f} s the longest holds are {[f'{1e3 * hold:.0f} ms' for hold in found['holds']]}")
-    assert longest[-1] <= 3.5, longest
+    assert longest[-1] <= 2.5, longest

@@ -4,8 +4,8 @@ It uses what LiteLLM documents (its application, custom auth, CustomLogger's hoo
 not documented, to be checked with every version: `_get_config_from_file` and the globals of proxy/proxy_server.py; the
 table of anthropic_beta_headers_manager; the number of tries in the configuration of Bedrock's messages; the finish
 reason that CustomStreamWrapper gives to a stream; the adapter that asks models with thinking by /responses;
-`python_redact_string` of secret_redaction; two files that it reads by `json.load` when it is imported. What is replaced
-there is in patches.py and network/.
+`python_redact_string` of secret_redaction; files that it reads by `json.load` and `json.loads` when it is imported; the
+two functions that would read its price map again. What is replaced there is in patches.py and network/.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class App:
             proxies |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), self._bridge.url)
         withheld = environment.prepare(os.environ, proxies)
         patches.silence_loggers()
-        with patches.without_large_files(counts_tokens=settings.config is not None):
+        with patches.short_of_large_files(counts_tokens=settings.config is not None):
             import botocore.eventstream  # noqa: F401 - LiteLLM loads it with the first stream
             import litellm
             import litellm.proxy.proxy_server as proxy
@@ -82,6 +82,7 @@ class App:
         # Its pings would hide a dead upstream; the gateway sends some itself. Not 0: what sends the pings also ends the
         # stream of a client that is gone.
         litellm.anthropic_sse_ping_interval_seconds = 1e9
+        patches.keep_one_price_map()
         patches.allow_betas()
         patches.disable_retries()
         engine_trust.install(context)

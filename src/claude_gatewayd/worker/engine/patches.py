@@ -7,33 +7,54 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, Final
 
+import msgspec
+
 from claude_gatewayd.bedrock import features
 from claude_gatewayd.worker.engine.request_context import current_request
 
 _PAGES: Final = "_lazy_openapi_snapshot.json"  # proxy/_lazy_openapi_snapshot.py: of documentation pages, which are off
 _TOKENIZER: Final = "anthropic_tokenizer.json"  # utils.py:285, which keeps it parsed (14 MB) and as text (2 MB)
+_LARGE: Final = 1_000_000  # bytes of JSON: the price map has three million, and nothing else so many
 _LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpx", "uvicorn", "openai")
 
 
 @contextlib.contextmanager
-def without_large_files(*, counts_tokens: bool) -> Iterator[None]:
-    """Have it find nothing in two files of 2 MB while it is imported, of which the tokenizer is needed to count tokens.
+def short_of_large_files(*, counts_tokens: bool) -> Iterator[None]:
+    """Have it find nothing in two files of 2 MB while it is imported, and parse a third one in pieces.
 
-    Parsing the tokenizer holds the interpreter for 52 ms, writing it again for 27, the other for 16: the relay waits.
+    Of the two the tokenizer is needed to count tokens. Parsing it holds the interpreter for 52 ms, writing it again for
+    27, the other for 16, and the third, the price map, for 18: the relay waits.
     """
     left_out = {_PAGES} if counts_tokens else {_PAGES, _TOKENIZER}
-    load = json.load
+    load, loads = json.load, json.loads
+
+    def loads_in_pieces(text: str | bytes | bytearray, **options: Any) -> Any:
+        if options or len(text) < _LARGE:
+            return loads(text, **options)
+        members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        return {name: msgspec.json.decode(member) for name, member in members.items()}
 
     def load_less(file: Any, **options: Any) -> Any:
         if PurePath(str(getattr(file, "name", ""))).name in left_out:
             return {}
         return load(file, **options)
 
-    json.load = load_less  # type: ignore[assignment]
+    json.load, json.loads = load_less, loads_in_pieces  # type: ignore[assignment]
     try:
         yield
     finally:
-        json.load = load
+        json.load, json.loads = load, loads
+
+
+def keep_one_price_map() -> None:
+    """Have it look into the price map that it has, where it would read the file again: twice 15 ms, and 5 MB each."""
+    from litellm import utils
+    from litellm.litellm_core_utils.get_model_cost_map import GetModelCostMap
+    from litellm.llms.bedrock import common_utils as of_bedrock
+
+    as_loaded = GetModelCostMap.loaded_model_cost_map  # without what is registered later
+    utils.get_bundled_model_cost_map = utils._get_bundled_model_cost_map = as_loaded
+    of_bedrock._get_local_model_cost_map = as_loaded
 
 
 def allow_betas() -> None:
