@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,10 @@ def test_the_mark_changes_with_any_file_of_the_code(tmp_path: Path) -> None:
     assert installation.fingerprint(package) in seen, "what Python writes there is no change"
     shutil.rmtree(package)
     assert installation.fingerprint(package) == ""
+
+
+def test_the_version_of_a_package_is_that_of_its_metadata() -> None:
+    for package in ("litellm", "msgspec", "uvloop"):
+        assert installation.version_of(package) == metadata.version(package)
+    assert installation.version_of("litell") == ""
+    assert installation.version_of("no-such-package") == ""

@@ -248,9 +248,4 @@ class Engine:
 
 @functools.cache
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("litellm")
-    except PackageNotFoundError:
-        return "not installed"
+    return installation.version_of("litellm") or "not installed"
