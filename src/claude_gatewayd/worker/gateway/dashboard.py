@@ -4,7 +4,6 @@ Its requests are no callers': they are not counted, not recorded, and no reason 
 """
 
 import asyncio
-import html
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -189,6 +188,8 @@ class DashboardLane:
 
 
 def _page(why: str) -> bytes:
+    import html  # here, for it has half a megabyte of entities
+
     text = html.escape(why[:1].upper() + why[1:])
     while "`" in text:
         text = text.replace("`", "<code>", 1).replace("`", "</code>", 1)
