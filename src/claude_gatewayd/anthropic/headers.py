@@ -6,6 +6,7 @@ from typing import Final
 
 # Betas whose requests have rate limits of their own: claude-code#42616 (a long context), vorpal#76 (fast mode).
 _OWN_LIMITS: Final = ((b"context-1m", "1M context"), (b"fast-mode", "fast mode"))
+CLIENT_TIMEOUT: Final = b"x-stainless-timeout"
 _LONGEST_NUMBER: Final = 9
 _MAX_CLIENT_TIMEOUT: Final = 3600.0
 

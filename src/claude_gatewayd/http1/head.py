@@ -5,10 +5,11 @@ they are, which costs less than being called back for each name and value, and n
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import httptools
+import msgspec
 
 Lines = list[bytes]  # header lines, without their ends
 
@@ -46,17 +47,27 @@ class Malformed(Exception):
 class Fields(Mapping[bytes, bytes]):
     """The header fields of a head, by their names in lower case. Of a repeated one the last value counts.
 
-    A value is cut from its line when it is asked for: most never are.
+    The lines are found when one is asked for, and a value is cut from its line likewise: most never are.
     """
 
     __slots__ = ("_named", "_text", "line_of", "lines")
+
+    lines: Lines
+    line_of: dict[bytes, bytes]
 
     def __init__(self, text: bytes) -> None:
         """Take the lines of *text*, without the end of the last."""
         self._text = text
         self._named: list[tuple[bytes, bytes]] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Find the lines: nobody has asked for one before."""
+        if name not in ("lines", "line_of"):
+            raise AttributeError(name)
+        text = self._text
         self.lines = lines = text.split(b"\r\n") if text else []
         self.line_of = {line.partition(b":")[0].lower(): line for line in lines}
+        return getattr(self, name)
 
     def get(self, name: bytes, default: bytes = b"") -> bytes:  # type: ignore[override]
         """Return a value without the blanks round it; *default* where there is none."""
@@ -74,14 +85,6 @@ class Fields(Mapping[bytes, bytes]):
 
     def __len__(self) -> int:
         return len(self.line_of)
-
-    def but(self, name: bytes) -> tuple[bytes, bytes]:
-        """Return what is before and what is behind the line of a field: the same for heads that differ in it alone."""
-        line = self.line_of.get(name)
-        if line is None:
-            return self._text, b""
-        before, _, behind = self._text.partition(line)
-        return before, behind
 
     def refuse_twice(self, names: Iterable[bytes]) -> None:
         """Raise Malformed where one of *names* stands more than once."""
@@ -119,9 +122,8 @@ class Fields(Mapping[bytes, bytes]):
         return self._named
 
 
-@dataclass(slots=True)
-class Head:
-    """What heads of both kinds have in common.
+class Head(msgspec.Struct):
+    """What heads of both kinds have in common. A Struct: two are made for each request.
 
     *length* is None where the body is chunked, or runs until the connection closes. *named* are the headers that
     Connection names, which end here.
@@ -143,16 +145,19 @@ class Head:
         return self.fields.edited(drop | self.named if self.named else drop, put)
 
 
-@dataclass(slots=True)
 class RequestHead(Head):
-    """A request's head."""
+    """A request's head.
+
+    *likeness* is the same object for heads of one connection that differ in their lengths alone (`repeated.py`).
+    """
 
     method: bytes
     target: bytes
     is_http_10: bool
+    expects_continue: bool = False
+    likeness: object = None
 
 
-@dataclass(slots=True)
 class ResponseHead(Head):
     """An answer's head."""
 
@@ -196,7 +201,8 @@ def parse_request(head: bytes) -> RequestHead:
         raise Malformed("HTTP/1.0 has no Transfer-Encoding")
     connection, named = _connection(fields)
     keep = not is_http_10 and b"close" not in connection
-    return RequestHead(fields, length, chunked, keep, named, method, target, is_http_10)
+    expects = not is_http_10 and b"expect" in fields.line_of and fields[b"expect"].lower() == b"100-continue"
+    return RequestHead(fields, length, chunked, keep, named, method, target, is_http_10, expects)
 
 
 def parse_response(head: bytes) -> ResponseHead:

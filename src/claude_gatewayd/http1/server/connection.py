@@ -17,6 +17,7 @@ from claude_gatewayd.http1.deadline import Deadline
 from claude_gatewayd.http1.flow import Bytes, Source
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.intake import Intake
+from claude_gatewayd.http1.repeated import RepeatedHead
 from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.http1.server.exchange import BodyCut, Exchange
 
@@ -60,6 +61,7 @@ class ServerConnection(asyncio.Protocol):
         self._limits = limits
         self._transport: asyncio.Transport | None = None
         self._intake = Intake(self.loop, self._take)
+        self._heads = RepeatedHead()
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
@@ -262,7 +264,7 @@ class ServerConnection(asyncio.Protocol):
             return
         self._in_head = False
         self._read_deadline.clear()
-        exchange = Exchange(self, head.parse_request(self._buffer[:end]))
+        exchange = Exchange(self, self._heads.parse(self._buffer[:end]))
         left = b""
         if exchange.body_done or exchange.head.chunked or len(self._buffer) == end:
             self._buffer = self._buffer[end:]

@@ -71,10 +71,7 @@ class Exchange:
         self._connection = connection
         self._body: framing.BodyReader = framing.Chunked() if request.chunked else framing.Counted(request.length or 0)
         self.body_done = self._body.done
-        fields = request.fields
-        self._expects = (
-            b"expect" in fields.line_of and not request.is_http_10 and fields[b"expect"].lower() == b"100-continue"
-        )
+        self._expects = request.expects_continue
         # Until somebody has asked for the body both its forms are kept; then one, or none.
         self._held: list[Bytes] | None = []
         self._raw: list[Bytes] | None = []

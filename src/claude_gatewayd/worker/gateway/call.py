@@ -79,13 +79,25 @@ class Route(msgspec.Struct):
         return lines
 
 
+class HeaderFacts(msgspec.Struct, frozen=True):
+    """What the lanes need to know of a request's header lines; for all requests of a connection that have the same.
+
+    *own_limits* are features with limits of their own, by the betas. *client_timeout* is the header's. *kept* are the
+    lines as they are sent on.
+    """
+
+    own_limits: str
+    client_timeout: bytes
+    kept: KeptLines
+
+
 class Call(msgspec.Struct):
     """A request. *body* is None if it has not been read; *document* is the parsed JSON, where that was needed.
 
     *parsed* are the fields of the body that decide the route; *model* is the model to route by: after an alias,
     without "[1m]". No upstream gets the *dropped_headers*. The *replaced_headers* are lines that take the place of the
     request's own. A request that LiteLLM makes for a caller shares the *route* of the caller's request, whose exchange
-    is *asked_for*. *kept* are the lines that its connection's last request was sent on with, if it had the same.
+    is *asked_for*. *facts* are None where nobody has looked for them.
     """
 
     exchange: Exchange
@@ -101,7 +113,7 @@ class Call(msgspec.Struct):
     replaced_headers: Lines = msgspec.field(default_factory=list)
     route: Route = msgspec.field(default_factory=Route)
     asked_for: Exchange | None = None
-    kept: KeptLines | None = None
+    facts: HeaderFacts | None = None
 
     @property
     def from_caller(self) -> Exchange:

@@ -162,7 +162,7 @@ class Gateway:
 
     async def _answer(self, exchange: Exchange, recording: Recording, remembered: Remembered) -> int:
         request = exchange.head
-        introduction = self._introductions.of(request.fields, remembered)
+        introduction = self._introductions.of(request, remembered)
         recording.asker, recording.form = introduction.asker, introduction.form
         authority, target = guard.authority_of(request.target)
         refusal = introduction.rejection
@@ -296,7 +296,7 @@ class Gateway:
             digest,
             dropped_headers=dropped,
             replaced_headers=replaced,
-            kept=introduction.kept,
+            facts=introduction.facts,
         )
 
     async def _read_decoded(self, call: Call) -> None:

@@ -4,11 +4,12 @@ A client sends the same lines with each request, but for the length of the body.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
 
-from claude_gatewayd.http1.head import Fields
+from claude_gatewayd.anthropic.headers import CLIENT_TIMEOUT, betas_with_own_limits
+from claude_gatewayd.http1.head import Fields, RequestHead
 from claude_gatewayd.worker.gateway import caller as callers
 from claude_gatewayd.worker.gateway import guard
+from claude_gatewayd.worker.gateway.call import HeaderFacts
 from claude_gatewayd.worker.gateway.caller import Caller, Form
 from claude_gatewayd.worker.gateway.guard import Rejection
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
@@ -17,15 +18,13 @@ from claude_gatewayd.worker.gateway.recording.outside import Asker
 from claude_gatewayd.worker.relay import forwarding_loops
 from claude_gatewayd.worker.relay.outgoing import KeptLines
 
-_LONGEST: Final = 2048  # bytes of lines that a connection remembers
-
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
     """What the header lines say.
 
     *rejection* is the guard's, for a target without an authority. *comes_back*: the request has been here before.
-    *digest* is the credential's, "" without one, and *form* is the caller's. *kept* are the lines as they are sent on.
+    *digest* is the credential's, "" without one, and *form* is the caller's. *facts* are for the lanes.
     """
 
     rejection: Rejection | None
@@ -34,18 +33,15 @@ class Introduction:
     digest: str
     form: Form
     asker: Asker
-    kept: KeptLines
+    facts: HeaderFacts
 
 
 @dataclass(slots=True)
 class Remembered:
-    """The last introduction of one connection: it ends with it, and so does the credential that is in it.
+    """The last introduction of one connection, and of which head it is: it ends with it, and so does the credential."""
 
-    It is found by a hash, not compared with byte by byte: that could reveal how much of a guessed key is right, where
-    several callers share a connection.
-    """
-
-    last: dict[tuple[bytes, bytes], Introduction] = field(default_factory=dict, repr=False)
+    likeness: object = None
+    introduction: Introduction | None = field(default=None, repr=False)
 
 
 class Introductions:
@@ -56,18 +52,18 @@ class Introductions:
         self._key = key
         self._known = known
 
-    def of(self, fields: Fields, remembered: Remembered) -> Introduction:
-        """Return what the lines say; remember it, if they are not uncommonly long."""
-        lines = fields.but(b"content-length")
-        found = remembered.last.get(lines)
-        if found is None:
-            found = self._look(fields)
-            if len(lines[0]) + len(lines[1]) <= _LONGEST:
-                remembered.last = {lines: found}
+    def of(self, request: RequestHead, remembered: Remembered) -> Introduction:
+        """Return what the lines say; remember it, for requests that are like this one."""
+        found = remembered.introduction
+        if found is None or request.likeness is None or remembered.likeness is not request.likeness:
+            found = self._look(request.fields)
+            if request.likeness is not None:
+                remembered.likeness, remembered.introduction = request.likeness, found
         return found
 
     def _look(self, fields: Fields) -> Introduction:
         caller = callers.identify(fields, self._key)
+        betas = fields.all_of(b"anthropic-beta")
         return Introduction(
             guard.check(fields, None, self._hosts),
             forwarding_loops.comes_back(fields),
@@ -75,5 +71,5 @@ class Introductions:
             self._known.digest(caller.credential) if caller.credential else "",
             caller.form,
             outside.asker(fields),
-            KeptLines(),
+            HeaderFacts(betas_with_own_limits(betas) if betas else "", fields.get(CLIENT_TIMEOUT), KeptLines()),
         )

@@ -35,9 +35,9 @@ class OutgoingRequest(NamedTuple):
 
 @dataclass(slots=True)
 class KeptLines:
-    """The lines of a request that was sent on, before and behind that of its length: for others with the same lines.
+    """The lines of a request that was sent on, before and behind its length: for others that are like it.
 
-    Only the body's length, and the first line, may be others, and the origin and what is dropped are the same.
+    Only the body's length may be another; the origin and what is dropped are the same.
     """
 
     around_length: tuple[bytes, bytes] | None = None
@@ -57,12 +57,12 @@ def outgoing_request(
     The Host is the upstream's. A body that has been read gets a Content-Length, even if it came in chunks. *drop* are
     further headers to leave out; the lines of *replaced* take the place of those with the same names.
     """
-    if replaced or body is None or request.length != len(body) or request.is_http_10:
+    length = request.length
+    if replaced or body is None or length is None or length != len(body) or request.likeness is None:
         kept = None
-    if kept is not None and kept.around_length is not None:
+    elif kept is not None and kept.around_length is not None:
         before, behind = kept.around_length
-        parts = (request.method, origin.prefix, path, before, request.fields.line_of[b"content-length"], behind)
-        written = b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n\r\n" % parts
+        written = b"%b%d%b" % (before, length, behind)
         return OutgoingRequest(written, body, request.method == b"HEAD", request.method in head.IDEMPOTENT_METHODS)
     changed = {b"host": b": " + origin.authority}
     if body is not None and (request.chunked or len(body) != (request.length or 0)):
@@ -77,15 +77,14 @@ def outgoing_request(
     mark = forwarding_loops.mark(request.fields, origin.host)
     if mark is not None:
         lines.append(mark)
-    if kept is not None:
-        kept.around_length = _around(lines, request.fields.line_of[b"content-length"])
     target = origin.prefix + path
     written = head.write_request(request.method, target, lines)
+    if kept is not None:
+        kept.around_length = _around(written, request.fields.line_of[b"content-length"], request.length or 0)
     return OutgoingRequest(written, body, request.method == b"HEAD", request.method in head.IDEMPOTENT_METHODS)
 
 
-def _around(lines: Lines, line: bytes) -> tuple[bytes, bytes]:
-    """Return what is before and behind one of *lines*."""
-    at = lines.index(line)
-    before, behind = lines[:at], lines[at + 1 :]
-    return b"".join([one + b"\r\n" for one in before]), b"".join([b"\r\n" + one for one in behind])
+def _around(written: bytes, line: bytes, length: int) -> tuple[bytes, bytes]:
+    """Return what is before and behind the length, with which *line* ends."""
+    at = written.index(b"\r\n" + line + b"\r\n") + 2 + len(line)
+    return written[: at - len(b"%d" % length)], written[at:]

@@ -214,5 +214,7 @@ class AnthropicLane:
 
 def _circuit_of(call: Call) -> CircuitKey:
     """Return the circuit of a call. A beta with limits of its own has its own circuit."""
+    if call.facts is not None:
+        return circuit_key(call.digest, call.model, call.facts.own_limits)
     betas = call.exchange.head.fields.all_of(b"anthropic-beta")
     return circuit_key(call.digest, call.model, betas_with_own_limits(betas) if betas else "")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from claude_gatewayd.anthropic import errors as anthropic_errors
-from claude_gatewayd.anthropic.headers import client_timeout, reset_of, retry_after, should_retry
+from claude_gatewayd.anthropic.headers import CLIENT_TIMEOUT, client_timeout, reset_of, retry_after, should_retry
 from claude_gatewayd.anthropic.refusals import READ_BY_MESSAGE, Refusal, read_refusal
 from claude_gatewayd.http1.head import IDEMPOTENT_METHODS
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
@@ -27,7 +27,6 @@ _FIRST_EVENT_WITHIN = 5.0  # a stream that begins with pings is not held back lo
 _REFUSAL_WITHIN = 2.0  # seconds to wait for the message of a refusal
 _QUICK_WITHIN = 15.0  # seconds: somebody waits for `/context`, or for the list of models, and others can answer
 _OK = policy.Answered(200)
-_CLIENT_TIMEOUT = b"x-stainless-timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,9 @@ class Attempts:
         settings = self._settings
         now = self._now
         head = call.exchange.head
+        lines = call.facts.kept if call.facts is not None else None
         request = outgoing_request(
-            head, call.target, call.body, settings.origin, call.dropped_headers, call.replaced_headers, call.kept
+            head, call.target, call.body, settings.origin, call.dropped_headers, call.replaced_headers, lines
         )
         repeatable = call.is_messages or head.method in IDEMPOTENT_METHODS
         inspect = circuit is not None or fallback is not None
@@ -189,7 +189,8 @@ class Attempts:
     def _client_patience(self, call: Call, started: float) -> float:
         """Return how many seconds more a client waits for a first byte."""
         otherwise = self._settings.response_timeout
-        value = call.exchange.head.fields.get(_CLIENT_TIMEOUT)
+        facts = call.facts
+        value = facts.client_timeout if facts is not None else call.exchange.head.fields.get(CLIENT_TIMEOUT)
         return (client_timeout(value, otherwise) if value else otherwise) - (self._now() - started)
 
     async def _extend(self, call: Call, fallback: Obstacles, started: float) -> float:
