@@ -41,6 +41,7 @@ KEYS = (
     KeySpec("listen", "remote", values.as_flag, values.flag, "false"),
     KeySpec("listen", "drain_timeout", values.as_number, values.seconds, "900"),
     KeySpec("listen", "leave_after", values.as_number, values.seconds, "5"),
+    KeySpec("listen", "workers", values.as_number, values.whole(1, 64), "2"),
     KeySpec("listen", "max_body", str, values.size, '"64 MiB"'),
     KeySpec("anthropic", "base_url", str, values.base_url, '"https://api.anthropic.com"'),
     KeySpec("anthropic", "connect_timeout", values.as_number, values.seconds_above_zero, "5"),

@@ -32,6 +32,7 @@ class Listen(NamedTuple):
     remote: bool = False
     drain_timeout: float = 900.0
     leave_after: float = 0.0
+    workers: int = 1
     max_body: int = 64 * 1024 * 1024
 
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Self
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor import SIGNALS, STATE_VARIABLE
-from claude_gatewayd.supervisor.workers.generation import GenerationState
+from claude_gatewayd.supervisor.workers.worker_process import WorkerState
 from claude_gatewayd.system import installation
 
 _CHECKED_WITHIN = 30.0
@@ -39,14 +39,14 @@ class SupervisorState:
     log_level: str
     last_reload: dict[str, Any] | None
     past: dict[str, Any]
-    generations: tuple[GenerationState, ...]
+    generations: tuple[WorkerState, ...]
 
     @classmethod
     def of(cls, text: str) -> Self:
         """Return what another version has written. Raises ValueError."""
         try:
             fields = json.loads(text)
-            fields["generations"] = tuple(GenerationState(**one) for one in fields["generations"])
+            fields["generations"] = tuple(WorkerState(**one) for one in fields["generations"])
             return cls(**fields)
         except (TypeError, KeyError) as error:
             raise ValueError(f"not a state that this version knows: {error}") from None

@@ -1,10 +1,10 @@
 """What `status` and `health` say. Pure: made of what the workers have pushed, never by asking one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from claude_gatewayd.errors import run_hint
-from claude_gatewayd.supervisor.workers.generation import Generation
+from claude_gatewayd.supervisor.workers.worker_process import WorkerProcess
 from claude_gatewayd.system.clock_time import clock_time
 
 Snapshot = Mapping[str, Any]
@@ -46,17 +46,24 @@ def _why_not(credentials: Mapping[str, Any]) -> str:
     return f"Bedrock cannot step in: {why}{run_hint(credentials['hint'])}"
 
 
-def generation(one: Generation) -> dict[str, Any]:
-    """Return one entry of `generations`."""
+def generations(workers: Iterable[WorkerProcess]) -> list[dict[str, Any]]:
+    """Return `generations`: a generation is one entry, however many workers it has. The first of them come first."""
+    together: dict[tuple[int, str], list[WorkerProcess]] = {}
+    for worker in workers:
+        together.setdefault((worker.number, worker.state), []).append(worker)
+    return [_generation(some) for some in together.values()]
+
+
+def _generation(workers: Sequence[WorkerProcess]) -> dict[str, Any]:
+    first = workers[0]
     return {
-        "number": one.number,
-        "pid": one.pid,
-        "state": one.state,
-        "since": one.since,
-        "streams": one.snapshot.get("streams", 0),
-        "connections": one.snapshot.get("connections", 0),
-        "memory": one.snapshot.get("memory", 0),
-        "at_rest": one.at_rest,
+        "number": first.number,
+        "pid": first.pid,
+        "pids": [worker.pid for worker in workers],
+        "state": first.state,
+        "since": first.since,
+        **{name: sum(one.snapshot.get(name, 0) for one in workers) for name in ("streams", "connections", "memory")},
+        "at_rest": all(worker.at_rest for worker in workers),
     }
 
 

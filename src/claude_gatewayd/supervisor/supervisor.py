@@ -31,11 +31,12 @@ from claude_gatewayd.supervisor.reexec import Program, SupervisorState
 from claude_gatewayd.supervisor.rest import REST, Rest
 from claude_gatewayd.supervisor.unavailable import Unavailable
 from claude_gatewayd.supervisor.workers import departure, scope
-from claude_gatewayd.supervisor.workers.generation import GenerationState
-from claude_gatewayd.supervisor.workers.generations import TICK, Generations
+from claude_gatewayd.supervisor.workers.generations import Generations
 from claude_gatewayd.supervisor.workers.launch import Launched
 from claude_gatewayd.supervisor.workers.predecessors import Predecessors
+from claude_gatewayd.supervisor.workers.silence import TICK
 from claude_gatewayd.supervisor.workers.snapshots import combined
+from claude_gatewayd.supervisor.workers.worker_process import WorkerState
 from claude_gatewayd.system import memory
 
 logger = logging.getLogger(__name__)
@@ -292,7 +293,7 @@ class Supervisor:
             self.generations.undo_hand_over()
             logger.error("going on as we are, claude-gatewayd %s: %s", claude_gatewayd.__version__, error)
 
-    def _as_state(self, generations: Sequence[GenerationState]) -> SupervisorState:
+    def _as_state(self, generations: Sequence[WorkerState]) -> SupervisorState:
         return SupervisorState(
             listener=self._listener.socket.fileno(),
             bound=self._listener.bound,
@@ -337,7 +338,7 @@ class Supervisor:
             **status_report.serving(current.snapshot if current else {}),
             "streams": sum(g.snapshot.get("streams", 0) for g in generations),
             "under_way": sum(g.snapshot.get("under_way", 0) for g in generations),
-            "generations": [status_report.generation(g) for g in generations],
+            "generations": status_report.generations(generations),
             "predecessors": self._predecessors.pids,
             "memory": {"supervisor": own, "workers": sum(g.snapshot.get("memory", 0) for g in generations)},
             "last_reload": self._last_reload,

@@ -1,5 +1,6 @@
 """How a generation is, as JSON: the worker sends it to the supervisor, which shows it in `status`."""
 
+from pathlib import Path
 from typing import Any
 
 import claude_gatewayd
@@ -29,7 +30,16 @@ def of_parts(parts: Parts) -> dict[str, Any]:
     }
 
 
-def of_process(config: Config, loaded_at: float, code: str, connections: int) -> dict[str, Any]:
+def mark_of(file: Path | None) -> str:
+    """Return what is another string after a change of the configuration file."""
+    try:
+        found = file.stat() if file is not None else None
+    except OSError:
+        found = None
+    return "" if found is None else f"{found.st_mtime_ns}-{found.st_size}"
+
+
+def of_process(config: Config, config_mark: str, loaded_at: float, code: str, connections: int) -> dict[str, Any]:
     """Return what is known of the worker itself: *code* is the mark of the program that it runs."""
     return {
         "connections": connections,
@@ -38,6 +48,8 @@ def of_process(config: Config, loaded_at: float, code: str, connections: int) ->
         "config_loaded_at": loaded_at,
         "drain_timeout": config.listen.drain_timeout,
         "leave_after": config.listen.leave_after,
+        "workers": config.listen.workers,
+        "config_mark": config_mark,
         "log_level": config.log.level,
         "version": claude_gatewayd.__version__,
         "code": code,

@@ -77,6 +77,7 @@ class Worker:
         lag = self._parts.metrics.lag
         self._beats = Beats(self._report, self._is_busy, self._send_notices, lag.note, memory.give_back)
         self._loaded_at = time.time()
+        self._config_mark = status.mark_of(inputs.config.source)
         self._code = installation.own_fingerprint()
 
     async def run(self) -> None:
@@ -276,5 +277,6 @@ class Worker:
                 self._connections.drain(linger)
 
     def _snapshot(self) -> dict[str, Any]:
-        process = status.of_process(self._inputs.config, self._loaded_at, self._code, len(self._connections))
+        config, open_now = self._inputs.config, len(self._connections)
+        process = status.of_process(config, self._config_mark, self._loaded_at, self._code, open_now)
         return {"snapshot": status.of_parts(self._parts) | process}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from claude_gatewayd.aws import snapshot
-from claude_gatewayd.supervisor.workers import generation
+from claude_gatewayd.supervisor.workers import worker_process
 from claude_gatewayd.worker.engine import engine
 from claude_gatewayd.worker.ledger import state
 from claude_gatewayd.worker.notices import notice
@@ -101,7 +101,7 @@ def test_the_words_are_all_there() -> None:
         ("credentials.kind", get_args(snapshot.CredentialKind)),
         ("litellm.state", get_args(engine.EngineState)),
         ("ledger.state", get_args(state.LedgerState)),
-        ("generations[].state", [word for word in get_args(generation.GenerationPhase) if word != "ended"]),
+        ("generations[].state", [word for word in get_args(worker_process.WorkerPhase) if word != "ended"]),
         ("notices[].event", get_args(notice.Event)),
     ):
         assert set(re.findall(r"`([a-z-]+)`", ROWS[path][1])) == set(words), path

@@ -90,6 +90,7 @@ def test_everything(place: Place) -> None:
         remote = true
         drain_timeout = 0
         leave_after = 7
+        workers = 3
         max_body = "10MB"
         [anthropic]
         base_url = "https://Example.com/prefix/"
@@ -119,6 +120,7 @@ def test_everything(place: Place) -> None:
         remote=True,
         drain_timeout=0.0,
         leave_after=7.0,
+        workers=3,
         max_body=10_000_000,
     )
     assert config.anthropic.base_url == "https://Example.com/prefix"

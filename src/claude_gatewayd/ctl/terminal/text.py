@@ -54,7 +54,7 @@ def status(reply: dict[str, Any], now: float) -> str:
     lines.append(f"  in progress  {reply['under_way']}, of which {reply['streams']} streaming")
     for generation in reply["generations"]:
         lines.append(
-            f"  generation   {generation['number']} {generation['state']}, pid {generation['pid']}, "
+            f"  generation   {generation['number']} {generation['state']}, {_processes(generation)}, "
             f"since {ago(generation['since'], now)}, {generation['connections']} connections, "
             f"{mebibytes(generation['memory'])}"
         )
@@ -229,3 +229,8 @@ def _anthropic(how: dict[str, Any], now: float) -> str:
     if how["last_failure"] is not None:
         parts.append(f"last failure {ago(how['last_failure'], now)} ({how['failure']})")
     return ", ".join(parts)
+
+
+def _processes(generation: dict[str, Any]) -> str:
+    pids = generation.get("pids", [generation["pid"]])  # an older daemon has one
+    return f"pid {pids[0]}" if len(pids) == 1 else f"pids {', '.join(map(str, pids))}"

@@ -11,19 +11,16 @@ from typing import Any
 
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.supervisor.workers.generation import Generation, GenerationState
 from claude_gatewayd.supervisor.workers.launch import FIRST, Launched, LaunchSpec
 from claude_gatewayd.supervisor.workers.predecessors import Predecessors
+from claude_gatewayd.supervisor.workers.silence import SilenceWatch
 from claude_gatewayd.supervisor.workers.snapshots import combined
+from claude_gatewayd.supervisor.workers.starting import Starter, system_problem
+from claude_gatewayd.supervisor.workers.worker_process import WorkerProcess, WorkerState
 
 logger = logging.getLogger(__name__)
 
-TICK = 0.25
 LINGER = 6.0  # longer than a client waits between two requests of one task (measured with Claude Code)
-_START_WITHIN = 90.0
-_PROBE = 2  # ticks of silence: a beat did not come
-_ALARM = 4  # ticks of silence: three beats did not come
-_SILENT_TOO_LONG = 40  # ticks
 _BACK_OFF = 0.2
 _MOST_BACK_OFF = 30.0
 _STABLE_AFTER = 30.0
@@ -47,7 +44,7 @@ class Generations:
         on_work: Callable[[], None] = lambda: None,
         launched: Launched | None = None,
     ) -> None:
-        self.current: Generation | None = None
+        self.current: WorkerProcess | None = None
         self.past: dict[str, Any] = {}  # the combined snapshots of all that have ended
         self._interpreter = sys.executable
         self._listener = listener
@@ -56,20 +53,29 @@ class Generations:
         self._before = before
         self._on_work = on_work
         self._launched = launched
-        self._draining: list[Generation] = []
-        self._starting: Generation | None = None
+        self._starter = Starter(on_work, self._pass_on, self.reap)
+        self._siblings: list[WorkerProcess] = []  # of the current one, where a generation has several workers
+        self._gathering: list[WorkerProcess] = []  # serves, and waits for the others of its generation
+        self._draining: list[WorkerProcess] = []
         self._number = FIRST - 1
         self._back_off = _BACK_OFF
-        self._alarms: list[float] = []
+        self._silence = SilenceWatch()
         self._alarm: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._recovery: asyncio.Task[None] | None = None
+        self._filling: asyncio.Task[None] | None = None
         self._stopping = False
         self._is_leaving = False
 
-    def __iter__(self) -> Iterator[Generation]:
-        yield from (g for g in (self.current, self._starting) if g is not None)
+    def __iter__(self) -> Iterator[WorkerProcess]:
+        yield from self._serving
+        yield from self._gathering
+        yield from self._starter.under_way
         yield from self._draining
+
+    @property
+    def _serving(self) -> list[WorkerProcess]:
+        return [] if self.current is None else [self.current, *self._siblings]
 
     async def replace(self, interpreter: str = "", *, forgets: bool = False) -> list[Problem]:
         """Start a generation, wait until it serves, drain the older one. On failure the older one stays; returns why.
@@ -81,82 +87,93 @@ class Generations:
 
     async def _replace(self, interpreter: str, *, forgets: bool = False) -> list[Problem]:
         if self._stopping:
-            return [_system("daemon", "it is stopping")]
+            return [system_problem("daemon", "it is stopping")]
         succeeds = self.current is not None or bool(self._before)
         new, problems = await self._start(interpreter, succeeds=succeeds, forgets=forgets)
         if new is None:
-            return [_system("daemon", "it is stopping")] if self._stopping else problems
-        self._interpreter = interpreter
-        self._hand_over(new)
-        return []
+            return [system_problem("daemon", "it is stopping")] if self._stopping else problems
+        before, self._interpreter = self._interpreter, interpreter
+        if not self._serving:  # nobody serves: the others follow
+            self._hand_over(new)
+            self._fill_soon(waits=False)
+            return []
+        if problems := await self._hand_over_to_all(new):
+            self._interpreter = before
+        return problems
+
+    async def _hand_over_to_all(self, first: WorkerProcess) -> list[Problem]:
+        """Start the other workers of a generation, and hand over when all of them serve."""
+        self._gathering = [first]
+        try:
+            starts = [self._start_sibling(first) for _ in range(first.siblings_wanted)]
+            outcomes = await asyncio.gather(*starts)
+        finally:
+            gathered, self._gathering = self._gathering, []
+        siblings = [worker for worker, _ in outcomes if worker is not None]
+        problems = [problem for _, problems in outcomes for problem in problems][:1]
+        if not gathered:
+            problems = [system_problem("worker", "ended before the others of its generation served")]
+        if problems:
+            for worker in (*gathered, *siblings):
+                self._retire(worker)
+        else:
+            self._hand_over(first, siblings)
+        return problems
 
     async def _start(
         self, interpreter: str, *, succeeds: bool, forgets: bool = False
-    ) -> tuple[Generation | None, list[Problem]]:
+    ) -> tuple[WorkerProcess | None, list[Problem]]:
         """Start a generation. A failure does not affect the one that serves."""
         older = self.current
         with_engine = older.has_engine if older is not None else self._before is not None and self._before.have_engine
         spec = LaunchSpec(interpreter, self._listener, self._bound, succeeds, with_engine, forgets=forgets)
-        return await self._begin(spec)
+        return await self._begin(spec, self.current)
 
     async def probe(self) -> list[Problem]:
         """Start a generation that ends where it would begin to serve. Returns why it would not get there."""
         spec = LaunchSpec(self._interpreter, self._listener, self._bound, probe=True)
-        one, problems = await self._begin(spec)
+        one, problems = await self._begin(spec, None)
         if one is not None:
             self._draining.append(one)
         if one is not None and (status := await asyncio.shield(one.ended)):
-            problems = [_system("worker", f"ended with {_describe_exit(status)}", "look at the log: it printed why")]
+            problems = [
+                system_problem("worker", f"ended with {_describe_exit(status)}", "look at the log: it printed why")
+            ]
         return problems
 
-    async def _begin(self, spec: LaunchSpec) -> tuple[Generation | None, list[Problem]]:
+    async def _begin(
+        self, spec: LaunchSpec, lender: WorkerProcess | None
+    ) -> tuple[WorkerProcess | None, list[Problem]]:
+        """Start the first worker of a new generation."""
         self._number += 1
         launched, self._launched = self._launched, None
-        begun = launched.at if launched else time.monotonic()
-        try:
-            new = Generation.launched(self._number, launched) if launched else Generation.start(self._number, spec)
-        except OSError as error:
-            why = f"cannot be started by {spec.interpreter}: {error.strerror or error}"
-            return None, [_system("worker", why, "make install, in the checkout of claude-gatewayd")]
-        self._on_work()
-        new.on_work, new.on_fact = self._on_work, self._pass_on
-        self._starting = new
-        if launched:
-            self.reap()  # its SIGCHLD may have come before anybody handled it
-        if self.current is not None and not spec.probe:
-            self.current.lend_keys(new)
-        try:
-            async with asyncio.timeout(_START_WITHIN):
-                await asyncio.shield(new.settled)
-        except TimeoutError:
-            new.kill(signal.SIGKILL)
-            await new.ended
-            return None, [_system("worker", f"did not serve within {_START_WITHIN:g} s and was ended")]
-        finally:
-            self._starting = None
-        if new.state == "serving":
-            logger.info("generation %d (pid %d) serves after %.2f s", new.number, new.pid, time.monotonic() - begun)
-            return new, []
-        if new.problems:
-            return None, new.problems
-        status = await new.ended
-        return None, [
-            _system("worker", f"ended with status {status} before it served", "look at the log: it printed why")
-        ]
+        return await self._starter.start(self._number, spec, lender, launched)
 
-    def _hand_over(self, new: Generation) -> None:
+    async def _start_sibling(self, first: WorkerProcess) -> tuple[WorkerProcess | None, list[Problem]]:
+        """Start another worker of the generation of *first*, which serves already."""
+        engine = first.has_engine
+        spec = LaunchSpec(self._interpreter, self._listener, self._bound, succeeds=True, with_engine=engine)
+        return await self._starter.start(first.number, spec, first)
+
+    def _hand_over(self, new: WorkerProcess, siblings: Sequence[WorkerProcess] = ()) -> None:
         """Make *new* the current generation and drain the other. Cannot fail: what can fail belongs in `_start`."""
-        old, self.current = self.current, new
-        new.probe()  # from then on it may rest
-        if self._is_leaving:
-            new.leave()
+        older = self._serving
+        self.current, self._siblings = new, list(siblings)
+        for worker in self._serving:
+            worker.probe()  # from then on it may rest
+            if self._is_leaving:
+                worker.leave()
         self._refuse([])
-        if old is not None:
-            old.drain(LINGER)
-            self._draining.append(old)
-            logger.info("generation %d drains", old.number)
+        for worker in older:
+            self._retire(worker)
+        if older:
+            logger.info("generation %d drains", older[0].number)
 
-    def _pass_on(self, source: Generation, fact: wire.Message) -> None:
+    def _retire(self, worker: WorkerProcess) -> None:
+        worker.drain(LINGER)
+        self._draining.append(worker)
+
+    def _pass_on(self, source: WorkerProcess, fact: wire.Message) -> None:
         """Let all other workers know what one has found out. What it is, only they understand."""
         for generation in self:
             if generation is not source:
@@ -176,25 +193,71 @@ class Generations:
                     logger.error("generation %d died while it drained: %s", generation.number, _describe_exit(status))
                 else:
                     logger.info("generation %d has ended", generation.number)
-            elif generation is self.current:
+            elif generation is self.current and not self._siblings:
                 self.current = None
                 self._crashed(generation)
+            elif generation in self._gathering:
+                self._gathering.remove(generation)
+            elif generation in self._serving:
+                self._siblings = [worker for worker in self._serving if worker is not generation]
+                self.current = self._siblings.pop(0)
+                self._died_among_others(generation)
 
-    def _crashed(self, generation: Generation) -> None:
+    def _crashed(self, generation: WorkerProcess) -> None:
         if self._stopping:
             return
         status = generation.ended.result()
-        served = time.time() - (generation.serving_since or time.time())
-        if served > _STABLE_AFTER:
-            self._back_off = _BACK_OFF
+        self._forgive(generation)
         self.hurry()
         self.recover([])
         logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, _describe_exit(status))
 
+    def _died_among_others(self, worker: WorkerProcess) -> None:
+        if self._stopping:
+            return
+        self._forgive(worker)
+        self._fill_soon(waits=True)
+        how = _describe_exit(worker.ended.result())
+        logger.error("a worker of generation %d (pid %d) died: %s; others serve", worker.number, worker.pid, how)
+
+    def _forgive(self, worker: WorkerProcess) -> None:
+        """Begin with the shortest wait again, if a worker that has died served for long."""
+        if time.time() - (worker.serving_since or time.time()) > _STABLE_AFTER:
+            self._back_off = _BACK_OFF
+
+    def _fill_soon(self, *, waits: bool) -> None:
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.create_task(self._fill_up(waits=waits))
+
+    async def _fill_up(self, *, waits: bool) -> None:
+        """Start workers in place of those that have died. With another configuration, it is another generation."""
+        if waits:
+            await self._back_off_once()
+        while (first := self.current) is not None and not self._stopping:
+            if len(self._siblings) >= first.siblings_wanted:
+                return
+            async with self._one_at_a_time:
+                if self.current is not first or self._stopping:
+                    continue
+                new, problems = await self._start_sibling(first)
+                if new is not None and new.config_mark != first.config_mark:
+                    self._retire(new)
+                    problems = await self._replace(self._interpreter)
+                elif new is not None:
+                    self._siblings.append(new)
+                    new.probe()
+            for problem in problems:
+                logger.error("cannot start another worker of generation %d: %s", first.number, problem)
+            if problems:
+                await self._back_off_once()
+
+    async def _back_off_once(self) -> None:
+        await asyncio.sleep(self._back_off)
+        self._back_off = min(self._back_off * 2, _MOST_BACK_OFF)
+
     def hurry(self) -> None:
         """Order a starting generation to serve as soon as it can: no other does."""
-        if self._starting is not None:
-            self._starting.hurry()
+        self._starter.hurry()
 
     def recover(self, known: list[Problem]) -> None:
         """Start generations until one serves. *known* problems have been logged already."""
@@ -204,8 +267,7 @@ class Generations:
     async def _recover(self, known: list[Problem]) -> None:
         # The first wait is short: connections queue in the kernel meanwhile.
         while self.current is None and not self._stopping:
-            await asyncio.sleep(self._back_off)
-            self._back_off = min(self._back_off * 2, _MOST_BACK_OFF)
+            await self._back_off_once()
             async with self._one_at_a_time:
                 if self.current is not None:  # a reload was faster
                     return
@@ -222,61 +284,53 @@ class Generations:
     @property
     def at_rest(self) -> bool:
         """Return whether there is one generation only, and nobody asks anything of it."""
-        current = self.current
-        return current is not None and current.at_rest and list(self) == [current] and not self.busy
+        serving = self._serving
+        return bool(serving) and all(g.at_rest for g in serving) and list(self) == serving and not self.busy
 
     async def refresh(self, seconds: float) -> None:
         """Have a generation that is at rest send a fresh snapshot, within *seconds*."""
-        if self.current is not None and self.current.at_rest:
-            await self.current.probed(seconds)
+        await asyncio.gather(*(worker.probed(seconds) for worker in self._serving if worker.at_rest))
 
     def tick(self) -> None:
-        """Check the heartbeats, every TICK. Ticks are counted, not time, so that a suspend is not taken for a hang."""
-        for generation in self:
-            generation.end_overdue()
-            if generation.state in ("serving", "draining") and generation.beats:
-                self._watch(generation)
+        """Check the heartbeats, every TICK."""
+        for worker in self:
+            worker.end_overdue()
+            if not (worker.state in ("serving", "draining") and worker.beats):
+                continue
+            if self._silence.is_alarming(worker) and worker in self._serving:
+                self._alarm = asyncio.create_task(self._stand_in(worker))
 
-    def _watch(self, generation: Generation) -> None:
-        if generation.at_rest:
-            return
-        generation.silent_for += 1
-        silent = generation.silent_for
-        if silent == _PROBE:
-            generation.probe()  # its beat may be lost, and it at rest
-        if generation is self.current and silent == self._alarm_after():
-            self._alarm = asyncio.create_task(self._stand_in(generation))
-        if silent == _SILENT_TOO_LONG:
-            generation.kill(signal.SIGUSR1)  # faulthandler prints where it hangs; SIGABRT has macOS show a dialog
-            logger.error("generation %d has been silent for %g s: ending it", generation.number, silent * TICK)
-        elif silent > _SILENT_TOO_LONG + 2 / TICK:
-            generation.kill(signal.SIGKILL)
-
-    def _alarm_after(self) -> int:
-        """Return how many ticks of silence raise an alarm: more, the more alarms there have been lately."""
-        now = asyncio.get_running_loop().time()
-        self._alarms = [at for at in self._alarms if now - at < _STABLE_AFTER]
-        return min(_ALARM << max(0, len(self._alarms) - 1), _SILENT_TOO_LONG - 1)
-
-    async def _stand_in(self, silent: Generation) -> None:
+    async def _stand_in(self, silent: WorkerProcess) -> None:
         """Start a generation in place of one that seems to hang, and give that one time to recover."""
-        self._alarms.append(asyncio.get_running_loop().time())
+        self._silence.note_alarm()
         logger.warning("generation %d is silent: another one stands in", silent.number)
-        if self._starting is not None:
+        if self._starter.under_way:
             self.hurry()
             return
         async with self._one_at_a_time:
-            if self.current is not silent or self._stopping:
+            if silent not in self._serving or self._stopping or self.current is None:
                 return
-            new, problems = await self._start(self._interpreter, succeeds=False)
-            if new is not None and silent.silent_for >= _ALARM:
-                self._hand_over(new)
-            elif new is not None:  # a false alarm: the older one has LiteLLM and keys, so it stays
-                new.drain(LINGER)
-                self._draining.append(new)
-                logger.info("generation %d speaks again, generation %d drains", silent.number, new.number)
+            if self._siblings:
+                new, problems = await self._start_sibling(self.current)
+            else:
+                new, problems = await self._start(self._interpreter, succeeds=False)
+            if new is not None:
+                self._stands_in(new, silent)
         for problem in problems:
             logger.error("no other generation can stand in: %s", problem)
+
+    def _stands_in(self, new: WorkerProcess, silent: WorkerProcess) -> None:
+        """Put a worker that serves in the place of a silent one, unless that speaks again."""
+        if not self._silence.is_still_silent(silent):  # a false alarm: the older one has LiteLLM and keys, so it stays
+            self._retire(new)
+            logger.info("generation %d speaks again, generation %d drains", silent.number, new.number)
+        elif self._siblings:
+            self._siblings = [worker for worker in (*self._serving, new) if worker is not silent]
+            self.current = self._siblings.pop(0)
+            new.probe()
+            self._retire(silent)
+        else:
+            self._hand_over(new)
 
     # -- shutdown and hand-over to the next version
 
@@ -298,8 +352,7 @@ class Generations:
     def start_no_more(self) -> None:
         """Start no more generations, and kill one that does not serve yet."""
         self._stopping = True
-        if self._starting is not None:
-            self._starting.kill(signal.SIGKILL)
+        self._starter.kill()
 
     def kill(self) -> None:
         """Kill all generations."""
@@ -312,7 +365,7 @@ class Generations:
         """Return whether a generation is being started."""
         return self._one_at_a_time.locked()
 
-    def hand_over(self) -> list[GenerationState]:
+    def hand_over(self) -> list[WorkerState]:
         """Return what `resume` needs in the next version."""
         return [generation.hand_over() for generation in self]
 
@@ -321,23 +374,20 @@ class Generations:
         for generation in self:
             generation.undo_hand_over()
 
-    def resume(self, states: Sequence[GenerationState], past: dict[str, Any]) -> None:
+    def resume(self, states: Sequence[WorkerState], past: dict[str, Any]) -> None:
         """Continue with the generations that the version before us has handed over."""
         self.past = past
         for state in states:
             self._number = max(self._number, state.number)
-            generation = Generation.resumed(state)
-            generation.on_work, generation.on_fact = self._on_work, self._pass_on
+            generation = WorkerProcess.resumed(state)
+            self._starter.adopt(generation)
             if generation.state == "serving":
+                self._siblings += [self.current] if self.current is not None else []
                 self.current = generation
                 generation.probe()
             else:
                 self._draining.append(generation)
         self.reap()  # a SIGCHLD during the exec is lost
-
-
-def _system(where: str, message: str, hint: str = "") -> Problem:
-    return Problem(where, message, hint, "system")
 
 
 def _describe_exit(status: int) -> str:

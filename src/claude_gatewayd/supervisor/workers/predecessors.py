@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from claude_gatewayd.supervisor.workers.generation import GONE_WITHIN
 from claude_gatewayd.supervisor.workers.scope import is_in
+from claude_gatewayd.supervisor.workers.worker_process import GONE_WITHIN
 from claude_gatewayd.system import files
 from claude_gatewayd.system.ports import command_of, is_ours
 

@@ -1,4 +1,4 @@
-"""One generation as the supervisor sees it: a worker process, and the last snapshot it sent."""
+"""A worker as the supervisor sees it: its process, and the last snapshot that it has sent."""
 
 import asyncio
 import logging
@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 _DRAIN_GRACE = 5.0
 GONE_WITHIN = 5.0  # from a worker's "ending" to the end of its process
 
-GenerationPhase = Literal["starting", "serving", "draining", "ended"]
+WorkerPhase = Literal["starting", "serving", "draining", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationState:
-    """A generation as one version of the supervisor hands it to the next, as JSON."""
+class WorkerState:
+    """A worker as one version of the supervisor hands it to the next, as JSON. *number* is its generation's."""
 
     number: int
     pid: int
-    state: GenerationPhase
+    state: WorkerPhase
     beats: bool
     since: float
     serving_since: float | None
@@ -41,7 +41,7 @@ class GenerationState:
     channel: int
 
 
-class Generation:
+class WorkerProcess:
     """A worker from its start to the end of its drain."""
 
     def __init__(self, number: int, pid: int, channel: socket.socket) -> None:
@@ -49,7 +49,7 @@ class Generation:
         loop = asyncio.get_running_loop()
         self.number = number
         self.pid = pid
-        self.state: GenerationPhase = "starting"
+        self.state: WorkerPhase = "starting"
         self.since = time.time()
         self.serving_since: float | None = None
         self.snapshot: dict[str, Any] = {}
@@ -58,14 +58,14 @@ class Generation:
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
         self.at_rest = False  # it sends no beats until there is work, or a probe
         self.on_work: Callable[[], None] = lambda: None  # called when it is not at rest any more
-        self.on_fact: Callable[[Generation, wire.Message], None] = lambda *_: (
+        self.on_fact: Callable[[WorkerProcess, wire.Message], None] = lambda *_: (
             None
         )  # called with what others are to know
         self.overdue_at = math.inf  # on the loop's clock: whatever has not drained or ended by then hangs
         self.is_done = False  # it has sent "ending": only its exit is left
         self.settled: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
-        self._borrower: Generation | None = None
+        self._borrowers: list[WorkerProcess] = []
         self._asked: dict[str, asyncio.Future[wire.Message]] = {}  # by the event that answers
         self._loop = loop
         self._lines = wire.LineBuffer()
@@ -83,12 +83,12 @@ class Generation:
 
     @classmethod
     def launched(cls, number: int, process: Launched) -> Self:
-        """Return the generation of a process that has just been started."""
+        """Return the worker of a process that has just been started."""
         return cls(number, process.pid, process.channel)
 
     @classmethod
-    def resumed(cls, state: GenerationState) -> Self:
-        """Return a generation that the version before us has handed over."""
+    def resumed(cls, state: WorkerState) -> Self:
+        """Return a worker that the version before us has handed over."""
         os.set_inheritable(state.channel, False)
         one = cls(state.number, state.pid, socket.socket(fileno=state.channel))
         one.state, one.beats = state.state, state.beats
@@ -102,12 +102,12 @@ class Generation:
         _settle(one.settled)
         return one
 
-    def hand_over(self) -> GenerationState:
+    def hand_over(self) -> WorkerState:
         """Return what `resumed` needs. From now on the channel is inheritable, and not read any more."""
         self._order({"do": "rest-no-more"})  # the next version may take rest for a hang
         self._loop.remove_reader(self._channel.fileno())
         self._channel.set_inheritable(True)
-        return GenerationState(
+        return WorkerState(
             self.number,
             self.pid,
             self.state,
@@ -135,6 +135,16 @@ class Generation:
         """Return whether it cannot load LiteLLM because its files were replaced meanwhile."""
         return bool(self.snapshot.get("outdated"))
 
+    @property
+    def siblings_wanted(self) -> int:
+        """Return how many other workers its generation is to have."""
+        return int(self.snapshot.get("workers", 1)) - 1
+
+    @property
+    def config_mark(self) -> str:
+        """Return what is another string after a change of the configuration file."""
+        return str(self.snapshot.get("config_mark", ""))
+
     def longest_drain(self, linger: float) -> float:
         """Return the seconds after which a drain that began now would count as hung."""
         return float(self.snapshot.get("drain_timeout", 0.0)) + linger + _DRAIN_GRACE
@@ -150,9 +160,9 @@ class Generation:
         """Order a starting worker to serve as soon as it can: no other does."""
         self._order({"do": "hurry"})
 
-    def lend_keys(self, to: "Generation") -> None:
+    def lend_keys(self, to: "WorkerProcess") -> None:
         """Have it lend its AWS keys to its successor. They are passed on and not kept."""
-        self._borrower = to
+        self._borrowers.append(to)
         self._order({"do": "lend-keys"})
 
     def take_fact(self, fact: wire.Message) -> None:
@@ -270,9 +280,8 @@ class Generation:
             if was and not self.at_rest:
                 self.on_work()
         if event == "lent":
-            borrower, self._borrower = self._borrower, None
-            if borrower is not None and message.get("loan") is not None:
-                borrower._order({"do": "borrow-keys", "loan": message["loan"]})
+            if self._borrowers and message.get("loan") is not None:
+                self._borrowers.pop(0)._order({"do": "borrow-keys", "loan": message["loan"]})
             return
         if event == "fact":
             self.on_fact(self, message.get("fact", {}))

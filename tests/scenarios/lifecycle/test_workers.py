@@ -1,0 +1,110 @@
+"""`[listen] workers`: a generation of several processes, told as one."""
+
+import signal
+from typing import Any
+
+from tests.fakes.anthropic import FakeAnthropic
+from tests.scenarios.lifecycle.callers import calling
+from tests.support.calls import Stream, post
+from tests.support.daemon import Daemon, wait_until
+
+TWO = "[listen]\nworkers = 2\n"
+
+
+def all_serve(daemon: Daemon, count: int = 2) -> dict[str, Any]:
+    """Wait until a generation has all its workers, and return it."""
+    wait_until(lambda: daemon.status()["state"] == "serving" and len(daemon.generation()["pids"]) == count, 20)
+    return daemon.generation()
+
+
+def asked_by_all(daemon: Daemon, count: int = 40) -> None:
+    """Ask on many connections: the kernel chooses who accepts."""
+    for _ in range(count):
+        assert post(daemon.port)[0] == 200
+
+
+def test_a_generation_has_as_many_and_is_told_as_one(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        generation = all_serve(daemon)
+        assert (len(daemon.status()["generations"]), sorted(generation["pids"])) == (1, sorted(daemon.workers()))
+        assert generation["pid"] == generation["pids"][0]
+        asked_by_all(daemon)
+        wait_until(lambda: daemon.status()["requests"]["200"] >= 40)
+        pids = ", ".join(map(str, generation["pids"]))
+        assert f"pids {pids}, since" in daemon.ctl("status").stdout
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.workers() == []
+
+
+def test_one_that_dies_is_replaced_while_the_others_serve(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        all_serve(daemon)
+        for which in (0, 1):  # the first, whose word counts in the status, and another one
+            before = daemon.generation()
+            killed = before["pids"][which]
+            daemon.kill(killed)
+            asked_by_all(daemon, 10)
+            wait_until(lambda: len(daemon.generation()["pids"]) == 2 and killed not in daemon.generation()["pids"])  # noqa: B023
+            assert daemon.generation()["number"] == before["number"]
+            assert f"a worker of generation 1 (pid {killed}) died: SIGKILL; others serve" in daemon.log
+        assert "Traceback" not in daemon.log
+
+
+def test_a_reload_waits_for_all_and_streams_are_finished(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        all_serve(daemon)
+        hold = fake.hold_next("end")
+        with Stream(daemon.port) as stream:
+            hold.wait_reached()
+            before = set(daemon.workers())
+            daemon.config_file.write_text("[listen]\nworkers = 3\n")
+            assert daemon.ctl("reload").returncode == 0
+            generation = daemon.generation()
+            assert (generation["number"], len(generation["pids"])) == (2, 3)
+            asked_by_all(daemon, 10)
+            hold.release()
+            stream.rest()
+            assert stream.is_whole
+        wait_until(lambda: not before & set(daemon.workers()), 20)
+        daemon.config_file.write_text("")
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: len(daemon.workers()) == 1, 20)
+
+
+def test_a_configuration_has_one_generation(fake: FakeAnthropic) -> None:
+    """A worker that takes the place of a dead one reads the file as it is now: then all are of another generation."""
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        all_serve(daemon)
+        daemon.config_file.write_text("[listen]\nworkers = 2\nmax_body = 2048\n")
+        daemon.kill(daemon.generation()["pids"][1])
+        wait_until(lambda: daemon.generation()["number"] == 2 and len(daemon.generation()["pids"]) == 2, 20)
+        assert post(daemon.port, b'{"model": "%s"}' % (b"x" * 3000))[0] == 413
+
+
+def test_all_at_once(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        killed = all_serve(daemon)["pids"]
+        for pid in killed:
+            daemon.kill(pid)
+        wait_until(lambda: not set(killed) & set(daemon.workers()))
+        all_serve(daemon)
+        asked_by_all(daemon, 10)
+
+
+def test_one_that_hangs_is_stood_in_for(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config=TWO) as daemon, calling(daemon.port):
+        hung = all_serve(daemon)["pids"][0]
+        daemon.kill(hung, signal.SIGSTOP)
+        wait_until(lambda: "another one stands in" in daemon.log, 20)
+        wait_until(lambda: hung not in daemon.workers(), 40, lambda: daemon.log)
+        assert hung not in all_serve(daemon)["pids"]
+
+
+def test_open_circuits_hold_for_all(fake: FakeAnthropic) -> None:
+    """Nobody asks twice what one of them knows: facts go through the supervisor."""
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        all_serve(daemon)
+        asked_by_all(daemon, 20)
+        accepted = [line for line in daemon.log.splitlines() if "Anthropic accepts the credential" in line]
+        assert len(accepted) == 1, accepted
