@@ -46,7 +46,8 @@ class OpenPage:
         while len(self._rows) > _MOST_QUEUED:
             self._rows.popleft()
             self._missed += 1
-        self._filled.set()
+        if rows or missed:
+            self._filled.set()
 
     def close(self) -> None:
         """End its stream."""
@@ -64,7 +65,8 @@ class OpenPage:
                 yield _PING
                 continue
             self._filled.clear()
-            yield b"".join(self._taken())
+            if taken := self._taken():
+                yield b"".join(taken)
 
     def _taken(self) -> list[bytes]:
         states, self._states = self._states, {}
@@ -88,6 +90,7 @@ class Live:
         self._states: dict[str, Any] = {}
         self._has_ended = False
         self.is_watched = asyncio.Event()  # a page is open
+        self.has_news = asyncio.Event()  # something has happened, so the status is another
 
     def open(self) -> OpenPage:
         """Return a new page, with the last rows and states."""
@@ -106,18 +109,19 @@ class Live:
         self._pages.discard(page)
         if not self._pages:
             self.is_watched.clear()
-            self._states.pop("status", None)  # it is not looked at from now on
 
     def take(self, message: dict[str, Any]) -> None:
         """Take a line of the feed."""
         rows = [record | {"words": words(record)} for record in message.get("requests", ())]
         self._rows.extend(rows)
+        self.has_news.set()
         for page in self._pages:
             page.add(rows, int(message.get("missed", 0)))
 
     def show(self, name: str, data: Any) -> None:
         """Send a state to all pages, and to those that come."""
         self._states[name] = data
+        self.has_news.set()
         for page in self._pages:
             page.show(name, data)
 

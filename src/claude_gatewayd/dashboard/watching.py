@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from claude_gatewayd.dashboard.live import Live, stamped
@@ -9,34 +10,71 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 
 _EVERY: Final = 1.0  # seconds
+_EVERY_AT_REST: Final = 3.0  # where nothing happens: each look wakes three processes
+_QUIET_FOR: Final = 20.0
 _AT_LEAST: Final = 15.0
 _ANSWERS_WITHIN: Final = 5.0
 _COUNTS_UP: Final = frozenset(("uptime", "memory", "at_rest"))
 
+Look = Callable[[], Awaitable[dict[str, Any]]]
 
-async def watch(live: Live) -> None:
+
+class Watch:
+    """What was last shown, and when there was something new."""
+
+    def __init__(self) -> None:
+        self._shown: Any = None
+        self._shown_at = self._new_at = 0.0
+
+    def is_due(self, status: dict[str, Any], now: float) -> bool:
+        """Return whether *status* should be shown: it is another, or the last is old."""
+        essence = lasting(status)
+        is_new = essence != self._shown
+        if is_new:
+            self._new_at = now
+        if not is_new and now - self._shown_at < _AT_LEAST:
+            return False
+        self._shown, self._shown_at = essence, now
+        return True
+
+    def pause(self, now: float) -> float:
+        """Return for how many seconds more than the usual one there need be no look, unless something happens."""
+        return 0.0 if now - self._new_at < _QUIET_FOR else _EVERY_AT_REST - _EVERY
+
+    def forget(self) -> None:
+        """Have the next status be shown."""
+        self._shown = None
+
+
+async def watch(live: Live, look: Look | None = None) -> None:
     """Do so until cancelled."""
-    shown: Any = None
-    shown_at = 0.0
+    look, seen = look or _look, Watch()
+    last: dict[str, Any] = {}
     while True:
         if not live.is_watched.is_set():
-            shown = None
+            seen.forget()
             await live.is_watched.wait()
-        status = await _look()
-        essence, now = lasting(status), time.monotonic()
-        if essence != shown or now - shown_at >= _AT_LEAST:
-            shown, shown_at = essence, now
+        live.has_news.clear()
+        try:
+            status = last = await look()
+        except GatewayError as error:  # a page keeps what was last so, and says that it cannot be known now
+            where = {"where": "the control socket", "message": error.message, "hint": error.hint}
+            status = last | {"state": "unreachable", "problems": [where]}
+        now = time.monotonic()
+        if last and seen.is_due(status, now):
             live.show("status", stamped(status))
+            live.has_news.clear()  # which is this
         await asyncio.sleep(_EVERY)
+        try:
+            async with asyncio.timeout(seen.pause(now)):
+                await live.has_news.wait()
+        except TimeoutError:
+            pass
 
 
 async def _look() -> dict[str, Any]:
-    """Return the status; one with nothing but a problem, if the daemon does not answer."""
-    try:
-        return await asyncio.to_thread(client.ask, "status", _ANSWERS_WITHIN)
-    except GatewayError as error:
-        where = {"where": "the control socket", "message": error.message, "hint": error.hint}
-        return {"state": "unreachable", "problems": [where]}
+    """Return the status. Raises GatewayError."""
+    return await asyncio.to_thread(client.ask, "status", _ANSWERS_WITHIN)
 
 
 def lasting(value: Any) -> Any:

@@ -41,8 +41,8 @@ class Feed:
     def attach(self, descriptor: int) -> None:
         """Send to a pipe from now on, the last requests first. It is closed by `detach`."""
         self.detach()
+        self.send()  # into what is sent now
         self._pipe = _Pipe(descriptor)
-        self.send()
         self._pipe.send(list(self._last))
 
     def detach(self) -> None:
