@@ -40,7 +40,7 @@ WATCHED: Final = (
 )
 _ESTABLISHED: Final = "01"
 # What glibc keeps of a peak between pieces that are in use; the rest is given back when the worker comes to rest.
-_MB_MORE: Final = 20.0
+_MB_MORE: Final = 12.0
 _MORE: Final = 8  # of what comes with time, and not with requests
 _MORE_OF_CALLERS: Final = 64  # entries: each of the soak's callers may have a circuit for each of its models
 

@@ -50,6 +50,7 @@ _LINES: Final = (
     _Line("INFO worker # Anthropic accepts the credential #: it may use Bedrock", 1, 20),
     _Line("WARNING worker # the circuit of # for claude-opus-# opens until # (limit reached)", 1),
     _Line("WARNING worker # the circuit of # for claude-opus-# opens until # (#)", 1),
+    _Line("WARNING worker # the circuit of # for claude-opus-# opens until #, as another worker's ("),
     _Line("INFO worker # the circuit of # for claude-opus-# closes: Anthropic answers"),
     _Line("WARNING worker # Anthropic fails: answered #", 1),
     _Line("WARNING worker # Anthropic fails: it closed the connection in the middle of its answer", 1),

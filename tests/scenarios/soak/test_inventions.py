@@ -42,7 +42,7 @@ NOT_TABLES: Final = ("instances of", "tasks")
 class Scene:
     daemon: Daemon
     key: str
-    last: figures.Process = field(init=False)
+    last: list[figures.Process] = field(init=False)
 
     def invent(self, what: str, begin: int, end: int) -> dict[str, int]:
         """Have a caller make things up; return how often it got which status."""
@@ -54,8 +54,8 @@ class Scene:
         found: dict[str, int] = json.loads(done.stdout)
         return found
 
-    def measure(self) -> figures.Process:
-        """Measure the worker when its ledger is written and it rests."""
+    def measure(self) -> list[figures.Process]:
+        """Measure the worker and the supervisor when its ledger is written and it rests."""
 
         def rests() -> bool:
             generation, ledger = self.daemon.generation(), self.daemon.status()["ledger"]
@@ -63,7 +63,7 @@ class Scene:
 
         wait_until(rests, 300, self.daemon.describe)
         (worker,) = self.daemon.workers()
-        return figures.process(self.daemon, worker)
+        return [figures.process(self.daemon, pid) for pid in (worker, self.daemon.pid)]
 
 
 @contextmanager
@@ -92,20 +92,20 @@ def scene() -> Iterator[Scene]:
 @pytest.mark.parametrize("what", INVENTIONS)
 def test_made_up(scene: Scene, what: str) -> None:
     count = COUNT // 20 if what in SLOW else COUNT
-    before = scene.last
     statuses = scene.invent(what, 0, count)
-    after = scene.last = scene.measure()
-    large = {
-        name: entries
-        for name, entries in after.tables.items()
-        if entries > MOST_ENTRIES and not name.startswith(NOT_TABLES)
-    }
-    print(f"{count:,} {what}: {statuses}; RSS {before.rss:.1f} to {after.rss:.1f} MB; large tables: {large}")
-    assert after.rss - before.rss <= MOST_MB
-    assert large == {}
-    grown = {
-        name: entries - before.tables.get(name, 0)
-        for name, entries in after.tables.items()
-        if name.startswith(NOT_TABLES) and entries - before.tables.get(name, 0) > MOST_ENTRIES
-    }
-    assert grown == {}
+    before, scene.last = scene.last, scene.measure()
+    print(f"{count:,} {what}: {statuses}")
+    for was, now in zip(before, scene.last, strict=True):
+        large = {
+            name: entries
+            for name, entries in now.tables.items()
+            if entries > MOST_ENTRIES and not name.startswith(NOT_TABLES)
+        }
+        grown = {
+            name: entries - was.tables.get(name, 0)
+            for name, entries in now.tables.items()
+            if name.startswith(NOT_TABLES) and entries - was.tables.get(name, 0) > MOST_ENTRIES
+        }
+        print(f"process {now.pid}: RSS {was.rss:.1f} to {now.rss:.1f} MB; large tables: {large}")
+        assert now.rss - was.rss <= MOST_MB
+        assert (large, grown) == ({}, {})
