@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.support.stopwatch import Stopwatch
+
 NEW_A_SECOND: Final = 120
 BUSY: Final = 8
 THINKING: Final = 40
@@ -47,6 +49,7 @@ class Found:
     seconds: float = 0.0
     slowest: float = 0.0
     over_a_second: int = 0
+    pace: float = 1.0  # how slow the machine was: Stopwatch
 
     @property
     def requests(self) -> int:
@@ -72,12 +75,14 @@ class Load:
 
     def __init__(self, port: int) -> None:
         self.found = Found()
+        self._watch = Stopwatch()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.load", str(port)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
         )  # fmt: skip
 
     def __enter__(self) -> Self:
+        self._watch.__enter__()
         return self
 
     def __exit__(
@@ -90,6 +95,8 @@ class Load:
         finally:
             self._process.kill()
             self._process.wait()
+            self._watch.__exit__(kind, error, trace)
+        self.found.pace = self._watch.pace
 
 
 # the clients

@@ -16,6 +16,7 @@ from claude_gatewayd.ledger.opening import open_for_reading
 from claude_gatewayd.ledger.schema import quarters, requests
 from tests.support.daemon import Daemon
 from tests.support.stage import turn
+from tests.support.stopwatch import Stopwatch
 
 HEADERS = {"content-type": "application/json", "x-api-key": "sk-ant-api03-invented", "anthropic-version": "2023-06-01"}
 _number = itertools.count(1)
@@ -32,9 +33,11 @@ class Callers:
         self._threads = [threading.Thread(target=self._ask, args=[number]) for number in range(2)]
         self.served: dict[str, float] = {}  # by session, when it was over
         self.slowest = 0.0
+        self.watch = Stopwatch()  # how slow the machine was
         self.failures: list[str] = []
 
     def __enter__(self) -> Self:
+        self.watch.__enter__()
         for thread in self._threads:
             thread.start()
         return self
@@ -43,6 +46,7 @@ class Callers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self.watch.__exit__(kind, error, trace)
 
     def stop(self) -> None:
         """Ask no more."""

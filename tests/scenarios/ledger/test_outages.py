@@ -67,7 +67,7 @@ def test_postgres_is_killed_under_load_and_comes_back(anthropic: FakeAnthropic, 
         assert "the ledger is written again; " in daemon.log
         assert "psycopg" not in daemon.log  # its own words for a connection that is lost
         assert daemon.status()["ledger"]["dropped"] == 0
-        assert callers.slowest < 2.0
+        assert callers.slowest < 2.0 * callers.watch.pace
         password = url.split(":")[2].partition("@")[0]
         assert password not in daemon.log + daemon.ctl("status", "--json").stdout
 
@@ -85,7 +85,7 @@ def test_a_postgres_that_hangs_delays_nobody(anthropic: FakeAnthropic, postgres:
             postgres.resume()
         settle(daemon)
         assert_each_once(callers, Database(url=url))
-        assert callers.slowest < 2.0
+        assert callers.slowest < 2.0 * callers.watch.pace
 
 
 def test_a_host_that_never_answers_delays_neither_start_nor_request_nor_end(anthropic: FakeAnthropic) -> None:
@@ -97,7 +97,7 @@ def test_a_host_that_never_answers_delays_neither_start_nor_request_nor_end(anth
             with Callers(daemon) as callers:
                 wait_for(daemon, "waiting")
             assert callers.failures == []
-            assert callers.slowest < 2.0
+            assert callers.slowest < 2.0 * callers.watch.pace
             begun = time.monotonic()
             assert daemon.ctl("stop").returncode == 0
             assert time.monotonic() - begun < 8.0
@@ -154,7 +154,7 @@ def test_a_lock_that_is_held_for_30_seconds(anthropic: FakeAnthropic) -> None:
             wait_for(daemon, "ok")
         settle(daemon)
         assert_each_once(callers, ledger_of(daemon))
-        assert callers.slowest < 2.0
+        assert callers.slowest < 2.0 * callers.watch.pace
         assert daemon.log.count("rows wait in") == daemon.log.count("the ledger is written again") == 1
 
 
@@ -286,7 +286,7 @@ def test_a_full_disk_costs_rows_at_worst(small_disk: Daemon) -> None:
         wait_for(daemon, "ok")
     settle(daemon)
     assert callers.failures == []
-    assert callers.slowest < 2.0
+    assert callers.slowest < 2.0 * callers.watch.pace
     inside(daemon, "cp", "-r", str(paths.state_dir(daemon.environ)), str(daemon.home / "copy"))
     found = sessions_in(Database(file=daemon.home / "copy" / "ledger.sqlite3"))
     assert max(found.values()) == 1

@@ -1,6 +1,7 @@
 """Hand-overs under load: nobody is refused, reset, cut or answered wrongly, and nothing piles up."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -74,13 +75,18 @@ def test_forty_hand_overs_leave_nothing_behind(fake: FakeAnthropic) -> None:
             assert daemon.generation()["number"] == number
             assert post(daemon.port)[0] == 200
 
+        def wait_ended(count: int) -> None:
+            """Return when the supervisor has taken note of the ends, too."""
+            wait_until(lambda: len(re.findall(r"generation \d+ has ended", daemon.log)) == count)
+
         for number in range(2, 6):  # what is made once is made now
             hand_over(number)
-        wait_until(lambda: len(daemon.workers()) == 1)
+        wait_ended(4)
         before, begun = Size(daemon.pid), time.monotonic()
         for number in range(6, 46):
             hand_over(number)
-        wait_until(lambda: len(daemon.workers()) == 1)
+        wait_ended(44)
+        assert len(daemon.workers()) == 1
         after = Size(daemon.pid)
         print(f"\n40 hand-overs in {time.monotonic() - begun:.1f} s: before {before}; after {after}")
         assert after.descriptors == before.descriptors
