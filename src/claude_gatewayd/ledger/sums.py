@@ -1,10 +1,10 @@
 """Sums of usage records: the rows of `schema.quarters` and `schema.latencies` that go with rows of `requests`."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from claude_gatewayd.ledger.latency import bin_of
+from claude_gatewayd.ledger.latency import bins_of
 from claude_gatewayd.ledger.usage_record import Kind, UsageRecord
 
 QUARTER = 900  # seconds
@@ -73,22 +73,24 @@ def sums_of(records: Iterable[UsageRecord]) -> Sums:
     Written out, with keys made once: the writer's thread does it for each row, and meanwhile no request is served.
     """
     quarters: dict[tuple[int, str, str, str, str, str, str, str], list[UsageRecord]] = defaultdict(list)
-    durations: dict[tuple[int, str, str, str], list[float]] = defaultdict(list)
     for record in records:
-        if record.kind not in KINDS:
-            continue
-        quarter, gateway, upstream = quarter_of(record.started_at), record.gateway, record.upstream
-        model = record.model_served or record.model_asked
-        key = (quarter, gateway, upstream, record.transport, model, record.project, record.billing, record.fallback)
-        quarters[key].append(record)
+        if record.kind in KINDS:
+            model = record.model_served or record.model_asked
+            key = (
+                int(record.started_at // QUARTER), record.gateway, record.upstream, record.transport, model,
+                record.project, record.billing, record.fallback,
+            )  # fmt: skip
+            quarters[key].append(record)
+    durations: dict[tuple[int, str, str, str], list[float]] = defaultdict(list)
+    for (quarter, gateway, upstream, *_), alike in quarters.items():
         hour = quarter - quarter % QUARTERS_OF_AN_HOUR
-        durations[hour, gateway, upstream, "duration"].append(record.duration_ms)
-        if record.first_event_ms is not None:
-            durations[hour, gateway, upstream, "first_event"].append(record.first_event_ms)
+        durations[hour, gateway, upstream, "duration"] += [record.duration_ms for record in alike]
+        if first_events := [record.first_event_ms for record in alike if record.first_event_ms is not None]:
+            durations[hour, gateway, upstream, "first_event"] += first_events
     latencies = [
         (LatencyKey(*key, number), count)
         for key, times in durations.items()
-        for number, count in Counter(map(bin_of, times)).items()
+        for number, count in bins_of(times).items()
     ]
     return Sums(sorted((QuarterKey(*key), _sum(alike)) for key, alike in quarters.items()), sorted(latencies))
 

@@ -1,4 +1,9 @@
+import math
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from claude_gatewayd.ledger import latency
 
@@ -29,3 +34,16 @@ def test_no_time_is_the_first_bin(milliseconds: float) -> None:
 
 def test_no_duration_is_beyond_the_last_bin() -> None:
     assert latency.bin_of(1e15) == latency.bin_of(1e12) == 400
+
+
+@given(st.floats(1.0, 1e13))
+def test_bins_are_a_twentieth_wide(milliseconds: float) -> None:
+    number = latency.bin_of(milliseconds)
+    assert abs(number - min(400, math.ceil(math.log(milliseconds) / math.log(1.05)))) in (0, 1)
+    assert number == 400 or 1.05 ** (number - 1) <= milliseconds * (1 + 1e-9)
+    assert number == 400 or milliseconds <= 1.05**number * (1 + 1e-9)
+
+
+@given(st.lists(st.floats(-1.0, 1e13)))
+def test_many_are_counted_as_one_by_one(durations: list[float]) -> None:
+    assert latency.bins_of(durations) == Counter(map(latency.bin_of, durations))
