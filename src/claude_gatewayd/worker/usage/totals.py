@@ -13,6 +13,7 @@ from claude_gatewayd.worker.usage.used import NOTHING, ByQuarter, Used
 
 _KEPT: Final = 40 * 86400 // QUARTER  # quarters: a month, and a zone that changes
 _ZONE_EVERY: Final = 5.0
+_MOST_FRESH: Final = 200  # a record has half a kilobyte
 
 
 class UsageTotals:
@@ -41,6 +42,8 @@ class UsageTotals:
     def record(self, record: UsageRecord) -> None:
         """Add a request."""
         self._fresh.append(record)
+        if len(self._fresh) >= _MOST_FRESH:
+            self._add_fresh()
 
     def take(self, others: ByQuarter, since: int) -> None:
         """Take what the ledger has, from a quarter on, of all but this worker."""
@@ -80,15 +83,7 @@ class UsageTotals:
         """Add what is fresh; notice midnight, and another zone."""
         self._settle()
         if self._fresh:
-            fresh, self._fresh = self._fresh, []
-            sums: dict[int, Used] = {}
-            used.add(sums, fresh)
-            for quarter, more in sums.items():
-                self._own[quarter] = used.added(self._own.get(quarter, NOTHING), more)
-                if self._day.has(quarter * QUARTER):
-                    self._today = used.added(self._today, more)
-                if self._month.has(quarter * QUARTER):
-                    self._in_month = used.added(self._in_month, more)
+            self._add_fresh()
         now = self._clock()
         if not 0 <= now - self._zone_seen < _ZONE_EVERY or not self._day.has(now):
             self._zone_seen = now
@@ -97,6 +92,17 @@ class UsageTotals:
                 self._day, self._month = day, periods.month_of(now)
                 self._forget(quarter_of(now) - _KEPT)
                 self._choose()
+
+    def _add_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        sums: dict[int, Used] = {}
+        used.add(sums, fresh)
+        for quarter, more in sums.items():
+            self._own[quarter] = used.added(self._own.get(quarter, NOTHING), more)
+            if self._day.has(quarter * QUARTER):
+                self._today = used.added(self._today, more)
+            if self._month.has(quarter * QUARTER):
+                self._in_month = used.added(self._in_month, more)
 
     def _forget(self, before: int) -> None:
         self._own = {at: sums for at, sums in self._own.items() if at >= before}
