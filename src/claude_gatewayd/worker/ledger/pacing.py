@@ -1,6 +1,6 @@
 """How fast the writer may go, and how long it waits after a failure. Pure."""
 
-SHARE = 0.03  # of a core, over time: with what it costs others to wait for the interpreter, a twentieth
+SHARE = 0.02  # of a core, over time: 3,000 rows a second; as much again is what others wait for the interpreter
 HURRIED_SHARE = 0.25  # while so many rows wait that some would be lost: better that requests are slower
 MOST_REST = 0.4  # seconds at a time, as rows that come meanwhile are in memory only
 _FIRST_WAIT, _MOST_WAIT, _MOST_WAIT_FOR_A_PERSON = 0.5, 30.0, 300.0

@@ -98,7 +98,7 @@ def test_many_rows_are_few_transactions(bench: Callable[..., Bench]) -> None:
     one.writer.start()
     one.until(lambda: len(one.database.rows) == 1000)
     assert one.database.ids == ids(1000)
-    assert len(one.database.batches) == 5
+    assert len(one.database.batches) == 3
 
 
 def test_it_sleeps_when_there_is_nothing_to_do(bench: Callable[..., Bench]) -> None:
@@ -286,9 +286,9 @@ def test_it_hurries_before_the_files_are_full(bench: Callable[..., Bench]) -> No
 
     one = bench()
     pace = one.writer._pace = Noted(0.0)
-    one.spill.append(rows(HURRIES_FROM + 250))
+    one.spill.append(rows(HURRIES_FROM + 450))
     one.writer.start()
-    one.until(lambda: one.spill.rows <= HURRIES_FROM - 400)
+    one.until(lambda: one.spill.rows <= HURRIES_FROM - 300)
     assert pace.hurried == 2
 
 
