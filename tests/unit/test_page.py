@@ -75,3 +75,31 @@ def test_the_wheel_has_the_page(tmp_path: Path) -> None:
         inside = {name: packed.read(name) for name in packed.namelist() if "/dashboard/static/" in name}
     assert inside == {f"claude_gatewayd/{file.relative_to(ROOT / 'src' / 'claude_gatewayd')}": file.read_bytes()
                       for file in FILES}  # fmt: skip
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        channels = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    darker, lighter = sorted(map(luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_words_and_marks_stand_out_from_their_ground(scheme: int) -> None:
+    sheet = (STATIC / "style.css").read_text()
+    colours = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", sheet.split(":root {")[1 + scheme]))
+    grounds = [colours[name] for name in ("ground", "raised", "sunken")]
+    washes = [colours[f"{tone}-wash"] for tone in ("ok", "warn", "bad")]
+    for word in ("ink", "muted", "link", "ok", "warn", "bad"):
+        assert min(contrast(colours[word], ground) for ground in grounds) >= 4.5, word
+    for word in ("ink", "muted", "link"):
+        assert min(contrast(colours[word], wash) for wash in washes) >= 4.5, word
+    marks = [name for name in colours if name.startswith("key-")]
+    assert len(marks) == 7
+    for mark in (*marks, "anthropic", "bedrock", "litellm", "edge"):
+        assert min(contrast(colours[mark], ground) for ground in grounds) >= 3, mark

@@ -58,7 +58,7 @@ function thinned(length, width) {
 function make(host, options, data, onPoint) {
   const chart = new uPlot(
     {
-      width: Math.max(200, host.clientWidth), height: host.clientHeight, padding: [8, 4, 0, 0], legend: { show: false },
+      width: Math.max(200, host.clientWidth), height: host.clientHeight, padding: [8, 22, 0, 0], legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       hooks: { setCursor: [(self) => onPoint(self.cursor.idx ?? null)] },
       ...options,
@@ -79,8 +79,8 @@ const wholeSteps = (chart) => [-0.6, Math.max(0.6, chart.data[0].length - 0.4)];
 
 // Bars, each stacked of the parts of a step. Every bar reaches down to zero, and the lower ones lie over the higher ones.
 export function stackChart(host, onPoint) {
-  let label = String;
-  let value = String;
+  let label = () => "";
+  let value = () => "";
   let names = [];
   const bars = uPlot.paths.bars({ size: [0.74, 56] });
   const series = [{}, ...Array.from({ length: MOST_KEYS }, (_, at) => {
@@ -110,10 +110,10 @@ export function stackChart(host, onPoint) {
 
 // A line for half of the requests of an upstream, and a dashed one for 90 % of them.
 export function latencyChart(host, onPoint) {
-  let label = String;
+  let label = () => "";
   const series = [{}];
   for (const upstream of UPSTREAMS) {
-    const common = { stroke: () => colours[upstream], spanGaps: true, points: { show: true, size: 5, fill: () => colours[upstream], width: 0 } };
+    const common = { stroke: () => colours[upstream], spanGaps: true, points: { show: (chart) => chart.data[0].length <= 31, size: 5, fill: () => colours[upstream], width: 0 } };
     series.push({ ...common, width: 2 }, { ...common, width: 1.5, dash: [5, 4] });
   }
   const chart = make(

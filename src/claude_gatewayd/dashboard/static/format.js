@@ -61,7 +61,7 @@ export function compact(number) {
   return String(Math.round(number));
 }
 
-const UPSTREAMS = { anthropic: "Anthropic", bedrock: "Bedrock", litellm: "LiteLLM", none: "nobody", "": "nobody" };
+const UPSTREAMS = { anthropic: "Anthropic", bedrock: "Bedrock", litellm: "LiteLLM", none: "the gateway", "": "the gateway" };
 export const upstream = (name) => UPSTREAMS[name] ?? name;
 
 const REASONS = {

@@ -77,15 +77,15 @@ function showHistory() {
 
 function figures() {
   const { total, month: so, unpriced_models: unpriced } = found;
-  const ends = (estimate) => (estimate == null ? "too little data for an estimate" : `about ${usdRound(estimate)} by its end`);
+  const ends = (estimate) => (estimate == null ? "too little data to estimate" : `about ${usdRound(estimate)} by its end`);
   const rows = [
-    ["Subscription worth", usd(total.subscription), "at list price; nobody bills it"],
+    ["Subscription worth", usd(total.subscription), "at list price, not billed"],
     ["Billed", usd(total.billed), total.billed ? by({ AWS: total.aws, "API key": total.api, others: total.other }) : "nothing"],
     ["Fallback cost", usd(total.fallback_cost), `part of it, ${counted(total.fallbacks, "request")}`],
-    ["Tokens", compact(total.input_tokens + total.output_tokens + total.cache_read_tokens + total.cache_write_tokens), total.cache_hit_ratio == null ? "none yet" : `${percent(total.cache_hit_ratio)} of prompts cached`],
+    ["Tokens", compact(total.input_tokens + total.output_tokens + total.cache_read_tokens + total.cache_write_tokens), total.cache_hit_ratio == null ? "none yet" : `${percent(total.cache_hit_ratio)} cache hits`],
     ["Requests", count(total.requests), `${count(total.failures)} failed, ${count(total.aborted)} left early`],
-    [month(so.month), usd(so.billed), `billed; ${ends(so.billed_estimate)}`],
-    ["Subscription, this month", usd(so.subscription), `worth; ${ends(so.subscription_estimate)}`],
+    [`Billed, ${month(so.month)}`, usd(so.billed), ends(so.billed_estimate)],
+    [`Worth, ${month(so.month)}`, usd(so.subscription), ends(so.subscription_estimate)],
     budget?.budget
       ? ["Budget for Bedrock", `${Math.round((budget.bedrock_cost / budget.budget) * 100)} %`, `${usd(budget.bedrock_cost)} of ${usd(budget.budget)}`]
       : ["Budget for Bedrock", "none", "[bedrock] monthly_budget sets one"],
@@ -115,7 +115,7 @@ function showUsage() {
   const title = `${measure === "cost" ? "Cost at list price" : "Tokens"} by ${found.step} and ${NAMES[divided]}`;
   text($("usage-title"), title);
   mark($("usage-chart"), "aria-label", `${title}, as bars. The table below has the numbers.`);
-  drawStack({ rows: keys.length ? rows : found.steps.map(() => []), colours: keys.map((_, at) => colourOf(divided, keys, at)), label, value: measure === "cost" ? usdRound : compact });
+  drawStack({ rows: keys.length ? rows : found.steps.map(() => []), colours: keys.map((_, at) => colourOf(divided, keys, at)), label, value: measure === "cost" ? usdRound : (amount) => compact(amount).replace(/\.0+(?=\D)/, "") });
   stackReadout(null);
   ranking(divided, keys);
   const columns = [{ name: found.step === "hour" ? "Hour" : "Day" }, ...keys.map((key) => ({ name: names[divided](key), isNumber: true })), { name: "Total", isNumber: true }];

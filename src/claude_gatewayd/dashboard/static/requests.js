@@ -93,8 +93,9 @@ function fill(node, row) {
   mark(node, "data-tone", isFailed ? "bad" : row.is_aborted ? "warn" : "");
   text(time, clock(row.started_at, clockNow(), { seconds: isToday(row.started_at, clockNow()) }));
   const name = row.model_asked || row.model_served;
-  text(model, row.kind === "messages" || !name ? name || kind(row.kind) : `${name}, ${kind(row.kind)}`);
-  mark(model, "title", row.model_served && row.model_served !== name ? `${name}, served by ${row.model_served}` : name);
+  const title = row.kind === "messages" || !name ? name || kind(row.kind) : `${name}, ${kind(row.kind)}`;
+  text(model, title);
+  mark(model, "title", row.model_served && row.model_served !== name ? `${title}, served by ${row.model_served}` : title);
   text(from, project(row.project));
   mark(from, "title", row.project);
   mark(lane.children[0], "data-upstream", row.upstream || "none");
