@@ -37,7 +37,7 @@ export function refreshMachine(now, receivedAt) {
   const columns = ["Number", "State", "Since", "Connections", "Streams", "Memory", "Process"].map((name, at) => ({ name, isNumber: at > 2 }));
   table($("generations"), columns, status.generations.map((one) => [
     String(one.number), one.at_rest && one.state === "serving" ? "serving, at rest" : one.state, clock(one.since, now),
-    count(one.connections), count(one.streams), mebibytes(one.memory), String(one.pid),
+    count(one.connections), count(one.streams), mebibytes(one.memory), (one.pids ?? [one.pid]).join(", "),
   ]));
   show($("no-generations"), !status.generations.length);
 }
