@@ -342,7 +342,7 @@ _QUIET: dict[str, Any] = {
         "account": "111122223333", "role": "AdministratorAccess",
     },
     "circuits": [], "notices": [], "streams": 0, "under_way": 0,
-    "generations": [{"number": 3, "pid": 22815, "pids": [22815], "state": "serving", "since": 0.0, "streams": 0, "connections": 0,
-                     "memory": 52469760, "at_rest": True}],
+    "generations": [{"number": 3, "pid": 22815, "pids": [22815], "state": "serving", "since": 0.0, "streams": 0,
+                     "connections": 0, "memory": 52469760, "at_rest": True}],
     "predecessors": [], "memory": {"supervisor": 26087424, "workers": 52469760}, "last_reload": None,
 }  # fmt: skip
