@@ -33,7 +33,7 @@ def test_it_loads_without_a_complaint_and_shows_a_request(
         expect(tab.page.locator("#verdict")).to_have_text("Anthropic serves")
         upstream.fail_next(401, times=1)
         ask(daemon)
-        expect(tab.page.locator("#error-list li")).to_contain_text("Anthropic answered 401")
+        expect(tab.page.locator("#error-list li")).to_contain_text("Anthropic refused the credential (401).")
         assert tab.overflow() == 0
         tab.keep("real-daemon-1280-light")
 
