@@ -60,6 +60,12 @@ INVENTIONS: Final[dict[str, Make]] = {
     "headers of the gateway's": lambda n: Request(lines=(f"x-gateway-made-up-{n}: {n}", f"x-gateway-key: wrong-{n}")),
     "statuses": lambda n: Request(lines=(f"x-soak: {200 + n % 400}",)),
     "Bedrock's API": lambda n: Request(path=f"/bedrock/model/us.anthropic.claude-made-up-{n}/invoke", lines=(_KEY,)),
+    "counts at Bedrock": lambda n: Request(
+        f"claude-made-up-{n}-bedrock", path="/v1/messages/count_tokens", lines=(_KEY,)
+    ),
+    "pages of the dashboard": lambda n: Request(
+        path=f"/gateway/{n}?token=made-up-{n}", method="GET", lines=(f"cookie: made-up-{n}={n}",)
+    ),
     "models at Bedrock": lambda n: Request(f"claude-made-up-{n}-bedrock", lines=(_KEY,)),
 }
 

@@ -31,6 +31,7 @@ COUNT: Final = int(os.environ.get("INVENTED", "6000"))
 SLOW: Final = (
     "models when Anthropic is overloaded",
     "Bedrock's API",
+    "counts at Bedrock",
     "models at Bedrock",
 )  # the fake takes milliseconds for each
 MOST_MB: Final = 10.0
