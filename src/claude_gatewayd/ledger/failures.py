@@ -36,6 +36,7 @@ _SQLITE: Final[Mapping[int, tuple[Severity, str]]] = {
     5: ("later", "another process keeps it locked"),
     6: ("later", "another process keeps it locked"),
     8: ("later", "it is read-only"),
+    9: ("later", "it takes too long"),
     10: ("later", "reading or writing its disk failed"),
     11: ("corrupt", "the file is damaged"),
     13: ("later", "the disk is full"),

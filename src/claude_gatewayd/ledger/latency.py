@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 
 _GROWTH = math.log(1.05)
@@ -26,7 +26,7 @@ def middle_of(number: int) -> float:
     return 1.0 if number == 0 else math.exp((number - 0.5) * _GROWTH)
 
 
-def percentile(counts: dict[int, int], share: float) -> float | None:
+def percentile(counts: Mapping[int, int], share: float) -> float | None:
     """Return the duration in milliseconds that *share* (0 to 1) of the requests did not exceed; None without any."""
     total = sum(counts.values())
     if not total:

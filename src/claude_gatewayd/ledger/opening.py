@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.schema import SCHEMA
 
 CONNECT_WITHIN = 5  # seconds, for each address of the host
+_STEPS_BETWEEN = 100_000  # of SQLite's machine, some milliseconds
 
 
 def open_for_reading(database: Database, *, seconds: float = 30.0) -> Engine:
@@ -39,6 +41,14 @@ def open_for_writing(database: Database, *, seconds: float = 30.0) -> Engine:
         return _postgres(database, seconds, "")
     # a transaction that took the lock later would fail at once where it has read an older state
     return _sqlite(database.file, "rw", seconds, "BEGIN IMMEDIATE")
+
+
+def end_after(connection: Connection, seconds: float) -> None:
+    """Let a connection fail once it has read for so long: SQLite has no limit for a statement of its own."""
+    inner = connection.connection.driver_connection
+    if isinstance(inner, sqlite3.Connection):
+        deadline = time.monotonic() + seconds
+        inner.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN)
 
 
 @contextmanager

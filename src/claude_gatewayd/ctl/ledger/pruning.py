@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from claude_gatewayd.ctl.ledger import opened
 from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.maintenance import prune as upkeep
 from claude_gatewayd.ledger.opening import driver_errors
@@ -55,6 +56,8 @@ def prune(database: Database, before: float, *, vacuum: bool) -> Pruned:
                 )
             elif not is_all:
                 time.sleep(_STEP)
+        if removed and database.file is not None:
+            sqlite_files.forget_days(database.file)
         if vacuum:
             progress.detail = "giving the room back"
             _vacuum(database)

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ledger import sqlite_files
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.maintenance.damage import damage, is_of_damage, set_aside
@@ -67,6 +68,8 @@ def _prune(database: Database, job: Job) -> Report:
         hint = f"claude-gatewayctl ledger prune --keep-days {job.keep_days}"
         return Report(outcome="refused", message=f"cannot prune the ledger {database.shown}: {why}", hint=hint, why=why)
     removed, is_all = prune(open_for_writing(database, seconds=patience), job.keep_days, now, until=until)
+    if removed and database.file is not None:
+        sqlite_files.forget_days(database.file)
     if is_all:
         return Report(outcome="done", pruned=removed)
     why = f"{removed} rows are gone; for the others time is short, or another process is at it, so they go tomorrow"

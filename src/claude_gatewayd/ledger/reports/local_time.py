@@ -60,6 +60,11 @@ def day_of(number: int) -> date:
     return date.fromordinal(_EPOCH + number)
 
 
+def number_of(day: date) -> int:
+    """Return the number of days since the epoch."""
+    return day.toordinal() - _EPOCH
+
+
 def days_between(first: date, last: date) -> Sequence[date]:
     """Return the days from *first* to *last*, both inclusively."""
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]

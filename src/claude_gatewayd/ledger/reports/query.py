@@ -1,7 +1,7 @@
 """What a report reads from the database: a few statements, each over the sums by quarter where they suffice."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta, tzinfo
 from typing import Any, NamedTuple
 
@@ -10,14 +10,21 @@ from sqlalchemy import ColumnElement, Connection, Table, case, func, select
 from claude_gatewayd.ledger import latency
 from claude_gatewayd.ledger.reports.estimate import DayCost
 from claude_gatewayd.ledger.reports.local_time import Stretch, begin_of, day_of, local, stretches
-from claude_gatewayd.ledger.reports.results import By, FallbackSums, Percentiles, UpstreamLatency, UsageRow, UsageSums
+from claude_gatewayd.ledger.reports.results import (
+    By,
+    FallbackSums,
+    Percentiles,
+    UpstreamLatency,
+    UsageRow,
+    UsageSums,
+    numbers_of,
+)
 from claude_gatewayd.ledger.reports.window import Window
 from claude_gatewayd.ledger.schema import latencies, quarters, requests
 from claude_gatewayd.ledger.sums import KINDS, QUARTER, QUARTERS_OF_AN_HOUR
 
-_PER_DAY = 96
-_COUNTS = ("requests", "failures", "aborted", "unpriced", "input_tokens", "output_tokens", "cache_read_tokens")
-_WHO_PAYS = ("api", "aws", "subscription")  # whoever else is "other"
+QUARTERS_OF_A_DAY = 96
+COUNTS = ("requests", "failures", "aborted", "unpriced", "input_tokens", "output_tokens", "cache_read_tokens")
 
 
 Latencies = tuple[UpstreamLatency, ...]
@@ -51,7 +58,7 @@ def summed(connection: Connection, by: By, window: Window, zone: tzinfo | None, 
     places = stretches(*window.quarters, zone)
     bucket = _day(places) if by == "day" else _hour(places) if by == "hour" else quarters.c[by]
     cache_writes = quarters.c.cache_write_5m_tokens + quarters.c.cache_write_1h_tokens
-    columns = [*(func.sum(quarters.c[name]) for name in _COUNTS), func.sum(cache_writes), func.sum(quarters.c.cost)]
+    columns = [*(func.sum(quarters.c[name]) for name in COUNTS), func.sum(cache_writes), func.sum(quarters.c.cost)]
     by_key, fallbacks = _folded(
         connection.execute(
             select(bucket.label("bucket"), quarters.c.billing, quarters.c.fallback, *columns)
@@ -65,7 +72,7 @@ def summed(connection: Connection, by: By, window: Window, zone: tzinfo | None, 
         rows = [_hour_row(quarter, by_key[quarter], zone) for quarter in sorted(by_key)]
     else:
         rows = [UsageRow(str(key), sums) for key, sums in by_key.items()]
-        rows.sort(key=lambda row: (-row.sums.billed - row.sums.subscription, -row.sums.requests, row.key))
+        rows.sort(key=UsageRow.rank)
     return Summed(tuple(rows), fallbacks)
 
 
@@ -101,12 +108,13 @@ def upstream_latencies(connection: Connection, window: Window, gateway: str | No
     for number, upstream, measure, count in connection.execute(statement):
         counts[upstream][measure][number] = int(count)
     return tuple(
-        UpstreamLatency(upstream, _percentiles(of.get("first_event", {})), _percentiles(of.get("duration", {})))
+        UpstreamLatency(upstream, percentiles(of.get("first_event", {})), percentiles(of.get("duration", {})))
         for upstream, of in sorted(counts.items())
     )
 
 
-def _percentiles(counts: dict[int, int]) -> Percentiles | None:
+def percentiles(counts: Mapping[int, int]) -> Percentiles | None:
+    """Return the percentiles of what so many requests of each bin took, None without any."""
     p50, p90, p99 = (latency.percentile(counts, share) for share in (0.5, 0.9, 0.99))
     if p50 is None or p90 is None or p99 is None:
         return None
@@ -154,15 +162,12 @@ def _folded(found: Iterable[Sequence[Any]]) -> tuple[dict[Any, UsageSums], tuple
     by_key: dict[Any, UsageSums] = defaultdict(UsageSums)
     reasons: dict[str, FallbackSums] = {}
     for key, billing, fallback, *counts, cost in found:
-        numbers = dict(zip((*_COUNTS, "cache_write_tokens"), map(int, counts), strict=True))  # PostgreSQL's are Decimal
-        costs = {billing if billing in _WHO_PAYS else "other": float(cost)}
-        if fallback:
-            numbers["fallbacks"], costs["fallback_cost"] = numbers["requests"], float(cost)
-        by_key[key] += UsageSums(**numbers, **costs)  # type: ignore[arg-type]  # mypy takes the costs for counts too
+        whole = [int(count) for count in counts]  # PostgreSQL's are Decimal
+        by_key[key] += UsageSums(*numbers_of(billing, fallback, whole, float(cost)))  # type: ignore[arg-type]
         if fallback:
             before = reasons.get(fallback, FallbackSums(fallback, 0, 0.0))
-            reasons[fallback] = FallbackSums(fallback, before.requests + numbers["requests"], before.cost + float(cost))
-    return by_key, tuple(sorted(reasons.values(), key=lambda one: (-one.requests, one.reason)))
+            reasons[fallback] = FallbackSums(fallback, before.requests + whole[0], before.cost + float(cost))
+    return by_key, tuple(sorted(reasons.values(), key=FallbackSums.rank))
 
 
 def _within(table: Table, window: Window, gateway: str | None) -> list[ColumnElement[bool]]:
@@ -175,22 +180,23 @@ def _within(table: Table, window: Window, gateway: str | None) -> list[ColumnEle
 
 def _day(places: Sequence[Stretch]) -> ColumnElement[int]:
     """Return the number of the local day since the epoch."""
-    number: ColumnElement[int] = (quarters.c.quarter + _by_stretch(places)) // _PER_DAY
+    number: ColumnElement[int] = (quarters.c.quarter + by_stretch(places)) // QUARTERS_OF_A_DAY
     return number
 
 
 def _hour(places: Sequence[Stretch]) -> ColumnElement[int]:
     """Return the quarter with which the local hour begins; the same hour of two zones is two."""
-    beyond = _by_stretch([Stretch(until, offset % QUARTERS_OF_AN_HOUR) for until, offset in places])
+    beyond = by_stretch([Stretch(until, offset % QUARTERS_OF_AN_HOUR) for until, offset in places])
     begin: ColumnElement[int] = (quarters.c.quarter + beyond) // QUARTERS_OF_AN_HOUR * QUARTERS_OF_AN_HOUR - beyond
     return begin
 
 
-def _by_stretch(values: Sequence[Stretch]) -> Any:
+def by_stretch(values: Sequence[Stretch], quarter: ColumnElement[int] = quarters.c.quarter) -> Any:
+    """Return the offset that holds for a *quarter*."""
     *others, (_, last) = values
     if all(value == last for _, value in others):
         return last
-    return case(*((quarters.c.quarter < until, value) for until, value in others), else_=last)
+    return case(*((quarter < until, value) for until, value in others), else_=last)
 
 
 def _day_row(day: date, sums: UsageSums, zone: tzinfo | None) -> UsageRow:

@@ -8,35 +8,36 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database
-from claude_gatewayd.ledger.opening import driver_errors, open_for_reading
+from claude_gatewayd.ledger.opening import driver_errors, end_after, open_for_reading
 from claude_gatewayd.ledger.schema import latencies, quarters, requests
 
-_WITHIN = 60.0  # a year of a busy database
+_WITHIN = 300.0  # years of a busy database, on a busy machine
 _TABLES = requests, quarters, latencies
 T = TypeVar("T")
 
 
-def read(database: Database, ask: Callable[[Connection], T]) -> T | None:
+def read(database: Database, ask: Callable[[Connection], T], seconds: float = _WITHIN) -> T | None:
     """Return what *ask* finds in one state of the ledger; None where no daemon has made its tables yet.
 
-    Raises GatewayError where it cannot be read.
+    Raises GatewayError where it cannot be read, or where that takes so many *seconds*.
     """
     if database.file is not None and not database.file.exists():
         return None
-    engine = open_for_reading(database, seconds=_WITHIN)
+    engine = open_for_reading(database, seconds=seconds)
     with driver_errors("read", database):
         with engine.connect() as connection:
+            end_after(connection, seconds)
             try:
                 return ask(connection)
             except SQLAlchemyError as error:
                 cause = error
-        _require_no_tables(database, cause)
+        _require_no_tables(database, cause, seconds)
     return None
 
 
-def _require_no_tables(database: Database, cause: SQLAlchemyError) -> None:
+def _require_no_tables(database: Database, cause: SQLAlchemyError, seconds: float) -> None:
     """Raise GatewayError if the tables are another version's, and *cause* if they are as they should be."""
-    with open_for_reading(database, seconds=_WITHIN).connect() as connection:
+    with open_for_reading(database, seconds=seconds).connect() as connection:
         known = inspect(connection)
         schema = SCHEMA if database.is_postgres else None
         there = {

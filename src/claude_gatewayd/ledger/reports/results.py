@@ -1,10 +1,12 @@
 """What reports return."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, Self
 
 from claude_gatewayd.ledger.reports.window import Window
 
+_PAYS = {"api": 0, "aws": 1, "other": 2, "subscription": 3}  # whoever else is "other"
 By = Literal["day", "hour", "model", "upstream", "session", "project", "gateway"]
 
 
@@ -51,6 +53,22 @@ class UsageSums:
 
 
 NAMES = tuple(field.name for field in fields(UsageSums))
+Numbers = tuple[int | float, ...]  # of a `UsageSums`, in the order of its fields: thousands are added quickly
+
+
+def numbers_of(billing: str, fallback: str, counts: Sequence[int], cost: float) -> Numbers:
+    """Return what requests of one *billing*, that fell back for one reason or did not, add to sums.
+
+    *counts*: requests, failures, aborted, unpriced, and tokens of input, output, cache read and cache written.
+    """
+    requests, failures, aborted, unpriced, *tokens = counts
+    who = _PAYS.get(billing, _PAYS["other"])
+    costs = [0.0, 0.0, 0.0, 0.0]
+    costs[who] = cost
+    return (
+        requests, failures, aborted, unpriced, requests if fallback else 0, *tokens,
+        *costs, cost if fallback else 0.0,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,10 @@ class UsageRow:
     end: float | None = None
     project: str = ""
 
+    def rank(self) -> tuple[float, int, str]:
+        """Sort by this: what has cost most is first."""
+        return -self.sums.billed - self.sums.subscription, -self.sums.requests, self.key
+
 
 @dataclass(frozen=True, slots=True)
 class FallbackSums:
@@ -75,6 +97,10 @@ class FallbackSums:
     reason: str
     requests: int
     cost: float
+
+    def rank(self) -> tuple[int, str]:
+        """Sort by this: the most frequent reason is first."""
+        return -self.requests, self.reason
 
 
 @dataclass(frozen=True, slots=True)
