@@ -1,7 +1,6 @@
 """The verbs of config.toml: show, set, unset, check, path."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from claude_gatewayd.config import loading as configuration
 from claude_gatewayd.config import values as config_values
 from claude_gatewayd.config.file import Document, document_of, has_password, read_document
 from claude_gatewayd.config.keys import KEYS, TABLES
+from claude_gatewayd.config.showing import shown
 from claude_gatewayd.ctl import daemon
 from claude_gatewayd.ctl.terminal import colour
 from claude_gatewayd.ctl.terminal.output import CONFIGURATION, DONE, add_json_flag, show
@@ -67,7 +67,7 @@ def _show(arguments: argparse.Namespace) -> int:
     report = {
         "path": str(path),
         "exists": path.exists(),
-        "values": [{"key": f"{one.section}.{one.name}", "value": _plain(one), "from": one.where} for one in found],
+        "values": [{"key": f"{one.section}.{one.name}", "value": shown(one), "from": one.where} for one in found],
     }
     show(report, _as_toml(found), colour.toml, in_json=arguments.json)
     return DONE
@@ -217,21 +217,6 @@ def _after(
     return DONE
 
 
-def _plain(one: configuration.Setting) -> object:
-    """Return a value as JSON and TOML have it, a proxy's URL without its password."""
-    match one.value:
-        case frozenset():
-            return sorted(one.value)
-        case tuple():
-            return list(one.value)
-        case float() if one.value.is_integer():
-            return int(one.value)
-        case str() if "@" in one.value:
-            return json.loads(config_values.shown(one.value))
-        case _:
-            return one.value
-
-
 def _as_toml(found: list[configuration.Setting]) -> str:
     lines: list[str] = []
     section = ""
@@ -240,5 +225,5 @@ def _as_toml(found: list[configuration.Setting]) -> str:
             section = one.section
             lines += [""] * bool(lines) + [f"[{section}]"]
         name = one.name if one.name.replace("-", "").replace("_", "").isalnum() else config_edit.rendered(one.name)
-        lines.append(f"{name} = {config_edit.rendered(_plain(one))}".ljust(47) + f" # {one.where}")
+        lines.append(f"{name} = {config_edit.rendered(shown(one))}".ljust(47) + f" # {one.where}")
     return "\n".join(lines)

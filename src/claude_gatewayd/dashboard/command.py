@@ -48,12 +48,20 @@ async def run(*words: str, seconds: float) -> Ran:
         assert process.stderr is not None
         try:
             async with asyncio.timeout(seconds):
-                output, errors = await asyncio.gather(process.stdout.read(_MOST), process.stderr.read(_MOST))
+                output, errors = await asyncio.gather(_all_of(process.stdout), _all_of(process.stderr))
                 status = await process.wait()
         except TimeoutError:
             command = f"claude-gatewayctl {' '.join(words)}"
             raise GatewayError(f"{command} was not done within {seconds:g} s", command) from None
     return Ran(status, output.decode(errors="replace"), errors.decode(errors="replace"))
+
+
+async def _all_of(stream: asyncio.StreamReader) -> bytes:
+    """Return what a stream has until its end, the beginning of what is longer."""
+    found = bytearray()
+    while data := await stream.read(_MOST):
+        found += data[: _MOST - len(found)]
+    return bytes(found)
 
 
 def problem(ran: Ran, otherwise: str) -> GatewayError:

@@ -22,7 +22,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from claude_gatewayd.dashboard import actions
+from claude_gatewayd.dashboard.configuration import configuration
 from claude_gatewayd.dashboard.door import Door
+from claude_gatewayd.dashboard.findings import Findings
+from claude_gatewayd.dashboard.history.history import History
 from claude_gatewayd.dashboard.live import Live, OpenPage
 from claude_gatewayd.dashboard.login import Login
 from claude_gatewayd.dashboard.watching import watch
@@ -40,7 +43,8 @@ async def serve(door: socket.socket, feed: int) -> None:
     """Serve until the feed ends."""
     live = Live()
     login = Login(live.show, live.forget)
-    server = Door(application(live, login), door)
+    history, findings = History(os.environ), Findings()
+    server = Door(application(live, login, history, findings), door)
     reading = asyncio.create_task(_read(feed, live, server.stop))
     watching = asyncio.create_task(watch(live))
     try:
@@ -49,15 +53,19 @@ async def serve(door: socket.socket, feed: int) -> None:
         reading.cancel()
         watching.cancel()
         await login.close()
+        await findings.close()
 
 
-def application(live: Live, login: Login) -> Starlette:
+def application(live: Live, login: Login, history: History, findings: Findings) -> Starlette:
     """Return the application."""
     return Starlette(
         routes=[
             Route("/gateway/", _index),
             Mount("/gateway/static", StaticFiles(directory=STATIC)),
             Route("/gateway/live", partial(_stream, live)),
+            Route("/gateway/history", _json(history.answer)),
+            Route("/gateway/configuration", _json(lambda _query: configuration(os.environ))),
+            Route("/gateway/findings", _json(findings.answer)),
             Route("/gateway/do/reload", _json(actions.reload), methods=["POST"]),
             Route("/gateway/do/check-credentials", _json(actions.check_credentials), methods=["POST"]),
             Route("/gateway/do/log-in", _json(login.start), methods=["POST"]),

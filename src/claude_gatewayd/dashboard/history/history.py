@@ -31,7 +31,7 @@ _OFF_HINT: Final = "claude-gatewayctl config set ledger.enabled true --reload"
 Document = Mapping[str, Any]
 
 
-class Limits(NamedTuple):
+class HistoryLimits(NamedTuple):
     """Seconds: how long a statement may read, a page wait, and an answer be that of other pages that look at once."""
 
     reads: float = 10.0
@@ -39,11 +39,14 @@ class Limits(NamedTuple):
     holds: float = 2.0
 
 
+USUAL: Final = HistoryLimits()
+
+
 class History:
     """Answer what was used over time. All is of one event loop."""
 
     def __init__(
-        self, environ: Mapping[str, str], now: Callable[[], float] = time.time, limits: Limits = Limits()
+        self, environ: Mapping[str, str], now: Callable[[], float] = time.time, limits: HistoryLimits = USUAL
     ) -> None:
         self._environ = environ
         self._now = now
@@ -93,14 +96,18 @@ class History:
         """Return what the ledger has of a window: its two tables are read side by side."""
         database = database_of(config.ledger, self._environ)
         gateway = own_gateway(database, config.listen.port)
+        seconds = self._limits.reads
         await self._begin(database, gateway)
+
+        def used(connection: Connection) -> WindowUse:
+            return self._used(connection, frame, gateway)
+
+        def took(connection: Connection) -> Mapping[int, Bins]:
+            return self._took(connection, frame, gateway)
+
         use, times = await asyncio.gather(
-            in_thread(
-                lambda: read(database, lambda connection: self._used(connection, frame, gateway), self._limits.reads)
-            ),
-            in_thread(
-                lambda: read(database, lambda connection: self._took(connection, frame, gateway), self._limits.reads)
-            ),
+            in_thread(lambda: read(database, used, seconds)),
+            in_thread(lambda: read(database, took, seconds)),
             return_exceptions=True,  # nothing is read any more when this returns
         )
         if isinstance(use, BaseException):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from claude_gatewayd.dashboard.history.history import History, Limits
+from claude_gatewayd.dashboard.history.history import USUAL, History, HistoryLimits
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.gateway_name import gateway_name
 from claude_gatewayd.ledger.maintenance.migrate import migrate
@@ -45,7 +45,7 @@ class Place:
         migrate(self.database)
         put(self.database, records)
 
-    def ask(self, *queries: Mapping[str, str], limits: Limits = Limits()) -> list[dict[str, Any]]:
+    def ask(self, *queries: Mapping[str, str], limits: HistoryLimits = USUAL) -> list[dict[str, Any]]:
         """Return the answers to these, asked at once of one history."""
 
         async def all_of_them() -> list[Any]:
@@ -91,7 +91,7 @@ def test_the_same_process_sees_what_comes_in(place: Place) -> None:
     place.fill([a_request(NOW - 60), a_request(NOW - 3 * 86400)])
 
     async def ask() -> list[int]:
-        one, found = History(place.environ, lambda: NOW, Limits(holds=0.0)), []
+        one, found = History(place.environ, lambda: NOW, HistoryLimits(holds=0.0)), []
         for at in (NOW - 1000, NOW - 3 * 86400 - 1000, NOW - 2000):
             found.append((await one.answer(WEEK))["total"]["requests"])
             put(place.database, [a_request(at, duration_ms=float(100 * len(found)))])
@@ -135,7 +135,7 @@ def test_it_may_be_off_and_what_was_recorded_is_shown(place: Place) -> None:
     assert week["total"]["requests"] == 1
 
 
-def unavailable(place: Place, limits: Limits = Limits()) -> tuple[str, str]:
+def unavailable(place: Place, limits: HistoryLimits = USUAL) -> tuple[str, str]:
     """Return why there is none, and the command; the page has its steps all the same."""
     (week,) = place.ask(WEEK, limits=limits)
     assert (week["state"], week["total"]["requests"], len(week["steps"])) == ("unavailable", 0, 7)
@@ -157,7 +157,7 @@ def test_a_locked_file(file: Place) -> None:
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
     other.execute("UPDATE requests SET status = 1")
-    why, hint = unavailable(file, Limits(reads=0.2))
+    why, hint = unavailable(file, HistoryLimits(reads=0.2))
     other.close()
     assert why == f"cannot read the ledger {file.file}: another process keeps it locked"
     assert hint.startswith("ls -l")
@@ -175,7 +175,7 @@ def test_a_reading_that_takes_too_long(file: Place) -> None:
             ),
             {"last": int(NOW // 900)},
         )
-    why, _ = unavailable(file, Limits(reads=-1.0))
+    why, _ = unavailable(file, HistoryLimits(reads=-1.0))
     assert why == f"cannot read the ledger {file.file}: it takes too long"
 
 
@@ -230,12 +230,10 @@ def test_a_server_that_hangs(tmp_path: Path, postgres: PostgresServer) -> None:
     place.fill([a_request(NOW - 60)])
     postgres.pause()
     try:
-        assert unavailable(place, Limits(waits=0.5)) == (
-            "cannot read the ledger: it takes too long",
-            "claude-gatewayctl ledger check",
-        )
+        found = unavailable(place, HistoryLimits(waits=0.5))
     finally:
         postgres.resume()
+    assert found == ("cannot read the ledger: it takes too long", "claude-gatewayctl ledger check")
 
 
 def test_a_configuration_that_is_wrong(file: Place) -> None:
