@@ -40,8 +40,14 @@ async def main():
         now, ready = int(file.read_text().split()[0]), int(own.read_text().split()[1])
         holds.append(max(0, now - taken - (ready - waited)) / 1e9)
         taken, waited = now, ready
-    print(json.dumps({"state": engine.state, "holds": sorted(holds)[-5:], "all": taken / 1e9,
-                      "yardstick": max(before, yardstick())}), flush=True)
+    from litellm.litellm_core_utils.get_model_cost_map import GetModelCostMap as Map
+    from litellm.llms.bedrock import common_utils
+    from litellm.utils import get_bundled_model_cost_map as bundled
+    file = Map.read_local_model_cost_map_bytes()
+    maps = [dict(map.get("claude-opus-4-8") or {}) for map in (json.loads(file), bundled())]
+    copies = {id(map()) for map in (bundled, common_utils._get_local_model_cost_map, Map.loaded_model_cost_map)}
+    print(json.dumps({"maps": maps, "copies": len(copies), "state": engine.state, "holds": sorted(holds)[-5:],
+                      "all": taken / 1e9, "yardstick": max(before, yardstick())}), flush=True)
     os._exit(0)
 
 asyncio.run(main())
@@ -60,6 +66,8 @@ def test_it_holds_the_interpreter_for_moments_only(tmp_path: Path) -> None:
     )  # fmt: skip
     found = json.loads(done.stdout)
     assert found["state"] == "ready"
+    assert found["copies"] == 1, "its price map, besides the one to which models are added"
+    assert found["maps"][0] == found["maps"][1] != {}
     longest = [hold / found["yardstick"] for hold in found["holds"]]
     print(f"\nof {found['all']:.1f} s the longest holds are {[f'{1e3 * hold:.0f} ms' for hold in found['holds']]}")
     assert longest[-1] <= 2.5, longest

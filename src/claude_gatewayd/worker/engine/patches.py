@@ -31,7 +31,10 @@ def short_of_large_files(*, counts_tokens: bool) -> Iterator[None]:
     def loads_in_pieces(text: str | bytes | bytearray, **options: Any) -> Any:
         if options or len(text) < _LARGE:
             return loads(text, **options)
-        members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        try:
+            members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        except msgspec.MsgspecError:  # it is no object
+            return loads(text)
         return {name: msgspec.json.decode(member) for name, member in members.items()}
 
     def load_less(file: Any, **options: Any) -> Any:
