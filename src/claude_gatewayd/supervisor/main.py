@@ -15,7 +15,7 @@ from claude_gatewayd.config import loading as config
 from claude_gatewayd.errors import ConfigInvalid, GatewayError, of_file
 from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
-from claude_gatewayd.service import environment, starts
+from claude_gatewayd.service import starts
 from claude_gatewayd.supervisor import SIGNALS, STATE_VARIABLE
 from claude_gatewayd.supervisor import listener as listening
 from claude_gatewayd.supervisor.listener import Listener
@@ -75,6 +75,8 @@ def _parse(words: list[str]) -> tuple[str, bool]:
 
 def _run() -> list[Problem]:
     if paths.is_agent(os.environ):
+        from claude_gatewayd.service import environment  # here, for it is launchd's alone
+
         environment.adopt(os.environ)
     listener = listening.inherited(os.environ)
     managed = listener is not None or "NOTIFY_SOCKET" in os.environ

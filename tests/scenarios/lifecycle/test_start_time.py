@@ -16,7 +16,10 @@ STARTS = 6
 MOST = 32  # bare starts of Python: 22 on a busy machine, and it is fewer on one at rest
 MOST_DATACLASSES = 30  # what each request reads is read faster from one; 26 when this was written
 # Whatever of these the first process imports before it starts the worker delays the first answer.
-LATER = {"asyncio", "argparse", "tempfile", "ssl", "dataclasses", "inspect", "claude_gatewayd.supervisor.supervisor"}
+LATER = {
+    "asyncio", "argparse", "tempfile", "ssl", "dataclasses", "inspect", "claude_gatewayd.supervisor.supervisor",
+    "claude_gatewayd.service.environment",
+}  # fmt: skip
 # Nor does a worker need these before its first answer, where no AWS profile says so.
 NOT_AT_START = {
     "argparse", "shutil", "tempfile", "email", "html", "botocore", "sqlite3", "psycopg", "sqlalchemy", "litellm",
