@@ -159,7 +159,7 @@ def test_the_key_is_needed(scene: ModeScene, path: str) -> None:
 @pytest.mark.parametrize(("path", "status"), [(INVOKE, b"403"), ("/guardrails", b"404")])
 def test_no_memory_is_spent_on_who_is_refused(scene: ModeScene, path: str, status: bytes) -> None:
     """Anybody on the machine could else fill what there is for bodies."""
-    with socket.create_connection(("127.0.0.1", scene.daemon.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", scene.daemon.port), timeout=60) as sock:
         head = f"POST /bedrock{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000000\r\n"
         sock.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
         assert sock.recv(100).split()[1] == status
@@ -200,7 +200,7 @@ def test_web_pages(scene: ModeScene, headers: dict[str, str], status: int) -> No
 
 
 def test_a_body_in_chunks_after_a_pause(scene: ModeScene) -> None:
-    with socket.create_connection(("127.0.0.1", scene.daemon.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", scene.daemon.port), timeout=60) as sock:
         head = f"POST /bedrock{INVOKE} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-gateway-key: {scene.key}\r\n"
         head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
         sock.sendall(head.encode())
@@ -219,7 +219,7 @@ def test_a_body_in_chunks_after_a_pause(scene: ModeScene) -> None:
 
 
 def test_http_10(scene: ModeScene) -> None:
-    with socket.create_connection(("127.0.0.1", scene.daemon.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", scene.daemon.port), timeout=60) as sock:
         body = invocation()
         head = f"POST /bedrock{STREAM} HTTP/1.0\r\nx-gateway-key: {scene.key}\r\nContent-Type: application/json\r\n"
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -250,7 +250,7 @@ def test_a_large_body(scene: ModeScene) -> None:
 def test_another_user_needs_the_key_too(scene: ModeScene) -> None:
     with OtherUser(scene.daemon.port) as other:
         for key, status in ((None, 403), (scene.key, 200)):
-            connection = http.client.HTTPConnection("127.0.0.1", other.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", other.port, timeout=60)
             headers = {"content-type": "application/json"} | ({"x-gateway-key": key} if key else {})
             connection.request("POST", f"/bedrock{INVOKE}", invocation(), headers)
             assert connection.getresponse().status == status, NOBODY

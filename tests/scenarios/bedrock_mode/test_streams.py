@@ -10,7 +10,7 @@ from tests.support.daemon import wait_until
 
 
 def open_stream(scene: ModeScene, prompt: str = "hi") -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection("127.0.0.1", scene.daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", scene.daemon.port, timeout=60)
     headers = {"content-type": "application/json", "x-gateway-key": scene.key}
     connection.request("POST", f"/bedrock{STREAM}", invocation(prompt), headers)
     return connection

@@ -98,7 +98,7 @@ def test_what_a_proxy_says() -> None:
             "CLAUDE_GATEWAY_ROUTER_NUM_RETRIES": "0",
         }
         with Daemon(upstream="https://upstream.test", environ=environ) as daemon:
-            call = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+            call = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
             call.request("POST", "/v1/messages", b'{"model": "claude-x"}', {"authorization": "Bearer sk-ant-oat01-x"})
             message = json.loads(call.getresponse().read())["error"]["message"]
             call.close()

@@ -62,7 +62,7 @@ def test_ctrl_c_behind_a_pipe(aws: FakeAws, daemon: Daemon) -> None:
     )  # fmt: skip
     aws.wait_for("CreateToken", 1, 30)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "HERN-0001" in out
     assert err == "Given up: nothing was changed\n"
@@ -85,7 +85,7 @@ def test_a_browser_that_does_not_open(aws: FakeAws, daemon: Daemon) -> None:
     assert process.stderr is not None
     assert process.stderr.readline() == "false could not open it: open the address yourself\n"
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=60)
     assert "/authorize?" in out
 
 

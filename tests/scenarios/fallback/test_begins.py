@@ -65,7 +65,7 @@ def test_an_error(stage: Stage, coding: Coding) -> None:
 def test_content_passes_in_its_coding_as_it_comes(stage: Stage, coding: Coding) -> None:
     stage.anthropic.wire = Wire(compression=coding)
     hold = stage.anthropic.hold_next("content_block_delta")
-    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=60)
     try:
         headers = {"authorization": f"Bearer {stage.token}", "accept-encoding": coding}
         connection.request("POST", "/v1/messages", turn("good morning"), headers)
@@ -113,7 +113,7 @@ def test_pings_are_not_held_back_for_long(stage: Stage) -> None:
     stage.anthropic.next_is(
         Fault(lambda usual, request_id: Answer(200, (EVENTS,), (*pings, ERROR), streamed=True)),
     )
-    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=60)
     try:
         begun = time.monotonic()
         connection.request("POST", "/v1/messages", turn(), {"authorization": f"Bearer {stage.token}"})

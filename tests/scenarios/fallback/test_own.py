@@ -287,7 +287,7 @@ def test_where_litellm_asked_is_told(stage: Stage, path: str, stream: bool) -> N
 
 def test_what_models_of_ones_own_cost(stage: Stage) -> None:
     """One by LiteLLM's map, of what it stands for; another by a price of one's own."""
-    reached = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)
+    reached = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=60)
     key = stage.daemon.ctl("key").stdout.strip()
 
     def numbers(name: str, model: str) -> list[float]:
@@ -500,7 +500,7 @@ def test_what_is_not_to_be_fallen_back_on(stage: Stage) -> None:
 def test_silence_is_broken_by_pings(stage: Stage) -> None:
     """A client that hears nothing for five minutes takes the answer for lost."""
     hold = stage.bedrock.hold_next("message_delta")
-    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=60)
     try:
         headers = {"authorization": f"Bearer {stage.token}", "content-type": "application/json"}
         connection.request("POST", "/v1/messages", turn(model=f"{MODEL}-bedrock"), headers)

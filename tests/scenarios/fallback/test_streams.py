@@ -151,7 +151,7 @@ def test_a_connection_that_stays_after_the_last_event(stage: Stage) -> None:
 
 def test_nothing_is_held_back(stage: Stage) -> None:
     hold = stage.bedrock.hold_next("content_block_delta")
-    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=60)
     try:
         headers = {"authorization": f"Bearer {stage.token}", "content-type": "application/json"}
         connection.request("POST", "/v1/messages", turn(model=BEDROCK), headers)
@@ -167,7 +167,7 @@ def test_nothing_is_held_back(stage: Stage) -> None:
 
 
 def test_a_client_that_goes_ends_bedrocks_stream(stage: Stage) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", stage.daemon.port, timeout=60)
     headers = {"authorization": f"Bearer {stage.token}", "content-type": "application/json"}
     connection.request("POST", "/v1/messages", turn("[[slow 300 0.05]]", model=BEDROCK), headers)
     connection.getresponse().read1(100)

@@ -51,7 +51,7 @@ def test_nobody_in_particular(stage: Stage) -> None:
 
 
 def test_what_is_no_request(stage: Stage) -> None:
-    with socket.create_connection(("127.0.0.1", stage.daemon.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", stage.daemon.port), timeout=60) as sock:
         sock.sendall(b"POST /v1/messages HTTP/1.1\r\nhost\r\n\r\n")
         answer = http.client.HTTPResponse(sock)
         answer.begin()

@@ -55,7 +55,7 @@ class Callers:
             thread.join()
 
     def _ask(self, number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         for count in itertools.count():
             if self._stop.wait(self._pause):
                 break

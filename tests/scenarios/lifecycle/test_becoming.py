@@ -207,7 +207,7 @@ def test_a_worker_under_which_files_were_replaced_loads_no_litellm(fake: FakeAnt
     with Daemon(upstream=fake.url, environ=build.environ) as daemon:
         key = json.loads(daemon.ctl("key", "--json").stdout)["key"]
         build.set_version("9.0.0")
-        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
         try:
             body = message(model="claude-opus-5-5-bedrock")
             connection.request("POST", "/v1/chat/completions", body, HEADERS | {"authorization": f"Bearer {key}"})

@@ -63,7 +63,7 @@ def test_a_stream_flows_on_through_a_drain(fake: FakeAnthropic) -> None:
 
 def test_a_kept_connection_is_answered_by_the_old_one_and_told_to_close(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url) as daemon:
-        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
         try:
             connection.request("POST", "/v1/messages", message(), HEADERS)
             first = connection.getresponse()

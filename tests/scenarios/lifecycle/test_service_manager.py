@@ -177,7 +177,7 @@ def test_the_refusal_reads_what_it_refuses(fake: FakeAnthropic, manager: Manager
     """A large body that nobody reads would come back as a reset, which hides the answer."""
     with Daemon(upstream=fake.url, config=BROKEN, environ=manager.environ) as daemon:
         assert PROBLEMS[0] in error_of(post(daemon.port, message("x" * 3_000_000)), 503)
-        with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=60) as sock:
             sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             sock.shutdown(socket.SHUT_WR)
             with sock.makefile("rb") as file:
@@ -214,7 +214,7 @@ def serves_all_that_wait(daemon: Daemon, number: int = 20) -> None:
     waiting: list[socket.socket] = []
     try:
         for _ in range(number):
-            sock = socket.create_connection(("127.0.0.1", daemon.port), timeout=30)
+            sock = socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
             waiting.append(sock)
             sock.sendall(request + body)
         daemon.spawn()

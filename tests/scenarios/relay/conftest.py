@@ -53,7 +53,7 @@ def scene(module_scene: Scene) -> Iterator[Scene]:
     yield module_scene
     fake.release()
     try:
-        fake.wait_until(module_scene.settled, timeout=5, what="the end of what is under way")
+        fake.wait_until(module_scene.settled, what="the end of what is under way")
     finally:
         for connection in list(fake._live):  # what one test leaves behind must not fail the next
             if not connection.idle:

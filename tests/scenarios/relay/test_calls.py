@@ -66,7 +66,7 @@ def calls_of_a_request(fake: FakeAnthropic, scratch: Path) -> float:
     counted = scratch / "calls"
     (scratch / "sitecustomize.py").write_text(_COUNTER.format(file=str(counted)))
     with Daemon(upstream=fake.url, environ={"PYTHONPATH": str(scratch)}) as daemon:
-        client = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+        client = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
 
         def ask() -> None:
             client.request("POST", "/v1/messages?beta=true", _BODY, _HEADERS)

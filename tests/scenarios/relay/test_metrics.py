@@ -20,7 +20,7 @@ def key_of(daemon: Daemon) -> str:
 
 
 def get(daemon: Daemon, method: str = "GET", path: str = "/metrics", **headers: str) -> tuple[int, Any, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
     try:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()

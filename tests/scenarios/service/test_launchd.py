@@ -371,7 +371,7 @@ def test_who_waits_while_the_agent_is_restarted_is_served(mac: Mac) -> None:
     worker = json.loads(mac.good("status", "--json"))["generations"][0]["pid"]
     os.kill(worker, signal.SIGSTOP)  # it accepts no more
     try:
-        with socket.create_connection(("127.0.0.1", mac.port), timeout=30) as sock:
+        with socket.create_connection(("127.0.0.1", mac.port), timeout=60) as sock:
             mac._signal(signal.SIGKILL)
             sock.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             with sock.makefile("rb") as answer:

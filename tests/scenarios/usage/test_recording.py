@@ -269,7 +269,7 @@ def test_refused_by_the_gateway(caller: Caller) -> None:
 
 def test_a_client_that_leaves(caller: Caller) -> None:
     hold = caller.stage.anthropic.hold_next("end")
-    connection = http.client.HTTPConnection("127.0.0.1", caller.daemon.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", caller.daemon.port, timeout=60)
     headers = AGENT | {
         "x-claude-code-session-id": caller.session,
         "authorization": f"Bearer {caller.stage.token}",

@@ -37,7 +37,7 @@ def test_nobody_waits_for_a_renewal_that_is_not_needed_yet() -> None:
         assert scene.fetched == ["keys"]
         scene.clock.passes(2)
         scene.provider.gate = asyncio.Event()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             assert await scene.key() == "ASIA1"  # the renewal goes on beside it
             assert await scene.key() == "ASIA1"
         scene.provider.gate.set()
@@ -578,7 +578,7 @@ def test_it_ends_while_a_thread_is_stuck() -> None:
         keeper.start()
         waiting: Awaitable[AwsKeys] = asyncio.ensure_future(keeper.keys())
         await settle()
-        await asyncio.wait_for(keeper.close(), 1)
+        await asyncio.wait_for(keeper.close(), 10)
         assert provider.closed
         with pytest.raises(asyncio.CancelledError):
             await waiting

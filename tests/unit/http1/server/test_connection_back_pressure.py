@@ -92,7 +92,7 @@ async def test_a_client_that_reads_nothing_is_cut() -> None:
     limits = Limits(write_stall=0.3)
     async with Serving(handler, limits, buffers=65536) as server, await server.client(receive_buffer=65536) as client:
         await client.send(request())
-        await asyncio.wait_for(cancelled.wait(), 3)
+        await asyncio.wait_for(cancelled.wait(), 10)
         await until(lambda: not server.connections)
 
 

@@ -140,7 +140,7 @@ async def test_a_refused_client_is_not_waited_for_longer_than_it_sends(how: str)
         await client.send(upload(b"x" * 100)[:-1])
         assert (await client.answer()).status == 413
         client.end() if how == "end" else client.close()
-        await until(lambda: not server.connections, seconds=1)
+        await until(lambda: not server.connections)
 
 
 @on_uvloop
@@ -148,7 +148,7 @@ async def test_a_refused_client_that_never_stops_is_cut() -> None:
     async with Serving(echo, Limits(discard=0.2)) as server, await server.client() as client:
         await client.send(b"rubbish\r\n\r\n")
         assert (await client.answer()).status == 400
-        await until(lambda: not server.connections, seconds=2)
+        await until(lambda: not server.connections)
 
 
 @on_uvloop

@@ -25,7 +25,7 @@ async def test_drain_closes_idle_connections_after_the_linger() -> None:
         server.connections.drain(0.2)
         assert await client.rest() == b""
         assert 0.15 < asyncio.get_running_loop().time() - begun < 1
-        await asyncio.wait_for(server.connections.all_ended(), 1)
+        await asyncio.wait_for(server.connections.all_ended(), 10)
 
 
 @on_uvloop
@@ -41,7 +41,7 @@ async def test_a_request_within_the_linger_is_answered_and_told_to_close() -> No
         assert await client.rest() == b""
         await fresh.send(request(b"/first"))
         assert (await fresh.answer()).header("connection") == "close"
-        await asyncio.wait_for(server.connections.all_ended(), 1)
+        await asyncio.wait_for(server.connections.all_ended(), 10)
 
 
 @on_uvloop
@@ -56,7 +56,7 @@ async def test_drain_finishes_what_is_under_way() -> None:
         assert not ended.done()
         waiting.go.set()
         assert (await client.answer()).header("connection") == "close"
-        await asyncio.wait_for(ended, 1)
+        await asyncio.wait_for(ended, 10)
 
 
 @on_uvloop
@@ -77,7 +77,7 @@ async def test_an_answer_that_had_begun_before_the_drain() -> None:
         server.connections.drain(0.1)
         go.set()
         assert await client.rest() == b"done"
-        await asyncio.wait_for(server.connections.all_ended(), 1)
+        await asyncio.wait_for(server.connections.all_ended(), 10)
 
 
 @on_uvloop
@@ -106,7 +106,7 @@ async def test_abort_ends_all() -> None:
         await client.send(request())
         await until(lambda: bool(waiting.asked) and len(server.connections) == 2)
         server.connections.abort()
-        await asyncio.wait_for(server.connections.all_ended(), 1)
+        await asyncio.wait_for(server.connections.all_ended(), 10)
         await until(lambda: bool(waiting.cancelled))
 
 

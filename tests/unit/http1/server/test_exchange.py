@@ -145,7 +145,7 @@ async def test_the_budget_is_given_back_however_it_ends(name: str) -> None:
         await client.send(upload(b"x" * 100))
         await held.wait()
         client.close()
-        await until(lambda: not server.connections, seconds=2)
+        await until(lambda: not server.connections)
         assert budget.left == 1000
 
 
@@ -175,8 +175,8 @@ async def test_the_budget_is_given_back_in_mid_body(how: str) -> None:
                 server.connections.abort()
             case "refused":
                 await client.send(framing.chunk(b"x" * 300))
-        await until(lambda: budget.left == 1000, seconds=2)
-        await until(lambda: not server.connections, seconds=2)
+        await until(lambda: budget.left == 1000)
+        await until(lambda: not server.connections)
         client.close()
 
 

@@ -178,7 +178,7 @@ def test_one_that_loads_is_not_waited_for() -> None:
     async def live() -> threading.Thread | None:
         it = engine(load)
         it.start()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await it.stop()
         return it._thread
 

@@ -27,7 +27,7 @@ async def test_rows_end_in_the_file(tmp_path: Path, new: NewThreads) -> None:
     ledger.record(row(1))
     assert ledger.snapshot()["state"] == "starting"
     await ledger.start()
-    await until(lambda: ledger.snapshot()["written"] == 1, seconds=12)
+    await until(lambda: ledger.snapshot()["written"] == 1)
     assert new.names("ledger")
     for one in rows(3, 2):
         ledger.record(one)
@@ -99,7 +99,7 @@ async def test_a_password_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFi
     ledger = Ledger(LedgerConfig(url=url), {"HOME": str(tmp_path)}, view())
     await ledger.start()
     ledger.record(row(1))
-    await until(lambda: "cannot write the ledger" in caplog.text, seconds=12)
+    await until(lambda: "cannot write the ledger" in caplog.text)
     shown = f"{ledger.snapshot()} {caplog.text}"
     await ledger.close()
     assert "127.0.0.1" in shown
