@@ -278,3 +278,35 @@ def test_without_motion_nothing_moves(chromium: Chromium) -> None:
         fake.send("requests", [data.row(time.time(), 9999, random.Random(1))])
         expect(tab.page.locator("#rows tr")).to_have_count(41)
         assert tab.page.evaluate("document.getAnimations().length") == 0
+
+
+def test_hostile_and_endless_texts_stay_texts_and_in_their_place(chromium: Chromium) -> None:
+    """The daemon's own texts are held by tests of the whole; this is what the page does with any."""
+    hostile = "<img src=x onerror=alert(1)>\"'`;--></script>\u202egnp.exe\u2066\x1b[31m"
+    endless = "W" * 5000
+    rows = [
+        data.row(time.time(), number, random.Random(number))
+        | {"model_asked": text, "model_served": text, "project": text, "upstream": text, "fallback": text}
+        | {"words": text, "status": 500, "cost": None}
+        for number, text in enumerate((hostile, endless))
+    ]
+    with FakeDashboard("login-needed", rows=rows) as fake, chromium.tab() as tab:
+        made = fake.status()
+        for one in made["notices"]:
+            one |= {"title": hostile + endless, "message": endless, "hint": f"echo '{hostile}{endless}'"}
+        made["credentials"] |= {"source": endless, "why": hostile, "hint": endless}
+        made["bedrock"] |= {"failure": endless, "last_failure": time.time()}
+        made["config"]["path"] = made["address"] = made["ledger"]["database"] = f"/{endless}"
+        made["circuits"] = [{"credential": hostile, "model": endless, "why": hostile, "until": int(time.time() + 60)}]
+        tab.page.goto(fake.url)
+        settle(tab.page)
+        fake.send("status", made)
+        fake.send("login", {"state": "running", "message": hostile, "url": "javascript:alert(1)", "code": hostile})
+        expect(tab.page.locator("#rows tr")).to_have_count(2)
+        expect(tab.page.locator("#result-words")).to_contain_text("<img src=x onerror=alert(1)>")
+        expect(tab.page.locator("#rows tr").last).to_contain_text("<img src=x onerror=alert(1)>")
+        assert tab.page.locator("img, iframe, #result a").count() == 0
+        assert "\u202e" not in tab.page.locator("body").inner_text()
+        for width in (360, 768, 1280, 2560):
+            tab.page.set_viewport_size({"width": width, "height": 900})
+            assert tab.overflow() == 0

@@ -1,6 +1,6 @@
 // The three buttons, and what came of them.
 
-import { $, command, el, mark, show, text } from "./dom.js";
+import { $, command, el, mark, plain, show, text } from "./dom.js";
 
 const BEGUN = {
   reload: "Reloading …",
@@ -60,7 +60,7 @@ function result({ tone, words, hint = "", url = "", code = "" }) {
   const place = $("result-link");
   show(place, Boolean(url || code));
   place.replaceChildren();
-  if (url) place.append(isWeb(url) ? el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, url) : url);
+  if (url) place.append(isWeb(url) ? el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, url) : plain(url));
   if (code) place.append(url ? " with the code " : "The code is ", el("code", { class: "code" }, code));
   command($("result-command"), hint);
 }

@@ -2,20 +2,31 @@
 
 export const $ = (id) => document.getElementById(id);
 
+// What would hide, reverse or rearrange its surroundings is shown as what it is; and nothing is endless.
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const LONGEST = 600;
+export function plain(value) {
+  const whole = String(value ?? "");
+  const cut = whole.length > LONGEST ? `${whole.slice(0, LONGEST)}…` : whole;
+  return cut.replace(CONTROLS, "\ufffd");
+}
+
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
+  node.append(...children.map((child) => (child instanceof Node ? child : plain(child))));
   return node;
 }
 
 // Touch the document only where something has changed: it costs nothing, and a screen reader is not woken.
 export function text(node, value) {
-  if (node.textContent !== value) node.textContent = value;
+  const shown = plain(value);
+  if (node.textContent !== shown) node.textContent = shown;
 }
 
 export function mark(node, name, value) {
-  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  const shown = plain(value);
+  if (node.getAttribute(name) !== shown) node.setAttribute(name, shown);
 }
 
 export function show(node, isShown) {
@@ -54,7 +65,7 @@ export function command(host, line) {
   host.dataset.line = line;
   show(host, Boolean(line));
   if (!line) return host.replaceChildren();
-  const button = el("button", { type: "button", class: "copy", "aria-label": `Copy the command ${line}` }, "Copy");
+  const button = el("button", { type: "button", class: "copy", "aria-label": plain(`Copy the command ${line}`) }, "Copy");
   host.replaceChildren(el("code", {}, line), button);
 }
 

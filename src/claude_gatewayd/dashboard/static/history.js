@@ -135,7 +135,7 @@ function ranking(divided, keys) {
     const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
     if (place >= 0) swatch.style.background = `var(${colourOf(divided, keys, place)})`;
     const name = el("span", { class: "keyed" }, swatch, names[divided](row.key));
-    if (divided === "project") name.title = row.key;
+    if (divided === "project") mark(name, "title", row.key);
     return cells(name, row);
   });
   if (all.length > 50) rows.push([`${count(all.length - 50)} more`, ...Array(7).fill("")]);

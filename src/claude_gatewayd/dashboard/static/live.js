@@ -67,5 +67,6 @@ export function connect(handlers, onChange) {
     if (isLive && performance.now() - heard > SILENCE) lost();
   }, 5000);
   addEventListener("online", () => isLive || open());
+  addEventListener("pageshow", ({ persisted }) => persisted && open()); // "back" may show a page that was put away
   open();
 }

@@ -44,8 +44,8 @@ function route(now, { title }) {
     detail: bedrock.enabled ? [bedrock.region, through(), last(bedrock, now)].filter(Boolean).join(" · ") : bedrock.why,
     lines: [
       bedrock.unreachable,
-      ...bedrock.denied_models.map((one) => `no access to ${one.model}: ${one.why}`),
-      ...bedrock.refused.map((one) => `${one.model} is asked without ${one.feature}`),
+      ...(bedrock.denied_models ?? []).map((one) => `no access to ${one.model}: ${one.why}`),
+      ...(bedrock.refused ?? []).map((one) => `${one.model} is asked without ${one.feature}`),
     ].filter(Boolean),
     isServing: serves === "bedrock",
   });
