@@ -25,7 +25,7 @@ from claude_gatewayd.dashboard import actions
 from claude_gatewayd.dashboard.configuration import configuration
 from claude_gatewayd.dashboard.door import Door
 from claude_gatewayd.dashboard.findings import Findings
-from claude_gatewayd.dashboard.history.history import History
+from claude_gatewayd.dashboard.history.later import HistoryLater
 from claude_gatewayd.dashboard.live import Live, OpenPage
 from claude_gatewayd.dashboard.login import Login
 from claude_gatewayd.dashboard.watching import watch
@@ -43,10 +43,11 @@ async def serve(door: socket.socket, feed: int) -> None:
     """Serve until the feed ends."""
     live = Live()
     login = Login(live.show, live.forget)
-    history, findings = History(os.environ), Findings()
+    history, findings = HistoryLater(os.environ), Findings()
     server = Door(application(live, login, history, findings), door)
     reading = asyncio.create_task(_read(feed, live, server.stop))
     watching = asyncio.create_task(watch(live))
+    history.begin()
     try:
         await server.run_until_stopped()
     finally:
@@ -56,7 +57,7 @@ async def serve(door: socket.socket, feed: int) -> None:
         await findings.close()
 
 
-def application(live: Live, login: Login, history: History, findings: Findings) -> Starlette:
+def application(live: Live, login: Login, history: HistoryLater, findings: Findings) -> Starlette:
     """Return the application."""
     return Starlette(
         routes=[
