@@ -3,6 +3,7 @@
 import http.client
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -115,8 +116,18 @@ class LiveStream:
                 name = data = ""
 
     def next(self, name: str) -> Any:
-        """Return the data of the next event of a name."""
-        return next(data for found, data in self.events() if found == name)
+        """Return the data of the next event of a name. Which of two comes first is open: `first` has both."""
+        return self.first(name)[0]
+
+    def first(self, *names: str) -> list[Any]:
+        """Return the data of the first events of these names, in whatever order they come."""
+        deadline, found = time.monotonic() + PATIENCE, dict[str, Any]()
+        for name, data in self.events():
+            found.setdefault(name, data)
+            if found.keys() >= set(names):
+                break
+            assert time.monotonic() < deadline, f"only {[*found]} came"
+        return [found[name] for name in names]
 
     def close(self) -> None:
         """Close the page."""

@@ -34,13 +34,11 @@ def test_a_page_begins_with_the_status_and_the_last_requests(daemon: Daemon, bro
     assert post(daemon.port)[0] == 200
     with browser.live() as live:
         assert live.answer.getheader("content-type") == "text/event-stream; charset=utf-8"
-        events = live.events()
-        found = dict(next(events) for _ in range(2))
-    status = found["status"]
+        status, rows = live.first("status", "requests")
     assert status["state"] == "serving"
     assert before - 1 <= status["now"] <= time.time() + 1
     assert status.keys() - {"now"} == daemon.status().keys()
-    row = found["requests"][-1]
+    row = rows[-1]
     assert row.keys() >= FIELDS
     assert (row["status"], row["kind"], row["words"]) == (200, "messages", "")
 
