@@ -70,5 +70,5 @@ def test_no_answer_has_a_secret(upstream: FakeAnthropic) -> None:
         for where, data in seen:
             assert not holds(data), f"{where}: {data[:3000]!r}"
         assert len(seen) > 20
-        for path, data in written(daemon.home):
-            assert path in (key, daemon.config_file) or not holds(data), path
+        for file, data in written(daemon.home):
+            assert file in (key, daemon.config_file) or not holds(data), file
