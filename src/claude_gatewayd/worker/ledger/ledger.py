@@ -52,9 +52,9 @@ class Ledger:
         """Take a row. Never blocks and never raises: on the path of every request."""
         if (writer := self._writer) is None:
             return
-        if len(self._rows) < MOST_WAITING:
+        if (waiting := len(self._rows)) < MOST_WAITING:
             self._rows.append(record)
-            if writer.sleeps:  # looked at after the row is there: see `Writer._pause`
+            if waiting >= writer.wakes_at:  # looked at after the row is there: see `Writer._pause`
                 writer.wake()
         else:
             self._dropped += 1

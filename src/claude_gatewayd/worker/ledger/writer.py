@@ -33,6 +33,7 @@ _HANGS_AFTER = 30.0
 _ADOPT_EVERY = 5.0  # look for files that an older generation has left
 _LAST_WRITES = 2.0  # seconds at the end of the worker
 HURRIES_FROM = 30_000  # rows in files, a quarter of what there is room for
+NEVER = MOST_WAITING + 1
 _FULL_PAUSE = 5.0  # seconds until a file that had no room is tried again
 
 
@@ -49,7 +50,7 @@ class _Attempt:
 
 
 class Writer:
-    """Have rows written. `rows` is added to by the event loop, which wakes this thread if it sleeps."""
+    """Have rows written. `rows` is added to by the event loop, which wakes this thread at `wakes_at` of them."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class Writer:
         self._retry_at = self._adopt_at = self._spill_at = 0.0
         self._has_succeeded = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self.sleeps = False  # until `wake`
+        self.wakes_at = NEVER
         self._is_to_look = False
         self.written = 0
         self.dropped = 0
@@ -100,9 +101,14 @@ class Writer:
         self._hand.start()
         self._thread.start()
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether there is nothing to do for it, until `wake`."""
+        return self.wakes_at == 0
+
     def wake(self) -> None:
         """Let it look at the rows."""
-        self.sleeps = False
+        self.wakes_at = NEVER
         self._wake.set()
 
     def look(self) -> None:
@@ -125,7 +131,7 @@ class Writer:
                 self._turn()
             except Exception as error:  # a fault of ours: without this thread, rows would be lost for good
                 logger.error("the ledger's writer has failed with %s: it goes on", type(error).__name__)
-                self._pause(_GATHER)
+                self._pause(_GATHER, until=NEVER)
         self._finish()
 
     def _turn(self) -> None:
@@ -139,15 +145,15 @@ class Writer:
         elif attempt.outcome.done():
             self._rest_after(self._settle(attempt))
         elif now < attempt.begun + _PATIENCE:
-            self._pause(attempt.begun + _PATIENCE - now)
+            if not self._shed():
+                self._pause(attempt.begun + _PATIENCE - now, until=_MANY)
         else:
             self._do_without(attempt, now)
 
     def _begin_next(self) -> bool:
         """Begin to write the next rows; False if there are none."""
-        if len(self._rows) > _MANY and self._clock() >= self._spill_at:
-            begun = time.thread_time()
-            self._keep([self._rows.popleft() for _ in range(_MANY // 2)])
+        begun = time.thread_time()
+        if self._shed():
             self._rest_after(time.thread_time() - begun)
             return True
         if self._trouble.why:  # what is in the file is not taken from memory only to be put there
@@ -163,6 +169,13 @@ class Writer:
         else:
             return False
         self._is_to_look = False
+        return True
+
+    def _shed(self) -> bool:
+        """Put rows in the file if there are many; False if there are not, or it has no room."""
+        if len(self._rows) <= _MANY or self._clock() < self._spill_at:
+            return False
+        self._keep([self._rows.popleft() for _ in range(_MANY // 2)])
         return True
 
     def _take(self) -> list[UsageRecord]:
@@ -249,27 +262,39 @@ class Writer:
     def _sit_out(self, seconds: float) -> None:
         """Wait; meanwhile rows go to the file."""
         if not self._rows or self._clock() < self._spill_at:
-            self._pause(seconds, until_a_row=not self._rows)
+            self._pause(seconds, until=NEVER if self._rows else 0)
             return
-        self._pause(min(seconds, _GATHER))
+        self._pause(min(seconds, _GATHER), until=_MANY)
         if self._attempt is None or not self._attempt.outcome.done():
             self._keep([self._rows.popleft() for _ in range(len(self._rows))])
 
     def _rest_after(self, cpu: float) -> None:
         rest = self._pace.took(cpu, self._clock(), hurries=self._spill.rows > HURRIES_FROM)
         is_behind = len(self._rows) >= _BATCH or self._spill.rows
-        self._pause(rest if is_behind else max(rest, _GATHER))
+        until = self._clock() + (rest if is_behind else max(rest, _GATHER))
+        while (left := until - self._clock()) > 0 and self._pause(left, until=_MANY):
+            begun = time.thread_time()
+            if not self._shed():
+                break
+            until += (time.thread_time() - begun) / pacing.SHARE
 
     def _sleep(self) -> None:
-        self._pause(None, until_a_row=True)
+        self._pause(None, until=0)
 
-    def _pause(self, seconds: float | None, *, until_a_row: bool = False) -> None:
-        """Wait for *seconds*, for an attempt's end, or for the end of the worker."""
-        self.sleeps = until_a_row
-        if not (self._is_closing or (until_a_row and self._rows)):  # looked at after `sleeps` is set: see `record`
-            self._wake.wait(seconds)
-        self.sleeps = False
+    def _pause(self, seconds: float | None, *, until: int) -> bool:
+        """Wait for *seconds*, for more than *until* rows, for an attempt's end, or for the end of the worker.
+
+        Return whether something came before the *seconds* were over.
+        """
+        if self._clock() < self._spill_at:
+            until = NEVER if until else 0
+        self.wakes_at = until
+        is_woken = self._is_closing or len(self._rows) > until  # looked at after `wakes_at` is set: see `record`
+        if not is_woken:
+            is_woken = self._wake.wait(seconds)
+        self.wakes_at = NEVER
         self._wake.clear()
+        return is_woken
 
     def _finish(self) -> None:
         """Write what there is, if the database can be written, and keep the rest."""

@@ -44,8 +44,9 @@ class Bench:
 
     def record(self, *records: UsageRecord) -> None:
         for record in records:
+            waiting = len(self.rows)
             self.rows.append(record)
-            if self.writer.sleeps:
+            if waiting >= self.writer.wakes_at:
                 self.writer.wake()
 
     def until(self, condition: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -220,13 +221,41 @@ def test_a_full_disk_does_not_keep_a_flood_from_the_database(bench: Callable[...
     assert one.writer.dropped == 0
 
 
+def test_few_rows_are_in_memory_however_long_the_database_takes(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.writer._clock = lambda: 1.0  # no time passes: the database is not given up
+    one.database.runs.clear()
+    one.writer.start()
+    one.until(one.database.is_asked.is_set)
+    one.record(*rows(3000))
+    one.until(lambda: len(one.rows) <= 1000)
+    assert one.spill.rows >= 2000
+    one.database.runs.set()
+    one.until(lambda: len(one.database.rows) == 3000, 30)
+
+
+def test_few_rows_are_in_memory_while_the_writer_rests(bench: Callable[..., Bench]) -> None:
+    class Tired(Pace):
+        def took(self, cpu: float, now: float, *, hurries: bool = False) -> float:
+            return 60.0
+
+    one = bench()
+    one.writer._pace = Tired(0.0)
+    one.writer.start()
+    for start in range(0, 5000, 500):
+        one.record(*rows(500, start))
+        one.until(lambda: len(one.rows) <= 1000)
+    one.writer.close(10.0)
+    assert one.kept() == ids(5000)
+
+
 def test_the_end_writes_what_there_is(bench: Callable[..., Bench]) -> None:
     one = bench()
     one.writer.start()
     one.until(lambda: one.writer.state == "ok")
-    one.record(*rows(2000))
+    one.record(*rows(1000))
     one.writer.close(10.0)
-    assert one.database.ids == ids(2000)
+    assert one.database.ids == ids(1000)
     assert one.database.open == 0
     assert not one.directory.exists() or not list(one.directory.iterdir())
 
