@@ -22,18 +22,21 @@ LATER = {
 }  # fmt: skip
 # Nor does a worker need these before its first answer, where no AWS profile says so.
 NOT_AT_START = {
-    "argparse", "shutil", "tempfile", "email", "html", "botocore", "sqlite3", "psycopg", "sqlalchemy", "litellm",
-    "claude_gatewayd.aws.sso.oidc", "claude_gatewayd.aws.sources.sso_role", "claude_gatewayd.worker.engine.app",
+    "argparse", "difflib", "shutil", "tempfile", "email", "html", "botocore", "sqlite3", "psycopg", "sqlalchemy",
+    "litellm", "claude_gatewayd.aws.sso.oidc", "claude_gatewayd.aws.sources.sso_role",
+    "claude_gatewayd.worker.engine.app",
 }  # fmt: skip
-# Its imports, and the one part of its first report that would have to look for something.
+# Its imports, what it reads on a machine without AWS, and the part of its first report that looks for something.
 AT_START = """
 import asyncio, claude_gatewayd.worker.process
+from claude_gatewayd.aws.profiles.source import find_source
 from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.worker.engine import Engine, EngineSettings
 
 async def report():
     Engine(EngineSettings(None, "", "", "", "", Egress({})), None, None).snapshot()
 
+find_source({"HOME": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"}, "")
 asyncio.run(report())
 """
 

@@ -209,6 +209,8 @@ def is_on_ec2(environ: Mapping[str, str]) -> bool:
 
 def did_you_mean(name: str, names: Mapping[str, object]) -> str:
     """Return a question with the names that may have been meant, "" if there are none."""
+    if not names:
+        return ""  # as on a machine without AWS: it is no mistake
     from difflib import get_close_matches  # here, for only mistakes need it
 
     found = get_close_matches(name, list(names), n=3, cutoff=0.5)
