@@ -2,7 +2,7 @@
 
 import { colourOf, latencyChart, stackChart } from "./charts.js";
 import { $, command, each, el, mark, show, table, text } from "./dom.js";
-import { clock, compact, count, counted, day, hour, month, NONE, percent, project, reason, seconds, upstream, usd, usdRound, weekday } from "./format.js";
+import { clock, compact, count, counted, day, hour, month, NONE, percent, project, reason, seconds, upstream, usd, usdFine, usdRound, weekday } from "./format.js";
 import { showTimeline } from "./timeline.js";
 
 const EVERY = 60_000; // ms
@@ -115,7 +115,9 @@ function showUsage() {
   const title = `${measure === "cost" ? "Cost at list price" : "Tokens"} by ${found.step} and ${NAMES[divided]}`;
   text($("usage-title"), title);
   mark($("usage-chart"), "aria-label", `${title}, as bars. The table below has the numbers.`);
-  drawStack({ rows: keys.length ? rows : found.steps.map(() => []), colours: keys.map((_, at) => colourOf(divided, keys, at)), label, value: measure === "cost" ? usdRound : (amount) => compact(amount).replace(/\.0+(?=\D)/, "") });
+  const most = Math.max(0, ...rows.map((row) => row.reduce((sum, one) => sum + one, 0)));
+  const money = most < 0.2 ? (amount) => (amount ? usdFine(amount) : "$0") : usdRound; // one number of digits on an axis
+  drawStack({ rows: keys.length ? rows : found.steps.map(() => []), colours: keys.map((_, at) => colourOf(divided, keys, at)), label, value: measure === "cost" ? money : (amount) => compact(amount).replace(/\.0+(?=\D)/, "") });
   stackReadout(null);
   ranking(divided, keys);
   const columns = [{ name: found.step === "hour" ? "Hour" : "Day" }, ...keys.map((key) => ({ name: names[divided](key), isNumber: true })), { name: "Total", isNumber: true }];

@@ -84,8 +84,8 @@ export async function readFindings() {
     for (let attempt = 0; attempt < 60; attempt += 1) {
       const answer = await fetch("findings");
       if (!answer.ok) break;
-      const { state, at, findings } = await answer.json();
-      text($("doctor-aside"), state === "running" ? "examining this machine …" : at == null ? "" : `examined at ${clock(at, Date.now() / 1000)}`);
+      const { state, at, findings, why } = await answer.json();
+      text($("doctor-aside"), why ? why : state === "running" ? "examining this machine …" : at == null ? "" : `examined at ${clock(at, Date.now() / 1000)}`);
       if (findings.length || state === "done") showFindings(findings);
       if (state === "done") break;
       await new Promise((resolve) => setTimeout(resolve, 2000));

@@ -65,4 +65,5 @@ connect(
 );
 readFindings();
 setInterval(() => document.hidden || refresh(), 1000);
+setInterval(() => document.hidden || readFindings(), 600_000); // doctor's are good for so long
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

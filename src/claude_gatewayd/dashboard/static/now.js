@@ -101,12 +101,14 @@ function login(now) {
   const ends = how.works_until ?? how.token_ends ?? how.keys_end;
   const renews = works && how.refreshable;
   const isOver = ends !== null && ends <= now;
-  text($("login-left"), ends === null ? (works ? "no end" : NONE) : isOver ? "ended" : duration(ends - now));
-  text($("login-words"), ends === null ? "is known" : isOver ? clock(ends, now) : `left, until ${clock(ends, now)}`);
-  mark($("login-left"), "data-tone", isOver || how.state === "down" ? "bad" : !works || (!renews && ends - now < 3600) ? "warn" : "ok");
+  const isLogin = how.kind.startsWith("sso") || how.kind === "role-chain";
+  text($("login-title"), isLogin ? "AWS login" : "AWS credentials");
+  text($("login-left"), isOver ? "ended" : ends !== null ? duration(ends - now) : works ? "valid" : NONE);
+  text($("login-words"), ends === null ? "without a known end" : isOver ? clock(ends, now) : `left, until ${clock(ends, now)}`);
+  mark($("login-left"), "data-tone", isOver || how.state === "down" ? "bad" : !works || (!renews && ends !== null && ends - now < 3600) ? "warn" : "ok");
   text($("login-detail"), [how.source || how.kind, how.account && `account ${how.account}`, how.role].filter(Boolean).join(", "));
   text($("login-renews"), renewal(how, { works, renews, ends, now }));
-  command($("login-command"), how.hint || (how.kind.startsWith("sso") || how.kind === "role-chain" ? "claude-gatewayctl sso-login" : ""));
+  command($("login-command"), how.hint || (isLogin ? "claude-gatewayctl sso-login" : ""));
 }
 
 function renewal({ why, next_check: next, registration_ends: last }, { works, renews, ends, now }) {
