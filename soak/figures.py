@@ -1,6 +1,7 @@
 """What is measured of a daemon at rest, and whether that is where it was. Pure, but for reading."""
 
 import json
+import re
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,9 +39,10 @@ WATCHED: Final = (
     "worker.models.access.ModelAccess._seen",
     "worker.bedrock.learned.LearnedRefusals._refused",
     "ledger.prices.prices.Prices._found",
-    "worker.gateway.recording.outside._text()",
-    "worker.gateway.recording.outside._client()",
+    "worker.gateway.recording.outside._text(), at most 1024",
+    "worker.gateway.recording.outside._client(), at most 256",
 )
+_BOUND: Final = re.compile(r", at most (\d+)$")
 _ESTABLISHED: Final = "01"
 # What glibc keeps of a peak between pieces that are in use; the rest is given back when the worker comes to rest.
 _MB_MORE: Final = 12.0
@@ -105,7 +107,8 @@ def compare(name: str, before: Process, after: Process, *, has_callers: bool) ->
     ]
     for table in sorted({*before.tables, *after.tables}):
         was, now = before.tables.get(table, 0), after.tables.get(table, 0)
-        row = _row(f"{name}: {table}", was, now, _MORE if table == "tasks" else more)
+        bound = _BOUND.search(table)  # of a cache: it may fill
+        row = _row(f"{name}: {table}", was, now, int(bound[1]) - was if bound else _MORE if table == "tasks" else more)
         if not row[4] or table in WATCHED:
             rows.append(row)
     return rows

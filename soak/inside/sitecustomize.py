@@ -54,7 +54,9 @@ def _tables() -> dict[str, int]:
                 if name.startswith("__"):
                     continue
                 if callable(info := getattr(value, "cache_info", None)):
-                    found[f"{module_name.removeprefix(_OURS + '.')}.{name}()"] += info().currsize
+                    _, _, most, entries = info()
+                    bound = "" if most is None else f", at most {most}"
+                    found[f"{module_name.removeprefix(_OURS + '.')}.{name}(){bound}"] += entries
                 elif _is_table(value):
                     found[f"{module_name.removeprefix(_OURS + '.')}.{name}"] += len(value)
     return dict(found)
