@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from tests.support.daemon import Daemon, children
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class PageAnswer(NamedTuple):

@@ -40,6 +40,7 @@ class Commands:
 
     def __init__(self, supervisor: Daemon) -> None:
         self._supervisor = supervisor
+        self._linking = asyncio.Lock()
 
     def by_name(self) -> dict[str, control.Command]:
         """Return the commands. Their names and the fields of their replies are a contract."""
@@ -80,7 +81,8 @@ class Commands:
     async def _dashboard_link(self) -> wire.Message:
         current = self._supervisor.generations.current
         try:
-            link = {} if current is None else await current.dashboard_link(_LINKED_WITHIN)
+            async with self._linking:  # each has a link of its own
+                link = {} if current is None else await current.dashboard_link(_LINKED_WITHIN)
         except TimeoutError:
             link = {}
         return {"address": self._supervisor.status()["address"], **link}

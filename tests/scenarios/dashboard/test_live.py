@@ -14,7 +14,7 @@ from claude_gatewayd import paths
 from tests.fakes.anthropic import FakeAnthropic
 from tests.support.calls import CUT, post
 from tests.support.daemon import Daemon, wait_until
-from tests.support.pages import Browser, LiveStream, link_of, processes
+from tests.support.pages import Browser, LiveStream, processes
 
 FIELDS = {"id", "started_at", "kind", "status", "model_asked", "upstream", "cost", "first_event_ms", "words"}
 
@@ -205,5 +205,15 @@ def test_a_page_that_does_not_read_holds_up_nobody(daemon: Daemon, browser: Brow
             assert live.next("requests")
 
 
-def test_links_are_ends_of_their_own(daemon: Daemon) -> None:
-    assert link_of(daemon) != link_of(daemon)
+@pytest.mark.slow
+def test_a_process_that_hangs_is_replaced(upstream: FakeAnthropic) -> None:
+    with Daemon(upstream=upstream.url) as daemon:
+        browser = Browser.of(daemon)
+        assert browser.get("/gateway/").status == 200
+        (child,) = processes(daemon)
+        os.kill(child, signal.SIGSTOP)
+        assert browser.get("/gateway/").status == 503
+        assert post(daemon.port)[0] == 200
+        assert browser.get("/gateway/").status == 200
+        wait_until(lambda: child not in processes(daemon), 10, daemon.describe)
+        assert "the dashboard's process does not answer, and is ended" in daemon.log

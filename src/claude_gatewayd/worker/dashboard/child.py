@@ -130,11 +130,18 @@ class Child:
             ours.close()
             theirs.close()
             if isinstance(error, TimeoutError):
+                self.give_up()
                 raise UpstreamFailed("timeout", f"its process does not answer; {_LOGS}") from None
             if isinstance(error, OSError):
                 raise UpstreamFailed("connect", f"its process cannot be reached: {error.strerror}") from None
             raise
         return connection
+
+    def give_up(self) -> None:
+        """End it, for it does not answer: the next who asks has another one."""
+        if self._running is not None:
+            logger.warning("the dashboard's process does not answer, and is ended")
+        self._end()
 
     async def close(self) -> None:
         """End it, and start no more."""

@@ -16,6 +16,7 @@ from claude_gatewayd.ledger.usage_record import UsageRecord
 
 _LAST: Final = 200
 _MOST_AT_ONCE: Final = 5000  # between two beats: no relay of ours answers so many
+_MOST_A_BEAT: Final = 100  # are sent: nobody reads more, and what they cost has an end
 _LONGEST_UNSENT: Final = 1024 * 1024  # bytes that wait for a process that does not read
 
 
@@ -36,7 +37,7 @@ class Feed:
         self._new.clear()
         self._last.extend(gathered)
         if self._pipe is not None:
-            self._pipe.send(gathered)
+            self._pipe.send(gathered[-_MOST_A_BEAT:], missed=max(0, len(gathered) - _MOST_A_BEAT))
 
     def attach(self, descriptor: int) -> None:
         """Send to a pipe from now on, the last requests first. It is closed by `detach`."""
@@ -62,9 +63,10 @@ class _Pipe:
         self._unsent = b""
         self._missed = 0
 
-    def send(self, records: Sequence[UsageRecord]) -> None:
+    def send(self, records: Sequence[UsageRecord], *, missed: int = 0) -> None:
         if not records:
             return
+        self._missed += missed
         if len(self._unsent) > _LONGEST_UNSENT:
             self._missed += len(records)
             return

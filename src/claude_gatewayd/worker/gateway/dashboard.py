@@ -30,8 +30,9 @@ MOST_PAGES: Final = 50
 _LIVE: Final = b"/gateway/live"
 _ORIGIN: Final = Origin("dashboard", 80, tls=False, authority=b"dashboard")
 _NOT_SENT: Final = frozenset((b"cookie", b"authorization", b"x-api-key", b"accept-encoding"))
-_ANSWERS_WITHIN = 200.0  # a reload may wait for another
-_SILENCE = 60.0  # its streams have a ping every 15 s
+_ANSWERS_WITHIN = 20.0
+_DONE_WITHIN = 200.0  # a reload may wait for another
+_SILENCE = 40.0  # its streams have a ping every 15 s
 _LOOK_EVERY = 15.0  # whether pages read what they are sent
 
 
@@ -146,8 +147,11 @@ class DashboardLane:
         request = outgoing_request(exchange.head, target, b"", _ORIGIN, _NOT_SENT)
         try:
             fresh = not request.repeatable
-            return await self._relay.ask(exchange, request, seconds=_ANSWERS_WITHIN, fresh=fresh)
+            seconds = _DONE_WITHIN if fresh else _ANSWERS_WITHIN
+            return await self._relay.ask(exchange, request, seconds=seconds, fresh=fresh)
         except UpstreamFailed as failed:
+            if failed.kind == "timeout" and not fresh:
+                self._child.give_up()
             if not failed.stale:
                 raise
         return await self._relay.ask(exchange, request, seconds=_ANSWERS_WITHIN, fresh=True)

@@ -63,8 +63,8 @@ async def test_what_a_slow_process_does_not_take_is_counted() -> None:
     os.set_blocking(out, False)
     feed.attach(into)
     sent = 0
-    for _ in range(40):
-        for _ in range(200):
+    for _ in range(80):
+        for _ in range(100):
             feed.record(usage_record(NOW))
             sent += 1
         feed.send()
@@ -103,3 +103,19 @@ async def test_a_process_that_has_ended_costs_nothing() -> None:
         feed.send()
     feed.detach()
     feed.detach()
+
+
+@on_uvloop
+async def test_of_very_many_at_once_the_last_are_sent() -> None:
+    feed = Feed()
+    out, into = os.pipe()
+    feed.attach(into)
+    records = [usage_record(NOW) for _ in range(150)]
+    for record in records:
+        feed.record(record)
+    feed.send()
+    line = msgspec.json.decode(os.read(out, 1 << 20))
+    assert [row["id"] for row in line["requests"]] == [record.id for record in records[50:]]
+    assert line["missed"] == 50
+    feed.detach()
+    os.close(out)
