@@ -23,7 +23,8 @@ class Build:
 
     def __init__(self, directory: Path, more: str = "") -> None:
         package = directory / "claude_gatewayd"
-        shutil.copytree(Path(claude_gatewayd.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+        # with what is compiled, which takes half of a start; not what another process is just writing
+        shutil.copytree(Path(claude_gatewayd.__file__).parent, package, ignore=shutil.ignore_patterns("*.pyc.*"))
         self.environ = {"PYTHONPATH": str(directory)}
         self._gate = directory / "gate"
         self._package = package

@@ -133,7 +133,7 @@ class Stage:
         given = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
         if bearer:
             given["authorization"] = f"Bearer {bearer}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=LOADED_WITHIN)
         try:
             connection.request(method, path, turn() if body is None else body, {**given, **(headers or {})})
             answer = connection.getresponse()

@@ -12,7 +12,7 @@ from tests.support.calls import message
 TOKEN = b"Authorization: Bearer sk-ant-oat01-invented"
 HOST = b"Host: 127.0.0.1:47000"
 JSON = b"Content-Type: application/json"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class RawReply(NamedTuple):
