@@ -59,7 +59,7 @@ async def serve(door: socket.socket, feed: int) -> None:
 
 def application(live: Live, login: Login, history: HistoryLater, findings: Findings) -> Starlette:
     """Return the application."""
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/gateway/", _index),
             Mount("/gateway/static", StaticFiles(directory=STATIC)),
@@ -72,6 +72,8 @@ def application(live: Live, login: Login, history: HistoryLater, findings: Findi
             Route("/gateway/do/log-in", _json(login.start), methods=["POST"]),
         ]
     )
+    application.router.redirect_slashes = False  # a redirect would lead to the name by which the worker asks
+    return application
 
 
 async def _index(_request: Request) -> Response:

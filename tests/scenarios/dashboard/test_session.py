@@ -152,6 +152,21 @@ def test_an_action_is_only_for_the_pages_own_script(daemon: Daemon, browser: Bro
     assert daemon.generation()["number"] == 1
 
 
+def test_a_stream_has_one_name_and_a_body(browser: Browser) -> None:
+    """By another it would not be counted, not be ended by a drain, and not be closed if nobody reads it."""
+    for path in ("/gateway/%6cive", "/gateway/live%20", "/gateway/live/", "/gateway//live", "/gateway/./live"):
+        assert browser.get(path).status == 404, path
+    refused(browser.ask("HEAD", "/gateway/live"), 405)  # the answer has no end, and what follows would wait for it
+    for _ in range(3):
+        assert browser.get("/gateway/").status == 200
+
+
+def test_nothing_leads_elsewhere(browser: Browser) -> None:
+    for path in ("/gateway/static", "/gateway/history/", "/gateway//evil.example/", "/gateway/static//evil.example/"):
+        answer = browser.get(path)
+        assert (answer.status, answer.header("location")) == (404, ""), path
+
+
 def test_every_answer_has_every_header(daemon: Daemon, browser: Browser) -> None:
     nobody = Browser(daemon)
     answers = [who.get(path) for who in (browser, nobody) for path in EVERY_PATH if path != "/gateway/live"]

@@ -4,6 +4,7 @@ A page in the same browser is kept out by its Origin, by Sec-Fetch-Site, and by 
 a program on this machine by the cookie, which needs a link that only this user's `claude-gatewayctl` gets.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
@@ -12,10 +13,13 @@ from claude_gatewayd.system.addresses import host_of, is_loopback
 PREFIX: Final = b"/gateway/"
 OPEN: Final = b"/gateway/open"
 DO: Final = b"/gateway/do/"
+LIVE: Final = b"/gateway/live"
 FROM_PAGE: Final = b"x-gateway-page"  # which no form can send, and no other origin without asking first
 
 HOW: Final = "open it with `claude-gatewayctl dashboard`"
 _SEEN_FROM: Final = (b"same-origin", b"none")
+# So a path is the same to the worker, who counts and ends streams by theirs, and to the process that serves it.
+_PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9._/-]{1,200}")
 
 
 class TurnedAway(NamedTuple):
@@ -32,6 +36,8 @@ def admit(method: bytes, path: bytes, fields: Mapping[bytes, bytes], *, has_sess
     """Return what becomes of a request below `PREFIX` whose Host the guard has let pass."""
     if method not in (b"GET", b"HEAD", b"POST") or (path == OPEN and method != b"GET"):
         return TurnedAway(405, "cannot show this: pages are only read")
+    if method == b"HEAD" and path == LIVE:  # an answer that would not end
+        return TurnedAway(405, "cannot show this: a stream is only read")
     is_ours = b"origin" not in fields or fields[b"origin"] in origins(fields.get(b"host", b""))
     site = fields.get(b"sec-fetch-site", b"").lower()
     if not is_ours or (site and site not in _SEEN_FROM):
@@ -42,6 +48,8 @@ def admit(method: bytes, path: bytes, fields: Mapping[bytes, bytes], *, has_sess
         return "open"
     if not has_session:
         return TurnedAway(401, f"cannot show the dashboard: this browser has no session; {HOW}")
+    if _PLAIN_PATH.fullmatch(path) is None:
+        return TurnedAway(404, "cannot show this: there is nothing of this name")
     if method == b"POST":
         if not path.startswith(DO):
             return TurnedAway(405, "cannot show this: pages are only read")

@@ -16,7 +16,7 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.connection import UpstreamFailed
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.dashboard import headers, session
-from claude_gatewayd.worker.dashboard.admission import OPEN, PREFIX, TurnedAway, admit
+from claude_gatewayd.worker.dashboard.admission import LIVE, OPEN, PREFIX, TurnedAway, admit
 from claude_gatewayd.worker.dashboard.child import Child
 from claude_gatewayd.worker.dashboard.links import Links
 from claude_gatewayd.worker.gateway.guard import Rejection
@@ -27,7 +27,6 @@ from claude_gatewayd.worker.relay.relay import Answer, Relay
 
 HERE: Final = PREFIX[:-1]  # /gateway, which leads to /gateway/
 MOST_PAGES: Final = 50
-_LIVE: Final = b"/gateway/live"
 _ORIGIN: Final = Origin("dashboard", 80, tls=False, authority=b"dashboard")
 _NOT_SENT: Final = frozenset((b"cookie", b"authorization", b"x-api-key", b"accept-encoding"))
 _ANSWERS_WITHIN = 20.0
@@ -117,7 +116,7 @@ class DashboardLane:
             return self._open(exchange, path, target)
         if self._child.is_closed:  # the browser asks again, on another connection: the next generation has that
             return exchange.abort()
-        if path != _LIVE:
+        if path != LIVE:
             return await self._pass_on(exchange, path, target)
         if len(self._pages) >= MOST_PAGES:
             why = f"cannot show more than {MOST_PAGES} pages at a time: close one"

@@ -53,6 +53,14 @@ def site(name: bytes) -> dict[bytes, bytes]:
         (b"POST", b"/gateway/", PAGE, True, 405),
         (b"DELETE", b"/gateway/", PAGE, True, 405),
         (b"OPTIONS", RELOAD, PAGE, True, 405),
+        (b"HEAD", b"/gateway/live", site(b"same-origin"), True, 405),
+        # what the process behind might read as another path than we do
+        (b"GET", b"/gateway/%6cive", site(b"same-origin"), True, 404),
+        (b"GET", b"/gateway/live#", site(b"same-origin"), True, 404),
+        (b"GET", b"/gateway\\live", site(b"same-origin"), True, 404),
+        (b"GET", b"/gateway/live;", site(b"same-origin"), True, 404),
+        (b"GET", b"/gateway/\xc3\xa4", site(b"same-origin"), True, 404),
+        (b"GET", b"/gateway/%6cive", site(b"same-origin"), False, 401),
     ],
 )
 def test_the_table(
