@@ -35,6 +35,7 @@ class FakeDashboard:
         self.rows = rows if rows is not None else []
         self.is_logged_in = True
         self.history: dict[str, Any] = {"state": "ok"}  # what takes the place of the history's fields
+        self.configuration: dict[str, Any] = {}
         self.findings_state = "done"
         self.done: list[str] = []  # the buttons that were pressed
         self._pages: list[queue.SimpleQueue[tuple[str, Any] | None]] = []
@@ -114,7 +115,7 @@ class FakeDashboard:
             )  # fmt: skip
             return made | self.history
         if path == "configuration":
-            return data.CONFIGURATION
+            return data.CONFIGURATION | self.configuration
         if path == "findings":
             done = self.findings_state == "done"
             return {"state": self.findings_state, "at": now - 60 if done else None,

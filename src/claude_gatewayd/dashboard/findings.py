@@ -25,7 +25,7 @@ class Findings:
     def __init__(self, search: Callable[[], Awaitable[Ran]] = _doctor, now: Callable[[], float] = time.time) -> None:
         self._search = search
         self._now = now
-        self._found: Mapping[str, Any] = {"at": None, "findings": [], "why": "", "hint": ""}
+        self._found: Mapping[str, Any] = {"at": None, "findings": []}
         self._begun: float | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -50,10 +50,10 @@ class Findings:
 
     async def _run(self) -> None:
         try:
-            found, why, hint = findings_of(await self._search()), "", ""
+            found = findings_of(await self._search())
         except GatewayError as error:
-            found, why, hint = [], error.message, error.hint
-        self._found = {"at": self._now(), "findings": found, "why": why, "hint": hint}
+            found = [_failed(error)]
+        self._found = {"at": self._now(), "findings": found}
 
 
 def findings_of(ran: Ran) -> list[dict[str, Any]]:
@@ -63,3 +63,9 @@ def findings_of(ran: Ran) -> list[dict[str, Any]]:
     except (ValueError, LookupError, TypeError):
         raise command.problem(ran, "doctor has found out nothing") from None
     return found
+
+
+def _failed(error: GatewayError) -> dict[str, Any]:
+    """Return that doctor has failed, in the form of what it finds."""
+    mend = error.hint or f"claude-gatewayctl {_VERB[0]}"
+    return {"check": "doctor", "state": "fail", "found": error.message, "why": "", "mend": mend, "fixable": False}

@@ -244,10 +244,14 @@ def test_the_keyboard_alone_reaches_everything(chromium: Chromium) -> None:
 @pytest.mark.parametrize("state", ["off", "unavailable"])
 def test_without_a_ledger_the_live_part_is_there(chromium: Chromium, state: str) -> None:
     with filled("busy") as fake, chromium.tab() as tab:
-        why = "[ledger] enabled is false" if state == "off" else "the database is locked"
-        fake.history = {"state": state, "why": why, "hint": "claude-gatewayctl ledger check"}
+        why = "recording is off" if state == "off" else "cannot read the ledger: another process keeps it locked"
+        fake.history = {"state": state, "why": why, "hint": "claude-gatewayctl ledger check", "first_at": None}
         tab.page.goto(fake.url)
-        expect(tab.page.locator("#history-note")).to_contain_text(why)
+        expect(tab.page.locator("#history-note p")).to_have_text(
+            "There is no history: recording is off. Requests above are still live."
+            if state == "off"
+            else "Cannot read the ledger: another process keeps it locked."
+        )
         expect(tab.page.locator("#history-note code")).to_have_text("claude-gatewayctl ledger check")
         expect(tab.page.locator("#rows tr").first).to_be_visible()
         assert tab.barriers() == []
@@ -310,3 +314,27 @@ def test_hostile_and_endless_texts_stay_texts_and_in_their_place(chromium: Chrom
         for width in (360, 768, 1280, 2560):
             tab.page.set_viewport_size({"width": width, "height": 900})
             assert tab.overflow() == 0
+
+
+def test_what_was_recorded_before_it_was_switched_off_is_shown(chromium: Chromium) -> None:
+    with filled("busy") as fake, chromium.tab() as tab:
+        fake.history = {"state": "off", "why": "recording is off", "hint": ""}
+        tab.page.goto(fake.url)
+        settle(tab.page)
+        expect(tab.page.locator("#history-note")).to_contain_text(
+            "Recording is off. Below is what was recorded before."
+        )
+        assert tab.page.locator("canvas").count() == 2
+
+
+def test_a_wrong_configuration_says_where(chromium: Chromium) -> None:
+    with filled("busy") as fake, chromium.tab() as tab:
+        where, message = "/c/config.toml:2 [listen] port", "must be <b>a</b> number"
+        problem = {"where": where, "message": message, "hint": "port = 47000"}
+        fake.configuration = {"values": [], "problems": [problem]}
+        tab.page.goto(fake.url)
+        shown = tab.page.locator("#configuration-problems li")
+        for text in (where, message, "port = 47000", "claude-gatewayctl config check"):
+            expect(shown).to_contain_text(text)
+        expect(tab.page.locator("#nothing-set")).to_be_hidden()
+        assert tab.barriers() == []

@@ -50,12 +50,12 @@ async def settled(findings: Findings) -> dict[str, Any]:
 async def test_who_looks_first_sees_that_it_runs_and_then_what_it_has_found() -> None:
     doctor = Doctor()
     findings = Findings(doctor.search, doctor.now)
-    assert await findings.answer({}) == {"state": "running", "at": None, "findings": [], "why": "", "hint": ""}
+    assert await findings.answer({}) == {"state": "running", "at": None, "findings": []}
     for _ in range(10):
         await findings.answer({})
     doctor.may_end.set()
     doctor.at = 1007.0
-    assert await settled(findings) == {"state": "done", "at": 1007.0, "findings": FOUND, "why": "", "hint": ""}
+    assert await settled(findings) == {"state": "done", "at": 1007.0, "findings": FOUND}
     assert doctor.searches == 1
 
 
@@ -84,9 +84,9 @@ async def test_ten_minutes_later_it_is_looked_for_again_and_the_last_are_shown_m
          "doctor was not done within 60 s", "claude-gatewayctl doctor"),
         (Ran(1, "", "cannot read config.toml: it is a folder\n  ls -l config.toml\n"),
          "cannot read config.toml: it is a folder", "ls -l config.toml"),
-        (Ran(-9, "", ""), "doctor has found out nothing (status -9)", ""),
-        (Ran(0, "[]", ""), "doctor has found out nothing (status 0)", ""),
-        (Ran(0, '{"findings": [{"che', ""), "doctor has found out nothing (status 0)", ""),
+        (Ran(-9, "", ""), "doctor has found out nothing (status -9)", "claude-gatewayctl doctor"),
+        (Ran(0, "[]", ""), "doctor has found out nothing (status 0)", "claude-gatewayctl doctor"),
+        (Ran(0, '{"findings": [{"che', ""), "doctor has found out nothing (status 0)", "claude-gatewayctl doctor"),
     ],
 )  # fmt: skip
 @on_uvloop
@@ -94,8 +94,9 @@ async def test_a_search_that_fails_says_why(outcome: Ran | GatewayError, why: st
     doctor = Doctor()
     doctor.outcome = outcome
     doctor.may_end.set()
-    found = await settled(Findings(doctor.search, doctor.now))
-    assert (found["state"], found["findings"], found["why"], found["hint"]) == ("done", [], why, hint)
+    (found,) = (await settled(Findings(doctor.search, doctor.now)))["findings"]
+    assert found.keys() == FOUND[0].keys()
+    assert (found["check"], found["state"], found["found"], found["mend"]) == ("doctor", "fail", why, hint)
 
 
 @on_uvloop

@@ -89,7 +89,7 @@ class History:
                 return _state("unavailable", f"{first.where}: {first.message}", first.hint) | document(frame, NOTHING)
             except GatewayError as error:
                 return _state("unavailable", error.message, error.hint) | document(frame, NOTHING)
-            state = _state("ok") if config.ledger.enabled else _state("off", "Recording is off", _OFF_HINT)
+            state = _state("ok") if config.ledger.enabled else _state("off", "recording is off", _OFF_HINT)
             return state | await in_thread(lambda: document(frame, found))
 
     async def _read(self, frame: Frame, config: Config) -> WindowUse:

@@ -43,8 +43,8 @@ export async function readHistory() {
     if (!answer.ok) throw new Error(String(answer.status));
     const received = await answer.json();
     if (mine.signal.aborted) return;
-    note(received.state === "ok" ? "" : received.state === "off" ? `There is no history: ${received.why || "the ledger is off"}. Requests above are still live.` : `The history cannot be read: ${received.why}.`, received.hint);
-    if (received.state === "ok") {
+    note(...excuse(received));
+    if (received.state === "ok" || received.first_at != null) {
       found = received;
       showHistory();
     }
@@ -55,6 +55,14 @@ export async function readHistory() {
   } finally {
     if (asked === mine) mark($("history"), "aria-busy", "false");
   }
+}
+
+// Why there is none, or no more of it, with the command that helps.
+function excuse({ state, why, hint, first_at: first }) {
+  if (state === "ok") return [""];
+  const sentence = `${why.charAt(0).toUpperCase()}${why.slice(1)}.`;
+  if (state !== "off") return [sentence, hint];
+  return [first == null ? `There is no history: ${why}. Requests above are still live.` : `${sentence} Below is what was recorded before.`, hint];
 }
 
 function note(words, hint = "") {

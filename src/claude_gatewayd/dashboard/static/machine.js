@@ -55,7 +55,7 @@ async function readConfiguration() {
   try {
     const answer = await fetch("configuration");
     if (!answer.ok) return;
-    const { path, values } = await answer.json();
+    const { path, values, problems = [] } = await answer.json();
     const [set, defaults] = [[], []];
     for (const one of values) {
       const value = one.is_secret ? "(secret)" : one.value === "" ? "(empty)" : String(one.value);
@@ -65,7 +65,9 @@ async function readConfiguration() {
     const columns = [{ name: "Key" }, { name: "Value" }, { name: "From" }];
     table($("configuration-set"), columns, set);
     show($("configuration-set").parentElement, set.length > 0);
-    show($("nothing-set"), !set.length);
+    show($("nothing-set"), !set.length && !problems.length);
+    const wrong = problems.map(({ where, message, hint }) => ({ check: where, state: "fail", found: message, why: hint, mend: "claude-gatewayctl config check" }));
+    each($("configuration-problems"), wrong, makeFinding, fillFinding);
     table($("configuration-default"), columns.slice(0, 2), defaults.map((row) => row.slice(0, 2)));
     text($("defaults-title"), counted(defaults.length, "default"));
   } catch {

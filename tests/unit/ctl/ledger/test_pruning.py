@@ -7,6 +7,7 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.opening import open_for_reading
+from claude_gatewayd.ledger.sqlite_files import days_file
 from tests.support.usage_records import put, usage_record
 
 HOUR = 3600
@@ -18,7 +19,11 @@ def test_what_began_in_hours_before(database: Database, *, vacuum: bool) -> None
     migrate(database)
     put(database, [usage_record(BEFORE + HOUR * number / 100) for number in range(-5000, 100)])
     assert pruning.count(database, BEFORE) == 5000
+    days = None if database.file is None else days_file(database.file)
+    if days is not None:
+        days.write_text("sums of what goes")
     done = pruning.prune(database, BEFORE, vacuum=vacuum)
+    assert days is None or not days.exists()
     assert done.removed == 5000
     assert pruning.count(database, 1e11) == 100
     assert agreement.differing(open_for_reading(database)) == []

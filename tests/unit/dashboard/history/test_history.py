@@ -130,7 +130,7 @@ def test_it_may_be_off_and_what_was_recorded_is_shown(place: Place) -> None:
     place.configure("enabled = false\n")
     (week,) = place.ask(WEEK)
     assert (week["state"], week["why"], week["hint"]) == (
-        "off", "Recording is off", "claude-gatewayctl config set ledger.enabled true --reload"
+        "off", "recording is off", "claude-gatewayctl config set ledger.enabled true --reload"
     )  # fmt: skip
     assert week["total"]["requests"] == 1
 

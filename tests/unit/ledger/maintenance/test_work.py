@@ -21,6 +21,7 @@ from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.maintenance.work import work
 from claude_gatewayd.ledger.opening import open_for_reading
 from claude_gatewayd.ledger.schema import requests
+from claude_gatewayd.ledger.sqlite_files import days_file
 from tests.support.other_user import as_nobody, needs_root
 from tests.support.postgres import PostgresServer
 from tests.support.usage_records import put, usage_record
@@ -50,7 +51,11 @@ def test_a_life(database: Database) -> None:
     assert run(database, "prepare", is_suspect=True) == Report(outcome="done")
     assert run(database, "prune", keep_days=0) == Report(outcome="done")
     assert rows(database) == 2
+    days = None if database.file is None else days_file(database.file)
+    if days is not None:
+        days.write_text("sums of what goes")
     assert run(database, "prune", keep_days=30) == Report(outcome="done", pruned=1)
+    assert days is None or not days.exists()
     assert run(database, "check") == Report(outcome="done")
     assert rows(database) == 1
 
