@@ -1,7 +1,7 @@
 """What the dashboard's process is sent: each request that has ended, in JSON lines over a pipe.
 
-A request costs one call, of a list's `append`. What has gathered is sent on with the worker's beats, which come four
-times a second while there is work: so this wakes nobody.
+A request costs one call. What has gathered is sent on with the worker's beats, which come four times a second while
+there is work: so this wakes nobody.
 """
 
 import asyncio
@@ -24,10 +24,13 @@ class Feed:
     """Keep the last requests, and send them, and those that follow, to a process while there is one."""
 
     def __init__(self) -> None:
-        self._new: deque[UsageRecord] = deque(maxlen=_MOST_AT_ONCE)
+        self._new: deque[UsageRecord] = deque(maxlen=_LAST)
         self._last: deque[UsageRecord] = deque(maxlen=_LAST)
         self._pipe: _Pipe | None = None
-        self.record = self._new.append  # a request has ended
+
+    def record(self, record: UsageRecord) -> None:
+        """Take note of a request that has ended."""
+        self._new.append(record)
 
     def send(self) -> None:
         """Send what has gathered."""
@@ -44,6 +47,7 @@ class Feed:
         self.detach()
         self.send()  # into what is sent now
         self._pipe = _Pipe(descriptor)
+        self._new = deque(maxlen=_MOST_AT_ONCE)
         self._pipe.send(list(self._last))
 
     def detach(self) -> None:
@@ -51,6 +55,7 @@ class Feed:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+            self._new = deque(self._new, maxlen=_LAST)  # a record has half a kilobyte
 
 
 class _Pipe:

@@ -57,6 +57,21 @@ async def test_it_begins_with_the_last_and_goes_on() -> None:
 
 
 @on_uvloop
+async def test_many_records_are_kept_only_while_somebody_reads() -> None:
+    feed = Feed()
+    out, into = os.pipe()
+    for is_read in (False, True, False):
+        if is_read:
+            feed.attach(into)
+        else:
+            feed.detach()
+        for number in range(1000):
+            feed.record(usage_record(NOW + number))
+        assert len(feed._new) == (1000 if is_read else 200)
+    os.close(out)
+
+
+@on_uvloop
 async def test_what_a_slow_process_does_not_take_is_counted() -> None:
     feed = Feed()
     out, into = os.pipe()
