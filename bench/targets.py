@@ -27,6 +27,7 @@ ROOT = BENCH.parent
 CACHE = ROOT / ".cache" / "bench"
 DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LITELLM = "direct", "nginx", "limit", "aiohttp", "claude-gatewayd", "litellm"
 LEDGER_OFF = "ledger off"  # the gateway without its ledger
+RELAY_ONLY = "relay only"  # for bench.layers
 WITH_LITELLM = "with LiteLLM"  # the gateway once it has loaded LiteLLM, for Bedrock
 NAMES = (DIRECT, NGINX, LIMIT, AIOHTTP, GATEWAY, LEDGER_OFF, LITELLM)
 BEDROCK = "-bedrock"  # behind a model's name: Bedrock answers
@@ -202,6 +203,11 @@ def nginx(upstream: int) -> Recipe:
 def limit(upstream: int) -> Recipe:
     """Use what Python can do at best: no relay that decides anything is faster."""
     return _script(LIMIT, "limit.py", ("httptools", "uvloop"), upstream)
+
+
+def relay_only(upstream: int) -> Recipe:
+    """Use the gateway's relay without what decides above it."""
+    return _script(RELAY_ONLY, "relay_only.py", ("httptools", "uvloop"), upstream)
 
 
 def aiohttp(upstream: int) -> Recipe:
