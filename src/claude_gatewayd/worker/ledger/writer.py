@@ -71,6 +71,7 @@ class Writer:
         self._attempt: _Attempt | None = None
         self._trouble = WriteTrouble()
         self._retry_at = self._adopt_at = self._spill_at = 0.0
+        self._is_turn_of_file = False
         self._has_succeeded = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self.wakes_at = NEVER
@@ -160,16 +161,20 @@ class Writer:
             records = self._spill.first(_BATCH)
             self._begin(records or self._take(), is_of_file=bool(records))
             return True
-        if records := self._take():
-            self._begin(records, is_of_file=False)
-        elif records := self._spill.first(_BATCH):
-            self._begin(records, is_of_file=True)
-        elif self._is_to_look:
-            self._begin([], is_of_file=False)
-        else:
+        records, is_of_file = self._next()
+        if not records and not self._is_to_look:
             return False
+        self._begin(records, is_of_file=is_of_file)
+        self._is_turn_of_file = not is_of_file
         self._is_to_look = False
         return True
+
+    def _next(self) -> tuple[list[UsageRecord], bool]:
+        """Return the next rows, and whether they are of the file: in turn, as memory has some while requests come."""
+        for is_of_file in (self._is_turn_of_file, not self._is_turn_of_file):
+            if records := self._spill.first(_BATCH) if is_of_file else self._take():
+                return records, is_of_file
+        return [], False
 
     def _shed(self) -> bool:
         """Put rows in the file if there are many; False if there are not, or it has no room."""

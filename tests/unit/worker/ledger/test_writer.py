@@ -305,6 +305,23 @@ def test_what_an_older_generation_leaves_is_written(bench: Callable[..., Bench])
     newer.until(lambda: sorted(newer.database.ids) == ids(101))
 
 
+def test_what_waits_in_the_file_does_not_wait_until_no_more_requests_come(bench: Callable[..., Bench]) -> None:
+    one = bench()
+
+    class Batches(list[int]):
+        def append(self, count: int) -> None:
+            super().append(count)
+            if len(self) < 20:
+                one.rows.append(row(10_000 + len(self)))
+
+    one.database.batches = Batches()
+    one.spill.append(rows(1000))
+    one.record(row(10_000))
+    one.writer.start()
+    one.until(lambda: one.spill.rows == 0)
+    assert one.database.batches[1:6:2] == [400, 400, 200]
+
+
 def test_it_hurries_before_the_files_are_full(bench: Callable[..., Bench]) -> None:
     class Noted(Pace):
         hurried = 0
