@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, expect, sync_playwright
 
 Scheme = Literal["light", "dark"]
 
@@ -21,11 +21,13 @@ INSTALL: Final = "Chromium is not installed: apt-get install chromium"
 SCREENSHOTS: Final = Path(__file__).parents[2] / "build" / "screenshots"
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ON_MACOS: Final = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-_PATIENCE: Final = 15_000  # ms
+_PATIENCE: Final = 30_000  # ms, on a machine that is slow and busy
 _REPORTS: Final = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI}`));
 """
+
+expect.set_options(timeout=_PATIENCE)
 
 
 def program() -> str:
@@ -124,3 +126,26 @@ class Tab:
             for one in found["violations"]
             if one["impact"] in ("serious", "critical")
         ]
+
+
+class HeapUse(NamedTuple):
+    """What a page holds when its garbage has been collected."""
+
+    size: int  # bytes
+    nodes: int
+    listeners: int
+
+
+class Heap:
+    """The heap of a page, by the browser's own protocol."""
+
+    def __init__(self, page: Page) -> None:
+        self._tools = page.context.new_cdp_session(page)
+
+    def read(self) -> HeapUse:
+        """Collect its garbage, and return what is left."""
+        for _ in range(3):  # what a first pass lets go of may hold more
+            self._tools.send("HeapProfiler.collectGarbage")
+        counters = self._tools.send("Memory.getDOMCounters")
+        size: int = self._tools.send("Runtime.getHeapUsage")["usedSize"]
+        return HeapUse(size, counters["nodes"], counters["jsEventListeners"])
