@@ -117,14 +117,12 @@ class Tab:
         return width
 
     def barriers(self) -> list[str]:
-        """Return what axe-core finds that is serious or worse, with the elements."""
+        """Return what axe-core finds, with its impact and the elements."""
         code = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
         self.page.evaluate(f"{code}; 0")
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
-            f"{one['id']}: {one['help']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:5])}"
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
+            f"{one['impact']} {one['id']} of {[node['target'] for node in one['nodes']]}" for one in found["violations"]
         ]
 
 

@@ -338,3 +338,17 @@ def test_a_wrong_configuration_says_where(chromium: Chromium) -> None:
             expect(shown).to_contain_text(text)
         expect(tab.page.locator("#nothing-set")).to_be_hidden()
         assert tab.barriers() == []
+
+
+def test_a_new_notice_is_announced_once(chromium: Chromium) -> None:
+    with filled("busy", 5) as fake, chromium.tab() as tab:
+        tab.page.goto(fake.url)
+        settle(tab.page)
+        expect(tab.page.locator("#announce")).to_be_empty()
+        fake.be("login-needed")
+        expect(tab.page.locator("#announce")).to_contain_text("Bedrock works until")
+        tab.page.locator("#announce").evaluate("(node) => { node.textContent = ''; }")
+        fake.be("login-needed")
+        fake.send("requests", data.rows(1, time.time() + 60, seed=9))
+        expect(tab.page.locator("#rows tr")).to_have_count(6)
+        expect(tab.page.locator("#announce")).to_be_empty()

@@ -71,7 +71,7 @@ export function command(host, line) {
 
 export function announce(words) {
   $("announce").textContent = "";
-  requestAnimationFrame(() => ($("announce").textContent = words));
+  requestAnimationFrame(() => text($("announce"), words));
 }
 
 // One listener for all copy buttons, also those that come later.

@@ -1,13 +1,17 @@
 // What matters now: who serves and why, what needs a person, how long the login lasts, what was spent.
 
-import { $, command, each, el, mark, show, text } from "./dom.js";
+import { $, announce, command, each, el, mark, show, text } from "./dom.js";
 import { ago, clock, compact, count, duration, NONE, usd } from "./format.js";
 import { verdict } from "./verdict.js";
 
 let status = null;
+let known = null; // the events of the notices that have been there
 
 export function showNow(received) {
   status = received;
+  const fresh = received.notices.filter((one) => known !== null && !known.has(one.event));
+  if (fresh.length) announce(fresh.map((one) => `${one.title}: ${one.message}`).join(". "));
+  known = new Set(received.notices.map((one) => one.event));
 }
 
 // Called after each status, and once a second for what counts up or down. *seen* is when the status was last known to
@@ -72,6 +76,7 @@ function stop(id, { tone, state, detail, lines, isServing }) {
   mark(node, "data-serving", String(isServing));
   text(node.querySelector(".state"), state);
   text(node.querySelector(".detail"), detail);
+  show(node.querySelector(".circuits"), lines.length > 0);
   each(node.querySelector(".circuits"), lines.slice(0, 12), () => el("li"), text);
 }
 
