@@ -197,6 +197,8 @@ def _page(why: str) -> bytes:
     while "`" in text:
         text = text.replace("`", "<code>", 1).replace("`", "</code>", 1)
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>claude-gatewayd</title><h1>claude-gatewayd</h1><p>{text}.</p></html>"
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f"<title>claude-gatewayd</title><main><h1>claude-gatewayd</h1><p>{text}.</p></main></html>"
     ).encode()
