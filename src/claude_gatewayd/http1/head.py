@@ -64,10 +64,15 @@ class Fields(Mapping[bytes, bytes]):
         """Find the lines: nobody has asked for one before."""
         if name not in ("lines", "line_of"):
             raise AttributeError(name)
+        self.split()
+        return getattr(self, name)
+
+    def split(self) -> "Fields":
+        """Find the lines now."""
         text = self._text
         self.lines = lines = text.split(b"\r\n") if text else []
         self.line_of = {line.partition(b":")[0].lower(): line for line in lines}
-        return getattr(self, name)
+        return self
 
     def get(self, name: bytes, default: bytes = b"") -> bytes:  # type: ignore[override]
         """Return a value without the blanks round it; *default* where there is none."""
@@ -246,7 +251,7 @@ def _judged(parser: "httptools.HttpRequestParser | httptools.HttpResponseParser"
     first, _, rest = head.partition(b"\r\n")
     if _LF in first or _CR in first or _NUL in first:  # before a method, or in a reason
         raise Malformed("the first line has a bare CR, a bare LF or a NUL")
-    return first, Fields(rest[:-4])
+    return first, Fields(rest[:-4]).split()
 
 
 def _framing(fields: Fields) -> tuple[int | None, bool]:

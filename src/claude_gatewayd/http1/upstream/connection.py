@@ -287,11 +287,12 @@ class UpstreamConnection(asyncio.Protocol):
         rest = answer.feed_head(data)
         if rest is None:
             return
-        self._deadline.clear()
         if rest:
             self._read_body(rest)
         elif answer.body.done:  # type: ignore[union-attr]
             self._ended()
+        if not answer.body.done:  # type: ignore[union-attr]
+            self._deadline.clear()
         if self._head_waiter is not None and not self._head_waiter.done():
             self._head_waiter.set_result(answer.head)
 

@@ -41,8 +41,7 @@ class Answer:
     @property
     def is_stream(self) -> bool:
         """Whether it is a stream of events. `first_event` and `pipe_to` turn AWS's into server-sent ones."""
-        kind = self.head.fields.get(b"content-type")
-        return sse.is_stream(kind) or event_stream.is_event_stream(kind)
+        return _is_stream(self.head.fields.get(b"content-type"))
 
     async def first_event(self, seconds: float) -> FirstEvent:
         """Return what a stream begins with, apart from pings; "waiting" if nothing else comes within *seconds*.
@@ -309,6 +308,11 @@ class Relay:
                 exchange.source = None
                 connection.resume_reading()
         return Answer(connection, self._pool, answer)
+
+
+@functools.lru_cache(8)
+def _is_stream(content_type: bytes) -> bool:
+    return sse.is_stream(content_type) or event_stream.is_event_stream(content_type)
 
 
 def _send(exchange: Exchange | None, request: OutgoingRequest, connection: UpstreamConnection) -> None:
