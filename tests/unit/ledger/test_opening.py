@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, delete, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import Database
-from claude_gatewayd.ledger.failures import failure_of
 from claude_gatewayd.ledger.maintenance.migrate import migrate
-from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
+from claude_gatewayd.ledger.opening import driver_errors, end_after, open_for_reading, open_for_writing
 from claude_gatewayd.ledger.schema import requests
 from tests.support.other_user import as_nobody, needs_root
 from tests.support.postgres import PostgresServer
@@ -21,11 +20,8 @@ from tests.support.usage_records import put, usage_record
 @contextmanager
 def reading(database: Database, seconds: float = 30.0) -> Iterator[Connection]:
     """Yield a connection that reads, with errors as verbs show them."""
-    try:
-        with open_for_reading(database, seconds=seconds).connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise failure_of("read", database, error).as_error() from None
+    with driver_errors("read", database), open_for_reading(database, seconds=seconds).connect() as connection:
+        yield connection
 
 
 def test_who_reads_cannot_write(database: Database) -> None:
@@ -115,3 +111,19 @@ def test_a_copy_in_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
             return f"{connection.execute(text('SELECT count(*) FROM alembic_version')).scalar()}"
 
     assert as_nobody(read) == "1"
+
+
+@pytest.mark.parametrize("seconds", [0.1, -1.0])
+def test_a_file_is_not_read_for_ever(tmp_path: Path, seconds: float) -> None:
+    """SQLite has no limit for a statement of its own."""
+    database = Database(file=tmp_path / "ledger.sqlite3")
+    migrate(database)
+    endless = text("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+
+    def read() -> None:
+        with reading(database) as connection:
+            end_after(connection, seconds)
+            connection.execute(endless)
+
+    with pytest.raises(GatewayError, match=r"cannot read the ledger .*: it takes too long"):
+        read()

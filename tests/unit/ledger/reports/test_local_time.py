@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from claude_gatewayd.ledger.reports.local_time import begin_of, day_of, local, stretches
+from claude_gatewayd.ledger.reports.local_time import begin_of, day_of, local, number_of, stretches
 from claude_gatewayd.ledger.sums import QUARTER
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham",
@@ -57,4 +57,5 @@ def test_a_day_without_a_midnight_begins_when_it_begins() -> None:
 
 def test_days_are_numbered_from_the_epoch() -> None:
     assert day_of(0) == date(1970, 1, 1)
+    assert all(number_of(day_of(number)) == number for number in range(-1000, 40_000, 7))
     assert day_of(int(datetime(2026, 11, 29, 13, tzinfo=UTC).timestamp()) // 86400) == date(2026, 11, 29)
