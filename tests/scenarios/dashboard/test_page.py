@@ -352,3 +352,18 @@ def test_a_new_notice_is_announced_once(chromium: Chromium) -> None:
         fake.send("requests", data.rows(1, time.time() + 60, seed=9))
         expect(tab.page.locator("#rows tr")).to_have_count(6)
         expect(tab.page.locator("#announce")).to_be_empty()
+
+
+def test_a_fallback_of_this_moment_is_in_sight(chromium: Chromium) -> None:
+    with filled("busy", 5) as fake, chromium.tab() as tab:
+        now = time.time()
+        span = {"begin": now - 2, "end": now, "requests": 1, "cost": 0.1, "reason": "limit"}
+        reason = {"reason": "limit", "requests": 1, "cost": 0.1}
+        fake.history = {"fallbacks": {"reasons": [reason], "line": [span]}}
+        tab.page.goto(fake.url)
+        settle(tab.page)
+        track, mark = tab.page.locator(".track").bounding_box(), tab.page.locator(".track span").bounding_box()
+        assert track is not None
+        assert mark is not None
+        assert mark["width"] >= 3
+        assert mark["x"] + mark["width"] <= track["x"] + track["width"] + 0.5

@@ -12,7 +12,7 @@ export function showTimeline(host, { reasons, line }, { since, until, now }) {
     text(words, `${counted(one.requests, "request")}, ${usd(one.cost)}`);
     const spans = merged(line.filter((span) => span.reason === one.reason), since, until);
     each(track, spans, () => el("span"), (piece, span) => {
-      piece.style.left = `${span.left * 100}%`;
+      piece.style.left = `min(${span.left * 100}%, 100% - 3px)`; // what is of this moment is in sight, too
       piece.style.width = `${span.width * 100}%`;
       mark(piece, "title", `${clock(span.begin, now)} to ${clock(span.end, now)}: ${counted(span.requests, "request")}`);
     });
