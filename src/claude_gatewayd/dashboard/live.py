@@ -97,7 +97,7 @@ class Live:
         page = OpenPage()
         for name, data in self._states.items():
             page.show(name, data)
-        page.add(list(self._rows), 0)
+        page.add(sorted(self._rows, key=_began), 0)
         if self._has_ended:
             page.close()
         self._pages.add(page)
@@ -111,8 +111,10 @@ class Live:
             self.is_watched.clear()
 
     def take(self, message: dict[str, Any]) -> None:
-        """Take a line of the feed."""
-        rows = [record | {"words": words(record)} for record in message.get("requests", ())]
+        """Take a line of the feed. Several workers may name the same request, each when it is asked for the last."""
+        known = {row.get("id") for row in self._rows}
+        records = [record for record in message.get("requests", ()) if record.get("id") not in known]
+        rows = [record | {"words": words(record)} for record in records]
         self._rows.extend(rows)
         self.has_news.set()
         for page in self._pages:
@@ -134,6 +136,10 @@ class Live:
         self._has_ended = True
         for page in self._pages:
             page.close()
+
+
+def _began(row: Row) -> float:
+    return float(row.get("started_at", 0.0))
 
 
 def stamped(status: dict[str, Any]) -> dict[str, Any]:

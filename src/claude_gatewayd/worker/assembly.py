@@ -56,7 +56,15 @@ from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
-from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, FactsWanted
+from claude_gatewayd.worker.sharing.facts import (
+    CircuitChanged,
+    CredentialAccepted,
+    FactsWanted,
+    LinkIssued,
+    LinkUsed,
+    RowsEnded,
+    RowsWanted,
+)
 from claude_gatewayd.worker.sharing.sharing import Sharing
 from claude_gatewayd.worker.tally import Tally
 from claude_gatewayd.worker.usage.ledger_view import LedgerView
@@ -126,10 +134,14 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     rules = CircuitRules(config.router.allowed_fails, config.router.cooldown_time)
     circuits = Circuits(rules, label, publish=sharing.publish)
     sharing.hand_to(CircuitChanged, circuits.take)
-    sharing.hand_to(FactsWanted, lambda _: circuits.publish_all())
     sharing.hand_to(CredentialAccepted, inputs.known_credentials.take)
     inputs.known_credentials.publish_by(sharing.publish)
-    feed = Feed()
+    feed, links = Feed(sharing.publish), Links(publish=sharing.publish)
+    sharing.hand_to(FactsWanted, partial(_publish_all, circuits, links))
+    sharing.hand_to(LinkIssued, links.take_issued)
+    sharing.hand_to(LinkUsed, links.take_used)
+    sharing.hand_to(RowsWanted, feed.take_wish)
+    sharing.hand_to(RowsEnded, feed.take)
     child = Child(feed, inputs.environ)
     pools = (
         Pool(inputs.anthropic),
@@ -210,7 +222,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         totals.state,
     )
     dashboard = DashboardLane(
-        _dashboard_settings(config, inputs.gateway_key), Links(), child, to_child, Strangers("auto")
+        _dashboard_settings(config, inputs.gateway_key), links, child, to_child, Strangers("auto")
     )
     lanes = Lanes(
         anthropic=anthropic,
@@ -268,6 +280,11 @@ def _soon(take: Callable[[ByQuarter, int], None], on_change: Callable[[], None])
             loop.call_soon_threadsafe(on_change)
 
     return hand_over
+
+
+def _publish_all(circuits: Circuits, links: Links, _wanted: FactsWanted) -> None:
+    circuits.publish_all()
+    links.publish_all()
 
 
 def _dashboard_settings(config: Config, key: str) -> DashboardSettings:

@@ -104,3 +104,12 @@ async def test_a_page_to_which_nothing_happens_is_sent_nothing() -> None:
     page.close()
     with pytest.raises(StopAsyncIteration):
         await waiting
+
+
+@on_uvloop
+async def test_a_request_that_is_named_twice_is_shown_once() -> None:
+    live = Live()
+    live.take(rows(1, 2))
+    live.take(rows(2, 3))
+    ((name, shown),) = await sent(live.open())
+    assert (name, [row["id"] for row in shown]) == ("requests", [1, 2, 3])

@@ -6,27 +6,36 @@ there is work: so this wakes nobody.
 
 import asyncio
 import os
+import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.sharing.facts import Fact, RowsEnded, RowsWanted
 
 _LAST: Final = 200
+_WANTED_FOR: Final = 60.0  # seconds, and asked for again at half of them
 _MOST_AT_ONCE: Final = 5000  # between two beats: no relay of ours answers so many
 _MOST_A_BEAT: Final = 100  # are sent: nobody reads more, and what they cost has an end
 _LONGEST_UNSENT: Final = 1024 * 1024  # bytes that wait for a process that does not read
 
 
 class Feed:
-    """Keep the last requests, and send them, and those that follow, to a process while there is one."""
+    """Keep the last requests, and send them, and those that follow, to a process while there is one.
 
-    def __init__(self) -> None:
+    What other workers have ended comes by facts, while somebody wants it: *publish* sends them ours.
+    """
+
+    def __init__(self, publish: Callable[[Fact], None] = lambda _: None) -> None:
+        self._publish = publish
         self._new: deque[UsageRecord] = deque(maxlen=_LAST)
         self._last: deque[UsageRecord] = deque(maxlen=_LAST)
         self._pipe: _Pipe | None = None
+        self._asking: asyncio.TimerHandle | None = None
+        self._wanted_until = 0.0  # by another worker
 
     def record(self, record: UsageRecord) -> None:
         """Take note of a request that has ended."""
@@ -39,8 +48,22 @@ class Feed:
         gathered = list(self._new)
         self._new.clear()
         self._last.extend(gathered)
+        rows, missed = gathered[-_MOST_A_BEAT:], max(0, len(gathered) - _MOST_A_BEAT)
         if self._pipe is not None:
-            self._pipe.send(gathered[-_MOST_A_BEAT:], missed=max(0, len(gathered) - _MOST_A_BEAT))
+            self._pipe.send(rows, missed=missed)
+        if time.monotonic() < self._wanted_until:
+            self._publish(RowsEnded(msgspec.to_builtins(rows), missed))
+
+    def take(self, others: RowsEnded) -> None:
+        """Send on what another worker has ended."""
+        if self._pipe is not None:
+            self._pipe.send(others.records, missed=others.missed)
+
+    def take_wish(self, wish: RowsWanted) -> None:
+        """Send another worker what ends here, for a while."""
+        self._wanted_until = time.monotonic() + min(wish.seconds, _WANTED_FOR)
+        if wish.anew and self._last:
+            self._publish(RowsEnded(msgspec.to_builtins(list(self._last)[-_MOST_A_BEAT:])))
 
     def attach(self, descriptor: int) -> None:
         """Send to a pipe from now on, the last requests first. It is closed by `detach`."""
@@ -49,6 +72,7 @@ class Feed:
         self._pipe = _Pipe(descriptor)
         self._new = deque(maxlen=_MOST_AT_ONCE)
         self._pipe.send(list(self._last))
+        self._ask(anew=True)
 
     def detach(self) -> None:
         """Close the pipe: the process at its other end ends."""
@@ -56,6 +80,13 @@ class Feed:
             self._pipe.close()
             self._pipe = None
             self._new = deque(self._new, maxlen=_LAST)  # a record has half a kilobyte
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+    def _ask(self, *, anew: bool = False) -> None:
+        self._publish(RowsWanted(_WANTED_FOR, anew))
+        self._asking = asyncio.get_running_loop().call_later(_WANTED_FOR / 2, self._ask)
 
 
 class _Pipe:
@@ -68,7 +99,7 @@ class _Pipe:
         self._unsent = b""
         self._missed = 0
 
-    def send(self, records: Sequence[UsageRecord], *, missed: int = 0) -> None:
+    def send(self, records: Sequence[UsageRecord | dict[str, Any]], *, missed: int = 0) -> None:
         if not records:
             return
         self._missed += missed

@@ -6,30 +6,57 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
+from claude_gatewayd.worker.sharing.facts import Fact, LinkIssued, LinkUsed
+
 GOOD_FOR: Final = 60.0  # seconds
 _MOST: Final = 32  # at a time: whoever asks for more ends the oldest
 
 
 class Links:
-    """Tokens in this worker's memory, each good for one use within a minute. Only their digests are kept."""
+    """Tokens, each good for one use within a minute. Only their digests are kept, in memory.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    The kernel chooses which worker a browser comes to, so all know them; by *publish* the others are told.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, publish: Callable[[Fact], None] = lambda _: None
+    ) -> None:
         self._clock = clock
-        self._until: dict[bytes, float] = {}
+        self._publish = publish
+        self._until: dict[str, float] = {}
 
     def issue(self) -> str:
         """Return a new token."""
         token = secrets.token_urlsafe(32)
-        while len(self._until) >= _MOST:
-            del self._until[next(iter(self._until))]
-        self._until[_digest(token.encode())] = self._clock() + GOOD_FOR
+        self.take_issued(LinkIssued(_digest(token.encode()), GOOD_FOR))
+        self.publish_all()
         return token
 
     def redeem(self, token: bytes) -> bool:
         """Return whether a token is good. It is not from then on."""
-        until = self._until.pop(_digest(token), None)
+        digest = _digest(token)
+        until = self._until.pop(digest, None)
+        if until is not None:
+            self._publish(LinkUsed(digest))
         return until is not None and self._clock() < until
 
+    def publish_all(self) -> None:
+        """Let the others know which are good."""
+        now = self._clock()
+        for digest, until in self._until.items():
+            if now < until:
+                self._publish(LinkIssued(digest, until - now))
 
-def _digest(token: bytes) -> bytes:
-    return sha256(token).digest()
+    def take_issued(self, link: LinkIssued) -> None:
+        """Keep one, of another worker's too."""
+        while len(self._until) >= _MOST:
+            del self._until[next(iter(self._until))]
+        self._until[link.digest] = self._clock() + min(link.good_for, GOOD_FOR)
+
+    def take_used(self, link: LinkUsed) -> None:
+        """Forget one that was used at another worker."""
+        self._until.pop(link.digest, None)
+
+
+def _digest(token: bytes) -> str:
+    return sha256(token).hexdigest()

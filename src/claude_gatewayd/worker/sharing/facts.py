@@ -1,6 +1,7 @@
 """The facts that workers share. Times are durations: the clocks of two machines differ."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +30,35 @@ class FactsWanted:
     """A worker that begins to serve asks for what holds now."""
 
 
-Fact = CredentialAccepted | CircuitChanged | FactsWanted
+@dataclass(frozen=True, slots=True)
+class LinkIssued:
+    """A one-time link to the dashboard is good, for so many seconds: by the digest of its token."""
+
+    digest: str
+    good_for: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUsed:
+    """It is not good any more."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowsWanted:
+    """A page is open at a worker: for so many seconds, it asks for what others have ended. *anew*: the last, too."""
+
+    seconds: float
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowsEnded:
+    """These requests have ended: usage records, as JSON has them. *missed* more are not named."""
+
+    records: list[dict[str, Any]]
+    missed: int = 0
+
+
+Fact = CredentialAccepted | CircuitChanged | FactsWanted | LinkIssued | LinkUsed | RowsWanted | RowsEnded

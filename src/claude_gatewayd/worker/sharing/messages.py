@@ -4,12 +4,25 @@ from typing import Any, Final
 
 import msgspec
 
-from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, Fact, FactsWanted
+from claude_gatewayd.worker.sharing.facts import (
+    CircuitChanged,
+    CredentialAccepted,
+    Fact,
+    FactsWanted,
+    LinkIssued,
+    LinkUsed,
+    RowsEnded,
+    RowsWanted,
+)
 
 _KINDS: Final[dict[str, type[Fact]]] = {
     "credential-accepted": CredentialAccepted,
     "circuit-changed": CircuitChanged,
     "facts-wanted": FactsWanted,
+    "link-issued": LinkIssued,
+    "link-used": LinkUsed,
+    "rows-wanted": RowsWanted,
+    "rows-ended": RowsEnded,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 

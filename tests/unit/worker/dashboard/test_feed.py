@@ -5,6 +5,7 @@ import os
 import msgspec
 
 from claude_gatewayd.worker.dashboard.feed import Feed
+from claude_gatewayd.worker.sharing.facts import Fact, RowsEnded, RowsWanted
 from tests.support.loop import on_uvloop, until
 from tests.support.usage_records import usage_record
 
@@ -134,3 +135,30 @@ async def test_of_very_many_at_once_the_last_are_sent() -> None:
     assert line["missed"] == 50
     feed.detach()
     os.close(out)
+
+
+@on_uvloop
+async def test_what_other_workers_end_is_shown_while_a_page_is_open() -> None:
+    facts: list[Fact] = []
+    here, there = Feed(facts.append), Feed(facts.append)
+    theirs = [usage_record(NOW + number) for number in range(3)]
+    there.record(theirs[0])
+    there.send()
+    assert facts == [], "nobody wants it"
+    out, into = os.pipe()
+    here.attach(into)
+    (wish,) = facts
+    assert isinstance(wish, RowsWanted)
+    there.take_wish(wish)
+    there.record(theirs[1])
+    there.send()
+    here.record(theirs[2])
+    here.send()
+    for fact in facts[1:]:
+        assert isinstance(fact, RowsEnded)
+        here.take(fact)
+    assert sorted(rows(os.read(out, 1 << 20))) == sorted(record.id for record in theirs)
+    assert len(facts) == 3, "what is ours is sent to nobody who has not asked"
+    here.detach()
+    os.close(out)
+    here.take(RowsEnded([{"id": "x"}]))

@@ -5,7 +5,16 @@ import json
 import pytest
 
 from claude_gatewayd.worker.sharing import messages
-from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, Fact, FactsWanted
+from claude_gatewayd.worker.sharing.facts import (
+    CircuitChanged,
+    CredentialAccepted,
+    Fact,
+    FactsWanted,
+    LinkIssued,
+    LinkUsed,
+    RowsEnded,
+    RowsWanted,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +23,10 @@ from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccep
         CredentialAccepted("ab" * 16),
         CircuitChanged("1f3a", "claude-opus-4-8", "", True, True, 3600.0, 300.0, "limit reached"),
         FactsWanted(),
+        LinkIssued("ab" * 32, 59.5),
+        LinkUsed("ab" * 32),
+        RowsWanted(60.0, anew=True),
+        RowsEnded([{"id": "a", "status": 200, "cost": None}], 3),
     ],
     ids=lambda fact: type(fact).__name__,
 )
