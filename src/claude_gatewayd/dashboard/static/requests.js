@@ -58,7 +58,7 @@ function draw() {
   const scroller = $("scroller");
   const isScrolled = scroller.scrollTop > 0;
   const before = scroller.scrollHeight;
-  const isNews = shown.length > 0;
+  const isNews = shown.length > 0 && held.length <= 20; // of very many, none is news
   for (const row of held) {
     let node = null;
     if (shown.length >= MOST) {
