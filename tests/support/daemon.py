@@ -157,7 +157,8 @@ class Daemon:
     def answers(self) -> bool:
         """Say whether a connection is answered."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
+            # long, for tests count what is asked: a slow answer is better waited for than asked for again
+            with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
                 sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 return sock.recv(16).startswith(b"HTTP/1.1")
         except OSError:

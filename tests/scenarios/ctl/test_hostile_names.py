@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.support.daemon import BIN, Daemon, wait_until
+from tests.support.stage import LOADED_WITHIN
 from tests.support.terminal import Terminal
 
 CTL = str(BIN / "claude-gatewayctl")
@@ -69,7 +70,9 @@ def test_a_litellm_configuration() -> None:
         evil = LINE.encode("unicode_escape").decode()
         own.write_text(f'"{evil}": 1\nmodel_list: []\nlitellm_settings: {{callbacks: ["{evil}.b"]}}\n')
         with daemon:
-            wait_until(lambda: daemon.status()["litellm"]["state"] in ("ready", "failed"), describe=daemon.describe)
+            wait_until(
+                lambda: daemon.status()["litellm"]["state"] in ("ready", "failed"), LOADED_WITHIN, daemon.describe
+            )
             output = daemon.ctl("status").stdout + daemon.ctl("doctor").stdout
             assert "forged" in output
             assert "forged" in daemon.log
