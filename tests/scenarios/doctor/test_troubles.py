@@ -44,6 +44,7 @@ _NO_CHECK = (
     "the control socket or the lock was gone",
     "Bedrock stands in with one profile",
     "cannot refresh the models",
+    "Cannot show the dashboard",
 )
 
 
