@@ -12,6 +12,7 @@ from claude_gatewayd.dashboard.words import words
 
 Row = dict[str, Any]
 
+STATUS: Final = "status"
 _ROWS: Final = 200  # a page begins with so many
 _MOST_QUEUED: Final = 2000  # rows for a page that is slow
 _PING_EVERY: Final = 15.0
@@ -90,18 +91,22 @@ class Live:
         self._states: dict[str, Any] = {}
         self._has_ended = False
         self.is_watched = asyncio.Event()  # a page is open
+        self.is_new = asyncio.Event()  # one that has no status yet
         self.has_news = asyncio.Event()  # something has happened, so the status is another
 
     def open(self) -> OpenPage:
         """Return a new page, with the last rows and states."""
         page = OpenPage()
         for name, data in self._states.items():
-            page.show(name, data)
+            if name != STATUS:  # its time would be another: it is looked at now
+                page.show(name, data)
         page.add(sorted(self._rows, key=_began), 0)
         if self._has_ended:
             page.close()
         self._pages.add(page)
         self.is_watched.set()
+        self.is_new.set()
+        self.has_news.set()
         return page
 
     def leave(self, page: OpenPage) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from claude_gatewayd.dashboard.live import Live, stamped
+from claude_gatewayd.dashboard.live import STATUS, Live, stamped
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 
@@ -54,22 +54,28 @@ async def watch(live: Live, look: Look | None = None) -> None:
         if not live.is_watched.is_set():
             seen.forget()
             await live.is_watched.wait()
+        is_new = live.is_new.is_set()
         live.has_news.clear()
+        live.is_new.clear()
         try:
             status = last = await look()
         except GatewayError as error:  # a page keeps what was last so, and says that it cannot be known now
             where = {"where": "the control socket", "message": error.message, "hint": error.hint}
             status = last | {"state": "unreachable", "problems": [where]}
         now = time.monotonic()
-        if last and seen.is_due(status, now):
-            live.show("status", stamped(status))
+        if last and (seen.is_due(status, now) or is_new):
+            live.show(STATUS, stamped(status))
             live.has_news.clear()  # which is this
-        await asyncio.sleep(_EVERY)
-        try:
-            async with asyncio.timeout(seen.pause(now)):
-                await live.has_news.wait()
-        except TimeoutError:
-            pass
+        if not await _comes(live.is_new, _EVERY):
+            await _comes(live.has_news, seen.pause(now))
+
+
+async def _comes(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def _look() -> dict[str, Any]:

@@ -27,9 +27,9 @@ def rows(*ids: int) -> dict[str, Any]:
 async def test_it_begins_with_what_is_known() -> None:
     live = Live()
     live.take(rows(*range(250)))
-    live.show("status", {"state": "serving"})
-    (name, status), (other, last) = await sent(live.open())
-    assert (name, status, other) == ("status", {"state": "serving"}, "requests")
+    live.show("login", {"state": "running"})
+    (name, login), (other, last) = await sent(live.open())
+    assert (name, login, other) == ("login", {"state": "running"}, "requests")
     assert [row["id"] for row in last] == list(range(50, 250))
     assert last[0]["words"] == ""
 

@@ -84,3 +84,15 @@ async def test_nobody_is_asked_while_no_page_is_open() -> None:
     await until(lambda: bool(asked))
     live.leave(page)
     task.cancel()
+
+
+@on_uvloop
+async def test_a_page_that_comes_while_another_is_open_is_shown_the_status_of_now() -> None:
+    live = Live()
+    task = asyncio.create_task(watch(live, looking([{"state": "serving"}])))
+    live.open()
+    await asyncio.sleep(0.05)
+    stream = live.open().events()
+    await anext(stream)
+    assert b'"state":"serving"' in await anext(stream), "at once, though nothing has changed"
+    task.cancel()
