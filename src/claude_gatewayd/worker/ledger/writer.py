@@ -71,7 +71,7 @@ class Writer:
         self._attempt: _Attempt | None = None
         self._trouble = WriteTrouble()
         self._retry_at = self._adopt_at = self._spill_at = 0.0
-        self._is_turn_of_file = False
+        self._is_turn_of_file = self._hurries = False
         self._has_succeeded = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self.wakes_at = NEVER
@@ -274,7 +274,9 @@ class Writer:
             self._keep([self._rows.popleft() for _ in range(len(self._rows))])
 
     def _rest_after(self, cpu: float) -> None:
-        rest = self._pace.took(cpu, self._clock(), hurries=self._spill.rows > HURRIES_FROM)
+        # Until all is written: what files take shrinks only when they are removed.
+        self._hurries = self._spill.rows > HURRIES_FROM or (self._hurries and self._spill.rows > 0)
+        rest = self._pace.took(cpu, self._clock(), hurries=self._hurries)
         is_behind = len(self._rows) >= _BATCH or self._spill.rows
         until = self._clock() + (rest if is_behind else max(rest, _GATHER))
         while (left := until - self._clock()) > 0 and self._pause(left, until=_MANY):
