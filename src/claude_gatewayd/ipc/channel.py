@@ -32,8 +32,7 @@ class Channel:
 
     def send_event(self, event: str, **details: Any) -> None:
         """Send an event. A supervisor that is gone, or does not read, is no reason to stop serving."""
-        if self._unsent:
-            self._send(self._unsent)
+        self.send_rest()
         if not self._unsent:  # else this event is dropped: the next one carries the whole snapshot
             self._send(_line({"event": event, **details}))
 
@@ -42,6 +41,16 @@ class Channel:
         line = _line({"event": "fact", "fact": fact})
         if len(self._unsent) + len(line) <= wire.MAX_LINE:
             self._send(self._unsent + line)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Return whether the supervisor has yet to take something: `send_rest` goes on when it reads."""
+        return bool(self._unsent)
+
+    def send_rest(self) -> None:
+        """Send what the socket did not take before."""
+        if self._unsent:
+            self._send(self._unsent)
 
     def send_last(self, event: str, **details: Any) -> None:
         """Send an event that must arrive, and wait until it is sent. It blocks the process."""

@@ -50,6 +50,7 @@ from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
 from claude_gatewayd.worker.ledger.ledger import Ledger
+from claude_gatewayd.worker.metrics.gathering import Gathering
 from claude_gatewayd.worker.metrics.metrics import Metrics
 from claude_gatewayd.worker.metrics.model_labels import ModelLabels
 from claude_gatewayd.worker.models.catalog import ModelCatalog
@@ -62,6 +63,8 @@ from claude_gatewayd.worker.sharing.facts import (
     FactsWanted,
     LinkIssued,
     LinkUsed,
+    MetricsCounted,
+    MetricsWanted,
     RowsEnded,
     RowsWanted,
 )
@@ -201,7 +204,10 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle)
     view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds)
     ledger = Ledger(config.ledger, inputs.environ, view)
-    metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names))
+    others = Gathering(worker, config.listen.workers - 1, sharing.publish)
+    sharing.hand_to(MetricsWanted, others.take_wish)
+    sharing.hand_to(MetricsCounted, others.take)
+    metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names), others)
     recorder.hand_to(ledger.record, totals.record, metrics.note, feed.record)
 
     is_open = config.metrics.open and not config.listen.remote

@@ -27,7 +27,7 @@ from claude_gatewayd.worker.beats import Beats
 from claude_gatewayd.worker.engine import EngineFailed
 from claude_gatewayd.worker.gateway.introduction import Remembered
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
-from claude_gatewayd.worker.sharing.facts import FactsWanted
+from claude_gatewayd.worker.sharing.facts import Fact, FactsWanted
 from claude_gatewayd.worker.sharing.messages import as_message, from_message
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._pending_report: asyncio.TimerHandle | None = None
         self._parts = assemble(inputs, self._report_soon, succeeds=mode.succeeds)
-        self._parts.sharing.send_by(lambda fact: channel.send_fact(as_message(fact)))
+        self._parts.sharing.send_by(self._send_fact)
         self._parts.metrics.describe_by(lambda: self._snapshot()["snapshot"], mode.number)
         gateway = self._parts.gateway
         self._connections = Connections(gateway.refusal)
@@ -198,6 +198,7 @@ class Worker:
         messages = self._channel.receive()
         if messages is None:
             self._loop.remove_reader(self._channel.fileno())
+            self._loop.remove_writer(self._channel.fileno())
             if not self._outlives_supervisor:
                 self._drain_soon(_ORPHANS_LINGER)
                 logger.warning("the supervisor is gone: finishing open requests")
@@ -237,6 +238,16 @@ class Worker:
                 case "outlive":
                     self._outlives_supervisor = True
                     self._linger_at_signal = float(message.get("linger", 0.0))
+
+    def _send_fact(self, fact: Fact) -> None:
+        self._channel.send_fact(as_message(fact))
+        if self._channel.has_unsent:  # many at once: the next beat may be long away
+            self._loop.add_writer(self._channel.fileno(), self._send_rest)
+
+    def _send_rest(self) -> None:
+        self._channel.send_rest()
+        if not self._channel.has_unsent:
+            self._loop.remove_writer(self._channel.fileno())
 
     async def _reach(self) -> None:
         """Connect to Anthropic, send nothing, and report how that went: doctor's shell may be allowed more than we."""

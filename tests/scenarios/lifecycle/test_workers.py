@@ -1,10 +1,13 @@
 """`[listen] workers`: a generation of several processes, told as one."""
 
 import signal
+from contextlib import suppress
 from typing import Any
+from urllib.request import Request, urlopen
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.callers import calling
+from tests.scenarios.relay.test_metrics import key_of
 from tests.support.calls import Stream, post
 from tests.support.daemon import Daemon, wait_until
 
@@ -108,3 +111,51 @@ def test_open_circuits_hold_for_all(fake: FakeAnthropic) -> None:
         asked_by_all(daemon, 20)
         accepted = [line for line in daemon.log.splitlines() if "Anthropic accepts the credential" in line]
         assert len(accepted) == 1, accepted
+
+
+def scraped(daemon: Daemon, name: str) -> float:
+    """Return the sum of a metric over its labels."""
+    with urlopen(
+        Request(f"http://127.0.0.1:{daemon.port}/metrics", headers={"x-gateway-key": key_of(daemon)}), timeout=30
+    ) as page:
+        lines = page.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+
+
+def test_metrics_are_of_all_workers_and_counters_do_not_fall(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        all_serve(daemon)
+        before = scraped(daemon, "claude_gateway_requests_total")  # the start's own
+        asked_by_all(daemon)
+        for _ in range(4):  # whoever is asked
+            assert scraped(daemon, "claude_gateway_requests_total") == before + 40
+            assert (scraped(daemon, "claude_gateway_workers"), scraped(daemon, "claude_gateway_missing_workers")) == (
+                2,
+                0,
+            )
+        killed = all_serve(daemon)["pids"][0]
+        daemon.kill(killed)
+        wait_until(lambda: len(daemon.generation()["pids"]) == 2 and killed not in daemon.generation()["pids"])
+        asked_by_all(daemon, 20)
+        for _ in range(4):
+            assert scraped(daemon, "claude_gateway_requests_total") == before + 60
+
+
+def test_a_worker_that_hangs_is_missing_from_the_metrics(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config=TWO) as daemon:
+        first, hung = all_serve(daemon)["pids"]
+        asked_by_all(daemon, 10)
+        assert scraped(daemon, "claude_gateway_workers") == 2
+        daemon.kill(hung, signal.SIGSTOP)
+        wait_until(lambda: _scraped_soon(daemon) == 1, 30)
+        daemon.kill(hung, signal.SIGCONT)
+        assert first in daemon.workers()
+
+
+def _scraped_soon(daemon: Daemon) -> float:
+    """Return how many workers are missing; -1 if the one that hangs was asked."""
+    page = Request(f"http://127.0.0.1:{daemon.port}/metrics", headers={"x-gateway-key": key_of(daemon)})
+    with suppress(OSError), urlopen(page, timeout=3) as answer:
+        lines = answer.read().decode().splitlines()
+        return float(next(line for line in lines if line.startswith("claude_gateway_missing_workers")).split()[1])
+    return -1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor.workers.launch import Launched, LaunchSpec, launch
+from claude_gatewayd.supervisor.workers.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,7 @@ class WorkerProcess:
         self._lines = wire.LineBuffer()
         self._channel = channel
         channel.setblocking(False)
+        self._outbox = Outbox(channel)
         loop.add_reader(channel.fileno(), self._read_channel)
 
     @classmethod
@@ -105,6 +107,7 @@ class WorkerProcess:
     def hand_over(self) -> WorkerState:
         """Return what `resumed` needs. From now on the channel is inheritable, and not read any more."""
         self._order({"do": "rest-no-more"})  # the next version may take rest for a hang
+        self._outbox.finish()
         self._loop.remove_reader(self._channel.fileno())
         self._channel.set_inheritable(True)
         return WorkerState(
@@ -167,7 +170,7 @@ class WorkerProcess:
 
     def take_fact(self, fact: wire.Message) -> None:
         """Let it know what another worker has found out."""
-        self._order({"do": "take-fact", "fact": fact})
+        self._order({"do": "take-fact", "fact": fact}, gives_way=True)
 
     def leave(self) -> None:
         """Have it tell load balancers that it takes no more requests; it serves those that come."""
@@ -232,6 +235,7 @@ class WorkerProcess:
             return
         self._read_channel()  # its last messages
         self._loop.remove_reader(self._channel.fileno())
+        self._outbox.close()
         self._channel.close()
         self.state = "ended"
         self.ended.set_result(os.waitstatus_to_exitcode(status))
@@ -249,11 +253,9 @@ class WorkerProcess:
         async with asyncio.timeout(seconds):
             return await asyncio.shield(asked)
 
-    def _order(self, message: wire.Message) -> None:
-        try:
-            self._channel.send(wire.encode(message))
-        except OSError as error:
-            logger.debug("cannot send worker %d the order %s: %s", self.number, message["do"], error)
+    def _order(self, message: wire.Message, *, gives_way: bool = False) -> None:
+        if not self._outbox.send(wire.encode(message), gives_way=gives_way):
+            logger.debug("worker %d does not read: it is not sent the order %s", self.number, message["do"])
 
     def _read_channel(self) -> None:
         while True:

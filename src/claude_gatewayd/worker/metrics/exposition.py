@@ -19,14 +19,14 @@ from prometheus_client.registry import Collector
 from claude_gatewayd.worker.metrics import families, loop_lag
 from claude_gatewayd.worker.metrics.counts import DURATIONS, FIRST_EVENTS, Key, RequestSums
 from claude_gatewayd.worker.metrics.families import MetricFamily
-from claude_gatewayd.worker.metrics.loop_lag import LoopLag
+from claude_gatewayd.worker.metrics.numbers import Numbers
 
 _END: Final = b"# EOF\n"
 _SAMPLES_AT_ONCE: Final = 50
 _TYPES: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 _ENDS: Final = {"keys": "keys_end", "token": "token_ends", "access": "works_until"}
 
-Status = Mapping[str, Any]  # of worker/status.py
+Status = Mapping[str, Any]  # of `numbers.essence`
 Labels = tuple[str, ...]
 Counts = Mapping[Key, RequestSums]
 Bins = tuple[list[int], float]  # and the sum
@@ -43,11 +43,16 @@ class _One(Collector):
 
 
 def text(
-    counts: Counts, lag: LoopLag, status: Status, generation: int, now: float, *, is_openmetrics: bool
+    numbers: Numbers, generation: int, now: float, *, is_openmetrics: bool, workers: int = 1, missing: int = 0
 ) -> Iterator[bytes]:
-    """Yield the answer in pieces, each of which takes less than a millisecond to make."""
-    for metric in _metrics(counts, lag, status, generation, now):
+    """Yield the answer in pieces, each of which takes less than a millisecond to make.
+
+    The *numbers* are of so many *workers*, and *missing* is how many have not answered.
+    """
+    for metric in _metrics(numbers, generation, now):
         yield from _encoded(metric, is_openmetrics=is_openmetrics)
+    for family, count in ((families.WORKERS, workers), (families.MISSING, missing)):
+        yield from _encoded(_gauge(family, {(): count}), is_openmetrics=is_openmetrics)
     if is_openmetrics:
         yield _END
 
@@ -61,11 +66,11 @@ def _encoded(metric: Metric, *, is_openmetrics: bool) -> Iterator[bytes]:
         yield piece if not begin else b"".join(line for line in piece.splitlines(True) if not line.startswith(b"# "))
 
 
-def _metrics(counts: Counts, lag: LoopLag, status: Status, generation: int, now: float) -> Iterator[Metric]:
+def _metrics(numbers: Numbers, generation: int, now: float) -> Iterator[Metric]:
     """Yield each metric, made when it is asked for."""
-    yield from _of_requests(counts)
-    yield _histogram(families.LOOP_LAG, loop_lag.BOUNDS, {(): (lag.bins, lag.sum)})
-    yield from _of_status(status, generation, now)
+    yield from _of_requests(numbers.counts)
+    yield _histogram(families.LOOP_LAG, loop_lag.BOUNDS, {(): (numbers.lag.bins, numbers.lag.sum)})
+    yield from _of_status(numbers.status, generation, now)
 
 
 def _of_requests(counts: Counts) -> Iterator[Metric]:
@@ -100,7 +105,7 @@ def _of_status(status: Status, generation: int, now: float) -> Iterator[Metric]:
     yield _gauge(families.STREAMS, {(): status["streams"]})
     yield _gauge(families.UNDER_WAY, {(): status["under_way"]})
     yield _gauge(families.CONNECTIONS, {(): status["connections"]})
-    yield _gauge(families.CIRCUITS, {(): len(status["circuits"])})
+    yield _gauge(families.CIRCUITS, {(): status["circuits"]})
     yield _gauge(families.UPSTREAM_UP, dict(_up(status)))
     credentials = status["credentials"] or {}
     ends = {(name,): credentials.get(field) for name, field in _ENDS.items()}

@@ -92,13 +92,18 @@ LEDGER_SPILLED: Final = MetricFamily("ledger_spilled_rows", "gauge", "Rows that 
 LEDGER_DROPPED: Final = MetricFamily("ledger_dropped_rows", "counter", "Rows that found no place, and are lost")
 LEDGER_WRITTEN: Final = MetricFamily("ledger_written_rows", "counter", "Rows that are in the ledger's database")
 LITELLM_READY: Final = MetricFamily("litellm_ready", "gauge", "Whether LiteLLM is loaded and serves")
-MEMORY: Final = MetricFamily("resident_memory_bytes", "gauge", "Memory of the worker that answers")
+MEMORY: Final = MetricFamily("resident_memory_bytes", "gauge", "Memory of the workers that answer")
 STARTED: Final = MetricFamily("start_time_seconds", "gauge", "When the generation that answers read its configuration")
 GENERATION: Final = MetricFamily("generation", "gauge", "Number of the generation that answers")
 BUILD: Final = MetricFamily("build", "info", "Versions of the program", ("version", "python", "litellm"))
+WORKERS: Final = MetricFamily("workers", "gauge", "Workers of the generation whose numbers these are")
+MISSING: Final = MetricFamily(
+    "missing_workers", "gauge", "Workers that did not answer: of them, counters are as they were last heard of"
+)
 
 ALL: Final = (
     REQUESTS, FAILED, ABORTED, FALLBACKS, RETRIES, TOKENS, COST, UNPRICED, REQUEST_BYTES, ANSWER_BYTES, DURATION,
     FIRST_EVENT, LOOP_LAG, STREAMS, UNDER_WAY, CONNECTIONS, CIRCUITS, UPSTREAM_UP, CREDENTIALS, LEDGER_QUEUE,
-    LEDGER_SPILLED, LEDGER_DROPPED, LEDGER_WRITTEN, LITELLM_READY, MEMORY, STARTED, GENERATION, BUILD,
+    LEDGER_SPILLED, LEDGER_DROPPED, LEDGER_WRITTEN, LITELLM_READY, MEMORY, STARTED, GENERATION, BUILD, WORKERS,
+    MISSING,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """The facts that workers share. Times are durations: the clocks of two machines differ."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -61,4 +61,39 @@ class RowsEnded:
     missed: int = 0
 
 
-Fact = CredentialAccepted | CircuitChanged | FactsWanted | LinkIssued | LinkUsed | RowsWanted | RowsEnded
+@dataclass(frozen=True, slots=True)
+class MetricsWanted:
+    """A worker is asked for metrics, and asks the others of its generation for theirs.
+
+    *asked* tells this time from others. It *knows* the numbers of these workers, from before.
+    """
+
+    generation: int
+    asked: str
+    asker: str
+    knows: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsCounted:
+    """A *piece*, of so many, of the numbers of a *worker*: `worker.metrics.numbers`."""
+
+    generation: int
+    asked: str
+    worker: str
+    piece: int
+    pieces: int
+    numbers: dict[str, Any]
+
+
+Fact = (
+    CredentialAccepted
+    | CircuitChanged
+    | FactsWanted
+    | LinkIssued
+    | LinkUsed
+    | RowsWanted
+    | RowsEnded
+    | MetricsWanted
+    | MetricsCounted
+)

@@ -11,6 +11,8 @@ from claude_gatewayd.worker.sharing.facts import (
     FactsWanted,
     LinkIssued,
     LinkUsed,
+    MetricsCounted,
+    MetricsWanted,
     RowsEnded,
     RowsWanted,
 )
@@ -23,6 +25,8 @@ _KINDS: Final[dict[str, type[Fact]]] = {
     "link-used": LinkUsed,
     "rows-wanted": RowsWanted,
     "rows-ended": RowsEnded,
+    "metrics-wanted": MetricsWanted,
+    "metrics-counted": MetricsCounted,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 

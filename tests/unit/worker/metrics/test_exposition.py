@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from claude_gatewayd.worker.metrics import exposition, families
 from claude_gatewayd.worker.metrics.counts import RequestCounts
 from claude_gatewayd.worker.metrics.loop_lag import LoopLag
+from claude_gatewayd.worker.metrics.numbers import Numbers, essence
 from tests.support.answered import record
 from tests.support.worker_status import NOW, STATUS
 
@@ -42,7 +43,8 @@ def text(*, is_openmetrics: bool, counts: RequestCounts | None = None, status: A
     lag = LoopLag()
     lag.note(0.0007)
     lag.note(3.0)
-    pieces = exposition.text((counts or counted()).by_key, lag, status, 3, NOW, is_openmetrics=is_openmetrics)
+    numbers = Numbers((counts or counted()).by_key, lag, essence(status))
+    pieces = exposition.text(numbers, 3, NOW, is_openmetrics=is_openmetrics)
     return b"".join(pieces).decode()
 
 
@@ -140,7 +142,8 @@ def test_many_series_come_in_pieces_and_each_has_one_head(is_openmetrics: bool) 
     for number in range(400):
         counts.note(record(model_served=f"m{number}"))
     pieces, longest = [], 0.0
-    texts = exposition.text(counts.by_key, LoopLag(), STATUS, 1, NOW, is_openmetrics=is_openmetrics)
+    numbers = Numbers(counts.by_key, LoopLag(), essence(STATUS))
+    texts = exposition.text(numbers, 1, NOW, is_openmetrics=is_openmetrics)
     while True:
         began = time.thread_time()
         piece = next(texts, None)

@@ -7,6 +7,7 @@ import pytest
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system import installation
 from claude_gatewayd.worker.metrics import families
+from claude_gatewayd.worker.metrics.gathering import Gathering
 from claude_gatewayd.worker.metrics.metrics import Metrics
 from claude_gatewayd.worker.metrics.model_labels import ModelLabels
 from tests.support.answered import record
@@ -15,7 +16,9 @@ from tests.support.worker_status import STATUS
 
 def scraped(times: int) -> list[bytes]:
     async def scrape() -> list[bytes]:
-        metrics = Metrics(ModelLabels(lambda model, upstream: True, lambda name: None, lambda: ()))
+        metrics = Metrics(
+            ModelLabels(lambda model, upstream: True, lambda name: None, lambda: ()), Gathering("a", 0, print)
+        )
         metrics.describe_by(lambda: STATUS, 7)
         metrics.note(record())
         pages = await asyncio.gather(*(metrics.page("") for _ in range(times)))

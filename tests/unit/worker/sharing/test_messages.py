@@ -12,6 +12,8 @@ from claude_gatewayd.worker.sharing.facts import (
     FactsWanted,
     LinkIssued,
     LinkUsed,
+    MetricsCounted,
+    MetricsWanted,
     RowsEnded,
     RowsWanted,
 )
@@ -27,6 +29,8 @@ from claude_gatewayd.worker.sharing.facts import (
         LinkUsed("ab" * 32),
         RowsWanted(60.0, anew=True),
         RowsEnded([{"id": "a", "status": 200, "cost": None}], 3),
+        MetricsWanted(7, "0a", "aaaaaaaa", ["bbbbbbbb"]),
+        MetricsCounted(7, "0a", "aaaaaaaa", 0, 1, {"keys": []}),
     ],
     ids=lambda fact: type(fact).__name__,
 )
