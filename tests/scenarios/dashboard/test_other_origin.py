@@ -1,7 +1,7 @@
 """What a page of somebody else can do in a browser that has a session, in that browser: nothing."""
 
-import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -128,8 +128,10 @@ def test_it_reads_and_does_nothing(daemon: Daemon, chromium: Chromium, other_por
         for path in ("/gateway/", "/gateway/static/index.html", "/gateway/open"):
             tab.page.evaluate(FRAMED, daemon.url + path)
         assert len(tab.page.frames) == 4
-        for frame in tab.page.frames[1:]:
-            frame.wait_for_url(re.compile("^chrome-error:"))
+        deadline = time.monotonic() + 30
+        while not all(frame.url.startswith("chrome-error:") for frame in tab.page.frames[1:]):
+            assert time.monotonic() < deadline, [frame.url for frame in tab.page.frames]
+            tab.page.wait_for_timeout(50)  # in which playwright hears of them
         for field in ("", "x-gateway-page"):
             tab.page.goto(f"http://{host}:{other_port}/gateway/")
             tab.page.evaluate(FORM, [f"{daemon.url}/gateway/do/reload", field])
