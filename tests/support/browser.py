@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, Playwright, expect, sync_playwright
 
 Scheme = Literal["light", "dark"]
 
@@ -86,7 +86,7 @@ class Chromium:
             tab = Tab(context.new_page())
             yield tab
             unexpected = [one for one in tab.complaints if not any(re.search(wanted, one) for wanted in expects)]
-            assert unexpected == []
+            assert not unexpected, unexpected
         finally:
             context.close()
 
@@ -97,12 +97,19 @@ class Tab:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.complaints: list[str] = []
+        self.asked: set[str] = set()  # the addresses
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"not caught: {error}"))
+        page.on("dialog", self._dialog)
+        page.on("request", lambda request: self.asked.add(request.url))
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text}")
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def keep(self, name: str) -> Path:
         """Keep a picture of the whole page, for somebody to look at."""
