@@ -67,10 +67,12 @@ from claude_gatewayd.worker.sharing.facts import (
     MetricsWanted,
     RowsEnded,
     RowsWanted,
+    UsageShared,
 )
 from claude_gatewayd.worker.sharing.sharing import Sharing
 from claude_gatewayd.worker.tally import Tally
 from claude_gatewayd.worker.usage.ledger_view import LedgerView
+from claude_gatewayd.worker.usage.siblings import ALONE, ByWorker, Siblings
 from claude_gatewayd.worker.usage.totals import UsageTotals
 from claude_gatewayd.worker.usage.used import ByQuarter
 
@@ -140,7 +142,12 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     sharing.hand_to(CredentialAccepted, inputs.known_credentials.take)
     inputs.known_credentials.publish_by(sharing.publish)
     feed, links = Feed(sharing.publish), Links(publish=sharing.publish)
-    sharing.hand_to(FactsWanted, partial(_publish_all, circuits, links))
+    gateway, worker = gateway_name(config.listen.port), secrets.token_hex(4)
+    siblings = ALONE
+    if config.listen.workers > 1:
+        siblings = Siblings(worker, sharing.publish)
+        sharing.hand_to(UsageShared, siblings.take)
+    sharing.hand_to(FactsWanted, partial(_publish_all, circuits, links, siblings))
     sharing.hand_to(LinkIssued, links.take_issued)
     sharing.hand_to(LinkUsed, links.take_used)
     sharing.hand_to(RowsWanted, feed.take_wish)
@@ -198,11 +205,10 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
-    gateway, worker = gateway_name(config.listen.port), secrets.token_hex(4)
     prices = Prices(config.ledger.prices, config.bedrock.region, engine.price_of)
     recorder = UsageRecorder(gateway, worker, prices.cost)
-    totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle)
-    view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds)
+    totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle, siblings=siblings)
+    view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds, siblings=siblings)
     ledger = Ledger(config.ledger, inputs.environ, view)
     others = Gathering(worker, config.listen.workers - 1, sharing.publish)
     sharing.hand_to(MetricsWanted, others.take_wish)
@@ -276,21 +282,25 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     )
 
 
-def _soon(take: Callable[[ByQuarter, int], None], on_change: Callable[[], None]) -> Callable[[ByQuarter, int], None]:
+_Take = Callable[[ByQuarter, int, ByWorker], None]
+
+
+def _soon(take: _Take, on_change: Callable[[], None]) -> _Take:
     """Return what has *take* called on the event loop, for another thread; then the status has changed."""
     loop = asyncio.get_running_loop()
 
-    def hand_over(others: ByQuarter, since: int) -> None:
+    def hand_over(others: ByQuarter, since: int, noted: ByWorker) -> None:
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(take, others, since)
+            loop.call_soon_threadsafe(take, others, since, noted)
             loop.call_soon_threadsafe(on_change)
 
     return hand_over
 
 
-def _publish_all(circuits: Circuits, links: Links, _wanted: FactsWanted) -> None:
+def _publish_all(circuits: Circuits, links: Links, siblings: Siblings, _wanted: FactsWanted) -> None:
     circuits.publish_all()
     links.publish_all()
+    siblings.share_again()
 
 
 def _dashboard_settings(config: Config, key: str) -> DashboardSettings:

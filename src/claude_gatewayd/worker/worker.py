@@ -175,6 +175,7 @@ class Worker:
             self._pending_report = None
         snapshot = self._snapshot()  # first: it has all that has ended recorded
         self._parts.feed.send()
+        self._parts.totals.share(self._parts.ledger.written)
         self._channel.send_event(event, at_rest=self._beats.at_rest, **snapshot)
 
     async def _drain(self) -> None:

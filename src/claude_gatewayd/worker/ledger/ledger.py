@@ -20,6 +20,7 @@ from claude_gatewayd.worker.ledger.state import LedgerSnapshot
 from claude_gatewayd.worker.ledger.upkeep import Upkeep
 from claude_gatewayd.worker.ledger.writer import MOST_WAITING, Writer
 from claude_gatewayd.worker.usage.ledger_view import LedgerView
+from claude_gatewayd.worker.usage.used import ByQuarter
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,11 @@ class Ledger:
                 writer.wake()
         else:
             self._dropped += 1
+
+    @property
+    def written(self) -> ByQuarter:
+        """What this worker's rows that are in the database have used."""
+        return self._view.written
 
     def look(self) -> None:
         """Have what others have used read, if it is time: nothing may have been written for long."""

@@ -86,6 +86,14 @@ class MetricsCounted:
     numbers: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class UsageShared:
+    """What a worker has used: of each quarter of an hour its number, its sums, and those that are in the ledger."""
+
+    worker: str
+    quarters: list[list[Any]]
+
+
 Fact = (
     CredentialAccepted
     | CircuitChanged
@@ -96,4 +104,5 @@ Fact = (
     | RowsEnded
     | MetricsWanted
     | MetricsCounted
+    | UsageShared
 )

@@ -15,6 +15,7 @@ from claude_gatewayd.worker.sharing.facts import (
     MetricsWanted,
     RowsEnded,
     RowsWanted,
+    UsageShared,
 )
 
 _KINDS: Final[dict[str, type[Fact]]] = {
@@ -27,6 +28,7 @@ _KINDS: Final[dict[str, type[Fact]]] = {
     "rows-ended": RowsEnded,
     "metrics-wanted": MetricsWanted,
     "metrics-counted": MetricsCounted,
+    "usage-shared": UsageShared,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 

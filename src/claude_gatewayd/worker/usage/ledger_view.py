@@ -11,9 +11,11 @@ from typing import Any, Final, Protocol
 from claude_gatewayd.ledger.sums import quarter_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import periods, used
+from claude_gatewayd.worker.usage.siblings import ALONE, ByWorker, Siblings
 from claude_gatewayd.worker.usage.used import NOTHING, ByQuarter, Used
 
-_OFTEN: Final = 5.0  # seconds
+_WITH_SIBLINGS: Final = 2.0  # seconds, while they write
+_OFTEN: Final = 5.0
 _OFTEN_FOR: Final = 120.0
 _SELDOM: Final = 60.0
 _ALL_EVERY: Final = 3600.0  # rows that waited in a file for days may be of any day
@@ -34,22 +36,26 @@ class LedgerView:
     """Read what all others have used, as *gateway*; *take* is called in this thread with it, and from which quarter on.
 
     *worker* is the part of its own records' ids. *succeeds*: an older generation may still be writing. Without one
-    there are only other daemons, and a daemon at rest is not to be woken for them.
+    there are only other daemons, and a daemon at rest is not to be woken for them. *siblings* are other workers of this
+    one: what they have written is read soon.
     """
 
     def __init__(
         self,
         gateway: str,
         worker: str,
-        take: Callable[[ByQuarter, int], None],
+        take: Callable[[ByQuarter, int, ByWorker], None],
         *,
         succeeds: bool,
+        siblings: Siblings = ALONE,
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gateway = gateway
         self._worker = worker
         self._take = take
+        self._siblings = siblings
+        self._read_at = 0.0
         self._clock = clock
         self._elapsed = elapsed
         self._began = elapsed()
@@ -69,11 +75,19 @@ class LedgerView:
     @property
     def is_due(self) -> bool:
         """Whether it is time to read."""
-        return self._elapsed() >= self._due_at
+        elapsed = self._elapsed()
+        return elapsed >= self._due_at or (self._siblings.has_written and elapsed >= self._read_at + _WITH_SIBLINGS)
+
+    @property
+    def written(self) -> ByQuarter:
+        """What this worker has written, and knows to be there."""
+        return self._written
 
     def read(self, source: LedgerSource) -> None:
         """Read what there is. Raises what *source* raises; then it is due again as usual."""
         now, elapsed = self._clock(), self._elapsed()
+        self._read_at = elapsed
+        noted = self._siblings.note()  # before: what they write meanwhile counts twice for once, and never not at all
         self._due_at = elapsed + (_OFTEN if elapsed < self._often_until else _SELDOM)
         if self._is_unsure:
             own: dict[int, Used] = {}
@@ -88,7 +102,7 @@ class LedgerView:
             others[int(quarter)] = used.less(there, self._written.get(int(quarter), NOTHING))
         if is_all:
             self._all_due_at = elapsed + _ALL_EVERY
-        self._take(others, since)
+        self._take(others, since, noted)
 
 
 def _number(value: Any, like: float) -> Any:

@@ -1,4 +1,4 @@
-"""What was used today and this month: by this worker, as it happens, and by all before it and beside it."""
+"""What was used today and this month: by this worker and its siblings, as it happens, and by all before them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import periods, used
 from claude_gatewayd.worker.usage.budget import BudgetState
 from claude_gatewayd.worker.usage.periods import Period
+from claude_gatewayd.worker.usage.siblings import ALONE, ByWorker, Siblings
 from claude_gatewayd.worker.usage.used import NOTHING, ByQuarter, Used
 
 _KEPT: Final = 40 * 86400 // QUARTER  # quarters: a month, and a zone that changes
@@ -25,9 +26,14 @@ class UsageTotals:
     """
 
     def __init__(
-        self, budget: float, clock: Callable[[], float] = time.time, settle: Callable[[], None] = lambda: None
+        self,
+        budget: float,
+        clock: Callable[[], float] = time.time,
+        settle: Callable[[], None] = lambda: None,
+        siblings: Siblings = ALONE,
     ) -> None:
         self._budget = budget
+        self._siblings = siblings
         self._settle = settle
         self._clock = clock
         self._fresh: list[UsageRecord] = []  # since anybody asked: the status does, four times a second
@@ -45,8 +51,13 @@ class UsageTotals:
         if len(self._fresh) >= _MOST_FRESH:
             self._add_fresh()
 
-    def take(self, others: ByQuarter, since: int) -> None:
-        """Take what the ledger has, from a quarter on, of all but this worker."""
+    def share(self, written: ByQuarter) -> None:
+        """Let siblings know what was used here, and how much of it is in the ledger."""
+        self._siblings.share(self._own, written)
+
+    def take(self, others: ByQuarter, since: int, noted: ByWorker) -> None:
+        """Take what the ledger has, from a quarter on, of all but this worker; *noted* is as in `Siblings`."""
+        self._siblings.was_read(noted)
         self._others = {at: sums for at, sums in self._others.items() if at < since} | dict(others)
         self._is_complete = True
         self._choose()
@@ -54,14 +65,14 @@ class UsageTotals:
     def state(self) -> BudgetState:
         """Return how much of the month's budget is spent."""
         self._keep_up()
-        return BudgetState(
-            self._budget, self._in_month.aws, self._in_month.aws_unpriced, self._month.name, self._month.end
-        )
+        month = self._with_siblings(self._in_month, self._month)
+        return BudgetState(self._budget, month.aws, month.aws_unpriced, self._month.name, self._month.end)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the totals for the status. Costs are rounded: the last digits of a sum mean nothing."""
         self._keep_up()
-        today, month = self._today, self._in_month
+        today = self._with_siblings(self._today, self._day)
+        month = self._with_siblings(self._in_month, self._month)
         return {
             "day": self._day.name,
             "requests": today.requests,
@@ -78,6 +89,12 @@ class UsageTotals:
                 "budget": self._budget,
             },
         }
+
+    def _with_siblings(self, total: Used, period: Period) -> Used:
+        for quarter, sums in self._siblings.unwritten.items():
+            if period.has(quarter * QUARTER):
+                total = used.added(total, sums)
+        return total
 
     def _keep_up(self) -> None:
         """Add what is fresh; notice midnight, and another zone."""

@@ -21,7 +21,7 @@ def rows(count: int, start: int = 0) -> list[UsageRecord]:
 
 def view() -> LedgerView:
     """Return a view that nobody looks at."""
-    return LedgerView("me@here", "00000000", lambda others, since: None, succeeds=False)
+    return LedgerView("me@here", "00000000", lambda others, since, noted: None, succeeds=False)
 
 
 class FakeDatabase:

@@ -16,6 +16,7 @@ from claude_gatewayd.worker.sharing.facts import (
     MetricsWanted,
     RowsEnded,
     RowsWanted,
+    UsageShared,
 )
 
 
@@ -30,6 +31,7 @@ from claude_gatewayd.worker.sharing.facts import (
         RowsWanted(60.0, anew=True),
         RowsEnded([{"id": "a", "status": 200, "cost": None}], 3),
         MetricsWanted(7, "0a", "aaaaaaaa", ["bbbbbbbb"]),
+        UsageShared("aaaaaaaa", [[1995600, [1, 15, 1.0, 0.0, 0.0, 0.0, 0, 0], [0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0]]]),
         MetricsCounted(7, "0a", "aaaaaaaa", 0, 1, {"keys": []}),
     ],
     ids=lambda fact: type(fact).__name__,
