@@ -10,7 +10,6 @@ What is not in the map is led to where it says, if that is loopback; all else ge
 
 import asyncio
 import base64
-import contextlib
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -57,19 +56,4 @@ class ConnectProxy:
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             await writer.drain()
             return
-        there, out = await asyncio.open_connection("127.0.0.1", at)
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        ways = (self._copy(reader, out), self._copy(there, writer))
-        tasks = [asyncio.ensure_future(way) for way in ways]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in tasks:
-                one.cancel()
-            out.transport.abort()
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
+        await self._server.pipe(reader, writer, at, b"HTTP/1.1 200 Connection established\r\n\r\n")

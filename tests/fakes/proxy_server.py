@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -11,12 +12,16 @@ _TIMEOUT: Final = 60.0
 
 
 class ProxyServer:
-    """Listen on a port of this machine, and let *serve* talk to each client, until `close`."""
+    """Listen on a port of this machine, and let *serve* talk to each client, until `close`. With *context* over TLS."""
 
     def __init__(
-        self, name: str, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+        self,
+        name: str,
+        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self._serve = serve
+        self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
@@ -36,13 +41,27 @@ class ProxyServer:
         self._loop.close()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._talk, sock=self._listener)
+        self._server = await asyncio.start_server(self._talk, sock=self._listener, ssl=self._context)
 
     async def _shut(self) -> None:
         self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def pipe(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, opened: bytes = b""
+    ) -> None:
+        """Let a client talk to another port of this machine, having written *opened*, until one of the two ends."""
+        there, out = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(opened)
+        tasks = [asyncio.ensure_future(_copy(*way)) for way in ((reader, out), (there, writer))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in tasks:
+                one.cancel()
+            out.transport.abort()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -54,3 +73,10 @@ class ProxyServer:
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()

@@ -8,7 +8,6 @@ What is not in the map is refused, "connection not allowed".
 """
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import Mapping
@@ -65,7 +64,7 @@ class SocksProxy:
         writer.write(bytes((5, 0 if at else 2, 0, 1)) + bytes(6))
         await writer.drain()
         if at:
-            await self._lead(reader, writer, at)
+            await self._server.pipe(reader, writer, at)
 
     async def _knows(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         said = []
@@ -76,19 +75,3 @@ class SocksProxy:
         writer.write(bytes((1, 0 if known else 1)))
         await writer.drain()
         return known
-
-    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-        there, out = await asyncio.open_connection("127.0.0.1", port)
-        tasks = [asyncio.ensure_future(self._copy(*way)) for way in ((reader, out), (there, writer))]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in tasks:
-                one.cancel()
-            out.transport.abort()
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()

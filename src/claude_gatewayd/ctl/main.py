@@ -42,7 +42,7 @@ VERBS = {
         (
             "configure-claude",
             "claude_code.verbs",
-            "Point Claude Code at this gateway by editing its settings.json; safe to repeat.",
+            "Point Claude Code at a gateway by editing its settings.json; safe to repeat.",
         ),
         ("remove-claude", "claude_code.verbs", "Undo configure-claude: restore what settings.json had before."),
     ),

@@ -33,7 +33,7 @@ from claude_gatewayd.ctl.claude_code.destinations import (
     models_elsewhere,
 )
 from claude_gatewayd.ctl.claude_code.json_text import NotStrict
-from claude_gatewayd.ctl.claude_code.settings import HERE, excepts_all
+from claude_gatewayd.ctl.claude_code.settings import HERE, GatewayTarget, excepts_all
 from claude_gatewayd.paths import expanduser, home
 
 Origin = Literal["shell", "start-up", "user", "project", "managed"]
@@ -277,7 +277,8 @@ def find(
     ]
     user = next((values for kind, _, values in settings if kind == "user"), {})
     no_proxy = user.get("no_proxy") or user.get("NO_PROXY") or ""
-    round_it = excepts_all(no_proxy, HERE)
+    # a gateway elsewhere may well be behind a proxy
+    round_it = excepts_all(no_proxy, HERE) or not GatewayTarget(url, "").hosts
     bedrock = leads_to_bedrock_mode({**environ, **user}, url)
     pinned = any(kind == "managed" and values.get(BASE_URL, "").rstrip("/") == url for kind, _, values in settings)
     beaten = {

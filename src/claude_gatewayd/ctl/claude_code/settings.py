@@ -27,28 +27,33 @@ from claude_gatewayd.ctl.claude_code.destinations import (
     leads_to_bedrock_mode,
 )
 from claude_gatewayd.ctl.claude_code.json_text import JsonObject, NotStrict
+from claude_gatewayd.system.addresses import is_loopback
 
 KEY_HEADER = "x-gateway-key"
+EXTRA_CA = "NODE_EXTRA_CA_CERTS"  # obeyed in settings.json too (2.1.197 and 2.1.332)
 STATUS_LINE = "statusLine"
 REFRESH_EVERY = 30  # seconds, in which a countdown has not become wrong; Claude Code runs it after each turn anyway
 _AT_THE_TOP = (STATUS_LINE, *SETTINGS)  # the ones of ours that are no members of `env`
 # What the other mode does not need comes back as it was.
-_OF_A_MODE = {SKIP_AUTH, REGION} | {
+_OF_A_MODE = {SKIP_AUTH, REGION, EXTRA_CA} | {
     row.name for row in TABLE if row.kind in ("address", "bedrock", "provider", "socket", "model")
 }
 HERE = ("127.0.0.1", "localhost")
+_NO_PROXIES = ("NO_PROXY", "no_proxy")
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayTarget:
     """The gateway to point at: its URL as a caller on this machine writes it, and its key.
 
-    *region* is Bedrock's where Claude Code is to be in Bedrock mode, else "".
+    *region* is Bedrock's where Claude Code is to be in Bedrock mode, else "". *ca_file* has the certificates without
+    which a remote one is not trusted.
     """
 
     url: str
     key: str = field(repr=False)
     region: str = ""
+    ca_file: str = ""
 
     @property
     def mode(self) -> dict[str, str]:
@@ -59,9 +64,10 @@ class GatewayTarget:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Return the hosts that no proxy is to be asked for."""
+        """Return the hosts that no proxy is to be asked for: none where the gateway is on another machine."""
         host = urlsplit(self.url).hostname or HERE[0]
-        return tuple(dict.fromkeys((*HERE, host)))
+        is_here = self.url.startswith("http:") or is_loopback(host)
+        return tuple(dict.fromkeys((*HERE, host))) if is_here else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,8 @@ def configure(
     env = _env(text)
     now = _now(text, env)
     known = dict(remembered or {})
-    back = {name: was.before for name, was in known.items() if name in _OF_A_MODE and now.get(name) == was.ours}
+    of_another = _OF_A_MODE if target.hosts else _OF_A_MODE.union(_NO_PROXIES)
+    back = {name: was.before for name, was in known.items() if name in of_another and now.get(name) == was.ours}
     without_us = {name: value for name, value in {**now, **back}.items() if value is not None or name not in back}
     wanted = back | _wanted(without_us, target, shell)
     if status_line:
@@ -177,6 +184,12 @@ def without_key(headers: str) -> str:
     return "\n".join(_others(headers))
 
 
+def key_in(headers: object) -> str:
+    """Return the gateway key that lines of headers send, "" for none."""
+    found = _keys(headers) if isinstance(headers, str) else []
+    return found[-1].partition(":")[2].strip() if found else ""
+
+
 def excepts_all(no_proxy: object, hosts: tuple[str, ...]) -> bool:
     """Say whether a NO_PROXY has all of *hosts*. A "*" is for all only where it stands alone (2.1.197 to 2.1.332)."""
     given = str(no_proxy or "")
@@ -217,8 +230,10 @@ def _wanted(now: Mapping[str, Any], target: GatewayTarget, shell: Mapping[str, s
     line = f"{KEY_HEADER}: {target.key}"
     has_line = isinstance(headers, str) and _keys(headers) == [line]
     wanted = {**target.mode, HEADERS: headers if has_line else with_key(headers, target.key)}
-    if any(now.get(name) or shell.get(name) for name in PROXIES):
-        for name in ("NO_PROXY", "no_proxy"):
+    if target.ca_file:
+        wanted[EXTRA_CA] = target.ca_file
+    if target.hosts and any(now.get(name) or shell.get(name) for name in PROXIES):
+        for name in _NO_PROXIES:
             given = now.get(name) if name in now else shell.get(name)
             if name == "NO_PROXY" or given:  # what stands in settings.json hides what the shell says: take that over
                 wanted[name] = past_the_proxy(given, target.hosts)

@@ -15,8 +15,11 @@ from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles
 from claude_gatewayd.ctl.claude_code.destinations import ROWS, names_bedrock
 from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
+from claude_gatewayd.ctl.claude_code.remote import asking, gateway
+from claude_gatewayd.ctl.claude_code.remote.asking import RemoteAnswer
 from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
 from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
+from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ipc import client
 from claude_gatewayd.service import environment
@@ -37,6 +40,10 @@ def configure_claude_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show in its status line which provider is serving; remove-claude restores yours",
     )
+    parser.add_argument("--url", metavar="URL", help="use the gateway at this address, on another machine")
+    parser.add_argument(
+        "--key-file", metavar="FILE", help="with --url: a file with that gateway's key, which only you can read"
+    )
 
 
 def remove_claude_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +53,9 @@ def remove_claude_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_claude(arguments: argparse.Namespace) -> int:
-    """Point Claude Code at this gateway by editing its settings.json; safe to repeat."""
+    """Point Claude Code at a gateway by editing its settings.json; safe to repeat."""
+    if arguments.url is not None or arguments.key_file is not None:
+        return _point_elsewhere(arguments)
     return point_here(
         bedrock=arguments.bedrock, statusline=arguments.statusline, dry_run=arguments.dry_run, in_json=arguments.json
     )
@@ -57,11 +66,40 @@ def point_here(
 ) -> int:
     """Do what `configure-claude` does, in the mode that is set unless *bedrock* says. Return the exit status."""
     target = this_gateway(make_key=not dry_run, bedrock=bedrock)
+    return _point_at(target, statusline=statusline, dry_run=dry_run, in_json=in_json)
+
+
+def _point_elsewhere(arguments: argparse.Namespace) -> int:
+    """Point Claude Code at the gateway of --url, once that has answered and taken the key."""
+    if arguments.url is None or arguments.key_file is None:
+        raise GatewayError("cannot use another gateway: --url and --key-file belong together", gateway.USAGE)
+    if arguments.bedrock:
+        raise GatewayError("cannot use Bedrock mode with --url: it needs this machine's gateway", gateway.USAGE)
+    url = gateway.url_from(arguments.url)
+    key = gateway.key_from(Path(paths.expanduser(arguments.key_file, os.environ)))
+    own = obstacles.variables(obstacles.settings_file(os.environ))
+    with Progress(f"Asking {url}"):
+        answered = asking.ask(url, key, {**os.environ, **own})
+    if not answered.is_usable:
+        raise GatewayError(f"cannot use {url}: {answered.why}", answered.hint)
+    ca_file = os.path.abspath(answered.ca_file) if answered.ca_file else ""
+    target = GatewayTarget(url, key, ca_file=ca_file)
+    return _point_at(
+        target, statusline=arguments.statusline, dry_run=arguments.dry_run, in_json=arguments.json, answered=answered
+    )
+
+
+def _point_at(
+    target: GatewayTarget, *, statusline: bool, dry_run: bool, in_json: bool, answered: RemoteAnswer | None = None
+) -> int:
+    """Change settings.json, and say what was done. *answered* is how a remote gateway did."""
     line = status_line() if statusline else ""
     outcome = edit_settings.configure(os.environ, target, dry_run=dry_run, status_line=line)
     found = obstacles.find(os.environ, Path.cwd(), target.url, outcome.text)
     running = clients.running() if outcome.changes and not dry_run else []
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
+    if answered is not None:
+        report |= {"key": answered.outcome, "proxy": answered.proxy}
     mode = " in Bedrock mode" if target.region else ""
     lines = _head(outcome, f"Claude Code now uses {target.url}{mode}", dry_run=dry_run)
     if target.region and not dry_run:
@@ -70,6 +108,10 @@ def point_here(
         lines.append(
             "AWS bills every turn of such a model; to ask Bedrock on purpose, append -bedrock to Anthropic's name"
         )
+    if answered is not None and answered.proxy:
+        lines.append(f"It is reached through the proxy {answered.proxy}")
+    if answered is not None and answered.outcome == "unproven":
+        lines.append(f"The key could not be checked: {answered.why}")
     lines += obstacles_text(found)
     lines += _restart(running)
     if outcome.others_can_read and not dry_run:

@@ -6,6 +6,7 @@ import resource
 import stat
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,35 @@ def test_twice_is_once(environ: dict[str, str], file: Path) -> None:
     assert {**after, lock_file: 0} == {**before, lock_file: 0}
     edit_settings.remove(environ, TARGET)
     assert edit_settings.remove(environ, TARGET).changes == ()
+    assert file.read_text() == ORIGINAL
+
+
+REMOTE = GatewayTarget("https://gateway.example", "cgw-1", ca_file="/ca.pem")
+
+
+def test_a_remote_gateway_with_another_key_and_back(environ: dict[str, str], file: Path) -> None:
+    file.write_text(ORIGINAL)
+    for key in ("cgw-1", "cgw-2"):
+        edit_settings.configure(environ, replace(REMOTE, key=key))
+        assert env_of(file)["ANTHROPIC_CUSTOM_HEADERS"] == f"x-gateway-key: {key}"
+    edit_settings.remove(environ, TARGET)
+    assert file.read_text() == ORIGINAL
+
+
+def test_between_this_gateway_and_a_remote_one(environ: dict[str, str], file: Path) -> None:
+    """A gateway on another machine may be behind the proxy that this one must not be asked through."""
+    file.write_text(ORIGINAL)
+    proxied = {**environ, "HTTPS_PROXY": "http://proxy.example:3128"}
+    edit_settings.configure(proxied, TARGET)
+    assert env_of(file)["NO_PROXY"] == "127.0.0.1,localhost"
+    edit_settings.configure(proxied, REMOTE)
+    assert env_of(file) == {
+        "A": "b", "ANTHROPIC_BASE_URL": REMOTE.url, "ANTHROPIC_CUSTOM_HEADERS": "x-gateway-key: cgw-1",
+        "NODE_EXTRA_CA_CERTS": "/ca.pem",
+    }  # fmt: skip
+    edit_settings.configure(proxied, TARGET)
+    assert "NODE_EXTRA_CA_CERTS" not in env_of(file)
+    edit_settings.remove(proxied, TARGET)
     assert file.read_text() == ORIGINAL
 
 
