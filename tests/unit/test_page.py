@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "src" / "claude_gatewayd" / "dashboard" / "static"
 VENDOR = STATIC / "vendor"
 MODULES = sorted(STATIC.glob("*.js"))
+SHEETS = sorted(STATIC.glob("*.css"))
 FILES = sorted(file for file in STATIC.rglob("*") if file.is_file())
 
 # What makes markup, code or style of a text.
@@ -48,7 +49,7 @@ def test_the_page_has_no_inline_script_or_style_and_asks_nobody_else() -> None:
     led_to = re.findall(r"\s(?:src|href)=\"([^\"#]*)\"", page)
     assert len(led_to) > 3
     assert [one for one in led_to if not (STATIC.parent / one).is_file()] == []
-    for file in (*MODULES, STATIC / "style.css"):
+    for file in (*MODULES, *SHEETS):
         assert re.findall(r"https?://|\burl\(|@import|@font-face", file.read_text()) == [], file
 
 
@@ -91,7 +92,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_words_and_marks_stand_out_from_their_ground(scheme: int) -> None:
-    sheet = (STATIC / "style.css").read_text()
+    sheet = (STATIC / "base.css").read_text()
     colours = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", sheet.split(":root {")[1 + scheme]))
     grounds = [colours[name] for name in ("ground", "raised", "sunken")]
     washes = [colours[f"{tone}-wash"] for tone in ("ok", "warn", "bad")]

@@ -45,7 +45,7 @@ ATTEMPTS = """async (ours) => {
     "image": await element("img", { src: `${ours}/gateway/static/icon.svg` }),
     "script": await element("script", { src: `${ours}/gateway/static/format.js` }),
     "module": await element("script", { type: "module", src: `${ours}/gateway/static/format.js` }),
-    "style": await element("link", { rel: "stylesheet", href: `${ours}/gateway/static/style.css` }),
+    "style": await element("link", { rel: "stylesheet", href: `${ours}/gateway/static/base.css` }),
     "import": await import(`${ours}/gateway/static/format.js`).then(() => "got it", () => "nothing"),
     "cookie": document.cookie ? `got ${document.cookie}` : "nothing",
   };
