@@ -357,12 +357,11 @@ class Supervisor:
                 await asyncio.sleep(TICK)
 
     async def _rests(self) -> bool:
-        """Wait while everything is at rest, and probe the worker then. Return whether all is still so."""
+        """Wait while everything is at rest, and probe the workers then. Return whether all is still so."""
         if not (self._may_reexec() and self.generations.at_rest) or self._reexec_into or self._predecessors:
             return False
-        current = self.generations.current
         disturbed = await self._rest.until_disturbed(self._notifier.watchdog_interval(REST))
-        return current is not None and await current.probed(TICK) and not disturbed
+        return await self.generations.probed(TICK) and self.generations.current is not None and not disturbed
 
     async def _look_after_all(self) -> None:
         """Watch the workers, and feed the service manager's watchdog while the one that serves is alive."""

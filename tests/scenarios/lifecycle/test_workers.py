@@ -1,15 +1,18 @@
 """`[listen] workers`: a generation of several processes, told as one."""
 
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from subprocess import DEVNULL, Popen
 from typing import Any
 from urllib.request import Request, urlopen
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.callers import calling
+from tests.scenarios.lifecycle.test_leaving import check
 from tests.scenarios.relay.test_metrics import key_of
+from tests.support.build import Build
 from tests.support.calls import Stream, post
-from tests.support.daemon import Daemon, wait_until
+from tests.support.daemon import BIN, Daemon, wait_until
 
 TWO = "[listen]\nworkers = 2\n"
 
@@ -159,3 +162,88 @@ def _scraped_soon(daemon: Daemon) -> float:
         lines = answer.read().decode().splitlines()
         return float(next(line for line in lines if line.startswith("claude_gateway_missing_workers")).split()[1])
     return -1
+
+
+def test_an_upgrade_in_place_keeps_all_and_their_order(fake: FakeAnthropic, build: Build) -> None:
+    with Daemon(upstream=fake.url, environ=build.environ, config=TWO) as daemon:
+        all_serve(daemon)
+        hold = fake.hold_next("end")
+        with Stream(daemon.port) as stream:
+            hold.wait_reached()
+            build.set_version("8.0")
+            assert daemon.ctl("reload").returncode == 0
+            wait_until(lambda: f"goes on as pid {daemon.pid}" in daemon.log)
+            pids = all_serve(daemon)["pids"]
+            numbers = [(one["number"], one["state"], len(one["pids"])) for one in daemon.status()["generations"]]
+            assert numbers in ([(2, "serving", 2), (1, "draining", 1)], [(2, "serving", 2), (1, "draining", 2)])
+            hold.release()
+            stream.rest()
+            assert stream.is_whole
+        wait_until(lambda: sorted(daemon.workers()) == sorted(pids))
+        build.set_version("9.0")
+        assert daemon.ctl("reload").returncode == 0
+        wait_until(lambda: daemon.log.count(f"goes on as pid {daemon.pid}") == 2)
+        generation = all_serve(daemon)
+        assert (generation["number"], generation["pid"]) == (3, generation["pids"][0])
+        daemon.kill(generation["pids"][0])
+        wait_until(lambda: generation["pids"][0] not in daemon.generation()["pids"])
+        assert all_serve(daemon)["pids"][0] == generation["pids"][1]
+        asked_by_all(daemon, 10)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.workers() == []
+        assert "Traceback" not in daemon.log
+
+
+def test_one_that_is_killed_while_a_reload_waits_for_it(fake: FakeAnthropic) -> None:
+    """Nothing has changed then, and the next reload goes on."""
+    three = TWO.replace("2", "3")
+    with Daemon(upstream=fake.url, config=three) as daemon:
+        before = all_serve(daemon, 3)["pids"]
+        reloading = Popen([BIN / "claude-gatewayctl", "reload"], env=daemon.environ, stdout=DEVNULL, stderr=DEVNULL)
+        wait_until(lambda: len(daemon.workers()) > 3)
+        begun = [pid for pid in daemon.workers() if pid not in before]
+        daemon.kill(begun[-1])
+        reloading.wait(60)
+        assert post(daemon.port)[0] == 200
+        if reloading.returncode:
+            wait_until(lambda: sorted(daemon.workers()) == sorted(before), 20)
+        else:  # it was killed when it served already
+            all_serve(daemon, 3)
+        assert daemon.ctl("reload").returncode == 0
+        assert not set(all_serve(daemon, 3)["pids"]) & set(before)
+        assert "Traceback" not in daemon.log
+
+
+def test_an_end_finishes_the_streams_of_all(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config="[listen]\nworkers = 2\nleave_after = 1\n") as daemon, ExitStack() as stack:
+        pids = all_serve(daemon)["pids"]
+        holds = [fake.hold_next("end") for _ in range(6)]
+        streams = [stack.enter_context(Stream(daemon.port)) for _ in holds]
+        for hold in holds:
+            hold.wait_reached()
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: check(daemon.port, "/readyz") == (503, b"leaving\n"))
+        daemon.kill(pids[0], signal.SIGSTOP)  # whoever answers says so
+        assert check(daemon.port, "/readyz") == (503, b"leaving\n")
+        daemon.kill(pids[0], signal.SIGCONT)
+        for hold in holds:
+            hold.release()
+        for stream in streams:
+            stream.rest()
+            assert stream.is_whole
+        assert daemon.wait() == 0
+        assert daemon.workers() == []
+
+
+def test_a_worker_that_takes_a_place_while_the_daemon_leaves_says_no_too(fake: FakeAnthropic) -> None:
+    with Daemon(upstream=fake.url, config="[listen]\nworkers = 2\nleave_after = 60\n") as daemon:
+        killed = all_serve(daemon)["pids"][1]
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: check(daemon.port, "/readyz")[0] == 503)
+        daemon.kill(killed)
+        wait_until(lambda: len(daemon.workers()) == 2 and killed not in daemon.workers())
+        wait_until(lambda: daemon.log.count("serves after") == 3)
+        wait_until(lambda: all(check(daemon.port, "/readyz")[0] == 503 for _ in range(10)))
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0

@@ -93,7 +93,7 @@ class Generations:
         if new is None:
             return [system_problem("daemon", "it is stopping")] if self._stopping else problems
         before, self._interpreter = self._interpreter, interpreter
-        if not self._serving:  # nobody serves: the others follow
+        if not self._serving and not self._before:  # nobody serves: the others follow
             self._hand_over(new)
             self._fill_soon(waits=False)
             return []
@@ -135,10 +135,8 @@ class Generations:
         one, problems = await self._begin(spec, None)
         if one is not None:
             self._draining.append(one)
-        if one is not None and (status := await asyncio.shield(one.ended)):
-            problems = [
-                system_problem("worker", f"ended with {_describe_exit(status)}", "look at the log: it printed why")
-            ]
+        if one is not None and await asyncio.shield(one.ended):
+            problems = [system_problem("worker", f"ended with {one.how_it_ended}", "look at the log: it printed why")]
         return problems
 
     async def _begin(
@@ -160,14 +158,18 @@ class Generations:
         older = self._serving
         self.current, self._siblings = new, list(siblings)
         for worker in self._serving:
-            worker.probe()  # from then on it may rest
-            if self._is_leaving:
-                worker.leave()
+            self._serves(worker)
         self._refuse([])
         for worker in older:
             self._retire(worker)
         if older:
             logger.info("generation %d drains", older[0].number)
+
+    def _serves(self, worker: WorkerProcess) -> None:
+        """Have a worker know how things are, from now on."""
+        worker.probe()  # from then on it may rest
+        if self._is_leaving:
+            worker.leave()
 
     def _retire(self, worker: WorkerProcess) -> None:
         worker.drain(LINGER)
@@ -189,8 +191,8 @@ class Generations:
             self.past = combined([self.past, generation.snapshot])
             if generation in self._draining:
                 self._draining.remove(generation)
-                if status := generation.ended.result():
-                    logger.error("generation %d died while it drained: %s", generation.number, _describe_exit(status))
+                if generation.ended.result():
+                    logger.error("generation %d died while it drained: %s", generation.number, generation.how_it_ended)
                 else:
                     logger.info("generation %d has ended", generation.number)
             elif generation is self.current and not self._siblings:
@@ -206,18 +208,17 @@ class Generations:
     def _crashed(self, generation: WorkerProcess) -> None:
         if self._stopping:
             return
-        status = generation.ended.result()
         self._forgive(generation)
         self.hurry()
         self.recover([])
-        logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, _describe_exit(status))
+        logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, generation.how_it_ended)
 
     def _died_among_others(self, worker: WorkerProcess) -> None:
         if self._stopping:
             return
         self._forgive(worker)
         self._fill_soon(waits=True)
-        how = _describe_exit(worker.ended.result())
+        how = worker.how_it_ended
         logger.error("a worker of generation %d (pid %d) died: %s; others serve", worker.number, worker.pid, how)
 
     def _forgive(self, worker: WorkerProcess) -> None:
@@ -240,12 +241,12 @@ class Generations:
                 if self.current is not first or self._stopping:
                     continue
                 new, problems = await self._start_sibling(first)
-                if new is not None and new.config_mark != first.config_mark:
+                if new is not None and new.mark != first.mark:
                     self._retire(new)
                     problems = await self._replace(self._interpreter)
                 elif new is not None:
                     self._siblings.append(new)
-                    new.probe()
+                    self._serves(new)
             for problem in problems:
                 logger.error("cannot start another worker of generation %d: %s", first.number, problem)
             if problems:
@@ -287,6 +288,10 @@ class Generations:
         serving = self._serving
         return bool(serving) and all(g.at_rest for g in serving) and list(self) == serving and not self.busy
 
+    async def probed(self, seconds: float) -> bool:
+        """Have all that serve send a beat, and return whether they did so within *seconds*."""
+        return all(await asyncio.gather(*(worker.probed(seconds) for worker in self._serving)))
+
     async def refresh(self, seconds: float) -> None:
         """Have a generation that is at rest send a fresh snapshot, within *seconds*."""
         await asyncio.gather(*(worker.probed(seconds) for worker in self._serving if worker.at_rest))
@@ -327,7 +332,7 @@ class Generations:
         elif self._siblings:
             self._siblings = [worker for worker in (*self._serving, new) if worker is not silent]
             self.current = self._siblings.pop(0)
-            new.probe()
+            self._serves(new)
             self._retire(silent)
         else:
             self._hand_over(new)
@@ -382,18 +387,12 @@ class Generations:
             generation = WorkerProcess.resumed(state)
             self._starter.adopt(generation)
             if generation.state == "serving":
-                self._siblings += [self.current] if self.current is not None else []
-                self.current = generation
+                if self.current is None:
+                    self.current = generation
+                else:
+                    self._siblings.append(generation)
                 generation.probe()
             else:
                 self._draining.append(generation)
+        self._fill_soon(waits=False)
         self.reap()  # a SIGCHLD during the exec is lost
-
-
-def _describe_exit(status: int) -> str:
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"

@@ -144,9 +144,20 @@ class WorkerProcess:
         return int(self.snapshot.get("workers", 1)) - 1
 
     @property
-    def config_mark(self) -> str:
-        """Return what is another string after a change of the configuration file."""
-        return str(self.snapshot.get("config_mark", ""))
+    def mark(self) -> str:
+        """Return what is another string after a change of the configuration file, or of the program."""
+        return f"{self.snapshot.get('config_mark', '')} {self.snapshot.get('code', '')}"
+
+    @property
+    def how_it_ended(self) -> str:
+        """Return its exit status, or the signal that ended it."""
+        status = self.ended.result()
+        if status >= 0:
+            return f"exit status {status}"
+        try:
+            return signal.Signals(-status).name
+        except ValueError:
+            return f"signal {-status}"
 
     def longest_drain(self, linger: float) -> float:
         """Return the seconds after which a drain that began now would count as hung."""
