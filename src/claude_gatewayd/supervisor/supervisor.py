@@ -35,7 +35,7 @@ from claude_gatewayd.supervisor.workers.generations import Generations
 from claude_gatewayd.supervisor.workers.launch import Launched
 from claude_gatewayd.supervisor.workers.predecessors import Predecessors
 from claude_gatewayd.supervisor.workers.silence import TICK
-from claude_gatewayd.supervisor.workers.snapshots import combined
+from claude_gatewayd.supervisor.workers.snapshots import combined, together
 from claude_gatewayd.supervisor.workers.worker_process import WorkerState
 from claude_gatewayd.system import memory
 
@@ -335,7 +335,7 @@ class Supervisor:
                 "loaded_at": current.snapshot.get("config_loaded_at") if current else None,
             },
             **seen,
-            **status_report.serving(current.snapshot if current else {}),
+            **status_report.serving(together([worker.snapshot for worker in self.generations.serving])),
             "streams": sum(g.snapshot.get("streams", 0) for g in generations),
             "under_way": sum(g.snapshot.get("under_way", 0) for g in generations),
             "generations": status_report.generations(generations),
@@ -378,7 +378,8 @@ class Supervisor:
             self._notifier.alive()
         if self._problems:
             self._refuse(self._problems)  # a predecessor may have ended
-        if current is not None and current.is_outdated and self._loop.time() > self._renew_at:
+        is_outdated = any(worker.is_outdated for worker in self.generations.serving)
+        if current is not None and is_outdated and self._loop.time() > self._renew_at:
             self._renew_at = self._loop.time() + _RENEW_INTERVAL
             self.reload()
             logger.warning("generation %d cannot load LiteLLM: the installation has changed", current.number)

@@ -68,13 +68,14 @@ class Generations:
         self._is_leaving = False
 
     def __iter__(self) -> Iterator[WorkerProcess]:
-        yield from self._serving
+        yield from self.serving
         yield from self._gathering
         yield from self._starter.under_way
         yield from self._draining
 
     @property
-    def _serving(self) -> list[WorkerProcess]:
+    def serving(self) -> list[WorkerProcess]:
+        """The workers of the current generation, the first of them first."""
         return [] if self.current is None else [self.current, *self._siblings]
 
     async def replace(self, interpreter: str = "", *, forgets: bool = False) -> list[Problem]:
@@ -93,7 +94,7 @@ class Generations:
         if new is None:
             return [system_problem("daemon", "it is stopping")] if self._stopping else problems
         before, self._interpreter = self._interpreter, interpreter
-        if not self._serving and not self._before:  # nobody serves: the others follow
+        if not self.serving and not self._before:  # nobody serves: the others follow
             self._hand_over(new)
             self._fill_soon(waits=False)
             return []
@@ -124,8 +125,8 @@ class Generations:
         self, interpreter: str, *, succeeds: bool, forgets: bool = False
     ) -> tuple[WorkerProcess | None, list[Problem]]:
         """Start a generation. A failure does not affect the one that serves."""
-        older = self.current
-        with_engine = older.has_engine if older is not None else self._before is not None and self._before.have_engine
+        older, before = self.serving, self._before
+        with_engine = any(one.has_engine for one in older) or (not older and before is not None and before.have_engine)
         spec = LaunchSpec(interpreter, self._listener, self._bound, succeeds, with_engine, forgets=forgets)
         return await self._begin(spec, self.current)
 
@@ -149,15 +150,14 @@ class Generations:
 
     async def _start_sibling(self, first: WorkerProcess) -> tuple[WorkerProcess | None, list[Problem]]:
         """Start another worker of the generation of *first*, which serves already."""
-        engine = first.has_engine
-        spec = LaunchSpec(self._interpreter, self._listener, self._bound, succeeds=True, with_engine=engine)
+        spec = LaunchSpec(self._interpreter, self._listener, self._bound, succeeds=True, with_engine=first.has_engine)
         return await self._starter.start(first.number, spec, first)
 
     def _hand_over(self, new: WorkerProcess, siblings: Sequence[WorkerProcess] = ()) -> None:
         """Make *new* the current generation and drain the other. Cannot fail: what can fail belongs in `_start`."""
-        older = self._serving
+        older = self.serving
         self.current, self._siblings = new, list(siblings)
-        for worker in self._serving:
+        for worker in self.serving:
             self._serves(worker)
         self._refuse([])
         for worker in older:
@@ -200,8 +200,8 @@ class Generations:
                 self._crashed(generation)
             elif generation in self._gathering:
                 self._gathering.remove(generation)
-            elif generation in self._serving:
-                self._siblings = [worker for worker in self._serving if worker is not generation]
+            elif generation in self.serving:
+                self._siblings = [worker for worker in self.serving if worker is not generation]
                 self.current = self._siblings.pop(0)
                 self._died_among_others(generation)
 
@@ -285,16 +285,16 @@ class Generations:
     @property
     def at_rest(self) -> bool:
         """Return whether there is one generation only, and nobody asks anything of it."""
-        serving = self._serving
+        serving = self.serving
         return bool(serving) and all(g.at_rest for g in serving) and list(self) == serving and not self.busy
 
     async def probed(self, seconds: float) -> bool:
         """Have all that serve send a beat, and return whether they did so within *seconds*."""
-        return all(await asyncio.gather(*(worker.probed(seconds) for worker in self._serving)))
+        return all(await asyncio.gather(*(worker.probed(seconds) for worker in self.serving)))
 
     async def refresh(self, seconds: float) -> None:
         """Have a generation that is at rest send a fresh snapshot, within *seconds*."""
-        await asyncio.gather(*(worker.probed(seconds) for worker in self._serving if worker.at_rest))
+        await asyncio.gather(*(worker.probed(seconds) for worker in self.serving if worker.at_rest))
 
     def tick(self) -> None:
         """Check the heartbeats, every TICK."""
@@ -302,7 +302,7 @@ class Generations:
             worker.end_overdue()
             if not (worker.state in ("serving", "draining") and worker.beats):
                 continue
-            if self._silence.is_alarming(worker) and worker in self._serving:
+            if self._silence.is_alarming(worker) and worker in self.serving:
                 self._alarm = asyncio.create_task(self._stand_in(worker))
 
     async def _stand_in(self, silent: WorkerProcess) -> None:
@@ -313,7 +313,7 @@ class Generations:
             self.hurry()
             return
         async with self._one_at_a_time:
-            if silent not in self._serving or self._stopping or self.current is None:
+            if silent not in self.serving or self._stopping or self.current is None:
                 return
             if self._siblings:
                 new, problems = await self._start_sibling(self.current)
@@ -330,7 +330,7 @@ class Generations:
             self._retire(new)
             logger.info("generation %d speaks again, generation %d drains", silent.number, new.number)
         elif self._siblings:
-            self._siblings = [worker for worker in (*self._serving, new) if worker is not silent]
+            self._siblings = [worker for worker in (*self.serving, new) if worker is not silent]
             self.current = self._siblings.pop(0)
             self._serves(new)
             self._retire(silent)
