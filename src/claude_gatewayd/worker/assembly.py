@@ -57,6 +57,7 @@ from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
+from claude_gatewayd.worker.serving import ServingTracker
 from claude_gatewayd.worker.sharing.facts import (
     CircuitChanged,
     CredentialAccepted,
@@ -65,8 +66,10 @@ from claude_gatewayd.worker.sharing.facts import (
     LinkUsed,
     MetricsCounted,
     MetricsWanted,
+    RefusalLearned,
     RowsEnded,
     RowsWanted,
+    ServedBy,
     UsageShared,
 )
 from claude_gatewayd.worker.sharing.sharing import Sharing
@@ -147,7 +150,9 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     if config.listen.workers > 1:
         siblings = Siblings(worker, sharing.publish)
         sharing.hand_to(UsageShared, siblings.take)
-    sharing.hand_to(FactsWanted, partial(_publish_all, circuits, links, siblings))
+        sharing.hand_to(ServedBy, tally.serving.take)
+        tally.serving.publish_by(sharing.publish)
+    sharing.hand_to(FactsWanted, partial(_publish_all, circuits, links, siblings, tally.serving))
     sharing.hand_to(LinkIssued, links.take_issued)
     sharing.hand_to(LinkUsed, links.take_used)
     sharing.hand_to(RowsWanted, feed.take_wish)
@@ -177,6 +182,8 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         engine,
     )
     learned = LearnedRefusals(paths.refusals_file(inputs.environ))
+    learned.publish_by(sharing.publish)
+    sharing.hand_to(RefusalLearned, learned.take)
     keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
     keyed_control = KeyedEndpoint(control, credentials.keeper)
     unseen = UnseenAnswers(engine_settings.config)
@@ -297,10 +304,13 @@ def _soon(take: _Take, on_change: Callable[[], None]) -> _Take:
     return hand_over
 
 
-def _publish_all(circuits: Circuits, links: Links, siblings: Siblings, _wanted: FactsWanted) -> None:
+def _publish_all(
+    circuits: Circuits, links: Links, siblings: Siblings, serving: ServingTracker, _wanted: FactsWanted
+) -> None:
     circuits.publish_all()
     links.publish_all()
     siblings.share_again()
+    serving.publish_all()
 
 
 def _dashboard_settings(config: Config, key: str) -> DashboardSettings:

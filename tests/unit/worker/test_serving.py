@@ -3,6 +3,7 @@
 import pytest
 
 from claude_gatewayd.worker.serving import LAPSES, Serving, ServingTracker
+from claude_gatewayd.worker.sharing.facts import ServedBy
 from tests.support.clock import Clock
 
 OPUS, HAIKU = ("digest", "claude-opus-4-8"), ("digest", "claude-haiku-4-5")
@@ -81,3 +82,32 @@ def test_what_is_kept_is_bounded(serving: ServingTracker) -> None:
     assert max(len(model) for _, model in kept) == 100
     serving.by_anthropic(("999", "x" * 10_000))
     assert len(kept) == 255
+
+
+def test_workers_see_the_same(clock: Clock) -> None:
+    published = list[ServedBy]()
+    one, other = ServingTracker(clock), ServingTracker(clock)
+    one.publish_by(published.append)
+    one.by_anthropic(HAIKU)
+    one.by_bedrock(OPUS, "529")
+    one.by_bedrock(OPUS, "529")
+    assert len(published) == 1, "the same is not said again at once"
+    clock.now += 100
+    one.by_bedrock(OPUS, "529")  # it would lapse
+    one.by_nobody(OPUS, "529", "no keys", "log in")
+    one.by_anthropic(OPUS)
+    one.by_anthropic(OPUS)
+    assert [fact.by for fact in published] == ["bedrock", "bedrock", "nobody", "anthropic"]
+    for fact, by in zip(published, ("bedrock", "bedrock", "nobody", "anthropic"), strict=True):
+        other.take(fact)
+        assert other.current().by == by
+    other.take(ServedBy("a", "b", "of tomorrow"))
+    assert other.current().by == "anthropic"
+
+
+def test_one_that_begins_is_told_who_is_served_elsewhere(serving: ServingTracker) -> None:
+    serving.by_bedrock(OPUS, "529")
+    published = list[ServedBy]()
+    serving.publish_by(published.append)
+    serving.publish_all()
+    assert [fact.by for fact in published] == ["bedrock"]

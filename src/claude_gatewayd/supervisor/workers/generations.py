@@ -5,12 +5,12 @@ import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from claude_gatewayd.ipc import wire
 from claude_gatewayd.problem import Problem
+from claude_gatewayd.supervisor.workers.back_off import BackOff
 from claude_gatewayd.supervisor.workers.launch import FIRST, Launched, LaunchSpec
 from claude_gatewayd.supervisor.workers.predecessors import Predecessors
 from claude_gatewayd.supervisor.workers.silence import SilenceWatch
@@ -21,9 +21,6 @@ from claude_gatewayd.supervisor.workers.worker_process import WorkerProcess, Wor
 logger = logging.getLogger(__name__)
 
 LINGER = 6.0  # longer than a client waits between two requests of one task (measured with Claude Code)
-_BACK_OFF = 0.2
-_MOST_BACK_OFF = 30.0
-_STABLE_AFTER = 30.0
 
 
 class Generations:
@@ -58,7 +55,7 @@ class Generations:
         self._gathering: list[WorkerProcess] = []  # serves, and waits for the others of its generation
         self._draining: list[WorkerProcess] = []
         self._number = FIRST - 1
-        self._back_off = _BACK_OFF
+        self._back_off = BackOff()
         self._silence = SilenceWatch()
         self._alarm: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -98,15 +95,15 @@ class Generations:
             self._hand_over(new)
             self._fill_soon(waits=False)
             return []
-        if problems := await self._hand_over_to_all(new):
+        if problems := await self._hand_over_to_all(new, forgets=forgets):
             self._interpreter = before
         return problems
 
-    async def _hand_over_to_all(self, first: WorkerProcess) -> list[Problem]:
+    async def _hand_over_to_all(self, first: WorkerProcess, *, forgets: bool) -> list[Problem]:
         """Start the other workers of a generation, and hand over when all of them serve."""
         self._gathering = [first]
         try:
-            starts = [self._start_sibling(first) for _ in range(first.siblings_wanted)]
+            starts = [self._start_sibling(first, forgets=forgets) for _ in range(first.siblings_wanted)]
             outcomes = await asyncio.gather(*starts)
         finally:
             gathered, self._gathering = self._gathering, []
@@ -136,7 +133,7 @@ class Generations:
         one, problems = await self._begin(spec, None)
         if one is not None:
             self._draining.append(one)
-        if one is not None and await asyncio.shield(one.ended):
+        if one is not None and await asyncio.shield(one.ended) != 0:
             problems = [system_problem("worker", f"ended with {one.how_it_ended}", "look at the log: it printed why")]
         return problems
 
@@ -148,9 +145,12 @@ class Generations:
         launched, self._launched = self._launched, None
         return await self._starter.start(self._number, spec, lender, launched)
 
-    async def _start_sibling(self, first: WorkerProcess) -> tuple[WorkerProcess | None, list[Problem]]:
+    async def _start_sibling(
+        self, first: WorkerProcess, *, forgets: bool = False
+    ) -> tuple[WorkerProcess | None, list[Problem]]:
         """Start another worker of the generation of *first*, which serves already."""
-        spec = LaunchSpec(self._interpreter, self._listener, self._bound, succeeds=True, with_engine=first.has_engine)
+        engine = first.has_engine
+        spec = LaunchSpec(self._interpreter, self._listener, self._bound, True, engine, forgets=forgets)
         return await self._starter.start(first.number, spec, first)
 
     def _hand_over(self, new: WorkerProcess, siblings: Sequence[WorkerProcess] = ()) -> None:
@@ -208,7 +208,7 @@ class Generations:
     def _crashed(self, generation: WorkerProcess) -> None:
         if self._stopping:
             return
-        self._forgive(generation)
+        self._back_off.note_end(generation)
         self.hurry()
         self.recover([])
         logger.error("generation %d (pid %d) died: %s", generation.number, generation.pid, generation.how_it_ended)
@@ -216,15 +216,10 @@ class Generations:
     def _died_among_others(self, worker: WorkerProcess) -> None:
         if self._stopping:
             return
-        self._forgive(worker)
+        self._back_off.note_end(worker)
         self._fill_soon(waits=True)
         how = worker.how_it_ended
         logger.error("a worker of generation %d (pid %d) died: %s; others serve", worker.number, worker.pid, how)
-
-    def _forgive(self, worker: WorkerProcess) -> None:
-        """Begin with the shortest wait again, if a worker that has died served for long."""
-        if time.time() - (worker.serving_since or time.time()) > _STABLE_AFTER:
-            self._back_off = _BACK_OFF
 
     def _fill_soon(self, *, waits: bool) -> None:
         if self._filling is None or self._filling.done():
@@ -233,7 +228,7 @@ class Generations:
     async def _fill_up(self, *, waits: bool) -> None:
         """Start workers in place of those that have died. With another configuration, it is another generation."""
         if waits:
-            await self._back_off_once()
+            await self._back_off.wait()
         while (first := self.current) is not None and not self._stopping:
             if len(self._siblings) >= first.siblings_wanted:
                 return
@@ -250,11 +245,7 @@ class Generations:
             for problem in problems:
                 logger.error("cannot start another worker of generation %d: %s", first.number, problem)
             if problems:
-                await self._back_off_once()
-
-    async def _back_off_once(self) -> None:
-        await asyncio.sleep(self._back_off)
-        self._back_off = min(self._back_off * 2, _MOST_BACK_OFF)
+                await self._back_off.wait()
 
     def hurry(self) -> None:
         """Order a starting generation to serve as soon as it can: no other does."""
@@ -268,7 +259,7 @@ class Generations:
     async def _recover(self, known: list[Problem]) -> None:
         # The first wait is short: connections queue in the kernel meanwhile.
         while self.current is None and not self._stopping:
-            await self._back_off_once()
+            await self._back_off.wait()
             async with self._one_at_a_time:
                 if self.current is not None:  # a reload was faster
                     return

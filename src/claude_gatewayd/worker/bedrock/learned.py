@@ -12,6 +12,7 @@ from claude_gatewayd.bedrock.errors import masked, quotable
 from claude_gatewayd.bedrock.refused import RefusedFeature
 from claude_gatewayd.printable import one_line
 from claude_gatewayd.system import files, small_file
+from claude_gatewayd.worker.sharing.facts import RefusalLearned
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class LearnedRefusals:
     def __init__(self, file: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._file = file
         self._clock = clock
+        self._publish: Callable[[RefusalLearned], None] = lambda _: None
         self._refused: _ByModel = {}
         self._forgotten_at = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -99,11 +101,37 @@ class LearnedRefusals:
         """Return what a model has refused."""
         return tuple(self._refused.get(model, ()))
 
+    def publish_by(self, publish: Callable[[RefusalLearned], None]) -> None:
+        """Have *publish* called with what other workers should know, and `take` with what they have published."""
+        self._publish = publish
+
+    def take(self, fact: RefusalLearned) -> None:
+        """Remember what a model has refused another worker, which writes it to the file."""
+        feature = RefusedFeature.of(fact.sort, fact.what)
+        if feature is not None:
+            self._remember(fact.model, [feature], fact.text)
+
     def learn(self, model: str, features: Sequence[RefusedFeature], text: str) -> None:
         """Remember what a model has refused with *text*: the request without it was answered.
 
         A thread writes it to the file soon after.
         """
+        text = quotable(text)
+        if not (new := self._remember(model, features, text)):
+            return
+        names = ", ".join(str(feature) for feature in new)
+        logger.warning(
+            'Bedrock\'s %s refuses %s: left out from now on. Please report this line: "%s"',
+            masked(model),
+            names,
+            text[:_LONGEST_TEXT],
+        )
+        for feature in new:
+            self._publish(RefusalLearned(model, feature.kind, feature.what, text[:_LONGEST_TEXT]))
+        self._write_soon()
+
+    def _remember(self, model: str, features: Sequence[RefusedFeature], text: str) -> list[RefusedFeature]:
+        """Return what is new, and known from now on."""
         known = self._refused.get(model, {})
         new = [feature for feature in features if feature not in known]
         if (
@@ -112,15 +140,12 @@ class LearnedRefusals:
             or (not known and len(self._refused) >= _MOST_MODELS)
             or len(known) + len(new) > _MOST_FEATURES
         ):
-            return
-        text, now = quotable(text)[:_LONGEST_TEXT], self._clock()
+            return []
+        now = self._clock()
         self._forgotten_at = _past(self._forgotten_at, now)
-        self._refused.setdefault(model, {}).update(dict.fromkeys(new, _Refusal(now, text)))
-        names = ", ".join(str(feature) for feature in new)
-        logger.warning(
-            'Bedrock\'s %s refuses %s: left out from now on. Please report this line: "%s"', masked(model), names, text
-        )
-        self._write_soon()
+        refusal = _Refusal(now, one_line(text)[:_LONGEST_TEXT])
+        self._refused.setdefault(model, {}).update(dict.fromkeys(new, refusal))
+        return new
 
     def forget(self) -> None:
         """Forget everything, in the file too: also what other generations know by now and write down later."""

@@ -94,6 +94,28 @@ class UsageShared:
     quarters: list[list[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class ServedBy:
+    """Who answers a credential's requests for a model now: "anthropic", "bedrock" or "nobody"."""
+
+    credential: str
+    model: str
+    by: str
+    why: str = ""
+    trouble: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalLearned:
+    """A model at Bedrock refuses a feature of some sort, and says so with a text."""
+
+    model: str
+    sort: str
+    what: str
+    text: str
+
+
 Fact = (
     CredentialAccepted
     | CircuitChanged
@@ -105,4 +127,6 @@ Fact = (
     | MetricsWanted
     | MetricsCounted
     | UsageShared
+    | ServedBy
+    | RefusalLearned
 )

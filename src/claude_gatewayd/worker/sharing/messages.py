@@ -13,8 +13,10 @@ from claude_gatewayd.worker.sharing.facts import (
     LinkUsed,
     MetricsCounted,
     MetricsWanted,
+    RefusalLearned,
     RowsEnded,
     RowsWanted,
+    ServedBy,
     UsageShared,
 )
 
@@ -29,6 +31,8 @@ _KINDS: Final[dict[str, type[Fact]]] = {
     "metrics-wanted": MetricsWanted,
     "metrics-counted": MetricsCounted,
     "usage-shared": UsageShared,
+    "served-by": ServedBy,
+    "refusal-learned": RefusalLearned,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 

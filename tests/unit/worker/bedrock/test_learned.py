@@ -12,6 +12,7 @@ import pytest
 
 from claude_gatewayd.bedrock.refused import RefusedFeature
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
+from claude_gatewayd.worker.sharing.facts import RefusalLearned
 
 MODEL = "us.anthropic.claude-opus-4-8"
 BETA = RefusedFeature("beta", "context-1m-2025-08-07")
@@ -240,3 +241,21 @@ def test_nothing_of_an_account_or_a_prompt_is_shown(file: Path, caplog: pytest.L
 
     play(file, acts)
     assert "my prompt" not in file.read_text()
+
+
+def test_other_workers_know_it_at_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def acts(scene: Scene) -> None:
+        one, other = scene.generation(), scene.generation()
+        one.publish_by(other.take)
+        with caplog.at_level(logging.WARNING):
+            one.learn(MODEL, [BETA, FIELD], "invalid beta flag")
+        assert other.by(MODEL) == one.by(MODEL) == (BETA, FIELD)
+        assert other.snapshot() == one.snapshot()
+        assert len([line for line in caplog.messages if "left out from now on" in line]) == 1
+        other.take(RefusalLearned(MODEL, "of tomorrow", "x", "y"))
+        other.take(RefusalLearned(MODEL, "field", "messages", "y"))  # without which there is no request
+        assert other.by(MODEL) == (BETA, FIELD)
+        await one.close()
+        await other.close()
+
+    play(file, acts)

@@ -14,8 +14,10 @@ from claude_gatewayd.worker.sharing.facts import (
     LinkUsed,
     MetricsCounted,
     MetricsWanted,
+    RefusalLearned,
     RowsEnded,
     RowsWanted,
+    ServedBy,
     UsageShared,
 )
 
@@ -30,6 +32,8 @@ from claude_gatewayd.worker.sharing.facts import (
         LinkUsed("ab" * 32),
         RowsWanted(60.0, anew=True),
         RowsEnded([{"id": "a", "status": 200, "cost": None}], 3),
+        ServedBy("1f3a", "claude-opus-4-8", "nobody", "529", "no keys", "claude-gatewayctl sso-login"),
+        RefusalLearned("anthropic.claude-opus-4-8", "beta", "some-2026-01-01", "invalid beta flag"),
         MetricsWanted(7, "0a", "aaaaaaaa", ["bbbbbbbb"]),
         UsageShared("aaaaaaaa", [[1995600, [1, 15, 1.0, 0.0, 0.0, 0.0, 0, 0], [0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0]]]),
         MetricsCounted(7, "0a", "aaaaaaaa", 0, 1, {"keys": []}),
