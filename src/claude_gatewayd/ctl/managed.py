@@ -12,7 +12,12 @@ from claude_gatewayd.service.platform import choose
 def why_down(down: client.NotRunning) -> client.NotRunning:
     """Return who has the port in its place; else the error with what the service manager knows."""
     from claude_gatewayd.ctl.claude_code import edit_settings  # here, for it is seldom needed
+    from claude_gatewayd.ctl.claude_code.remote import gateway
 
+    if (remote := gateway.in_settings(os.environ)) is not None:
+        return client.NotRunning(
+            f"{down.message}, and need not: Claude Code uses the gateway at {remote.url}", "claude-gatewayctl doctor"
+        )
     if (taken := identity.squatter(edit_settings.here(os.environ).url)) is not None:
         return taken
     if not paths.is_installed(os.environ):

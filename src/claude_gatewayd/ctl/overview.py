@@ -20,7 +20,7 @@ CTL = "claude-gatewayctl"
 class Situation(NamedTuple):
     """What the next steps depend on: the running daemon's status, or None, and what has been set up.
 
-    *can_be_installed*: there is a service manager.
+    *can_be_installed*: there is a service manager; *remote*: the gateway elsewhere that Claude Code points at.
     """
 
     status: dict[str, Any] | None
@@ -28,6 +28,7 @@ class Situation(NamedTuple):
     claude_points_here: bool
     claude_is_there: bool = True
     can_be_installed: bool = True
+    remote: str = ""
 
 
 class NextStep(NamedTuple):
@@ -58,6 +59,7 @@ def overview() -> int:
         claude_points_here=_points_here(status),
         claude_is_there=shutil.which("claude") is not None,
         can_be_installed=can_be_installed(),
+        remote=_remote(),
     )
     steps = [NextStep(*map(printable.one_line, step)) for step in (*first, *next_steps(situation))]
     width = max(len(step.command) for step in steps)
@@ -74,7 +76,10 @@ def overview() -> int:
 def next_steps(situation: Situation) -> Iterator[NextStep]:
     """Yield the commands that are useful now, the most urgent first, and last how to list the others."""
     status = situation.status
-    if status is None and situation.is_installed:
+    if status is None and situation.remote:
+        yield NextStep(f"{CTL} doctor", f"see whether {situation.remote} answers, and accepts the key")
+        yield NextStep(f"{CTL} remove-claude", "have Claude Code talk to Anthropic itself again")
+    elif status is None and situation.is_installed:
         yield NextStep(f"{CTL} start", "start the service")
         yield NextStep(f"{CTL} logs", "see why it stopped")
         yield NextStep(f"{CTL} doctor", "diagnose problems and get the fixes")
@@ -98,7 +103,9 @@ def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[Nex
     if status["problems"]:
         yield NextStep(f"{CTL} config check", "show what is wrong with the configuration")
         yield NextStep(f"{CTL} reload", "load it once it is fixed")
-    if not situation.claude_points_here:
+    if situation.remote:
+        yield NextStep(f"{CTL} configure-claude", f"point Claude Code here: it uses {situation.remote}")
+    elif not situation.claude_points_here:
         yield NextStep(f"{CTL} configure-claude", "point Claude Code here permanently")
         yield NextStep(f"{CTL} run", "or run it through the gateway once")
     if not situation.is_installed and situation.can_be_installed:
@@ -108,6 +115,14 @@ def _while_it_runs(status: dict[str, Any], situation: Situation) -> Iterator[Nex
         yield NextStep(f"{CTL} doctor", "diagnose problems and get the fixes")
     if status["state"] == "serving" and not status["notices"]:
         yield NextStep(f"{CTL} status --watch", "watch the status")
+
+
+def _remote() -> str:
+    """Return the address of the gateway on another machine that Claude Code points at, "" for none."""
+    from claude_gatewayd.ctl.claude_code.remote import gateway
+
+    found = gateway.in_settings(os.environ)
+    return found.url if found is not None else ""
 
 
 def _points_here(status: dict[str, Any] | None) -> bool:

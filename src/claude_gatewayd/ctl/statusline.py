@@ -42,7 +42,7 @@ def statusline(arguments: "argparse.Namespace") -> int:
     try:
         parts = line(client.ask("status", _WITHIN), time.time(), os.environ)
     except client.NotRunning as error:
-        parts = [Part(_down(error.hint), "trouble")]
+        parts = [_down(error.hint)]
     except GatewayError:
         parts = [Part("gateway not responding: claude-gatewayctl doctor", "trouble")]
     if arguments.json:
@@ -104,14 +104,17 @@ def _today(status: Mapping[str, Any]) -> list[Part]:
     return [Part(words)] if words else []
 
 
-def _down(start: str) -> str:
+def _down(start: str) -> Part:
     """Return what is so while the daemon does not run: Claude Code's requests may reach somebody else."""
     from claude_gatewayd.ctl import identity
     from claude_gatewayd.ctl.claude_code import edit_settings
+    from claude_gatewayd.ctl.claude_code.remote import gateway
 
+    if (remote := gateway.in_settings(os.environ)) is not None:
+        return Part(f"gateway at {remote.url.partition('://')[2]}")
     if identity.squatter(edit_settings.here(os.environ).url, _WITHIN) is None:
-        return f"gateway down: {start}"
-    return "NOT YOUR GATEWAY: another program has its port: claude-gatewayctl doctor"
+        return Part(f"gateway down: {start}", "trouble")
+    return Part("NOT YOUR GATEWAY: another program has its port: claude-gatewayctl doctor", "trouble")
 
 
 def _bedrock(bedrock: Mapping[str, Any]) -> Part:

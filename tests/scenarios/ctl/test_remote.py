@@ -29,10 +29,10 @@ class Team(NamedTuple):
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    inspection = Inspection(tmp_path_factory.mktemp("ca"))
+    inspection = Inspection(tmp_path_factory.mktemp("ca"), "localhost", "gateway.test")
     with (
         FakeAnthropic() as fake,
-        Daemon(upstream=fake.url, config="[listen]\nremote = true\n") as daemon,
+        Daemon(upstream=fake.url, config='[listen]\nremote = true\nhosts = ["gateway.test"]\n') as daemon,
         Balancer(daemon.port, inspection) as balancer,
     ):
         key = (daemon.home / "s" / "claude-gateway" / "gateway.key").read_text().strip()
@@ -115,6 +115,15 @@ def test_a_proxy_that_stands_between(person: Person) -> None:
         assert "the proxy refused: 403 Forbidden; if the gateway is in your own network" in done.stderr
         assert 'export NO_PROXY="$NO_PROXY,gateway.test"' in done.stderr
         assert proxy.asked == [url.removeprefix("https://")]
+    with ConnectProxy({url.removeprefix("https://"): person.team.balancer.port}) as proxy:
+        done = person.configure(url=url, HTTPS_PROXY=proxy.url)
+        assert done.returncode == 0
+        assert f"It is reached through the proxy 127.0.0.1:{proxy.port}" in done.stdout
+        found = findings(person, HTTPS_PROXY=proxy.url)
+        assert (
+            found["gateway"]["found"] == f"{url} answers through the proxy 127.0.0.1:{proxy.port} and accepts the key"
+        )
+        assert found["variables"]["state"] == "ok"  # a proxy is in the way of a gateway on this machine only
 
 
 REFUSED: Sequence[tuple[dict[str, str], list[str]]] = (
@@ -166,3 +175,61 @@ def test_what_answers_is_no_gateway(person: Person, tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "what answers is not a gateway" in done.stderr
         assert all(person.team.key.encode() not in one.head for one in fake.requests)
+
+
+def findings(person: Person, *words: str, **environ: str) -> dict[str, dict[str, str]]:
+    done = person.ctl("doctor", "--json", *words, **environ)
+    return {one["check"]: one for one in json.loads(done.stdout)["findings"]}
+
+
+def test_doctor_asks_the_gateway_and_misses_no_daemon(person: Person) -> None:
+    url = person.team.balancer.url
+    assert person.configure().returncode == 0
+    found = findings(person)
+    assert list(found) == ["gateway", "Claude Code", "credential", "settings", "variables", "disk", "permissions"]
+    assert found["gateway"]["found"] == f"{url} answers and accepts the key"
+    assert found["settings"]["found"] == f"Claude Code uses the gateway at {url}"
+    assert found["variables"]["state"] == "ok"
+    person.settings.write_text(person.settings.read_text().replace(person.team.key, "cgw-revoked"))
+    assert "does not accept this key" in findings(person)["gateway"]["why"]
+    person.settings.write_text(person.settings.read_text().replace(url, "https://localhost:9"))
+    refused = findings(person)["gateway"]
+    assert (refused["state"], refused["found"]) == ("fail", "https://localhost:9")
+    assert "could not be reached" in refused["why"]
+
+
+def test_doctor_mends_what_leads_away_and_keeps_the_gateway(person: Person) -> None:
+    url = person.team.balancer.url
+    assert person.configure().returncode == 0
+    person.settings.write_text(person.settings.read_text().replace('"A": "b"', '"CLAUDE_CODE_USE_VERTEX": "1"'))
+    found = findings(person)
+    assert (found["variables"]["state"], found["variables"]["mend"]) == ("fail", "claude-gatewayctl doctor --fix")
+    assert findings(person, "--fix")["variables"]["state"] == "ok"
+    assert person.env["ANTHROPIC_BASE_URL"] == url
+    assert "CLAUDE_CODE_USE_VERTEX" not in person.env
+
+
+def test_doctor_says_where_only_this_shell_trusts_it(person: Person) -> None:
+    assert person.configure().returncode == 0
+    settings = json.loads(person.settings.read_text())
+    del settings["env"]["NODE_EXTRA_CA_CERTS"]
+    person.settings.write_text(json.dumps(settings))
+    found = findings(person)
+    assert (found["gateway"]["state"], found["certificate"]["state"]) == ("ok", "note")
+    assert "certificate" not in findings(person, "--fix")
+    assert person.env["NODE_EXTRA_CA_CERTS"] == person.team.ca_file
+    assert findings(person, NODE_EXTRA_CA_CERTS="")["gateway"]["state"] == "ok"
+
+
+def test_the_other_commands_say_where_claude_code_points(person: Person) -> None:
+    url = person.team.balancer.url
+    assert person.configure().returncode == 0
+    status = person.ctl("status")
+    assert status.returncode == 3
+    assert status.stderr.endswith(f"Claude Code uses the gateway at {url}\n  claude-gatewayctl doctor\n")
+    overview = person.ctl()
+    assert f"doctor           see whether {url} answers" in " ".join(overview.stdout.split("claude-gatewayctl "))
+    assert "setup" not in overview.stdout
+    assert json.loads(person.ctl("statusline", "--json").stdout) == {
+        "state": "ok", "text": f"gateway at {url.removeprefix('https://')}"
+    }  # fmt: skip

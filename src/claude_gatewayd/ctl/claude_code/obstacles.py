@@ -187,6 +187,14 @@ def variables(file: Path) -> dict[str, str]:
     return {name: value for name, value in read_settings(file).items() if name not in SETTINGS}
 
 
+def in_effect(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that Claude Code finds in the person's settings and in managed ones, which go before."""
+    found: dict[str, str] = {}
+    for file in (settings_file(environ), *managed_files()):
+        found |= variables(file)
+    return found
+
+
 def has_helper(file: Path) -> bool:
     """Say whether settings let a program of the person's own say the key."""
     return bool(read_settings(file).get("apiKeyHelper"))

@@ -17,7 +17,7 @@ from claude_gatewayd.ctl.claude_code.edit_settings import EditOutcome
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
 from claude_gatewayd.ctl.claude_code.remote import asking, gateway
 from claude_gatewayd.ctl.claude_code.remote.asking import RemoteAnswer
-from claude_gatewayd.ctl.claude_code.settings import Change, GatewayTarget, masked
+from claude_gatewayd.ctl.claude_code.settings import EXTRA_CA, Change, GatewayTarget, masked
 from claude_gatewayd.ctl.terminal.output import DONE, add_json_flag, show
 from claude_gatewayd.ctl.terminal.progress import Progress
 from claude_gatewayd.errors import GatewayError
@@ -171,6 +171,16 @@ def this_gateway(*, make_key: bool, bedrock: bool | None = None) -> GatewayTarge
     if make_key or file.exists():
         return GatewayTarget(url, read_or_make_gateway_key(file), region)
     return GatewayTarget(url, "cgw-made-at-the-first-start", region)
+
+
+def remote_gateway() -> GatewayTarget | None:
+    """Return the gateway on another machine that is set, with the certificates that it needs; None for none."""
+    remote = gateway.in_settings(os.environ)
+    if remote is None:
+        return None
+    own = obstacles.in_effect(os.environ)
+    answered = asking.ask(remote.url, remote.key, {**os.environ, **own})
+    return GatewayTarget(remote.url, remote.key, ca_file=answered.ca_file or own.get(EXTRA_CA, ""))
 
 
 def status_line() -> str:

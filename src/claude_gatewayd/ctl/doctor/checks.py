@@ -16,8 +16,11 @@ from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
 from claude_gatewayd.ctl.claude_code import obstacles as claude_obstacles
 from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, SWITCHES
+from claude_gatewayd.ctl.claude_code.remote import asking, gateway
+from claude_gatewayd.ctl.claude_code.remote.gateway import RemoteGateway
+from claude_gatewayd.ctl.claude_code.settings import EXTRA_CA
 from claude_gatewayd.ctl.doctor import claude_code, gather, imported, ledger, machine, network, pings
-from claude_gatewayd.ctl.doctor.finding import Finding, Status
+from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
 from claude_gatewayd.ctl.ledger import facts
 from claude_gatewayd.ctl.migrate import ledger_question
 from claude_gatewayd.ctl.migrate.comparison import record
@@ -63,6 +66,11 @@ class Context:
         return edit_settings.here(self.environ).url
 
     @property
+    def remote(self) -> RemoteGateway | None:
+        """Return the gateway on another machine that Claude Code points at, None if it points at none."""
+        return gateway.in_settings(self.environ)
+
+    @property
     def key(self) -> str:
         """Return the gateway key, "" where none has been made."""
         return edit_settings.here(self.environ).key
@@ -79,6 +87,7 @@ class Context:
 
 
 _PROVES_WITHIN = 2.0  # of the seconds that a check has
+_ASKED_WITHIN = 4.0
 
 Check = Callable[[Context], Iterable[Finding]]
 
@@ -90,7 +99,19 @@ def checks(context: Context) -> dict[str, Check]:
         by_request["ping anthropic"] = _ping_anthropic
         if context.status["bedrock"]["enabled"]:
             by_request["ping bedrock"] = _ping_bedrock
-    return {**_CHECKS, **by_request}
+    if context.remote is None:
+        return {**_CHECKS, **by_request}
+    # without a daemon here nothing is missing
+    here = _CHECKS if context.status is not None else {name: _CHECKS[name] for name in _OF_THE_PERSON}
+    return {"gateway": _gateway, **here, **by_request}
+
+
+def _gateway(context: Context) -> Iterable[Finding]:
+    remote = context.remote
+    assert remote is not None
+    own = claude_obstacles.in_effect(context.environ)
+    answered = asking.ask(remote.url, remote.key, {**context.environ, **own}, _ASKED_WITHIN)
+    return claude_code.gateway(remote.url, answered, in_settings=EXTRA_CA in own)
 
 
 def _daemon(context: Context) -> Iterable[Finding]:
@@ -200,19 +221,24 @@ def _claude_code(context: Context) -> Iterable[Finding]:
 
 def _credential(context: Context) -> Iterable[Finding]:
     login = gather.login(context.environ, context.settings_file)
-    bedrock = edit_settings.in_bedrock_mode(context.environ, context.url)
+    remote = context.remote
+    bedrock = edit_settings.in_bedrock_mode(context.environ, context.url if remote is None else remote.url)
     return claude_code.credential(login, time.time(), bedrock=bedrock)
 
 
 def _settings(context: Context) -> Iterable[Finding]:
     own = gather.own_settings(context.settings_file, context.key)
+    if (elsewhere := context.remote) is not None and not own.broken:
+        return [ok("settings", f"Claude Code uses the gateway at {elsewhere.url}")]
     shell, remote = context.environ.get(BASE_URL, ""), context.config.listen.remote
     return claude_code.settings(own, shell, context.url, remote=remote)
 
 
 def _variables(context: Context) -> Iterable[Finding]:
-    found = claude_obstacles.find(context.environ, context.directory, context.url)
-    daemon = context.daemon_environ
+    remote, daemon = context.remote, context.daemon_environ
+    found = claude_obstacles.find(context.environ, context.directory, context.url if remote is None else remote.url)
+    if remote is not None:
+        found = [claude_code.of_a_remote_gateway(one) for one in found]
     return claude_code.obstacles(found, [name for name in SWITCHES if name in daemon])
 
 
@@ -276,3 +302,4 @@ _CHECKS: dict[str, Check] = {
     "disk": _disk,
     "permissions": _permissions,
 }
+_OF_THE_PERSON = ("Claude Code", "credential", "settings", "variables", "disk", "permissions")

@@ -1,11 +1,15 @@
 """Checks of Claude Code: whether it is there, what it is signed in with, and whether it comes to the gateway. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from shlex import quote
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from claude_gatewayd.ctl.claude_code.obstacles import CONFIGURE, CONFIGURE_BEDROCK, Obstacle
+from claude_gatewayd.ctl.claude_code.remote.asking import RemoteAnswer
 from claude_gatewayd.ctl.doctor.finding import Finding, Remedy, Severity, ok
+
+FIX: Final = "claude-gatewayctl doctor --fix"
 
 
 class ClaudeLogin(NamedTuple):
@@ -43,7 +47,7 @@ def obstacles(found: Iterable[Obstacle], in_service: Sequence[str]) -> Iterator[
     for one in found:
         clear = clear and not one.harmful
         state: Severity = "fail" if one.harmful else "note"
-        ours = one.hint in (CONFIGURE, CONFIGURE_BEDROCK)
+        ours = one.hint in (CONFIGURE, CONFIGURE_BEDROCK, FIX)
         remedy: Remedy = "configure-claude" if one.harmful and ours else ""
         yield Finding("variables", state, f"{one.name} in {one.where}", one.why, one.hint, remedy)
     for name in in_service:
@@ -71,6 +75,28 @@ def client(path: str, version: str) -> Iterator[Finding]:
         )
     else:
         yield ok("Claude Code", f"{version}, {path}")
+
+
+def gateway(url: str, answered: RemoteAnswer, *, in_settings: bool) -> Iterator[Finding]:
+    """Judge a gateway on another machine. *in_settings*: settings.json has the certificates that it may need."""
+    through = f" through the proxy {answered.proxy}" if answered.proxy else ""
+    match answered.outcome:
+        case "accepted":
+            yield ok("gateway", f"{url} answers{through} and accepts the key")
+        case "unproven":
+            found = f"{url} answers{through}; the key could not be checked"
+            yield Finding("gateway", "note", found, answered.why, answered.hint)
+        case _:
+            yield Finding("gateway", "fail", f"{url}{through}", answered.why, answered.hint)
+    if answered.ca_file and not in_settings:
+        found = f"it is trusted only by what this shell has, {answered.ca_file}"
+        why = "a Claude Code that is started elsewhere does not trust it"
+        yield Finding("certificate", "note", found, why, FIX, "configure-claude")
+
+
+def of_a_remote_gateway(one: Obstacle) -> Obstacle:
+    """Return an obstacle with a hint that leads to the same gateway: configure-claude alone leads to this machine's."""
+    return replace(one, hint=FIX) if one.hint in (CONFIGURE, CONFIGURE_BEDROCK) else one
 
 
 class OwnSettings(NamedTuple):

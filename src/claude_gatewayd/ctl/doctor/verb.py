@@ -6,7 +6,7 @@ from pathlib import Path
 
 from claude_gatewayd.ctl import daemon, ensure_running
 from claude_gatewayd.ctl.claude_code import edit_settings
-from claude_gatewayd.ctl.claude_code.verbs import this_gateway
+from claude_gatewayd.ctl.claude_code.verbs import remote_gateway, this_gateway
 from claude_gatewayd.ctl.doctor.checks import Context
 from claude_gatewayd.ctl.doctor.examine import examine
 from claude_gatewayd.ctl.doctor.finding import Finding
@@ -75,7 +75,7 @@ def _fix(finding: Finding) -> str:
                 if not client.ask("reload", daemon.RELOAD_WITHIN)["applied"]:
                     return f"Not fixed: {finding.mend}: the configuration is refused"
             case "configure-claude":
-                edit_settings.configure(os.environ, this_gateway(make_key=True))
+                edit_settings.configure(os.environ, remote_gateway() or this_gateway(make_key=True))
             case "private":
                 path = Path(finding.target)
                 path.chmod(0o700 if path.is_dir() else 0o600)

@@ -14,6 +14,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.config import loading as config
 from claude_gatewayd.ctl import identity
 from claude_gatewayd.ctl.claude_code import clients, edit_settings
+from claude_gatewayd.ctl.claude_code.remote import gateway
 from claude_gatewayd.ctl.claude_code.verbs import describe_removal
 from claude_gatewayd.ctl.service import completion, install_plan
 from claude_gatewayd.ctl.service.install_plan import PROGRAMS
@@ -251,7 +252,11 @@ def _next(ours: Manager, address: str) -> Iterator[str]:
 
 def _undo_claude_code() -> bool:
     """Take our address out of Claude Code's settings. Returns whether it was there."""
-    outcome = edit_settings.remove(os.environ, edit_settings.here({**os.environ, **environment.stored(os.environ)}))
+    environ = {**os.environ, **environment.stored(os.environ)}
+    if (remote := gateway.in_settings(environ)) is not None:
+        print(row("left", f"Claude Code uses another gateway, {remote.url}: claude-gatewayctl remove-claude"))
+        return False
+    outcome = edit_settings.remove(os.environ, edit_settings.here(environ))
     if outcome.changes:
         print(describe_removal(outcome, clients.running()))
     return bool(outcome.changes)

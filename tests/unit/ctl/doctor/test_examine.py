@@ -12,6 +12,7 @@ import pytest
 from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
+from claude_gatewayd.ctl.claude_code.remote.asking import RemoteAnswer
 from claude_gatewayd.ctl.doctor import claude_code, examine, gather, machine, network
 from claude_gatewayd.ctl.doctor.checks import Context
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
@@ -236,6 +237,33 @@ def test_variables() -> None:
     assert judged(claude_code.obstacles([harmless], ["A"])) == [
         ("note", "unset ANTHROPIC_API_KEY"), ("note", "systemctl --user unset-environment A"), *OK
     ]  # fmt: skip
+
+
+REFUSED = RemoteAnswer("wrong key", "why", "hint")
+UNPROVEN = RemoteAnswer("unproven", "why", "hint", proxy="p:3128")
+
+
+@pytest.mark.parametrize(
+    ("answered", "in_settings", "wanted"),
+    [
+        (RemoteAnswer("accepted"), False, OK),
+        (UNPROVEN, False, [("note", "hint")]),
+        (REFUSED, False, [("fail", "hint")]),
+        (RemoteAnswer("accepted", ca_file="/ca.pem"), True, OK),
+        (RemoteAnswer("accepted", ca_file="/ca.pem"), False, [*OK, ("note", claude_code.FIX)]),
+    ],
+)
+def test_a_remote_gateway(answered: RemoteAnswer, in_settings: bool, wanted: list[tuple[str, str]]) -> None:
+    assert judged(claude_code.gateway("https://h", answered, in_settings=in_settings)) == wanted
+
+
+def test_no_hint_leads_from_a_remote_gateway_to_this_machines() -> None:
+    ours = Obstacle("user", "/s", "CLAUDE_CODE_USE_VERTEX", "why", CONFIGURE)
+    theirs = Obstacle("project", "/p", "ANTHROPIC_BASE_URL", "why", "vi /p")
+    assert claude_code.of_a_remote_gateway(ours).hint == claude_code.FIX
+    assert claude_code.of_a_remote_gateway(theirs) == theirs
+    (finding,) = claude_code.obstacles([claude_code.of_a_remote_gateway(ours)], [])
+    assert finding.remedy == "configure-claude"
 
 
 def test_client() -> None:

@@ -7,6 +7,7 @@ from shlex import quote
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from claude_gatewayd.ctl.claude_code import edit_settings, obstacles
 from claude_gatewayd.ctl.claude_code.destinations import HEADERS, address
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget, key_in
 from claude_gatewayd.errors import GatewayError, list_command
@@ -37,6 +38,11 @@ def pointed_at(values: Mapping[str, Any], here: GatewayTarget) -> RemoteGateway 
     if not url or not key or key == here.key or url == here.url:
         return None
     return RemoteGateway(url, key)
+
+
+def in_settings(environ: Mapping[str, str]) -> RemoteGateway | None:
+    """Return the remote gateway that the person's settings, or managed ones, lead to; None if they lead to none."""
+    return pointed_at(obstacles.in_effect(environ), edit_settings.here(environ))
 
 
 def url_from(given: str) -> str:
