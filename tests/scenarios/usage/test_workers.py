@@ -52,3 +52,23 @@ def test_a_budget_holds_for_all(anthropic: FakeAnthropic) -> None:
             assert failing(stage).headers["x-gateway-fallback"] == "none; budget reached"
         assert len(bedrock.requests) == 1
         assert "Traceback" not in daemon.log
+
+
+def test_a_notice_of_all_is_sent_once(anthropic: FakeAnthropic) -> None:
+    """Each of them sees only some of the requests; what they have seen together is told."""
+    with FakeBedrock() as bedrock:
+        config = TWO + CONFIG.replace("MORE", "")
+        with Daemon(upstream=anthropic.url, config=config, environ=keys_of(bedrock)) as daemon:
+            all_serve(daemon)
+            stage = Stage(anthropic, bedrock, daemon)
+            for _ in range(10):
+                stage.prove()  # Anthropic answers both of them
+            stage.anthropic_is_down()
+            for _ in range(10):
+                assert stage.ask().headers["x-gateway-upstream"] == "bedrock"
+            wait_until(lambda: [one["event"] for one in daemon.status()["notices"]] == ["bedrock-serves"])
+            daemon.kill(daemon.generation()["pids"][0])
+            all_serve(daemon)
+            wait_until(lambda: [one["event"] for one in daemon.status()["notices"]] == ["bedrock-serves"])
+            sent = [line for line in daemon.log.splitlines() if "served by Bedrock since" in line or "is back" in line]
+            assert len(sent) == 1, sent
