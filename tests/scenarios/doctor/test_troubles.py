@@ -15,7 +15,7 @@ ROWS = [
 ]
 # What one check finds besides what it is named after.
 _WITHIN = {"version": "daemon", "clock": "Anthropic", "Bedrock": "AWS", "AWS login": "AWS", "callback": "LiteLLM",
-           "LiteLLM config": "LiteLLM"}  # fmt: skip
+           "LiteLLM config": "LiteLLM", "gateway": "daemon", "certificate": "gateway"}  # fmt: skip
 # No fault of this machine, gone with the next request, or before there is a doctor.
 _NO_CHECK = (
     "the ledger was corrupt: it is now",
@@ -45,6 +45,10 @@ _NO_CHECK = (
     "Bedrock stands in with one profile",
     "cannot refresh the models",
     "Cannot show the dashboard",
+    "Cannot use … as the gateway's address",
+    "Cannot use the key in …",
+    "a worker of generation N (pid P) died",
+    "cannot start another worker of generation N",
 )
 
 
