@@ -15,7 +15,12 @@ class FakeConnection:
         self.loop = asyncio.get_running_loop()
         self.answer_source: Source | None = None
         self.write_paused = False
+        self.unread = 0
         self.got = b""
+
+    def unacknowledged(self) -> int:
+        """Return what it is set to."""
+        return self.unread
 
     @property
     def ends(self) -> tuple[object, object]:

@@ -47,10 +47,15 @@ async function press(button) {
   }
 }
 
+// Whether the person waits for something: a login's other half is in another tab.
+export const isActing = () => isLoggingIn || document.querySelector("[data-do][aria-busy]") !== null;
+
 // How a login goes on that somebody has started, here or on another page.
 let logins = 0;
+let isLoggingIn = false;
 export function showLogin({ state, message, url, code }) {
   logins += 1;
+  isLoggingIn = state === "running";
   result({ tone: { running: "idle", done: "ok", failed: "bad" }[state] ?? "idle", words: message, url, code });
 }
 

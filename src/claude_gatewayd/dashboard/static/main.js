@@ -1,6 +1,6 @@
 // The page: what is received goes to the parts that show it.
 
-import { allowActions, showLogin, startActions } from "./actions.js";
+import { allowActions, isActing, showLogin, startActions } from "./actions.js";
 import { $, command, copyOnClick, mark, text } from "./dom.js";
 import { clock } from "./format.js";
 import { knowBudget, readHistory, startHistory } from "./history.js";
@@ -34,12 +34,14 @@ function onStatus(status) {
   refresh();
 }
 
-function onConnection({ state, since }) {
+function onConnection({ state, since, words: reason = "" }) {
   isConnected = state === "live";
   const when = since === null ? "" : clock(since, Date.now() / 1000);
   const [tone, words, line] = {
     live: ["ok", "live", ""],
     lost: ["bad", `no connection to the gateway since ${when}; trying again`, ""],
+    refused: ["bad", `${reason}; trying again`, ""],
+    away: ["idle", "connecting to the gateway", ""],
     locked: ["bad", "this page’s session has ended; open a new one:", "claude-gatewayctl dashboard"],
     off: ["bad", "the dashboard is off here: [dashboard] remote is false", ""],
   }[state];
@@ -47,6 +49,7 @@ function onConnection({ state, since }) {
   text($("connection-words"), words);
   command($("connection-command"), line);
   mark(document.body, "data-connection", state);
+  if (state === "away") text(document.querySelector("title"), "claude-gatewayd"); // not who served then
   allowActions({ isConnected, hasCredentials });
   if (isConnected && wasLost) {
     readHistory();
@@ -62,6 +65,7 @@ startHistory();
 connect(
   { status: onStatus, requests: addRequests, missed: ({ requests }) => addMissed(requests), login: showLogin },
   onConnection,
+  isActing,
 );
 readFindings();
 setInterval(() => document.hidden || refresh(), 1000);

@@ -169,6 +169,10 @@ class ServerConnection(asyncio.Protocol):
             return None, None
         return self._transport.get_extra_info("peername"), self._transport.get_extra_info("sockname")
 
+    def unacknowledged(self) -> int | None:
+        """Return how many bytes of what was sent the client's TCP has not taken; None where that cannot be known."""
+        return tcp.unacknowledged(self._transport)
+
     def send(self, data: Bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)

@@ -45,6 +45,8 @@ class Connection(Protocol):
 
     def reset(self) -> None: ...
 
+    def unacknowledged(self) -> int | None: ...
+
 
 class Exchange:
     """One request and its answer.

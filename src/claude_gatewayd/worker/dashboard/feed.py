@@ -18,7 +18,6 @@ from claude_gatewayd.worker.sharing.facts import Fact, RowsEnded, RowsWanted
 
 _LAST: Final = 200
 _WANTED_FOR: Final = 60.0  # seconds, and asked for again at half of them
-_MOST_AT_ONCE: Final = 5000  # between two beats: no relay of ours answers so many
 _MOST_A_BEAT: Final = 100  # are sent: nobody reads more, and what they cost has an end
 _LONGEST_UNSENT: Final = 1024 * 1024  # bytes that wait for a process that does not read
 
@@ -31,7 +30,8 @@ class Feed:
 
     def __init__(self, publish: Callable[[Fact], None] = lambda _: None) -> None:
         self._publish = publish
-        self._new: deque[UsageRecord] = deque(maxlen=_LAST)
+        self._new: deque[UsageRecord] = deque(maxlen=_LAST)  # not all of a beat: thousands are not in a cache any more
+        self._ended = 0  # since the last beat
         self._last: deque[UsageRecord] = deque(maxlen=_LAST)
         self._pipe: _Pipe | None = None
         self._asking: asyncio.TimerHandle | None = None
@@ -39,6 +39,7 @@ class Feed:
 
     def record(self, record: UsageRecord) -> None:
         """Take note of a request that has ended."""
+        self._ended += 1
         self._new.append(record)
 
     def send(self) -> None:
@@ -48,7 +49,8 @@ class Feed:
         gathered = list(self._new)
         self._new.clear()
         self._last.extend(gathered)
-        rows, missed = gathered[-_MOST_A_BEAT:], max(0, len(gathered) - _MOST_A_BEAT)
+        rows = gathered[-_MOST_A_BEAT:]
+        missed, self._ended = self._ended - len(rows), 0
         if self._pipe is not None:
             self._pipe.send(rows, missed=missed)
         if time.monotonic() < self._wanted_until:
@@ -70,7 +72,6 @@ class Feed:
         self.detach()
         self.send()  # into what is sent now
         self._pipe = _Pipe(descriptor)
-        self._new = deque(maxlen=_MOST_AT_ONCE)
         self._pipe.send(list(self._last))
         self._ask(anew=True)
 
@@ -79,7 +80,6 @@ class Feed:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
-            self._new = deque(self._new, maxlen=_LAST)  # a record has half a kilobyte
         if self._asking is not None:
             self._asking.cancel()
             self._asking = None

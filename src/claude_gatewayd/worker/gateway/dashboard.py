@@ -33,6 +33,7 @@ _ANSWERS_WITHIN = 20.0
 _DONE_WITHIN = 200.0  # a reload may wait for another
 _SILENCE = 40.0  # its streams have a ping every 15 s
 _LOOK_EVERY = 15.0  # whether pages read what they are sent
+_UNREAD = 32 * 1024  # bytes: the kernel takes megabytes for one who does not
 
 
 class DashboardSettings(NamedTuple):
@@ -183,7 +184,9 @@ class DashboardLane:
         """End the pages that have not read what they were sent since the last look: they hold memory."""
         self._looking = None
         for exchange, did_not_read in list(self._pages.items()):
-            self._pages[exchange] = does_not_read = exchange.connection.write_paused
+            connection = exchange.connection
+            does_not_read = connection.write_paused or (connection.unacknowledged() or 0) > _UNREAD
+            self._pages[exchange] = does_not_read
             if did_not_read and does_not_read:
                 exchange.abort()
         if self._pages:

@@ -132,13 +132,15 @@ async def test_the_fifty_first_page_is_refused_and_a_page_that_leaves_makes_room
 async def test_a_page_that_does_not_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dashboard, "_LOOK_EVERY", 0.01)
     scene = Scene()
-    (slow, first), (good, second) = scene.ask("/gateway/live"), scene.ask("/gateway/live")
+    (slow, first), (good, second), (deaf, third) = (scene.ask("/gateway/live") for _ in range(3))
     slow.write_paused = True
-    await until(lambda: slow.was_reset)
+    good.unread = 1000
+    deaf.unread = 100_000  # in the kernel, which takes more
+    await until(lambda: slow.was_reset and deaf.was_reset)
     assert not good.was_reset
-    for task in (first, second):
+    for task in (first, second, third):
         task.cancel()
-    await asyncio.gather(first, second, return_exceptions=True)
+    await asyncio.gather(first, second, third, return_exceptions=True)
     assert not scene.lane.pages
 
 
