@@ -45,6 +45,11 @@ VERBS = {
             "Point Claude Code at a gateway by editing its settings.json; safe to repeat.",
         ),
         ("remove-claude", "claude_code.verbs", "Undo configure-claude: restore what settings.json had before."),
+        (
+            "managed-settings",
+            "claude_code.remote.managed_settings",
+            "Print the managed settings that lead a team's Claude Code to a gateway, for an administrator.",
+        ),
     ),
     "know what was used": (
         ("usage", "usage.verb", "Show what was used and what it cost: by day, model, session and more; also plotted."),

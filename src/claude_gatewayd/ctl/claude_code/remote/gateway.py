@@ -31,11 +31,12 @@ class RemoteGateway(NamedTuple):
 def pointed_at(values: Mapping[str, Any], here: GatewayTarget) -> RemoteGateway | None:
     """Return the remote gateway that variables lead Claude Code to, None if they lead to this one or to none at all.
 
-    A gateway gets a gateway key, and a remote one has a key of its own: with the key of *here*, an address is an old
-    one of this machine's gateway.
+    A gateway gets a gateway key, and a remote one has a key of its own: with the key of *here*, an address without TLS
+    is an old one of this machine's gateway.
     """
     url, key = address(values).rstrip("/"), key_in(values.get(HEADERS))
-    if not url or not key or key == here.key or url == here.url:
+    is_ours = url == here.url or (key == here.key and url.startswith("http:"))
+    if not url or not key or is_ours:
         return None
     return RemoteGateway(url, key)
 

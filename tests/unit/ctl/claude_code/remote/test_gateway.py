@@ -65,6 +65,11 @@ def test_a_key_that_others_can_read_is_not_taken(tmp_path: Path) -> None:
         (f"{THERE}/", "X-A: b\nX-Gateway-Key:k", RemoteGateway(THERE, "k")),
         ("http://127.0.0.1:9000", "x-gateway-key: k", RemoteGateway("http://127.0.0.1:9000", "k")),  # a tunnel
         ("http://127.0.0.1:9000", "x-gateway-key: cgw-here", None),  # an old port of this one
+        (
+            THERE,
+            "x-gateway-key: cgw-here",
+            RemoteGateway(THERE, "cgw-here"),
+        ),  # on the gateway's machine, by its balancer
         (HERE.url, "x-gateway-key: k", None),  # an old key of this one
         (THERE, "", None),  # not one of ours
         (THERE, None, None),
