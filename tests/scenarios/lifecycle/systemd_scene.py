@@ -287,6 +287,53 @@ def _rough(scene: Scene) -> None:
         report["mended"] = scene.systemctl("reload", UNIT).returncode
 
 
+# with several workers
+
+
+def workers() -> None:
+    """What nobody may notice, with a generation of two."""
+    build = Build(Path.home() / "build")
+    with FakeAnthropic() as fake:
+        scene = Scene(fake, build.environ)
+        scene.config_file.write_text("[listen]\nworkers = 2\n")
+        try:
+            scene.systemctl("start", f"{UNIT}.socket", UNIT)
+            wait_until(lambda: len(_pids(scene)) == 2)
+            streams = Streams(4, 25)
+            with scene.under_load("reload of two") as report:
+                report["status"] = scene.systemctl("reload", UNIT).returncode
+                report["workers"] = len(_pids(scene))
+            pid = scene.main_pid()
+            build.set_version("8.0")
+            with scene.under_load("upgrade of two in place") as report:
+                report["status"] = scene.systemctl("reload", UNIT).returncode
+                wait_until(lambda: "goes on as pid" in scene.journal())
+                report["workers"] = len(_pids(scene))
+                report["same_pid"] = scene.main_pid() == pid
+            before = _pids(scene)
+            with scene.under_load("restart of two") as report:
+                report["status"] = scene.systemctl("restart", UNIT).returncode
+                wait_until(lambda: len(_pids(scene)) == 2 and not before & _pids(scene))
+                report["predecessors"] = len(scene.status()["predecessors"])
+            emit({"event": "open streams", **streams.end()})
+            killed = min(_pids(scene))
+            with scene.under_load("kill -9 one of two"):
+                os.kill(killed, signal.SIGKILL)
+                wait_until(lambda: len(_pids(scene)) == 2 and killed not in _pids(scene))
+            begun = Streams(4, 4)
+            scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+            emit({"event": "stop of two", **begun.end()})
+        finally:
+            fake.release()
+            emit({"event": "journal", "text": scene.journal()[-20000:]})
+            scene.systemctl("stop", f"{UNIT}.socket", UNIT)
+
+
+def _pids(scene: Scene) -> set[int]:
+    """Return the workers that serve."""
+    return {pid for one in scene.status().get("generations", ()) if one["state"] == "serving" for pid in one["pids"]}
+
+
 # with LiteLLM
 
 
@@ -500,6 +547,7 @@ def _seconds_until(condition: Callable[[], bool]) -> float:
 SCENES = {
     "life": life,
     "upgrade": upgrade,
+    "workers": workers,
     "litellm": litellm,
     "between": between,
     "between-litellm": between_with_litellm,

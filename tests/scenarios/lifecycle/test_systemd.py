@@ -217,6 +217,19 @@ def test_an_upgrade_with_two_wheels_and_a_broken_one() -> None:
     assert reports["kept"] == {"versions": 1, "back": True}, "those that were refused are removed"
 
 
+def test_a_generation_of_two() -> None:
+    reports = play("workers")
+    for event in ("reload of two", "upgrade of two in place", "restart of two"):
+        assert_unnoticed(reports[event])
+        assert reports[event]["status"] == 0
+    assert [reports[event]["workers"] for event in ("reload of two", "upgrade of two in place")] == [2, 2]
+    assert (reports["upgrade of two in place"]["same_pid"], reports["restart of two"]["predecessors"]) == (True, 0)
+    assert reports["open streams"] == {"streams": 4, "whole": 4}
+    assert reports["kill -9 one of two"]["refused"] == 0
+    assert reports["stop of two"] == {"streams": 4, "whole": 4}
+    assert "Traceback" not in reports["journal"]["text"]
+
+
 def test_hand_overs_between_workers_that_have_litellm() -> None:
     reports = play("litellm")
     for event in ("reload with LiteLLM", "restart with LiteLLM"):

@@ -177,9 +177,10 @@ class Generations:
 
     def _pass_on(self, source: WorkerProcess, fact: wire.Message) -> None:
         """Let all other workers know what one has found out. What it is, only they understand."""
+        line = WorkerProcess.fact_line(fact)  # once: a generation may have 64 workers
         for generation in self:
             if generation is not source:
-                generation.take_fact(fact)
+                generation.take_fact(line)
 
     def reap(self) -> None:
         """Handle workers that have ended. Called on SIGCHLD."""

@@ -179,9 +179,15 @@ class WorkerProcess:
         self._borrowers.append(to)
         self._order({"do": "lend-keys"})
 
-    def take_fact(self, fact: wire.Message) -> None:
+    @staticmethod
+    def fact_line(fact: wire.Message) -> bytes:
+        """Return what `take_fact` takes."""
+        return wire.encode({"do": "take-fact", "fact": fact})
+
+    def take_fact(self, line: bytes) -> None:
         """Let it know what another worker has found out."""
-        self._order({"do": "take-fact", "fact": fact}, gives_way=True)
+        if not self._outbox.send(line, gives_way=True):
+            logger.debug("worker %d does not read: a fact is lost to it", self.number)
 
     def leave(self) -> None:
         """Have it tell load balancers that it takes no more requests; it serves those that come."""
@@ -264,8 +270,8 @@ class WorkerProcess:
         async with asyncio.timeout(seconds):
             return await asyncio.shield(asked)
 
-    def _order(self, message: wire.Message, *, gives_way: bool = False) -> None:
-        if not self._outbox.send(wire.encode(message), gives_way=gives_way):
+    def _order(self, message: wire.Message) -> None:
+        if not self._outbox.send(wire.encode(message)):
             logger.debug("worker %d does not read: it is not sent the order %s", self.number, message["do"])
 
     def _read_channel(self) -> None:
