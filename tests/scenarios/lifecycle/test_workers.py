@@ -130,6 +130,7 @@ def test_metrics_are_of_all_workers_and_counters_do_not_fall(fake: FakeAnthropic
         all_serve(daemon)
         before = scraped(daemon, "claude_gateway_requests_total")  # the start's own
         asked_by_all(daemon)
+        wait_until(lambda: scraped(daemon, "claude_gateway_requests_total") == before + 40)  # all have answered once
         for _ in range(4):  # whoever is asked
             assert scraped(daemon, "claude_gateway_requests_total") == before + 40
             assert (scraped(daemon, "claude_gateway_workers"), scraped(daemon, "claude_gateway_missing_workers")) == (
@@ -140,6 +141,7 @@ def test_metrics_are_of_all_workers_and_counters_do_not_fall(fake: FakeAnthropic
         daemon.kill(killed)
         wait_until(lambda: len(daemon.generation()["pids"]) == 2 and killed not in daemon.generation()["pids"])
         asked_by_all(daemon, 20)
+        wait_until(lambda: scraped(daemon, "claude_gateway_requests_total") == before + 60)  # all have answered once
         for _ in range(4):
             assert scraped(daemon, "claude_gateway_requests_total") == before + 60
 

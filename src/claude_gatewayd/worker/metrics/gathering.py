@@ -70,10 +70,10 @@ class Gathering:
         """Answer another worker."""
         if wish.generation != self._generation or self._own is None:
             return
-        self._send(wish.asked, self._name, self._own())
         before = self._neighbour(wish.asker)
-        if before and before not in wish.knows:
+        if before and before not in wish.knows:  # first: with the last of our own, who asks may have heard enough
             self._send("", before, self._known[before][1])
+        self._send(wish.asked, self._name, self._own())
 
     def take(self, counted: MetricsCounted) -> None:
         """Take a piece of another worker's numbers."""

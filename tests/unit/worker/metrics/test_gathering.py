@@ -113,6 +113,26 @@ async def test_what_a_dead_one_had_counted_is_known_to_one_that_takes_its_place(
 
 
 @on_uvloop
+async def test_a_dead_one_is_told_of_before_the_last_answer() -> None:
+    """Who asks goes on with the last answer: what comes after it may come too late."""
+    workers = Workers("a", "b", "c")
+    await workers.asked("a")
+    workers.end("b")
+    order = list[str]()
+    workers.begin("d")
+    publish = workers.gathering["c"]._publish
+
+    def note(fact: Fact) -> None:
+        assert isinstance(fact, MetricsCounted)
+        order.append(fact.worker)
+        publish(fact)
+
+    workers.gathering["c"]._publish = note
+    await workers.asked("d")
+    assert order == ["b", "c"]
+
+
+@on_uvloop
 async def test_an_older_generation_has_numbers_of_its_own() -> None:
     workers = Workers("a", "b")
     workers.begin("old", GENERATION - 1)
