@@ -233,3 +233,28 @@ def test_the_other_commands_say_where_claude_code_points(person: Person) -> None
     assert json.loads(person.ctl("statusline", "--json").stdout) == {
         "state": "ok", "text": f"gateway at {url.removeprefix('https://')}"
     }  # fmt: skip
+
+
+def test_run_goes_where_claude_code_goes_and_starts_no_daemon(person: Person) -> None:
+    """A project that leads elsewhere does not lead away; --direct takes both the address and the key out."""
+    client = person.home / "bin" / "claude"
+    client.parent.mkdir()
+    client.write_text(
+        '#!/bin/sh\necho "url=$ANTHROPIC_BASE_URL; $ANTHROPIC_CUSTOM_HEADERS;"\n[ -z "$2" ] || cat "$2"\n'
+    )
+    client.chmod(0o755)
+    person.environ["PATH"] = f"{client.parent}:{person.environ['PATH']}"
+    url = person.team.balancer.url
+    assert person.configure().returncode == 0
+    person.environ["HTTPS_PROXY"] = "http://proxy.example:3128"
+    done = subprocess.run(
+        [str(BIN / "claude-gatewayctl"), "run"], env=person.environ, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.stdout == f"url={url}; X-Team: herons\nx-gateway-key: {person.team.key};\n"
+    assert list((person.home / "r").rglob("control.sock")) == []
+    direct = person.ctl("run", "--direct").stdout
+    assert direct.startswith("url=; ;\n")
+    assert json.loads(direct.partition("\n")[2])["env"] == {
+        "ANTHROPIC_BASE_URL": "", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: herons"
+    }  # fmt: skip
+    assert person.ctl("run", "--bedrock").stderr.startswith("Cannot use Bedrock mode: Claude Code uses the gateway at")

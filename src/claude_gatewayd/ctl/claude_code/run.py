@@ -15,6 +15,7 @@ from claude_gatewayd import paths
 from claude_gatewayd.ctl import ensure_running
 from claude_gatewayd.ctl.claude_code import clients, edit_settings, obstacles, run_environment
 from claude_gatewayd.ctl.claude_code.destinations import leads_to_bedrock_mode
+from claude_gatewayd.ctl.claude_code.remote import gateway as remote_gateway
 from claude_gatewayd.ctl.claude_code.run_environment import Run
 from claude_gatewayd.ctl.claude_code.settings import GatewayTarget
 from claude_gatewayd.ctl.terminal.output import DONE
@@ -63,8 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
         )
         raise GatewayError(f"cannot start claude: {what}", "npm install --global @anthropic-ai/claude-code")
     settings = _settings()
+    remote = remote_gateway.in_settings(os.environ)
+    elsewhere = GatewayTarget(remote.url, remote.key) if remote is not None else None
     if direct:
-        ours = run_environment.around(os.environ, settings, edit_settings.here(os.environ))
+        ours = run_environment.around(os.environ, settings, elsewhere or edit_settings.here(os.environ))
+    elif elsewhere is not None:
+        if bedrock:
+            raise GatewayError(
+                f"cannot use Bedrock mode: Claude Code uses the gateway at {elsewhere.url}",
+                "claude-gatewayctl configure-claude --bedrock",
+            )
+        ours = run_environment.through(os.environ, settings, elsewhere)
     else:
         status = ensure_running.ensure()
         url = edit_settings.for_callers(status["address"])

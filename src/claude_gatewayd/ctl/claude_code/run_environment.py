@@ -48,7 +48,7 @@ def through(environ: Mapping[str, str], settings: Mapping[str, Any], target: Gat
     effective = {**environ, **settings}
     bedrock = bool(target.region)
     wanted = {**target.mode, HEADERS: with_key(effective.get(HEADERS, ""), target.key)}
-    if any(effective.get(name) for name in PROXIES):
+    if target.hosts and any(effective.get(name) for name in PROXIES):
         for name in ("NO_PROXY", "no_proxy"):
             if name == "NO_PROXY" or effective.get(name):
                 wanted[name] = past_the_proxy(effective.get(name), target.hosts)

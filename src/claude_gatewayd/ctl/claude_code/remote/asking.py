@@ -32,6 +32,11 @@ class Reply(NamedTuple):
     status: int
     by_gateway: bool
 
+    @property
+    def is_a_gateways(self) -> bool:
+        """Say whether it is what a gateway answers to /readyz, also while it ends."""
+        return self.by_gateway and self.status in (200, 503)
+
 
 class RemoteAnswer(NamedTuple):
     """What a remote gateway came to: *why* and a hint where something is wrong; *proxy* is what stands between.
@@ -72,7 +77,7 @@ def ask(url: str, key: str, environ: Mapping[str, str], within: float = WITHIN) 
 
 def judge(url: str, ready: Reply, with_key: Reply | None) -> RemoteAnswer:
     """Judge the answers to /readyz, and with the key to /metrics, which is asked only if a gateway gave the first."""
-    if not ready.by_gateway or with_key is None:
+    if not ready.is_a_gateways or with_key is None:
         if 300 <= ready.status < 400:
             why = f"it redirects ({ready.status}), as a login page does; a gateway never redirects"
         elif ready.status in (502, 503, 504):
@@ -87,7 +92,7 @@ def judge(url: str, ready: Reply, with_key: Reply | None) -> RemoteAnswer:
         host = urlsplit(url).hostname or ""
         why = f"the gateway does not serve the name {host}; on its machine [listen] hosts has to list it"
         return RemoteAnswer("wrong name", why, f"claude-gatewayctl config set listen.hosts {quote(host)} --reload")
-    if with_key.status == 200 or with_key.by_gateway:
+    if with_key.status == 200 or (with_key.by_gateway and with_key.status == 503):
         return RemoteAnswer("accepted")
     return RemoteAnswer("unproven", f"something before the gateway answers {with_key.status} for /metrics", _look(url))
 
@@ -97,7 +102,7 @@ async def _ask(url: str, key: str, environ: Mapping[str, str], within: float) ->
         egress = _egress(environ)
         ready = await _head(url, egress, _READY, within)
         with_key = None
-        if ready.by_gateway:
+        if ready.is_a_gateways:
             with_key = await _head(url, egress, _WITH_KEY, within, f"{KEY_HEADER}: {key}".encode())
         return ready, with_key, await _needed_ca(url, environ, within)
 

@@ -1,5 +1,6 @@
 """Which remote gateway is meant: its URL and its key as a person gives them, and as settings.json has them."""
 
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from claude_gatewayd.system.addresses import is_loopback
 
 USAGE: Final = "claude-gatewayctl configure-claude --url https://gateway.example --key-file ~/gateway.key"
 _LONGEST_KEY: Final = 512
+_PATH: Final = re.compile(r"[\w.~/-]*", re.ASCII)  # nothing that a shell or a proxy would read in another way
+_HOST: Final = re.compile(r"[\w.:-]+")
 
 
 class RemoteGateway(NamedTuple):
@@ -55,12 +58,12 @@ def url_from(given: str) -> str:
         parts = urlsplit(given.strip())
         host, _port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise _unusable(given, str(error).lower()) from None
-    if parts.scheme not in ("http", "https") or not host:
+        raise _unusable(given, _begun_small(str(error))) from None
+    if parts.scheme not in ("http", "https") or not host or host.startswith("-"):
         raise _unusable(given, "it must be a URL like https://gateway.example")
     if parts.username is not None or parts.password is not None:
         raise _unusable(f"{parts.scheme}://***@{host}", "it must hold no name or password; --key-file has the key")
-    if parts.query or parts.fragment or not given.strip().isprintable() or " " in given.strip():
+    if parts.query or parts.fragment or not _PATH.fullmatch(parts.path) or not _HOST.fullmatch(host):
         raise _unusable(given, "it must end with its host, its port, or a path")
     if parts.scheme == "http" and not is_loopback(host):
         raise _unusable(given, "without TLS, others on the network can read the gateway key and your credential")
@@ -77,7 +80,7 @@ def key_from(file: Path) -> str:
             raise GatewayError(f"cannot use the key in {file}: others can read it", f"chmod 600 {quote(str(file))}")
         text = small_file.read(file, 64 * 1024).decode("ascii").strip()
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = _begun_small(error.strerror or str(error))
         raise GatewayError(f"cannot read the key in {file}: {why}", list_command(file)) from None
     except UnicodeDecodeError:
         text = "\0"
@@ -86,6 +89,10 @@ def key_from(file: Path) -> str:
     if not text.isprintable() or " " in text or len(text) > _LONGEST_KEY:
         raise GatewayError(f"cannot use the key in {file}: it must hold the key alone, on one line", list_command(file))
     return text
+
+
+def _begun_small(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _unusable(url: str, why: str) -> GatewayError:

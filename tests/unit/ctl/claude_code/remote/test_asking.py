@@ -19,6 +19,8 @@ OK = Reply(200, by_gateway=True)
         (OK, Reply(403, by_gateway=False), "unproven", "something before the gateway answers 403"),
         (OK, Reply(401, by_gateway=False), "unproven", "something before the gateway answers 401"),
         (OK, Reply(200, by_gateway=False), "accepted", ""),  # a balancer that removes headers
+        (OK, Reply(302, by_gateway=True), "unproven", "something before the gateway answers 302"),
+        (Reply(302, by_gateway=True), None, "no gateway", "it redirects (302)"),
         (Reply(302, by_gateway=False), None, "no gateway", "it redirects (302)"),
         (Reply(503, by_gateway=False), None, "no gateway", "it has no gateway that is ready"),
         (Reply(200, by_gateway=False), None, "no gateway", "what answers is not a gateway: 200"),

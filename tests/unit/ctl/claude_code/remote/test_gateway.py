@@ -31,7 +31,8 @@ def test_urls(given: str, url: str) -> None:
     "given",
     ["", "gateway.example", "ftp://gateway.example", "https://", "http://gateway.example", "http://10.0.0.1:47000",
      "https://u@gateway.example", "https://:p@gateway.example", f"{THERE}?a", f"{THERE}#a", f"{THERE}/v1",
-     f"{THERE}:x", f"{THERE}:99999", "https://[::1", f"{THERE}/a b", f"{THERE}\nx"],
+     f"{THERE}:x", f"{THERE}:99999", "https://[::1", f"{THERE}/a b", f"{THERE}/$(id)", f"{THERE}/%zz",
+     "https://-x", "https://a b"],
 )  # fmt: skip
 def test_no_urls(given: str) -> None:
     with pytest.raises(GatewayError, match="as the gateway's address"):
