@@ -60,15 +60,21 @@ def test_tabs_of_one_browser_do_not_starve_each_other(daemon: Daemon, chromium: 
         first.page.goto(link_of(daemon))
         is_live(first.page)
         pages = [first.page]
-        for _ in range(7):
-            before = pages[-1]
-            before.evaluate(HIDE, True)
-            expect(before.locator("body")).to_have_attribute("data-connection", "away")
-            assert before.title() == "claude-gatewayd"
-            page = first.page.context.new_page()
-            page.goto(f"{daemon.url}/gateway/")
-            is_live(page)
-            pages.append(page)
+
+        def open_more(count: int) -> None:
+            for _ in range(count):
+                page = first.page.context.new_page()
+                page.goto(f"{daemon.url}/gateway/")
+                is_live(page)
+                pages.append(page)
+
+        open_more(4)
+        for page in pages:
+            page.evaluate(HIDE, True)
+        for page in pages:
+            expect(page.locator("body")).to_have_attribute("data-connection", "away")
+            assert page.title() == "claude-gatewayd"
+        open_more(4)
         assert post(daemon.port)[0] == 200
         first.page.evaluate(HIDE, False)
         is_live(first.page)
