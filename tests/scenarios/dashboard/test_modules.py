@@ -1,12 +1,9 @@
 """The page's pure functions, in the browser that runs them: tables."""
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.fakes import dashboard_data as data
 from tests.fakes.dashboard import FakeDashboard
@@ -133,42 +130,3 @@ def test_marks_on_the_time_line_are_few_and_none_is_lost(call: Call) -> None:
     apart = [{"begin": 100.0, "end": 200.0, "requests": 2}, {"begin": 5000.0, "end": 9999.0, "requests": 1}]
     assert [one["left"] for one in call("timeline", "merged", apart, 0, 10_000)] == [0.01, 0.5]
     assert call("timeline", "merged", [{"begin": -9.0, "end": -5.0, "requests": 1}], 0, 10) == []
-
-
-@pytest.mark.slow
-def test_an_hour_of_requests_does_not_grow_the_heap(chromium: Chromium) -> None:
-    """A row every second for an hour, in bursts; and the history in each of its windows."""
-    chance = random.Random(1)
-    with FakeDashboard("busy", rows=data.rows(200, time.time())) as fake, chromium.tab() as tab:
-        tab.page.goto(fake.url)
-        tools = tab.page.context.new_cdp_session(tab.page)
-        number = 1000
-
-        def used() -> int:
-            for _ in range(3):
-                tools.send("HeapProfiler.collectGarbage")
-            size: int = tools.send("Runtime.getHeapUsage")["usedSize"]
-            return size
-
-        def work() -> None:
-            nonlocal number
-            for burst in range(20):
-                number += 60
-                rows = [data.row(time.time(), number + at, chance) for at in range(60)]
-                fake.send("requests", rows)
-                fake.send("status", fake.status())
-                if burst % 10 == 9:  # playwright looks once a second
-                    last = f"{rows[-1]['duration_ms'] / 1000:.2f} s"
-                    expect(tab.page.locator("#rows td.took").first).to_have_text(last)
-            for days in (1, 30, 90, 7):
-                tab.page.locator(f"input[name=days][value='{days}']").check(force=True)
-                expect(tab.page.locator("#history")).to_have_attribute("aria-busy", "false")
-
-        work()
-        before = used()
-        for _ in range(3):
-            work()
-        assert used() - before < 300_000
-        counters = tools.send("Memory.getDOMCounters")
-        assert counters["jsEventListeners"] < 200
-        assert tab.page.locator("#rows tr").count() == 200
