@@ -101,6 +101,15 @@ def test_the_way_back_is_byte_for_byte(person: Person) -> None:
     assert person.settings.read_text() == ORIGINAL
 
 
+def test_the_way_back_when_nothing_is_remembered(person: Person) -> None:
+    assert person.configure().returncode == 0
+    (person.home / ".local" / "state" / "claude-gateway" / "claude-code.json").unlink()
+    assert person.ctl("remove-claude").returncode == 0
+    assert person.env == {
+        "ANTHROPIC_CUSTOM_HEADERS": "X-Team: herons", "A": "b", "NODE_EXTRA_CA_CERTS": person.team.ca_file
+    }  # fmt: skip
+
+
 def test_it_says_so_in_json_and_a_dry_run_writes_nothing(person: Person) -> None:
     report = json.loads(person.configure("--json", "--dry-run").stdout)
     assert (report["url"], report["key"], report["proxy"]) == (person.team.balancer.url, "accepted", "")

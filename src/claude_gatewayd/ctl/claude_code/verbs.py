@@ -128,7 +128,9 @@ def _point_at(
 
 def remove_claude(arguments: argparse.Namespace) -> int:
     """Undo configure-claude: restore what settings.json had before."""
-    outcome = edit_settings.remove(os.environ, edit_settings.here(os.environ), dry_run=arguments.dry_run)
+    remote = gateway.in_settings(os.environ)
+    target = edit_settings.here(os.environ) if remote is None else GatewayTarget(remote.url, remote.key)
+    outcome = edit_settings.remove(os.environ, target, dry_run=arguments.dry_run)
     running = clients.running() if outcome.changes and not arguments.dry_run else []
     show(
         as_json(outcome) | {"running": running},
