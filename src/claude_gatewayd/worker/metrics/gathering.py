@@ -2,12 +2,13 @@
 
 A counter must not fall while a generation lives: Prometheus would take that for a new beginning, and count all there is
 once more. So each worker keeps what it last heard of each other, also if that dies; and one that has taken a dead one's
-place is told of it by the neighbour in the ring of their names.
+place is told of it by the next one in the ring of their names.
 """
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.worker.metrics import numbers
@@ -38,6 +39,8 @@ class Gathering:
         self._generation = 0
         self._own: Callable[[], Numbers] | None = None
         self._known: dict[str, tuple[int, Numbers]] = {}  # and how many requests it had counted
+        self._round = 0  # of questions that were asked here or heard
+        self._heard: dict[str, int] = {}  # of a worker itself, in which round
         self._coming: dict[str, tuple[str, list[Mapping[str, Any]]]] = {}
         self._asked = ""
         self._answered: set[str] = set()
@@ -51,6 +54,7 @@ class Gathering:
         """Return the numbers of all others, within a second. *own* are sent to them, so that they outlive us."""
         if not self._others:
             return Gathered()
+        self._round += 1
         self._asked = secrets.token_hex(4)
         self._answered.clear()
         self._complete.clear()
@@ -70,9 +74,10 @@ class Gathering:
         """Answer another worker."""
         if wish.generation != self._generation or self._own is None:
             return
-        before = self._neighbour(wish.asker)
-        if before and before not in wish.knows:  # first: with the last of our own, who asks may have heard enough
-            self._send("", before, self._known[before][1])
+        for before in self._neighbours(wish.asker):  # first: with the last of our own, who asks may have heard enough
+            if before not in wish.knows:
+                self._send("", before, self._known[before][1])
+        self._round += 1
         self._send(wish.asked, self._name, self._own())
 
     def take(self, counted: MetricsCounted) -> None:
@@ -97,6 +102,8 @@ class Gathering:
             self._keep(name, numbers.from_pieces(found))
         except ValueError:  # of another version: it is missing
             return
+        if counted.asked:
+            self._heard[name] = self._round
         if counted.asked and counted.asked == self._asked:
             self._answered.add(name)
             if len(self._answered) >= self._others:
@@ -109,12 +116,22 @@ class Gathering:
         if requests >= before:
             self._known[name] = requests, found
         while len(self._known) > _MOST_WORKERS:
-            del self._known[next(iter(self._known))]
+            self._heard.pop(gone := next(iter(self._known)), None)
+            del self._known[gone]
 
-    def _neighbour(self, asker: str) -> str:
-        """Return who comes before us in the ring of all who are known, "" if nobody does but who asks."""
+    def _neighbours(self, asker: str) -> Iterator[str]:
+        """Yield who comes before us in the ring of all who are known, up to two who were there the last time.
+
+        One of them may have died since.
+        """
         others = sorted(name for name in self._known if name != asker)
-        return max((name for name in others if name < self._name), default=others[-1] if others else "")
+        here = bisect_left(others, self._name)
+        living = 0
+        for name in (*reversed(others[:here]), *reversed(others[here:])):
+            yield name
+            living += self._heard.get(name, 0) >= self._round
+            if living == 2:
+                return
 
     def _send(self, asked: str, name: str, found: Numbers) -> None:
         pieces = list(numbers.pieces(found))[:_MOST_PIECES]

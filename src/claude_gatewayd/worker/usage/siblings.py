@@ -5,6 +5,7 @@ database notes first what was there of each: what they have used beyond that is 
 missed; what was written between the note and the reading counts twice until the next reading, a few seconds later.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,15 +17,26 @@ _MOST_WORKERS: Final = 200
 _MOST_QUARTERS: Final = 8  # in a message: the present, and what waits for a database that was away
 _KEPT: Final = 400  # quarters of a worker: four days
 
+_SAID_AGAIN_AFTER: Final = 20.0  # seconds, what is not written
+_GONE_AFTER: Final = 60.0  # without a word: what a killed worker had not written is lost, or in the ledger
+
 ByWorker = Mapping[str, ByQuarter]
 
 
 class Siblings:
     """The usage of others, and ours for them. *publish* is None for a worker that has none."""
 
-    def __init__(self, worker: str = "", publish: Callable[[UsageShared], None] | None = None) -> None:
+    def __init__(
+        self,
+        worker: str = "",
+        publish: Callable[[UsageShared], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._worker = worker
         self._publish = publish
+        self._clock = clock
+        self._said_at = 0.0
+        self._heard_at: dict[str, float] = {}
         self._sent: dict[int, tuple[Used, Used]] = {}
         self._used: dict[str, dict[int, Used]] = {}
         self._written: dict[str, dict[int, Used]] = {}
@@ -35,6 +47,14 @@ class Siblings:
         """Let others know what is new: what this worker has used, and how much of it is *written*."""
         if self._publish is None:
             return
+        now = self._clock()
+        for gone in [name for name, at in self._heard_at.items() if now - at > _GONE_AFTER and name in self._used]:
+            if self._used[gone] != self._noted.get(gone):
+                self._forget(gone)
+                self._sum_up()
+        if now - self._said_at > _SAID_AGAIN_AFTER:
+            self._said_at = now
+            self.share_again()
         found = {at: (sums, written.get(at, NOTHING)) for at, sums in list(own.items())[-_KEPT:]}
         new = {at: both for at, both in found.items() if self._sent.get(at) != both}
         if new:
@@ -56,6 +76,7 @@ class Siblings:
             return
         if fact.worker not in self._used and len(self._used) >= _MOST_WORKERS:
             self._forget(next(iter(self._used)))
+        self._heard_at[fact.worker] = self._clock()
         mine, there, noted = (
             by.setdefault(fact.worker, {}) for by in (self._used, self._written, self._noted)
         )  # fmt: skip
@@ -85,6 +106,7 @@ class Siblings:
     def _forget(self, worker: str) -> None:
         for by in (self._used, self._written, self._noted):
             by.pop(worker, None)
+        self._heard_at.pop(worker, None)
 
     def _sum_up(self) -> None:
         total: dict[int, Used] = {}

@@ -129,7 +129,18 @@ async def test_a_dead_one_is_told_of_before_the_last_answer() -> None:
 
     workers.gathering["c"]._publish = note
     await workers.asked("d")
-    assert order == ["b", "c"]
+    assert (order[0], order[-1]) == ("b", "c")
+
+
+@on_uvloop
+async def test_many_dead_ones_are_known_to_each_that_begins() -> None:
+    workers = Workers("c", "m", "z")
+    for count, dead, begins in ((1, "c", "d"), (2, "d", "e"), (3, "e", "f"), (4, "m", "g")):
+        workers.counts[dead].note(record())
+        assert requests(await workers.asked("z")) == count
+        workers.end(dead)
+        workers.begin(begins)
+        assert requests(await workers.asked(begins)) == count
 
 
 @on_uvloop

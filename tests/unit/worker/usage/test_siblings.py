@@ -20,7 +20,8 @@ class Sibling:
     def __init__(self, name: str, database: Database, everybody: "list[Sibling]") -> None:
         self.name = name
         self.elapsed = Clock(0.0)
-        self.siblings = Siblings(name, self._publish)
+        self.monotonic = Clock(0.0)
+        self.siblings = Siblings(name, self._publish, self.monotonic)
         self.totals = UsageTotals(100.0, Clock(), siblings=self.siblings)
         self.view = LedgerView(
             GATEWAY, name, self.totals.take, succeeds=False, siblings=self.siblings, clock=Clock(), elapsed=self.elapsed
@@ -132,3 +133,21 @@ def test_nothing_new_is_not_published_and_nonsense_not_taken() -> None:
     assert one.published == 1
     other.siblings.take(facts.UsageShared("00000003", [[1, [1], "x"]]))
     assert spent(other) == {1.0}
+
+
+def test_what_a_killed_one_had_not_written_is_forgotten() -> None:
+    database, everybody = Database(), list[Sibling]()
+    one, other = Sibling("00000001", database, everybody), Sibling("00000002", database, everybody)
+    one.write(one.serve())
+    waiting = one.serve(5.0)
+    for _ in range(10):  # while its database is away it says so
+        for worker in everybody:
+            worker.monotonic.now += 21
+            worker.report()
+        assert spent(other) == {6.0}
+    database.write(waiting)  # and it is killed before it could say so
+    other.monotonic.now += 61
+    other.report()
+    other.elapsed.now += 60
+    other.read()
+    assert spent(other) == {6.0}
