@@ -267,3 +267,13 @@ def test_run_goes_where_claude_code_goes_and_starts_no_daemon(person: Person) ->
         "ANTHROPIC_BASE_URL": "", "ANTHROPIC_CUSTOM_HEADERS": "X-Team: herons"
     }  # fmt: skip
     assert person.ctl("run", "--bedrock").stderr.startswith("Cannot use Bedrock mode: Claude Code uses the gateway at")
+
+
+def test_uninstall_leaves_a_gateway_that_others_serve(person: Person) -> None:
+    assert person.configure().returncode == 0
+    configured = person.settings.read_text()
+    done = person.ctl("uninstall")
+    assert (
+        f"Claude Code uses another gateway, {person.team.balancer.url}: claude-gatewayctl remove-claude" in done.stdout
+    )
+    assert person.settings.read_text() == configured
