@@ -44,8 +44,10 @@ WATCHED: Final = (
 )
 _BOUND: Final = re.compile(r", at most (\d+)$")
 _ESTABLISHED: Final = "01"
-# What glibc keeps of a peak between pieces that are in use; the rest is given back when the worker comes to rest.
+# Pieces of a peak between those in use; the rest is given back when the worker comes to rest. Where a busy machine lets
+# hundreds of requests wait in a worker at once, there are more of them.
 _MB_MORE: Final = 12.0
+_MB_MORE_IF_BUSY: Final = 30.0
 _MORE: Final = 8  # of what comes with time, and not with requests
 _MORE_OF_CALLERS: Final = 64  # entries: each of the soak's callers may have a circuit for each of its models
 
@@ -96,12 +98,13 @@ def connections_to(ports: Collection[int]) -> int:
     return sum(row[3] == _ESTABLISHED and int(row[2].partition(":")[2], 16) in ports for row in rows)
 
 
-def compare(name: str, before: Process, after: Process, *, has_callers: bool) -> list[Row]:
+def compare(name: str, before: Process, after: Process, *, has_callers: bool, is_busy: bool = False) -> list[Row]:
     """Compare two looks at a process, or at a worker and one that came after it."""
     more = _MORE_OF_CALLERS if has_callers else _MORE
+    mb_more = _MB_MORE_IF_BUSY if is_busy else _MB_MORE
     rows = [
-        _row(f"{name}: memory, RSS in MB", before.rss, after.rss, _MB_MORE),
-        _row(f"{name}: memory, PSS in MB", before.pss, after.pss, _MB_MORE),
+        _row(f"{name}: memory, RSS in MB", before.rss, after.rss, mb_more),
+        _row(f"{name}: memory, PSS in MB", before.pss, after.pss, mb_more),
         _row(f"{name}: descriptors", before.descriptors, after.descriptors, 2),
         _row(f"{name}: threads", before.threads, after.threads, _MORE),  # a pool's: they are there when work came
     ]

@@ -11,8 +11,8 @@ from soak.kinds import KINDS, NAMES
 Query = Callable[[str], list[tuple[Any, ...]]]
 
 _ROWS: Final = """
-SELECT substr(agent_id, 1, 2), status, COUNT(*), SUM(input_tokens), SUM(output_tokens) FROM {schema}requests
-GROUP BY 1, 2
+SELECT substr(agent_id, 1, 2), status, upstream, COUNT(*), SUM(input_tokens), SUM(output_tokens) FROM {schema}requests
+GROUP BY 1, 2, 3
 """
 _MARKS: Final = "SELECT COUNT(*), COUNT(DISTINCT agent_id) FROM {schema}requests WHERE agent_id <> ''"
 _USING: Final = """
@@ -33,7 +33,7 @@ class Rows:
     """What the ledger has. *by_kind* counts the rows of each kind and status as `row_of` names them."""
 
     by_kind: dict[str, int]
-    tokens: dict[str, tuple[int, int]]  # of input and of output
+    tokens: dict[str, tuple[int, int, int]]  # of Anthropic's: rows, tokens of input and of output
     unmarked: int
     doubles: int
     using: tuple[int, ...]  # requests, tokens of input and of output: of the rows that use tokens
@@ -49,15 +49,16 @@ class Rows:
 def read(query: Query, schema: str) -> Rows:
     """Read a ledger; *schema* is a prefix of its tables' names."""
     by_kind: Counter[str] = Counter()
-    tokens: dict[str, tuple[int, int]] = {}
+    tokens: dict[str, tuple[int, int, int]] = {}
     unmarked = 0
-    for mark, status, count, given, made in query(_ROWS.format(schema=schema)):
+    for mark, status, upstream, count, given, made in query(_ROWS.format(schema=schema)):
         if not mark:
             unmarked += int(count)
             continue
         row = row_of(NAMES[mark], status)
-        by_kind[row] = int(count)
-        tokens[row] = int(given), int(made)
+        by_kind[row] += int(count)
+        if upstream == "anthropic":  # where it does not answer in time, Bedrock does
+            tokens[row] = int(count), int(given), int(made)
     ((marked, distinct),) = query(_MARKS.format(schema=schema))
     using, quarters, latencies = (
         tuple(int(value or 0) for value in query(text.format(schema=schema))[0])
@@ -97,8 +98,8 @@ def miscounted(asked: Sequence[Found], rows: Rows) -> list[str]:
         wrong.append(f"the ledger has {rows.unmarked} rows of no kind, not {unmarked} to {may_be}")
     for name, output in _OUTPUT.items():
         row = row_of(name, 200)
-        count, tokens = rows.by_kind.get(row, 0), rows.tokens.get(row, (0, 0))
-        if not unsure[name] and tokens != (count * _INPUT, count * output):
+        count, *tokens = rows.tokens.get(row, (0, 0, 0))
+        if not unsure[name] and tokens != [count * _INPUT, count * output]:
             wrong.append(f"the ledger has {tokens} tokens in {count} rows: {row}")
     if rows.quarters != rows.using or rows.latencies != rows.using[0]:
         sums = f"{rows.quarters} and {rows.latencies}"

@@ -53,16 +53,30 @@ _LINES: Final = (
     _Line("WARNING worker # the circuit of # for claude-opus-# opens until # (#)", 1),
     _Line("WARNING worker # the circuit of # for claude-opus-# opens until #, as another worker's ("),
     _Line("INFO worker # the circuit of # for claude-opus-# closes: Anthropic answers"),
+    _Line("WARNING worker # Bedrock works until #"),  # a login has ended, and nobody has logged in yet
     _Line("WARNING worker # Anthropic fails: answered #", 1),
     _Line("WARNING worker # Anthropic fails: it closed the connection in the middle of its answer", 1),
     _Line("INFO worker # Anthropic answers again", 1),
     _Line("INFO worker # cannot list the models of Bedrock: # could not be reached: connection refused"),
     _Line("INFO worker # Claude Code is served by Bedrock since # ", 1),
+    # Where the machine is busy, the stand-ins do not answer in time either.
+    _Line("WARNING worker # Anthropic fails: # could not be reached within # s"),
+    _Line("WARNING worker # the circuit of # for claude-"),
+    _Line("INFO worker # the circuit of # for claude-"),
+    _Line("WARNING worker # Bedrock cannot answer: # could not be reached within # s"),
+    _Line("WARNING worker # Bedrock cannot answer: Bedrock answered ValidationException: Input is too long"),
+    _Line("INFO worker # Bedrock answers again"),
+    _Line("INFO worker # cannot count tokens at Bedrock for "),
     # The last restart of a part may come when nothing is to be written, and a generation may end before it has failed
     # twice, or before the database is back.
     _Line("WARNING worker # cannot write the ledger: Connection refused", -1, None, _RESTARTS, 0.5),
     _Line("INFO worker # the ledger is written again", -1, None, _RESTARTS, 0.5),
 )  # fmt: skip
+
+
+def is_busy(log: Mapping[str, int]) -> bool:
+    """Return whether the machine was so busy that the loop of a worker did not run for a second."""
+    return _SILENT in log
 
 
 def faults(log: Mapping[str, int], done: Mapping[str, int]) -> list[str]:

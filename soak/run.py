@@ -65,15 +65,14 @@ def measure(scene: Soaked) -> Figures:
     )
 
 
-def judge(first: Figures, second: Figures, last: Figures) -> list[Row]:
+def judge(first: Figures, second: Figures, last: Figures, *, is_busy: bool) -> list[Row]:
     """Compare what was before, after a long time of one generation, and after many generations."""
     is_same = first.worker.pid == second.worker.pid  # where the machine is busy, another may have stood in
+    name = "worker" if is_same else "worker that stood in"
     return [
-        *figures.compare("supervisor", first.supervisor, last.supervisor, has_callers=False),
-        *figures.compare(
-            "worker" if is_same else "worker that stood in", first.worker, second.worker, has_callers=True
-        ),
-        *figures.compare("worker after reloads", first.worker, last.worker, has_callers=True),
+        *figures.compare("supervisor", first.supervisor, last.supervisor, has_callers=False, is_busy=is_busy),
+        *figures.compare(name, first.worker, second.worker, has_callers=True, is_busy=is_busy),
+        *figures.compare("worker after reloads", first.worker, last.worker, has_callers=True, is_busy=is_busy),
         Row(("lines of /metrics", str(second.series), str(last.series), "-", True)),
         Row(("bytes of the status", str(second.status), str(last.status), "-", True)),
     ]
@@ -85,7 +84,7 @@ def soak(seconds: float, requests: int = REQUESTS, reload_every: float = 30.0) -
         asked: list[Found] = []
         cpu: dict[str, float] = defaultdict(float)
 
-        def part(share: float, *works: Every) -> Figures:
+        def part(share: float, *works: Every) -> None:
             with ExitStack() as stack:
                 for work in works:
                     stack.enter_context(work)
@@ -94,19 +93,22 @@ def soak(seconds: float, requests: int = REQUESTS, reload_every: float = 30.0) -
                 asked.append(ask(scene, seconds * share, sent, round(requests * share)))
                 for who, used in scene.cpu().items():
                     cpu[who] += used - before[who]
-            return measure(scene)
 
         log_in = Every(reload_every * 2, scene.log_in), Every(reload_every * 2, scene.log_in)
         restart = (Every(reload_every * 1.5, scene.restart_database), Every(reload_every * 1.5, scene.restart_database))
         with Every(5.0, scene.look):
-            first = part(0.15)
-            second = part(0.35, log_in[0], restart[0])
-            last = part(0.5, Every(reload_every, scene.reload), log_in[1], restart[1])
-        rows = judge(first, second, last)
+            part(0.15)
+            first = measure(scene)
+            part(0.35, log_in[0], restart[0])
+            second = measure(scene)
+            part(0.45, Every(reload_every, scene.reload), log_in[1], restart[1])
+            part(0.05)  # the last generation has served, too
+            last = measure(scene)
         ledger = scene.rows()
         dropped = scene.daemon.status()["ledger"]["dropped"]
         log = scene.daemon.log
         lines = log_lines.sentences(log)
+        rows = judge(first, second, last, is_busy=log_lines.is_busy(lines))
         made, bad = sum(found.requests for found in asked), sum(found.bad for found in asked)
         wrong = [f"{row[0]} has grown from {row[1]} to {row[2]}" for row in rows if not row[4]]
         wrong += [f"{bad} of {made} requests went wrong"] if bad > _MOST_BAD * made else []

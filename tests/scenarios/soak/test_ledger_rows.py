@@ -23,14 +23,18 @@ ROWS = [
 ]
 
 
-def found(rows: list[tuple[str, int, str, int, int]], sums: tuple[int, int, int], durations: int) -> list[str]:
+def found(
+    rows: list[tuple[str, int, str, int, int]], sums: tuple[int, int, int], durations: int, bedrock: str = ""
+) -> list[str]:
     with closing(sqlite3.connect(":memory:")) as ledger:
-        ledger.execute("CREATE TABLE requests (agent_id, status, kind, input_tokens, output_tokens)")
+        ledger.execute("CREATE TABLE requests (agent_id, status, kind, input_tokens, output_tokens, upstream)")
         ledger.execute("CREATE TABLE quarters (requests, input_tokens, output_tokens)")
         ledger.execute("CREATE TABLE latencies (measure, requests)")
-        ledger.executemany("INSERT INTO requests VALUES (?, ?, ?, ?, ?)", rows)
+        ledger.executemany("INSERT INTO requests VALUES (?, ?, ?, ?, ?, 'anthropic')", rows)
         ledger.execute("INSERT INTO quarters VALUES (?, ?, ?)", sums)
         ledger.execute("INSERT INTO latencies VALUES ('duration', ?)", (durations,))
+        if bedrock:
+            ledger.execute("UPDATE requests SET upstream = 'bedrock' WHERE agent_id = ?", (bedrock,))
         return miscounted([ASKED], read(lambda statement: ledger.execute(statement).fetchall(), ""))
 
 
@@ -73,7 +77,12 @@ def test_a_scrape_has_no_row() -> None:
 
 def test_other_tokens_than_anthropic_counted() -> None:
     rows = [*ROWS[1:], (*ROWS[0][:3], 12, 7)]
-    assert found(rows, (4, 24, 15), 4) == ["the ledger has (24, 15) tokens in 2 rows: message, 200"]
+    assert found(rows, (4, 24, 15), 4) == ["the ledger has [24, 15] tokens in 2 rows: message, 200"]
+
+
+def test_bedrock_counts_its_own_tokens() -> None:
+    rows = [*ROWS[1:], (*ROWS[0][:3], 6, 4)]
+    assert found(rows, (4, 18, 12), 4, bedrock=ROWS[0][0]) == []
 
 
 @pytest.mark.parametrize(("sums", "durations"), [((5, 24, 16), 4), ((4, 24, 15), 4), ((4, 24, 16), 3)])

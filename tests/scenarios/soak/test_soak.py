@@ -11,7 +11,7 @@ from soak.scene import CONNECTIONS
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_a_minute_of_everything() -> None:
-    report = soak(60.0, 20_000, reload_every=10.0)  # a third of the usual rate, as the suite has other things to do
+    report = soak(60.0, 20_000, reload_every=8.0)  # a third of the usual rate, as the suite has other things to do
     print(report)
     assert report.wrong == []
     assert report.requests > 5000
