@@ -46,7 +46,7 @@ _BOUND: Final = re.compile(r", at most (\d+)$")
 _ESTABLISHED: Final = "01"
 # Pieces of a peak between those in use; the rest is given back when the worker comes to rest. Where a busy machine lets
 # hundreds of requests wait in a worker at once, there are more of them.
-_MB_MORE: Final = 12.0
+_MB_MORE: Final = 15.0
 _MB_MORE_IF_BUSY: Final = 30.0
 _MORE: Final = 8  # of what comes with time, and not with requests
 _MORE_OF_CALLERS: Final = 64  # entries: each of the soak's callers may have a circuit for each of its models
