@@ -111,6 +111,13 @@ class Tab:
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
+    def opened(self, link: str) -> Page:
+        """Open the dashboard by a one-time link, and return its page once it is live and has its history."""
+        self.page.goto(link)
+        expect(self.page.locator("#connection")).to_have_text("live")
+        expect(self.page.locator("#history")).to_have_attribute("aria-busy", "false")
+        return self.page
+
     def keep(self, name: str) -> Path:
         """Keep a picture of the whole page, for somebody to look at."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

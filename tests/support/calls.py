@@ -28,6 +28,17 @@ def post(port: int, body: bytes | None = None, headers: dict[str, str] | None = 
         connection.close()
 
 
+def check_health(port: int, path: str, host: str = "10.1.2.3:47000", method: str = "GET") -> tuple[int, bytes]:
+    """Ask as a kubelet does: the Host is the address of the pod, and there is no key."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request(method, path, headers={"host": host})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
 def error_of(answer: tuple[int, bytes], status: int) -> str:
     """Return what an error in Anthropic's envelope says."""
     assert answer[0] == status

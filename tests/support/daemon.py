@@ -193,6 +193,11 @@ class Daemon:
         said: dict[str, Any] = json.loads(done.stdout)
         return said
 
+    @property
+    def key(self) -> str:
+        """The gateway key."""
+        return self.ctl("key").stdout.strip()
+
     def generation(self) -> dict[str, Any]:
         """Return the generation that serves."""
         return next(g for g in self.status()["generations"] if g["state"] == "serving")

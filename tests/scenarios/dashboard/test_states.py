@@ -2,22 +2,15 @@
 
 import os
 import signal
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from claude_gatewayd import paths
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.aws import FakeAws
 from tests.fakes.aws_home import AwsHome
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.client.claude import Claude, why_no_client
-from tests.scenarios.client.routes import NEWEST
 from tests.support.browser import Chromium, Scheme, Tab
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
@@ -27,9 +20,6 @@ from tests.support.stage import Stage, asking
 CONFIG = "[router]\nnum_retries = 0\nallowed_fails = 100\n[litellm]\nload = 'lazy'\n"
 PROFILE = "Sandbox.AdministratorAccess"
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
-ITS_ROW = """SELECT model_asked,
-  input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens, output_tokens, cost
-  FROM requests WHERE client = 'claude-cli' AND is_stream ORDER BY id"""
 FOCUSED = """() => {
   const one = document.activeElement;
   return { name: one.innerText?.trim() || one.name || one.id, isBody: one === document.body };
@@ -48,13 +38,6 @@ def stage() -> Iterator[Stage]:
         yield one
 
 
-def open_page(tab: Tab, daemon: Daemon) -> Page:
-    tab.page.goto(link_of(daemon))
-    expect(tab.page.locator("#connection")).to_have_text("live")
-    expect(tab.page.locator("#history")).to_have_attribute("aria-busy", "false")
-    return tab.page
-
-
 def has_no_barrier(tab: Tab) -> None:
     """Hold that axe-core finds nothing serious, in both schemes, in a narrow and a wide window."""
     for scheme in SCHEMES:
@@ -65,36 +48,9 @@ def has_no_barrier(tab: Tab) -> None:
             assert tab.overflow() == 0, (scheme, width)
 
 
-@pytest.mark.client
-def test_a_request_of_the_real_claude_code_is_a_row(stage: Stage, chromium: Chromium, tmp_path: Path) -> None:
-    if reason := why_no_client(NEWEST):
-        pytest.skip(reason)
-    daemon = stage.daemon
-    with chromium.tab() as tab:
-        page = open_page(tab, daemon)
-        result = Claude(NEWEST, daemon.url, tmp_path / "home").ask("good morning")
-        assert result.succeeded, result
-        found: list[tuple[Any, ...]] = []
-
-        def is_written() -> bool:
-            with closing(sqlite3.connect(paths.ledger_file(daemon.environ))) as ledger:
-                found[:] = ledger.execute(ITS_ROW).fetchall()
-            return bool(found)
-
-        wait_until(is_written)
-        model, prompt, answer, cost = found[-1]
-        row = page.locator("#rows tr").first
-        expect(row.locator(".model")).to_have_text(model)
-        expect(row.locator(".prompt")).to_have_text(f"{prompt:,}")
-        expect(row.locator(".answer")).to_have_text(f"{answer:,}")
-        expect(row.locator(".cost")).to_have_text(f"${cost:.4f}")
-        expect(row.locator(".status")).to_have_text("200")
-        expect(row.locator(".lane")).to_have_text("Anthropic")
-
-
 def test_a_fallback_shows_who_serves_and_why(stage: Stage, chromium: Chromium) -> None:
     with chromium.tab() as tab:
-        page = open_page(tab, stage.daemon)
+        page = tab.opened(link_of(stage.daemon))
         stage.anthropic_is_down()
         try:
             assert stage.ask().headers["x-gateway-upstream"] == "bedrock"
@@ -114,7 +70,7 @@ def test_a_limit_that_is_reached_shows(stage: Stage, chromium: Chromium) -> None
     limited = Stage(stage.anthropic, stage.bedrock, stage.daemon)
     limited.prove()
     with chromium.tab() as tab:
-        page = open_page(tab, stage.daemon)
+        page = tab.opened(link_of(stage.daemon))
         limited.anthropic.limit_next()
         assert limited.ask().headers["x-gateway-upstream"] == "bedrock"
         expect(page.locator("#verdict")).to_have_text("Bedrock serves")
@@ -131,7 +87,7 @@ def test_a_login_that_is_needed_shows_with_its_command(chromium: Chromium) -> No
         home.sso_session()
         home.sso_profile(PROFILE)
         with daemon, chromium.tab() as tab:
-            page = open_page(tab, daemon)
+            page = tab.opened(link_of(daemon))
             expect(page.locator("#bedrock .state")).to_have_text("needs a login")
             expect(page.locator("#verdict-why")).to_contain_text("Bedrock cannot step in")
             expect(page.locator("#login-command code")).to_contain_text("claude-gatewayctl sso-login")
@@ -143,7 +99,7 @@ def test_a_login_that_is_needed_shows_with_its_command(chromium: Chromium) -> No
 def test_with_the_keyboard_alone(stage: Stage, chromium: Chromium) -> None:
     """Each control of a real page is reached with Tab, and does what it says."""
     with chromium.tab(expects=["Failed to load resource"]) as tab:  # a reload ends the stream
-        page = open_page(tab, stage.daemon)
+        page = tab.opened(link_of(stage.daemon))
         stage.ask()
         expect(page.locator("#rows tr").first).to_be_visible()
         wanted = page.evaluate(
@@ -186,7 +142,7 @@ def test_what_is_killed_comes_back_by_itself(chromium: Chromium) -> None:
         Daemon(upstream=fake.url) as daemon,
         chromium.tab(expects=["Failed to load resource"]) as tab,
     ):
-        page = open_page(tab, daemon)
+        page = tab.opened(link_of(daemon))
         rows = page.locator("#rows tr")
         for of in (processes, Daemon.workers, processes):
             before = of(daemon)

@@ -8,27 +8,16 @@ import time
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
-from tests.support.calls import CUT, PATIENCE, Stream, post
+from tests.support.calls import CUT, PATIENCE, Stream, check_health, post
 from tests.support.daemon import Daemon, wait_until
-
-
-def check(port: int, path: str, host: str = "10.1.2.3:47000", method: str = "GET") -> tuple[int, bytes]:
-    """Ask as a kubelet does: the Host is the address of the pod, and there is no key."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    try:
-        connection.request(method, path, headers={"host": host})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
 
 
 def test_health_checks_need_neither_key_nor_name_and_say_nothing_else(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url, config="[listen]\nremote = true\n") as daemon:
         for path in ("/healthz", "/readyz", "/readyz?verbose"):
-            assert check(daemon.port, path) == (200, b"ok\n")
-            assert check(daemon.port, path, method="HEAD") == (200, b"")
-        assert check(daemon.port, "/healthz/x")[0] == 421
+            assert check_health(daemon.port, path) == (200, b"ok\n")
+            assert check_health(daemon.port, path, method="HEAD") == (200, b"")
+        assert check_health(daemon.port, "/healthz/x")[0] == 421
         # the 200 is the daemon's start: somebody asked whether it answers
         wait_until(lambda: daemon.status()["requests"] == {"200": 1, "421": 1})
     assert fake.requests == []
@@ -38,8 +27,8 @@ def test_it_serves_until_the_balancer_has_noticed(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url, config="[listen]\nleave_after = 2\n") as daemon:
         daemon.signal(signal.SIGTERM)
         begun = time.monotonic()
-        wait_until(lambda: check(daemon.port, "/readyz") == (503, b"leaving\n"))
-        assert check(daemon.port, "/healthz") == (200, b"ok\n")
+        wait_until(lambda: check_health(daemon.port, "/readyz") == (503, b"leaving\n"))
+        assert check_health(daemon.port, "/healthz") == (200, b"ok\n")
         assert post(daemon.port)[0] == 200
         assert "leaving: serving on for 2 s" in daemon.log
         assert daemon.wait() == 0
@@ -52,11 +41,11 @@ def test_it_serves_until_the_balancer_has_noticed(fake: FakeAnthropic) -> None:
 def test_a_generation_that_stands_in_meanwhile_says_no_too(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url, config="[listen]\nleave_after = 60\n") as daemon:
         daemon.signal(signal.SIGTERM)
-        wait_until(lambda: check(daemon.port, "/readyz")[0] == 503)
+        wait_until(lambda: check_health(daemon.port, "/readyz")[0] == 503)
         (worker,) = daemon.workers()
         daemon.kill(worker)
         wait_until(lambda: daemon.workers() not in ([], [worker]) and daemon.answers())
-        wait_until(lambda: check(daemon.port, "/readyz")[0] == 503)
+        wait_until(lambda: check_health(daemon.port, "/readyz")[0] == 503)
         daemon.signal(signal.SIGTERM)
         begun = time.monotonic()
         assert daemon.wait() == 0
@@ -89,5 +78,5 @@ def test_a_reload_is_nothing_to_a_balancer(fake: FakeAnthropic) -> None:
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (200, b"ok\n")
         except CUT:  # closed between two requests: a balancer opens another
-            assert check(daemon.port, "/readyz") == (200, b"ok\n")
+            assert check_health(daemon.port, "/readyz") == (200, b"ok\n")
         connection.close()

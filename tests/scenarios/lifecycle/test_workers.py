@@ -3,24 +3,14 @@
 import signal
 from contextlib import ExitStack, suppress
 from subprocess import DEVNULL, Popen
-from typing import Any
 from urllib.request import Request, urlopen
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.scenarios.lifecycle.callers import calling
-from tests.scenarios.lifecycle.test_leaving import check
-from tests.scenarios.relay.test_metrics import key_of
 from tests.support.build import Build
-from tests.support.calls import Stream, post
+from tests.support.calls import Stream, check_health, post
 from tests.support.daemon import BIN, Daemon, wait_until
-
-TWO = "[listen]\nworkers = 2\n"
-
-
-def all_serve(daemon: Daemon, count: int = 2) -> dict[str, Any]:
-    """Wait until a generation has all its workers, and return it."""
-    wait_until(lambda: daemon.status()["state"] == "serving" and len(daemon.generation()["pids"]) == count, 20)
-    return daemon.generation()
+from tests.support.workers import TWO, all_serve
 
 
 def asked_by_all(daemon: Daemon, count: int = 40) -> None:
@@ -119,7 +109,7 @@ def test_open_circuits_hold_for_all(fake: FakeAnthropic) -> None:
 def scraped(daemon: Daemon, name: str) -> float:
     """Return the sum of a metric over its labels."""
     with urlopen(
-        Request(f"http://127.0.0.1:{daemon.port}/metrics", headers={"x-gateway-key": key_of(daemon)}), timeout=30
+        Request(f"http://127.0.0.1:{daemon.port}/metrics", headers={"x-gateway-key": daemon.key}), timeout=30
     ) as page:
         lines = page.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
@@ -159,7 +149,7 @@ def test_a_worker_that_hangs_is_missing_from_the_metrics(fake: FakeAnthropic) ->
 
 def _scraped_soon(daemon: Daemon) -> float:
     """Return how many workers are missing; -1 if the one that hangs was asked."""
-    page = Request(f"http://127.0.0.1:{daemon.port}/metrics", headers={"x-gateway-key": key_of(daemon)})
+    page = Request(f"http://127.0.0.1:{daemon.port}/metrics", headers={"x-gateway-key": daemon.key})
     with suppress(OSError), urlopen(page, timeout=3) as answer:
         lines = answer.read().decode().splitlines()
         return float(next(line for line in lines if line.startswith("claude_gateway_missing_workers")).split()[1])
@@ -225,9 +215,9 @@ def test_an_end_finishes_the_streams_of_all(fake: FakeAnthropic) -> None:
         for hold in holds:
             hold.wait_reached()
         daemon.signal(signal.SIGTERM)
-        wait_until(lambda: check(daemon.port, "/readyz") == (503, b"leaving\n"))
+        wait_until(lambda: check_health(daemon.port, "/readyz") == (503, b"leaving\n"))
         daemon.kill(pids[0], signal.SIGSTOP)  # whoever answers says so
-        assert check(daemon.port, "/readyz") == (503, b"leaving\n")
+        assert check_health(daemon.port, "/readyz") == (503, b"leaving\n")
         daemon.kill(pids[0], signal.SIGCONT)
         for hold in holds:
             hold.release()
@@ -242,10 +232,10 @@ def test_a_worker_that_takes_a_place_while_the_daemon_leaves_says_no_too(fake: F
     with Daemon(upstream=fake.url, config="[listen]\nworkers = 2\nleave_after = 60\n") as daemon:
         killed = all_serve(daemon)["pids"][1]
         daemon.signal(signal.SIGTERM)
-        wait_until(lambda: check(daemon.port, "/readyz")[0] == 503)
+        wait_until(lambda: check_health(daemon.port, "/readyz")[0] == 503)
         daemon.kill(killed)
         wait_until(lambda: len(daemon.workers()) == 2 and killed not in daemon.workers())
         wait_until(lambda: daemon.log.count("serves after") == 3)
-        wait_until(lambda: all(check(daemon.port, "/readyz")[0] == 503 for _ in range(10)))
+        wait_until(lambda: all(check_health(daemon.port, "/readyz")[0] == 503 for _ in range(10)))
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0

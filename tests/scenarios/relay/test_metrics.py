@@ -15,10 +15,6 @@ from tests.support.daemon import Daemon, wait_until
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
 
 
-def key_of(daemon: Daemon) -> str:
-    return daemon.ctl("key").stdout.strip()
-
-
 def get(daemon: Daemon, method: str = "GET", path: str = "/metrics", **headers: str) -> tuple[int, Any, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
     try:
@@ -30,7 +26,7 @@ def get(daemon: Daemon, method: str = "GET", path: str = "/metrics", **headers: 
 
 
 def numbers(daemon: Daemon) -> dict[str, float]:
-    status, headers, body = get(daemon, x_gateway_key=key_of(daemon), **OPENMETRICS)
+    status, headers, body = get(daemon, x_gateway_key=daemon.key, **OPENMETRICS)
     assert status == 200, body
     assert headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     found: dict[str, float] = {}
@@ -77,7 +73,7 @@ def test_a_name_that_a_caller_made_up_is_no_label(scene: Scene) -> None:
         )
 
     wait_until(lambda: other() >= 5)
-    assert b"my-secret" not in get(scene.daemon, x_gateway_key=key_of(scene.daemon))[2]
+    assert b"my-secret" not in get(scene.daemon, x_gateway_key=scene.daemon.key)[2]
 
 
 def test_a_scrape_is_no_request(scene: Scene) -> None:
@@ -91,14 +87,14 @@ def test_a_scrape_is_no_request(scene: Scene) -> None:
 
 
 def test_the_key_may_be_sent_as_prometheus_sends_it(scene: Scene) -> None:
-    status, headers, body = get(scene.daemon, authorization=f"Bearer {key_of(scene.daemon)}")
+    status, headers, body = get(scene.daemon, authorization=f"Bearer {scene.daemon.key}")
     assert status == 200
     assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert b"\nclaude_gateway_generation 1.0\n" in body
 
 
 def test_a_head_has_no_body(scene: Scene) -> None:
-    status, headers, body = get(scene.daemon, "HEAD", x_gateway_key=key_of(scene.daemon))
+    status, headers, body = get(scene.daemon, "HEAD", x_gateway_key=scene.daemon.key)
     assert (status, body) == (200, b"")
     assert int(headers["content-length"]) > 1000
 
@@ -114,7 +110,7 @@ def test_a_head_has_no_body(scene: Scene) -> None:
     ],
 )
 def test_who_may_not_read(scene: Scene, headers: dict[str, str], status: int, words: bytes) -> None:
-    given = {"x_gateway_key": key_of(scene.daemon)} | headers if status != 401 else headers
+    given = {"x_gateway_key": scene.daemon.key} | headers if status != 401 else headers
     got, _, body = get(scene.daemon, **given)
     assert got == status
     assert words in body
@@ -137,7 +133,7 @@ def test_open_metrics_need_no_key() -> None:
 def test_from_afar_the_key_is_needed_in_any_case() -> None:
     with Daemon(config="[listen]\nremote = true\n[metrics]\nopen = true\n") as daemon:
         assert get(daemon)[0] == 401
-        assert get(daemon, x_gateway_key=key_of(daemon))[0] == 200
+        assert get(daemon, x_gateway_key=daemon.key)[0] == 200
 
 
 def test_a_new_generation_begins_at_0(scene: Scene) -> None:

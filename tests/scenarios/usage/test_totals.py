@@ -2,27 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
+from tests.scenarios.usage.daily import CONFIG, failing, usage, wait_usage
 from tests.support.calls import Stream, post
 from tests.support.daemon import Daemon, wait_until
 from tests.support.rows import of_session, rows
-from tests.support.stage import MODEL, Reply, Stage, keys_of, turn
+from tests.support.stage import MODEL, Stage, keys_of, turn
 
 pytestmark = pytest.mark.slow
-
-CONFIG = """
-[router]
-num_retries = 0
-allowed_fails = 100
-[bedrock]
-through = "direct"
-MORE
-"""
 
 
 @pytest.fixture
@@ -36,22 +27,6 @@ def anthropic() -> Iterator[FakeAnthropic]:
 def bedrock() -> Iterator[FakeBedrock]:
     with FakeBedrock() as fake:
         yield fake
-
-
-def usage(daemon: Daemon) -> dict[str, Any]:
-    found: dict[str, Any] = daemon.status()["usage"]
-    return found
-
-
-def wait_usage(daemon: Daemon, requests: int) -> dict[str, Any]:
-    """Return the totals once they have so many requests, and the ledger has what they have."""
-
-    def is_so() -> bool:
-        found, cost = usage(daemon), sum(one["cost"] for one in rows(daemon, "quarters"))
-        return bool(found["is_complete"]) and found["requests"] == requests and abs(found["cost"] - cost) < 1e-6
-
-    wait_until(is_so, describe=lambda: f"{usage(daemon)} {rows(daemon, 'quarters')}\n{daemon.describe()}")
-    return usage(daemon)
 
 
 def test_two_generations_and_a_restart(anthropic: FakeAnthropic) -> None:
@@ -86,12 +61,6 @@ def spending(anthropic: FakeAnthropic, bedrock: FakeBedrock, request: pytest.Fix
         stage.prove()
         yield stage
         assert "Traceback" not in daemon.log
-
-
-def failing(stage: Stage) -> Reply:
-    """Ask while Anthropic fails."""
-    stage.anthropic.fail_next(529)
-    return stage.ask()
 
 
 def test_beyond_the_budget(spending: Stage) -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.lifecycle.test_workers import TWO, all_serve
-from tests.scenarios.usage.test_totals import CONFIG, failing, usage, wait_usage
+from tests.scenarios.usage.daily import CONFIG, failing, usage, wait_usage
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
 from tests.support.stage import Stage, keys_of
+from tests.support.workers import TWO, all_serve
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ def anthropic() -> Iterator[FakeAnthropic]:
         fake.release()
 
 
-@pytest.mark.parametrize("ledger", ["", "[ledger]\nenabled = false\n"], ids=["a ledger", "none"])
+@pytest.mark.parametrize("ledger", ["", "[ledger]\nenabled = false\n"], ids=["a ledger", "no ledger"])
 def test_totals_are_of_all(anthropic: FakeAnthropic, ledger: str) -> None:
     with Daemon(upstream=anthropic.url, config=TWO + ledger) as daemon:
         all_serve(daemon)

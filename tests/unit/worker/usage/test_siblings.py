@@ -9,7 +9,7 @@ from claude_gatewayd.worker.sharing import facts, messages
 from claude_gatewayd.worker.usage.ledger_view import LedgerView
 from claude_gatewayd.worker.usage.siblings import Siblings
 from claude_gatewayd.worker.usage.totals import UsageTotals
-from tests.unit.worker.usage.test_totals import GATEWAY, NOON, Clock, Database, request, today
+from tests.unit.worker.usage.in_memory import GATEWAY, NOON, Clock, Database, request, today
 
 pytestmark = pytest.mark.usefixtures("utc")
 
