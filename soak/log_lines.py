@@ -51,7 +51,6 @@ _LINES: Final = (
     _Line("INFO worker # Anthropic accepts the credential #: it may use Bedrock", 1, 20),
     _Line("WARNING worker # the circuit of # for claude-opus-# opens until # (limit reached)", 1),
     _Line("WARNING worker # the circuit of # for claude-opus-# opens until # (#)", 1),
-    _Line("WARNING worker # the circuit of # for claude-opus-# opens until #, as another worker's ("),
     _Line("INFO worker # the circuit of # for claude-opus-# closes: Anthropic answers"),
     _Line("WARNING worker # Bedrock works until #"),  # a login has ended, and nobody has logged in yet
     _Line("WARNING worker # Anthropic fails: answered #", 1),

@@ -68,7 +68,6 @@ def test_a_circuit_outlives_a_reload() -> None:
         assert stage.ask().headers["x-gateway-fallback"] == "429"
         asked = len(stage.to_anthropic())
         assert daemon.ctl("reload").returncode == 0
-        wait_until(lambda: "as another worker's (limit reached)" in daemon.log)
         wait_until(lambda: daemon.generation()["number"] == 2 and bool(daemon.status()["circuits"]))
         assert stage.ask().headers["x-gateway-fallback"] == "circuit open (limit reached)"
         assert len(stage.to_anthropic()) == asked

@@ -181,11 +181,10 @@ class Circuits:
             self._change(key, lambda circuit, now: circuit.released(now))
 
     def take(self, fact: CircuitChanged) -> None:
-        """Take over the state of a circuit that another worker has published."""
+        """Take over the state of a circuit that another worker has published, and logged."""
         key = circuit_key(fact.credential, fact.model, fact.own_limits)
         if not fact.is_open:
-            if self._circuits.pop(key, CLOSED).is_open:
-                logger.info("the circuit of %s for %s closes: Anthropic answers another worker", *self._named(key))
+            self._circuits.pop(key, None)
             return
         now = self._clock()
         ends_in = min(max(fact.ends_in, 0.0), LONGEST_LIMIT)
@@ -194,16 +193,7 @@ class Circuits:
             is_open=True, since=now, until=now + ends_in, probe_at=now + probe_in, limit=fact.is_limit,
             reason=fact.reason,
         )  # fmt: skip
-        was_open = self._circuits.get(key, CLOSED).is_open
         self._put(key, circuit)
-        if not was_open:
-            until = clock_time(circuit.until, now)
-            logger.warning(
-                "the circuit of %s for %s opens until %s, as another worker's (%s)",
-                *self._named(key),
-                until,
-                ascii(circuit.reason)[1:-1],
-            )
 
     def publish_all(self) -> None:
         """Publish the circuits that are open, for a worker that begins."""

@@ -302,7 +302,7 @@ def test_a_limit_that_one_worker_saw_holds_for_the_other(caplog: pytest.LogCaptu
     pair.one.rejected(KEY, NOW + 7200, "limit reached")
     assert (pair.other.admit(KEY), pair.other.reason(KEY)) == ("open", "limit reached")
     assert [one["until"] for one in pair.other.snapshot()] == [NOW - 3600 + 7200]
-    assert ["as another worker's" in record.getMessage() for record in caplog.records] == [True, False]
+    assert len(caplog.records) == 1, "a change is logged once, however many workers take it over"
     pair.wait(PROBE_EVERY + OTHERS_PROBE_LATER[1])
     assert pair.one.admit(KEY) == "probe"
     assert pair.other.admit(KEY) == "open", "one of them probes"
