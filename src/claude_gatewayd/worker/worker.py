@@ -111,8 +111,8 @@ class Worker:
                 await self._load_engine_first()
         self._acceptor.start()
         self._is_serving = True
+        self._parts.sharing.publish(FactsWanted())  # the older generation reads it before its order to drain
         self._channel.send_event("ready", **self._snapshot())
-        self._parts.sharing.publish(FactsWanted())
         if not self._mode.succeeds:
             self._parts.bedrock.start()
         if wants_engine:

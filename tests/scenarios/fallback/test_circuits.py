@@ -68,7 +68,9 @@ def test_a_circuit_outlives_a_reload() -> None:
         assert stage.ask().headers["x-gateway-fallback"] == "429"
         asked = len(stage.to_anthropic())
         assert daemon.ctl("reload").returncode == 0
-        wait_until(lambda: daemon.generation()["number"] == 2 and bool(daemon.status()["circuits"]))
+        wait_until(
+            lambda: daemon.generation()["number"] == 2 and bool(daemon.status()["circuits"]), describe=daemon.describe
+        )
         assert stage.ask().headers["x-gateway-fallback"] == "circuit open (limit reached)"
         assert len(stage.to_anthropic()) == asked
 
