@@ -83,6 +83,11 @@ def is_installed(environ: Mapping[str, str]) -> bool:
     return os.path.isfile(environment_file(environ))  # Path.is_file() would raise there
 
 
+def background_log(environ: Mapping[str, str]) -> Path:
+    """Return the log of a daemon that `run` or `setup` has started in the background, without a service."""
+    return state_dir(environ) / "claude-gatewayd.log"
+
+
 def log_file(environ: Mapping[str, str]) -> Path:
     """Return the log of an agent of launchd, which has no journal."""
     return home(environ) / "Library/Logs" / APP / "claude-gatewayd.log"

@@ -29,7 +29,7 @@ def ensure() -> dict[str, Any]:
 
 
 def _ensure() -> dict[str, Any]:
-    log = paths.state_dir(os.environ) / "claude-gatewayd.log"
+    log = paths.background_log(os.environ)
     read_from = log.stat().st_size if log.exists() else 0
     pid: int | None = None  # of the one we started, 0 if the service manager started it
     begun = time.monotonic()

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from shlex import quote
 from typing import Any
 
 from claude_gatewayd import paths
@@ -111,8 +112,14 @@ def disable(_arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace) -> int:
     """Show the log: the systemd journal, or a file on macOS."""
-    ours, _found = _installed("show the log of")
     lines = arguments.lines if arguments.lines is not None or arguments.since else _LINES
+    try:
+        ours, _found = _installed("show the log of")
+    except GatewayError as error:
+        log = paths.background_log(os.environ)
+        if paths.is_installed(os.environ) or not log.exists():
+            raise
+        raise GatewayError(error.message, f"tail -n {lines or _LINES} {quote(str(log))}") from None
     ours.logs(lines, arguments.since, os.environ, follow=arguments.follow)
     return DONE
 
