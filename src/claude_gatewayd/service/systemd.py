@@ -36,7 +36,7 @@ _PROPERTIES = (
     *("Id", "LoadState", "FragmentPath", "ActiveState", "SubState", "UnitFileState", "MainPID", "Result"),
     *("NRestarts", "ExecStart", "ExecMainStatus", "Listen", "NeedDaemonReload", "DropInPaths"),
 )
-_FOREGROUND = "run it in a terminal instead: claude-gatewayd"
+_FOREGROUND = "claude-gatewayd    # runs in a terminal, without a service"
 _EXIT_EXEC = "203"  # systemd.exec(5)
 _EXIT_SANDBOX = {"217": "USER", "218": "CAPABILITIES", "226": "NAMESPACE"}  # there, too
 _LOOKS, _LOOK_AGAIN = 5, 0.05

@@ -26,7 +26,7 @@ def test_no_systemd(bare: Inside) -> None:
         output = bare.bad(f"PATH='{BIN}' claude-gatewayctl {verb}")
         assert output == (
             "Cannot reach a service manager: there is no systemd here (no systemctl)\n"
-            "  run it in a terminal instead: claude-gatewayd\n"
+            "  claude-gatewayd    # runs in a terminal, without a service\n"
         )
 
 
