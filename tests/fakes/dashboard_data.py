@@ -280,7 +280,7 @@ FINDINGS: list[dict[str, Any]] = [
         ("port", "ok", "http://127.0.0.1:47000 answers", "", ""),
         ("service", "ok", "systemd starts it at every login", "", ""),
         ("environment", "ok", "nothing in it leads elsewhere", "", ""),
-        ("clock", "fail", "is 12 minutes fast", "AWS rejects signatures made with this clock",
+        ("clock", "fail", "is 12 min 0 s fast", "AWS rejects signatures made with this clock",
          "sudo timedatectl set-ntp true"),
         ("settings", "note", "ANTHROPIC_API_KEY is set in /home/ada/.zshrc:14",
          "Claude Code sends it in place of your login", "unset ANTHROPIC_API_KEY"),

@@ -9,6 +9,7 @@ from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.bedrock import errors as bedrock_errors
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
 from claude_gatewayd.ctl.terminal import spending
+from claude_gatewayd.ctl.terminal.text import duration
 from claude_gatewayd.network import trust
 from claude_gatewayd.system.clock_time import clock_time
 
@@ -79,7 +80,7 @@ def anthropic(reached: Reached, status: Status | None, by_daemon: Handshake | No
     if reached.skew is not None and abs(reached.skew) > CLOCK_MAY_DIFFER:
         ahead = "fast" if reached.skew > 0 else "slow"
         yield Finding(
-            "clock", "fail", f"is {abs(reached.skew) / 60:.0f} minutes {ahead}",
+            "clock", "fail", f"is {duration(abs(reached.skew))} {ahead}",
             "AWS rejects signatures made with this clock", SET_CLOCK,
         )  # fmt: skip
     elif reached.skew is not None:
