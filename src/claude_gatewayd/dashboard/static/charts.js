@@ -1,7 +1,6 @@
 // The two charts, each made once. Their colours are those of the style sheet, in the scheme of the moment.
 
 import uPlot from "./vendor/uPlot.esm.js";
-import { seconds } from "./format.js";
 
 export const MOST_KEYS = 7;
 const charts = new Set();
@@ -118,7 +117,7 @@ export function latencyChart(host, onPoint) {
   }
   const chart = make(
     host,
-    { scales: { x: { time: false, range: wholeSteps }, y: { range: fromZero(1000) } }, axes: axes((at) => label(at), (ms) => seconds(ms).replace(/\.?0+ s$/, " s")), series },
+    { scales: { x: { time: false, range: wholeSteps }, y: { range: fromZero(1000) } }, axes: axes((at) => label(at), (ms) => `${Number((ms / 1000).toPrecision(6))} s`), series },
     [[0], ...Array.from({ length: 6 }, () => [null])],
     onPoint,
   );
