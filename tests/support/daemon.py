@@ -232,9 +232,9 @@ class Daemon:
                     self.process.wait(seconds)
                 except subprocess.TimeoutExpired:
                     continue
-            self._kill_what_is_left()
             if self in self.running:  # some are closed twice
                 self.running.remove(self)
+        self._kill_what_is_left()  # one in the background has no process of ours, and `stop` returns before its end
         try:
             for look in self.at_end:
                 look(self)

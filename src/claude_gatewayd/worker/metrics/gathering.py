@@ -58,7 +58,7 @@ class Gathering:
         self._asked = secrets.token_hex(4)
         self._answered.clear()
         self._complete.clear()
-        self._publish(MetricsWanted(self._generation, self._asked, self._name, sorted(self._known)))
+        self._publish(MetricsWanted(self._generation, self._asked, self._name, tuple(sorted(self._known))))
         self._send("", self._name, own)
         try:
             async with asyncio.timeout(self._within):

@@ -1,18 +1,15 @@
 """The facts that workers share. Times are durations: the clocks of two machines differ."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialAccepted:
+class CredentialAccepted(NamedTuple):
     """Anthropic has accepted a credential, by its keyed hash."""
 
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitChanged:
+class CircuitChanged(NamedTuple):
     """A circuit has opened, closed, moved, or let a probe through. *ends_in* and *probe_in* are in seconds from now."""
 
     credential: str
@@ -25,44 +22,38 @@ class CircuitChanged:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FactsWanted:
+class FactsWanted(NamedTuple):
     """A worker that begins to serve asks for what holds now."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkIssued:
+class LinkIssued(NamedTuple):
     """A one-time link to the dashboard is good, for so many seconds: by the digest of its token."""
 
     digest: str
     good_for: float
 
 
-@dataclass(frozen=True, slots=True)
-class LinkUsed:
+class LinkUsed(NamedTuple):
     """It is not good any more."""
 
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class RowsWanted:
+class RowsWanted(NamedTuple):
     """A page is open at a worker: for so many seconds, it asks for what others have ended. *anew*: the last, too."""
 
     seconds: float
     anew: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RowsEnded:
+class RowsEnded(NamedTuple):
     """These requests have ended: usage records, as JSON has them. *missed* more are not named."""
 
     records: list[dict[str, Any]]
     missed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsWanted:
+class MetricsWanted(NamedTuple):
     """A worker is asked for metrics, and asks the others of its generation for theirs.
 
     *asked* tells this time from others. It *knows* the numbers of these workers, from before.
@@ -71,11 +62,10 @@ class MetricsWanted:
     generation: int
     asked: str
     asker: str
-    knows: list[str] = field(default_factory=list)
+    knows: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsCounted:
+class MetricsCounted(NamedTuple):
     """A *piece*, of so many, of the numbers of a *worker*: `worker.metrics.numbers`."""
 
     generation: int
@@ -86,16 +76,14 @@ class MetricsCounted:
     numbers: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class UsageShared:
+class UsageShared(NamedTuple):
     """What a worker has used: of each quarter of an hour its number, its sums, and those that are in the ledger."""
 
     worker: str
     quarters: list[list[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class ServedBy:
+class ServedBy(NamedTuple):
     """Who answers a credential's requests for a model now: "anthropic", "bedrock" or "nobody"."""
 
     credential: str
@@ -106,8 +94,7 @@ class ServedBy:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalLearned:
+class RefusalLearned(NamedTuple):
     """A model at Bedrock refuses a feature of some sort, and says so with a text."""
 
     model: str

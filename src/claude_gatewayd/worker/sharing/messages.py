@@ -39,15 +39,17 @@ _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 def as_message(fact: Fact) -> dict[str, Any]:
     """Return a fact as an object of JSON."""
-    return {"kind": _NAMES[type(fact)], **msgspec.to_builtins(fact)}
+    return {"kind": _NAMES[type(fact)], **fact._asdict()}
 
 
 def from_message(message: object) -> Fact | None:
     """Return the fact of a message; None for one of another version's, or of nobody's."""
     if not isinstance(message, dict) or not isinstance(name := message.get("kind"), str):
         return None
-    kind = _KINDS.get(name)
+    if (kind := _KINDS.get(name)) is None:
+        return None
+    fields = {field: message[field] for field in kind._fields if field in message}
     try:
-        return None if kind is None else msgspec.convert(message, kind)
-    except msgspec.ValidationError:
+        return msgspec.convert([*kind(**fields)], kind)
+    except (TypeError, msgspec.ValidationError):  # one is missing, or of another type
         return None

@@ -34,7 +34,7 @@ from claude_gatewayd.worker.sharing.facts import (
         RowsEnded([{"id": "a", "status": 200, "cost": None}], 3),
         ServedBy("1f3a", "claude-opus-4-8", "nobody", "529", "no keys", "claude-gatewayctl sso-login"),
         RefusalLearned("anthropic.claude-opus-4-8", "beta", "some-2026-01-01", "invalid beta flag"),
-        MetricsWanted(7, "0a", "aaaaaaaa", ["bbbbbbbb"]),
+        MetricsWanted(7, "0a", "aaaaaaaa", ("bbbbbbbb",)),
         UsageShared("aaaaaaaa", [[1995600, [1, 15, 1.0, 0.0, 0.0, 0.0, 0, 0], [0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0]]]),
         MetricsCounted(7, "0a", "aaaaaaaa", 0, 1, {"keys": []}),
     ],
