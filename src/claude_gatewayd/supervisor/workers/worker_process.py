@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from claude_gatewayd.ipc import wire
+from claude_gatewayd.ipc.outbox import Outbox
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor.workers.launch import Launched, LaunchSpec, launch
-from claude_gatewayd.supervisor.workers.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,9 +59,8 @@ class WorkerProcess:
         self.silent_for = 0  # ticks of the supervisor's clock since the last beat
         self.at_rest = False  # it sends no beats until there is work, or a probe
         self.on_work: Callable[[], None] = lambda: None  # called when it is not at rest any more
-        self.on_fact: Callable[[WorkerProcess, wire.Message], None] = lambda *_: (
-            None
-        )  # called with what others are to know
+        # called with what the other workers are to know
+        self.on_fact: Callable[[WorkerProcess, wire.Message], None] = lambda *_: None
         self.overdue_at = math.inf  # on the loop's clock: whatever has not drained or ended by then hangs
         self.is_done = False  # it has sent "ending": only its exit is left
         self.settled: asyncio.Future[None] = loop.create_future()
@@ -71,8 +70,7 @@ class WorkerProcess:
         self._loop = loop
         self._lines = wire.LineBuffer()
         self._channel = channel
-        channel.setblocking(False)
-        self._outbox = Outbox(channel)
+        self._outbox = Outbox(channel.fileno())
         loop.add_reader(channel.fileno(), self._read_channel)
 
     @classmethod

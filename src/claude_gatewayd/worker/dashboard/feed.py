@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
+from claude_gatewayd.ipc.outbox import Outbox
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.sharing.facts import Fact, RowsEnded, RowsWanted
 
 _LAST: Final = 200
 _WANTED_FOR: Final = 60.0  # seconds, and asked for again at half of them
 _MOST_A_BEAT: Final = 100  # are sent: nobody reads more, and what they cost has an end
-_LONGEST_UNSENT: Final = 1024 * 1024  # bytes that wait for a process that does not read
 
 
 class Feed:
@@ -90,46 +90,20 @@ class Feed:
 
 
 class _Pipe:
-    """Lines to a process that may be slow. What it does not take in time is dropped, and counted."""
+    """Lines to the process. What it does not take in time is dropped, and counted."""
 
     def __init__(self, descriptor: int) -> None:
-        os.set_blocking(descriptor, False)
-        self._loop = asyncio.get_running_loop()
         self._descriptor = descriptor
-        self._unsent = b""
+        self._outbox = Outbox(descriptor)
         self._missed = 0
 
     def send(self, records: Sequence[UsageRecord | dict[str, Any]], *, missed: int = 0) -> None:
         if not records:
             return
         self._missed += missed
-        if len(self._unsent) > _LONGEST_UNSENT:
-            self._missed += len(records)
-            return
         line = msgspec.json.encode({"requests": records, "missed": self._missed}) + b"\n"
-        self._missed = 0
-        was_empty = not self._unsent
-        self._unsent += line
-        if was_empty:
-            self._write()
-            if self._unsent:
-                self._loop.add_writer(self._descriptor, self._go_on)
+        self._missed = 0 if self._outbox.send(line) else self._missed + len(records)
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            self._loop.remove_writer(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _go_on(self) -> None:
-        self._write()
-        if not self._unsent:
-            self._loop.remove_writer(self._descriptor)
-
-    def _write(self) -> None:
-        try:
-            self._unsent = self._unsent[os.write(self._descriptor, self._unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent = b""  # it has ended, which its owner finds out
+        self._outbox.close()
+        os.close(self._descriptor)

@@ -3,15 +3,14 @@
 import asyncio
 import socket
 
+from claude_gatewayd.ipc.outbox import Outbox
 from claude_gatewayd.ipc.wire import LineBuffer
-from claude_gatewayd.supervisor.workers.outbox import Outbox
 
 LINE = b"x" * 99_999 + b"\n"
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair()
-    ours.setblocking(False)
     theirs.setblocking(False)
     return ours, theirs
 
@@ -30,7 +29,7 @@ def test_lines_wait_whole_until_there_is_room() -> None:
     async def scenario() -> None:
         ours, theirs = pair()
         with ours, theirs:
-            outbox = Outbox(ours)
+            outbox = Outbox(ours.fileno())
             sent = sum(outbox.send(LINE, gives_way=True) for _ in range(100))
             assert 5 <= sent < 100
             assert outbox.send(b"order\n"), "an order finds room where a fact does not"
@@ -46,7 +45,7 @@ def test_what_waits_is_sent_before_another_process_goes_on() -> None:
     async def scenario() -> None:
         ours, theirs = pair()
         with ours, theirs:
-            outbox = Outbox(ours)
+            outbox = Outbox(ours.fileno())
             sent = sum(outbox.send(LINE) for _ in range(4))
             reading = asyncio.create_task(asyncio.to_thread(read_all, theirs, 4 * len(LINE)))
             await asyncio.to_thread(lambda: None)
@@ -70,7 +69,7 @@ def test_a_worker_that_has_ended_is_no_error() -> None:
         ours, theirs = pair()
         theirs.close()
         with ours:
-            outbox = Outbox(ours)
+            outbox = Outbox(ours.fileno())
             assert outbox.send(LINE)
             outbox.finish()
             outbox.close()
