@@ -85,6 +85,16 @@ def ask(url: str, key: str, within: float = WITHIN) -> Asked:
     return Asked("ours" if is_ours else "other", port)
 
 
+def keyed_hash(key: str, purpose: bytes, content: bytes) -> str:
+    """Return a hash of *content*, in hexadecimal, that only who has the gateway key can make.
+
+    Each *purpose*, of 16 bytes at most, has hashes of its own: none is of use as another's.
+    """
+    from _blake2 import blake2b  # hashlib's own, without OpenSSL: `status` asks for a proof each time
+
+    return blake2b(content, digest_size=32, key=key.encode()[:_KEY_SIZE], person=purpose).hexdigest()
+
+
 def challenge_in(request: bytes) -> bytes | None:
     """Return the challenge in the head of a request that asks for a proof, None if it asks for something else."""
     lines = request.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
@@ -94,12 +104,10 @@ def challenge_in(request: bytes) -> bytes | None:
 
 
 def _hash(key: str, nonce: bytes, address: tuple[object, ...]) -> str:
-    from _blake2 import blake2b  # hashlib's own, without OpenSSL: `status` asks for a proof each time
-
     host, port = str(address[0]), address[1]
     host = host.removeprefix(_MAPPED) if "." in host else host
     proven = nonce + f"{host}:{port}".encode()
-    return blake2b(proven, digest_size=32, key=key.encode()[:_KEY_SIZE], person=_PURPOSE).hexdigest()
+    return keyed_hash(key, _PURPOSE, proven)
 
 
 def _head(sock: socket.socket, within: float) -> bytes:

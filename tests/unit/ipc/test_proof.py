@@ -1,5 +1,6 @@
 """A gateway proves that it is its person's: what counts as a proof, and what a squatter could try."""
 
+import hashlib
 import hmac
 import socket
 import threading
@@ -116,3 +117,22 @@ def test_nobody() -> None:
 @pytest.mark.parametrize("request_line", [b"POST /claude-gateway/proof HTTP/1.1", b"GET /v1/models HTTP/1.1", b""])
 def test_other_requests_ask_for_no_proof(request_line: bytes) -> None:
     assert proof.challenge_in(request_line + b"\r\nx-gateway-challenge: 00\r\n\r\n") is None
+
+
+def test_a_keyed_hash_is_blake2b_with_the_purpose_as_its_person() -> None:
+    expected = hashlib.blake2b(b"content", digest_size=32, key=b"key", person=b"purpose").hexdigest()
+    assert proof.keyed_hash("key", b"purpose", b"content") == expected
+
+
+def test_key_purpose_and_content_each_make_another_hash() -> None:
+    whole = ("key", b"purpose", b"content")
+    others = [("another", *whole[1:]), (whole[0], b"another", whole[2]), (*whole[:2], b"another")]
+    assert len({proof.keyed_hash(*words) for words in (whole, *others)}) == 4
+
+
+def test_a_key_of_any_length_will_do() -> None:
+    assert (
+        proof.keyed_hash("k" * 100, b"p", b"c")
+        == proof.keyed_hash("k" * 64, b"p", b"c")
+        != proof.keyed_hash("k" * 63, b"p", b"c")
+    )

@@ -6,12 +6,12 @@ other.
 """
 
 import hmac
-from hashlib import blake2b
 from typing import Final
+
+from claude_gatewayd.ipc.proof import keyed_hash
 
 LONGEST: Final = 30 * 24 * 3600  # seconds
 _PURPOSE: Final = b"cgw page session"  # 16 bytes at most
-_KEY_SIZE: Final = 64
 _LONGEST_VALUE: Final = 100
 _MOST_COOKIES: Final = 8  # of this name: a page below another path can add some
 _AHEAD: Final = 60  # seconds by which the clock may have been turned back since
@@ -51,5 +51,4 @@ def _is_valid(key: str, port: int, value: bytes, now: float) -> bool:
 
 
 def _hash(key: str, port: int, made: str) -> str:
-    signed = f"{port} {made}".encode()
-    return blake2b(signed, digest_size=32, key=key.encode()[:_KEY_SIZE], person=_PURPOSE).hexdigest()
+    return keyed_hash(key, _PURPOSE, f"{port} {made}".encode())
