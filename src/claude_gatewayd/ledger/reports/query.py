@@ -24,7 +24,7 @@ from claude_gatewayd.ledger.schema import latencies, quarters, requests
 from claude_gatewayd.ledger.sums import KINDS, QUARTER, QUARTERS_OF_AN_HOUR
 
 QUARTERS_OF_A_DAY = 96
-COUNTS = ("requests", "failures", "aborted", "unpriced", "input_tokens", "output_tokens", "cache_read_tokens")
+_COUNTS = ("requests", "failures", "aborted", "unpriced", "input_tokens", "output_tokens", "cache_read_tokens")
 
 
 Latencies = tuple[UpstreamLatency, ...]
@@ -57,11 +57,9 @@ def summed(connection: Connection, by: By, window: Window, zone: tzinfo | None, 
         return _sessions(connection, window, gateway)
     places = stretches(*window.quarters, zone)
     bucket = _day(places) if by == "day" else _hour(places) if by == "hour" else quarters.c[by]
-    cache_writes = quarters.c.cache_write_5m_tokens + quarters.c.cache_write_1h_tokens
-    columns = [*(func.sum(quarters.c[name]) for name in COUNTS), func.sum(cache_writes), func.sum(quarters.c.cost)]
     by_key, fallbacks = _folded(
         connection.execute(
-            select(bucket.label("bucket"), quarters.c.billing, quarters.c.fallback, *columns)
+            select(bucket.label("bucket"), quarters.c.billing, quarters.c.fallback, *summed_columns())
             .where(*_within(quarters, window, gateway))
             .group_by("bucket", quarters.c.billing, quarters.c.fallback)
         )
@@ -74,6 +72,12 @@ def summed(connection: Connection, by: By, window: Window, zone: tzinfo | None, 
         rows = [UsageRow(str(key), sums) for key, sums in by_key.items()]
         rows.sort(key=UsageRow.rank)
     return Summed(tuple(rows), fallbacks)
+
+
+def summed_columns() -> list[ColumnElement[Any]]:
+    """Return the sums of `quarters`: the counts that `numbers_of` takes, in its order, and the cost."""
+    cache_writes = quarters.c.cache_write_5m_tokens + quarters.c.cache_write_1h_tokens
+    return [*(func.sum(quarters.c[name]) for name in _COUNTS), func.sum(cache_writes), func.sum(quarters.c.cost)]
 
 
 def unpriced_models(connection: Connection, window: Window, gateway: str | None) -> tuple[str, ...]:

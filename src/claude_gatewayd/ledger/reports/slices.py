@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, func, literal, select
 
 from claude_gatewayd.ledger.reports.local_time import Stretch
-from claude_gatewayd.ledger.reports.query import COUNTS, by_stretch
-from claude_gatewayd.ledger.reports.results import Numbers, numbers_of
+from claude_gatewayd.ledger.reports.query import by_stretch, summed_columns
+from claude_gatewayd.ledger.reports.results import NAMES, Numbers, numbers_of
 from claude_gatewayd.ledger.reports.window import Window
 from claude_gatewayd.ledger.schema import latencies, quarters
 from claude_gatewayd.ledger.sums import QUARTER
 
 MANY = "(too many to tell apart)"
 _PARTS = 6  # of a slice: as exactly is known when the fallback was needed, of a day by four hours
+_TOLD_APART = ("model", "project", "upstream", "billing", "fallback")  # the first fields of a Cell
+_PRINTED = ("requests", "unpriced", "input_tokens", "output_tokens")  # with the cost, a fingerprint of `quarters`
 _BINS = 512  # more than there are
 
 
@@ -73,14 +75,10 @@ def _cells(
     connection: Connection, grid: Grid, window: Window, gateway: str | None, most: int, together: Sequence[str]
 ) -> dict[int, list[Cell]] | None:
     of = quarters.c
-    names = [
-        literal(MANY).label(name) if name in together else of[name]
-        for name in ("model", "project", "upstream", "billing", "fallback")
-    ]
-    apart = [of[name] for name in ("model", "project", "upstream", "billing", "fallback") if name not in together]
-    sums = [*(func.sum(of[name]) for name in COUNTS), func.sum(of.cache_write_5m_tokens + of.cache_write_1h_tokens)]
+    names = [literal(MANY).label(name) if name in together else of[name] for name in _TOLD_APART]
+    apart = [of[name] for name in _TOLD_APART if name not in together]
     statement = (
-        select(_slice(quarters, grid).label("slice"), *names, *sums, func.sum(of.cost))
+        select(_slice(quarters, grid).label("slice"), *names, *summed_columns())
         .where(*_within(quarters, window, gateway))
         .group_by("slice", *apart)
         .limit(most + 1)
@@ -147,7 +145,7 @@ def print_of_window(connection: Connection, table: Table, window: Window, gatewa
 
 def print_of_cells(of: Sequence[Cell]) -> Print:
     """Return the fingerprint that `prints` finds of these."""
-    counts = (sum(cell.numbers[at] for cell in of) for at in (0, 3, 5, 6))
+    counts = (sum(cell.numbers[NAMES.index(name)] for cell in of) for name in _PRINTED)
     return _print((*counts, sum(cell.cost for cell in of)))
 
 
@@ -161,7 +159,7 @@ def _printed(table: Table) -> list[ColumnElement[Any]]:
     of = table.c
     if table is latencies:
         return [func.sum(of.requests), func.sum(of.bin * of.requests)]
-    return [func.sum(of[name]) for name in ("requests", "unpriced", "input_tokens", "output_tokens", "cost")]
+    return [func.sum(of[name]) for name in (*_PRINTED, "cost")]
 
 
 def agree(one: Print, other: Print) -> bool:
