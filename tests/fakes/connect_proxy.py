@@ -11,13 +11,11 @@ What is not in the map is led to where it says, if that is loopback; all else ge
 import asyncio
 import base64
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from tests.fakes.proxy_server import ProxyServer
 
 
-class ConnectProxy:
+class ConnectProxy(ProxyServer):
     """The proxy, in a thread of its own. *asked* are the targets, in order, refused ones too."""
 
     def __init__(self, leads_to: Mapping[str, int] | None = None, *, user: str = "") -> None:
@@ -25,24 +23,15 @@ class ConnectProxy:
         self._leads_to = dict(leads_to or {})
         self._authorization = "Basic " + base64.b64encode(user.encode()).decode() if user else ""
         self._user = f"{user}@" if user else ""
-        self._server = ProxyServer("connect-proxy", self._serve)
-        self.port = self._server.port
+        super().__init__("connect-proxy")
 
     @property
     def url(self) -> str:
         """Its URL, with what it wants."""
         return f"http://{self._user}127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Talk to one client."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         method, target, _ = head.split(" ", 2)
         self.asked.append(target)
@@ -56,4 +45,4 @@ class ConnectProxy:
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             await writer.drain()
             return
-        await self._server.pipe(reader, writer, at, b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await self.pipe(reader, writer, at, b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -5,28 +5,31 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 _TIMEOUT: Final = 60.0
 
 
 class ProxyServer:
-    """Listen on a port of this machine, and let *serve* talk to each client, until `close`. With *context* over TLS."""
+    """Listen on a port of this machine, and `serve` each client, until `close`. With *context* over TLS."""
 
-    def __init__(
-        self,
-        name: str,
-        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-        context: ssl.SSLContext | None = None,
-    ) -> None:
-        self._serve = serve
+    def __init__(self, name: str, context: ssl.SSLContext | None = None) -> None:
         self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def start(self) -> None:
         """Accept from now on."""
@@ -49,6 +52,10 @@ class ProxyServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Talk to one client, as the kind of proxy does."""
+        raise NotImplementedError
+
     async def pipe(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, opened: bytes = b""
     ) -> None:
@@ -69,7 +76,7 @@ class ProxyServer:
         self._tasks.add(task)
         try:
             with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-                await self._serve(reader, writer)
+                await self.serve(reader, writer)
         finally:
             self._tasks.discard(task)
             writer.transport.abort()

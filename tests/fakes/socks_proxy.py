@@ -11,37 +11,26 @@ import asyncio
 import socket
 import struct
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from tests.fakes.proxy_server import ProxyServer
 
 
-class SocksProxy:
+class SocksProxy(ProxyServer):
     """The proxy, in a thread of its own. *asked* are the targets, in order, refused ones too."""
 
     def __init__(self, leads_to: Mapping[str, int], *, user: str = "") -> None:
         self.asked: list[str] = []
         self._leads_to = dict(leads_to)
         self._user = user
-        self._server = ProxyServer("socks-proxy", self._serve)
-        self.port = self._server.port
+        super().__init__("socks-proxy")
 
     @property
     def url(self) -> str:
         """Its URL, with what it wants."""
         return f"socks5://{self._user}@127.0.0.1:{self.port}" if self._user else f"socks5://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Talk to one client."""
         _version, count = await reader.readexactly(2)
         methods = await reader.readexactly(count)
         wanted = 2 if self._user else 0
@@ -64,7 +53,7 @@ class SocksProxy:
         writer.write(bytes((5, 0 if at else 2, 0, 1)) + bytes(6))
         await writer.drain()
         if at:
-            await self._server.pipe(reader, writer, at)
+            await self.pipe(reader, writer, at)
 
     async def _knows(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         said = []
