@@ -145,8 +145,7 @@ class Child:
 
     async def close(self) -> None:
         """End it, and start no more."""
-        self.is_closed = True
-        self._end()
+        self.end_soon()
         if self._ending:
             await asyncio.wait(self._ending)
 

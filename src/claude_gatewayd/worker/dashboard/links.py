@@ -28,8 +28,9 @@ class Links:
     def issue(self) -> str:
         """Return a new token."""
         token = secrets.token_urlsafe(32)
-        self.take_issued(LinkIssued(_digest(token.encode()), GOOD_FOR))
-        self.publish_all()
+        link = LinkIssued(_digest(token.encode()), GOOD_FOR)
+        self.take_issued(link)
+        self._publish(link)
         return token
 
     def redeem(self, token: bytes) -> bool:

@@ -4,6 +4,7 @@ Its requests are no callers': they are not counted, not recorded, and no reason 
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -196,9 +197,7 @@ class DashboardLane:
 def _page(why: str) -> bytes:
     import html  # here, for it has half a megabyte of entities
 
-    text = html.escape(why[:1].upper() + why[1:])
-    while "`" in text:
-        text = text.replace("`", "<code>", 1).replace("`", "</code>", 1)
+    text = re.sub("`(.*?)`", r"<code>\1</code>", html.escape(why[:1].upper() + why[1:]))
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

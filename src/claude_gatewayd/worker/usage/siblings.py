@@ -17,7 +17,7 @@ _MOST_WORKERS: Final = 200
 _MOST_QUARTERS: Final = 8  # in a message: the present, and what waits for a database that was away
 _KEPT: Final = 400  # quarters of a worker: four days
 
-_SAID_AGAIN_AFTER: Final = 20.0  # seconds, what is not written
+_SHARED_AGAIN_AFTER: Final = 20.0  # seconds, what is not written
 _GONE_AFTER: Final = 60.0  # without a word: what a killed worker had not written is lost, or in the ledger
 
 ByWorker = Mapping[str, ByQuarter]
@@ -35,7 +35,7 @@ class Siblings:
         self._worker = worker
         self._publish = publish
         self._clock = clock
-        self._said_at = 0.0
+        self._shared_at = 0.0
         self._heard_at: dict[str, float] = {}
         self._sent: dict[int, tuple[Used, Used]] = {}
         self._used: dict[str, dict[int, Used]] = {}
@@ -52,8 +52,8 @@ class Siblings:
             if self._used[gone] != self._noted.get(gone):
                 self._forget(gone)
                 self._sum_up()
-        if now - self._said_at > _SAID_AGAIN_AFTER:
-            self._said_at = now
+        if now - self._shared_at > _SHARED_AGAIN_AFTER:
+            self._shared_at = now
             self.share_again()
         found = {at: (sums, written.get(at, NOTHING)) for at, sums in list(own.items())[-_KEPT:]}
         new = {at: both for at, both in found.items() if self._sent.get(at) != both}
