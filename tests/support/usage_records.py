@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.opening import open_for_writing
-from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.schema import key_quarters, latencies, quarters, requests
 from claude_gatewayd.ledger.sums import sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 
@@ -41,4 +41,7 @@ def put(database: Database, records: Sequence[UsageRecord]) -> None:
         connection.execute(insert(requests), [msgspec.structs.asdict(record) for record in records])
         if sums.quarters:
             connection.execute(insert(quarters), [{**k._asdict(), **v._asdict()} for k, v in sums.quarters])
+            if sums.key_quarters:
+                rows = [{**k._asdict(), **v._asdict()} for k, v in sums.key_quarters]
+                connection.execute(insert(key_quarters), rows)
             connection.execute(insert(latencies), [{**k._asdict(), "requests": v} for k, v in sums.latencies])

@@ -4,6 +4,8 @@ Imported by what reports and maintains. The worker's writer does not import it: 
 which no request is served.
 """
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, SmallInteger, Table, Text
 
 from claude_gatewayd.ledger.database import SCHEMA as SCHEMA  # the tables' on PostgreSQL
@@ -17,6 +19,22 @@ def _text(name: str, *, key: bool = False) -> Column[str]:
 
 def _count(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
+
+
+def _sums() -> list[Column[Any]]:
+    """Return the columns that are sums: of requests, tokens and cost."""
+    return [
+        _count("requests"),
+        _count("failures"),  # status 400 and above, without those that were aborted
+        _count("aborted"),
+        _count("unpriced"),  # requests whose cost is not known
+        _count("input_tokens"),
+        _count("output_tokens"),
+        _count("cache_read_tokens"),
+        _count("cache_write_5m_tokens"),
+        _count("cache_write_1h_tokens"),
+        Column("cost", Double, nullable=False),
+    ]
 
 
 requests = Table(
@@ -53,6 +71,7 @@ requests = Table(
     Column("retries", Integer, nullable=False),
     Column("is_stream", Boolean, nullable=False),
     Column("is_aborted", Boolean, nullable=False),
+    Column("key_name", Text, nullable=False, server_default=""),  # older versions write none
 )
 Index("requests_started_at", requests.c.started_at)
 
@@ -69,16 +88,24 @@ quarters = Table(
     _text("project", key=True),
     _text("billing", key=True),
     _text("fallback", key=True),
-    _count("requests"),
-    _count("failures"),  # status 400 and above, without those that were aborted
-    _count("aborted"),
-    _count("unpriced"),  # requests whose cost is not known
-    _count("input_tokens"),
-    _count("output_tokens"),
-    _count("cache_read_tokens"),
-    _count("cache_write_5m_tokens"),
-    _count("cache_write_1h_tokens"),
-    Column("cost", Double, nullable=False),
+    *_sums(),
+)
+
+# The same of those requests alone whose caller has sent a named key, by its name: elsewhere there are none, and a team
+# may have thousands. In a table of its own, as generations that know no keys write `quarters`, too.
+key_quarters = Table(
+    "key_quarters",
+    metadata,
+    Column("quarter", Integer, primary_key=True, autoincrement=False),
+    _text("key_name", key=True),
+    _text("gateway", key=True),
+    _text("upstream", key=True),
+    _text("transport", key=True),
+    _text("model", key=True),
+    _text("project", key=True),
+    _text("billing", key=True),
+    _text("fallback", key=True),
+    *_sums(),
 )
 
 # How many requests took how long, in the bins of `latency`, by hour.
@@ -91,4 +118,27 @@ latencies = Table(
     _text("measure", key=True),  # "first_event" or "duration"
     Column("bin", SmallInteger, primary_key=True, autoincrement=False),
     _count("requests"),
+)
+
+# Who may call a gateway for a team, by name. What is NULL is as `[keys]` has it. Times are by the database's clock.
+keys = Table(
+    "keys",
+    metadata,
+    _text("name", key=True),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+    Column("bedrock", Boolean),
+    Column("monthly_budget", Double),
+    Column("requests_per_minute", Integer),
+)
+
+# The keys themselves, as SHA-256 in hexadecimal: after `rotate` a name may have two for a while.
+key_secrets = Table(
+    "key_secrets",
+    metadata,
+    _text("digest", key=True),
+    _text("name"),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("last_used_at", Double),
 )

@@ -1,7 +1,7 @@
 """Sums of usage records: the rows of `schema.quarters` and `schema.latencies` that go with rows of `requests`."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from claude_gatewayd.ledger.latency import bins_of
@@ -31,8 +31,22 @@ class QuarterKey(NamedTuple):
     fallback: str
 
 
+class KeyQuarterKey(NamedTuple):
+    """The key of `schema.key_quarters`."""
+
+    quarter: int
+    key_name: str
+    gateway: str
+    upstream: str
+    transport: str
+    model: str
+    project: str
+    billing: str
+    fallback: str
+
+
 class QuarterSums(NamedTuple):
-    """The other columns of `schema.quarters`."""
+    """The other columns of `schema.quarters`, and of `schema.key_quarters`."""
 
     requests: int
     failures: int
@@ -61,10 +75,11 @@ class LatencyKey(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What some requests add to both tables. Sorted: two who write the same rows in the same order cannot deadlock."""
+    """What some requests add to the tables. Sorted: two who write the same rows in the same order cannot deadlock."""
 
     quarters: list[tuple[QuarterKey, QuarterSums]]
     latencies: list[tuple[LatencyKey, int]]
+    key_quarters: Sequence[tuple[KeyQuarterKey, QuarterSums]] = ()
 
 
 def sums_of(records: Iterable[UsageRecord]) -> Sums:
@@ -73,6 +88,7 @@ def sums_of(records: Iterable[UsageRecord]) -> Sums:
     Written out, with keys made once: the writer's thread does it for each row, and meanwhile no request is served.
     """
     quarters: dict[tuple[int, str, str, str, str, str, str, str], list[UsageRecord]] = defaultdict(list)
+    keyed: dict[tuple[str, tuple[int, str, str, str, str, str, str, str]], list[UsageRecord]] = defaultdict(list)
     for record in records:
         if record.kind in KINDS:
             model = record.model_served or record.model_asked
@@ -81,6 +97,8 @@ def sums_of(records: Iterable[UsageRecord]) -> Sums:
                 record.project, record.billing, record.fallback,
             )  # fmt: skip
             quarters[key].append(record)
+            if record.key_name:
+                keyed[record.key_name, key].append(record)
     durations: dict[tuple[int, str, str, str], list[float]] = defaultdict(list)
     for (quarter, gateway, upstream, *_), alike in quarters.items():
         hour = quarter - quarter % QUARTERS_OF_AN_HOUR
@@ -92,7 +110,11 @@ def sums_of(records: Iterable[UsageRecord]) -> Sums:
         for key, times in durations.items()
         for number, count in bins_of(times).items()
     ]
-    return Sums(sorted((QuarterKey(*key), _sum(alike)) for key, alike in quarters.items()), sorted(latencies))
+    return Sums(
+        sorted((QuarterKey(*key), _sum(alike)) for key, alike in quarters.items()),
+        sorted(latencies),
+        sorted((KeyQuarterKey(key[0], name, *key[1:]), _sum(alike)) for (name, key), alike in keyed.items()),
+    )
 
 
 def _sum(records: list[UsageRecord]) -> QuarterSums:

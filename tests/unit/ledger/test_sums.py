@@ -2,7 +2,7 @@
 
 from claude_gatewayd.ledger import schema
 from claude_gatewayd.ledger.latency import bin_of
-from claude_gatewayd.ledger.sums import LatencyKey, QuarterKey, QuarterSums, Sums, sums_of
+from claude_gatewayd.ledger.sums import KeyQuarterKey, LatencyKey, QuarterKey, QuarterSums, Sums, sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 
 AT = 900.0 * 1_980_000
@@ -21,6 +21,9 @@ def like(**changes: object) -> UsageRecord:
 def test_the_rows_are_those_of_the_tables() -> None:
     assert [column.name for column in schema.quarters.columns] == [*QuarterKey._fields, *QuarterSums._fields]
     assert [column.name for column in schema.quarters.primary_key] == list(QuarterKey._fields)
+    keyed = schema.key_quarters
+    assert [column.name for column in keyed.columns] == [*KeyQuarterKey._fields, *QuarterSums._fields]
+    assert [column.name for column in keyed.primary_key] == list(KeyQuarterKey._fields)
     assert [column.name for column in schema.latencies.columns] == [*LatencyKey._fields, "requests"]
     assert [column.name for column in schema.latencies.primary_key] == list(LatencyKey._fields)
 
@@ -62,10 +65,21 @@ def test_without_a_served_model_it_is_the_one_that_was_asked_for() -> None:
 
 
 def test_requests_that_use_no_tokens_are_in_no_sum() -> None:
-    assert sums_of([like(kind=kind) for kind in ("count_tokens", "models", "other")]) == Sums([], [])
+    assert sums_of([like(kind=kind) for kind in ("count_tokens", "models", "other")]) == Sums([], [], [])
     assert len(sums_of([like(kind=kind) for kind in ("messages", "invoke", "openai")]).quarters) == 1
 
 
 def test_without_a_stream_there_is_no_first_event() -> None:
     [(key, count)] = sums_of([like(first_event_ms=None)]).latencies
     assert (key.measure, count) == ("duration", 1)
+
+
+def test_those_of_a_named_key_are_also_summed_by_its_name() -> None:
+    sums = sums_of([PLAIN, like(key_name="alice"), like(key_name="bob"), like(key_name="alice", started_at=AT + 2)])
+    [(key, whole)] = sums.quarters
+    assert whole.requests == 4
+    assert [(one.key_name, of.requests, of.cost) for one, of in sums.key_quarters] == [
+        ("alice", 2, 0.5),
+        ("bob", 1, 0.25),
+    ]
+    assert [one._replace(key_name="") for one, _ in sums.key_quarters] == [KeyQuarterKey(key.quarter, "", *key[1:])] * 2

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from claude_gatewayd.ctl.ledger import opened
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.opening import driver_errors
-from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.schema import key_quarters, key_secrets, keys, latencies, quarters, requests
 from claude_gatewayd.ledger.sums import Sums, sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 
@@ -50,9 +50,26 @@ def copy_missing(source: Database, target: Database, tell: Callable[[int, int], 
     return added
 
 
+def copy_keys(source: Database, target: Database) -> int:
+    """Add to *target* the named keys of *source* whose names it has not; return how many. Raises GatewayError.
+
+    A name that both have is left as the target has it: its keys may be others.
+    """
+    with driver_errors("read", source), opened.reading(source).connect() as connection:
+        names = [row._asdict() for row in connection.execute(select(keys))]
+        secrets = [row._asdict() for row in connection.execute(select(key_secrets))]
+    with driver_errors("write", target), opened.writing(target).begin() as connection:
+        there = set(connection.scalars(select(keys.c.name)))
+        missing = [row for row in names if row["name"] not in there]
+        _insert(connection, keys, missing)
+        _insert(connection, key_secrets, [row for row in secrets if row["name"] not in there])
+    return len(missing)
+
+
 def add_sums(connection: Connection, sums: Sums) -> None:
     """Add sums to those that are there, in their order: who writes the same rows cannot deadlock."""
     _add_to(connection, quarters, [key._asdict() | sum_._asdict() for key, sum_ in sums.quarters])
+    _add_to(connection, key_quarters, [key._asdict() | sum_._asdict() for key, sum_ in sums.key_quarters])
     _add_to(connection, latencies, [key._asdict() | {"requests": count} for key, count in sums.latencies])
 
 
@@ -96,6 +113,11 @@ def _values(record: UsageRecord, dialect: str) -> dict[str, Any]:
             for name, v in values.items()
         }
     return values
+
+
+def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(table.insert(), rows)
 
 
 def _add_to(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from claude_gatewayd.config import loading as configuration
 from claude_gatewayd.ctl import config
 from claude_gatewayd.ctl.daemon import RELOAD_WITHIN
 from claude_gatewayd.ctl.ledger import opened, postgres, unfinished
-from claude_gatewayd.ctl.ledger.copying import copy_missing
+from claude_gatewayd.ctl.ledger.copying import copy_keys, copy_missing
 from claude_gatewayd.ctl.ledger.unfinished import Move
 from claude_gatewayd.ctl.terminal import text as texts
 from claude_gatewayd.ctl.terminal.progress import Progress
@@ -62,8 +62,10 @@ def move(target: Database, environ: Mapping[str, str], say: Say) -> Moved:
         raise GatewayError(f"cannot move the ledger: it is in {target.shown} already", "claude-gatewayctl ledger check")
     if target.is_postgres:
         postgres.require_usable(target)
-    with driver_errors("prepare", target):
-        migrate(target)
+    for database in (target, source):
+        if database.file is None or database is target or database.file.exists():
+            with driver_errors("prepare", database):
+                migrate(database)
     unfinished.begin(Move(source, target))
     say("from", source.shown)
     say("to", target.shown)
@@ -119,6 +121,9 @@ def _copy(source: Database, target: Database, what: str, say: Say) -> int:
             progress.detail = f"{seen:,} rows looked at, {added:,} copied"
 
         added = copy_missing(source, target, tell)
+        keys = copy_keys(source, target)
+    if keys:
+        say(what, texts.counted(keys, "named key"))
     if added:
         say(what, f"{texts.counted(added, 'row')} in {time.monotonic() - began:.1f} s")
     return added

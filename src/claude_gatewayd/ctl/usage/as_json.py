@@ -18,6 +18,7 @@ def document(report: UsageReport, zone: str, database: str, *, recording: bool) 
             "recording": recording,
             "recorded_since": report.first_at,
             "gateway": report.gateway,
+            "key": report.key_name,
             "other_gateways": list(report.others),
             "rows": [fields.row(row) for row in report.rows],
             "more_rows": report.more_rows,

@@ -8,7 +8,13 @@ from claude_gatewayd.ledger.reports.results import UsageReport, UsageRow
 from claude_gatewayd.ledger.reports.window import Window
 
 NO_SESSION = "(none)"
-_EMPTY = {"project": "(no project)", "session": NO_SESSION, "model": "(no model)", "upstream": "(no upstream)"}
+_EMPTY = {
+    "project": "(no project)",
+    "session": NO_SESSION,
+    "model": "(no model)",
+    "upstream": "(no upstream)",
+    "key": "(no key)",
+}
 
 
 def of_row(report: UsageReport, row: UsageRow, zone: tzinfo | None) -> str:

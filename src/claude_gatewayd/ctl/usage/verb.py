@@ -34,7 +34,7 @@ def usage_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `usage` takes."""
     parser.add_argument(
         "--by", choices=get_args(By), default="day", metavar="WHAT",
-        help="a row for each: day (default), hour, model, upstream, session, project, gateway",
+        help="a row for each: day (default), hour, model, upstream, session, project, gateway, key",
     )  # fmt: skip
     parser.add_argument(
         "--since", default="", metavar="TIME",
@@ -46,6 +46,7 @@ def usage_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="count all gateways that share the database, not only this one"
     )
+    parser.add_argument("--key", metavar="NAME", help="count what came with that named key only")
     parser.add_argument(
         "--limit", type=_positive, metavar="N", help="show N rows: the last ones, or those that cost most"
     )
@@ -80,7 +81,9 @@ def usage(arguments: argparse.Namespace) -> int:
     report = _read(database, _own(database, config, arguments), asked, now, zone, arguments)
     if report is None:
         today = local(now, zone).date()
-        report = UsageReport(by, asked, (), 0, UsageSums(), (), (), estimate({}, None, today, zone), (), None, (), None)
+        report = UsageReport(
+            by, asked, (), 0, UsageSums(), (), (), estimate({}, None, today, zone), (), None, (), None, arguments.key
+        )
     _print(report, ledger, database, now, zone, arguments)
     return DONE
 
@@ -94,7 +97,7 @@ def _own(database: Database, config: Config, arguments: argparse.Namespace) -> s
 def _against(arguments: argparse.Namespace, environ: Mapping[str, str], now: float, zone: tzinfo | None) -> int:
     from claude_gatewayd.ctl.usage.against.run import ComparisonOptions, against
 
-    if other := next((name for name in ("csv", "plot", "limit") if getattr(arguments, name)), ""):
+    if other := next((name for name in ("csv", "plot", "limit", "key") if getattr(arguments, name)), ""):
         raise GatewayError(f"cannot compare with --{other}", "claude-gatewayctl usage --against --json")
     config = loading.load(environ)
     database = database_of(config.ledger, environ)
@@ -125,6 +128,7 @@ def _read(
                 arguments.by,
                 asked,
                 gateway=own,
+                key_name=arguments.key,
                 limit=limit,
                 zone=zone,
                 now=now,
@@ -174,6 +178,8 @@ def _shown(
     from claude_gatewayd.ctl.usage import as_text
 
     whose = report.gateway or ("all gateways" if database.is_postgres else "")
+    if report.key_name is not None:
+        whose = f"key {report.key_name}" + (f", {whose}" if whose else "")
     return as_text.text(report, whose, now, width, zone, in_colour=in_colour)
 
 

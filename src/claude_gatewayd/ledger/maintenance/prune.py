@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, delete, func, select, text
 
-from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.schema import key_quarters, latencies, quarters, requests
 from claude_gatewayd.ledger.sums import HOUR, QUARTER, QUARTERS_OF_AN_HOUR
 
 _AT_ONCE = 1000  # requests; an hour's are the least, so that sums are always those of requests
@@ -83,5 +83,6 @@ def _hour_of(moment: float) -> int:
 def _remove(connection: Connection, end: int) -> int:
     removed = connection.execute(delete(requests).where(requests.c.started_at < end * QUARTER)).rowcount
     connection.execute(delete(quarters).where(quarters.c.quarter < end))
+    connection.execute(delete(key_quarters).where(key_quarters.c.quarter < end))
     connection.execute(delete(latencies).where(latencies.c.quarter < end))
     return removed

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta, tzinfo
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, literal, select
 
 from claude_gatewayd.ledger import latency
 from claude_gatewayd.ledger.reports.estimate import DayCost
@@ -20,7 +20,7 @@ from claude_gatewayd.ledger.reports.results import (
     numbers_of,
 )
 from claude_gatewayd.ledger.reports.window import Window
-from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.schema import key_quarters, latencies, quarters, requests
 from claude_gatewayd.ledger.sums import KINDS, QUARTER, QUARTERS_OF_AN_HOUR
 
 QUARTERS_OF_A_DAY = 96
@@ -28,6 +28,18 @@ _COUNTS = ("requests", "failures", "aborted", "unpriced", "input_tokens", "outpu
 
 
 Latencies = tuple[UpstreamLatency, ...]
+
+
+class Whose(NamedTuple):
+    """Whose requests are asked for: of one *gateway*, and of one named key; None is of all."""
+
+    gateway: str | None = None
+    key_name: str | None = None
+
+    @property
+    def sums(self) -> Table:
+        """The table that has their sums by quarter."""
+        return quarters if self.key_name is None else key_quarters
 
 
 class Summed(NamedTuple):
@@ -46,52 +58,76 @@ def recorded(connection: Connection) -> tuple[int, int] | None:
 
 def gateways(connection: Connection, window: Window) -> tuple[str, ...]:
     """Return the gateways that have used tokens in a window."""
-    return tuple(
-        sorted(connection.scalars(select(quarters.c.gateway).where(*_within(quarters, window, None)).distinct()))
-    )
+    where = _within(quarters, window, Whose())
+    return tuple(sorted(connection.scalars(select(quarters.c.gateway).where(*where).distinct())))
 
 
-def summed(connection: Connection, by: By, window: Window, zone: tzinfo | None, gateway: str | None) -> Summed:
-    """Return the sums of a window: of one *gateway*, or of all where it is None."""
+def summed(connection: Connection, by: By, window: Window, zone: tzinfo | None, whose: Whose) -> Summed:
+    """Return the sums of a window."""
     if by == "session":
-        return _sessions(connection, window, gateway)
+        return _sessions(connection, window, whose)
+    table = key_quarters if by == "key" else whose.sums
     places = stretches(*window.quarters, zone)
-    bucket = _day(places) if by == "day" else _hour(places) if by == "hour" else quarters.c[by]
-    by_key, fallbacks = _folded(
-        connection.execute(
-            select(bucket.label("bucket"), quarters.c.billing, quarters.c.fallback, *summed_columns())
-            .where(*_within(quarters, window, gateway))
-            .group_by("bucket", quarters.c.billing, quarters.c.fallback)
-        )
+    of = table.c
+    bucket = (
+        _day(places, of.quarter)
+        if by == "day"
+        else _hour(places, of.quarter)
+        if by == "hour"
+        else of["key_name" if by == "key" else by]
     )
+    found: list[Sequence[Any]] = [*connection.execute(_bucketed(table, bucket, window, whose))]
+    if by == "key" and whose.key_name is None:
+        found += _without_key(connection, window, whose, found)
+    by_key, fallbacks = _folded(found)
     if by == "day":
         rows = [_day_row(day_of(number), by_key[number], zone) for number in sorted(by_key)]
     elif by == "hour":
         rows = [_hour_row(quarter, by_key[quarter], zone) for quarter in sorted(by_key)]
     else:
-        rows = [UsageRow(str(key), sums) for key, sums in by_key.items()]
+        rows = [UsageRow(str(key), sums) for key, sums in by_key.items() if sums.requests]
         rows.sort(key=UsageRow.rank)
     return Summed(tuple(rows), fallbacks)
 
 
-def summed_columns() -> list[ColumnElement[Any]]:
-    """Return the sums of `quarters`: the counts that `numbers_of` takes, in its order, and the cost."""
-    cache_writes = quarters.c.cache_write_5m_tokens + quarters.c.cache_write_1h_tokens
-    return [*(func.sum(quarters.c[name]) for name in _COUNTS), func.sum(cache_writes), func.sum(quarters.c.cost)]
+def _bucketed(table: Table, bucket: ColumnElement[Any], window: Window, whose: Whose) -> Select[Any]:
+    of = table.c
+    return (
+        select(bucket.label("bucket"), of.billing, of.fallback, *summed_columns(table))
+        .where(*_within(table, window, whose))
+        .group_by("bucket", of.billing, of.fallback)
+    )
 
 
-def unpriced_models(connection: Connection, window: Window, gateway: str | None) -> tuple[str, ...]:
+def _without_key(
+    connection: Connection, window: Window, whose: Whose, keyed: Sequence[Sequence[Any]]
+) -> list[Sequence[Any]]:
+    """Return rows that add up to what came without a named key: all there is, less what came with one."""
+    every = connection.execute(_bucketed(quarters, literal(""), window, whose))
+    return [*every, *(("", billing, fallback, *(-sum_ for sum_ in sums)) for _, billing, fallback, *sums in keyed)]
+
+
+def summed_columns(table: Table = quarters) -> list[ColumnElement[Any]]:
+    """Return the sums of a *table*: the counts that `numbers_of` takes, in its order, and the cost."""
+    of = table.c
+    cache_writes = of.cache_write_5m_tokens + of.cache_write_1h_tokens
+    return [*(func.sum(of[name]) for name in _COUNTS), func.sum(cache_writes), func.sum(of.cost)]
+
+
+def unpriced_models(connection: Connection, window: Window, whose: Whose) -> tuple[str, ...]:
     """Return the models whose requests are in no cost, as their price is not known."""
-    statement = select(quarters.c.model).where(*_within(quarters, window, gateway), quarters.c.unpriced > 0).distinct()
+    of = whose.sums.c
+    statement = select(of.model).where(*_within(whose.sums, window, whose), of.unpriced > 0).distinct()
     return tuple(sorted(connection.scalars(statement)))
 
 
-def day_costs(connection: Connection, window: Window, zone: tzinfo | None, gateway: str | None) -> dict[date, DayCost]:
+def day_costs(connection: Connection, window: Window, zone: tzinfo | None, whose: Whose) -> dict[date, DayCost]:
     """Return what each day of a window has cost."""
+    of = whose.sums.c
     statement = (
-        select(_day(stretches(*window.quarters, zone)).label("bucket"), quarters.c.billing, func.sum(quarters.c.cost))
-        .where(*_within(quarters, window, gateway))
-        .group_by("bucket", quarters.c.billing)
+        select(_day(stretches(*window.quarters, zone), of.quarter).label("bucket"), of.billing, func.sum(of.cost))
+        .where(*_within(whose.sums, window, whose))
+        .group_by("bucket", of.billing)
     )
     found: dict[date, DayCost] = defaultdict(DayCost)
     for number, billing, cost in connection.execute(statement):
@@ -104,10 +140,12 @@ def day_costs(connection: Connection, window: Window, zone: tzinfo | None, gatew
     return dict(found)
 
 
-def upstream_latencies(connection: Connection, window: Window, gateway: str | None) -> Latencies:
-    """Return how long each upstream took."""
+def upstream_latencies(connection: Connection, window: Window, whose: Whose) -> Latencies:
+    """Return how long each upstream took; of one named key nobody has counted it."""
+    if whose.key_name is not None:
+        return ()
     key = latencies.c.bin, latencies.c.upstream, latencies.c.measure  # SQLite sorts by them: what differs most is first
-    statement = select(*key, func.sum(latencies.c.requests)).where(*_within(latencies, window, gateway)).group_by(*key)
+    statement = select(*key, func.sum(latencies.c.requests)).where(*_within(latencies, window, whose)).group_by(*key)
     counts: dict[str, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
     for number, upstream, measure, count in connection.execute(statement):
         counts[upstream][measure][number] = int(count)
@@ -125,7 +163,7 @@ def percentiles(counts: Mapping[int, int]) -> Percentiles | None:
     return Percentiles(sum(counts.values()), p50, p90, p99)
 
 
-def _sessions(connection: Connection, window: Window, gateway: str | None) -> Summed:
+def _sessions(connection: Connection, window: Window, whose: Whose) -> Summed:
     """Return the sessions, the last one first. Only the requests themselves know theirs."""
     of = requests.c
     is_aborted = case((of.is_aborted, 1), else_=0)
@@ -143,8 +181,7 @@ def _sessions(connection: Connection, window: Window, gateway: str | None) -> Su
     )
     first, last = (quarter * QUARTER for quarter in window.quarters)
     where = [of.started_at >= first, of.started_at < last, of.kind.in_(KINDS)]
-    if gateway is not None:
-        where.append(of.gateway == gateway)
+    where += _of(requests, whose)
     found = connection.execute(
         select(of.session_id, of.billing, of.fallback, *sums, func.min(of.started_at), func.max(of.started_at),
                func.max(of.project))
@@ -174,28 +211,32 @@ def _folded(found: Iterable[Sequence[Any]]) -> tuple[dict[Any, UsageSums], tuple
     return by_key, tuple(sorted(reasons.values(), key=FallbackSums.rank))
 
 
-def _within(table: Table, window: Window, gateway: str | None) -> list[ColumnElement[bool]]:
+def _within(table: Table, window: Window, whose: Whose) -> list[ColumnElement[bool]]:
     first, last = window.quarters
     if table is latencies:
         first -= first % QUARTERS_OF_AN_HOUR  # they are counted by whole hours
-    where = [table.c.quarter >= first, table.c.quarter < last]
-    return where if gateway is None else [*where, table.c.gateway == gateway]
+    return [table.c.quarter >= first, table.c.quarter < last, *_of(table, whose)]
 
 
-def _day(places: Sequence[Stretch]) -> ColumnElement[int]:
+def _of(table: Table, whose: Whose) -> list[ColumnElement[bool]]:
+    where = [] if whose.gateway is None else [table.c.gateway == whose.gateway]
+    return where if whose.key_name is None else [*where, table.c.key_name == whose.key_name]
+
+
+def _day(places: Sequence[Stretch], quarter: ColumnElement[int]) -> ColumnElement[int]:
     """Return the number of the local day since the epoch."""
-    number: ColumnElement[int] = (quarters.c.quarter + by_stretch(places)) // QUARTERS_OF_A_DAY
+    number: ColumnElement[int] = (quarter + by_stretch(places, quarter)) // QUARTERS_OF_A_DAY
     return number
 
 
-def _hour(places: Sequence[Stretch]) -> ColumnElement[int]:
+def _hour(places: Sequence[Stretch], quarter: ColumnElement[int]) -> ColumnElement[int]:
     """Return the quarter with which the local hour begins; the same hour of two zones is two."""
-    beyond = by_stretch([Stretch(until, offset % QUARTERS_OF_AN_HOUR) for until, offset in places])
-    begin: ColumnElement[int] = (quarters.c.quarter + beyond) // QUARTERS_OF_AN_HOUR * QUARTERS_OF_AN_HOUR - beyond
+    beyond = by_stretch([Stretch(until, offset % QUARTERS_OF_AN_HOUR) for until, offset in places], quarter)
+    begin: ColumnElement[int] = (quarter + beyond) // QUARTERS_OF_AN_HOUR * QUARTERS_OF_AN_HOUR - beyond
     return begin
 
 
-def by_stretch(values: Sequence[Stretch], quarter: ColumnElement[int] = quarters.c.quarter) -> Any:
+def by_stretch(values: Sequence[Stretch], quarter: ColumnElement[int]) -> Any:
     """Return the offset that holds for a *quarter*."""
     *others, (_, last) = values
     if all(value == last for _, value in others):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from claude_gatewayd.ledger.reports import query
 from claude_gatewayd.ledger.reports.estimate import DayCost, estimate, needed_since
 from claude_gatewayd.ledger.reports.local_time import begin_of, local
+from claude_gatewayd.ledger.reports.query import Whose
 from claude_gatewayd.ledger.reports.results import By, MonthEstimate, UsageReport, UsageRow, UsageSums
 from claude_gatewayd.ledger.reports.window import Window
 from claude_gatewayd.ledger.sums import QUARTER
@@ -21,26 +22,29 @@ def report(
     window: Window,
     *,
     gateway: str | None = None,
+    key_name: str | None = None,
     limit: int | None = None,
     zone: tzinfo | None = None,
     now: float | None = None,
 ) -> UsageReport:
     """Return what a *gateway*, or all where it is None, has used in a window. Days and hours are those of *zone*.
 
+    With a *key_name* it is what came with the named key of that name.
     Without a zone they are the machine's own. Of more than *limit* rows the last days or hours are returned, the last
     sessions, or what has cost most.
     """
     now = time.time() if now is None else now
+    whose = Whose(gateway, key_name)
     span = query.recorded(connection)
     clamped = _clamped(window, span)
-    found = _NOTHING if clamped is None else query.summed(connection, by, clamped, zone, gateway)
+    found = _NOTHING if clamped is None else query.summed(connection, by, clamped, zone, whose)
     total = sum((row.sums for row in found.rows), UsageSums())
     others: tuple[str, ...] = ()
     latencies: query.Latencies = ()
     unpriced: tuple[str, ...] = ()
     if clamped is not None:
-        latencies = query.upstream_latencies(connection, clamped, gateway)
-        unpriced = _unpriced(connection, by, clamped, gateway, found.rows) if total.unpriced else ()
+        latencies = query.upstream_latencies(connection, clamped, whose)
+        unpriced = _unpriced(connection, by, clamped, whose, found.rows) if total.unpriced else ()
         if gateway is not None:
             others = tuple(name for name in query.gateways(connection, clamped) if name != gateway)
     rows = found.rows
@@ -48,9 +52,9 @@ def report(
         rows = rows[-limit:] if by in ("day", "hour") else rows[:limit]
     return UsageReport(
         by, window, rows, len(found.rows) - len(rows), total, found.fallbacks, latencies,
-        _month(connection, span, gateway, zone, now, found.rows if by == "day" else (), window),
+        _month(connection, span, whose, zone, now, found.rows if by == "day" else (), window),
         unpriced, gateway, others,
-        None if span is None else float(span[0] * QUARTER),
+        None if span is None else float(span[0] * QUARTER), key_name,
     )  # fmt: skip
 
 
@@ -63,17 +67,17 @@ def _clamped(window: Window, span: tuple[int, int] | None) -> Window | None:
 
 
 def _unpriced(
-    connection: Connection, by: By, window: Window, gateway: str | None, rows: tuple[UsageRow, ...]
+    connection: Connection, by: By, window: Window, whose: Whose, rows: tuple[UsageRow, ...]
 ) -> tuple[str, ...]:
     if by == "model":
         return tuple(sorted(row.key for row in rows if row.sums.unpriced))
-    return query.unpriced_models(connection, window, gateway)
+    return query.unpriced_models(connection, window, whose)
 
 
 def _month(
     connection: Connection,
     span: tuple[int, int] | None,
-    gateway: str | None,
+    whose: Whose,
     zone: tzinfo | None,
     now: float,
     days: tuple[UsageRow, ...],
@@ -88,5 +92,5 @@ def _month(
         costs = {date.fromisoformat(row.key): DayCost(row.sums.billed, row.sums.subscription) for row in days}
     else:
         recent = _clamped(needed, span)
-        costs = {} if recent is None else query.day_costs(connection, recent, zone, gateway)
+        costs = {} if recent is None else query.day_costs(connection, recent, zone, whose)
     return estimate(costs, local(span[0] * QUARTER, zone).date(), today, zone)

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from claude_gatewayd.ledger.reports.window import Window
 
 _PAYS = {"api": 0, "aws": 1, "other": 2, "subscription": 3}  # whoever else is "other"
-By = Literal["day", "hour", "model", "upstream", "session", "project", "gateway"]
+By = Literal["day", "hour", "model", "upstream", "session", "project", "gateway", "key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def numbers_of(billing: str, fallback: str, counts: Sequence[int], cost: float) 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """The sums of one day, hour, model, upstream, session, project or gateway: *key* says which.
+    """The sums of one day, hour, model, upstream, session, project, gateway or named key: *key* says which.
 
     *begin* and *end* are those of a day or an hour, of a session the times of its first and its last request, in
     seconds since the epoch; else None. *project* is a session's.
@@ -144,6 +144,8 @@ class MonthEstimate:
 class UsageReport:
     """All that `usage` shows of a window. *others* are the gateways of the database that are left out.
 
+    Where it is about one named key, *key_name* is its name, and there are no latencies.
+
     *more_rows* is how many rows a limit has left out; they are in the *total*. *first_at*: since when there is
     anything.
     """
@@ -160,3 +162,4 @@ class UsageReport:
     gateway: str | None
     others: tuple[str, ...]
     first_at: float | None
+    key_name: str | None = None

@@ -7,7 +7,7 @@ from claude_gatewayd.ctl.ledger import agreement
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
-from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.schema import key_quarters, latencies, quarters, requests
 from tests.support.usage_records import put, usage_record
 
 HOUR = 500_000
@@ -23,7 +23,7 @@ def ledger(database: Database) -> Database:
             usage_record(AT + 899.99, cost=0.1, first_event_ms=3.0),
             usage_record(AT + 900, cost=None),
             usage_record(AT + 3599.9),
-            usage_record(AT + 3600, kind="openai"),
+            usage_record(AT + 3600, kind="openai", key_name="alice"),
             usage_record(AT + 2 * 3600, kind="count_tokens"),
         ],
     )
@@ -42,6 +42,9 @@ def test_what_is_written_agrees(ledger: Database) -> None:
         (update(quarters).values(cost=77.0), [HOUR, HOUR + 1]),
         (update(latencies).where(latencies.c.measure == "first_event").values(requests=2), [HOUR]),
         (delete(latencies).where(latencies.c.measure == "first_event"), [HOUR]),
+        (update(key_quarters).values(requests=2), [HOUR + 1]),
+        (update(key_quarters).values(quarter=4 * HOUR), [HOUR, HOUR + 1]),
+        (delete(key_quarters), [HOUR + 1]),
         (delete(latencies), [HOUR, HOUR + 1]),
         (delete(quarters), [HOUR, HOUR + 1]),
         (delete(requests), [HOUR, HOUR + 1]),
@@ -53,7 +56,7 @@ def test_what_differs_is_found_and_repaired(ledger: Database, change: object, ho
         with open_for_reading(ledger).connect() as connection:
             return [
                 row
-                for table in (quarters, latencies)
+                for table in (quarters, key_quarters, latencies)
                 for row in connection.execute(select(table).order_by(*table.primary_key))
             ]
 

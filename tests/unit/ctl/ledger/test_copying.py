@@ -10,7 +10,7 @@ from claude_gatewayd.ctl.ledger import agreement, copying
 from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.maintenance.migrate import migrate
 from claude_gatewayd.ledger.opening import open_for_reading, open_for_writing
-from claude_gatewayd.ledger.schema import latencies, quarters, requests
+from claude_gatewayd.ledger.schema import key_quarters, key_secrets, keys, latencies, quarters, requests
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from tests.support.postgres import PostgresServer
 from tests.support.usage_records import put, usage_record
@@ -92,3 +92,31 @@ def test_a_text_that_postgresql_does_not_take(source: Database, database: Databa
     put(source, [usage_record(NOW, model_asked="a\0b")])
     assert copying.copy_missing(source, database, lambda *_: None) == 1
     assert rows(database)[0].model_asked == ("a\0b" if database.file else "a\N{REPLACEMENT CHARACTER}b")
+
+
+def test_named_keys_are_copied_but_for_names_that_are_there(source: Database, database: Database) -> None:
+    migrate(database)
+    for there, names in ((source, ("alice", "bob")), (database, ("bob",))):
+        with open_for_writing(there).begin() as connection:
+            for name in names:
+                connection.execute(keys.insert(), {"name": name, "created_at": NOW, "monthly_budget": 5.0})
+                digest = f"{name} of {there.is_postgres or there.file}"
+                connection.execute(key_secrets.insert(), {"digest": digest, "name": name, "created_at": NOW})
+    assert copying.copy_keys(source, database) == 1
+    assert copying.copy_keys(source, database) == 0
+    with open_for_reading(database).connect() as connection:
+        found = [
+            tuple(row) for row in connection.execute(select(keys.c.name, keys.c.monthly_budget).order_by(keys.c.name))
+        ]
+        secrets = {row.name: row.digest for row in connection.execute(select(key_secrets))}
+    assert found == [("alice", 5.0), ("bob", 5.0)]
+    assert secrets == {"alice": f"alice of {source.file}", "bob": f"bob of {database.is_postgres or database.file}"}
+
+
+def test_sums_by_key_are_copied(source: Database, database: Database) -> None:
+    migrate(database)
+    put(source, [usage_record(NOW, key_name="alice"), usage_record(NOW + 1)])
+    assert copying.copy_missing(source, database, lambda *_: None) == 2
+    with open_for_reading(database).connect() as connection:
+        assert connection.scalars(select(key_quarters.c.requests)).all() == [1]
+    assert agreement.differing(open_for_reading(database)) == []

@@ -8,6 +8,9 @@ import pytest
 from sqlalchemy import Engine
 
 from claude_gatewayd.ledger import schema
+from claude_gatewayd.ledger.database import Database
+from claude_gatewayd.ledger.maintenance.migrate import migrate
+from claude_gatewayd.ledger.opening import open_for_reading
 from claude_gatewayd.ledger.reports import query
 from claude_gatewayd.ledger.reports.local_time import local
 from claude_gatewayd.ledger.reports.results import By, UsageRow
@@ -16,6 +19,7 @@ from claude_gatewayd.ledger.sums import KINDS, QUARTER, sums_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from tests.support import ledger_rows
 from tests.support.ledger_rows import COLUMNS, GATEWAY
+from tests.support.usage_records import put, usage_record
 
 BERLIN = ZoneInfo("Europe/Berlin")
 AT = datetime(2026, 10, 20, tzinfo=UTC).timestamp()
@@ -35,7 +39,7 @@ def rows(
     engine: Engine, by: By, window: Window = EVER, zone: ZoneInfo = BERLIN, gateway: str | None = None
 ) -> list[UsageRow]:
     with engine.connect() as connection:
-        return list(query.summed(connection, by, window, zone, gateway).rows)
+        return list(query.summed(connection, by, window, zone, query.Whose(gateway)).rows)
 
 
 def recorded(engine: Engine) -> list[UsageRecord]:
@@ -143,8 +147,8 @@ def test_what_costs_most_is_first(engine: Engine) -> None:
     ])  # fmt: skip
     assert [row.key for row in rows(engine, "project")] == ["dear", "cheap", "free"]
     with engine.connect() as connection:
-        assert query.unpriced_models(connection, EVER, None) == ("opus",)
-        assert query.unpriced_models(connection, EVER, "another@host") == ()
+        assert query.unpriced_models(connection, EVER, query.Whose()) == ("opus",)
+        assert query.unpriced_models(connection, EVER, query.Whose("another@host")) == ()
 
 
 def test_fallbacks_are_summed_by_reason(engine: Engine) -> None:
@@ -153,7 +157,7 @@ def test_fallbacks_are_summed_by_reason(engine: Engine) -> None:
         engine, [a_request(n, AT + 900 * n, fallback=word, billing="aws") for n, word in enumerate(words)]
     )
     with engine.connect() as connection:
-        found = query.summed(connection, "day", EVER, BERLIN, None).fallbacks
+        found = query.summed(connection, "day", EVER, BERLIN, query.Whose()).fallbacks
     assert [(one.reason, one.requests, one.cost) for one in found] == [("limit", 3, 3.0), ("overloaded", 2, 2.0)]
 
 
@@ -165,7 +169,7 @@ def test_a_gateway_sees_its_own(engine: Engine) -> None:
         assert [row.sums.requests for row in rows(engine, by, gateway=GATEWAY)] == [1]
     with engine.connect() as connection:
         assert query.gateways(connection, EVER) == (GATEWAY, "grace@desk")
-        (one,) = query.upstream_latencies(connection, EVER, GATEWAY)
+        (one,) = query.upstream_latencies(connection, EVER, query.Whose(GATEWAY))
         assert one.duration is not None
         assert one.duration.requests == 1
 
@@ -176,7 +180,7 @@ def test_percentiles_by_upstream(engine: Engine) -> None:
         for number in range(1, 101)
     ])  # fmt: skip
     with engine.connect() as connection:
-        (one,) = query.upstream_latencies(connection, EVER, None)
+        (one,) = query.upstream_latencies(connection, EVER, query.Whose())
     assert one.upstream == "anthropic"
     assert one.duration is not None
     assert one.first_event is not None
@@ -193,6 +197,48 @@ def test_percentiles_by_upstream(engine: Engine) -> None:
 def test_an_empty_ledger(engine: Engine) -> None:
     with engine.connect() as connection:
         assert query.recorded(connection) is None
-        assert query.upstream_latencies(connection, EVER, None) == ()
-        assert query.day_costs(connection, EVER, BERLIN, None) == {}
+        assert query.upstream_latencies(connection, EVER, query.Whose()) == ()
+        assert query.day_costs(connection, EVER, BERLIN, query.Whose()) == {}
     assert rows(engine, "day") == rows(engine, "session") == []
+
+
+KEYED = [
+    usage_record(AT + 10, key_name="alice", cost=1.0, billing="aws", fallback="limit", session_id="a"),
+    usage_record(AT + 20, key_name="alice", cost=2.0, billing="subscription", session_id="b"),
+    usage_record(AT + 86400, key_name="bob", cost=4.0, billing="aws", session_id="c"),
+    usage_record(AT + 30, cost=0.5, billing="aws", session_id="d"),
+    usage_record(AT + 40, key_name="alice", kind="count_tokens"),
+]
+
+
+def test_a_row_for_each_named_key_and_one_for_what_came_without(database: Database) -> None:
+    migrate(database)
+    put(database, KEYED)
+    with open_for_reading(database).connect() as connection:
+        found = query.summed(connection, "key", EVER, BERLIN, query.Whose())
+    rows = {row.key: (row.sums.requests, row.sums.aws, row.sums.subscription) for row in found.rows}
+    assert rows == {"alice": (2, 1.0, 2.0), "bob": (1, 4.0, 0.0), "": (1, 0.5, 0.0)}
+    assert [row.key for row in found.rows] == ["bob", "alice", ""]
+    assert [(of.reason, of.requests) for of in found.fallbacks] == [("limit", 1)]
+
+
+def test_where_all_came_with_a_key_no_row_is_without(database: Database) -> None:
+    migrate(database)
+    put(database, KEYED[:3])
+    with open_for_reading(database).connect() as connection:
+        found = query.summed(connection, "key", EVER, BERLIN, query.Whose())
+    assert [row.key for row in found.rows] == ["bob", "alice"]
+
+
+@pytest.mark.parametrize("by", ["day", "hour", "model", "upstream", "session", "project", "gateway", "key"])
+def test_of_one_named_key_whatever_the_rows_are_by(database: Database, by: By) -> None:
+    migrate(database)
+    put(database, KEYED)
+    whose = query.Whose(key_name="alice")
+    with open_for_reading(database).connect() as connection:
+        found = query.summed(connection, by, EVER, BERLIN, whose)
+        assert sum(row.sums.requests for row in found.rows) == 2
+        assert sum(row.sums.aws for row in found.rows) == 1.0
+        assert query.upstream_latencies(connection, EVER, whose) == ()
+        assert query.summed(connection, by, EVER, BERLIN, query.Whose("elsewhere", "alice")).rows == ()
+        assert [day.billed for day in query.day_costs(connection, EVER, BERLIN, whose).values()] == [1.0]

@@ -71,7 +71,7 @@ def test_the_cells_of_days_are_the_requests(filled: Engine) -> None:
 def test_they_add_up_to_what_a_report_has(filled: Engine) -> None:
     with filled.connect() as connection:
         cells = slices.cells(connection, grid(), WINDOW, GATEWAY, NO_LIMIT)
-        report = query.summed(connection, "day", WINDOW, BERLIN, GATEWAY)
+        report = query.summed(connection, "day", WINDOW, BERLIN, query.Whose(GATEWAY))
     for row, number in zip(report.rows, sorted(cells), strict=True):
         added = [sum(column) for column in zip(*(cell.numbers for cell in cells[number]), strict=True)]
         assert added == pytest.approx([getattr(row.sums, name) for name in NAMES])

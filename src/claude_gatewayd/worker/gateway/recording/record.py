@@ -38,7 +38,8 @@ class Recording(msgspec.Struct):
     """A request that is being handled.
 
     *began* is by the monotonic clock. *call* is None until its caller is known. *refused*: the gateway refused it, and
-    no upstream was asked. *asker* and the *form* of its credential are None where nobody has looked yet.
+    no upstream was asked. *asker* and the *form* of its credential are None where nobody has looked yet. *key_name* is
+    that of the named key with which it came.
     """
 
     started_at: float
@@ -47,6 +48,7 @@ class Recording(msgspec.Struct):
     refused: bool = False
     asker: Asker | None = None
     form: Form | None = None
+    key_name: str = ""
 
 
 class Ended(msgspec.Struct, gc=False):
@@ -68,6 +70,7 @@ class Ended(msgspec.Struct, gc=False):
     sent: int
     first_sent_at: float
     answered: bool
+    key_name: str = ""
     form: Form | None = None
     route: Route | None = None
     asked: str | None = None
@@ -84,12 +87,12 @@ def facts(recording: Recording, exchange: Exchange, status: int, ended: float) -
         path = head.target.partition(b"?")[0]
         return Ended(
             recording.started_at, recording.began, ended, status, head.method, path, asker, recording.refused,
-            exchange.received, exchange.sent, exchange.first_sent_at, exchange.answered,
+            exchange.received, exchange.sent, exchange.first_sent_at, exchange.answered, recording.key_name,
         )  # fmt: skip
     parsed = call.parsed
     return Ended(  # by position, in the order of its fields: by name takes a microsecond more
         recording.started_at, recording.began, ended, status, head.method, call.path, asker, recording.refused,
-        exchange.received, exchange.sent, exchange.first_sent_at, exchange.answered,
+        exchange.received, exchange.sent, exchange.first_sent_at, exchange.answered, recording.key_name,
         recording.form or call.caller.form, call.route, parsed.model, parsed.stream, call.model,
     )  # fmt: skip
 
@@ -118,6 +121,7 @@ def usage_record(number: str, gateway: str, facts: Ended, cost: Cost) -> UsageRe
             request_bytes=facts.received,
             answer_bytes=facts.sent,
             is_aborted=status == CLIENT_GONE,
+            key_name=facts.key_name,
         )
     asked = facts.asked or ""
     if not asked or asked.startswith("arn:"):  # which has the number of an account in it
@@ -177,6 +181,7 @@ def usage_record(number: str, gateway: str, facts: Ended, cost: Cost) -> UsageRe
         route.retries,
         is_stream,
         is_gone,
+        facts.key_name,
     )
 
 

@@ -72,6 +72,8 @@ class PostgresConnection:
             cursor.execute(_SQL.insert.encode(), (rows,))
             cursor.executemany(_SQL.add_quarter.encode(), [key + added for key, added in sums.quarters])
             cursor.executemany(_SQL.add_latency.encode(), [(*key, added) for key, added in sums.latencies])
+            if sums.key_quarters:
+                cursor.executemany(_SQL.add_key_quarter.encode(), [key + added for key, added in sums.key_quarters])
 
     def known(self, ids: Collection[str]) -> set[str]:
         """Return those of the ids that are there."""

@@ -65,6 +65,8 @@ class SqliteConnection:
                 execute_many(_SQL.insert, map(astuple, records[whole:]))
                 execute_many(_SQL.add_quarter, (key + added for key, added in sums.quarters))
                 execute_many(_SQL.add_latency, ((*key, added) for key, added in sums.latencies))
+                if sums.key_quarters:
+                    execute_many(_SQL.add_key_quarter, (key + added for key, added in sums.key_quarters))
                 execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:

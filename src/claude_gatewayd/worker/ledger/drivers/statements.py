@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from claude_gatewayd.ledger.database import REVISION as REVISION
 from claude_gatewayd.ledger.database import SCHEMA as SCHEMA
-from claude_gatewayd.ledger.sums import LatencyKey, QuarterKey, QuarterSums
+from claude_gatewayd.ledger.sums import KeyQuarterKey, LatencyKey, QuarterKey, QuarterSums
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import used
 
@@ -28,6 +28,7 @@ class Statements(NamedTuple):
     insert_some: str
     add_quarter: str
     add_latency: str
+    add_key_quarter: str
     known: str
     oldest: str
     used: str
@@ -65,6 +66,7 @@ def _statements(prefix: str, mark: str, insert: str, insert_some: str, which: st
         insert_some=insert_some,
         add_quarter=_addition(f"{prefix}quarters", QuarterKey._fields, QuarterSums._fields, mark),
         add_latency=_addition(f"{prefix}latencies", LatencyKey._fields, ("requests",), mark),
+        add_key_quarter=_addition(f"{prefix}key_quarters", KeyQuarterKey._fields, QuarterSums._fields, mark),
         known=f"SELECT id FROM {prefix}requests WHERE {which}",
         oldest=f"SELECT min(started_at) FROM {prefix}requests",
         used=f"SELECT quarter, {', '.join(used.COLUMNS)} FROM {prefix}quarters WHERE {whose} GROUP BY quarter",

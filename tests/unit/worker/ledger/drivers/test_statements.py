@@ -6,7 +6,7 @@ import pytest
 
 from claude_gatewayd.ledger import schema
 from claude_gatewayd.ledger.maintenance import migrate
-from claude_gatewayd.ledger.sums import LatencyKey, QuarterKey
+from claude_gatewayd.ledger.sums import KeyQuarterKey, LatencyKey, QuarterKey
 from claude_gatewayd.worker.ledger.drivers import statements
 
 
@@ -34,6 +34,7 @@ def test_statements_name_every_column_of_their_table(sql: statements.Statements,
         (sql.insert, schema.requests),
         (sql.add_quarter, schema.quarters),
         (sql.add_latency, schema.latencies),
+        (sql.add_key_quarter, schema.key_quarters),
     ):
         found = re.match(r"INSERT INTO (\S+) (?:AS old )?\(([^)]*)\)", statement)
         assert found is not None
@@ -42,6 +43,7 @@ def test_statements_name_every_column_of_their_table(sql: statements.Statements,
     for statement, keys, table in (
         (sql.add_quarter, QuarterKey._fields, schema.quarters),
         (sql.add_latency, LatencyKey._fields, schema.latencies),
+        (sql.add_key_quarter, KeyQuarterKey._fields, schema.key_quarters),
     ):
         found = re.search(r"ON CONFLICT \(([^)]*)\) DO UPDATE SET (.*)", statement)
         assert found is not None
