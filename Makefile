@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install run test test-extended check bench soak lock build clean
+.PHONY: help install run test test-extended check bench soak team-trial lock build clean
 
 help:            ## show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ bench:           ## compare with nginx, aiohttp and LiteLLM (BENCH=--quick, BENC
 soak:            ## a million requests of all kinds, for ten minutes at most, then what has grown (SOAK=1h, REQUESTS=20000)
 	@$(PYTHON) scripts/bootstrap dev
 	@$(BIN)/python -m soak.run $(if $(SOAK)$(REQUESTS),$(or $(SOAK),10m) $(REQUESTS))
+
+team-trial:      ## three gateways behind nginx and HAProxy while everything fails that can; root (TRIAL=--short)
+	@$(PYTHON) scripts/bootstrap dev
+	@$(BIN)/python scripts/fetch-clients
+	@$(BIN)/python -m trial.run $(TRIAL)
 
 build:           ## build the wheel
 	@$(PYTHON) scripts/bootstrap dev

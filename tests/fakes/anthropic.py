@@ -23,7 +23,16 @@ from typing import Any, Self, TypeVar
 
 from tests.fakes.anthropic_faults import FaultQueue
 from tests.fakes.anthropic_http import Connection, GoneError, Head, How, ViolationError, check_head, unmarked
-from tests.fakes.anthropic_model import Answer, Api, Ids, common_headers, credential_of, error_answer, sse_event
+from tests.fakes.anthropic_model import (
+    Answer,
+    Api,
+    Ids,
+    common_headers,
+    credential_of,
+    error_answer,
+    limit_answer,
+    sse_event,
+)
 from tests.fakes.anthropic_requests import TIMEOUT, Recorded, RequestLog
 from tests.fakes.anthropic_steps import (
     Delay,
@@ -65,6 +74,7 @@ class FakeAnthropic(RequestLog, FaultQueue):
         self.connections = 0
         self.deaths = 0
         self.good: set[str] | None = None  # the credentials that are known; None: any is
+        self.limited: set[str] = set()  # the credentials whose subscription has used up its limit
         self._tls, self._host, self._direct = tls, host, direct
         self._ids = Ids()
         self._api = Api(self._ids)
@@ -225,6 +235,7 @@ class FakeAnthropic(RequestLog, FaultQueue):
             head.raw,
             connection.number,
             time.monotonic(),
+            peer=connection.peer,
         )
         with self._changed:
             self.requests.append(recorded)
@@ -256,6 +267,8 @@ class FakeAnthropic(RequestLog, FaultQueue):
         credential = credential_of(head)
         if self.good is not None and credential and credential not in self.good:
             usual = error_answer(401, request_id=request_id)
+        if credential in self.limited:
+            usual = limit_answer(request_id=request_id)
         answer = fault.answer(usual, request_id)
         common = common_headers(request_id, credential, answer.status)
         answer = replace(answer, headers=Answer(0, common).with_headers(answer.headers).headers)

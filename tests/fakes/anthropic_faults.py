@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from tests.fakes.anthropic_http import Headers, How
-from tests.fakes.anthropic_model import RESET_AT, Answer, Piece, error_answer, error_envelope, sse_event, unified_limits
+from tests.fakes.anthropic_model import RESET_AT, Answer, Piece, error_answer, error_envelope, rejected, sse_event
 from tests.fakes.anthropic_steps import (
     Cut,
     Delay,
@@ -106,7 +106,7 @@ class FaultQueue:
         times: int = 1,
     ) -> None:
         """Answer the next request with the 429 of a subscription whose limit is used up."""
-        given = [(name.decode(), value.decode()) for name, value in _rejected(resets_at)]
+        given = [(name.decode(), value.decode()) for name, value in rejected(resets_at)]
         if retry_after is not None:
             given.append(("retry-after", str(retry_after)))
         self.fail_next(429, headers=given, path=path, times=times)
@@ -211,11 +211,3 @@ class FaultQueue:
 def _headers(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
     pairs = given.items() if isinstance(given, Mapping) else given
     return tuple((name.encode(), value.encode()) for name, value in pairs)
-
-
-def _rejected(resets_at: int) -> Headers:
-    return (
-        *unified_limits("rejected", reset_at=resets_at, utilization="1.0"),
-        (b"anthropic-ratelimit-unified-overage-status", b"rejected"),
-        (b"anthropic-ratelimit-unified-overage-disabled-reason", b"org_level_disabled"),
-    )

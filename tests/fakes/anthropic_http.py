@@ -113,6 +113,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, on_made: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]) -> None:
         self.number = 0
+        self.peer = ""
         self.idle = True
         self.peer_left_at: float | None = None
         self.trailers: Headers = ()
@@ -133,6 +134,7 @@ class Connection(asyncio.Protocol):
         """Take the connection into service."""
         self._transport = cast("asyncio.Transport", transport)
         self._socket = transport.get_extra_info("socket")
+        self.peer = str(transport.get_extra_info("peername")[0])
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it not on every socket
         # A write is over when the kernel has it: a cut must come after the bytes before it, not instead.
         # (Not 0: with TLS asyncio would then hold the writer for ever.)

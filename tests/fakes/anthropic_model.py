@@ -127,6 +127,15 @@ def unified_limits(status: str, *, reset_at: int = RESET_AT, utilization: str = 
     )
 
 
+def rejected(resets_at: int) -> Headers:
+    """Return the limit headers of a subscription whose limit is used up."""
+    return (
+        *unified_limits("rejected", reset_at=resets_at, utilization="1.0"),
+        (b"anthropic-ratelimit-unified-overage-status", b"rejected"),
+        (b"anthropic-ratelimit-unified-overage-disabled-reason", b"org_level_disabled"),
+    )
+
+
 def json_answer(value: object, *, status: int = 200, headers: Headers = ()) -> Answer:
     """Return a JSON answer."""
     data = json.dumps(value, separators=(",", ":")).encode()
@@ -142,6 +151,11 @@ def error_answer(status: int, message: str | None = None, *, request_id: str, ki
     )
     retryable = b"true" if status in (408, 409, 429) or status >= 500 else b"false"
     return json_answer(envelope, status=status, headers=((b"x-should-retry", retryable),))
+
+
+def limit_answer(*, request_id: str, resets_at: int = RESET_AT) -> Answer:
+    """Return the 429 of a subscription whose limit is used up."""
+    return error_answer(429, request_id=request_id).with_headers(rejected(resets_at))
 
 
 def error_envelope(kind: str, message: str, *, request_id: str) -> dict[str, object]:

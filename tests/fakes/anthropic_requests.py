@@ -32,6 +32,7 @@ class Recorded:
     aborted: float | None = None
     coding: str = ""  # of its answer
     coded: bytes = b""  # the answer's body in that coding, where it has one
+    peer: str = ""  # the address of who asked
 
     @property
     def path(self) -> str:

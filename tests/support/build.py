@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import claude_gatewayd
@@ -58,8 +59,13 @@ class Build:
         file.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', file.read_text()))
 
 
-def build_wheel(directory: Path, version: str, relay: str = "", supervisor: str = "") -> str:
-    """Build a wheel of the package as it is here, but for its version, and for what is put at the top of two files."""
+def build_wheel(
+    directory: Path, version: str, relay: str = "", supervisor: str = "", files: Mapping[str, str] | None = None
+) -> str:
+    """Build a wheel of the package as it is here, but for its version, and for what is put at the top of two files.
+
+    *files* are more of them, by their paths in the package.
+    """
     source = directory / f"source-{version}"
     for name in ("src", "packaging"):
         shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -70,6 +76,8 @@ def build_wheel(directory: Path, version: str, relay: str = "", supervisor: str 
     init.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', init.read_text()))
     for file, more in ((RELAY, relay), ("supervisor/main.py", supervisor)):
         (package / file).write_text(more + (package / file).read_text())
+    for name, content in (files or {}).items():
+        (package / name).write_text(content)
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=source, check=True, capture_output=True
     )

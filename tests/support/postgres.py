@@ -1,4 +1,4 @@
-"""A real PostgreSQL, Debian's, with a data directory and a port of its own. It listens on 127.0.0.1 only."""
+"""A real PostgreSQL, Debian's, with a data directory and a port of its own. It listens on one address only."""
 
 import os
 import secrets
@@ -23,7 +23,6 @@ from tests.support.other_user import NOBODY
 INSTALL = "PostgreSQL is not installed: apt-get install postgresql"
 _UP_WITHIN = 30.0
 _SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
     "full_page_writes": "off",
@@ -43,10 +42,14 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """One cluster; it can be stopped and started again on its port. As root it runs as nobody: it refuses root."""
+    """One cluster; it can be stopped and started again on its port. As root it runs as nobody: it refuses root.
 
-    def __init__(self, programs: Path) -> None:
+    Another *address* than this machine's own is one of a network whose machines may all connect.
+    """
+
+    def __init__(self, programs: Path, address: str = "127.0.0.1") -> None:
         self._programs = programs
+        self._address = address
         self._directory = tempfile.TemporaryDirectory(prefix="pg-", dir=os.environ.get(VARIABLE, "/tmp"))
         self._place = Path(self._directory.name)
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,6 +78,12 @@ class PostgresServer:
         return self._url("postgres", self._password, "postgres")
 
     @property
+    def pid(self) -> int:
+        """The server's first process, the parent of all others."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the server has logged."""
         return (self._place / "log").read_text(errors="replace")
@@ -82,7 +91,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it on its port, and wait until it answers."""
         assert self._process is None, "it is running"
-        settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
+        settings = [f"--{name}={value}" for name, value in self._settings.items()]
         with (self._place / "log").open("ab") as log:
             self._process = self._run([self._programs / "postgres", "-D", self._data, *settings], log)
         deadline = time.monotonic() + _UP_WITHIN
@@ -170,11 +179,15 @@ class PostgresServer:
         self.disconnect(url)
 
     @property
+    def _settings(self) -> dict[str, str]:
+        return {**_SETTINGS, "listen_addresses": self._address, "port": str(self.port)}
+
+    @property
     def _data(self) -> Path:
         return self._place / "data"
 
     def _url(self, user: str, password: str, database: str) -> str:
-        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}:{password}@{self._address}:{self.port}/{database}"
 
     def _initialize(self) -> None:
         if os.getuid() == 0:  # it has to reach its directory; names there are known to nobody else
@@ -186,6 +199,9 @@ class PostgresServer:
         more = ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
         with (self._place / "log").open("ab") as log:
             assert self._run([self._programs / "initdb", *arguments, *more], log).wait(60) == 0, self.log
+        if self._address != "127.0.0.1":
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
 
     def _run(self, command: Sequence[object], log: IO[bytes]) -> subprocess.Popen[bytes]:
         user = NOBODY if os.getuid() == 0 else None

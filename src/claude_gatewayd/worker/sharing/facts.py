@@ -4,17 +4,13 @@ from typing import Any, NamedTuple
 
 
 class CredentialAccepted(NamedTuple):
-    """Anthropic has accepted a credential, by its keyed hash: so many seconds *ago*."""
+    """Anthropic has accepted a credential, by its keyed hash."""
 
     digest: str
-    ago: float = 0.0
 
 
 class CircuitChanged(NamedTuple):
-    """A circuit has opened, closed, moved, or let a probe through. *ends_in* and *probe_in* are in seconds from now.
-
-    *again*: it has not changed just now; this is for who may not know it.
-    """
+    """A circuit has opened, closed, moved, or let a probe through. *ends_in* and *probe_in* are in seconds from now."""
 
     credential: str
     model: str
@@ -24,7 +20,6 @@ class CircuitChanged(NamedTuple):
     ends_in: float = 0.0
     probe_in: float = 0.0
     reason: str = ""
-    again: bool = False
 
 
 class FactsWanted(NamedTuple):
@@ -88,10 +83,6 @@ class UsageShared(NamedTuple):
     quarters: list[list[Any]]
 
 
-class UsageWanted(NamedTuple):
-    """A gateway has joined the others, and asks for what they have used and not written."""
-
-
 class ServedBy(NamedTuple):
     """Who answers a credential's requests for a model now: "anthropic", "bedrock" or "nobody"."""
 
@@ -104,13 +95,12 @@ class ServedBy(NamedTuple):
 
 
 class RefusalLearned(NamedTuple):
-    """A model at Bedrock refuses a feature of some sort, and has said so with a text, so many seconds *ago*."""
+    """A model at Bedrock refuses a feature of some sort, and says so with a text."""
 
     model: str
     sort: str
     what: str
     text: str
-    ago: float = 0.0
 
 
 Fact = (
@@ -124,7 +114,6 @@ Fact = (
     | MetricsWanted
     | MetricsCounted
     | UsageShared
-    | UsageWanted
     | ServedBy
     | RefusalLearned
 )

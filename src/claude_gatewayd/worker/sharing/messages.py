@@ -18,7 +18,6 @@ from claude_gatewayd.worker.sharing.facts import (
     RowsWanted,
     ServedBy,
     UsageShared,
-    UsageWanted,
 )
 
 _KINDS: Final[dict[str, type[Fact]]] = {
@@ -32,7 +31,6 @@ _KINDS: Final[dict[str, type[Fact]]] = {
     "metrics-wanted": MetricsWanted,
     "metrics-counted": MetricsCounted,
     "usage-shared": UsageShared,
-    "usage-wanted": UsageWanted,
     "served-by": ServedBy,
     "refusal-learned": RefusalLearned,
 }

@@ -1,1 +1,0 @@
-"""What gateways share by a PostgreSQL: the facts of `worker.sharing`, from one machine to the others."""

@@ -1,1 +1,0 @@
-"""Several gateways, which share their state by a PostgreSQL."""
