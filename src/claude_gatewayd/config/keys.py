@@ -78,6 +78,8 @@ KEYS = (
     KeySpec("ledger", "url", str, values.database_url, '"postgresql://litellm:PASSWORD@localhost:5432/litellm"'),
     KeySpec("ledger", "use_database_url", values.as_flag, values.flag, "false"),
     KeySpec("ledger", "keep_days", values.as_number, values.whole(0, 36500), "365"),
+    KeySpec("shared", "url", str, values.shared_url, '"postgresql://gateway:PASSWORD@db.example:5432/gateway"'),
+    KeySpec("shared", "secret_file", str, values.text, '"/etc/claude-gateway/shared.secret"'),
     KeySpec("metrics", "open", values.as_flag, values.flag, "false"),
     KeySpec("dashboard", "remote", values.as_flag, values.flag, "false"),
     KeySpec("log", "level", str, values.one_of(values.LEVELS), '"info"'),

@@ -25,6 +25,7 @@ from claude_gatewayd.config.model import (
     Network,
     Notify,
     Router,
+    SharedConfig,
     Sso,
 )  # fmt: skip
 from claude_gatewayd.errors import ConfigInvalid, GatewayError
@@ -92,6 +93,8 @@ def effective(environ: Mapping[str, str]) -> list[Setting]:
         value = getattr(getattr(config, key.section), key.name)
         if key.name in ENDPOINTS and not (raw and raw.value) and value:
             where = f"environment {_sdk_endpoint(key.name, environ)}"
+        elif (key.section, key.name) == ("ledger", "url") and not (raw and raw.value) and value:
+            where = "[shared] url"
         found.append(Setting(key.section, key.name, value, where))
     for section in TABLES:
         table: Any = document.tables
@@ -169,6 +172,17 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     except GatewayError as error:
         report("litellm", "config", error)
 
+    shared, ledger = SharedConfig(**good["shared"]), LedgerConfig(**good["ledger"])
+    given = [name for name in SharedConfig._fields if ("shared", name) in raw_values]
+    if all(name in good["shared"] for name in given) and (wrong := _wrong_shared(shared, ledger)):
+        report("shared", given[0], wrong)
+        shared = SharedConfig()
+    try:
+        shared = shared._replace(secret_file=_in_full(shared.secret_file, environ))
+    except GatewayError as error:
+        report("shared", "secret_file", error)
+    ledger = ledger._replace(url=ledger.url or shared.url)
+
     fallbacks, wrong_fallbacks = _table("router.fallbacks", values.models, document)
     models, wrong_models = _table("bedrock.models", values.bedrock_model, document)
     aliases, wrong_aliases = _table("aliases", values.model, document)
@@ -177,10 +191,10 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     problems += [*wrong_fallbacks, *wrong_models, *wrong_aliases, *wrong_targets, *wrong_prices]
     router, log = Router(**good["router"], fallbacks=fallbacks), Log(**good["log"])
     bedrock = bedrock._replace(models=models)
-    sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), LedgerConfig(**good["ledger"], prices=prices)
+    sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), ledger._replace(prices=prices)
     return Config(
         listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,
-        ledger, MetricsConfig(**good["metrics"]), DashboardConfig(**good["dashboard"]), tuple(aws_problems),
+        ledger, MetricsConfig(**good["metrics"]), DashboardConfig(**good["dashboard"]), shared, tuple(aws_problems),
     ), problems  # fmt: skip
 
 
@@ -275,6 +289,18 @@ def _in_full(name: str, environ: Mapping[str, str]) -> str:
     if not path.is_absolute():  # the daemon's working directory is the service manager's choice
         raise GatewayError(f"must be a path from / or ~/, not {values.shown(name)}")
     return str(path)
+
+
+def _wrong_shared(shared: SharedConfig, ledger: LedgerConfig) -> GatewayError | None:
+    """Return what is wrong with [shared] as a whole."""
+    if shared.url and not shared.secret_file:
+        hint = 'secret_file = "~/shared.secret"    # made by: openssl rand -base64 32 > F; chmod 600 F'
+        return GatewayError("needs secret_file too, a file with a secret that all of these gateways have", hint)
+    if shared.secret_file and not shared.url:
+        return GatewayError("has no effect without url", 'url = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"')
+    if shared.url and ledger.url and urlsplit(shared.url).path != urlsplit(ledger.url).path:
+        return GatewayError("must be the database of [ledger] url", "leave [ledger] url out: it is the same")
+    return None
 
 
 def _sdk_endpoint(key: str, environ: Mapping[str, str]) -> str:

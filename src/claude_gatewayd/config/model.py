@@ -140,6 +140,19 @@ class LedgerConfig(NamedTuple):
         return _without("url", self)
 
 
+class SharedConfig(NamedTuple):
+    """What gateways share: the PostgreSQL at *url*, "" for nothing, and the secret in *secret_file* that they all have.
+
+    *url* is also the ledger's where that has none.
+    """
+
+    url: str = ""  # may hold a password
+    secret_file: str = ""
+
+    def __repr__(self) -> str:
+        return _without("url", self)
+
+
 class MetricsConfig(NamedTuple):
     """Who may read /metrics: whoever has the gateway key, or, if *open*, everybody on this machine."""
 
@@ -178,6 +191,7 @@ class Config(NamedTuple):
     ledger: LedgerConfig = LedgerConfig()
     metrics: MetricsConfig = MetricsConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    shared: SharedConfig = SharedConfig()
     aws_problems: tuple[Problem, ...] = ()
 
 

@@ -323,6 +323,14 @@ def database_url(raw: object) -> str:
     return raw
 
 
+def shared_url(raw: object) -> str:
+    """Read the URL of the PostgreSQL that gateways share, or "" for none."""
+    if isinstance(raw, str) and raw.startswith(("sqlite:", "file:", "/", "~", ".")):
+        hint = 'like "postgresql://USER:PASSWORD@HOST:5432/DATABASE"; a gateway alone needs no [shared]'
+        raise wrong("the URL of a PostgreSQL, for gateways cannot share a file", raw, hint)
+    return database_url(raw)
+
+
 def _url(raw: object, schemes: tuple[str, ...] = ("http", "https")) -> tuple[str, SplitResult]:
     """Return a URL of one of these schemes without a trailing slash, and its parts."""
     listed = f"{', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://"

@@ -13,7 +13,7 @@ from claude_gatewayd.config.model import LedgerConfig
 from claude_gatewayd.errors import GatewayError
 
 SCHEMA = "claude_gateway"  # in PostgreSQL; SQLite has none
-REVISION = "0002"  # of this version's tables, that of the newest migration: for those who do not load Alembic
+REVISION = "0003"  # of this version's tables, that of the newest migration: for those who do not load Alembic
 
 # Prisma's own, as LiteLLM's DATABASE_URL has them: libpq refuses a URL with a parameter that it does not know.
 # prisma.io/docs/orm/overview/databases/postgresql, "Arguments"

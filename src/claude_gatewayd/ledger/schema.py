@@ -142,3 +142,28 @@ key_secrets = Table(
     Column("expires_at", Double),
     Column("last_used_at", Double),
 )
+
+# What gateways share (`worker/cluster/`). Times are the database's own, in seconds since the epoch.
+shared_cluster = Table(
+    "shared_cluster",
+    metadata,
+    Column("one", SmallInteger, primary_key=True, autoincrement=False),  # always 1: a database has one cluster
+    _text("fingerprint"),  # of the shared secret
+    Column("claimed_at", Double, nullable=False),
+)
+shared_gateways = Table(
+    "shared_gateways",
+    metadata,
+    _text("daemon", key=True),
+    _text("name"),  # as in `requests.gateway`
+    Column("seen_at", Double, nullable=False),
+)
+shared_facts = Table(
+    "shared_facts",
+    metadata,
+    _text("kind", key=True),
+    _text("digest", key=True),  # of what the fact is about
+    _text("fact"),  # JSON
+    Column("noted_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+)

@@ -26,15 +26,17 @@ _NO_LEDGER = _WHY | {
     "state": "off", "database": "", "hint": "", "set_aside": "",
     "waiting": 0, "spilled": 0, "dropped": 0, "written": 0,
 }  # fmt: skip
+_NO_SHARED = _WHY | {"state": "off", "database": "", "hint": "", "since": None, "others": []}
 
 
 def serving(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what is taken from the current generation alone: Bedrock, LiteLLM, usage, the ledger, and what is due."""
+    """Return what is taken from the current generation alone: Bedrock, LiteLLM, usage, the ledger and so on."""
     return {
         "bedrock": _NO_BEDROCK | snapshot.get("bedrock", {}),
         "litellm": _NO_LITELLM | snapshot.get("litellm", {}),
         "usage": _NO_USAGE | snapshot.get("usage", {}),
         "ledger": _NO_LEDGER | snapshot.get("ledger", {}),
+        "shared": _NO_SHARED | snapshot.get("shared", {}),
         "credentials": snapshot.get("credentials"),
         "circuits": snapshot.get("circuits", []),
         "notices": snapshot.get("notices", []),
@@ -125,7 +127,15 @@ def health(status: Mapping[str, Any], now: float) -> dict[str, Any]:
             why += f"; {status['bedrock']['failure']}"
         if budget_spent:
             why += f"; {_BUDGET_SPENT}"
-    return {"healthy": not why, "why": why or (_BUDGET_SPENT if budget_spent else "")}
+    missed = "; ".join(filter(None, (_BUDGET_SPENT if budget_spent else "", _not_shared(status["shared"]))))
+    return {"healthy": not why, "why": why or missed}
+
+
+def _not_shared(shared: Mapping[str, Any]) -> str:
+    """Return what is missed where a gateway that should share does not: it serves all the same."""
+    if shared["state"] not in ("away", "refused"):
+        return ""
+    return f"nothing is shared with other gateways: {shared['why']}{run_hint(shared['hint'])}"
 
 
 def _is_budget_spent(month: Mapping[str, Any]) -> bool:

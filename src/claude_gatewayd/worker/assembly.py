@@ -27,6 +27,7 @@ from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
 from claude_gatewayd.worker.bedrock.transports import Transports
 from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
+from claude_gatewayd.worker.cluster.cluster import Cluster
 from claude_gatewayd.worker.dashboard.child import Child
 from claude_gatewayd.worker.dashboard.feed import Feed
 from claude_gatewayd.worker.dashboard.links import Links
@@ -71,6 +72,7 @@ from claude_gatewayd.worker.sharing.facts import (
     RowsWanted,
     ServedBy,
     UsageShared,
+    UsageWanted,
 )
 from claude_gatewayd.worker.sharing.sharing import Sharing
 from claude_gatewayd.worker.tally import Tally
@@ -104,6 +106,7 @@ class Parts(NamedTuple):
     recorder: UsageRecorder
     metrics: Metrics
     sharing: Sharing
+    cluster: Cluster
     own_pages: OwnPages
     feed: Feed
     dashboard: DashboardLane
@@ -128,10 +131,10 @@ class Parts(NamedTuple):
             await self.catalog.close()
 
 
-def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: bool) -> Parts:
+def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: bool, daemon: str = "") -> Parts:
     """Make the parts, and connect them. *on_change* is called when the status has changed.
 
-    *succeeds*: another generation has served until now.
+    *succeeds*: another generation has served until now. *daemon* is the mark of this one among other gateways.
     """
     config, access = inputs.config, inputs.bedrock
     engine_settings = _engine_settings(inputs)
@@ -146,10 +149,11 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     inputs.known_credentials.publish_by(sharing.publish)
     feed, links = Feed(sharing.publish), Links(publish=sharing.publish)
     gateway, worker = gateway_name(config.listen.port), secrets.token_hex(4)
-    siblings = ALONE
-    if config.listen.workers > 1:
+    siblings, is_shared = ALONE, inputs.shared.keys is not None
+    if config.listen.workers > 1 or is_shared:
         siblings = Siblings(worker, sharing.publish)
         sharing.hand_to(UsageShared, siblings.take)
+    if config.listen.workers > 1:
         sharing.hand_to(ServedBy, tally.serving.take)
         tally.serving.publish_by(sharing.publish)
     sharing.hand_to(FactsWanted, partial(_publish_all, circuits, links, siblings, tally.serving))
@@ -184,6 +188,11 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     learned = LearnedRefusals(paths.refusals_file(inputs.environ))
     learned.publish_by(sharing.publish)
     sharing.hand_to(RefusalLearned, learned.take)
+    cluster = Cluster(
+        sharing, lambda: [*inputs.known_credentials.facts(), *learned.facts()], siblings.share_all, on_change
+    )
+    cluster.configure(config.shared, inputs.shared, daemon, gateway, inputs.environ)
+    sharing.hand_to(UsageWanted, lambda _: siblings.share_again())
     keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
     keyed_control = KeyedEndpoint(control, credentials.keeper)
     unseen = UnseenAnswers(engine_settings.config)
@@ -216,7 +225,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     recorder = UsageRecorder(gateway, worker, prices.cost)
     totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle, siblings=siblings)
     view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds, siblings=siblings)
-    ledger = Ledger(config.ledger, inputs.environ, view)
+    ledger = Ledger(config.ledger, inputs.environ, view, is_shared=is_shared)
     others = Gathering(worker, config.listen.workers - 1, sharing.publish)
     sharing.hand_to(MetricsWanted, others.take_wish)
     sharing.hand_to(MetricsCounted, others.take)
@@ -281,6 +290,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         recorder=recorder,
         metrics=metrics,
         sharing=sharing,
+        cluster=cluster,
         own_pages=own_pages,
         feed=feed,
         dashboard=dashboard,

@@ -15,6 +15,8 @@ from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.addresses import is_loopback
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
+from claude_gatewayd.worker.cluster import identity
+from claude_gatewayd.worker.cluster.identity import SharedAccess
 from claude_gatewayd.worker.gateway import known_credentials
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 
@@ -45,7 +47,7 @@ class WorkerInputs(NamedTuple):
     """What a generation is made of.
 
     *environ* is a copy: LiteLLM changes that of the process. *anthropic* makes connections to Anthropic,
-    and *loopback* listens for the requests that LiteLLM sends back.
+    *loopback* listens for the requests that LiteLLM sends back, and *shared* says whether other gateways share with it.
     """
 
     config: Config
@@ -55,6 +57,7 @@ class WorkerInputs(NamedTuple):
     anthropic: Callable[[], Awaitable[UpstreamConnection]]
     bedrock: BedrockAccess
     loopback: socket.socket
+    shared: SharedAccess = SharedAccess()
 
     @property
     def may_need_engine(self) -> bool:
@@ -72,14 +75,16 @@ class WorkerInputs(NamedTuple):
 def collect(config: Config, environ: Mapping[str, str]) -> WorkerInputs:
     """Read the files that a generation needs, and bind its own port. Raises GatewayError, ConfigInvalid among them."""
     environ = dict(environ)
+    shared = identity.access(config.shared)
     return WorkerInputs(
         config=config,
         environ=environ,
         anthropic=anthropic_connector(config, environ),
         gateway_key=read_or_make_gateway_key(paths.gateway_key_file(environ)),
-        known_credentials=known_credentials.load(environ),
+        known_credentials=known_credentials.load(environ, shared.keys.credentials if shared.keys is not None else ""),
         bedrock=bedrock_access(config, environ),
         loopback=socket.create_server(("127.0.0.1", 0)),
+        shared=shared,
     )
 
 

@@ -26,6 +26,7 @@ def of_parts(parts: Parts) -> dict[str, Any]:
         "notices": parts.notices.active(),
         "usage": parts.totals.snapshot(),
         "ledger": parts.ledger.snapshot(),
+        "shared": parts.cluster.snapshot(),
         "outdated": parts.engine.outdated,
     }
 

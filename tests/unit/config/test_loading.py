@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from claude_gatewayd.bedrock import models as bedrock_models
 from claude_gatewayd.config import values as config_values
 from claude_gatewayd.config.keys import KEYS, TABLES
-from claude_gatewayd.config.loading import listen_address_or_default, load
+from claude_gatewayd.config.loading import effective, listen_address_or_default, load
 from claude_gatewayd.config.model import Anthropic, Config, LedgerConfig, Listen, Log, Network, Router
 from claude_gatewayd.errors import ConfigInvalid
 from claude_gatewayd.paths import config_path
@@ -131,7 +131,7 @@ def test_everything(place: Place) -> None:
     assert config.log == Log("debug")
     assert config.aliases == {"best": "claude-opus-4-6", "a.b": "claude-haiku-4-5"}
     assert type(config.listen.drain_timeout) is float
-    assert "secret" not in repr(config)
+    assert "me:secret" not in repr(config)
 
 
 @pytest.mark.parametrize(
@@ -376,8 +376,8 @@ def test_problems_of_the_environment(place: Place, name: str, text: str, message
             "[zzz]",
             "1 [zzz]",
             "is not a known section",
-            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, metrics, "
-            "dashboard, log, aliases",
+            "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, shared, "
+            "metrics, dashboard, log, aliases",
         ),
         ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
         ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),
@@ -445,7 +445,7 @@ def test_all_problems_at_once(place: Place) -> None:
 def test_a_password_of_the_ledger_is_not_shown(place: Place, value: str) -> None:
     for problem in (place.problem(f'[ledger]\nurl = "{value}"'), place.problem(CLAUDE_GATEWAY_LEDGER_URL=value)):
         assert "cret" not in str(problem)
-    assert "secret" not in repr(place.load("[ledger]\nurl = 'postgresql://me:secret@h/db'"))
+    assert "me:secret" not in repr(place.load("[ledger]\nurl = 'postgresql://me:secret@h/db'"))
 
 
 @pytest.mark.parametrize(
@@ -639,6 +639,51 @@ def test_every_key_has_a_place_in_config() -> None:
     tables = {tuple(table.split(".")) for table in TABLES if "." in table}
     assert {(key.section, key.name) for key in KEYS} | tables == fields
     assert len(KEYS) + len(tables) == len(fields)
+
+
+_SHARED = """[shared]
+url = "postgresql://gateway:p4ss@db.example:5432/gateway"
+secret_file = "~/shared.secret"
+"""
+
+
+def test_what_is_shared_is_in_the_ledger_s_database(place: Place) -> None:
+    config = place.load(_SHARED)
+    assert config.ledger.url == config.shared.url == "postgresql://gateway:p4ss@db.example:5432/gateway"
+    assert config.shared.secret_file == str(place.file.with_name("shared.secret"))
+    assert "p4ss" not in repr(config)
+    [url] = [one for one in effective(place.environ) if (one.section, one.name) == ("ledger", "url")]
+    assert url.where == "[shared] url"
+
+
+def test_a_ledger_may_reach_that_database_by_another_host(place: Place) -> None:
+    config = place.load(_SHARED + "[ledger]\nurl = 'postgresql://pooler.example:6432/gateway'")
+    assert config.ledger.url == "postgresql://pooler.example:6432/gateway"
+
+
+def test_a_database_url_of_somebody_else_s_is_not_taken(place: Place) -> None:
+    """Not even where the person has allowed it for the ledger: [shared] says whose database it is."""
+    config = place.load(_SHARED + "[ledger]\nuse_database_url = true", DATABASE_URL="postgresql://h/litellm")
+    assert config.ledger.url == config.shared.url
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        ("[shared]\nurl = 'postgresql://h/db'", "needs secret_file too", "openssl rand -base64 32"),
+        ("[shared]\nsecret_file = '~/f'", "has no effect without url", 'url = "postgresql://'),
+        ("[shared]\nurl = 'sqlite:///x.db'\nsecret_file = '~/f'", "gateways cannot share a file", "a gateway alone"),
+        ("[shared]\nurl = '~/x.db'\nsecret_file = '~/f'", "gateways cannot share a file", "a gateway alone"),
+        ("[shared]\nurl = 'mysql://h/db'\nsecret_file = '~/f'", "must be the URL of a PostgreSQL", "postgresql://"),
+        ("[shared]\nurl = 'postgresql://h/db'\nsecret_file = 'f'", "must be a path from / or ~/", ""),
+        (_SHARED + "[ledger]\nurl = 'postgresql://h/other'", "must be the database of [ledger] url", "leave [ledger]"),
+    ],
+)
+def test_what_cannot_be_shared(place: Place, content: str, message: str, hint: str) -> None:
+    problem = place.problem(content)
+    assert message in problem.message
+    assert hint in problem.hint
+    assert "[shared]" in problem.where
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key.section}.{key.name}")

@@ -24,4 +24,4 @@ def test_no_number_of_bytes_or_tokens_overflows() -> None:
         for column in table.columns
         if isinstance(column.type, (Integer, SmallInteger)) and column.type.__class__.__name__ != "BigInteger"
     }
-    assert small == {"status", "retries", "quarter", "bin", "requests_per_minute"}
+    assert small == {"status", "retries", "quarter", "bin", "requests_per_minute", "one"}

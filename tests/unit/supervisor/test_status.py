@@ -26,6 +26,7 @@ def whole(**more: Any) -> dict[str, Any]:
         "litellm": {"state": "ready", "why": ""},
         "credentials": credentials("ok"),
         "usage": {"month": {"budget": 0.0, "bedrock_cost": 7.0}},
+        "shared": {"state": "off"},
         "notices": [],
         **more,
     }

@@ -18,6 +18,7 @@ def status(
     failed: bool = False,
     unreachable: str = "",
     spent: float = 0.0,
+    shared: str = "off",
     problems: tuple[dict[str, str], ...] = (),
 ) -> dict[str, Any]:
     bedrock = FAILED if failed else {"last_success": 2.0, "last_failure": 1.0, "failure": "of old"}
@@ -28,6 +29,7 @@ def status(
         "litellm": {"state": litellm, "why": "it has been ended"},
         "bedrock": {"enabled": enabled, "unreachable": unreachable, "unreachable_hint": "this"} | bedrock,
         "credentials": None,
+        "shared": {"state": shared, "why": "its secret is another", "hint": "do this"},
         "usage": {"month": {"budget": 10.0, "bedrock_cost": spent}},
     }
 
@@ -56,3 +58,10 @@ def status(
 )  # fmt: skip
 def test_health(given: dict[str, Any], why: str) -> None:
     assert health(given, 3.0) == {"healthy": not why, "why": why}
+
+
+@pytest.mark.parametrize("state", ["away", "refused"])
+def test_a_gateway_that_does_not_share_serves_all_the_same(state: str) -> None:
+    why = "nothing is shared with other gateways: its secret is another (run: do this)"
+    assert health(status(shared=state), 3.0) == {"healthy": True, "why": why}
+    assert health(status(shared="connected"), 3.0) == {"healthy": True, "why": ""}

@@ -6,7 +6,10 @@ from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.ledger.database import SCHEMA, Database
 from claude_gatewayd.ledger.failures import as_administrator, failure_of
 
-_TABLES = ("requests", "quarters", "key_quarters", "latencies", "keys", "key_secrets")
+_TABLES = (
+    "requests", "quarters", "key_quarters", "latencies", "keys", "key_secrets",
+    "shared_cluster", "shared_gateways", "shared_facts",
+)  # fmt: skip
 _LOOK = """
 SELECT current_user, current_database(),
        pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on',

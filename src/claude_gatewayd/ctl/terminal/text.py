@@ -51,6 +51,9 @@ def status(reply: dict[str, Any], now: float) -> str:
     lines += [
         f"  {'' if number else 'ledger':12} {line}" for number, line in enumerate(ledger(reply.get("ledger", {})))
     ]
+    lines += [
+        f"  {'' if number else 'shared':12} {line}" for number, line in enumerate(shared(reply.get("shared", {}), now))
+    ]
     lines.append(f"  in progress  {reply['under_way']}, of which {reply['streams']} streaming")
     for generation in reply["generations"]:
         lines.append(
@@ -85,6 +88,22 @@ def ledger(how: dict[str, Any]) -> list[str]:
     if how.get("set_aside"):
         lines.append(f"a corrupt file is set aside: {how['set_aside']}")
     return lines
+
+
+def shared(how: dict[str, Any], now: float) -> list[str]:
+    """Return how the state is that gateways share; nothing where none is."""
+    state = how.get("state", "off")
+    if state == "off":
+        return []
+    since = "" if how["since"] is None else f" since {clock_time(how['since'], now)}"
+    if state == "connected":
+        others = ", ".join(how["others"])
+        return [f"with {others}" if others else f"no other gateway is there ({how['database']})"]
+    if state == "connecting":
+        return [f"connecting to {how['database']}"]
+    what = "nothing is shared" if state == "refused" else "the database is away"
+    goes_on = "" if state == "refused" else "; this gateway goes on with what it knows"
+    return [f"{what}{since}: {how['why']}{goes_on}", *filter(None, [how["hint"]])]
 
 
 def circuit(one: dict[str, Any], now: float) -> str:

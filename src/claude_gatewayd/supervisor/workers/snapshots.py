@@ -7,6 +7,7 @@ from typing import Any, Final
 Snapshot = Mapping[str, Any]
 
 _LITELLM: Final = ("failed", "loading", "ready", "off")  # what is worth saying of several, the first of it
+_SHARED: Final = ("refused", "away", "connecting", "connected", "off")
 _ADDED_UP: Final = ("waiting", "spilled", "dropped", "written")
 
 
@@ -20,6 +21,7 @@ def together(workers: Sequence[Snapshot]) -> dict[str, Any]:
         "bedrock": seen[0]["bedrock"] | _outcomes([one["bedrock"] for one in seen]),
         "litellm": min((one["litellm"] for one in seen), key=lambda one: _LITELLM.index(one["state"])),
         "ledger": _ledger([one["ledger"] for one in seen]),
+        "shared": min((one.get("shared", {}) for one in seen), key=lambda one: _SHARED.index(one.get("state", "off"))),
     }
 
 

@@ -109,7 +109,16 @@ class LearnedRefusals:
         """Remember what a model has refused another worker, which writes it to the file."""
         feature = RefusedFeature.of(fact.sort, fact.what)
         if feature is not None:
-            self._remember(fact.model, [feature], fact.text)
+            self._remember(fact.model, [feature], fact.text, max(0.0, fact.ago))
+
+    def facts(self) -> list[RefusalLearned]:
+        """Return what was refused, as facts."""
+        now = self._clock()
+        return [
+            RefusalLearned(model, feature.kind, feature.what, refusal.text, round(max(0.0, now - refusal.at), 3))
+            for model, features in self._refused.items()
+            for feature, refusal in features.items()
+        ]
 
     def learn(self, model: str, features: Sequence[RefusedFeature], text: str) -> None:
         """Remember what a model has refused with *text*: the request without it was answered.
@@ -130,7 +139,9 @@ class LearnedRefusals:
             self._publish(RefusalLearned(model, feature.kind, feature.what, text[:_LONGEST_TEXT]))
         self._write_soon()
 
-    def _remember(self, model: str, features: Sequence[RefusedFeature], text: str) -> list[RefusedFeature]:
+    def _remember(
+        self, model: str, features: Sequence[RefusedFeature], text: str, ago: float = 0.0
+    ) -> list[RefusedFeature]:
         """Return what is new, and known from now on."""
         known = self._refused.get(model, {})
         new = [feature for feature in features if feature not in known]
@@ -143,7 +154,7 @@ class LearnedRefusals:
             return []
         now = self._clock()
         self._forgotten_at = _past(self._forgotten_at, now)
-        refusal = _Refusal(now, one_line(text)[:_LONGEST_TEXT])
+        refusal = _Refusal(now - ago, one_line(text)[:_LONGEST_TEXT])
         self._refused.setdefault(model, {}).update(dict.fromkeys(new, refusal))
         return new
 

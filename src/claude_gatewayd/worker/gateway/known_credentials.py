@@ -60,8 +60,13 @@ def label(digest: str) -> str:
     return digest[:4]
 
 
-def load(environ: Mapping[str, str]) -> "KnownCredentials":
-    """Return those in the state directory. Only Bedrock needs them, so an error here never stops a start."""
+def load(environ: Mapping[str, str], shared_key: str = "") -> "KnownCredentials":
+    """Return those in the state directory. Only Bedrock needs them, so an error here never stops a start.
+
+    *shared_key* is that of gateways which share them; without one, the key is this user's own.
+    """
+    if shared_key:
+        return KnownCredentials(paths.known_credentials_file(environ), shared_key)
     try:
         key = read_or_make_secret(paths.known_credentials_key_file(environ), "", "the key of known credentials")
     except GatewayError as error:
@@ -106,17 +111,27 @@ class KnownCredentials:
     def learn(self, digest: str) -> None:
         """Remember a credential. A thread writes it to the file soon after."""
         if not self.is_fresh(digest):
-            self._remember(digest)
+            self._remember(digest, self._clock())
             self._publish(CredentialAccepted(digest))
 
     def take(self, fact: CredentialAccepted) -> None:
         """Remember a credential that Anthropic has accepted from another worker."""
-        if not self.is_fresh(fact.digest) and len(fact.digest) == 2 * _DIGEST_SIZE:
-            self._remember(fact.digest)
+        at = self._clock() - max(0.0, fact.ago)
+        if at - self._known.get(fact.digest, 0.0) >= _RENEWED_AFTER and len(fact.digest) == 2 * _DIGEST_SIZE:
+            self._remember(fact.digest, at)
 
-    def _remember(self, digest: str) -> None:
+    def facts(self) -> list[CredentialAccepted]:
+        """Return what is known, as facts."""
+        now = self._clock()
+        return [
+            CredentialAccepted(digest, ago)
+            for digest, at in self._known.items()
+            if 0 <= (ago := round(now - at, 3)) < _GOOD_FOR
+        ]
+
+    def _remember(self, digest: str, at: float) -> None:
         self._known.pop(digest, None)
-        self._known[digest] = self._clock()
+        self._known[digest] = at
         if len(self._known) > _MOST_ENTRIES:  # Anthropic may accept any credential, where a proxy stands in its place
             del self._known[next(iter(self._known))]
         self._unwritten = True

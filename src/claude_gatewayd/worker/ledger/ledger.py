@@ -28,9 +28,14 @@ _CLOSES_WITHIN = 5.0
 
 
 class Ledger:
-    """Take rows on the event loop; a thread writes them, and reads for *view*. Where it is off, rows are forgotten."""
+    """Take rows on the event loop; a thread writes them, and reads for *view*. Where it is off, rows are forgotten.
 
-    def __init__(self, config: LedgerConfig, environ: Mapping[str, str], view: LedgerView) -> None:
+    *is_shared*: what other gateways of the same cluster have used is read, too.
+    """
+
+    def __init__(
+        self, config: LedgerConfig, environ: Mapping[str, str], view: LedgerView, *, is_shared: bool = False
+    ) -> None:
         self._rows: deque[UsageRecord] = deque()
         self._dropped = 0
         self._view = view
@@ -46,7 +51,9 @@ class Ledger:
             return
         self._spill = Spill(paths.ledger_spill_dir(environ))
         self._upkeep = Upkeep(self._database, config.keep_days, environ)
-        self._session = Session(partial(connect, self._database), self._upkeep, config.keep_days, view)
+        self._session = Session(
+            partial(connect, self._database, is_shared=is_shared), self._upkeep, config.keep_days, view
+        )
         self._writer = Writer(self._rows, self._spill, Hand(self._session), paths.ledger_spill_dir(environ))
 
     def record(self, record: UsageRecord) -> None:

@@ -4,13 +4,17 @@ from typing import Any, NamedTuple
 
 
 class CredentialAccepted(NamedTuple):
-    """Anthropic has accepted a credential, by its keyed hash."""
+    """Anthropic has accepted a credential, by its keyed hash: so many seconds *ago*."""
 
     digest: str
+    ago: float = 0.0
 
 
 class CircuitChanged(NamedTuple):
-    """A circuit has opened, closed, moved, or let a probe through. *ends_in* and *probe_in* are in seconds from now."""
+    """A circuit has opened, closed, moved, or let a probe through. *ends_in* and *probe_in* are in seconds from now.
+
+    *again*: it has not changed just now; this is for who may not know it.
+    """
 
     credential: str
     model: str
@@ -20,6 +24,7 @@ class CircuitChanged(NamedTuple):
     ends_in: float = 0.0
     probe_in: float = 0.0
     reason: str = ""
+    again: bool = False
 
 
 class FactsWanted(NamedTuple):
@@ -83,6 +88,10 @@ class UsageShared(NamedTuple):
     quarters: list[list[Any]]
 
 
+class UsageWanted(NamedTuple):
+    """A gateway has joined the others, and asks for what they have used and not written."""
+
+
 class ServedBy(NamedTuple):
     """Who answers a credential's requests for a model now: "anthropic", "bedrock" or "nobody"."""
 
@@ -95,12 +104,13 @@ class ServedBy(NamedTuple):
 
 
 class RefusalLearned(NamedTuple):
-    """A model at Bedrock refuses a feature of some sort, and says so with a text."""
+    """A model at Bedrock refuses a feature of some sort, and has said so with a text, so many seconds *ago*."""
 
     model: str
     sort: str
     what: str
     text: str
+    ago: float = 0.0
 
 
 Fact = (
@@ -114,6 +124,7 @@ Fact = (
     | MetricsWanted
     | MetricsCounted
     | UsageShared
+    | UsageWanted
     | ServedBy
     | RefusalLearned
 )

@@ -18,6 +18,7 @@ from claude_gatewayd.worker.sharing.facts import (
     RowsWanted,
     ServedBy,
     UsageShared,
+    UsageWanted,
 )
 
 _KINDS: Final[dict[str, type[Fact]]] = {
@@ -31,6 +32,7 @@ _KINDS: Final[dict[str, type[Fact]]] = {
     "metrics-wanted": MetricsWanted,
     "metrics-counted": MetricsCounted,
     "usage-shared": UsageShared,
+    "usage-wanted": UsageWanted,
     "served-by": ServedBy,
     "refusal-learned": RefusalLearned,
 }

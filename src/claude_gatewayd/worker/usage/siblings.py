@@ -1,4 +1,4 @@
-"""What the other workers of this daemon have used, and is not in the ledger yet as far as we know.
+"""What other workers have used, of this daemon or of other gateways, and is not in the ledger yet as far as we know.
 
 Each publishes what it has used, by quarter of an hour, and how much of that is in the database. Whoever reads the
 database notes first what was there of each: what they have used beyond that is added to what was read. So nothing is
@@ -67,6 +67,10 @@ class Siblings:
     def share_again(self) -> None:
         """Let a worker that begins know what is not written."""
         self._sent = {at: both for at, both in self._sent.items() if both[0] == both[1]}
+
+    def share_all(self) -> None:
+        """Let all others know everything: they have missed something, perhaps that it was written."""
+        self._sent = {}
 
     def take(self, fact: UsageShared) -> None:
         """Take what another worker has used."""

@@ -26,6 +26,7 @@ OTHERS_PROBE_LATER = (2.0, 7.0)  # seconds: who published the circuit probes fir
 PROBE_LASTS = 120.0  # a probe without a verdict for so long is forgotten
 LONGEST_LIMIT = 8 * 86400.0  # Anthropic's longest limit is weekly
 LONGEST_RETRY_AFTER = 600.0
+_THE_SAME = 5.0  # seconds: a fact has been on its way
 _MOST = 512
 _LONGEST_NAME = 100
 
@@ -187,6 +188,9 @@ class Circuits:
             self._circuits.pop(key, None)
             return
         now = self._clock()
+        known = self._circuits.get(key, CLOSED)
+        if fact.again and known.is_open and abs(known.until - now - fact.ends_in) < _THE_SAME:
+            return  # each time that somebody begins, its probe would be put off
         ends_in = min(max(fact.ends_in, 0.0), LONGEST_LIMIT)
         probe_in = min(max(fact.probe_in, 0.0), LONGEST_LIMIT) + random.uniform(*OTHERS_PROBE_LATER)  # noqa: S311
         circuit = Circuit(
@@ -200,7 +204,7 @@ class Circuits:
         now = self._clock()
         for key, circuit in self._circuits.items():
             if circuit.is_open and circuit.since <= now < circuit.until:
-                self._publish(_fact(key, circuit, now))
+                self._publish(_fact(key, circuit, now)._replace(again=True))
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Return the open circuits, for the status. One that has ended is not open: the next request is let through."""

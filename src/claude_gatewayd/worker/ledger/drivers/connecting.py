@@ -4,8 +4,8 @@ from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.worker.ledger.drivers.connection import DatabaseConnection, Unwritable
 
 
-def connect(database: Database) -> DatabaseConnection:
-    """Return an open connection. Raises Unwritable."""
+def connect(database: Database, *, is_shared: bool = False) -> DatabaseConnection:
+    """Return an open connection. Raises Unwritable. *is_shared*: what is used counts for all that share."""
     if database.file is not None:
         from claude_gatewayd.worker.ledger.drivers.sqlite import SqliteConnection
 
@@ -14,4 +14,4 @@ def connect(database: Database) -> DatabaseConnection:
         from claude_gatewayd.worker.ledger.drivers.postgres import PostgresConnection
     except ImportError as error:
         raise Unwritable(f"cannot load psycopg: {error}") from None
-    return PostgresConnection(database)
+    return PostgresConnection(database, is_shared=is_shared)

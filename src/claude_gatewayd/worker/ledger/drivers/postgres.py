@@ -24,6 +24,7 @@ _LIMITS = (
     "SET LOCAL idle_in_transaction_session_timeout = '15s'"
 )
 _SQL = statements.of_postgres(statements.SCHEMA)
+_USED_BY_ALL = statements.used_by_all(statements.SCHEMA)
 # Its warnings are of connections that are lost, which the writer reports in words of its own.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 # What no upkeep mends: the server is gone, busy, full or read-only.
@@ -38,8 +39,9 @@ _OUTAGES = (
 class PostgresConnection:
     """An open connection; see `connection.DatabaseConnection`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, is_shared: bool = False) -> None:
         self._database = database
+        self._is_shared = is_shared
         with self._failures():
             self._connection = psycopg.connect(
                 database.url,
@@ -89,7 +91,9 @@ class PostgresConnection:
         return oldest if isinstance(oldest, float) else None
 
     def used(self, gateway: str, since: int) -> list[tuple[Any, ...]]:
-        """Return a gateway's sums by quarter of an hour, from one on."""
+        """Return a gateway's sums by quarter of an hour, from one on; or those of all that share with it."""
+        if self._is_shared:
+            return self._rows(_USED_BY_ALL, (gateway, gateway, since))
         return self._rows(_SQL.used, (gateway, since))
 
     def own(self, worker: str, since: float) -> Iterator[UsageRecord]:

@@ -60,6 +60,16 @@ def of_postgres(schema: str) -> Statements:
     return _statements(f"{schema}.", "%s", insert, insert, "id = ANY(%s)", "gateway = %s AND quarter >= %s")
 
 
+def used_by_all(schema: str) -> str:
+    """Return the query for what a gateway and those that it shares with have used: it is one of them, or none is."""
+    shared = f"{schema}.shared_gateways"
+    members = f"SELECT name FROM {shared} WHERE EXISTS (SELECT 1 FROM {shared} WHERE name = %s)"
+    return (
+        f"SELECT quarter, {', '.join(used.COLUMNS)} FROM {schema}.quarters "
+        f"WHERE (gateway = %s OR gateway IN ({members})) AND quarter >= %s GROUP BY quarter"
+    )
+
+
 def _statements(prefix: str, mark: str, insert: str, insert_some: str, which: str, whose: str) -> Statements:
     return Statements(
         insert=insert,

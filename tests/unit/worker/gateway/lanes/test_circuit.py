@@ -329,10 +329,25 @@ def test_only_what_changes_is_published() -> None:
     assert pair.one.admit(KEY) == "open"
     assert len(pair.facts) == 1
     pair.one.publish_all()
-    assert pair.facts[1:] == pair.facts[:1]
+    assert [one._replace(again=False) for one in pair.facts[1:]] == pair.facts[:1]
+    assert pair.facts[1].again
     pair.wait(60)
     pair.one.publish_all()  # it has ended
     assert len(pair.facts) == 2
+
+
+def test_whoever_begins_puts_off_no_probe_of_others() -> None:
+    """What is published again for it tells those nothing who know it."""
+    pair = Pair()
+    pair.one.failed(KEY, "529")
+    pair.wait(50)
+    before = pair.other.snapshot()
+    for _ in range(10):
+        pair.one.publish_all()
+        pair.other.publish_all()
+    assert pair.other.snapshot() == before
+    pair.wait(10 + OTHERS_PROBE_LATER[1])
+    assert pair.other.admit(KEY) == "probe"
 
 
 @given(fact=st.builds(CircuitChanged, own_limits=st.text(), model=st.text(), is_open=st.booleans(),

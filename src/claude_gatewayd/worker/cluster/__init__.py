@@ -1,0 +1,1 @@
+"""What gateways share by a PostgreSQL: the facts of `worker.sharing`, from one machine to the others."""

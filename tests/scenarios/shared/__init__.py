@@ -1,0 +1,1 @@
+"""Several gateways, which share their state by a PostgreSQL."""
