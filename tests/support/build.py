@@ -1,5 +1,6 @@
 """A copy of the package that a test may break, as an upgrade may, or hold in the middle of a worker's start."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -24,8 +25,7 @@ class Build:
 
     def __init__(self, directory: Path, more: str = "") -> None:
         package = directory / "claude_gatewayd"
-        # with what is compiled, which takes half of a start; not what another process is just writing
-        shutil.copytree(Path(claude_gatewayd.__file__).parent, package, ignore=shutil.ignore_patterns("*.pyc.*"))
+        shutil.copytree(Path(claude_gatewayd.__file__).parent, package, ignore=_unfit)
         self.environ = {"PYTHONPATH": str(directory)}
         self._gate = directory / "gate"
         self._package = package
@@ -57,6 +57,14 @@ class Build:
         """
         file = self._package / "__init__.py"
         file.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', file.read_text()))
+
+
+def _unfit(directory: str, names: list[str]) -> set[str]:
+    """Return what is not copied of what is compiled, without which a start takes twice as long.
+
+    Another process may just be writing it, and one that lets nobody else read what it creates may have written it.
+    """
+    return {name for name in names if ".pyc." in name or not os.access(os.path.join(directory, name), os.R_OK)}
 
 
 def build_wheel(

@@ -45,7 +45,7 @@ class Keeper:
         self._valid_until = 0.0  # when the keys end, by the monotonic clock
         self._clock_difference = self._env.wall_clock() - self._env.monotonic()
         self._recheck = False  # the keys must be renewed before they are used
-        self._renewing: asyncio.Task[None] | None = None
+        self._last_renewal: asyncio.Task[None] | None = None
         self._renewal_forced = False  # the renewal under way gets new keys, due or not
         self._identified = ""  # the access key that STS was asked about last
         self._forced = 0  # forced renewals in a row, because Bedrock rejected the keys
@@ -189,22 +189,25 @@ class Keeper:
         """
         try:
             async with asyncio.timeout(self._env.keys_timeout):
-                if force and self._renewing is not None and not self._renewal_forced:
-                    await asyncio.shield(self._renewing)
+                while force and (under_way := self._renewing) is not None and not self._renewal_forced:
+                    await asyncio.shield(under_way)
                 await asyncio.shield(self._start_renewal(force=force))
         except TimeoutError:
             logger.debug("keys did not come within %g s", self._env.keys_timeout)
+
+    @property
+    def _renewing(self) -> "asyncio.Task[None] | None":
+        """The renewal under way. Not by a callback of its task: others run before that, and would wait for nothing."""
+        last = self._last_renewal
+        return None if last is None or last.done() else last
 
     def _start_renewal(self, *, force: bool) -> "asyncio.Task[None]":
         """Start a renewal, unless one is under way; return its task."""
         if self._renewing is None:
             self._renewal_forced = force
-            self._renewing = asyncio.create_task(self._fetch(force=force))
-            self._renewing.add_done_callback(self._renewal_ended)
+            self._last_renewal = asyncio.create_task(self._fetch(force=force))
+            return self._last_renewal
         return self._renewing
-
-    def _renewal_ended(self, _task: "asyncio.Task[None]") -> None:
-        self._renewing = None
 
     async def _fetch(self, *, force: bool) -> None:
         facts, now = self._state.facts, self._env.wall_clock()

@@ -220,6 +220,21 @@ def test_a_forced_renewal_does_not_take_one_that_is_not_for_its_own(callers: int
     play(Scene(), acts)
 
 
+def test_keys_are_refused_in_the_moment_in_which_a_look_at_the_login_ends() -> None:
+    """Its task is done, and nobody has been woken yet: it is no renewal to wait for."""
+
+    async def acts(scene: Scene) -> None:
+        keys = await scene.keeper.keys()
+        look = scene.keeper._start_renewal(force=False)
+        while not look.done():
+            await asyncio.sleep(0)
+        assert await scene.keeper.renew_after_rejection(keys)
+        assert scene.fetched == ["keys", "login", "forced keys"]
+        assert scene.keeper.snapshot().state == "ok"
+
+    play(Scene(), acts)
+
+
 def test_a_renewal_under_way_that_brings_other_keys_is_enough() -> None:
     async def acts(scene: Scene) -> None:
         keys = await scene.keeper.keys()
