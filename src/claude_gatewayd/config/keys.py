@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from claude_gatewayd.config import values
+from claude_gatewayd.config import locations, values
 
 
 class KeySpec(NamedTuple):
@@ -35,22 +35,23 @@ ENDPOINTS = {
     "control_endpoint": ("AWS_ENDPOINT_URL_BEDROCK", "AWS_ENDPOINT_URL"),
 }
 KEYS = (
-    KeySpec("listen", "host", str, values.address, '"127.0.0.1"'),
+    KeySpec("listen", "host", str, locations.address, '"127.0.0.1"'),
     KeySpec("listen", "port", values.as_number, values.whole(1, 65535), "47000"),
-    KeySpec("listen", "hosts", values.as_list, values.host_names, '["gateway.example"]'),
+    KeySpec("listen", "hosts", values.as_list, locations.host_names, '["gateway.example"]'),
     KeySpec("listen", "remote", values.as_flag, values.flag, "false"),
+    KeySpec("listen", "trusted_proxies", values.as_list, locations.proxies, '["10.0.0.0/8"]'),
     KeySpec("listen", "drain_timeout", values.as_number, values.seconds, "900"),
     KeySpec("listen", "leave_after", values.as_number, values.seconds, "5"),
     KeySpec("listen", "workers", values.as_number, values.whole(1, 64), "2"),
     KeySpec("listen", "max_body", str, values.size, '"64 MiB"'),
-    KeySpec("anthropic", "base_url", str, values.base_url, '"https://api.anthropic.com"'),
+    KeySpec("anthropic", "base_url", str, locations.base_url, '"https://api.anthropic.com"'),
     KeySpec("anthropic", "connect_timeout", values.as_number, values.seconds_above_zero, "5"),
     KeySpec("anthropic", "first_byte_timeout", values.as_number, values.seconds_above_zero, "180"),
     KeySpec("anthropic", "response_timeout", values.as_number, values.seconds_above_zero, "600"),
     KeySpec("anthropic", "accept", values.as_list, values.credential_kinds, '["oauth", "api_key"]'),
-    KeySpec("anthropic", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
+    KeySpec("anthropic", "proxy", str, locations.proxy, '"http://proxy.example:3128"'),
     KeySpec("anthropic", "ca_file", str, values.text, '"~/company-ca.pem"'),
-    KeySpec("network", "proxy", str, values.proxy, '"http://proxy.example:3128"'),
+    KeySpec("network", "proxy", str, locations.proxy, '"http://proxy.example:3128"'),
     KeySpec("network", "ca_file", str, values.text, '"~/company-ca.pem"'),
     KeySpec("router", "num_retries", values.as_number, values.whole(0, 100), "3"),
     KeySpec("router", "timeout", values.as_number, values.seconds_above_zero, "120"),
@@ -64,8 +65,10 @@ KEYS = (
     KeySpec("bedrock", "region", str, values.region, '"us-west-2"'),
     KeySpec("bedrock", "geography", str, values.one_of(values.GEOGRAPHIES), '"auto"'),
     KeySpec("bedrock", "callers", str, values.one_of(values.CALLERS), '"auto"'),
-    KeySpec("bedrock", "runtime_endpoint", str, values.endpoint, '"https://bedrock-runtime.us-west-2.amazonaws.com"'),
-    KeySpec("bedrock", "control_endpoint", str, values.endpoint, '"https://bedrock.us-west-2.amazonaws.com"'),
+    KeySpec(
+        "bedrock", "runtime_endpoint", str, locations.endpoint, '"https://bedrock-runtime.us-west-2.amazonaws.com"'
+    ),
+    KeySpec("bedrock", "control_endpoint", str, locations.endpoint, '"https://bedrock.us-west-2.amazonaws.com"'),
     KeySpec("bedrock", "timeout", values.as_number, values.seconds_above_zero, "120"),
     KeySpec("bedrock", "through", str, values.one_of(values.TRANSPORTS), '"litellm"'),
     KeySpec("bedrock", "monthly_budget", values.as_number, values.dollars, "0"),
@@ -75,10 +78,10 @@ KEYS = (
     KeySpec("notify", "enabled", values.as_flag, values.flag, "true"),
     KeySpec("notify", "command", str, values.text, "'logger -t claude \"$CLAUDE_GATEWAY_TITLE\"'"),
     KeySpec("ledger", "enabled", values.as_flag, values.flag, "true"),
-    KeySpec("ledger", "url", str, values.database_url, '"postgresql://litellm:PASSWORD@localhost:5432/litellm"'),
+    KeySpec("ledger", "url", str, locations.database_url, '"postgresql://litellm:PASSWORD@localhost:5432/litellm"'),
     KeySpec("ledger", "use_database_url", values.as_flag, values.flag, "false"),
     KeySpec("ledger", "keep_days", values.as_number, values.whole(0, 36500), "365"),
-    KeySpec("shared", "url", str, values.shared_url, '"postgresql://gateway:PASSWORD@db.example:5432/gateway"'),
+    KeySpec("shared", "url", str, locations.shared_url, '"postgresql://gateway:PASSWORD@db.example:5432/gateway"'),
     KeySpec("shared", "secret_file", str, values.text, '"/etc/claude-gateway/shared.secret"'),
     KeySpec("metrics", "open", values.as_flag, values.flag, "false"),
     KeySpec("dashboard", "remote", values.as_flag, values.flag, "false"),

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from claude_gatewayd.config import values
+from claude_gatewayd.config import locations, values
 from claude_gatewayd.config.file import Document, read_document
 from claude_gatewayd.config.keys import ENDPOINTS, KEYS, NAMES, SECTIONS, TABLES, KeySpec
 from claude_gatewayd.config.model import (
@@ -143,6 +143,9 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     if not listen.remote and not is_loopback(listen.host):
         report("listen", "host", _not_loopback(listen.host))
         listen = listen._replace(host=Listen().host)
+    if listen.trusted_proxies and not listen.remote:
+        why = "has no use as long as remote is not true: nobody but programs of this machine can ask"
+        report("listen", "trusted_proxies", GatewayError(why, "set `remote = true`, or leave trusted_proxies out"))
     if ("anthropic", "base_url") in raw_values and _is_own_address(anthropic.base_url, listen):
         loop = GatewayError("must not be the address that the gateway itself listens on")
         report("anthropic", "base_url", loop)
@@ -160,7 +163,7 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     for key_name in ENDPOINTS:
         if not getattr(bedrock, key_name) and (named := _sdk_endpoint(key_name, environ)):
             try:
-                url: Any = values.endpoint(environ[named].strip())
+                url: Any = locations.endpoint(environ[named].strip())
                 bedrock = bedrock._replace(**{key_name: url})
             except GatewayError as error:
                 if (

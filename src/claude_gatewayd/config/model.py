@@ -23,13 +23,15 @@ def _without(hidden: str, one: Any) -> str:
 class Listen(NamedTuple):
     """Where callers reach us. Times are in seconds, sizes in bytes.
 
-    *leave_after*: how long a daemon that ends serves on, so that a load balancer notices first.
+    *leave_after*: how long a daemon that ends serves on, so that a load balancer notices first. *trusted_proxies* are
+    believed when they say from where they were asked.
     """
 
     host: str = "127.0.0.1"
     port: int = 47000
     hosts: tuple[str, ...] = ()
     remote: bool = False
+    trusted_proxies: tuple[str, ...] = ()
     drain_timeout: float = 900.0
     leave_after: float = 0.0
     workers: int = 1

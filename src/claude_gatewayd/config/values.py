@@ -9,10 +9,8 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, get_args
-from urllib.parse import SplitResult, unquote, urlsplit
 
 from claude_gatewayd.errors import GatewayError
-from claude_gatewayd.system.addresses import addresses, is_loopback
 
 DAY = 86400
 _MOST_DOLLARS = 1_000_000
@@ -172,16 +170,6 @@ def region(raw: object) -> str:
     return raw
 
 
-def endpoint(raw: object) -> str:
-    """Read the URL of a service, or "" for the default."""
-    if raw == "":
-        return ""
-    url, parts = _url(raw)
-    if "@" in parts.netloc:
-        raise wrong("a URL without user name and password", raw)
-    return url
-
-
 def fallback_on(raw: object) -> frozenset[str]:
     """Read the failures to fall back on: statuses, and words for failures without one."""
     if isinstance(raw, list):
@@ -257,100 +245,6 @@ def token_prices(raw: object) -> TokenPrices:
         raise GatewayError(f"must have {missing[0]} too", hint)
     usual = {name: raw["input"] * multiple for name, multiple in _CACHE_MULTIPLES.items()}
     return TokenPrices(**{name: float(price) for name, price in (usual | raw).items()})
-
-
-def address(raw: object) -> str:
-    """Read an address to listen on."""
-    if not isinstance(raw, str) or not addresses(raw):
-        raise wrong('an IP address or "localhost"', raw)
-    return raw.lower()
-
-
-def host_names(raw: object) -> tuple[str, ...]:
-    """Read a list of host names."""
-    what = "a list of host names without scheme, port and path"
-    if not isinstance(raw, list):
-        raise wrong(what, raw)
-    for name in raw:
-        if not isinstance(name, str) or not _is_host(name.lower()):
-            raise wrong(what, name)
-    return tuple(name.lower() for name in raw)
-
-
-def base_url(raw: object) -> str:
-    """Read the URL of an upstream that gets the caller's credential."""
-    url, parts = _url(raw)
-    if "@" in parts.netloc:
-        raise wrong("a URL without user name and password (callers bring their credential)", raw)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        why = "must begin with https://, for plain http would show the credential to the network"
-        raise GatewayError(f"{why}, not {shown(raw)}", "plain http is for loopback addresses only")
-    return url
-
-
-def proxy(raw: object) -> str:
-    """Read the URL of a proxy, "" to use the environment's, or "none"."""
-    if raw == "" or raw == "none":
-        return str(raw)
-    url, parts = _url(raw, ("http", "https", "socks5", "socks5h", "socks4", "socks4a"))
-    if parts.path not in ("", "/"):
-        raise wrong("a URL without a path", raw)
-    return url
-
-
-def database_url(raw: object) -> str:
-    """Read the URL of a PostgreSQL, or "" for SQLite."""
-    if raw == "":
-        return ""
-    what = "the URL of a PostgreSQL"
-    hint = 'like "postgresql://USER:PASSWORD@HOST:5432/DATABASE", with %40 for @, %2F for /, %3F for ?, %23 for #'
-    if not isinstance(raw, str) or re.search(r"[^!-~]|[#\\]", raw):
-        raise wrong(what, raw, hint)
-    try:
-        parts = urlsplit(raw)
-        port = parts.port
-    except ValueError:  # brackets around what is no IPv6 address, or a port that is no number
-        raise wrong(what, raw, hint) from None
-    if parts.scheme in ("sqlite", "file"):
-        raise wrong(what, raw, 'without it, or with "", the ledger is a file of SQLite')
-    names = {unquote(one.partition("=")[0]).lower() for one in parts.query.split("&")}
-    if names & {"password", "sslpassword"}:
-        raise GatewayError("must have the password before the host, not behind the ?", hint)
-    host_is_valid = _is_host(parts.hostname) if parts.hostname else port is None
-    known = parts.scheme in ("postgresql", "postgres", "postgresql+psycopg")
-    if not known or parts.netloc.count("@") > 1 or not host_is_valid or not re.fullmatch(r"/[^/]+", parts.path):
-        raise wrong(what, raw, hint)
-    return raw
-
-
-def shared_url(raw: object) -> str:
-    """Read the URL of the PostgreSQL that gateways share, or "" for none."""
-    if isinstance(raw, str) and raw.startswith(("sqlite:", "file:", "/", "~", ".")):
-        hint = 'like "postgresql://USER:PASSWORD@HOST:5432/DATABASE"; a gateway alone needs no [shared]'
-        raise wrong("the URL of a PostgreSQL, for gateways cannot share a file", raw, hint)
-    return database_url(raw)
-
-
-def _url(raw: object, schemes: tuple[str, ...] = ("http", "https")) -> tuple[str, SplitResult]:
-    """Return a URL of one of these schemes without a trailing slash, and its parts."""
-    listed = f"{', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://"
-    what = f"an {listed} URL with a host, without query and fragment"
-    # urlsplit() drops or accepts what is not allowed in a URL: spaces, line ends, backslashes
-    if not isinstance(raw, str) or re.search(r"[^!-~]|[?#\\]", raw):
-        raise wrong(what, raw)
-    try:
-        parts = urlsplit(raw)
-        valid = parts.scheme in schemes and _is_host(parts.hostname or "") and parts.port != 0
-    except ValueError:  # brackets around what is no IPv6 address, or a port that is no number
-        valid = False
-    if not valid:
-        raise wrong(what, raw)
-    return f"{parts.scheme}://{parts.netloc.removesuffix(':')}{parts.path.rstrip('/')}", parts
-
-
-def _is_host(name: str) -> bool:
-    label = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
-    return re.fullmatch(rf"{label}(\.{label})*", name) is not None or bool(addresses(name))
 
 
 def as_number(text: str) -> object:

@@ -8,12 +8,12 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from claude_gatewayd import paths
-from claude_gatewayd.config import values
+from claude_gatewayd.config import locations
 from claude_gatewayd.config.model import LedgerConfig
 from claude_gatewayd.errors import GatewayError
 
 SCHEMA = "claude_gateway"  # in PostgreSQL; SQLite has none
-REVISION = "0003"  # of this version's tables, that of the newest migration: for those who do not load Alembic
+REVISION = "0004"  # of this version's tables, that of the newest migration: for those who do not load Alembic
 
 # Prisma's own, as LiteLLM's DATABASE_URL has them: libpq refuses a URL with a parameter that it does not know.
 # prisma.io/docs/orm/overview/databases/postgresql, "Arguments"
@@ -59,7 +59,7 @@ class Database:
     def of(cls, name: str) -> Self:
         """Return the database that a URL or a path names, such as the argument of `ledger move`; raise GatewayError."""
         if re.match(r"[a-z][a-z0-9+.-]*://", name, re.IGNORECASE):
-            return cls(url=_for_libpq(values.database_url(name)))
+            return cls(url=_for_libpq(locations.database_url(name)))
         return cls(file=Path(name))
 
 
@@ -76,7 +76,7 @@ def database_of(ledger: LedgerConfig, environ: Mapping[str, str]) -> Database:
     if not (url := environ.get("DATABASE_URL", "").strip()):
         raise GatewayError("cannot find the ledger: use_database_url is true, and DATABASE_URL is not set", hint)
     try:
-        return Database(url=_for_libpq(values.database_url(url)))
+        return Database(url=_for_libpq(locations.database_url(url)))
     except GatewayError as error:
         raise GatewayError(f"cannot find the ledger: DATABASE_URL {error.message}", error.hint or hint) from None
 

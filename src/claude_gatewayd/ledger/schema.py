@@ -72,6 +72,7 @@ requests = Table(
     Column("is_stream", Boolean, nullable=False),
     Column("is_aborted", Boolean, nullable=False),
     Column("key_name", Text, nullable=False, server_default=""),  # older versions write none
+    Column("address", Text, nullable=False, server_default=""),
 )
 Index("requests_started_at", requests.c.started_at)
 

@@ -25,6 +25,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     Tokens of *input* exclude those that a cache served or took. *cost* is in USD at list price, None where the price of
     the model is not known. *first_event_ms* is None without a stream. *is_aborted*: the client left before the end.
     *key_name* is that of the named key that the caller has sent, "" for none: never the key.
+    *address* is whence it was asked, where that may be another machine.
     """
 
     id: str
@@ -59,3 +60,4 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     is_stream: bool = False
     is_aborted: bool = False
     key_name: str = ""
+    address: str = ""

@@ -5,11 +5,13 @@ import re
 from functools import lru_cache
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LOCALHOST = ("127.0.0.1", "::1")
 # RFC 9112 3.2: a host and a port, nothing else. Of `127.0.0.1:x@evil` a client takes the other end for the host.
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\x00-\x20\x7f:/?#@\[\]\\%,]+))(?::([0-9]{0,5}))?")
 _LAST_PORT = 65535
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d{1,5})?|([^:]*):\d{1,5}")
 
 
 def addresses(host: str) -> tuple[Address, ...]:
@@ -42,3 +44,18 @@ def host_of(authority: bytes) -> str:
     if found is None or int(found[3] or 0) > _LAST_PORT:
         return ""
     return found[1] or found[2]
+
+
+def address_of(text: str) -> Address | None:
+    """Return the address of a text as proxies write it: perhaps with a port, or in brackets; None for none.
+
+    An IPv4 address that came over IPv6 is the IPv4 one, and a zone is left out.
+    """
+    found = _WITH_PORT.fullmatch(text := text.strip())
+    if found is not None:
+        text = found[1] if found[1] is not None else found[2]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address

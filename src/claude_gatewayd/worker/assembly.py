@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ from claude_gatewayd.worker.gateway.lanes.litellm import LiteLLMLane, LiteLLMLan
 from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
 from claude_gatewayd.worker.gateway.own_pages import OwnPages
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
+from claude_gatewayd.worker.gateway.remote.client_address import ProxyTrust
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
@@ -338,6 +340,7 @@ def _gateway_settings(config: Config, key: str) -> GatewaySettings:
         aliases=config.aliases,
         max_body=config.listen.max_body,
         refuses=frozenset(form for kind, form in _FORMS if kind not in config.anthropic.accept),
+        proxies=ProxyTrust([*map(ip_network, config.listen.trusted_proxies)]) if config.listen.remote else None,
     )
 
 

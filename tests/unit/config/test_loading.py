@@ -89,6 +89,7 @@ def test_everything(place: Place) -> None:
         hosts = ["Gateway.Example", "::1"]
         remote = true
         drain_timeout = 0
+        trusted_proxies = ["10.0.0.0/8", "fd00::1"]
         leave_after = 7
         workers = 3
         max_body = "10MB"
@@ -118,6 +119,7 @@ def test_everything(place: Place) -> None:
         port=1,
         hosts=("gateway.example", "::1"),
         remote=True,
+        trusted_proxies=("10.0.0.0/8", "fd00::1/128"),
         drain_timeout=0.0,
         leave_after=7.0,
         workers=3,
@@ -258,6 +260,13 @@ BAD = [
     ("listen", "port", "0x" + "f" * 5000, "a number of that size"),
     *(("listen", "hosts", t, "list of host names") for t in ('"a.example"', "[1]", '["a:80"]', '["http://a"]')),
     *(("listen", "hosts", t, "list of host names") for t in ('["a/b"]', '[""]', '["*"]', '["-a"]', '["fe80::1%/"]')),
+    *(
+        ("listen", "trusted_proxies", t, "list of addresses and networks")
+        for t in ('"10.0.0.1"', "[1]", '["a.example"]')
+    ),
+    ("listen", "trusted_proxies", '["10.0.0.1/8"]', "must be a network, 10.0.0.0/8, not"),
+    *(("listen", "trusted_proxies", f'["{t}"]', "anybody's X-Forwarded-For") for t in ("0.0.0.0/0", "::/0")),
+    ("listen", "trusted_proxies", '["10.0.0.1"]', "has no use as long as remote is not true"),
     *(("listen", "remote", t, "true or false") for t in ("1", '"true"', "[]")),
     *(("listen", "drain_timeout", t, "seconds") for t in ("-1", "86401", "inf", "nan", "true", '"1"')),
     *(

@@ -1,6 +1,7 @@
 """Handle one request: check it, identify the caller, and choose the lane. The lanes do the rest."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,8 @@ from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
 from claude_gatewayd.worker.gateway.own_pages import OwnPages, refused_by_guard
 from claude_gatewayd.worker.gateway.recording.record import Recording
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
+from claude_gatewayd.worker.gateway.remote.client_address import ProxyTrust
+from claude_gatewayd.worker.gateway.remote.wrong_keys import WrongKeys
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
@@ -53,7 +56,7 @@ _OAUTH_BETA = b"oauth-2025-04-20"
 class GatewaySettings:
     """The gateway's settings. If *remote*, every caller must send the *key*.
 
-    Credentials of the forms in *refuses* are not passed on.
+    *proxies* is None if not. Credentials of the forms in *refuses* are not passed on.
     """
 
     hosts: frozenset[str]
@@ -63,6 +66,7 @@ class GatewaySettings:
     aliases: Mapping[str, str]
     max_body: int
     refuses: frozenset[Form] = frozenset()
+    proxies: ProxyTrust | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,8 @@ class Gateway:
         self._lanes = lanes
         self._authorization = authorization
         self._known = known
-        self._introductions = Introductions(settings.hosts, settings.key, known)
+        self._introductions = Introductions(settings.hosts, settings.key, known, settings.proxies)
+        self._wrong_keys = WrongKeys(time.monotonic)
         self._tickets = tickets
         self._budget = budget
         self._decoding = asyncio.Lock()
@@ -162,7 +167,7 @@ class Gateway:
 
     async def _answer(self, exchange: Exchange, recording: Recording, remembered: Remembered) -> int:
         request = exchange.head
-        introduction = self._introductions.of(request, remembered)
+        introduction = self._introductions.of(request, exchange.connection, remembered)
         recording.asker, recording.form = introduction.asker, introduction.form
         authority, target = guard.authority_of(request.target)
         refusal = introduction.rejection
@@ -279,11 +284,10 @@ class Gateway:
         if introduction.form in self._settings.refuses:
             raise Refused(403, _NOT_ACCEPTED[introduction.form], NO_RETRY)
         if self._settings.remote and not caller.has_key:
-            hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
-            raise Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
+            raise self._without_key(introduction)
         if not caller.credential and not caller.has_key and not path.startswith(bedrock_mode.PREFIX):
             raise _no_credential()
-        replaced, dropped = [], caller.key_headers
+        replaced, dropped = [], introduction.dropped
         if path in ROUTES and (key := callers.api_key_as_bearer(caller)):  # Anthropic accepts it in its own header only
             caller = caller._replace(credential=key)
             replaced, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
@@ -298,6 +302,14 @@ class Gateway:
             replaced_headers=replaced,
             facts=introduction.facts,
         )
+
+    def _without_key(self, introduction: Introduction) -> Refused:
+        """Return the refusal of a caller who has not sent the key."""
+        if wait := self._wrong_keys.count(introduction.asker.address):
+            many = f"cannot serve: too many requests with a wrong key; wait {wait:.0f} s, and check x-gateway-key"
+            return Refused(429, many, b"retry-after: %d" % (wait + 1))
+        hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
+        return Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
 
     async def _read_decoded(self, call: Call) -> None:
         """Read a body that may be compressed: it is written anew for LiteLLM in any case. Raises Refused."""

@@ -1,12 +1,15 @@
 """Who sends a request is looked at once for a connection, and anew as soon as a header line is another."""
 
+from ipaddress import ip_network
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from claude_gatewayd.http1.repeated import RepeatedHead
 from claude_gatewayd.worker.gateway.introduction import Introduction, Introductions, Remembered
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
+from claude_gatewayd.worker.gateway.remote.client_address import ProxyTrust
 
 LINES = (
     b"Host: 127.0.0.1:47000",
@@ -21,20 +24,34 @@ LINES = (
 
 @pytest.fixture
 def introductions(tmp_path: Path) -> Introductions:
-    return Introductions(frozenset(), "the-key", KnownCredentials(tmp_path / "known", "key"))
+    return Introductions(frozenset(), "the-key", KnownCredentials(tmp_path / "known", "key"), None)
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Introductions:
+    """Return those of a gateway behind a balancer at 10.0.0.9."""
+    proxies = ProxyTrust([ip_network("10.0.0.9")])
+    return Introductions(frozenset({"x"}), "the-key", KnownCredentials(tmp_path / "known", "key"), proxies)
+
+
+class Ends(NamedTuple):
+    """A connection, by its ends."""
+
+    ends: tuple[object, object]
 
 
 class Client:
-    """A connection's heads, and what is remembered of them."""
+    """A connection's heads, and what is remembered of them. *peer* is at its other end."""
 
-    def __init__(self, introductions: Introductions) -> None:
+    def __init__(self, introductions: Introductions, peer: str = "127.0.0.1") -> None:
         self.remembered = Remembered()
+        self._connection = Ends(((peer, 40000), None))
         self._introductions = introductions
         self._heads = RepeatedHead()
 
     def introduced(self, *lines: bytes) -> Introduction:
         head = b"\r\n".join([b"POST /v1/messages HTTP/1.1", *lines, b"", b""])
-        return self._introductions.of(self._heads.parse(head), self.remembered)
+        return self._introductions.of(self._heads.parse(head), self._connection, self.remembered)
 
 
 def test_the_same_lines_are_looked_at_once_whatever_the_length_of_the_body(introductions: Introductions) -> None:
@@ -80,3 +97,25 @@ def test_a_connection_remembers_one_credential_and_no_long_lines(introductions: 
     assert client.remembered.introduction is not None
     assert client.remembered.introduction.caller.credential == b"sk-ant-api03-two"
     assert "sk-ant" not in repr(client.remembered)
+
+
+FORWARDED = (*LINES, b"X-Forwarded-For: 198.51.100.7", b"X-Real-IP: 198.51.100.7", b"X-Forwarded-Proto: https")
+
+
+def test_behind_a_balancer_people_are_told_apart_and_no_upstream_hears_where_they_sit(remote: Introductions) -> None:
+    client = Client(remote, "10.0.0.9")
+    first = client.introduced(*FORWARDED)
+    assert first.asker.address == "198.51.100.7"
+    assert first.dropped >= {b"x-forwarded-for", b"x-real-ip", b"x-forwarded-proto"}
+    second = client.introduced(*LINES, b"X-Forwarded-For: 198.51.100.8")  # another person, the same connection
+    assert second.asker.address == "198.51.100.8"
+
+
+def test_what_anybody_else_sends_is_passed_on_and_not_believed(remote: Introductions) -> None:
+    found = Client(remote, "10.0.0.8").introduced(*FORWARDED)
+    assert (found.asker.address, found.dropped) == ("10.0.0.8", frozenset())
+
+
+def test_alone_on_a_machine_nobody_asks_from_where(introductions: Introductions) -> None:
+    found = Client(introductions).introduced(*FORWARDED)
+    assert (found.asker.address, found.dropped) == ("", frozenset())

@@ -20,17 +20,20 @@ class Client(NamedTuple):
 
 
 class Asker(NamedTuple):
-    """What a request says of the program that sends it, and of what it is for."""
+    """What a request says of the program that sends it, and of what it is for. *address* is not the ledger's to know
+    where only this machine's programs ask.
+    """
 
     session_id: str
     agent_id: str
     project: str
     client: str
     version: str
+    address: str = ""
 
 
-def asker(fields: Mapping[bytes, bytes]) -> Asker:
-    """Return who sends a request, by its header fields."""
+def asker(fields: Mapping[bytes, bytes], address: str = "") -> Asker:
+    """Return who sends a request, by its header fields, and from where."""
     name, version = client(fields.get(b"user-agent", b""))
     return Asker(
         text(fields.get(b"x-claude-code-session-id", b"")),
@@ -38,6 +41,7 @@ def asker(fields: Mapping[bytes, bytes]) -> Asker:
         text(fields.get(PROJECT_HEADER, b"")),
         name,
         version,
+        address,
     )
 
 

@@ -101,7 +101,7 @@ def usage_record(number: str, gateway: str, facts: Ended, cost: Cost) -> UsageRe
     """Return the record of a request."""
     route, status, path = facts.route, facts.status, facts.path
     kind = kind_of(facts.method, path)
-    session_id, agent_id, project, client, version = facts.asker
+    session_id, agent_id, project, client, version, address = facts.asker
     duration = (facts.ended - facts.began) * 1e3
     if route is None:
         return UsageRecord(
@@ -122,6 +122,7 @@ def usage_record(number: str, gateway: str, facts: Ended, cost: Cost) -> UsageRe
             answer_bytes=facts.sent,
             is_aborted=status == CLIENT_GONE,
             key_name=facts.key_name,
+            address=address,
         )
     asked = facts.asked or ""
     if not asked or asked.startswith("arn:"):  # which has the number of an account in it
@@ -182,6 +183,7 @@ def usage_record(number: str, gateway: str, facts: Ended, cost: Cost) -> UsageRe
         is_stream,
         is_gone,
         facts.key_name,
+        address,
     )
 
 

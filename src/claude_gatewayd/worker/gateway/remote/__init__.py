@@ -1,0 +1,1 @@
+"""What a gateway needs to know of callers on other machines."""
