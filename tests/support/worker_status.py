@@ -12,6 +12,7 @@ STATUS: dict[str, Any] = {
     "bedrock": {"last_success": None, "last_failure": 4.0},
     "credentials": {"keys_end": NOW + 600, "token_ends": NOW - 1, "works_until": None},
     "ledger": {"waiting": 5, "spilled": 6, "dropped": 7, "written": 8},
+    "shared": {"state": "connected", "others": ["me@there", "me@elsewhere"]},
     "litellm": {"state": "ready", "version": "1.106.2"},
     "memory": 12345678,
     "config_loaded_at": 1.5,

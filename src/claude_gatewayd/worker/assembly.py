@@ -18,6 +18,7 @@ from claude_gatewayd.ledger.gateway_name import gateway_name
 from claude_gatewayd.ledger.prices.prices import Prices
 from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.network.reach import LateConnector
+from claude_gatewayd.worker import answers
 from claude_gatewayd.worker.bedrock.attempts import BedrockAttempts
 from claude_gatewayd.worker.bedrock.counting import BedrockCounting
 from claude_gatewayd.worker.bedrock.direct import DirectTransport
@@ -60,7 +61,6 @@ from claude_gatewayd.worker.models.catalog import ModelCatalog
 from claude_gatewayd.worker.models.live_models import LiveModels
 from claude_gatewayd.worker.notices import Messenger, NoticeRules, Notices, NoticeStore, command, desktop
 from claude_gatewayd.worker.relay.relay import Relay
-from claude_gatewayd.worker.serving import ServingTracker
 from claude_gatewayd.worker.sharing.facts import (
     CircuitChanged,
     CredentialAccepted,
@@ -158,7 +158,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     if config.listen.workers > 1:
         sharing.hand_to(ServedBy, tally.serving.take)
         tally.serving.publish_by(sharing.publish)
-    sharing.hand_to(FactsWanted, partial(_publish_all, circuits, links, siblings, tally.serving))
+    sharing.hand_to(FactsWanted, partial(answers.publish_all, circuits, links, siblings, tally.serving))
     sharing.hand_to(LinkIssued, links.take_issued)
     sharing.hand_to(LinkUsed, links.take_used)
     sharing.hand_to(RowsWanted, feed.take_wish)
@@ -190,11 +190,6 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     learned = LearnedRefusals(paths.refusals_file(inputs.environ))
     learned.publish_by(sharing.publish)
     sharing.hand_to(RefusalLearned, learned.take)
-    cluster = Cluster(
-        sharing, lambda: [*inputs.known_credentials.facts(), *learned.facts()], siblings.share_all, on_change
-    )
-    cluster.configure(config.shared, inputs.shared, daemon, gateway, inputs.environ)
-    sharing.hand_to(UsageWanted, lambda _: siblings.share_again())
     keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
     keyed_control = KeyedEndpoint(control, credentials.keeper)
     unseen = UnseenAnswers(engine_settings.config)
@@ -228,6 +223,14 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle, siblings=siblings)
     view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds, siblings=siblings)
     ledger = Ledger(config.ledger, inputs.environ, view, is_shared=is_shared)
+    cluster = Cluster(
+        sharing,
+        lambda: [*inputs.known_credentials.facts(), *learned.facts()],
+        partial(answers.share_usage, siblings, view),
+        on_change,
+    )
+    cluster.configure(config.shared, inputs.shared, daemon, gateway, inputs.environ)
+    sharing.hand_to(UsageWanted, partial(answers.publish_usage, siblings, on_change))
     others = Gathering(worker, config.listen.workers - 1, sharing.publish)
     sharing.hand_to(MetricsWanted, others.take_wish)
     sharing.hand_to(MetricsCounted, others.take)
@@ -314,15 +317,6 @@ def _soon(take: _Take, on_change: Callable[[], None]) -> _Take:
             loop.call_soon_threadsafe(on_change)
 
     return hand_over
-
-
-def _publish_all(
-    circuits: Circuits, links: Links, siblings: Siblings, serving: ServingTracker, _wanted: FactsWanted
-) -> None:
-    circuits.publish_all()
-    links.publish_all()
-    siblings.share_again()
-    serving.publish_all()
 
 
 def _dashboard_settings(config: Config, key: str) -> DashboardSettings:

@@ -17,6 +17,7 @@ from tests.support.stage import Stage, keys_of
 ROUTER = """
 [router]
 num_retries = 0
+allowed_fails = 100
 [bedrock]
 through = "direct"
 callers = "any"

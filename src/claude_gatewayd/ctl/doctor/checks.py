@@ -19,15 +19,15 @@ from claude_gatewayd.ctl.claude_code.destinations import BASE_URL, SWITCHES
 from claude_gatewayd.ctl.claude_code.remote import asking, gateway
 from claude_gatewayd.ctl.claude_code.remote.gateway import RemoteGateway
 from claude_gatewayd.ctl.claude_code.settings import EXTRA_CA
-from claude_gatewayd.ctl.doctor import claude_code, gather, imported, ledger, machine, network, pings
+from claude_gatewayd.ctl.doctor import claude_code, gather, imported, ledger, machine, network, pings, shared
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
 from claude_gatewayd.ctl.ledger import facts
 from claude_gatewayd.ctl.migrate import ledger_question
 from claude_gatewayd.ctl.migrate.comparison import record
-from claude_gatewayd.errors import ConfigInvalid
+from claude_gatewayd.errors import ConfigInvalid, GatewayError
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.service import environment
-from claude_gatewayd.system import ports
+from claude_gatewayd.system import ports, shared_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +250,16 @@ def _ledger(context: Context) -> Iterable[Finding]:
     return ledger.ledger(facts.gather(context.config, environ), context.status, time.time(), stray)
 
 
+def _shared(context: Context) -> Iterable[Finding]:
+    config, wrong = context.config.shared, None
+    if config.url:
+        try:
+            shared_secret.read(Path(config.secret_file))
+        except GatewayError as error:
+            wrong = error
+    return shared.shared(config, wrong, context.status, time.time())
+
+
 def _named(context: Context) -> dict[str, str]:
     """Return the daemon's DATABASE_URL, which counts: this shell may have none, or another one."""
     url = context.daemon_environ.get(environment.DATABASE_URL)
@@ -299,6 +309,7 @@ _CHECKS: dict[str, Check] = {
     "settings": _settings,
     "variables": _variables,
     "ledger": _ledger,
+    "shared state": _shared,
     "disk": _disk,
     "permissions": _permissions,
 }

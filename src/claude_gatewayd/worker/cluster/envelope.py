@@ -34,11 +34,12 @@ def messages(key: bytes, daemon: str, facts: Sequence[Fact]) -> Iterator[str]:
     """Yield facts as messages, as few as there is room in. One that alone is too long is left out."""
     together: list[Fact] = []
     for fact in facts:
+        if len(sealed(key, daemon, [fact])) > LONGEST:
+            continue
         if together and len(sealed(key, daemon, [*together, fact])) > LONGEST:
             yield sealed(key, daemon, together)
             together = []
-        if len(sealed(key, daemon, [fact])) <= LONGEST:
-            together.append(fact)
+        together.append(fact)
     if together:
         yield sealed(key, daemon, together)
 
@@ -49,7 +50,7 @@ def opened(key: bytes, message: str) -> Envelope | None:
     Kinds of facts that do not travel are left out, whoever has sent them.
     """
     seal, content = message[:_SEAL], message[_SEAL:]
-    if not hmac.compare_digest(seal.encode(), _seal(key, content).encode()):
+    if not hmac.compare_digest(seal.encode(errors="replace"), _seal(key, content).encode()):
         return None
     try:
         found: Any = json.loads(content)

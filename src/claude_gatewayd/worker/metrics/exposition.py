@@ -115,6 +115,9 @@ def _of_status(status: Status, generation: int, now: float) -> Iterator[Metric]:
     yield _gauge(families.LEDGER_SPILLED, {(): ledger["spilled"]})
     yield _counter_of(families.LEDGER_DROPPED, {(): ledger["dropped"]})
     yield _counter_of(families.LEDGER_WRITTEN, {(): ledger["written"]})
+    if (shared := status["shared"])["state"] != "off":
+        yield _gauge(families.SHARED, {(): shared["state"] == "connected"})
+        yield _gauge(families.GATEWAYS, {(): shared["others"]})
     yield _gauge(families.LITELLM_READY, {(): status["litellm"]["state"] == "ready"})
     yield _gauge(families.MEMORY, {(): status["memory"] or 0})
     yield _gauge(families.STARTED, {(): status["config_loaded_at"]})

@@ -91,6 +91,14 @@ LEDGER_QUEUE: Final = MetricFamily("ledger_queued_rows", "gauge", "Rows that wai
 LEDGER_SPILLED: Final = MetricFamily("ledger_spilled_rows", "gauge", "Rows that wait in a file for the database")
 LEDGER_DROPPED: Final = MetricFamily("ledger_dropped_rows", "counter", "Rows that found no place, and are lost")
 LEDGER_WRITTEN: Final = MetricFamily("ledger_written_rows", "counter", "Rows that are in the ledger's database")
+SHARED: Final = MetricFamily(
+    "shared_connected",
+    "gauge",
+    "Whether this gateway shares its state with others: 1 or 0; absent if it is not configured to",
+)
+GATEWAYS: Final = MetricFamily(
+    "other_gateways", "gauge", "Gateways that share with this one, and were there within half a minute"
+)
 LITELLM_READY: Final = MetricFamily("litellm_ready", "gauge", "Whether LiteLLM is loaded and serves")
 MEMORY: Final = MetricFamily("resident_memory_bytes", "gauge", "Memory of the workers that answer")
 STARTED: Final = MetricFamily("start_time_seconds", "gauge", "When the generation that answers read its configuration")
@@ -104,6 +112,7 @@ MISSING: Final = MetricFamily(
 ALL: Final = (
     REQUESTS, FAILED, ABORTED, FALLBACKS, RETRIES, TOKENS, COST, UNPRICED, REQUEST_BYTES, ANSWER_BYTES, DURATION,
     FIRST_EVENT, LOOP_LAG, STREAMS, UNDER_WAY, CONNECTIONS, CIRCUITS, UPSTREAM_UP, CREDENTIALS, LEDGER_QUEUE,
-    LEDGER_SPILLED, LEDGER_DROPPED, LEDGER_WRITTEN, LITELLM_READY, MEMORY, STARTED, GENERATION, BUILD, WORKERS,
+    LEDGER_SPILLED, LEDGER_DROPPED, LEDGER_WRITTEN, SHARED, GATEWAYS,
+    LITELLM_READY, MEMORY, STARTED, GENERATION, BUILD, WORKERS,
     MISSING,
 )  # fmt: skip

@@ -32,6 +32,7 @@ def essence(status: Status) -> dict[str, Any]:
         "bedrock": {name: status["bedrock"].get(name) for name in ("last_success", "last_failure")},
         "credentials": {name: credentials.get(name) for name in ends} if credentials else None,
         "ledger": {name: status["ledger"][name] for name in ("waiting", "spilled", "dropped", "written")},
+        "shared": {"state": status["shared"]["state"], "others": len(status["shared"]["others"])},
         "litellm": {name: status["litellm"][name] for name in ("state", "version")},
         "version": status["version"],
     }
@@ -86,6 +87,7 @@ def _status(living: Sequence[Status], gone: Sequence[Status]) -> Status:
         "credentials": _soonest([one["credentials"] for one in living if one["credentials"]]),
         "ledger": {name: sum(one[name] for one in ledgers) for name in ("waiting", "spilled")}
         | {name: sum(one[name] for one in lost) for name in ("dropped", "written")},
+        "shared": _shared([one["shared"] for one in living]),
         "litellm": living[0]["litellm"]
         | {"state": "ready" if all(one["litellm"]["state"] == "ready" for one in living) else "off"},
         "version": living[0]["version"],
@@ -100,6 +102,11 @@ def _upstream(known: Sequence[Status]) -> Status:
     }
     latest = max(known, key=lambda one: max(one.get("last_success") or 0, one.get("last_failure") or 0))
     return {"state": latest.get("state", "unknown"), **times}
+
+
+def _shared(known: Sequence[Status]) -> Status:
+    """Return how a generation shares: not connected, where one of its workers is not."""
+    return next((one for one in known if one["state"] != "connected"), known[0])
 
 
 def _soonest(known: Sequence[Status]) -> Status | None:

@@ -62,6 +62,7 @@ class LedgerView:
         self._often_until = self._began + (_OFTEN_FOR if succeeds else 0.0)
         self._written: dict[int, Used] = {}
         self._is_unsure = False
+        self._is_wanted = False
         self._started_at = clock()
         self._due_at = self._all_due_at = self._began
 
@@ -76,7 +77,15 @@ class LedgerView:
     def is_due(self) -> bool:
         """Whether it is time to read."""
         elapsed = self._elapsed()
-        return elapsed >= self._due_at or (self._siblings.has_written and elapsed >= self._read_at + _WITH_SIBLINGS)
+        return (
+            self._is_wanted
+            or elapsed >= self._due_at
+            or (self._siblings.has_written and elapsed >= self._read_at + _WITH_SIBLINGS)
+        )
+
+    def read_all_soon(self) -> None:
+        """Have all read again at the next occasion. Called on the event loop."""
+        self._is_wanted = True
 
     @property
     def written(self) -> ByQuarter:
@@ -87,13 +96,14 @@ class LedgerView:
         """Read what there is. Raises what *source* raises; then it is due again as usual."""
         now, elapsed = self._clock(), self._elapsed()
         self._read_at = elapsed
+        is_all = elapsed >= self._all_due_at or self._is_wanted
+        self._is_wanted = False
         noted = self._siblings.note()  # before: what they write meanwhile counts twice for once, and never not at all
         self._due_at = elapsed + (_OFTEN if elapsed < self._often_until else _SELDOM)
         if self._is_unsure:
             own: dict[int, Used] = {}
             used.add(own, source.own(self._worker, self._started_at - _DAY))
             self._written, self._is_unsure = own, False
-        is_all = elapsed >= self._all_due_at
         # a day more than the month: its beginning may be another in another zone
         since = quarter_of((periods.month_of(now).start if is_all else now) - _DAY)
         others = {}

@@ -21,6 +21,7 @@ from tests.support.worker_status import NOW, STATUS
 
 EMPTY = STATUS | {
     "circuits": [],
+    "shared": {"state": "off", "others": []},
     "credentials": None,
     "memory": None,
     "anthropic": {"state": "unknown"},
