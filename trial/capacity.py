@@ -31,8 +31,8 @@ class Costs:
     @classmethod
     def of(cls, team: Team) -> Self:
         """Measure a team at which nobody else works."""
-        message, short = _cpu_of(team, streams=0, messages=40, seconds=12.0, rest=0.1)
-        taken, long = _cpu_of(team, streams=200, messages=0, seconds=12.0)
+        message, short = _cpu_of(team, "messages", streams=0, messages=40, seconds=12.0, rest=0.1)
+        taken, long = _cpu_of(team, "streams", streams=200, messages=0, seconds=12.0)
         events = sum(one.events for one in long)
         share = len(team.balancers)
         per_message = {who: used / len(short) for who, used in _together(message, share).items()}
@@ -69,12 +69,12 @@ class Costs:
 
 
 def _cpu_of(
-    team: Team, *, streams: int, messages: int, seconds: float, rest: float = 0.5
+    team: Team, label: str, *, streams: int, messages: int, seconds: float, rest: float = 0.5
 ) -> tuple[Mapping[str, float], list[Asked]]:
     """Return what serving such a crowd for a while takes, and what they asked."""
     before = team.cpu()
     first = len(team.crowds)
-    with team.crowd("measured", streams=streams, messages=messages, events=60, rest=rest):
+    with team.crowd(label, streams=streams, messages=messages, events=60, rest=rest):
         time.sleep(seconds)
     time.sleep(1.5)  # rows are written within a second
     asked = [one for crowd in team.crowds[first:] for one in crowd.asked]

@@ -3,13 +3,21 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from tests.support.daemon import wait_until
 
+from trial.asking import Reply, ask
 from trial.team import Team
 
+_SECOND: Final = 1.0  # in which all know what one has found out
+_WRITTEN: Final = 2.0
+_LONG: Final = "[[slow 20 0.1]]"  # an answer of two seconds
+_AT_ONCE: Final = 12
+_ROUNDS: Final = 2.5  # that the budget lasts for
+_MOST_ASKED: Final = 12
 _SEEN_AGAIN: Final = 3.0  # seconds in which balancers find out that a gateway is back
 
 
@@ -106,6 +114,57 @@ def reload_the_balancers(team: Team, pace: Pace) -> str:
     return ""
 
 
+def limit_at_one(team: Team, pace: Pace) -> str:
+    """Have one gateway find out that somebody's limit is used up; a second later the others ask Bedrock at once."""
+    token = "sk-ant-oat01-TRIAL-limited-invented"
+    team.wait_shared()
+    team.anthropic.limited.add(token)
+    one, *others = team.gateways
+    _require(ask(one, token, team.key), 200, "bedrock")
+    time.sleep(_SECOND)
+    before = team.asked_with(token)
+    for gateway in others:
+        _require(ask(gateway, token, team.key), 200, "bedrock")
+    assert team.asked_with(token) == before, "another gateway has asked Anthropic"
+    return f"Anthropic was asked {before} time by the first, and not by the others; Bedrock answered all"
+
+
+def budget_of_all(team: Team, pace: Pace) -> str:
+    """Spend a month's budget through all gateways at once."""
+    token = "sk-ant-oat01-TRIAL-budget-invented"
+    team.wait_shared()
+    team.anthropic.limited.add(token)
+    _require(ask(team.gateways[0], token, team.key, prompt=_LONG), 200, "bedrock")
+    time.sleep(_WRITTEN)
+    each, before = team.spent_last(), team.spent()
+    budget = before + _ROUNDS * _AT_ONCE * each
+    for gateway in team.gateways:
+        done = gateway.ctl("config", "set", "bedrock.monthly_budget", f"{budget:.9f}", "--reload")
+        assert done.returncode == 0, done.stderr
+    time.sleep(pace.calm)
+    team.wait_shared()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        refused = list(pool.map(lambda number: _until_refused(team, number, token), range(_AT_ONCE)))
+    time.sleep(_WRITTEN)
+    over = team.spent() - budget
+    assert over <= _AT_ONCE * each * 1.001, f"{over / each:.1f} answers over the budget, and {_AT_ONCE} were under way"
+    return f"{sum(refused)} answers, {over / each:.1f} of them beyond the budget, with {_AT_ONCE} under way at a time"
+
+
+def _until_refused(team: Team, number: int, token: str) -> int:
+    """Ask until the budget is spent; return how many answers there were."""
+    gateway = team.gateways[number % len(team.gateways)]
+    for count in range(_MOST_ASKED):
+        reply = ask(gateway, token, team.key, prompt=_LONG)
+        if reply.upstream != "bedrock":
+            return count
+    raise AssertionError(f"{gateway.name} still asks Bedrock after {_MOST_ASKED} answers")
+
+
+def _require(reply: Reply, status: int, upstream: str) -> None:
+    assert (reply.status, reply.upstream) == (status, upstream), reply
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A scene with its name in the table."""
@@ -122,5 +181,7 @@ ALL: Final = (
     Scene("one parted from the database", part_from_the_database),
     Scene("PostgreSQL crashes, and is started again", restart_the_database),
     Scene("the balancers are reloaded", reload_the_balancers),
+    Scene("somebody's limit is used up", limit_at_one),
+    Scene("the month's budget is spent", budget_of_all),
 )
 SHORT: Final = tuple(scene for scene in ALL if scene.act not in (rolling_upgrade, part_from_the_database))

@@ -10,9 +10,12 @@ from typing import Final
 
 from bench import processes
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.bedrock import FakeBedrock
 from tests.support import postgres
 from tests.support.daemon import wait_until
 from tests.support.postgres import PostgresServer
+from tests.support.sharing import secret_file, shared
+from tests.support.stage import keys_of
 
 from trial import balancers, sandbox
 from trial.balancers import NAMES, Balancer, Certificates
@@ -36,13 +39,19 @@ drain_timeout = 120
 [network]
 ca_file = "{ca_file}"
 
-[ledger]
+[shared]
 url = "{ledger}"
+secret_file = "{secret}"
+
+[bedrock]
+through = "direct"
 """
 _ROWS: Final = """
 SELECT CASE WHEN agent_id = '' THEN session_id ELSE agent_id END, COUNT(*) FROM claude_gateway.requests
 WHERE kind = 'messages' GROUP BY 1
 """
+_SPENT: Final = "SELECT COALESCE(SUM(cost), 0) FROM claude_gateway.requests WHERE upstream = 'bedrock'"
+_LAST: Final = "SELECT cost FROM claude_gateway.requests WHERE upstream = 'bedrock' ORDER BY id DESC LIMIT 1"
 _SUMS: Final = """
 SELECT (SELECT SUM(requests) FROM claude_gateway.quarters),
        (SELECT COUNT(*) FROM claude_gateway.requests WHERE kind IN ('messages', 'invoke', 'openai'))
@@ -59,6 +68,7 @@ class Team:
     database_machine: Machine
     ledger: str
     anthropic: FakeAnthropic
+    bedrock: FakeBedrock
     gateways: Sequence[Gateway]
     balancers: Sequence[Balancer]
     certificates: Certificates
@@ -129,9 +139,24 @@ class Team:
             if one.path == "/v1/messages" and one.header("x-claude-code-agent-id") is None and one.complete
         )
 
-    def until(self, moment: float) -> None:
-        """Wait until a moment of `time.monotonic`, while everything goes on."""
-        time.sleep(max(0.0, moment - time.monotonic()))
+    def asked_with(self, token: str) -> int:
+        """Return how often Anthropic was asked for a message with a token."""
+        return sum(one.header("authorization") == f"Bearer {token}" for one in list(self.anthropic.requests))
+
+    def spent(self) -> float:
+        """Return what the ledger says that Bedrock has cost."""
+        ((cost,),) = self.database.execute(self.ledger, _SPENT)
+        return float(str(cost))
+
+    def spent_last(self) -> float:
+        """Return what Bedrock's last answer has cost."""
+        ((cost,),) = self.database.execute(self.ledger, _LAST)
+        return float(str(cost))
+
+    def wait_shared(self) -> None:
+        """Wait until the gateways hear of one another."""
+        for gateway in self.gateways:
+            wait_until(lambda: shared(gateway)["state"] == "connected", 60, lambda: str(shared(gateway)))  # noqa: B023
 
     def cpu(self) -> dict[str, float]:
         """Return the seconds of CPU that each has taken so far."""
@@ -156,16 +181,19 @@ def assembled(wheels: tuple[str, str], which: Sequence[str], leave_after: float)
     assert programs is not None
     with ExitStack() as stack:
         anthropic = stack.enter_context(FakeAnthropic(tls=certificates.upstream, host=SWITCH))
+        bedrock = stack.enter_context(FakeBedrock(tls=certificates.upstream, host=SWITCH))
         machine = network.add("database", _DATABASE)
         with machine.here():
             database = stack.enter_context(PostgresServer(programs, _DATABASE))
         ledger = database.new_database()
-        config = _CONFIG.format(leave_after=leave_after, ca_file=certificates.ca_file, ledger=ledger)
+        config = _CONFIG.format(
+            leave_after=leave_after, ca_file=certificates.ca_file, ledger=ledger, secret=secret_file(place)
+        )
         gateways = []
         for name, address in GATEWAYS.items():
             gateway = Gateway(
                 network.add(name, address), Installation(place / name, wheels[0]),
-                upstream=anthropic.url, key=key, config=config,
+                upstream=anthropic.url, key=key, config=config, environ=keys_of(bedrock),
             )  # fmt: skip
             gateways.append(stack.enter_context(gateway))
         running = [
@@ -177,4 +205,6 @@ def assembled(wheels: tuple[str, str], which: Sequence[str], leave_after: float)
         people = network.add("people", _PEOPLE)
         for gateway in gateways:
             wait_until(gateway.is_settled, 60, gateway.describe)
-        yield Team(network, people, database, machine, ledger, anthropic, gateways, running, certificates, key, wheels)
+        yield Team(
+            network, people, database, machine, ledger, anthropic, bedrock, gateways, running, certificates, key, wheels
+        )
