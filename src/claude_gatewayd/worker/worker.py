@@ -220,6 +220,7 @@ class Worker:
                     self._parts.sharing.take(fact)
                 case "leave":
                     self._parts.own_pages.leave()
+                    self._connections.leave()
                 case "probe":
                     self._beats.answer_probe()
                 case "rest-no-more":

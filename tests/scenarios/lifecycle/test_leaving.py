@@ -38,6 +38,25 @@ def test_it_serves_until_the_balancer_has_noticed(fake: FakeAnthropic) -> None:
         assert "Traceback" not in daemon.log
 
 
+def test_a_balancer_keeps_no_connection_to_one_that_leaves(fake: FakeAnthropic) -> None:
+    """It would send a request on one that is just being closed, and could not tell whether that was paid for."""
+    with Daemon(upstream=fake.url, config="[listen]\nleave_after = 60\n") as daemon:
+        kept = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+        try:
+            kept.request("GET", "/healthz")
+            answer = kept.getresponse()
+            assert answer.read() == b"ok\n"
+            assert answer.headers["connection"] != "close"
+            daemon.signal(signal.SIGTERM)
+            wait_until(lambda: check_health(daemon.port, "/readyz")[0] == 503)
+            kept.request("GET", "/healthz")  # it is open still
+            assert kept.getresponse().headers["connection"] == "close"
+        finally:
+            kept.close()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+
+
 def test_a_generation_that_stands_in_meanwhile_says_no_too(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url, config="[listen]\nleave_after = 60\n") as daemon:
         daemon.signal(signal.SIGTERM)

@@ -9,6 +9,8 @@ from claude_gatewayd.http1.head import Malformed
 
 logger = logging.getLogger(__name__)
 
+_STAYS = 86400.0  # seconds: no `[listen] leave_after` is longer
+
 
 class OpenConnection(Protocol):
     """What all of them are asked for."""
@@ -71,6 +73,14 @@ class Connections:
                 self.remove(connection)  # at once: the loop reports it only in its next turn
                 return True
         return False
+
+    def leave(self) -> None:
+        """Have each answer ask its client to close, and keep idle connections open: what asks next goes elsewhere.
+
+        A load balancer that keeps connections would send a request on one that is just being closed by the drain.
+        """
+        if not self.draining:
+            self.drain(_STAYS)
 
     def drain(self, linger: float) -> None:
         """Ask all to end after what they are doing, idle ones after *linger* seconds. May be called again."""

@@ -45,6 +45,27 @@ async def test_a_request_within_the_linger_is_answered_and_told_to_close() -> No
 
 
 @on_uvloop
+async def test_while_it_leaves_answers_ask_to_close_and_idle_connections_stay_until_the_drain() -> None:
+    async with Serving(echo) as server, await server.client() as used, await server.client() as idle:
+        for client in (used, idle):
+            await client.send(request())
+            assert (await client.answer()).header("connection") is None
+        server.connections.leave()
+        async with await server.client() as fresh:
+            for client in (used, fresh):
+                await client.send(request())
+                assert (await client.answer()).header("connection") == "close"
+                assert await client.rest() == b""
+        await idle.send(b"GET /begun")
+        server.connections.drain(0.0)
+        server.connections.leave()  # whoever drains does not go back
+        assert server.connections.linger == 0.0
+        await idle.send(b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await idle.answer()).header("connection") == "close"
+        await asyncio.wait_for(server.connections.all_ended(), 10)
+
+
+@on_uvloop
 async def test_drain_finishes_what_is_under_way() -> None:
     waiting = Waiting()
     async with Serving(waiting) as server, await server.client() as client:
