@@ -146,6 +146,11 @@ def predecessors_file(environ: Mapping[str, str]) -> Path:
     return runtime_dir(environ) / "predecessors.json"
 
 
+def named_keys_file(environ: Mapping[str, str]) -> Path:
+    """Return the copy of the named keys, as hashes, for a start while the ledger's database is away."""
+    return state_dir(environ) / "named-keys.json"
+
+
 def gateway_key_file(environ: Mapping[str, str]) -> Path:
     """Return the file that holds the gateway key."""
     return state_dir(environ) / "gateway.key"

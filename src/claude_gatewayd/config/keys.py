@@ -85,6 +85,9 @@ KEYS = (
     KeySpec("shared", "secret_file", str, values.text, '"/etc/claude-gateway/shared.secret"'),
     KeySpec("metrics", "open", values.as_flag, values.flag, "false"),
     KeySpec("dashboard", "remote", values.as_flag, values.flag, "false"),
+    KeySpec("keys", "bedrock", values.as_flag, values.flag, "true"),
+    KeySpec("keys", "monthly_budget", values.as_number, values.dollars, "0"),
+    KeySpec("keys", "requests_per_minute", values.as_number, values.whole(0, 1_000_000), "0"),
     KeySpec("log", "level", str, values.one_of(values.LEVELS), '"info"'),
 )
 NAMES = {key.section: [k.name for k in KEYS if k.section == key.section] for key in KEYS}

@@ -17,6 +17,7 @@ from claude_gatewayd.config.model import (
     Bedrock,
     Config,
     DashboardConfig,
+    KeysConfig,
     LedgerConfig,
     Listen,
     LiteLlm,
@@ -197,7 +198,8 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     sso, notify, ledger = Sso(**good["sso"]), Notify(**good["notify"]), ledger._replace(prices=prices)
     return Config(
         listen, anthropic, router, log, aliases, document.source, bedrock, litellm, sso, notify, network,
-        ledger, MetricsConfig(**good["metrics"]), DashboardConfig(**good["dashboard"]), shared, tuple(aws_problems),
+        ledger, MetricsConfig(**good["metrics"]), DashboardConfig(**good["dashboard"]), shared,
+        KeysConfig(**good["keys"]), tuple(aws_problems),
     ), problems  # fmt: skip
 
 

@@ -167,6 +167,14 @@ class DashboardConfig(NamedTuple):
     remote: bool = False
 
 
+class KeysConfig(NamedTuple):
+    """What a named key may do that says nothing else. *monthly_budget* is in USD; 0 is no limit, of either."""
+
+    bedrock: bool = True
+    monthly_budget: float = 0.0
+    requests_per_minute: int = 0
+
+
 class Log(NamedTuple):
     """How much is logged."""
 
@@ -194,6 +202,7 @@ class Config(NamedTuple):
     metrics: MetricsConfig = MetricsConfig()
     dashboard: DashboardConfig = DashboardConfig()
     shared: SharedConfig = SharedConfig()
+    keys: KeysConfig = KeysConfig()
     aws_problems: tuple[Problem, ...] = ()
 
 

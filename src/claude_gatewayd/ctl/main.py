@@ -55,6 +55,9 @@ VERBS = {
         ("usage", "usage.verb", "Show what was used and what it cost: by day, model, session and more; also plotted."),
         ("ledger", "ledger.verb", "Look after the usage ledger: check, prune, export, move to another database."),
     ),
+    "let a team call this gateway": (
+        ("keys", "keys.verb", "Manage named keys for a gateway of a team: add, list, set, revoke, rotate."),
+    ),
     "inspect and reload the daemon": (
         ("status", "daemon", "Show the daemon's state: generations, Anthropic, Bedrock, requests, memory."),
         ("statusline", "statusline", "Print one line for Claude Code's status line: which provider is serving."),

@@ -17,6 +17,7 @@ _REACHED_WITHIN = 7.0
 _LISTED_WITHIN = 5.0
 _LINKED_WITHIN = 5.0
 _REFRESHED_WITHIN = 50.0  # a renewal may be under way already
+_KEYS_CHANGED: wire.Message = {"kind": "keys-changed"}  # of `worker.sharing.messages`
 
 
 class Daemon(Protocol):
@@ -48,6 +49,7 @@ class Commands:
             "dashboard-link": self._dashboard_link,
             "status": self._status,
             "health": self._health,
+            "keys-changed": self._keys_changed,
             "look-at-login": self._look_at_login,
             "models": self._models,
             "reach": self._reach,
@@ -65,6 +67,10 @@ class Commands:
     async def _health(self) -> wire.Message:
         await self._supervisor.generations.refresh(_FRESH_WITHIN)
         return status_report.health(self._supervisor.status(), time.time())
+
+    async def _keys_changed(self) -> wire.Message:
+        self._supervisor.generations.tell_all(_KEYS_CHANGED)
+        return {}
 
     async def _look_at_login(self) -> wire.Message:
         for generation in self._supervisor.generations:

@@ -38,6 +38,8 @@ from claude_gatewayd.worker.gateway.authorization import Authorization
 from claude_gatewayd.worker.gateway.caller import Form
 from claude_gatewayd.worker.gateway.dashboard import DashboardLane, DashboardSettings
 from claude_gatewayd.worker.gateway.gateway import Gateway, GatewaySettings, Lanes
+from claude_gatewayd.worker.gateway.keys.admission import Admission
+from claude_gatewayd.worker.gateway.keys.own_page import KeyPage
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label
 from claude_gatewayd.worker.gateway.lanes import policy
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
@@ -53,6 +55,7 @@ from claude_gatewayd.worker.gateway.remote.client_address import ProxyTrust
 from claude_gatewayd.worker.gateway.strangers import Strangers
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.inputs import WorkerInputs
+from claude_gatewayd.worker.keys.named_keys import NamedKeys
 from claude_gatewayd.worker.ledger.ledger import Ledger
 from claude_gatewayd.worker.metrics.gathering import Gathering
 from claude_gatewayd.worker.metrics.metrics import Metrics
@@ -64,7 +67,6 @@ from claude_gatewayd.worker.relay.relay import Relay
 from claude_gatewayd.worker.sharing.facts import (
     CircuitChanged,
     CredentialAccepted,
-    FactsWanted,
     LinkIssued,
     LinkUsed,
     MetricsCounted,
@@ -74,7 +76,6 @@ from claude_gatewayd.worker.sharing.facts import (
     RowsWanted,
     ServedBy,
     UsageShared,
-    UsageWanted,
 )
 from claude_gatewayd.worker.sharing.sharing import Sharing
 from claude_gatewayd.worker.tally import Tally
@@ -110,6 +111,7 @@ class Parts(NamedTuple):
     sharing: Sharing
     cluster: Cluster
     own_pages: OwnPages
+    named_keys: NamedKeys
     feed: Feed
     dashboard: DashboardLane
     child: Child
@@ -158,7 +160,6 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     if config.listen.workers > 1:
         sharing.hand_to(ServedBy, tally.serving.take)
         tally.serving.publish_by(sharing.publish)
-    sharing.hand_to(FactsWanted, partial(answers.publish_all, circuits, links, siblings, tally.serving))
     sharing.hand_to(LinkIssued, links.take_issued)
     sharing.hand_to(LinkUsed, links.take_used)
     sharing.hand_to(RowsWanted, feed.take_wish)
@@ -174,12 +175,18 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     to_anthropic, to_engine, to_runtime, to_control, to_child = (Relay(pool) for pool in pools)
     runtime = BedrockEndpoint(config.bedrock.runtime_url, config.bedrock.region, to_runtime)
     control = BedrockEndpoint(config.bedrock.control_url, config.bedrock.region, to_control)
+    prices = Prices(config.ledger.prices, config.bedrock.region, engine.price_of)
+    recorder = UsageRecorder(gateway, worker, prices.cost)
+    named = NamedKeys(config, inputs.environ, worker, sharing, recorder.settle, is_shared=is_shared)
+    admission = Admission(named)
+    answers.publish_when_wanted(sharing, circuits, links, siblings, tally.serving, named, on_change)
     tickets = Tickets()
     authorization = Authorization(
         inputs.known_credentials,
         Strangers(config.bedrock.callers),
         to_anthropic,
         Origin.of(config.anthropic.base_url),
+        named,
     )
     transports = Transports(
         config.bedrock.through,
@@ -218,27 +225,24 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
             unseen,
         )
     fallback = bedrock if config.router.fallback else None
-    prices = Prices(config.ledger.prices, config.bedrock.region, engine.price_of)
-    recorder = UsageRecorder(gateway, worker, prices.cost)
     totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle, siblings=siblings)
     view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds, siblings=siblings)
-    ledger = Ledger(config.ledger, inputs.environ, view, is_shared=is_shared)
+    ledger = Ledger(config.ledger, inputs.environ, view, named.view, is_shared=is_shared)
     cluster = Cluster(
         sharing,
         lambda: [*inputs.known_credentials.facts(), *learned.facts()],
-        partial(answers.share_usage, siblings, view),
+        partial(answers.share_usage, siblings, view, named),
         on_change,
     )
     cluster.configure(config.shared, inputs.shared, daemon, gateway, inputs.environ)
-    sharing.hand_to(UsageWanted, partial(answers.publish_usage, siblings, on_change))
     others = Gathering(worker, config.listen.workers - 1, sharing.publish)
     sharing.hand_to(MetricsWanted, others.take_wish)
     sharing.hand_to(MetricsCounted, others.take)
     metrics = Metrics(ModelLabels(prices.knows, catalog.find, lambda: engine.model_names), others)
     recorder.hand_to(ledger.record, totals.record, metrics.note, feed.record)
-
+    named.begin(ledger.look_now, partial(recorder.also_hand_to, named.record))
     is_open = config.metrics.open and not config.listen.remote
-    own_pages = OwnPages(inputs.gateway_key, metrics, open_metrics=is_open)
+    own_pages = OwnPages(inputs.gateway_key, metrics, KeyPage(admission), open_metrics=is_open)
 
     def prepare() -> None:
         transports.prepare()
@@ -279,6 +283,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
             tally,
             recorder,
             own_pages,
+            admission,
         ),
         engine=engine,
         bedrock=credentials,
@@ -297,6 +302,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
         sharing=sharing,
         cluster=cluster,
         own_pages=own_pages,
+        named_keys=named,
         feed=feed,
         dashboard=dashboard,
         child=child,

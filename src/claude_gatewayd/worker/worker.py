@@ -181,6 +181,7 @@ class Worker:
         snapshot = self._snapshot()  # first: it has all that has ended recorded
         self._parts.feed.send()
         self._parts.totals.share(self._parts.ledger.written)
+        self._parts.named_keys.share()
         self._channel.send_event(event, at_rest=self._beats.at_rest, **snapshot)
 
     async def _drain(self) -> None:

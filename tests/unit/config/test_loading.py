@@ -386,7 +386,7 @@ def test_problems_of_the_environment(place: Place, name: str, text: str, message
             "1 [zzz]",
             "is not a known section",
             "sections: listen, anthropic, network, router, bedrock, litellm, sso, notify, ledger, shared, "
-            "metrics, dashboard, log, aliases",
+            "metrics, dashboard, keys, log, aliases",
         ),
         ("port = 1", "1 port", "is outside of a section", "write it below [listen]"),
         ("zzz = 1", "1 zzz", "is outside of a section", "sections: listen"),

@@ -182,6 +182,12 @@ class Generations:
             if generation is not source:
                 generation.take_fact(line)
 
+    def tell_all(self, fact: wire.Message) -> None:
+        """Let all workers know what is known here."""
+        line = WorkerProcess.fact_line(fact)
+        for generation in self:
+            generation.take_fact(line)
+
     def reap(self) -> None:
         """Handle workers that have ended. Called on SIGCHLD."""
         self._on_work()

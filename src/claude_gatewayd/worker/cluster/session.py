@@ -8,12 +8,13 @@ from typing import Final, NamedTuple
 
 from claude_gatewayd.ledger.database import REVISION, Database
 from claude_gatewayd.ledger.failures import LedgerFailure, as_administrator
+from claude_gatewayd.ledger.keys.named_key import CHANNEL as KEYS_CHANNEL
 from claude_gatewayd.worker.cluster import envelope, statements
 from claude_gatewayd.worker.cluster.identity import ClusterKeys
 from claude_gatewayd.worker.cluster.outbox import Waiting
 from claude_gatewayd.worker.cluster.postgres import DatabaseFailed, SharedConnection
 from claude_gatewayd.worker.ledger.upkeep import Upkeep
-from claude_gatewayd.worker.sharing.facts import Fact
+from claude_gatewayd.worker.sharing.facts import Fact, KeysChanged
 from claude_gatewayd.worker.sharing.messages import as_message
 from claude_gatewayd.worker.sharing.travels import TRAVELS, aged
 
@@ -55,7 +56,8 @@ class ClusterSession:
                 self._connection.run(limit)
             self._connection.run(statements.CLAIM, member.keys.fingerprint)
             self._require_own(self._connection.run(statements.OWNER))
-            self._connection.run(statements.listen_to(member.channel))
+            for channel in (member.channel, KEYS_CHANNEL):
+                self._connection.run(statements.listen_to(channel))
             self._require_heard()
             self.be_there()
         except BaseException:
@@ -149,6 +151,9 @@ class ClusterSession:
         """Return what others have sent."""
         found: list[Fact] = []
         for message in self._connection.notifications():
+            if message == KEYS_CHANNEL:  # anybody may say so: it is to be looked at, no more
+                found.append(KeysChanged())
+                continue
             opened = envelope.opened(self._member.keys.messages, message)
             if opened is not None and opened.daemon != self._member.daemon:
                 found += opened.facts

@@ -13,6 +13,7 @@ from claude_gatewayd.network.connect import Origin
 from claude_gatewayd.worker.gateway.call import NO_RETRY, Call, Refused
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials, label, proves
 from claude_gatewayd.worker.gateway.strangers import Strangers
+from claude_gatewayd.worker.keys.named_keys import NamedKeys
 from claude_gatewayd.worker.relay.outgoing import outgoing_request
 from claude_gatewayd.worker.relay.relay import Relay
 
@@ -34,7 +35,10 @@ _REQUIRED_HEADERS = {
 class Authorization:
     """Decide which callers may spend, and learn it from Anthropic's answers to them."""
 
-    def __init__(self, known: KnownCredentials, strangers: Strangers, anthropic: Relay, origin: Origin) -> None:
+    def __init__(
+        self, known: KnownCredentials, strangers: Strangers, anthropic: Relay, origin: Origin, named: NamedKeys
+    ) -> None:
+        self._named = named
         self._known = known
         self._strangers = strangers
         self._anthropic = anthropic
@@ -46,15 +50,23 @@ class Authorization:
 
     def is_known(self, call: Call) -> bool:
         """Whether the credential of a caller would do. Costs next to nothing, unlike `obstacle`."""
-        return call.caller.has_key or (bool(call.digest) and self._known.knows(call.digest))
+        return call.caller.has_key or call.key is not None or (bool(call.digest) and self._known.knows(call.digest))
 
     def obstacle(self, call: Call) -> str:
         """Return why a caller may not spend, as far as is known; "" if it may."""
+        if call.key is not None:
+            return self._named.obstacle(call.key)
         if call.caller.has_key:
             return ""
         if not self.is_known(call):
             return "this credential may not spend AWS money yet"
         return self._strangers.obstacle(call.from_caller)
+
+    def told(self, call: Call, why: str) -> str:
+        """Return the sentence for a person whose named key is *why* Bedrock does not answer; "" for anybody else."""
+        if call.key is None:
+            return ""
+        return f"Bedrock does not answer in its place: {why} (`{self._named.remedy(call.key)}`)"
 
     def bought_recently(self, call: Call) -> bool:
         """Whether a caller got a paid answer within the last minute without a second attempt at Anthropic."""
@@ -84,6 +96,11 @@ class Authorization:
 
         Raises Refused.
         """
+        if call.key is not None:
+            if why := self._named.obstacle(call.key):
+                hint = f"its operator changes that by `{self._named.remedy(call.key)}`"
+                raise Refused(403, f"cannot use Bedrock: {why}; {hint}", NO_RETRY, *call.route.lines)
+            return
         if not call.caller.has_key and (stranger := self._strangers.obstacle(call.from_caller)):
             raise Refused(403, f"cannot use Bedrock for this caller: {stranger}", NO_RETRY)
         if self.is_known(call):

@@ -13,6 +13,7 @@ from claude_gatewayd.anthropic.request import COUNT_TOKENS, MESSAGES, UNREADABLE
 from claude_gatewayd.http1.flow import Bytes
 from claude_gatewayd.http1.head import Lines
 from claude_gatewayd.http1.server.exchange import Exchange
+from claude_gatewayd.ledger.keys.named_key import NamedKey
 from claude_gatewayd.worker.gateway.caller import Caller
 from claude_gatewayd.worker.metering.meter import Meter
 from claude_gatewayd.worker.relay.outgoing import KeptLines
@@ -52,7 +53,8 @@ class Route(msgspec.Struct):
     which it answered: "litellm" or "direct".
 
     The ledger has more of it: the *lane*, *why* there was a fallback in one of few words, the *model* at Bedrock, how
-    often Anthropic was asked again, and the *meter* that reads the tokens of the answer.
+    often Anthropic was asked again, and the *meter* that reads the tokens of the answer. *refused_by_key* says why the
+    caller's named key has no fallback, for the person who waits.
     """
 
     upstream: str = "anthropic"
@@ -64,6 +66,7 @@ class Route(msgspec.Struct):
     why: str = ""
     model: str = ""
     retries: int = 0
+    refused_by_key: str = ""
     meter: Meter = msgspec.field(default_factory=Meter)
 
     @property
@@ -97,7 +100,7 @@ class Call(msgspec.Struct):
     *parsed* are the fields of the body that decide the route; *model* is the model to route by: after an alias,
     without "[1m]". No upstream gets the *dropped_headers*. The *replaced_headers* are lines that take the place of the
     request's own. A request that LiteLLM makes for a caller shares the *route* of the caller's request, whose exchange
-    is *asked_for*. *facts* are None where nobody has looked for them.
+    is *asked_for*. *facts* are None where nobody has looked for them. *key* is the caller's named key.
     """
 
     exchange: Exchange
@@ -114,6 +117,7 @@ class Call(msgspec.Struct):
     route: Route = msgspec.field(default_factory=Route)
     asked_for: Exchange | None = None
     facts: HeaderFacts | None = None
+    key: NamedKey | None = None
 
     @property
     def from_caller(self) -> Exchange:

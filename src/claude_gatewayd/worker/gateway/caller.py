@@ -1,10 +1,11 @@
-"""Identify callers: by their credential for Anthropic, and by the gateway key."""
+"""Identify callers: by their credential for Anthropic, and by the gateway key or a named key."""
 
 import hmac
 import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from claude_gatewayd.ledger.keys.named_key import PREFIX, digest_in
 from claude_gatewayd.worker.relay.outgoing import KEY_HEADERS
 
 FOR_ANTHROPIC = (b"authorization", b"x-api-key")
@@ -14,6 +15,7 @@ _FORM = re.compile(rb"(?:\A|\0)(?:bearer +)?sk-ant-(oat|api)\d*-", re.IGNORECASE
 _API_KEY_AS_BEARER = re.compile(rb"bearer +(sk-ant-api\d*-[^\s\0]+)\Z", re.IGNORECASE)  # and nothing beside it
 _BEARER = re.compile(rb"bearer +", re.IGNORECASE)
 _NONE: frozenset[bytes] = frozenset()
+_NAMED = PREFIX.encode()
 
 Form = Literal["", "oauth", "api-key", "other"]
 
@@ -22,12 +24,14 @@ class Caller(NamedTuple):
     """Who is calling.
 
     *credential* is what was sent for Anthropic, b"" for nothing; only Anthropic can tell whether it is valid.
-    *has_key*: the gateway key was sent; *key_headers* hold it, and go to no upstream.
+    *has_key*: the gateway key was sent; *key_digest* is that of a named key, whether anybody knows it or not, "" for
+    none. *key_headers* hold the one or the other, and go to no upstream.
     """
 
     credential: bytes
     has_key: bool
     key_headers: frozenset[bytes]
+    key_digest: str = ""
 
     @property
     def form(self) -> Form:
@@ -38,13 +42,14 @@ class Caller(NamedTuple):
         return "oauth" if known[1].lower() == b"oat" else "api-key"
 
     def __repr__(self) -> str:
-        return f"Caller({self.form or 'no'} credential{', gateway key' if self.has_key else ''})"
+        keys = f"{', gateway key' if self.has_key else ''}{', named key' if self.key_digest else ''}"
+        return f"Caller({self.form or 'no'} credential{keys})"
 
 
 def identify(fields: Mapping[bytes, bytes], key: str) -> Caller:
     """Identify the caller. The time that this takes does not reveal how much of a *key* is right."""
     wanted = key.encode()
-    has_key = False
+    has_key, digest = False, ""
     key_headers = _NONE
     found = []
     for name in FOR_ANTHROPIC:
@@ -52,13 +57,17 @@ def identify(fields: Mapping[bytes, bytes], key: str) -> Caller:
         if value:
             if _matches(value, wanted):
                 has_key, key_headers = True, key_headers | {name}
+            elif _NAMED in value and (named := digest_in(value)):  # also one that nobody knows: no upstream gets it
+                digest, key_headers = named, key_headers | {name}
             else:
                 found.append(value)
     for name in KEY_HEADERS:
         value = fields.get(name)
         if value and _matches(value, wanted):
             has_key = True
-    return Caller(b"\0".join(found), has_key, key_headers)
+        elif value and _NAMED in value:
+            digest = digest_in(value) or digest
+    return Caller(b"\0".join(found), has_key, key_headers, digest)
 
 
 def api_key_as_bearer(caller: Caller) -> bytes:

@@ -1,7 +1,6 @@
 """Handle one request: check it, identify the caller, and choose the lane. The lanes do the rest."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,8 @@ from claude_gatewayd.http1 import content_coding, head
 from claude_gatewayd.http1.flow import Budget, OverBudget
 from claude_gatewayd.http1.head import Malformed
 from claude_gatewayd.http1.server.exchange import BodyCut, BodyTooLarge, Exchange
+from claude_gatewayd.ledger.keys.named_key import NamedKey
+from claude_gatewayd.ledger.sums import KINDS as TOKEN_KINDS
 from claude_gatewayd.worker.gateway import caller as callers
 from claude_gatewayd.worker.gateway import guard
 from claude_gatewayd.worker.gateway import own_pages as pages
@@ -24,6 +25,7 @@ from claude_gatewayd.worker.gateway.caller import Form
 from claude_gatewayd.worker.gateway.dashboard import HERE, DashboardLane
 from claude_gatewayd.worker.gateway.guard import Rejection
 from claude_gatewayd.worker.gateway.introduction import Introduction, Introductions, Remembered
+from claude_gatewayd.worker.gateway.keys.admission import Admission
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes import bedrock_mode
 from claude_gatewayd.worker.gateway.lanes.anthropic import AnthropicLane
@@ -32,10 +34,9 @@ from claude_gatewayd.worker.gateway.lanes.bedrock_mode import BedrockModeLane
 from claude_gatewayd.worker.gateway.lanes.litellm import ROUTES, LiteLLMLane
 from claude_gatewayd.worker.gateway.lanes.models import ModelsLane
 from claude_gatewayd.worker.gateway.own_pages import OwnPages, refused_by_guard
-from claude_gatewayd.worker.gateway.recording.record import Recording
+from claude_gatewayd.worker.gateway.recording.record import Recording, kind_of
 from claude_gatewayd.worker.gateway.recording.recorder import UsageRecorder
 from claude_gatewayd.worker.gateway.remote.client_address import ProxyTrust
-from claude_gatewayd.worker.gateway.remote.wrong_keys import WrongKeys
 from claude_gatewayd.worker.gateway.tickets import Tickets
 from claude_gatewayd.worker.tally import CLIENT_GONE, Tally
 
@@ -99,19 +100,20 @@ class Gateway:
         tally: Tally,
         recorder: UsageRecorder,
         own_pages: OwnPages,
+        admission: Admission,
     ) -> None:
         self._settings = settings
         self._lanes = lanes
         self._authorization = authorization
         self._known = known
         self._introductions = Introductions(settings.hosts, settings.key, known, settings.proxies)
-        self._wrong_keys = WrongKeys(time.monotonic)
         self._tickets = tickets
         self._budget = budget
         self._decoding = asyncio.Lock()
         self._tally = tally
         self._recorder = recorder
         self._pages = own_pages
+        self._admission = admission
 
     async def handle(self, exchange: Exchange, remembered: Remembered) -> None:
         """Answer one request, whatever happens. *remembered* is its connection's."""
@@ -187,7 +189,10 @@ class Gateway:
             where = f"[anthropic] base_url, {self._settings.base_url}, leads back to this gateway"
             hint = "Anthropic itself: `claude-gatewayctl config unset anthropic.base_url && claude-gatewayctl reload`"
             raise Refused(508, f"cannot reach Anthropic: {where}. {hint}", NO_RETRY)
-        call = recording.call = self._admitted(exchange, path, target, introduction)
+        key = None
+        if introduction.caller.key_digest or self._admission.named.is_asked_for:
+            key = await self._admission.admit(introduction, recording)
+        call = recording.call = self._admitted(exchange, path, target, introduction, key)
         route = call.route
         if path.startswith(bedrock_mode.PREFIX):
             route.lane, route.upstream = "bedrock-mode", "bedrock"
@@ -263,6 +268,7 @@ class Gateway:
             dropped_headers=frozenset(callers.FOR_ANTHROPIC),
             route=outer.route,
             asked_for=outer.from_caller,
+            key=outer.key,
         )
         call.route.upstream, call.route.api_base = "anthropic", self._settings.base_url
         own = outer.exchange.head.fields
@@ -278,20 +284,24 @@ class Gateway:
             return await self._ask_bedrock(call)
         return await self._lanes.anthropic.answer(call)
 
-    def _admitted(self, exchange: Exchange, path: bytes, target: bytes, introduction: Introduction) -> Call:
+    def _admitted(
+        self, exchange: Exchange, path: bytes, target: bytes, introduction: Introduction, key: NamedKey | None
+    ) -> Call:
         """Admit the caller. Raises Refused without a credential, or without the key where it is required."""
         caller, digest = introduction.caller, introduction.digest
         if introduction.form in self._settings.refuses:
             raise Refused(403, _NOT_ACCEPTED[introduction.form], NO_RETRY)
-        if self._settings.remote and not caller.has_key:
-            raise self._without_key(introduction)
-        if not caller.credential and not caller.has_key and not path.startswith(bedrock_mode.PREFIX):
+        if key is not None and kind_of(exchange.head.method, path) in TOKEN_KINDS:
+            self._admission.require_room(key)
+        elif key is None and self._settings.remote and not caller.has_key:
+            raise self._admission.without_key(introduction)
+        if not caller.credential and not caller.has_key and key is None and not path.startswith(bedrock_mode.PREFIX):
             raise _no_credential()
         replaced, dropped = [], introduction.dropped
-        if path in ROUTES and (key := callers.api_key_as_bearer(caller)):  # Anthropic accepts it in its own header only
-            caller = caller._replace(credential=key)
-            replaced, dropped = [b"x-api-key: " + key], dropped | {b"authorization"}
-            digest = self._known.digest(key)
+        if path in ROUTES and (token := callers.api_key_as_bearer(caller)):  # Anthropic takes it in its own header only
+            caller = caller._replace(credential=token)
+            replaced, dropped = [b"x-api-key: " + token], dropped | {b"authorization"}
+            digest = self._known.digest(token)
         return Call(
             exchange,
             caller,
@@ -301,15 +311,8 @@ class Gateway:
             dropped_headers=dropped,
             replaced_headers=replaced,
             facts=introduction.facts,
+            key=key,
         )
-
-    def _without_key(self, introduction: Introduction) -> Refused:
-        """Return the refusal of a caller who has not sent the key."""
-        if wait := self._wrong_keys.count(introduction.asker.address):
-            many = f"cannot serve: too many requests with a wrong key; wait {wait:.0f} s, and check x-gateway-key"
-            return Refused(429, many, b"retry-after: %d" % (wait + 1))
-        hint = "send the header x-gateway-key with what `claude-gatewayctl key` shows on the gateway's machine"
-        return Refused(401, f"cannot serve: the gateway key is missing or wrong; {hint}", NO_RETRY)
 
     async def _read_decoded(self, call: Call) -> None:
         """Read a body that may be compressed: it is written anew for LiteLLM in any case. Raises Refused."""

@@ -1,4 +1,4 @@
-"""What the gateway answers itself: the proof of who it is, metrics, and health checks. None of it is counted."""
+"""What the gateway answers itself: the proof of who it is, metrics, whose a key is, health checks. None is counted."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -8,6 +8,8 @@ from claude_gatewayd.ipc import proof
 from claude_gatewayd.worker.gateway.call import NO_RETRY, NO_UPSTREAM, Refused
 from claude_gatewayd.worker.gateway.guard import Rejection
 from claude_gatewayd.worker.gateway.introduction import Introduction
+from claude_gatewayd.worker.gateway.keys import own_page
+from claude_gatewayd.worker.gateway.keys.own_page import KeyPage
 from claude_gatewayd.worker.metrics.metrics import PATH as METRICS
 from claude_gatewayd.worker.metrics.metrics import Metrics
 
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 
 LIVE: Final = b"/healthz"
 READY: Final = b"/readyz"
-PATHS: Final = frozenset((proof.PATH, METRICS, LIVE, READY))
+PATHS: Final = frozenset((proof.PATH, METRICS, LIVE, READY, own_page.PATH))
 
 
 class OwnPages:
     """Answer by path. *key* is the gateway's; with *open_metrics* nobody needs it to see the metrics."""
 
-    def __init__(self, key: str, metrics: Metrics, *, open_metrics: bool) -> None:
+    def __init__(self, key: str, metrics: Metrics, key_page: KeyPage, *, open_metrics: bool) -> None:
         self._key = key
         self._metrics = metrics
         self._open_metrics = open_metrics
@@ -30,6 +32,7 @@ class OwnPages:
         self._pages: dict[bytes, Callable[[Exchange, Introduction], Awaitable[None]]] = {
             proof.PATH: self._prove,
             METRICS: self._show_metrics,
+            own_page.PATH: key_page.show,
         }
 
     def leave(self) -> None:

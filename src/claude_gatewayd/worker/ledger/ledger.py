@@ -14,7 +14,7 @@ from claude_gatewayd.ledger.database import database_of
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers.connecting import connect
 from claude_gatewayd.worker.ledger.hand import Hand
-from claude_gatewayd.worker.ledger.session import Session
+from claude_gatewayd.worker.ledger.session import Session, View
 from claude_gatewayd.worker.ledger.spill import Spill
 from claude_gatewayd.worker.ledger.state import LedgerSnapshot
 from claude_gatewayd.worker.ledger.upkeep import Upkeep
@@ -28,17 +28,23 @@ _CLOSES_WITHIN = 5.0
 
 
 class Ledger:
-    """Take rows on the event loop; a thread writes them, and reads for *view*. Where it is off, rows are forgotten.
+    """Take rows on the event loop; a thread writes them, and reads for *view* and *others*. Off, it forgets rows.
 
     *is_shared*: what other gateways of the same cluster have used is read, too.
     """
 
     def __init__(
-        self, config: LedgerConfig, environ: Mapping[str, str], view: LedgerView, *, is_shared: bool = False
+        self,
+        config: LedgerConfig,
+        environ: Mapping[str, str],
+        view: LedgerView,
+        *others: View,
+        is_shared: bool = False,
     ) -> None:
         self._rows: deque[UsageRecord] = deque()
         self._dropped = 0
         self._view = view
+        self._views = (view, *others)
         self._writer: Writer | None = None
         self._why = "[ledger] enabled is false"
         if not config.enabled:
@@ -52,7 +58,7 @@ class Ledger:
         self._spill = Spill(paths.ledger_spill_dir(environ))
         self._upkeep = Upkeep(self._database, config.keep_days, environ)
         self._session = Session(
-            partial(connect, self._database, is_shared=is_shared), self._upkeep, config.keep_days, view
+            partial(connect, self._database, is_shared=is_shared), self._upkeep, config.keep_days, self._views
         )
         self._writer = Writer(self._rows, self._spill, Hand(self._session), paths.ledger_spill_dir(environ))
 
@@ -74,8 +80,13 @@ class Ledger:
 
     def look(self) -> None:
         """Have what others have used read, if it is time: nothing may have been written for long."""
-        if (writer := self._writer) is not None and writer.sleeps and self._view.is_due:
+        if (writer := self._writer) is not None and writer.sleeps and any(view.is_due for view in self._views):
             writer.look()
+
+    def look_now(self) -> None:
+        """Have the database looked at without waiting for what there is to write."""
+        if self._writer is not None:
+            self._writer.look()
 
     async def start(self) -> None:
         """Begin to write."""

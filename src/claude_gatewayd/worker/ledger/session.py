@@ -3,16 +3,30 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.ledger.drivers.connection import DatabaseConnection, RowsRefused, Unwritable
 from claude_gatewayd.worker.ledger.drivers.once import Written, write_once
 from claude_gatewayd.worker.ledger.upkeep import Upkeep
-from claude_gatewayd.worker.usage.ledger_view import LedgerView
 
 logger = logging.getLogger(__name__)
 
 _DAY = 86400.0
+
+
+class View(Protocol):
+    """Who reads the database between two batches."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to read."""
+
+    def wrote(self, records: Sequence[UsageRecord], new: int) -> None:
+        """Take note of rows that are there now; so many of them are new."""
+
+    def read(self, source: DatabaseConnection, /) -> None:
+        """Read what there is. Raises Unwritable, RowsRefused."""
 
 
 class Session:
@@ -23,13 +37,13 @@ class Session:
         connect: Callable[[], DatabaseConnection],
         upkeep: Upkeep,
         keep_days: int,
-        view: LedgerView,
+        views: Sequence[View],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._connect = connect
         self._upkeep = upkeep
         self._keep_days = keep_days
-        self._view = view
+        self._views = views
         self._now = now
         self._connection: DatabaseConnection | None = None
         self._is_suspect = False
@@ -41,7 +55,8 @@ class Session:
         try:
             connection = self._connection or self._open()
             written = write_once(connection, records) if records else Written(0)
-            self._view.wrote(records, written.rows)
+            for view in self._views:
+                view.wrote(records, written.rows)
             self._prune_daily(connection)
             self._look(connection)
         except Unwritable as error:
@@ -62,10 +77,11 @@ class Session:
             self._connection = None
 
     def _look(self, connection: DatabaseConnection) -> None:
-        """Read what all others have used. A failure is none of the rows', which are written."""
+        """Read the keys, and what all others have used. A failure is none of the rows', which are written."""
         try:
-            if self._view.is_due:
-                self._view.read(connection)
+            for view in self._views:
+                if view.is_due:
+                    view.read(connection)
         except (Unwritable, RowsRefused):
             self.close()
 

@@ -113,6 +113,25 @@ class RefusalLearned(NamedTuple):
     ago: float = 0.0
 
 
+class KeysChanged(NamedTuple):
+    """Named keys were added, changed or revoked: they are to be read again."""
+
+
+class KeyRequests(NamedTuple):
+    """How many requests with each named key a worker has counted: in all, and within the last minute."""
+
+    worker: str
+    counts: dict[str, list[int]]
+
+
+class KeySpent(NamedTuple):
+    """What each named key has cost the AWS account in a month, at one worker: in USD, and how much is in the ledger."""
+
+    worker: str
+    month: str
+    spent: dict[str, list[float]]
+
+
 Fact = (
     CredentialAccepted
     | CircuitChanged
@@ -127,4 +146,7 @@ Fact = (
     | UsageWanted
     | ServedBy
     | RefusalLearned
+    | KeysChanged
+    | KeyRequests
+    | KeySpent
 )

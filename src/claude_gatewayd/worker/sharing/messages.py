@@ -9,6 +9,9 @@ from claude_gatewayd.worker.sharing.facts import (
     CredentialAccepted,
     Fact,
     FactsWanted,
+    KeyRequests,
+    KeysChanged,
+    KeySpent,
     LinkIssued,
     LinkUsed,
     MetricsCounted,
@@ -35,6 +38,9 @@ _KINDS: Final[dict[str, type[Fact]]] = {
     "usage-wanted": UsageWanted,
     "served-by": ServedBy,
     "refusal-learned": RefusalLearned,
+    "keys-changed": KeysChanged,
+    "key-requests": KeyRequests,
+    "key-spent": KeySpent,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 

@@ -9,6 +9,8 @@ from claude_gatewayd.worker.sharing.facts import (
     CircuitChanged,
     CredentialAccepted,
     Fact,
+    KeyRequests,
+    KeySpent,
     RefusalLearned,
     UsageShared,
     UsageWanted,
@@ -53,6 +55,8 @@ TRAVELS: Final[Mapping[type, Travel]] = {
     ),
     UsageShared: Travel(),
     UsageWanted: Travel(),
+    KeyRequests: Travel(),
+    KeySpent: Travel(),
 }
 
 

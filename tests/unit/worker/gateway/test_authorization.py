@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ from claude_gatewayd.worker.relay.relay import Relay
 from tests.fakes.in_process_anthropic import Anthropic, Says
 from tests.support.connection import FakeConnection
 
+NOBODY: Any = None  # who comes with a named key
+
 
 def call_of_a_stranger() -> Call:
     request = head.parse_request(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
@@ -37,7 +40,7 @@ def test_a_refusal_that_is_remembered_keeps_no_request(tmp_path: Path) -> None:
         anthropic.answers.append(Says(401))
         relay = Relay(Pool(anthropic.connect))
         known = KnownCredentials(tmp_path / "known", "key")
-        authorization = Authorization(known, Strangers("any"), relay, anthropic_lane_settings(Config()).origin)
+        authorization = Authorization(known, Strangers("any"), relay, anthropic_lane_settings(Config()).origin, NOBODY)
         for _ in range(50):
             with pytest.raises(Refused, match="Anthropic rejects the credential"):
                 await authorization.require(call_of_a_stranger())

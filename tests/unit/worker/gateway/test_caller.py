@@ -10,7 +10,7 @@ import pytest
 
 from claude_gatewayd.errors import GatewayError
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
-from claude_gatewayd.worker.gateway.caller import api_key_as_bearer, identify
+from claude_gatewayd.worker.gateway.caller import Caller, api_key_as_bearer, identify
 
 SRC = str(Path(__file__).parents[4] / "src")
 
@@ -58,8 +58,8 @@ def test_gateway_key(name: bytes, sent: bytes, right: bool) -> None:
 
 def test_the_gateways_key_is_no_credential() -> None:
     """It goes to no upstream, and beside it a credential counts."""
-    assert identify({AUTHORIZATION: b"Bearer cgw-key"}, KEY) == (b"", True, frozenset((AUTHORIZATION,)))
-    assert identify({AUTHORIZATION: b"Bearer cgw-key", X_API_KEY: API}, KEY) == (
+    assert identify({AUTHORIZATION: b"Bearer cgw-key"}, KEY) == Caller(b"", True, frozenset((AUTHORIZATION,)))
+    assert identify({AUTHORIZATION: b"Bearer cgw-key", X_API_KEY: API}, KEY) == Caller(
         API,
         True,
         frozenset((AUTHORIZATION,)),

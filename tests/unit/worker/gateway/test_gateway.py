@@ -62,7 +62,7 @@ def test_bodies_that_expand_at_once_stay_within_the_budget(monkeypatch: pytest.M
     async def live() -> list[Any]:
         budget = Budget(BUDGET)
         settings = GatewaySettings(frozenset(), "key", False, "", {}, 100)
-        gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, budget, NOBODY, NOBODY, NOBODY)
+        gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, budget, NOBODY, NOBODY, NOBODY, NOBODY)
 
         async def one() -> None:
             given: Any = Given(budget)
@@ -88,7 +88,7 @@ def test_a_fault_of_ours_is_counted_and_recorded(is_answered: bool) -> None:
             exchange.reply(404, b"Not Found", [], b"")
         recorder = UsageRecorder("me@here", "00000000", lambda *_: None)
         recorder.hand_to(records.append)
-        gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, tally, recorder, NOBODY)
+        gateway = Gateway(settings, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, tally, recorder, NOBODY, NOBODY)
         with pytest.raises(AttributeError):  # for there is nobody that knows credentials
             await gateway.handle(exchange, Remembered())
         recorder.settle()

@@ -10,17 +10,20 @@ from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.ipc import proof
 from claude_gatewayd.worker.gateway.call import Refused
 from claude_gatewayd.worker.gateway.guard import Rejection
+from claude_gatewayd.worker.gateway.keys import own_page
+from claude_gatewayd.worker.gateway.keys.own_page import KeyPage
 from claude_gatewayd.worker.gateway.own_pages import LIVE, PATHS, READY, OwnPages
 from claude_gatewayd.worker.metrics.metrics import PATH as METRICS
 from tests.support.connection import FakeConnection
 
 NOBODY: Any = None
+PAGE = KeyPage(NOBODY)
 FOREIGN = Rejection(421, "cannot serve this Host")
 
 
 def asked(path: bytes, *, leaves: bool, rejection: Rejection | None = None) -> int:
     async def ask() -> int:
-        pages = OwnPages("key", NOBODY, open_metrics=False)
+        pages = OwnPages("key", NOBODY, PAGE, open_metrics=False)
         if leaves:
             pages.leave()
         exchange = Exchange(FakeConnection(), head.parse_request(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path))
@@ -45,4 +48,4 @@ def test_what_has_content_heeds_the_guard(path: bytes) -> None:
 
 
 def test_the_pages() -> None:
-    assert {LIVE, READY, METRICS, proof.PATH} == PATHS
+    assert {LIVE, READY, METRICS, proof.PATH, own_page.PATH} == PATHS

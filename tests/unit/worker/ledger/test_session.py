@@ -39,7 +39,7 @@ class Stage:
         self.database = FakeDatabase()
         self.upkeep = FakeUpkeep(self.database)
         self.clock = Clock()
-        self.session = Session(self.database.connect, self.upkeep, keep_days, view(), self.clock)  # type: ignore[arg-type]
+        self.session = Session(self.database.connect, self.upkeep, keep_days, [view()], self.clock)  # type: ignore[arg-type]
 
 
 def test_one_connection_serves_many_writes_without_upkeep() -> None:

@@ -39,7 +39,7 @@ class Bench:
         self.rows: deque[UsageRecord] = deque()
         self.spill = Spill(directory, most_bytes)
         self.directory = directory
-        session = Session(self.database.connect, NoUpkeep(), 0, view())  # type: ignore[arg-type]
+        session = Session(self.database.connect, NoUpkeep(), 0, [view()])  # type: ignore[arg-type]
         self.writer = Writer(self.rows, self.spill, Hand(session), directory)
 
     def record(self, *records: UsageRecord) -> None:

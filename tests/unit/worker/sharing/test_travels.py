@@ -9,6 +9,9 @@ from claude_gatewayd.worker.sharing.facts import (
     CredentialAccepted,
     Fact,
     FactsWanted,
+    KeyRequests,
+    KeysChanged,
+    KeySpent,
     LinkIssued,
     LinkUsed,
     MetricsCounted,
@@ -22,7 +25,7 @@ from claude_gatewayd.worker.sharing.facts import (
 )
 from claude_gatewayd.worker.sharing.travels import TRAVELS, aged, subject_of, travels
 
-STAYS = (FactsWanted, LinkIssued, LinkUsed, MetricsCounted, MetricsWanted, RowsEnded, RowsWanted, ServedBy)
+STAYS = (FactsWanted, LinkIssued, LinkUsed, MetricsCounted, MetricsWanted, RowsEnded, RowsWanted, ServedBy, KeysChanged)
 OPEN = CircuitChanged("c", "m", is_open=True, is_limit=True, ends_in=100.0, probe_in=30.0, reason="limit")
 
 
@@ -54,7 +57,9 @@ def test_facts_about_the_same(fact: Fact, other: Fact, same: bool) -> None:
     assert (subject_of(fact) == subject_of(other)) is same
 
 
-@pytest.mark.parametrize("fact", [UsageShared("w", []), UsageWanted()])
+@pytest.mark.parametrize(
+    "fact", [UsageShared("w", []), UsageWanted(), KeyRequests("w", {}), KeySpent("w", "2026-11", {})]
+)
 def test_what_only_passes_by_is_about_nothing(fact: Fact) -> None:
     assert subject_of(fact) == ""
     assert TRAVELS[type(fact)].over is None

@@ -130,7 +130,7 @@ class AnthropicLane:
 
     def _finish(self, call: Call, result: Result, failure: BedrockFailure | None) -> Coroutine[None, None, int]:
         """Pass Anthropic's answer on, or what helps more if Bedrock failed, too, with *failure*."""
-        if failure is None and isinstance(result.answer, Answer):
+        if failure is None and isinstance(result.answer, Answer) and not call.route.refused_by_key:
             return self._pass_on(call, result.answer)
         return self._help(call, result, failure)
 
@@ -140,10 +140,15 @@ class AnthropicLane:
             if isinstance(answer, Answer):  # Anthropic was asked last, for the circuit was open
                 result = result._replace(answer=await answer.keep())
             return self._both_failed(call, result, failure)
-        if isinstance(answer, Answer):
+        if isinstance(answer, Answer) and (policy.is_success(result.outcome) or not call.route.refused_by_key):
             return await self._pass_on(call, answer)
+        if isinstance(answer, Answer):
+            answer = await answer.keep()
         if answer is not None:
-            answer.pass_on(call.exchange, call.route.lines)
+            if call.route.refused_by_key:
+                answer.pass_on_with(call.exchange, call.route.lines, call.route.refused_by_key)
+            else:
+                answer.pass_on(call.exchange, call.route.lines)
             return answer.head.status
         raise self._no_answer(call, result, "")
 
@@ -177,15 +182,15 @@ class AnthropicLane:
         assert isinstance(result.outcome, policy.Answered)
         status = policy.status_of(result.outcome)
         lines = [*call.route.lines, *([NO_RETRY] if recovery else [])]
-        return Refused(status, f"Anthropic answered {status}. {recovery}".strip(), *lines)
+        return Refused(status, f"Anthropic answered {status}. {recovery or call.route.refused_by_key}".strip(), *lines)
 
     def _unreachable(self, call: Call, failure: UpstreamFailed, recovery: str) -> Refused:
         hint = f" ({failure.hint})" if failure.hint else ""
         lines = [*call.route.lines]
         if failure.kind == "certificate" or recovery:
             lines.append(NO_RETRY)  # Claude Code would retry for three minutes
-        status = 504 if failure.kind == "timeout" else 502
-        return Refused(status, f"cannot reach Anthropic: {failure.detail}{hint}. {recovery}".rstrip(" ."), *lines)
+        status, more = 504 if failure.kind == "timeout" else 502, recovery or call.route.refused_by_key
+        return Refused(status, f"cannot reach Anthropic: {failure.detail}{hint}. {more}".rstrip(" ."), *lines)
 
     async def _pass_on(self, call: Call, answer: Answer) -> int:
         silence = self._settings.response_timeout

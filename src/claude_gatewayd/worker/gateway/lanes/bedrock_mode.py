@@ -88,7 +88,7 @@ class BedrockModeLane:
         operation = _operation(call.exchange.head.method, call.target)
         if operation is None:
             raise Refused(404, "cannot serve: Bedrock mode has no such operation", NO_RETRY, *call.route.lines)
-        if not call.caller.has_key:
+        if not call.caller.has_key and call.key is None:
             why = "cannot use Bedrock: the header x-gateway-key is missing, or not this gateway's key"
             hint = "run `claude-gatewayctl configure-claude --bedrock`, and start Claude Code again"
             raise Refused(403, f"{why}; {hint}", NO_RETRY, *call.route.lines)

@@ -31,6 +31,7 @@ class Fallback:
     async def obstacle(self, call: Call) -> FallbackObstacle | None:
         """Return why a call cannot fall back, None if it can. The answer may change while Anthropic is asked."""
         if stranger := self._authorization.obstacle(call):
+            call.route.refused_by_key = self._authorization.told(call, stranger)
             return FallbackObstacle(stranger, only_anthropic=False)
         if call.is_count:
             return None  # what Bedrock cannot count is answered at once, so that the client estimates; it costs nothing

@@ -40,6 +40,10 @@ class UsageRecorder:
         """Hand records to these."""
         self._takers = takers
 
+    def also_hand_to(self, taker: Callable[[UsageRecord], None]) -> None:
+        """Hand records to this one as well, from now on."""
+        self._takers += (taker,)
+
     def begin(self) -> Recording:
         """Return what will be known of a request that begins now."""
         return Recording(time.time(), time.monotonic())

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
+from claude_gatewayd.worker.keys.key_view import NamedKeySource
 from claude_gatewayd.worker.usage.ledger_view import LedgerSource
 
 # What drivers and we ourselves raise about a row that makes no sense, such as one with a time that is no number.
@@ -28,14 +29,18 @@ class RowsRefused(Exception):
     """None of the rows was written: the database has some of them already, or cannot hold what is in them."""
 
 
-class DatabaseConnection(LedgerSource, Protocol):
-    """An open connection. Its methods raise Unwritable; then it is of no more use."""
+class RowStore(Protocol):
+    """What takes rows."""
 
     def write(self, records: Sequence[UsageRecord]) -> None:
         """Write rows and what they add to the sums, in one transaction; also raises RowsRefused."""
 
     def known(self, ids: Collection[str]) -> set[str]:
         """Return those of the ids that are there."""
+
+
+class DatabaseConnection(RowStore, LedgerSource, NamedKeySource, Protocol):
+    """An open connection. Its methods raise Unwritable; then it is of no more use."""
 
     def is_current(self) -> bool:
         """Return whether the tables are of this version."""

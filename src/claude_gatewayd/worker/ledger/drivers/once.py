@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from claude_gatewayd.ledger.usage_record import UsageRecord
-from claude_gatewayd.worker.ledger.drivers.connection import DatabaseConnection, RowsRefused
+from claude_gatewayd.worker.ledger.drivers.connection import RowsRefused, RowStore
 
 
 class Written(NamedTuple):
@@ -14,7 +14,7 @@ class Written(NamedTuple):
     refused: int = 0
 
 
-def write_once(connection: DatabaseConnection, records: Sequence[UsageRecord]) -> Written:
+def write_once(connection: RowStore, records: Sequence[UsageRecord]) -> Written:
     """Write those that are not there yet, but not those that no database takes. Raises Unwritable."""
     try:
         connection.write(records)
@@ -29,7 +29,7 @@ def write_once(connection: DatabaseConnection, records: Sequence[UsageRecord]) -
         return _one_by_one(connection, new)
 
 
-def _unknown(connection: DatabaseConnection, records: Sequence[UsageRecord]) -> list[UsageRecord]:
+def _unknown(connection: RowStore, records: Sequence[UsageRecord]) -> list[UsageRecord]:
     """Return what is not there, each id once."""
     by_id = {record.id: record for record in records}
     for known in connection.known(by_id):
@@ -37,7 +37,7 @@ def _unknown(connection: DatabaseConnection, records: Sequence[UsageRecord]) -> 
     return list(by_id.values())
 
 
-def _one_by_one(connection: DatabaseConnection, records: Sequence[UsageRecord]) -> Written:
+def _one_by_one(connection: RowStore, records: Sequence[UsageRecord]) -> Written:
     rows = refused = 0
     for record in records:
         try:

@@ -101,6 +101,29 @@ class PostgresConnection:
         for row in self._rows(_SQL.own, (since, worker)):
             yield UsageRecord(*row)
 
+    def now(self) -> float:
+        """Return the time by the database's clock, in seconds since the epoch."""
+        [(now,)] = self._rows("SELECT extract(epoch FROM clock_timestamp())::double precision")
+        return float(now)
+
+    def named_keys(self) -> list[tuple[Any, ...]]:
+        """Return all keys: digest, name, until when, revoked when, and limits."""
+        return self._rows(_SQL.named_keys)
+
+    def spent(self, first: int, last: int) -> list[tuple[Any, ...]]:
+        """Return what each key has cost the AWS account in some quarters."""
+        return self._rows(_SQL.spent, (first, last))
+
+    def own_spent(self, worker: str, since: float, until: float) -> list[tuple[Any, ...]]:
+        """Return the same of a worker's own requests."""
+        return self._rows(_SQL.own_spent, (since, until, worker))
+
+    def note_uses(self, uses: Sequence[tuple[str, float]]) -> None:
+        """Note when keys were used last."""
+        with self._failures(), self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(_LIMITS)
+            cursor.executemany(_SQL.note_use.encode(), [(at, digest, at) for digest, at in sorted(uses)])
+
     def abort(self) -> None:
         """End what another thread waits for here: it finds the connection broken."""
         with suppress(OSError, psycopg.Error), socket.socket(fileno=self._connection.fileno()) as ours:

@@ -1,6 +1,7 @@
 """The ledger's SQLite file, as the writer writes it. The upkeep creates it."""
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -104,6 +105,30 @@ class SqliteConnection:
         with self._failures():
             for row in self._connection.execute(_SQL.own, (since, worker)):
                 yield UsageRecord(*row)
+
+    def now(self) -> float:
+        """Return the time by the database's clock, in seconds since the epoch: a file has none of its own."""
+        return time.time()
+
+    def named_keys(self) -> list[tuple[Any, ...]]:
+        """Return all keys: digest, name, until when, revoked when, and limits."""
+        with self._failures():
+            return self._connection.execute(_SQL.named_keys).fetchall()
+
+    def spent(self, first: int, last: int) -> list[tuple[Any, ...]]:
+        """Return what each key has cost the AWS account in some quarters."""
+        with self._failures():
+            return self._connection.execute(_SQL.spent, (first, last)).fetchall()
+
+    def own_spent(self, worker: str, since: float, until: float) -> list[tuple[Any, ...]]:
+        """Return the same of a worker's own requests."""
+        with self._failures():
+            return self._connection.execute(_SQL.own_spent, (since, until, worker)).fetchall()
+
+    def note_uses(self, uses: Sequence[tuple[str, float]]) -> None:
+        """Note when keys were used last."""
+        with self._failures():
+            self._connection.executemany(_SQL.note_use, [(at, digest, at) for digest, at in uses])
 
     def abort(self) -> None:
         """End what another thread waits for here."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from claude_gatewayd.ledger.database import REVISION as REVISION
 from claude_gatewayd.ledger.database import SCHEMA as SCHEMA
-from claude_gatewayd.ledger.sums import KeyQuarterKey, LatencyKey, QuarterKey, QuarterSums
+from claude_gatewayd.ledger.sums import KINDS, KeyQuarterKey, LatencyKey, QuarterKey, QuarterSums
 from claude_gatewayd.ledger.usage_record import UsageRecord
 from claude_gatewayd.worker.usage import used
 
@@ -33,6 +33,10 @@ class Statements(NamedTuple):
     oldest: str
     used: str
     own: str
+    named_keys: str
+    spent: str
+    own_spent: str
+    note_use: str
 
 
 KNOWN_AT_ONCE = 500
@@ -71,6 +75,7 @@ def used_by_all(schema: str) -> str:
 
 
 def _statements(prefix: str, mark: str, insert: str, insert_some: str, which: str, whose: str) -> Statements:
+    kinds = ", ".join(f"'{kind}'" for kind in sorted(KINDS))
     return Statements(
         insert=insert,
         insert_some=insert_some,
@@ -82,6 +87,15 @@ def _statements(prefix: str, mark: str, insert: str, insert_some: str, which: st
         used=f"SELECT quarter, {', '.join(used.COLUMNS)} FROM {prefix}quarters WHERE {whose} GROUP BY quarter",
         own=f"SELECT {', '.join(COLUMNS)} FROM {prefix}requests "
         f"WHERE started_at >= {mark} AND substr(id, 12, 8) = {mark}",
+        named_keys="SELECT s.digest, s.name, s.expires_at, k.revoked_at, k.bedrock, k.monthly_budget, "
+        f"k.requests_per_minute FROM {prefix}key_secrets s JOIN {prefix}keys k ON k.name = s.name ORDER BY s.digest",
+        spent=f"SELECT key_name, SUM(cost) FROM {prefix}key_quarters "
+        f"WHERE quarter >= {mark} AND quarter < {mark} AND billing = 'aws' GROUP BY key_name",
+        own_spent=f"SELECT key_name, SUM(cost) FROM {prefix}requests "
+        f"WHERE started_at >= {mark} AND started_at < {mark} AND substr(id, 12, 8) = {mark} "
+        f"AND billing = 'aws' AND key_name <> '' AND kind IN ({kinds}) GROUP BY key_name",
+        note_use=f"UPDATE {prefix}key_secrets SET last_used_at = {mark} "
+        f"WHERE digest = {mark} AND coalesce(last_used_at, 0) < {mark}",
     )
 
 

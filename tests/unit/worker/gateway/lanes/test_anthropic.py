@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 MODEL = "claude-opus-4-8"
 LONG = "Extra usage is required for long context requests."
+
+
+NO_KEYS: Any = None
 
 
 class Bedrock:
@@ -74,7 +77,7 @@ class Lane:
         self.anthropic, self.bedrock = Anthropic(), Bedrock()
         relay = Relay(Pool(self.anthropic.connect))
         authorization = Authorization(
-            KnownCredentials(tmp_path / "known", "key"), Strangers("auto"), relay, settings.origin
+            KnownCredentials(tmp_path / "known", "key"), Strangers("auto"), relay, settings.origin, NO_KEYS
         )
         # The circuit's clock is the loop's, from a day that is not long ago.
         circuits = Circuits(CircuitRules(1, 60.0), str, lambda: 1.8e9 + self.loop.time())

@@ -1,0 +1,1 @@
+"""The keys of those who may call a gateway for a team."""

@@ -1,0 +1,1 @@
+"""Named keys, as people of a team meet them."""
