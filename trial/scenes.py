@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.support.daemon import wait_until
+from tests.support.sharing import shared
 
 from trial.asking import Reply, ask
 from trial.team import Team
@@ -81,15 +82,30 @@ def kill_one(team: Team, pace: Pace) -> str:
 
 
 def part_from_the_database(team: Team, pace: Pace) -> str:
-    """Lose all that one gateway and the database send one another."""
-    gateway = team.gateways[0]
+    """Lose all that one gateway and the database send one another; the others find something out meanwhile."""
+    gateway, other = team.gateways[:2]
+    token = "sk-ant-oat01-TRIAL-parted-invented"
+    team.wait_shared()
     team.network.part(gateway.machine, team.database_machine)
+    team.anthropic.limited.add(token)
+    _require(ask(other, token, team.key), 200, "bedrock")
     time.sleep(pace.parted)
-    waiting = gateway.waiting()
+    waiting, state = gateway.waiting(), shared(gateway)["state"]
+    assert state != "connected", shared(gateway)
     team.network.join(gateway.machine, team.database_machine)
     begun = time.monotonic()
     wait_until(gateway.is_settled, 120, lambda: json.dumps(gateway.status()["ledger"]))
-    return f"{waiting} of its rows waited, and were written {time.monotonic() - begun:.0f} s after"
+    written = time.monotonic() - begun
+    team.wait_shared()
+    known = time.monotonic() - begun
+    time.sleep(_SECOND)
+    before = team.asked_with(token)
+    _require(ask(gateway, token, team.key), 200, "bedrock")
+    assert team.asked_with(token) == before, "it does not know what the others have found out meanwhile"
+    return (
+        f"{waiting} of its rows waited, and were written {written:.0f} s after; what the others had found out "
+        f"meanwhile it knew {known:.0f} s after"
+    )
 
 
 def restart_the_database(team: Team, pace: Pace) -> str:
