@@ -7,8 +7,8 @@ LL = LiteLLM 1.106.2's model map; AWS = Amazon Bedrock's user guide; A = Anthrop
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 from claude_gatewayd.bedrock.models import Family
 
@@ -28,8 +28,7 @@ BETAS: Final = (*ASKED_BETAS, COMPUTER_USE_OLD, COMPUTER_USE)
 RENAMED: Final = {"advanced-tool-use-2025-11-20": TOOL_SEARCH}  # CC 4.2
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """What Bedrock takes of a family. *thinking*: with a budget, adaptive, "either", or not at all.
 
     *display* goes with the count of hidden thinking's tokens, *system* is role "system" within the messages, *schema*
@@ -48,7 +47,7 @@ class Capabilities:
     schema: bool = False
     forced: bool = True
     off: bool = False
-    tools: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, str] = MappingProxyType({})
     header_betas: frozenset[str] = frozenset((CLAUDE_CODE, EFFORT, THINKING_COUNT, DISPLAY_UPDATES))
     refused_fields: tuple[str, ...] = ()
 

@@ -10,7 +10,6 @@ corrects its requests by the same words; GW = the tokens that `claude gateway` o
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from claude_gatewayd.bedrock.features import (
@@ -163,27 +162,27 @@ def without(takes: Capabilities, refused: Iterable[RefusedFeature]) -> Capabilit
     for kind, what in refused:
         match kind:
             case "beta":
-                takes = replace(takes, betas=takes.betas - {what}, header_betas=takes.header_betas - {what})
+                takes = takes._replace(betas=takes.betas - {what}, header_betas=takes.header_betas - {what})
             case "effort":
-                takes = replace(takes, efforts=tuple(level for level in takes.efforts if what not in ("*", level)))
+                takes = takes._replace(efforts=tuple(level for level in takes.efforts if what not in ("*", level)))
             case "thinking" if what == "disabled":
-                takes = replace(takes, off=False)
+                takes = takes._replace(off=False)
             case "thinking":
                 modes.add(what)
             case "thinking display":
-                takes = replace(takes, display=False)
+                takes = takes._replace(display=False)
             case "max_tokens above":
-                takes = replace(takes, max_tokens=min(takes.max_tokens, int(what)))
+                takes = takes._replace(max_tokens=min(takes.max_tokens, int(what)))
             case "role":
-                takes = replace(takes, system=False)
+                takes = takes._replace(system=False)
             case "field":
-                takes = replace(takes, refused_fields=(*takes.refused_fields, what))
+                takes = takes._replace(refused_fields=(*takes.refused_fields, what))
     if modes == {"enabled", "adaptive"}:
-        return replace(takes, thinking="none")
+        return takes._replace(thinking="none")
     if modes == {"adaptive"} and takes.thinking in ("adaptive", "either"):
-        return replace(takes, thinking="budget")
+        return takes._replace(thinking="budget")
     if modes == {"enabled"} and takes.thinking in ("budget", "either"):
-        return replace(takes, thinking="adaptive")
+        return takes._replace(thinking="adaptive")
     return takes
 
 

@@ -6,9 +6,8 @@ for the reader to refuse.
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from claude_gatewayd.errors import GatewayError
 
@@ -267,7 +266,7 @@ def as_list(text: str) -> object:
     if not text.startswith("["):
         return [item.strip() for item in text.split(",") if item.strip()]
     try:
-        return tomllib.loads(f"list = {text}")["list"]
+        return _toml(f"list = {text}")["list"]
     except (ValueError, RecursionError):
         return text
 
@@ -277,6 +276,12 @@ def as_table(text: str) -> object:
     text = text.strip()
     inner = text[1:-1] if text.startswith("{") and text.endswith("}") else text
     try:
-        return tomllib.loads(f"table = {{{inner}}}")["table"]
+        return _toml(f"table = {{{inner}}}")["table"]
     except (ValueError, RecursionError):
         return text
+
+
+def _toml(text: str) -> dict[str, Any]:
+    import tomllib  # here: it takes 3 ms of each start, and few have such a value
+
+    return tomllib.loads(text)

@@ -3,9 +3,8 @@
 import errno
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from shlex import join
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from claude_gatewayd.errors import GatewayError, describe_exception, list_command
@@ -16,8 +15,7 @@ from claude_gatewayd.ledger.database import SCHEMA, Database
 Severity = Literal["later", "refused", "corrupt"]
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerFailure:
+class LedgerFailure(NamedTuple):
     """Why the ledger could not be used: *message* says "cannot X: *why*", *hint* is a command to paste."""
 
     severity: Severity

@@ -50,17 +50,19 @@ def _named_by(start: bytes) -> str:
 
 def fingerprint(package: Path = _PACKAGE) -> str:
     """Return a text that differs for another package, and for this one after its files have changed."""
-    seen = []
+    seen, left = [], [os.fspath(package)]  # not os.walk, which takes half as long again: each start waits for it
     try:
-        for directory, inner, names in os.walk(package):
-            inner[:] = sorted(name for name in inner if name != "__pycache__")
-            below = os.path.relpath(directory, package)
-            for name in sorted(names):
-                if name.endswith(".py"):
-                    status = os.stat(os.path.join(directory, name))
-                    seen.append((below, name, status.st_size, status.st_mtime_ns))
+        while left:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".py"):
+                        status = entry.stat()
+                        seen.append((entry.path, status.st_size, status.st_mtime_ns))
+                    elif entry.name != "__pycache__" and entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
     except OSError:
         return ""  # it is being replaced right now
+    seen.sort()
     return f"{package} {zlib.crc32(repr(seen).encode()):08x}" if seen else ""
 
 

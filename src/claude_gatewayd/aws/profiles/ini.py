@@ -5,7 +5,6 @@ one inside this program included. A test compares the two. We refuse a little mo
 and what cannot be read, which botocore takes for an empty file.
 """
 
-import configparser
 import io
 import locale
 import os
@@ -83,6 +82,8 @@ def _read(file: Path, _version: tuple[int, int, int, int]) -> Sections | Problem
 
 
 def _parsed(file: Path) -> Sections:
+    import configparser  # here: it takes 2 ms of the start of a daemon without such files
+
     at, shell = 0, quote(str(file))
 
     def counted(lines: io.StringIO) -> Iterator[str]:
@@ -155,6 +156,8 @@ def _line_of(error: Exception, lines: list[str], at: int) -> int:
 
 def _what_is_wrong(error: Exception, line: str) -> str:
     """Describe what is wrong with a line without quoting it: it may be a key."""
+    import configparser
+
     if line.startswith(_CONFLICT):
         return "the line was left by a merge conflict"
     if isinstance(error, configparser.MissingSectionHeaderError):

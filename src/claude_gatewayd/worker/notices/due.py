@@ -1,7 +1,7 @@
 """Which notices are due, given what has been sent: each once, however often an upstream flaps. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
@@ -22,8 +22,7 @@ class Sent(NamedTuple):
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeHistory:
+class NoticeHistory(NamedTuple):
     """What has been sent so far.
 
     *ends*: what was sent before an end, by the step in minutes, "registration", or a month's budget. *login*: the last
@@ -31,10 +30,10 @@ class NoticeHistory:
     they work. *serving*: who serves, as last reported. *last*: when each event that can recur was last sent.
     """
 
-    ends: Mapping[str, Sent] = field(default_factory=dict)
+    ends: Mapping[str, Sent] = MappingProxyType({})
     login: Sent | None = None
-    serving: Serving = field(default_factory=lambda: Serving("anthropic"))
-    last: Mapping[str, float] = field(default_factory=dict)
+    serving: Serving = Serving("anthropic")
+    last: Mapping[str, float] = MappingProxyType({})
 
 
 class Due(NamedTuple):
@@ -75,7 +74,7 @@ def _credentials(snapshot: CredentialSnapshot, history: NoticeHistory, now: floa
     """
     if snapshot.state in ("ok", "expiring", "unconfigured"):
         passed = history.login is not None and not history.login.end
-        return Due([], replace(history, login=None) if passed else history)
+        return Due([], history._replace(login=None) if passed else history)
     if snapshot.state == "down" and not snapshot.hint:
         return Due([], history)
     end = snapshot.token_ends or 0.0
@@ -87,7 +86,7 @@ def _credentials(snapshot: CredentialSnapshot, history: NoticeHistory, now: floa
             return Due([], history)
     elif not end and _is_recent(last, now, QUIET):
         return Due([], history)
-    history = replace(history, login=Sent(end, now), last={**history.last, found.event: now})
+    history = history._replace(login=Sent(end, now), last={**history.last, found.event: now})
     until = snapshot.works_until
     if until is not None:  # this notice covers the steps that have passed
         history = _with_sent(history, _passed(snapshot, until, now, rules), until, now)
@@ -120,7 +119,7 @@ def _registration(snapshot: CredentialSnapshot, history: NoticeHistory, now: flo
         return Due([], history)
     if _was_sent(history.ends.get("registration"), end, now, DAY):
         return Due([], history)
-    history = replace(history, ends={**history.ends, "registration": Sent(end, now)})
+    history = history._replace(ends={**history.ends, "registration": Sent(end, now)})
     return Due([words.registration_ends(snapshot, now)], history)
 
 
@@ -131,11 +130,11 @@ def _serving(serving: Serving, history: NoticeHistory, now: float) -> Due:
     if serving.by == "anthropic":
         if _is_recent(serving.since, now, SETTLED):
             return Due([], history)
-        return Due([words.anthropic_back(before, serving.since)], replace(history, serving=serving))
+        return Due([words.anthropic_back(before, serving.since)], history._replace(serving=serving))
     found = words.nobody_serves(serving) if serving.by == "nobody" else words.bedrock_serves(serving, now)
     if _is_recent(history.last.get(found.event), now, QUIET):
         return Due([], history)
-    return Due([found], replace(history, serving=serving, last={**history.last, found.event: now}))
+    return Due([found], history._replace(serving=serving, last={**history.last, found.event: now}))
 
 
 def _budget(budget: BudgetState, history: NoticeHistory, now: float) -> Due:
@@ -146,11 +145,11 @@ def _budget(budget: BudgetState, history: NoticeHistory, now: float) -> Due:
     if names[-1] in history.ends:
         return Due([], history)
     sent = {name: Sent(budget.ends, now) for name in names}
-    return Due([words.budget(budget, now)], replace(history, ends={**history.ends, **sent}))
+    return Due([words.budget(budget, now)], history._replace(ends={**history.ends, **sent}))
 
 
 def _with_sent(history: NoticeHistory, steps: list[int], end: float, now: float) -> NoticeHistory:
-    return replace(history, ends={**history.ends, **{str(step): Sent(end, now) for step in steps}})
+    return history._replace(ends={**history.ends, **{str(step): Sent(end, now) for step in steps}})
 
 
 def _was_sent(sent: Sent | None, end: float, now: float, pause: float) -> bool:

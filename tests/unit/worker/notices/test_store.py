@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def test_nothing_to_tell_writes_nothing(file: Path) -> None:
 
 def test_what_was_told_long_ago_is_dropped_and_the_rest_is_bounded(file: Path) -> None:
     many = {f"{n}": Sent(NOW, NOW - n) for n in range(100)} | {"old": Sent(NOW, NOW - 36 * 86400)}
-    make(file).claim(lambda _: Due([], replace(ALL, ends=many, last={"bedrock-serves": NOW - 36 * 86400})))
+    make(file).claim(lambda _: Due([], ALL._replace(ends=many, last={"bedrock-serves": NOW - 36 * 86400})))
     assert list(read(file).ends) == [f"{n}" for n in range(50)]
     assert read(file).last == {}
 
@@ -114,10 +113,10 @@ def test_a_lock_that_somebody_keeps_holds_nothing_up(
     with file.with_suffix(".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         here = make(file)
-        assert here.claim(lambda history: Due([], replace(history, login=None))).history == replace(ALL, login=None)
+        assert here.claim(lambda history: Due([], history._replace(login=None))).history == ALL._replace(login=None)
         assert "another process keeps it locked" in caplog.text
     here.claim(lambda history: Due([], history))
-    assert read(file) == replace(ALL, login=None)
+    assert read(file) == ALL._replace(login=None)
 
 
 CLAIM = """
