@@ -179,7 +179,7 @@ def evaluate(document: Document, environ: Mapping[str, str]) -> tuple[Config, li
     shared, ledger = SharedConfig(**good["shared"]), LedgerConfig(**good["ledger"])
     given = [name for name in SharedConfig._fields if ("shared", name) in raw_values]
     if all(name in good["shared"] for name in given) and (wrong := _wrong_shared(shared, ledger)):
-        report("shared", given[0], wrong)
+        report("shared", "url", wrong)
         shared = SharedConfig()
     try:
         shared = shared._replace(secret_file=_in_full(shared.secret_file, environ))
@@ -301,8 +301,6 @@ def _wrong_shared(shared: SharedConfig, ledger: LedgerConfig) -> GatewayError | 
     if shared.url and not shared.secret_file:
         hint = 'secret_file = "~/shared.secret"    # made by: openssl rand -base64 32 > F; chmod 600 F'
         return GatewayError("needs secret_file too, a file with a secret that all of these gateways have", hint)
-    if shared.secret_file and not shared.url:
-        return GatewayError("has no effect without url", 'url = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"')
     if shared.url and ledger.url and urlsplit(shared.url).path != urlsplit(ledger.url).path:
         return GatewayError("must be the database of [ledger] url", "leave [ledger] url out: it is the same")
     return None

@@ -665,6 +665,12 @@ def test_what_is_shared_is_in_the_ledger_s_database(place: Place) -> None:
     assert url.where == "[shared] url"
 
 
+def test_a_secret_may_be_set_before_the_url(place: Place) -> None:
+    """By `config set`, which sets one value at a time."""
+    config = place.load("[shared]\nsecret_file = '~/shared.secret'")
+    assert (config.shared.url, config.ledger.url) == ("", "")
+
+
 def test_a_ledger_may_reach_that_database_by_another_host(place: Place) -> None:
     config = place.load(_SHARED + "[ledger]\nurl = 'postgresql://pooler.example:6432/gateway'")
     assert config.ledger.url == "postgresql://pooler.example:6432/gateway"
@@ -680,7 +686,6 @@ def test_a_database_url_of_somebody_else_s_is_not_taken(place: Place) -> None:
     ("content", "message", "hint"),
     [
         ("[shared]\nurl = 'postgresql://h/db'", "needs secret_file too", "openssl rand -base64 32"),
-        ("[shared]\nsecret_file = '~/f'", "has no effect without url", 'url = "postgresql://'),
         ("[shared]\nurl = 'sqlite:///x.db'\nsecret_file = '~/f'", "gateways cannot share a file", "a gateway alone"),
         ("[shared]\nurl = '~/x.db'\nsecret_file = '~/f'", "gateways cannot share a file", "a gateway alone"),
         ("[shared]\nurl = 'mysql://h/db'\nsecret_file = '~/f'", "must be the URL of a PostgreSQL", "postgresql://"),
