@@ -1,6 +1,6 @@
 """Two gateways on one database, between the same fakes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,16 @@ class Gateways:
         self.secret = secret_file(directory)
         self._stack = ExitStack()
 
-    def start(self, *, url: str = "", secret: Path | None = None, more: str = "", **environ: str) -> Stage:
+    def start(
+        self, *, url: str = "", secret: Path | None = None, more: str = "", environ: Mapping[str, str] | None = None
+    ) -> Stage:
         """Start one more."""
         config = sharing(url or self.url, secret or self.secret) + ROUTER + more
         daemon = Daemon(
-            upstream=self.anthropic.url, config=config, environ=keys_of(self.bedrock) | environ, has_ledger=False
+            upstream=self.anthropic.url,
+            config=config,
+            environ=keys_of(self.bedrock) | dict(environ or {}),
+            has_ledger=False,
         )
         return Stage(self.anthropic, self.bedrock, self._stack.enter_context(daemon), token="sk-ant-oat01-shared")
 

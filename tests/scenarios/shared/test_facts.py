@@ -63,7 +63,7 @@ def test_a_restart_of_all_keeps_accepted_credentials(gateways: Gateways, postgre
 @pytest.mark.parametrize("shift", [-3 * 3600, 3 * 3600], ids=["behind", "ahead"])
 def test_a_clock_that_is_hours_wrong_does_no_harm(gateways: Gateways, shift: int) -> None:
     wrong = {"PYTHONPATH": str(ROOT / "tests" / "support" / "shifted_clock"), "SHIFTED_BY": str(shift)}
-    one, other = gateways.start(), gateways.start(**wrong)
+    one, other = gateways.start(), gateways.start(environ=wrong)
     for stage in (one, other):
         wait_shared(stage.daemon, "connected", lambda how: bool(how["others"]))
     now = other.daemon.status()["config"]["loaded_at"]
@@ -85,7 +85,9 @@ def test_a_clock_that_is_hours_wrong_does_no_harm(gateways: Gateways, shift: int
 
 
 def test_who_saw_it_probes_and_others_if_it_is_dead(gateways: Gateways) -> None:
-    one, other = gateways.two(CLAUDE_GATEWAY_ROUTER_ALLOWED_FAILS="0", CLAUDE_GATEWAY_ROUTER_COOLDOWN_TIME="3")
+    one, other = gateways.two(
+        environ={"CLAUDE_GATEWAY_ROUTER_ALLOWED_FAILS": "0", "CLAUDE_GATEWAY_ROUTER_COOLDOWN_TIME": "3"}
+    )
     one.prove()
     one.anthropic.fail_next(529)
     assert one.ask().headers["x-gateway-upstream"] == "bedrock"

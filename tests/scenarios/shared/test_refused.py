@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.shared.conftest import Gateways
+from tests.support import pgbouncer
+from tests.support.daemon import wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.sharing import secret_file, shared, wait_shared
 from tests.support.stage import Stage
@@ -81,3 +83,21 @@ def test_tables_of_a_newer_version(gateways: Gateways, postgres: PostgresServer)
     first.daemon.close()
     postgres.execute(gateways.url, "UPDATE claude_gateway.alembic_version SET version_num = '9999'")
     says(gateways.start(), "a newer version of claude-gatewayd has made its tables", "claude-gatewayctl upgrade")
+
+
+@pytest.mark.skipif(pgbouncer.program() is None, reason=pgbouncer.INSTALL)
+def test_a_pooler_in_transaction_mode(gateways: Gateways) -> None:
+    """It takes LISTEN, and passes on nothing: a gateway would be deaf, and believe that all is well."""
+    with pgbouncer.pooled(gateways.url, "transaction") as url:
+        says(gateways.start(url=url), "a pooler in transaction mode stands before it", "config set shared.url")
+
+
+@pytest.mark.skipif(pgbouncer.program() is None, reason=pgbouncer.INSTALL)
+def test_a_pooler_in_session_mode(gateways: Gateways) -> None:
+    with pgbouncer.pooled(gateways.url, "session") as url:
+        one, other = gateways.start(url=url), gateways.start()
+        for stage in (one, other):
+            wait_shared(stage.daemon, "connected", lambda how: bool(how["others"]))
+        other.prove()
+        one.anthropic.refuse_connections()
+        wait_until(lambda: one.ask().headers.get("x-gateway-upstream") == "bedrock", describe=one.daemon.describe)
