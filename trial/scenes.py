@@ -11,8 +11,9 @@ from tests.support.daemon import wait_until
 from tests.support.sharing import shared
 
 from trial.asking import Reply, ask
-from trial.team import Team
+from trial.team import Team, made_key
 
+_TOKEN: Final = "sk-ant-oat01-TRIAL-leaver-invented"
 _SECOND: Final = 1.0  # in which all know what one has found out
 _WRITTEN: Final = 2.0
 _LONG: Final = "[[slow 20 0.1]]"  # an answer of two seconds
@@ -145,6 +146,25 @@ def limit_at_one(team: Team, pace: Pace) -> str:
     return f"Anthropic was asked {before} time by the first, and not by the others; Bedrock answered all"
 
 
+def revoke_a_key(team: Team, pace: Pace) -> str:
+    """Make a key at one gateway, use it at all, and revoke it at another; a second later all refuse it."""
+    one, other, _ = team.gateways
+    key = made_key(one, "leaver")
+    time.sleep(_SECOND)
+    for gateway in team.gateways:
+        _require(ask(gateway, _TOKEN, key), 200, "anthropic")
+    begun = time.monotonic()
+    done = other.ctl("keys", "revoke", "leaver")
+    assert done.returncode == 0, done.stderr
+    took = time.monotonic() - begun
+    time.sleep(_SECOND)
+    before = team.asked_with(_TOKEN)
+    for gateway in team.gateways:
+        _require(ask(gateway, _TOKEN, key), 401, "none")
+    assert team.asked_with(_TOKEN) == before
+    return f"made at {one.name}, revoked at {other.name} (a command of {took:.1f} s): refused by all"
+
+
 def budget_of_all(team: Team, pace: Pace) -> str:
     """Spend a month's budget through all gateways at once."""
     token = "sk-ant-oat01-TRIAL-budget-invented"
@@ -198,6 +218,7 @@ ALL: Final = (
     Scene("PostgreSQL crashes, and is started again", restart_the_database),
     Scene("the balancers are reloaded", reload_the_balancers),
     Scene("somebody's limit is used up", limit_at_one),
+    Scene("somebody's key is revoked", revoke_a_key),
     Scene("the month's budget is spent", budget_of_all),
 )
 SHORT: Final = tuple(scene for scene in ALL if scene.act not in (rolling_upgrade, part_from_the_database))

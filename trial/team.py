@@ -33,6 +33,7 @@ _CONFIG: Final = """
 [listen]
 remote = true
 hosts = ["gateway.example", "haproxy.example"]
+trusted_proxies = ["10.0.0.2", "10.0.0.3"]
 leave_after = {leave_after}
 drain_timeout = 120
 
@@ -165,6 +166,13 @@ class Team:
         return found | {"PostgreSQL": processes.cpu_of_family(self.database.pid)}
 
 
+def made_key(gateway: Gateway, name: str) -> str:
+    """Make a named key at a gateway."""
+    done = gateway.ctl("keys", "add", name)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[0]
+
+
 def names() -> list[tuple[str, str]]:
     """Return the balancers' names with their addresses."""
     return [(NAMES[name], address) for name, address in PLACES.items()]
@@ -176,7 +184,6 @@ def assembled(wheels: tuple[str, str], which: Sequence[str], leave_after: float)
     place = sandbox.PLACE
     network = Network()
     certificates = Certificates(place)
-    key = secrets.token_urlsafe(32)
     programs = postgres.programs()
     assert programs is not None
     with ExitStack() as stack:
@@ -186,6 +193,7 @@ def assembled(wheels: tuple[str, str], which: Sequence[str], leave_after: float)
         with machine.here():
             database = stack.enter_context(PostgresServer(programs, _DATABASE))
         ledger = database.new_database()
+        gateway_key = secrets.token_urlsafe(32)
         config = _CONFIG.format(
             leave_after=leave_after, ca_file=certificates.ca_file, ledger=ledger, secret=secret_file(place)
         )
@@ -193,7 +201,7 @@ def assembled(wheels: tuple[str, str], which: Sequence[str], leave_after: float)
         for name, address in GATEWAYS.items():
             gateway = Gateway(
                 network.add(name, address), Installation(place / name, wheels[0]),
-                upstream=anthropic.url, key=key, config=config, environ=keys_of(bedrock),
+                upstream=anthropic.url, key=gateway_key, config=config, environ=keys_of(bedrock),
             )  # fmt: skip
             gateways.append(stack.enter_context(gateway))
         running = [
@@ -205,6 +213,7 @@ def assembled(wheels: tuple[str, str], which: Sequence[str], leave_after: float)
         people = network.add("people", _PEOPLE)
         for gateway in gateways:
             wait_until(gateway.is_settled, 60, gateway.describe)
+        key = made_key(gateways[0], "people")
         yield Team(
             network, people, database, machine, ledger, anthropic, bedrock, gateways, running, certificates, key, wheels
         )
