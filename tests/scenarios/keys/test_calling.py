@@ -79,7 +79,7 @@ def test_who_am_i(daemon: Daemon) -> None:
         "name": "alice", "expires_at": 0, "bedrock": True, "month": "", "monthly_budget": 50.0, "spent": 0.0,
         "left": 50.0, "requests_per_minute": 1000,
     }  # fmt: skip
-    assert ask(daemon.port, daemon.key, path="/whoami", method="GET").status == 401
+    assert ask(daemon.port, daemon.key, path="/whoami", method="GET").status == 403
     assert ask(daemon.port, "", path="/whoami", method="GET").status == 401
     assert ask(daemon.port, alice, path="/metrics", method="GET").status == 401, "the numbers of the whole team"
     assert ask(daemon.port, daemon.key, path="/metrics", method="GET").status == 200

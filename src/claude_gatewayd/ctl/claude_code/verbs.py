@@ -100,6 +100,7 @@ def _point_at(
     report = as_json(outcome) | {"url": target.url, "obstacles": [one.as_dict() for one in found], "running": running}
     if answered is not None:
         report |= {"key": answered.outcome, "proxy": answered.proxy}
+        report["key_name"] = answered.key.name if answered.key is not None else None
     mode = " in Bedrock mode" if target.region else ""
     lines = _head(outcome, f"Claude Code now uses {target.url}{mode}", dry_run=dry_run)
     if target.region and not dry_run:
@@ -110,6 +111,8 @@ def _point_at(
         )
     if answered is not None and answered.proxy:
         lines.append(f"It is reached through the proxy {answered.proxy}")
+    if answered is not None and answered.key is not None:
+        lines.append(asking.described(answered.key))
     if answered is not None and answered.outcome == "unproven":
         lines.append(f"The key could not be checked: {answered.why}")
     lines += obstacles_text(found)

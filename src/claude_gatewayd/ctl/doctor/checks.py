@@ -111,7 +111,7 @@ def _gateway(context: Context) -> Iterable[Finding]:
     assert remote is not None
     own = claude_obstacles.in_effect(context.environ)
     answered = asking.ask(remote.url, remote.key, {**context.environ, **own}, _ASKED_WITHIN)
-    return claude_code.gateway(remote.url, answered, in_settings=EXTRA_CA in own)
+    return claude_code.gateway(remote.url, answered, time.time(), in_settings=EXTRA_CA in own)
 
 
 def _daemon(context: Context) -> Iterable[Finding]:
@@ -260,6 +260,18 @@ def _shared(context: Context) -> Iterable[Finding]:
     return shared.shared(config, wrong, context.status, time.time())
 
 
+def _keys(context: Context) -> Iterable[Finding]:
+    if not context.config.listen.remote:
+        return ()
+    from claude_gatewayd.ctl.keys import reading  # here, for few have keys: it loads SQLAlchemy
+
+    try:
+        found = reading.read({**environment.of_daemon(context.environ), **_named(context)})
+    except GatewayError:
+        return ()  # the check of the ledger says why
+    return shared.named_keys(found.owners, found.now)
+
+
 def _named(context: Context) -> dict[str, str]:
     """Return the daemon's DATABASE_URL, which counts: this shell may have none, or another one."""
     url = context.daemon_environ.get(environment.DATABASE_URL)
@@ -310,6 +322,7 @@ _CHECKS: dict[str, Check] = {
     "variables": _variables,
     "ledger": _ledger,
     "shared state": _shared,
+    "keys": _keys,
     "disk": _disk,
     "permissions": _permissions,
 }

@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Final, NamedTuple
 
 from claude_gatewayd.ctl.claude_code.obstacles import CONFIGURE, CONFIGURE_BEDROCK, Obstacle
+from claude_gatewayd.ctl.claude_code.remote import asking
 from claude_gatewayd.ctl.claude_code.remote.asking import RemoteAnswer
 from claude_gatewayd.ctl.doctor.finding import Finding, Remedy, Severity, ok
 
@@ -77,12 +78,16 @@ def client(path: str, version: str) -> Iterator[Finding]:
         yield ok("Claude Code", f"{version}, {path}")
 
 
-def gateway(url: str, answered: RemoteAnswer, *, in_settings: bool) -> Iterator[Finding]:
+def gateway(url: str, answered: RemoteAnswer, now: float, *, in_settings: bool) -> Iterator[Finding]:
     """Judge a gateway on another machine. *in_settings*: settings.json has the certificates that it may need."""
     through = f" through the proxy {answered.proxy}" if answered.proxy else ""
     match answered.outcome:
         case "accepted":
-            yield ok("gateway", f"{url} answers{through} and accepts the key")
+            whose = f"the key of {answered.key.name}" if answered.key is not None else "the key"
+            yield ok("gateway", f"{url} answers{through} and accepts {whose}")
+            found, mend = asking.trouble_ahead(answered.key, now) if answered.key is not None else ("", "")
+            if found:
+                yield Finding("gateway", "note", found, "whoever operates the gateway can change that there", mend)
         case "unproven":
             found = f"{url} answers{through}; the key could not be checked"
             yield Finding("gateway", "note", found, answered.why, answered.hint)

@@ -1,11 +1,13 @@
-"""Checks of what gateways share: whether this one does, and with whom. Pure."""
+"""Checks of a gateway for a team: what it shares with others, and the keys of who may call it. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from claude_gatewayd.config.model import SharedConfig
 from claude_gatewayd.ctl.doctor.finding import Finding, Status, ok
+from claude_gatewayd.ctl.keys import listing
 from claude_gatewayd.ctl.terminal.text import counted
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ledger.keys.store import KeyOwner
 from claude_gatewayd.system.clock_time import clock_time
 
 _CHECK = "shared state"
@@ -48,3 +50,19 @@ def shared(config: SharedConfig, secret: GatewayError | None, status: Status | N
     elif state == "connected":
         others = how["others"]
         yield ok(_CHECK, f"with {counted(len(others), 'other gateway')}: {', '.join(others)}")
+
+
+def named_keys(owners: Sequence[KeyOwner], now: float) -> Iterator[Finding]:
+    """Judge the named keys: those that expire soon are named."""
+    good = [one for one in owners if listing.state(one, now) == "good"]
+    if not owners:
+        return
+    if not good:
+        why = "requests for models need one, as there have been some"
+        yield Finding("keys", "fail", "no named key is good any more", why, "claude-gatewayctl keys add NAME")
+        return
+    yield ok("keys", counted(len(good), "named key"))
+    for one in listing.expiring(owners, now):
+        mend = f"claude-gatewayctl keys rotate {one.name} --overlap 24h"
+        found = f"the key of {one.name} expires {listing.when(one.expires_at, now)}"
+        yield Finding("keys", "note", found, "from then on its owner gets 401", mend)

@@ -23,7 +23,7 @@ def table(owners: Sequence[KeyOwner], defaults: KeysConfig, now: float) -> str:
 def warnings(owners: Sequence[KeyOwner], now: float) -> Iterator[str]:
     """Yield a sentence for each key that expires soon, and the command that helps."""
     for one in expiring(owners, now):
-        yield f"The key of {one.name} expires {_when(one.expires_at, now)}: claude-gatewayctl keys rotate {one.name}"
+        yield f"The key of {one.name} expires {when(one.expires_at, now)}: claude-gatewayctl keys rotate {one.name}"
 
 
 def expiring(owners: Sequence[KeyOwner], now: float) -> list[KeyOwner]:
@@ -64,9 +64,9 @@ def _expiry(one: KeyOwner, now: float) -> str:
     if one.expires_at is None:
         newest = "never"
     else:
-        newest = _when(one.expires_at, now) if one.expires_at > now else f"expired {_ago(one.expires_at, now)}"
+        newest = when(one.expires_at, now) if one.expires_at > now else f"expired {_ago(one.expires_at, now)}"
     older = _older_until(one, now)
-    return newest if older is None else f"{newest}, the one before {_when(older, now)}"
+    return newest if older is None else f"{newest}, the one before {when(older, now)}"
 
 
 def _older_until(one: KeyOwner, now: float) -> float | None:
@@ -75,7 +75,8 @@ def _older_until(one: KeyOwner, now: float) -> float | None:
     return max(times, default=None)
 
 
-def _when(at: float | None, now: float) -> str:
+def when(at: float | None, now: float) -> str:
+    """Return in how long a time is."""
     return f"in {_coarse((at or now) - now)}"
 
 

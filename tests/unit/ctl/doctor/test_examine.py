@@ -12,13 +12,15 @@ import pytest
 from claude_gatewayd.aws.clock import SET_CLOCK
 from claude_gatewayd.config.model import Bedrock, Config
 from claude_gatewayd.ctl.claude_code.obstacles import Obstacle
-from claude_gatewayd.ctl.claude_code.remote.asking import RemoteAnswer
-from claude_gatewayd.ctl.doctor import claude_code, examine, gather, machine, network
+from claude_gatewayd.ctl.claude_code.remote.asking import KeyFacts, RemoteAnswer
+from claude_gatewayd.ctl.doctor import claude_code, examine, gather, machine, network, shared
 from claude_gatewayd.ctl.doctor.checks import Context
 from claude_gatewayd.ctl.doctor.claude_code import ClaudeLogin, OwnSettings
 from claude_gatewayd.ctl.doctor.finding import Finding, ok
 from claude_gatewayd.ctl.doctor.machine import Mode, ServiceReport
 from claude_gatewayd.ctl.doctor.network import Handshake, Ping, Reached, SsoLogin
+from claude_gatewayd.ledger.keys.named_key import KeyLimits
+from claude_gatewayd.ledger.keys.store import KeyOwner, Secret
 from claude_gatewayd.network import trust
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.ports import Holder
@@ -239,6 +241,8 @@ def test_variables() -> None:
     ]  # fmt: skip
 
 
+NOW = 1_800_000_000.0
+ALICE = KeyFacts("alice", NOW + 8 * 86400, True, 50.0, 3.0)
 REFUSED = RemoteAnswer("wrong key", "why", "hint")
 UNPROVEN = RemoteAnswer("unproven", "why", "hint", proxy="p:3128")
 
@@ -247,6 +251,18 @@ UNPROVEN = RemoteAnswer("unproven", "why", "hint", proxy="p:3128")
     ("answered", "in_settings", "wanted"),
     [
         (RemoteAnswer("accepted"), False, OK),
+        (RemoteAnswer("accepted", key=ALICE), False, OK),
+        (
+            RemoteAnswer("accepted", key=ALICE._replace(expires_at=NOW + 6 * 86400)),
+            False,
+            [*OK, ("note", "claude-gatewayctl keys rotate alice")],
+        ),
+        (
+            RemoteAnswer("accepted", key=ALICE._replace(left=0.0)),
+            False,
+            [*OK, ("note", "claude-gatewayctl keys set alice --budget 100")],
+        ),
+        (RemoteAnswer("accepted", key=ALICE._replace(left=0.0, bedrock=False)), False, OK),
         (UNPROVEN, False, [("note", "hint")]),
         (REFUSED, False, [("fail", "hint")]),
         (RemoteAnswer("accepted", ca_file="/ca.pem"), True, OK),
@@ -254,7 +270,31 @@ UNPROVEN = RemoteAnswer("unproven", "why", "hint", proxy="p:3128")
     ],
 )
 def test_a_remote_gateway(answered: RemoteAnswer, in_settings: bool, wanted: list[tuple[str, str]]) -> None:
-    assert judged(claude_code.gateway("https://h", answered, in_settings=in_settings)) == wanted
+    assert judged(claude_code.gateway("https://h", answered, NOW, in_settings=in_settings)) == wanted
+
+
+DAY = 86400.0
+LIMITS = KeyLimits()
+
+
+def owner(name: str, expires_at: float | None = None, revoked_at: float | None = None) -> KeyOwner:
+    return KeyOwner(name, NOW - 30 * DAY, revoked_at, LIMITS, (Secret(NOW - DAY, expires_at, None),), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("owners", "wanted"),
+    [
+        ([], []),
+        ([owner("alice"), owner("bob", NOW + 8 * DAY)], OK),
+        (
+            [owner("alice", NOW + 6 * DAY), owner("bob", NOW + 6 * DAY, NOW - 1), owner("carol", NOW - 1)],
+            [*OK, ("note", "claude-gatewayctl keys rotate alice --overlap 24h")],
+        ),
+        ([owner("alice", NOW - 1), owner("bob", None, NOW - 1)], [("fail", "claude-gatewayctl keys add NAME")]),
+    ],
+)
+def test_named_keys(owners: list[KeyOwner], wanted: list[tuple[str, str]]) -> None:
+    assert judged(shared.named_keys(owners, NOW)) == wanted
 
 
 def test_no_hint_leads_from_a_remote_gateway_to_this_machines() -> None:

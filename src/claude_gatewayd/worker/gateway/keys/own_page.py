@@ -21,6 +21,9 @@ class KeyPage:
     async def show(self, exchange: Exchange, introduction: Introduction) -> None:
         """Answer. Raises Refused, as a request for a model with this key would be."""
         caller = introduction.caller
+        if caller.has_key and not caller.key_digest and self._admission.named.is_asked_for:
+            # 403: for a 401 who asks tries /metrics, as of a gateway that has no such page, and there this key is good
+            raise Refused(403, self._admission.without_key(introduction).message, NO_RETRY)
         key = await self._admission.admit(introduction)
         if key is None and not caller.has_key:
             hint = "send the header x-gateway-key"
