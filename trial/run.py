@@ -38,6 +38,7 @@ def upgrade() -> None:
 _VERSIONS: Final = ("98.0.0", "99.0.0")
 PACKAGE: Final = Path(claude_gatewayd.__file__).parent
 _FINISH: Final = 5.0
+_MOST_LINES: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,12 @@ def try_out(size: Size) -> Report:
                 rows.append(Row(scene.name, begun, time.monotonic(), note))
             _log("they finish ...")
         found = Findings(team.books(), _turns(team), team.asked_by_sessions(), team.anthropic.violations, costs)
-        return Report.of(rows, found)
+        report = Report.of(rows, found)
+        if report.wrong:
+            for gateway in team.gateways:
+                lines = [line for line in gateway.log.splitlines() if "INFO" not in line]
+                _log(f"the log of {gateway.name}:\n" + "\n".join(lines[-_MOST_LINES:]))
+        return report
 
 
 def _turns(team: Team) -> "list[people.Turn]":

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
 from tests.support.daemon import wait_until
 from tests.support.sharing import shared
@@ -13,14 +14,20 @@ from tests.support.sharing import shared
 from trial.asking import Reply, ask
 from trial.team import Team, made_key
 
+_SPENDER: Final = "sk-ant-oat01-TRIAL-spender-invented"
 _TOKEN: Final = "sk-ant-oat01-TRIAL-leaver-invented"
 _SECOND: Final = 1.0  # in which all know what one has found out
 _WRITTEN: Final = 2.0
 _LONG: Final = "[[slow 20 0.1]]"  # an answer of two seconds
 _AT_ONCE: Final = 12
-_ROUNDS: Final = 2.5  # that the budget lasts for
+_BUDGET: Final = 30  # answers that it suffices for
 _MOST_ASKED: Final = 12
 _SEEN_AGAIN: Final = 3.0  # seconds in which balancers find out that a gateway is back
+
+
+class _Answer(NamedTuple):
+    ended: float
+    began: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,35 +172,66 @@ def revoke_a_key(team: Team, pace: Pace) -> str:
     return f"made at {one.name}, revoked at {other.name} (a command of {took:.1f} s): refused by all"
 
 
+def budget_of_a_key(team: Team, pace: Pace) -> str:
+    """Spend the month's budget of a key through all gateways at once."""
+    key = made_key(team.gateways[0], "spender")
+    time.sleep(_SECOND)
+    each = _cost_of_one(team, key)
+    budget = round(_BUDGET * each, 6)
+    done = team.gateways[1].ctl("keys", "set", "spender", "--budget", f"{budget:.6f}")
+    assert done.returncode == 0, done.stderr
+    time.sleep(_SECOND)
+    return _spend(team, key, lambda: team.spent("spender") - budget, each)
+
+
 def budget_of_all(team: Team, pace: Pace) -> str:
     """Spend a month's budget through all gateways at once."""
-    token = "sk-ant-oat01-TRIAL-budget-invented"
-    team.wait_shared()
-    team.anthropic.limited.add(token)
-    _require(ask(team.gateways[0], token, team.key, prompt=_LONG), 200, "bedrock")
-    time.sleep(_WRITTEN)
-    each, before = team.spent_last(), team.spent()
-    budget = before + _ROUNDS * _AT_ONCE * each
+    each = _cost_of_one(team, team.key)
+    budget = team.spent() + _BUDGET * each
     for gateway in team.gateways:
         done = gateway.ctl("config", "set", "bedrock.monthly_budget", f"{budget:.9f}", "--reload")
         assert done.returncode == 0, done.stderr
     time.sleep(pace.calm)
     team.wait_shared()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        refused = list(pool.map(lambda number: _until_refused(team, number, token), range(_AT_ONCE)))
+    return _spend(team, team.key, lambda: team.spent() - budget, each)
+
+
+def _cost_of_one(team: Team, key: str) -> float:
+    """Return what an answer of Bedrock's costs, to somebody whose limit at Anthropic is used up."""
+    team.anthropic.limited.add(_SPENDER)
+    before = team.spent()
+    _require(ask(team.gateways[0], _SPENDER, key, prompt=_LONG), 200, "bedrock")
     time.sleep(_WRITTEN)
-    over = team.spent() - budget
-    assert over <= _AT_ONCE * each * 1.001, f"{over / each:.1f} answers over the budget, and {_AT_ONCE} were under way"
-    return f"{sum(refused)} answers, {over / each:.1f} of them beyond the budget, with {_AT_ONCE} under way at a time"
+    return team.spent() - before
 
 
-def _until_refused(team: Team, number: int, token: str) -> int:
-    """Ask until the budget is spent; return how many answers there were."""
+def _spend(team: Team, key: str, over: Callable[[], float], each: float) -> str:
+    """Ask through all gateways until none asks Bedrock any more; see who still did when the budget was spent."""
+    suffices_for = round(-over() / each)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = sorted(chain(*pool.map(lambda number: _until_refused(team, number, key), range(_AT_ONCE))))
+    time.sleep(_WRITTEN)
+    spent_at = answers[suffices_for - 1].ended
+    after = answers[suffices_for:]
+    late = [answer for answer in after if answer.began > spent_at]
+    assert all(answer.began < spent_at + _SECOND for answer in late), [one.began - spent_at for one in late]
+    assert over() / each <= len(after) + 0.01, "the ledger knows of more"
+    return (
+        f"it sufficed for {suffices_for} answers; {len(after) - len(late)} were under way when it was spent, and "
+        f"{len(late)} began within a second after; then none"
+    )
+
+
+def _until_refused(team: Team, number: int, key: str) -> list[_Answer]:
+    """Ask until the budget is spent; return the answers there were."""
     gateway = team.gateways[number % len(team.gateways)]
-    for count in range(_MOST_ASKED):
-        reply = ask(gateway, token, team.key, prompt=_LONG)
+    answers: list[_Answer] = []
+    for _ in range(_MOST_ASKED):
+        began = time.monotonic()
+        reply = ask(gateway, _SPENDER, key, prompt=_LONG)
         if reply.upstream != "bedrock":
-            return count
+            return answers
+        answers.append(_Answer(time.monotonic(), began))
     raise AssertionError(f"{gateway.name} still asks Bedrock after {_MOST_ASKED} answers")
 
 
@@ -219,6 +257,7 @@ ALL: Final = (
     Scene("the balancers are reloaded", reload_the_balancers),
     Scene("somebody's limit is used up", limit_at_one),
     Scene("somebody's key is revoked", revoke_a_key),
+    Scene("a key's budget is spent", budget_of_a_key),
     Scene("the month's budget is spent", budget_of_all),
 )
 SHORT: Final = tuple(scene for scene in ALL if scene.act not in (rolling_upgrade, part_from_the_database))

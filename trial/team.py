@@ -52,7 +52,6 @@ SELECT CASE WHEN agent_id = '' THEN session_id ELSE agent_id END, COUNT(*) FROM 
 WHERE kind = 'messages' GROUP BY 1
 """
 _SPENT: Final = "SELECT COALESCE(SUM(cost), 0) FROM claude_gateway.requests WHERE upstream = 'bedrock'"
-_LAST: Final = "SELECT cost FROM claude_gateway.requests WHERE upstream = 'bedrock' ORDER BY id DESC LIMIT 1"
 _SUMS: Final = """
 SELECT (SELECT SUM(requests) FROM claude_gateway.quarters),
        (SELECT COUNT(*) FROM claude_gateway.requests WHERE kind IN ('messages', 'invoke', 'openai'))
@@ -144,14 +143,10 @@ class Team:
         """Return how often Anthropic was asked for a message with a token."""
         return sum(one.header("authorization") == f"Bearer {token}" for one in list(self.anthropic.requests))
 
-    def spent(self) -> float:
-        """Return what the ledger says that Bedrock has cost."""
-        ((cost,),) = self.database.execute(self.ledger, _SPENT)
-        return float(str(cost))
-
-    def spent_last(self) -> float:
-        """Return what Bedrock's last answer has cost."""
-        ((cost,),) = self.database.execute(self.ledger, _LAST)
+    def spent(self, key_name: str = "") -> float:
+        """Return what the ledger says that Bedrock has cost, with a key of that name if one is given."""
+        by_key = f" AND key_name = '{key_name}'" if key_name else ""
+        ((cost,),) = self.database.execute(self.ledger, _SPENT + by_key)
         return float(str(cost))
 
     def wait_shared(self) -> None:
