@@ -37,6 +37,7 @@ class Stream:
 SLOW_STREAM = Stream(10, 1000)  # its events are read one by one, as from a model
 FAST_STREAM = Stream(2000, 10)  # 100,000 events/s: who keeps up takes no longer than direct
 UNPACED_STREAM = Stream(2000)
+EVENTS = Stream(500, 1000)  # each comes alone, as from a model; closer together some would be joined
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class Results:
     first_event: dict[str, Times] = field(default_factory=dict)
     stream: dict[str, Times] = field(default_factory=dict)
     unpaced_stream: dict[str, Times] = field(default_factory=dict)
+    event_cpu_us: dict[str, float] = field(default_factory=dict)
     load: dict[str, UnderLoad] = field(default_factory=dict)
     starts: dict[str, Starts] = field(default_factory=dict)
     memory: dict[str, list[processes.Memory]] = field(default_factory=dict)
@@ -162,6 +164,8 @@ def measure(recipes: Sequence[Recipe], upstream: Target, plan: Plan, scratch: Pa
         say(f"streams of {FAST_STREAM.deltas} events")
         results.stream = _streams(running, plan, plan.streams, FAST_STREAM, _total)
         results.unpaced_stream = _streams(running, plan, plan.streams, UNPACED_STREAM, _total)
+        say("CPU per event of a stream")
+        results.event_cpu_us = cpu_per_event(running, plan.load_rounds)
         say(f"{CONNECTIONS} connections, with {load.generator()}")
         results.load = _load(running, plan, scratch)
         for target in running:
@@ -254,6 +258,20 @@ def _streams(
         answers = turn_of(target, asks, ask)
         samples[target.name].append([pick(answer) for answer in answers])
     return summary(samples)
+
+
+def cpu_per_event(running: Sequence[Target], rounds: int) -> dict[str, float]:
+    """Return the microseconds of CPU that each target takes for an event: the median of its turns."""
+    content = client.body(2, deltas=EVENTS.deltas, gap_us=EVENTS.gap_us)
+    messages = {target.name: target.request(content) for target in running}
+    found: dict[str, list[float]] = {target.name: [] for target in running}
+    for _, target in _rotated(running, rounds):
+        ask = partial(client.Connection.ask_stream, message=messages[target.name], deltas=EVENTS.deltas)
+        clock = processes.CpuClock(processes.family(target.process.pid))
+        streams = WARM_UP + len(turn_of(target, 1, ask))
+        if streams > WARM_UP:
+            found[target.name].append(1e6 * clock.elapsed() / (streams * EVENTS.deltas))
+    return {name: statistics.median(each) for name, each in found.items() if each}
 
 
 def _first_event(answer: client.Answer) -> float:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench import load, processes, targets
-from bench.measure import CONNECTIONS, FAST_STREAM, SLOW_STREAM, UNPACED_STREAM, Results, Stream, Times
+from bench.measure import CONNECTIONS, EVENTS, FAST_STREAM, SLOW_STREAM, UNPACED_STREAM, Results, Stream, Times
 from bench.targets import AIOHTTP, DIRECT, GATEWAY, LEDGER_OFF, LIMIT, LITELLM, NGINX, WITH_LITELLM
 
 REACHED, NOT_REACHED, NOT_MEASURED, UNDECIDED = "reached", "NOT reached", "not measured", "undecided"
@@ -62,6 +62,7 @@ def tables(results: Results) -> str:
         ),
         times_table(f"stream{shape(FAST_STREAM)}, to its end (ms)", results.stream),
         times_table(f"stream{shape(UNPACED_STREAM)}, to its end (ms)", results.unpaced_stream),
+        events_table(results.event_cpu_us),
         table(
             f"{CONNECTIONS} connections, 2 KiB (by {load.generator()})",
             ["target", "requests/s", "x aiohttp", "p50 ms", "p99 ms", "CPU µs/request", "errors"],
@@ -146,6 +147,7 @@ def judge(results: Results) -> list[Goal]:
         _rate(results, LIMIT, 0.6),
         of_stream(FAST_STREAM, results.stream, 1.1, GATEWAY, results.missing.get(GATEWAY)),
         of_stream(UNPACED_STREAM, results.unpaced_stream, 1.1, GATEWAY, results.missing.get(GATEWAY)),
+        _of_events(results),
         at_most(
             "start to the first answer",
             results.starts[GATEWAY].median if GATEWAY in results.starts else None,
@@ -243,6 +245,15 @@ def of_stream(stream: Stream, times: dict[str, Times], limit: float, name: str, 
     return replace(goal, verdict=f"{UNDECIDED}: direct's own quartiles are {low:.1f} and {high:.1f} ms")
 
 
+def _of_events(results: Results) -> Goal:
+    """Judge what an event costs by what it costs nginx."""
+    what, limit, times = "CPU per event of a stream", 1.5, results.event_cpu_us
+    for name in (GATEWAY, NGINX):
+        if not times.get(name):
+            return _unmeasured(what, f"<= {limit:g} x {NGINX}'s", name, results.missing.get(name))
+    return at_most(what, times[GATEWAY] / times[NGINX], limit, f"x {NGINX}'s", None)
+
+
 def at_most(what: str, figure: float | None, limit: float, unit: str, why: str | None) -> Goal:
     if figure is None:
         return _unmeasured(what, f"<= {limit:g} {unit}", GATEWAY, why)
@@ -268,6 +279,12 @@ def times_table(title: str, times: dict[str, Times]) -> str:
         rows.append([name, *figures, str(row.samples)])
     heads += [f"added x {other}" for other in (NGINX, LIMIT, AIOHTTP) if other in times]
     return table(title, [*heads, "samples"], rows)
+
+
+def events_table(times: dict[str, float]) -> str:
+    """Lay out what an event costs each target."""
+    rows = [[name, f"{each:.1f}", _ratio(each, times.get(NGINX, 0.0))] for name, each in times.items()]
+    return table(f"CPU per event of a stream{shape(EVENTS)} (µs)", ["target", "CPU µs/event", "x nginx"], rows)
 
 
 def shape(stream: Stream) -> str:
