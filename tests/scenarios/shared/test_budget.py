@@ -25,7 +25,7 @@ def test_what_one_has_spent_another_does_not_spend_again(gateways: Gateways) -> 
     one.prove()
     assert failing(one).headers["x-gateway-upstream"] == "bedrock"
     wait_until(lambda: spent(one) > 0.0001)
-    wait_until(lambda: spent(other) == spent(one), 1.0, lambda: f"{usage(other.daemon)} {other.daemon.describe()}")
+    wait_until(lambda: spent(other) >= spent(one), 1.0, lambda: f"{usage(other.daemon)} {other.daemon.describe()}")
     assert is_reached(other)
     assert is_reached(one)
     assert len(one.bedrock.requests) == 1

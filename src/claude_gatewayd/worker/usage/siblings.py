@@ -18,7 +18,7 @@ _MOST_QUARTERS: Final = 8  # in a message: the present, and what waits for a dat
 _KEPT: Final = 400  # quarters of a worker: four days
 
 _SHARED_AGAIN_AFTER: Final = 20.0  # seconds, what is not written
-_GONE_AFTER: Final = 60.0  # without a word: what a killed worker had not written is lost, or in the ledger
+_GONE_AFTER: Final = 60.0  # without a word: what a killed worker had not written is lost, or in the ledger by now
 
 ByWorker = Mapping[str, ByQuarter]
 
@@ -41,6 +41,8 @@ class Siblings:
         self._used: dict[str, dict[int, Used]] = {}
         self._written: dict[str, dict[int, Used]] = {}
         self._noted: dict[str, dict[int, Used]] = {}  # what was in the database of each before it was read
+        self._gone: set[str] = set()  # until the database is read: it has what they have written last, or nobody has
+        self._gone_before_reading: frozenset[str] = frozenset()
         self.unwritten: ByQuarter = {}
 
     def share(self, own: ByQuarter, written: ByQuarter) -> None:
@@ -48,10 +50,9 @@ class Siblings:
         if self._publish is None:
             return
         now = self._clock()
-        for gone in [name for name, at in self._heard_at.items() if now - at > _GONE_AFTER and name in self._used]:
-            if self._used[gone] != self._noted.get(gone):
-                self._forget(gone)
-                self._sum_up()
+        for name, at in self._heard_at.items():
+            if now - at > _GONE_AFTER and self._used.get(name, {}) != self._noted.get(name, {}):
+                self._gone.add(name)
         if now - self._shared_at > _SHARED_AGAIN_AFTER:
             self._shared_at = now
             self.share_again()
@@ -81,6 +82,7 @@ class Siblings:
         if fact.worker not in self._used and len(self._used) >= _MOST_WORKERS:
             self._forget(next(iter(self._used)))
         self._heard_at[fact.worker] = self._clock()
+        self._gone.discard(fact.worker)
         mine, there, noted = (
             by.setdefault(fact.worker, {}) for by in (self._used, self._written, self._noted)
         )  # fmt: skip
@@ -95,15 +97,18 @@ class Siblings:
 
     @property
     def has_written(self) -> bool:
-        """Whether more of what they have used is in the database than was when it was last read."""
-        return self._written != self._noted
+        """Whether more of what they have used may be in the database than was when it was last read."""
+        return bool(self._gone) or self._written != self._noted
 
     def note(self) -> ByWorker:
         """Return what is in the database of each. Called in another thread, before it reads."""
+        self._gone_before_reading = frozenset(self._gone)
         return {worker: dict(there) for worker, there in list(self._written.items())}
 
     def was_read(self, noted: ByWorker) -> None:
         """Take what was noted before the database was read."""
+        for name in self._gone_before_reading & self._gone:
+            self._forget(name)
         self._noted = {worker: dict(there) for worker, there in noted.items() if worker in self._used}
         self._sum_up()
 
@@ -111,6 +116,7 @@ class Siblings:
         for by in (self._used, self._written, self._noted):
             by.pop(worker, None)
         self._heard_at.pop(worker, None)
+        self._gone.discard(worker)
 
     def _sum_up(self) -> None:
         total: dict[int, Used] = {}
