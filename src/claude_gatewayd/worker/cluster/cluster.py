@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from claude_gatewayd.worker.sharing.travels import subject_of, travels
 logger = logging.getLogger(__name__)
 
 _CLOSES_WITHIN: Final = 1.0
+_AT_ONCE: Final = 50
+_END: Final = object()
 
 
 class Cluster:
@@ -43,6 +46,7 @@ class Cluster:
         self._rejoin = rejoin
         self._on_change = on_change
         self._outbox = FactOutbox()
+        self._work: deque[Iterator[None]] = deque()
         self._link: Link | None = None
         self._upkeep: Upkeep | None = None
         self._off = SharedSnapshot()
@@ -76,8 +80,9 @@ class Cluster:
                 loop.call_soon_threadsafe(call, *arguments)
 
         ears = Ears(
-            take=lambda facts: on_loop(self._take, facts),
-            joined=lambda known: on_loop(self._joined, known),
+            take=lambda facts: on_loop(self._do, self._take(facts)),
+            joined=lambda known: on_loop(self._do, self._join(known)),
+            lost=lambda: on_loop(self._do, self._share_again()),
             changed=lambda: on_loop(self._on_change),
         )
         self._link = Link(connect, database, self._outbox, ears)
@@ -103,15 +108,35 @@ class Cluster:
             self._outbox.put(fact)
             self._link.wake()
 
-    def _take(self, facts: Sequence[Fact]) -> None:
+    def _do(self, work: Iterator[None]) -> None:
+        """Do some work after what was begun before. Of thousands of facts, a few at a time: requests go on."""
+        self._work.append(work)
+        if len(self._work) == 1:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        for _ in range(_AT_ONCE):
+            if next(self._work[0], _END) is _END:
+                self._work.popleft()
+                if not self._work:
+                    return
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _take(self, facts: Sequence[Fact]) -> Iterator[None]:
         for fact in facts:
             self._sharing.take(fact)
+            yield
 
-    def _joined(self, known: frozenset[str]) -> None:
+    def _join(self, known: frozenset[str]) -> Iterator[None]:
         """Publish what the database does not have, and what others may have missed."""
-        for fact in self._holds():
+        for fact in list(self._holds()):
             if subject_of(fact) not in known:
                 self._send(fact)
+            yield
         self._send(UsageWanted())
+        yield from self._share_again()
+
+    def _share_again(self) -> Iterator[None]:
         self._rejoin()
         self._on_change()
+        yield

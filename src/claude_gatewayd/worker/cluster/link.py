@@ -28,12 +28,13 @@ _MOST_STANDING: Final = 1000
 class Ears(NamedTuple):
     """What the link calls, from its thread: none of it may wait.
 
-    *take* gets the facts of others. *joined* gets what the database has facts about, by their subjects. *changed*: the
-    snapshot is another.
+    *take* gets the facts of others. *joined* gets what the database has facts about, by their subjects. *lost*: some
+    that only pass by could not be sent. *changed*: the snapshot is another.
     """
 
     take: Callable[[Sequence[Fact]], None]
     joined: Callable[[frozenset[str]], None]
+    lost: Callable[[], None]
     changed: Callable[[], None]
 
 
@@ -150,7 +151,7 @@ class Link:
             raise
         self._stand([one.fact for one in some])
         if self._outbox.has_lost():
-            self._ears.joined(frozenset(self._standing))
+            self._ears.lost()
 
     def _stand(self, facts: Sequence[Fact]) -> None:
         """Remember what the database has now, of the kinds whose end could be missed."""

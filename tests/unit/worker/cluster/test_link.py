@@ -11,7 +11,7 @@ from claude_gatewayd.ledger.database import Database
 from claude_gatewayd.ledger.failures import LedgerFailure
 from claude_gatewayd.worker.cluster.link import Ears, Link
 from claude_gatewayd.worker.cluster.outbox import FactOutbox, Waiting
-from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, Fact, UsageWanted
+from claude_gatewayd.worker.sharing.facts import CircuitChanged, CredentialAccepted, Fact, UsageShared, UsageWanted
 from claude_gatewayd.worker.sharing.travels import subject_of
 from tests.support.daemon import wait_until
 
@@ -70,12 +70,13 @@ class Scene:
         self.sessions: queue.SimpleQueue[Session | Exception] = queue.SimpleQueue()
         self.outbox = FactOutbox()
         self.taken: queue.SimpleQueue[Fact] = queue.SimpleQueue()
+        self.lost: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.joined: queue.SimpleQueue[frozenset[str]] = queue.SimpleQueue()
         self.link = Link(
             self._connect,
             Database(file=Path("db")),
             self.outbox,
-            Ears(self._take, self.joined.put, lambda: None),
+            Ears(self._take, self.joined.put, lambda: self.lost.put(None), lambda: None),
         )
 
     def _take(self, facts: Sequence[Fact]) -> None:
@@ -181,6 +182,14 @@ def test_it_is_logged_once_and_a_person_is_told_what_to_do(scene: Scene, caplog:
         "cannot use the shared state in db", "the shared state is back",
     ]  # fmt: skip
     assert "goes on with what it knows" in caplog.records[0].getMessage()
+
+
+def test_what_found_no_room_is_published_again(scene: Scene) -> None:
+    for number in range(600):
+        scene.outbox.put(UsageShared(f"{number}", []))
+    session = scene.begin()
+    assert scene.lost.get(timeout=30) is None
+    assert session.sent.get(timeout=30) == UsageShared("100", [])
 
 
 def test_refused_is_not_away(scene: Scene) -> None:
