@@ -41,7 +41,7 @@ class _Counts:
         for second, count in self._seconds:
             left -= count
             if left < limit:
-                return max(1, int(second + _WINDOW - now) + 1)
+                return min(_WINDOW, max(1, int(second + _WINDOW - now) + 1))  # Claude Code waits for no longer
         return _WINDOW
 
 
