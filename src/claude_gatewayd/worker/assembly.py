@@ -2,12 +2,13 @@
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from claude_gatewayd import paths
 from claude_gatewayd.aws.snapshot import CredentialSnapshot
@@ -29,7 +30,6 @@ from claude_gatewayd.worker.bedrock.through_litellm import LiteLLMTransport
 from claude_gatewayd.worker.bedrock.transports import Transports
 from claude_gatewayd.worker.bedrock.unseen import UnseenAnswers
 from claude_gatewayd.worker.bedrock_credentials import BedrockCredentials
-from claude_gatewayd.worker.cluster.cluster import Cluster
 from claude_gatewayd.worker.dashboard.child import Child
 from claude_gatewayd.worker.dashboard.feed import Feed
 from claude_gatewayd.worker.dashboard.links import Links
@@ -84,6 +84,9 @@ from claude_gatewayd.worker.usage.siblings import ALONE, ByWorker, Siblings
 from claude_gatewayd.worker.usage.totals import UsageTotals
 from claude_gatewayd.worker.usage.used import ByQuarter
 
+if TYPE_CHECKING:
+    from claude_gatewayd.worker.cluster.cluster import Cluster
+
 _BEDROCK_CONNECT_TIMEOUT = 10.0
 _FORMS: tuple[tuple[str, Form], ...] = (("oauth", "oauth"), ("api_key", "api-key"))
 _PAGES_IDLE = 5.0
@@ -109,7 +112,7 @@ class Parts(NamedTuple):
     recorder: UsageRecorder
     metrics: Metrics
     sharing: Sharing
-    cluster: Cluster
+    cluster: "Cluster | None"
     own_pages: OwnPages
     named_keys: NamedKeys
     feed: Feed
@@ -135,10 +138,13 @@ class Parts(NamedTuple):
             await self.catalog.close()
 
 
-def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: bool, daemon: str = "") -> Parts:
+def assemble(
+    inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: bool, listener: socket.socket | None = None
+) -> Parts:
     """Make the parts, and connect them. *on_change* is called when the status has changed.
 
-    *succeeds*: another generation has served until now. *daemon* is the mark of this one among other gateways.
+    *succeeds*: another generation has served until now. *listener* is the socket of this daemon, by which other
+    gateways tell it from others.
     """
     config, access = inputs.config, inputs.bedrock
     engine_settings = _engine_settings(inputs)
@@ -153,7 +159,7 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     inputs.known_credentials.publish_by(sharing.publish)
     feed, links = Feed(sharing.publish), Links(publish=sharing.publish)
     gateway, worker = gateway_name(config.listen.port), secrets.token_hex(4)
-    siblings, is_shared = ALONE, inputs.shared.keys is not None
+    siblings, is_shared = ALONE, inputs.is_shared
     if config.listen.workers > 1 or is_shared:
         siblings = Siblings(worker, sharing.publish)
         sharing.hand_to(UsageShared, siblings.take)
@@ -228,13 +234,17 @@ def assemble(inputs: WorkerInputs, on_change: Callable[[], None], *, succeeds: b
     totals = UsageTotals(config.bedrock.monthly_budget, settle=recorder.settle, siblings=siblings)
     view = LedgerView(gateway, worker, _soon(totals.take, on_change), succeeds=succeeds, siblings=siblings)
     ledger = Ledger(config.ledger, inputs.environ, view, named.view, is_shared=is_shared)
-    cluster = Cluster(
-        sharing,
-        lambda: [*inputs.known_credentials.facts(), *learned.facts()],
-        partial(answers.share_usage, siblings, view, named),
-        on_change,
-    )
-    cluster.configure(config.shared, inputs.shared, daemon, gateway, inputs.environ)
+    cluster = None
+    if inputs.shared is not None:
+        from claude_gatewayd.worker.cluster.cluster import Cluster  # here: most gateways are alone
+
+        cluster = Cluster(
+            sharing,
+            lambda: [*inputs.known_credentials.facts(), *learned.facts()],
+            partial(answers.share_usage, siblings, view, named),
+            on_change,
+        )
+        cluster.configure(config.shared, inputs.shared, listener, gateway, inputs.environ)
     others = Gathering(worker, config.listen.workers - 1, sharing.publish)
     sharing.hand_to(MetricsWanted, others.take_wish)
     sharing.hand_to(MetricsCounted, others.take)

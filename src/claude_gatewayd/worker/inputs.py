@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claude_gatewayd import paths
 from claude_gatewayd.aws.profiles.source import KeySource, ca_bundle, find_source, unusable_source
@@ -15,10 +15,11 @@ from claude_gatewayd.network.egress import Egress
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system.addresses import is_loopback
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
-from claude_gatewayd.worker.cluster import identity
-from claude_gatewayd.worker.cluster.identity import SharedAccess
 from claude_gatewayd.worker.gateway import known_credentials
 from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
+
+if TYPE_CHECKING:
+    from claude_gatewayd.worker.cluster.identity import SharedAccess
 
 
 class StartMode(NamedTuple):
@@ -47,7 +48,8 @@ class WorkerInputs(NamedTuple):
     """What a generation is made of.
 
     *environ* is a copy: LiteLLM changes that of the process. *anthropic* makes connections to Anthropic,
-    *loopback* listens for the requests that LiteLLM sends back, and *shared* says whether other gateways share with it.
+    *loopback* listens for the requests that LiteLLM sends back, and *shared* whether other gateways may share with it:
+    None where they are not to.
     """
 
     config: Config
@@ -57,7 +59,12 @@ class WorkerInputs(NamedTuple):
     anthropic: Callable[[], Awaitable[UpstreamConnection]]
     bedrock: BedrockAccess
     loopback: socket.socket
-    shared: SharedAccess = SharedAccess()
+    shared: "SharedAccess | None" = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether this gateway shares with others."""
+        return self.shared is not None and self.shared.keys is not None
 
     @property
     def may_need_engine(self) -> bool:
@@ -75,13 +82,18 @@ class WorkerInputs(NamedTuple):
 def collect(config: Config, environ: Mapping[str, str]) -> WorkerInputs:
     """Read the files that a generation needs, and bind its own port. Raises GatewayError, ConfigInvalid among them."""
     environ = dict(environ)
-    shared = identity.access(config.shared)
+    shared, key = None, ""
+    if config.shared.url:
+        from claude_gatewayd.worker.cluster import identity  # here: most gateways are alone
+
+        shared = identity.access(config.shared)
+        key = shared.keys.credentials if shared.keys is not None else ""
     return WorkerInputs(
         config=config,
         environ=environ,
         anthropic=anthropic_connector(config, environ),
         gateway_key=read_or_make_gateway_key(paths.gateway_key_file(environ)),
-        known_credentials=known_credentials.load(environ, shared.keys.credentials if shared.keys is not None else ""),
+        known_credentials=known_credentials.load(environ, key),
         bedrock=bedrock_access(config, environ),
         loopback=socket.create_server(("127.0.0.1", 0)),
         shared=shared,

@@ -8,6 +8,8 @@ from claude_gatewayd.config.model import Config
 from claude_gatewayd.system import memory
 from claude_gatewayd.worker.assembly import Parts
 
+_NOTHING_SHARED: dict[str, Any] = {"state": "off", "why": "[shared] url is not set", "others": []}
+
 
 def of_parts(parts: Parts) -> dict[str, Any]:
     """Return how the parts are. Its fields are those of docs/status-json.md."""
@@ -26,7 +28,7 @@ def of_parts(parts: Parts) -> dict[str, Any]:
         "notices": parts.notices.active(),
         "usage": parts.totals.snapshot(),
         "ledger": parts.ledger.snapshot(),
-        "shared": parts.cluster.snapshot(),
+        "shared": _NOTHING_SHARED if parts.cluster is None else parts.cluster.snapshot(),
         "outdated": parts.engine.outdated,
     }
 

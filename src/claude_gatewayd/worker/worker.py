@@ -19,13 +19,11 @@ from claude_gatewayd.http1.server.connections import Connections
 from claude_gatewayd.http1.server.exchange import Exchange
 from claude_gatewayd.http1.upstream.failure import UpstreamFailed
 from claude_gatewayd.ipc.channel import Channel
-from claude_gatewayd.ledger.gateway_name import gateway_name
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.system import installation, memory, process_exit
 from claude_gatewayd.worker import status
 from claude_gatewayd.worker.assembly import assemble
 from claude_gatewayd.worker.beats import Beats
-from claude_gatewayd.worker.cluster.identity import daemon_mark
 from claude_gatewayd.worker.engine import EngineFailed
 from claude_gatewayd.worker.gateway.introduction import Remembered
 from claude_gatewayd.worker.inputs import StartMode, WorkerInputs
@@ -52,8 +50,7 @@ class Worker:
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._pending_report: asyncio.TimerHandle | None = None
-        daemon = daemon_mark(listener, gateway_name(inputs.config.listen.port)) if inputs.shared.keys else ""
-        self._parts = assemble(inputs, self._report_soon, succeeds=mode.succeeds, daemon=daemon)
+        self._parts = assemble(inputs, self._report_soon, succeeds=mode.succeeds, listener=listener)
         self._parts.sharing.send_by(self._send_fact)
         self._parts.metrics.describe_by(lambda: self._snapshot()["snapshot"], mode.number)
         gateway = self._parts.gateway
@@ -101,7 +98,8 @@ class Worker:
         await self._parts.close()
         self._beats.close()
         self._report("ending")
-        await self._parts.cluster.close()  # what was used last is in the report
+        if self._parts.cluster is not None:
+            await self._parts.cluster.close()  # what was used last is in the report
 
     async def _serve(self) -> None:
         """Accept until ordered to drain."""
@@ -121,7 +119,8 @@ class Worker:
             self._parts.bedrock.start()
         if wants_engine:
             self._parts.engine.start()
-        self._parts.cluster.start()
+        if self._parts.cluster is not None:
+            self._parts.cluster.start()
         await self._parts.ledger.start()  # last: it loads a driver, and may begin with upkeep
         await self._drain_ordered
 

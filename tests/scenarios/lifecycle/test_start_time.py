@@ -25,6 +25,7 @@ NOT_AT_START = {
     "argparse", "configparser", "difflib", "shutil", "tempfile", "tomllib", "email", "html", "botocore", "sqlite3",
     "psycopg", "sqlalchemy", "litellm", "typing_extensions",
     "claude_gatewayd.aws.sso.oidc", "claude_gatewayd.aws.sources.sso_role", "claude_gatewayd.worker.engine.app",
+    "claude_gatewayd.worker.cluster",
 }  # fmt: skip
 # Its imports, what it reads on a machine without AWS, and the part of its first report that looks for something.
 AT_START = """

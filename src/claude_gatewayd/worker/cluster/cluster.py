@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Final
 from claude_gatewayd.config.model import SharedConfig
 from claude_gatewayd.errors import GatewayError, run_hint
 from claude_gatewayd.ledger.database import Database
-from claude_gatewayd.worker.cluster.identity import SharedAccess
+from claude_gatewayd.worker.cluster.identity import SharedAccess, daemon_mark
 from claude_gatewayd.worker.cluster.link import Ears, Link
 from claude_gatewayd.worker.cluster.outbox import FactOutbox
 from claude_gatewayd.worker.cluster.state import SharedSnapshot
@@ -28,7 +29,7 @@ _END: Final = object()
 
 
 class Cluster:
-    """Send the facts of *sharing* that travel, and hand it those of other gateways. Where it is off, nothing.
+    """Send the facts of *sharing* that travel, and hand it those of other gateways. Where it is refused, nothing.
 
     *holds* returns what we know and the database should; *rejoin* is called when what others have missed is to be
     published again; *on_change* when the status is another.
@@ -52,11 +53,14 @@ class Cluster:
         self._off = SharedSnapshot()
 
     def configure(
-        self, config: SharedConfig, access: SharedAccess, daemon: str, gateway: str, environ: Mapping[str, str]
+        self,
+        config: SharedConfig,
+        access: SharedAccess,
+        listener: socket.socket | None,
+        gateway: str,
+        environ: Mapping[str, str],
     ) -> None:
-        """Share by the database of a configuration, as *daemon* and *gateway*."""
-        if not config.url:
-            return
+        """Share by the database of a configuration, as *gateway*, whose socket *listener* is."""
         try:
             database = Database.of(config.url)
         except GatewayError as error:
@@ -66,7 +70,7 @@ class Cluster:
             self._off = SharedSnapshot("refused", database.shown, access.why, access.hint, time.time())
             logger.warning("nothing is shared with other gateways: %s%s", access.why, run_hint(access.hint))
             return
-        keys = access.keys
+        keys, daemon = access.keys, daemon_mark(listener, gateway)
         loop = asyncio.get_running_loop()
         self._upkeep = upkeep = Upkeep(database, 0, environ)
 

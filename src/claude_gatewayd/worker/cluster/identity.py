@@ -33,9 +33,7 @@ class SharedAccess(NamedTuple):
 
 
 def access(shared: SharedConfig) -> SharedAccess:
-    """Return whether to share. A secret that cannot be used is no reason not to serve."""
-    if not shared.url:
-        return SharedAccess()
+    """Return whether the gateways of a database may share. A secret that cannot be used is no reason not to serve."""
     try:
         secret = shared_secret.read(Path(shared.secret_file))
     except GatewayError as error:
@@ -52,7 +50,7 @@ def keys_of(secret: bytes) -> ClusterKeys:
     )
 
 
-def daemon_mark(listener: socket.socket, gateway: str) -> str:
+def daemon_mark(listener: socket.socket | None, gateway: str) -> str:
     """Return what the workers of one daemon have in common, and no others: they share its listening socket.
 
     What they let each other know goes through their supervisor, so they pass over one another's messages here.
@@ -61,5 +59,6 @@ def daemon_mark(listener: socket.socket, gateway: str) -> str:
         machine = _BOOT.read_text()
     except OSError:
         machine = socket.gethostname()
-    mark = f"{machine.strip()} {os.fstat(listener.fileno()).st_ino} {listener.getsockname()} {gateway}"
+    sock = "" if listener is None else f"{os.fstat(listener.fileno()).st_ino} {listener.getsockname()}"
+    mark = f"{machine.strip()} {sock} {gateway}"
     return hashlib.blake2b(mark.encode(errors="replace"), digest_size=8).hexdigest()

@@ -19,14 +19,14 @@ ENVIRON: Mapping[str, str] = {}
 
 
 class Scene:
-    def __init__(self, access: SharedAccess = ALLOWED, config: SharedConfig = CONFIG) -> None:
+    def __init__(self, access: SharedAccess = ALLOWED) -> None:
         self.sharing = Sharing()
         self.taken: list[Fact] = []
         self.held: list[Fact] = []
         self.rejoined = self.changed = 0
         self.sharing.hand_to(CredentialAccepted, self.taken.append)
         self.cluster = Cluster(self.sharing, lambda: self.held, self._rejoin, self._change)
-        self.cluster.configure(config, access, "d1", "me@here", ENVIRON)
+        self.cluster.configure(CONFIG, access, None, "me@here", ENVIRON)
 
     def _rejoin(self) -> None:
         self.rejoined += 1
@@ -71,15 +71,12 @@ async def test_who_joins_publishes_what_the_database_lacks() -> None:
 
 
 @on_uvloop
-async def test_off_and_refused(caplog: pytest.LogCaptureFixture) -> None:
-    off = Scene(SharedAccess(), SharedConfig())
+async def test_a_refused_gateway_sends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     refused = Scene(SharedAccess(None, "cannot use the shared secret /secret: it is empty", "openssl"))
-    for scene in (off, refused):
-        scene.sharing.publish(CredentialAccepted("d"))
-        assert scene.waiting() == []
-        scene.cluster.start()
-        await scene.cluster.close()
-    assert off.cluster.snapshot()["state"] == "off"
+    refused.sharing.publish(CredentialAccepted("d"))
+    assert refused.waiting() == []
+    refused.cluster.start()
+    await refused.cluster.close()
     how = refused.cluster.snapshot()
     assert (how["state"], how["hint"]) == ("refused", "openssl")
     assert how["database"] == "postgresql://gateway@127.0.0.1:9/gateway"

@@ -19,7 +19,6 @@ def test_gateways_with_one_secret_agree_and_others_do_not(tmp_path: Path) -> Non
 
 def test_who_may_share(tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    assert access(SharedConfig()) == (None, "", "")
     without = access(SharedConfig(URL, str(file)))
     assert (without.keys, "there is no such file" in without.why, "openssl" in without.hint) == (None, True, True)
     file.write_bytes(b"a" * 32)
