@@ -9,54 +9,57 @@ import pytest
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
 from tests.scenarios.keys.people import ask, listed, made
-from tests.scenarios.shared.conftest import Gateways
 from tests.support.calls import message
 from tests.support.daemon import Daemon, wait_until
 from tests.support.postgres import PostgresServer
+from tests.support.sharing import secret_file, sharing, wait_shared
 from tests.support.stage import MODEL, keys_of
 
 pytestmark = pytest.mark.slow
 
 TEAM = '[listen]\nremote = true\n[ledger]\nurl = "{url}"\n'
+ROUTER = "[router]\nnum_retries = 0\n[bedrock]\nthrough = 'direct'\n"
 
 
 @pytest.fixture
-def gateways(
+def two(
     anthropic: FakeAnthropic, bedrock: FakeBedrock, postgres: PostgresServer, tmp_path: Path
-) -> Iterator[Gateways]:
-    made = Gateways(anthropic, bedrock, postgres.new_database(), tmp_path)
-    yield made
-    made.close()
+) -> Iterator[tuple[Daemon, Daemon]]:
+    """Two gateways that have heard of each other."""
+    url = postgres.new_database()
+    config = sharing(url, secret_file(tmp_path)) + ROUTER + TEAM.format(url=url)
+    gateway = {"upstream": anthropic.url, "config": config, "environ": keys_of(bedrock), "has_ledger": False}
+    with Daemon(**gateway) as one, Daemon(**gateway) as other:  # type: ignore[arg-type]
+        for daemon in (one, other):
+            wait_shared(daemon, "connected", lambda how: bool(how["others"]))
+        yield one, other
 
 
-def test_a_key_that_is_revoked_is_refused_by_all_after_a_second(gateways: Gateways) -> None:
-    one, other = gateways.two(more=TEAM.format(url=gateways.url))
-    alice = made(one.daemon, "alice")
-    bob = made(other.daemon, "bob")
-    for stage in (one, other):  # at once: who does not know a key looks
-        assert ask(stage.daemon.port, alice).status == 200
-        assert ask(stage.daemon.port, bob).status == 200
-        assert ask(stage.daemon.port, stage.daemon.key).status == 401
-    assert one.daemon.ctl("keys", "revoke", "alice").returncode == 0
+def test_a_key_that_is_revoked_is_refused_by_all_after_a_second(two: tuple[Daemon, Daemon]) -> None:
+    alice, bob = made(two[0], "alice"), made(two[1], "bob")
+    for daemon in two:  # at once: who does not know a key looks
+        assert ask(daemon.port, alice).status == 200
+        assert ask(daemon.port, bob).status == 200
+        assert ask(daemon.port, daemon.key).status == 401
+    assert two[0].ctl("keys", "revoke", "alice").returncode == 0
     time.sleep(1)  # what is promised
-    assert [ask(stage.daemon.port, alice).status for stage in (one, other)] == [401, 401]
-    assert [ask(stage.daemon.port, bob).status for stage in (one, other)] == [200, 200]
+    assert [ask(daemon.port, alice).status for daemon in two] == [401, 401]
+    assert [ask(daemon.port, bob).status for daemon in two] == [200, 200]
 
 
-def test_a_budget_and_a_rate_hold_for_all(gateways: Gateways) -> None:
-    one, other = gateways.two(more=TEAM.format(url=gateways.url))
-    alice = made(one.daemon, "alice", "--budget", "0.0001", "--rpm", "6")
-    gateways.anthropic.fail_next(529)
-    assert ask(one.daemon.port, alice, body=message(model=MODEL)).headers["x-gateway-upstream"] == "bedrock"
+def test_a_budget_and_a_rate_hold_for_all(two: tuple[Daemon, Daemon], anthropic: FakeAnthropic) -> None:
+    alice = made(two[0], "alice", "--budget", "0.0001", "--rpm", "6")
+    anthropic.fail_next(529)
+    assert ask(two[0].port, alice, body=message(model=MODEL)).headers["x-gateway-upstream"] == "bedrock"
     time.sleep(1.5)
-    gateways.anthropic.fail_next(529)
-    refused = ask(other.daemon.port, alice, body=message(model=MODEL))
+    anthropic.fail_next(529)
+    refused = ask(two[1].port, alice, body=message(model=MODEL))
     assert refused.status == 529
     assert "the budget of the key alice" in refused.error
     found = []
     for _ in range(5):
-        for stage in (one, other):
-            found.append(ask(stage.daemon.port, alice).status)
+        for daemon in two:
+            found.append(ask(daemon.port, alice).status)
             time.sleep(0.7)
     assert found.count(200) in (4, 5, 6), found
     assert found[-2:] == [429, 429]
