@@ -52,10 +52,15 @@ class Plan:
     load_seconds: int
     starts: int
     status_turns: int
+    loads: int  # of LiteLLM, each in a gateway of its own
 
 
-FULL = Plan(rounds=21, asks=100, slow_asks=8, streams=4, load_rounds=5, load_seconds=3, starts=5, status_turns=20)
-QUICK = Plan(rounds=5, asks=50, slow_asks=4, streams=3, load_rounds=2, load_seconds=1, starts=3, status_turns=8)
+FULL = Plan(
+    rounds=21, asks=100, slow_asks=8, streams=4, load_rounds=5, load_seconds=3, starts=5, status_turns=20, loads=3
+)
+QUICK = Plan(
+    rounds=5, asks=50, slow_asks=4, streams=3, load_rounds=2, load_seconds=1, starts=3, status_turns=8, loads=1
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,11 @@ class Loading:
     alone: load.Load
     beside: load.Load
 
+    @property
+    def ratio(self) -> float:
+        """How many times as long the slowest hundredth takes."""
+        return self.beside.p99_ms / self.alone.p99_ms
+
 
 @dataclass
 class Results:
@@ -124,7 +134,7 @@ class Results:
     starts: dict[str, Starts] = field(default_factory=dict)
     memory: dict[str, list[processes.Memory]] = field(default_factory=dict)
     status: Status | None = None
-    loading: Loading | None = None
+    loading: list[Loading] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)  # what was not measured, and why
     wrong: dict[str, list[str]] = field(default_factory=dict)
 
@@ -175,7 +185,8 @@ def measure(recipes: Sequence[Recipe], upstream: Target, plan: Plan, scratch: Pa
                 say("status")
                 _status(target, plan.status_turns, results)
         if targets.LITELLM in results.memory:
-            _with_litellm(upstream, plan, scratch, results)
+            for _ in range(plan.loads):
+                _with_litellm(upstream, plan, scratch, results)
         for target in running:
             if target.wrong:
                 results.wrong[target.name] = target.wrong
@@ -355,7 +366,7 @@ def _with_litellm(upstream: Target, plan: Plan, scratch: Path, results: Results)
             relayed(plan.load_seconds)
             alone = relayed(plan.load_seconds)
             loaded = beside.submit(targets.wait_for_litellm, target)
-            results.loading = Loading(alone, relayed(LOADING_SECONDS))
+            results.loading.append(Loading(alone, relayed(LOADING_SECONDS)))
             loaded.result()
             relayed(plan.load_seconds)
             found = [processes.memory(pid) for pid in processes.family(target.process.pid)]

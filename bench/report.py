@@ -107,7 +107,8 @@ def tables(results: Results) -> str:
                 f"{row.requests / row.seconds:,.0f}",
                 *(f"{ms:.2f}" for ms in (row.p50_ms, row.p99_ms, row.longest_ms)),
             ]
-            for name, row in (("alone", results.loading.alone), ("while LiteLLM loads", results.loading.beside))
+            for loading in results.loading
+            for name, row in (("alone", loading.alone), ("while LiteLLM loads", loading.beside))
         ]
         title = f"claude-gatewayd at {CONNECTIONS} connections while it loads LiteLLM"
         parts.append(table(title, ["relay", "requests/s", "p50 ms", "p99 ms", "longest ms"], rows))
@@ -182,9 +183,15 @@ def _of_litellm(results: Results) -> list[Goal]:
     return [
         at_most("memory of the worker with LiteLLM, over LiteLLM alone", more, 60, "MB", why),
         at_most(
-            "p99 while LiteLLM loads", loading.beside.p99_ms / loading.alone.p99_ms if loading else None, 3, "x", why
+            "p99 while LiteLLM loads", statistics.median(one.ratio for one in loading) if loading else None, 3, "x", why
         ),
-        at_most("longest answer while LiteLLM loads", loading.beside.longest_ms if loading else None, 50, "ms", why),
+        at_most(
+            "longest answer while LiteLLM loads",
+            max(one.beside.longest_ms for one in loading) if loading else None,
+            50,
+            "ms",
+            why,
+        ),
     ]
 
 
