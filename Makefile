@@ -55,6 +55,8 @@ lock:            ## rewrite the locks after a change of pyproject.toml
 	  $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --quiet --no-header \
 	    --custom-compile-command "make lock" --group build $$( [ $$set = dev ] && echo --group dev ) \
 	    --output-file locks/$$set.txt; done
+	@$(BIN)/uv pip compile --universal --generate-hashes --quiet --no-header --python-version 3.11 \
+	  --custom-compile-command "make lock" --group image --output-file locks/image.txt
 
 clean:           ## remove what make has created here
 	rm -rf .venv .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
