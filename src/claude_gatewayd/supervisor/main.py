@@ -30,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     gc.disable()  # nothing of what is imported is garbage
     words = sys.argv[1:] if argv is None else argv
     what, state = _parse(words) if words else ("run", False)
+    if os.getpid() == 1:  # in a container: the kernel drops a signal that the first process neither handles nor blocks
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     streams.protect()
     faulthandler.enable()  # the service manager's watchdog sends SIGABRT
     log.configure("info", "supervisor", os.environ)

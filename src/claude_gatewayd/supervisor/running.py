@@ -12,7 +12,7 @@ from claude_gatewayd.config import loading as config
 from claude_gatewayd.ipc.place import Place
 from claude_gatewayd.problem import Problem
 from claude_gatewayd.supervisor import listener as listening
-from claude_gatewayd.supervisor import reexec
+from claude_gatewayd.supervisor import orphans, reexec
 from claude_gatewayd.supervisor.listener import Listener
 from claude_gatewayd.supervisor.reexec import SupervisorState
 from claude_gatewayd.supervisor.supervisor import Resources, Supervisor
@@ -47,7 +47,11 @@ def _serve(resources: Resources, before: SupervisorState | None) -> list[Problem
 
 
 async def _supervise(resources: Resources, before: SupervisorState | None) -> list[Problem]:
-    return await Supervisor(resources, before).run()
+    reaping = asyncio.create_task(orphans.reap_for_ever())
+    try:
+        return await Supervisor(resources, before).run()
+    finally:
+        reaping.cancel()
 
 
 def check() -> list[Problem]:

@@ -1,0 +1,1 @@
+"""What people install it with: the Helm chart, compose.yaml, the container image."""
