@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
 from claude_gatewayd.worker.dashboard.links import Links
+from claude_gatewayd.worker.gateway.known_credentials import KnownCredentials
 from claude_gatewayd.worker.gateway.lanes.circuit import Circuits
 from claude_gatewayd.worker.keys.named_keys import NamedKeys
 from claude_gatewayd.worker.serving import ServingTracker
-from claude_gatewayd.worker.sharing.facts import FactsWanted, UsageWanted
+from claude_gatewayd.worker.sharing.facts import Fact, FactsWanted, UsageWanted
 from claude_gatewayd.worker.sharing.sharing import Sharing
 from claude_gatewayd.worker.usage.ledger_view import LedgerView
 from claude_gatewayd.worker.usage.siblings import Siblings
@@ -45,3 +47,8 @@ def share_usage(siblings: Siblings, view: LedgerView, named: NamedKeys) -> None:
     named.share_again()
     named.read_again()
     view.read_all_soon()
+
+
+def held(known: KnownCredentials, learned: LearnedRefusals) -> list[Fact]:
+    """Return what this gateway knows, and a database that all share should have."""
+    return [*known.facts(), *learned.facts()]

@@ -72,6 +72,7 @@ from claude_gatewayd.worker.sharing.facts import (
     MetricsCounted,
     MetricsWanted,
     RefusalLearned,
+    RefusalsForgotten,
     RowsEnded,
     RowsWanted,
     ServedBy,
@@ -203,6 +204,7 @@ def assemble(
     learned = LearnedRefusals(paths.refusals_file(inputs.environ))
     learned.publish_by(sharing.publish)
     sharing.hand_to(RefusalLearned, learned.take)
+    sharing.hand_to(RefusalsForgotten, learned.take_forgotten)
     keyed_runtime = KeyedEndpoint(runtime, credentials.keeper)
     keyed_control = KeyedEndpoint(control, credentials.keeper)
     unseen = UnseenAnswers(engine_settings.config)
@@ -238,12 +240,8 @@ def assemble(
     if inputs.shared is not None:
         from claude_gatewayd.worker.cluster.cluster import Cluster  # here: most gateways are alone
 
-        cluster = Cluster(
-            sharing,
-            lambda: [*inputs.known_credentials.facts(), *learned.facts()],
-            partial(answers.share_usage, siblings, view, named),
-            on_change,
-        )
+        holds = partial(answers.held, inputs.known_credentials, learned)
+        cluster = Cluster(sharing, holds, partial(answers.share_usage, siblings, view, named), on_change)
         cluster.configure(config.shared, inputs.shared, listener, gateway, inputs.environ)
     others = Gathering(worker, config.listen.workers - 1, sharing.publish)
     sharing.hand_to(MetricsWanted, others.take_wish)

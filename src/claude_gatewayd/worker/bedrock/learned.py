@@ -12,7 +12,7 @@ from claude_gatewayd.bedrock.errors import masked, quotable
 from claude_gatewayd.bedrock.refused import RefusedFeature
 from claude_gatewayd.printable import one_line
 from claude_gatewayd.system import files, small_file
-from claude_gatewayd.worker.sharing.facts import RefusalLearned
+from claude_gatewayd.worker.sharing.facts import RefusalLearned, RefusalsForgotten
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class LearnedRefusals:
     def __init__(self, file: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._file = file
         self._clock = clock
-        self._publish: Callable[[RefusalLearned], None] = lambda _: None
+        self._publish: Callable[[RefusalLearned | RefusalsForgotten], None] = lambda _: None
         self._refused: _ByModel = {}
         self._forgotten_at = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -101,14 +101,15 @@ class LearnedRefusals:
         """Return what a model has refused."""
         return tuple(self._refused.get(model, ()))
 
-    def publish_by(self, publish: Callable[[RefusalLearned], None]) -> None:
+    def publish_by(self, publish: Callable[[RefusalLearned | RefusalsForgotten], None]) -> None:
         """Have *publish* called with what other workers should know, and `take` with what they have published."""
         self._publish = publish
 
     def take(self, fact: RefusalLearned) -> None:
         """Remember what a model has refused another worker, which writes it to the file."""
-        feature = RefusedFeature.of(fact.sort, fact.what)
-        if feature is not None:
+        feature, now = RefusedFeature.of(fact.sort, fact.what), self._clock()
+        counts = fact.ago < _KEPT_FOR and now - fact.ago > _past(self._forgotten_at, now)
+        if feature is not None and counts:
             self._remember(fact.model, [feature], fact.text, max(0.0, fact.ago))
 
     def facts(self) -> list[RefusalLearned]:
@@ -160,6 +161,14 @@ class LearnedRefusals:
 
     def forget(self) -> None:
         """Forget everything, in the file too: also what other generations know by now and write down later."""
+        known = self.facts()
+        self.take_forgotten(RefusalsForgotten())
+        self._publish(RefusalsForgotten())
+        for fact in known:  # so that whoever begins later is not told of it
+            self._publish(fact._replace(ago=_KEPT_FOR))
+
+    def take_forgotten(self, _fact: RefusalsForgotten) -> None:
+        """Forget everything, as another worker has."""
         self._refused.clear()
         self._forgotten_at = self._clock()
         logger.info("what models at Bedrock have refused is forgotten: they are asked with everything again")

@@ -103,6 +103,10 @@ class ServedBy(NamedTuple):
     hint: str = ""
 
 
+class RefusalsForgotten(NamedTuple):
+    """A person wants Bedrock's models to be asked with everything again: `reload --forget`."""
+
+
 class RefusalLearned(NamedTuple):
     """A model at Bedrock refuses a feature of some sort, and has said so with a text, so many seconds *ago*."""
 
@@ -146,6 +150,7 @@ Fact = (
     | UsageWanted
     | ServedBy
     | RefusalLearned
+    | RefusalsForgotten
     | KeysChanged
     | KeyRequests
     | KeySpent

@@ -12,6 +12,7 @@ from claude_gatewayd.worker.sharing.facts import (
     KeyRequests,
     KeySpent,
     RefusalLearned,
+    RefusalsForgotten,
     UsageShared,
     UsageWanted,
 )
@@ -53,6 +54,7 @@ TRAVELS: Final[Mapping[type, Travel]] = {
         lasts=lambda fact: _DAY - fact.ago,
         aged=lambda fact, seconds: fact._replace(ago=fact.ago + seconds),
     ),
+    RefusalsForgotten: Travel(),
     UsageShared: Travel(),
     UsageWanted: Travel(),
     KeyRequests: Travel(),

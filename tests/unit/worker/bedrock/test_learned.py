@@ -12,7 +12,8 @@ import pytest
 
 from claude_gatewayd.bedrock.refused import RefusedFeature
 from claude_gatewayd.worker.bedrock.learned import LearnedRefusals
-from claude_gatewayd.worker.sharing.facts import RefusalLearned
+from claude_gatewayd.worker.sharing.facts import RefusalLearned, RefusalsForgotten
+from claude_gatewayd.worker.sharing.travels import TRAVELS
 
 MODEL = "us.anthropic.claude-opus-4-8"
 BETA = RefusedFeature("beta", "context-1m-2025-08-07")
@@ -243,10 +244,48 @@ def test_nothing_of_an_account_or_a_prompt_is_shown(file: Path, caplog: pytest.L
     assert "my prompt" not in file.read_text()
 
 
+def taking(other: LearnedRefusals) -> Callable[[RefusalLearned | RefusalsForgotten], None]:
+    """Return what hands another worker the facts of one."""
+    return lambda fact: other.take(fact) if isinstance(fact, RefusalLearned) else other.take_forgotten(fact)
+
+
+def test_what_a_person_has_forgotten_is_forgotten_by_other_gateways_too(tmp_path: Path, file: Path) -> None:
+    """Also by those that begin later, and read what the database kept."""
+
+    async def acts(scene: Scene) -> None:
+        here, there = scene.generation(), LearnedRefusals(tmp_path / "there.json", clock=lambda: scene.now)
+        sent: list[RefusalLearned | RefusalsForgotten] = []
+        there.learn(MODEL, [ROLE], "it is known there, and in a file")
+        for fact in there.facts():
+            here.take(fact)
+
+        def send(fact: RefusalLearned | RefusalsForgotten) -> None:
+            sent.append(fact)
+            taking(there)(fact)
+
+        here.publish_by(send)
+        here.learn(MODEL, [BETA], "no")
+        scene.now += 60
+        before = there.facts()
+        here.forget()
+        assert (here.by(MODEL), there.by(MODEL)) == ((), ())
+        ended = [fact for fact in sent[1:] if isinstance(fact, RefusalLearned)]
+        assert {fact.what for fact in ended} == {BETA.what, ROLE.what}
+        assert [TRAVELS[RefusalLearned].lasts(fact) for fact in ended] == [0.0, 0.0]
+        for fact in before:  # what was on its way
+            there.take(fact)
+        assert there.by(MODEL) == ()
+        await there.close()
+        assert LearnedRefusals(tmp_path / "there.json", clock=lambda: scene.now).by(MODEL) == ()
+        await here.close()
+
+    play(file, acts)
+
+
 def test_other_workers_know_it_at_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def acts(scene: Scene) -> None:
         one, other = scene.generation(), scene.generation()
-        one.publish_by(other.take)
+        one.publish_by(taking(other))
         with caplog.at_level(logging.WARNING):
             one.learn(MODEL, [BETA, FIELD], "invalid beta flag")
         assert other.by(MODEL) == one.by(MODEL) == (BETA, FIELD)
