@@ -83,9 +83,10 @@ def try_out(size: Size) -> Report:
         found = Findings(team.books(), _turns(team), team.asked_by_sessions(), team.anthropic.violations, costs)
         report = Report.of(rows, found)
         if report.wrong:
-            for gateway in team.gateways:
-                lines = [line for line in gateway.log.splitlines() if "INFO" not in line]
-                _log(f"the log of {gateway.name}:\n" + "\n".join(lines[-_MOST_LINES:]))
+            logs = {one.name: one.log for one in team.gateways} | {one.name: one.log for one in team.balancers}
+            for name, log in logs.items():
+                lines = [line for line in log.splitlines() if "INFO" not in line]
+                _log(f"the log of {name}:\n" + "\n".join(lines[-_MOST_LINES:]))
         return report
 
 

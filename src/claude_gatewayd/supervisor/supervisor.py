@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 _TICKS_A_SECOND = round(1 / TICK)
 _LOGOUT_DRAIN = 15.0  # how long a log-out or a shutdown waits for streams
+_AFTER_LEAVING = 2.0  # seconds: a balancer may open a connection, or take one it keeps, as the port closes
 _START_EXTENSION = 10.0
 _RENEW_INTERVAL = 30.0  # between reloads because of files that were replaced
 
@@ -173,7 +174,7 @@ class Supervisor:
         ):
             logger.info("stopped")
             return
-        await self._leave()
+        linger = await self._leave()
         under_way = sum(g.snapshot.get("under_way", 0) for g in self.generations)
         self._predecessors.dismiss()
         self._unavailable.answer_with([])
@@ -182,15 +183,16 @@ class Supervisor:
         logger.info("stopping: %d request%s under way (again to end at once)", under_way, "s"[under_way == 1 :])
         if job == "exit":
             self._loop.call_later(_LOGOUT_DRAIN, self.generations.kill)
-        await self.generations.stop()
+        await self.generations.stop(linger)
         logger.info("stopped")
 
-    async def _leave(self) -> None:
-        """Serve on until load balancers have noticed, as long as `[listen] leave_after` says."""
+    async def _leave(self) -> float:
+        """Serve on until load balancers have noticed, by `[listen] leave_after`; return the linger of the drain."""
         if seconds := self.generations.leave():
             logger.info("leaving: serving on for %g s, while /readyz says no (again to end at once)", seconds)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._end_asked.wait(), seconds)
+        return _AFTER_LEAVING if seconds else 0.0
 
     # -- signals
 

@@ -57,6 +57,21 @@ def test_a_balancer_keeps_no_connection_to_one_that_leaves(fake: FakeAnthropic) 
         assert daemon.wait() == 0
 
 
+def test_a_request_that_comes_as_the_port_closes_is_answered(fake: FakeAnthropic) -> None:
+    """A balancer has just opened the connection for it, and may not send it a second time."""
+    with Daemon(upstream=fake.url, config="[listen]\nleave_after = 1\n") as daemon:
+        opened = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+        try:
+            opened.connect()
+            daemon.signal(signal.SIGTERM)
+            wait_until(lambda: "stopping: 0 requests under way" in daemon.log)
+            opened.request("GET", "/healthz")
+            assert opened.getresponse().read() == b"ok\n"
+        finally:
+            opened.close()
+        assert daemon.wait() == 0
+
+
 def test_a_generation_that_stands_in_meanwhile_says_no_too(fake: FakeAnthropic) -> None:
     with Daemon(upstream=fake.url, config="[listen]\nleave_after = 60\n") as daemon:
         daemon.signal(signal.SIGTERM)
