@@ -5,6 +5,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -93,8 +94,7 @@ class SpillFile:
             chunk = os.pread(self._descriptor, _CHUNK, self._next)
             if not chunk:  # somebody has cut the file
                 self._size = self._next
-            whole, newline, rest = chunk.rpartition(b"\n")
-            for line in (whole if newline else rest).split(b"\n"):
+            for line in _whole_lines(chunk):
                 if len(records) == count or not chunk:
                     break
                 self._next = min(self._next + len(line) + 1, self._size)
@@ -142,3 +142,15 @@ def _lines(descriptor: int) -> int:
         count += chunk.count(b"\n")
         at += len(chunk)
     return count
+
+
+def _whole_lines(chunk: bytes) -> Iterator[bytes]:
+    """Return the lines that end in a piece of a file, all of it where none does: not all at once, as `split` does."""
+    end = chunk.rfind(b"\n")
+    end = end if end >= 0 else len(chunk)
+    at = 0
+    while at <= end:
+        stop = chunk.find(b"\n", at, end)
+        stop = stop if stop >= 0 else end
+        yield chunk[at:stop]
+        at = stop + 1
