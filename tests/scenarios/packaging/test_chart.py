@@ -5,6 +5,8 @@ from typing import Any, Final
 import kubernetes_validate
 import pytest
 
+from claude_gatewayd.aws.profiles import chain
+from claude_gatewayd.aws.profiles.source import find_source
 from claude_gatewayd.config import loading
 from tests.support import helm
 
@@ -114,6 +116,27 @@ def test_the_gateway_understands_its_environment() -> None:
     assert {"gateway.example", "10.1.2.3"} <= set(config.listen.hosts)
     assert [str(one) for one in config.listen.trusted_proxies] == ["10.0.0.0/8"]
     assert config.shared.secret_file == "/run/secrets/claude-gateway/shared.secret"
+
+
+def test_the_region_is_bedrocks_and_not_the_clusters() -> None:
+    environ = WITH_DATABASE | environment(helm.render(**ALL, region="eu-west-1")) | {"AWS_REGION": "us-east-2"}
+    assert loading.load(environ).bedrock.region == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}, "web-identity"),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}, "container"),
+    ],
+    ids=["IRSA", "Pod Identity"],
+)
+def test_a_pods_role_turns_bedrock_on(given: dict[str, str], kind: str) -> None:
+    environ = WITH_DATABASE | environment(helm.render(**ALL)) | given
+    config = loading.load(environ)
+    source = find_source(environ, config.bedrock.profile)
+    found = chain.of_container(source.environ)
+    assert (config.bedrock.enabled, source.kind, found and found.kind) == ("auto", "container", kind)
 
 
 def test_the_probes_are_those_of_the_gateway() -> None:

@@ -22,11 +22,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "gateway.check" -}}
 {{- $sections := dict
   "listen" (list "drain_timeout" "leave_after" "host" "hosts" "port" "remote" "trusted_proxies")
-  "shared" (list "secret_file") "network" (list "ca_file") }}
+  "shared" (list "secret_file") "network" (list "ca_file") "bedrock" (list "region") }}
 {{- range $section, $keys := $sections }}
 {{- range $keys }}
 {{- if regexMatch (printf "(?m)^\\s*\\[%s\\][^\\[]*^\\s*%s\\s*=" $section .) $.Values.config }}
-{{- fail (printf "config sets [%s] %s, which the chart sets itself: use shutdown, hosts, trustedProxies, secret or caConfigMap of values.yaml" $section .) }}
+{{- fail (printf "config sets [%s] %s, which the chart sets itself: use shutdown, hosts, trustedProxies, secret, caConfigMap or region of values.yaml" $section .) }}
 {{- end }}
 {{- end }}
 {{- end }}
