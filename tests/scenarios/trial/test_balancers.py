@@ -24,6 +24,18 @@ def test_none_has_a_message_paid_for_twice() -> None:
     assert "    retry-on conn-failure\n" in balancers.printed("haproxy", PAGE)
 
 
+def test_what_compose_starts_is_what_was_tried() -> None:
+    """But for names, addresses and files."""
+    own = ("server ", "server_name ", "listen ", "ssl_certificate", "#")
+
+    def rules(text: str) -> list[str]:
+        lines = (line.strip() for line in text.splitlines())
+        return [line for line in lines if line == "server {" or not line.startswith(own)]
+
+    shipped = (ROOT / "packaging" / "compose" / "nginx.conf").read_text()
+    assert rules(shipped) == rules(balancers.printed("nginx", PAGE))
+
+
 def test_a_page_without_one_is_refused() -> None:
     with pytest.raises(ValueError, match="0 configurations of nginx"):
         balancers.printed("nginx", "## Several gateways\n\n## Next\n\n```nginx\n```\n")
