@@ -4,6 +4,7 @@ A build takes minutes. It is kept in the user's cache directory, as far as its s
 """
 
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -23,7 +24,7 @@ import claude_gatewayd
 ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "packaging" / "container" / "Containerfile"
 STORE: Final = Path.home() / ".cache" / "claude-gatewayd-tests" / "containers"
-BASE: Final = "localhost/claude-gatewayd-base:bookworm"
+BASE: Final = "localhost/claude-gatewayd-base:bookworm-2"
 CERTIFICATES: Final = Path("/etc/ssl/certs")
 TOOLS: Final = ("buildah", "podman", "runc", "mmdebstrap")
 KEY: Final = "cgw-the-key-of-the-tests-containers-0123456789"
@@ -90,7 +91,7 @@ def _make_base() -> None:
         return
     with tempfile.TemporaryDirectory(dir=STORE) as directory:
         archive = f"{directory}/base.tar"
-        packages = "--include=ca-certificates,python3,python3-venv"
+        packages = "--include=ca-certificates,libstdc++6,python3,python3-venv"
         made = call("mmdebstrap", "--variant=essential", packages, "bookworm", archive, seconds=400)
         if made.status != 0:
             pytest.skip(f"no image: mmdebstrap cannot make a base: {made.printed.strip().splitlines()[-1]}")
@@ -169,6 +170,12 @@ def container(
             yield Container(name, port)
         finally:
             call(*_PODMAN, "rm", "--force", "--time", "0", name)
+
+
+def health_check() -> list[str]:
+    """Return the image's HEALTHCHECK: CMD, and the words of a command."""
+    found: list[str] = json.loads(podman("image", "inspect", "--format", "{{json .HealthCheck.Test}}", image()))
+    return found
 
 
 def get(port: int, path: str) -> int:

@@ -100,3 +100,17 @@ def test_any_uid_of_group_0_does_and_no_shell_is_needed() -> None:
         container.until_ready(one)
         assert one.execute("claude-gatewayctl", "key").printed.strip() == KEY
         assert one.execute("/bin/sh", "-c", "true").status != 0
+
+
+def test_litellm_loads_in_it() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}
+    with container.container(free_port(), environ={**keys, "CLAUDE_GATEWAY_LITELLM_LOAD": "eager"}) as one:
+        wait_until(lambda: re.search("LiteLLM .* is ready|LiteLLM cannot", one.log()), 240)
+        assert "is ready after" in one.log()
+
+
+def test_its_health_check_needs_no_shell(running: Container) -> None:
+    kind, *words = container.health_check()
+    assert kind == "CMD"
+    assert running.execute(*(word.replace("47000", str(running.port)) for word in words)).status == 0
+    assert running.execute(*(word.replace("47000", str(free_port())) for word in words)).status != 0
