@@ -36,8 +36,9 @@ class DatabaseFailed(Exception):
 class SharedConnection:
     """An open connection, for one thread. Its methods raise DatabaseFailed; then it is of no more use."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, answers_within: float = _ANSWERS_WITHIN) -> None:
         self._database = database
+        self._answers_within = answers_within
         with self._failures():
             self._connection = psycopg.connect(
                 database.url,
@@ -62,7 +63,7 @@ class SharedConnection:
     def run(self, statement: str, *parameters: str) -> list[Row]:
         """Run one statement, in a transaction of its own, and return its rows as text."""
         with self._failures():
-            deadline = time.monotonic() + _ANSWERS_WITHIN
+            deadline = time.monotonic() + self._answers_within
             self._pg.send_query_params(statement.encode(), [one.encode() for one in parameters])
             while self._pg.flush():
                 self._wait_for_server(deadline, select.POLLIN | select.POLLOUT)
@@ -118,7 +119,7 @@ class SharedConnection:
         poll = select.poll()
         poll.register(self._pg.socket, events)
         if not (ready := poll.poll(max(0.0, 1000 * (deadline - time.monotonic())))):
-            raise psycopg.OperationalError(f"it does not answer within {_ANSWERS_WITHIN:g} s")
+            raise psycopg.OperationalError(f"it does not answer within {self._answers_within:g} s")
         if ready[0][1] & ~select.POLLOUT:
             self._pg.consume_input()
 
