@@ -53,7 +53,7 @@ def add(connection: Connection, name: str, digest: str, limits: KeyLimits, secon
     now = now_of(connection)
     if (owner := _find(connection, name)) is not None:
         if owner.revoked_at is not None:
-            why, hint = "a revoked key has this name, and its usage", f"claude-gatewayctl keys add {name}2"
+            why, hint = "a revoked key has this name, and its usage", f"claude-gatewayctl keys add {name}-2"
         else:
             why, hint = "there is a key of this name", f"claude-gatewayctl keys rotate {name}"
         raise GatewayError(f"cannot add {name}: {why}", hint)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from claude_gatewayd.errors import GatewayError
+from claude_gatewayd.ledger.keys.named_key import digest_of
 from claude_gatewayd.system.secret_file import read_or_make_gateway_key
 from claude_gatewayd.worker.gateway.caller import Caller, api_key_as_bearer, identify
 
@@ -157,3 +158,26 @@ def test_an_api_key_as_a_bearer(fields: dict[bytes, bytes], key: bytes) -> None:
 def test_an_api_key_as_a_bearer_beside_the_gateways() -> None:
     fields = {b"authorization": b"Bearer sk-ant-api03-x", b"x-api-key": b"cgw-key"}
     assert api_key_as_bearer(identify(fields, "cgw-key")) == b"sk-ant-api03-x"
+
+
+NAMED = b"cgk_" + b"n" * 43
+
+
+@pytest.mark.parametrize("name", [b"x-gateway-key", b"x-litellm-api-key", AUTHORIZATION, X_API_KEY])
+@pytest.mark.parametrize("before", [b"", b"Bearer "])
+def test_a_named_key_is_known_by_its_digest_and_goes_to_no_upstream(name: bytes, before: bytes) -> None:
+    caller = identify({name: before + NAMED}, KEY)
+    assert caller.key_digest == digest_of(NAMED)
+    assert (caller.credential, caller.has_key) == (b"", False)
+    assert (name in caller.key_headers) is (name in (AUTHORIZATION, X_API_KEY))  # the others never go on
+    assert NAMED.decode() not in repr(caller)
+
+
+def test_a_named_key_beside_a_credential_and_the_gateways_own() -> None:
+    both = identify({AUTHORIZATION: OAUTH, b"x-gateway-key": NAMED, X_API_KEY: KEY.encode()}, KEY)
+    assert (both.credential, both.has_key, both.key_digest) == (OAUTH, True, digest_of(NAMED))
+    assert both.key_headers == {X_API_KEY}
+
+
+def test_what_only_looks_like_a_named_key_is_a_credential() -> None:
+    assert identify({X_API_KEY: b"sk-cgk_x"}, KEY).credential == b"sk-cgk_x"
