@@ -73,6 +73,7 @@ def image() -> str:
             "buildah", *_STORAGE, "bud", *_build_options(), "-f", str(FILE), "-t", name, str(ROOT), seconds=1500
         )
         assert built.status == 0, built.printed[-3000:]
+        _remove_older(name)
     return name
 
 
@@ -96,6 +97,14 @@ def _make_base() -> None:
         if made.status != 0:
             pytest.skip(f"no image: mmdebstrap cannot make a base: {made.printed.strip().splitlines()[-1]}")
         podman("import", "--quiet", archive, BASE)
+
+
+def _remove_older(name: str) -> None:
+    """Remove the images of other sources, and layers that a build of two days ago has left for the next ones."""
+    listed = podman("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={name.partition(':')[0]}")
+    for other in set(listed.split()) - {name}:
+        podman("rmi", "--force", other)
+    podman("image", "prune", "--force", "--filter", "until=48h")
 
 
 def _fingerprint() -> str:
