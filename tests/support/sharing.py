@@ -1,10 +1,12 @@
 """Gateways that share their state by a PostgreSQL."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.support.daemon import Daemon, wait_until
+from tests.support.stage import Stage
 
 SECRET = b"c2hhcmVkIGJ5IGFsbCBvZiB0aGVzZSBnYXRld2F5cyE=\n"
 
@@ -35,3 +37,15 @@ def wait_shared(daemon: Daemon, state: str, *more: Callable[[dict[str, Any]], bo
         describe=lambda: f"{shared(daemon)}\n{daemon.describe()}",
     )
     return shared(daemon)
+
+
+def limited(stage: Stage) -> None:
+    """Have Anthropic refuse a gateway's request by a limit."""
+    reset = str(int(time.time()) + 3600)
+    headers = {
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-reset": reset,
+        "anthropic-ratelimit-unified-5h-status": "rejected",
+        "anthropic-ratelimit-unified-5h-reset": reset,
+    }
+    stage.anthropic.fail_next(429, headers=headers)

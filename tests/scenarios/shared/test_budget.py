@@ -1,8 +1,8 @@
 """The month's budget for Bedrock is of all gateways together."""
 
 from tests.scenarios.shared.conftest import Gateways
-from tests.scenarios.usage.daily import failing, usage
 from tests.support.daemon import wait_until
+from tests.support.daily import failing, usage
 from tests.support.sharing import shared
 from tests.support.stage import Stage
 

@@ -8,20 +8,8 @@ import pytest
 from tests.scenarios.shared.conftest import Gateways
 from tests.support.daemon import ROOT, wait_until
 from tests.support.postgres import PostgresServer
-from tests.support.sharing import wait_shared
+from tests.support.sharing import limited, wait_shared
 from tests.support.stage import Stage
-
-
-def limited(stage: Stage) -> None:
-    """Have Anthropic refuse a gateway's request by a limit."""
-    reset = str(int(time.time()) + 3600)
-    headers = {
-        "anthropic-ratelimit-unified-status": "rejected",
-        "anthropic-ratelimit-unified-reset": reset,
-        "anthropic-ratelimit-unified-5h-status": "rejected",
-        "anthropic-ratelimit-unified-5h-reset": reset,
-    }
-    stage.anthropic.fail_next(429, headers=headers)
 
 
 def test_a_limit_that_one_has_seen_is_not_asked_by_another_after_a_second(gateways: Gateways) -> None:

@@ -7,10 +7,9 @@ import pytest
 
 from tests.fakes.cut_network import CutNetwork
 from tests.scenarios.shared.conftest import Gateways
-from tests.scenarios.shared.test_facts import limited
 from tests.support.daemon import wait_until
 from tests.support.postgres import PostgresServer
-from tests.support.sharing import shared, wait_shared
+from tests.support.sharing import limited, shared, wait_shared
 
 
 def test_the_database_is_restarted(gateways: Gateways, postgres: PostgresServer) -> None:

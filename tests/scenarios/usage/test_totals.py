@@ -7,9 +7,9 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.usage.daily import CONFIG, failing, usage, wait_usage
 from tests.support.calls import Stream, post
 from tests.support.daemon import Daemon, wait_until
+from tests.support.daily import CONFIG, failing, usage, wait_usage
 from tests.support.rows import of_session, rows
 from tests.support.stage import MODEL, Stage, keys_of, turn
 

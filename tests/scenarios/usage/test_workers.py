@@ -6,9 +6,9 @@ import pytest
 
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.bedrock import FakeBedrock
-from tests.scenarios.usage.daily import CONFIG, failing, usage, wait_usage
 from tests.support.calls import post
 from tests.support.daemon import Daemon, wait_until
+from tests.support.daily import CONFIG, failing, usage, wait_usage
 from tests.support.stage import Stage, keys_of
 from tests.support.workers import TWO, all_serve
 
